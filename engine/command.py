@@ -1,0 +1,131 @@
+"""A recipe as options of the command line and back: the options follow the recipe's field names, and one table serves both directions."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from engine.errors import Fault, RecipeError
+from engine.pruning.methods import AXES
+from engine.recipe import Recipe
+
+FIELDS: dict[str, tuple[type, str]] = {
+    "pruner": (str, "a preset, for instance magnitude, wanda or sparsegpt"),
+    "model": (str, "`demo`, a directory, or a hub id (default: demo)"),
+    "revision": (str, "the hub revision"),
+    "score": (str, "how weights are ranked"),
+    "pattern": (str, "`unstructured` or n:m, for instance 2:4 (it implies the sparsity)"),
+    "group": (str, "what competes: layer, row or block (default: the score's own)"),
+    "sparsity": (float, "share of the prunable weights to remove (default: 0.5)"),
+    "allocation": (str, "how the sparsity is shared out over the blocks"),
+    "update": (str, "what happens to the weights that stay"),
+    "refinement": (str, "what happens to the mask afterwards"),
+    "calibration": (str, "`stories`, or a .txt, .jsonl or .npy file"),
+    "evaluation": (str, "the same, or `none` to measure no perplexity"),
+    "samples": (int, "calibration windows (default: 64)"),
+    "length": (int, "tokens a window (default: 256)"),
+    "seed": (int, "chooses the calibration windows (default: 0)"),
+    "device": (str, "auto, cuda, mps or cpu"),
+    "dtype": (str, "auto, float32, bfloat16 or float16"),
+}
+
+
+def add_recipe_options(parser: argparse.ArgumentParser) -> None:
+    """Add the recipe file, one option a field, and `--set`."""
+    parser.add_argument("recipe", nargs="?", help="a recipe file (JSON); options override its fields")
+    for name, (_, explanation) in FIELDS.items():
+        parser.add_argument(f"--{name}", help=explanation)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="METHOD.PARAMETER=VALUE", help="a parameter of a chosen method; may be repeated"
+    )
+
+
+def recipe_of(arguments: argparse.Namespace) -> Recipe:
+    """The recipe that the arguments describe.
+
+    Raises:
+        RecipeError: with every fault of the file, the options and the recipe.
+    """
+    fields = _file_fields(arguments.recipe) if arguments.recipe else {}
+    given = {name: _value(name, text) for name in FIELDS if (text := getattr(arguments, name)) is not None}
+    if "pruner" in given or "score" in given:  # a new choice of method overrides what the file says of the old one
+        fields = {name: value for name, value in fields.items() if name not in ("score", "update", "refinement", "group", "settings")}
+    if "pattern" in given:
+        fields = {name: value for name, value in fields.items() if name not in ("sparsity", "group")}
+    settings, faults = _settings(arguments.set)
+    merged = {**fields, **given, "settings": {**fields.get("settings", {}), **settings}}
+    try:
+        recipe = Recipe.build(merged)
+    except RecipeError as error:
+        raise RecipeError([*faults, *error.faults]) from None
+    if faults:
+        raise RecipeError(faults)
+    return recipe
+
+
+def _file_fields(name: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(Path(name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecipeError([Fault("recipe", f"the file {name} cannot be read as a recipe: {error}")]) from error
+    if not isinstance(fields, dict):
+        raise RecipeError([Fault("recipe", f"the file {name} holds no JSON object, so it is no recipe.")])
+    return {key: value for key, value in fields.items() if key != "digests"}
+
+
+def _value(name: str, text: str) -> Any:
+    """The text as the field's type; text that does not parse is left for the recipe to refuse."""
+    if name == "evaluation" and text == "none":
+        return None
+    try:
+        return FIELDS[name][0](text)
+    except ValueError:
+        return text
+
+
+def _settings(pairs: list[str]) -> tuple[dict[str, Any], list[Fault]]:
+    settings: dict[str, Any] = {}
+    faults = []
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            faults.append(Fault("set", f"expected METHOD.PARAMETER=VALUE, got {pair!r}."))
+            continue
+        settings[key] = _parse(key, text)
+    return settings, faults
+
+
+def _parse(key: str, text: str) -> Any:
+    name, _, parameter = key.partition(".")
+    for registry in AXES.values():
+        found = registry[name].parameter(parameter) if name in registry else None
+        if found is not None:
+            return found.parse(text)
+    return text
+
+
+def command(recipe: Recipe) -> str:
+    """The command line that reproduces a recipe: what differs from the defaults, under a preset's name where there is one."""
+    default = Recipe.build({"pruner": recipe.pruner} if recipe.pruner else {}, pattern=recipe.pattern)
+    parts = ["python", "-m", "engine", "prune"]
+    if recipe.pruner:
+        parts += ["--pruner", recipe.pruner]
+    for name in FIELDS:
+        if name == "pruner" or _is_implied(name, recipe):
+            continue
+        value = getattr(recipe, name)
+        if value != getattr(default, name) or name == "sparsity":
+            parts += [f"--{name}", "none" if value is None else str(value)]
+    for key, value in recipe.settings.items():
+        parts += ["--set", f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}"]
+    return shlex.join(parts)
+
+
+def _is_implied(name: str, recipe: Recipe) -> bool:
+    """Whether a field follows from another: a pattern's sparsity and group, a local directory's fingerprint."""
+    if name == "revision":
+        return recipe.model == "demo" or Path(recipe.model).is_dir()
+    return recipe.pattern != "unstructured" and name in ("sparsity", "group")

@@ -1,0 +1,39 @@
+"""Perplexity of hidden states that have left the last block: the model's own tail, then the mean over all predicted tokens.
+
+Every token of a window but the first is predicted, from those before it in the same window.
+"""
+
+from __future__ import annotations
+
+from math import exp
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from engine.events import Score
+from engine.models.language_model import LanguageModel, Stream
+
+LOGITS_AT_ONCE = 16_000_000
+"""Most logits held at a time (64 MB in float32)."""
+
+
+def perplexity(model: LanguageModel, stream: Stream) -> Score:
+    """The score of a stream that has passed all blocks; the sum is float64, the logits float32."""
+    total, tokens = 0.0, 0
+    for hidden, ids in zip(stream.hidden, stream.ids, strict=True):
+        for part, targets in _few_at_a_time(model, hidden, ids):
+            logits = model.logits(part, targets)[:, :-1].float()  # [windows, tokens - 1, vocabulary]
+            losses = cross_entropy(logits.flatten(0, 1), targets[:, 1:].flatten(), reduction="none")
+            total += losses.double().sum().item()
+            tokens += losses.numel()
+    return score(total / tokens, tokens)
+
+
+def score(nll: float, tokens: int) -> Score:
+    """The perplexity of a mean negative log likelihood, infinite where it overflows."""
+    return Score(perplexity=exp(nll) if nll < 700 else nll * float("inf"), nll=nll, tokens=tokens)
+
+
+def _few_at_a_time(model: LanguageModel, hidden: Tensor, ids: Tensor) -> list[tuple[Tensor, Tensor]]:
+    windows = max(1, LOGITS_AT_ONCE // (ids.shape[1] * model.vocabulary))
+    return list(zip(hidden.split(windows), ids.split(windows), strict=True))

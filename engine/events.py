@@ -1,0 +1,263 @@
+"""The vocabulary of a run: everything that happens, as small frozen records that round-trip through JSON.
+
+Events carry numbers ready to draw, never tensors. Non-finite numbers are written as the strings "Infinity", "-Infinity" and "NaN", so a line is always
+strict JSON. Order of a run without a fault:
+
+    RunStarted, ModelLoaded, WindowsReady (calibration), [WindowsReady (evaluation)], Allocated, BlockPruned ... , [Evaluated], Finished
+
+A run ends with exactly one of Finished, Failed, Cancelled, Interrupted. An interrupted run that is taken up again goes on with `Resumed`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class Facts(BaseModel):
+    """A frozen piece of an event or a record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings", protected_namespaces=())
+
+
+class Event(Facts):
+    """Something that happened.
+
+    Attributes:
+        elapsed: seconds since the run (or its resumption) began.
+    """
+
+    elapsed: float = 0.0
+    ends: ClassVar[bool] = False
+
+
+class Environment(Facts):
+    """Where a run was computed."""
+
+    prunescope: str
+    python: str
+    torch: str
+    transformers: str
+    platform: str
+    device: str
+    device_name: str
+    threads: int
+
+
+class RunStarted(Event):
+    """The recipe is accepted and work begins. `started` is ISO 8601, UTC."""
+
+    event: Literal["run_started"] = "run_started"
+    key: str
+    recipe: dict[str, Any]
+    started: str
+    environment: Environment
+
+
+class LinearShape(Facts):
+    """A prunable linear of a block: `[rows, columns]` = `[out, in]`."""
+
+    name: str
+    rows: int
+    columns: int
+
+
+class ModelLoaded(Event):
+    """The model is in memory. `skipped` counts the weights that are never pruned, by kind; the kinds and `prunable` add up to `parameters`."""
+
+    event: Literal["model_loaded"] = "model_loaded"
+    architecture: str
+    parameters: int
+    prunable: int
+    skipped: dict[str, int]
+    blocks: int
+    linears: tuple[tuple[LinearShape, ...], ...]
+    dtype: str
+    bytes: int
+
+
+class WindowsReady(Event):
+    """Token windows are cut.
+
+    Attributes:
+        role: what they are for.
+        corpus: the corpus's name or file.
+        documents: documents they were cut from, None for token ids given as such.
+        windows: how many windows.
+        length: tokens a window.
+        available: how many windows the corpus holds.
+        seed: the seed that chose among them, None where all are used in order.
+        fingerprint: SHA-256 of the token ids (int64, little endian, row-major), 16 hex digits.
+    """
+
+    event: Literal["windows_ready"] = "windows_ready"
+    role: Literal["calibration", "evaluation"]
+    corpus: str
+    documents: int | None
+    windows: int
+    length: int
+    available: int
+    seed: int | None
+    fingerprint: str
+
+    @property
+    def tokens(self) -> int:
+        return self.windows * self.length
+
+
+class Allocated(Event):
+    """How much each block will lose."""
+
+    event: Literal["allocated"] = "allocated"
+    ratios: tuple[float, ...]
+
+
+class LinearPruned(Facts):
+    """One linear after pruning.
+
+    Attributes:
+        sparsity: share of its weights removed.
+        output_error: `||X W^T - X W'^T||_F / ||X W^T||_F` over a sample of calibration tokens.
+    """
+
+    name: str
+    rows: int
+    columns: int
+    removed: int
+    sparsity: float
+    output_error: float
+
+
+class BlockPruned(Event):
+    """One block is pruned and the windows have passed through it.
+
+    Attributes:
+        sparsity: share of its prunable weights removed.
+        alignment: NeuroAL's A (arXiv 2411.07066), dense against pruned from the same input, summed over the block's linears; 0 = unchanged.
+        relative_error: `||h - h'|| / ||h||` of the evaluation windows' hidden states behind the block, dense model against pruned; None without evaluation.
+        cosine: mean over tokens of their cosine.
+        seconds: the time it took.
+    """
+
+    event: Literal["block_pruned"] = "block_pruned"
+    index: int
+    sparsity: float
+    alignment: float
+    relative_error: float | None
+    cosine: float | None
+    seconds: float
+    linears: tuple[LinearPruned, ...]
+
+
+class Score(Facts):
+    """A measured perplexity.
+
+    Attributes:
+        perplexity: `exp(nll)`.
+        nll: mean negative log likelihood a predicted token, nats.
+        tokens: predicted tokens.
+    """
+
+    perplexity: float
+    nll: float
+    tokens: int
+
+
+class Evaluated(Event):
+    """Dense and pruned perplexity, under one protocol."""
+
+    event: Literal["evaluated"] = "evaluated"
+    dense: Score
+    pruned: Score
+
+
+class Noted(Event):
+    """A sentence the reader of the result should know, for instance an approximation."""
+
+    event: Literal["noted"] = "noted"
+    message: str
+
+
+class Resumed(Event):
+    """An interrupted run goes on behind the blocks that it had finished."""
+
+    event: Literal["resumed"] = "resumed"
+    blocks: int
+
+
+class Finished(Event):
+    """All is done.
+
+    Attributes:
+        achieved: share of the prunable weights that was removed.
+        coverage: prunable weights / all weights.
+        timings: seconds by phase.
+        peak_host: most memory the process held, bytes (None where the system does not say).
+        peak_device: most memory allocated on the accelerator, bytes (None on a CPU).
+    """
+
+    event: Literal["finished"] = "finished"
+    ends: ClassVar[bool] = True
+    achieved: float
+    coverage: float
+    timings: dict[str, float]
+    peak_host: int | None
+    peak_device: int | None
+
+
+class Failed(Event):
+    """The run ended with an error. `detail` is the traceback, for the log and never for a page."""
+
+    event: Literal["failed"] = "failed"
+    ends: ClassVar[bool] = True
+    message: str
+    detail: str = ""
+
+
+class Cancelled(Event):
+    """The run was cancelled by a person."""
+
+    event: Literal["cancelled"] = "cancelled"
+    ends: ClassVar[bool] = True
+    forced: bool = False
+
+
+class Interrupted(Event):
+    """The process that computed the run ended before the run did."""
+
+    event: Literal["interrupted"] = "interrupted"
+    ends: ClassVar[bool] = True
+    reason: str
+
+
+AnyEvent = Annotated[
+    RunStarted
+    | ModelLoaded
+    | WindowsReady
+    | Allocated
+    | BlockPruned
+    | Evaluated
+    | Noted
+    | Resumed
+    | Finished
+    | Failed
+    | Cancelled
+    | Interrupted,
+    Field(discriminator="event"),
+]
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(AnyEvent)
+
+
+def to_line(event: Event) -> str:
+    """The event as one line of strict JSON."""
+    return event.model_dump_json()
+
+
+def from_line(line: str | bytes) -> Event:
+    """The event that `to_line` wrote.
+
+    Raises:
+        pydantic.ValidationError: the line is not an event.
+    """
+    return _ADAPTER.validate_json(line)

@@ -1,0 +1,34 @@
+"""Peak memory of a stretch of work: of the process as the system counts it, and of the accelerator as torch counts it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def reset_peaks(device: torch.device) -> None:
+    """Start counting anew, where the system allows it."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    try:
+        CLEAR.write_text("5")
+    except OSError:  # another system than Linux, or not permitted: the peak is then that of the process's whole life
+        return
+
+
+def peak_host() -> int | None:
+    """Most memory resident at once in this process, bytes; None where the system does not say."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text())
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
+
+
+def peak_device(device: torch.device) -> int | None:
+    """Most memory allocated on the accelerator, bytes; None on a CPU."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None

@@ -1,0 +1,53 @@
+"""The inverse factor of a layer's Hessian, shared by SparseGPT's score and the updates.
+
+`H = 2/N X^T X` is damped and written as `R R^T` with R upper triangular (a Cholesky factorisation of H with rows and columns reversed), so that
+`U = R^-1` is the upper factor of the inverse, `H^-1 = U^T U`, without ever forming the inverse: `2/3 in^3` operations instead of `4/3 in^3`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.errors import NumericsError
+
+DAMPING_LADDER = (0.01, 0.1, 1.0)
+
+
+@dataclass(frozen=True)
+class InverseFactor:
+    """`U` with `H^-1 = U^T U` for the damped Hessian.
+
+    Attributes:
+        upper: U, `[in, in]`, upper triangular.
+        damping: the share of the mean diagonal that was added to the diagonal.
+        dead: columns that the calibration text never activates, `[in]` bool; their Hessian diagonal was set to 1.
+    """
+
+    upper: Tensor
+    damping: float
+    dead: Tensor
+
+
+def inverse_factor(hessian: Tensor, ladder: tuple[float, ...] = DAMPING_LADDER) -> InverseFactor:
+    """Factor the inverse of `hessian`, `[in, in]`, with the first damping of `ladder` that works (SparseGPT, arXiv 2301.00774).
+
+    Raises:
+        NumericsError: no damping makes the matrix positive definite, or it holds NaN or infinity.
+    """
+    dead = hessian.diagonal() == 0
+    mended = hessian + torch.diag(dead.to(hessian.dtype))
+    scale = mended.diagonal().mean()
+    for damping in ladder:
+        damped = mended + torch.eye(len(mended), dtype=mended.dtype, device=mended.device) * (damping * scale)
+        lower, failed = torch.linalg.cholesky_ex(damped.flip(0, 1))
+        if not failed and bool(lower.isfinite().all()):
+            root = lower.flip(0, 1)  # R, upper triangular
+            identity = torch.eye(len(root), dtype=root.dtype, device=root.device)
+            return InverseFactor(torch.linalg.solve_triangular(root, identity, upper=True), damping, dead)
+    raise NumericsError(
+        f"The Hessian of a layer with {len(hessian)} inputs is not positive definite even with damping {ladder[-1]}: "
+        "its calibration inputs hold NaN, infinity or values that overflow float32. Try another dtype or calibration text."
+    )

@@ -1,0 +1,145 @@
+"""The one loop over blocks.
+
+For each block: the calibration windows pass through it dense (statistics), its linears are pruned, the windows pass again (they are the next
+block's input). The evaluation windows ride along twice, dense and pruned, so that at the end both perplexities cost only the head. Cost without
+evaluation: two forward passes over the calibration windows, plus what the methods compute. A linear that is never called stays dense.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.evaluation.alignment import alignment
+from engine.evaluation.divergence import divergence
+from engine.events import BlockPruned, Event, LinearPruned, Noted
+from engine.models.block import Block, Linear
+from engine.models.clock import Clock
+from engine.models.language_model import LanguageModel, Stream
+from engine.pruning.methods import Updated
+from engine.pruning.plan import Plan
+from engine.pruning.statistics import Need, Statistics, observe
+from engine.pruning.weights import BlockWeights, PrunedLinear, restore
+
+SAMPLED_TOKENS = 512
+"""Calibration tokens on which a linear's output error is measured."""
+
+
+@dataclass
+class Streams:
+    """The windows at the input of the next block: calibration, and evaluation dense and pruned (None without evaluation)."""
+
+    calibration: Stream
+    dense: Stream | None = None
+    pruned: Stream | None = None
+
+
+@torch.no_grad()
+def prune_blocks(
+    model: LanguageModel,
+    streams: Streams,
+    plan: Plan,
+    ratios: tuple[float, ...],
+    kept: MutableMapping[int, BlockWeights],
+    clock: Clock,
+) -> Iterator[Event]:
+    """Prune the model's blocks in place, first to last; `ratios` are their sparsities. Blocks that `kept` holds are put back as they were."""
+    for block, sparsity in zip(model.blocks, ratios, strict=True):
+        start = clock.now()
+        if block.index in kept:
+            _advance_dense(streams, block, clock)
+            restore(block, kept[block.index])
+            _advance_pruned(streams, block, clock, {})
+            continue
+        statistics = _observe(streams.calibration, block, plan, clock)
+        _advance_dense(streams, block, clock)
+        with clock.phase("prune"):
+            results = {name: _prune(block.linears[name], seen, plan, sparsity) for name, seen in statistics.items()}
+            kept[block.index] = {name: _kept(block.linears[name], updated, plan) for name, (updated, _) in results.items()}
+        norms = _advance_pruned(streams, block, clock, {name: block.linears[name] for name in statistics})
+        yield from _notes(block, results)
+        yield _event(block, streams, results, _alignment(statistics, norms), clock, start)
+
+
+def _observe(stream: Stream, block: Block, plan: Plan, clock: Clock) -> dict[str, Statistics]:
+    """Statistics of the block's linears, by name, from one dense pass of the calibration windows."""
+    tokens = sum(ids.numel() for ids in stream.ids)
+    needs = plan.needs | {Need.INPUT_NORM, Need.SAMPLE}
+    with clock.phase("statistics"), observe(block.linears, stream.windows, needs, sample=SAMPLED_TOKENS, tokens=tokens) as seen:
+        deque(stream.through(block), maxlen=0)
+    return {name: seen[name] for name in block.linears if name in seen}
+
+
+def _prune(linear: Linear, statistics: Statistics, plan: Plan, sparsity: float) -> tuple[Updated, float]:
+    """Prune one linear in place; what the update returned and the relative error of the output."""
+    before = linear.weight.to(torch.float32, copy=True)
+    updated = plan.prune(before, statistics, sparsity)
+    linear.write(updated.weight)
+    return updated, output_error(statistics.sample.float(), before, linear.weight.float())
+
+
+def output_error(inputs: Tensor, dense: Tensor, pruned: Tensor) -> float:
+    """`||X W^T - X W'^T||_F / ||X W^T||_F` for inputs `[tokens, in]` and weights `[out, in]`; 0 where the dense output is 0."""
+    norm = (inputs @ dense.T).norm()
+    return float((inputs @ (dense - pruned).T).norm() / norm) if norm > 0 else 0.0
+
+
+def _kept(linear: Linear, updated: Updated, plan: Plan) -> PrunedLinear:
+    return PrunedLinear(updated.keep.cpu(), linear.weight.to("cpu", copy=True) if plan.update.changes_kept else None)
+
+
+def _advance_dense(streams: Streams, block: Block, clock: Clock) -> None:
+    if streams.dense is not None:
+        with clock.phase("evaluate"):
+            streams.dense.advance(block)
+
+
+def _advance_pruned(streams: Streams, block: Block, clock: Clock, linears: Mapping[str, Linear]) -> dict[str, Statistics]:
+    """Move calibration and evaluation windows through the pruned block; the pruned input norms of `linears`."""
+    with clock.phase("propagate"), observe(linears, streams.calibration.windows, {Need.INPUT_NORM}) as norms:
+        streams.calibration.advance(block)
+    if streams.pruned is not None:
+        with clock.phase("evaluate"):
+            streams.pruned.advance(block)
+    return norms
+
+
+def _alignment(dense: Mapping[str, Statistics], pruned: Mapping[str, Statistics]) -> float:
+    return sum(alignment(dense[name].input_norm, pruned[name].input_norm) for name in dense)
+
+
+def _notes(block: Block, results: Mapping[str, tuple[Updated, float]]) -> Iterator[Noted]:
+    for name in block.linears:
+        if name not in results:
+            yield Noted(message=f"{block.linears[name].path} is never called as a module by this model, so it was left dense.")
+    for name, (updated, _) in results.items():
+        for warning in updated.warnings:
+            yield Noted(message=f"{block.linears[name].path}: {warning}.")
+
+
+def _event(
+    block: Block, streams: Streams, results: Mapping[str, tuple[Updated, float]], aligned: float, clock: Clock, start: float
+) -> BlockPruned:
+    linears = tuple(_linear_event(name, updated.keep, error) for name, (updated, error) in results.items())
+    error, cosine = (None, None)
+    if streams.dense is not None and streams.pruned is not None:
+        error, cosine = divergence(streams.dense, streams.pruned)
+    return BlockPruned(
+        index=block.index,
+        sparsity=sum(linear.removed for linear in linears) / max(1, sum(linear.rows * linear.columns for linear in linears)),
+        alignment=aligned,
+        relative_error=error,
+        cosine=cosine,
+        seconds=clock.now() - start,
+        linears=linears,
+    )
+
+
+def _linear_event(name: str, keep: Tensor, error: float) -> LinearPruned:
+    rows, columns = keep.shape
+    removed = keep.numel() - int(keep.sum())
+    return LinearPruned(name=name, rows=rows, columns=columns, removed=removed, sparsity=removed / keep.numel(), output_error=error)

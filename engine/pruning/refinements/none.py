@@ -1,0 +1,24 @@
+"""No refinement: the mask stays as the score decided it."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from engine.pruning.methods import REFINEMENTS, Refinement
+from engine.pruning.statistics import Statistics
+
+
+def unrefined(keep: Tensor, weight: Tensor, statistics: Statistics) -> Tensor:
+    """The mask `[out, in]` as it is."""
+    return keep
+
+
+REFINEMENTS.add(
+    Refinement(
+        name="none",
+        title="No refinement",
+        explanation="The mask stays as the score decided it.",
+        formula=r"M' = M",
+        function=unrefined,
+    )
+)

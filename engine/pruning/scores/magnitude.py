@@ -1,0 +1,28 @@
+"""Magnitude: the smallest weights go. Uses no data."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from engine.pruning import papers
+from engine.pruning.methods import SCORES, Score
+from engine.pruning.patterns import Group
+from engine.pruning.statistics import Statistics
+
+
+def magnitude(weight: Tensor, statistics: Statistics) -> Tensor:
+    """`|W_ij|`, `[out, in]`."""
+    return weight.abs()
+
+
+SCORES.add(
+    Score(
+        name="magnitude",
+        title="Magnitude",
+        explanation="Removes the weights closest to zero, without looking at any text.",
+        formula=r"|W_{ij}|",
+        paper=papers.MAGNITUDE,
+        function=magnitude,
+        default_group=Group.LAYER,
+    )
+)

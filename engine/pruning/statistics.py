@@ -1,0 +1,150 @@
+"""Running statistics of one linear's calibration input: float32 sums, only those that the chosen methods declare they need.
+
+Cost: the input norms read every activation once (about 2 % of a forward pass); the Gram matrix is `tokens * in^2` multiply-adds, of which
+only the blocks on and above the diagonal are computed. Linears that receive the same tensor (q, k, v; gate, up) share one `Statistics`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from engine.models.block import Linear
+from engine.pruning.hessian import InverseFactor, inverse_factor
+
+GRAM_PANEL = 768  # columns of the Gram matrix computed at once: wide enough for the matrix product to run at full speed
+
+
+class Need(StrEnum):
+    """A statistic that a method asks for."""
+
+    INPUT_NORM = "input_norm"
+    HESSIAN = "hessian"
+    SAMPLE = "sample"
+
+
+class Statistics:
+    """Sums over the calibration input `X`, `[tokens, in]`, of one linear.
+
+    Args:
+        width: number of input columns.
+        windows: number of calibration windows N that will pass.
+        needs: the statistics to keep.
+        device: where the sums live.
+        sample: how many input rows to keep for `Need.SAMPLE`, spread evenly over the `tokens` that will pass.
+        tokens: number of tokens that will pass (used by the sample alone).
+    """
+
+    def __init__(
+        self, width: int, windows: int, needs: Collection[Need], device: torch.device, *, sample: int = 0, tokens: int = 0
+    ) -> None:
+        self.width = width
+        self.windows = windows
+        self._stride = max(1, tokens // sample) if sample else 0
+        self._passed = 0
+        self._square_sum = torch.zeros(width, device=device) if Need.INPUT_NORM in needs else None
+        self._gram = torch.zeros(width, width, device=device) if Need.HESSIAN in needs else None
+        self._rows: list[Tensor] | None = [] if Need.SAMPLE in needs else None
+
+    def update(self, inputs: Tensor) -> None:
+        """Add the activations of a batch, `[..., in]`."""
+        rows = inputs.reshape(-1, self.width)  # [tokens, in]
+        if self._rows is not None:
+            self._rows.append(rows[-self._passed % self._stride :: self._stride].clone())
+        self._passed += len(rows)
+        rows = rows.float()
+        if self._gram is not None:
+            _add_gram(self._gram, rows)
+        elif self._square_sum is not None:
+            self._square_sum += torch.linalg.vector_norm(rows, dim=0).square_()
+
+    @property
+    def input_norm(self) -> Tensor:
+        """`a_j = sqrt(1/N * sum_n ||X_n[:, j]||^2)`, `[in]` (methods.md section 0; Wanda's activation norm)."""
+        if self._gram is not None:
+            square_sum = self._gram.diagonal()
+        else:
+            assert self._square_sum is not None, "the methods did not declare Need.INPUT_NORM"
+            square_sum = self._square_sum
+        return (square_sum / self.windows).sqrt()
+
+    @property
+    def hessian(self) -> Tensor:
+        """`H = 2/N * sum_n X_n^T X_n`, `[in, in]`, symmetric: a new tensor each time."""
+        assert self._gram is not None, "the methods did not declare Need.HESSIAN"
+        upper = self._gram.triu()
+        return (upper + upper.triu(1).T).mul_(2 / self.windows)
+
+    @cached_property
+    def factor(self) -> InverseFactor:
+        """The inverse factor of the damped Hessian, computed once for all linears that share these statistics."""
+        return inverse_factor(self.hessian)
+
+    @property
+    def sample(self) -> Tensor:
+        """Input rows `[sampled tokens, in]`, evenly spaced over the calibration tokens, in the model's dtype."""
+        assert self._rows is not None, "the methods did not declare Need.SAMPLE"
+        return torch.cat(self._rows)
+
+
+def _add_gram(gram: Tensor, rows: Tensor) -> None:
+    """`gram += rows^T rows`, blocks on and above the diagonal only."""
+    width = rows.shape[1]
+    for start in range(0, width, GRAM_PANEL):
+        stop = min(start + GRAM_PANEL, width)
+        gram[start:stop, start:].addmm_(rows[:, start:stop].T, rows[:, start:])
+
+
+class Observer:
+    """Feeds the inputs of a block's linears to their statistics; linears called with the same tensor share one."""
+
+    def __init__(self, windows: int, needs: Collection[Need], *, sample: int = 0, tokens: int = 0) -> None:
+        self.statistics: dict[str, Statistics] = {}
+        self._options = (windows, needs, sample, tokens)
+        self._last: tuple[weakref.ref[Tensor], Statistics] | None = None
+
+    def see(self, name: str, inputs: Tensor) -> None:
+        """Note one call of the linear `name`."""
+        if self._is_shared(name, inputs):
+            return
+        statistics = self.statistics.get(name)
+        if statistics is None:
+            statistics = self.statistics[name] = self._new(inputs)
+        statistics.update(inputs)
+        self._last = (weakref.ref(inputs), statistics)
+
+    def _is_shared(self, name: str, inputs: Tensor) -> bool:
+        """Whether the linear called last got the same tensor, and these two share their statistics."""
+        if self._last is None or self._last[0]() is not inputs:
+            return False
+        return self.statistics.setdefault(name, self._last[1]) is self._last[1]
+
+    def _new(self, inputs: Tensor) -> Statistics:
+        windows, needs, sample, tokens = self._options
+        return Statistics(inputs.shape[-1], windows, needs, inputs.device, sample=sample, tokens=tokens)
+
+
+@contextmanager
+def observe(
+    linears: Mapping[str, Linear], windows: int, needs: Collection[Need], *, sample: int = 0, tokens: int = 0
+) -> Iterator[dict[str, Statistics]]:
+    """Collect statistics of `linears` while the `with` lasts.
+
+    Yields:
+        Statistics by the linear's name, filled as batches pass; a linear that is never called has none.
+    """
+    observer = Observer(windows, needs, sample=sample, tokens=tokens)
+    with ExitStack() as undo:
+        for name, linear in linears.items():
+
+            def see(module: nn.Module, args: tuple[Tensor, ...], name: str = name) -> None:
+                observer.see(name, args[0])
+
+            undo.callback(linear.module.register_forward_pre_hook(see).remove)
+        yield observer.statistics

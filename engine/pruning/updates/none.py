@@ -1,0 +1,27 @@
+"""No update: what stays, stays as it was."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from engine.pruning.masks import MaskSource
+from engine.pruning.methods import UPDATES, Update, Updated
+from engine.pruning.statistics import Statistics
+
+
+def leave(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
+    """The weight `[out, in]` with zeros where the mask says so."""
+    keep = source.keep(slice(None), weight)
+    return Updated(weight * keep, keep)
+
+
+UPDATES.add(
+    Update(
+        name="none",
+        title="No update",
+        explanation="Sets the pruned weights to zero and leaves the others as they were.",
+        formula=r"W' = M \odot W",
+        function=leave,
+        changes_kept=False,
+    )
+)

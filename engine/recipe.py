@@ -1,0 +1,134 @@
+"""The description of a run: frozen, validated, with a key.
+
+`Recipe.build` collects *all* faults, in the user's words. Validation fills in what follows from other fields (the sparsity of an N:M pattern,
+a score's default group, the defaults of the chosen methods' parameters), so that two ways to say the same thing have the same key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engine import validation
+from engine.errors import Fault, RecipeError
+from engine.pruning.methods import AXES
+from engine.pruning.patterns import Group
+from engine.pruning.presets import PRESETS
+from engine.registry import Method
+
+RESULT_VERSION = 1
+"""Raised whenever the same recipe would give different numbers, so that old results are not taken for new ones."""
+
+Value = str | int | float | tuple[float, ...]
+
+
+class Recipe(BaseModel):
+    """What to prune, with what, how far, and how to measure it. Build it with `Recipe.build`.
+
+    Attributes:
+        model: `demo` (the bundled model), a local directory, or a hub id.
+        revision: the hub revision, or the content fingerprint of a local directory (filled in by `engine.pin`).
+        dtype: `auto` is float32 on a CPU, and what the model's file holds on an accelerator.
+        device: `auto` is cuda, then mps, then cpu.
+        calibration: `stories`, or a `.txt`, `.jsonl` or `.npy` file.
+        evaluation: the same, or None to measure no perplexity.
+        samples: calibration windows.
+        length: tokens a window, for calibration and evaluation.
+        seed: chooses the calibration windows.
+        score, update, allocation, refinement: names in the registry.
+        pattern: `unstructured` or `n:m`.
+        group: what competes in an unstructured pattern; None with N:M.
+        sparsity: share of the prunable weights to remove.
+        settings: parameters of the chosen methods as `method.parameter`.
+        digests: content fingerprints of corpus files by role (filled in by `engine.pin`).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(default="demo", min_length=1)
+    revision: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
+    calibration: str = Field(default="stories", min_length=1)
+    evaluation: str | None = "stories"
+    samples: int = Field(default=64, ge=1, le=100_000)
+    length: int = Field(default=256, ge=2, le=1_000_000)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
+    score: str = "wanda"
+    pattern: str = "unstructured"
+    group: Group | None = None
+    sparsity: float = Field(default=0.5, ge=0, le=0.99)
+    allocation: str = "uniform"
+    update: str = "none"
+    refinement: str = "none"
+    settings: dict[str, Value] = Field(default_factory=dict)
+    digests: dict[str, str] = Field(default_factory=dict)
+
+    @classmethod
+    def build(cls, fields: Mapping[str, Any] | None = None, **more: Any) -> Self:
+        """The recipe of these fields; `pruner` may stand for a preset's score, update and refinement.
+
+        Raises:
+            RecipeError: with every fault there is.
+        """
+        given, faults = validation.expand_pruner({**(fields or {}), **more})
+        given, invalid = _without_invalid(cls, given)
+        faults += invalid + validation.faults(given)
+        if faults:
+            raise RecipeError(faults)
+        return cls.model_validate(validation.complete(given))
+
+    @property
+    def key(self) -> str:
+        """A hash of everything that decides the result; the same recipe is never computed twice."""
+        canonical = json.dumps([RESULT_VERSION, self.model_dump(mode="json")], sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:20]
+
+    @property
+    def pruner(self) -> str | None:
+        """The preset that these choices are, if any."""
+        mine = {"score": self.score, "update": self.update, "refinement": self.refinement}
+        return next((preset.name for preset in PRESETS.values() if preset.choices == mine), None)
+
+    @property
+    def title(self) -> str:
+        """The recipe in a few words, for a list."""
+        name = (
+            PRESETS[self.pruner].title if self.pruner else " + ".join(x for x in (self.score, self.update, self.refinement) if x != "none")
+        )
+        shape = f"{self.sparsity:.0%}" if self.pattern == "unstructured" else self.pattern
+        top_up = "" if self.allocation == "uniform" else f", {self.allocation}"
+        return f"{name} {shape}{top_up} on {Path(self.model).name}"
+
+    @property
+    def methods(self) -> dict[str, Method]:
+        """The chosen method of each axis."""
+        return {axis: registry[getattr(self, axis)] for axis, registry in AXES.items()}
+
+    def parameters(self, axis: str) -> dict[str, Any]:
+        """The chosen method's parameters on an axis, all of them."""
+        method = self.methods[axis]
+        return {parameter.name: self.settings[f"{method.name}.{parameter.name}"] for parameter in method.parameters}
+
+
+def _without_invalid(recipe: type[Recipe], given: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+    """The fields whose type and range are right, and a fault for each other one, so that the rest can still be checked."""
+    faults: dict[str, Fault] = {}
+    try:
+        recipe.model_validate(given)
+    except ValidationError as error:
+        for item in error.errors():
+            field = str(item["loc"][0]) if item["loc"] else "recipe"
+            faults[field] = Fault(field, _in_words(recipe, field, item["type"], item["msg"], given.get(field)))
+    return {name: value for name, value in given.items() if name not in faults}, list(faults.values())
+
+
+def _in_words(recipe: type[Recipe], field: str, kind: str, message: str, value: Any) -> str:
+    if kind == "extra_forbidden":
+        return f"a recipe has no such field; its fields are pruner, {', '.join(recipe.model_fields)}."
+    return f"{message[0].lower()}{message[1:]}, got {value!r}."

@@ -1,0 +1,3 @@
+"""The version of Prunescope."""
+
+VERSION = "0.1.0"

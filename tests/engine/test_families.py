@@ -1,0 +1,134 @@
+"""Every family as blocks: replaying the recorded calls gives the model's own hidden states, with more than one window."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+import transformers as hf
+from torch import Tensor, nn
+
+from engine.models.language_model import LanguageModel
+from engine.pruning.pipeline import Streams, prune_blocks
+from engine.models.clock import Clock
+from engine.pruning.plan import Plan
+
+VOCABULARY, TOKENS, WINDOWS = 64, 24, 5
+SHAPE = {"vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4, "num_attention_heads": 4}
+SHAPE |= {"max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2}
+SLIDING = {"num_key_value_heads": 2, "sliding_window": 8}
+SMALL = {"vocab_size": VOCABULARY, "bos_token_id": 1, "eos_token_id": 2}
+
+FAMILIES = {
+    "llama": lambda: hf.LlamaConfig(**SHAPE, num_key_value_heads=2),
+    "llama-tied": lambda: hf.LlamaConfig(**SHAPE, num_key_value_heads=1, tie_word_embeddings=True, attention_bias=True),
+    "mistral": lambda: hf.MistralConfig(**SHAPE, **SLIDING, head_dim=8),
+    "qwen2": lambda: hf.Qwen2Config(**SHAPE, **SLIDING, use_sliding_window=True, max_window_layers=2),
+    "qwen3": lambda: hf.Qwen3Config(**SHAPE, num_key_value_heads=2, head_dim=8),
+    "gemma3": lambda: hf.Gemma3TextConfig(**SHAPE, **SLIDING, head_dim=8, layer_types=["sliding_attention", "full_attention"] * 2),
+    "phi": lambda: hf.PhiConfig(**SHAPE),
+    "opt": lambda: hf.OPTConfig(**SMALL, hidden_size=32, ffn_dim=48, num_hidden_layers=4, num_attention_heads=4, word_embed_proj_dim=16),
+    "opt-post-norm": lambda: hf.OPTConfig(
+        **SMALL, hidden_size=32, ffn_dim=48, num_hidden_layers=4, num_attention_heads=4, word_embed_proj_dim=16, do_layer_norm_before=False
+    ),
+    "gpt2": lambda: hf.GPT2Config(**SMALL, n_embd=32, n_layer=4, n_head=4, n_positions=64),
+    "gpt-neox": lambda: hf.GPTNeoXConfig(**SHAPE),
+    "bloom": lambda: hf.BloomConfig(**SMALL, hidden_size=32, n_layer=4, n_head=4),
+    "falcon": lambda: hf.FalconConfig(**SMALL, hidden_size=32, num_hidden_layers=4, num_attention_heads=4),
+    "falcon-alibi": lambda: hf.FalconConfig(**SMALL, hidden_size=32, num_hidden_layers=4, num_attention_heads=4, alibi=True),
+    "mamba": lambda: hf.MambaConfig(**SMALL, hidden_size=32, num_hidden_layers=4, state_size=4),
+}
+
+
+@pytest.fixture(params=FAMILIES)
+def model(request: pytest.FixtureRequest) -> LanguageModel:
+    torch.manual_seed(0)
+    module = hf.AutoModelForCausalLM.from_config(FAMILIES[request.param]())
+    for parameter in module.parameters():  # the default start is so small that a wrong mask would hardly show
+        if parameter.ndim > 1:
+            nn.init.normal_(parameter, std=0.3)
+    return LanguageModel(module)
+
+
+@pytest.fixture(autouse=True)
+def no_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+def windows() -> Tensor:
+    return torch.randint(0, VOCABULARY, (WINDOWS, TOKENS), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("batch", [1, 2, WINDOWS])
+def test_replay_equals_the_models_own_hidden_states(model: LanguageModel, batch: int) -> None:
+    seen: list[list[Tensor]] = [[] for _ in model.blocks]
+    hooks = [
+        block.module.register_forward_hook(lambda m, a, o, index=block.index: seen[index].append(o[0] if isinstance(o, tuple) else o))
+        for block in model.blocks
+    ]
+    own = torch.cat([model.module(input_ids=part, use_cache=False).logits for part in windows().split(batch)])
+    for hook in hooks:
+        hook.remove()
+
+    stream = model.record(windows(), batch)
+    for block in model.blocks:
+        assert stream.windows == WINDOWS
+        once = torch.cat(list(stream.through(block)))
+        stream.advance(block)
+        replayed = torch.cat(stream.hidden)
+        assert torch.equal(once, replayed), "a block changed its input or its recorded call"
+        torch.testing.assert_close(replayed, torch.cat(seen[block.index]), rtol=0, atol=1e-5)
+    logits = torch.cat([model.logits(hidden, ids) for hidden, ids in zip(stream.hidden, stream.ids, strict=True)])
+    torch.testing.assert_close(logits, own, rtol=0, atol=1e-4)
+
+
+def test_one_blocks_call_does_not_serve_every_block() -> None:
+    """The reason for recording each block's own: Gemma-3's blocks differ, and block 0's call gives other hidden states."""
+    torch.manual_seed(0)
+    model = LanguageModel(hf.AutoModelForCausalLM.from_config(FAMILIES["gemma3"]()))
+    stream = model.record(windows(), WINDOWS)
+    block = model.blocks[1]
+    right = block(stream.hidden[0], stream.calls[1][0])
+    wrong = block(stream.hidden[0], stream.calls[0][0])
+    assert not torch.allclose(right, wrong)
+
+
+def test_equal_call_arguments_are_kept_once() -> None:
+    model = LanguageModel(hf.AutoModelForCausalLM.from_config(FAMILIES["mistral"]()))
+    stream = model.record(windows()[:4], 2)
+    masks = {id(calls[batch].kwargs["attention_mask"]) for calls in stream.calls for batch in range(2)}
+    assert len(masks) == 1
+
+
+def test_recording_leaves_the_model_as_it_was(model: LanguageModel) -> None:
+    before = model.module(input_ids=windows(), use_cache=False).logits
+    model.record(windows(), 2)
+    assert all("forward" not in vars(block.module) for block in model.blocks)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for block in model.blocks for module in block.module.modules())
+    assert torch.equal(before, model.module(input_ids=windows(), use_cache=False).logits)
+
+
+def test_the_pruned_stream_equals_the_pruned_models_own_forward(model: LanguageModel) -> None:
+    streams = Streams(model.record(windows(), 2))
+    streams.dense = model.record(windows().flip(0), 2)
+    streams.pruned = streams.dense.fork()
+    plan = Plan.of(score="wanda")
+    events = list(prune_blocks(model, streams, plan, (0.5,) * len(model.blocks), {}, Clock(model.device)))
+    logits = torch.cat([model.logits(hidden, ids) for hidden, ids in zip(streams.pruned.hidden, streams.pruned.ids, strict=True)])
+    torch.testing.assert_close(logits, model.module(input_ids=windows().flip(0), use_cache=False).logits, rtol=1e-4, atol=1e-4)
+    blocks = [event for event in events if event.event == "block_pruned"]
+    assert len(blocks) == len(model.blocks)
+    for block, event in zip(model.blocks, blocks, strict=True):
+        for linear in event.linears:
+            weight = block.linears[linear.name].weight
+            assert tuple(weight.shape) == (linear.rows, linear.columns)
+            assert int((weight == 0).sum()) == linear.removed == linear.rows * (linear.columns // 2)
+
+
+def test_a_linear_that_is_never_called_stays_dense_and_is_named() -> None:
+    torch.manual_seed(0)
+    model = LanguageModel(hf.AutoModelForCausalLM.from_config(FAMILIES["mamba"]()))
+    before = model.blocks[0].linears["mixer.dt_proj"].weight.clone()
+    events = list(prune_blocks(model, Streams(model.record(windows(), 2)), Plan.of(score="magnitude"), (0.5,) * 4, {}, Clock(model.device)))
+    assert torch.equal(before, model.blocks[0].linears["mixer.dt_proj"].weight)
+    assert any("dt_proj" in event.message for event in events if event.event == "noted")
