@@ -64,10 +64,11 @@ class LinearShape(Facts):
 
 
 class ModelLoaded(Event):
-    """The model is in memory. `skipped` counts the weights that are never pruned, by kind; the kinds and `prunable` add up to `parameters`."""
+    """The model is in memory. `path` is that of its list of blocks, for instance `model.layers`; `skipped` counts the weights that are never pruned, by kind; the kinds and `prunable` add up to `parameters`."""
 
     event: Literal["model_loaded"] = "model_loaded"
     architecture: str
+    path: str
     parameters: int
     prunable: int
     skipped: dict[str, int]

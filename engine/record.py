@@ -55,6 +55,7 @@ class ModelFacts(Facts):
 
     name: str
     architecture: str
+    path: str
     parameters: int
     prunable: int
     blocks: int
@@ -194,6 +195,7 @@ def _model_loaded(record: RunRecord, event: ModelLoaded) -> dict[str, object]:
     facts = ModelFacts(
         name=record.recipe.model,
         architecture=event.architecture,
+        path=event.path,
         parameters=event.parameters,
         prunable=event.prunable,
         blocks=event.blocks,

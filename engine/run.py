@@ -133,6 +133,7 @@ def _loaded(model: LanguageModel) -> ModelLoaded:
     prunable = sum(linear.weight.numel() for linear in model.linears.values())
     return ModelLoaded(
         architecture=type(model.module).__name__,
+        path=model.blocks[0].path.rpartition(".")[0],
         parameters=prunable + sum(skipped.values()),
         prunable=prunable,
         skipped=skipped,

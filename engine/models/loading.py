@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from transformers.utils import logging
 from engine.errors import ModelError
 from engine.models.language_model import LanguageModel
 from engine.models.names import resolve
+
+BUILDING = threading.Lock()
+"""transformers changes settings of the whole process while it builds a model, so two threads must not build at the same time."""
 
 FIRST_WORDS = 300  # characters of a library's message that are shown
 
@@ -40,9 +44,10 @@ def load(model: str, *, revision: str | None, dtype: torch.dtype, device: torch.
     config, place = load_config(model, revision), resolve(model)
     hub_revision = _hub_revision(place, revision)
     try:
-        module: nn.Module = AutoModelForCausalLM.from_pretrained(
-            place, config=config, revision=hub_revision, dtype=dtype, use_safetensors=True, trust_remote_code=False
-        )
+        with BUILDING:
+            module: nn.Module = AutoModelForCausalLM.from_pretrained(
+                place, config=config, revision=hub_revision, dtype=dtype, use_safetensors=True, trust_remote_code=False
+            )
     except Exception as error:
         raise ModelError(_sentence(model, place, error)) from error
     try:

@@ -15,7 +15,7 @@ from engine.models.device import pick_device
 from engine.models.discovery import find_blocks
 from engine.models.facts import ModelSummary
 from engine.models.language_model import LanguageModel
-from engine.models.loading import load_config, stored_dtype
+from engine.models.loading import BUILDING, load_config, stored_dtype
 from engine.models.names import resolve
 
 PROBE = 768
@@ -30,7 +30,7 @@ def summarise(model: str, revision: str | None = None) -> ModelSummary:
     """
     config = load_config(model, revision)
     try:
-        with torch.device("meta"):
+        with BUILDING, torch.device("meta"):
             skeleton = LanguageModel(AutoModelForCausalLM.from_config(config, trust_remote_code=False))
     except (LookupError, ValueError) as error:
         kind = getattr(config, "model_type", "unknown")

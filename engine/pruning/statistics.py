@@ -61,18 +61,14 @@ class Statistics:
         rows = rows.float()
         if self._gram is not None:
             _add_gram(self._gram, rows)
-        elif self._square_sum is not None:
+        if self._square_sum is not None:
             self._square_sum += torch.linalg.vector_norm(rows, dim=0).square_()
 
     @property
     def input_norm(self) -> Tensor:
         """`a_j = sqrt(1/N * sum_n ||X_n[:, j]||^2)`, `[in]` (methods.md section 0; Wanda's activation norm)."""
-        if self._gram is not None:
-            square_sum = self._gram.diagonal()
-        else:
-            assert self._square_sum is not None, "the methods did not declare Need.INPUT_NORM"
-            square_sum = self._square_sum
-        return (square_sum / self.windows).sqrt()
+        assert self._square_sum is not None, "the methods did not declare Need.INPUT_NORM"
+        return (self._square_sum / self.windows).sqrt()
 
     @property
     def hessian(self) -> Tensor:

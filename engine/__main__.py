@@ -1,0 +1,7 @@
+"""The command line: `python -m engine ...`."""
+
+import sys
+
+from engine.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,60 @@
+"""What the command line prints of a run: a progress bar on stderr while it goes on, its numbers on stdout when it is done."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from tqdm import tqdm
+
+from engine.events import BlockPruned, Evaluated, Event, ModelLoaded, Resumed, to_line
+from engine.record import RunRecord
+
+
+class Bar:
+    """A progress bar over the blocks, drawn from the events."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[None] = tqdm(total=None, unit="block", file=sys.stderr, leave=False, desc="loading")
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.close()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        match event:
+            case ModelLoaded():
+                self._bar.reset(total=event.blocks)
+                self._bar.set_description("pruning")
+            case Resumed():
+                self._bar.write(f"Going on behind {event.blocks} finished blocks.", file=sys.stderr)
+            case BlockPruned():
+                self._bar.n = event.index + 1
+                self._bar.set_postfix_str(f"sparsity {event.sparsity:.3f}")
+            case Evaluated():
+                self._bar.set_description("evaluated")
+
+
+def print_event(event: Event) -> None:
+    """The event as a line of JSON on stderr."""
+    print(to_line(event), file=sys.stderr, flush=True)
+
+
+def summary(record: RunRecord) -> str:
+    """A record's numbers as a few lines."""
+    lines = [f"{record.recipe.title if record.recipe else 'run'}  [{record.key}]  {record.state}"]
+    if record.error:
+        lines.append(record.error)
+    if record.sparsity.achieved is not None:
+        coverage = f" of the prunable weights ({record.sparsity.coverage:.1%} of all)" if record.sparsity.coverage else ""
+        lines.append(f"sparsity    {record.sparsity.achieved:.4f}{coverage}, target {record.sparsity.target:.4f}")
+    if record.dense and record.pruned and record.ratio:
+        lines.append(f"perplexity  {record.dense.perplexity:.3f} dense, {record.pruned.perplexity:.3f} pruned, ratio {record.ratio:.3f}")
+        lines.append(f"            {record.protocol.perplexity}")
+    if record.timings:
+        phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in record.timings.items())
+        lines.append(f"time        {record.elapsed:.2f} s ({phases})")
+    return "\n".join([*lines, *(f"note        {warning}" for warning in record.warnings)])
