@@ -109,7 +109,7 @@ def _parse(key: str, text: str) -> Any:
 
 def command(recipe: Recipe) -> str:
     """The command line that reproduces a recipe: what differs from the defaults, under a preset's name where there is one."""
-    default = Recipe.build({"pruner": recipe.pruner} if recipe.pruner else {}, pattern=recipe.pattern)
+    default = Recipe.build({"pruner": recipe.pruner} if recipe.pruner else {})
     parts = ["python", "-m", "engine", "prune"]
     if recipe.pruner:
         parts += ["--pruner", recipe.pruner]

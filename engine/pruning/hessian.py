@@ -1,7 +1,7 @@
 """The inverse factor of a layer's Hessian, shared by SparseGPT's score and the updates.
 
 `H = 2/N X^T X` is damped and written as `R R^T` with R upper triangular (a Cholesky factorisation of H with rows and columns reversed), so that
-`U = R^-1` is the upper factor of the inverse, `H^-1 = U^T U`, without ever forming the inverse: `2/3 in^3` operations instead of `4/3 in^3`.
+`U = R^-1` is the upper factor of the inverse, `H^-1 = U^T U`, without ever forming the inverse: `2/3 in^3` operations where the usual three steps take `4/3 in^3`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor
 from engine.errors import NumericsError
 
 DAMPING_LADDER = (0.01, 0.1, 1.0)
+SMALL = 256
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,24 @@ def inverse_factor(hessian: Tensor, ladder: tuple[float, ...] = DAMPING_LADDER) 
         lower, failed = torch.linalg.cholesky_ex(damped.flip(0, 1))
         if not failed and bool(lower.isfinite().all()):
             root = lower.flip(0, 1)  # R, upper triangular
-            identity = torch.eye(len(root), dtype=root.dtype, device=root.device)
-            return InverseFactor(torch.linalg.solve_triangular(root, identity, upper=True), damping, dead)
+            return InverseFactor(invert_upper(root), damping, dead)
     raise NumericsError(
         f"The Hessian of a layer with {len(hessian)} inputs is not positive definite even with damping {ladder[-1]}: "
         "its calibration inputs hold NaN, infinity or values that overflow float32. Try another dtype or calibration text."
     )
+
+
+def invert_upper(root: Tensor) -> Tensor:
+    """The inverse of an upper triangular matrix `[n, n]`, by halves: `[[A, B], [0, C]]` has `[[A^-1, -A^-1 B C^-1], [0, C^-1]]`.
+
+    A triangular solve against the identity takes three times the operations, for it does not know that the result is triangular.
+    """
+    size = len(root)
+    if size <= SMALL:
+        return torch.linalg.solve_triangular(root, torch.eye(size, dtype=root.dtype, device=root.device), upper=True)
+    half = size // 2
+    inverse = torch.zeros_like(root)
+    inverse[:half, :half] = first = invert_upper(root[:half, :half])
+    inverse[half:, half:] = second = invert_upper(root[half:, half:])
+    inverse[:half, half:] = -(first @ (root[:half, half:] @ second))
+    return inverse

@@ -25,8 +25,8 @@ from engine.pruning.plan import Plan
 from engine.pruning.statistics import Need, Statistics, observe
 from engine.pruning.weights import BlockWeights, PrunedLinear, restore
 
-SAMPLED_TOKENS = 512
-"""Calibration tokens on which a linear's output error is measured."""
+SAMPLED_SHARE, SAMPLED_LEAST, SAMPLED_MOST = 1 / 64, 128, 512
+"""Share of the calibration tokens on which a linear's output error is measured, at least and at most how many: 1.6 % of the floor."""
 
 
 @dataclass
@@ -69,7 +69,8 @@ def _observe(stream: Stream, block: Block, plan: Plan, clock: Clock) -> dict[str
     """Statistics of the block's linears, by name, from one dense pass of the calibration windows."""
     tokens = sum(ids.numel() for ids in stream.ids)
     needs = plan.needs | {Need.INPUT_NORM, Need.SAMPLE}
-    with clock.phase("statistics"), observe(block.linears, stream.windows, needs, sample=SAMPLED_TOKENS, tokens=tokens) as seen:
+    sample = min(max(int(tokens * SAMPLED_SHARE), SAMPLED_LEAST), SAMPLED_MOST)
+    with clock.phase("statistics"), observe(block.linears, stream.windows, needs, sample=sample, tokens=tokens) as seen:
         deque(stream.through(block), maxlen=0)
     return {name: seen[name] for name in block.linears if name in seen}
 

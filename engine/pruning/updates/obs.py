@@ -1,58 +1,85 @@
 """SparseGPT's sequential update: column by column, the later columns make up for what was just removed.
 
-Cost: one factorisation of the Hessian (shared by linears with the same input) and `out * in^2` multiply-adds. The columns are worked through in
-blocks of about 128: inside a block each column's error reaches the rest of the block at once, the columns after the block in one product.
+Cost: one factorisation of the Hessian (shared by linears with the same input) and `out * in^2 / 2` multiply-adds. The columns are worked through in
+blocks of 128 and sub-blocks of 16, so that all but the last few of a column's effects travel in matrix products.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from engine.pruning import papers
+from engine.pruning.hessian import DAMPING_LADDER
 from engine.pruning.masks import MaskSource
 from engine.pruning.methods import UPDATES, Update, Updated
 from engine.pruning.patterns import BLOCK_WIDTH
 from engine.pruning.statistics import Need, Statistics
 
+SUB_BLOCK_WIDTH = 16
+
 
 def obs(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
     """Prune and update a weight `[out, in]`, float32 (SparseGPT, arXiv 2301.00774, algorithm 1)."""
     factor = statistics.factor
-    rows, columns = weight.shape
     running = weight.T.clone()  # [in, out]: a column of the weight is contiguous
     running[factor.dead] = 0
-    keep = torch.ones(rows, columns, dtype=torch.bool, device=weight.device)
-    width = block_width(source.step)
-    for start in range(0, columns, width):
-        stop = min(start + width, columns)
-        errors = _work_through(running, factor.upper, keep, source, start, stop)
-        running[stop:] -= factor.upper[start:stop, stop:].T @ errors
-    warnings = () if factor.damping <= 0.01 else (f"the Hessian needed a damping of {factor.damping:g} instead of 0.01",)
+    work = _Work(running, factor.upper, torch.ones_like(running, dtype=torch.bool), source)
+    work.through(0, len(running), widths(source.step))
+    warnings = () if factor.damping <= DAMPING_LADDER[0] else (f"the Hessian needed a damping of {factor.damping:g} instead of 0.01",)
+    keep = work.keep.T.contiguous()
+    if keep.all():  # nothing is removed, so nothing changes: not even the columns that this text never activates
+        return Updated(weight.clone(), keep, warnings)
     return Updated(running.T * keep, keep, warnings)
 
 
-def block_width(step: int | None) -> int:
-    """The width of a block of columns: about 128, and a multiple of what the mask source decides at once."""
-    if step is None:
-        return BLOCK_WIDTH
-    return max(step, BLOCK_WIDTH // step * step)
+def widths(step: int | None) -> tuple[int, int]:
+    """Columns a block and a sub-block: about 128 and 16, and multiples of the few that an N:M mask source decides at once."""
+    few = step if step is not None and step < BLOCK_WIDTH else 1
+    small = max(few, SUB_BLOCK_WIDTH // few * few)
+    return max(small, BLOCK_WIDTH // small * small), small
 
 
-def _work_through(running: Tensor, upper: Tensor, keep: Tensor, source: MaskSource, start: int, stop: int) -> Tensor:
-    """Work through the columns `start:stop` of `running`, `[in, out]`, in place; the scaled errors `[columns, out]`."""
-    step = source.step or stop - start
-    block = running[start:stop]  # [columns, out]
-    factor = upper[start:stop, start:stop]
-    errors = torch.empty_like(block)
-    for at in range(stop - start):
+@dataclass(frozen=True)
+class _Work:
+    """A weight on its way through the columns.
+
+    Attributes:
+        running: the weight as updated so far, transposed, `[in, out]`.
+        upper: U with `H^-1 = U^T U`, `[in, in]`.
+        keep: the mask as decided so far, transposed, `[in, out]`.
+    """
+
+    running: Tensor
+    upper: Tensor
+    keep: Tensor
+    source: MaskSource
+
+    def through(self, start: int, stop: int, pieces: tuple[int, ...]) -> Tensor:
+        """Work through the columns `start:stop`, piece by piece; their errors over U_jj, `[columns, out]`.
+
+        The errors of a piece reach the columns behind it, up to `stop`, in one product; a piece is worked through the same way in smaller pieces.
+        """
+        if stop - start == 1:
+            return self._column(start)[None]
+        width, *smaller = pieces or (1,)
+        errors = []
+        for first in range(start, stop, width):
+            last = min(first + width, stop)
+            errors.append(self.through(first, last, tuple(smaller)))
+            if last < stop:
+                self.running[last:stop].addmm_(self.upper[first:last, last:stop].T, errors[-1], alpha=-1)
+        return torch.cat(errors)
+
+    def _column(self, at: int) -> Tensor:
+        """Prune one column, whose mask is decided now if its group begins here; its error over U_jj, `[out]`."""
+        step = self.source.step or len(self.running)
         if at % step == 0:
-            decided = slice(start + at, min(start + at + step, stop))
-            keep[:, decided] = source.keep(decided, running[decided].T)
-        torch.mul(block[at], (~keep[:, start + at]) / factor[at, at], out=errors[at])
-        if at + 1 < stop - start:
-            block[at + 1 :].addr_(factor[at, at + 1 :], errors[at], alpha=-1)
-    return errors
+            decided = slice(at, min(at + step, len(self.running)))
+            self.keep[decided] = self.source.keep(decided, self.running[decided].T).T
+        return (self.running[at] / self.upper[at, at]).masked_fill_(self.keep[at], 0)
 
 
 UPDATES.add(

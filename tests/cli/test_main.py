@@ -1,0 +1,148 @@
+"""The command line as scripts rely on it: files, exit statuses, what goes to stdout and what to stderr."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from engine.cli.main import main
+from engine.events import from_line
+from engine.jobs.store import Store
+from engine.models.names import ROOT
+from engine.pin import pin
+from engine.pruning.methods import AXES
+from engine.pruning.presets import PRESETS
+from engine.recipe import Recipe
+
+FAST = ["--samples", "4", "--length", "64"]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PRUNESCOPE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with everything that can be saved."""
+    directory = tmp_path_factory.mktemp("run") / "out"
+    options = ["--pruner", "sparsegpt", "--sparsity", "0.6", *FAST, "--out", str(directory), "--save-model", "--save-masks"]
+    assert main(["prune", "--model", str(ROOT / "assets" / "demo-model"), *options]) == 0
+    return directory
+
+
+def test_the_record_has_what_the_contract_says(out: Path) -> None:
+    record = json.loads((out / "record.json").read_text())
+    assert record["dense"]["perplexity"] < record["pruned"]["perplexity"]
+    assert record["sparsity"]["target"] == 0.6
+    assert 0.59 < record["sparsity"]["achieved"] <= 0.6
+    assert 0.8 < record["sparsity"]["coverage"] < 0.9
+    assert len(record["blocks"]) == 8
+    assert {"index", "sparsity", "alignment", "relative_error", "seconds"} <= set(record["blocks"][0])
+    assert record["search"] == [] and record["warnings"] == []
+    assert {"timings", "environment", "protocol"} <= set(record)
+
+
+def test_the_masks_are_named_as_in_the_model_and_the_saved_model_has_them(out: Path) -> None:
+    masks = load_file(out / "masks.safetensors")
+    module = AutoModelForCausalLM.from_pretrained(out / "model")
+    linears = {name: child for name, child in module.model.layers.named_modules(prefix="model.layers") if isinstance(child, torch.nn.Linear)}
+    assert masks.keys() == linears.keys()
+    removed = 0
+    for name, mask in masks.items():
+        assert mask.dtype == torch.bool and mask.shape == linears[name].weight.shape
+        assert not linears[name].weight[~mask].any()
+        removed += int((~mask).sum())
+    assert removed / sum(mask.numel() for mask in masks.values()) == json.loads((out / "record.json").read_text())["sparsity"]["achieved"]
+    assert AutoTokenizer.from_pretrained(out / "model")("Once")["input_ids"]
+
+
+def test_the_same_again_reads_what_is_there_and_another_recipe_is_refused(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (out / "record.json").stat().st_mtime_ns
+    assert main(["prune", "--pruner", "sparsegpt", "--sparsity", "0.6", *FAST, "--out", str(out)]) == 0
+    assert (out / "record.json").stat().st_mtime_ns == before
+    assert main(["prune", "--pruner", "wanda", *FAST, "--out", str(out)]) == 2
+    assert "holds another run already (SparseGPT 60% on demo)" in capsys.readouterr().err
+
+
+def test_without_out_the_run_is_in_the_store(home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["prune", "--evaluation", "none", *FAST]) == 0
+    key = pin(Recipe.build(evaluation=None, samples=4, length=64)).key
+    assert [run.key for run in Store().list()] == [key]
+    printed = capsys.readouterr()
+    assert key in printed.out and "sparsity    0.5000" in printed.out
+    assert main(["runs"]) == 0
+    assert f"{key}  finished" in capsys.readouterr().out
+    assert main(["show", key[:5], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["key"] == key
+    assert main(["replay", key, "--speed", "0", "--events"]) == 0
+    kinds = [from_line(line).event for line in capsys.readouterr().err.splitlines()]  # type: ignore[attr-defined]
+    assert kinds[0] == "run_started" and kinds[-1] == "finished" and kinds.count("block_pruned") == 8
+    assert main(["export", key, "--model", str(tmp_path / "model"), "--masks", str(tmp_path / "m"), "--record", str(tmp_path / "r")]) == 0
+    weight = AutoModelForCausalLM.from_pretrained(tmp_path / "model").model.layers[3].mlp.up_proj.weight
+    assert torch.equal(weight != 0, load_file(tmp_path / "m")["model.layers.3.mlp.up_proj"] & (weight != 0))
+    assert json.loads((tmp_path / "r").read_text())["key"] == key
+    assert main(["export", key, "--model", str(tmp_path / "model")]) == 1
+    assert "not empty" in capsys.readouterr().err
+    assert main(["export", key]) == 1
+    assert "Say what to write" in capsys.readouterr().err
+
+
+def test_a_refused_recipe_lists_all_faults_and_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prune", "--pruner", "nothing", "--sparsity", "2"]) == 2
+    error = capsys.readouterr().err
+    assert "pruner:" in error and "sparsity:" in error and "Traceback" not in error
+    assert main(["prune", "--pattern", "3:5", "--length", "1000"]) == 2
+    error = capsys.readouterr().err
+    assert "5 divides" in error and "at most 512 tokens" in error
+    assert main(["prune", "--save-masks"]) == 2
+
+
+def test_a_run_that_fails_ends_with_1_and_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prune", "--samples", "5000"]) == 1
+    printed = capsys.readouterr()
+    assert "but 111 fit" in printed.out and "Traceback" not in printed.out + printed.err
+    assert main(["prune", "--samples", "5000", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_unknown_run_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "abc"]) == 1
+    assert "no run has a key that begins so" in capsys.readouterr().err
+    assert main(["runs"]) == 0
+    assert "There are no runs" in capsys.readouterr().err
+
+
+def test_methods_names_every_method_and_parameter(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods"]) == 0
+    printed = capsys.readouterr().out
+    for method in [*PRESETS.values(), *(method for registry in AXES.values() for method in registry.values())]:
+        assert method.name in printed and method.explanation in printed
+        assert all(f"{method.name}.{parameter.name}" in printed for parameter in method.parameters)
+
+
+def test_an_interrupt_ends_with_130_and_keeps_the_finished_blocks(home: Path) -> None:
+    """On a real process: events on stderr until a few blocks are done, then what Ctrl-C sends."""
+    command = [sys.executable, "-m", "engine", "prune", "--samples", "100", "--events"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "block_pruned" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        deadline = time.monotonic() + 60
+        rest = process.stderr.read()
+        assert process.wait(max(1, deadline - time.monotonic())) == 130
+    assert "Traceback" not in rest
+    (run,) = Store().list()
+    assert run.state == "cancelled"
+    assert len(Store().folder(run.key).kept) >= 1
