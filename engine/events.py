@@ -1,7 +1,7 @@
 """The vocabulary of a run: everything that happens, as small frozen records that round-trip through JSON.
 
-Events carry numbers ready to draw, never tensors. Non-finite numbers are written as the strings "Infinity", "-Infinity" and "NaN", so a line is always
-strict JSON. Order of a run without a fault:
+Events carry numbers ready to draw, never tensors. Non-finite numbers are written as the strings "Infinity", "-Infinity" and "NaN", so a line
+is always strict JSON. Order of a run without a fault:
 
     RunStarted, ModelLoaded, WindowsReady (calibration), [WindowsReady (evaluation)], Allocated, BlockPruned ... , [Evaluated], Finished
 
@@ -64,7 +64,14 @@ class LinearShape(Facts):
 
 
 class ModelLoaded(Event):
-    """The model is in memory. `path` is that of its list of blocks, for instance `model.layers`; `skipped` counts the weights that are never pruned, by kind; the kinds and `prunable` add up to `parameters`."""
+    """The model is in memory.
+
+    Attributes:
+        path: its list of blocks, for instance `model.layers`.
+        prunable: weights of the linears in the blocks.
+        skipped: the weights that are never pruned, by kind; with `prunable` they add up to `parameters`.
+        bytes: size of the weights in memory.
+    """
 
     event: Literal["model_loaded"] = "model_loaded"
     architecture: str
@@ -136,7 +143,8 @@ class BlockPruned(Event):
     Attributes:
         sparsity: share of its prunable weights removed.
         alignment: NeuroAL's A (arXiv 2411.07066), dense against pruned from the same input, summed over the block's linears; 0 = unchanged.
-        relative_error: `||h - h'|| / ||h||` of the evaluation windows' hidden states behind the block, dense model against pruned; None without evaluation.
+        relative_error: `||h - h'|| / ||h||` of the evaluation windows' hidden states behind the block, dense against pruned;
+            None without evaluation.
         cosine: mean over tokens of their cosine.
         seconds: the time it took.
     """
@@ -233,18 +241,7 @@ class Interrupted(Event):
 
 
 AnyEvent = Annotated[
-    RunStarted
-    | ModelLoaded
-    | WindowsReady
-    | Allocated
-    | BlockPruned
-    | Evaluated
-    | Noted
-    | Resumed
-    | Finished
-    | Failed
-    | Cancelled
-    | Interrupted,
+    RunStarted | ModelLoaded | WindowsReady | Allocated | BlockPruned | Evaluated | Noted | Resumed | Finished | Failed | Cancelled | Interrupted,
     Field(discriminator="event"),
 ]
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(AnyEvent)

@@ -62,7 +62,7 @@ class Recipe(BaseModel):
     score: str = "wanda"
     pattern: str = "unstructured"
     group: Group | None = None
-    sparsity: float = Field(default=0.5, ge=0, le=0.99)
+    sparsity: float = Field(default=validation.DEFAULT_SPARSITY, ge=0, le=0.99)
     allocation: str = "uniform"
     update: str = "none"
     refinement: str = "none"
@@ -98,9 +98,7 @@ class Recipe(BaseModel):
     @property
     def title(self) -> str:
         """The recipe in a few words, for a list."""
-        name = (
-            PRESETS[self.pruner].title if self.pruner else " + ".join(x for x in (self.score, self.update, self.refinement) if x != "none")
-        )
+        name = PRESETS[self.pruner].title if self.pruner else " + ".join(x for x in (self.score, self.update, self.refinement) if x != "none")
         shape = f"{self.sparsity:.0%}" if self.pattern == "unstructured" else self.pattern
         top_up = "" if self.allocation == "uniform" else f", {self.allocation}"
         return f"{name} {shape}{top_up} on {Path(self.model).name}"
@@ -124,8 +122,10 @@ def _without_invalid(recipe: type[Recipe], given: dict[str, Any]) -> tuple[dict[
     except ValidationError as error:
         for item in error.errors():
             field = str(item["loc"][0]) if item["loc"] else "recipe"
-            faults[field] = Fault(field, _in_words(recipe, field, item["type"], item["msg"], given.get(field)))
-    return {name: value for name, value in given.items() if name not in faults}, list(faults.values())
+            named = f"settings.{item['loc'][1]}" if field == "settings" and len(item["loc"]) > 1 else field
+            faults[named] = Fault(named, _in_words(recipe, field, item["type"], item["msg"], item["input"]))
+    invalid = {name.partition(".")[0] for name in faults}
+    return {name: value for name, value in given.items() if name not in invalid}, list(faults.values())
 
 
 def _in_words(recipe: type[Recipe], field: str, kind: str, message: str, value: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import isnan
+from math import isfinite
 from typing import Any, Generic, Literal, TypeVar
 
 Kind = Literal["int", "float", "choice", "ratios"]
@@ -48,15 +48,23 @@ class Parameter:
             return next((fault for item in value if (fault := self._range_fault(item))), None)
         if self.kind == "choice":
             return None if value in self.choices else f"expected one of {', '.join(self.choices)}, got {value!r}"
-        if not _is_number(value) or (self.kind == "int" and int(value) != value):
+        if not _is_number(value) or (self.kind == "int" and isfinite(value) and int(value) != value):
             return f"expected {'a whole number' if self.kind == 'int' else 'a number'}, got {value!r}"
         return self._range_fault(value)
 
     def _range_fault(self, value: float) -> str | None:
         low, high = self.minimum, self.maximum
-        if (low is not None and value < low) or (high is not None and value > high) or isnan(value):
+        if not isfinite(value):
+            return f"expected a finite number, got {value}"
+        if (low is not None and value < low) or (high is not None and value > high):
             return f"{value} is outside {low if low is not None else '-∞'} to {high if high is not None else '∞'}"
         return None
+
+    def coerced(self, value: Any) -> Any:
+        """A value without fault in the parameter's own type, so that 1 and 1.0 are one value."""
+        if self.kind == "ratios":
+            return tuple(float(item) for item in value)
+        return {"int": int, "float": float, "choice": str}[self.kind](value)
 
     def parse(self, text: str) -> Any:
         """The value that `text` stands for on the command line; text that does not parse is returned as it is, for `fault` to refuse."""

@@ -66,9 +66,7 @@ def run(recipe: Recipe, kept: MutableMapping[int, BlockWeights] | None = None) -
     except PrunescopeError as error:
         yield Failed(message=str(error), detail=traceback.format_exc())
     except Exception as error:  # the last fence: whoever watches gets a sentence, the log gets the traceback
-        yield Failed(
-            message=f"Something unexpected went wrong: {type(error).__name__}: {_first_line(error)}", detail=traceback.format_exc()
-        )
+        yield Failed(message=f"Something unexpected went wrong: {type(error).__name__}: {_first_line(error)}", detail=traceback.format_exc())
 
 
 def _first_line(error: BaseException) -> str:
@@ -169,9 +167,7 @@ def _windows(recipe: Recipe, model: LanguageModel) -> tuple[Windows, Windows | N
     most = longest(model.module.config)
     for windows in (calibration, evaluation):
         if windows is not None and most is not None and windows.ids.shape[1] > most:
-            raise CorpusError(
-                f"The windows have {windows.ids.shape[1]} tokens, but {recipe.model} takes at most {most}. Ask for shorter ones."
-            )
+            raise CorpusError(f"The windows have {windows.ids.shape[1]} tokens, but {recipe.model} takes at most {most}. Ask for shorter ones.")
     return calibration, evaluation
 
 

@@ -16,6 +16,7 @@ from engine.pruning.patterns import parse_pattern
 from engine.pruning.presets import PRESETS
 from engine.registry import Method
 
+DEFAULT_SPARSITY = 0.5
 DEFAULT_METHODS = {"score": "wanda", "allocation": "uniform", "update": "none", "refinement": "none"}
 
 
@@ -25,7 +26,7 @@ def expand_pruner(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]
     name = fields.pop("pruner", None)
     if name is None:
         return fields, []
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         return fields, [Fault("pruner", f"{PRESETS.unknown(name)}")]
     choices = PRESETS[name].choices
     faults = [
@@ -49,8 +50,12 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
         fields["group"] = fields.get("group") or SCORES[fields["score"]].default_group
     else:
         fields["sparsity"] = 1 - n_of_m[0] / n_of_m[1]
+        fields["pattern"] = f"{n_of_m[0]}:{n_of_m[1]}"
+    fields["sparsity"] = abs(float(fields.get("sparsity", DEFAULT_SPARSITY)))  # -0.0 is 0
     settings = dict(fields.get("settings", {}))
-    fields["settings"] = {key: settings.get(key, parameter.default) for key, parameter in _parameters(chosen_methods(fields)).items()}
+    fields["settings"] = {
+        key: parameter.coerced(settings.get(key, parameter.default)) for key, parameter in _parameters(chosen_methods(fields)).items()
+    }
     return fields
 
 
@@ -79,9 +84,7 @@ def _pattern_faults(given: Mapping[str, Any]) -> list[Fault]:
     implied = 1 - n / m
     if given.get("sparsity") is not None and not isclose(given["sparsity"], implied, abs_tol=1e-6):
         found.append(
-            Fault(
-                "sparsity", f"the pattern {n}:{m} removes {implied:.4g} of the weights, but {given['sparsity']:g} was asked; leave it out."
-            )
+            Fault("sparsity", f"the pattern {n}:{m} removes {implied:.4g} of the weights, but {given['sparsity']:g} was asked; leave it out.")
         )
     if given.get("group") is not None:
         found.append(Fault("group", f"with {n}:{m} each {m} consecutive columns of a row are the comparison group; leave the group out."))
@@ -140,9 +143,7 @@ def _ratio_faults(given: Mapping[str, Any], sizes: Sequence[int]) -> list[Fault]
         return []
     ratios = given["settings"]["manual.ratios"]
     if len(ratios) != len(sizes):
-        return [
-            Fault("settings.manual.ratios", f"the model has {len(sizes)} blocks, but {len(ratios)} ratios were given; give one a block.")
-        ]
+        return [Fault("settings.manual.ratios", f"the model has {len(sizes)} blocks, but {len(ratios)} ratios were given; give one a block.")]
     mean = weighted_mean(ratios, sizes)
     if given["settings"]["manual.rescale"] == "yes" or abs(mean - given["sparsity"]) <= TOLERANCE:
         return []

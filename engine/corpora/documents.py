@@ -1,4 +1,7 @@
-"""Any text as documents: the bundled stories, `.txt` (documents parted by lines `<|endoftext|>`, else one) and `.jsonl` (a string or an object with `text` a line)."""
+"""Any text as documents: the bundled stories, `.txt` (documents parted by lines `<|endoftext|>`, else one) and `.jsonl` (one a line).
+
+A line of `.jsonl` is a string, or an object with a string `text`.
+"""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def _cut(name: str, role: Role, tokenizer: Any, length: int) -> tuple[Tensor, in
 
 
 def _token_ids(documents: list[str], tokenizer: Any) -> list[int]:
-    """The ids of all documents in one row. One document is tokenised as the tokenizer does by itself; of several, each begins with the start token."""
+    """The ids of all documents in one row; a lone document is tokenised as the tokenizer does it, of several each begins with the start token."""
     if len(documents) == 1:
         return list(tokenizer(documents[0], verbose=False)["input_ids"])
     start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id

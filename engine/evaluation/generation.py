@@ -1,60 +1,14 @@
-"""Text from the dense and the pruned model for one prompt: greedy, or sampled with a seed that both share."""
+"""Text from a model: greedy, or sampled with a seed."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from engine.errors import ModelError, PrunescopeError
-from engine.models.device import pick_device, pick_dtype
 from engine.models.language_model import LanguageModel
-from engine.models.loading import load, load_config, stored_dtype
 from engine.models.summary import longest
-from engine.pruning.weights import BlockWeights, restore
-from engine.recipe import Recipe
-
-
-class PromptTexts(BaseModel):
-    """One prompt continued twice; the texts do not repeat the prompt.
-
-    Attributes:
-        tokens: how many tokens each continuation has at most.
-        temperature: 0 = greedy (always the likeliest token); else the softmax is sharpened or flattened by it.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    prompt: str
-    dense: str
-    pruned: str
-    tokens: int
-    temperature: float
-    seed: int
-
-
-def generate_pair(
-    recipe: Recipe, kept: dict[int, BlockWeights], prompt: str, *, tokens: int = 80, temperature: float = 0.0, seed: int = 0
-) -> PromptTexts:
-    """Continue a prompt with a recipe's dense model, then with the same model pruned.
-
-    Args:
-        recipe: a pinned recipe; its model is loaded afresh.
-        kept: the pruned weights of every block.
-
-    Raises:
-        ModelError: the model cannot be loaded or has no tokenizer.
-        PrunescopeError: the prompt leaves no room for a continuation.
-    """
-    device = pick_device(recipe.device)
-    dtype = pick_dtype(recipe.dtype, device, stored_dtype(load_config(recipe.model, recipe.revision)))
-    model = load(recipe.model, revision=recipe.revision, dtype=dtype, device=device)
-    dense = generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
-    for block in model.blocks:
-        restore(block, kept[block.index])
-    pruned = generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
-    return PromptTexts(prompt=prompt, dense=dense, pruned=pruned, tokens=tokens, temperature=temperature, seed=seed)
 
 
 @torch.no_grad()
@@ -68,9 +22,7 @@ def generate(model: LanguageModel, prompt: str, *, tokens: int, temperature: flo
     sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature > 0 else {"do_sample": False}
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        output = module.generate(
-            ids, attention_mask=mask, max_new_tokens=min(tokens, room), pad_token_id=_padding(model), use_cache=True, **sampling
-        )
+        output = module.generate(ids, attention_mask=mask, max_new_tokens=min(tokens, room), pad_token_id=_padding(model), use_cache=True, **sampling)
     return str(model.tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True))
 
 

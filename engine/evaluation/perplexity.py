@@ -5,7 +5,7 @@ Every token of a window but the first is predicted, from those before it in the 
 
 from __future__ import annotations
 
-from math import exp
+from math import exp, inf
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from engine.events import Score
 from engine.models.language_model import LanguageModel, Stream
 
+LARGEST = 700.0  # whose exponential still is a number
 LOGITS_AT_ONCE = 16_000_000
 """Most logits held at a time (64 MB in float32)."""
 
@@ -31,7 +32,7 @@ def perplexity(model: LanguageModel, stream: Stream) -> Score:
 
 def score(nll: float, tokens: int) -> Score:
     """The perplexity of a mean negative log likelihood, infinite where it overflows."""
-    return Score(perplexity=exp(nll) if nll < 700 else nll * float("inf"), nll=nll, tokens=tokens)
+    return Score(perplexity=nll * inf if nll >= LARGEST else exp(nll), nll=nll, tokens=tokens)
 
 
 def _few_at_a_time(model: LanguageModel, hidden: Tensor, ids: Tensor) -> list[tuple[Tensor, Tensor]]:

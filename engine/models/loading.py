@@ -53,9 +53,7 @@ def load(model: str, *, revision: str | None, dtype: torch.dtype, device: torch.
     try:
         found = LanguageModel(module.to(device), _tokenizer(place, hub_revision))
     except LookupError as error:
-        raise ModelError(
-            f"The model {model} ({type(module).__name__}) has no list of blocks, so it cannot be pruned block by block."
-        ) from error
+        raise ModelError(f"The model {model} ({type(module).__name__}) has no list of blocks, so it cannot be pruned block by block.") from error
     if not found.linears:
         raise ModelError(f"The blocks of {model} ({type(module).__name__}) hold no linear layers, so there is nothing to prune.")
     return found

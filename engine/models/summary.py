@@ -34,9 +34,7 @@ def summarise(model: str, revision: str | None = None) -> ModelSummary:
             skeleton = LanguageModel(AutoModelForCausalLM.from_config(config, trust_remote_code=False))
     except (LookupError, ValueError) as error:
         kind = getattr(config, "model_type", "unknown")
-        raise ModelError(
-            f"The model {model} (type {kind}) is not a causal language model made of blocks, so it cannot be pruned here."
-        ) from error
+        raise ModelError(f"The model {model} (type {kind}) is not a causal language model made of blocks, so it cannot be pruned here.") from error
     stored, device = stored_dtype(config) or torch.float32, pick_device()
     sizes = tuple(sum(linear.weight.numel() for linear in block.linears.values()) for block in skeleton.blocks)
     skipped = skipped_weights(skeleton.module)

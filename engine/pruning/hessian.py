@@ -1,7 +1,8 @@
 """The inverse factor of a layer's Hessian, shared by SparseGPT's score and the updates.
 
 `H = 2/N X^T X` is damped and written as `R R^T` with R upper triangular (a Cholesky factorisation of H with rows and columns reversed), so that
-`U = R^-1` is the upper factor of the inverse, `H^-1 = U^T U`, without ever forming the inverse: `2/3 in^3` operations where the usual three steps take `4/3 in^3`.
+`U = R^-1` is the upper factor of the inverse, `H^-1 = U^T U`, without ever forming the inverse: `2/3 in^3` operations where the
+usual three steps take `4/3 in^3`.
 """
 
 from __future__ import annotations

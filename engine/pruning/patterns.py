@@ -15,6 +15,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from engine.errors import NumericsError
+
 BLOCK_WIDTH = 128
 
 
@@ -43,7 +45,13 @@ def removed(count: int, sparsity: float) -> int:
 
 
 def remove_lowest(score: Tensor, count: int) -> Tensor:
-    """A mask that drops the `count` lowest of each row of `score`, `[groups, entries]`, the earlier first among equals."""
+    """A mask that drops the `count` lowest of each row of `score`, `[groups, entries]`, the earlier first among equals.
+
+    Raises:
+        NumericsError: a score is not a number.
+    """
+    if score.isnan().any():
+        raise NumericsError("Some scores are not numbers: activations overflowed. Try another dtype (float32 or bfloat16) or calibration text.")
     entries = score.shape[1]
     if count <= 0:
         return torch.ones_like(score, dtype=torch.bool)

@@ -122,9 +122,7 @@ def _notes(block: Block, results: Mapping[str, tuple[Updated, float]]) -> Iterat
             yield Noted(message=f"{block.linears[name].path}: {warning}.")
 
 
-def _event(
-    block: Block, streams: Streams, results: Mapping[str, tuple[Updated, float]], aligned: float, clock: Clock, start: float
-) -> BlockPruned:
+def _event(block: Block, streams: Streams, results: Mapping[str, tuple[Updated, float]], aligned: float, clock: Clock, start: float) -> BlockPruned:
     linears = tuple(_linear_event(name, updated.keep, error) for name, (updated, error) in results.items())
     error, cosine = (None, None)
     if streams.dense is not None and streams.pruned is not None:

@@ -16,8 +16,8 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from engine.models.block import Linear
 from engine.errors import NumericsError
+from engine.models.block import Linear
 from engine.pruning.hessian import InverseFactor, inverse_factor
 
 GRAM_PANEL = 768  # columns of the Gram matrix computed at once: wide enough for the matrix product to run at full speed
@@ -43,9 +43,7 @@ class Statistics:
         tokens: number of tokens that will pass (used by the sample alone).
     """
 
-    def __init__(
-        self, width: int, windows: int, needs: Collection[Need], device: torch.device, *, sample: int = 0, tokens: int = 0
-    ) -> None:
+    def __init__(self, width: int, windows: int, needs: Collection[Need], device: torch.device, *, sample: int = 0, tokens: int = 0) -> None:
         self.width = width
         self.windows = windows
         self._places = torch.arange(min(sample, tokens)) * tokens // max(1, min(sample, tokens))  # of the sampled rows among all tokens

@@ -7,9 +7,9 @@ import torch
 import transformers as hf
 from torch import Tensor, nn
 
+from engine.models.clock import Clock
 from engine.models.language_model import LanguageModel
 from engine.pruning.pipeline import Streams, prune_blocks
-from engine.models.clock import Clock
 from engine.pruning.plan import Plan
 
 VOCABULARY, TOKENS, WINDOWS = 64, 24, 5

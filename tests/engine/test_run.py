@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
-from engine.evaluation.generation import generate_pair
+from engine.continuation import generate_pair
 from engine.events import BlockPruned, Event, Failed, Finished, ModelLoaded, WindowsReady
 from engine.models.names import DEMO_DIRECTORY
 from engine.pin import pin

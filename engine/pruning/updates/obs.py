@@ -36,10 +36,11 @@ def obs(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
 
 
 def widths(step: int | None) -> tuple[int, int]:
-    """Columns a block and a sub-block: about 128 and 16, and multiples of the few that an N:M mask source decides at once."""
-    few = step if step is not None and step < BLOCK_WIDTH else 1
-    small = max(few, SUB_BLOCK_WIDTH // few * few)
-    return max(small, BLOCK_WIDTH // small * small), small
+    """Columns a block and a sub-block: about 128 and 16, such that what the mask source decides at once never begins inside an unfinished piece."""
+    if step is None or step >= BLOCK_WIDTH:
+        return step or BLOCK_WIDTH, SUB_BLOCK_WIDTH
+    small = max(step, SUB_BLOCK_WIDTH // step * step)
+    return BLOCK_WIDTH // small * small, small
 
 
 @dataclass(frozen=True)

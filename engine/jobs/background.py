@@ -1,0 +1,166 @@
+"""The engine in the background: what the pages hold. Every call returns at once; a thread does all that takes time.
+
+The worker writes the run folder itself and `view` follows that folder, so what a page shows does not depend on who
+computes. Two that ask for the same recipe get the same run. Dask is imported by the thread only: making the object
+costs a page nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from engine.errors import EngineError, PrunescopeError
+from engine.jobs.answers import Answers
+from engine.jobs.runs import Runs
+from engine.jobs.store import Store
+from engine.jobs.views import EngineStatus, RunView, SummaryView, TextRequest, TextView
+from engine.pin import pin
+from engine.recipe import Recipe
+
+if TYPE_CHECKING:
+    from engine.jobs.cluster import Cluster
+
+PAUSE = 1.0  # seconds between two looks at the cluster when nothing happens
+QUICK = 0.1  # the same while a cancel is under way
+LOST = "The background engine ended while it computed this run."
+ENDED = "The background engine ended unexpectedly."
+CLOSED = "The app was closed while this run was computed."
+
+_log = logging.getLogger(__name__)
+
+
+class BackgroundEngine:
+    """Runs, texts and summaries, computed elsewhere.
+
+    Args:
+        store: where runs are kept; the default store when left out.
+        scheduler: address of a Dask scheduler that is there; by default what `PRUNESCOPE_SCHEDULER` says. Without any,
+            an embedded cluster is started.
+        grace: seconds that a cancelled run has to stop by itself, before its worker process is restarted.
+    """
+
+    def __init__(self, store: Store | None = None, scheduler: str | None = None, grace: float = 5.0) -> None:
+        self.store = store or Store()
+        self._scheduler = scheduler or os.environ.get("PRUNESCOPE_SCHEDULER") or None
+        self._wake = threading.Event()
+        self._runs = Runs(self.store, grace, self._wake.set)
+        self._answers = Answers(self._wake.set)
+        self._cluster: Cluster | None = None
+        self._status = EngineStatus("starting", "The engine has not been started yet.")
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._wanted = self._closed = False
+
+    def start(self) -> None:
+        """Begin to start the cluster, and return."""
+        with self._starting:
+            if self._closed:
+                raise EngineError("The background engine was closed. Restart the app.")
+            if self._thread is None:
+                self._wanted = True
+                self._thread = threading.Thread(target=self._loop, name="prunescope-engine", daemon=True)
+                self._thread.start()
+
+    @property
+    def status(self) -> EngineStatus:
+        """How the engine is."""
+        return self._status
+
+    def submit(self, recipe: Recipe) -> str:
+        """Have a recipe computed, unless it is finished, running or queued already; the key of its run.
+
+        Raises:
+            RecipeError: a file that the recipe names is not there.
+            StoreError: the store cannot take a run.
+            EngineError: the engine was closed.
+        """
+        pinned = pin(recipe)
+        self.start()
+        self._runs.submit(pinned)
+        return pinned.key
+
+    def view(self, key: str) -> RunView:
+        """The run as it is now.
+
+        Raises:
+            StoreError: there is no such run, or its folder is damaged.
+        """
+        return self._runs.view(key, "" if self._status.state == "ready" else self._status.message)
+
+    def active(self) -> list[str]:
+        """Keys of the runs that are queued or running, in order."""
+        return self._runs.active()
+
+    def cancel(self, key: str) -> None:
+        """Drop a queued run; ask a running one to stop behind its block, and force it to after the grace period."""
+        self._runs.cancel(key)
+
+    def text(self, request: TextRequest) -> TextView:
+        """The dense and the pruned model's continuation of a prompt, once there is one; the first call asks for it."""
+        self.start()
+        found = self._answers.ask(request, "continue_text", str(self.store.home), request)
+        return TextView(found.state, found.value, found.message)
+
+    def summary(self, model: str, revision: str | None = None) -> SummaryView:
+        """A model's shape, once it is known; the first call asks for it."""
+        self.start()
+        found = self._answers.ask(("summary", model, revision), "summarise_model", model, revision)
+        return SummaryView(found.state, found.value, found.message)
+
+    def close(self) -> None:
+        """End the embedded cluster; runs that are computed there are interrupted."""
+        with self._starting:
+            self._closed = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    # What follows runs in the engine's thread.
+
+    def _loop(self) -> None:
+        while not self._closed:
+            try:
+                self._turn()
+            except Exception:  # the thread must live: without it no page would ever hear of a run again
+                _log.exception("The background engine stumbled and goes on.")
+            self._wake.wait(QUICK if self._runs.cancelling else PAUSE)
+            self._wake.clear()
+        self._drop(CLOSED)
+
+    def _turn(self) -> None:
+        if self._cluster is not None and not self._cluster.alive:
+            self._drop(LOST)
+            self._status = EngineStatus("starting", f"{ENDED} It is started again with the next run.")
+        if self._cluster is None and (self._wanted or self._runs.waiting or self._answers.waiting):
+            self._connect()
+        if self._cluster is not None:
+            self._runs.drive(self._cluster)
+            self._answers.drive(self._cluster)
+
+    def _connect(self) -> None:
+        self._wanted = False
+        self._status = EngineStatus("starting", "The engine is starting.")
+        try:
+            from engine.jobs.cluster import Cluster
+
+            self._cluster = Cluster(self.store.home, self._scheduler, self._wake.set)
+            self._status = EngineStatus("ready", "The engine is ready.")
+        except Exception as error:
+            known = isinstance(error, PrunescopeError)
+            sentence = str(error) if known else f"The background engine could not be started ({type(error).__name__}: {error})."
+            if not known:
+                _log.exception(sentence)
+            self._status = EngineStatus("failed", sentence)
+            self._runs.fail(sentence)
+            self._answers.fail(sentence)
+
+    def _drop(self, reason: str) -> None:
+        """Let go of the cluster, and of what was sent to it."""
+        cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            cluster.close()
+        self._runs.lost(reason)
+        self._answers.lost()

@@ -1,0 +1,148 @@
+"""All runs of a home directory: HOME/runs/KEY, HOME being PRUNESCOPE_HOME or the platform's data directory.
+
+There is no index that could be wrong: a list is made from the folders, and only what changed since the last list is
+read again. Folders that cannot be read are listed as damaged, with the reason; a list never fails because of one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import Timeout
+from platformdirs import user_data_dir
+
+from engine.errors import StoreError
+from engine.jobs import files, repair
+from engine.jobs.folder import RunFolder
+from engine.recipe import Recipe
+from engine.record import RunRecord
+
+RunState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted", "damaged"]
+KEY = re.compile(r"[\w-]+")
+
+_Fingerprint = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """One line of the list of runs.
+
+    Attributes:
+        message: why the run failed, was interrupted or is damaged.
+        size: bytes on the disk.
+        changed: when something was last written, seconds since 1970.
+    """
+
+    key: str
+    state: RunState
+    message: str | None = None
+    recipe: Recipe | None = None
+    record: RunRecord | None = None
+    size: int = 0
+    changed: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """The recipe in a few words, or the key where it cannot be read."""
+        return self.recipe.title if self.recipe else self.key
+
+
+class Store:
+    """The runs below `home`, an absolute path. Nothing is written until a run is."""
+
+    def __init__(self, home: Path | str | None = None) -> None:
+        chosen = home or os.environ.get("PRUNESCOPE_HOME") or user_data_dir("prunescope")
+        self.home = Path(chosen).expanduser().absolute()
+        self.runs = self.home / "runs"
+        self._seen: dict[str, tuple[_Fingerprint, RunSummary]] = {}
+
+    def folder(self, key: str) -> RunFolder:
+        """The folder of a run, which need not be there.
+
+        Raises:
+            StoreError: no run can have this key.
+        """
+        if not KEY.fullmatch(key):
+            raise StoreError(f"There is no run {key!r}: a key is made of letters and digits.")
+        return RunFolder(self.runs / key)
+
+    def list(self) -> list[RunSummary]:
+        """All runs, the last changed first. Never raises."""
+        try:
+            with os.scandir(self.runs) as entries:
+                names = [entry.name for entry in entries if KEY.fullmatch(entry.name) and entry.is_dir()]
+        except OSError:
+            return []
+        self._seen = {name: self._seen[name] for name in names if name in self._seen}
+        summaries = [self._summary(self.folder(name)) for name in names]
+        return sorted(summaries, key=lambda summary: summary.changed, reverse=True)
+
+    def size(self, key: str) -> int:
+        """Bytes that a run takes on the disk."""
+        return sum(size for _, size, _ in _fingerprint(self.folder(key).path))
+
+    def delete(self, key: str) -> None:
+        """Delete a run.
+
+        Raises:
+            StoreError: there is none, it is being computed, or the disk refuses.
+        """
+        folder = self.folder(key)
+        if not folder.exists:
+            raise StoreError(f"There is no run {key} to delete.")
+        try:
+            with folder.lock():
+                folder.remove()
+        except Timeout:
+            raise StoreError(f"The run {key} is being computed. Cancel it first, then delete it.") from None
+
+    def check_writable(self) -> None:
+        """Make sure that a run can be begun.
+
+        Raises:
+            StoreError: the home cannot be written, or has next to no room left.
+        """
+        files.check_writable(self.runs)
+
+    def _summary(self, folder: RunFolder) -> RunSummary:
+        found = _fingerprint(folder.path)
+        known = self._seen.get(folder.key)
+        unsettled = known is not None and known[1].state in (
+            "running",
+            "interrupted",
+        )  # a lock leaves no trace in the files
+        if known is None or known[0] != found or unsettled:
+            known = (found, _summarise(folder, found))
+            self._seen[folder.key] = known
+        return known[1]
+
+
+def _summarise(folder: RunFolder, found: _Fingerprint) -> RunSummary:
+    facts: dict[str, Any] = {"key": folder.key, "size": sum(item[1] for item in found)}
+    facts["changed"] = max((item[2] for item in found), default=0) / 1e9
+    try:
+        wrong = repair.damage(folder)
+        if wrong is None:
+            record = folder.record()
+            state: RunState = "running" if record.state == "empty" else record.state
+            return RunSummary(**facts, state=state, message=record.error, recipe=folder.recipe(), record=record)
+    except (StoreError, OSError, ValueError) as error:  # it changed under our eyes, or holds what nobody foresaw
+        wrong = str(error)
+    return RunSummary(**facts, state="damaged", message=wrong)
+
+
+def _fingerprint(path: Path) -> _Fingerprint:
+    """Name, size and time of every file of a run but the lock, whose time says nothing."""
+    found = []
+    for directory in (path, path / "blocks"):
+        try:
+            with os.scandir(directory) as entries:
+                statuses = [(entry.name, entry.stat()) for entry in entries if entry.is_file() and entry.name != "lock"]
+        except OSError:
+            continue
+        found += [(name, status.st_size, status.st_mtime_ns) for name, status in statuses]
+    return tuple(sorted(found))

@@ -1,0 +1,79 @@
+"""What the background engine shows to a page, and what a page asks of it: plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from engine.record import RunRecord
+
+if TYPE_CHECKING:
+    from engine.continuation import PromptTexts
+    from engine.models.facts import ModelSummary
+
+ViewState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
+AnswerState = Literal["pending", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class EngineStatus:
+    """How the engine is; `message` is a sentence."""
+
+    state: Literal["starting", "ready", "failed"]
+    message: str
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as it is now.
+
+    Attributes:
+        record: the fold of its events so far; while it is queued, that of nothing but the recipe.
+        place: its place in the queue, 1 = next; None when it is not queued.
+        message: what a person should know: what it waits for, or why it ended. Empty where there is nothing to say.
+    """
+
+    record: RunRecord
+    state: ViewState
+    place: int | None = None
+    message: str = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether it is worth looking again."""
+        return self.state in ("queued", "running")
+
+
+@dataclass(frozen=True)
+class TextRequest:
+    """A prompt to be continued by a finished run's dense and pruned model.
+
+    Attributes:
+        key: the run.
+        tokens: at most so many new tokens.
+        temperature: 0 = greedy.
+    """
+
+    key: str
+    prompt: str
+    tokens: int = 80
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TextView:
+    """The answer to a `TextRequest`; `message` says why it failed."""
+
+    state: AnswerState
+    text: PromptTexts | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class SummaryView:
+    """A model's summary; `message` says why it failed."""
+
+    state: AnswerState
+    summary: ModelSummary | None = None
+    message: str = ""

@@ -1,0 +1,113 @@
+"""What runs in a worker process. It answers with plain values or sentences, not with our exceptions, which need not
+survive pickling.
+
+Heavy imports stand inside the functions: this module is imported by the app as well, to name them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distributed import Nanny, Worker, WorkerPlugin
+
+from engine.errors import EngineError, PrunescopeError
+
+if TYPE_CHECKING:
+    from engine.continuation import PromptTexts
+    from engine.jobs.views import TextRequest
+    from engine.models.facts import ModelSummary
+
+
+_busy = threading.Event()
+"""Set by the first run in this process, which warms it up by itself."""
+
+
+class WarmUp(WorkerPlugin):
+    """Imports what a run needs as soon as a worker process starts, beside whatever it does."""
+
+    name = "prunescope-warm-up"
+
+    def setup(self, worker: Worker) -> None:
+        threading.Thread(target=_warm_up, name=self.name, daemon=True).start()
+
+
+def _warm_up() -> None:
+    from engine.recipe import Recipe
+    from engine.run import run
+
+    if _busy.is_set():
+        return
+    for _ in run(Recipe.build(samples=1, length=8, evaluation=None)):  # a tiny run: much is imported only when it is first used
+        pass
+    summarise_model("demo", None)
+
+
+def compute(home: str, fields: dict[str, Any]) -> str | None:
+    """Compute a run into the store at `home`; a sentence when that could not even be written there."""
+    from engine.jobs.execute import execute
+    from engine.jobs.store import Store
+    from engine.recipe import Recipe
+
+    _busy.set()
+    try:
+        recipe = Recipe.model_validate(fields)
+        execute(recipe, Store(_seen(home)).folder(recipe.key))
+    except PrunescopeError as error:
+        return str(error)
+    return None
+
+
+def continue_text(home: str, request: TextRequest) -> PromptTexts | str:
+    """The prompt continued by a run's dense and pruned model, or a sentence that says why not."""
+    from engine.continuation import generate_pair
+    from engine.jobs.store import Store
+
+    try:
+        folder = Store(_seen(home)).folder(request.key)
+        if folder.record().state != "finished":
+            return "The pruned model can write only once its run is finished."
+        return generate_pair(
+            folder.recipe(),
+            folder.kept,
+            request.prompt,
+            tokens=request.tokens,
+            temperature=request.temperature,
+            seed=request.seed,
+        )
+    except PrunescopeError as error:
+        return str(error)
+
+
+def summarise_model(model: str, revision: str | None) -> ModelSummary | str:
+    """The model's summary, or a sentence that says why there is none."""
+    from engine.models.summary import summarise
+
+    try:
+        return summarise(model, revision)
+    except PrunescopeError as error:
+        return str(error)
+
+
+def holds(path: str, token: str) -> bool:
+    """Whether the file at `path` is there and holds `token`: the worker and the app see the same disk."""
+    try:
+        return Path(path).read_text() == token
+    except OSError:
+        return False
+
+
+async def kill_worker(dask_worker: Nanny) -> None:
+    """For a nanny: kill its worker process at once. The nanny starts another."""
+    process = dask_worker.process and dask_worker.process.process
+    if process is not None:
+        await process.kill()
+
+
+def _seen(home: str) -> str:
+    """The store, which the app made before it sent the run."""
+    if not os.path.isdir(home):
+        raise EngineError(f"The worker does not see the run store {home}. Mount it there under the same path, on every worker.")
+    return home

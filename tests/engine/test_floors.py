@@ -1,0 +1,169 @@
+"""The house stands on its floors: imports go downwards, libraries stay in their rooms, and nothing unsafe is used.
+
+Every `import` counts wherever it stands, also inside functions and for type checkers alone.
+"""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted([ROOT / "app.py", *(ROOT / "pages").rglob("*.py"), *(ROOT / "engine").rglob("*.py")])
+
+FLOORS: list[set[str]] = [
+    {"engine.errors", "engine.registry", "engine.events", "engine.version", "engine.memory"},
+    {"engine.models", "engine.corpora"},
+    {"engine.pruning", "engine.evaluation"},
+    {
+        "engine.validation",
+        "engine.recipe",
+        "engine.record",
+        "engine.run",
+        "engine.cost",
+        "engine.pin",
+        "engine.fitness",
+        "engine.export",
+        "engine.continuation",
+    },
+    {"engine.jobs", "engine.command"},
+    {"engine.charts", "engine.cli", "engine.__main__", "pages.widgets"},
+    {"pages"},
+    {"app"},
+]
+"""Lowest first. A module belongs to the longest name that it begins with; those of one floor may import one another."""
+
+ONLY_IN = {
+    "streamlit": ("app", "pages"),
+    "plotly": ("engine.charts",),
+    "dask": ("engine.jobs",),
+    "distributed": ("engine.jobs",),
+}
+"""Libraries and the rooms that may know them."""
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in SOURCES}
+
+
+def is_in(module: str, room: str) -> bool:
+    return module == room or module.startswith(f"{room}.")
+
+
+def floor(module: str) -> int | None:
+    rooms = [(len(room), number) for number, rooms in enumerate(FLOORS) for room in rooms if is_in(module, room)]
+    return max(rooms)[1] if rooms else None
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def imported(module: str) -> set[tuple[int, str]]:
+    """Line and full name of all that a module imports; `from engine.pruning import plan` is `engine.pruning.plan`."""
+    found: set[tuple[int, str]] = set()
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            found |= {(node.lineno, alias.name) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}:{node.lineno} imports relatively"
+            base = node.module or ""
+            found |= {(node.lineno, f"{base}.{alias.name}" if f"{base}.{alias.name}" in MODULES else base) for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_a_floor(module: str) -> None:
+    assert module == "engine" or floor(module) is not None, "say in FLOORS where this module belongs"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_downwards(module: str) -> None:
+    mine = floor(module)
+    if mine is None:
+        return
+    upwards = [f"{module}:{line} imports {name}" for line, name in sorted(imported(module)) if (other := floor(name)) is not None and other > mine]
+    assert not upwards
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_libraries_stay_in_their_rooms(module: str) -> None:
+    strangers = [
+        f"{module}:{line} imports {name}"
+        for line, name in sorted(imported(module))
+        for library, rooms in ONLY_IN.items()
+        if is_in(name, library) and not any(is_in(module, room) for room in rooms)
+    ]
+    assert not strangers
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if is_in(name, "engine")])
+def test_the_engine_knows_no_page(module: str) -> None:
+    assert not [name for _, name in imported(module) if is_in(name, "pages") or is_in(name, "app") or is_in(name, "tests")]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_unsafe(module: str) -> None:
+    """No markup from texts, no code from a model's repository, no pickles."""
+    assert not [name for _, name in imported(module) if name.split(".")[0] in {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}]
+    for call in (node for node in ast.walk(tree(module)) if isinstance(node, ast.Call)):
+        where, function = f"{module}:{call.lineno}", ast.unparse(call.func)
+        values = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        assert "unsafe_allow_html" not in values and "unsafe_allow_javascript" not in values, where
+        assert values.get("trust_remote_code", "False") == "False", where
+        assert values.get("allow_pickle", "False") == "False", where
+        assert values.get("weights_only", "True") == "True" and (function != "torch.load" or "weights_only" in values), where
+        assert values.get("shell", "False") == "False", where
+        assert function not in {"eval", "exec", "os.system", "np.load", "numpy.load"} or values.get("allow_pickle") == "False", where
+
+
+def test_the_words_themselves_are_nowhere() -> None:
+    """Also not in a dictionary of options or behind a `**`."""
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8")
+        for words in ("unsafe_allow_html", "trust_remote_code=True", '"trust_remote_code": True', "pickle.load"):
+            assert words not in text, f"{path.relative_to(ROOT)}: {words}"
+
+
+def test_the_jobs_package_itself_imports_nothing() -> None:
+    """So that the run store works where there is no Dask."""
+    assert not imported("engine.jobs")
+
+
+HEADLESS = [
+    "engine.run",
+    "engine.record",
+    "engine.pin",
+    "engine.cost",
+    "engine.command",
+    "engine.continuation",
+    "engine.models.summary",
+    "engine.jobs.store",
+    "engine.jobs.folder",
+    "engine.jobs.execute",
+    "engine.cli.main",
+]
+
+
+def test_the_engine_and_its_command_line_run_without_the_libraries_of_the_upper_floors() -> None:
+    """On a GPU machine that has neither Streamlit nor Plotly nor Dask; pandas is of the charts alone."""
+    missing = ["streamlit", "plotly", "dask", "distributed", "pandas"]
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing})); import {', '.join(HEADLESS)}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_describing_a_run_needs_no_model_library() -> None:
+    """A page draws recipes, records and charts at once; what takes seconds to import is for the worker."""
+    rooms = "engine.recipe, engine.record, engine.command, engine.jobs.store"
+    code = f"import sys; import {rooms}; print('transformers' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip() == "False"

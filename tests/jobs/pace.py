@@ -1,0 +1,65 @@
+"""Slowing the worker down from outside: a plugin wraps `engine.run.run` in every worker process that is started."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+from distributed import Worker, WorkerPlugin
+
+from engine.jobs.background import BackgroundEngine
+
+
+class Pace:
+    """Seconds that each block takes longer, in a file that the worker reads at every block."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.set(0)
+
+    def set(self, seconds: float) -> None:
+        self.path.write_text(str(seconds))
+
+    def govern(self, engine: BackgroundEngine) -> None:
+        """Make the engine's worker keep to this pace."""
+        cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        client(engine).register_plugin(Slow(str(self.path)))
+
+
+class Slow(WorkerPlugin):
+    """Waits before each block's event, when its weights are kept already."""
+
+    name = "tests-slow"
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def setup(self, worker: Worker) -> None:
+        import engine.run
+
+        real, path = engine.run.run, self.path
+
+        def slow(*args: Any) -> Iterator[Any]:
+            for event in real(*args):
+                if event.event == "block_pruned":
+                    time.sleep(float(Path(path).read_text()))
+                yield event
+
+        engine.run.run = slow
+
+
+def client(engine: BackgroundEngine) -> Any:
+    """The engine's Dask client."""
+    assert engine._cluster is not None
+    return engine._cluster.client
+
+
+def worker_pid(engine: BackgroundEngine) -> int:
+    """The worker process."""
+    (pid,) = client(engine).run(os.getpid).values()
+    return int(pid)

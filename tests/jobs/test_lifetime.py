@@ -1,0 +1,171 @@
+"""What outlives what: no process outlives the app, every run does, and the engine outlives its cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine.errors import EngineError
+from engine.jobs import cluster
+from engine.jobs.background import BackgroundEngine
+from engine.jobs.cluster import ROOT
+from engine.jobs.execute import execute
+from engine.jobs.store import Store
+from tests.jobs.conftest import RecipeMaker, behind, ended, until
+from tests.jobs.pace import Pace, client, worker_pid
+
+
+@contextmanager
+def process(*command: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python process in the repository, which is killed in the end."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def family(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes)
+
+
+def says(app: subprocess.Popen[str], word: str) -> None:
+    assert app.stdout is not None
+    assert app.stdout.readline().strip() == word
+
+
+def test_a_killed_app_leaves_its_runs_and_no_process(tmp_path: Path, small: RecipeMaker) -> None:
+    recipes = [small(seed) for seed in (1, 2)]
+    given = [recipe.model_dump_json() for recipe in recipes]
+    with process("tests.jobs.app", str(tmp_path / "home"), str(tmp_path / "pace"), *given) as app:
+        says(app, "started")
+        says(app, "running")
+        children = family(app.pid)
+        assert len(children) >= 2  # the scheduler with the nanny, and the worker
+        app.send_signal(signal.SIGKILL)
+        assert until(lambda: gone(children)) < 10
+
+    store = Store(tmp_path / "home")
+    states = {summary.key: (summary.state, summary.message) for summary in store.list()}
+    assert states[recipes[0].key] == ("finished", None)
+    assert states[recipes[1].key][0] == "interrupted" and "goes on behind block" in (states[recipes[1].key][1] or "")
+
+    engine = BackgroundEngine(store)
+    assert engine.active() == []
+    assert [engine.view(recipe.key).state for recipe in recipes] == ["finished", "interrupted"]
+    record = execute(recipes[1], store.folder(recipes[1].key))
+    assert record.state == "finished" and (record.resumed or 0) >= 2
+    assert engine.view(recipes[1].key).record == record
+
+
+def test_an_app_killed_while_it_starts_leaves_no_process(tmp_path: Path) -> None:
+    with process("tests.jobs.app", str(tmp_path / "home"), str(tmp_path / "pace"), "{}", "{}") as app:
+        says(app, "started")
+        until(lambda: family(app.pid))
+        children = family(app.pid)
+        app.send_signal(signal.SIGKILL)
+        until(lambda: gone(children))
+
+
+def test_a_dead_cluster_is_started_again_and_closing_ends_it(store: Store, small: RecipeMaker, tmp_path: Path) -> None:
+    engine, pace = BackgroundEngine(store), Pace(tmp_path / "pace")
+    engine.start()
+    try:
+        until(lambda: engine.status.state == "ready")
+        pace.govern(engine)
+        pace.set(1)
+        key = engine.submit(small())
+        behind(engine, key, 1)
+        worker, scheduler = worker_pid(engine), client(engine).run_on_scheduler(os.getpid)
+        os.kill(scheduler, signal.SIGKILL)
+        assert until(lambda: engine.view(key).state == "interrupted") < 10
+        until(lambda: not psutil.pid_exists(worker))
+        assert "ended" in engine.view(key).message and engine.status.state == "starting"
+
+        engine.submit(small())
+        assert ended(engine, key).state == "finished" and engine.status.state == "ready"
+
+        pace.govern(engine)
+        key = engine.submit(small(1))
+        behind(engine, key, 1)
+        children = family(os.getpid())
+    finally:
+        engine.close()
+        engine.close()
+    assert until(lambda: gone(children)) < 10
+    assert engine.view(key).state == "interrupted" and "app was closed" in engine.view(key).message
+    with pytest.raises(EngineError, match="closed"):
+        engine.submit(small(2))
+
+
+def test_an_engine_that_cannot_start_says_so(store: Store, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster.sys, "executable", "/bin/false")
+    engine = BackgroundEngine(store)
+    try:
+        key = engine.submit(small())
+        until(lambda: engine.status.state == "failed")
+        assert "could not be started" in engine.status.message
+        until(lambda: engine.view(key).state == "failed")
+        assert engine.view(key).message == engine.status.message
+    finally:
+        engine.close()
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[str]:
+    """The address of a cluster that was there before the app: a scheduler and a worker with one device."""
+    file, loopback = tmp_path / "scheduler.json", ("--host", "127.0.0.1")
+    quiet = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
+    with process("dask", "scheduler", "--port", "0", *loopback, *quiet, "--scheduler-file", str(file)):
+        until(file.exists)
+        resources = ("--resources", "DEVICE=1", "--nthreads", "2", "--local-directory", str(tmp_path))
+        with process("dask", "worker", "--scheduler-file", str(file), *loopback, *resources, "--dashboard-address", ":0") as worker:
+            yield json.loads(file.read_text())["address"]
+            worker.terminate()
+            worker.wait()
+
+
+def test_a_cluster_that_is_there(scheduler: str, store: Store, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRUNESCOPE_SCHEDULER", scheduler)
+    engine = BackgroundEngine(store)
+    try:
+        engine.start()
+        until(lambda: engine.status.state == "ready")
+        assert not [child for child in family(os.getpid()) if "engine.jobs.serve" in child.cmdline()]
+        keys = [engine.submit(small(seed)) for seed in (1, 2)]
+        assert [ended(engine, key).state for key in keys] == ["finished", "finished"]
+    finally:
+        engine.close()
+    monkeypatch.setattr("engine.jobs.cluster.files.write", lambda path, content: path)  # as if on another disk
+    blind = BackgroundEngine(Store(store.home))
+    try:
+        blind.start()
+        until(lambda: blind.status.state == "failed")
+        assert "does not see the run store" in blind.status.message and str(store.home) in blind.status.message
+    finally:
+        blind.close()
+
+
+def test_a_scheduler_that_does_not_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "CONNECT", 1.0)
+    engine = BackgroundEngine(store, scheduler="tcp://127.0.0.1:9")
+    try:
+        engine.start()
+        until(lambda: engine.status.state == "failed")
+        assert "tcp://127.0.0.1:9" in engine.status.message and "does not answer" in engine.status.message
+    finally:
+        engine.close()
