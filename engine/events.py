@@ -199,7 +199,6 @@ class Finished(Event):
     """All is done.
 
     Attributes:
-        achieved: share of the prunable weights that was removed.
         coverage: prunable weights / all weights.
         timings: seconds by phase.
         peak_host: most memory the process held, bytes (None where the system does not say).
@@ -208,7 +207,6 @@ class Finished(Event):
 
     event: Literal["finished"] = "finished"
     ends: ClassVar[bool] = True
-    achieved: float
     coverage: float
     timings: dict[str, float]
     peak_host: int | None

@@ -175,7 +175,7 @@ def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C90
         case Resumed():
             return {"state": "running", "error": None, "resumed": event.blocks}
         case Finished():
-            facts = {"achieved": event.achieved, "coverage": event.coverage}
+            facts = {"achieved": _removed(record.blocks) / record.model.prunable if record.model else None, "coverage": event.coverage}
             return {
                 "state": "finished",
                 "sparsity": record.sparsity.model_copy(update=facts),
@@ -210,5 +210,8 @@ def _model_loaded(record: RunRecord, event: ModelLoaded) -> dict[str, object]:
 
 
 def _achieved(blocks: tuple[BlockPruned, ...]) -> float:
-    linears = [linear for block in blocks for linear in block.linears]
-    return sum(linear.removed for linear in linears) / max(1, sum(linear.rows * linear.columns for linear in linears))
+    return _removed(blocks) / max(1, sum(linear.rows * linear.columns for block in blocks for linear in block.linears))
+
+
+def _removed(blocks: tuple[BlockPruned, ...]) -> int:
+    return sum(linear.removed for block in blocks for linear in block.linears)

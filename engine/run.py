@@ -33,6 +33,7 @@ from engine.models.device import device_name, pick_device, pick_dtype
 from engine.models.language_model import LanguageModel
 from engine.models.loading import load, load_config, stored_dtype
 from engine.models.summary import longest, skipped_weights
+from engine.models.threads import threads_for
 from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
 from engine.pruning.weights import BlockWeights
@@ -40,7 +41,7 @@ from engine.recipe import Recipe
 from engine.validation import faults_against
 from engine.version import VERSION
 
-TOKENS_AT_ONCE = {"cpu": 2048, "mps": 8192, "cuda": 16384}
+TOKENS_AT_ONCE = {"cpu": 1024, "mps": 8192, "cuda": 16384}
 """Tokens a batch, by device: on a CPU the activations of a batch should stay in the cache (see the benchmark)."""
 
 
@@ -88,6 +89,13 @@ def _run(recipe: Recipe, kept: MutableMapping[int, BlockWeights], clock: Clock, 
         model = load(recipe.model, revision=recipe.revision, dtype=pick_dtype(recipe.dtype, device, stored_dtype(config)), device=device)
     loaded = _loaded(model)
     yield loaded
+    with threads_for(model):
+        yield from _prune(recipe, model, loaded, kept, clock)
+
+
+def _prune(
+    recipe: Recipe, model: LanguageModel, loaded: ModelLoaded, kept: MutableMapping[int, BlockWeights], clock: Clock
+) -> Iterator[Event]:
     plan, ratios = _plan(recipe, model)
     with clock.phase("windows"):
         calibration, evaluation = _windows(recipe, model)
@@ -96,19 +104,17 @@ def _run(recipe: Recipe, kept: MutableMapping[int, BlockWeights], clock: Clock, 
         yield _ready("evaluation", recipe.evaluation, evaluation)
     yield Allocated(ratios=ratios)
     with clock.phase("embed"):
-        streams = _streams(model, calibration, evaluation, device)
+        streams = _streams(model, calibration, evaluation)
     yield from prune_blocks(model, streams, plan, ratios, kept, clock)
     if streams.dense is not None and streams.pruned is not None:
         with clock.phase("evaluate"):
             scores = perplexity(model, streams.dense), perplexity(model, streams.pruned)
         yield Evaluated(dense=scores[0], pruned=scores[1])
-    removed = sum(int((~linear.keep).sum()) for index in kept for linear in kept[index].values())
     yield Finished(
-        achieved=removed / loaded.prunable,
         coverage=loaded.prunable / loaded.parameters,
         timings=dict(clock.seconds),
         peak_host=peak_host(),
-        peak_device=peak_device(device),
+        peak_device=peak_device(model.device),
     )
 
 
@@ -185,10 +191,10 @@ def _ready(role: Role, corpus: str, windows: Windows) -> WindowsReady:
 
 
 @torch.no_grad()
-def _streams(model: LanguageModel, calibration: Windows, evaluation: Windows | None, device: torch.device) -> Streams:
-    streams = Streams(model.record(calibration.ids, batch_size(calibration, device)))
+def _streams(model: LanguageModel, calibration: Windows, evaluation: Windows | None) -> Streams:
+    streams = Streams(model.record(calibration.ids, batch_size(calibration, model.device)))
     if evaluation is not None:
-        streams.dense = model.record(evaluation.ids, batch_size(evaluation, device))
+        streams.dense = model.record(evaluation.ids, batch_size(evaluation, model.device))
         streams.pruned = streams.dense.fork()
     return streams
 

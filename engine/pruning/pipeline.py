@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,7 @@ from engine.events import BlockPruned, Event, LinearPruned, Noted
 from engine.models.block import Block, Linear
 from engine.models.clock import Clock
 from engine.models.language_model import LanguageModel, Stream
+from engine.models.threads import beside, is_small
 from engine.pruning.methods import Updated
 from engine.pruning.plan import Plan
 from engine.pruning.statistics import Need, Statistics, observe
@@ -48,31 +50,50 @@ def prune_blocks(
     clock: Clock,
 ) -> Iterator[Event]:
     """Prune the model's blocks in place, first to last; `ratios` are their sparsities. Blocks that `kept` holds are put back as they were."""
+    at_once = is_small(model)
     for block, sparsity in zip(model.blocks, ratios, strict=True):
         start = clock.now()
         if block.index in kept:
-            _advance_dense(streams, block, clock)
+            _advance(streams.dense, block, clock)
             restore(block, kept[block.index])
-            _advance_pruned(streams, block, clock, {})
+            _advance_pruned(streams, block, clock, {}, at_once)
             continue
-        statistics = _observe(streams.calibration, block, plan, clock)
-        _advance_dense(streams, block, clock)
+        statistics = _observe(streams, block, plan, clock, at_once)
         with clock.phase("prune"):
             results = {name: _prune(block.linears[name], seen, plan, sparsity) for name, seen in statistics.items()}
             kept[block.index] = {name: _kept(block.linears[name], updated, plan) for name, (updated, _) in results.items()}
-        norms = _advance_pruned(streams, block, clock, {name: block.linears[name] for name in statistics})
+        norms = _advance_pruned(streams, block, clock, {name: block.linears[name] for name in statistics}, at_once)
         yield from _notes(block, results)
         yield _event(block, streams, results, _alignment(statistics, norms), clock, start)
 
 
-def _observe(stream: Stream, block: Block, plan: Plan, clock: Clock) -> dict[str, Statistics]:
-    """Statistics of the block's linears, by name, from one dense pass of the calibration windows."""
+def _observe(streams: Streams, block: Block, plan: Plan, clock: Clock, at_once: bool) -> dict[str, Statistics]:
+    """Statistics of the block's linears, by name, from one dense pass of the calibration windows; the dense evaluation windows move on."""
+    stream = streams.calibration
     tokens = sum(ids.numel() for ids in stream.ids)
     needs = plan.needs | {Need.INPUT_NORM, Need.SAMPLE}
     sample = min(max(int(tokens * SAMPLED_SHARE), SAMPLED_LEAST), SAMPLED_MOST)
-    with clock.phase("statistics"), observe(block.linears, stream.windows, needs, sample=sample, tokens=tokens) as seen:
+    seeing = observe(block.linears, stream.windows, needs, sample=sample, tokens=tokens)
+    with _evaluating(streams.dense, block, clock, at_once), clock.phase("statistics"), seeing as seen:
         deque(stream.through(block), maxlen=0)
     return {name: seen[name] for name in block.linears if name in seen}
+
+
+def _advance(stream: Stream | None, block: Block, clock: Clock) -> None:
+    with _evaluating(stream, block, clock, at_once=False):
+        pass
+
+
+@contextmanager
+def _evaluating(stream: Stream | None, block: Block, clock: Clock, at_once: bool) -> Iterator[None]:
+    """Move an evaluation stream through the block, beside what the `with` does where that is `at_once`; only waiting for it counts as its time."""
+    if stream is None:
+        yield
+        return
+    with beside(lambda: stream.advance(block), at_once=at_once) as wait:
+        yield
+        with clock.phase("evaluate"):
+            wait()
 
 
 def _prune(linear: Linear, statistics: Statistics, plan: Plan, sparsity: float) -> tuple[Updated, float]:
@@ -93,19 +114,11 @@ def _kept(linear: Linear, updated: Updated, plan: Plan) -> PrunedLinear:
     return PrunedLinear(updated.keep.cpu(), linear.weight.to("cpu", copy=True) if plan.update.changes_kept else None)
 
 
-def _advance_dense(streams: Streams, block: Block, clock: Clock) -> None:
-    if streams.dense is not None:
-        with clock.phase("evaluate"):
-            streams.dense.advance(block)
-
-
-def _advance_pruned(streams: Streams, block: Block, clock: Clock, linears: Mapping[str, Linear]) -> dict[str, Statistics]:
+def _advance_pruned(streams: Streams, block: Block, clock: Clock, linears: Mapping[str, Linear], at_once: bool) -> dict[str, Statistics]:
     """Move calibration and evaluation windows through the pruned block; the pruned input norms of `linears`."""
-    with clock.phase("propagate"), observe(linears, streams.calibration.windows, {Need.INPUT_NORM}) as norms:
+    seeing = observe(linears, streams.calibration.windows, {Need.INPUT_NORM})
+    with _evaluating(streams.pruned, block, clock, at_once), clock.phase("propagate"), seeing as norms:
         streams.calibration.advance(block)
-    if streams.pruned is not None:
-        with clock.phase("evaluate"):
-            streams.pruned.advance(block)
     return norms
 
 

@@ -6,6 +6,7 @@ only the blocks on and above the diagonal are computed. Linears that receive the
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -156,17 +157,19 @@ class Observer:
 def observe(
     linears: Mapping[str, Linear], windows: int, needs: Collection[Need], *, sample: int = 0, tokens: int = 0
 ) -> Iterator[dict[str, Statistics]]:
-    """Collect statistics of `linears` while the `with` lasts.
+    """Collect statistics of `linears` while the `with` lasts, from calls of this thread: other windows may pass in another.
 
     Yields:
         Statistics by the linear's name, filled as batches pass; a linear that is never called has none.
     """
     observer = Observer(windows, needs, sample=sample, tokens=tokens)
+    mine = threading.get_ident()
     with ExitStack() as undo:
         for name, linear in linears.items():
 
             def see(module: nn.Module, args: tuple[Tensor, ...], name: str = name) -> None:
-                observer.see(name, args[0])
+                if threading.get_ident() == mine:
+                    observer.see(name, args[0])
 
             undo.callback(linear.module.register_forward_pre_hook(see).remove)
         yield observer.statistics

@@ -28,7 +28,7 @@ EXAMPLES: list[Event] = [
     events.Evaluated(dense=events.Score(perplexity=inf, nll=800.0, tokens=9), pruned=events.Score(perplexity=nan, nll=nan, tokens=9)),
     events.Noted(message="model.layers.0: «0,5 %»\nand a second line \u2028 with \U0001f40d and a \\ \" '"),
     events.Resumed(blocks=3),
-    events.Finished(achieved=0.5, coverage=0.9, timings={"load": 0.5, "prune": inf}, peak_host=2**40, peak_device=None),
+    events.Finished(coverage=0.9, timings={"load": 0.5, "prune": inf}, peak_host=2**40, peak_device=None),
     events.Failed(message="The disk is full.", detail="Traceback ...\n  File ..."),
     events.Failed(message="It failed."),
     events.Cancelled(),

@@ -28,7 +28,7 @@ START: list[Event] = [
     windows_ready("evaluation", seed=None),
     events.Allocated(ratios=(0.5,) * BLOCKS, elapsed=0.9),
 ]
-FINISHED = events.Finished(achieved=0.5, coverage=0.6, timings={"load": 0.5, "prune": 6.0}, peak_host=1000, peak_device=None, elapsed=9.0)
+FINISHED = events.Finished(coverage=0.6, timings={"load": 0.5, "prune": 6.0}, peak_host=1000, peak_device=None, elapsed=9.0)
 WHOLE: list[Event] = [
     *START,
     *(block_pruned(index) for index in range(BLOCKS)),

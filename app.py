@@ -1,0 +1,8 @@
+"""The app: which pages there are. `streamlit run app.py`. The engine that they share is `pages/widgets/shared.py`."""
+
+import streamlit as st
+
+PAGES = [st.Page("pages/explore.py", title="Explore", icon=":material/content_cut:", default=True)]
+
+st.set_page_config(page_title="Prunescope", page_icon=":material/content_cut:", layout="wide", initial_sidebar_state=310)
+st.navigation(PAGES, position="top").run()

@@ -1,0 +1,83 @@
+"""Number formats, chosen once: what a person reads on a page, in a cell of a chart or beside an axis."""
+
+from __future__ import annotations
+
+from math import floor, isinf, isnan, log10
+
+NOTHING = "—"
+
+
+def perplexity(value: float | None) -> str:
+    """Four digits or so: `48.12`, `1,204`, `3.1 × 10⁵`."""
+    if value is None:
+        return NOTHING
+    if value < 1_000:
+        return f"{value:.2f}"
+    return f"{value:,.0f}" if value < 1e5 else scientific(value)
+
+
+def ratio(value: float | None) -> str:
+    """`× 1.14`."""
+    if value is None:
+        return NOTHING
+    return f"× {value:.2f}" if value < 1_000 else f"× {perplexity(value)}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """`50.0 %` of 0.5."""
+    return NOTHING if share is None else f"{100 * share:.{digits}f} %"
+
+
+def seconds(value: float | None) -> str:
+    """`0.34 s`, `12 s`, `2 min 5 s`, `1 h 12 min`."""
+    if value is None:
+        return NOTHING
+    if value < 10:
+        return f"{value:.2g} s" if value < 1 else f"{value:.1f} s"
+    whole = round(value)
+    if whole < 90:
+        return f"{whole} s"
+    if whole < 5400:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def count(value: int) -> str:
+    """`512`, `1.8 thousand`, `1.8 million`, `7 billion`."""
+    for size, word in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
+        if value >= size:
+            return f"{value / size:.3g} {word}"
+    return f"{value}"
+
+
+def size(value: int | None) -> str:
+    """Bytes as `320 MB` or `1.2 GB`."""
+    if value is None:
+        return NOTHING
+    return f"{value / 1e9:.1f} GB" if value >= 1e9 else f"{value / 1e6:.3g} MB"
+
+
+def scientific(value: float) -> str:
+    """`3.1 × 10⁻⁴`."""
+    if isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if isnan(value) or value == 0:
+        return "undefined" if isnan(value) else "0"
+    exponent = floor(log10(abs(value)))
+    mantissa = f"{value / 10**exponent:.1f}"
+    if mantissa in ("10.0", "-10.0"):
+        mantissa, exponent = mantissa.replace("10.0", "1.0"), exponent + 1
+    return f"{mantissa} × {power_of_ten(exponent)}"
+
+
+def power_of_ten(exponent: int) -> str:
+    """`10⁻⁴`."""
+    return f"10{str(exponent).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def ceiling(value: float) -> float:
+    """The least of 1, 2, 5 times a power of ten that is not below `value`: the end of an axis that seldom moves while a chart grows."""
+    if not 0 < value < float("inf"):
+        return 1.0
+    power = float(10 ** floor(log10(value)))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9))

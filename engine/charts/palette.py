@@ -1,0 +1,24 @@
+"""Colours, chosen once: the Okabe-Ito set for lines and bars, viridis for amounts. Both are told apart with any kind of colour vision.
+
+Only hues that reach a contrast of about 3:1 on the light and on the dark background are used for lines, because a figure does not know its theme.
+"""
+
+from __future__ import annotations
+
+BLUE = "#0072B2"
+VERMILLION = "#D55E00"
+GREEN = "#009E73"
+ORANGE = "#E69F00"
+PURPLE = "#CC79A7"
+SKY = "#56B4E9"
+GREY = "#8A8F98"
+
+KINDS = (ORANGE, PURPLE, SKY, GREY)
+"""For the kinds of weights that are never pruned, in their order."""
+
+AMOUNT = "Viridis"
+UNDONE = "rgba(128, 128, 128, 0.13)"
+"""A cell that has no value yet: there, and visibly empty on either background."""
+
+GRID = "rgba(128, 128, 128, 0.22)"
+TRANSPARENT = "rgba(0, 0, 0, 0)"

@@ -1,0 +1,41 @@
+"""Explore, the main job: a recipe on the left, what came of it on the right."""
+
+import streamlit as st
+
+from pages.widgets import session
+from pages.widgets.cost import draw_cost
+from pages.widgets.prompt import draw_prompt
+from pages.widgets.recipe_form import draw_more, draw_sentence
+from pages.widgets.run_view import draw_run
+from pages.widgets.shared import shared_engine
+from pages.widgets.take_away import draw_take_away
+from pages.widgets.welcome import draw_welcome
+
+engine = shared_engine()
+fields = session.open_session(engine)
+summary = engine.summary(fields["model"], fields["revision"])
+checked = session.check_form(engine, fields, summary)
+
+with st.sidebar:
+    draw_sentence(checked)
+    draw_cost(engine, checked, summary)
+    ready = checked.recipe is not None
+    st.button("Prune", key="prune", type="primary", width="stretch", disabled=not ready, on_click=session.prune, args=(engine,))
+    draw_more(checked)
+
+st.title("Prunescope", anchor=False)
+st.markdown("Pick a language model, a pruner and a sparsity; watch it being pruned block by block; see exactly what it cost.")
+for sentence in session.complaints():
+    st.warning(sentence, icon=":material/info:")
+
+key = session.run_key()
+if key is None:
+    draw_welcome(engine, checked, summary.summary)
+else:
+    if session.has_changed(fields):
+        st.caption(":material/edit: The recipe on the left has changed since this run. Press **Prune** to compute it.")
+    view = draw_run(engine, key)
+    if view is not None and view.state == "finished":
+        draw_prompt(engine, key)
+        draw_take_away(engine, view.record)
+session.write_address(fields)

@@ -1,0 +1,25 @@
+"""A chart as a card: what it shows, the drawing, how to read it, and the same numbers as a table with a download."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine.charts.chart import Chart
+
+
+def draw_chart(chart: Chart, key: str) -> None:
+    """Draw a chart; `key` gives it an identity, so that the next state of the same chart replaces it in place."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.markdown(f"**{chart.title}**", width="content")
+        _draw_table(chart, key)
+    st.plotly_chart(chart.figure, key=f"chart.{key}", alt=chart.alt, config={"displayModeBar": False, "scrollZoom": False})
+    st.caption(chart.caption)
+
+
+def _draw_table(chart: Chart, key: str) -> None:
+    """The table behind a button; it is only made while it is open, for a page that grows draws all its charts twice a second."""
+    with st.popover("Table", type="tertiary", icon=":material/table:", key=f"table.{key}", on_change="rerun") as table:
+        if table.open:
+            st.dataframe(chart.table, hide_index=True, alt=chart.alt)
+            data = chart.table.to_csv(index=False)
+            st.download_button("CSV", data, f"{key}.csv", "text/csv", key=f"csv.{key}", icon=":material/download:", on_click="ignore")

@@ -1,0 +1,81 @@
+"""The main job in a real browser, timed, and the README's picture taken of it: `python -m tests.benchmarks.main_job [--picture FILE]`.
+
+Prints: server start to usable page, click to final numbers (worker warm), opening the finished run's link, and how long a widget takes to answer while
+another run goes on. Each is what a person waits: the clock stops when the page shows it.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.browser import served
+
+LONG = 120_000  # milliseconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--picture", help="write a screenshot of the finished run")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=served.chromium(), args=served.ARGUMENTS)
+        page = browser.new_context(viewport={"width": 1440, "height": 1050}).new_page()
+        start = time.perf_counter()
+        with served.app(Path(home)) as address:
+            page.goto(address)
+            expect(page.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=LONG)
+            print(f"server start to usable page   {time.perf_counter() - start:5.2f} s")
+            page.wait_for_timeout(12_000)  # the worker warms up meanwhile
+            print(f"click to final numbers        {timed(lambda: prune(page)):5.2f} s")
+            expect(page.get_by_test_id("stText")).to_have_count(2, timeout=LONG)
+            if arguments.picture:
+                page.wait_for_timeout(1500)
+                page.screenshot(path=arguments.picture)
+            other = browser.new_context(viewport={"width": 1440, "height": 1050}).new_page()
+            other.goto(address)
+            expect(other.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=LONG)
+            print(f"opening a finished run's link {timed(lambda: open_link(other, page.url)):5.2f} s")
+            print(f"a widget while a run goes on  {max(answer_times(other, page, address)):5.2f} s (slowest of five)")
+        browser.close()
+
+
+def timed(work: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def prune(page: Page) -> None:
+    page.get_by_role("button", name="Prune", exact=True).click()
+    expect(page.get_by_text("All 8 blocks done")).to_be_visible(timeout=LONG)
+
+
+def open_link(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.get_by_text("All 8 blocks done")).to_be_visible(timeout=LONG)
+
+
+def answer_times(page: Page, other: Page, address: str) -> list[float]:
+    """Seconds from a click on a form's widget until the page has answered, while `other` runs something."""
+    page.goto(address)
+    expect(page.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=LONG)
+    other.goto(f"{address}/?samples=110&seed=1")
+    button = other.get_by_role("button", name="Prune", exact=True)
+    expect(button).to_be_enabled(timeout=LONG)
+    button.click()
+    expect(other.get_by_role("button", name="Cancel")).to_be_visible(timeout=LONG)
+    slider = page.get_by_role("slider").first
+    times = []
+    for _ in range(5):
+        before = page.url
+        slider.press("ArrowRight")
+        times.append(timed(lambda before=before: page.wait_for_url(lambda url: url != before, timeout=LONG)))  # type: ignore[misc]
+    return times
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""A real browser and a real server. Where no Chromium is installed the tests are skipped and say so; in CI that is a failure."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser import served
+
+MISSING = "No Chromium was found. Install one (Debian: apt-get install chromium) to run the tests of the main job in a browser."
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = served.chromium()
+    if path is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=served.ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an app with an empty store of its own, up and answering."""
+    with served.app(tmp_path_factory.mktemp("home")) as address:
+        yield address

@@ -1,0 +1,124 @@
+"""The main job as a person does it: open, prune, watch the bar move, read the result, open its link somewhere else."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+MINUTE = 60_000
+SHARE = re.compile(r"Block (\d+) of 8")
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(MINUTE)
+    yield page
+    context.close()
+
+
+def start(page: Page, address: str) -> None:
+    """Press Prune as soon as the page lets one."""
+    page.goto(address)
+    button = page.get_by_role("button", name="Prune", exact=True)
+    expect(button).to_be_enabled(timeout=MINUTE)
+    button.click()
+
+
+def finish(page: Page) -> None:
+    expect(page.get_by_text("All 8 blocks done")).to_be_visible(timeout=2 * MINUTE)
+    assert not page.get_by_text("Traceback").count()
+
+
+def number(page: Page, name: str) -> float:
+    """The value of a metric."""
+    metric = page.get_by_test_id("stMetric").filter(has_text=name)
+    expect(metric).to_be_visible()
+    value = metric.get_by_test_id("stMetricValue").inner_text()
+    return float(re.sub(r"[^0-9.]", "", value))
+
+
+def test_open_prune_watch_read_and_share(page: Page, browser: Browser, address: str) -> None:
+    start(page, f"{address}/?samples=100")
+    places: set[int] = set()
+    deadline = time.monotonic() + 120
+    while not page.get_by_text("All 8 blocks done").count() and time.monotonic() < deadline:
+        places |= {int(place) for place in SHARE.findall(" ".join(page.get_by_test_id("stProgress").all_inner_texts()))}
+        page.wait_for_timeout(50)
+    finish(page)
+    assert len(places) >= 2, "the bar was seen at fewer than two places"
+
+    dense, pruned = number(page, "Dense perplexity"), number(page, "Pruned perplexity")
+    assert dense < pruned < 2 * dense
+    assert number(page, "Ratio") == pytest.approx(pruned / dense, abs=0.02)
+    assert number(page, "Sparsity achieved") == 50
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    expect(page.get_by_text("--samples 100")).to_be_visible()
+
+    key = parse_qs(urlparse(page.url).query)["run"][0]
+    other = browser.new_context().new_page()
+    other.goto(f"{address}/?run={key}")
+    finish(other)
+    assert (number(other, "Dense perplexity"), number(other, "Pruned perplexity")) == (dense, pruned)
+    other.context.close()
+
+
+def test_both_models_continue_the_prompt(page: Page, address: str) -> None:
+    start(page, address)
+    finish(page)
+    prompt = page.get_by_role("textbox", name="Prompt")
+    prompt.fill("The old dog looked at the moon")
+    prompt.press("Enter")
+    texts = page.get_by_test_id("stText").filter(has_text="The old dog looked at the moon")
+    expect(texts).to_have_count(2, timeout=MINUTE)
+    assert all(len(text) > len("The old dog looked at the moon") for text in texts.all_inner_texts())
+
+
+def test_a_cancelled_run_says_so_and_can_be_taken_up_again(page: Page, address: str) -> None:
+    start(page, f"{address}/?samples=110&length=255")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("This run was cancelled")).to_be_visible(timeout=MINUTE)
+    page.get_by_role("button", name="Try again").click()
+    finish(page)
+
+
+def test_two_tabs_do_not_disturb_each_other(browser: Browser, address: str) -> None:
+    first, second = browser.new_context().new_page(), browser.new_context().new_page()
+    start(first, f"{address}/?seed=11&samples=60")
+    start(second, f"{address}/?seed=12&samples=60")
+    finish(first)
+    finish(second)
+    keys = [parse_qs(urlparse(tab.url).query)["run"][0] for tab in (first, second)]
+    assert keys[0] != keys[1]
+    expect(first.get_by_text("--seed 11")).to_be_visible()
+    expect(second.get_by_text("--seed 12")).to_be_visible()
+    for tab in (first, second):
+        tab.context.close()
+
+
+def test_a_run_that_fails_shows_its_sentence_and_no_traceback(page: Page, address: str) -> None:
+    start(page, f"{address}/?samples=5000")
+    expect(page.get_by_text("5000 calibration windows of 256 tokens were asked of stories", exact=False)).to_be_visible()
+    assert not page.get_by_text("Traceback").count()
+
+
+def test_an_unknown_link_is_a_sentence(page: Page, address: str) -> None:
+    page.goto(f"{address}/?run=0123456789abcdef0123")
+    expect(page.get_by_test_id("stAlert").first).to_be_visible()
+    assert not page.get_by_text("Traceback").count()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 900])
+def test_nothing_is_wider_than_the_screen(browser: Browser, address: str, scheme: str, width: int, tmp_path: Path) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    page = context.new_page()
+    start(page, address)
+    finish(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    context.close()

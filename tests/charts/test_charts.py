@@ -1,0 +1,139 @@
+"""Charts are asserted on their data: what is drawn, what the table says, and what is said to those who see neither."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from engine.charts import palette
+from engine.charts.coverage import coverage_bar, coverage_forecast
+from engine.charts.depth import alignment_bars, error_through_depth
+from engine.charts.grids import output_error_grid, sparsity_grid
+from engine.charts.names import linear_names, short_names
+from engine.charts.tables import block_table, linear_table
+from engine.recipe import Recipe
+from engine.record import RunRecord
+from tests.pages.fakes import BLOCKS, ENDS, PRUNABLE, SHAPES, SUMMARY, events
+
+CHARTS = [sparsity_grid, output_error_grid, alignment_bars, error_through_depth, coverage_bar]
+
+
+def record(blocks: int, **fields) -> RunRecord:
+    return RunRecord.fold(events(Recipe.build(fields), blocks, ENDS["finished"] if blocks == BLOCKS else None))
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+@pytest.mark.parametrize("blocks", [0, 3, 8])
+def test_every_chart_has_a_title_a_table_words_and_units(chart, blocks):
+    drawn = chart(record(blocks))
+    assert drawn.title and drawn.caption and drawn.alt.endswith(".")
+    assert drawn.figure.layout.title.text is None
+    titled = [axis.title.text for axis in drawn.figure.select_xaxes()] + [axis.title.text for axis in drawn.figure.select_yaxes()]
+    assert any(titled)
+    assert drawn.figure.layout.uirevision == "kept"
+    assert drawn.figure.layout.paper_bgcolor == palette.TRANSPARENT
+    assert isinstance(drawn.table, pd.DataFrame)
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_charts_draw_a_record_that_knows_nothing_yet(chart):
+    assert chart(RunRecord()).table.select_dtypes("number").to_numpy().sum() == 0
+
+
+@pytest.mark.parametrize("chart", CHARTS[:4])
+def test_the_block_axis_holds_all_blocks_from_the_start(chart):
+    ranges = {blocks: [axis.range for axis in chart(record(blocks)).figure.select_xaxes()] for blocks in (0, 3, 8)}
+    assert ranges[0] == ranges[3] == ranges[8]
+    assert ranges[0][-1] == (-0.5, BLOCKS - 0.5)
+
+
+def test_the_sparsity_grid_has_a_number_in_each_done_cell_and_none_elsewhere():
+    chart = sparsity_grid(record(3, sparsity=0.6))
+    tiles, heat = chart.figure.data
+    assert list(heat.y) == [name.split(".")[-1] for name in SHAPES]
+    assert [[cell is None for cell in row] for row in heat.z] == [[False] * 3 + [True] * 5] * len(SHAPES)
+    assert {text for row in heat.text for text in row} == {"60.0", ""}
+    assert len(tiles.z[0]) == BLOCKS
+    assert (heat.zmin, heat.zmax) == (0, 100)
+    assert len(chart.table) == 3 * len(SHAPES)
+    assert "3 of 8 blocks so far" in chart.alt and "60.0 %" in chart.alt
+
+
+def test_numbers_leave_the_cells_only_where_they_do_not_fit():
+    wide = record(8)
+    assert wide.model is not None
+    wide = wide.model_copy(update={"model": wide.model.model_copy(update={"blocks": 48})})
+    assert sparsity_grid(wide).figure.data[1].texttemplate is None
+    assert sparsity_grid(record(8)).figure.data[1].texttemplate == "%{text}"
+
+
+def test_the_scale_of_the_output_error_ends_at_a_round_number():
+    assert output_error_grid(record(8)).figure.data[1].zmax == 50
+    assert output_error_grid(record(0)).figure.data[1].zmax == 100
+
+
+def test_blocks_that_come_out_of_order_are_drawn_in_order():
+    one = record(3)
+    mixed = one.model_copy(update={"blocks": one.blocks[::-1]})
+    assert list(alignment_bars(mixed).figure.data[0].x) == [0, 1, 2]
+    assert block_table(mixed).equals(block_table(one))
+
+
+def test_error_and_cosine_have_a_panel_each():
+    chart = error_through_depth(record(8))
+    error, cosine = chart.figure.data
+    assert list(error.y) == pytest.approx([100 * (0.08 + 0.035 * index) for index in range(8)])
+    assert list(cosine.y) == pytest.approx([0.995 - 0.006 * index for index in range(8)])
+    assert (error.yaxis, cosine.yaxis) == ("y", "y2")
+    assert error.marker.symbol != cosine.marker.symbol
+    assert chart.figure.layout.yaxis.range[0] == 0
+    assert chart.figure.layout.yaxis2.range[0] == 0.9
+
+
+def test_without_evaluation_there_is_no_error_through_depth():
+    one = record(3, evaluation=None)
+    bare = one.model_copy(update={"blocks": tuple(block.model_copy(update={"relative_error": None, "cosine": None}) for block in one.blocks)})
+    chart = error_through_depth(bare)
+    assert chart.table.empty and "Not measured" in chart.alt
+
+
+def test_coverage_adds_up_to_all_weights():
+    chart = coverage_bar(record(8))
+    assert chart.table["weights"].sum() == SUMMARY.parameters
+    assert chart.table["share"].sum() == pytest.approx(1)
+    assert dict(zip(chart.table["kind"], chart.table["weights"], strict=True))["removed"] == PRUNABLE // 2
+
+
+def test_the_forecast_is_what_the_run_then_shows():
+    assert coverage_forecast(SUMMARY, 0.5).table.equals(coverage_bar(record(8)).table)
+
+
+def test_an_infinite_error_does_not_break_a_chart():
+    one = record(3)
+    broken = one.blocks[1].model_copy(update={"relative_error": math.inf, "cosine": math.nan, "alignment": math.inf})
+    for chart in CHARTS:
+        chart(one.model_copy(update={"blocks": (one.blocks[0], broken)})).figure.to_json()
+
+
+def test_tables_have_a_row_a_block_and_a_row_a_linear():
+    assert list(block_table(record(3)).columns) == ["block", "sparsity", "alignment", "relative_error", "cosine", "seconds"]
+    assert len(linear_table(record(3))) == 3 * len(SHAPES)
+
+
+def test_short_names_tell_linears_apart():
+    assert short_names(["self_attn.q_proj", "mlp.up_proj"]) == {"self_attn.q_proj": "q_proj", "mlp.up_proj": "up_proj"}
+    assert short_names(["attn.c_attn", "attn.c_proj", "mlp.c_proj"]) == {
+        "attn.c_attn": "c_attn",
+        "attn.c_proj": "attn.c_proj",
+        "mlp.c_proj": "mlp.c_proj",
+    }
+    assert linear_names(record(1)) == list(SHAPES)
+
+
+def test_alignment_is_drawn_in_a_power_of_ten_that_the_axis_names():
+    chart = alignment_bars(record(8))
+    assert chart.figure.layout.yaxis.title.text == "Distance A, in 10⁻³"
+    assert list(chart.figure.data[0].y) == pytest.approx([0.2 * (1 + index % 3) for index in range(8)])
+    assert chart.table["alignment"].iloc[0] == 2e-4

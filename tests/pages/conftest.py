@@ -1,0 +1,60 @@
+"""The app under Streamlit's own test driver, with an engine that computes nothing in place of the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.widgets import shared
+from tests.pages.fakes import FakeEngine
+
+APP = Path(__file__).parents[2] / "app.py"
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    fake = FakeEngine()
+    monkeypatch.setattr(shared, "shared_engine", lambda: fake)
+    return fake
+
+
+@pytest.fixture
+def open_app(engine: FakeEngine) -> Callable[..., AppTest]:
+    """Opens the app at an address in a session of its own."""
+
+    def open_at(**parameters: str) -> AppTest:
+        app = AppTest.from_file(APP, default_timeout=20)
+        for name, value in parameters.items():
+            app.query_params[name] = value
+        return healthy(app.run())
+
+    return open_at
+
+
+def healthy(app: AppTest) -> AppTest:
+    """The page itself, after making sure that it shows no traceback."""
+    assert not app.exception, [item.message for item in app.exception]
+    return app
+
+
+def words(app: AppTest) -> str:
+    """Everything that a person can read on the page, roughly."""
+    kinds = ("title", "subheader", "markdown", "caption", "error", "warning", "info", "text", "code")
+    return "\n".join(str(item.value) for kind in kinds for item in getattr(app, kind))
+
+
+def address(app: AppTest) -> dict[str, str]:
+    """The address's parameters (the driver gives those that a script wrote as strings, those that it was opened with as lists)."""
+    return {name: value if isinstance(value, str) else value[0] for name, value in app.query_params.items()}
+
+
+def type_in(app: AppTest, **fields: str) -> AppTest:
+    """Type something that a selectbox does not offer, which the driver's own selectbox only takes from its list."""
+    for name, text in fields.items():
+        box = app.selectbox(key=f"form.{name}")
+        box.options.append(text)
+        box.set_value(text)
+    return app

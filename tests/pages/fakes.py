@@ -1,0 +1,190 @@
+"""An engine that computes nothing: canned records of the demo model, and the whole interface that a page uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.continuation import PromptTexts
+from engine.errors import StoreError
+from engine.events import (
+    Allocated,
+    BlockPruned,
+    Cancelled,
+    Environment,
+    Evaluated,
+    Event,
+    Failed,
+    Finished,
+    Interrupted,
+    LinearPruned,
+    LinearShape,
+    ModelLoaded,
+    RunStarted,
+    Score,
+    WindowsReady,
+)
+from engine.jobs.views import EngineStatus, RunView, SummaryView, TextRequest, TextView
+from engine.models.facts import ModelSummary
+from engine.recipe import Recipe
+from engine.record import RunRecord
+
+BLOCKS = 8
+SHAPES = {
+    "self_attn.q_proj": (128, 128),
+    "self_attn.k_proj": (64, 128),
+    "self_attn.v_proj": (64, 128),
+    "self_attn.o_proj": (128, 128),
+    "mlp.gate_proj": (384, 128),
+    "mlp.up_proj": (384, 128),
+    "mlp.down_proj": (128, 384),
+}
+PRUNABLE = BLOCKS * sum(rows * columns for rows, columns in SHAPES.values())
+SUMMARY = ModelSummary(
+    name="demo",
+    architecture="LlamaForCausalLM",
+    parameters=PRUNABLE + 264_320,
+    prunable=PRUNABLE,
+    skipped={"embeddings": 262_144, "norms and biases": 2_176},
+    blocks=BLOCKS,
+    sizes=(PRUNABLE // BLOCKS,) * BLOCKS,
+    widths={f"model.layers.{index}.{name}": columns for index in range(BLOCKS) for name, (_, columns) in SHAPES.items()},
+    longest=512,
+    bytes=7_000_000,
+    local=True,
+    device="cpu",
+    speed=5e10,
+)
+
+
+def opening(recipe: Recipe) -> list[Event]:
+    """A run until its first block."""
+    environment = Environment(
+        prunescope="1.0", python="3.11", torch="2.13.0", transformers="5.23.0", platform="Linux", device="cpu", device_name="x86_64", threads=2
+    )
+    shapes = tuple(LinearShape(name=name, rows=rows, columns=columns) for name, (rows, columns) in SHAPES.items())
+    windows = {"corpus": "stories", "length": recipe.length, "fingerprint": "0123456789abcdef"}
+    return [
+        RunStarted(key=recipe.key, recipe=recipe.model_dump(mode="json"), started="2026-01-01T00:00:00+00:00", environment=environment),
+        ModelLoaded(
+            architecture=SUMMARY.architecture,
+            path="model.layers",
+            parameters=SUMMARY.parameters,
+            prunable=PRUNABLE,
+            skipped=SUMMARY.skipped,
+            blocks=BLOCKS,
+            linears=(shapes,) * BLOCKS,
+            dtype="float32",
+            bytes=SUMMARY.bytes,
+        ),
+        WindowsReady(role="calibration", documents=93, windows=recipe.samples, available=81, seed=recipe.seed, **windows),
+        WindowsReady(role="evaluation", documents=47, windows=42, available=42, seed=None, **windows),
+        Allocated(ratios=(recipe.sparsity,) * BLOCKS),
+    ]
+
+
+def block(index: int, sparsity: float) -> BlockPruned:
+    """A pruned block with numbers of a plausible size."""
+    linears = tuple(
+        LinearPruned(
+            name=name,
+            rows=rows,
+            columns=columns,
+            removed=int(rows * columns * sparsity),
+            sparsity=sparsity,
+            output_error=0.12 + 0.02 * index + 0.01 * place,
+        )
+        for place, (name, (rows, columns)) in enumerate(SHAPES.items())
+    )
+    return BlockPruned(
+        elapsed=0.4 + 0.35 * index,
+        index=index,
+        sparsity=sparsity,
+        alignment=2e-4 * (1 + index % 3),
+        relative_error=0.08 + 0.035 * index,
+        cosine=0.995 - 0.006 * index,
+        seconds=0.35,
+        linears=linears,
+    )
+
+
+def events(recipe: Recipe, blocks: int = BLOCKS, end: Event | None = None) -> list[Event]:
+    """A run with so many blocks done, and its end if it has one."""
+    found = [*opening(recipe), *(block(index, recipe.sparsity) for index in range(blocks))]
+    if isinstance(end, Finished):
+        dense, pruned = Score(perplexity=48.12, nll=3.8737, tokens=10_710), Score(perplexity=55.03, nll=4.0079, tokens=10_710)
+        found.append(Evaluated(elapsed=3.4, dense=dense, pruned=pruned))
+    return found if end is None else [*found, end]
+
+
+FINISHED = Finished(
+    elapsed=3.42,
+    coverage=PRUNABLE / SUMMARY.parameters,
+    timings={"load": 0.2, "prune": 2.9, "evaluate": 0.3},
+    peak_host=700_000_000,
+    peak_device=None,
+)
+ENDS: dict[str, Event | None] = {
+    "running": None,
+    "finished": FINISHED,
+    "failed": Failed(elapsed=1.2, message="The Hessian of block 3 cannot be factored, even with a damping of 1. Use more calibration windows."),
+    "cancelled": Cancelled(elapsed=1.2),
+    "interrupted": Interrupted(elapsed=1.2, reason="The process that computed this run was killed."),
+}
+
+
+def run_view(recipe: Recipe, state: str, blocks: int = 3, place: int | None = None) -> RunView:
+    """What the engine shows of a run in a state."""
+    if state == "queued":
+        return RunView(RunRecord(key=recipe.key, recipe=recipe), "queued", place)
+    done = BLOCKS if state == "finished" else blocks
+    return RunView(RunRecord.fold(events(recipe, done, ENDS[state])), state)  # type: ignore[arg-type]
+
+
+@dataclass
+class FakeEngine:
+    """The interface of the background engine over a dictionary of views; `submitted` and `cancelled` note what a page asked for."""
+
+    views: dict[str, RunView] = field(default_factory=dict)
+    status: EngineStatus = field(default_factory=lambda: EngineStatus("ready", "The engine is ready."))
+    model: SummaryView = field(default_factory=lambda: SummaryView("done", SUMMARY))
+    written: TextView | None = None
+    submitted: list[Recipe] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    becomes: str = "running"
+
+    def start(self) -> None:
+        """Nothing to start."""
+
+    def submit(self, recipe: Recipe) -> str:
+        self.submitted.append(recipe)
+        self.views[recipe.key] = run_view(recipe, self.becomes)
+        return recipe.key
+
+    def view(self, key: str) -> RunView:
+        if key not in self.views:
+            raise StoreError(f"There is no run {key} in this store. It may have been deleted, or computed elsewhere.")
+        return self.views[key]
+
+    def active(self) -> list[str]:
+        return [key for key, view in self.views.items() if view.active]
+
+    def cancel(self, key: str) -> None:
+        self.cancelled.append(key)
+
+    def text(self, request: TextRequest) -> TextView:
+        return self.written or TextView("done", PromptTexts(**_texts(request)))
+
+    def summary(self, model: str, revision: str | None = None) -> SummaryView:
+        return self.model
+
+
+def _texts(request: TextRequest) -> dict[str, Any]:
+    return {
+        "prompt": request.prompt,
+        "dense": " She liked to play in the garden with her dog.",
+        "pruned": " She liked to play and the dog was a big and the tree.",
+        "tokens": request.tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+    }

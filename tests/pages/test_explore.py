@@ -1,0 +1,214 @@
+"""The Explore page in every state that a run can have."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.jobs.views import EngineStatus, SummaryView, TextView
+from engine.recipe import Recipe
+from tests.pages.conftest import address, healthy, words
+from tests.pages.fakes import run_view
+
+WANDA = Recipe.build()
+
+
+def labels(app):
+    return [button.label for button in app.button]
+
+
+def shown(app):
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def test_the_first_screen_is_ready_to_run(open_app):
+    app = open_app()
+    assert app.title[0].value == "Prunescope"
+    assert app.selectbox(key="form.pruner").value == "wanda"
+    assert app.slider(key="form.sparsity").value == 50
+    assert [(button.label, button.disabled) for button in app.button if button.key == "prune"] == [("Prune", False)]
+    assert "About" in words(app) and "nothing to download" in words(app)
+    assert address(app) == {}
+
+
+def test_the_cost_says_that_the_engine_is_starting(open_app, engine):
+    engine.model, engine.status = SummaryView("pending"), EngineStatus("starting", "The engine is starting.")
+    app = open_app()
+    assert "The engine is starting" in words(app)
+    assert not app.button(key="prune").disabled
+
+
+def test_an_engine_that_cannot_start_says_so_once(open_app, engine):
+    engine.model, engine.status = SummaryView("failed", message="No port."), EngineStatus("failed", "The engine cannot be started: no port.")
+    app = open_app()
+    assert [error.value for error in app.error] == ["The engine cannot be started: no port."]
+
+
+def test_one_click_runs_and_the_address_carries_the_run(open_app, engine):
+    app = healthy(open_app().button(key="prune").click().run())
+    assert engine.submitted == [WANDA]
+    assert address(app)["run"] == WANDA.key
+    assert "Wanda 50% on demo" in words(app)
+    assert "changed since" not in words(app)
+
+
+def test_a_click_right_after_a_change_runs_what_the_form_says(open_app, engine):
+    app = open_app()
+    app.slider(key="form.sparsity").set_value(70)
+    healthy(app.button(key="prune").click().run())
+    assert engine.submitted[0].sparsity == 0.7
+
+
+def test_running_shows_progress_charts_and_cancel(open_app, engine):
+    engine.views[WANDA.key] = run_view(WANDA, "running", blocks=3)
+    app = open_app(run=WANDA.key)
+    bar = app.get("progress")[0]
+    assert "Block 4 of 8" in bar.proto.text and "left" in bar.proto.text
+    assert len(app.get("plotly_chart")) == 4
+    assert shown(app)["Pruned perplexity"] == "—"
+    assert shown(app)["Sparsity achieved"] == "50.00 %"
+    healthy(app.button(key="cancel").click().run())
+    assert engine.cancelled == [WANDA.key]
+
+
+@pytest.mark.parametrize(("place", "sentence"), [(1, "next in the queue"), (3, "place 3 in the queue")])
+def test_queued_says_its_place(open_app, engine, place, sentence):
+    engine.views[WANDA.key] = run_view(WANDA, "queued", place=place)
+    app = open_app(run=WANDA.key)
+    assert sentence in app.get("progress")[0].proto.text
+    assert "Cancel" in labels(app)
+    assert set(shown(app).values()) == {"—"}
+
+
+def test_finished_shows_the_numbers_with_their_protocol(open_app, engine):
+    engine.views[WANDA.key] = run_view(WANDA, "finished")
+    app = open_app(run=WANDA.key)
+    assert shown(app) == {
+        "Dense perplexity": "48.12",
+        "Pruned perplexity": "55.03",
+        "Ratio": "× 1.14",
+        "Sparsity achieved": "50.00 %",
+        "Coverage": "85.6 %",
+        "Time": "3.4 s",
+    }
+    protocol = WANDA.length, "42 windows of 256 tokens of stories"
+    assert all(protocol[1] in metric.help for metric in app.metric if "erplexity" in metric.label)
+    assert all(metric.help for metric in app.metric)
+    assert protocol[1] in words(app)
+
+
+def test_finished_offers_texts_files_and_the_command_line(open_app, engine):
+    engine.views[WANDA.key] = run_view(WANDA, "finished")
+    app = open_app(run=WANDA.key)
+    assert [item.value for item in app.text] == [
+        "Once upon a time, there was a little girl named Lily. She liked to play in the garden with her dog.",
+        "Once upon a time, there was a little girl named Lily. She liked to play and the dog was a big and the tree.",
+    ]
+    assert "They agree for 4 words" in words(app)
+    assert app.code[0].value == "python -m engine prune --pruner wanda --sparsity 0.5"
+    files = [item.proto.label for item in app.get("download_button")]
+    assert files[-4:] == ["Record (json)", "Blocks (csv)", "Linears (csv)", "Masks (safetensors)"]
+    assert "zeros are stored" in words(app)
+
+
+def test_the_prompt_can_be_edited(open_app, engine):
+    engine.views[WANDA.key] = run_view(WANDA, "finished")
+    app = open_app(run=WANDA.key)
+    app.text_input(key="prompt").set_value("A cat").run()
+    assert app.text[0].value.startswith("A cat")
+    engine.written = TextView("failed", message="The prompt has 600 tokens, which is all this model takes. Shorten it.")
+    assert "Shorten it" in words(healthy(app.run()))
+
+
+def test_texts_that_are_being_written_leave_the_page_usable(open_app, engine):
+    engine.views[WANDA.key], engine.written = run_view(WANDA, "finished"), TextView("pending")
+    app = open_app(run=WANDA.key)
+    assert "Both models are writing." in words(app)
+    assert app.code
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ("failed", "The Hessian of block 3 cannot be factored"),
+        ("cancelled", "This run was cancelled. 3 of 8 blocks were done"),
+        ("interrupted", "was killed. 3 of 8 blocks were done"),
+    ],
+)
+def test_a_run_that_did_not_finish_keeps_what_it_had(open_app, engine, state, sentence):
+    engine.views[WANDA.key] = run_view(WANDA, state)
+    app = open_app(run=WANDA.key)
+    assert sentence in words(app)
+    assert len(app.get("plotly_chart")) == 5
+    assert "Cancel" not in labels(app)
+    app = healthy(app.button(key="again").click().run())
+    assert engine.submitted == [WANDA]
+    assert "Cancel" in labels(app)
+
+
+def test_a_link_opens_the_run_with_its_recipe_in_the_form(open_app, engine):
+    recipe = Recipe.build(pruner="sparsegpt", sparsity=0.625, samples=16, evaluation=None)
+    engine.views[recipe.key] = run_view(recipe, "finished")
+    app = open_app(run=recipe.key)
+    assert app.selectbox(key="form.pruner").value == "sparsegpt"
+    assert app.slider(key="form.sparsity").value == 62.5
+    assert app.number_input(key="form.samples").value == 16
+    assert app.selectbox(key="form.evaluation").value == "none"
+    assert "changed since" not in words(app)
+    healthy(app.button(key="prune").click().run())
+    assert engine.submitted[0].key == recipe.key
+
+
+def test_a_changed_form_beside_a_run_says_so_and_survives_a_reload(open_app, engine):
+    recipe = Recipe.build(sparsity=0.6)
+    engine.views[recipe.key] = run_view(recipe, "finished")
+    app = open_app(run=recipe.key)
+    app.slider(key="form.sparsity").set_value(50).run()
+    assert "changed since" in words(app)
+    again = open_app(**address(app))
+    assert again.slider(key="form.sparsity").value == 50
+    assert shown(again)["Pruned perplexity"] == "55.03"
+
+
+def test_an_unknown_run_is_a_sentence(open_app):
+    app = open_app(run="nonsense", sparsity="0.7")
+    assert [error.value for error in app.error] == ["There is no run nonsense in this store. It may have been deleted, or computed elsewhere."]
+    assert app.slider(key="form.sparsity").value == 70
+
+
+def test_two_tabs_do_not_disturb_each_other(open_app, engine):
+    one, other = open_app(), open_app(sparsity="0.8")
+    one.button(key="prune").click().run()
+    healthy(other.run())
+    assert "run" not in address(other)
+    assert other.slider(key="form.sparsity").value == 80
+    assert "Going on now: Wanda 50% on demo" in labels(other)
+    app = healthy(other.button(key=f"watch.{WANDA.key}").click().run())
+    assert address(app)["run"] == WANDA.key
+    assert app.slider(key="form.sparsity").value == 50
+
+
+def test_a_refusal_of_the_engine_is_beside_its_field(open_app, engine, monkeypatch):
+    from engine.errors import Fault, RecipeError, StoreError
+
+    def refuse(recipe):
+        raise RecipeError([Fault("calibration", "the file a.txt was asked for, but it is not there; check the path.")])
+
+    monkeypatch.setattr(engine, "submit", refuse)
+    app = healthy(open_app(calibration="a.txt").button(key="prune").click().run())
+    assert [error.value for error in app.error] == ["The file a.txt was asked for, but it is not there; check the path."]
+
+    def full(recipe):
+        raise StoreError("The disk is full.")
+
+    monkeypatch.setattr(engine, "submit", full)
+    app = healthy(open_app().button(key="prune").click().run())
+    assert "The disk is full." in words(app)
+
+
+def test_a_chart_opens_its_table(open_app, engine):
+    engine.views[WANDA.key] = run_view(WANDA, "finished")
+    app = open_app(run=WANDA.key)
+    assert not app.dataframe
+    app.session_state["table.alignment"] = True
+    app = healthy(app.run())
+    assert list(app.dataframe[0].value.columns) == ["block", "alignment", "sparsity"]
