@@ -9,6 +9,7 @@ continues from `checkpoint.pt` in the work directory with the same batches, and 
 
 Does not cover: several devices, other architectures, stories longer than the memory of one forward pass.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -150,9 +151,7 @@ def new_tokenizer(stories: list[str]) -> PreTrainedTokenizerFast:
     bare = Tokenizer(models.BPE())
     bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bare.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY, special_tokens=[END], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
-    )
+    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=[END], initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
     bare.train_from_iterator(stories, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=bare, bos_token=END, eos_token=END, model_max_length=512)
 
@@ -472,9 +471,7 @@ def share(text: str) -> float:
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").partition("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     task = parser.add_mutually_exclusive_group(required=True)
     task.add_argument("--stories", nargs="+", type=Path, metavar="FILE", help="train on these .txt or .jsonl files")
     task.add_argument("--measure", type=Path, metavar="DIR", help="measure this model on the file of --evaluate")

@@ -89,13 +89,11 @@ def _run(recipe: Recipe, kept: MutableMapping[int, BlockWeights], clock: Clock, 
         model = load(recipe.model, revision=recipe.revision, dtype=pick_dtype(recipe.dtype, device, stored_dtype(config)), device=device)
     loaded = _loaded(model)
     yield loaded
-    with threads_for(model):
+    with threads_for(model, alone=recipe.evaluation is None):
         yield from _prune(recipe, model, loaded, kept, clock)
 
 
-def _prune(
-    recipe: Recipe, model: LanguageModel, loaded: ModelLoaded, kept: MutableMapping[int, BlockWeights], clock: Clock
-) -> Iterator[Event]:
+def _prune(recipe: Recipe, model: LanguageModel, loaded: ModelLoaded, kept: MutableMapping[int, BlockWeights], clock: Clock) -> Iterator[Event]:
     plan, ratios = _plan(recipe, model)
     with clock.phase("windows"):
         calibration, evaluation = _windows(recipe, model)

@@ -28,7 +28,7 @@ from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.run import run
 
-FLOOR_BATCHES = (512, 1024, 2048, 4096, 8192)  # tokens a batch
+FLOOR_BATCHES = (512, 1024, 2048, 4096)  # tokens a batch
 PHASES_BEFORE = ("load", "windows")  # what the floor does not do either
 
 
@@ -50,7 +50,7 @@ def bench(shapes: Sequence[str]) -> int:
         if "demo" in shapes:
             _measure(Subject("bundled model", "demo", 64, 256, 5), Path(folder))
         if "opt-125m" in shapes:
-            _measure(Subject("random model of OPT-125M's shape", _random_opt(Path(folder)), 32, 512, 2), Path(folder))
+            _measure(Subject("random model of OPT-125M's shape", _random_opt(Path(folder)), 16, 512, 2), Path(folder))
     if "app" in shapes:
         print(f"app: first page answered {_app_start():.1f} s after the start of the server's process")
     return 0

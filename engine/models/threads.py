@@ -2,7 +2,7 @@
 
 A small model's matrix products take less time than it takes threads to meet, and where another process has a core (the page, a browser) they wait
 for each other most of the time: on two cores with one of them busy the bundled model took 23 s on two threads and 5 s on one. So a small model
-computes on one thread, and independent passes go side by side instead.
+computes on one thread where independent passes (calibration and evaluation) can go side by side instead.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def is_small(model: LanguageModel) -> bool:
 
 
 @contextmanager
-def threads_for(model: LanguageModel) -> Iterator[None]:
-    """The right number of threads for this model, while the `with` lasts."""
+def threads_for(model: LanguageModel, *, alone: bool) -> Iterator[None]:
+    """The right number of threads for this model, while the `with` lasts: one for a small model, unless its passes are `alone`."""
     before = torch.get_num_threads()
-    if is_small(model):
+    if is_small(model) and not alone:
         torch.set_num_threads(1)
     try:
         yield

@@ -1,7 +1,7 @@
 """The main job in a real browser, timed, and the README's picture taken of it: `python -m tests.benchmarks.main_job [--picture FILE]`.
 
-Prints: server start to usable page, click to final numbers (worker warm), opening the finished run's link, and how long a widget takes to answer while
-another run goes on. Each is what a person waits: the clock stops when the page shows it.
+Prints: server start to usable page, click to final numbers (worker warm), opening the finished run's link, and how long a widget takes to answer
+while another run goes on. Each is what a person waits: the clock stops when the page shows it.
 """
 
 import argparse
