@@ -11,7 +11,7 @@ from tests.browser import served
 MISSING = "No Chromium was found. Install one (Debian: apt-get install chromium) to run the tests of the main job in a browser."
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     path = served.chromium()
     if path is None:
@@ -22,7 +22,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an app with an empty store of its own, up and answering."""
     with served.app(tmp_path_factory.mktemp("home")) as address:
