@@ -2,7 +2,13 @@
 
 import streamlit as st
 
-PAGES = [st.Page("pages/explore.py", title="Explore", icon=":material/content_cut:", default=True)]
+from pages.widgets.entry import enter
 
+PAGES = [
+    st.Page("pages/explore.py", title="Explore", icon=":material/content_cut:", default=True),
+    st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:"),
+]
+
+enter()
 st.set_page_config(page_title="Prunescope", page_icon=":material/content_cut:", layout="wide", initial_sidebar_state=310)
 st.navigation(PAGES, position="top").run()

@@ -13,12 +13,13 @@ from engine.pruning.methods import AXES
 from engine.recipe import Recipe
 
 FIELDS: dict[str, tuple[type, str]] = {
-    "pruner": (str, "a preset, for instance magnitude, wanda or sparsegpt"),
+    "pruner": (str, "a preset, for instance wanda or apt-sm; `python -m engine methods` lists them"),
     "model": (str, "`demo`, a directory, or a hub id (default: demo)"),
     "revision": (str, "the hub revision"),
     "score": (str, "how weights are ranked"),
     "pattern": (str, "`unstructured` or n:m, for instance 2:4 (it implies the sparsity)"),
     "group": (str, "what competes: layer, row or block (default: the score's own)"),
+    "permutation": (str, "with n:m, how columns are dealt over the groups: none, zigzag or assignment (default: none)"),
     "sparsity": (float, "share of the prunable weights to remove (default: 0.5)"),
     "allocation": (str, "how the sparsity is shared out over the blocks"),
     "update": (str, "what happens to the weights that stay"),
@@ -54,7 +55,7 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
     if "pruner" in given or "score" in given:  # a new choice of method overrides what the file says of the old one
         fields = {name: value for name, value in fields.items() if name not in ("score", "update", "refinement", "group", "settings")}
     if "pattern" in given:
-        fields = {name: value for name, value in fields.items() if name not in ("sparsity", "group")}
+        fields = {name: value for name, value in fields.items() if name not in ("sparsity", "group", "permutation")}
     settings, faults = _settings(arguments.set)
     merged = {**fields, **given, "settings": {**fields.get("settings", {}), **settings}}
     try:
@@ -119,13 +120,21 @@ def command(recipe: Recipe) -> str:
         value = getattr(recipe, name)
         if value != getattr(default, name) or name == "sparsity":
             parts += [f"--{name}", "none" if value is None else str(value)]
-    for key, value in recipe.settings.items():
+    for key, value in _unusual(recipe).items():
         parts += ["--set", f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}"]
     return shlex.join(parts)
+
+
+def _unusual(recipe: Recipe) -> dict[str, Any]:
+    """The settings that are not what their methods do by themselves."""
+    defaults = {f"{method.name}.{parameter.name}": parameter.default for method in recipe.methods.values() for parameter in method.parameters}
+    return {key: value for key, value in recipe.settings.items() if value != defaults[key]}
 
 
 def _is_implied(name: str, recipe: Recipe) -> bool:
     """Whether a field follows from another: a pattern's sparsity and group, a local directory's fingerprint."""
     if name == "revision":
         return recipe.model == "demo" or Path(recipe.model).is_dir()
+    if name == "permutation":
+        return recipe.permutation in (None, "none")
     return recipe.pattern != "unstructured" and name in ("sparsity", "group")

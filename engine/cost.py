@@ -1,8 +1,8 @@
 """What a run will cost, before it starts: memory from the model's shape, time from how fast this machine multiplies.
 
-Work is `2 * weights * tokens` operations a pass: two passes over the calibration windows, two over the evaluation windows, plus the Hessians and
-what the update does with them. Small models reach a fraction of the speed of a large matrix product; `EFFICIENCY` is that fraction as the
-benchmark measured it on a CPU. It is an estimate, good to a factor of about two, and says so.
+Work is `2 * weights * tokens` operations a pass: two passes over the calibration windows, two over the evaluation windows, plus the Hessians, what
+the update does with them, and the passes of an allocation that searches. Small models reach a fraction of the speed of a large matrix product;
+`EFFICIENCY` is that fraction as the benchmark measured it on a CPU. It is an estimate, good to a factor of about two, and says so.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from engine.corpora.documents import corpus_path
 from engine.models.facts import ModelSummary
-from engine.pruning.methods import SCORES, UPDATES
+from engine.pruning.methods import ALLOCATIONS, SCORES, UPDATES
 from engine.pruning.statistics import Need
 from engine.recipe import Recipe
 
@@ -46,6 +46,7 @@ def estimate(recipe: Recipe, summary: ModelSummary) -> Cost:
     tokens = recipe.samples * recipe.length
     measured = _evaluation_tokens(recipe)
     operations = 4 * (tokens + measured) * summary.prunable + _hessian_operations(recipe, summary, tokens)
+    operations += _allocation_operations(recipe, summary) + _update_operations(recipe, summary)
     operations += 4 * measured * summary.skipped.get("embeddings", summary.skipped.get("head", 0))
     seconds = SECONDS_BESIDE + operations / (summary.speed * EFFICIENCY) + summary.bytes / 1e9
     on_device = _memory(recipe, summary, tokens + 2 * measured)
@@ -72,12 +73,22 @@ def _evaluation_tokens(recipe: Recipe) -> int:
 
 
 def _hessian_operations(recipe: Recipe, summary: ModelSummary, tokens: int) -> float:
-    """Gram matrices of every distinct input width, their factors, and the update of the later columns."""
+    """Gram matrices of every linear's input and their factors."""
     if Need.HESSIAN not in SCORES[recipe.score].needs | UPDATES[recipe.update].needs:
         return 0
     grams = sum(width**2 for width in summary.widths.values()) * tokens
-    factors = sum(2 * width**3 for width in summary.widths.values())
-    return grams + factors + 2 * summary.prunable * max(summary.widths.values())
+    return grams + sum(2 * width**3 for width in summary.widths.values())
+
+
+def _allocation_operations(recipe: Recipe, summary: ModelSummary) -> float:
+    """The forward passes that an allocation takes for itself."""
+    passes, windows = ALLOCATIONS[recipe.allocation].passes(recipe.parameters("allocation"))
+    return passes * 2 * summary.prunable * min(recipe.samples, windows or recipe.samples) * recipe.length
+
+
+def _update_operations(recipe: Recipe, summary: ModelSummary) -> float:
+    update = UPDATES[recipe.update]
+    return sum(update.operations(rows, columns, recipe.sparsity) for rows, columns in summary.shapes.values())
 
 
 def _memory(recipe: Recipe, summary: ModelSummary, tokens: int) -> int:

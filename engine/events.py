@@ -3,7 +3,8 @@
 Events carry numbers ready to draw, never tensors. Non-finite numbers are written as the strings "Infinity", "-Infinity" and "NaN", so a line
 is always strict JSON. Order of a run without a fault:
 
-    RunStarted, ModelLoaded, WindowsReady (calibration), [WindowsReady (evaluation)], Allocated, BlockPruned ... , [Evaluated], Finished
+    RunStarted, ModelLoaded, WindowsReady (calibration), [WindowsReady (evaluation)], [BlockMeasured ...], [CandidateTried ..., CandidateChosen ...],
+    Allocated, BlockPruned ... , [Evaluated], Finished
 
 A run ends with exactly one of Finished, Failed, Cancelled, Interrupted. An interrupted run that is taken up again goes on with `Resumed`.
 """
@@ -18,7 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 class Facts(BaseModel):
     """A frozen piece of an event or a record."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_inf_nan="strings", protected_namespaces=(), serialize_by_alias=True, validate_by_name=True
+    )
 
 
 class Event(Facts):
@@ -114,11 +117,84 @@ class WindowsReady(Event):
         return self.windows * self.length
 
 
+class BlockMeasured(Event):
+    """What an allocation measured on one dense block before it decides; the method's `measure` names the quantity."""
+
+    event: Literal["block_measured"] = "block_measured"
+    index: int
+    value: float
+
+
+Step = Literal["uniform", "block", "row"]
+
+
+class Candidate(Facts):
+    """One setting that a search looked at.
+
+    Attributes:
+        step: `uniform` is the reference that nothing is chosen from.
+        strength: NeuroAL's lambda.
+        objective: what the search minimises; of a candidate that was stopped, the part that was computed: a lower bound.
+        alignment: the blocks' parts of the objective, first block first; of a stopped candidate those that were computed.
+        ratios: the blocks' sparsities.
+        stopped: whether it was given up because it was worse than another already.
+        chosen: whether the search chose it.
+    """
+
+    step: Step
+    strength: float = Field(validation_alias="lambda", serialization_alias="lambda")
+    objective: float
+    alignment: tuple[float, ...]
+    ratios: tuple[float, ...]
+    stopped: bool = False
+    chosen: bool = False
+
+
+class CandidateTried(Event):
+    """A search has looked at one setting."""
+
+    event: Literal["candidate_tried"] = "candidate_tried"
+    candidate: Candidate
+
+
+class CandidateChosen(Event):
+    """A step of a search has ended: the smallest objective, the first on ties."""
+
+    event: Literal["candidate_chosen"] = "candidate_chosen"
+    step: Step
+    strength: float = Field(validation_alias="lambda", serialization_alias="lambda")
+
+
+QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+"""At which shares of the rows a `RowSpread` says the sparsity."""
+
+
+class RowSpread(Facts):
+    """How the rows of one linear share its sparsity.
+
+    Attributes:
+        consumer: the linear whose input columns its rows became, None where there is no clear one and the rows stay uniform.
+        quantiles: the rows' sparsities at `QUANTILES`.
+    """
+
+    name: str
+    consumer: str | None
+    quantiles: tuple[float, ...]
+
+
 class Allocated(Event):
-    """How much each block will lose."""
+    """How much each block will lose.
+
+    Attributes:
+        ratios: one sparsity a block.
+        clipped: the blocks whose ratio was held at a limit.
+        rows: of each block, the linears whose rows have sparsities of their own or might have had; empty where no method looks at rows.
+    """
 
     event: Literal["allocated"] = "allocated"
     ratios: tuple[float, ...]
+    clipped: tuple[int, ...] = ()
+    rows: tuple[tuple[RowSpread, ...], ...] = ()
 
 
 class LinearPruned(Facts):
@@ -127,6 +203,11 @@ class LinearPruned(Facts):
     Attributes:
         sparsity: share of its weights removed.
         output_error: `||X W^T - X W'^T||_F / ||X W^T||_F` over a sample of calibration tokens.
+        error_before_update: the same with the mask alone, before the weights that stay were updated; None without an update.
+        error_before_refinement: the same with the mask as the score decided it; None without a refinement.
+        swaps: entries that the refinement exchanged; None without one.
+        drift_before: mean over the rows of |e_i|, the refinement's own measure (methods that have one), before it.
+        drift_after: the same behind it.
     """
 
     name: str
@@ -135,6 +216,11 @@ class LinearPruned(Facts):
     removed: int
     sparsity: float
     output_error: float
+    error_before_update: float | None = None
+    error_before_refinement: float | None = None
+    swaps: int | None = None
+    drift_before: float | None = None
+    drift_after: float | None = None
 
 
 class BlockPruned(Event):
@@ -239,7 +325,21 @@ class Interrupted(Event):
 
 
 AnyEvent = Annotated[
-    RunStarted | ModelLoaded | WindowsReady | Allocated | BlockPruned | Evaluated | Noted | Resumed | Finished | Failed | Cancelled | Interrupted,
+    RunStarted
+    | ModelLoaded
+    | WindowsReady
+    | BlockMeasured
+    | CandidateTried
+    | CandidateChosen
+    | Allocated
+    | BlockPruned
+    | Evaluated
+    | Noted
+    | Resumed
+    | Finished
+    | Failed
+    | Cancelled
+    | Interrupted,
     Field(discriminator="event"),
 ]
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(AnyEvent)

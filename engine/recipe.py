@@ -21,7 +21,7 @@ from engine.pruning.patterns import Group
 from engine.pruning.presets import PRESETS
 from engine.registry import Method
 
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 """Raised whenever the same recipe would give different numbers, so that old results are not taken for new ones."""
 
 Value = str | int | float | tuple[float, ...]
@@ -43,6 +43,7 @@ class Recipe(BaseModel):
         score, update, allocation, refinement: names in the registry.
         pattern: `unstructured` or `n:m`.
         group: what competes in an unstructured pattern; None with N:M.
+        permutation: how columns are dealt over the groups of an N:M pattern; None without one.
         sparsity: share of the prunable weights to remove.
         settings: parameters of the chosen methods as `method.parameter`.
         digests: content fingerprints of corpus files by role (filled in by `engine.pin`).
@@ -62,6 +63,7 @@ class Recipe(BaseModel):
     score: str = "wanda"
     pattern: str = "unstructured"
     group: Group | None = None
+    permutation: Literal["none", "zigzag", "assignment"] | None = None
     sparsity: float = Field(default=validation.DEFAULT_SPARSITY, ge=0, le=0.99)
     allocation: str = "uniform"
     update: str = "none"
@@ -100,7 +102,7 @@ class Recipe(BaseModel):
         """The recipe in a few words, for a list."""
         name = PRESETS[self.pruner].title if self.pruner else " + ".join(x for x in (self.score, self.update, self.refinement) if x != "none")
         shape = f"{self.sparsity:.0%}" if self.pattern == "unstructured" else self.pattern
-        top_up = "" if self.allocation == "uniform" else f", {self.allocation}"
+        top_up = "" if self.allocation == "uniform" else f" with {self.methods['allocation'].title}"
         return f"{name} {shape}{top_up} on {Path(self.model).name}"
 
     @property

@@ -12,8 +12,12 @@ from typing import Literal
 
 from engine.events import (
     Allocated,
+    BlockMeasured,
     BlockPruned,
     Cancelled,
+    Candidate,
+    CandidateChosen,
+    CandidateTried,
     Environment,
     Evaluated,
     Event,
@@ -25,6 +29,7 @@ from engine.events import (
     ModelLoaded,
     Noted,
     Resumed,
+    RowSpread,
     RunStarted,
     Score,
     WindowsReady,
@@ -108,7 +113,10 @@ class RunRecord(Facts):
     sparsity: SparsityFacts = SparsityFacts()
     allocation: tuple[float, ...] = ()
     blocks: tuple[BlockPruned, ...] = ()
-    search: tuple[()] = ()
+    clipped: tuple[int, ...] = ()
+    rows: tuple[tuple[RowSpread, ...], ...] = ()
+    measured: dict[int, float] = {}
+    search: tuple[Candidate, ...] = ()
     timings: dict[str, float] = {}
     peak_host: int | None = None
     peak_device: int | None = None
@@ -146,7 +154,7 @@ def step(record: RunRecord, event: Event) -> RunRecord:
     return record.model_copy(update={"elapsed": event.elapsed, **_changes(record, event)})
 
 
-def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C901, PLR0911  (one branch a kind of event)
+def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C901, PLR0911, PLR0912  (one branch a kind of event)
     match event:
         case RunStarted():
             recipe = Recipe.model_validate(event.recipe)
@@ -163,8 +171,14 @@ def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C90
             return _model_loaded(record, event)
         case WindowsReady():
             return {"protocol": record.protocol.model_copy(update={event.role: event})}
+        case BlockMeasured():
+            return {"measured": {**record.measured, event.index: event.value}}
+        case CandidateTried():
+            return {"search": (*(tried for tried in record.search if _place(tried) != _place(event.candidate)), event.candidate)}
+        case CandidateChosen():
+            return {"search": tuple(_chosen(tried, event) for tried in record.search)}
         case Allocated():
-            return {"allocation": event.ratios}
+            return {"allocation": event.ratios, "clipped": event.clipped, "rows": event.rows}
         case BlockPruned():
             blocks = (*(block for block in record.blocks if block.index != event.index), event)
             return {"blocks": blocks, "sparsity": record.sparsity.model_copy(update={"achieved": _achieved(blocks)})}
@@ -173,7 +187,8 @@ def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C90
         case Noted():
             return {"warnings": record.warnings if event.message in record.warnings else (*record.warnings, event.message)}
         case Resumed():
-            return {"state": "running", "error": None, "resumed": event.blocks}
+            decided: dict[str, object] = {"search": (), "measured": {}, "allocation": (), "clipped": (), "rows": ()}  # the allocation is made anew
+            return {"state": "running", "error": None, "resumed": event.blocks, **decided}
         case Finished():
             facts = {"achieved": _removed(record.blocks) / record.model.prunable if record.model else None, "coverage": event.coverage}
             return {
@@ -207,6 +222,14 @@ def _model_loaded(record: RunRecord, event: ModelLoaded) -> dict[str, object]:
     )
     sparsity = record.sparsity.model_copy(update={"coverage": event.prunable / event.parameters, "skipped": event.skipped})
     return {"model": facts, "sparsity": sparsity, "protocol": record.protocol.model_copy(update={"dtype": event.dtype})}
+
+
+def _place(candidate: Candidate) -> tuple[str, float]:
+    return candidate.step, candidate.strength
+
+
+def _chosen(tried: Candidate, event: CandidateChosen) -> Candidate:
+    return tried.model_copy(update={"chosen": True}) if _place(tried) == (event.step, event.strength) else tried
 
 
 def _achieved(blocks: tuple[BlockPruned, ...]) -> float:

@@ -17,15 +17,16 @@ Kind = Literal["int", "float", "choice", "ratios"]
 
 @dataclass(frozen=True, kw_only=True)
 class Paper:
-    """Where a method was published."""
+    """Where a method was published: its number on arXiv, or another address where it has none."""
 
     title: str
     year: int
     arxiv: str | None = None
+    link: str | None = None
 
     @property
     def url(self) -> str | None:
-        return f"https://arxiv.org/abs/{self.arxiv}" if self.arxiv else None
+        return f"https://arxiv.org/abs/{self.arxiv}" if self.arxiv else self.link
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,16 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+
+    @property
+    def range(self) -> str:
+        """What may be chosen, in words: `1 to 20, default 5`."""
+        if self.choices:
+            return f"{' or '.join(self.choices)}, default {self.default}"
+        low, high = (None if bound is None else f"{bound:,.12g}" for bound in (self.minimum, self.maximum))
+        limits = [f"{low} to {high}"] if low and high else [f"{word} {bound}" for word, bound in (("at least", low), ("at most", high)) if bound]
+        default = [] if self.kind == "ratios" else [f"default {self.default:g}"]
+        return ", ".join(limits + default)
 
     def fault(self, value: Any) -> str | None:
         """A sentence that says why `value` is refused, or None when it is fine."""
@@ -78,11 +89,17 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """What every axis has in common; each axis adds the function it needs."""
+    """What every axis has in common; each axis adds the function it needs.
+
+    Attributes:
+        explanation: what it does, in a sentence that a student understands.
+        helps: when it helps, and when it does not.
+    """
 
     name: str
     title: str
     explanation: str
+    helps: str = ""
     formula: str = ""
     paper: Paper | None = None
     parameters: tuple[Parameter, ...] = ()

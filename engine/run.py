@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import traceback
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Generator, Iterator, MutableMapping, Sequence
 from datetime import UTC, datetime
 
 import torch
@@ -30,12 +30,16 @@ from engine.memory import peak_device, peak_host, reset_peaks
 from engine.models.block import Linear
 from engine.models.clock import Clock
 from engine.models.device import device_name, pick_device, pick_dtype
-from engine.models.language_model import LanguageModel
+from engine.models.language_model import LanguageModel, Stream
 from engine.models.loading import load, load_config, stored_dtype
 from engine.models.summary import longest, skipped_weights
 from engine.models.threads import threads_for
+from engine.pruning.patterns import Sparsity
 from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
+from engine.pruning.shares import Shares, spreads
+from engine.pruning.statistics import Statistics
+from engine.pruning.walk import Walk
 from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
 from engine.validation import faults_against
@@ -94,16 +98,16 @@ def _run(recipe: Recipe, kept: MutableMapping[int, BlockWeights], clock: Clock, 
 
 
 def _prune(recipe: Recipe, model: LanguageModel, loaded: ModelLoaded, kept: MutableMapping[int, BlockWeights], clock: Clock) -> Iterator[Event]:
-    plan, ratios = _plan(recipe, model)
+    plan, sizes = _plan(recipe, model)
     with clock.phase("windows"):
         calibration, evaluation = _windows(recipe, model)
     yield _ready("calibration", recipe.calibration, calibration)
     if evaluation is not None and recipe.evaluation is not None:
         yield _ready("evaluation", recipe.evaluation, evaluation)
-    yield Allocated(ratios=ratios)
     with clock.phase("embed"):
         streams = _streams(model, calibration, evaluation)
-    yield from prune_blocks(model, streams, plan, ratios, kept, clock)
+    shares = yield from _allocate(recipe, model, plan, sizes, streams.calibration, clock)
+    yield from prune_blocks(model, streams, plan, shares, kept, clock)
     if streams.dense is not None and streams.pruned is not None:
         with clock.phase("evaluate"):
             scores = perplexity(model, streams.dense), perplexity(model, streams.pruned)
@@ -151,14 +155,29 @@ def _shape(linear: Linear) -> LinearShape:
     return LinearShape(name=linear.name, rows=rows, columns=columns)
 
 
-def _plan(recipe: Recipe, model: LanguageModel) -> tuple[Plan, tuple[float, ...]]:
-    """The methods and the blocks' ratios, once the recipe is known to suit the model."""
+def _plan(recipe: Recipe, model: LanguageModel) -> tuple[Plan, list[int]]:
+    """The methods and the blocks' prunable weights, once the recipe is known to suit the model."""
     sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
     widths = {path: linear.shape[1] for path, linear in model.linears.items()}
     if faults := faults_against(recipe.model_dump(), widths, sizes):
         raise RecipeError(faults)
-    plan = Plan.of(**recipe.model_dump(include={"score", "pattern", "group", "allocation", "update", "refinement", "settings"}))
-    return plan, plan.ratios(recipe.sparsity, sizes)
+    choices = ("score", "pattern", "group", "permutation", "allocation", "update", "refinement", "settings")
+    return Plan.of(**recipe.model_dump(include=set(choices))), sizes
+
+
+@torch.no_grad()
+def _allocate(
+    recipe: Recipe, model: LanguageModel, plan: Plan, sizes: Sequence[int], calibration: Stream, clock: Clock
+) -> Generator[Event, None, Shares]:
+    """How much each block loses; what the method measures on the way passes through."""
+
+    def prune(linear: Linear, statistics: Statistics, sparsity: Sparsity) -> torch.Tensor:
+        return plan.prune(linear.weight, statistics, sparsity, path=linear.path, attention=linear.attention).weight
+
+    with clock.phase("allocate"):
+        shares = yield from plan.allocate(Walk(recipe.sparsity, sizes, model, calibration, prune, plan.needs))
+    yield Allocated(ratios=shares.blocks, clipped=shares.clipped, rows=spreads(shares))
+    return shares
 
 
 def _windows(recipe: Recipe, model: LanguageModel) -> tuple[Windows, Windows | None]:

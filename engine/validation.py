@@ -10,10 +10,12 @@ from math import isclose
 from typing import Any
 
 from engine.errors import Fault
-from engine.pruning.allocations.manual import TOLERANCE, weighted_mean
-from engine.pruning.methods import AXES, SCORES
-from engine.pruning.patterns import parse_pattern
+from engine.pruning.allocations.manual import TOLERANCE
+from engine.pruning.methods import ALLOCATIONS, AXES, REFINEMENTS, SCORES
+from engine.pruning.patterns import Group, parse_pattern
 from engine.pruning.presets import PRESETS
+from engine.pruning.scores.joint import MOST_SETS, sets
+from engine.pruning.shares import weighted_mean
 from engine.registry import Method
 
 DEFAULT_SPARSITY = 0.5
@@ -28,7 +30,9 @@ def expand_pruner(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]
         return fields, []
     if not isinstance(name, str) or name not in PRESETS:
         return fields, [Fault("pruner", f"{PRESETS.unknown(name)}")]
-    choices = PRESETS[name].choices
+    choices, own_pattern = PRESETS[name].choices, PRESETS[name].pattern
+    if own_pattern is not None and fields.get("pattern") is None and fields.get("sparsity") is None:
+        fields["pattern"] = own_pattern
     faults = [
         Fault(axis, f"the pruner {name} means {axis} {choice}, but {fields[axis]} was asked; leave one of the two out.")
         for axis, choice in choices.items()
@@ -39,7 +43,8 @@ def expand_pruner(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]
 
 def faults(given: Mapping[str, Any]) -> list[Fault]:
     """Everything that is wrong with fields whose types are right."""
-    return [*_unknown_methods(given), *_pattern_faults(given), *_setting_faults(given), *_corpus_faults(given)]
+    unknown = _unknown_methods(given)
+    return [*unknown, *_pattern_faults(given), *([] if unknown else _product_faults(given)), *_setting_faults(given), *_corpus_faults(given)]
 
 
 def complete(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,8 +52,10 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {**DEFAULT_METHODS, "pattern": "unstructured", **given}
     n_of_m = parse_pattern(fields["pattern"])
     if n_of_m is None:
-        fields["group"] = fields.get("group") or SCORES[fields["score"]].default_group
+        fields["group"] = fields.get("group") or default_group(fields)
+        fields["permutation"] = None
     else:
+        fields["permutation"] = fields.get("permutation") or "none"
         fields["sparsity"] = 1 - n_of_m[0] / n_of_m[1]
         fields["pattern"] = f"{n_of_m[0]}:{n_of_m[1]}"
     fields["sparsity"] = abs(float(fields.get("sparsity", DEFAULT_SPARSITY)))  # -0.0 is 0
@@ -57,6 +64,18 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
         key: parameter.coerced(settings.get(key, parameter.default)) for key, parameter in _parameters(chosen_methods(fields)).items()
     }
     return fields
+
+
+def default_group(given: Mapping[str, Any]) -> Group:
+    """What competes where nothing was said: within rows for a refinement (which swaps within them), else the score's own group; an allocation that
+    was published with another takes that instead of whole layers.
+    """
+    fields = {**DEFAULT_METHODS, **given}
+    own = SCORES[fields["score"]].default_group
+    if fields["refinement"] != "none":
+        return Group.ROW
+    published = ALLOCATIONS[fields["allocation"]].group
+    return published if published is not None and own is Group.LAYER else own
 
 
 def chosen_methods(given: Mapping[str, Any]) -> list[Method]:
@@ -79,7 +98,9 @@ def _pattern_faults(given: Mapping[str, Any]) -> list[Fault]:
     except ValueError as error:
         return [Fault("pattern", f"{error}.")]
     if n_of_m is None:
-        return []
+        if given.get("permutation") in (None, "none"):
+            return []
+        return [Fault("permutation", "only the groups of an N:M pattern such as 2:4 can be dealt other columns; leave the permutation out.")]
     (n, m), found = n_of_m, []
     implied = 1 - n / m
     if given.get("sparsity") is not None and not isclose(given["sparsity"], implied, abs_tol=1e-6):
@@ -88,8 +109,55 @@ def _pattern_faults(given: Mapping[str, Any]) -> list[Fault]:
         )
     if given.get("group") is not None:
         found.append(Fault("group", f"with {n}:{m} each {m} consecutive columns of a row are the comparison group; leave the group out."))
-    if given.get("allocation", "uniform") != "uniform":
-        found.append(Fault("allocation", f"with {n}:{m} every block has the same sparsity, so the allocation must be uniform."))
+    allocation = given.get("allocation", "uniform")
+    if allocation in ALLOCATIONS and not ALLOCATIONS[allocation].even:
+        found.append(
+            Fault("allocation", f"with {n}:{m} every block and row loses the same share, so {allocation} has nothing to share out; choose uniform.")
+        )
+    return found
+
+
+def _product_faults(given: Mapping[str, Any]) -> list[Fault]:
+    """Choices that are fine alone and do not go together."""
+    fields = {**DEFAULT_METHODS, **given}
+    try:
+        n_of_m = parse_pattern(fields.get("pattern", "unstructured"))
+    except ValueError:  # said already
+        return []
+    joint = _joint_faults(fields, n_of_m) if SCORES[fields["score"]].joint else []
+    return [*joint, *(_row_faults(fields) if n_of_m is None else [])]
+
+
+def _joint_faults(fields: Mapping[str, Any], n_of_m: tuple[int, int] | None) -> list[Fault]:
+    name = fields["score"]
+    if n_of_m is None:
+        return [Fault("pattern", f"the score {name} decides whole groups of m columns at once, so it needs an N:M pattern such as 2:4.")]
+    found = []
+    if sets(*n_of_m) > MOST_SETS:
+        possible = f"{sets(*n_of_m):,} sets to remove in each group of {fields['pattern']}"
+        found.append(Fault("pattern", f"the score {name} would have to weigh {possible}, and does so for at most {MOST_SETS:,}; take a smaller m."))
+    if fields.get("permutation") not in (None, "none"):
+        found.append(Fault("permutation", f"the score {name} ranks groups, not columns, so there is nothing to deal columns by; leave it out."))
+    return found
+
+
+def _row_faults(fields: Mapping[str, Any]) -> list[Fault]:
+    """Methods that need each row's count for itself."""
+    group = fields.get("group") or default_group(fields)
+    if group == Group.ROW:
+        return []
+    competing = {Group.LAYER: "over the whole linear", Group.BLOCK: f"within blocks of 128 columns, as {fields['score']} does by itself"}
+    found = []
+    refinement, allocation = REFINEMENTS[fields["refinement"]], ALLOCATIONS[fields["allocation"]]
+    if refinement.name != "none":
+        words = f"{refinement.title} swaps weights within a row, but the weights compete {competing[Group(group)]}; set the group to row, or use N:M."
+        found.append(Fault("refinement", words))
+    settings = {parameter.name: parameter.default for parameter in allocation.parameters}
+    chosen = fields.get("settings", {})
+    settings |= {name: chosen[f"{allocation.name}.{name}"] for name in settings if f"{allocation.name}.{name}" in chosen}
+    if allocation.rows(settings):
+        words = f"the row step gives every row a sparsity of its own, but the weights compete {competing[Group(group)]}"
+        found.append(Fault("allocation", f"{words}; set {allocation.name}.step to block, or the group to row."))
     return found
 
 

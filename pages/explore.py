@@ -3,6 +3,8 @@
 import streamlit as st
 
 from pages.widgets import session
+from pages.widgets.allocation_editor import draw_editor
+from pages.widgets.allocation_trials import draw_trials
 from pages.widgets.cost import draw_cost
 from pages.widgets.prompt import draw_prompt
 from pages.widgets.recipe_form import draw_more, draw_sentence
@@ -17,7 +19,7 @@ summary = engine.summary(fields["model"], fields["revision"])
 checked = session.check_form(engine, fields, summary)
 
 with st.sidebar:
-    draw_sentence(checked)
+    draw_sentence(checked, summary.summary.sizes if summary.summary else ())
     draw_cost(engine, checked, summary)
     ready = checked.recipe is not None
     st.button("Prune", key="prune", type="primary", width="stretch", disabled=not ready, on_click=session.prune, args=(engine,))
@@ -28,6 +30,8 @@ st.markdown("Pick a language model, a pruner and a sparsity; watch it being prun
 for sentence in session.complaints():
     st.warning(sentence, icon=":material/info:")
 
+draw_editor(engine, checked, summary.summary)
+draw_trials(engine, fields)
 key = session.run_key()
 if key is None:
     draw_welcome(engine, checked, summary.summary)

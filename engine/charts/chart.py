@@ -6,17 +6,20 @@ made when the next block arrives. Text takes the page's own colour: backgrounds 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from engine.charts import palette
 from engine.events import BlockPruned
 from engine.record import RunRecord
 
 HEIGHT = 260
+LEGEND_LINE = 24  # pixels
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ def progress_words(record: RunRecord) -> str:
     return f"{total} blocks" if done == total else f"{done} of {total} blocks so far"
 
 
-def canvas(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
-    """The look that all figures share."""
+def canvas(figure: go.Figure, height: int = HEIGHT, legend_lines: int = 0) -> go.Figure:
+    """The look that all figures share; a legend over several panels is given room for so many lines above them."""
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
@@ -65,9 +68,26 @@ def canvas(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
         hoverlabel={"namelength": -1},
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
     )
+    if legend_lines:
+        figure.update_layout(margin={"t": 8 + LEGEND_LINE * legend_lines}, legend={"yref": "container", "y": 1, "yanchor": "top"})
     figure.update_xaxes(zeroline=False, showgrid=False, automargin=True)
     figure.update_yaxes(zeroline=False, gridcolor=palette.GRID, automargin=True)
     return figure
+
+
+def panels(heights: Sequence[float], titles: Sequence[str] = (), spacing: float = 0.1) -> go.Figure:
+    """Panels over one axis of blocks, stacked, each under a small title at its left if it has one."""
+    figure = make_subplots(rows=len(heights), cols=1, shared_xaxes=True, row_heights=list(heights), vertical_spacing=spacing, subplot_titles=titles)
+    figure.update_annotations(x=0, xanchor="left", font={"size": 12}, yshift=1)
+    return figure
+
+
+def share_block_axis(figure: go.Figure, total: int, rows: int) -> None:
+    """The same axis of blocks beneath each panel, named beneath the last."""
+    axis = block_axis(total)
+    title = axis.pop("title")
+    figure.update_xaxes(**axis)
+    figure.update_xaxes(title=title, row=rows, col=1)
 
 
 def block_axis(total: int) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import floor, isinf, isnan, log10
+from collections.abc import Iterable, Sequence
+from math import floor, isfinite, isinf, isnan, log10
 
 NOTHING = "—"
 
@@ -25,7 +26,7 @@ def ratio(value: float | None) -> str:
 
 def percent(share: float | None, digits: int = 1) -> str:
     """`50.0 %` of 0.5."""
-    return NOTHING if share is None else f"{100 * share:.{digits}f} %"
+    return NOTHING if share is None else f"{100 * share:.{digits}f} %".replace("-", "−")
 
 
 def seconds(value: float | None) -> str:
@@ -57,16 +58,16 @@ def size(value: int | None) -> str:
     return f"{value / 1e9:.1f} GB" if value >= 1e9 else f"{value / 1e6:.3g} MB"
 
 
-def scientific(value: float) -> str:
-    """`3.1 × 10⁻⁴`."""
+def scientific(value: float, digits: int = 1) -> str:
+    """`3.1 × 10⁻⁴`, with so many digits behind the point."""
     if isinf(value):
         return "∞" if value > 0 else "-∞"
     if isnan(value) or value == 0:
         return "undefined" if isnan(value) else "0"
     exponent = floor(log10(abs(value)))
-    mantissa = f"{value / 10**exponent:.1f}"
-    if mantissa in ("10.0", "-10.0"):
-        mantissa, exponent = mantissa.replace("10.0", "1.0"), exponent + 1
+    mantissa = f"{value / 10**exponent:.{digits}f}"
+    if mantissa.startswith(("10", "-10")):
+        mantissa, exponent = f"{value / 10 ** (exponent + 1):.{digits}f}", exponent + 1
     return f"{mantissa} × {power_of_ten(exponent)}"
 
 
@@ -75,9 +76,31 @@ def power_of_ten(exponent: int) -> str:
     return f"10{str(exponent).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
-def ceiling(value: float) -> float:
-    """The least of 1, 2, 5 times a power of ten that is not below `value`: the end of an axis that seldom moves while a chart grows."""
+COARSE, FINE = (1, 2, 5, 10), (1, 1.5, 2, 3, 4, 6, 8, 10)
+
+
+def ceiling(value: float, steps: Sequence[float] = COARSE) -> float:
+    """The least of 1, 2, 5 (or other steps) times a power of ten that is not below `value`: the end of an axis that seldom moves as a chart grows."""
     if not 0 < value < float("inf"):
         return 1.0
     power = float(10 ** floor(log10(value)))
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9))
+    return next(step * power for step in steps if step * power >= value * (1 - 1e-9))
+
+
+def largest(values: Iterable[float | None]) -> float:
+    """The largest of the values that are finite numbers; 0 where there is none."""
+    return max((value for value in values if value is not None and isfinite(value)), default=0.0)
+
+
+def unit_of(top: float) -> tuple[float, str]:
+    """The power of ten that small or large amounts up to `top` are drawn in, and what an axis says about it: `in 10⁻³`."""
+    exponent = floor(log10(top) + 1e-9) if 0 < top < float("inf") else 0
+    return 10.0**exponent, "no unit" if exponent == 0 else f"in {power_of_ten(exponent)}"
+
+
+def listed(items: Sequence[object], most: int = 6) -> str:
+    """`0, 3 and 7`; `0, 1, 2, 3, 4 and 27 more`."""
+    words = [str(item) for item in items]
+    if len(words) > most:
+        words = [*words[: most - 1], f"{len(words) - most + 1} more"]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -20,6 +20,8 @@ import numpy as np
 import torch
 import transformers
 
+from engine.cli.bench_search import compare, windows_of
+from engine.cli.bench_table import print_table
 from engine.events import Failed, Finished
 from engine.models.device import pick_device
 from engine.models.loading import load
@@ -51,9 +53,22 @@ def bench(shapes: Sequence[str]) -> int:
             _measure(Subject("bundled model", "demo", 64, 256, 5), Path(folder))
         if "opt-125m" in shapes:
             _measure(Subject("random model of OPT-125M's shape", _random_opt(Path(folder)), 16, 512, 2), Path(folder))
+    if "search" in shapes:
+        _compare_searches()
+    if "table" in shapes:
+        print_table()
     if "app" in shapes:
         print(f"app: first page answered {_app_start():.1f} s after the start of the server's process")
     return 0
+
+
+def _compare_searches() -> None:
+    print("NeuroAL's search at 60 %, block and row step, 8 windows; best of 2:")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, model, length, batch in (("bundled model", "demo", 256, 4), ("OPT-125M's shape", _random_opt(Path(folder)), 256, 4)):
+            print(f" {name}, windows of {length} tokens")
+            loaded = load(model, revision=None, dtype=torch.float32, device=pick_device())
+            compare(loaded, windows_of(loaded, 8, length), batch, 2)
 
 
 def _random_opt(folder: Path) -> str:

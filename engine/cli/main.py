@@ -61,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     for command in (show, replay, export):
         command.add_argument("key", help="the run's key, its first letters, or a run's folder")
     bench = _add(commands, "bench", stored.bench, "measure presets against two plain forward passes")
-    bench.add_argument("--shape", choices=("demo", "opt-125m", "app"), action="append", help="what to measure (default: all)")
+    bench.add_argument(
+        "--shape", choices=("demo", "opt-125m", "app", "search", "table"), action="append", help="what to measure (default: demo, opt-125m, app)"
+    )
     return parser
 
 

@@ -1,38 +1,37 @@
-"""`methods`: every axis, method, parameter and default, from the registry."""
+"""`methods`: every axis, method, parameter and default, and the patterns, from the registries alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import chain
 
+from engine.pruning.layouts import LAYOUTS
 from engine.pruning.methods import AXES
-from engine.pruning.presets import PRESETS
-from engine.registry import Method, Parameter
+from engine.pruning.presets import PRESETS, Preset
+from engine.registry import Method, Paper
 
 
 def describe() -> str:
     """All methods as text."""
-    lines = ["pruner (a preset over the axes)"]
-    for preset in PRESETS.values():
-        lines += _method(preset)
-        lines.append(f"      = {', '.join(f'{axis} {choice}' for axis, choice in preset.choices.items())}")
-    for axis, registry in AXES.items():
-        lines += ["", axis]
-        for method in registry.values():
-            lines += _method(method)
-    lines += ["", "pattern", "  unstructured  the lowest scores of each comparison group go (group: layer, row or block of 128 columns)"]
-    lines.append("  n:m           of each m consecutive weights of a row the n highest are kept; the sparsity is 1 - n/m")
-    return "\n".join(lines)
+    sections: Mapping[str, Mapping[str, Method]] = {"pruner (a preset over the axes)": PRESETS, **AXES, **LAYOUTS}
+    return "\n\n".join("\n".join([title, *chain.from_iterable(map(_method, registry.values()))]) for title, registry in sections.items())
 
 
 def _method(method: Method) -> Iterator[str]:
-    year = f" ({method.paper.year}, {method.paper.url})" if method.paper else ""
-    yield f"  {method.name:<13} {method.explanation}{year}"
+    """What it does, what it stands for, when it helps, its formula and paper, and how its parameters are set."""
+    yield f"  {method.name:<13} {method.explanation}"
+    if isinstance(method, Preset):
+        yield f"      = {', '.join(f'{field} {choice}' for field, choice in _choices(method).items())}"
+    for label, words in (("when it helps", method.helps), ("formula", method.formula), ("paper", _paper(method.paper))):
+        if words:
+            yield f"      {label}: {words}"
     for parameter in method.parameters:
-        yield f"      --set {method.name}.{parameter.name}=...  {parameter.explanation}; {_range(parameter)}"
+        yield f"      --set {method.name}.{parameter.name}=...  {parameter.explanation}; {parameter.range}"
 
 
-def _range(parameter: Parameter) -> str:
-    if parameter.choices:
-        return f"{' or '.join(parameter.choices)}, default {parameter.default}"
-    limits = f"{parameter.minimum} to {parameter.maximum}, " if parameter.minimum is not None else ""
-    return f"{limits}default {parameter.default if parameter.default != () else 'none'}"
+def _choices(preset: Preset) -> dict[str, str]:
+    return preset.choices if preset.pattern is None else {**preset.choices, "pattern": preset.pattern}
+
+
+def _paper(paper: Paper | None) -> str:
+    return "" if paper is None else ", ".join(filter(None, (f"{paper.title} ({paper.year})", paper.url)))

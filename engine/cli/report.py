@@ -7,7 +7,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from engine.events import BlockPruned, Evaluated, Event, ModelLoaded, Resumed, to_line
+from engine.events import Allocated, BlockMeasured, BlockPruned, CandidateTried, Evaluated, Event, ModelLoaded, Resumed, to_line
 from engine.record import RunRecord
 
 
@@ -28,6 +28,11 @@ class Bar:
         match event:
             case ModelLoaded():
                 self._bar.reset(total=event.blocks)
+            case BlockMeasured():
+                self._bar.set_description(f"measuring block {event.index}")
+            case CandidateTried():
+                self._bar.set_description(f"searching, {event.candidate.step} step at {event.candidate.strength:g}")
+            case Allocated():
                 self._bar.set_description("pruning")
             case Resumed():
                 self._bar.write(f"Going on behind {event.blocks} finished blocks.", file=sys.stderr)
@@ -51,6 +56,8 @@ def summary(record: RunRecord) -> str:
     if record.sparsity.achieved is not None:
         coverage = f" of the prunable weights ({record.sparsity.coverage:.1%} of all)" if record.sparsity.coverage else ""
         lines.append(f"sparsity    {record.sparsity.achieved:.4f}{coverage}, target {record.sparsity.target:.4f}")
+    if len(set(record.allocation)) > 1:
+        lines.append(f"allocation  {min(record.allocation):.3f} to {max(record.allocation):.3f} by block{_search(record)}")
     if record.dense and record.pruned and record.ratio:
         lines.append(f"perplexity  {record.dense.perplexity:.3f} dense, {record.pruned.perplexity:.3f} pruned, ratio {record.ratio:.3f}")
         lines.append(f"            {record.protocol.perplexity}")
@@ -58,3 +65,9 @@ def summary(record: RunRecord) -> str:
         phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in record.timings.items())
         lines.append(f"time        {record.elapsed:.2f} s ({phases})")
     return "\n".join([*lines, *(f"note        {warning}" for warning in record.warnings)])
+
+
+def _search(record: RunRecord) -> str:
+    """What a search chose, out of how many."""
+    chosen = [f"{tried.step} lambda {tried.strength:g} (objective {tried.objective:.4g})" for tried in record.search if tried.chosen]
+    return f", {' and '.join(chosen)} of {len(record.search)} candidates" if chosen else ""

@@ -18,12 +18,14 @@ class Linear:
         path: its name in the whole model, for instance `model.layers.0.self_attn.q_proj`.
         module: the module underneath.
         transposed: whether its weight is stored `[in, out]` (a `Conv1D`).
+        attention: whether it is part of the block's attention.
     """
 
     name: str
     path: str
     module: nn.Module
     transposed: bool = False
+    attention: bool = False
 
     @property
     def weight(self) -> Tensor:

@@ -34,8 +34,15 @@ def _outermost_lists(model: nn.Module) -> list[tuple[str, nn.ModuleList]]:
 
 
 def _block(index: int, path: str, module: nn.Module) -> Block:
+    attention = [name for name, child in module.named_modules() if name and "attention" in type(child).__name__.lower()]
     linears = {
-        name: Linear(name, f"{path}.{name}", child, transposed=isinstance(child, Conv1D))
+        name: Linear(
+            name,
+            f"{path}.{name}",
+            child,
+            transposed=isinstance(child, Conv1D),
+            attention=any(name.startswith(f"{outer}.") for outer in attention),
+        )
         for name, child in module.named_modules()
         if isinstance(child, (nn.Linear, Conv1D))
     }

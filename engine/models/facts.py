@@ -13,7 +13,7 @@ class ModelSummary(BaseModel):
         prunable: weights of the linears in the blocks.
         skipped: the other weights by kind.
         sizes: prunable weights of each block.
-        widths: input width of each linear, by its path in the model.
+        shapes: `(out, in)` of each linear, by its path in the model.
         longest: the most tokens it takes, None where it does not say.
         bytes: the weights' size in the dtype they are stored in.
         local: whether it is on this machine's disk already.
@@ -30,9 +30,14 @@ class ModelSummary(BaseModel):
     skipped: dict[str, int]
     blocks: int
     sizes: tuple[int, ...]
-    widths: dict[str, int]
+    shapes: dict[str, tuple[int, int]]
     longest: int | None
     bytes: int
     local: bool
     device: str
     speed: float
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Input width of each linear, by its path in the model."""
+        return {path: columns for path, (_, columns) in self.shapes.items()}

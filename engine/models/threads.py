@@ -11,13 +11,17 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 
-from engine.models.language_model import LanguageModel
+if TYPE_CHECKING:
+    from engine.models.language_model import LanguageModel
 
 SMALL = 512 * 512
 """Entries of the largest linear up to which a model is small."""
+MOST_SIDES = 8
+"""Copies of a small model at most."""
 
 
 def is_small(model: LanguageModel) -> bool:
@@ -50,3 +54,17 @@ def beside(work: Callable[[], None], *, at_once: bool) -> Iterator[Callable[[], 
     with ThreadPoolExecutor(1) as pool:  # gradients are off by thread, so they are switched off in there too
         done = pool.submit(torch.no_grad()(work))
         yield done.result
+
+
+@contextmanager
+def side_by_side(model: LanguageModel) -> Iterator[int]:
+    """How many passes of this model may go side by side, each on one thread, while the `with` lasts: one a core for a small model, else one."""
+    if not is_small(model):
+        yield 1
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield min(os.cpu_count() or 1, MOST_SIDES)
+    finally:
+        torch.set_num_threads(before)

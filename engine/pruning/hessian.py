@@ -32,6 +32,20 @@ class InverseFactor:
     damping: float
     dead: Tensor
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence where more damping was needed than the published share."""
+        usual = DAMPING_LADDER[0]
+        return () if self.damping <= usual else (f"the Hessian needed a damping of {self.damping:g} instead of {usual:g}",)
+
+
+def damped(hessian: Tensor, damping: float) -> Tensor:
+    """`hessian`, `[in, in]`, with 1 on the diagonal of dead columns and then a share of the mean diagonal added to all of it: a new tensor."""
+    mended = hessian.diagonal().where(hessian.diagonal() != 0, 1)
+    result = hessian.clone()
+    result.diagonal().copy_(mended + damping * mended.mean())
+    return result
+
 
 def inverse_factor(hessian: Tensor, ladder: tuple[float, ...] = DAMPING_LADDER) -> InverseFactor:
     """Factor the inverse of `hessian`, `[in, in]`, with the first damping of `ladder` that works (SparseGPT, arXiv 2301.00774).
@@ -39,15 +53,11 @@ def inverse_factor(hessian: Tensor, ladder: tuple[float, ...] = DAMPING_LADDER) 
     Raises:
         NumericsError: no damping makes the matrix positive definite, or it holds NaN or infinity.
     """
-    dead = hessian.diagonal() == 0
-    mended = hessian + torch.diag(dead.to(hessian.dtype))
-    scale = mended.diagonal().mean()
     for damping in ladder:
-        damped = mended + torch.eye(len(mended), dtype=mended.dtype, device=mended.device) * (damping * scale)
-        lower, failed = torch.linalg.cholesky_ex(damped.flip(0, 1))
+        lower, failed = torch.linalg.cholesky_ex(damped(hessian, damping).flip(0, 1))
         if not failed and bool(lower.isfinite().all()):
             root = lower.flip(0, 1)  # R, upper triangular
-            return InverseFactor(invert_upper(root), damping, dead)
+            return InverseFactor(invert_upper(root), damping, hessian.diagonal() == 0)
     raise NumericsError(
         f"The Hessian of a layer with {len(hessian)} inputs is not positive definite even with damping {ladder[-1]}: "
         "its calibration inputs hold NaN, infinity or values that overflow float32. Try another dtype or calibration text."

@@ -22,8 +22,9 @@ from engine.models.block import Block, Linear
 from engine.models.clock import Clock
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.threads import beside, is_small
-from engine.pruning.methods import Updated
-from engine.pruning.plan import Plan
+from engine.pruning.patterns import Sparsity
+from engine.pruning.plan import Outcome, Plan
+from engine.pruning.shares import Shares
 from engine.pruning.statistics import Need, Statistics, observe
 from engine.pruning.weights import BlockWeights, PrunedLinear, restore
 
@@ -45,13 +46,13 @@ def prune_blocks(
     model: LanguageModel,
     streams: Streams,
     plan: Plan,
-    ratios: tuple[float, ...],
+    shares: Shares,
     kept: MutableMapping[int, BlockWeights],
     clock: Clock,
 ) -> Iterator[Event]:
-    """Prune the model's blocks in place, first to last; `ratios` are their sparsities. Blocks that `kept` holds are put back as they were."""
+    """Prune the model's blocks in place, first to last; `shares` says how much each loses. Blocks that `kept` holds are put back as they were."""
     at_once = is_small(model)
-    for block, sparsity in zip(model.blocks, ratios, strict=True):
+    for block in model.blocks:
         start = clock.now()
         if block.index in kept:
             _advance(streams.dense, block, clock)
@@ -60,8 +61,8 @@ def prune_blocks(
             continue
         statistics = _observe(streams, block, plan, clock, at_once)
         with clock.phase("prune"):
-            results = {name: _prune(block.linears[name], seen, plan, sparsity) for name, seen in statistics.items()}
-            kept[block.index] = {name: _kept(block.linears[name], updated, plan) for name, (updated, _) in results.items()}
+            results = {name: _prune(block.linears[name], seen, plan, shares.of(block.index, name)) for name, seen in statistics.items()}
+            kept[block.index] = {name: _kept(block.linears[name], result, plan) for name, result in results.items()}
         norms = _advance_pruned(streams, block, clock, {name: block.linears[name] for name in statistics}, at_once)
         yield from _notes(block, results)
         yield _event(block, streams, results, _alignment(statistics, norms), clock, start)
@@ -96,22 +97,43 @@ def _evaluating(stream: Stream | None, block: Block, clock: Clock, at_once: bool
             wait()
 
 
-def _prune(linear: Linear, statistics: Statistics, plan: Plan, sparsity: float) -> tuple[Updated, float]:
-    """Prune one linear in place; what the update returned and the relative error of the output."""
+@dataclass(frozen=True)
+class _Result:
+    """What was done to one linear, and the relative errors of its output: final, with the mask alone, with the mask as it was scored."""
+
+    outcome: Outcome
+    error: float
+    error_before_update: float | None
+    error_before_refinement: float | None
+
+
+def _prune(linear: Linear, statistics: Statistics, plan: Plan, sparsity: Sparsity) -> _Result:
+    """Prune one linear in place."""
     before = linear.weight.to(torch.float32, copy=True)
-    updated = plan.prune(before, statistics, sparsity)
-    linear.write(updated.weight)
-    return updated, output_error(statistics.sample.float(), before, linear.weight.float())
+    outcome = plan.prune(before, statistics, sparsity, path=linear.path, attention=linear.attention)
+    linear.write(outcome.weight)
+    sample = statistics.sample.float()
+    outputs = sample @ before.T  # [sampled tokens, out]
+
+    def error(weight: Tensor) -> float:
+        return output_error(sample, outputs, weight)
+
+    return _Result(
+        outcome,
+        error(linear.weight.float()),
+        error(before * outcome.keep) if plan.update.changes_kept else None,
+        error(before * outcome.unrefined) if plan.refinement.name != "none" and outcome.unrefined is not None else None,
+    )
 
 
-def output_error(inputs: Tensor, dense: Tensor, pruned: Tensor) -> float:
-    """`||X W^T - X W'^T||_F / ||X W^T||_F` for inputs `[tokens, in]` and weights `[out, in]`; 0 where the dense output is 0."""
-    norm = (inputs @ dense.T).norm()
-    return float((inputs @ (dense - pruned).T).norm() / norm) if norm > 0 else 0.0
+def output_error(inputs: Tensor, outputs: Tensor, weight: Tensor) -> float:
+    """`||Y - X W^T||_F / ||Y||_F` for inputs X `[tokens, in]`, dense outputs Y `[tokens, out]` and a weight `[out, in]`; 0 where Y is 0."""
+    norm = outputs.norm()
+    return float((outputs - inputs @ weight.T).norm() / norm) if norm > 0 else 0.0
 
 
-def _kept(linear: Linear, updated: Updated, plan: Plan) -> PrunedLinear:
-    return PrunedLinear(updated.keep.cpu(), linear.weight.to("cpu", copy=True) if plan.update.changes_kept else None)
+def _kept(linear: Linear, result: _Result, plan: Plan) -> PrunedLinear:
+    return PrunedLinear(result.outcome.keep.cpu(), linear.weight.to("cpu", copy=True) if plan.update.changes_kept else None)
 
 
 def _advance_pruned(streams: Streams, block: Block, clock: Clock, linears: Mapping[str, Linear], at_once: bool) -> dict[str, Statistics]:
@@ -126,17 +148,17 @@ def _alignment(dense: Mapping[str, Statistics], pruned: Mapping[str, Statistics]
     return sum(alignment(dense[name].input_norm, pruned[name].input_norm) for name in dense)
 
 
-def _notes(block: Block, results: Mapping[str, tuple[Updated, float]]) -> Iterator[Noted]:
+def _notes(block: Block, results: Mapping[str, _Result]) -> Iterator[Noted]:
     for name in block.linears:
         if name not in results:
             yield Noted(message=f"{block.linears[name].path} is never called as a module by this model, so it was left dense.")
-    for name, (updated, _) in results.items():
-        for warning in updated.warnings:
+    for name, result in results.items():
+        for warning in result.outcome.warnings:
             yield Noted(message=f"{block.linears[name].path}: {warning}.")
 
 
-def _event(block: Block, streams: Streams, results: Mapping[str, tuple[Updated, float]], aligned: float, clock: Clock, start: float) -> BlockPruned:
-    linears = tuple(_linear_event(name, updated.keep, error) for name, (updated, error) in results.items())
+def _event(block: Block, streams: Streams, results: Mapping[str, _Result], aligned: float, clock: Clock, start: float) -> BlockPruned:
+    linears = tuple(_linear_event(name, result) for name, result in results.items())
     error, cosine = (None, None)
     if streams.dense is not None and streams.pruned is not None:
         error, cosine = divergence(streams.dense, streams.pruned)
@@ -151,7 +173,20 @@ def _event(block: Block, streams: Streams, results: Mapping[str, tuple[Updated, 
     )
 
 
-def _linear_event(name: str, keep: Tensor, error: float) -> LinearPruned:
+def _linear_event(name: str, result: _Result) -> LinearPruned:
+    keep, refined = result.outcome.keep, result.outcome.refined
     rows, columns = keep.shape
     removed = keep.numel() - int(keep.sum())
-    return LinearPruned(name=name, rows=rows, columns=columns, removed=removed, sparsity=removed / keep.numel(), output_error=error)
+    return LinearPruned(
+        name=name,
+        rows=rows,
+        columns=columns,
+        removed=removed,
+        sparsity=removed / keep.numel(),
+        output_error=result.error,
+        error_before_update=result.error_before_update,
+        error_before_refinement=result.error_before_refinement,
+        swaps=refined.swaps if refined is not None and result.error_before_refinement is not None else None,
+        drift_before=refined.drift_before if refined is not None else None,
+        drift_after=refined.drift_after if refined is not None else None,
+    )

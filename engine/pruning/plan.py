@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
+from zlib import crc32
 
 import torch
 from torch import Tensor
 
+from engine.events import Event
 from engine.pruning import presets  # noqa: F401  (importing them fills the registries)
-from engine.pruning.masks import Frozen, MaskSource, Running, RunningScore
-from engine.pruning.methods import ALLOCATIONS, REFINEMENTS, SCORES, UPDATES, Allocation, Refinement, Score, Update, Updated
-from engine.pruning.patterns import Group, Pattern, SemiStructured, Unstructured, parse_pattern
-from engine.pruning.statistics import Need, Statistics
+from engine.pruning.masks import Frozen, Running, RunningScore
+from engine.pruning.methods import ALLOCATIONS, REFINEMENTS, SCORES, UPDATES, Allocation, Refined, Refinement, Score, Update
+from engine.pruning.patterns import Group, Pattern, SemiStructured, Sparsity, Unstructured, parse_pattern
+from engine.pruning.shares import Shares
+from engine.pruning.statistics import Need, Reordered, Statistics
+from engine.pruning.walk import Walk
 from engine.registry import Method
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One linear, pruned.
+
+    Attributes:
+        weight: the new weight `[out, in]`, exactly 0 where pruned.
+        keep: the mask `[out, in]`.
+        warnings: sentences about approximations made.
+        unrefined: the mask as the score decided it, before refinement; None where it was decided while the weights changed.
+        refined: what the refinement did.
+    """
+
+    weight: Tensor
+    keep: Tensor
+    warnings: tuple[str, ...] = ()
+    unrefined: Tensor | None = None
+    refined: Refined | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +59,7 @@ class Plan:
         score: str,
         pattern: str = "unstructured",
         group: Group | None = None,
+        permutation: str | None = None,
         allocation: str = "uniform",
         update: str = "none",
         refinement: str = "none",
@@ -47,7 +71,7 @@ class Plan:
         n_of_m = parse_pattern(pattern)
         return cls(
             chosen[0],
-            Unstructured(group or chosen[0].default_group) if n_of_m is None else SemiStructured(*n_of_m),
+            Unstructured(group or chosen[0].default_group) if n_of_m is None else SemiStructured(*n_of_m, permutation or "none"),
             *chosen[1:],
             parameters={axis: _bound(method, settings or {}) for axis, method in zip(axes, chosen, strict=True)},
         )
@@ -57,22 +81,55 @@ class Plan:
         """The statistics that the chosen methods declare."""
         return self.score.needs | self.update.needs | self.refinement.needs
 
-    def ratios(self, target: float, sizes: Sequence[int]) -> tuple[float, ...]:
-        """One sparsity a block; `sizes` are the blocks' prunable weights."""
-        return tuple(self.allocation.function(target, sizes, **self.parameters["allocation"]))
+    def allocate(self, walk: Walk) -> Generator[Event, None, Shares]:
+        """How much each block (and row) loses; what the method measures on the way are events."""
+        return self.allocation.function(walk, **self.parameters["allocation"])
 
-    def prune(self, weight: Tensor, statistics: Statistics, sparsity: float) -> Updated:
-        """Prune one linear's weight `[out, in]` (any dtype; the arithmetic is float32)."""
+    def prune(self, weight: Tensor, statistics: Statistics, sparsity: Sparsity, *, path: str = "", attention: bool = True) -> Outcome:
+        """Prune one linear's weight `[out, in]` (any dtype; the arithmetic is float32).
+
+        Args:
+            sparsity: one number, or one a row `[out]`.
+            path: the linear's name in the model; methods that draw at random draw by it.
+            attention: whether it is part of the block's attention.
+        """
         weight = weight.to(torch.float32)
-        source = self._source(weight, statistics, sparsity)
-        return self.update.function(weight, statistics, source, **self.parameters["update"])
+        score = partial(self.score.function, **self._score_parameters(path))
+        if self.score.running and self.refinement.name == "none" and self.pattern.step is not None and self.update.running:
+            running = Running(cast(RunningScore, score), statistics, self.pattern, cast(float, sparsity))
+            updated = self.update.function(weight, statistics, running, **self.parameters["update"])
+            return Outcome(updated.weight, updated.keep, updated.warnings)
+        scores = score(weight, statistics)
+        keep, order = self._mask(scores, sparsity)
+        refined = self._refine(keep, order, weight, statistics, attention)
+        updated = self.update.function(weight, statistics, Frozen(refined.keep), **self.parameters["update"])
+        return Outcome(updated.weight, updated.keep, updated.warnings, unrefined=keep, refined=refined)
 
-    def _source(self, weight: Tensor, statistics: Statistics, sparsity: float) -> MaskSource:
-        score = partial(self.score.function, **self.parameters["score"])
-        if self.score.running and self.refinement.name == "none" and self.pattern.step is not None:
-            return Running(cast(RunningScore, score), statistics, self.pattern, sparsity)
-        keep = self.pattern.keep(score(weight, statistics), sparsity)
-        return Frozen(self.refinement.function(keep, weight, statistics, **self.parameters["refinement"]))
+    def _mask(self, scores: Tensor, sparsity: Sparsity) -> tuple[Tensor, Tensor | None]:
+        """The mask, and the order of the columns that its groups were formed in where that is not their own."""
+        order = self.pattern.order(scores) if isinstance(self.pattern, SemiStructured) else None
+        if order is not None and isinstance(self.pattern, SemiStructured):
+            return self.pattern.keep_within(scores, order), order
+        return self.pattern.keep(scores, sparsity), None
+
+    def _score_parameters(self, path: str) -> dict[str, Any]:
+        parameters = dict(self.parameters["score"])
+        if "seed" in parameters:
+            parameters["seed"] = crc32(f"{parameters['seed']} {path}".encode())
+        if self.score.joint and isinstance(self.pattern, SemiStructured):
+            parameters |= {"n": self.pattern.n, "m": self.pattern.m}
+        return parameters
+
+    def _refine(self, keep: Tensor, order: Tensor | None, weight: Tensor, statistics: Statistics, attention: bool) -> Refined:
+        parameters = dict(self.parameters["refinement"])
+        if self.refinement.name == "none" or (parameters.pop("layers", "all") == "attention" and not attention):
+            return Refined(keep)
+        group = self.pattern.m if isinstance(self.pattern, SemiStructured) else None
+        if order is None:
+            return self.refinement.function(keep, weight, statistics, group=group, **parameters)
+        moved = Reordered(statistics, order)  # swaps stay within the groups that the permutation formed
+        refined = self.refinement.function(keep[:, order], weight[:, order], moved, group=group, **parameters)
+        return replace(refined, keep=refined.keep[:, order.argsort()])
 
 
 def _bound(method: Method, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Running statistics of one linear's calibration input: float32 sums, only those that the chosen methods declare they need.
+"""Running statistics of one linear's calibration input (and output, when asked): float32 sums, only those that the chosen methods declare they need.
 
 Cost: the input norms read every activation once (about 2 % of a forward pass); the Gram matrix is `tokens * in^2` multiply-adds, of which
 only the blocks on and above the diagonal are computed. Linears that receive the same tensor (q, k, v; gate, up) share one `Statistics`.
@@ -28,12 +28,15 @@ class Need(StrEnum):
     """A statistic that a method asks for."""
 
     INPUT_NORM = "input_norm"
+    INPUT_SUM = "input_sum"
+    INPUT_VARIANCE = "input_variance"
+    OUTPUT_NORM = "output_norm"
     HESSIAN = "hessian"
     SAMPLE = "sample"
 
 
 class Statistics:
-    """Sums over the calibration input `X`, `[tokens, in]`, of one linear.
+    """Sums over the calibration input `X`, `[tokens, in]`, of one linear, and over its output `X W^T`.
 
     Args:
         width: number of input columns.
@@ -50,11 +53,16 @@ class Statistics:
         self._places = torch.arange(min(sample, tokens)) * tokens // max(1, min(sample, tokens))  # of the sampled rows among all tokens
         self._passed = 0
         self._square_sum = torch.zeros(width, device=device) if Need.INPUT_NORM in needs else None
+        self._sum = torch.zeros(width, device=device) if Need.INPUT_SUM in needs else None
+        self._variance_sum = torch.zeros(width, device=device) if Need.INPUT_VARIANCE in needs else None
+        self._output_square_sum: Tensor | None = None
         self._gram = torch.zeros(width, width, device=device) if Need.HESSIAN in needs else None
         self._rows: list[Tensor] | None = [] if Need.SAMPLE in needs else None
 
     def update(self, inputs: Tensor) -> None:
-        """Add the activations of a batch, `[..., in]`."""
+        """Add the activations of a batch of windows, `[windows, ..., in]`."""
+        if self._variance_sum is not None:
+            self._variance_sum += _token_weighted_variance(inputs, self.width)
         rows = inputs.reshape(-1, self.width)  # [tokens, in]
         if self._rows is not None:
             first, last = torch.searchsorted(self._places, torch.tensor([self._passed, self._passed + len(rows)])).tolist()
@@ -65,12 +73,37 @@ class Statistics:
             _add_gram(self._gram, rows)
         if self._square_sum is not None:
             self._square_sum += rows.square().sum(0)  # a vector_norm over this dimension takes six times as long on a CPU
+        if self._sum is not None:
+            self._sum += rows.sum(0)
+
+    def update_output(self, outputs: Tensor) -> None:
+        """Add what the weight made of a batch, `[..., out]`, without the bias."""
+        squares = outputs.reshape(-1, outputs.shape[-1]).float().square().sum(0)
+        self._output_square_sum = squares if self._output_square_sum is None else self._output_square_sum + squares
 
     @property
     def input_norm(self) -> Tensor:
         """`a_j = sqrt(1/N * sum_n ||X_n[:, j]||^2)`, `[in]` (methods.md section 0; Wanda's activation norm)."""
         assert self._square_sum is not None, "the methods did not declare Need.INPUT_NORM"
         return (self._square_sum / self.windows).sqrt()
+
+    @property
+    def input_sum(self) -> Tensor:
+        """`m_j = 1/N * sum over windows and tokens of X_n[t, j]`, `[in]`: a sum over the tokens of a window, not a mean (methods.md section 0)."""
+        assert self._sum is not None, "the methods did not declare Need.INPUT_SUM"
+        return self._sum / self.windows
+
+    @property
+    def input_variance(self) -> Tensor:
+        """`v_j`, `[in]`: the windows' population variances, each weighted by its tokens."""
+        assert self._variance_sum is not None, "the methods did not declare Need.INPUT_VARIANCE"
+        return self._variance_sum / max(1, self._passed)
+
+    @property
+    def output_norm(self) -> Tensor:
+        """`b_i = sqrt(1/N * sum_n ||(X_n W^T)[:, i]||^2)`, `[out]`."""
+        assert self._output_square_sum is not None, "the methods did not declare Need.OUTPUT_NORM"
+        return (self._output_square_sum / self.windows).sqrt()
 
     @property
     def hessian(self) -> Tensor:
@@ -89,6 +122,32 @@ class Statistics:
         """Input rows `[sampled tokens, in]`, evenly spaced over the calibration tokens, in the model's dtype."""
         assert self._rows is not None, "the methods did not declare Need.SAMPLE"
         return torch.cat(self._rows)
+
+
+@dataclass(frozen=True)
+class Reordered:
+    """The column statistics of a linear whose columns stand in another order, `order[place] = column`."""
+
+    original: Statistics
+    order: Tensor
+
+    @property
+    def input_norm(self) -> Tensor:
+        return self.original.input_norm[self.order]
+
+    @property
+    def input_sum(self) -> Tensor:
+        return self.original.input_sum[self.order]
+
+    @property
+    def input_variance(self) -> Tensor:
+        return self.original.input_variance[self.order]
+
+
+def _token_weighted_variance(inputs: Tensor, width: int) -> Tensor:
+    """`sum_n tokens_n * population variance of X_n`, `[in]`, for inputs `[windows, ..., in]` (`[tokens, in]` is one window)."""
+    windows = inputs.reshape(len(inputs) if inputs.dim() > 2 else 1, -1, width).float()  # [windows, tokens, in]
+    return windows.var(dim=1, unbiased=False).sum(0) * windows.shape[1]
 
 
 def _add_gram(gram: Tensor, rows: Tensor) -> None:
@@ -123,6 +182,7 @@ class Observer:
         self.statistics: dict[str, Statistics] = {}
         self._owners: dict[str, Statistics] = {}
         self._options = (windows, needs, sample, tokens)
+        self._shares = Need.OUTPUT_NORM not in needs  # outputs are a linear's own, whoever has the same input
         self._last: _Seen | None = None
 
     def see(self, name: str, inputs: Tensor) -> None:
@@ -131,13 +191,17 @@ class Observer:
         Raises:
             NumericsError: it shared another linear's input before, and now has one of its own, so the shared sums fit neither.
         """
-        last = self._last
+        last = self._last if self._shares else None
         if last is not None and last.is_again(name, inputs) and self.statistics.setdefault(name, last.statistics) is last.statistics:
             last.names.add(name)
             return
         statistics = self._own(name, inputs)
         statistics.update(inputs)
         self._last = _Seen(weakref.ref(inputs), inputs._version, {name}, statistics)
+
+    def see_output(self, name: str, outputs: Tensor) -> None:
+        """Note what the linear made of the call that was seen last."""
+        self.statistics[name].update_output(outputs)
 
     def _own(self, name: str, inputs: Tensor) -> Statistics:
         """The statistics that belong to this linear, and perhaps to others that follow it."""
@@ -172,4 +236,12 @@ def observe(
                     observer.see(name, args[0])
 
             undo.callback(linear.module.register_forward_pre_hook(see).remove)
+            if Need.OUTPUT_NORM in needs:
+
+                def see_output(module: nn.Module, args: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
+                    if threading.get_ident() == mine:
+                        bias = getattr(module, "bias", None)
+                        observer.see_output(name, output if bias is None else output - bias)
+
+                undo.callback(linear.module.register_forward_hook(see_output).remove)
         yield observer.statistics

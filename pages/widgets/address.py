@@ -50,11 +50,13 @@ def _read_one(name: str, text: str) -> Fields:
         return {name: Recipe.build({axis: method, "settings": {name: value}}).settings[name]}
     if name == "pruner":
         Recipe.build(pruner=text)
-        return dict(PRESETS[text].choices)
+        preset = PRESETS[text]
+        return {**preset.choices, **({"pattern": preset.pattern} if preset.pattern else {})}
     if name not in PLAIN:
         raise KeyError(name)
     value = None if text in ("none", "auto") and name in ("evaluation", "group", "revision") else text
-    return {name: getattr(Recipe.build({name: value}), name)}
+    where = {"pattern": "2:4"} if name in ("score", "permutation") else {}  # some are for N:M alone; whether they fit the rest is the form's matter
+    return {name: getattr(Recipe.build({name: value, **where}), name)}
 
 
 def _text(value: Any) -> str:

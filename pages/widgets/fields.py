@@ -14,17 +14,17 @@ from typing import Any
 
 from engine.errors import Fault, RecipeError
 from engine.models.facts import ModelSummary
-from engine.pruning.methods import AXES, SCORES
+from engine.pruning.methods import AXES
 from engine.pruning.patterns import parse_pattern
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.registry import Parameter
-from engine.validation import chosen_methods, faults_against
+from engine.validation import chosen_methods, default_group, faults_against
 
 Fields = dict[str, Any]
 
 PLAIN = (
-    "model", "revision", "score", "update", "refinement", "pattern", "sparsity", "group", "allocation", "calibration", "evaluation",
+    "model", "revision", "score", "update", "refinement", "pattern", "sparsity", "group", "permutation", "allocation", "calibration", "evaluation",
     "samples", "length", "seed", "device", "dtype",
 )  # fmt: skip
 PRUNER = ("score", "update", "refinement")
@@ -56,8 +56,9 @@ def fields_of(recipe: Recipe) -> Fields:
     fields = {name: getattr(recipe, name) for name in PLAIN}
     if recipe.model == "demo" or Path(recipe.model).is_absolute():
         fields["revision"] = None
-    if recipe.group == SCORES[recipe.score].default_group:
+    if recipe.group == default_group(recipe.model_dump()):
         fields["group"] = None
+    fields["permutation"] = recipe.permutation or "none"
     settings = {name: parameter.default for name, parameter in parameters().items()}
     return fields | settings | recipe.settings
 
@@ -70,7 +71,8 @@ def pruner_of(fields: Fields) -> str:
 
 def relevant(fields: Fields) -> list[str]:
     """The fields that decide something: an N:M pattern has its own sparsity and groups, and only chosen methods have parameters."""
-    plain = [name for name in PLAIN if is_unstructured(fields["pattern"]) or name not in ("sparsity", "group")]
+    idle = ("permutation",) if is_unstructured(fields["pattern"]) else ("sparsity", "group")
+    plain = [name for name in PLAIN if name not in idle]
     return plain + [f"{method.name}.{parameter.name}" for method in chosen_methods(fields) for parameter in method.parameters]
 
 

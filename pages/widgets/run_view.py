@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.charts import numbers
-from engine.charts.chart import Chart
-from engine.charts.coverage import coverage_bar
-from engine.charts.depth import alignment_bars, error_through_depth
-from engine.charts.grids import output_error_grid, sparsity_grid
+from engine.charts.allocation import measure
+from engine.charts.search import best_candidate
 from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
 from engine.record import RunRecord
 from pages.widgets import session
-from pages.widgets.chart import draw_chart
 from pages.widgets.number import draw_numbers
+from pages.widgets.run_charts import draw_charts, is_deciding
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
 
 POLL, CHARTS_POLL = 0.4, 1.2
-NARROW = 14
-"""Up to this many blocks a heat map is readable in half the page's width."""
+SEARCH, MEASUREMENT = 0.5, 0.1
+"""Share of the bar that a long search nears, and that measuring all blocks takes; the blocks get what is left."""
+HALFWAY = 12
+"""Candidates after which a search has half of its share: how many will come is not known."""
 
 BADGES = {
     "queued": ("waiting", ":material/hourglass_top:", "gray"),
@@ -98,8 +98,15 @@ def _draw_state(engine: BackgroundEngine, key: str, view: RunView) -> None:
 
 
 def _share(view: RunView) -> float:
-    """How full the bar is: the blocks are nearly all of the work, the measurement at the end the rest."""
-    return 0.0 if view.state == "queued" else min(1.0, 0.02 + 0.94 * view.record.progress)
+    """How full the bar is: what decides about the blocks, then the blocks, and a little for the measurement at the end. It never goes back."""
+    if view.state == "queued":
+        return 0.0
+    record, decided = view.record, 0.0
+    if record.search:
+        decided = SEARCH * len(record.search) / (len(record.search) + HALFWAY)
+    elif record.measured and record.model:
+        decided = MEASUREMENT * len(record.measured) / record.model.blocks
+    return min(1.0, 0.02 + decided + (0.94 - decided) * record.progress)
 
 
 def _progress_words(view: RunView) -> str:
@@ -109,13 +116,29 @@ def _progress_words(view: RunView) -> str:
         return f"Waiting for its turn: {turn}. {view.message if view.place in (None, 1) else ''}"
     if record.model is None:
         return "Loading the model"
-    if not record.allocation:
+    if record.protocol.calibration is None or (record.protocol.evaluation is None and record.recipe and record.recipe.evaluation):
         return "Cutting windows of text"
+    if is_deciding(record):
+        return _deciding_words(record, record.model.blocks)
     done, total = len(record.blocks), record.model.blocks
     if done == total:
         return f"Block {total} of {total} done · measuring perplexity"
     left = f" · about {numbers.seconds(record.remaining)} left" if record.remaining is not None else ""
     return f"Block {done + 1} of {total}{left}"
+
+
+def _deciding_words(record: RunRecord, total: int) -> str:
+    """What is tried or measured before the first block is pruned."""
+    if not record.search:
+        quantity, done = measure(record), len(record.measured)
+        return f"Measuring block {min(done + 1, total)} of {total}: {quantity}" if quantity else "Searching: uniform, the reference"
+    step, best = record.search[-1].step, best_candidate(record)
+    if step == "uniform":
+        return "Searching: first candidates"
+    tried = sum(candidate.step == step for candidate in record.search)
+    if best is not None and best.chosen:
+        return f"Searching: {step} step done, {tried} candidates · λ = {best.strength:g} chosen"
+    return f"Searching: {step} step, candidate {tried} done" + (f" · best so far λ = {best.strength:g}" if best else "")
 
 
 def _left_over(record: RunRecord) -> str:
@@ -135,31 +158,4 @@ def _draw_charts(engine: BackgroundEngine, key: str) -> None:
     view = _look(engine, key)
     if view is None or view.record.model is None:
         return
-    record = view.record
-    for (name, chart), cell in zip(_charts(record).items(), _cells(record), strict=True):
-        with cell:
-            draw_chart(chart, name)
-
-
-def _cells(record: RunRecord) -> list[st.delta_generator.DeltaGenerator]:
-    wide = record.model is not None and record.model.blocks > NARROW
-    grid = st.grid(2, min_column_width=400, border=True)
-    spans = ["all" if wide else 1, "all" if wide else 1, 1, 1, *(["all"] if record.state != "running" else [])]
-    return [grid.cell(column_span=span) for span in spans]  # type: ignore[arg-type]
-
-
-def _charts(record: RunRecord) -> dict[str, Chart]:
-    """The charts, drawn anew only when the run has moved on since this tab last drew them."""
-    stage = (record.key, record.state, len(record.blocks), record.protocol.evaluation is None)
-    if st.session_state.get("charts", (None,))[0] != stage:
-        charts = {
-            "sparsity": sparsity_grid(record),
-            "output_error": output_error_grid(record),
-            "alignment": alignment_bars(record),
-            "depth": error_through_depth(record),
-        }
-        if record.state != "running":  # what was removed in all is known at the end
-            charts["coverage"] = coverage_bar(record)
-        st.session_state["charts"] = (stage, charts)
-    drawn: dict[str, Chart] = st.session_state["charts"][1]
-    return drawn
+    draw_charts(view.record)

@@ -54,6 +54,12 @@ def run_key() -> str | None:
     return key
 
 
+def model() -> dict[str, str]:
+    """What an address says of the model that this tab works with; empty for the one that it begins with."""
+    fields = st.session_state.get("fields") or {}
+    return {name: fields[name] for name in ("model", "revision") if name in fields and fields[name] != defaults()[name]}
+
+
 def has_changed(fields: Fields) -> bool:
     """Whether the form says something else than the run that is shown."""
     shown: Fields | None = st.session_state["shown"]

@@ -56,9 +56,9 @@ def test_options_override_the_file(tmp_path: Path) -> None:
 
 def test_all_faults_are_said_at_once() -> None:
     with pytest.raises(RecipeError) as caught:
-        parse("--pruner", "wandr", "--samples", "many", "--set", "oops", "--set", "a.b=1", "--pattern", "4:2")
+        parse("--pruner", "magnitud", "--samples", "many", "--set", "oops", "--set", "a.b=1", "--pattern", "4:2")
     assert {fault.field for fault in caught.value.faults} == {"pruner", "samples", "set", "settings.a.b", "pattern"}
-    assert "did you mean wanda?" in str(caught.value)
+    assert "did you mean magnitude" in str(caught.value)
 
 
 @pytest.mark.parametrize(("content", "wrong"), [("[1]", "no JSON object"), ("{", "cannot be read"), (None, "cannot be read")])

@@ -18,6 +18,7 @@ from engine.events import from_line
 from engine.jobs.store import Store
 from engine.models.names import ROOT
 from engine.pin import pin
+from engine.pruning.layouts import LAYOUTS
 from engine.pruning.methods import AXES
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
@@ -122,12 +123,28 @@ def test_an_unknown_run_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> Non
     assert "There are no runs" in capsys.readouterr().err
 
 
-def test_methods_names_every_method_and_parameter(capsys: pytest.CaptureFixture[str]) -> None:
+def test_methods_says_all_that_the_registries_know(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods"]) == 0
     printed = capsys.readouterr().out
-    for method in [*PRESETS.values(), *(method for registry in AXES.values() for method in registry.values())]:
-        assert method.name in printed and method.explanation in printed
-        assert all(f"{method.name}.{parameter.name}" in printed for parameter in method.parameters)
+    for method in [method for registry in (PRESETS, *AXES.values(), *LAYOUTS.values()) for method in registry.values()]:
+        assert f"\n  {method.name} " in printed
+        assert method.explanation in printed and method.helps in printed and method.formula in printed
+        assert method.paper is None or (method.paper.title in printed and str(method.paper.url) in printed)
+        assert all(f"{method.name}.{parameter.name}=...  {parameter.explanation}; {parameter.range}" in printed for parameter in method.parameters)
+
+
+def test_methods_says_what_a_preset_stands_for_and_what_a_parameter_may_be(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods"]) == 0
+    printed = capsys.readouterr().out
+    assert "= score joint, update mrp, refinement none, pattern 2:4" in printed
+    assert "1 to 1,024, default 8" in printed and "block or row or both, default both" in printed
+    assert [line for line in printed.splitlines() if line and not line.startswith(" ")] == [
+        "pruner (a preset over the axes)",
+        *AXES,
+        "pattern",
+        "group",
+        "permutation",
+    ]
 
 
 def test_an_interrupt_ends_with_130_and_keeps_the_finished_blocks(home: Path) -> None:

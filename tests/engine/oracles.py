@@ -4,7 +4,7 @@ Nothing here is modelled on the code under test: groups are Python loops, the ob
 other from the whole inverse Hessian, statistics are sums over windows. A score or update without an entry fails a test.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import sqrt
@@ -119,9 +119,93 @@ def sparsegpt(weight: Tensor, inputs: Tensor) -> Tensor:
     return result
 
 
-SCORE_ORACLES: dict[str, Callable[..., Tensor]] = {"magnitude": magnitude, "wanda": wanda, "sparsegpt": sparsegpt}
+def output_norm(weight: Tensor, inputs: Tensor) -> Tensor:
+    """`b_i = sqrt(1/N * sum_n ||(X_n W^T)[:, i]||^2)`."""
+    return (sum((window.double() @ weight.double().T).square().sum(0) for window in inputs) / len(inputs)).sqrt()
+
+
+def norm(values: Sequence[float], p: float = 2) -> float:
+    return sum(abs(value) ** p for value in values) ** (1 / p)
+
+
+def ratio(part: float, whole: float) -> float:
+    """A share of nothing is nothing."""
+    return part / whole if whole else 0.0
+
+
+def per_entry(weight: Tensor, value: Callable[[int, int, float], float]) -> Tensor:
+    """`value(i, j, |W_ij|)` of every entry."""
+    rows = weight.double().abs().tolist()
+    return torch.tensor([[value(i, j, entry) for j, entry in enumerate(row)] for i, row in enumerate(rows)], dtype=torch.float64)
+
+
+def relative(weight: Tensor, p: float = 1) -> Tensor:
+    """`|W_ij| / ||W_:j||_p + |W_ij| / ||W_i:||_p`; p = 1 is the relative importance of RIA."""
+    rows = [norm(row, p) for row in weight.double().tolist()]
+    columns = [norm(column, p) for column in weight.double().T.tolist()]
+    return per_entry(weight, lambda i, j, entry: ratio(entry, columns[j]) + ratio(entry, rows[i]))
+
+
+def ri(weight: Tensor, inputs: Tensor) -> Tensor:
+    return relative(weight)
+
+
+def ria(weight: Tensor, inputs: Tensor, alpha: float = 0.5) -> Tensor:
+    return relative(weight) * input_norm(inputs) ** alpha
+
+
+def stochria(weight: Tensor, inputs: Tensor, columns: list[list[int]], rows: list[list[int]], alpha: float = 0.5) -> Tensor:
+    """`columns[i]` are those that row i's sum runs over, `rows[j]` those of column j's; the sums are not rescaled."""
+    size, norms = weight.double().abs().tolist(), input_norm(inputs).tolist()
+
+    def value(i: int, j: int, entry: float) -> float:
+        row_sum = sum(size[i][place] for place in columns[i])
+        column_sum = sum(size[place][j] for place in rows[j])
+        return (ratio(entry, column_sum) + ratio(entry, row_sum)) * norms[j] ** alpha
+
+    return per_entry(weight, value)
+
+
+def tau(shape: Sequence[int], beta: float) -> int:
+    return max(1, floor_share(min(shape), beta))
+
+
+def symwanda(
+    weight: Tensor, inputs: Tensor, form: str = "general", alpha_in: float = 1, alpha_out: float = 1, p: float = 1, alpha: float = 0.5
+) -> Tensor:
+    entering, leaving = input_norm(inputs).tolist(), output_norm(weight, inputs).tolist()
+    if form == "relative":
+        return relative(weight, p) * input_norm(inputs) ** alpha
+    if form == "input":
+        return per_entry(weight, lambda i, j, entry: entry * entering[j])
+    if form == "output":
+        return per_entry(weight, lambda i, j, entry: entry * leaving[i])
+    if form == "symmetric":
+        entering = [norm(column) for column in weight.double().T.tolist()]
+        leaving = [norm(row) for row in weight.double().tolist()]
+    return per_entry(weight, lambda i, j, entry: entry * (alpha_in * entering[j] + alpha_out * leaving[i]))
+
+
+def multiflow(weight: Tensor, inputs: Tensor) -> Tensor:
+    strength = wanda(weight, inputs).tolist()
+    rows = [sum(row) / len(row) for row in strength]
+    columns = [sum(column) / len(column) for column in zip(*strength, strict=True)]
+    return per_entry(weight, lambda i, j, entry: entry * rows[i] * columns[j])
+
+
+SCORE_ORACLES: dict[str, Callable[..., Tensor]] = {
+    "magnitude": magnitude,
+    "wanda": wanda,
+    "sparsegpt": sparsegpt,
+    "ri": ri,
+    "ria": ria,
+    "symwanda": symwanda,
+    "multiflow": multiflow,
+}
+"""Of scores that follow from weight and inputs alone; `stochria` needs what was drawn, `joint_oracles` has those that need the pattern."""
 RUNNING_ORACLES = {"sparsegpt": lambda weight, inverse: weight.square() / inverse[0, 0]}
 """Scores of one column on its running weight, given the inverse Hessian of the columns that are left."""
+OTHER_SCORES = {"stochria", "joint"}
 
 
 # ---- patterns: scores -> mask ---------------------------------------------------------------------------------------
@@ -177,7 +261,32 @@ def obs(weight: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
     return work_through(weight, damped(hessian(inputs)), dead(inputs), lambda column, *_: mask[:, [column]])[0]
 
 
-UPDATE_ORACLES: dict[str, Callable[..., Tensor]] = {"none": none, "obs": obs}
+def mrp(weight: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
+    return optimal(weight, damped(hessian(inputs)), mask)
+
+
+def optimal(weight: Tensor, matrix: Tensor, mask: Tensor) -> Tensor:
+    """`w - w_P (B_PP)^-1 B_P:` row by row, with B the inverse of the Hessian given."""
+    inverse = torch.linalg.inv(matrix)
+    rows = []
+    for row, stays in zip(weight.double(), mask, strict=True):
+        gone = [place for place, kept in enumerate(stays.tolist()) if not kept]
+        change = torch.linalg.solve(inverse[gone][:, gone], row[gone]) @ inverse[gone]
+        rows.append(torch.where(stays, row - change, 0.0))
+    return torch.stack(rows)
+
+
+def least_squares(weight: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
+    """Weights of the kept inputs alone that come nearest to the dense output, undamped."""
+    tokens = inputs.flatten(0, 1).double()
+    result = torch.zeros(weight.shape, dtype=torch.float64)
+    for new, row, stays in zip(result, weight.double(), mask, strict=True):
+        if stays.any():
+            new[stays] = torch.linalg.lstsq(tokens[:, stays], tokens @ row).solution
+    return result
+
+
+UPDATE_ORACLES: dict[str, Callable[..., Tensor]] = {"none": none, "obs": obs, "mrp": mrp}
 
 
 def work_through(weight: Tensor, matrix: Tensor, dead_columns: Tensor, decide: Decide) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from engine import events
 from engine.events import Event, from_line, to_line
-from tests.engine.stories import ENVIRONMENT, block_pruned, model_loaded, run_started, windows_ready
+from tests.engine.stories import ENVIRONMENT, block_pruned, candidate, model_loaded, run_started, windows_ready
 
 EXAMPLES: list[Event] = [
     run_started(),
@@ -18,6 +18,15 @@ EXAMPLES: list[Event] = [
     windows_ready("evaluation", seed=None, documents=None),
     events.Allocated(ratios=(0.5, 0.25)),
     events.Allocated(ratios=()),
+    events.Allocated(
+        ratios=(0.01, 0.99),
+        clipped=(0, 1),
+        rows=((events.RowSpread(name="q", consumer="o", quantiles=(0.0, 0.1, 0.2, 0.5, 0.7, 0.9, 0.99)),), ()),
+    ),
+    events.BlockMeasured(index=3, value=nan),
+    events.CandidateTried(candidate=candidate("block", 0.05)),
+    events.CandidateTried(candidate=candidate("row", 0.0, alignment=(inf,), stopped=True)),
+    events.CandidateChosen(step="row", strength=0.25),
     block_pruned(0),
     block_pruned(1, relative_error=None, cosine=None),
     block_pruned(1, relative_error=inf, cosine=nan, alignment=-inf),

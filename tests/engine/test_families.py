@@ -5,58 +5,25 @@ from collections.abc import Iterator
 import pytest
 import torch
 import transformers as hf
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.models.clock import Clock
 from engine.models.language_model import LanguageModel
 from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
-
-VOCABULARY, TOKENS, WINDOWS = 64, 24, 5
-SHAPE = {"vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4, "num_attention_heads": 4}
-SHAPE |= {"max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2}
-SLIDING = {"num_key_value_heads": 2, "sliding_window": 8}
-SMALL = {"vocab_size": VOCABULARY, "bos_token_id": 1, "eos_token_id": 2}
-
-FAMILIES = {
-    "llama": lambda: hf.LlamaConfig(**SHAPE, num_key_value_heads=2),
-    "llama-tied": lambda: hf.LlamaConfig(**SHAPE, num_key_value_heads=1, tie_word_embeddings=True, attention_bias=True),
-    "mistral": lambda: hf.MistralConfig(**SHAPE, **SLIDING, head_dim=8),
-    "qwen2": lambda: hf.Qwen2Config(**SHAPE, **SLIDING, use_sliding_window=True, max_window_layers=2),
-    "qwen3": lambda: hf.Qwen3Config(**SHAPE, num_key_value_heads=2, head_dim=8),
-    "gemma3": lambda: hf.Gemma3TextConfig(**SHAPE, **SLIDING, head_dim=8, layer_types=["sliding_attention", "full_attention"] * 2),
-    "phi": lambda: hf.PhiConfig(**SHAPE),
-    "opt": lambda: hf.OPTConfig(**SMALL, hidden_size=32, ffn_dim=48, num_hidden_layers=4, num_attention_heads=4, word_embed_proj_dim=16),
-    "opt-post-norm": lambda: hf.OPTConfig(
-        **SMALL, hidden_size=32, ffn_dim=48, num_hidden_layers=4, num_attention_heads=4, word_embed_proj_dim=16, do_layer_norm_before=False
-    ),
-    "gpt2": lambda: hf.GPT2Config(**SMALL, n_embd=32, n_layer=4, n_head=4, n_positions=64),
-    "gpt-neox": lambda: hf.GPTNeoXConfig(**SHAPE),
-    "bloom": lambda: hf.BloomConfig(**SMALL, hidden_size=32, n_layer=4, n_head=4),
-    "falcon": lambda: hf.FalconConfig(**SMALL, hidden_size=32, num_hidden_layers=4, num_attention_heads=4),
-    "falcon-alibi": lambda: hf.FalconConfig(**SMALL, hidden_size=32, num_hidden_layers=4, num_attention_heads=4, alibi=True),
-    "mamba": lambda: hf.MambaConfig(**SMALL, hidden_size=32, num_hidden_layers=4, state_size=4),
-}
+from engine.pruning.shares import Shares
+from tests.engine.families import FAMILIES, WINDOWS, built, windows
 
 
 @pytest.fixture(params=FAMILIES)
 def model(request: pytest.FixtureRequest) -> LanguageModel:
-    torch.manual_seed(0)
-    module = hf.AutoModelForCausalLM.from_config(FAMILIES[request.param]())
-    for parameter in module.parameters():  # the default start is so small that a wrong mask would hardly show
-        if parameter.ndim > 1:
-            nn.init.normal_(parameter, std=0.3)
-    return LanguageModel(module)
+    return built(request.param)
 
 
 @pytest.fixture(autouse=True)
 def no_gradients() -> Iterator[None]:
     with torch.no_grad():
         yield
-
-
-def windows() -> Tensor:
-    return torch.randint(0, VOCABULARY, (WINDOWS, TOKENS), generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("batch", [1, 2, WINDOWS])
@@ -113,7 +80,7 @@ def test_the_pruned_stream_equals_the_pruned_models_own_forward(model: LanguageM
     streams.dense = model.record(windows().flip(0), 2)
     streams.pruned = streams.dense.fork()
     plan = Plan.of(score="wanda")
-    events = list(prune_blocks(model, streams, plan, (0.5,) * len(model.blocks), {}, Clock(model.device)))
+    events = list(prune_blocks(model, streams, plan, Shares((0.5,) * len(model.blocks)), {}, Clock(model.device)))
     logits = torch.cat([model.logits(hidden, ids) for hidden, ids in zip(streams.pruned.hidden, streams.pruned.ids, strict=True)])
     torch.testing.assert_close(logits, model.module(input_ids=windows().flip(0), use_cache=False).logits, rtol=1e-4, atol=1e-4)
     blocks = [event for event in events if event.event == "block_pruned"]
@@ -129,6 +96,6 @@ def test_a_linear_that_is_never_called_stays_dense_and_is_named() -> None:
     torch.manual_seed(0)
     model = LanguageModel(hf.AutoModelForCausalLM.from_config(FAMILIES["mamba"]()))
     before = model.blocks[0].linears["mixer.dt_proj"].weight.clone()
-    events = list(prune_blocks(model, Streams(model.record(windows(), 2)), Plan.of(score="magnitude"), (0.5,) * 4, {}, Clock(model.device)))
+    events = list(prune_blocks(model, Streams(model.record(windows(), 2)), Plan.of(score="magnitude"), Shares((0.5,) * 4), {}, Clock(model.device)))
     assert torch.equal(before, model.blocks[0].linears["mixer.dt_proj"].weight)
     assert any("dt_proj" in event.message for event in events if event.event == "noted")

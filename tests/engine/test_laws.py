@@ -183,7 +183,7 @@ def test_every_update_has_an_oracle() -> None:
 
 
 @pytest.mark.parametrize("update", UPDATES)
-@pytest.mark.parametrize("score", [name for name, score in SCORES.items() if not score.running])
+@pytest.mark.parametrize("score", [name for name in SCORE_ORACLES if not SCORES[name].running])
 def test_a_frozen_product_is_what_the_oracles_give_together(score: str, update: str, shape: tuple[str, Group | None]) -> None:
     pattern, group = shape
     if is_refused(score, update, "none", pattern, group):
@@ -212,19 +212,21 @@ def test_a_refinement_keeps_as_many_in_each_row(refinement: str, shape: tuple[st
 def test_no_refinement_is_none() -> None:
     layer = oracles.random_layer(5, 40)
     mask = torch.rand(5, 40, generator=torch.Generator().manual_seed(0)) > 0.5
-    assert torch.equal(REFINEMENTS["none"].function(mask, layer.weight, oracles.observed(layer)), mask)
+    for group in (None, 4):
+        refined = REFINEMENTS["none"].function(mask, layer.weight, oracles.observed(layer), group=group)
+        assert torch.equal(refined.keep, mask) and refined.swaps == 0
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_prunes(name: str) -> None:
-    """By the score's own default group, as the recipe fills it in."""
+    """In the pattern and group that the recipe fills in."""
     recipe = Recipe.build(pruner=name)
-    plan = Plan.of(**{axis: getattr(recipe, axis) for axis in ("score", "update", "refinement", "allocation", "pattern", "group")})
+    fields = ("score", "update", "refinement", "allocation", "pattern", "group", "settings")
+    plan = Plan.of(**{field: getattr(recipe, field) for field in fields})
     layer = oracles.random_layer(5, 136)
     updated = pruned(plan, layer, 0.5)
     assert_lawful(plan, layer, updated, name)
-    assert recipe.group == SCORES[recipe.score].default_group
-    assert int((~updated.keep).sum()) == sum(entries // 2 for _, entries in oracles.lost(updated.keep, "unstructured", recipe.group))
+    assert int((~updated.keep).sum()) == sum(entries // 2 for _, entries in oracles.lost(updated.keep, recipe.pattern, recipe.group))
 
 
 def test_the_default_groups_are_the_published_ones() -> None:

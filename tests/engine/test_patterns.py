@@ -1,11 +1,13 @@
 """Which entries of a score matrix stay: exact counts, ties, N:M, against loops over lists."""
 
+from decimal import Decimal
+
 import pytest
 import torch
 from torch import Tensor
 
 from engine.errors import NumericsError
-from engine.pruning.patterns import Group, SemiStructured, Unstructured, parse_pattern, remove_lowest, removed
+from engine.pruning.patterns import Group, SemiStructured, Unstructured, parse_pattern, remove_lowest, removed, removed_by_row
 from tests.engine import oracles
 
 SHAPES = [(1, 1), (1, 7), (5, 1), (3, 10), (4, 127), (4, 128), (4, 129), (3, 200), (2, 256), (2, 300), (9, 135)]
@@ -78,6 +80,91 @@ def test_agrees_with_sorting_each_group_in_python(group: Group, kind: str) -> No
             assert torch.equal(Unstructured(group).keep(score, sparsity), expected), (shape, sparsity)
 
 
+@pytest.mark.parametrize(
+    ("count", "sparsity", "expected"),
+    [
+        (100, 0.29, 29),
+        (100, 0.71, 71),  # (1 - 0.71) * 100 = 29.000000000000004, and 0.29 of 100 is 28.999999999999996
+        (100, 0.58, 58),
+        (7, 0.5, 4),  # a row *keeps* the floor: three of seven, where one number for all would remove three
+        (3, 0.3, 1),
+        (1, 0.99, 1),
+        (1, 0.0, 0),
+        (10, 0.01, 1),
+        (10, 1.0, 10),
+        (0, 0.5, 0),
+        (4096, 0.01, 41),
+    ],
+)
+def test_a_row_with_its_own_sparsity_keeps_the_floor_of_the_decimals(count: int, sparsity: float, expected: int) -> None:
+    assert removed_by_row(count, torch.tensor([sparsity], dtype=torch.float64)).tolist() == [expected]
+
+
+def test_rows_agree_with_decimals_everywhere() -> None:
+    hundredths = torch.arange(101)
+    for count in (1, 7, 32, 100, 128, 192, 1000, 4096):
+        expected = [count - count * (100 - part) // 100 for part in range(101)]
+        assert removed_by_row(count, hundredths.double() / 100).tolist() == expected
+
+
+@pytest.mark.parametrize("kind", ["continuous", "ties", "zeros", "equal", "infinite"])
+@pytest.mark.parametrize("width", [1, 2, 7, 100, 128, 300])
+def test_each_row_loses_its_own_lowest(width: int, kind: str) -> None:
+    """Against a stable sort of each row in Python."""
+    score = scores(40, width, width, kind if kind in ("ties", "zeros") else "continuous")
+    if kind == "equal":
+        score = torch.ones_like(score)
+    if kind == "infinite":
+        score[:, ::2] = float("inf")
+    sparsity = torch.rand(40, generator=torch.Generator().manual_seed(width), dtype=torch.float64)
+    sparsity[:3] = torch.tensor([0.0, 1.0, 0.5], dtype=torch.float64)
+    before = score.clone()
+    kept = Unstructured(Group.ROW).keep(score, sparsity)
+    assert kept.dtype == torch.bool and torch.equal(score, before)
+    for values, row, share in zip(score.tolist(), kept.tolist(), sparsity.tolist(), strict=True):
+        stays = int(Decimal(repr(width)) * (1 - Decimal(repr(share))))
+        lost = sorted(range(width), key=values.__getitem__)[: width - stays]
+        assert [place for place in range(width) if not row[place]] == sorted(lost)
+
+
+def test_rows_hand_worked() -> None:
+    score = torch.tensor([[1.0, 8.0, 3.0, 6.0], [5.0, 2.0, 7.0, 4.0], [2.0, 2.0, 2.0, 2.0], [1.0, 2.0, 3.0, 4.0]])
+    sparsity = torch.tensor([0.25, 0.5, 0.3, 0.0])  # the third keeps floor(0.7 * 4) = 2
+    assert torch.equal(Unstructured(Group.ROW).keep(score, sparsity), mask("0111 1010 0011 1111"))
+
+
+def test_equal_rows_are_as_one_number_where_it_divides() -> None:
+    score = scores(6, 100, 1, "ties")
+    for share in (0.0, 0.29, 0.57, 0.6, 0.99):
+        rows = torch.full((6,), share, dtype=torch.float64)
+        assert torch.equal(Unstructured(Group.ROW).keep(score, rows), Unstructured(Group.ROW).keep(score, share))
+
+
+def test_a_view_of_scores_is_ranked_by_rows_too() -> None:
+    score = scores(6, 140, 1).T.contiguous().T
+    sparsity = torch.linspace(0, 0.99, 6, dtype=torch.float64)
+    assert torch.equal(Unstructured(Group.ROW).keep(score, sparsity), Unstructured(Group.ROW).keep(score.contiguous(), sparsity))
+
+
+@pytest.mark.parametrize("group", [Group.LAYER, Group.BLOCK])
+def test_rows_have_a_sparsity_each_only_where_rows_compete(group: Group) -> None:
+    with pytest.raises(ValueError, match=f"not in the group {group.value}"):
+        Unstructured(group).keep(scores(3, 8, 0), torch.full((3,), 0.5))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2,), (8,), (3, 1)], ids=str)
+def test_there_is_a_sparsity_for_each_row(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="each of 3 rows"):
+        Unstructured(Group.ROW).keep(scores(3, 8, 0), torch.full(shape, 0.5))
+
+
+def test_rows_with_scores_that_are_no_numbers_are_refused() -> None:
+    score = scores(3, 8, 0)
+    score[1, 2] = float("nan")
+    with pytest.raises(NumericsError, match="not numbers"):
+        Unstructured(Group.ROW).keep(score, torch.full((3,), 0.5))
+
+
 def test_blocks_may_have_another_width() -> None:
     kept = Unstructured(Group.BLOCK, width=4).keep(scores(3, 10, 0), 0.5)
     assert [int((~kept[:, start : start + 4]).sum()) for start in (0, 4, 8)] == [6, 6, 3]
@@ -127,7 +214,7 @@ def test_infinite_scores_are_ranked_too() -> None:
     assert torch.equal(Unstructured(Group.ROW).keep(score, 0.75), mask("0010"))
 
 
-@pytest.mark.parametrize("pattern", [*map(Unstructured, Group), SemiStructured(2, 4)], ids=str)
+@pytest.mark.parametrize("pattern", [*map(Unstructured, Group), SemiStructured(2, 4), SemiStructured(2, 4, "assignment")], ids=str)
 def test_scores_that_are_no_numbers_are_refused_or_counted(pattern: Unstructured | SemiStructured) -> None:
     """Infinite activations times a weight of 0 are nan: a mask with another count than asked would pass unseen."""
     score = scores(4, 8, 0)

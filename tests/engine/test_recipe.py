@@ -71,11 +71,36 @@ def test_the_preset_recipe_is_wanda_at_a_half() -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_pruner_is_its_choices(name: str) -> None:
-    by_name, by_axes = build(pruner=name), build(**PRESETS[name].choices)
+    preset = PRESETS[name]
+    by_name, by_axes = build(pruner=name), build(**preset.choices, pattern=preset.pattern or "unstructured")
     assert by_name == by_axes and by_name.key == by_axes.key
     assert by_name.pruner == name
-    assert by_name.group == SCORES[by_name.score].default_group
-    assert PRESETS[name].title in by_name.title and "50%" in by_name.title.replace(" ", "")
+    expected = None if preset.pattern else Group.ROW if preset.refinement != "none" else SCORES[by_name.score].default_group
+    assert by_name.group == expected
+    assert preset.title in by_name.title and (preset.pattern or "50%") in by_name.title.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "group"),
+    [
+        ({"score": "magnitude"}, Group.LAYER),
+        ({"score": "magnitude", "refinement": "dsnot"}, Group.ROW),
+        ({"score": "sparsegpt", "refinement": "dsnot"}, Group.ROW),
+        ({"score": "magnitude", "allocation": "neuroal"}, Group.ROW),
+        ({"score": "ria", "allocation": "owl"}, Group.LAYER),
+        ({"score": "sparsegpt", "allocation": "neuroal", "settings": {"neuroal.step": "block"}}, Group.BLOCK),
+        ({"score": "magnitude", "group": "layer", "allocation": "neuroal", "settings": {"neuroal.step": "block"}}, Group.LAYER),
+    ],
+    ids=str,
+)
+def test_the_group_is_what_the_methods_need(fields: dict[str, Any], group: Group) -> None:
+    assert Recipe.build(fields).group == group
+
+
+def test_a_preset_for_n_of_m_brings_its_pattern_unless_something_else_is_asked() -> None:
+    assert build(pruner="apt-mm").pattern == "2:4"
+    assert build(pruner="apt-mm", pattern="4:8").pattern == "4:8"
+    assert set(refused(pruner="apt-mm", sparsity=0.6)) == {"pattern"}
 
 
 def test_a_choice_that_no_preset_makes_has_no_pruner() -> None:
@@ -172,15 +197,15 @@ CHANGES: dict[str, dict[str, Any]] = {
     "allocation": MANUAL,
     "update": {"update": "obs"},
     "settings": {**MANUAL, "settings": {"manual.ratios": (0.75, 0.25)}},
+    "refinement": {"refinement": "dsnot"},
+    "permutation": {"pattern": "2:4", "permutation": "zigzag"},
     "digests": {"digests": {"calibration": "abc"}},
 }
 
 
 @pytest.mark.parametrize("field", Recipe.model_fields)
 def test_every_field_that_changes_the_result_changes_the_key(field: str) -> None:
-    if field == "refinement" and len(AXES["refinement"]) == 1:
-        pytest.skip("there is only one refinement so far")
-    changed = Recipe.build(CHANGES[field] if field in CHANGES else {"refinement": list(AXES["refinement"])[-1]})
+    changed = Recipe.build(CHANGES[field])
     assert getattr(changed, field) != getattr(build(), field)
     assert changed.key != build().key
 
@@ -257,6 +282,18 @@ REFUSED: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"pattern": "2:4", "sparsity": 0.6, "group": "row", **MANUAL},
         {"sparsity", "group", "allocation"},
     ),
+    "an allocation that searches with n:m": ({"pattern": "2:4", "allocation": "neuroal"}, {"allocation"}),
+    "a permutation without n:m": ({"permutation": "zigzag"}, {"permutation"}),
+    "a permutation that does not exist": ({"pattern": "2:4", "permutation": "shuffle"}, {"permutation"}),
+    "a joint choice without n:m": ({"score": "joint"}, {"pattern"}),
+    "a joint choice of too many sets": ({"score": "joint", "pattern": "8:16"}, {"pattern"}),
+    "a joint choice with permuted columns": ({"score": "joint", "pattern": "2:4", "permutation": "zigzag"}, {"permutation"}),
+    "swaps over a whole layer": ({"score": "wanda", "group": "layer", "refinement": "dsnot"}, {"refinement"}),
+    "swaps over a block of columns": ({"score": "wanda", "group": "block", "refinement": "r2-dsnot"}, {"refinement"}),
+    "row shares over a whole layer": ({"score": "wanda", "group": "layer", "allocation": "neuroal"}, {"allocation"}),
+    "row shares with the block score": ({"pruner": "sparsegpt", "allocation": "neuroal"}, {"allocation"}),
+    "both over a whole layer": ({"group": "layer", "refinement": "dsnot", "allocation": "neuroal"}, {"refinement", "allocation"}),
+    "a step that does not exist": ({"allocation": "neuroal", "settings": {"neuroal.step": "column"}}, {"settings.neuroal.step"}),
     "a pattern of nothing": ({"pattern": "0:4"}, {"pattern"}),
     "a pattern of all": ({"pattern": "4:4"}, {"pattern"}),
     "a group that does not exist": ({"group": "column"}, {"group"}),
@@ -302,6 +339,13 @@ def test_a_setting_without_a_value_is_named() -> None:
 def test_a_setting_out_of_range_is_refused(tuned: Score, value: object) -> None:
     faults = refused(score="tuned", settings={"tuned.count": value})
     assert all(field.startswith("settings") for field in faults)
+
+
+def test_a_refused_combination_says_the_way_out() -> None:
+    assert "neuroal.step to block" in refused(pruner="sparsegpt", allocation="neuroal")["allocation"]
+    assert "128 columns" in refused(pruner="sparsegpt", allocation="neuroal")["allocation"]
+    assert "group to row" in refused(score="ria", group="layer", refinement="dsnot")["refinement"]
+    assert "12,870 sets" in refused(score="joint", pattern="8:16")["pattern"]
 
 
 def test_messages_hold_both_values_and_the_rule() -> None:

@@ -6,13 +6,14 @@ from math import exp, inf, isfinite, nan
 import pytest
 
 from engine import events
-from engine.events import Event
+from engine.events import Allocated, BlockMeasured, CandidateChosen, CandidateTried, Event, RowSpread
 from engine.record import RunRecord, step
 from tests.engine.stories import (
     BLOCKS,
     ENVIRONMENT,
     PRUNABLE,
     block_pruned,
+    candidate,
     model_loaded,
     recipe,
     run_started,
@@ -134,10 +135,11 @@ def test_warnings_are_kept_once_in_order() -> None:
 def test_a_run_that_is_taken_up_again(ending: Event) -> None:
     before = [*START, block_pruned(0), ending]
     record = RunRecord.fold([*before, events.Resumed(blocks=1)])
-    assert record.state == "running" and record.error is None and record.resumed == 1
+    assert record.state == "running" and record.error is None and record.resumed == 1 and record.allocation == ()
     assert [block.index for block in record.blocks] == [0]
     rest = [
         events.Resumed(blocks=1),
+        START[-1],  # the allocation is made anew
         block_pruned(1),
         block_pruned(2),
         events.Evaluated(dense=DENSE, pruned=PRUNED),
@@ -201,3 +203,31 @@ def test_the_contract_of_record_json() -> None:
         assert {"index", "sparsity", "alignment", "relative_error", "seconds"} <= block.keys()
     assert isinstance(record["search"], list) and isinstance(record["warnings"], list)
     assert {"timings", "environment", "protocol"} <= record.keys()
+
+
+def test_a_search_is_kept_with_what_it_chose() -> None:
+    tried = [CandidateTried(candidate=candidate("block", strength, objective=1 - strength)) for strength in (0.01, 0.02)]
+    row = CandidateTried(candidate=candidate("row", 0.02))
+    record = RunRecord.fold([*START[:4], *tried, CandidateChosen(step="block", strength=0.02), row])
+    assert [(entry.step, entry.strength, entry.chosen) for entry in record.search] == [
+        ("block", 0.01, False),
+        ("block", 0.02, True),
+        ("row", 0.02, False),
+    ]
+    entry = json.loads(record.model_dump_json())["search"][1]
+    assert entry["step"] == "block" and entry["lambda"] == 0.02 and entry["objective"] == 0.98 and entry["chosen"] is True
+    assert RunRecord.model_validate_json(record.model_dump_json()) == record
+
+
+def test_a_search_that_is_done_again_after_an_interruption_is_kept_once() -> None:
+    tried = CandidateTried(candidate=candidate("block", 0.01))
+    record = RunRecord.fold([*START[:4], tried, CandidateChosen(step="block", strength=0.01), tried])
+    assert len(record.search) == 1
+
+
+def test_measured_quantities_and_rows_are_kept() -> None:
+    spread = RowSpread(name="mlp", consumer=None, quantiles=(0.5,) * 7)
+    allocated = Allocated(ratios=(0.2, 0.4, 0.9), clipped=(2,), rows=((spread,), (), ()))
+    record = RunRecord.fold([*START[:4], BlockMeasured(index=0, value=3.5), BlockMeasured(index=2, value=1.5), allocated])
+    assert record.measured == {0: 3.5, 2: 1.5} and record.clipped == (2,) and record.rows[0] == (spread,)
+    assert RunRecord.model_validate_json(record.model_dump_json()) == record

@@ -82,7 +82,7 @@ def test_a_paper_can_be_found(name: str) -> None:
     paper = METHODS[name].paper
     if paper is not None:
         assert paper.title and 1985 < paper.year < 2100
-        assert paper.url is None or paper.url == f"https://arxiv.org/abs/{paper.arxiv}"
+        assert paper.url == (f"https://arxiv.org/abs/{paper.arxiv}" if paper.arxiv else paper.link) and paper.url.startswith("https://")
 
 
 @pytest.mark.parametrize("name", list(AXES))

@@ -14,7 +14,7 @@ from engine.models.block import Linear
 from engine.pruning.statistics import GRAM_PANEL, Need, Statistics, observe
 from tests.engine import oracles
 
-EVERYTHING = frozenset(Need)
+EVERYTHING = frozenset(Need) - {Need.OUTPUT_NORM}  # with it, linears do not share
 
 
 @pytest.fixture(autouse=True)
@@ -35,9 +35,14 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def assert_describes(seen: Statistics, inputs: Tensor, relative: float = 1e-5) -> None:
+def assert_describes(seen: Statistics, inputs: Tensor, relative: float = 1e-5, *, variance: bool = True) -> None:
     """`inputs` are all windows, `[windows, tokens, in]`."""
     torch.testing.assert_close(seen.input_norm.double(), oracles.input_norm(inputs), rtol=relative, atol=1e-12)
+    windows = inputs.double()
+    size = float(windows.abs().max())
+    torch.testing.assert_close(seen.input_sum.double(), windows.sum(1).mean(0), rtol=relative, atol=10 * relative * size)
+    if variance:
+        torch.testing.assert_close(seen.input_variance.double(), windows.var(dim=1, correction=0).mean(0), rtol=relative, atol=relative * size**2)
     expected = oracles.hessian(inputs)
     assert seen.hessian.dtype == torch.float32 and seen.input_norm.dtype == torch.float32
     torch.testing.assert_close(seen.hessian.double(), expected, rtol=relative, atol=relative * float(expected.abs().max()))
@@ -241,7 +246,7 @@ def test_a_linear_called_twice_a_pass_counts_both_calls() -> None:
         for part, other_part in zip(inputs.split(1), other.split(1), strict=True):
             some["a"].module(part)
             some["a"].module(other_part)
-    assert_describes(seen["a"], torch.cat([inputs, other], dim=1))
+    assert_describes(seen["a"], torch.cat([inputs, other], dim=1), variance=False)  # each call has a variance of its own
 
 
 # ---- the sample -----------------------------------------------------------------------------------------------------
@@ -331,3 +336,29 @@ def test_observing_twice_starts_anew() -> None:
         with observe(some, 1, EVERYTHING, sample=5, tokens=5) as seen:
             some["a"].module(part[None])
         assert_describes(seen["a"], part[None])
+
+
+def test_variances_are_weighted_by_tokens() -> None:
+    one = linears("it", width=1)
+    with observe(one, 2, {Need.INPUT_VARIANCE, Need.INPUT_SUM}) as seen:
+        one["it"].module(torch.tensor([[[1.0], [3.0]]]))  # variance 1 over 2 tokens
+        one["it"].module(torch.tensor([[[0.0], [0.0], [4.0], [4.0]]]))  # variance 4 over 4
+    assert seen["it"].input_variance.item() == pytest.approx((2 * 1 + 4 * 4) / 6)
+    assert seen["it"].input_sum.item() == pytest.approx((4 + 8) / 2)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("batch", [1, 2, 4])
+def test_output_norms_are_those_of_the_weight_alone(batch: int, bias: bool) -> None:
+    inputs = noise(4, 5, 6)
+    some = {name: Linear(name, name, nn.Linear(6, 3, bias=bias)) for name in "qk"}
+    with observe(some, 4, {Need.OUTPUT_NORM, Need.INPUT_NORM}) as seen:
+        for part in inputs.split(batch):
+            for one in some.values():
+                one.module(part)
+    for name, one in some.items():
+        outputs = inputs.double() @ one.weight.double().T
+        expected = (outputs.square().sum((0, 1)) / 4).sqrt()
+        torch.testing.assert_close(seen[name].output_norm.double(), expected, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(seen[name].input_norm.double(), oracles.input_norm(inputs), rtol=1e-5, atol=1e-6)
+    assert not torch.equal(seen["q"].output_norm, seen["k"].output_norm), "each has its own, though they share the input"

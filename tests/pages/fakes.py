@@ -8,7 +8,6 @@ from typing import Any
 from engine.continuation import PromptTexts
 from engine.errors import StoreError
 from engine.events import (
-    Allocated,
     BlockPruned,
     Cancelled,
     Environment,
@@ -26,8 +25,10 @@ from engine.events import (
 )
 from engine.jobs.views import EngineStatus, RunView, SummaryView, TextRequest, TextView
 from engine.models.facts import ModelSummary
+from engine.pruning.methods import UPDATES
 from engine.recipe import Recipe
 from engine.record import RunRecord
+from tests.pages.decisions import allocated, deciding
 
 BLOCKS = 8
 SHAPES = {
@@ -48,7 +49,7 @@ SUMMARY = ModelSummary(
     skipped={"embeddings": 262_144, "norms and biases": 2_176},
     blocks=BLOCKS,
     sizes=(PRUNABLE // BLOCKS,) * BLOCKS,
-    widths={f"model.layers.{index}.{name}": columns for index in range(BLOCKS) for name, (_, columns) in SHAPES.items()},
+    shapes={f"model.layers.{index}.{name}": shape for index in range(BLOCKS) for name, shape in SHAPES.items()},
     longest=512,
     bytes=7_000_000,
     local=True,
@@ -59,6 +60,11 @@ SUMMARY = ModelSummary(
 
 def opening(recipe: Recipe) -> list[Event]:
     """A run until its first block."""
+    return [*starting(recipe), *deciding(recipe, BLOCKS), allocated(recipe, BLOCKS)]
+
+
+def starting(recipe: Recipe) -> list[Event]:
+    """A run until its windows are ready."""
     environment = Environment(
         prunescope="1.0", python="3.11", torch="2.13.0", transformers="5.23.0", platform="Linux", device="cpu", device_name="x86_64", threads=2
     )
@@ -79,12 +85,11 @@ def opening(recipe: Recipe) -> list[Event]:
         ),
         WindowsReady(role="calibration", documents=93, windows=recipe.samples, available=81, seed=recipe.seed, **windows),
         WindowsReady(role="evaluation", documents=47, windows=42, available=42, seed=None, **windows),
-        Allocated(ratios=(recipe.sparsity,) * BLOCKS),
     ]
 
 
-def block(index: int, sparsity: float) -> BlockPruned:
-    """A pruned block with numbers of a plausible size."""
+def block(index: int, sparsity: float, recipe: Recipe | None = None) -> BlockPruned:
+    """A pruned block with numbers of a plausible size; with what the recipe's update and refinement report, if there is one."""
     linears = tuple(
         LinearPruned(
             name=name,
@@ -93,6 +98,7 @@ def block(index: int, sparsity: float) -> BlockPruned:
             removed=int(rows * columns * sparsity),
             sparsity=sparsity,
             output_error=0.12 + 0.02 * index + 0.01 * place,
+            **(_reported(recipe, index, rows * columns) if recipe else {}),
         )
         for place, (name, (rows, columns)) in enumerate(SHAPES.items())
     )
@@ -108,9 +114,18 @@ def block(index: int, sparsity: float) -> BlockPruned:
     )
 
 
+def _reported(recipe: Recipe, index: int, weights: int) -> dict[str, Any]:
+    found: dict[str, Any] = {"error_before_update": 0.2 + 0.025 * index} if UPDATES[recipe.update].changes_kept else {}
+    if recipe.refinement != "none":
+        drifts = {"drift_before": 3.0 + index % 3, "drift_after": 0.1 + 0.02 * index}
+        found |= {"error_before_refinement": 0.17 + 0.015 * index, "swaps": weights // (40 + 5 * index), **drifts}
+    return found
+
+
 def events(recipe: Recipe, blocks: int = BLOCKS, end: Event | None = None) -> list[Event]:
     """A run with so many blocks done, and its end if it has one."""
-    found = [*opening(recipe), *(block(index, recipe.sparsity) for index in range(blocks))]
+    ratios = allocated(recipe, BLOCKS).ratios
+    found = [*opening(recipe), *(block(index, ratios[index], recipe) for index in range(blocks))]
     if isinstance(end, Finished):
         dense, pruned = Score(perplexity=48.12, nll=3.8737, tokens=10_710), Score(perplexity=55.03, nll=4.0079, tokens=10_710)
         found.append(Evaluated(elapsed=3.4, dense=dense, pruned=pruned))
@@ -139,6 +154,11 @@ def run_view(recipe: Recipe, state: str, blocks: int = 3, place: int | None = No
         return RunView(RunRecord(key=recipe.key, recipe=recipe), "queued", place)
     done = BLOCKS if state == "finished" else blocks
     return RunView(RunRecord.fold(events(recipe, done, ENDS[state])), state)  # type: ignore[arg-type]
+
+
+def deciding_view(recipe: Recipe, steps: int | None = None) -> RunView:
+    """What the engine shows while it decides how much each block loses, after so many steps of that (all without)."""
+    return RunView(RunRecord.fold([*starting(recipe), *deciding(recipe, BLOCKS)[:steps]]), "running")
 
 
 @dataclass

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 import pytest
 
 from engine.jobs.views import SummaryView
 from engine.pruning.methods import AXES
 from engine.pruning.presets import PRESETS
+from engine.recipe import Recipe
+from engine.validation import DEFAULT_METHODS
 from tests.pages.conftest import address, healthy, type_in, words
 
 
-def test_every_preset_and_method_is_offered(open_app):
+def beneath(app, key):
+    """The errors that stand directly beneath a widget of the sidebar."""
+    nodes = [node for node in app.sidebar if getattr(node, "key", None) or node.type in ("error", "popover")]
+    place = next(place for place, node in enumerate(nodes) if getattr(node, "key", None) == f"form.{key}")
+    return [node.value for node in takewhile(lambda node: node.type == "error", nodes[place + 1 :])]
+
+
+def sections(app):
+    """The labels of what is folded away, in the sidebar."""
+    return [node.label for node in app.sidebar.expander]
+
+
+def test_every_preset_and_method_is_offered_and_the_plain_choice_is_first(open_app):
     app = open_app()
     titles = app.selectbox(key="form.pruner").options
-    assert titles[:-1] == [preset.title for preset in PRESETS.values()]
+    assert titles[:-1] == [preset.title for preset in PRESETS.values()] and len(titles) > 12
     for axis, registry in AXES.items():
-        assert app.selectbox(key=f"form.{axis}").options == [method.title for method in registry.values()]
+        options = app.selectbox(key=f"form.{axis}").options
+        assert sorted(options) == sorted(method.title for method in registry.values())
+        assert options[0] == registry[DEFAULT_METHODS[axis]].title
+
+
+def test_the_sidebar_reads_like_a_sentence(open_app):
+    widgets = [node.label for node in open_app().sidebar if node.type in ("selectbox", "slider", "button")]
+    assert widgets[:6] == ["Prune", "with", "until so much is zero", "in the pattern", "shared out", "Prune"]
 
 
 def test_a_preset_sets_the_axes_and_the_axes_name_a_preset(open_app):
@@ -39,17 +62,87 @@ def test_a_pattern_says_its_sparsity(open_app, engine):
     assert app.slider(key="form.sparsity").value == 70
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_runs_as_it_is_picked_and_its_link_says_the_same(open_app, engine, name):
+    app = healthy(open_app().selectbox(key="form.pruner").set_value(name).run())
+    assert not app.error
+    app.button(key="prune").click().run()
+    assert engine.submitted[0] == Recipe.build(pruner=name)
+    linked = open_app(pruner=name)
+    assert linked.selectbox(key="form.pruner").value == name and not linked.error
+    assert linked.selectbox(key="form.pattern").value == engine.submitted[0].pattern
+
+
+def test_a_preset_for_groups_keeps_a_pattern_that_has_them(open_app):
+    app = open_app(pattern="4:8")
+    app.selectbox(key="form.pruner").set_value("apt-mm").run()
+    assert app.selectbox(key="form.pattern").value == "4:8"
+
+
+def test_the_permutation_belongs_to_groups(open_app, engine):
+    app = open_app()
+    assert "form.permutation" not in [box.key for box in app.selectbox]
+    app.selectbox(key="form.pattern").set_value("2:4").run()
+    assert "form.group" not in [box.key for box in app.selectbox]
+    assert address(app) == {"pattern": "2:4"}
+    app.selectbox(key="form.permutation").set_value("zigzag").run()
+    assert address(app) == {"pattern": "2:4", "permutation": "zigzag"}
+    app.button(key="prune").click().run()
+    assert engine.submitted[0].permutation == "zigzag"
+    assert "changed since" not in words(healthy(app))
+    again = open_app(pattern="2:4", permutation="zigzag")
+    assert again.selectbox(key="form.permutation").value == "zigzag" and "address asks" not in words(again)
+
+
+@pytest.mark.parametrize(
+    ("asked", "field", "sentence"),
+    [
+        ({"pattern": "2:4", "allocation": "owl"}, "allocation", "owl has nothing to share out"),
+        ({"pattern": "2:4", "score": "joint", "permutation": "zigzag"}, "permutation", "ranks groups, not columns"),
+        ({"score": "joint"}, "pattern", "needs an N:M pattern"),
+        ({"group": "layer", "allocation": "neuroal"}, "allocation", "set neuroal.step to block"),
+        ({"group": "layer", "pruner": "wanda-dsnot"}, "refinement", "swaps weights within a row"),
+        ({"pattern": "4:2"}, "pattern", "n of each m consecutive weights are kept"),
+    ],
+)
+def test_a_refusal_stands_beneath_its_widget(open_app, asked, field, sentence):
+    app = open_app(**{name: value for name, value in asked.items() if value != "4:2"})
+    if asked.get("pattern") == "4:2":
+        app = healthy(type_in(app, pattern="4:2").run())
+    assert [sentence in error for error in beneath(app, field)] == [True]
+    assert app.button(key="prune").disabled
+    assert ("Method · 1 to mend" in sections(app)) == (field in ("permutation", "refinement")), "a section that needs mending says so"
+
+
+def test_parameters_are_behind_a_button_that_says_what_is_unusual(open_app, engine):
+    app = open_app(allocation="neuroal")
+    labels = [node.proto.popover.label for node in app.sidebar if node.type == "popover"]
+    assert labels == ["Settings of NeuroAL"]
+    app.number_input(key="form.neuroal.windows").set_value(4).run()
+    assert [node.proto.popover.label for node in app.sidebar if node.type == "popover"] == ["Settings of NeuroAL · 1 changed"]
+    assert address(app) == {"allocation": "neuroal", "neuroal.windows": "4"}
+    healthy(app.button(key="prune").click().run())
+    assert engine.submitted[0].settings["neuroal.windows"] == 4
+
+
+def test_the_group_that_comes_by_itself_is_named(open_app):
+    app = open_app(pruner="magnitude")
+    assert app.selectbox(key="form.group").options[0] == "The whole linear (by itself)"
+    app = open_app(pruner="ria-r2-dsnot")
+    assert app.selectbox(key="form.group").options[0] == "Each row (by itself)"
+
+
 def test_all_faults_stand_beside_their_fields_and_nothing_can_be_pressed(open_app):
     app = type_in(open_app(), pattern="4:2", calibration="book.pdf")
     app.number_input(key="form.length").set_value(1024)
     app.selectbox(key="form.allocation").set_value("manual")
     app = healthy(app.run())
     assert app.button(key="prune").disabled
+    assert sections(app) == ["Method", "Text · 2 to mend", "Machine"]
     errors = "\n".join(error.value for error in app.error)
     assert "In n:m, n of each m consecutive weights are kept" in errors
     assert "Expected 'stories' or a .txt, .jsonl or .npy file, got 'book.pdf'." in errors
     assert "The model takes at most 512 tokens a window, but 1024 were asked." in errors
-    assert any("to mend" in expander.label for expander in app.expander)
 
 
 def test_faults_against_the_model_come_with_its_shape(open_app):
@@ -60,9 +153,11 @@ def test_faults_against_the_model_come_with_its_shape(open_app):
     assert "needs input widths that 7 divides" in errors and "at most 512 tokens" in errors
 
 
-def test_manual_ratios(open_app, engine):
+def test_manual_ratios_can_be_typed(open_app, engine):
     app = healthy(open_app().selectbox(key="form.allocation").set_value("manual").run())
-    assert "the model has 8 blocks" in app.error[0].value.lower()
+    assert not app.error, "they begin at the target"
+    app.text_input(key="form.manual.ratios").set_value("0.4, 0.5").run()
+    assert [error.value.partition(",")[0] for error in app.sidebar.error] == ["The model has 8 blocks"]
     app.text_input(key="form.manual.ratios").set_value("0.4, 0.4, 0.5, 0.5, 0.5, 0.5, 0.6, 0.6").run()
     assert not app.error
     healthy(app.button(key="prune").click().run())
@@ -88,7 +183,7 @@ def test_the_address_is_the_form(open_app):
     ("asked", "sentence"),
     [
         ({"sparsity": "2"}, "The address asks for sparsity = 2: input should be less than or equal to 0.99"),
-        ({"pruner": "wandaa"}, "did you mean wanda?"),
+        ({"pruner": "wandaa"}, "did you mean wanda or"),
         ({"seed": "x"}, "seed = x"),
         ({"colour": "red"}, "no part of a recipe has that name"),
         ({"manual.ratios": "a,b"}, "expected numbers parted by commas"),

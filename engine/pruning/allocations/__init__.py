@@ -1,5 +1,5 @@
 """Allocations: how much each block loses. A new one is a file here and an import below."""
 
-from engine.pruning.allocations import manual, uniform
+from engine.pruning.allocations import alphapruning, manual, neuroal, owl, uniform
 
-__all__ = ["manual", "uniform"]
+__all__ = ["alphapruning", "manual", "neuroal", "owl", "uniform"]

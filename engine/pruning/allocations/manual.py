@@ -1,45 +1,50 @@
-"""Manual: one ratio a block, given by the user, rescaled to the target on request."""
+"""Manual: one ratio a block, given by the user, rescaled to the target on request; and shapes to begin with.
+
+`flat`, `ramp` and `ends_spared` give ratios whose weighted mean is the target, whatever the sizes. They are guesses for a person to edit: nothing is
+measured.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
+from engine.events import Event
 from engine.pruning.methods import ALLOCATIONS, Allocation
+from engine.pruning.shares import HIGHEST, Shares, rescaled
+from engine.pruning.walk import Walk
 from engine.registry import Parameter
 
-MAXIMUM = 0.99
 TOLERANCE = 5e-4
 """How far the mean of ratios that are not rescaled may be from the target: half of the last digit a person types."""
 
-
-def manual(target: float, sizes: Sequence[int], *, ratios: Sequence[float], rescale: str) -> list[float]:
-    """The given ratios, multiplied by one factor (and clipped to 0.99) so that their weighted mean is the target where `rescale` is `yes`."""
-    return list(ratios) if rescale == "no" else rescaled(ratios, sizes, target)
-
-
-def weighted_mean(ratios: Sequence[float], sizes: Sequence[int]) -> float:
-    """The overall sparsity that these ratios give."""
-    return sum(ratio * size for ratio, size in zip(ratios, sizes, strict=True)) / sum(sizes)
+RAMP = 0.2
+"""A ramp goes from this share of the target below it to the same above it: 40 to 60 % at a target of 50 %."""
+SPARED = 0.5
+"""The first and last block lose this share of what each other block loses."""
 
 
-def rescaled(ratios: Sequence[float], sizes: Sequence[int], target: float) -> list[float]:
-    """`min(c * ratio, 0.99)` with the one c whose weighted mean is the target; blocks at 0 stay there while the others suffice.
+def flat(sizes: Sequence[int], target: float) -> list[float]:
+    """The target for each block."""
+    return [target] * len(sizes)
 
-    Where even 0.99 in every block that has a ratio does not reach the target, all blocks get the target.
-    """
 
-    def at(factor: float) -> list[float]:
-        return [min(factor * ratio, MAXIMUM) for ratio in ratios]
+def ramp(sizes: Sequence[int], target: float, *, falling: bool = False) -> list[float]:
+    """Rising evenly from the first block to the last, or falling."""
+    last = max(1, len(sizes) - 1)
+    shape = [1 - RAMP + 2 * RAMP * place / last for place in range(len(sizes))]
+    return rescaled(shape[::-1] if falling else shape, sizes, target)
 
-    low, high = 0.0, 1.0
-    while weighted_mean(at(high), sizes) < target:
-        high *= 2
-        if high > 1e9:
-            return [target] * len(ratios)
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if weighted_mean(at(middle), sizes) < target else (low, middle)
-    return at(high)
+
+def ends_spared(sizes: Sequence[int], target: float) -> list[float]:
+    """Half as much in the first and in the last block as in each other one."""
+    last = len(sizes) - 1
+    return rescaled([SPARED if place in (0, last) else 1.0 for place in range(len(sizes))], sizes, target)
+
+
+def manual(walk: Walk, *, ratios: Sequence[float], rescale: str) -> Generator[Event, None, Shares]:
+    """The given ratios, multiplied by one factor (and held at 0.99) so that their weighted mean is the target where `rescale` is `yes`."""
+    yield from ()
+    return Shares(tuple(ratios if rescale == "no" else rescaled(ratios, walk.sizes, walk.target)))
 
 
 ALLOCATIONS.add(
@@ -47,6 +52,7 @@ ALLOCATIONS.add(
         name="manual",
         title="Manual",
         explanation="You say how much each block loses; on request the ratios are scaled until their mean is the target.",
+        helps="To test a guess of your own against the methods that measure; a guess that protects the first and last blocks is a good start.",
         formula=r"s_\ell = \min(c\, r_\ell,\ 0.99)",
         parameters=(
             Parameter(
@@ -55,7 +61,7 @@ ALLOCATIONS.add(
                 default=(),
                 explanation="one sparsity a block, first block first",
                 minimum=0.0,
-                maximum=MAXIMUM,
+                maximum=HIGHEST,
             ),
             Parameter(
                 name="rescale",

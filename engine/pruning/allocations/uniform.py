@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator
 
+from engine.events import Event
 from engine.pruning.methods import ALLOCATIONS, Allocation
+from engine.pruning.shares import Shares
+from engine.pruning.walk import Walk
 
 
-def uniform(target: float, sizes: Sequence[int]) -> list[float]:
+def uniform(walk: Walk) -> Generator[Event, None, Shares]:
     """The target for each block."""
-    return [target] * len(sizes)
+    yield from ()
+    return Shares((walk.target,) * len(walk.sizes))
 
 
 ALLOCATIONS.add(
@@ -17,7 +21,9 @@ ALLOCATIONS.add(
         name="uniform",
         title="Uniform",
         explanation="Every block loses the same share of its weights.",
+        helps="The plain reference, and hard to beat up to about half of the weights; at high sparsity the blocks that matter more suffer.",
         formula=r"s_\ell = s",
         function=uniform,
+        even=True,
     )
 )

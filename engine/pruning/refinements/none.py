@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from engine.pruning.methods import REFINEMENTS, Refinement
+from engine.pruning.methods import REFINEMENTS, Refined, Refinement
 from engine.pruning.statistics import Statistics
 
 
-def unrefined(keep: Tensor, weight: Tensor, statistics: Statistics) -> Tensor:
+def unrefined(keep: Tensor, weight: Tensor, statistics: Statistics, *, group: int | None) -> Refined:
     """The mask `[out, in]` as it is."""
-    return keep
+    return Refined(keep)
 
 
 REFINEMENTS.add(
@@ -18,6 +18,7 @@ REFINEMENTS.add(
         name="none",
         title="No refinement",
         explanation="The mask stays as the score decided it.",
+        helps="The plain case: nothing is swapped.",
         formula=r"M' = M",
         function=unrefined,
     )

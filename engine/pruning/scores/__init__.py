@@ -1,5 +1,5 @@
 """Scores, `[out, in]`, higher = kept. A new one is a file here and an import below."""
 
-from engine.pruning.scores import magnitude, sparsegpt, wanda
+from engine.pruning.scores import joint, magnitude, multiflow, ria, sparsegpt, stochria, symwanda, wanda
 
-__all__ = ["magnitude", "sparsegpt", "wanda"]
+__all__ = ["joint", "magnitude", "multiflow", "ria", "sparsegpt", "stochria", "symwanda", "wanda"]

@@ -20,6 +20,7 @@ SCORES.add(
         name="magnitude",
         title="Magnitude",
         explanation="Removes the weights closest to zero, without looking at any text.",
+        helps="The reference that every paper compares with; fine at low sparsity, and the only one that needs no text.",
         formula=r"|W_{ij}|",
         paper=papers.MAGNITUDE,
         function=magnitude,

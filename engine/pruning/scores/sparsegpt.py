@@ -25,6 +25,7 @@ SCORES.add(
         name="sparsegpt",
         title="SparseGPT saliency",
         explanation="Removes the weights whose loss the weights after them can best make up for, by the inverse Hessian of the layer's input.",
+        helps="Together with its update, from 50 % on and for N:M; alone it is no better than Wanda.",
         formula=r"W_{ij}^2 \,/\, U_{jj}^2, \quad H^{-1} = U^\top U",
         paper=papers.SPARSEGPT,
         function=sparsegpt,

@@ -20,6 +20,7 @@ SCORES.add(
         name="wanda",
         title="Wanda",
         explanation="Weighs each weight by how strongly the text activates its input, and compares within each output neuron.",
+        helps="Nearly free and good at 50 %; from 60 % on it loses to methods that update weights or share out the sparsity.",
         formula=r"|W_{ij}| \cdot \lVert X_{:j} \rVert_2",
         paper=papers.WANDA,
         function=wanda,

@@ -1,5 +1,5 @@
 """Weight updates: what happens to the weights that stay. A new one is a file here and an import below."""
 
-from engine.pruning.updates import none, obs
+from engine.pruning.updates import mrp, none, obs
 
-__all__ = ["none", "obs"]
+__all__ = ["mrp", "none", "obs"]

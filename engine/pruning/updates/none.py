@@ -20,6 +20,7 @@ UPDATES.add(
         name="none",
         title="No update",
         explanation="Sets the pruned weights to zero and leaves the others as they were.",
+        helps="Costs nothing, and shows what the mask alone is worth.",
         formula=r"W' = M \odot W",
         function=leave,
         changes_kept=False,

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from engine.pruning import papers
-from engine.pruning.hessian import DAMPING_LADDER
 from engine.pruning.masks import MaskSource
 from engine.pruning.methods import UPDATES, Update, Updated
 from engine.pruning.patterns import BLOCK_WIDTH
@@ -28,11 +27,10 @@ def obs(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
     running[factor.dead] = 0
     work = _Work(running, factor.upper, torch.ones_like(running, dtype=torch.bool), source)
     work.through(0, len(running), widths(source.step))
-    warnings = () if factor.damping <= DAMPING_LADDER[0] else (f"the Hessian needed a damping of {factor.damping:g} instead of 0.01",)
     keep = work.keep.T.contiguous()
     if keep.all():  # nothing is removed, so nothing changes: not even the columns that this text never activates
-        return Updated(weight.clone(), keep, warnings)
-    return Updated(running.T * keep, keep, warnings)
+        return Updated(weight.clone(), keep, factor.warnings)
+    return Updated(running.T * keep, keep, factor.warnings)
 
 
 def widths(step: int | None) -> tuple[int, int]:
@@ -88,9 +86,12 @@ UPDATES.add(
         name="obs",
         title="OBS update (SparseGPT)",
         explanation="Goes through the columns once; the columns to the right of a removed weight are adjusted to make up for it.",
+        helps="Takes back much of any mask's error at the price of a Hessian; columns on the left can no longer help those on the right.",
         formula=r"W_{:,j+1:} \mathrel{-}= \frac{w_j - \hat w_j}{U_{jj}}\, U_{j,j+1:}",
         paper=papers.SPARSEGPT,
         function=obs,
         needs=frozenset({Need.HESSIAN}),
+        running=True,
+        operations=lambda rows, columns, sparsity: rows * columns**2,
     )
 )

@@ -1,0 +1,132 @@
+"""How much each block is to lose, and what that was decided by.
+
+Bars from 0 with a fixed end, so that ratios of two runs can be compared by eye; uniform stands behind them as an outline. A method that measures
+something gets a panel for it above: it fills block by block before the ratios come. While a search goes on, the bars are the best candidate's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from engine.charts import palette
+from engine.charts.chart import HEIGHT, Chart, block_count, canvas, panels, share_block_axis
+from engine.charts.numbers import listed, percent
+from engine.charts.search import best_candidate, named
+from engine.pruning.methods import ALLOCATIONS
+from engine.record import RunRecord
+
+ROOM_FOR_NUMBERS = 16
+TOP = 108
+"""Percent at which the axis ends: above 99 there is room for a word."""
+
+
+def measure(record: RunRecord) -> str:
+    """What the run's allocation measures on each block; empty where it measures nothing."""
+    return ALLOCATIONS[record.recipe.allocation].measure if record.recipe else ""
+
+
+def allocation_bars(record: RunRecord) -> Chart:
+    """The ratio of each block against the target and uniform, beside the quantity that it was made of."""
+    quantity, table = measure(record), _table(record)
+    figure = panels([0.4, 0.6], [f"{quantity[0].upper()}{quantity[1:]}", "The sparsity that it became, %"], 0.16) if quantity else panels([1])
+    canvas(figure, HEIGHT + 100 if quantity else HEIGHT, legend_lines=2 if quantity else 1)
+    last = 2 if quantity else 1
+    if quantity:
+        figure.add_trace(_measured(table, quantity), row=1, col=1)
+    figure.add_traces(_ratios(record, table), rows=last, cols=1)
+    figure.update_layout(barmode="overlay", bargap=0.3)
+    share_block_axis(figure, block_count(record), last)
+    figure.update_yaxes(title={"text": "Sparsity, %"}, range=[0, TOP], tickvals=[0, 25, 50, 75, 100], row=last, col=1)
+    return Chart(
+        title="How much each block loses",
+        figure=figure,
+        table=table if quantity else table.drop(columns="measured"),
+        alt=f"Bar chart of the sparsity by block against the target. {_summary(record, table)}",
+        caption=f"{_summary(record, table)} {_direction(table, quantity)}Outlined: uniform. The mean over all weights is the target.",
+    )
+
+
+def _table(record: RunRecord) -> pd.DataFrame:
+    best = best_candidate(record)
+    ratios = dict(enumerate(record.allocation or (best.ratios if best else ())))
+    target = record.sparsity.target
+    rows = [(block, record.measured.get(block), target, ratios.get(block), block in record.clipped) for block in sorted({*record.measured, *ratios})]
+    table = pd.DataFrame(rows, columns=["block", "measured", "uniform", "sparsity", "held"])
+    return table.astype({"measured": float, "uniform": float, "sparsity": float, "held": bool})
+
+
+def _measured(table: pd.DataFrame, quantity: str) -> go.Scatter:
+    return go.Scatter(
+        x=table["block"],
+        y=table["measured"],
+        mode="lines+markers",
+        line={"color": palette.GREEN, "width": 2.5},
+        marker={"symbol": "diamond", "size": 9},
+        showlegend=False,
+        hovertemplate=f"block %{{x}}<br>{quantity}: %{{y:.4g}}<extra></extra>",
+    )
+
+
+def _ratios(record: RunRecord, table: pd.DataFrame) -> list[go.Bar | go.Scatter]:
+    """Uniform as an outline, the ratios, those that were held at a limit, and the target."""
+    total, target = block_count(record), record.sparsity.target
+    free, held = table[~table["held"]], table[table["held"]]
+    striped = {"color": palette.BLUE, "pattern": {"shape": "/", "fillmode": "replace", "solidity": 0.4}}
+    traces: list[go.Bar | go.Scatter] = [_bars(free, "sparsity", {"color": palette.BLUE}, total, "")]
+    if len(held):
+        traces.append(_bars(held, "held at a limit", striped, total, "held"))
+    if target is None or not total:
+        return traces
+    ghost = {"color": palette.TRANSPARENT, "line": {"color": palette.GREY, "width": 1.5}}
+    line = {"color": palette.VERMILLION, "width": 2, "dash": "dash"}
+    ends = {"x": [-0.5, total - 0.5], "y": [100 * target] * 2, "mode": "lines", "line": line, "hoverinfo": "skip"}
+    outline = go.Bar(x=list(range(total)), y=[100 * target] * total, width=0.9, marker=ghost, name="uniform", hoverinfo="skip")
+    return [outline, *traces, go.Scatter(name=f"target {percent(target)}", **ends)]
+
+
+def _bars(table: pd.DataFrame, name: str, marker: Mapping[str, object], total: int, word: str) -> go.Bar:
+    """Bars with their numbers inside, where there is room, or a word above."""
+    numbers = [f"{100 * ratio:.0f}" for ratio in table["sparsity"]] if total <= ROOM_FOR_NUMBERS else None
+    return go.Bar(
+        x=table["block"],
+        y=100 * table["sparsity"],
+        width=0.7,
+        marker=marker,
+        name=name,
+        text=[word] * len(table) if word else numbers,
+        textposition="outside" if word else "inside",
+        textangle=0 if total <= ROOM_FOR_NUMBERS else -90,
+        insidetextanchor="start",
+        constraintext="inside",
+        cliponaxis=False,
+        hovertemplate=f"block %{{x}}<br>sparsity %{{y:.2f}} %{', held at a limit' if word else ''}<extra></extra>",
+    )
+
+
+def _summary(record: RunRecord, table: pd.DataFrame) -> str:
+    """What was decided, or how far that is."""
+    known = table.dropna(subset="sparsity")
+    if known.empty:
+        done = len(record.measured)
+        return f"{done} of {block_count(record)} blocks are measured; the ratios come when all are." if done else "Nothing is decided yet."
+    best = best_candidate(record)
+    so_far = f"Best so far, {named(best)}: from" if not record.allocation and best is not None else "From"
+    low, high = known.loc[known["sparsity"].idxmin()], known.loc[known["sparsity"].idxmax()]
+    words = f"{so_far} {percent(low['sparsity'])} in block {int(low['block'])} to {percent(high['sparsity'])} in block {int(high['block'])}"
+    words += f", target {percent(record.sparsity.target)}." if record.sparsity.target is not None else "."
+    held = [int(block) for block in known[known["held"]]["block"]]
+    return f"{words} Held at a limit: block{'s' if len(held) > 1 else ''} {listed(held)}." if held else words
+
+
+def _direction(table: pd.DataFrame, quantity: str) -> str:
+    """Which way the quantity works, where both are there and one follows from the other."""
+    pairs = table[table["measured"].abs() < float("inf")].dropna(subset="sparsity")
+    if not quantity or pairs["measured"].nunique() < 2 or pairs["sparsity"].nunique() < 2:
+        return ""
+    slope = pairs["measured"].corr(pairs["sparsity"])
+    if abs(slope) < 0.9:
+        return ""
+    return f"The more a block has of what was measured (above), the {'more' if slope > 0 else 'less'} it loses. "

@@ -1,0 +1,144 @@
+"""AlphaPruning: blocks whose weights have heavy-tailed spectra are the well-trained ones, and keep more (arXiv 2410.10912).
+
+Uses no text. Cost: the singular values of every linear, about `8/3 n^3` operations for one that is n wide at its narrow side, and `n^2` for the tail;
+the distances of many candidates are computed at once, within 64 MiB. On a GPU the eigenvalues of the float64 Gram matrix take the singular values'
+place, which are slow there; on a CPU the float32 singular values are those of the published code, so that its histogram has the same bins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from math import isnan, nan
+
+import torch
+from torch import Tensor
+
+from engine.events import BlockMeasured, Event
+from engine.pruning import papers
+from engine.pruning.methods import ALLOCATIONS, Allocation
+from engine.pruning.shares import HIGHEST, Shares, rescaled, weighted_mean
+from engine.pruning.walk import Walk
+from engine.registry import Parameter
+
+BINS = 100
+NOISE = (16 * torch.finfo(torch.float32).eps) ** 2
+"""Eigenvalues up to this share of the largest are the rounding of singular values that are 0 (measured: up to 9 roundings of float32)."""
+ENTRIES = 2**19
+"""Distances computed at once: 4 MiB each, about a dozen tensors of that size."""
+
+
+def alphapruning(walk: Walk, *, spread: float, window: str) -> Generator[Event, None, Shares]:
+    """Measures the tail exponent of each block, the mean over its linears, then shares the sparsity out by it."""
+    exponents: list[float] = []
+    for block in walk.blocks:
+        exponents.append(_mean([tail_exponent(eigenvalues(linear.weight), window) for linear in block.linears.values()]))
+        yield BlockMeasured(index=block.index, value=exponents[-1])
+    ratios, clipped = alpha_ratios(exponents, walk.sizes, walk.target, spread)
+    return Shares(tuple(ratios), clipped=clipped)
+
+
+def eigenvalues(weight: Tensor) -> Tensor:
+    """The eigenvalues of `W^T W` that are not 0, `[at most min(out, in)]` float64, ascending."""
+    found = _by_gram(weight) if weight.device.type == "cuda" else torch.linalg.svdvals(weight.cpu().float()).square().double()
+    ascending = found.sort().values
+    return ascending[ascending > NOISE * ascending[-1]]
+
+
+def _by_gram(weight: Tensor) -> Tensor:
+    tall = weight.double() if weight.shape[0] <= weight.shape[1] else weight.double().T
+    return torch.linalg.eigvalsh(tall @ tall.T)
+
+
+def tail_exponent(values: Tensor, window: str = "published") -> float:
+    """The exponent alpha of a power law fitted to the upper tail of `values`, `[n]` float64 ascending and positive; NaN where no tail can be fitted.
+
+    Maximum likelihood (Hill) above each candidate x_min, of which the one with the smallest Kolmogorov-Smirnov distance is taken, the first on ties.
+    Candidates are near the peak of the histogram of `log10(values)`: at most 1.5 times the left edge of its fullest bin, and at least
+    0.95 times (`peak`) or the base-10 logarithm of that (`published`: the published code compares a value with a logarithm, hardly a limit).
+    """
+    if len(values) < 2:
+        return nan
+    peak = _peak(values)
+    least = 0.95 * peak if window == "peak" else (0.95 * peak).log10()
+    places = ((values[:-1] >= least) & (values[:-1] <= 1.5 * peak)).nonzero().flatten()
+    logs = values.log()
+    above = logs.flip(0).cumsum(0).flip(0)[places]  # sum of the logarithms from each candidate on
+    count = len(values) - places
+    exponents = 1 + count / (above - count * logs[places])
+    lots = zip(*(part.split(max(1, ENTRIES // len(values))) for part in (places, exponents)), strict=True)
+    distances = torch.cat([_distances(logs, *lot) for lot in lots])
+    best = int(distances.argmin()) if len(distances) else 0
+    return float(exponents[best]) if len(distances) and distances[best] < 1 else nan
+
+
+def _peak(values: Tensor) -> Tensor:
+    """The left edge of the fullest of 100 bins of `log10(values)`, the first on ties, as a value."""
+    logs = values.float().log10()
+    lowest, highest = logs.aminmax()
+    edges = torch.linspace(float(lowest), float(highest), BINS + 1, dtype=torch.float64, device=values.device)
+    return 10 ** edges[logs.histc(BINS).argmax()]
+
+
+def _distances(logs: Tensor, places: Tensor, exponents: Tensor) -> Tensor:
+    """Kolmogorov-Smirnov distance of each tail `values[place:]` from its power law, `[candidates]`; 1 for one that is no power law."""
+    gaps = logs - logs[places, None]  # [candidates, n]
+    ranks = torch.arange(len(logs), device=logs.device) - places[:, None]
+    fitted = 1 - ((1 - exponents)[:, None] * gaps).exp()
+    apart = (fitted - ranks / (len(logs) - places)[:, None]).abs().masked_fill(ranks < 0, 0).amax(1)
+    return apart.where(exponents.isfinite() & (exponents > 1), 1)
+
+
+def alpha_ratios(exponents: Sequence[float], sizes: Sequence[int], target: float, spread: float) -> tuple[list[float], tuple[int, ...]]:
+    """Sparsity of each block, from `1 - spread` (smallest exponent) to `1 + spread` times a common factor, at most 0.99; and the blocks held there.
+
+    The mean by size is the target. A block without an exponent counts as an average one.
+    """
+    average = _mean(exponents)
+    known = [average if isnan(value) else value for value in exponents]
+    width = max(known) - min(known)
+    if not width > 0:
+        return [target] * len(sizes), ()
+    shape = [1 - spread + 2 * spread * (value - min(known)) / width for value in known]
+    factor = target / weighted_mean(shape, sizes)
+    if factor * max(shape) <= HIGHEST:
+        return [factor * value for value in shape], ()
+    ratios = rescaled(shape, sizes, target)
+    return ratios, tuple(place for place, ratio in enumerate(ratios) if ratio >= HIGHEST)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean of those that are a number; NaN where none is."""
+    known = [value for value in values if not isnan(value)]
+    return sum(known) / len(known) if known else nan
+
+
+ALLOCATIONS.add(
+    Allocation(
+        name="alphapruning",
+        title="AlphaPruning",
+        explanation="Fits how quickly a block's weight spectrum falls off: a few dominant directions mean well trained, so the block keeps more.",
+        helps="At 70 % and more, and without any text: it reads the weights alone. In small models the spectra are short and the fits noisy.",
+        formula=r"\alpha = 1 + \frac{n}{\sum_{i} \ln (\lambda_i / \lambda_{\min})}, \quad "
+        r"s_\ell = c \left( 1 - \epsilon + 2 \epsilon \, \frac{\alpha_\ell - \min \alpha}{\max \alpha - \min \alpha} \right)",
+        paper=papers.ALPHAPRUNING,
+        parameters=(
+            Parameter(
+                name="spread",
+                kind="float",
+                default=0.3,
+                minimum=0.0,
+                maximum=0.9,
+                explanation="epsilon: how far the blocks' sparsities may be from their middle, as a share of it",
+            ),
+            Parameter(
+                name="window",
+                kind="choice",
+                default="published",
+                choices=("published", "peak"),
+                explanation="where a tail may begin: as the published code has it, or not below the histogram's peak",
+            ),
+        ),
+        function=alphapruning,
+        measure="tail exponent of the weights' eigenvalues",
+    )
+)

@@ -1,0 +1,187 @@
+"""NeuroAL: let the neurons of the pruned blocks keep firing in the proportions of the dense ones (arXiv 2411.07066, TMLR 2025).
+
+Two steps, each a search over one strength lambda by the same objective, the alignment summed over all linears: the *block step* lets the
+sparsity rise with depth, the *row step* spares rows whose downstream norm fell most. The search runs on a few windows; `engine.pruning.search`
+says what it costs and what was done to make it cheap. Candidates are pruned with the score, update and refinement of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from engine.events import Candidate, CandidateChosen, CandidateTried, Event, Noted, Step
+from engine.models.dataflow import Consumer, consumers
+from engine.pruning import papers
+from engine.pruning.methods import ALLOCATIONS, Allocation
+from engine.pruning.patterns import Group
+from engine.pruning.search import Search, Trial
+from engine.pruning.shares import HIGHEST, LOWEST, Shares, centred, rescale, within_limits
+from engine.pruning.walk import Walk
+from engine.registry import Parameter
+
+BLOCK_STRENGTHS = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.25)
+ROW_STRENGTHS = (0.0, *BLOCK_STRENGTHS)
+NOT_FROM = 0.8
+"""The sparsity from which on the largest block strength is left out."""
+
+PASSES_A_CANDIDATE = 1.8
+"""Forward passes: a dense one that is not computed to the end, and a pruned one."""
+
+Consumers = Mapping[int, Mapping[str, Consumer]]
+
+
+def neuroal(walk: Walk, *, step: str, windows: int, heads: str, stop: str) -> Generator[Event, None, Shares]:
+    """The best candidate of the block step, of the row step, or of one after the other."""
+    search = walk.search(windows)
+    reference = Shares((walk.target,) * len(walk.sizes))
+    best = yield from _tried(search, "uniform", {0.0: reference}, stop=False)
+    if step in ("block", "both"):
+        best = yield from _tried(search, "block", block_candidates(walk), stop=stop == "yes")
+    if step in ("row", "both"):
+        fed = _consumers(search, heads)
+        yield from _unclear(fed)
+        best = yield from _tried(search, "row", row_candidates(walk, best, fed), stop=stop == "yes")
+    return best.shares
+
+
+def candidates(step: str) -> int:
+    """How many are tried, the uniform reference among them."""
+    return 1 + len(BLOCK_STRENGTHS) * (step != "row") + len(ROW_STRENGTHS) * (step != "block")
+
+
+def block_candidates(walk: Walk) -> dict[float, Shares]:
+    """By strength: sparsity `s - lambda + 2 lambda l / (L - 1)` of block l, centred on s by size and held within 0.01 and 0.99."""
+    depth = range(len(walk.sizes))
+    found = {}
+    for strength in BLOCK_STRENGTHS:
+        if strength == BLOCK_STRENGTHS[-1] and walk.target >= NOT_FROM:
+            continue
+        rising = [2 * strength * block / max(1, len(depth) - 1) for block in depth]
+        ratios, clipped = within_limits(centred(rising, walk.sizes, walk.target), walk.sizes, walk.target)
+        found[strength] = Shares(tuple(ratios), clipped=clipped)
+    return found
+
+
+def row_candidates(walk: Walk, best: Trial, fed: Consumers) -> dict[float, Shares]:
+    """By strength: every row's sparsity, from how much of the norm of the neuron that it feeds was lost in the best trial so far."""
+    return {strength: _with_rows(walk, best, fed, strength) for strength in ROW_STRENGTHS}
+
+
+def row_sparsities(lost: Tensor, sparsity: float, strength: float) -> Tensor:
+    """Sparsity of each row, `[out]` float64: `1 - density`, the density `2 lambda minmax(lost)` centred on `1 - sparsity`.
+
+    Held within 0.01 and 0.99, and rescaled where that moved the mean. Where nothing tells the rows apart they are alike.
+    """
+    lost = lost.double()
+    even = torch.full_like(lost, sparsity)
+    spread = lost.max() - lost.min()
+    if not spread > 0 or strength == 0 or not LOWEST <= sparsity <= HIGHEST:
+        return even
+    density = 2 * strength * (lost - lost.min()) / spread
+    rows = sparsity - (density - density.mean())
+    if rows.min() >= LOWEST and rows.max() <= HIGHEST:
+        return rows
+    scaled = rescale(rows.clamp(LOWEST, HIGHEST), torch.ones_like(rows), sparsity, lowest=LOWEST)
+    return even if scaled is None else scaled
+
+
+def _with_rows(walk: Walk, best: Trial, fed: Consumers, strength: float) -> Shares:
+    ratios = best.shares.blocks
+    rows: dict[int, dict[str, Tensor]] = {}
+    for block in walk.blocks:
+        lost = best.lost[block.index]
+        rows[block.index] = {
+            name: _rows(block.linears[name].shape[0], fed[block.index].get(name), lost, ratios[block.index], strength) for name in lost
+        }
+    named = {index: {name: consumer.name for name, consumer in block.items()} for index, block in fed.items()}
+    return Shares(ratios, rows, best.shares.clipped, named)
+
+
+def _rows(count: int, consumer: Consumer | None, lost: Mapping[str, Tensor], sparsity: float, strength: float) -> Tensor:
+    if consumer is None or consumer.name is None or consumer.columns is None or consumer.name not in lost:
+        return torch.full((count,), sparsity, dtype=torch.float64)
+    return row_sparsities(lost[consumer.name].cpu()[consumer.columns.cpu()], sparsity, strength)
+
+
+def _consumers(search: Search, heads: str) -> Consumers:
+    """Where each linear's rows go; the last block's stay uniform, for nothing of the model's blocks comes behind it."""
+    hidden, calls = search.stream.hidden[0], search.stream.calls
+    *blocks, last = search.model.blocks
+    found = {block.index: consumers(block, hidden, calls[block.index][0], heads=heads) for block in blocks}
+    return {**found, last.index: {name: Consumer(None, None, "the last block stays uniform") for name in last.linears}}
+
+
+def _unclear(fed: Consumers) -> Iterable[Event]:
+    """Says of which linears the rows stay uniform, by reason."""
+    reasons: dict[str, dict[str, None]] = {}
+    for block in list(fed.values())[:-1]:
+        for name, consumer in block.items():
+            if consumer.name is None:
+                reasons.setdefault(consumer.reason, {})[name] = None
+    for reason, names in reasons.items():
+        yield Noted(message=f"NeuroAL's row step leaves the rows of {', '.join(names)} uniform: {reason}.")
+
+
+def _tried(search: Search, step: Step, candidates: Mapping[float, Shares], *, stop: bool) -> Generator[Event, None, Trial]:
+    """Try all, say what came of each, and return the one with the smallest objective, the first on ties."""
+    trials: dict[float, Trial] = {}
+    for strength, trial in zip(candidates, search.trials(list(candidates.values()), stop=stop), strict=True):
+        trials[strength] = trial
+        yield CandidateTried(
+            candidate=Candidate(
+                step=step,
+                strength=strength,
+                objective=trial.objective,
+                alignment=trial.alignment,
+                ratios=trial.shares.blocks,
+                stopped=trial.stopped,
+            )
+        )
+    complete = {strength: trial for strength, trial in trials.items() if not trial.stopped}
+    chosen = min(complete, key=lambda strength: complete[strength].objective)
+    if step != "uniform":
+        yield CandidateChosen(step=step, strength=chosen)
+    return complete[chosen]
+
+
+ALLOCATIONS.add(
+    Allocation(
+        name="neuroal",
+        title="NeuroAL",
+        explanation="Tries how strongly to spare the early blocks, and the rows that later neurons need, and keeps what lets neurons fire as before.",
+        helps="At 60 % and more, over any score that ranks within rows; it needs a search of some thirty candidates, and no setting of its own.",
+        formula=r"\min_\lambda \sum_i \frac{1}{n_i} \left\lVert \frac{d_i}{\sum d_i} - \frac{q_i(\lambda)}{\sum q_i(\lambda)} \right\rVert_2",
+        paper=papers.NEUROAL,
+        parameters=(
+            Parameter(
+                name="step",
+                kind="choice",
+                default="both",
+                choices=("block", "row", "both"),
+                explanation="share out over the blocks, over the rows of each linear, or one after the other",
+            ),
+            Parameter(name="windows", kind="int", default=8, minimum=1, maximum=1024, explanation="calibration windows for the search"),
+            Parameter(
+                name="heads",
+                kind="choice",
+                default="uniform",
+                choices=("uniform", "query"),
+                explanation="with grouped-query attention, leave the rows of q, k and v uniform (as published) or spare rows of q",
+            ),
+            Parameter(
+                name="stop",
+                kind="choice",
+                default="no",
+                choices=("no", "yes"),
+                explanation="give up candidates that are worse than another already: the same choice a little sooner, but incomplete curves",
+            ),
+        ),
+        function=neuroal,
+        passes=lambda parameters: (PASSES_A_CANDIDATE * candidates(parameters["step"]), parameters["windows"]),
+        rows=lambda parameters: parameters["step"] != "block",
+        group=Group.ROW,
+    )
+)

@@ -1,0 +1,81 @@
+"""OWL: blocks with many outliers among their Wanda scores keep more (arXiv 2310.05175).
+
+Cost: one dense forward pass over the calibration windows, and two readings of every score; the scores of one block are in memory at once. A
+linear that is never called has no scores and does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from torch import Tensor
+
+from engine.events import BlockMeasured, Event
+from engine.pruning import papers
+from engine.pruning.methods import ALLOCATIONS, Allocation
+from engine.pruning.scores.wanda import wanda
+from engine.pruning.shares import Shares, centred, within_limits
+from engine.pruning.statistics import Need
+from engine.pruning.walk import Walk
+from engine.registry import Parameter
+
+
+def owl(walk: Walk, *, threshold: float, strength: float) -> Generator[Event, None, Shares]:
+    """Measures the outliers of each dense block, then shares the sparsity out by them."""
+    outliers: list[float] = []
+    for block, statistics in walk.statistics({Need.INPUT_NORM}):
+        scores = [wanda(block.linears[name].weight.float(), seen) for name, seen in statistics.items()]
+        outliers.append(outlier_share(scores, threshold))
+        yield BlockMeasured(index=block.index, value=outliers[-1])
+    ratios, clipped = owl_ratios(outliers, walk.sizes, walk.target, strength)
+    return Shares(tuple(ratios), clipped=clipped)
+
+
+def outlier_share(scores: Sequence[Tensor], threshold: float) -> float:
+    """Percentage of all entries, of all tensors together, that exceed `threshold` times their common mean; 0 where there are none."""
+    entries = sum(score.numel() for score in scores)
+    limit = threshold * sum(float(score.double().sum()) for score in scores) / max(1, entries)
+    return 100 * sum(int((score > limit).sum()) for score in scores) / max(1, entries)
+
+
+def owl_ratios(outliers: Sequence[float], sizes: Sequence[int], target: float, strength: float) -> tuple[list[float], tuple[int, ...]]:
+    """Sparsity of each block, `1 - density`, the density `2 lambda minmax(outliers)` centred on `1 - target` by size; and the blocks that were held.
+
+    Blocks with equally many outliers are pruned alike.
+    """
+    least, spread = min(outliers), max(outliers) - min(outliers)
+    denser = [2 * strength * (share - least) / spread if spread > 0 else 0.0 for share in outliers]
+    return within_limits(centred([-density for density in denser], sizes, target), sizes, target)
+
+
+ALLOCATIONS.add(
+    Allocation(
+        name="owl",
+        title="OWL",
+        explanation="Counts in each block how many weights matter far more than the average one, and lets blocks with many of them keep more.",
+        helps="At 60 % and more, where a few blocks hold most of the outliers; it costs one pass over the text.",
+        formula=r"D_\ell = 100 \cdot \tfrac{1}{n_\ell} \, \# \{ S_{ij} > M \bar{S} \}, \quad "
+        r"1 - s_\ell = 2 \lambda \, \frac{D_\ell - \min D}{\max D - \min D} + c",
+        paper=papers.OWL,
+        parameters=(
+            Parameter(
+                name="threshold",
+                kind="float",
+                default=5.0,
+                minimum=1.0,
+                maximum=20.0,
+                explanation="M: a weight is an outlier where its Wanda score exceeds this many times the block's mean",
+            ),
+            Parameter(
+                name="strength",
+                kind="float",
+                default=0.08,
+                minimum=0.0,
+                maximum=0.5,
+                explanation="lambda: the blocks' sparsities lie within twice this of one another",
+            ),
+        ),
+        function=owl,
+        measure="outliers among the Wanda scores, %",
+    )
+)

@@ -1,0 +1,54 @@
+"""DSnoT: weights are swapped in each row until what the row is expected to lose is gone. No weight changes its value.
+
+Costs one more reading of the activations for their mean and variance; see `swaps` for the rest. It looks at the expected output alone: a row
+whose errors cancel in the mean counts as fine, however large they are for single tokens.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from engine.pruning import papers
+from engine.pruning.methods import REFINEMENTS, Refined, Refinement
+from engine.pruning.refinements.swaps import PARAMETERS, Criteria, Rules, swapped
+from engine.pruning.statistics import Need, Statistics
+
+NEEDS = frozenset({Need.INPUT_NORM, Need.INPUT_SUM, Need.INPUT_VARIANCE})
+
+
+def dsnot(
+    keep: Tensor,
+    weight: Tensor,
+    statistics: Statistics,
+    *,
+    group: int | None,
+    cycles: int,
+    threshold: float,
+    same_sign: str,
+    lower: str,
+) -> Refined:
+    """The mask `[out, in]` behind the swaps (arXiv 2310.08915, section 3).
+
+    With `c_ij = W_ij m_j` and a row's error `e_i`, the sum of c over what is pruned, it grows the pruned entry with the largest
+    `sign(e_i) c_ij / v_j` and prunes the kept one of the opposite sign with the lowest `|W_ij| a_j`; with `group`, the lowest one of that group.
+    """
+    change = weight * statistics.input_sum
+    criteria = Criteria(change=change, value=change, variance=statistics.input_variance, score=weight.abs() * statistics.input_norm)
+    rules = Rules.of(weight.shape[1], group, cycles=cycles, threshold=threshold, same_sign=same_sign, lower=lower)
+    return swapped(keep, criteria, rules, group)
+
+
+REFINEMENTS.add(
+    Refinement(
+        name="dsnot",
+        title="DSnoT",
+        explanation="Brings back a pruned weight and drops a kept one, again and again, until the row's expected output is what it was.",
+        helps="From about 60 % on in wide models; in narrow ones few swaps, or on attention alone, since many do harm.",
+        formula=r"e_i = \sum_{j \text{ pruned}} W_{ij} m_j, \quad \text{grow } \arg\max_j \operatorname{sign}(e_i) \frac{W_{ij} m_j}{v_j}, "
+        r"\quad \text{prune } \arg\min_{j :\, \operatorname{sign}(e_i) W_{ij} m_j < 0} |W_{ij}| \lVert X_{:j} \rVert_2",
+        paper=papers.DSNOT,
+        parameters=PARAMETERS,
+        function=dsnot,
+        needs=NEEDS,
+    )
+)

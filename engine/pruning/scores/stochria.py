@@ -1,0 +1,58 @@
+"""stochRIA: relative importance from a random sample of each row and column.
+
+The random numbers are drawn on the CPU whatever the device, so that a seed means the same everywhere. Finding the samples costs more than the sums
+that they save: the method shows that a tenth of a row tells as much as all of it, not that it is faster.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from engine.pruning import papers
+from engine.pruning.methods import SCORES, Score
+from engine.pruning.patterns import Group
+from engine.pruning.scores.ria import ALPHA, relative_importance
+from engine.pruning.statistics import Need, Statistics
+from engine.registry import Parameter
+
+
+def stochria(weight: Tensor, statistics: Statistics, *, beta: float, alpha: float, seed: int) -> Tensor:
+    """RIA, `[out, in]`, whose row sums run over tau random columns and whose column sums over tau random rows (arXiv 2501.18980, section 4).
+
+    `tau = max(1, floor(beta * min(out, in)))`, drawn without replacement anew for each row and column; the sums are not rescaled. A weight whose
+    sample sums to 0 gets nothing from it.
+    """
+    count = max(1, int(beta * min(weight.shape)))
+    generator = torch.Generator().manual_seed(seed)
+    size = weight.abs()
+    rows = sampled_sums(size, count, generator)  # [out]
+    columns = sampled_sums(size.T, count, generator)  # [in]
+    return relative_importance(weight, columns, rows) * statistics.input_norm.pow(alpha)
+
+
+def sampled_sums(values: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """The sum over `count` entries of each row of `values`, `[rows, entries]`, drawn without replacement."""
+    keys = torch.rand(values.shape, generator=generator).to(values.device)
+    chosen = keys.topk(count, dim=1, sorted=False).indices  # [rows, count]
+    return values.gather(1, chosen).sum(1)
+
+
+SCORES.add(
+    Score(
+        name="stochria",
+        title="StochRIA",
+        explanation="RIA from a random tenth of each row and column, which asks how much of the layer a weight must be compared with.",
+        helps="To see how little of the layer RIA really needs; the spread over seeds says how much is chance.",
+        formula=r"|W_{ij}| \left( \frac{1}{\sum_{i' \in S_j} |W_{i'j}|} + \frac{1}{\sum_{j' \in S_i} |W_{ij'}|} \right) \lVert X_{:j} \rVert^\alpha",
+        paper=papers.SYMMETRIC,
+        parameters=(
+            Parameter(name="beta", kind="float", default=0.1, minimum=0.001, maximum=1.0, explanation="share of the shorter side in a sample"),
+            ALPHA,
+            Parameter(name="seed", kind="int", default=0, minimum=0, maximum=2**31 - 1, explanation="chooses the samples"),
+        ),
+        function=stochria,
+        needs=frozenset({Need.INPUT_NORM}),
+        default_group=Group.LAYER,
+    )
+)

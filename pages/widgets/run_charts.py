@@ -1,0 +1,111 @@
+"""Which charts a run is shown by, and where: those that its methods give a meaning, in two parts.
+
+What moves is on top: while a method decides how much each block loses that part stands alone, and when pruning begins it moves beneath
+the blocks. A part is drawn anew only when the events that it shows have gone on, for each drawing takes time that the run would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from engine.charts.allocation import allocation_bars, measure
+from engine.charts.chart import Chart
+from engine.charts.coverage import coverage_bar
+from engine.charts.depth import alignment_bars, error_through_depth
+from engine.charts.grids import output_error_grid, sparsity_grid
+from engine.charts.recovery import error_taken_back
+from engine.charts.refinement import refinement_error, refinement_swaps
+from engine.charts.rows import has_uneven_rows, row_spread
+from engine.charts.search import alignment_against_uniform, search_curves
+from engine.pruning.methods import ALLOCATIONS, UPDATES
+from engine.record import RunRecord
+from pages.widgets.chart import draw_chart
+
+NARROW = 14
+"""Up to this many blocks a heat map is readable in half the page's width."""
+
+PRUNING, SHARING = "What pruning did, block by block", "How the sparsity was shared out"
+Makers = dict[str, Callable[[RunRecord], Chart]]
+
+
+def draw_charts(record: RunRecord) -> None:
+    """The charts of what is known so far."""
+    parts = {PRUNING: pruning(record), SHARING: sharing(record)}
+    shown = {title: makers for title, makers in parts.items() if makers}
+    for title, makers in shown.items():
+        if len(shown) > 1:
+            st.markdown(f"#### {title}")
+        for (name, chart), cell in zip(_made(title, makers, record).items(), _cells(record, makers), strict=True):
+            with cell:
+                draw_chart(chart, name)
+
+
+def is_deciding(record: RunRecord) -> bool:
+    """Whether a method still measures or searches for how much each block is to lose."""
+    if record.recipe is None or record.allocation or record.blocks:
+        return False
+    return searches(record) or bool(measure(record))
+
+
+def searches(record: RunRecord) -> bool:
+    """Whether the run's allocation tries candidates: it passes over the text and measures nothing on single blocks."""
+    if record.recipe is None:
+        return False
+    passes, _ = ALLOCATIONS[record.recipe.allocation].passes(record.recipe.parameters("allocation"))
+    return bool(record.search) or (passes > 0 and not measure(record))
+
+
+def sharing(record: RunRecord) -> Makers:
+    """How much each block and row loses, and why; nothing where all always lose the same."""
+    if record.recipe is None or ALLOCATIONS[record.recipe.allocation].even:
+        return {}
+    found: Makers = {"search": search_curves} if searches(record) else {}
+    found["allocation"] = allocation_bars
+    if searches(record):
+        found["alignment_uniform"] = alignment_against_uniform
+    if has_uneven_rows(record):
+        found["rows"] = row_spread
+    return found
+
+
+def pruning(record: RunRecord) -> Makers:
+    """What became of the blocks; nothing while it is being decided what is to become of them."""
+    if record.recipe is None or is_deciding(record):
+        return {}
+    found: Makers = {"sparsity": sparsity_grid, "output_error": output_error_grid, "alignment": alignment_bars, "depth": error_through_depth}
+    if record.recipe.refinement != "none":
+        found |= {"swaps": refinement_swaps, "refinement": refinement_error}
+    if UPDATES[record.recipe.update].changes_kept:
+        found["recovery"] = error_taken_back
+    if record.state != "running":  # what was removed in all is known at the end
+        found["coverage"] = coverage_bar
+    return found
+
+
+def _made(title: str, makers: Makers, record: RunRecord) -> dict[str, Chart]:
+    """The charts of a part as this tab last drew them, or new ones where what they show has changed."""
+    stage = (record.key, list(makers), *_shown_by(title, record))
+    kept: dict[str, tuple[object, dict[str, Chart]]] = st.session_state.setdefault("charts", {})
+    if title not in kept or kept[title][0] != stage:
+        kept[title] = (stage, {name: make(record) for name, make in makers.items()})
+    return kept[title][1]
+
+
+def _shown_by(title: str, record: RunRecord) -> tuple[object, ...]:
+    """What of the record the charts of a part are made of."""
+    if title == SHARING:
+        return record.measured, record.search, record.allocation, record.rows, record.clipped
+    return record.state, record.blocks, record.protocol.evaluation
+
+
+def _cells(record: RunRecord, makers: Makers) -> list[st.delta_generator.DeltaGenerator]:
+    """A cell for each chart, two a line; one that would stand alone takes the line, and so do heat maps of many blocks."""
+    wide = record.model is not None and record.model.blocks > NARROW
+    whole = {"coverage", *(["sparsity", "output_error"] if wide else [])}
+    halves = [name for name in makers if name not in whole]
+    if len(halves) % 2:
+        whole.add(halves[-1])
+    grid = st.grid(2, min_column_width=400, border=True)
+    return [grid.cell(column_span="all" if name in whole else 1) for name in makers]  # type: ignore[arg-type]

@@ -1,0 +1,70 @@
+"""The handles under a real pointer and a real keyboard."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+MINUTE = 60_000
+WIDTHS = {"narrow": 900, "wide": 1440}
+
+
+@pytest.fixture(params=WIDTHS.values(), ids=WIDTHS.keys())
+def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The editor with all blocks at 50 %."""
+    context = browser.new_context(viewport={"width": request.param, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(MINUTE)
+    page.goto(f"{address}/?allocation=manual&manual.ratios={','.join(['0.5'] * 8)}")
+    expect(page.get_by_role("slider", name="Block 7")).to_be_visible(timeout=MINUTE)
+    yield page
+    context.close()
+
+
+def ratios(address: str) -> list[float]:
+    """What an address says."""
+    return [float(item) for item in parse_qs(urlparse(address).query)["manual.ratios"][0].split(",")]
+
+
+def handle(page: Page, block: int) -> Locator:
+    return page.get_by_role("slider", name=f"Block {block}", exact=True)
+
+
+def move(page: Page, block: int, share: float, steps: int = 1) -> None:
+    """Take the pointer to a height over a block."""
+    box = handle(page, block).bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * (1 - share), steps=steps)
+
+
+def test_a_drag_across_the_blocks_draws_them_and_the_overall_sparsity_moves_along(page: Page) -> None:
+    move(page, 0, 0.2)
+    page.mouse.down()
+    expect(page.get_by_text(re.compile(r"3\.[78] points less than asked"))).to_be_visible()
+    assert ratios(page.url) == [0.5] * 8, "the page is told at the end of the drag"
+    move(page, 3, 0.5)
+    page.mouse.up()
+    page.wait_for_url(lambda url: ratios(url) != [0.5] * 8)
+    assert ratios(page.url) == pytest.approx([0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5, 0.5], abs=0.011)
+    page.get_by_role("button", name=re.compile("Rescale to")).click()
+    expect(page.get_by_text("as asked")).to_be_visible()
+    assert sum(ratios(page.url)) == pytest.approx(4, abs=2e-3)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
+
+
+def test_the_keyboard_chooses_a_block_and_changes_it(page: Page) -> None:
+    handle(page, 0).focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowUp", "PageDown", "ArrowRight", "ArrowRight", "End"):
+        page.keyboard.press(key)
+    expect(handle(page, 2)).to_have_attribute("aria-valuenow", "41.0")
+    page.wait_for_url(lambda url: ratios(url)[4] == 0.99)
+    assert ratios(page.url) == [0.5, 0.5, 0.41, 0.5, 0.99, 0.5, 0.5, 0.5]
+    expect(handle(page, 4)).to_be_focused()
+
+
+def test_a_shape_moves_the_handles(page: Page) -> None:
+    page.get_by_role("button", name="Ramp down").click()
+    expect(handle(page, 0)).to_have_attribute("aria-valuenow", "60.0")
+    expect(handle(page, 7)).to_have_attribute("aria-valuenow", "40.0")

@@ -1,0 +1,173 @@
+"""The editor of a manual allocation, but for the dragging itself, which a browser tests."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from engine.jobs.views import SummaryView
+from engine.pruning.shares import weighted_mean
+from tests.pages.conftest import address, healthy, words
+from tests.pages.fakes import SUMMARY
+
+RATIOS = "0.4,0.4,0.5,0.5,0.5,0.5,0.6,0.6"
+FLAT = ",".join(["0.5"] * 8)
+TOO_MUCH = ",".join(["0.7"] * 8)
+
+
+def shown(app):
+    """What the handles are given; None where there are none."""
+    found = app.get("bidi_component")
+    return json.loads(found[0].proto.json) if found else None
+
+
+def field(app):
+    """The ratios in the form."""
+    return [float(item) for item in app.text_input(key="form.manual.ratios").value.split(",")]
+
+
+def press(app, key):
+    return healthy(app.button(key=key).click().run())
+
+
+def test_the_editor_comes_with_the_manual_allocation_and_begins_flat(open_app):
+    app = open_app()
+    assert shown(app) is None
+    app = healthy(app.selectbox(key="form.allocation").set_value("manual").run())
+    assert shown(app) == {"ratios": [0.5] * 8, "sizes": list(SUMMARY.sizes), "target": 0.5, "tolerance": 5e-4, "ghost": None}
+    assert address(app) == {"allocation": "manual", "manual.ratios": FLAT}
+    assert not app.error
+
+
+@pytest.mark.parametrize("shape", ["Flat", "Ramp up", "Ramp down", "Protect first and last"])
+def test_a_shape_meets_the_target_and_can_be_run_at_once(open_app, engine, shape):
+    app = press(open_app(allocation="manual", sparsity="0.6"), f"shape.{shape}")
+    assert not app.error
+    ratios = field(app)
+    assert weighted_mean(ratios, SUMMARY.sizes) == pytest.approx(0.6, abs=1e-4)
+    first, middle, last = ratios[0], ratios[4], ratios[-1]
+    assert {
+        "Flat": first == middle == last,
+        "Ramp up": first < middle < last,
+        "Ramp down": first > middle > last,
+        "Protect first and last": first == last < middle,
+    }[shape]
+    press(app, "prune.manual")
+    assert engine.submitted[0].settings["manual.ratios"] == tuple(ratios)
+    assert engine.submitted[0].allocation == "manual"
+
+
+def test_ratios_that_miss_the_target_can_be_rescaled(open_app, engine):
+    app = open_app(**{"allocation": "manual", "manual.ratios": TOO_MUCH, "sparsity": "0.6"})
+    assert "These remove 70.0 %, and 60.0 % is asked:" in words(app)
+    assert app.button(key="prune").disabled and not app.button(key="prune.manual").disabled
+    app = press(app, "rescale")
+    assert field(app) == pytest.approx([0.6] * 8)
+    assert not app.error and "These remove" not in words(app)
+
+
+def test_or_the_sparsity_gives_way(open_app):
+    app = press(open_app(**{"allocation": "manual", "manual.ratios": TOO_MUCH, "sparsity": "0.6"}), "ask")
+    assert app.slider(key="form.sparsity").value == 70
+    assert not app.error and field(app) == [0.7] * 8
+
+
+def test_or_both_in_one_click(open_app, engine):
+    app = open_app(**{"allocation": "manual", "manual.ratios": "0.2,0.9,0.9,0.9,0.9,0.9,0.9,0.2"})
+    assert app.button(key="prune.manual").label == "Rescale and prune"
+    press(app, "prune.manual")
+    assert weighted_mean(engine.submitted[0].settings["manual.ratios"], SUMMARY.sizes) == pytest.approx(0.5, abs=1e-4)
+
+
+def test_the_run_may_do_the_rescaling(open_app, engine):
+    app = open_app(**{"allocation": "manual", "manual.ratios": TOO_MUCH, "manual.rescale": "yes"})
+    assert not app.error and "These remove" not in words(app)
+    press(app, "prune.manual")
+    assert engine.submitted[0].settings["manual.ratios"] == (0.7,) * 8
+
+
+def test_blocks_count_by_their_weights(open_app, engine):
+    sizes = (100, 100, 600)
+    engine.model = SummaryView("done", SUMMARY.model_copy(update={"blocks": 3, "sizes": sizes, "prunable": 800}))
+    app = open_app(**{"allocation": "manual", "manual.ratios": "0.2,0.2,0.6"})
+    assert not app.error and shown(app)["sizes"] == list(sizes)
+
+
+@pytest.mark.parametrize("blocks", [1, 32, 80])
+def test_any_number_of_blocks(open_app, engine, blocks):
+    sizes = tuple(1_000_000 + 1_000 * index for index in range(blocks))
+    engine.model = SummaryView("done", SUMMARY.model_copy(update={"blocks": blocks, "sizes": sizes, "prunable": sum(sizes)}))
+    app = healthy(open_app(sparsity="0.55").selectbox(key="form.allocation").set_value("manual").run())
+    app = press(app, "shape.Ramp up")
+    assert len(shown(app)["ratios"]) == blocks and not app.error
+    again = open_app(**address(app))
+    assert shown(again) == shown(app) and not again.error
+
+
+def test_ratios_for_another_model_are_said_and_not_drawn(open_app):
+    app = open_app(**{"allocation": "manual", "manual.ratios": "0.5,0.5,0.5"})
+    assert shown(app)["ratios"] == [0.5] * 8
+    assert "8 blocks, but 3 ratios" in app.sidebar.error[0].value
+    assert not press(app, "shape.Flat").error
+
+
+def test_text_that_is_no_ratios_leaves_the_page_usable(open_app):
+    app = open_app(allocation="manual")
+    app = healthy(app.text_input(key="form.manual.ratios").set_value("half of it").run())
+    assert "Expected numbers parted by commas" in app.sidebar.error[0].value
+    assert shown(app)["ratios"] == [0.5] * 8
+
+
+def test_groups_leave_nothing_to_edit(open_app):
+    assert shown(open_app(allocation="manual", pattern="2:4")) is None
+
+
+def test_a_model_that_is_not_known_yet_has_no_handles(open_app, engine):
+    engine.model = SummaryView("pending")
+    assert shown(open_app(allocation="manual")) is None
+
+
+def test_an_automatic_allocation_in_its_place_is_one_click(open_app, engine):
+    app = press(open_app(**{"allocation": "manual", "manual.ratios": RATIOS, "pruner": "ria", "sparsity": "0.5"}), "prune.owl")
+    assert (engine.submitted[0].allocation, engine.submitted[0].score) == ("owl", "ria")
+    assert app.selectbox(key="form.allocation").value == "owl"
+    assert shown(app) is None
+
+
+def test_one_that_would_be_refused_says_why_before_the_click(open_app):
+    app = open_app(**{"allocation": "manual", "manual.ratios": RATIOS, "group": "layer"})
+    button = app.button(key="prune.neuroal")
+    assert button.disabled and "set neuroal.step to block" in button.help
+    assert not app.button(key="prune.owl").disabled
+
+
+def test_what_was_tried_stands_side_by_side(open_app, engine):
+    engine.becomes = "finished"
+    app = press(open_app(**{"allocation": "manual", "manual.ratios": RATIOS}), "prune.manual")
+    assert "shared out in different ways" not in words(app), "one run is nothing to compare"
+    app = press(app, "prune.owl")
+    assert "shared out in different ways" in words(app)
+    assert [metric.label for metric in app.metric[:2]] == ["Manual", "OWL"]
+    assert "blocks at 40 to 60 %" in words(app)
+    app = press(app, "back")
+    assert (app.selectbox(key="form.allocation").value, field(app)) == ("manual", [0.4, 0.4, 0.5, 0.5, 0.5, 0.5, 0.6, 0.6])
+    assert shown(app)["ghost"] == list(engine.views[address(app)["run"]].record.allocation), "the run below is OWL's"
+    app = press(app, "shape.As OWL did")
+    assert field(app) == pytest.approx(shown(app)["ghost"], abs=1e-4)
+
+
+def test_showing_an_automatic_run_does_not_lose_the_ratios(open_app, engine):
+    engine.becomes = "finished"
+    app = press(open_app(**{"allocation": "manual", "manual.ratios": RATIOS}), "prune.uniform")
+    app = press(press(app, "back"), "prune.manual")
+    app = press(app, f"trial.{engine.submitted[0].key}")
+    assert address(app) == {"run": engine.submitted[0].key}
+    assert field(press(app, "back")) == [0.4, 0.4, 0.5, 0.5, 0.5, 0.5, 0.6, 0.6]
+
+
+def test_another_pruner_is_no_comparison(open_app, engine):
+    engine.becomes = "finished"
+    app = press(open_app(**{"allocation": "manual", "manual.ratios": RATIOS}), "prune.manual")
+    app.selectbox(key="form.pruner").set_value("magnitude").run()
+    assert "Manual" not in [metric.label for metric in press(app, "prune.uniform").metric]

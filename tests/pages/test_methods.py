@@ -1,0 +1,134 @@
+"""The reference of the methods: complete, drawn from the registries alone, and each entry can be tried."""
+
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.pruning.layouts import GROUPS, LAYOUTS, PERMUTATIONS
+from engine.pruning.methods import AXES
+from engine.pruning.patterns import Group
+from engine.pruning.presets import PRESETS
+from engine.recipe import Recipe
+from pages.widgets import address as addresses
+from pages.widgets.fields import check, defaults
+from pages.widgets.method_card import anchor, in_lines
+from pages.widgets.reference import SECTIONS, trial
+from tests.pages.conftest import APP, address, healthy, words
+from tests.pages.fakes import SUMMARY
+
+REGISTRIES = {"pruner": PRESETS, **AXES, **LAYOUTS}
+ENTRIES = {f"{axis} {method.name}": (axis, method) for axis, registry in REGISTRIES.items() for method in registry.values()}
+
+
+@pytest.fixture
+def page(engine) -> AppTest:
+    """The page, opened at its own address on a server that nobody has visited."""
+    return healthy(AppTest.from_file(APP, default_timeout=20).switch_page("pages/methods.py").run())
+
+
+def headings(app):
+    return [item.value for item in app.subheader]
+
+
+def test_everything_that_can_be_chosen_is_there(page):
+    assert page.title[0].value == "Methods"
+    assert [item.value for item in page.header] == [SECTIONS[axis].title for axis in REGISTRIES]
+    assert headings(page) == [method.title for _, method in ENTRIES.values()]
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_an_entry_says_what_there_is_to_know(name):
+    axis, method = ENTRIES[name]
+    assert method.explanation.endswith((".", "?")) and method.helps.endswith(".")
+    assert axis in ("pruner", "permutation") or method.formula
+    assert method.paper is None or method.paper.url
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_a_formula_can_be_broken_at_its_wide_spaces(name):
+    formula = ENTRIES[name][1].formula
+    assert all(part.count("{") == part.count("}") for part in formula.split(r"\quad"))
+    assert in_lines(r"a = b, \quad c") == r"\begin{gathered} a = b, \\[0.6em] c \end{gathered}"
+
+
+def test_the_page_shows_it(page):
+    text, formulas = words(page), [item.value.strip("$\n ") for item in page.latex]
+    tables = "\n".join(table.value.to_string() for table in page.table)
+    for _, method in ENTRIES.values():
+        assert method.explanation in text and method.helps in text
+        assert not method.formula or in_lines(method.formula) in formulas
+        assert method.paper is None or (str(method.paper.year) in text and str(method.paper.url) in text)
+        assert all(f"{method.name}.{parameter.name}" in tables for parameter in method.parameters)
+    assert "default 8" in tables and "0.001 to 1" in tables
+
+
+def test_the_contents_lead_to_every_entry(page):
+    contents = "\n".join(item.value for item in page.sidebar.markdown)
+    anchors = [item.proto.anchor for item in page.subheader]
+    assert len(set(anchors)) == len(ENTRIES)
+    assert all(f"(#{place})" in contents for place in anchors)
+    assert all(f"(#{axis})" in contents for axis in REGISTRIES)
+
+
+def test_a_preset_leads_to_what_it_stands_for(page):
+    assert f"score [{AXES['score']['ria'].title}](#{anchor('score', 'ria')})" in words(page)
+    assert "pattern 2:4" in words(page)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "first", "count"),
+    [
+        ("apt-m", "APT-MM", 2),
+        ("NEUROAL", "MultiFlow", None),
+        ("2411.07066", None, 0),
+        ("zig zag", "Zig-zag", None),
+        ("Symmetric Pruning", "StochRIA", None),
+    ],
+)
+def test_the_filter(page, wanted, first, count):
+    page.text_input(key="methods.find").set_value(wanted)
+    found = headings(healthy(page.run()))
+    assert found[:1] == ([first] if first else []) and len(found) < len(ENTRIES)
+    assert count is None or len(found) == count
+    assert ("No method has" in words(page) + str([item.value for item in page.info])) == (not found)
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_each_can_be_tried(name):
+    axis, method = ENTRIES[name]
+    fields, complaints = addresses.read(trial(axis, method), defaults())
+    assert not complaints
+    recipe = check(fields, SUMMARY if method.name != "manual" else None).recipe
+    assert recipe is not None, "the form that it leads to has faults"
+    if axis in AXES:
+        assert getattr(recipe, axis) == method.name
+    elif axis == "pruner":
+        assert recipe.pruner == method.name
+    elif axis in ("group", "permutation"):
+        assert getattr(recipe, axis) == method.name
+
+
+def test_the_link_carries_it_and_keeps_the_model(page, engine, open_app):
+    links = {link.proto.query_string for link in page.get("page_link")}
+    assert {"pruner=wanda", "allocation=neuroal", "score=joint&pattern=2%3A4", "permutation=zigzag&pattern=2%3A4"} <= links
+    app = open_app(model="some/model", samples="8").switch_page("pages/methods.py")
+    links = {link.proto.query_string for link in healthy(app.run()).get("page_link")}
+    assert "model=some%2Fmodel&pruner=wanda" in links
+
+
+def test_going_there_and_back_keeps_the_form(open_app):
+    app = open_app(pruner="ria", sparsity="0.65")
+    healthy(app.switch_page("pages/methods.py").run())
+    for name in list(app.query_params):
+        del app.query_params[name]
+    healthy(app.switch_page("pages/explore.py").run())
+    assert address(app) == {"pruner": "ria", "sparsity": "0.65"}
+
+
+def test_the_layouts_are_those_that_a_recipe_takes():
+    assert set(GROUPS) == {group.value for group in Group}
+    for name in PERMUTATIONS:
+        assert Recipe.build(pattern="2:4", permutation=name).permutation == name
+    literal = next(kind for kind in Recipe.model_fields["permutation"].annotation.__args__ if kind is not type(None))
+    assert set(PERMUTATIONS) == set(literal.__args__)

@@ -1,0 +1,102 @@
+"""Which charts a run is shown by, and what the bar says, from the first candidate to the end."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.jobs.views import RunView
+from engine.record import RunRecord
+from pages.widgets.run_charts import is_deciding, pruning, sharing
+from pages.widgets.run_view import _progress_words, _share
+from tests.charts.records import NEUROAL, record, undecided
+from tests.pages.conftest import words
+from tests.pages.decisions import deciding
+from tests.pages.fakes import BLOCKS, deciding_view, run_view
+
+PLAIN = ["sparsity", "output_error", "alignment", "depth"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "before", "after"),
+    [
+        ({}, [], PLAIN),
+        ({"pruner": "sparsegpt"}, [], [*PLAIN, "recovery"]),
+        ({"refinement": "dsnot"}, [], [*PLAIN, "swaps", "refinement"]),
+        ({"score": "wanda", "update": "obs", "refinement": "dsnot"}, [], [*PLAIN, "swaps", "refinement", "recovery"]),
+        ({"allocation": "owl"}, ["allocation"], PLAIN),
+        (NEUROAL, ["search", "allocation", "alignment_uniform", "rows"], PLAIN),
+        ({**NEUROAL, "settings": {"neuroal.step": "block"}}, ["search", "allocation", "alignment_uniform"], PLAIN),
+        ({"pattern": "2:4"}, [], PLAIN),
+    ],
+)
+def test_charts_are_those_that_the_methods_give_a_meaning(fields, before, after):
+    found = record(3, **fields)
+    assert list(sharing(found)) == before
+    assert list(pruning(found)) == after
+    assert list(pruning(record(BLOCKS, **fields))) == [*after, "coverage"]
+
+
+@pytest.mark.parametrize("fields", [NEUROAL, {"allocation": "owl"}, {"allocation": "alphapruning"}])
+def test_while_it_is_decided_that_part_stands_alone(fields):
+    for steps in (0, 1, 4):
+        found = undecided(steps, **fields)
+        assert is_deciding(found) and sharing(found) and not pruning(found)
+    assert not is_deciding(record(0, **fields)) and pruning(record(0, **fields))
+
+
+def test_nothing_is_drawn_of_a_record_that_knows_nothing():
+    assert not sharing(RunRecord()) and not pruning(RunRecord())
+
+
+@pytest.mark.parametrize(
+    ("steps", "sentence"),
+    [
+        (0, "Searching: uniform, the reference"),
+        (1, "Searching: first candidates"),
+        (6, "Searching: block step, candidate 5 done · best so far λ = 0.05"),
+        (16, "Searching: block step done, 14 candidates · λ = 0.1 chosen"),
+        (18, "Searching: row step, candidate 2 done · best so far λ = 0.01"),
+    ],
+)
+def test_the_bar_says_how_far_the_search_is(steps, sentence):
+    assert _progress_words(RunView(undecided(steps, **NEUROAL), "running")) == sentence
+
+
+def test_the_bar_says_what_is_measured():
+    words = [_progress_words(RunView(undecided(steps, allocation="owl"), "running")) for steps in (0, 3, BLOCKS)]
+    assert [sentence.partition(":")[0] for sentence in words] == ["Measuring block 1 of 8", "Measuring block 4 of 8", "Measuring block 8 of 8"]
+    assert all("outliers" in sentence for sentence in words)
+
+
+@pytest.mark.parametrize("fields", [{}, NEUROAL, {"allocation": "owl"}])
+def test_the_bar_never_goes_back(fields):
+    steps = len(deciding(record(0, **fields).recipe, BLOCKS))
+    found = [*(undecided(count, **fields) for count in range(steps + 1)), *(record(blocks, **fields) for blocks in range(BLOCKS + 1))]
+    shares = [_share(RunView(each, "running")) for each in found]
+    assert shares == sorted(shares) and shares[0] > 0 and shares[-1] < 1
+
+
+def test_the_page_shows_the_search_while_it_goes_on(open_app, engine):
+    recipe = record(0, **NEUROAL).recipe
+    engine.views[recipe.key] = deciding_view(recipe, 6)
+    app = open_app(run=recipe.key)
+    assert "candidate 5 done" in app.get("progress")[0].proto.text
+    assert len(app.get("plotly_chart")) == 3
+    assert "The search: objective over strength" in words(app) and "Error through depth" not in words(app)
+    engine.views[recipe.key] = deciding_view(recipe, 12)
+    assert "Best so far: block step, λ = 0.1" in words(app.run())
+
+
+def test_what_moves_is_on_top_once_blocks_are_pruned(open_app, engine):
+    recipe = record(0, **NEUROAL).recipe
+    engine.views[recipe.key] = run_view(recipe, "running", 2)
+    app = open_app(run=recipe.key)
+    text = words(app)
+    assert len(app.get("plotly_chart")) == 8
+    assert text.index("What pruning did, block by block") < text.index("How the sparsity was shared out")
+
+
+def test_one_part_alone_needs_no_heading(open_app, engine):
+    recipe = record(0).recipe
+    engine.views[recipe.key] = run_view(recipe, "finished")
+    assert "What pruning did" not in words(open_app(run=recipe.key))
