@@ -87,10 +87,15 @@ def _refuse_nan(score: Tensor) -> None:
 
 def _lowest(score: Tensor, count: int | Tensor) -> Tensor:
     """The `count`-th lowest of each row, `[groups, 1]`; where a row's count is 0, its lowest."""
-    if isinstance(count, int):
+    if score.device.type == "cpu":  # numpy selects and sorts in vector registers: two to eight times as fast as torch, which makes indices too
+        values = score.numpy()
+        if isinstance(count, int):
+            return torch.from_numpy(np.partition(values, count - 1, axis=1)[:, count - 1 : count])
+        ascending = torch.from_numpy(np.sort(values, axis=1))
+    elif isinstance(count, int):
         return score.kthvalue(count, dim=1, keepdim=True).values
-    on_cpu = score.device.type == "cpu"  # torch's sort makes indices too, and takes six times as long as numpy's
-    ascending = torch.from_numpy(np.sort(score.numpy(), axis=1)) if on_cpu else score.sort(dim=1).values
+    else:
+        ascending = score.sort(dim=1).values
     return ascending.gather(1, (count - 1).clamp(min=0)[:, None])
 
 

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import inf
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import torch
@@ -76,22 +77,26 @@ class Search:
         """A trial for each candidate, in order.
 
         Args:
-            stop: whether to give up those whose partial sum exceeds the smallest objective of the rounds before (a round is what goes side by
-                side), so the same ones are stopped every time.
+            stop: whether to give up those whose partial sum exceeds the smallest objective of the rounds before (a round is what goes side
+                by side), so the same ones are stopped every time.
         """
-        best = inf
         assert self._leaving and self._first, "shared by the threads, so they are there before them"
         with side_by_side(self.model) as cores, ThreadPoolExecutor(cores) as pool:
-            for start in range(0, len(candidates), cores):
-                lot = candidates[start : start + cores]
-                limit = best if stop else inf
-                done = pool.map(torch.no_grad()(self._try), self._models(len(lot)), lot, [limit] * len(lot))
-                for trial in list(done):
-                    best = min(best, inf if trial.stopped else trial.objective)
+            models = self._models(min(cores, len(candidates)))
+            work = torch.no_grad()(partial(self._try_on_one_of, models))
+            rounds = [candidates[start : start + cores] for start in range(0, len(candidates), cores)] if stop else [candidates]
+            best = inf
+            for lot in rounds:
+                for trial in pool.map(work, lot, [best] * len(lot)):
+                    best = min(best, inf if trial.stopped or not stop else trial.objective)
                     yield trial
 
-    def _models(self, count: int) -> list[LanguageModel]:
-        return [self.model, *self._copies[: count - 1]] if count > 1 else [self.model]
+    def _models(self, count: int) -> SimpleQueue[LanguageModel]:
+        """The model and copies of it, for as many threads."""
+        models: SimpleQueue[LanguageModel] = SimpleQueue()
+        for model in [self.model, *self._copies][:count]:
+            models.put(model)
+        return models
 
     @cached_property
     def _copies(self) -> list[LanguageModel]:
@@ -111,6 +116,13 @@ class Search:
         hidden, calls = self.stream.hidden[0], self.stream.calls
         fed = [feeds(block, hidden, calls[block.index][0]) for block in self.model.blocks]
         return [frozenset(name for name, readers in block.items() if not readers) for block in fed]
+
+    def _try_on_one_of(self, models: SimpleQueue[LanguageModel], shares: Shares, limit: float) -> Trial:
+        model = models.get()
+        try:
+            return self._try(model, shares, limit)
+        finally:
+            models.put(model)
 
     def _try(self, model: LanguageModel, shares: Shares, limit: float) -> Trial:
         stream, aligned, lost = self.stream.fork(), [], []

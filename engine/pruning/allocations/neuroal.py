@@ -31,19 +31,25 @@ PASSES_A_CANDIDATE = 1.8
 """Forward passes: a dense one that is not computed to the end, and a pruned one."""
 
 Consumers = Mapping[int, Mapping[str, Consumer]]
+Candidates = dict[tuple[Step, float], Shares]
 
 
 def neuroal(walk: Walk, *, step: str, windows: int, heads: str, stop: str) -> Generator[Event, None, Shares]:
     """The best candidate of the block step, of the row step, or of one after the other."""
-    search = walk.search(windows)
-    reference = Shares((walk.target,) * len(walk.sizes))
-    best = yield from _tried(search, "uniform", {0.0: reference}, stop=False)
-    if step in ("block", "both"):
-        best = yield from _tried(search, "block", block_candidates(walk), stop=stop == "yes")
-    if step in ("row", "both"):
-        fed = _consumers(search, heads)
-        yield from _unclear(fed)
-        best = yield from _tried(search, "row", row_candidates(walk, best, fed), stop=stop == "yes")
+    search, halt = walk.search(windows), stop == "yes"
+    uniform: Candidates = {("uniform", 0.0): Shares((walk.target,) * len(walk.sizes))}
+    beside: Candidates = {} if halt or step == "row" else uniform  # where it leaves no core idle, and no one is stopped by it
+    if not beside:
+        start = yield from _tried(search, uniform, "uniform", stop=False)
+    if step != "row":
+        blocks: Candidates = {("block", strength): shares for strength, shares in block_candidates(walk).items()}
+        start = yield from _tried(search, (beside if step == "block" else {}) | blocks, "block", stop=halt)
+    if step == "block":
+        return start.shares
+    fed = _consumers(search, heads)
+    yield from _unclear(fed)
+    rows: Candidates = {("row", strength): shares for strength, shares in row_candidates(walk, start, fed).items()}
+    best = yield from _tried(search, rows | beside, "row", stop=halt)
     return best.shares
 
 
@@ -125,26 +131,28 @@ def _unclear(fed: Consumers) -> Iterable[Event]:
         yield Noted(message=f"NeuroAL's row step leaves the rows of {', '.join(names)} uniform: {reason}.")
 
 
-def _tried(search: Search, step: Step, candidates: Mapping[float, Shares], *, stop: bool) -> Generator[Event, None, Trial]:
-    """Try all, say what came of each, and return the one with the smallest objective, the first on ties."""
-    trials: dict[float, Trial] = {}
-    for strength, trial in zip(candidates, search.trials(list(candidates.values()), stop=stop), strict=True):
-        trials[strength] = trial
-        yield CandidateTried(
-            candidate=Candidate(
-                step=step,
-                strength=strength,
-                objective=trial.objective,
-                alignment=trial.alignment,
-                ratios=trial.shares.blocks,
-                stopped=trial.stopped,
-            )
-        )
-    complete = {strength: trial for strength, trial in trials.items() if not trial.stopped}
+def _tried(search: Search, candidates: Candidates, step: Step, *, stop: bool) -> Generator[Event, None, Trial]:
+    """Try all, say what came of each, and return the step's one with the smallest objective, the first on ties."""
+    complete: dict[float, Trial] = {}
+    for (kind, strength), trial in zip(candidates, search.trials(list(candidates.values()), stop=stop), strict=True):
+        yield CandidateTried(candidate=_described(kind, strength, trial))
+        if kind == step and not trial.stopped:
+            complete[strength] = trial
     chosen = min(complete, key=lambda strength: complete[strength].objective)
     if step != "uniform":
         yield CandidateChosen(step=step, strength=chosen)
     return complete[chosen]
+
+
+def _described(step: Step, strength: float, trial: Trial) -> Candidate:
+    return Candidate(
+        step=step,
+        strength=strength,
+        objective=trial.objective,
+        alignment=trial.alignment,
+        ratios=trial.shares.blocks,
+        stopped=trial.stopped,
+    )
 
 
 ALLOCATIONS.add(
