@@ -1,4 +1,4 @@
-"""Colours, chosen once: the Okabe-Ito set for lines and bars, viridis for amounts. Both are told apart with any kind of colour vision.
+"""Colours, chosen once: the Okabe-Ito set for lines and bars, one blue that deepens for amounts. Both are told apart with any kind of colour vision.
 
 Only hues that reach a contrast of about 3:1 on the light and on the dark background are used for lines, because a figure does not know its theme.
 """
@@ -16,7 +16,9 @@ GREY = "#8A8F98"
 KINDS = (ORANGE, PURPLE, SKY, GREY)
 """For the kinds of weights that are never pruned, in their order."""
 
-AMOUNT = "Viridis"
+AMOUNT = [[0, "#DDEBF6"], [0.5, "#93C3E0"], [1, "#3A8FC4"]]
+"""From little to much; light enough for dark numbers everywhere (contrast 5.2 and more with `INK`)."""
+INK = "#101418"
 UNDONE = "rgba(128, 128, 128, 0.13)"
 """A cell that has no value yet: there, and visibly empty on either background."""
 

@@ -29,6 +29,8 @@ def print_table() -> None:
     print(f"| pruner | {' | '.join(COLUMNS)} | time |\n|---|{'---|' * (len(COLUMNS) + 1)}")
     for name, fields in _rows().items():
         records = {column: _record({**fields, **more}) for column, more in COLUMNS.items()}
+        if not any(records.values()):
+            continue
         cells = [f"{record.pruned.perplexity:.1f}" if record is not None and record.pruned is not None else "" for record in records.values()]
         timed = next(record for column in TIMED if (record := records[column]) is not None)
         print(f"| {name} | {' | '.join(cells)} | {_pruning_seconds(timed):.1f} s |", flush=True)

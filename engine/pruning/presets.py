@@ -117,7 +117,7 @@ PRESETS.add(
         name="apt-mm",
         title="APT-MM",
         explanation="N:M with both halves joint: the set to remove from each group is weighed as a whole, and the rest is solved at once.",
-        helps="For 2:4 and its like, where the choice within a group decides.",
+        helps="For 2:4 and its like. The sets of different groups are weighed apart, so APT-SM with the same pattern can be as good.",
         paper=papers.APT,
         score="joint",
         update="mrp",

@@ -211,11 +211,15 @@ def _axis_chosen() -> None:
     st.session_state[_key("pruner")] = pruner_of({axis: st.session_state[_key(axis)] for axis in PRUNER})
 
 
-def _allocation_chosen(sizes: Sequence[int]) -> None:
-    """Ratios of one's own begin at the target, so that there is something to edit."""
-    fields = from_widgets(st.session_state["fields"])
+def begin_manual(fields: Fields, sizes: Sequence[int]) -> None:
+    """Ratios of one's own begin at the target, so that there is something to edit; `fields` is changed with the widgets."""
     if fields["allocation"] == "manual" and not fields[RATIOS]:
-        put({RATIOS: flat(sizes, fields["sparsity"])})
+        fields[RATIOS] = flat(sizes, fields["sparsity"])
+        put({RATIOS: fields[RATIOS]})
+
+
+def _allocation_chosen(sizes: Sequence[int]) -> None:
+    begin_manual(from_widgets(st.session_state["fields"]), sizes)
 
 
 def _key(name: str) -> str:

@@ -13,7 +13,7 @@ import streamlit as st
 from engine.errors import Fault, PrunescopeError, RecipeError
 from pages.widgets import address
 from pages.widgets.fields import Checked, Fields, check, defaults, fields_of, relevant
-from pages.widgets.recipe_form import from_widgets, to_widgets
+from pages.widgets.recipe_form import begin_manual, from_widgets, to_widgets
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
@@ -36,6 +36,8 @@ def open_session(engine: BackgroundEngine) -> Fields:
 
 def check_form(engine: BackgroundEngine, fields: Fields, summary: SummaryView) -> Checked:
     """The form's recipe, or everything that is wrong: with the recipe, with the model, and what the engine refused about these fields."""
+    if summary.summary is not None:
+        begin_manual(fields, summary.summary.sizes)
     refused_fields, faults = st.session_state["refused"]
     known = list(faults) if refused_fields == fields else []
     if summary.state == "failed" and engine.status.state != "failed":
