@@ -2,8 +2,9 @@
 
 PrunescopeError
 ├── RecipeError     a recipe that is refused; carries one `Fault` a field
-├── ModelError      a model that cannot be found, read, or seen as blocks of linears
-├── CorpusError     text or token ids that cannot be read, or do not suffice
+├── ModelError      a model that cannot be found, fetched, read, or seen as blocks of linears; carries its kind
+├── CorpusError     text or token ids that cannot be fetched or read, or do not suffice
+├── TaskError       a zero-shot task that cannot be had or measured
 ├── NumericsError   a computation that has no usable result (for instance a Hessian that no damping mends)
 ├── StoreError      a run folder that cannot be written, read or found
 └── EngineError     the background engine cannot be started or reached
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 
 class PrunescopeError(Exception):
@@ -35,12 +37,37 @@ class RecipeError(PrunescopeError):
         super().__init__("\n".join(f"{fault.field}: {fault.message}" for fault in self.faults))
 
 
+ModelFault = Literal[
+    "missing",
+    "revision",
+    "gated",
+    "token",
+    "offline",
+    "server",
+    "remote-code",
+    "not-causal",
+    "no-safetensors",
+    "damaged",
+    "disk-full",
+    "memory",
+    "other",
+]
+
+
 class ModelError(PrunescopeError):
-    """A model that cannot be found, read, or seen as blocks of linears."""
+    """A model that cannot be found, fetched, read, or seen as blocks of linears. `kind` says which of these, for a page that offers a way on."""
+
+    def __init__(self, sentence: str, *, kind: ModelFault = "other") -> None:
+        self.kind: ModelFault = kind
+        super().__init__(sentence)
 
 
 class CorpusError(PrunescopeError):
     """Text or token ids that cannot be read, or do not suffice for the windows asked."""
+
+
+class TaskError(PrunescopeError):
+    """A zero-shot task that cannot be had or measured."""
 
 
 class NumericsError(PrunescopeError):

@@ -23,7 +23,9 @@ class Pace:
         self.set(0)
 
     def set(self, seconds: float) -> None:
-        self.path.write_text(str(seconds))
+        written = self.path.with_suffix(".new")  # renamed into place: the worker may read at any moment
+        written.write_text(str(seconds))
+        written.replace(self.path)
 
     def govern(self, engine: BackgroundEngine) -> None:
         """Make the engine's worker keep to this pace."""
