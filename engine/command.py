@@ -5,14 +5,29 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from engine.errors import Fault, RecipeError
+from engine.evaluation.tasks.catalogue import TASKS
 from engine.pruning.methods import AXES
 from engine.recipe import Recipe
+from engine.validation import KNOWN_CORPORA
 
-FIELDS: dict[str, tuple[type, str]] = {
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The names in a text, parted by commas; none in `none`. A file whose name has a comma is given alone."""
+    if text == "none":
+        return ()
+    return (text,) if Path(text).is_file() else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _count(text: str) -> int | None:
+    return None if text == "all" else int(text)
+
+
+FIELDS: dict[str, tuple[Callable[[str], Any], str]] = {
     "pruner": (str, "a preset, for instance wanda or apt-sm; `python -m engine methods` lists them"),
     "model": (str, "`demo`, a directory, or a hub id (default: demo)"),
     "revision": (str, "the hub revision"),
@@ -24,13 +39,16 @@ FIELDS: dict[str, tuple[type, str]] = {
     "allocation": (str, "how the sparsity is shared out over the blocks"),
     "update": (str, "what happens to the weights that stay"),
     "refinement": (str, "what happens to the mask afterwards"),
-    "calibration": (str, "`stories`, or a .txt, .jsonl or .npy file"),
-    "evaluation": (str, "the same, or `none` to measure no perplexity"),
+    "calibration": (str, f"{', '.join(KNOWN_CORPORA)}, or a .txt, .jsonl or .npy file (default: stories)"),
+    "evaluation": (names_in, "the same, several of them parted by commas, or `none` to measure no perplexity (default: stories)"),
+    "tasks": (names_in, f"zero-shot tasks parted by commas: {', '.join(TASKS)}"),
+    "task-limit": (_count, "examples of each task, the first of them, or `all` (default: 100)"),
     "samples": (int, "calibration windows (default: 64)"),
-    "length": (int, "tokens a window (default: 256)"),
+    "length": (int, "tokens a window (default: 2048, or the model's most if that is less; 256 for demo)"),
     "seed": (int, "chooses the calibration windows (default: 0)"),
     "device": (str, "auto, cuda, mps or cpu"),
     "dtype": (str, "auto, float32, bfloat16 or float16"),
+    "residence": (str, "auto, resident (the whole model in memory) or streamed (block by block from the disk)"),
 }
 
 
@@ -51,7 +69,8 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
         RecipeError: with every fault of the file, the options and the recipe.
     """
     fields = _file_fields(arguments.recipe) if arguments.recipe else {}
-    given = {name: _value(name, text) for name in FIELDS if (text := getattr(arguments, name)) is not None}
+    said = {name: getattr(arguments, field_of(name)) for name in FIELDS}
+    given = {field_of(name): _value(name, text) for name, text in said.items() if text is not None}
     if "pruner" in given or "score" in given:  # a new choice of method overrides what the file says of the old one
         fields = {name: value for name, value in fields.items() if name not in ("score", "update", "refinement", "group", "settings")}
     if "pattern" in given:
@@ -79,8 +98,6 @@ def _file_fields(name: str) -> dict[str, Any]:
 
 def _value(name: str, text: str) -> Any:
     """The text as the field's type; text that does not parse is left for the recipe to refuse."""
-    if name == "evaluation" and text == "none":
-        return None
     try:
         return FIELDS[name][0](text)
     except ValueError:
@@ -117,12 +134,23 @@ def command(recipe: Recipe) -> str:
     for name in FIELDS:
         if name == "pruner" or _is_implied(name, recipe):
             continue
-        value = getattr(recipe, name)
-        if value != getattr(default, name) or name == "sparsity":
-            parts += [f"--{name}", "none" if value is None else str(value)]
+        value = getattr(recipe, field_of(name))
+        if value != getattr(default, field_of(name)) or name == "sparsity":
+            parts += [f"--{name}", _text(name, value)]
     for key, value in _unusual(recipe).items():
         parts += ["--set", f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}"]
     return shlex.join(parts)
+
+
+def field_of(option: str) -> str:
+    """The recipe's field that an option stands for."""
+    return option.replace("-", "_")
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None:
+        return "all" if name == "task-limit" else "none"
+    return ",".join(value) or "none" if isinstance(value, tuple) else str(value)
 
 
 def _unusual(recipe: Recipe) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict
 
 from engine.evaluation.generation import generate
-from engine.models.device import pick_device, pick_dtype
-from engine.models.loading import load, load_config, stored_dtype
+from engine.inputs import dense_model
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe
 
@@ -44,9 +43,7 @@ def generate_pair(
         ModelError: the model cannot be loaded or has no tokenizer.
         PrunescopeError: the prompt leaves no room for a continuation.
     """
-    device = pick_device(recipe.device)
-    dtype = pick_dtype(recipe.dtype, device, stored_dtype(load_config(recipe.model, recipe.revision)))
-    model = load(recipe.model, revision=recipe.revision, dtype=dtype, device=device)
+    model = dense_model(recipe)
     dense = generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
     for block in model.blocks:
         restore(block, kept[block.index])

@@ -3,8 +3,8 @@
 Events carry numbers ready to draw, never tensors. Non-finite numbers are written as the strings "Infinity", "-Infinity" and "NaN", so a line
 is always strict JSON. Order of a run without a fault:
 
-    RunStarted, ModelLoaded, WindowsReady (calibration), [WindowsReady (evaluation)], [BlockMeasured ...], [CandidateTried ..., CandidateChosen ...],
-    Allocated, BlockPruned ... , [Evaluated], Finished
+    RunStarted, [Fetching ...], ModelLoaded, [Fetching ...], WindowsReady (calibration), [WindowsReady (evaluation) ...], [BlockMeasured ...],
+    [CandidateTried ..., CandidateChosen ...], Allocated, BlockPruned ..., [Evaluated ...], [TaskProgressed ..., TaskMeasured ...], Finished
 
 A run ends with exactly one of Finished, Failed, Cancelled, Interrupted. An interrupted run that is taken up again goes on with `Resumed`.
 """
@@ -58,6 +58,23 @@ class RunStarted(Event):
     environment: Environment
 
 
+class Fetching(Event):
+    """Something comes over the network, or is made ready for use.
+
+    Attributes:
+        what: a file or a dataset.
+        done: bytes that are there.
+        total: bytes that there will be, None where nobody says.
+        note: a sentence where there is something to say, for instance why it waits.
+    """
+
+    event: Literal["fetching"] = "fetching"
+    what: str
+    done: int
+    total: int | None
+    note: str = ""
+
+
 class LinearShape(Facts):
     """A prunable linear of a block: `[rows, columns]` = `[out, in]`."""
 
@@ -73,7 +90,8 @@ class ModelLoaded(Event):
         path: its list of blocks, for instance `model.layers`.
         prunable: weights of the linears in the blocks.
         skipped: the weights that are never pruned, by kind; with `prunable` they add up to `parameters`.
-        bytes: size of the weights in memory.
+        bytes: size of the weights in memory, were they all there at once.
+        residence: `resident` when they are, `streamed` when each block is read from the disk as its turn comes.
     """
 
     event: Literal["model_loaded"] = "model_loaded"
@@ -86,6 +104,7 @@ class ModelLoaded(Event):
     linears: tuple[tuple[LinearShape, ...], ...]
     dtype: str
     bytes: int
+    residence: Literal["resident", "streamed"] = "resident"
 
 
 class WindowsReady(Event):
@@ -100,6 +119,7 @@ class WindowsReady(Event):
         available: how many windows the corpus holds.
         seed: the seed that chose among them, None where all are used in order.
         fingerprint: SHA-256 of the token ids (int64, little endian, row-major), 16 hex digits.
+        identity: where a named corpus comes from: source, revision, split.
     """
 
     event: Literal["windows_ready"] = "windows_ready"
@@ -111,6 +131,7 @@ class WindowsReady(Event):
     available: int
     seed: int | None
     fingerprint: str
+    identity: dict[str, str] = {}
 
     @property
     def tokens(self) -> int:
@@ -252,19 +273,76 @@ class Score(Facts):
         perplexity: `exp(nll)`.
         nll: mean negative log likelihood a predicted token, nats.
         tokens: predicted tokens.
+        bits_per_byte: bits that the model needs for a byte of the text, comparable between tokenizers; None where the text is not known.
     """
 
     perplexity: float
     nll: float
     tokens: int
+    bits_per_byte: float | None = None
 
 
 class Evaluated(Event):
-    """Dense and pruned perplexity, under one protocol."""
+    """Dense and pruned perplexity on one corpus, under one protocol."""
 
     event: Literal["evaluated"] = "evaluated"
+    corpus: str
     dense: Score
     pruned: Score
+
+
+Which = Literal["dense", "pruned"]
+
+
+class TaskProgressed(Event):
+    """A model is being tried on a task.
+
+    Attributes:
+        done: examples that are scored.
+        total: examples that will be; 0 while they are being loaded.
+    """
+
+    event: Literal["task_progressed"] = "task_progressed"
+    which: Which
+    task: str
+    done: int
+    total: int
+
+
+class TaskScore(Facts):
+    """One model's score on one task.
+
+    Attributes:
+        task: its name in the catalogue.
+        metric: lm-eval's name of the measure.
+        value: the mean over the examples.
+        stderr: its standard error, None for a single example.
+        examples: how many were asked: the first of the task's split, in its own order.
+        available: how many the split holds.
+        truncated: examples that are longer than the model takes, and lost their beginning.
+        source: where the examples come from.
+        harness: lm-eval's version and its name of the task.
+        outcomes: one digit an example in order, 1 = right.
+    """
+
+    task: str
+    metric: str
+    value: float
+    stderr: float | None
+    examples: int
+    available: int
+    truncated: int = 0
+    source: str
+    harness: str
+    outcomes: str
+
+
+class TaskMeasured(Event):
+    """A model was tried on a task."""
+
+    event: Literal["task_measured"] = "task_measured"
+    which: Which
+    score: TaskScore
 
 
 class Noted(Event):
@@ -326,6 +404,7 @@ class Interrupted(Event):
 
 AnyEvent = Annotated[
     RunStarted
+    | Fetching
     | ModelLoaded
     | WindowsReady
     | BlockMeasured
@@ -334,6 +413,8 @@ AnyEvent = Annotated[
     | Allocated
     | BlockPruned
     | Evaluated
+    | TaskProgressed
+    | TaskMeasured
     | Noted
     | Resumed
     | Finished

@@ -6,9 +6,11 @@ import hashlib
 from pathlib import Path
 
 from engine.corpora.documents import corpus_path
+from engine.corpora.named import NAMED
 from engine.errors import Fault, RecipeError
 from engine.models.names import canonical, fingerprint
 from engine.recipe import Recipe
+from engine.validation import simplest
 
 
 def pin(recipe: Recipe) -> Recipe:
@@ -18,25 +20,27 @@ def pin(recipe: Recipe) -> Recipe:
         RecipeError: a corpus file is not there.
     """
     faults: list[Fault] = []
-    files: dict[str, str] = {}
+    absolute: dict[str, str] = {}
     digests: dict[str, str] = {}
-    for role in ("calibration", "evaluation"):
-        name = getattr(recipe, role)
-        if name is None:
-            continue
-        path = corpus_path(name, role)
-        if not path.is_file():
-            faults.append(Fault(role, f"the file {name} was asked for, but it is not there; check the path."))
-            continue
-        files[role] = name if name == "stories" else str(path.resolve())
-        digests[role] = _digest(path)
+    for role, names in (("calibration", (recipe.calibration,)), ("evaluation", recipe.evaluations)):
+        for place, name in enumerate(names):
+            if name in NAMED:  # a named corpus is the same text everywhere: its revision is fixed
+                continue
+            path = corpus_path(name, role)
+            if not path.is_file():
+                faults.append(Fault(role, f"the file {name} was asked for, but it is not there; check the path."))
+                continue
+            absolute[name] = name if name == "stories" else str(path.resolve())
+            digests[f"{role}.{place}" if place else role] = _digest(path)
     if recipe.model.startswith(("/", ".", "~")) and not Path(recipe.model).expanduser().is_dir():
         faults.append(Fault("model", f"the directory {recipe.model} was asked for, but it is not there; check the path."))
     if faults:
         raise RecipeError(faults)
     model = canonical(recipe.model)
     revision = fingerprint(model) or recipe.revision
-    return recipe.model_copy(update={"model": model, "revision": revision, "digests": digests, **files})
+    evaluation = simplest(tuple(absolute.get(name, name) for name in recipe.evaluations))
+    texts = {"calibration": absolute.get(recipe.calibration, recipe.calibration), "evaluation": evaluation}
+    return recipe.model_copy(update={"model": model, "revision": revision, "digests": digests, **texts})
 
 
 def _digest(path: Path) -> str:

@@ -16,12 +16,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine import validation
 from engine.errors import Fault, RecipeError
+from engine.models.names import DEMO
 from engine.pruning.methods import AXES
 from engine.pruning.patterns import Group
 from engine.pruning.presets import PRESETS
 from engine.registry import Method
 
-RESULT_VERSION = 2
+USUAL_LENGTH, BUNDLED_LENGTH = 2048, 256
+"""Tokens a window where a recipe does not say: the literature's, and what the bundled model takes."""
+
+RESULT_VERSION = 3
 """Raised whenever the same recipe would give different numbers, so that old results are not taken for new ones."""
 
 Value = str | int | float | tuple[float, ...]
@@ -35,10 +39,15 @@ class Recipe(BaseModel):
         revision: the hub revision, or the content fingerprint of a local directory (filled in by `engine.pin`).
         dtype: `auto` is float32 on a CPU, and what the model's file holds on an accelerator.
         device: `auto` is cuda, then mps, then cpu.
-        calibration: `stories`, or a `.txt`, `.jsonl` or `.npy` file.
-        evaluation: the same, or None to measure no perplexity.
+        residence: whether the model is held whole in memory (`resident`) or read block by block from the disk (`streamed`); `auto` chooses by
+            what is free. The result is the same, so it is no part of the key.
+        calibration: a named corpus (`stories`, `wikitext2`, `c4`, `ptb`), or a `.txt`, `.jsonl` or `.npy` file.
+        evaluation: the same, or several of them, or None to measure no perplexity.
+        tasks: zero-shot tasks that the dense and the pruned model are tried on.
+        task_limit: at most so many examples of each; None for all.
         samples: calibration windows.
-        length: tokens a window, for calibration and evaluation.
+        length: tokens a window, for calibration and evaluation; None for the literature's 2,048 (or the model's most, if that is less), and for
+            256 on the bundled model.
         seed: chooses the calibration windows.
         score, update, allocation, refinement: names in the registry.
         pattern: `unstructured` or `n:m`.
@@ -55,10 +64,13 @@ class Recipe(BaseModel):
     revision: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
+    residence: Literal["auto", "resident", "streamed"] = "auto"
     calibration: str = Field(default="stories", min_length=1)
-    evaluation: str | None = "stories"
+    evaluation: str | tuple[str, ...] | None = "stories"
+    tasks: tuple[str, ...] = ()
+    task_limit: int | None = Field(default=validation.DEFAULT_TASK_LIMIT, ge=1, le=1_000_000)
     samples: int = Field(default=64, ge=1, le=100_000)
-    length: int = Field(default=256, ge=2, le=1_000_000)
+    length: int | None = Field(default=None, ge=2, le=1_000_000)
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
     score: str = "wanda"
     pattern: str = "unstructured"
@@ -88,8 +100,19 @@ class Recipe(BaseModel):
     @property
     def key(self) -> str:
         """A hash of everything that decides the result; the same recipe is never computed twice."""
-        canonical = json.dumps([RESULT_VERSION, self.model_dump(mode="json")], sort_keys=True)
+        canonical = json.dumps([RESULT_VERSION, self.model_dump(mode="json", exclude={"residence"})], sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:20]
+
+    @property
+    def evaluations(self) -> tuple[str, ...]:
+        """The texts to measure on, none or several."""
+        return (self.evaluation,) if isinstance(self.evaluation, str) else self.evaluation or ()
+
+    def window(self, longest: int | None) -> int:
+        """Tokens a window for a model that takes at most `longest`."""
+        if self.length is not None:
+            return self.length
+        return BUNDLED_LENGTH if self.model == DEMO else min(USUAL_LENGTH, longest or USUAL_LENGTH)
 
     @property
     def pruner(self) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import reduce
 from math import exp, inf
+from pathlib import Path
 from typing import Literal
 
 from engine.events import (
@@ -23,6 +24,7 @@ from engine.events import (
     Event,
     Facts,
     Failed,
+    Fetching,
     Finished,
     Interrupted,
     LinearShape,
@@ -32,6 +34,9 @@ from engine.events import (
     RowSpread,
     RunStarted,
     Score,
+    TaskMeasured,
+    TaskProgressed,
+    TaskScore,
     WindowsReady,
 )
 from engine.recipe import Recipe
@@ -69,19 +74,25 @@ class ModelFacts(Facts):
     linears: tuple[tuple[LinearShape, ...], ...]
     dtype: str
     bytes: int
+    residence: Literal["resident", "streamed"] = "resident"
 
 
 class Protocol(Facts):
-    """What the numbers were measured on."""
+    """What the numbers were measured on. `evaluation` is the first of `evaluations`."""
 
     calibration: WindowsReady | None = None
     evaluation: WindowsReady | None = None
+    evaluations: tuple[WindowsReady, ...] = ()
     dtype: str | None = None
 
     @property
     def perplexity(self) -> str:
-        """The protocol of the perplexities in a sentence."""
-        return _sentence("exp of the mean negative log likelihood over", self.evaluation, self.dtype)
+        """The protocol of the first corpus's perplexities in a sentence."""
+        return self.perplexity_on(self.evaluation)
+
+    def perplexity_on(self, windows: WindowsReady | None) -> str:
+        """The protocol of the perplexities on these windows in a sentence."""
+        return _sentence("exp of the mean negative log likelihood over", windows, self.dtype)
 
     @property
     def statistics(self) -> str:
@@ -93,11 +104,40 @@ def _sentence(what: str, windows: WindowsReady | None, dtype: str | None) -> str
     if windows is None:
         return "not measured"
     choice = "all in order" if windows.seed is None else f"chosen with seed {windows.seed} of {windows.available:,}"
-    return f"{what} {windows.windows:,} windows of {windows.length:,} tokens of {windows.corpus} ({choice}), computed in {dtype}"
+    source = f", {windows.identity['source']} at {windows.identity.get('revision', '?')[:8]}" if "source" in windows.identity else ""
+    return f"{what} {windows.windows:,} windows of {windows.length:,} tokens of {Path(windows.corpus).name} ({choice}{source}), computed in {dtype}"
+
+
+class Evaluation(Facts):
+    """Perplexities on one corpus."""
+
+    corpus: str
+    dense: Score
+    pruned: Score
+
+    @property
+    def ratio(self) -> float:
+        """Pruned perplexity / dense perplexity."""
+        difference = self.pruned.nll - self.dense.nll
+        return difference * inf if difference >= LARGEST else exp(difference)
+
+
+class TaskScores(Facts):
+    """Zero-shot scores of both models, in the order in which they came."""
+
+    dense: tuple[TaskScore, ...] = ()
+    pruned: tuple[TaskScore, ...] = ()
 
 
 class RunRecord(Facts):
-    """Everything known about a run."""
+    """Everything known about a run.
+
+    Attributes:
+        dense, pruned: the first evaluation's scores.
+        evaluations: one a corpus, in the recipe's order.
+        fetching: what it waits for at the moment, for instance a download.
+        trying: the zero-shot task that is being asked at the moment.
+    """
 
     key: str | None = None
     state: State = "empty"
@@ -108,8 +148,12 @@ class RunRecord(Facts):
     environment: Environment | None = None
     model: ModelFacts | None = None
     protocol: Protocol = Protocol()
+    fetching: Fetching | None = None
     dense: Score | None = None
     pruned: Score | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+    tasks: TaskScores = TaskScores()
+    trying: TaskProgressed | None = None
     sparsity: SparsityFacts = SparsityFacts()
     allocation: tuple[float, ...] = ()
     blocks: tuple[BlockPruned, ...] = ()
@@ -142,11 +186,8 @@ class RunRecord(Facts):
 
     @property
     def ratio(self) -> float | None:
-        """Pruned perplexity / dense perplexity."""
-        if self.dense is None or self.pruned is None:
-            return None
-        difference = self.pruned.nll - self.dense.nll
-        return difference * inf if difference >= LARGEST else exp(difference)
+        """Pruned perplexity / dense perplexity on the first corpus."""
+        return self.evaluations[0].ratio if self.evaluations else None
 
 
 def step(record: RunRecord, event: Event) -> RunRecord:
@@ -169,8 +210,10 @@ def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C90
             }
         case ModelLoaded():
             return _model_loaded(record, event)
+        case Fetching():
+            return {"fetching": event}
         case WindowsReady():
-            return {"protocol": record.protocol.model_copy(update={event.role: event})}
+            return {"fetching": None, "protocol": _windows_ready(record.protocol, event)}
         case BlockMeasured():
             return {"measured": {**record.measured, event.index: event.value}}
         case CandidateTried():
@@ -183,7 +226,11 @@ def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C90
             blocks = (*(block for block in record.blocks if block.index != event.index), event)
             return {"blocks": blocks, "sparsity": record.sparsity.model_copy(update={"achieved": _achieved(blocks)})}
         case Evaluated():
-            return {"dense": event.dense, "pruned": event.pruned}
+            return _evaluated(record, event)
+        case TaskProgressed():
+            return {"trying": event}
+        case TaskMeasured():
+            return {"trying": None, "tasks": _task_measured(record.tasks, event)}
         case Noted():
             return {"warnings": record.warnings if event.message in record.warnings else (*record.warnings, event.message)}
         case Resumed():
@@ -207,6 +254,23 @@ def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C90
     return {}
 
 
+def _windows_ready(protocol: Protocol, event: WindowsReady) -> Protocol:
+    if event.role == "calibration":  # it comes first, also when a run is taken up again
+        return protocol.model_copy(update={"calibration": event, "evaluation": None, "evaluations": ()})
+    return protocol.model_copy(update={"evaluation": protocol.evaluation or event, "evaluations": (*protocol.evaluations, event)})
+
+
+def _task_measured(tasks: TaskScores, event: TaskMeasured) -> TaskScores:
+    others = tuple(score for score in getattr(tasks, event.which) if score.task != event.score.task)
+    return tasks.model_copy(update={event.which: (*others, event.score)})
+
+
+def _evaluated(record: RunRecord, event: Evaluated) -> dict[str, object]:
+    others = tuple(known for known in record.evaluations if known.corpus != event.corpus)
+    evaluations = (*others, Evaluation(corpus=event.corpus, dense=event.dense, pruned=event.pruned))
+    return {"dense": evaluations[0].dense, "pruned": evaluations[0].pruned, "evaluations": evaluations}
+
+
 def _model_loaded(record: RunRecord, event: ModelLoaded) -> dict[str, object]:
     assert record.recipe is not None, "RunStarted comes first"
     facts = ModelFacts(
@@ -219,9 +283,10 @@ def _model_loaded(record: RunRecord, event: ModelLoaded) -> dict[str, object]:
         linears=event.linears,
         dtype=event.dtype,
         bytes=event.bytes,
+        residence=event.residence,
     )
     sparsity = record.sparsity.model_copy(update={"coverage": event.prunable / event.parameters, "skipped": event.skipped})
-    return {"model": facts, "sparsity": sparsity, "protocol": record.protocol.model_copy(update={"dtype": event.dtype})}
+    return {"fetching": None, "model": facts, "sparsity": sparsity, "protocol": record.protocol.model_copy(update={"dtype": event.dtype})}
 
 
 def _place(candidate: Candidate) -> tuple[str, float]:

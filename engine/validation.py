@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from math import isclose
 from typing import Any
 
+from engine.corpora.named import NAMED
 from engine.errors import Fault
+from engine.evaluation.tasks.catalogue import TASKS
 from engine.pruning.allocations.manual import TOLERANCE
 from engine.pruning.methods import ALLOCATIONS, AXES, REFINEMENTS, SCORES
 from engine.pruning.patterns import Group, parse_pattern
@@ -19,6 +21,10 @@ from engine.pruning.shares import weighted_mean
 from engine.registry import Method
 
 DEFAULT_SPARSITY = 0.5
+DEFAULT_CORPUS = "stories"
+DEFAULT_TASK_LIMIT = 100
+KNOWN_CORPORA = (DEFAULT_CORPUS, *NAMED)
+FILE_ENDINGS = (".txt", ".jsonl", ".npy")
 DEFAULT_METHODS = {"score": "wanda", "allocation": "uniform", "update": "none", "refinement": "none"}
 
 
@@ -44,7 +50,8 @@ def expand_pruner(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]
 def faults(given: Mapping[str, Any]) -> list[Fault]:
     """Everything that is wrong with fields whose types are right."""
     unknown = _unknown_methods(given)
-    return [*unknown, *_pattern_faults(given), *([] if unknown else _product_faults(given)), *_setting_faults(given), *_corpus_faults(given)]
+    product = [] if unknown else _product_faults(given)
+    return [*unknown, *_pattern_faults(given), *product, *_setting_faults(given), *_corpus_faults(given), *_task_faults(given)]
 
 
 def complete(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,11 +66,21 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
         fields["sparsity"] = 1 - n_of_m[0] / n_of_m[1]
         fields["pattern"] = f"{n_of_m[0]}:{n_of_m[1]}"
     fields["sparsity"] = abs(float(fields.get("sparsity", DEFAULT_SPARSITY)))  # -0.0 is 0
+    fields["evaluation"] = simplest(fields.get("evaluation", DEFAULT_CORPUS))
+    if not fields.get("tasks"):
+        fields["task_limit"] = DEFAULT_TASK_LIMIT  # it decides nothing
     settings = dict(fields.get("settings", {}))
     fields["settings"] = {
         key: parameter.coerced(settings.get(key, parameter.default)) for key, parameter in _parameters(chosen_methods(fields)).items()
     }
     return fields
+
+
+def simplest(evaluation: str | Sequence[str] | None) -> str | tuple[str, ...] | None:
+    """One text as itself, none as None, several as a tuple."""
+    if evaluation is None or isinstance(evaluation, str):
+        return evaluation
+    return tuple(evaluation) if len(evaluation) > 1 else next(iter(evaluation), None)
 
 
 def default_group(given: Mapping[str, Any]) -> Group:
@@ -176,10 +193,26 @@ def _setting_faults(given: Mapping[str, Any]) -> list[Fault]:
 def _corpus_faults(given: Mapping[str, Any]) -> list[Fault]:
     found = []
     for role in ("calibration", "evaluation"):
-        name = given.get(role)
-        if name is not None and name != "stories" and not name.endswith((".txt", ".jsonl", ".npy")):
-            found.append(Fault(role, f"expected 'stories' or a .txt, .jsonl or .npy file, got {name!r}."))
+        names = corpora_in(given, role)
+        for name in names:
+            if name not in KNOWN_CORPORA and not name.endswith(FILE_ENDINGS):
+                found.append(Fault(role, f"expected {', '.join(KNOWN_CORPORA)}, or a .txt, .jsonl or .npy file, got {name!r}."))
+        found += [Fault(role, f"{name} is there more than once; name each text once.") for name in dict.fromkeys(names) if names.count(name) > 1]
     return found
+
+
+def corpora_in(given: Mapping[str, Any], role: str) -> tuple[str, ...]:
+    """The corpora that a recipe's field names: none, one or several."""
+    value = given.get(role)
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _task_faults(given: Mapping[str, Any]) -> list[Fault]:
+    names = given.get("tasks", ())
+    unknown = [Fault("tasks", f"there is no task {name!r}; those there are: {', '.join(TASKS)}.") for name in names if name not in TASKS]
+    return unknown + [Fault("tasks", f"{name} is there more than once; name each task once.") for name in set(names) if names.count(name) > 1]
 
 
 def faults_against(given: Mapping[str, Any], widths: Mapping[str, int], sizes: Sequence[int], longest: int | None = None) -> list[Fault]:
@@ -225,7 +258,8 @@ def _ratio_faults(given: Mapping[str, Any], sizes: Sequence[int]) -> list[Fault]
 
 
 def _length_faults(given: Mapping[str, Any], longest: int | None) -> list[Fault]:
-    cuts_text = any(name is not None and not name.endswith(".npy") for name in (given["calibration"], given["evaluation"]))
-    if longest is None or given["length"] <= longest or not cuts_text:
+    names = (*corpora_in(given, "calibration"), *corpora_in(given, "evaluation"))
+    cuts_text = any(not name.endswith(".npy") for name in names)
+    if longest is None or given["length"] is None or given["length"] <= longest or not cuts_text:
         return []
     return [Fault("length", f"the model takes at most {longest} tokens a window, but {given['length']} were asked.")]

@@ -9,7 +9,9 @@ from pages.widgets.cost import draw_cost
 from pages.widgets.prompt import draw_prompt
 from pages.widgets.recipe_form import draw_more, draw_sentence
 from pages.widgets.run_view import draw_run
+from pages.widgets.seed_spread import draw_spread
 from pages.widgets.shared import shared_engine
+from pages.widgets.size_speed import draw_size_speed
 from pages.widgets.take_away import draw_take_away
 from pages.widgets.welcome import draw_welcome
 
@@ -19,11 +21,11 @@ summary = engine.summary(fields["model"], fields["revision"])
 checked = session.check_form(engine, fields, summary)
 
 with st.sidebar:
-    draw_sentence(checked, summary.summary.sizes if summary.summary else ())
+    draw_sentence(engine, checked, summary.summary.sizes if summary.summary else ())
     draw_cost(engine, checked, summary)
     ready = checked.recipe is not None
     st.button("Prune", key="prune", type="primary", width="stretch", disabled=not ready, on_click=session.prune, args=(engine,))
-    draw_more(checked)
+    draw_more(engine, checked)
 
 st.title("Prunescope", anchor=False)
 st.markdown("Pick a language model, a pruner and a sparsity; watch it being pruned block by block; see exactly what it cost.")
@@ -41,5 +43,7 @@ else:
     view = draw_run(engine, key)
     if view is not None and view.state == "finished":
         draw_prompt(engine, key)
+        draw_spread(engine, view.record)
+        draw_size_speed(engine, view.record)
         draw_take_away(engine, view.record)
 session.write_address(fields)

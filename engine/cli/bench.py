@@ -20,12 +20,13 @@ import numpy as np
 import torch
 import transformers
 
+from engine.cli.bench_memory import bench_memory
 from engine.cli.bench_search import compare, windows_of
 from engine.cli.bench_table import print_table
 from engine.events import Failed, Finished
 from engine.models.device import pick_device
 from engine.models.loading import load
-from engine.models.names import ROOT
+from engine.models.names import ROOT, resolve
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.run import run
@@ -55,6 +56,8 @@ def bench(shapes: Sequence[str]) -> int:
             _measure(Subject("random model of OPT-125M's shape", _random_opt(Path(folder)), 16, 512, 2), Path(folder))
     if "search" in shapes:
         _compare_searches()
+    if "memory" in shapes:
+        bench_memory()
     if "table" in shapes:
         print_table()
     if "app" in shapes:
@@ -67,7 +70,7 @@ def _compare_searches() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, model, rounds in (("bundled model", "demo", 2), ("random model of OPT-125M's shape", _random_opt(Path(folder)), 1)):
             print(f" {name}, best of {rounds}")
-            loaded = load(model, revision=None, dtype=torch.float32, device=pick_device())
+            loaded = load(Path(resolve(model)), dtype=torch.float32, device=pick_device())
             compare(loaded, windows_of(loaded, 8, 256), 4, rounds)
 
 
@@ -81,7 +84,7 @@ def _random_opt(folder: Path) -> str:
 
 def _measure(subject: Subject, folder: Path) -> None:
     """Time the floor and every preset in turn, and print the best of each."""
-    vocabulary = load(subject.model, revision=None, dtype=torch.float32, device=pick_device()).vocabulary
+    vocabulary = load(Path(resolve(subject.model)), dtype=torch.float32, device=pick_device()).vocabulary
     ids = np.random.default_rng(0).integers(0, vocabulary, (subject.windows, subject.length))
     np.save(file := folder / "ids.npy", ids)
     recipes = {name: Recipe.build(model=subject.model, pruner=name, calibration=str(file), evaluation=None) for name in PRESETS}
@@ -110,7 +113,7 @@ def _print(subject: Subject, floors: dict[int, float], times: dict[str, float], 
 def _floor(subject: Subject, ids: torch.Tensor) -> dict[int, float]:
     """Seconds of two forward passes, by tokens a batch."""
     device = pick_device()
-    body: Any = load(subject.model, revision=None, dtype=torch.float32, device=device).module.base_model
+    body: Any = load(Path(resolve(subject.model)), dtype=torch.float32, device=device).module.base_model
     windows = ids.to(device)
     return {size: _timed(lambda size=size: _pass(body, windows, size)) for size in FLOOR_BATCHES if size >= subject.length}  # type: ignore[misc]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.corpora.windows import calibration_windows
+from engine.corpora.windows import calibration_windows, finish
 from engine.evaluation.alignment import alignment
 from engine.events import CandidateChosen
 from engine.models.block import Linear
@@ -107,4 +107,4 @@ def windows_of(model: LanguageModel, windows: int, length: int) -> torch.Tensor:
     """Windows of the bundled stories where the model can read them, else random ids, `[windows, length]`."""
     if model.tokenizer is None:
         return torch.randint(0, model.vocabulary, (windows, length), generator=torch.Generator().manual_seed(0))
-    return calibration_windows("stories", model.tokenizer, model.vocabulary, samples=windows, length=length, seed=0).ids
+    return finish(calibration_windows("stories", model.tokenizer, model.vocabulary, samples=windows, length=length, seed=0)).ids

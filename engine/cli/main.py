@@ -62,7 +62,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("key", help="the run's key, its first letters, or a run's folder")
     bench = _add(commands, "bench", stored.bench, "measure presets against two plain forward passes")
     bench.add_argument(
-        "--shape", choices=("demo", "opt-125m", "app", "search", "table"), action="append", help="what to measure (default: demo, opt-125m, app)"
+        "--shape",
+        choices=("demo", "opt-125m", "app", "search", "table", "memory"),
+        action="append",
+        help="what to measure (default: demo, opt-125m, app)",
     )
     return parser
 
@@ -81,3 +84,6 @@ def _add_prune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--save-model", action="store_true", help="also write the pruned model to DIR/model")
     parser.add_argument("--save-masks", action="store_true", help="also write the masks to DIR/masks.safetensors")
     parser.add_argument("--events", action="store_true", help="print events as JSON lines on stderr instead of a bar")
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="run it with N seeds, the recipe's and those behind it, and print the spread"
+    )

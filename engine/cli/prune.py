@@ -12,13 +12,15 @@ from engine.command import recipe_of
 from engine.errors import Fault, RecipeError
 from engine.events import Event, Failed
 from engine.export import save_masks, save_model
-from engine.fitness import require_fit
+from engine.fitness import require_fit, shortage
 from engine.jobs.execute import execute
 from engine.jobs.folder import RunFolder
 from engine.jobs.store import Store
+from engine.model_card import model_card
 from engine.pin import pin
 from engine.recipe import Recipe
 from engine.record import RunRecord
+from engine.spread import over_seeds, spreads
 
 STATUS = {"finished": 0, "cancelled": 130}
 
@@ -26,8 +28,12 @@ STATUS = {"finished": 0, "cancelled": 130}
 def prune(arguments: argparse.Namespace) -> int:
     """Run the recipe that the arguments describe; the exit status."""
     recipe = pin(recipe_of(arguments))
+    if arguments.seeds > 1:
+        return _prune_over_seeds(recipe, arguments)
     folder = _folder(arguments, recipe)
     require_fit(recipe)
+    if warning := shortage(recipe):
+        print(warning, file=sys.stderr)
     record = _watched(recipe, folder, arguments)
     print(summary(record))
     if record.state == "finished":
@@ -35,12 +41,29 @@ def prune(arguments: argparse.Namespace) -> int:
     return STATUS.get(record.state, 1)
 
 
+def _prune_over_seeds(recipe: Recipe, arguments: argparse.Namespace) -> int:
+    """The recipe with several seeds, into the store; their spread behind them. The first run that does not finish ends it."""
+    if arguments.out is not None:
+        raise RecipeError([Fault("out", "several seeds are several runs, which go into the store; leave --out out, or --seeds.")])
+    require_fit(recipe)
+    records = []
+    for one in over_seeds(recipe, arguments.seeds):
+        records.append(_watched(one, Store().folder(one.key), arguments))
+        print(summary(records[-1]))
+        if records[-1].state != "finished":
+            return STATUS.get(records[-1].state, 1)
+    for spread in spreads(records):
+        deviation = "" if spread.deviation is None else f" ± {spread.deviation:.3f}"
+        print(f"over seeds  {spread.mean:.3f}{deviation} pruned perplexity on {spread.corpus} (mean and standard deviation of {len(records)})")
+    return 0
+
+
 def _folder(arguments: argparse.Namespace, recipe: Recipe) -> RunFolder:
     if arguments.out is None:
         if arguments.save_model or arguments.save_masks:
             raise RecipeError([Fault("out", "--save-model and --save-masks write into DIR; say which with --out DIR.")])
         return Store().folder(recipe.key)
-    folder = RunFolder(Path(arguments.out).expanduser().absolute())
+    folder = RunFolder(Path(arguments.out).expanduser().absolute(), Store().cache)
     if folder.recipe_path.exists() and (held := folder.recipe()).key != recipe.key:
         raise RecipeError([Fault("out", f"{folder.path} holds another run already ({held.title}); choose another directory.")])
     return folder
@@ -63,4 +86,4 @@ def _save(arguments: argparse.Namespace, record: RunRecord, folder: RunFolder) -
     if arguments.save_masks:
         save_masks(folder.masks(record.model.path), folder.path / "masks.safetensors")
     if arguments.save_model and not (folder.path / "model" / "config.json").exists():
-        save_model(record, folder.kept, folder.path / "model")
+        save_model(record, folder.kept, folder.path / "model", card=model_card(record))

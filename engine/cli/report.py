@@ -7,8 +7,21 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from engine.events import Allocated, BlockMeasured, BlockPruned, CandidateTried, Evaluated, Event, ModelLoaded, Resumed, to_line
-from engine.record import RunRecord
+from engine.evaluation.tasks.compare import compare
+from engine.events import (
+    Allocated,
+    BlockMeasured,
+    BlockPruned,
+    CandidateTried,
+    Evaluated,
+    Event,
+    Fetching,
+    ModelLoaded,
+    Resumed,
+    TaskProgressed,
+    to_line,
+)
+from engine.record import Evaluation, RunRecord
 
 
 class Bar:
@@ -26,6 +39,8 @@ class Bar:
     def __call__(self, event: Event) -> None:
         """Show an event."""
         match event:
+            case Fetching():
+                self._bar.set_description(f"fetching {event.what}, {_amount(event)}")
             case ModelLoaded():
                 self._bar.reset(total=event.blocks)
             case BlockMeasured():
@@ -41,6 +56,13 @@ class Bar:
                 self._bar.set_postfix_str(f"sparsity {event.sparsity:.3f}")
             case Evaluated():
                 self._bar.set_description("evaluated")
+            case TaskProgressed():
+                self._bar.set_description(f"{event.which} on {event.task}, {event.done} of {event.total}")
+
+
+def _amount(event: Fetching) -> str:
+    total = f" of {event.total / 1e6:,.0f}" if event.total else ""
+    return f"{event.done / 1e6:,.0f}{total} MB" + (f" ({event.note.rstrip('.')})" if event.note else "")
 
 
 def print_event(event: Event) -> None:
@@ -58,13 +80,26 @@ def summary(record: RunRecord) -> str:
         lines.append(f"sparsity    {record.sparsity.achieved:.4f}{coverage}, target {record.sparsity.target:.4f}")
     if len(set(record.allocation)) > 1:
         lines.append(f"allocation  {min(record.allocation):.3f} to {max(record.allocation):.3f} by block{_search(record)}")
-    if record.dense and record.pruned and record.ratio:
-        lines.append(f"perplexity  {record.dense.perplexity:.3f} dense, {record.pruned.perplexity:.3f} pruned, ratio {record.ratio:.3f}")
-        lines.append(f"            {record.protocol.perplexity}")
+    for item, windows in zip(record.evaluations, record.protocol.evaluations, strict=False):
+        lines.append(f"perplexity  {item.dense.perplexity:.3f} dense, {item.pruned.perplexity:.3f} pruned, ratio {item.ratio:.3f}{_bits(item)}")
+        lines.append(f"            {record.protocol.perplexity_on(windows)}")
+    for row in compare(record.tasks.dense, record.tasks.pruned):
+        lines.append(f"task        {row.title}: {_share(row.dense, row.dense_stderr)} dense, {_share(row.pruned, row.pruned_stderr)} pruned")
     if record.timings:
         phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in record.timings.items())
         lines.append(f"time        {record.elapsed:.2f} s ({phases})")
     return "\n".join([*lines, *(f"note        {warning}" for warning in record.warnings)])
+
+
+def _bits(item: Evaluation) -> str:
+    dense, pruned = item.dense.bits_per_byte, item.pruned.bits_per_byte
+    return f"; bits per byte {dense:.3f} and {pruned:.3f}" if dense is not None and pruned is not None else ""
+
+
+def _share(value: float | None, stderr: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{100 * value:.1f} %" + (f" ± {100 * stderr:.1f}" if stderr is not None else "")
 
 
 def _search(record: RunRecord) -> str:

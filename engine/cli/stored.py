@@ -14,6 +14,7 @@ from engine.cli.report import Bar, print_event, summary
 from engine.errors import StoreError
 from engine.jobs.folder import RunFolder
 from engine.jobs.store import Store
+from engine.model_card import model_card
 
 STATE_WIDTH, NUMBER_WIDTH = 11, 10
 
@@ -71,7 +72,7 @@ def export(arguments: argparse.Namespace) -> int:
     if arguments.masks:
         save_masks(folder.masks(record.model.path), Path(arguments.masks))
     if arguments.model:
-        save_model(record, folder.kept, Path(arguments.model).absolute())
+        save_model(record, folder.kept, Path(arguments.model).absolute(), card=model_card(record))
     return 0
 
 

@@ -5,7 +5,7 @@ Every token of a window but the first is predicted, from those before it in the 
 
 from __future__ import annotations
 
-from math import exp, inf
+from math import exp, inf, log
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -18,8 +18,12 @@ LOGITS_AT_ONCE = 16_000_000
 """Most logits held at a time (64 MB in float32)."""
 
 
-def perplexity(model: LanguageModel, stream: Stream) -> Score:
-    """The score of a stream that has passed all blocks; the sum is float64, the logits float32."""
+def perplexity(model: LanguageModel, stream: Stream, size: int | None = None) -> Score:
+    """The score of a stream that has passed all blocks; the sum is float64, the logits float32.
+
+    Args:
+        size: bytes of text that the predicted tokens stand for, where that is known.
+    """
     total, tokens = 0.0, 0
     for hidden, ids in zip(stream.hidden, stream.ids, strict=True):
         for part, targets in _few_at_a_time(model, hidden, ids):
@@ -27,12 +31,13 @@ def perplexity(model: LanguageModel, stream: Stream) -> Score:
             losses = cross_entropy(logits.flatten(0, 1), targets[:, 1:].flatten(), reduction="none")
             total += losses.double().sum().item()
             tokens += losses.numel()
-    return score(total / tokens, tokens)
+    return score(total / tokens, tokens, size)
 
 
-def score(nll: float, tokens: int) -> Score:
-    """The perplexity of a mean negative log likelihood, infinite where it overflows."""
-    return Score(perplexity=nll * inf if nll >= LARGEST else exp(nll), nll=nll, tokens=tokens)
+def score(nll: float, tokens: int, size: int | None = None) -> Score:
+    """The perplexity of a mean negative log likelihood, infinite where it overflows, and its bits per byte of `size` bytes of text."""
+    bits = nll * tokens / log(2) / size if size else None
+    return Score(perplexity=nll * inf if nll >= LARGEST else exp(nll), nll=nll, tokens=tokens, bits_per_byte=bits)
 
 
 def _few_at_a_time(model: LanguageModel, hidden: Tensor, ids: Tensor) -> list[tuple[Tensor, Tensor]]:

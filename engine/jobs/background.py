@@ -10,19 +10,24 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, PrunescopeError
 from engine.jobs.answers import Answers
 from engine.jobs.runs import Runs
 from engine.jobs.store import Store
-from engine.jobs.views import EngineStatus, RunView, SummaryView, TextRequest, TextView
+from engine.jobs.views import CapacityView, EngineStatus, MeasurementView, RunView, SaveView, SummaryView, TextRequest, TextView
+from engine.models.names import resolve
 from engine.pin import pin
 from engine.recipe import Recipe
 
 if TYPE_CHECKING:
+    from engine.capacity import Capacity
     from engine.jobs.cluster import Cluster
 
+FRESH = 10.0  # seconds for which what is free is taken to stay so
 PAUSE = 1.0  # seconds between two looks at the cluster when nothing happens
 QUICK = 0.1  # the same while a cancel is under way
 LOST = "The background engine ended while it computed this run."
@@ -48,6 +53,7 @@ class BackgroundEngine:
         self._wake = threading.Event()
         self._runs = Runs(self.store, grace, self._wake.set)
         self._answers = Answers(self._wake.set)
+        self._capacities: dict[str, Capacity] = {}
         self._cluster: Cluster | None = None
         self._status = EngineStatus("starting", "The engine has not been started yet.")
         self._thread: threading.Thread | None = None
@@ -63,6 +69,11 @@ class BackgroundEngine:
                 self._wanted = True
                 self._thread = threading.Thread(target=self._loop, name="prunescope-engine", daemon=True)
                 self._thread.start()
+
+    @property
+    def texts(self) -> Path:
+        """Where texts that people bring along are kept."""
+        return self.store.home / "texts"
 
     @property
     def status(self) -> EngineStatus:
@@ -104,11 +115,34 @@ class BackgroundEngine:
         found = self._answers.ask(request, "continue_text", str(self.store.home), request)
         return TextView(found.state, found.value, found.message)
 
+    def measure(self, key: str) -> MeasurementView:
+        """The size and speed of a finished run's model, once they are measured; the first call asks for it."""
+        self.start()
+        found = self._answers.ask(("measure", key), "measure_run", str(self.store.home), key)
+        return MeasurementView(found.state, found.value, found.message)
+
+    def save(self, key: str) -> SaveView:
+        """A finished run's pruned model as a directory in the run's folder, once it is written; the first call asks for it."""
+        self.start()
+        found = self._answers.ask(("save", key), "save_run", str(self.store.home), key)
+        return SaveView(found.state, found.value, found.message)
+
     def summary(self, model: str, revision: str | None = None) -> SummaryView:
         """A model's shape, once it is known; the first call asks for it."""
         self.start()
-        found = self._answers.ask(("summary", model, revision), "summarise_model", model, revision)
+        known = ("summary", model, revision, _is_here(model, revision))  # where its files are is part of the answer
+        found = self._answers.ask(known, "summarise_model", model, revision)
         return SummaryView(found.state, found.value, found.message)
+
+    def capacity(self, device: str) -> CapacityView:
+        """What is free for a run on `device` (or `auto`), as it was a moment ago; the first call asks for it."""
+        self.start()
+        found = self._answers.ask(("capacity", device, time.monotonic() // FRESH), "measure_capacity", str(self.store.home), device)
+        if found.state == "done":
+            self._capacities[device] = found.value
+        elif device in self._capacities:
+            return CapacityView("done", self._capacities[device])
+        return CapacityView(found.state, found.value, found.message)
 
     def close(self) -> None:
         """End the embedded cluster; runs that are computed there are interrupted."""
@@ -164,3 +198,15 @@ class BackgroundEngine:
             cluster.close()
         self._runs.lost(reason)
         self._answers.lost()
+
+
+def _is_here(model: str, revision: str | None) -> bool:
+    """Whether a model of the hub is complete on this machine."""
+    if resolve(model) != model or model.startswith(("/", ".", "~")):
+        return True
+    from engine.hub.cache import snapshot
+
+    try:
+        return snapshot(model, revision) is not None
+    except ValueError:  # no id that the hub could have
+        return False

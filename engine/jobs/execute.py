@@ -93,7 +93,7 @@ def _record(recipe: Recipe, folder: RunFolder, tell: Publish) -> RunRecord:
     """Write the events down as they come, until one ends the run or a person does."""
     last = 0.0
     try:
-        with _stopped(engine_run.run(recipe, folder.kept)) as events:
+        with _stopped(engine_run.run(recipe, folder.kept, folder.cache)) as events:
             for event in events:
                 last = event.elapsed
                 if event.ends:

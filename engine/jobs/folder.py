@@ -34,10 +34,11 @@ Signature = tuple[int, int, int] | None
 
 
 class RunFolder:
-    """One run on the disk, which need not be there yet. `kept` are its pruned blocks by index."""
+    """One run on the disk, which need not be there yet. `kept` are its pruned blocks by index, `cache` is what runs share (None: nothing)."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, cache: Path | None = None) -> None:
         self.path = Path(path)
+        self.cache = cache
         self.recipe_path = self.path / "recipe.json"
         self.events_path = self.path / "events.jsonl"
         self.record_path = self.path / "record.json"

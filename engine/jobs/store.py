@@ -58,6 +58,7 @@ class Store:
         chosen = home or os.environ.get("PRUNESCOPE_HOME") or user_data_dir("prunescope")
         self.home = Path(chosen).expanduser().absolute()
         self.runs = self.home / "runs"
+        self.cache = self.home / "cache"
         self._seen: dict[str, tuple[_Fingerprint, RunSummary]] = {}
 
     def folder(self, key: str) -> RunFolder:
@@ -68,7 +69,7 @@ class Store:
         """
         if not KEY.fullmatch(key):
             raise StoreError(f"There is no run {key!r}: a key is made of letters and digits.")
-        return RunFolder(self.runs / key)
+        return RunFolder(self.runs / key, self.cache)
 
     def list(self) -> list[RunSummary]:
         """All runs, the last changed first. Never raises."""

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal
 from engine.record import RunRecord
 
 if TYPE_CHECKING:
+    from engine.capacity import Capacity
     from engine.continuation import PromptTexts
+    from engine.measurement import Measurement
     from engine.models.facts import ModelSummary
 
 ViewState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
@@ -71,9 +73,49 @@ class TextView:
 
 
 @dataclass(frozen=True)
+class MeasurementView:
+    """The size and speed of a finished run's model, dense and pruned; `message` says why there is none."""
+
+    state: AnswerState
+    measurement: Measurement | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A pruned model on the disk of the machine that computes.
+
+    Attributes:
+        directory: what `from_pretrained` is given.
+        bytes: what it holds.
+    """
+
+    directory: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class SaveView:
+    """Writing a finished run's model; `message` says why it failed."""
+
+    state: AnswerState
+    saved: Saved | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class SummaryView:
     """A model's summary; `message` says why it failed."""
 
     state: AnswerState
     summary: ModelSummary | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class CapacityView:
+    """What is free where runs are computed, as it was a moment ago; `message` says why that is not known."""
+
+    state: AnswerState
+    capacity: Capacity | None = None
     message: str = ""

@@ -16,11 +16,15 @@ from distributed import Nanny, Worker, WorkerPlugin
 from engine.errors import EngineError, PrunescopeError
 
 if TYPE_CHECKING:
+    from engine.capacity import Capacity
     from engine.continuation import PromptTexts
-    from engine.jobs.views import TextRequest
+    from engine.jobs.folder import RunFolder
+    from engine.jobs.views import Saved, TextRequest
+    from engine.measurement import Measurement
     from engine.models.facts import ModelSummary
 
 
+ELSEWHERE = "Save it, and load it with `from_pretrained` on a machine that has room for it."
 _busy = threading.Event()
 """Set by the first run in this process, which warms it up by itself."""
 
@@ -69,6 +73,8 @@ def continue_text(home: str, request: TextRequest) -> PromptTexts | str:
         folder = Store(_seen(home)).folder(request.key)
         if folder.record().state != "finished":
             return "The pruned model can write only once its run is finished."
+        if _is_streamed(folder):
+            return f"Writing needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
         return generate_pair(
             folder.recipe(),
             folder.kept,
@@ -81,12 +87,64 @@ def continue_text(home: str, request: TextRequest) -> PromptTexts | str:
         return str(error)
 
 
+def measure_run(home: str, key: str) -> Measurement | str:
+    """How large and how fast a run's dense and pruned model are, or a sentence that says why not."""
+    from engine.jobs.store import Store
+    from engine.measurement import measure
+
+    try:
+        folder = Store(_seen(home)).folder(key)
+        if folder.record().state != "finished":
+            return "The pruned model can be measured only once its run is finished."
+        if _is_streamed(folder):
+            return f"Measuring needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
+        return measure(folder.recipe(), folder.kept)
+    except PrunescopeError as error:
+        return str(error)
+
+
+def save_run(home: str, key: str) -> Saved | str:
+    """A finished run's pruned model written into its folder, or a sentence that says why not. What is there already is left."""
+    from engine.export import save_model
+    from engine.jobs.store import Store
+    from engine.jobs.views import Saved
+    from engine.model_card import model_card
+
+    try:
+        folder = Store(_seen(home)).folder(key)
+        record, directory = folder.record(), folder.path / "model"
+        if record.state != "finished":
+            return "The pruned model can be saved only once its run is finished."
+        if not (directory / "config.json").exists():
+            save_model(record, folder.kept, directory, card=model_card(record))
+        return Saved(str(directory), sum(path.stat().st_size for path in directory.iterdir()))
+    except PrunescopeError as error:
+        return str(error)
+
+
+def _is_streamed(folder: RunFolder) -> bool:
+    model = folder.record().model
+    return model is not None and model.residence == "streamed"
+
+
 def summarise_model(model: str, revision: str | None) -> ModelSummary | str:
     """The model's summary, or a sentence that says why there is none."""
     from engine.models.summary import summarise
 
     try:
         return summarise(model, revision)
+    except PrunescopeError as error:
+        return str(error)
+
+
+def measure_capacity(home: str, device: str) -> Capacity | str:
+    """What is free here for a run on `device` (a recipe's, so also `auto`), or a sentence that says why there is no such device."""
+    from engine.capacity import measure
+    from engine.hub.place import hub_cache
+    from engine.models.device import pick_device
+
+    try:
+        return measure(pick_device(device).type, hub_cache(), Path(home))
     except PrunescopeError as error:
         return str(error)
 

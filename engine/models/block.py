@@ -11,14 +11,16 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Linear:
-    """One prunable linear layer of a block.
+    """One prunable linear layer of a block: a module of its own, or one expert's slice of a fused parameter.
 
     Attributes:
-        name: its name inside the block, for instance `self_attn.q_proj`.
+        name: its name inside the block, for instance `self_attn.q_proj` or `mlp.experts.3.gate_up_proj`.
         path: its name in the whole model, for instance `model.layers.0.self_attn.q_proj`.
-        module: the module underneath.
+        module: the module that holds its parameter; for a slice that of all the experts.
         transposed: whether its weight is stored `[in, out]` (a `Conv1D`).
         attention: whether it is part of the block's attention.
+        expert: the expert whose slice it is, None where the parameter is its own.
+        parameter: the parameter's name in the module.
     """
 
     name: str
@@ -26,11 +28,19 @@ class Linear:
     module: nn.Module
     transposed: bool = False
     attention: bool = False
+    expert: int | None = None
+    parameter: str = "weight"
+
+    @property
+    def stored(self) -> nn.Parameter:
+        """The parameter that holds the weight, `[experts, out, in]` for a slice. Asked for each time, for a streamed model exchanges it."""
+        parameter: nn.Parameter = getattr(self.module, self.parameter)
+        return parameter
 
     @property
     def weight(self) -> Tensor:
         """The weight as `[out, in]`: a view of the stored parameter, never a copy."""
-        stored: Tensor = self.module.weight.data  # type: ignore[assignment]
+        stored = self.stored.data if self.expert is None else self.stored.data[self.expert]
         return stored.T if self.transposed else stored
 
     @property

@@ -5,26 +5,27 @@ linears that reach it with no other in between (residual paths, norms and attent
 and nothing is saved for a backward pass: one forward pass of one batch a block, two more where queries, keys and values come from one fused
 linear, whose value rows are those that attention hands on unchanged for a token that sees itself alone (causal attention). Does not cover rows
 that become columns in another order or number than their own (a fused gate and up, keys shared by heads): they have no clear consumer.
+
+Experts see different tokens, so they are no clear consumer of what all of them read; where a shared expert reads it too, that one is. An expert
+that the batch does not reach is wired like one of the same parameter that it does.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from engine.models.block import Block, Call
+from engine.models.block import Block, Call, Linear
+from engine.models.calls import listening
 
 DIGIT = 256
 """Row numbers go through attention as two digits, each 1 to 256 of 256: exact in bfloat16, and small enough for the products of float16."""
-
-Replace = Callable[[Tensor, Tensor], Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -69,16 +70,42 @@ def consumers(block: Block, hidden: Tensor, call: Call, *, heads: str = "uniform
     """
     calls = _calls(block, hidden, call)
     fed, times = _fed(block, calls), Counter(called.name for called in calls)
-    first = {name: reached[0] for name, reached in fed.items() if reached and times[name] == 1}
+    first = {name: _reader(block, name, reached) for name, reached in fed.items() if reached and _wired(block, name, times) == 1}
     found: dict[str, Consumer] = {}
     for name in block.linears:
         if name not in first:
-            found[name] = Consumer(None, reason=_why_alone(times[name]))
+            found[name] = Consumer(None, reason=_why_alone(_wired(block, name, times)))
+            continue
+        if block.linears[first[name]].expert != block.linears[name].expert and block.linears[first[name]].expert is not None:
+            found[name] = Consumer(None, reason="its readers are experts, each of which sees other tokens")
             continue
         beside = [other for other in first if first[other] == first[name] and other != name]
         reader, fused = first[name], not beside and block.linears[name].shape[0] == 3 * block.linears[first[name]].shape[1]
         found[name] = _thirds(block, hidden, call, name, reader) if fused else _by_width(block, name, reader, beside, heads)
     return found
+
+
+def _reader(block: Block, name: str, reached: Sequence[str]) -> str:
+    """The first linear that reads another's rows; those that see every token come before experts, unless it is an expert itself."""
+    expert = block.linears[name].expert
+    return next((other for other in reached if block.linears[other].expert == expert), reached[0])
+
+
+def _wired(block: Block, name: str, times: Mapping[str, int]) -> int:
+    """How often a linear is called in a pass, for an expert that the batch does not reach as often as one of its fellows."""
+    if name in times or block.linears[name].expert is None:
+        return times.get(name, 0)
+    fellow = _fellow(block, name, times)
+    return 0 if fellow is None else times[fellow]
+
+
+def _fellow(block: Block, name: str, called: Container[str]) -> str | None:
+    """A linear that was called and is another expert's slice of the same parameter."""
+    return next((other for other, linear in block.linears.items() if other in called and _fused(linear) == _fused(block.linears[name])), None)
+
+
+def _fused(linear: Linear) -> tuple[int, str]:
+    return id(linear.module), linear.parameter
 
 
 def _why_alone(times: int) -> str:
@@ -125,15 +152,16 @@ def _heard(block: Block, hidden: Tensor, call: Call, name: str, reader: str, dig
     """What the reader hears of the digits `[rows]` that the linear says at the first token, `[width]` int64; 0 where it is no digit."""
     heard: dict[str, Tensor] = {}
 
-    def say(given: Tensor, gave: Tensor) -> Tensor:
+    def replace(called: str, given: Tensor, gave: Tensor, bias: Tensor | None) -> Tensor | None:
+        if called == reader:
+            heard[reader] = given.reshape(-1, given.shape[-1])[0].double() * DIGIT
+            return None
         spoken = gave.clone(memory_format=torch.contiguous_format)
         spoken.view(-1, len(digits))[0] = digits.to(gave.dtype) / DIGIT
         return spoken
 
-    def listen(given: Tensor, gave: Tensor) -> None:
-        heard[reader] = given.reshape(-1, given.shape[-1])[0].double() * DIGIT
-
-    with torch.no_grad(), _hooked(block, {name: say, reader: listen}):
+    linears = {called: block.linears[called] for called in (name, reader)}
+    with torch.no_grad(), listening(linears, after=replace):
         block(hidden, call)
     whole = heard[reader].round()
     clear = (heard[reader] - whole).abs() < 0.01
@@ -144,31 +172,15 @@ def _calls(block: Block, hidden: Tensor, call: Call) -> list[_Called]:
     """The calls of the block's linears in their order, each cut loose from those before it."""
     calls: list[_Called] = []
 
-    def cut(name: str) -> Replace:
-        def note(given: Tensor, gave: Tensor) -> Tensor:
-            mark = torch.zeros((), dtype=gave.dtype, device=gave.device, requires_grad=True)
-            calls.append(_Called(name, given.grad_fn, mark))
-            return gave.detach() + mark
-
-        return note
+    def cut(name: str, given: Tensor, gave: Tensor, bias: Tensor | None) -> Tensor:
+        mark = torch.zeros((), dtype=gave.dtype, device=gave.device, requires_grad=True)
+        calls.append(_Called(name, given.grad_fn, mark))
+        return gave.detach() + mark
 
     nothing_saved = saved_tensors_hooks(lambda tensor: None, lambda nothing: nothing)  # the graph is wanted, not the activations
-    with torch.enable_grad(), nothing_saved, _hooked(block, {name: cut(name) for name in block.linears}):
+    with torch.enable_grad(), nothing_saved, listening(block.linears, after=cut):
         block(hidden.detach(), call)
     return calls
-
-
-@contextmanager
-def _hooked(block: Block, replace: Mapping[str, Replace]) -> Iterator[None]:
-    """Each linear's function is given its input and output, and what it returns takes the output's place, while the `with` lasts."""
-    with ExitStack() as undo:
-        for name, function in replace.items():
-
-            def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor, function: Replace = function) -> Tensor | None:
-                return function(args[0], output)
-
-            undo.callback(block.linears[name].module.register_forward_hook(hook).remove)
-        yield
 
 
 def _fed(block: Block, calls: Sequence[_Called]) -> dict[str, tuple[str, ...]]:
@@ -177,7 +189,19 @@ def _fed(block: Block, calls: Sequence[_Called]) -> dict[str, tuple[str, ...]]:
     for called in calls:
         for mark in writers.keys() & _leaves(called.origin):
             fed[writers[mark]][called.name] = None
-    return {name: tuple(reached) for name, reached in fed.items()}
+    by_name = {name: tuple(reached) for name, reached in fed.items()}
+    seen = {called.name for called in calls}
+    return {name: reached if name in seen else _as_fellow(block, name, by_name, seen) for name, reached in by_name.items()}
+
+
+def _as_fellow(block: Block, name: str, fed: Mapping[str, tuple[str, ...]], seen: Container[str]) -> tuple[str, ...]:
+    """What an expert that was not called would have reached: what one of its fellows did, with the fellow's own linears exchanged for its own."""
+    fellow = None if block.linears[name].expert is None else _fellow(block, name, seen)
+    if fellow is None:
+        return ()
+    theirs = {_fused(linear): other for other, linear in block.linears.items() if linear.expert == block.linears[name].expert}
+    mine = [reader if block.linears[reader].expert is None else theirs[_fused(block.linears[reader])] for reader in fed[fellow]]
+    return tuple(mine)
 
 
 def _leaves(origin: Any) -> set[int]:

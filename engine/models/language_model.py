@@ -8,16 +8,20 @@ as a tensor or as the first element of a tuple.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from engine.models.block import Block, Call, Linear, share
+from engine.models.calls import one_by_one
+from engine.models.checkpoint import Checkpoint
 from engine.models.discovery import find_blocks
+from engine.models.residence import Residence, Streamer
 
 
 @dataclass
@@ -28,11 +32,13 @@ class Stream:
         ids: token ids of each batch, `[windows, tokens]`.
         hidden: hidden states of each batch, `[windows, tokens, width]`, at the input of the next block.
         calls: call arguments, `calls[block][batch]`.
+        offloaded: whether the hidden states wait on the host, and go to the blocks' device (that of the ids) a batch at a time.
     """
 
     ids: list[Tensor]
     hidden: list[Tensor]
     calls: list[list[Call]]
+    offloaded: bool = False
 
     @property
     def windows(self) -> int:
@@ -40,17 +46,28 @@ class Stream:
 
     def fork(self) -> Stream:
         """A second stream from the same place. Tensors are shared: a block never changes its input."""
-        return Stream(self.ids, list(self.hidden), self.calls)
+        return Stream(self.ids, list(self.hidden), self.calls, self.offloaded)
+
+    @classmethod
+    def joined(cls, streams: Sequence[Stream]) -> Stream:
+        """One stream of all these streams' batches, in order."""
+        calls = [[call for batches in block for call in batches] for block in zip(*(stream.calls for stream in streams), strict=True)]
+        ids, hidden = [ids for one in streams for ids in one.ids], [hidden for one in streams for hidden in one.hidden]
+        return cls(ids, hidden, calls, any(one.offloaded for one in streams))
+
+    def part(self, batches: slice) -> Stream:
+        """The stream of some of the batches."""
+        return Stream(self.ids[batches], self.hidden[batches], [calls[batches] for calls in self.calls], self.offloaded)
 
     def through(self, block: Block) -> Iterator[Tensor]:
         """The block's output for each batch, without advancing."""
-        for hidden, call in zip(self.hidden, self.calls[block.index], strict=True):
-            yield block(hidden, call)
+        for ids, hidden, call in zip(self.ids, self.hidden, self.calls[block.index], strict=True):
+            yield block(hidden.to(ids.device), call)
 
     def advance(self, block: Block) -> None:
         """Replace the hidden states by the block's outputs."""
         for place, output in enumerate(self.through(block)):
-            self.hidden[place] = output
+            self.hidden[place] = output.cpu() if self.offloaded else output
 
 
 class LanguageModel:
@@ -60,13 +77,18 @@ class LanguageModel:
         module: the `transformers` model, in evaluation mode.
         tokenizer: its tokenizer, or None where the directory has none.
         blocks: its decoder layers.
+        residence: `resident` where they are in memory, `streamed` where each is read from the disk when it is present.
     """
 
-    def __init__(self, module: nn.Module, tokenizer: Any = None) -> None:
+    def __init__(self, module: nn.Module, tokenizer: Any = None, checkpoint: Checkpoint | None = None, **held: Any) -> None:
+        """`checkpoint` and `held` (dtype, device): where the blocks of a model without weights come from."""
         self.module = module.eval()
         self.tokenizer = tokenizer
         self.blocks = find_blocks(module)
+        one_by_one(module)
         self._returns_tuple: list[bool] | None = None
+        self._streamer = None if checkpoint is None else Streamer(module, self.blocks, checkpoint, **held)
+        self.residence: Residence = "resident" if checkpoint is None else "streamed"
 
     @property
     def linears(self) -> dict[str, Linear]:
@@ -75,25 +97,35 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        return next(self.module.parameters()).device
+        return next(parameter.device for parameter in self.module.parameters() if not parameter.is_meta)
 
     @property
     def dtype(self) -> torch.dtype:
         return next(self.module.parameters()).dtype
+
+    @contextmanager
+    def present(self, block: Block) -> Iterator[Block]:
+        """The block with its weights in memory while the `with` lasts. Behind it a streamed block is gone, with all that was written to it."""
+        with nullcontext() if self._streamer is None else self._streamer.present(block):
+            yield block
 
     @property
     def vocabulary(self) -> int:
         """Number of token ids."""
         return int(self.module.config.get_text_config().vocab_size)  # type: ignore[operator, union-attr]
 
-    def record(self, windows: Tensor, batch: int) -> Stream:
-        """The stream of `windows`, `[windows, tokens]` ids, at the input of block 0, in batches of at most `batch` windows."""
-        stream = Stream([], [], [[] for _ in self.blocks])
+    def record(self, windows: Tensor, batch: int, *, offload: bool = False) -> Stream:
+        """The stream of `windows`, `[windows, tokens]` ids, at the input of block 0, in batches of at most `batch` windows.
+
+        Args:
+            offload: keep the hidden states on the host.
+        """
+        stream = Stream([], [], [[] for _ in self.blocks], offload)
         for part in windows.split(batch):
             ids = part.to(self.device)
             hidden, calls = self._record_batch(ids)
             stream.ids.append(ids)
-            stream.hidden.append(hidden)
+            stream.hidden.append(hidden.cpu() if offload else hidden)
             for kept, call in zip(stream.calls, calls, strict=True):
                 kept.append(_shared(call, kept[-1]) if kept else call)
         return stream
@@ -131,17 +163,25 @@ class LanguageModel:
             yield
 
     def _probe(self) -> list[bool]:
-        """Whether each block returns a tuple: one real forward pass over two tokens."""
-        returns: dict[int, bool] = {}
+        """Whether each block returns a tuple: one forward pass over two tokens, real for the first block of each class."""
+        returns: dict[type, bool] = {}
         with ExitStack() as undo:
             for block in self.blocks:
-
-                def look(module: nn.Module, args: Any, output: Any, index: int = block.index) -> None:
-                    returns[index] = isinstance(output, tuple)
-
-                undo.callback(block.module.register_forward_hook(look).remove)
+                block.module.forward = partial(self._probed, returns, block)
+                undo.callback(delattr, block.module, "forward")
             self._forward(torch.zeros(1, 2, dtype=torch.long, device=self.device), head=False)
-        return [returns[block.index] for block in self.blocks]
+        return [returns[type(block.module)] for block in self.blocks]
+
+    def _probed(self, returns: dict[type, bool], block: Block, *args: Any, **kwargs: Any) -> Any:
+        """The forward pass of a block that is being probed; later ones of its class hand on what they are given."""
+        kind = type(block.module)
+        if kind in returns:
+            hidden, _ = _split(args, kwargs)
+            return (hidden, None) if returns[kind] else hidden
+        with self.present(block):
+            output = kind.forward(block.module, *args, **kwargs)
+        returns[kind] = isinstance(output, tuple)
+        return output
 
 
 def _stub(index: int, in_tuple: bool, visit: Any) -> Any:

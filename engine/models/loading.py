@@ -1,4 +1,4 @@
-"""Finding and loading a model: the bundled one, a local directory, or a hub id. Only safetensors, never remote code."""
+"""Loading a model from a directory on this machine. Only safetensors, never remote code; what is not complete is refused, never made up."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from engine.errors import ModelError
+from engine.hub.failures import to_model_error
+from engine.models.checkpoint import Checkpoint
 from engine.models.language_model import LanguageModel
-from engine.models.names import resolve
+from engine.models.residence import Residence, without_weights
 
 BUILDING = threading.Lock()
 """transformers changes settings of the whole process while it builds a model, so two threads must not build at the same time."""
@@ -21,42 +23,74 @@ BUILDING = threading.Lock()
 FIRST_WORDS = 300  # characters of a library's message that are shown
 
 
-def load_config(model: str, revision: str | None = None) -> Any:
-    """The model's configuration.
+def read_config(directory: Path, name: str = "") -> Any:
+    """The configuration in a local directory.
 
     Raises:
-        ModelError: there is no such model, or it is not one this tool can read.
+        ModelError: there is none, or it is not one that this tool can read.
     """
     _quiet()
-    place = resolve(model)
+    if not (directory / "config.json").is_file():
+        raise ModelError(f"The directory {directory} holds no config.json, so there is no model in it that can be read.", kind="missing")
     try:
-        return AutoConfig.from_pretrained(place, revision=_hub_revision(place, revision), trust_remote_code=False)
+        return AutoConfig.from_pretrained(directory, trust_remote_code=False)
     except Exception as error:  # the library raises many kinds; each means that there is no usable configuration
-        raise ModelError(_sentence(model, place, error)) from error
+        raise to_model_error(name or str(directory), None, error) from error
 
 
-def load(model: str, *, revision: str | None, dtype: torch.dtype, device: torch.device) -> LanguageModel:
-    """The model in evaluation mode on `device`, with its tokenizer where it has one.
+def load(directory: Path, *, dtype: torch.dtype, device: torch.device, residence: Residence = "resident", name: str = "") -> LanguageModel:
+    """The model of a local directory in evaluation mode on `device`, with its tokenizer where it has one.
+
+    Args:
+        directory: config.json and safetensors.
+        residence: whether the blocks are read now, or each when it is present.
+        name: what a person calls the model; the directory where left out.
 
     Raises:
-        ModelError: it cannot be found or read, is not a causal language model, or has no list of blocks with linears.
+        ModelError: it cannot be read as a whole, is not a causal language model, or has no list of blocks with linears.
     """
-    config, place = load_config(model, revision), resolve(model)
-    hub_revision = _hub_revision(place, revision)
+    name = name or str(directory)
+    config = read_config(directory, name)
+    checkpoint = Checkpoint(directory, name)
+    module = _resident(directory, config, dtype, name) if residence == "resident" else _empty(config, dtype, name)
+    try:
+        if residence == "resident":
+            found = LanguageModel(module.to(device), _tokenizer(directory))
+        else:
+            found = LanguageModel(module, _tokenizer(directory), checkpoint, dtype=dtype, device=device)
+    except LookupError as error:
+        raise ModelError(f"The model {name} ({type(module).__name__}) has no list of blocks, so it cannot be pruned block by block.") from error
+    if not found.linears:
+        raise ModelError(f"The blocks of {name} ({type(module).__name__}) hold no linear layers, so there is nothing to prune.")
+    return found
+
+
+def _resident(directory: Path, config: Any, dtype: torch.dtype, name: str) -> nn.Module:
     try:
         with BUILDING:
-            module: nn.Module = AutoModelForCausalLM.from_pretrained(
-                place, config=config, revision=hub_revision, dtype=dtype, use_safetensors=True, trust_remote_code=False
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                directory, config=config, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
             )
     except Exception as error:
-        raise ModelError(_sentence(model, place, error)) from error
+        raise _unreadable(name, config, error) from error
+    module, found = loaded
+    if wrong := [*found["missing_keys"], *found["mismatched_keys"]]:  # transformers fills such weights with random numbers
+        raise ModelError(
+            f"The files of {name} do not hold {sorted(map(str, wrong))[0]} as its configuration says, so they are not complete. "
+            "Fetch or save the model anew.",
+            kind="damaged",
+        )
+    result: nn.Module = module
+    return result
+
+
+def _empty(config: Any, dtype: torch.dtype, name: str) -> nn.Module:
     try:
-        found = LanguageModel(module.to(device), _tokenizer(place, hub_revision))
-    except LookupError as error:
-        raise ModelError(f"The model {model} ({type(module).__name__}) has no list of blocks, so it cannot be pruned block by block.") from error
-    if not found.linears:
-        raise ModelError(f"The blocks of {model} ({type(module).__name__}) hold no linear layers, so there is nothing to prune.")
-    return found
+        with BUILDING, without_weights():
+            module: nn.Module = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
+    except Exception as error:
+        raise _unreadable(name, config, error) from error
+    return module
 
 
 def stored_dtype(config: Any) -> torch.dtype | None:
@@ -65,28 +99,20 @@ def stored_dtype(config: Any) -> torch.dtype | None:
     return dtype if isinstance(dtype, torch.dtype) else None
 
 
-def _tokenizer(place: str, revision: str | None) -> Any:
+def _tokenizer(directory: Path) -> Any:
     """The tokenizer, None where there is none: token ids can still be given."""
     try:
-        return AutoTokenizer.from_pretrained(place, revision=revision, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
     except Exception:
         return None
 
 
-def _hub_revision(place: str, revision: str | None) -> str | None:
-    """A local directory's revision is its fingerprint, which the hub library must not be asked for."""
-    return None if Path(place).is_dir() else revision
-
-
-def _sentence(model: str, place: str, error: Exception) -> str:
-    if Path(place).is_dir():
-        return f"The model in {place} cannot be read: {_first_words(error)}"
-    if place.startswith(("/", ".", "~")):
-        return f"The model {model} was asked for, but there is no such directory. Check the path."
-    return (
-        f"The model {model} could not be had from the hub: {_first_words(error)} "
-        "Check the name and the connection, or give a directory that holds config.json and safetensors."
-    )
+def _unreadable(name: str, config: Any, error: Exception) -> ModelError:
+    """The sentence for a model that transformers does not build."""
+    if "Unrecognized configuration class" in str(error):
+        kind = getattr(config, "model_type", "unknown")
+        return ModelError(f"The model {name} (type {kind}) is no causal language model, so there is nothing to prune here.", kind="not-causal")
+    return ModelError(f"The model {name} cannot be read: {_first_words(error)}", kind="damaged")
 
 
 def _first_words(error: Exception) -> str:

@@ -1,25 +1,38 @@
-"""Reading a model's shape from its configuration alone: a skeleton on the meta device, no weights."""
+"""A model's shape from its configuration alone, a skeleton on the meta device, and where its files are. No weights are read.
+
+The skeleton of a 7-billion model takes 0.02 s, that of 48 blocks of 128 experts 0.2 s; the first one in a process 0.6 s more, and the first
+measurement of the speed 0.1 s. What a model needs that is not on this machine yet is asked of the hub (its configuration and its list of files).
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from engine.errors import ModelError
+from engine.models.block import Block, Linear
 from engine.models.clock import Clock
 from engine.models.device import pick_device
-from engine.models.discovery import find_blocks
-from engine.models.facts import ModelSummary
-from engine.models.language_model import LanguageModel
-from engine.models.loading import BUILDING, load_config, stored_dtype
-from engine.models.names import resolve
+from engine.models.discovery import find_blocks, skipped_kind
+from engine.models.facts import LinearKind, ModelSummary, Place, Storage
+from engine.models.loading import BUILDING, stored_dtype
+from engine.models.names import DEMO, resolve
 
+UNCERTAIN = ("offline", "server", "other")
+"""Kinds of errors that leave it open what a download would be; after any other there will be none."""
 PROBE = 768
 TOKEN_LIMITS = ("max_position_embeddings", "n_positions", "max_sequence_length")
+ACTIVE_EXPERTS = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "experts_per_token")
+"""What configurations call the number of experts that see a token."""
+READ_FILES = ("*.safetensors", "*.json", "*.model", "*.txt")
 
 
 def summarise(model: str, revision: str | None = None) -> ModelSummary:
@@ -28,38 +41,181 @@ def summarise(model: str, revision: str | None = None) -> ModelSummary:
     Raises:
         ModelError: there is no such model, or it is not a causal language model with blocks of linears.
     """
-    config = load_config(model, revision)
-    try:
-        with BUILDING, torch.device("meta"):
-            skeleton = LanguageModel(AutoModelForCausalLM.from_config(config, trust_remote_code=False))
-    except (LookupError, ValueError) as error:
-        kind = getattr(config, "model_type", "unknown")
-        raise ModelError(f"The model {model} (type {kind}) is not a causal language model made of blocks, so it cannot be pruned here.") from error
-    stored, device = stored_dtype(config) or torch.float32, pick_device()
-    sizes = tuple(sum(linear.weight.numel() for linear in block.linears.values()) for block in skeleton.blocks)
-    skipped = skipped_weights(skeleton.module)
+    config = _config(model, revision)
+    skeleton, blocks = _skeleton(model, config)
+    sizes = tuple(sum(linear.weight.numel() for linear in block.linears.values()) for block in blocks)
+    skipped = skipped_weights(skeleton)
     parameters = sum(sizes) + sum(skipped.values())
+    stored = stored_dtype(config) or torch.float32
+    text = config.get_text_config()
     return ModelSummary(
         name=model,
-        architecture=type(skeleton.module).__name__,
+        architecture=type(skeleton).__name__,
         parameters=parameters,
         prunable=sum(sizes),
         skipped=skipped,
-        blocks=len(skeleton.blocks),
+        blocks=len(blocks),
         sizes=sizes,
-        shapes={path: linear.shape for path, linear in skeleton.linears.items()},
+        linears=_kinds(blocks, _active_experts(text)),
+        block_most=max(sum(parameter.numel() for parameter in block.module.parameters()) for block in blocks),
+        block_grams=max(sum(linear.shape[1] ** 2 for linear in block.linears.values()) for block in blocks),
+        outside=_outside(skeleton, blocks),
+        width=int(getattr(text, "hidden_size", None) or skeleton.get_input_embeddings().weight.shape[1]),  # type: ignore[operator]
+        vocabulary=int(text.vocab_size),
         longest=longest(config),
+        dtype=str(stored).removeprefix("torch."),
         bytes=parameters * stored.itemsize,
-        local=Path(resolve(model)).is_dir(),
-        device=device.type,
-        speed=_speed(device),
+        storage=_storage(model, revision),
+        device=pick_device().type,
+        speeds={device: _speed(device) for device in dict.fromkeys([pick_device().type, "cpu"])},
     )
 
 
-def _speed(device: torch.device) -> float:
+def _config(model: str, revision: str | None) -> Any:
+    """The configuration, from a directory that holds it or from the hub.
+
+    Raises:
+        ModelError: there is none.
+    """
+    directory = _local(model)
+    if directory is None:
+        from engine.hub.configuration import config_directory
+
+        directory = config_directory(model, revision)
+    elif not (directory / "config.json").is_file():
+        raise ModelError(
+            f"The directory {directory} holds no config.json, so there is no model in it that can be read. Choose the directory that "
+            "`save_pretrained` wrote, with config.json and safetensors."
+        )
+    try:
+        return AutoConfig.from_pretrained(directory, trust_remote_code=False)
+    except Exception as error:  # the library raises many kinds; each means that there is no usable configuration
+        from engine.hub.failures import to_model_error
+
+        raise to_model_error(model, revision, error) from error
+
+
+def _local(model: str) -> Path | None:
+    """The directory on this machine that the name stands for, None for a hub id.
+
+    Raises:
+        ModelError: it is written like a path, and there is no such directory.
+    """
+    place = Path(resolve(model))
+    if place.is_dir():
+        return place
+    if model.startswith(("/", ".", "~")):
+        raise ModelError(f"The model {model} was asked for, but there is no such directory. Check the path.", kind="missing")
+    return None
+
+
+def _skeleton(model: str, config: Any) -> tuple[nn.Module, list[Block]]:
+    """The model without its weights, and its blocks.
+
+    Raises:
+        ModelError: it is not a causal language model, or has no blocks with linears.
+    """
+    kind = getattr(config, "model_type", "unknown")
+    try:
+        with BUILDING, torch.device("meta"):
+            skeleton: nn.Module = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        blocks = find_blocks(skeleton)
+    except (LookupError, ValueError) as error:
+        sentence = f"The model {model} (type {kind}) is not a causal language model made of blocks, so it cannot be pruned here."
+        raise ModelError(sentence, kind="not-causal") from error
+    if not any(block.linears for block in blocks):
+        raise ModelError(f"The blocks of {model} (type {kind}) hold no linear layers, so there is nothing to prune.", kind="not-causal")
+    return skeleton, blocks
+
+
+def _kinds(blocks: Sequence[Block], active: int | None) -> tuple[LinearKind, ...]:
+    """The linears, alike ones once; each of E experts sees `active / E` of the tokens, all of them where that is not known."""
+    found: dict[tuple[str, int, int], list[Linear]] = {}
+    for linear in (linear for block in blocks for linear in block.linears.values()):
+        found.setdefault((re.sub(r"\d+", "*", linear.path), *linear.shape), []).append(linear)
+    return tuple(
+        LinearKind(path=alike[0].path, rows=rows, columns=columns, count=len(alike), share=_share(alike[0], active))
+        for (_, rows, columns), alike in found.items()
+    )
+
+
+def _share(linear: Linear, active: int | None) -> float:
+    return 1.0 if linear.expert is None or active is None else min(1.0, active / len(linear.stored))
+
+
+def _active_experts(config: Any) -> int | None:
+    return next((int(value) for name in ACTIVE_EXPERTS if isinstance(value := getattr(config, name, None), int)), None)
+
+
+def _outside(module: nn.Module, blocks: Iterable[Block]) -> int:
+    inside = {id(parameter) for block in blocks for parameter in block.module.parameters()}
+    return sum(parameter.numel() for parameter in module.parameters() if id(parameter) not in inside)
+
+
+def _storage(model: str, revision: str | None) -> Storage:
+    """Where the files are and how large; what the hub does not say is left open, with its sentence.
+
+    Raises:
+        ModelError: a local directory holds no safetensors.
+    """
+    if (directory := _local(model)) is not None:
+        place: Place = "bundled" if model == DEMO else "directory"
+        return Storage(place=place, total=_require_safetensors(directory))
+    from engine.hub.cache import snapshot
+    from engine.hub.listing import listing
+
+    if (directory := snapshot(model, revision)) is not None:
+        licence, gated = _catalogued(model)
+        return Storage(place="cache", total=_bytes(directory), licence=licence, gated=gated, commit=directory.name)
+    try:
+        files = listing(model, revision)
+    except ModelError as error:
+        if error.kind not in UNCERTAIN:
+            raise
+        licence, gated = _catalogued(model)
+        return Storage(place="hub", missing=None, licence=licence, gated=gated, note=str(error))
+    return Storage(
+        place="hub",
+        total=files.total_bytes,
+        missing=files.missing_bytes,
+        licence=files.licence,
+        gated=files.gated,
+        commit=files.commit,
+    )
+
+
+def _require_safetensors(directory: Path) -> int:
+    """Bytes of the files that a run reads.
+
+    Raises:
+        ModelError: there are no weights in a format that is read here.
+    """
+    if not any(directory.glob("*.safetensors")):
+        pickled = " (only pickled ones, which are never read here)" if any(directory.glob("*.bin")) else ""
+        raise ModelError(
+            f"The directory {directory} holds no safetensors{pickled}, so there are no weights to prune. Save the model with `save_pretrained`.",
+            kind="no-safetensors",
+        )
+    return _bytes(directory)
+
+
+def _bytes(directory: Path) -> int:
+    return sum(path.stat().st_size for pattern in READ_FILES for path in directory.glob(pattern))
+
+
+def _catalogued(model: str) -> tuple[str | None, bool]:
+    """Licence and gating as the catalogue has them."""
+    from engine.hub.catalogue import catalogue
+
+    return next(((entry.licence, entry.gated) for entry in catalogue() if entry.id == model), (None, False))
+
+
+@cache
+def _speed(device: str) -> float:
     """Operations a second of a float32 matrix product, the best of a few: what a prediction of the time starts from."""
-    matrix = torch.rand(PROBE, PROBE, device=device)
-    clock, best = Clock(device), float("inf")
+    place = torch.device(device)
+    matrix = torch.rand(PROBE, PROBE, device=place)
+    clock, best = Clock(place), float("inf")
     for _ in range(4):
         start = clock.now()
         matrix @ matrix
@@ -75,18 +231,9 @@ def longest(config: object) -> int | None:
 
 def skipped_weights(module: nn.Module) -> dict[str, int]:
     """The weights that are never pruned, by kind; a tied weight counts once."""
-    prunable = {id(linear.module.weight) for block in find_blocks(module) for linear in block.linears.values()}
-    embeddings = {id(child.weight) for child in module.modules() if isinstance(child, nn.Embedding)}
+    kinds = skipped_kind(module)
     counts: Counter[str] = Counter()
-    for name, parameter in module.named_parameters():
-        if id(parameter) in embeddings:
-            counts["embeddings"] += parameter.numel()
-        elif id(parameter) not in prunable:
-            counts[_kind(name, parameter)] += parameter.numel()
+    for parameter in module.parameters():
+        if kind := kinds.get(id(parameter)):
+            counts[kind] += parameter.numel()
     return dict(counts)
-
-
-def _kind(name: str, parameter: nn.Parameter) -> str:
-    if parameter.ndim == 1:
-        return "norms and biases"
-    return "head" if "head" in name or name.startswith("embed_out") else "other"

@@ -58,8 +58,8 @@ def beside(work: Callable[[], None], *, at_once: bool) -> Iterator[Callable[[], 
 
 @contextmanager
 def side_by_side(model: LanguageModel) -> Iterator[int]:
-    """How many passes of this model may go side by side, each on one thread, while the `with` lasts: one a core for a small model, else one."""
-    if not is_small(model):
+    """How many passes may go side by side, each on one thread, while the `with` lasts: one a core for a small model in memory, else one."""
+    if not is_small(model) or model.residence == "streamed":
         yield 1
         return
     before = torch.get_num_threads()

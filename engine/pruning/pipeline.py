@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -53,19 +53,36 @@ def prune_blocks(
     """Prune the model's blocks in place, first to last; `shares` says how much each loses. Blocks that `kept` holds are put back as they were."""
     at_once = is_small(model)
     for block in model.blocks:
-        start = clock.now()
-        if block.index in kept:
-            _advance(streams.dense, block, clock)
-            restore(block, kept[block.index])
-            _advance_pruned(streams, block, clock, {}, at_once)
-            continue
-        statistics = _observe(streams, block, plan, clock, at_once)
-        with clock.phase("prune"):
-            results = {name: _prune(block.linears[name], seen, plan, shares.of(block.index, name)) for name, seen in statistics.items()}
-            kept[block.index] = {name: _kept(block.linears[name], result, plan) for name, result in results.items()}
-        norms = _advance_pruned(streams, block, clock, {name: block.linears[name] for name in statistics}, at_once)
-        yield from _notes(block, results)
-        yield _event(block, streams, results, _alignment(statistics, norms), clock, start)
+        with _present(model, block, clock):
+            events = _prune_block(block, streams, plan, shares, kept, clock, at_once=at_once)
+        yield from events
+
+
+@contextmanager
+def _present(model: LanguageModel, block: Block, clock: Clock) -> Iterator[None]:
+    """The block with its weights; reading them counts as loading."""
+    with ExitStack() as stack:
+        with clock.phase("load"):
+            stack.enter_context(model.present(block))
+        yield
+
+
+def _prune_block(
+    block: Block, streams: Streams, plan: Plan, shares: Shares, kept: MutableMapping[int, BlockWeights], clock: Clock, *, at_once: bool
+) -> list[Event]:
+    """Prune one block and move all windows behind it; its events, of which there are none for a block that is put back."""
+    start = clock.now()
+    if block.index in kept:
+        _advance(streams.dense, block, clock)
+        restore(block, kept[block.index])
+        _advance_pruned(streams, block, clock, {}, at_once)
+        return []
+    statistics = _observe(streams, block, plan, clock, at_once)
+    with clock.phase("prune"):
+        results = {name: _prune(block.linears[name], seen, plan, shares.of(block.index, name)) for name, seen in statistics.items()}
+        kept[block.index] = {name: _kept(block.linears[name], result, plan) for name, result in results.items()}
+    norms = _advance_pruned(streams, block, clock, {name: block.linears[name] for name in statistics}, at_once)
+    return [*_notes(block, results), _event(block, streams, results, _alignment(statistics, norms), clock, start)]
 
 
 def _observe(streams: Streams, block: Block, plan: Plan, clock: Clock, at_once: bool) -> dict[str, Statistics]:
@@ -149,12 +166,22 @@ def _alignment(dense: Mapping[str, Statistics], pruned: Mapping[str, Statistics]
 
 
 def _notes(block: Block, results: Mapping[str, _Result]) -> Iterator[Noted]:
-    for name in block.linears:
-        if name not in results:
-            yield Noted(message=f"{block.linears[name].path} is never called as a module by this model, so it was left dense.")
+    """What a reader should know of the block; what holds for many experts is said once."""
+    unseen = [linear for name, linear in block.linears.items() if name not in results]
+    for linear in unseen:
+        if linear.expert is None:
+            yield Noted(message=f"{linear.path} is never called as a module by this model, so it was left dense.")
+    fell: dict[str, dict[int, str]] = {}
     for name, result in results.items():
+        linear = block.linears[name]
         for warning in result.outcome.warnings:
-            yield Noted(message=f"{block.linears[name].path}: {warning}.")
+            if linear.expert is None:
+                yield Noted(message=f"{linear.path}: {warning}.")
+            else:  # `mlp.experts.3.down_proj`: one sentence for the experts of `mlp.experts.*.down_proj`
+                fell.setdefault(linear.path.replace(f".{linear.expert}.{linear.parameter}", f".*.{linear.parameter}"), {})[linear.expert] = warning
+    for path, warnings in fell.items():
+        first, words = next(iter(warnings.items()))
+        yield Noted(message=f"{path}, experts {', '.join(map(str, warnings))}; of expert {first}: {words}.")
 
 
 def _event(block: Block, streams: Streams, results: Mapping[str, _Result], aligned: float, clock: Clock, start: float) -> BlockPruned:

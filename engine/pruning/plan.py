@@ -1,4 +1,11 @@
-"""The chosen method on every axis, bound to its parameters: what the one loop asks for each linear."""
+"""The chosen method on every axis, bound to its parameters: what the one loop asks for each linear.
+
+An expert that the router sent too few tokens is pruned by magnitude, in the same pattern and group, with no update and no refinement, and says so.
+Too few are fewer than half as many as it has inputs, or than twice as many where the methods use a Hessian. Measured on the bundled model's
+MLP linears at 50 %, error of the output on other text, as a multiple of what magnitude in the same group makes: Wanda with 1/8, 1/2 and 2 tokens an
+input 1.05, 1.00, 0.97; SparseGPT with 1/2, 1, 2 and 4 tokens 1.75, 1.32, 1.00, 0.92; Wanda with MRP 1.65, 1.18, 0.96, 0.87. For ordinary linears the
+recipe says how many tokens there are, so they never fall back.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +27,9 @@ from engine.pruning.shares import Shares
 from engine.pruning.statistics import Need, Reordered, Statistics
 from engine.pruning.walk import Walk
 from engine.registry import Method
+
+FEWEST, FEWEST_WITH_HESSIAN = 0.5, 2.0
+"""Tokens that an expert must have seen for each of its inputs."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,8 @@ class Plan:
             attention: whether it is part of the block's attention.
         """
         weight = weight.to(torch.float32)
+        if statistics.routed and statistics.tokens < self.fewest(statistics.width):
+            return self._without_statistics(weight, statistics, sparsity)
         score = partial(self.score.function, **self._score_parameters(path))
         if self.score.running and self.refinement.name == "none" and self.pattern.step is not None and self.update.running:
             running = Running(cast(RunningScore, score), statistics, self.pattern, cast(float, sparsity))
@@ -104,6 +116,19 @@ class Plan:
         refined = self._refine(keep, order, weight, statistics, attention)
         updated = self.update.function(weight, statistics, Frozen(refined.keep), **self.parameters["update"])
         return Outcome(updated.weight, updated.keep, updated.warnings, unrefined=keep, refined=refined)
+
+    def fewest(self, width: int) -> int:
+        """Tokens that an expert with `width` inputs must have seen for the chosen methods to be worth more than magnitude."""
+        if not self.needs:
+            return 0
+        return max(1, round(width * (FEWEST_WITH_HESSIAN if Need.HESSIAN in self.needs else FEWEST)))
+
+    def _without_statistics(self, weight: Tensor, statistics: Statistics, sparsity: Sparsity) -> Outcome:
+        """The pattern alone, on the weights' magnitudes."""
+        keep, _ = self._mask(weight.abs(), sparsity)
+        asked = f"fewer than the {self.fewest(statistics.width)} that the chosen methods need for its {statistics.width} inputs"
+        seen = f"the router sent it {statistics.tokens} token{'' if statistics.tokens == 1 else 's'}, {asked}"
+        return Outcome(weight.masked_fill(~keep, 0), keep, (f"{seen}, so it was pruned by magnitude alone",))
 
     def _mask(self, scores: Tensor, sparsity: Sparsity) -> tuple[Tensor, Tensor | None]:
         """The mask, and the order of the columns that its groups were formed in where that is not their own."""

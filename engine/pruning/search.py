@@ -13,7 +13,7 @@ import copy
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import inf
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from engine.evaluation.alignment import alignment
 from engine.models.block import Block, Linear
+from engine.models.calls import silenced
 from engine.models.dataflow import feeds
 from engine.models.threads import side_by_side
 from engine.pruning.shares import Shares
@@ -108,13 +109,17 @@ class Search:
     @cached_property
     def _first(self) -> dict[str, Statistics]:
         """What the dense first block sees, the same for all candidates."""
-        return self._watch(self.model.blocks[0], self.stream, self.needs)
+        with self.model.present(self.model.blocks[0]) as block:
+            return self._watch(block, self.stream, self.needs)
 
     @cached_property
     def _leaving(self) -> list[frozenset[str]]:
         """Of each block, the linears whose output feeds no other linear in it."""
         hidden, calls = self.stream.hidden[0], self.stream.calls
-        fed = [feeds(block, hidden, calls[block.index][0]) for block in self.model.blocks]
+        fed = []
+        for block in self.model.blocks:
+            with self.model.present(block):
+                fed.append(feeds(block, hidden, calls[block.index][0]))
         return [frozenset(name for name, readers in block.items() if not readers) for block in fed]
 
     def _try_on_one_of(self, models: SimpleQueue[LanguageModel], shares: Shares, limit: float) -> Trial:
@@ -127,9 +132,10 @@ class Search:
     def _try(self, model: LanguageModel, shares: Shares, limit: float) -> Trial:
         stream, aligned, lost = self.stream.fork(), [], []
         for block in model.blocks:
-            dense = self._first if block.index == 0 else self._watch(block, stream, self.needs)
-            with self._pruned(block, dense, shares):
-                pruned = self._go_on(block, stream, to_the_end=block.index == len(model.blocks) - 1)
+            with model.present(block):
+                dense = self._first if block.index == 0 else self._watch(block, stream, self.needs)
+                with self._pruned(block, dense, shares):
+                    pruned = self._go_on(block, stream, to_the_end=block.index == len(model.blocks) - 1)
             norms = {name: (dense[name].input_norm, pruned[name].input_norm) for name in dense}
             aligned.append(sum(alignment(*pair) for pair in norms.values()))
             lost.append({name: before - after for name, (before, after) in norms.items()})
@@ -148,7 +154,7 @@ class Search:
     def _watch(self, block: Block, stream: Stream, needs: Collection[Need]) -> dict[str, Statistics]:
         """Statistics of the block's linears; its output is not computed to the end."""
         unused = [] if Need.OUTPUT_NORM in needs else [block.linears[name] for name in self._leaving[block.index]]
-        with observe(block.linears, stream.windows, needs) as seen, _without(unused):
+        with observe(block.linears, stream.windows, needs) as seen, silenced(unused):
             deque(stream.through(block), maxlen=0)
         return seen
 
@@ -164,17 +170,3 @@ class Search:
         finally:
             for name, weight in before.items():
                 block.linears[name].write(weight)
-
-
-@contextmanager
-def _without(linears: Sequence[Linear]) -> Iterator[None]:
-    """Linears that are called, and seen to be called, but give zeros instead of a product."""
-    with ExitStack() as undo:
-        for linear in linears:
-            linear.module.forward = partial(_zeros, linear.shape[0])
-            undo.callback(delattr, linear.module, "forward")
-        yield
-
-
-def _zeros(width: int, inputs: Tensor) -> Tensor:
-    return inputs.new_zeros(*inputs.shape[:-1], width)  # real memory, for some models add to it in place

@@ -6,6 +6,7 @@ A walk never leaves a trace: streams are forked from the recorded inputs, and a 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,14 +44,20 @@ class Walk:
         assert self.model is not None, "this walk knows the sizes alone"
         return self.model.blocks
 
+    def present(self, block: Block) -> AbstractContextManager[Block]:
+        """The block with its weights in memory, while the `with` lasts."""
+        assert self.model is not None, "this walk knows the sizes alone"
+        return self.model.present(block)
+
     def statistics(self, needs: Collection[Need]) -> Iterator[tuple[Block, Mapping[str, Statistics]]]:
         """Each block with the statistics of its linears, from the dense model over all calibration windows: one forward pass in all."""
         assert self.calibration is not None, "this walk knows the sizes alone"
         stream = self.calibration.fork()
         for block in self.blocks:
-            with observe(block.linears, stream.windows, needs) as seen:
-                stream.advance(block)
-            yield block, seen
+            with self.present(block):
+                with observe(block.linears, stream.windows, needs) as seen:
+                    stream.advance(block)
+                yield block, seen
 
     def search(self, windows: int) -> Search:
         """Candidates are tried on the first `windows` calibration windows."""

@@ -35,7 +35,7 @@ def restore(block: Block, weights: BlockWeights) -> None:
         if pruned.weight is not None:
             linear.write(pruned.weight)
         else:
-            linear.write(linear.weight * pruned.keep.to(linear.weight.device))
+            linear.write(linear.weight.masked_fill(~pruned.keep.to(linear.weight.device), 0))  # a product would leave negative zeros
 
 
 def pack(weights: BlockWeights) -> dict[str, Tensor]:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from engine.command import names_in
 from engine.errors import RecipeError
+from engine.evaluation.tasks.catalogue import TASKS
 from engine.pruning.methods import AXES
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
+from engine.validation import simplest
 from pages.widgets.fields import PLAIN, PRUNER, Fields, parameters, pruner_of, relevant
 
 RUN = "run"
@@ -54,14 +57,26 @@ def _read_one(name: str, text: str) -> Fields:
         return {**preset.choices, **({"pattern": preset.pattern} if preset.pattern else {})}
     if name not in PLAIN:
         raise KeyError(name)
-    value = None if text in ("none", "auto") and name in ("evaluation", "group", "revision") else text
-    where = {"pattern": "2:4"} if name in ("score", "permutation") else {}  # some are for N:M alone; whether they fit the rest is the form's matter
+    value = _value(name, text)
+    where: dict[str, Any] = (
+        {"pattern": "2:4"} if name in ("score", "permutation") else {}
+    )  # some are for N:M alone; whether they fit the rest is the form's matter
+    where |= {"tasks": tuple(TASKS)} if name == "task_limit" else {}
     return {name: getattr(Recipe.build({name: value, **where}), name)}
 
 
+def _value(name: str, text: str) -> Any:
+    if name in ("evaluation", "tasks"):
+        names = names_in(text)
+        return names if name == "tasks" else simplest(names)
+    if name == "task_limit" and text == "none":
+        return None
+    return None if text in ("none", "auto") and name in ("group", "revision", "length") else text
+
+
 def _text(value: Any) -> str:
-    if value is None:
+    if value is None or value == ():
         return "none"
     if isinstance(value, (list, tuple)):
-        return ",".join(f"{item:g}" for item in value)
+        return ",".join(item if isinstance(item, str) else f"{item:g}" for item in value)
     return str(value)

@@ -20,8 +20,9 @@ from engine.pruning.methods import ALLOCATIONS
 from engine.pruning.shares import rescaled, weighted_mean
 from pages.widgets import session
 from pages.widgets.allocation_trials import record_of
+from pages.widgets.controls import put
 from pages.widgets.fields import Checked, Fields, check, is_unstructured
-from pages.widgets.recipe_form import RATIOS, put
+from pages.widgets.recipe_form import RATIOS
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine

@@ -17,8 +17,9 @@ from engine.pruning.layouts import GROUPS
 from engine.pruning.methods import ALLOCATIONS
 from engine.record import RunRecord
 from pages.widgets import session
+from pages.widgets.controls import put
 from pages.widgets.fields import Fields, fields_of, relevant
-from pages.widgets.recipe_form import RATIOS, put
+from pages.widgets.recipe_form import RATIOS
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine

@@ -25,7 +25,7 @@ Fields = dict[str, Any]
 
 PLAIN = (
     "model", "revision", "score", "update", "refinement", "pattern", "sparsity", "group", "permutation", "allocation", "calibration", "evaluation",
-    "samples", "length", "seed", "device", "dtype",
+    "samples", "length", "seed", "tasks", "task_limit", "device", "dtype", "residence",
 )  # fmt: skip
 PRUNER = ("score", "update", "refinement")
 
@@ -72,6 +72,8 @@ def pruner_of(fields: Fields) -> str:
 def relevant(fields: Fields) -> list[str]:
     """The fields that decide something: an N:M pattern has its own sparsity and groups, and only chosen methods have parameters."""
     idle = ("permutation",) if is_unstructured(fields["pattern"]) else ("sparsity", "group")
+    if not fields["tasks"]:
+        idle = (*idle, "task_limit")
     plain = [name for name in PLAIN if name not in idle]
     return plain + [f"{method.name}.{parameter.name}" for method in chosen_methods(fields) for parameter in method.parameters]
 

@@ -11,24 +11,19 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.charts import numbers
-from engine.charts.allocation import measure
-from engine.charts.search import best_candidate
 from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
 from engine.record import RunRecord
 from pages.widgets import session
+from pages.widgets.evaluations import draw_evaluations
 from pages.widgets.number import draw_numbers
-from pages.widgets.run_charts import draw_charts, is_deciding
+from pages.widgets.progress import progress_words, share
+from pages.widgets.run_charts import draw_charts
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
 
 POLL, CHARTS_POLL = 0.4, 1.2
-SEARCH, MEASUREMENT = 0.5, 0.1
-"""Share of the bar that a long search nears, and that measuring all blocks takes; the blocks get what is left."""
-HALFWAY = 12
-"""Candidates after which a search has half of its share: how many will come is not known."""
-
 BADGES = {
     "queued": ("waiting", ":material/hourglass_top:", "gray"),
     "running": ("running", ":material/play_arrow:", "blue"),
@@ -66,6 +61,7 @@ def _draw(engine: BackgroundEngine, key: str, was_active: bool) -> None:
     _draw_state(engine, key, view)
     draw_numbers(view.record)
     st.caption(_protocol(view.record))
+    draw_evaluations(view.record)
     for warning in view.record.warnings:
         st.warning(warning, icon=":material/info:")
 
@@ -83,7 +79,7 @@ def _draw_state(engine: BackgroundEngine, key: str, view: RunView) -> None:
     record = view.record
     if view.active:
         bar, button = st.columns([5, 1], vertical_alignment="bottom")
-        bar.progress(_share(view), text=_progress_words(view))
+        bar.progress(share(view), text=progress_words(view))
         button.button("Cancel", key="cancel", icon=":material/stop:", width="stretch", on_click=session.cancel, args=(engine, key))
     elif view.state == "finished":
         st.progress(1.0, text=f"All {len(record.blocks)} blocks done in {numbers.seconds(record.elapsed)}")
@@ -95,50 +91,6 @@ def _draw_state(engine: BackgroundEngine, key: str, view: RunView) -> None:
         st.warning(f"This run was cancelled. {_left_over(record)}", icon=":material/stop:")
     if view.state in ("failed", "interrupted", "cancelled") and record.recipe:
         st.button("Try again", key="again", icon=":material/refresh:", on_click=session.try_again, args=(engine, record.recipe))
-
-
-def _share(view: RunView) -> float:
-    """How full the bar is: what decides about the blocks, then the blocks, and a little for the measurement at the end. It never goes back."""
-    if view.state == "queued":
-        return 0.0
-    record, decided = view.record, 0.0
-    if record.search:
-        decided = SEARCH * len(record.search) / (len(record.search) + HALFWAY)
-    elif record.measured and record.model:
-        decided = MEASUREMENT * len(record.measured) / record.model.blocks
-    return min(1.0, 0.02 + decided + (0.94 - decided) * record.progress)
-
-
-def _progress_words(view: RunView) -> str:
-    record = view.record
-    if view.state == "queued":
-        turn = "next in the queue" if view.place in (None, 1) else f"place {view.place} in the queue"
-        return f"Waiting for its turn: {turn}. {view.message if view.place in (None, 1) else ''}"
-    if record.model is None:
-        return "Loading the model"
-    if record.protocol.calibration is None or (record.protocol.evaluation is None and record.recipe and record.recipe.evaluation):
-        return "Cutting windows of text"
-    if is_deciding(record):
-        return _deciding_words(record, record.model.blocks)
-    done, total = len(record.blocks), record.model.blocks
-    if done == total:
-        return f"Block {total} of {total} done · measuring perplexity"
-    left = f" · about {numbers.seconds(record.remaining)} left" if record.remaining is not None else ""
-    return f"Block {done + 1} of {total}{left}"
-
-
-def _deciding_words(record: RunRecord, total: int) -> str:
-    """What is tried or measured before the first block is pruned."""
-    if not record.search:
-        quantity, done = measure(record), len(record.measured)
-        return f"Measuring block {min(done + 1, total)} of {total}: {quantity}" if quantity else "Searching: uniform, the reference"
-    step, best = record.search[-1].step, best_candidate(record)
-    if step == "uniform":
-        return "Searching: first candidates"
-    tried = sum(candidate.step == step for candidate in record.search)
-    if best is not None and best.chosen:
-        return f"Searching: {step} step done, {tried} candidates · λ = {best.strength:g} chosen"
-    return f"Searching: {step} step, candidate {tried} done" + (f" · best so far λ = {best.strength:g}" if best else "")
 
 
 def _left_over(record: RunRecord) -> str:

@@ -12,8 +12,9 @@ import streamlit as st
 
 from engine.errors import Fault, PrunescopeError, RecipeError
 from pages.widgets import address
+from pages.widgets.controls import from_widgets, put, to_widgets
 from pages.widgets.fields import Checked, Fields, check, defaults, fields_of, relevant
-from pages.widgets.recipe_form import begin_manual, from_widgets, to_widgets
+from pages.widgets.recipe_form import begin_manual
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
@@ -30,6 +31,7 @@ def open_session(engine: BackgroundEngine) -> Fields:
         state["fields"], state["complaints"] = address.read(parameters, state["shown"] or defaults())
         state["refused"] = ({}, ())
         to_widgets(state["fields"])
+    put(state.pop("put", {}))  # what a widget further down wants to stand in one that was drawn before it
     state["fields"] = from_widgets(state["fields"])
     return dict(state["fields"])
 

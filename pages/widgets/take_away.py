@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -15,17 +16,16 @@ from engine.record import RunRecord
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
 
-ZEROS = (
-    "The zeros are stored like any other number, so the pruned model takes the same memory and the same time as the dense one. "
-    "Sparsity saves either only with a sparse format and kernels that use it."
-)
+POLL = 0.5
+HELD = {"resident": "held whole in memory", "streamed": "read block by block from the disk"}
+SAVE_HELP = "Safetensors with tokenizer, configuration and a model card, in the run's folder on the machine that computes."
 
 
 def draw_take_away(engine: BackgroundEngine, record: RunRecord) -> None:
-    """Downloads, the command line, the protocol."""
-    st.markdown(f":material/memory: {ZEROS}")
+    """Downloads, the model as a directory, the command line, the protocol."""
     st.subheader("Take it with you", anchor=False)
     _draw_downloads(engine, record)
+    _draw_saving(engine, str(record.key))
     if record.recipe:
         st.caption("The same run from a terminal, with the same key and the same result:")
         st.code(command(record.recipe), language="bash", wrap_lines=True)
@@ -47,6 +47,30 @@ def _draw_downloads(engine: BackgroundEngine, record: RunRecord) -> None:
             st.download_button(f"{label} ({ending})", data, name, kind, key=f"take.{label}", icon=":material/download:", on_click="ignore")
 
 
+def _draw_saving(engine: BackgroundEngine, key: str) -> None:
+    """The pruned model as a directory that `from_pretrained` reads: written only when someone wants it."""
+    wanted = st.session_state.setdefault("saving", set())
+    if key not in wanted:
+        st.button("Save the model as a directory", key="save", icon=":material/save:", help=SAVE_HELP, on_click=wanted.add, args=(key,))
+        return
+    pending = engine.save(key).state == "pending"
+    st.fragment(_draw_saved, run_every=POLL if pending else None)(engine, key, pending)
+
+
+def _draw_saved(engine: BackgroundEngine, key: str, was_pending: bool) -> None:
+    view = engine.save(key)
+    if was_pending and view.state != "pending":
+        st.rerun()
+    if view.state == "pending":
+        st.caption(":material/hourglass_top: The model is being written.")
+    elif view.saved is None:
+        st.error(view.message, icon=":material/error:")
+    else:
+        size = numbers.size(view.saved.bytes)
+        st.caption(f":material/check: Saved, {size}. Load it with `AutoModelForCausalLM.from_pretrained`, or prune it again:")
+        st.code(view.saved.directory, language=None, wrap_lines=True)
+
+
 def _masks(engine: BackgroundEngine, record: RunRecord) -> bytes:
     """A bool tensor a linear, named as in the model, True = kept; read from the run's folder only when someone wants it."""
     from safetensors.torch import save  # (imports torch, which the page has by then)
@@ -58,12 +82,15 @@ def _masks(engine: BackgroundEngine, record: RunRecord) -> bytes:
 def _protocol(record: RunRecord) -> list[tuple[str, str]]:
     """Rows of a table: what, and its value."""
     rows = [("Perplexity", record.protocol.perplexity), ("Calibration", record.protocol.statistics)]
-    for windows in (record.protocol.calibration, record.protocol.evaluation):
+    rows += [(f"Perplexity on {Path(windows.corpus).name}", record.protocol.perplexity_on(windows)) for windows in record.protocol.evaluations[1:]]
+    for windows in (record.protocol.calibration, *record.protocol.evaluations):
         if windows:
-            rows.append((f"Fingerprint of the {windows.role} tokens", windows.fingerprint))
+            rows.append((f"Tokens of {Path(windows.corpus).name} ({windows.role})", f"{windows.tokens:,}, fingerprint {windows.fingerprint}"))
+            rows += [(f"{name[:1].upper()}{name[1:]} of {windows.corpus}", value) for name, value in windows.identity.items()]
     if record.model:
         model = record.model
-        rows.append(("Model", f"{model.architecture}, {numbers.count(model.parameters)} weights in {model.dtype}, {numbers.size(model.bytes)}"))
+        weights = f"{numbers.count(model.parameters)} weights in {model.dtype}, {numbers.size(model.bytes)}"
+        rows.append(("Model", f"{model.architecture}, {weights}, {HELD[model.residence]}"))
     rows += [(f"Time, {phase}", numbers.seconds(seconds)) for phase, seconds in record.timings.items()]
     rows.append(("Most memory of the process", numbers.size(record.peak_host)))
     if record.peak_device is not None:

@@ -23,6 +23,8 @@ EXAMPLES: list[Event] = [
         clipped=(0, 1),
         rows=((events.RowSpread(name="q", consumer="o", quantiles=(0.0, 0.1, 0.2, 0.5, 0.7, 0.9, 0.99)),), ()),
     ),
+    events.Fetching(what="model.safetensors", done=10, total=None),
+    events.Fetching(what="wikitext2", done=10, total=20, note="The server asks to wait 3 s."),
     events.BlockMeasured(index=3, value=nan),
     events.CandidateTried(candidate=candidate("block", 0.05)),
     events.CandidateTried(candidate=candidate("row", 0.0, alignment=(inf,), stopped=True)),
@@ -31,10 +33,20 @@ EXAMPLES: list[Event] = [
     block_pruned(1, relative_error=None, cosine=None),
     block_pruned(1, relative_error=inf, cosine=nan, alignment=-inf),
     events.Evaluated(
+        corpus="stories",
         dense=events.Score(perplexity=20.5, nll=3.02, tokens=999),
         pruned=events.Score(perplexity=1e300, nll=690.0, tokens=999),
     ),
-    events.Evaluated(dense=events.Score(perplexity=inf, nll=800.0, tokens=9), pruned=events.Score(perplexity=nan, nll=nan, tokens=9)),
+    events.Evaluated(
+        corpus="stories", dense=events.Score(perplexity=inf, nll=800.0, tokens=9), pruned=events.Score(perplexity=nan, nll=nan, tokens=9)
+    ),
+    events.TaskMeasured(
+        which="dense",
+        score=events.TaskScore(
+            task="boolq", metric="acc", value=0.5, stderr=None, examples=1, available=9, source="hub", harness="boolq", outcomes="1"
+        ),
+    ),
+    events.TaskProgressed(which="pruned", task="boolq", done=3, total=100),
     events.Noted(message="model.layers.0: «0,5 %»\nand a second line \u2028 with \U0001f40d and a \\ \" '"),
     events.Resumed(blocks=3),
     events.Finished(coverage=0.9, timings={"load": 0.5, "prune": inf}, peak_host=2**40, peak_device=None),

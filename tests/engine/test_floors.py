@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted([ROOT / "app.py", *(ROOT / "pages").rglob("*.py"), *(ROOT / "engine").rglob("*.py")])
 
 FLOORS: list[set[str]] = [
-    {"engine.errors", "engine.registry", "engine.events", "engine.version", "engine.memory"},
+    {"engine.errors", "engine.registry", "engine.events", "engine.version", "engine.memory", "engine.hub"},
     {"engine.models", "engine.corpora"},
     {"engine.pruning", "engine.evaluation"},
     {
@@ -23,13 +23,22 @@ FLOORS: list[set[str]] = [
         "engine.recipe",
         "engine.record",
         "engine.run",
+        "engine.attempt",
+        "engine.inputs",
+        "engine.room",
+        "engine.spread",
         "engine.cost",
+        "engine.capacity",
+        "engine.footprint",
+        "engine.duration",
+        "engine.advice",
+        "engine.measurement",
         "engine.pin",
         "engine.fitness",
         "engine.export",
         "engine.continuation",
     },
-    {"engine.jobs", "engine.command"},
+    {"engine.jobs", "engine.command", "engine.model_card"},
     {"engine.charts", "engine.cli", "engine.__main__", "pages.widgets"},
     {"pages"},
     {"app"},

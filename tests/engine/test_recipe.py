@@ -200,14 +200,38 @@ CHANGES: dict[str, dict[str, Any]] = {
     "refinement": {"refinement": "dsnot"},
     "permutation": {"pattern": "2:4", "permutation": "zigzag"},
     "digests": {"digests": {"calibration": "abc"}},
+    "tasks": {"tasks": ["boolq"]},
+    "task_limit": {"tasks": ["boolq"], "task_limit": 5},
 }
 
 
-@pytest.mark.parametrize("field", Recipe.model_fields)
+@pytest.mark.parametrize("field", [name for name in Recipe.model_fields if name != "residence"])
 def test_every_field_that_changes_the_result_changes_the_key(field: str) -> None:
     changed = Recipe.build(CHANGES[field])
     assert getattr(changed, field) != getattr(build(), field)
     assert changed.key != build().key
+
+
+def test_where_the_model_is_held_does_not_change_the_key() -> None:
+    assert build(residence="streamed").key == build(residence="resident").key == build().key
+
+
+def test_a_limit_without_tasks_decides_nothing() -> None:
+    assert build(task_limit=5).key == build().key
+
+
+@pytest.mark.parametrize(("evaluation", "found"), [(["stories"], "stories"), ([], None), (["stories", "a.txt"], ("stories", "a.txt"))])
+def test_texts_to_measure_on_have_one_form(evaluation: list[str], found: object) -> None:
+    recipe = build(evaluation=evaluation)
+    assert recipe.evaluation == found and recipe.evaluations == tuple(evaluation)
+
+
+@pytest.mark.parametrize(
+    ("fields", "longest", "tokens"),
+    [({}, 512, 256), ({"model": "other"}, 512, 512), ({"model": "other"}, 4096, 2048), ({"model": "other"}, None, 2048), ({"length": 7}, 4096, 7)],
+)
+def test_a_window_has_the_literatures_length_unless_one_is_said(fields: dict[str, Any], longest: int | None, tokens: int) -> None:
+    assert build(**fields).window(longest) == tokens
 
 
 def test_all_these_recipes_have_keys_of_their_own() -> None:
@@ -245,7 +269,8 @@ def test_all_faults_at_once() -> None:
         update="obz",
         pattern="4:2",
         calibration="stories.doc",
-        evaluation="c4",
+        evaluation="c5",
+        tasks=["bolq"],
         settings={"wanda.alpha": 1},
         nonsense=3,
         dtype="int8",
@@ -259,12 +284,13 @@ def test_all_faults_at_once() -> None:
         "pattern",
         "calibration",
         "evaluation",
+        "tasks",
         "settings.wanda.alpha",
         "nonsense",
         "dtype",
     }
     assert "wanda" in faults["score"] and "obs" in faults["update"]
-    assert "stories" in faults["calibration"] and "c4" in faults["evaluation"]
+    assert "stories" in faults["calibration"] and "c5" in faults["evaluation"] and "boolq" in faults["tasks"]
     assert "1.5" in faults["sparsity"] and "score" in faults["nonsense"]
 
 

@@ -33,7 +33,7 @@ FINISHED = events.Finished(coverage=0.6, timings={"load": 0.5, "prune": 6.0}, pe
 WHOLE: list[Event] = [
     *START,
     *(block_pruned(index) for index in range(BLOCKS)),
-    events.Evaluated(dense=DENSE, pruned=PRUNED),
+    events.Evaluated(corpus="stories", dense=DENSE, pruned=PRUNED),
     FINISHED,
 ]
 ENDINGS: dict[str, tuple[Event, str | None]] = {
@@ -142,7 +142,7 @@ def test_a_run_that_is_taken_up_again(ending: Event) -> None:
         START[-1],  # the allocation is made anew
         block_pruned(1),
         block_pruned(2),
-        events.Evaluated(dense=DENSE, pruned=PRUNED),
+        events.Evaluated(corpus="stories", dense=DENSE, pruned=PRUNED),
         FINISHED,
     ]
     resumed, whole = RunRecord.fold([*before, *rest]), RunRecord.fold(WHOLE)
@@ -167,13 +167,13 @@ def test_a_resumed_run_that_loads_the_model_again() -> None:
 )
 def test_the_ratio_of_perplexities(dense: float, pruned: float, ratio: float) -> None:
     scores = [events.Score(perplexity=exp(nll) if nll < 700 else inf, nll=nll, tokens=9) for nll in (dense, pruned)]
-    assert RunRecord.fold([*START, events.Evaluated(dense=scores[0], pruned=scores[1])]).ratio == pytest.approx(ratio)
+    assert RunRecord.fold([*START, events.Evaluated(corpus="stories", dense=scores[0], pruned=scores[1])]).ratio == pytest.approx(ratio)
 
 
 @pytest.mark.parametrize("nll", [nan, inf])
 def test_a_broken_model_has_no_finite_ratio(nll: float) -> None:
     broken = events.Score(perplexity=nll, nll=nll, tokens=9)
-    record = RunRecord.fold([*START, events.Evaluated(dense=DENSE, pruned=broken)])
+    record = RunRecord.fold([*START, events.Evaluated(corpus="stories", dense=DENSE, pruned=broken)])
     assert record.ratio is not None and not isfinite(record.ratio)
     text = record.model_dump_json()
     assert RunRecord.model_validate_json(text).model_dump_json() == text
@@ -182,7 +182,7 @@ def test_a_broken_model_has_no_finite_ratio(nll: float) -> None:
 
 def test_a_perplexity_that_is_no_number_has_no_ratio_that_looks_like_one() -> None:
     broken = events.Score(perplexity=nan, nll=nan, tokens=9)
-    ratio = RunRecord.fold([*START, events.Evaluated(dense=DENSE, pruned=broken)]).ratio
+    ratio = RunRecord.fold([*START, events.Evaluated(corpus="stories", dense=DENSE, pruned=broken)]).ratio
     assert repr(ratio) in {"nan", "None"}, "infinite would say that the model was measured"
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from engine.capacity import Capacity
 from engine.continuation import PromptTexts
 from engine.errors import StoreError
 from engine.events import (
@@ -23,8 +25,8 @@ from engine.events import (
     Score,
     WindowsReady,
 )
-from engine.jobs.views import EngineStatus, RunView, SummaryView, TextRequest, TextView
-from engine.models.facts import ModelSummary
+from engine.jobs.views import CapacityView, EngineStatus, MeasurementView, RunView, SaveView, SummaryView, TextRequest, TextView
+from engine.models.facts import LinearKind, ModelSummary, Storage
 from engine.pruning.methods import UPDATES
 from engine.recipe import Recipe
 from engine.record import RunRecord
@@ -49,12 +51,18 @@ SUMMARY = ModelSummary(
     skipped={"embeddings": 262_144, "norms and biases": 2_176},
     blocks=BLOCKS,
     sizes=(PRUNABLE // BLOCKS,) * BLOCKS,
-    shapes={f"model.layers.{index}.{name}": shape for index in range(BLOCKS) for name, shape in SHAPES.items()},
+    linears=tuple(LinearKind(path=f"model.layers.0.{name}", rows=rows, columns=columns, count=BLOCKS) for name, (rows, columns) in SHAPES.items()),
+    block_most=PRUNABLE // BLOCKS + 256,
+    block_grams=sum(columns**2 for _, columns in SHAPES.values()),
+    outside=262_272,
+    width=128,
+    vocabulary=2048,
     longest=512,
+    dtype="float32",
     bytes=7_000_000,
-    local=True,
+    storage=Storage(place="bundled", total=7_120_000),
     device="cpu",
-    speed=5e10,
+    speeds={"cpu": 5e10},
 )
 
 
@@ -69,7 +77,7 @@ def starting(recipe: Recipe) -> list[Event]:
         prunescope="1.0", python="3.11", torch="2.13.0", transformers="5.23.0", platform="Linux", device="cpu", device_name="x86_64", threads=2
     )
     shapes = tuple(LinearShape(name=name, rows=rows, columns=columns) for name, (rows, columns) in SHAPES.items())
-    windows = {"corpus": "stories", "length": recipe.length, "fingerprint": "0123456789abcdef"}
+    windows = {"corpus": "stories", "length": recipe.window(SUMMARY.longest), "fingerprint": "0123456789abcdef"}
     return [
         RunStarted(key=recipe.key, recipe=recipe.model_dump(mode="json"), started="2026-01-01T00:00:00+00:00", environment=environment),
         ModelLoaded(
@@ -128,7 +136,7 @@ def events(recipe: Recipe, blocks: int = BLOCKS, end: Event | None = None) -> li
     found = [*opening(recipe), *(block(index, ratios[index], recipe) for index in range(blocks))]
     if isinstance(end, Finished):
         dense, pruned = Score(perplexity=48.12, nll=3.8737, tokens=10_710), Score(perplexity=55.03, nll=4.0079, tokens=10_710)
-        found.append(Evaluated(elapsed=3.4, dense=dense, pruned=pruned))
+        found.append(Evaluated(elapsed=3.4, corpus="stories", dense=dense, pruned=pruned))
     return found if end is None else [*found, end]
 
 
@@ -168,7 +176,11 @@ class FakeEngine:
     views: dict[str, RunView] = field(default_factory=dict)
     status: EngineStatus = field(default_factory=lambda: EngineStatus("ready", "The engine is ready."))
     model: SummaryView = field(default_factory=lambda: SummaryView("done", SUMMARY))
+    room: CapacityView = field(default_factory=lambda: CapacityView("done", Capacity(host_free=20_000_000_000, disk_free=80_000_000_000)))
     written: TextView | None = None
+    saved: SaveView = field(default_factory=lambda: SaveView("pending"))
+    measured: MeasurementView = field(default_factory=lambda: MeasurementView("pending"))
+    texts: Path = Path("/nowhere")
     submitted: list[Recipe] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     becomes: str = "running"
@@ -195,8 +207,17 @@ class FakeEngine:
     def text(self, request: TextRequest) -> TextView:
         return self.written or TextView("done", PromptTexts(**_texts(request)))
 
+    def save(self, key: str) -> SaveView:
+        return self.saved
+
+    def measure(self, key: str) -> MeasurementView:
+        return self.measured
+
     def summary(self, model: str, revision: str | None = None) -> SummaryView:
         return self.model
+
+    def capacity(self, device: str) -> CapacityView:
+        return self.room
 
 
 def _texts(request: TextRequest) -> dict[str, Any]:

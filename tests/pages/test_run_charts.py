@@ -6,8 +6,8 @@ import pytest
 
 from engine.jobs.views import RunView
 from engine.record import RunRecord
+from pages.widgets.progress import progress_words, share
 from pages.widgets.run_charts import is_deciding, pruning, sharing
-from pages.widgets.run_view import _progress_words, _share
 from tests.charts.records import NEUROAL, record, undecided
 from tests.pages.conftest import words
 from tests.pages.decisions import deciding
@@ -59,11 +59,11 @@ def test_nothing_is_drawn_of_a_record_that_knows_nothing():
     ],
 )
 def test_the_bar_says_how_far_the_search_is(steps, sentence):
-    assert _progress_words(RunView(undecided(steps, **NEUROAL), "running")) == sentence
+    assert progress_words(RunView(undecided(steps, **NEUROAL), "running")) == sentence
 
 
 def test_the_bar_says_what_is_measured():
-    words = [_progress_words(RunView(undecided(steps, allocation="owl"), "running")) for steps in (0, 3, BLOCKS)]
+    words = [progress_words(RunView(undecided(steps, allocation="owl"), "running")) for steps in (0, 3, BLOCKS)]
     assert [sentence.partition(":")[0] for sentence in words] == ["Measuring block 1 of 8", "Measuring block 4 of 8", "Measuring block 8 of 8"]
     assert all("outliers" in sentence for sentence in words)
 
@@ -72,7 +72,7 @@ def test_the_bar_says_what_is_measured():
 def test_the_bar_never_goes_back(fields):
     steps = len(deciding(record(0, **fields).recipe, BLOCKS))
     found = [*(undecided(count, **fields) for count in range(steps + 1)), *(record(blocks, **fields) for blocks in range(BLOCKS + 1))]
-    shares = [_share(RunView(each, "running")) for each in found]
+    shares = [share(RunView(each, "running")) for each in found]
     assert shares == sorted(shares) and shares[0] > 0 and shares[-1] < 1
 
 

@@ -31,7 +31,8 @@ def alphapruning(walk: Walk, *, spread: float, window: str) -> Generator[Event, 
     """Measures the tail exponent of each block, the mean over its linears, then shares the sparsity out by it."""
     exponents: list[float] = []
     for block in walk.blocks:
-        exponents.append(_mean([tail_exponent(eigenvalues(linear.weight), window) for linear in block.linears.values()]))
+        with walk.present(block):
+            exponents.append(_mean([tail_exponent(eigenvalues(linear.weight), window) for linear in block.linears.values()]))
         yield BlockMeasured(index=block.index, value=exponents[-1])
     ratios, clipped = alpha_ratios(exponents, walk.sizes, walk.target, spread)
     return Shares(tuple(ratios), clipped=clipped)

@@ -118,7 +118,10 @@ def _consumers(search: Search, heads: str) -> Consumers:
     """Where each linear's rows go; the last block's stay uniform, for nothing of the model's blocks comes behind it."""
     hidden, calls = search.stream.hidden[0], search.stream.calls
     *blocks, last = search.model.blocks
-    found = {block.index: consumers(block, hidden, calls[block.index][0], heads=heads) for block in blocks}
+    found = {}
+    for block in blocks:
+        with search.model.present(block):
+            found[block.index] = consumers(block, hidden, calls[block.index][0], heads=heads)
     return {**found, last.index: {name: Consumer(None, None, "the last block stays uniform") for name in last.linears}}
 
 

@@ -12,7 +12,7 @@ from engine.pruning.statistics import Statistics
 def leave(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
     """The weight `[out, in]` with zeros where the mask says so."""
     keep = source.keep(slice(None), weight)
-    return Updated(weight * keep, keep)
+    return Updated(weight.masked_fill(~keep, 0), keep)  # a product would leave negative zeros
 
 
 UPDATES.add(

@@ -30,7 +30,7 @@ def obs(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
     keep = work.keep.T.contiguous()
     if keep.all():  # nothing is removed, so nothing changes: not even the columns that this text never activates
         return Updated(weight.clone(), keep, factor.warnings)
-    return Updated(running.T * keep, keep, factor.warnings)
+    return Updated(running.T.masked_fill(~keep, 0), keep, factor.warnings)
 
 
 def widths(step: int | None) -> tuple[int, int]:

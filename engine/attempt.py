@@ -1,0 +1,181 @@
+"""One attempt at a run, with so much room: load, cut windows, share out, prune block by block, measure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from engine.corpora.windows import Windows
+from engine.errors import RecipeError
+from engine.evaluation.perplexity import perplexity
+from engine.evaluation.tasks.cache import ResultCache
+from engine.evaluation.tasks.evaluate import evaluate
+from engine.events import Allocated, Evaluated, Event, Finished, LinearShape, ModelLoaded, Noted, TaskMeasured, TaskProgressed, Which
+from engine.inputs import read_windows
+from engine.memory import peak_device, peak_host
+from engine.models.block import Linear
+from engine.models.clock import Clock
+from engine.models.device import pick_dtype
+from engine.models.language_model import LanguageModel, Stream
+from engine.models.loading import load, read_config, stored_dtype
+from engine.models.summary import skipped_weights
+from engine.models.threads import threads_for
+from engine.pruning.patterns import Sparsity
+from engine.pruning.pipeline import Streams, prune_blocks
+from engine.pruning.plan import Plan
+from engine.pruning.shares import Shares, spreads
+from engine.pruning.statistics import Statistics
+from engine.pruning.walk import Walk
+from engine.pruning.weights import BlockWeights
+from engine.recipe import Recipe
+from engine.room import Room
+from engine.validation import faults_against
+
+DOCUMENTS = "PRUNESCOPE_TASKS"
+"""Environment variable that names a directory with the tasks' documents as `NAME.jsonl`, in place of the hub."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What an attempt is given.
+
+    Attributes:
+        directory: the model on the disk.
+        kept: where pruned blocks go; those it holds are put back.
+        cache: a directory for what other runs can use again, None to keep nothing.
+        clock: counts the seconds of each phase.
+    """
+
+    recipe: Recipe
+    directory: Path
+    kept: MutableMapping[int, BlockWeights]
+    room: Room
+    cache: Path | None
+    clock: Clock
+    device: torch.device
+
+    def events(self) -> Iterator[Event]:
+        """From the model to the last event."""
+        with self.clock.phase("load"):
+            model = self.load()
+        loaded = _loaded(model)
+        yield loaded
+        with threads_for(model, alone=not self.recipe.evaluations):
+            yield from self._prune(model)
+            yield from self._try_tasks(model)
+        yield Finished(
+            coverage=loaded.prunable / loaded.parameters,
+            timings=dict(self.clock.seconds),
+            peak_host=peak_host(),
+            peak_device=peak_device(self.device),
+        )
+
+    def load(self) -> LanguageModel:
+        """The dense model."""
+        dtype = pick_dtype(self.recipe.dtype, self.device, stored_dtype(read_config(self.directory, self.recipe.model)))
+        return load(self.directory, dtype=dtype, device=self.device, residence=self.room.residence, name=self.recipe.model)
+
+    def _prune(self, model: LanguageModel) -> Iterator[Event]:
+        plan, sizes = self._plan(model)
+        with self.clock.phase("windows"):
+            calibration, evaluations = yield from read_windows(self.recipe, model, self.cache)
+        with self.clock.phase("embed"):
+            streams, parts = self._streams(model, calibration, evaluations)
+        shares = yield from self._allocate(model, plan, sizes, streams.calibration)
+        yield from prune_blocks(model, streams, plan, shares, self.kept, self.clock)
+        if streams.dense is not None and streams.pruned is not None:
+            for (corpus, windows), part in zip(evaluations.items(), parts, strict=True):
+                with self.clock.phase("evaluate"):
+                    scores = [perplexity(model, stream.part(part), windows.bytes) for stream in (streams.dense, streams.pruned)]
+                yield Evaluated(corpus=corpus, dense=scores[0], pruned=scores[1])
+
+    def _try_tasks(self, pruned: LanguageModel) -> Iterator[Event]:
+        """Both models on the zero-shot tasks: the pruned one, which is there, then the dense one, read anew."""
+        if not self.recipe.tasks:
+            return
+        if pruned.residence == "streamed":
+            yield Noted(message="The zero-shot tasks were left out: they need the whole model in memory, and this one is read block by block.")
+            return
+        yield from self._try_on("pruned", pruned)
+        pruned.module.to("meta")  # its place is needed by the dense one
+        with self.clock.phase("load"):
+            dense = self.load()
+        yield from self._try_on("dense", dense)
+
+    def _try_on(self, which: Which, model: LanguageModel) -> Iterator[Event]:
+        recipe = self.recipe
+        fingerprint = f"{recipe.model} {recipe.revision} {self.directory.name} {model.dtype}" + (f" {recipe.key}" if which == "pruned" else "")
+        results = None if self.cache is None else ResultCache(self.cache / "tasks", fingerprint)
+        documents = os.environ.get(DOCUMENTS)
+        asking = evaluate(model, recipe.tasks, limit=recipe.task_limit, data=Path(documents) if documents else None, cache=results)
+        with self.clock.phase("tasks"), closing(asking):
+            for progress in asking:
+                yield TaskProgressed(which=which, task=progress.task, done=progress.done, total=progress.total)
+                if progress.score is not None:
+                    yield TaskMeasured(which=which, score=progress.score)
+
+    def _plan(self, model: LanguageModel) -> tuple[Plan, list[int]]:
+        """The methods and the blocks' prunable weights, once the recipe is known to suit the model."""
+        sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
+        widths = {path: linear.shape[1] for path, linear in model.linears.items()}
+        if faults := faults_against(self.recipe.model_dump(), widths, sizes):
+            raise RecipeError(faults)
+        choices = ("score", "pattern", "group", "permutation", "allocation", "update", "refinement", "settings")
+        return Plan.of(**self.recipe.model_dump(include=set(choices))), sizes
+
+    @torch.no_grad()
+    def _streams(self, model: LanguageModel, calibration: Windows, evaluations: Mapping[str, Windows]) -> tuple[Streams, list[slice]]:
+        """The windows at the first block, and which of the evaluation's batches belong to each corpus."""
+
+        def record(windows: Windows) -> Stream:
+            return model.record(windows.ids, self.room.batch(windows.ids.shape[1]), offload=self.room.offload)
+
+        streams, parts, batches = Streams(record(calibration)), [], 0
+        if evaluations:
+            recorded = [record(windows) for windows in evaluations.values()]
+            for stream in recorded:
+                parts.append(slice(batches, batches + len(stream.ids)))
+                batches += len(stream.ids)
+            streams.dense = Stream.joined(recorded)
+            streams.pruned = streams.dense.fork()
+        return streams, parts
+
+    @torch.no_grad()
+    def _allocate(self, model: LanguageModel, plan: Plan, sizes: Sequence[int], calibration: Stream) -> Generator[Event, None, Shares]:
+        """How much each block loses; what the method measures on the way passes through."""
+
+        def prune(linear: Linear, statistics: Statistics, sparsity: Sparsity) -> torch.Tensor:
+            return plan.prune(linear.weight, statistics, sparsity, path=linear.path, attention=linear.attention).weight
+
+        with self.clock.phase("allocate"):
+            shares = yield from plan.allocate(Walk(self.recipe.sparsity, sizes, model, calibration, prune, plan.needs))
+        yield Allocated(ratios=shares.blocks, clipped=shares.clipped, rows=spreads(shares))
+        return shares
+
+
+def _loaded(model: LanguageModel) -> ModelLoaded:
+    skipped = skipped_weights(model.module)
+    shapes = [tuple(_shape(linear) for linear in block.linears.values()) for block in model.blocks]
+    prunable = sum(linear.weight.numel() for linear in model.linears.values())
+    return ModelLoaded(
+        architecture=type(model.module).__name__,
+        path=model.blocks[0].path.rpartition(".")[0],
+        parameters=prunable + sum(skipped.values()),
+        prunable=prunable,
+        skipped=skipped,
+        blocks=len(model.blocks),
+        linears=tuple(shapes),
+        dtype=str(model.dtype).removeprefix("torch."),
+        bytes=sum(parameter.numel() * parameter.element_size() for parameter in model.module.parameters()),
+        residence=model.residence,
+    )
+
+
+def _shape(linear: Linear) -> LinearShape:
+    rows, columns = linear.shape
+    return LinearShape(name=linear.name, rows=rows, columns=columns)

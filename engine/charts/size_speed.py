@@ -1,0 +1,247 @@
+"""What a model weighs in the formats that there are, and how long it takes, dense and pruned: bars from zero, for both are amounts.
+
+What is never pruned is a part of its own in every size, for no format makes it smaller; the dense size is a line through all of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from engine.charts import palette
+from engine.charts.chart import LEGEND_LINE, Chart, canvas
+from engine.charts.numbers import listed, percent, seconds, size
+
+if TYPE_CHECKING:
+    from engine.evaluation.size import SizeReport
+    from engine.evaluation.speed import SpeedReport, Stage, Timing
+    from engine.measurement import Measurement
+
+LINE, REST = 30, 60  # pixels
+ROOM, WIDE_ROOM = 1.42, 1.75  # of the longest bar, for short and for long labels behind it
+CROSSED = 0.66  # share of the dense size from which on a label behind a bar would lie under the line of that size
+COLOURS = {"dense": palette.VERMILLION, "pruned": palette.BLUE, "2:4": palette.GREEN}
+NAMES = {"dense": "dense", "pruned": "pruned", "2:4": "2:4 kernels"}
+WHERE = {"prefill": "the prompt", "token": "one more token"}
+NEVER = "never pruned"
+
+
+def model_sizes(found: SizeReport) -> Chart:
+    """Bytes of the whole model by format."""
+    table = _size_table(found)
+    labels = [f"{size(total)} · {percent(total / found.dense, 0)}" for total in table["bytes"]]
+    words = _size_words(found)
+    return Chart(
+        title="Size by format",
+        figure=_size_figure(table, labels, found),
+        table=table,
+        alt="Bars of the model's size by format: "
+        + ", ".join(f"{name} {label}" for name, label in zip(table["format"], labels, strict=True))
+        + f". {words}",
+        caption=f"{words} {_packed_words(found)} Dashed: dense. {found.not_semi_structured}".rstrip(),
+    )
+
+
+def _size_table(found: SizeReport) -> pd.DataFrame:
+    """One row a format, in the order in which they are drawn, top to bottom."""
+    packed = found.compressed
+    rows = [
+        ("dense", "dense", found.dense, found.rest, "counted"),
+        ("zeros stored", "pruned", found.dense, found.rest, "counted"),
+        ("sparse rows (CSR)", "pruned", found.csr, found.rest, "counted"),
+        ("bitmask + values", "pruned", found.bitmask, found.rest, "counted"),
+    ]
+    if found.semi_structured is not None:
+        rows.append(("2:4", "pruned", found.semi_structured, found.rest, "counted"))
+    rows.append(("dense, zipped", "dense", packed.dense + packed.rest, packed.rest, "measured"))
+    rows.append(("zeros, zipped", "pruned", packed.pruned + packed.rest, packed.rest, "measured"))
+    table = pd.DataFrame(rows, columns=["format", "model", "bytes", "never_pruned", "how"])
+    return table.assign(share=table["bytes"] / found.dense)
+
+
+def _size_figure(table: pd.DataFrame, labels: list[str], found: SizeReport) -> go.Figure:
+    unit, name = (1e9, "GB") if found.dense >= 1e9 else (1e6, "MB")
+    top = max(table["bytes"]) / unit
+    figure = canvas(go.Figure(_size_bars(table, unit, name)), LINE * len(table) + REST + LEGEND_LINE, legend_lines=1)
+    ends = [max(total, found.dense) if total > CROSSED * found.dense else total for total in table["bytes"]]
+    figure.add_trace(_labels([end / unit for end in ends], list(range(len(table))), labels))
+    figure.add_vline(x=found.dense / unit, line={"color": palette.GREY, "width": 1.5, "dash": "dash"}, layer="below")
+    figure.update_layout(barmode="stack", bargap=0.3, legend={"traceorder": "normal"})
+    figure.update_xaxes(title={"text": f"Size of the whole model, {name}"}, range=[0, ROOM * top], showgrid=True, gridcolor=palette.GRID, nticks=6)
+    _name_rows(figure, list(table["format"]))
+    return figure
+
+
+def _size_bars(table: pd.DataFrame, unit: float, name: str) -> list[go.Bar]:
+    places = pd.Series(range(len(table)))
+    bars = [_bar(places, table["never_pruned"] / unit, palette.GREY, NEVER, name)]
+    for model in ("dense", "pruned"):
+        mine = (table["model"] == model).to_numpy()
+        bars.append(_bar(places[mine], ((table["bytes"] - table["never_pruned"]) / unit)[mine], COLOURS[model], model, name))
+    return bars
+
+
+def _bar(places: pd.Series, values: pd.Series, colour: str, name: str, unit: str) -> go.Bar:
+    words = f"{name}: %{{x:.3~g}} {unit}<extra></extra>"
+    return go.Bar(x=list(values), y=list(places), orientation="h", name=name, marker={"color": colour, "line": {"width": 0}}, hovertemplate=words)
+
+
+def _labels(ends: list[float], places: list[int], words: list[str]) -> go.Scatter:
+    """Words behind the bars, in the page's own colour."""
+    return go.Scatter(
+        x=ends, y=places, mode="text", text=[f" {word}" for word in words], textposition="middle right", showlegend=False, hoverinfo="skip"
+    )
+
+
+def _name_rows(figure: go.Figure, names: list[str], row: int | None = None) -> None:
+    """The first name on top."""
+    only = {} if row is None else {"row": row, "col": 1}
+    rows = list(range(len(names)))
+    figure.update_yaxes(range=[len(names) - 0.5, -0.5], tickmode="array", tickvals=rows, ticktext=names, showgrid=False, **only)
+
+
+def _size_words(found: SizeReport) -> str:
+    """What the zeros can save, from the format that saves most without a run of the packer."""
+    name, best = "bitmask and values", found.bitmask
+    if found.semi_structured is not None and found.semi_structured < best:
+        name, best = "2:4", found.semi_structured
+    change = "larger" if found.csr >= found.dense else "smaller"
+    return (
+        f"Stored as they are the zeros save nothing; as {name} the model takes {size(best)} of {size(found.dense)}, "
+        f"as sparse rows it is {change} than dense, for each value needs its column."
+    )
+
+
+def _packed_words(found: SizeReport) -> str:
+    packed = found.compressed
+    sample = f"inferred from {percent(packed.share, 0)} of the bytes" if packed.share < 1 else "all bytes"
+    return f"Zipped is measured ({packed.compressor}, {sample}), the rest is counted from the masks, in {found.dtype}."
+
+
+def latencies(found: Measurement) -> Chart:
+    """Time for the prompt and for one token more, by variant."""
+    report = found.speed
+    stages = _stages(report)
+    words = _speed_words(report)
+    return Chart(
+        title="Time for a prompt and for one more token",
+        figure=_speed_figure(report, stages),
+        table=_speed_table(report),
+        alt="Bars of the median time by model, with quartiles: "
+        + "; ".join(f"{title}: {listed([f'{NAMES[item.model]} {_time(item.median)}' for item in own])}" for title, own in stages.values())
+        + ".",
+        caption=f"{words} {_protocol(found)} {' '.join(note for note in (report.no_token, report.not_converted) if note)}".rstrip(),
+    )
+
+
+def _stages(report: SpeedReport) -> dict[Stage, tuple[str, list[Timing]]]:
+    """The stages that were timed, each with its title and its timings."""
+    titles: dict[Stage, str] = {"prefill": f"prompt of {report.prompt} tokens (prefill)", "token": "one token behind it (cache in use)"}
+    own: dict[Stage, list[Timing]] = {stage: [item for item in report.timings if item.stage == stage] for stage in titles}
+    return {stage: (titles[stage], items) for stage, items in own.items() if items}
+
+
+def _speed_figure(report: SpeedReport, stages: dict[Stage, tuple[str, list[Timing]]]) -> go.Figure:
+    lines = max(len(items) for _, items in stages.values())
+    height = len(stages) * (LINE * lines + REST) + LEGEND_LINE
+    figure = make_subplots(
+        rows=len(stages), cols=1, vertical_spacing=(REST + 14) / height if len(stages) > 1 else 0, subplot_titles=[t for t, _ in stages.values()]
+    )
+    figure.update_annotations(x=0, xanchor="left", font={"size": 12}, yshift=1)
+    canvas(figure, height)
+    figure.update_layout(margin={"t": LEGEND_LINE}, showlegend=False, bargap=0.3)
+    for row, (stage, (_, items)) in enumerate(stages.items(), start=1):
+        figure.add_traces(_speed_bars(report, stage, items), rows=row, cols=1)
+        span = [0, 1000 * WIDE_ROOM * max(item.high for item in items)]
+        figure.update_xaxes(range=span, showgrid=True, gridcolor=palette.GRID, nticks=6, row=row, col=1)
+        _name_rows(figure, [NAMES[item.model] for item in items], row)
+    figure.update_xaxes(title={"text": "Median time of a pass, ms"}, row=len(stages), col=1)
+    return figure
+
+
+def _speed_bars(report: SpeedReport, stage: Stage, items: list[Timing]) -> list[go.Bar | go.Scatter]:
+    places = list(range(len(items)))
+    spread = {
+        "type": "data",
+        "symmetric": False,
+        "array": [1000 * (item.high - item.median) for item in items],
+        "arrayminus": [1000 * (item.median - item.low) for item in items],
+        "thickness": 1.5,
+        "width": 4,
+        "color": palette.GREY,
+    }
+    bar = go.Bar(
+        x=[1000 * item.median for item in items],
+        y=places,
+        orientation="h",
+        marker={"color": [COLOURS[item.model] for item in items], "line": {"width": 0}},
+        error_x=spread,
+        customdata=[[_time(item.low), _time(item.high), item.rounds] for item in items],
+        hovertemplate="%{x:.3~g} ms, half of %{customdata[2]} passes from %{customdata[0]} to %{customdata[1]}<extra></extra>",
+    )
+    words = [f"{_time(item.median)} · {_rate(_tokens(report, item))} tokens/s" for item in items]
+    return [bar, _labels([1000 * item.high for item in items], places, words)]
+
+
+def _tokens(report: SpeedReport, item: Timing) -> float:
+    """Tokens a second."""
+    return (report.prompt if item.stage == "prefill" else 1) / item.median
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _speed_table(report: SpeedReport) -> pd.DataFrame:
+    rows = [
+        (item.stage, NAMES[item.model], item.median, item.low, item.high, item.rounds, _tokens(report, item), report.ratio(item.stage, item.model))
+        for item in report.timings
+    ]
+    names = ["stage", "model", "seconds", "lower_quartile", "upper_quartile", "passes", "tokens_per_second", "of_dense"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _time(value: float) -> str:
+    return f"{1000 * value:.3g} ms" if value < 1 else seconds(value)
+
+
+def _ratio(report: SpeedReport, stage: Stage) -> str:
+    """`× 0.99`, and whether the spread of the passes explains it."""
+    value = report.ratio(stage)
+    dense, pruned = report.timing(stage, "dense"), report.timing(stage, "pruned")
+    if value is None or dense is None or pruned is None:
+        return ""
+    apart = dense.high < pruned.low or pruned.high < dense.low
+    return f"× {value:.2f}" + ("" if apart else " (within the spread)")
+
+
+def _speed_words(report: SpeedReport) -> str:
+    stages: list[Stage] = ["prefill", "token"]
+    said = [f"{_ratio(report, stage)} for {WHERE[stage]}" for stage in stages if report.timing(stage, "pruned")]
+    kernels = [f"× {ratio:.2f} for {WHERE[stage]}" for stage in stages if (ratio := report.ratio(stage, "2:4"))]
+    extra = f" 2:4 kernels: {listed(kernels)}." if kernels else ""
+    return f"The pruned model takes, of the dense one's time, {listed(said)}.{extra}"
+
+
+def _protocol(found: Measurement) -> str:
+    rounds = {item.stage: item.rounds for item in found.speed.timings}
+    counts = listed([f"{count} passes" for count in rounds.values()])
+    threads = f", {found.threads} thread{'' if found.threads == 1 else 's'}" if found.device == "cpu" else ""
+    return (
+        f"Medians of {counts} of each model, taken in turns on {found.device_name} ({found.device}{threads}), batch 1, {found.size.dtype}; "
+        "lines: the middle half."
+    )
+
+
+def why_zeros_buy_nothing(found: Measurement) -> str:
+    """The one sentence: zeros in dense storage are stored and multiplied like all other numbers; with what was measured."""
+    stages: list[Stage] = ["prefill", "token"]
+    times = [f"× {ratio:.2f} for {WHERE[stage]}" for stage in stages if (ratio := found.speed.ratio(stage))]
+    return (
+        f"**Zeros alone buy nothing**: dense storage keeps each zero like any other number, so the pruned model takes the same "
+        f"{size(found.size.dense)}, and dense kernels multiply by it, so of the dense model's time it takes {listed(times)}; "
+        "only a format or a kernel that leaves the zeros out saves anything."
+    )

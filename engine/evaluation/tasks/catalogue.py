@@ -1,0 +1,168 @@
+"""The zero-shot tasks that pruning papers report, said for a reader who has met none of them; the tasks themselves are lm-eval's.
+
+Wanda and the papers after it report the plain accuracy (`acc`) of the first seven and their mean (arXiv 2306.11695, section 4.1), so that is
+what is measured here, of all nine; length-normalised accuracies (`acc_norm`), which other papers give for some of them, are other numbers.
+This file imports neither lm-eval nor torch: recipes and forms read it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+from engine.errors import TaskError
+from engine.registry import Paper
+
+LM_EVAL = "0.4.13"
+INSTALL = (
+    f"Zero-shot tasks are measured with lm-eval, which is optional and not installed here. Install it with `pip install lm-eval=={LM_EVAL}`, "
+    "then start the app again."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One task.
+
+    Attributes:
+        explanation: what the model is asked, in a sentence.
+        metric: the measure, by lm-eval's name.
+        chance: what guessing gives.
+        examples: documents of the split that is measured by custom, and by lm-eval.
+        harness: the task's name in lm-eval.
+        folder: the folder of lm-eval's tasks that defines it.
+    """
+
+    name: str
+    title: str
+    explanation: str
+    chance: float
+    examples: int
+    paper: Paper
+    harness: str
+    folder: str
+    metric: Literal["acc", "acc_norm"] = "acc"
+
+
+_ARC = Paper(title="Think you have Solved Question Answering? Try ARC, the AI2 Reasoning Challenge", year=2018, arxiv="1803.05457")
+
+_ALL = (
+    Task(
+        name="boolq",
+        title="BoolQ",
+        explanation="A passage and a question about it, asked by a real searcher; is the answer yes or no? Always saying yes is right in 62 %.",
+        chance=0.5,
+        examples=3270,
+        paper=Paper(title="BoolQ: Exploring the Surprising Difficulty of Natural Yes/No Questions", year=2019, arxiv="1905.10044"),
+        harness="boolq",
+        folder="super_glue/boolq",
+    ),
+    Task(
+        name="rte",
+        title="RTE",
+        explanation="Two short texts; does the second follow from the first? Small, so its standard error is large.",
+        chance=0.5,
+        examples=277,
+        paper=Paper(title="GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding", year=2018, arxiv="1804.07461"),
+        harness="rte",
+        folder="glue/rte",
+    ),
+    Task(
+        name="hellaswag",
+        title="HellaSwag",
+        explanation="The beginning of an everyday scene; which of four endings is the one that happened?",
+        chance=0.25,
+        examples=10042,
+        paper=Paper(title="HellaSwag: Can a Machine Really Finish Your Sentence?", year=2019, arxiv="1905.07830"),
+        harness="hellaswag",
+        folder="hellaswag",
+    ),
+    Task(
+        name="winogrande",
+        title="WinoGrande",
+        explanation="A sentence with a blank for one of two names; which of them makes sense of the rest?",
+        chance=0.5,
+        examples=1267,
+        paper=Paper(title="WinoGrande: An Adversarial Winograd Schema Challenge at Scale", year=2019, arxiv="1907.10641"),
+        harness="winogrande",
+        folder="winogrande",
+    ),
+    Task(
+        name="arc_easy",
+        title="ARC-easy",
+        explanation="Science questions of primary school with (mostly) four answers, those that simple methods answer too.",
+        chance=0.25,
+        examples=2376,
+        paper=_ARC,
+        harness="arc_easy",
+        folder="arc",
+    ),
+    Task(
+        name="arc_challenge",
+        title="ARC-challenge",
+        explanation="Science questions of primary school with (mostly) four answers, those that neither look-up nor co-occurring words answer.",
+        chance=0.25,
+        examples=1172,
+        paper=_ARC,
+        harness="arc_challenge",
+        folder="arc",
+    ),
+    Task(
+        name="openbookqa",
+        title="OpenBookQA",
+        explanation="Questions that need a fact of elementary science and a step of common sense; four answers.",
+        chance=0.25,
+        examples=500,
+        paper=Paper(title="Can a Suit of Armor Conduct Electricity? A New Dataset for Open Book Question Answering", year=2018, arxiv="1809.02789"),
+        harness="openbookqa",
+        folder="openbookqa",
+    ),
+    Task(
+        name="piqa",
+        title="PIQA",
+        explanation="A goal of everyday life and two ways to reach it; which one works in the physical world?",
+        chance=0.5,
+        examples=1838,
+        paper=Paper(title="PIQA: Reasoning about Physical Commonsense in Natural Language", year=2019, arxiv="1911.11641"),
+        harness="piqa",
+        folder="piqa",
+    ),
+    Task(
+        name="lambada",
+        title="LAMBADA",
+        explanation="A passage of a novel without its last word, which only the whole passage gives away; does the model write that very word?",
+        chance=0.0,
+        examples=5153,
+        paper=Paper(title="The LAMBADA dataset: Word prediction requiring a broad discourse context", year=2016, arxiv="1606.06031"),
+        harness="lambada_openai",
+        folder="lambada",
+    ),
+)
+
+TASKS: dict[str, Task] = {task.name: task for task in _ALL}
+"""By name: the seven whose mean the papers give, then two more."""
+
+
+def available() -> bool:
+    """Whether lm-eval is installed; nothing is imported."""
+    return find_spec("lm_eval") is not None
+
+
+def chosen(names: Iterable[str]) -> tuple[Task, ...]:
+    """The tasks of these names, in their order.
+
+    Raises:
+        TaskError: there is no such task, or one is named twice.
+    """
+    names = tuple(names)
+    for name in names:
+        if name not in TASKS:
+            near = difflib.get_close_matches(name, TASKS, n=2, cutoff=0.5)
+            hint = f"Did you mean {' or '.join(near)}?" if near else f"Choose from {', '.join(TASKS)}."
+            raise TaskError(f"There is no task named {name!r}. {hint}")
+        if names.count(name) > 1:
+            raise TaskError(f"The task {name} is named more than once. Name each task once.")
+    return tuple(TASKS[name] for name in names)

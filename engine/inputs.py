@@ -1,0 +1,106 @@
+"""What a run reads, model and texts, wherever it has to come from: as events while it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TypeVar
+
+from engine.corpora.windows import Role, Windows, calibration_windows, evaluation_windows
+from engine.errors import CorpusError, ModelError
+from engine.events import Event, Fetching, WindowsReady
+from engine.hub.download import fetch
+from engine.hub.progress import Progress
+from engine.models.device import pick_device, pick_dtype
+from engine.models.language_model import LanguageModel
+from engine.models.loading import load, read_config, stored_dtype
+from engine.models.names import resolve
+from engine.models.residence import Residence
+from engine.models.summary import longest
+from engine.recipe import Recipe
+
+Result = TypeVar("Result")
+
+
+def located(recipe: Recipe) -> Generator[Event, None, Path]:
+    """The directory that holds the recipe's model, once it is on this machine.
+
+    Raises:
+        ModelError: there is none, or it cannot be fetched.
+    """
+    place = resolve(recipe.model)
+    if Path(place).is_dir():
+        return Path(place)
+    if recipe.model.startswith(("/", ".", "~")):
+        raise ModelError(f"The model {recipe.model} was asked for, but there is no such directory. Check the path.", kind="missing")
+    return (yield from told(fetch(recipe.model, recipe.revision)))
+
+
+def dense_model(recipe: Recipe, residence: Residence = "resident") -> LanguageModel:
+    """The recipe's model as it is before pruning, in the recipe's dtype on its device.
+
+    Raises:
+        ModelError: it cannot be had, or read.
+    """
+    directory, device = _quietly(located(recipe)), pick_device(recipe.device)
+    dtype = pick_dtype(recipe.dtype, device, stored_dtype(read_config(directory, recipe.model)))
+    return load(directory, dtype=dtype, device=device, residence=residence, name=recipe.model)
+
+
+def _quietly(work: Generator[Event, None, Result]) -> Result:
+    """The result of some work that nobody watches."""
+    try:
+        while True:
+            next(work)
+    except StopIteration as stopped:
+        result: Result = stopped.value
+        return result
+
+
+def told(work: Generator[Progress, None, Result]) -> Generator[Event, None, Result]:
+    """The result of some work whose progress becomes events; closing this closes the work."""
+    try:
+        while True:
+            progress = next(work)
+            yield Fetching(what=progress.what, done=progress.done, total=progress.total, note=progress.note)
+    except StopIteration as stopped:
+        result: Result = stopped.value
+        return result
+    finally:
+        work.close()
+
+
+def read_windows(recipe: Recipe, model: LanguageModel, cache: Path | None) -> Generator[Event, None, tuple[Windows, dict[str, Windows]]]:
+    """Calibration windows, and evaluation windows by corpus.
+
+    Raises:
+        CorpusError: a text cannot be had, does not suffice, or its windows are longer than the model takes.
+    """
+    most = longest(model.module.config)
+    tokenizer, ids, length = model.tokenizer, model.vocabulary, recipe.window(most)
+    calibration = yield from told(
+        calibration_windows(recipe.calibration, tokenizer, ids, samples=recipe.samples, length=length, seed=recipe.seed, cache=cache)
+    )
+    yield _ready("calibration", recipe.calibration, calibration, most, recipe.model)
+    evaluations: dict[str, Windows] = {}
+    for name in recipe.evaluations:
+        evaluations[name] = yield from told(evaluation_windows(name, tokenizer, ids, length=length, cache=cache))
+        yield _ready("evaluation", name, evaluations[name], most, recipe.model)
+    return calibration, evaluations
+
+
+def _ready(role: Role, corpus: str, windows: Windows, most: int | None, model: str) -> WindowsReady:
+    count, length = windows.ids.shape
+    if most is not None and length > most:
+        raise CorpusError(f"The windows have {length} tokens, but {model} takes at most {most}. Ask for shorter ones.")
+    return WindowsReady(
+        role=role,
+        corpus=corpus,
+        documents=windows.documents,
+        windows=count,
+        length=length,
+        available=windows.available,
+        seed=windows.seed,
+        fingerprint=windows.fingerprint,
+        identity=dict(windows.identity),
+    )

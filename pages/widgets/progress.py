@@ -1,0 +1,76 @@
+"""How far a run is: the share of its bar, and what is being done in words."""
+
+from __future__ import annotations
+
+from engine.charts import numbers
+from engine.charts.allocation import measure
+from engine.charts.search import best_candidate
+from engine.evaluation.tasks.catalogue import TASKS
+from engine.events import Fetching
+from engine.jobs.views import RunView
+from engine.record import RunRecord
+from pages.widgets.run_charts import is_deciding
+
+SEARCH, MEASUREMENT = 0.5, 0.1
+"""Share of the bar that a long search nears, and that measuring all blocks takes; the blocks get what is left."""
+HALFWAY = 12
+"""Candidates after which a search has half of its share: how many will come is not known."""
+
+
+def share(view: RunView) -> float:
+    """How full the bar is: a download fills it; then what decides about the blocks, the blocks, and a little for the measurement at the end."""
+    if view.state == "queued":
+        return 0.0
+    record, decided = view.record, 0.0
+    if record.fetching is not None:
+        return record.fetching.done / record.fetching.total if record.fetching.total else 0.0
+    if record.search:
+        decided = SEARCH * len(record.search) / (len(record.search) + HALFWAY)
+    elif record.measured and record.model:
+        decided = MEASUREMENT * len(record.measured) / record.model.blocks
+    return min(1.0, 0.02 + decided + (0.94 - decided) * record.progress)
+
+
+def progress_words(view: RunView) -> str:
+    """What is being done, and how far it is."""
+    record = view.record
+    if view.state == "queued":
+        turn = "next in the queue" if view.place in (None, 1) else f"place {view.place} in the queue"
+        return f"Waiting for its turn: {turn}. {view.message if view.place in (None, 1) else ''}"
+    if record.fetching is not None:
+        return _fetching_words(record.fetching)
+    if record.model is None:
+        return "Loading the model"
+    if record.protocol.calibration is None or (record.recipe and len(record.protocol.evaluations) < len(record.recipe.evaluations)):
+        return "Cutting windows of text"
+    return _deciding_words(record, record.model.blocks) if is_deciding(record) else _block_words(record, record.model.blocks)
+
+
+def _block_words(record: RunRecord, total: int) -> str:
+    done, trying = len(record.blocks), record.trying
+    if done < total:
+        left = f" · about {numbers.seconds(record.remaining)} left" if record.remaining is not None else ""
+        return f"Block {done + 1} of {total}{left}"
+    if trying is None:
+        return f"Block {total} of {total} done · measuring perplexity"
+    asked = f"{trying.done} of {trying.total} examples" if trying.total else "fetching its examples"
+    return f"Trying the {trying.which} model on {TASKS[trying.task].title}: {asked}"
+
+
+def _fetching_words(fetching: Fetching) -> str:
+    amount = numbers.size(fetching.done) + (f" of {numbers.size(fetching.total)}" if fetching.total else "")
+    return f"Fetching {fetching.what}: {amount}. {fetching.note}".rstrip()
+
+
+def _deciding_words(record: RunRecord, total: int) -> str:
+    """What is tried or measured before the first block is pruned."""
+    if not record.search:
+        quantity, done = measure(record), len(record.measured)
+        return f"Measuring block {min(done + 1, total)} of {total}: {quantity}" if quantity else "Searching: uniform, the reference"
+    step, best = record.search[-1].step, best_candidate(record)
+    if step == "uniform":
+        return "Searching: first candidates"
+    tried = sum(candidate.step == step for candidate in record.search)
+    if best is not None and best.chosen:
+        return f"Searching: {step} step done, {tried} candidates · λ = {best.strength:g} chosen"
+    return f"Searching: {step} step, candidate {tried} done" + (f" · best so far λ = {best.strength:g}" if best else "")

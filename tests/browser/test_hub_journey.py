@@ -1,0 +1,96 @@
+"""A model of the hub on the page: type its id, see the plan, download, cancel, take up, prune, measure, save, prune what was saved."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser import served
+from tests.hub import models
+from tests.hub.conftest import environment
+from tests.hub.server import HubServer
+
+MINUTE = 60_000
+FAST = "evaluation=stories&samples=4&length=64"
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
+    folder = tmp_path_factory.mktemp("hub")
+    with HubServer() as server:
+        server.add_model("tiny/large", models.large(folder / "large"), licence="mit")
+        server.add_model("tiny/gated", models.llama(folder / "gated"), gated="auto")
+        server.add_model("tiny/damaged", models.damaged(folder / "damaged"))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def address(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An app of its own whose hub is the local one, with empty caches."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update({**environment(hub.url, tmp_path_factory.mktemp("cache"))})
+    try:
+        with served.app(tmp_path_factory.mktemp("home")) as found:
+            os.environ.clear()
+            os.environ.update(before)
+            yield found
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1440, "height": 1200})
+    page = context.new_page()
+    page.set_default_timeout(MINUTE)
+    yield page
+    assert not page.get_by_text("Traceback").count()
+    context.close()
+
+
+def test_from_an_id_to_a_saved_model_and_back(page: Page, hub: HubServer, address: str) -> None:
+    page.goto(f"{address}/?{FAST}")
+    box = page.get_by_role("combobox", name=re.compile("^Prune")).first
+    box.fill("tiny/large")
+    box.press("Enter")
+    expect(page.get_by_text("to download").first).to_be_visible(timeout=MINUTE)
+    hub.bytes_per_second = 700_000
+    page.get_by_role("button", name="Prune", exact=True).click()
+    expect(page.get_by_text(re.compile(r"Fetching tiny/large: [1-9]"))).to_be_visible(timeout=MINUTE)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("This run was cancelled")).to_be_visible(timeout=MINUTE)
+    hub.bytes_per_second = None
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("All 2 blocks done")).to_be_visible(timeout=2 * MINUTE)
+    assert any(request.range for request in hub.requests if request.path.endswith("model.safetensors")), "the download began anew"
+    expect(page.get_by_text("Bits per byte of that text")).to_be_visible()
+    page.get_by_role("button", name="Save the model as a directory").click()
+    expect(page.get_by_text("Saved,")).to_be_visible(timeout=MINUTE)
+    directory = Path(page.get_by_text(re.compile(r"^/.*/model$")).first.inner_text().strip())
+    assert (directory / "README.md").is_file() and (directory / "model.safetensors").is_file()
+
+    page.goto(f"{address}/?{FAST}&model={directory}&pruner=magnitude")
+    button = page.get_by_role("button", name="Prune", exact=True)
+    expect(button).to_be_enabled(timeout=MINUTE)
+    button.click()
+    expect(page.get_by_text("All 2 blocks done")).to_be_visible(timeout=2 * MINUTE)
+
+
+def test_a_gated_model_says_where_its_terms_are(page: Page, address: str) -> None:
+    page.goto(f"{address}/?{FAST}&model=tiny/gated")
+    expect(page.get_by_role("link", name="https://huggingface.co/tiny/gated").first).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_role("button", name="Prune", exact=True)).to_be_disabled()
+
+
+def test_a_damaged_file_ends_the_run_with_a_sentence(page: Page, address: str) -> None:
+    page.goto(f"{address}/?{FAST}&model=tiny/damaged")
+    button = page.get_by_role("button", name="Prune", exact=True)
+    expect(button).to_be_enabled(timeout=MINUTE)
+    button.click()
+    expect(page.get_by_text("is damaged").first).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()

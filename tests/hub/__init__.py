@@ -1,0 +1,1 @@
+"""A hub on this machine, and the tests that talk to it."""

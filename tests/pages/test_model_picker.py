@@ -1,0 +1,121 @@
+"""Picking a model: the bundled one, those on this machine, the catalogue, and anything that is typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.hub.cache import CachedModel
+from engine.hub.catalogue import Entry
+from engine.jobs.views import SummaryView
+from pages.widgets import model_picker
+from tests.pages.conftest import address, healthy, type_in, words
+from tests.pages.fakes import SUMMARY
+
+ENTRIES = (
+    Entry(
+        id="a/tiny",
+        title="Tiny",
+        parameters=1_000_000,
+        blocks=2,
+        licence="MIT",
+        gated=False,
+        why="The first to try.",
+        family="llama",
+        bytes=2_000_000,
+        dtype="float16",
+    ),
+    Entry(
+        id="b/locked",
+        title="Locked",
+        parameters=9_000_000,
+        blocks=4,
+        licence="Their own",
+        gated=True,
+        why="What papers report.",
+        family="llama",
+        bytes=18_000_000,
+        dtype="float16",
+    ),
+)
+
+
+def cached(name: str, *, complete: bool = True) -> CachedModel:
+    return CachedModel(id=name, commit="0" * 40, bytes=5_000_000, directory=Path("/nowhere"), complete=complete)
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """The hub's cache as a list, empty at first; the catalogue has two models."""
+    found: list[CachedModel] = []
+    model_picker._here.clear()
+    monkeypatch.setattr(model_picker, "cached_models", lambda: tuple(found))
+    monkeypatch.setattr(model_picker, "catalogue", lambda: ENTRIES)
+    yield found
+    model_picker._here.clear()
+
+
+def picker(app):
+    return app.selectbox(key="form.model")
+
+
+def test_the_bundled_then_this_machines_then_the_catalogues(here, open_app):
+    here += [cached("c/own"), cached("c/partly", complete=False), cached("b/locked")]
+    assert picker(open_app()).options == ["the demo model (bundled)", "c/own · on this machine", "Locked · on this machine", "Tiny · 2 MB"]
+    here.clear()
+    model_picker._here.clear()
+    assert picker(open_app()).options == ["the demo model (bundled)", "Tiny · 2 MB", "Locked · 18 MB · gated"]
+
+
+def test_a_model_of_the_catalogue_is_told_about(here, open_app):
+    app = healthy(picker(open_app()).set_value("a/tiny").run())
+    assert address(app)["model"] == "a/tiny"
+    assert "The first to try. Licence [MIT](https://huggingface.co/a/tiny)." in words(app) and "Gated" not in words(app)
+
+
+def test_a_gated_one_says_how_to_get_at_it_and_asks_for_no_token(here, open_app, engine):
+    app = healthy(picker(open_app()).set_value("b/locked").run())
+    assert "accept its terms on [its page](https://huggingface.co/b/locked)" in words(app) and "hf auth login" in words(app)
+    assert not [box for box in app.text_input if "oken" in box.label]
+    engine.model = SummaryView("failed", None, "The model b/locked is gated.")
+    assert "accept its terms on" not in words(open_app(model="b/locked")), "the fault says it"
+
+
+def test_a_gated_one_that_is_here_needs_no_more(here, open_app):
+    here.append(cached("b/locked"))
+    assert "Gated" not in words(open_app(model="b/locked"))
+
+
+def test_anything_may_be_typed_and_stays(here, open_app, engine):
+    app = healthy(type_in(open_app(), model=" ~/models/mine/ ").run())
+    assert address(app)["model"] == "~/models/mine/"
+    app.button(key="prune").click().run()
+    assert engine.submitted[0].model == "~/models/mine/"
+    again = open_app(model="someone/else")
+    assert picker(again).value == "someone/else" and "someone/else" in picker(again).options
+
+
+def test_what_is_wrong_with_the_model_stands_beneath_it(here, open_app, engine):
+    engine.model = SummaryView("failed", None, "The directory /x holds no config.json.")
+    app = open_app(model="/x")
+    assert [error.value for error in app.sidebar.error] == ["The directory /x holds no config.json."]
+    engine.model = SummaryView("done", SUMMARY)
+    assert not healthy(picker(app).set_value("a/tiny").run()).error
+
+
+def test_the_catalogue_is_a_table_too(here, open_app):
+    app = open_app()
+    table = app.sidebar.dataframe[0].value
+    assert table["Model"].tolist() == ["Tiny", "Locked"] and table["Licence"].tolist() == ["MIT", "Their own, gated"]
+
+
+def test_a_row_picks_its_model(here, monkeypatch):
+    state = {model_picker.TABLE: {"selection": {"rows": [1]}}}
+    monkeypatch.setattr(model_picker.st, "session_state", state)
+    model_picker._picked()
+    assert state["form.model"] == "b/locked"
+    state[model_picker.TABLE]["selection"]["rows"] = []
+    state["form.model"] = "demo"
+    model_picker._picked()
+    assert state["form.model"] == "demo"

@@ -1,0 +1,89 @@
+"""The size and speed card: nothing is measured before someone asks, then it waits, then it shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.errors import StoreError
+from engine.jobs.views import MeasurementView
+from tests.charts.measurements import measured
+from tests.pages.conftest import healthy, words
+
+DONE, PENDING = MeasurementView("done", measured()), MeasurementView("pending")
+FAILED = MeasurementView("failed", message="The memory does not hold the whole model.")
+
+
+@dataclass
+class Engine:
+    """Answers with a view, or by raising."""
+
+    answer: MeasurementView | Exception
+    asked: list[str] = field(default_factory=list)
+
+    def measure(self, key: str) -> MeasurementView:
+        self.asked.append(key)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def page(engine, residence):
+    """The card alone, on a page of its own."""
+    from engine.record import ModelFacts, RunRecord
+    from pages.widgets.size_speed import draw_size_speed
+
+    shape = {"name": "demo", "architecture": "A", "path": "p", "parameters": 2, "prunable": 1, "blocks": 1, "linears": ()}
+    model = ModelFacts(**shape, dtype="float32", bytes=8, residence=residence)
+    draw_size_speed(engine, RunRecord(key="the-key", model=model))
+
+
+def opened(engine: Engine, *, wanted: bool = True, residence: str = "resident") -> AppTest:
+    app = AppTest.from_function(page, args=(engine, residence), default_timeout=20)
+    if wanted:
+        app.session_state["measuring"] = {"the-key"}
+    return healthy(app.run())
+
+
+def test_nothing_is_measured_before_the_button_is_pressed():
+    engine = Engine(PENDING)
+    app = opened(engine, wanted=False)
+    assert not engine.asked and "a few seconds" in words(app) and not app.get("plotly_chart")
+    app.button(key="measure").click()
+    healthy(app.run())
+    assert set(engine.asked) == {"the-key"} and "being zipped and timed" in words(app)
+    assert not [button for button in app.button if button.key == "measure"]
+
+
+def test_while_it_waits_two_places_are_held():
+    app = opened(Engine(PENDING))
+    assert len(app.get("skeleton")) == 2 and not app.get("plotly_chart")
+
+
+def test_what_was_measured_is_drawn_with_the_sentence():
+    app = opened(Engine(DONE))
+    assert len(app.get("plotly_chart")) == 2
+    text = words(app)
+    assert "Size by format" in text and "Time for a prompt and for one more token" in text
+    assert "**Zeros alone buy nothing**" in text and "× 0.99 for the prompt" in text
+
+
+@pytest.mark.parametrize("answer", [FAILED, StoreError(FAILED.message)])
+def test_a_failure_is_a_sentence_and_can_be_tried_again(answer):
+    engine = Engine(answer)
+    app = opened(engine)
+    assert [item.value for item in app.error] == [FAILED.message]
+    app.button(key="measure_again").click()
+    app = healthy(app.run())
+    assert app.button(key="measure") and not app.error
+    engine.answer = DONE
+    app.button(key="measure").click()
+    assert len(healthy(app.run()).get("plotly_chart")) == 2
+
+
+def test_a_model_that_was_never_whole_in_memory_is_not_measured():
+    engine = Engine(DONE)
+    app = opened(engine, residence="streamed")
+    assert not engine.asked and not app.button and "block by block" in words(app)
