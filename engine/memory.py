@@ -1,8 +1,10 @@
-"""Peak memory of a stretch of work: of the process as the system counts it, and of the accelerator as torch counts it."""
+"""Peak memory of a stretch of work: of the process as the system counts it, and of the accelerator as torch counts it; and giving memory back."""
 
 from __future__ import annotations
 
+import ctypes
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -32,3 +34,9 @@ def peak_host() -> int | None:
 def peak_device(device: torch.device) -> int | None:
     """Most memory allocated on the accelerator, bytes; None on a CPU."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
+def give_back() -> None:
+    """Return freed memory to the system, where its allocator keeps it (glibc): in a long row of blocks that is as much as the whole model."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

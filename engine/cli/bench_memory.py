@@ -34,7 +34,7 @@ if len(sys.argv) > 1:
     from pathlib import Path
     folder = Path(sys.argv[1])
     recipe = Recipe.build(json.loads(sys.argv[2]))
-    record = RunRecord.fold(run(recipe, Blocks(folder / recipe.residence / recipe.dtype)))
+    record = RunRecord.fold(run(recipe, Blocks(folder / recipe.residence)))
     print(json.dumps([record.error, record.peak_host, record.elapsed, record.pruned and record.pruned.perplexity]))
 else:
     import engine.run
@@ -43,7 +43,7 @@ else:
 
 
 def bench_memory() -> None:
-    """Print peak memory and time, streamed and resident, in bfloat16 and float32."""
+    """Print peak memory and time, streamed and resident."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         weights = _write_model(folder / "model")
@@ -53,16 +53,15 @@ def bench_memory() -> None:
         base = int(_child()[1])
         print(f"random model of TinyLlama's shape: {weights / 1e9:.2f} GB of bfloat16; {WINDOWS} windows of {LENGTH} tokens for each of calibration")
         print(f"and evaluation, their hidden states {hidden / 1e6:.0f} MB; the program by itself {base / 1e6:.0f} MB; Wanda at 50 %")
-        for dtype in ("bfloat16", "float32"):
-            for residence in ("streamed", "resident"):
-                recipe = {"model": str(folder / "model"), "calibration": str(ids), "evaluation": str(ids), "dtype": dtype, "residence": residence}
-                error, peak, seconds, perplexity = _child(str(folder), json.dumps(recipe))
-                if error:
-                    print(f"  {dtype:<9} {residence:<9} failed: {error}")
-                    continue
-                share = (peak - base - hidden) / weights
-                beyond = f"{(peak - base) / 1e6:6,.0f} MB beyond the program ({share:.0%} of the weights' size plus hidden states)"
-                print(f"  {dtype:<9} {residence:<9} peak {peak / 1e6:6,.0f} MB, {beyond}; {seconds:5.1f} s; perplexity {perplexity:.6g}", flush=True)
+        for residence in ("streamed", "resident"):
+            recipe = {"model": str(folder / "model"), "calibration": str(ids), "evaluation": str(ids), "dtype": "bfloat16", "residence": residence}
+            error, peak, seconds, perplexity = _child(str(folder), json.dumps(recipe))
+            if error:
+                print(f"  {residence:<9} failed: {error}")
+                continue
+            share = (peak - base - hidden) / weights
+            beyond = f"{(peak - base) / 1e6:6,.0f} MB beyond the program ({share:.0%} of the weights' size plus hidden states)"
+            print(f"  {residence:<9} peak {peak / 1e6:6,.0f} MB, {beyond}; {seconds:5.1f} s; perplexity {perplexity:.6g}", flush=True)
 
 
 def _child(*arguments: str) -> Any:

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from engine.errors import ModelError
+from engine.memory import give_back
 from engine.models.block import Block
 from engine.models.checkpoint import Checkpoint
 
@@ -51,6 +52,7 @@ class Streamer:
             yield
         finally:
             _drop(block.module)
+            give_back()
 
     def _refuse_shared(self, blocks: list[Block]) -> None:
         seen: set[int] = set()
