@@ -1,7 +1,7 @@
 """How much memory a run takes at its peak, part by part, from the model's shape and the recipe.
 
 What is there at once: the weights that are held; the text's hidden states in three streams (calibration, evaluation dense and pruned); and either
-one block at work or the logits of a few windows. Bytes a weight are counted from the code, the constants were measured: on a CPU the peaks of
+one block at work or the logits of some tokens. Bytes a weight are counted from the code, the constants were measured: on a CPU the peaks of
 random models of 2 to 140 million parameters came out within a fifth. Not counted: the program itself (`PROGRAM`), what a method takes only
 because it is free (the joint update's batches), and libraries of zero-shot tasks.
 """
@@ -27,16 +27,14 @@ PROGRAM = 440_000_000
 """Bytes of a process that has imported everything and computed nothing."""
 HOST_SLACK, DEVICE_SLACK = 110_000_000, 300_000_000
 """Bytes that the first computation takes for good, beside its tensors: libraries and fragments on the host, the context on a device."""
-RESULT = FLOAT32 + 2
-"""Bytes a weight of the block at work that are kept until it is done: the new weight and two masks."""
 SCRATCH = 28
 """Bytes a weight of the linear at work: the weight before, scores, their order, masks."""
 HESSIANS, FACTORING = 2, 4
 """Matrices `[in, in]` float32 a linear of the block at work (the Gram matrix and its factor), and beside them while one is factored."""
 ACTIVATIONS_WIDTH, ACTIVATIONS_WIDEST = 6, 3
 """Activations a token in a block, in hidden states and in outputs of its widest linear."""
-LOGITS_AT_ONCE = 16_000_000
-"""As many as `engine.evaluation.perplexity` holds at a time, but at least a window's. Not imported: a page would wait for the model library."""
+LOGITS_AT_ONCE = 8_000_000
+"""As many as `engine.evaluation.perplexity` holds at a time. Not imported: a page would wait for the model library."""
 LOGITS = 3 * FLOAT32
 """Bytes a logit: as computed, as contiguous predictions, and as logarithms."""
 BYTES_PER_TOKEN = 4  # of English text, roughly
@@ -133,7 +131,7 @@ def _text(tokens: Text, summary: ModelSummary, item: int) -> int:
 def _block(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> int:
     """A block while it is pruned: its results, the linear at work, activations of a batch, and Hessians where the methods use them."""
     largest = max(kind.rows * kind.columns for kind in summary.linears)
-    work = RESULT * max(summary.sizes) + SCRATCH * largest + _activations(recipe, summary, device, item)
+    work = SCRATCH * largest + _activations(recipe, summary, device, item)
     if device == "cpu":
         work += _kept(recipe, summary, item)
     if uses_hessian(recipe):
@@ -153,12 +151,11 @@ def _activations(recipe: Recipe, summary: ModelSummary, device: str, item: int) 
 
 
 def _logits(tokens: Text, summary: ModelSummary, device: str) -> int:
-    """Logits of as many windows as are measured at a time, at least one."""
+    """Logits of as many tokens as are measured at a time."""
     if not tokens.evaluation:
         return 0
-    batch = max(1, TOKENS_AT_ONCE[device] // tokens.window)
-    windows = min(batch, max(1, LOGITS_AT_ONCE // (tokens.window * summary.vocabulary)))
-    return LOGITS * windows * tokens.window * summary.vocabulary
+    batch = max(1, TOKENS_AT_ONCE[device] // tokens.window) * tokens.window
+    return LOGITS * min(batch * summary.vocabulary, max(LOGITS_AT_ONCE, summary.vocabulary))
 
 
 def _search(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> int:

@@ -11,6 +11,10 @@ import torch
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
+LARGE = 16_000_000
+MMAP_THRESHOLD = -3
+"""The number of this option in glibc's malloc.h."""
+
 
 def reset_peaks(device: torch.device) -> None:
     """Start counting anew, where the system allows it."""
@@ -38,5 +42,24 @@ def peak_device(device: torch.device) -> int | None:
 
 def give_back() -> None:
     """Return freed memory to the system, where its allocator keeps it (glibc): in a long row of blocks that is as much as the whole model."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    if libc := _glibc():
+        libc.malloc_trim(0)
+
+
+def return_large() -> None:
+    """From now on have allocations from `LARGE` on go back to the system when they are freed, in the whole process (glibc).
+
+    By itself the allocator learns from each freed one, up to 32 MB, to keep them, and they leave gaps: reading a model of TinyLlama's shape block by
+    block peaked at 1.13 GB instead of 0.97. It costs about 3 % of the time; from 4 MB on it would cost 20 %.
+    """
+    if libc := _glibc():
+        libc.mallopt(MMAP_THRESHOLD, LARGE)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """The C library, where it is the one with these functions."""
+    with suppress(OSError, TypeError, AttributeError):
+        libc = ctypes.CDLL(None)
+        if libc.malloc_trim and libc.mallopt:
+            return libc
+    return None

@@ -24,7 +24,7 @@ def pin(recipe: Recipe) -> Recipe:
     digests: dict[str, str] = {}
     for role, names in (("calibration", (recipe.calibration,)), ("evaluation", recipe.evaluations)):
         for place, name in enumerate(names):
-            if name in NAMED:  # a named corpus is the same text everywhere: its revision is fixed
+            if name in NAMED:  # the same text everywhere; the record says which commit it was read at
                 continue
             path = corpus_path(name, role)
             if not path.is_file():

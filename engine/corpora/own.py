@@ -13,7 +13,9 @@ import hashlib
 import json
 import os
 import re
+import time
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from engine.errors import CorpusError
 SEPARATOR = "<|endoftext|>"
 MOST_BYTES = 20_000_000
 """Of a pasted or uploaded text. A tokenizer takes about ten seconds, and memory of 60 times its size, for so much."""
+UNUSED_DAYS = 7
 ENDINGS = (".txt", ".jsonl")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -68,6 +71,23 @@ def save_text(content: str | bytes, directory: Path, suffix: str) -> Path:
         reason = "the disk is full" if error.errno in FULL else error.strerror or str(error)
         raise CorpusError(f"The text could not be kept in {directory} ({reason}). Free some space there, or check that it can be written.") from error
     return path
+
+
+def touch_texts(names: Iterable[str], directory: Path) -> None:
+    """Note that kept texts are used, wherever a name stands for one of this directory."""
+    for name in names:
+        path = Path(name)
+        if path.parent == directory.resolve() and path.is_file():
+            path.touch()
+
+
+def drop_unused_texts(directory: Path) -> None:
+    """Delete the kept texts that nobody has used for `UNUSED_DAYS`; what cannot be deleted stays."""
+    oldest = time.time() - UNUSED_DAYS * 24 * 60 * 60
+    for path in directory.glob("*"):
+        with suppress(OSError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 def _keep(path: Path, content: bytes) -> None:

@@ -5,6 +5,7 @@ Every token of a window but the first is predicted, from those before it in the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import exp, inf, log
 
 from torch import Tensor
@@ -14,8 +15,8 @@ from engine.events import Score
 from engine.models.language_model import LanguageModel, Stream
 
 LARGEST = 700.0  # whose exponential still is a number
-LOGITS_AT_ONCE = 16_000_000
-"""Most logits held at a time (64 MB in float32)."""
+LOGITS_AT_ONCE = 8_000_000
+"""Most logits held at a time (32 MB in float32)."""
 
 
 def perplexity(model: LanguageModel, stream: Stream, size: int | None = None) -> Score:
@@ -26,12 +27,16 @@ def perplexity(model: LanguageModel, stream: Stream, size: int | None = None) ->
     """
     total, tokens = 0.0, 0
     for hidden, ids in zip(stream.hidden, stream.ids, strict=True):
-        for part, targets in _few_at_a_time(model, hidden, ids):
-            logits = model.logits(part, targets)[:, :-1].float()  # [windows, tokens - 1, vocabulary]
-            losses = cross_entropy(logits.flatten(0, 1), targets[:, 1:].flatten(), reduction="none")
+        for part, inputs, targets in _few_at_a_time(model, hidden, ids):
+            losses = cross_entropy(_logits(model, part, inputs), targets.flatten(), reduction="none")
             total += losses.double().sum().item()
             tokens += losses.numel()
     return score(total / tokens, tokens, size)
+
+
+def _logits(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Tensor:
+    """Next-token logits `[windows * tokens, vocabulary]`, float32; not held by a name, so that two parts' are never there at once."""
+    return model.logits(hidden, ids).float().flatten(0, 1)
 
 
 def score(nll: float, tokens: int, size: int | None = None) -> Score:
@@ -40,6 +45,13 @@ def score(nll: float, tokens: int, size: int | None = None) -> Score:
     return Score(perplexity=nll * inf if nll >= LARGEST else exp(nll), nll=nll, tokens=tokens, bits_per_byte=bits)
 
 
-def _few_at_a_time(model: LanguageModel, hidden: Tensor, ids: Tensor) -> list[tuple[Tensor, Tensor]]:
-    windows = max(1, LOGITS_AT_ONCE // (ids.shape[1] * model.vocabulary))
-    return list(zip(hidden.split(windows), ids.split(windows), strict=True))
+def _few_at_a_time(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Hidden states, their tokens and the tokens to predict, of several windows or of a stretch of one: the tail treats each token by itself."""
+    tokens = max(1, LOGITS_AT_ONCE // model.vocabulary)
+    windows = max(1, tokens // max(1, ids.shape[1] - 1))
+    for part, inputs, targets in _together(windows, 0, hidden[:, :-1], ids[:, :-1], ids[:, 1:]):
+        yield from _together(tokens, 1, part, inputs, targets)
+
+
+def _together(size: int, dim: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    return zip(*(tensor.split(size, dim) for tensor in tensors), strict=True)

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.corpora.own import drop_unused_texts, touch_texts
 from engine.errors import EngineError, PrunescopeError
 from engine.jobs.answers import Answers
 from engine.jobs.runs import Runs
@@ -89,6 +90,7 @@ class BackgroundEngine:
             EngineError: the engine was closed.
         """
         pinned = pin(recipe)
+        touch_texts((pinned.calibration, *pinned.evaluations), self.texts)
         self.start()
         self._runs.submit(pinned)
         return pinned.key
@@ -155,6 +157,7 @@ class BackgroundEngine:
     # What follows runs in the engine's thread.
 
     def _loop(self) -> None:
+        drop_unused_texts(self.texts)
         while not self._closed:
             try:
                 self._turn()

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from engine.errors import ModelError
-from engine.memory import give_back
+from engine.memory import give_back, return_large
 from engine.models.block import Block
 from engine.models.checkpoint import Checkpoint
 
@@ -38,6 +38,7 @@ class Streamer:
         self._module, self._checkpoint, self._dtype, self._device = module, checkpoint, dtype, device
         self._list = blocks[0].path.rpartition(".")[0]
         self._lock = threading.Lock()
+        return_large()
         self._refuse_shared(blocks)
         self._fill_outside(blocks)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import repeat
 from math import floor
 from typing import Protocol
 
@@ -21,6 +22,8 @@ from engine.errors import NumericsError
 from engine.pruning.permutation import column_order
 
 BLOCK_WIDTH = 128
+ENTRIES_AT_ONCE = 1_000_000
+"""Scores that are looked at together where their groups are apart: what is made on the way takes up to 26 bytes an entry."""
 Sparsity = float | Tensor
 """One sparsity for all of a linear, or one a row, `[out]` float64: with fewer digits the decimals of a count are lost."""
 
@@ -64,6 +67,13 @@ def remove_lowest(score: Tensor, count: int | Tensor) -> Tensor:
     Raises:
         NumericsError: a score is not a number.
     """
+    rows = max(1, ENTRIES_AT_ONCE // max(1, score.shape[1]))
+    counts = count.split(rows) if isinstance(count, Tensor) else repeat(count)
+    parts = [_remove_lowest(part, each) for part, each in zip(score.split(rows), counts, strict=False)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _remove_lowest(score: Tensor, count: int | Tensor) -> Tensor:
     _refuse_nan(score)
     entries = score.shape[1]
     if isinstance(count, int) and count <= 0:

@@ -18,6 +18,7 @@ from torch import Tensor
 from engine.evaluation.alignment import alignment
 from engine.evaluation.divergence import divergence
 from engine.events import BlockPruned, Event, LinearPruned, Noted
+from engine.memory import give_back
 from engine.models.block import Block, Linear
 from engine.models.clock import Clock
 from engine.models.language_model import LanguageModel, Stream
@@ -78,11 +79,13 @@ def _prune_block(
         _advance_pruned(streams, block, clock, {}, at_once)
         return []
     statistics = _observe(streams, block, plan, clock, at_once)
+    dense = {name: seen.input_norm for name, seen in statistics.items()}
     with clock.phase("prune"):
-        results = {name: _prune(block.linears[name], seen, plan, shares.of(block.index, name)) for name, seen in statistics.items()}
-        kept[block.index] = {name: _kept(block.linears[name], result, plan) for name, result in results.items()}
-    norms = _advance_pruned(streams, block, clock, {name: block.linears[name] for name in statistics}, at_once)
-    return [*_notes(block, results), _event(block, streams, results, _alignment(statistics, norms), clock, start)]
+        results, weights = _prune_linears(block, statistics, plan, shares, tidy=not at_once)
+        kept[block.index] = weights
+        del weights  # where they are kept on the disk, the windows pass without them
+    pruned = _advance_pruned(streams, block, clock, {name: block.linears[name] for name in dense}, at_once)
+    return [*_notes(block, results), _event(block, streams, results, _alignment(dense, pruned), clock, start)]
 
 
 def _observe(streams: Streams, block: Block, plan: Plan, clock: Clock, at_once: bool) -> dict[str, Statistics]:
@@ -116,15 +119,32 @@ def _evaluating(stream: Stream | None, block: Block, clock: Clock, at_once: bool
 
 @dataclass(frozen=True)
 class _Result:
-    """What was done to one linear, and the relative errors of its output: final, with the mask alone, with the mask as it was scored."""
+    """What is said of one linear's pruning."""
 
-    outcome: Outcome
-    error: float
-    error_before_update: float | None
-    error_before_refinement: float | None
+    event: LinearPruned
+    warnings: tuple[str, ...]
 
 
-def _prune(linear: Linear, statistics: Statistics, plan: Plan, sparsity: Sparsity) -> _Result:
+def _prune_linears(
+    block: Block, statistics: dict[str, Statistics], plan: Plan, shares: Shares, *, tidy: bool
+) -> tuple[dict[str, _Result], BlockWeights]:
+    """Prune the block's linears in place; their statistics are used up.
+
+    Args:
+        tidy: give freed memory back before and behind each: passes and linears leave gaps, into which what a large one needs may not fit.
+    """
+    results: dict[str, _Result] = {}
+    weights: BlockWeights = {}
+    for name in list(statistics):
+        if tidy:
+            give_back()
+        results[name], weights[name] = _prune(block.linears[name], statistics.pop(name), plan, shares.of(block.index, name))
+    if tidy:
+        give_back()
+    return results, weights
+
+
+def _prune(linear: Linear, statistics: Statistics, plan: Plan, sparsity: Sparsity) -> tuple[_Result, PrunedLinear]:
     """Prune one linear in place."""
     before = linear.weight.to(torch.float32, copy=True)
     outcome = plan.prune(before, statistics, sparsity, path=linear.path, attention=linear.attention)
@@ -135,11 +155,34 @@ def _prune(linear: Linear, statistics: Statistics, plan: Plan, sparsity: Sparsit
     def error(weight: Tensor) -> float:
         return output_error(sample, outputs, weight)
 
-    return _Result(
+    event = _linear_event(
+        linear.name,
         outcome,
         error(linear.weight.float()),
         error(before * outcome.keep) if plan.update.changes_kept else None,
         error(before * outcome.unrefined) if plan.refinement.name != "none" and outcome.unrefined is not None else None,
+    )
+    weight = linear.weight.to("cpu", copy=True) if plan.update.changes_kept else None
+    return _Result(event, outcome.warnings), PrunedLinear(outcome.keep.cpu(), weight)
+
+
+def _linear_event(name: str, outcome: Outcome, error: float, before_update: float | None, before_refinement: float | None) -> LinearPruned:
+    """The numbers of one linear, with the relative errors of its output: final, with the mask alone, with the mask as it was scored."""
+    keep, refined = outcome.keep, outcome.refined
+    rows, columns = keep.shape
+    removed = keep.numel() - int(keep.count_nonzero())
+    return LinearPruned(
+        name=name,
+        rows=rows,
+        columns=columns,
+        removed=removed,
+        sparsity=removed / keep.numel(),
+        output_error=error,
+        error_before_update=before_update,
+        error_before_refinement=before_refinement,
+        swaps=refined.swaps if refined is not None and before_refinement is not None else None,
+        drift_before=refined.drift_before if refined is not None else None,
+        drift_after=refined.drift_after if refined is not None else None,
     )
 
 
@@ -147,10 +190,6 @@ def output_error(inputs: Tensor, outputs: Tensor, weight: Tensor) -> float:
     """`||Y - X W^T||_F / ||Y||_F` for inputs X `[tokens, in]`, dense outputs Y `[tokens, out]` and a weight `[out, in]`; 0 where Y is 0."""
     norm = outputs.norm()
     return float((outputs - inputs @ weight.T).norm() / norm) if norm > 0 else 0.0
-
-
-def _kept(linear: Linear, result: _Result, plan: Plan) -> PrunedLinear:
-    return PrunedLinear(result.outcome.keep.cpu(), linear.weight.to("cpu", copy=True) if plan.update.changes_kept else None)
 
 
 def _advance_pruned(streams: Streams, block: Block, clock: Clock, linears: Mapping[str, Linear], at_once: bool) -> dict[str, Statistics]:
@@ -161,8 +200,8 @@ def _advance_pruned(streams: Streams, block: Block, clock: Clock, linears: Mappi
     return norms
 
 
-def _alignment(dense: Mapping[str, Statistics], pruned: Mapping[str, Statistics]) -> float:
-    return sum(alignment(dense[name].input_norm, pruned[name].input_norm) for name in dense)
+def _alignment(dense: Mapping[str, Tensor], pruned: Mapping[str, Statistics]) -> float:
+    return sum(alignment(norm, pruned[name].input_norm) for name, norm in dense.items())
 
 
 def _notes(block: Block, results: Mapping[str, _Result]) -> Iterator[Noted]:
@@ -174,7 +213,7 @@ def _notes(block: Block, results: Mapping[str, _Result]) -> Iterator[Noted]:
     fell: dict[str, dict[int, str]] = {}
     for name, result in results.items():
         linear = block.linears[name]
-        for warning in result.outcome.warnings:
+        for warning in result.warnings:
             if linear.expert is None:
                 yield Noted(message=f"{linear.path}: {warning}.")
             else:  # `mlp.experts.3.down_proj`: one sentence for the experts of `mlp.experts.*.down_proj`
@@ -185,7 +224,7 @@ def _notes(block: Block, results: Mapping[str, _Result]) -> Iterator[Noted]:
 
 
 def _event(block: Block, streams: Streams, results: Mapping[str, _Result], aligned: float, clock: Clock, start: float) -> BlockPruned:
-    linears = tuple(_linear_event(name, result) for name, result in results.items())
+    linears = tuple(result.event for result in results.values())
     error, cosine = (None, None)
     if streams.dense is not None and streams.pruned is not None:
         error, cosine = divergence(streams.dense, streams.pruned)
@@ -197,23 +236,4 @@ def _event(block: Block, streams: Streams, results: Mapping[str, _Result], align
         cosine=cosine,
         seconds=clock.now() - start,
         linears=linears,
-    )
-
-
-def _linear_event(name: str, result: _Result) -> LinearPruned:
-    keep, refined = result.outcome.keep, result.outcome.refined
-    rows, columns = keep.shape
-    removed = keep.numel() - int(keep.sum())
-    return LinearPruned(
-        name=name,
-        rows=rows,
-        columns=columns,
-        removed=removed,
-        sparsity=removed / keep.numel(),
-        output_error=result.error,
-        error_before_update=result.error_before_update,
-        error_before_refinement=result.error_before_refinement,
-        swaps=refined.swaps if refined is not None and result.error_before_refinement is not None else None,
-        drift_before=refined.drift_before if refined is not None else None,
-        drift_after=refined.drift_after if refined is not None else None,
     )

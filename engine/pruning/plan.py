@@ -113,6 +113,7 @@ class Plan:
             return Outcome(updated.weight, updated.keep, updated.warnings)
         scores = score(weight, statistics)
         keep, order = self._mask(scores, sparsity)
+        del scores  # as large as the weight
         refined = self._refine(keep, order, weight, statistics, attention)
         updated = self.update.function(weight, statistics, Frozen(refined.keep), **self.parameters["update"])
         return Outcome(updated.weight, updated.keep, updated.warnings, unrefined=keep, refined=refined)

@@ -1,7 +1,7 @@
 """What a run reads: the texts to calibrate and to measure on, one's own among them, and the zero-shot tasks.
 
 A text that is pasted or uploaded becomes a file on the machine of the app, named by its content, and stands in the recipe by that path; it is offered
-in the tab that brought it and in no other. Files are dropped when the app has not used them for a day.
+in the tab that brought it and in no other. A file that no run has used for a week is dropped when the app starts.
 """
 
 from __future__ import annotations

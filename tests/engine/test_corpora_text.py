@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 import warnings
 from math import exp
 from pathlib import Path
@@ -9,7 +10,7 @@ from statistics import mean
 
 import pytest
 
-from engine.corpora.own import MOST_BYTES, parse, save_text
+from engine.corpora.own import MOST_BYTES, UNUSED_DAYS, drop_unused_texts, parse, save_text, touch_texts
 from engine.corpora.windows import calibration_windows, evaluation_windows, finish
 from engine.errors import CorpusError
 from tests.corpora.plain import ids_of, losses_of, perplexity_of
@@ -108,6 +109,20 @@ def test_a_text_kept_again_counts_as_used_and_a_broken_one_is_mended(tmp_path: P
     assert path.stat().st_mtime > 1
     path.write_bytes(b"cut")
     assert save_text("some text", tmp_path, ".txt").read_bytes() == b"some text"
+
+
+def test_a_text_that_nobody_used_for_a_week_is_dropped(tmp_path: Path) -> None:
+    used, old, fresh = (save_text(text, tmp_path, ".txt") for text in ("used", "old", "fresh"))
+    elsewhere = tmp_path.parent / "elsewhere.txt"
+    elsewhere.write_text("not ours")
+    long_ago = time.time() - (UNUSED_DAYS + 1) * 86_400
+    for path in (used, old, elsewhere):
+        os.utime(path, (long_ago, long_ago))
+    touch_texts(("stories", str(used), str(elsewhere), str(tmp_path / "gone.txt")), tmp_path)
+    drop_unused_texts(tmp_path)
+    assert (used.is_file(), old.is_file(), fresh.is_file()) == (True, False, True)
+    assert elsewhere.stat().st_mtime == pytest.approx(long_ago)
+    drop_unused_texts(tmp_path / "never made")
 
 
 def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_the_parts_of_a_small_model():
     parts = footprint(recipe(), shape(), "cpu", "resident").parts
     assert parts["weights"] == 4 * 4280
     assert parts["text"] == 8 * 16 * (10 * 4 + 8)
-    assert parts["block"] == 6 * 800 + 28 * 400 + 1024 * (6 * 10 + 3 * 40) * 4 + 800
+    assert parts["block"] == 28 * 400 + 1024 * (6 * 10 + 3 * 40) * 4 + 800
     assert parts["loading"] == 2 * 4280, "the file is bfloat16, the run float32"
     assert (parts["logits"], parts["search"]) == (0, 0)
 
@@ -38,7 +38,7 @@ def test_the_parts_of_a_small_model():
 def test_the_sum_is_the_weights_the_text_and_the_larger_of_block_and_logits(ids):
     found = footprint(recipe(evaluation=ids), shape(vocabulary=1_000_000), "cpu", "resident")
     parts = found.parts
-    assert parts["logits"] == 12 * 16 * 1_000_000, "one window, for two exceed what is held at a time"
+    assert parts["logits"] == 12 * LOGITS_AT_ONCE, "sixteen tokens, a window's worth"
     assert parts["logits"] > parts["block"]
     assert found.host == HOST_SLACK + parts["weights"] + parts["text"] + parts["logits"] and found.device is None
 
@@ -121,6 +121,11 @@ def test_streamed_never_needs_more_than_resident(device, pruner):
     streamed, resident = (footprint(recipe(pruner=pruner, evaluation="stories"), billions(), device, how) for how in ("streamed", "resident"))
     assert streamed.host <= resident.host and (streamed.device or 0) <= (resident.device or 0)
     assert (streamed.device or streamed.host) < (resident.device or resident.host)
+
+
+def test_one_token_is_measured_at_least(ids):
+    parts = footprint(recipe(evaluation=ids), shape(vocabulary=2 * LOGITS_AT_ONCE), "cpu", "resident").parts
+    assert parts["logits"] == 12 * 2 * LOGITS_AT_ONCE
 
 
 def test_as_many_logits_are_counted_as_are_held():

@@ -323,6 +323,7 @@ def test_loading_can_be_left(monkeypatch):
 def test_nothing_is_printed_and_nothing_is_left_behind(data, capfd, caplog):
     import datasets
 
+    datasets.enable_progress_bars()  # other tests in this process may have turned them off
     before = dict(os.environ), torch.random.get_rng_state(), torch.get_num_threads(), logging.getLogger("lm_eval").level
     finished(run(tiny(), list(TASKS), limit=2, data=data))
     out = capfd.readouterr()

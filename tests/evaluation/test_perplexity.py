@@ -1,0 +1,47 @@
+"""Perplexity from hidden states equals the model's own, however few tokens are looked at together."""
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from engine.evaluation import perplexity as measured
+from engine.models.language_model import LanguageModel, Stream
+from tests.engine.families import FAMILIES, VOCABULARY, WINDOWS, built, windows
+
+
+def own_nll(model: LanguageModel) -> float:
+    """Mean negative log likelihood by the model's own forward, float64 from the logits on."""
+    logits = model.module(input_ids=windows(), use_cache=False).logits[:, :-1].double()
+    return cross_entropy(logits.flatten(0, 1), windows()[:, 1:].flatten()).item()
+
+
+def at_the_end(model: LanguageModel, batch: int) -> Stream:
+    """The windows behind the last block."""
+    stream = model.record(windows(), batch)
+    for block in model.blocks:
+        stream.advance(block)
+    return stream
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@torch.no_grad()
+def test_it_is_the_models_own_for_any_number_of_tokens_at_a_time(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = built(family)
+    own, length = own_nll(model), windows().shape[1]
+    stream = at_the_end(model, WINDOWS)
+    for tokens in (1, length // 2, length - 1, length, 2 * length + 1, 100 * length):
+        monkeypatch.setattr(measured, "LOGITS_AT_ONCE", tokens * VOCABULARY)
+        score = measured.perplexity(model, stream)
+        assert score.tokens == WINDOWS * (length - 1)
+        assert score.nll == pytest.approx(own, rel=1e-5)
+
+
+@torch.no_grad()
+def test_no_more_logits_are_made_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = built(next(iter(FAMILIES)))
+    stream, made = at_the_end(model, WINDOWS), []
+    logits = model.logits
+    monkeypatch.setattr(measured, "LOGITS_AT_ONCE", 5 * VOCABULARY)
+    monkeypatch.setattr(model, "logits", lambda *given: made.append(logits(*given)) or made[-1])
+    measured.perplexity(model, stream)
+    assert max(part.numel() for part in made) <= 5 * VOCABULARY
