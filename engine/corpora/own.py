@@ -2,8 +2,8 @@
 
 A `.txt` file is one document, exactly as it stands, unless it has lines `<|endoftext|>`: these part documents, whose newlines at
 both ends are dropped. A `.jsonl` file has one document a line, a string or an object with a string `text`, exactly as it stands.
-Empty documents are left out. Newlines of every kind stay what they are. What is kept is named by its content, so the same text is
-kept once.
+Empty documents are left out. Newlines of every kind stay what they are. What is kept has its content in its name, so
+the same text is kept once.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ SEPARATOR = "<|endoftext|>"
 MOST_BYTES = 20_000_000
 """Of a pasted or uploaded text. A tokenizer takes about ten seconds, and memory of 60 times its size, for so much."""
 UNUSED_DAYS = 7
+LONGEST_NAME = 40
 ENDINGS = (".txt", ".jsonl")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -48,8 +49,11 @@ def parse(content: bytes, suffix: str, source: str) -> tuple[str, ...]:
     return tuple(documents)
 
 
-def save_text(content: str | bytes, directory: Path, suffix: str) -> Path:
-    """Keep a pasted or uploaded text in a directory; the file is named by its content.
+def save_text(content: str | bytes, directory: Path, suffix: str, name: str = "text") -> Path:
+    """Keep a pasted or uploaded text in a directory.
+
+    Args:
+        name: what its file is called in the first place, before what tells its content.
 
     Raises:
         CorpusError: it is too long, not UTF-8, not of the form that its ending says, or empty, or the disk refuses.
@@ -64,13 +68,20 @@ def save_text(content: str | bytes, directory: Path, suffix: str) -> Path:
             f"The text has {size}, but at most {MOST_BYTES / 1e6:,.0f} MB are taken. Give a part of it, or the path of a file on this machine."
         )
     parse(content, suffix, "The text")
-    path = directory / f"{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
+    path = _place(content, directory, suffix, name)
     try:
         _keep(path, content)
     except OSError as error:
         reason = "the disk is full" if error.errno in FULL else error.strerror or str(error)
         raise CorpusError(f"The text could not be kept in {directory} ({reason}). Free some space there, or check that it can be written.") from error
     return path
+
+
+def _place(content: bytes, directory: Path, suffix: str, name: str) -> Path:
+    """Where the text is, or goes: a file that holds the same counts, whatever it is called."""
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:LONGEST_NAME] or "text"
+    return next(iter(sorted(directory.glob(f"*-{digest}{suffix}"))), directory / f"{plain}-{digest}{suffix}")
 
 
 def touch_texts(names: Iterable[str], directory: Path) -> None:

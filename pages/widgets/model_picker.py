@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 KNOWN_FOR = 15.0
 TABLE = "catalogue"
-WHY = 290  # pixels
+WIDTH, WHY = 760, 500  # pixels; the table scrolls
 
 
 def draw_model_picker(checked: Checked, engine: BackgroundEngine) -> None:
@@ -73,16 +73,29 @@ def _draw_catalogue(here: Mapping[str, int], entries: Mapping[str, Entry]) -> No
     if not entries:
         return
     with st.popover("Models worth starting with", icon=":material/list:", type="tertiary"):
-        st.caption("Pick a row. Any other causal language model of the hub works too: type its id, or a directory, above.")
-        rows = [(entry.title, "here" if entry.id in here else numbers.size(entry.bytes), entry.why, _licence(entry)) for entry in entries.values()]
+        st.caption(
+            "Pick a row; what the model is for stands beneath it then. Any other causal language model of the hub works too: type its id, or a directory, above."
+        )
         st.dataframe(
-            pd.DataFrame(rows, columns=["Model", "Size", "Why", "Licence"]),
+            pd.DataFrame(map(_row, entries.values(), [entry.id in here for entry in entries.values()])),
             hide_index=True,
             key=TABLE,
             on_select=_picked,
             selection_mode="single-row",
-            column_config={"Why": st.column_config.TextColumn(width=WHY)},
+            width=WIDTH,
+            column_config={"What for": st.column_config.TextColumn(width=WHY)},
         )
+
+
+def _row(entry: Entry, is_here: bool) -> dict[str, object]:
+    return {
+        "Model": entry.title,
+        "Weights": numbers.count(entry.parameters),
+        "Blocks": entry.blocks,
+        "Size": "here" if is_here else numbers.size(entry.bytes),
+        "Licence": _licence(entry),
+        "What for": entry.why,
+    }
 
 
 def _picked() -> None:

@@ -70,7 +70,12 @@ def _draw_own(engine: BackgroundEngine) -> None:
     with st.popover("A text of your own", icon=":material/upload_file:", width="stretch"):
         st.caption(f"UTF-8, at most {numbers.size(MOST_BYTES)}. It stays on this machine and is offered in this tab alone.")
         with st.form("own.form", clear_on_submit=True, border=False):
-            file = st.file_uploader("A .txt file, or a .jsonl with a string or an object with `text` a line", type=["txt", "jsonl"], key="own.file")
+            file = st.file_uploader(
+                "A .txt file, or a .jsonl with a string or an object with `text` a line",
+                type=["txt", "jsonl"],
+                key="own.file",
+                max_upload_size=MOST_BYTES // 1_000_000,
+            )
             pasted = st.text_area("or paste it here", key="own.pasted", height=120)
             use = st.segmented_control("for", ["Both", "Calibration", "Measurement"], default="Both", required=True, key="own.use")
             if st.form_submit_button("Use this text", icon=":material/check:"):
@@ -84,7 +89,7 @@ def _take(engine: BackgroundEngine, file: object, pasted: str, use: str) -> None
     name = getattr(file, "name", "Pasted text")
     try:
         content = file.getvalue() if file is not None else pasted  # type: ignore[attr-defined]
-        path = str(save_text(content, engine.texts, Path(name).suffix or ".txt"))
+        path = str(save_text(content, engine.texts, Path(name).suffix or ".txt", Path(name).stem))
     except PrunescopeError as error:
         st.session_state["own.fault"] = str(error)
         return

@@ -99,7 +99,14 @@ def test_the_same_text_is_kept_once_under_its_content(tmp_path: Path) -> None:
     pasted, uploaded, other = save_text("a 🙂", directory, ".txt"), save_text("a 🙂".encode(), directory, ".TXT"), save_text("b", directory, ".txt")
     assert pasted == uploaded != other
     assert pasted.read_bytes() == "a 🙂".encode()
+    assert save_text("a 🙂", directory, ".txt", "Another name") == pasted
     assert sorted(directory.iterdir()) == sorted([pasted, other])
+
+
+@pytest.mark.parametrize(("name", "stem"), [("My Story (2)", "my-story-2"), ("../../etc", "etc"), ("日本", "text"), ("a" * 300, "a" * 40)])
+def test_the_file_of_a_text_can_be_told_by_its_name(name: str, stem: str, tmp_path: Path) -> None:
+    path = save_text("some text", tmp_path, ".txt", name)
+    assert path.parent == tmp_path and path.name.rpartition("-")[0] == stem
 
 
 def test_a_text_kept_again_counts_as_used_and_a_broken_one_is_mended(tmp_path: Path) -> None:
