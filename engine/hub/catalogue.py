@@ -24,7 +24,7 @@ class Entry(BaseModel):
     Attributes:
         family: the architecture that it is of.
         parameters: all weights, tied ones once.
-        bytes: of its safetensors, in `dtype`.
+        bytes: of its weights in `dtype`; a file may hold a little more, such as masks that older checkpoints saved.
         licence: as the hub names it.
         gated: whether its authors ask for consent first.
         why: what it is good for, in a sentence.

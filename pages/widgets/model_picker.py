@@ -73,9 +73,7 @@ def _draw_catalogue(here: Mapping[str, int], entries: Mapping[str, Entry]) -> No
     if not entries:
         return
     with st.popover("Models worth starting with", icon=":material/list:", type="tertiary"):
-        st.caption(
-            "Pick a row; what the model is for stands beneath it then. Any other causal language model of the hub works too: type its id, or a directory, above."
-        )
+        st.caption(CATALOGUE_HELP)
         st.dataframe(
             pd.DataFrame(map(_row, entries.values(), [entry.id in here for entry in entries.values()])),
             hide_index=True,
@@ -112,8 +110,12 @@ def _page(entry: Entry) -> str:
     return f"https://huggingface.co/{entry.id}"
 
 
+CATALOGUE_HELP = (
+    "Pick a row; what the model is for stands beneath it then. "
+    "Any other causal language model of the hub works too: type its id, or a directory, above."
+)
 MODEL_HELP = (
     "The bundled model runs at once and offline, and so do those on this machine (in the hub's cache). "
-    "Type a hub id (for instance `facebook/opt-125m`) or a directory for any other causal language model with safetensors."
+    "Type a hub id (for instance `bigscience/bloom-560m`) or a directory for any other causal language model with safetensors."
 )
 GATED = "Gated: accept its terms on [its page]({page}), then log in with `hf auth login` where the app runs, or set `HF_TOKEN` before it starts."
