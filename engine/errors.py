@@ -12,7 +12,7 @@ PrunescopeError
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,3 +80,13 @@ class StoreError(PrunescopeError):
 
 class EngineError(PrunescopeError):
     """The background engine cannot be started or reached."""
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it came from, each once, the innermost last."""
+    seen: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in seen:
+        seen.append(current)
+        yield current
+        current = current.__cause__ or current.__context__

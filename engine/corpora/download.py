@@ -12,7 +12,6 @@ import gzip
 import json
 import logging
 import os
-import time
 import uuid
 import zlib
 from collections.abc import Generator, Iterator
@@ -26,6 +25,7 @@ from engine.corpora.failures import Damaged, to_corpus_error
 from engine.corpora.named import NamedCorpus, Part
 from engine.hub.background import Report, in_background
 from engine.hub.progress import Progress
+from engine.hub.retries import patiently
 
 FORMAT = 1
 """Of a kept head; raised when its form changes."""
@@ -33,9 +33,8 @@ AT_ONCE = 200
 """Documents between two looks at whether anybody still waits."""
 CHUNK = 1_000_000
 """Bytes of JSON lines that are parsed at a time. The network is read 5 MB at a time whatever this is."""
-RETRIES, RETRY_SECONDS, MOST_SECONDS = 3, 2, 20
-"""How often a busy hub or a broken stream is tried, and the pauses; `datasets` by itself tries for minutes."""
-BUSY = (429, 500, 502, 503, 504)
+RETRIES, RETRY_SECONDS = 3, 2
+"""How often a broken stream is tried, and the pauses; `datasets` by itself tries for minutes."""
 
 
 def documents_of(corpus: NamedCorpus, part: Part, count: int | None) -> Generator[Progress, None, tuple[tuple[str, ...], str]]:
@@ -117,7 +116,7 @@ def _head(corpus: NamedCorpus, part: Part, count: int, report: Report) -> tuple[
         with suppress(Damaged):
             return tuple(_read(corpus, str(shard), report, count)), _commit(shard, part)
     commit, size = _remote(corpus, part, report)
-    report.note = f"only the first {count:,} documents of a shard of {size / 1e6:,.0f} MB" if size else ""
+    report.note = f"Only the first {count:,} documents of a shard of {size / 1e6:,.0f} MB." if size else ""
     source = f"hf://datasets/{corpus.repo}@{commit}/{part.file}"
     documents = tuple(_read(corpus, source, report, count))
     report.check()
@@ -130,31 +129,13 @@ def _remote(corpus: NamedCorpus, part: Part, report: Report) -> tuple[str, int |
     requests are repeated for half a minute); a hub that is busy is asked again a few times.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.errors import OfflineModeIsEnabled
 
     if place.offline():
         raise OfflineModeIsEnabled
     url = hf_hub_url(corpus.repo, part.file, repo_type="dataset", revision=corpus.revision, endpoint=place.endpoint())
-    for left in reversed(range(RETRIES)):
-        try:
-            found = get_hf_file_metadata(url, endpoint=place.endpoint())
-            break
-        except HfHubHTTPError as error:
-            if error.response.status_code not in BUSY or not left:
-                raise
-            _pause(error.response.headers.get("Retry-After", ""), report)
+    found = patiently(lambda: get_hf_file_metadata(url, endpoint=place.endpoint()), report)
     return found.commit_hash or corpus.revision, found.size
-
-
-def _pause(told: str, report: Report) -> None:
-    """Wait as long as a busy hub asks, within reason."""
-    seconds = min(float(told) if told.isdecimal() else RETRY_SECONDS, MOST_SECONDS)
-    report.note = f"the hub is busy; it is asked again in {seconds:.0f} s"
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        report.check()
-        time.sleep(min(0.1, seconds))
-    report.note = ""
 
 
 def _read(corpus: NamedCorpus, source: str, report: Report, count: int | None = None) -> Iterator[str]:

@@ -7,11 +7,10 @@ Libraries wrap one error in another; the first of the chain that says something 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
 
 from engine.corpora import place
 from engine.corpora.named import INSTEAD, NamedCorpus, Part
-from engine.errors import CorpusError
+from engine.errors import CorpusError, chain
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -23,21 +22,11 @@ class Damaged(Exception):
 
 def to_corpus_error(corpus: NamedCorpus, part: Part, error: BaseException) -> CorpusError:
     """The sentence for whatever came up while a corpus was fetched or read."""
-    for cause in _chain(error):
+    for cause in chain(error):
         if sentence := _sentence(corpus, part, cause):
             return CorpusError(sentence)
     first = (str(error).splitlines() or [""])[0]
     return CorpusError(f"{corpus.title} could not be fetched ({type(error).__name__}: {first}). Try again, or {INSTEAD}.")
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it came from, each once, the innermost last."""
-    seen: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in seen:
-        seen.append(current)
-        yield current
-        current = current.__cause__ or current.__context__
 
 
 def _sentence(corpus: NamedCorpus, part: Part, error: BaseException) -> str | None:

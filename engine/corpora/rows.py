@@ -85,7 +85,7 @@ def _started(rows: Iterator[Row], tokenizer: Any) -> Iterator[Row]:
 
 def _each(texts: Sequence[str], tokenizer: Any, report: Report, *, special: bool) -> Iterator[Row]:
     """Each text's row, with or without the tokens that the tokenizer puts in."""
-    report.total, report.note = sum(len(text.encode()) for text in texts), "tokenising"
+    report.total, report.note = sum(len(text.encode()) for text in texts), "Tokenising."
     counter = ByteCounter(tokenizer)
     for first in range(0, len(texts), AT_ONCE):
         report.check()

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator
 
-from engine.errors import ModelError
+from engine.errors import ModelError, chain
 from engine.hub import place
 from engine.hub.catalogue import near
 
@@ -26,7 +25,7 @@ class Damaged(Exception):
 
 def to_model_error(model: str, revision: str | None, error: BaseException) -> ModelError:
     """The sentence for whatever came up while a model was looked up or fetched."""
-    for cause in _chain(error):
+    for cause in chain(error):
         found = _known(model, revision, cause)
         if found is not None:
             return found
@@ -41,15 +40,6 @@ def no_safetensors(model: str, *, pickles: bool) -> ModelError:
         "by the hub's converter: give its reference, such as refs/pr/1, as the revision).",
         kind="no-safetensors",
     )
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in seen:
-        seen.append(current)
-        yield current
-        current = current.__cause__ or current.__context__
 
 
 def _known(model: str, revision: str | None, error: BaseException) -> ModelError | None:

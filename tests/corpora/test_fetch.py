@@ -19,6 +19,7 @@ from engine.corpora.documents import fetch
 from engine.corpora.named import NAMED, ROLES, available, describe, named
 from engine.corpora.windows import Windows, calibration_windows, evaluation_windows, finish
 from engine.errors import CorpusError
+from engine.hub import retries
 from tests.corpora.conftest import LINES, SENTENCES, web_pages
 from tests.corpora.plain import ids_of
 from tests.corpora.server import COMMIT, HubServer
@@ -174,7 +175,7 @@ def test_a_hub_that_cannot_be_reached_is_said_soon(name: str, hub: HubServer) ->
 def test_what_the_hub_refuses_is_a_sentence(
     name: str, refusal: tuple[int, str], sentence: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MOST_SECONDS", 0.01)
+    monkeypatch.setattr(retries, "LONGEST_WAIT", 0.01)
     hub.refuses = refusal
     with pytest.raises(CorpusError, match=sentence) as caught:
         measured(name)
@@ -185,7 +186,7 @@ def test_what_the_hub_refuses_is_a_sentence(
 def test_a_busy_hub_is_asked_again_and_says_so(name: str, hub: HubServer) -> None:
     hub.refuses, hub.refusals = (429, ""), 1
     steps = fetch(name, "evaluation")
-    assert any(step.note == "the hub is busy; it is asked again in 1 s" for step in steps)
+    assert any(step.note == "The hub is busy; it is asked again in 1 s." for step in steps)
     assert finish(steps).documents
 
 

@@ -172,6 +172,6 @@ def test_leaving_while_a_text_is_tokenised_keeps_nothing(tmp_path: Path, monkeyp
     (file := tmp_path / "a.txt").write_text("many words of a longer text, " * 100_000)
     steps = evaluation_windows(str(file), bundled(), 10_000, length=64, cache=tmp_path / "cache")
     step = next(step for step in steps if step.note)
-    assert (step.what, step.total, step.note) == ("a.txt", 2_900_000, "tokenising")
+    assert (step.what, step.total, step.note) == ("a.txt", 2_900_000, "Tokenising.")
     steps.close()
     assert not (tmp_path / "cache").exists()
