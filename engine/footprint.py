@@ -2,8 +2,8 @@
 
 What is there at once: the weights that are held; the text's hidden states in three streams (calibration, evaluation dense and pruned); and either
 one block at work or the logits of some tokens. Bytes a weight are counted from the code, the constants were measured: on a CPU the peaks of
-random models of 2 to 140 million parameters came out within a fifth. Not counted: the program itself (`PROGRAM`), what a method takes only
-because it is free (the joint update's batches), and libraries of zero-shot tasks.
+random models of 2 to 140 million parameters came out within a fifth, that of 1.1 billion read block by block a third lower. Not counted: the program
+itself (`PROGRAM`), what a method takes only because it is free (the joint update's batches), and libraries of zero-shot tasks.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ PROGRAM = 440_000_000
 """Bytes of a process that has imported everything and computed nothing."""
 HOST_SLACK, DEVICE_SLACK = 110_000_000, 300_000_000
 """Bytes that the first computation takes for good, beside its tensors: libraries and fragments on the host, the context on a device."""
-SCRATCH = 28
-"""Bytes a weight of the linear at work: the weight before, scores, their order, masks."""
+SCRATCH, REFINING = 24, 11
+"""Bytes a weight of the linear at work: the weight before and after, scores, masks (measured: 16 where rows compete, 20 to 24 else); and for swaps."""
 HESSIANS, FACTORING = 2, 4
 """Matrices `[in, in]` float32 a linear of the block at work (the Gram matrix and its factor), and beside them while one is factored."""
 ACTIVATIONS_WIDTH, ACTIVATIONS_WIDEST = 6, 3
@@ -131,7 +131,8 @@ def _text(tokens: Text, summary: ModelSummary, item: int) -> int:
 def _block(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> int:
     """A block while it is pruned: its results, the linear at work, activations of a batch, and Hessians where the methods use them."""
     largest = max(kind.rows * kind.columns for kind in summary.linears)
-    work = SCRATCH * largest + _activations(recipe, summary, device, item)
+    scratch = SCRATCH + (REFINING if recipe.refinement != "none" else 0)
+    work = scratch * largest + _activations(recipe, summary, device, item)
     if device == "cpu":
         work += _kept(recipe, summary, item)
     if uses_hessian(recipe):

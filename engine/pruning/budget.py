@@ -6,11 +6,9 @@ Half of what is free: on an accelerator large batches fill it best. On a CPU a b
 
 from __future__ import annotations
 
-import os
-import re
-from pathlib import Path
-
 import torch
+
+from engine.free_memory import device_free, host_free
 
 SHARE = 0.5
 """Of the memory that is free, for one method's temporaries."""
@@ -18,35 +16,17 @@ NEAR = 4 * 2**20
 """Bytes of a batch that stays near a CPU's core."""
 UNKNOWN = 2**30
 """Bytes that are taken to be available where the system does not say."""
-MEMINFO = Path("/proc/meminfo")
 
 
 def budget(device: torch.device) -> int:
     """Bytes that temporaries may take on `device` now."""
-    if device.type != "cuda":
-        return int(host_available() * SHARE)
-    free, _ = torch.cuda.mem_get_info(device)
-    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # held by torch for the next tensor
-    return int((free + unused) * SHARE)
+    free = device_free(device) if device.type == "cuda" else host_free()
+    return int((UNKNOWN if free is None else free) * SHARE)
 
 
 def near(most: int, device: torch.device) -> int:
     """Bytes that one batch should take: all of `most` on an accelerator, little on a CPU."""
     return min(most, NEAR) if device.type == "cpu" else most
-
-
-def host_available() -> int:
-    """Bytes that the system could still give to this process."""
-    try:
-        found = re.search(r"MemAvailable:\s+(\d+) kB", MEMINFO.read_text())
-    except OSError:  # another system than Linux
-        found = None
-    if found:
-        return int(found[1]) * 1024
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # macOS and Windows do not know these
-        return UNKNOWN
 
 
 def at_once(pieces: int, each: int, most: int) -> int:

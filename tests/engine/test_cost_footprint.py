@@ -30,7 +30,7 @@ def test_the_parts_of_a_small_model():
     parts = footprint(recipe(), shape(), "cpu", "resident").parts
     assert parts["weights"] == 4 * 4280
     assert parts["text"] == 8 * 16 * (10 * 4 + 8)
-    assert parts["block"] == 28 * 400 + 1024 * (6 * 10 + 3 * 40) * 4 + 800
+    assert parts["block"] == 24 * 400 + 1024 * (6 * 10 + 3 * 40) * 4 + 800
     assert parts["loading"] == 2 * 4280, "the file is bfloat16, the run float32"
     assert (parts["logits"], parts["search"]) == (0, 0)
 
@@ -121,6 +121,11 @@ def test_streamed_never_needs_more_than_resident(device, pruner):
     streamed, resident = (footprint(recipe(pruner=pruner, evaluation="stories"), billions(), device, how) for how in ("streamed", "resident"))
     assert streamed.host <= resident.host and (streamed.device or 0) <= (resident.device or 0)
     assert (streamed.device or streamed.host) < (resident.device or resident.host)
+
+
+def test_swaps_are_counted_where_there_are_some():
+    plain, refined = (footprint(recipe(pruner=name), shape(), "cpu", "resident").parts["block"] for name in ("wanda", "wanda-dsnot"))
+    assert refined - plain == 11 * 400
 
 
 def test_one_token_is_measured_at_least(ids):
