@@ -28,7 +28,7 @@ PROGRAM = 440_000_000
 HOST_SLACK, DEVICE_SLACK = 110_000_000, 300_000_000
 """Bytes that the first computation takes for good, beside its tensors: libraries and fragments on the host, the context on a device."""
 SCRATCH, REFINING = 24, 11
-"""Bytes a weight of the linear at work: the weight before and after, scores, masks (measured: 16 where rows compete, 20 to 24 else); and for swaps."""
+"""Bytes a weight of the linear at work: the weight before and after, scores, masks (16 where rows compete, 20 to 24 else); and for swaps."""
 HESSIANS, FACTORING = 2, 4
 """Matrices `[in, in]` float32 a linear of the block at work (the Gram matrix and its factor), and beside them while one is factored."""
 ACTIVATIONS_WIDTH, ACTIVATIONS_WIDEST = 6, 3
