@@ -209,10 +209,13 @@ def test_threads_share_the_batches_and_are_given_back() -> None:
 
 
 def test_half_of_the_available_memory_is_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    budget._lately.cache_clear()
     monkeypatch.setattr(budget, "host_free", lambda: 2 * 1024 * 1024)
     assert budget.budget(torch.device("cpu")) == 1024 * 1024
+    budget._lately.cache_clear()
     monkeypatch.setattr(budget, "host_free", lambda: None)
     assert budget.budget(torch.device("cpu")) > 0
+    budget._lately.cache_clear()
     assert [budget.at_once(10, each, 100) for each in (1, 30, 1000)] == [10, 3, 1]
 
 
