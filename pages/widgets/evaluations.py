@@ -24,13 +24,13 @@ def draw_evaluations(record: RunRecord) -> None:
     if len(record.evaluations) == 1:
         bits = [score.bits_per_byte for score in (record.evaluations[0].dense, record.evaluations[0].pruned)]
         if None not in bits:
-            st.caption(f"Bits per byte of that text: {bits[0]:.3f} dense, {bits[1]:.3f} pruned. {BITS}")
+            st.caption(f"Bits per byte of that text: {bits[0]:.3f} dense, {bits[1]:.3f} pruned. They {BITS}")
     elif record.evaluations:
         columns = {name: st.column_config.NumberColumn(format=form) for name, form in FORMATS.items()}
         st.dataframe(evaluation_table(record), hide_index=True, column_config=columns)
-        st.caption(BITS)
+        st.caption(f"Bits per byte {BITS}")
     if record.tasks.dense:
         draw_chart(task_scores(record.tasks.dense, record.tasks.pruned), "tasks")
 
 
-BITS = "They can be compared between models with different tokenizers; perplexity, which is per token, cannot."
+BITS = "can be compared between models with different tokenizers; perplexity, which is per token, cannot."
