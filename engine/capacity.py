@@ -5,12 +5,11 @@ An accelerator that shares the host's memory (MPS) has none of its own. Cost: a 
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from engine.free_memory import device_free, host_free
+from engine.free import device_free, disk_free, host_free
 
 
 class Capacity(BaseModel):
@@ -42,12 +41,3 @@ def measure(device: str, downloads: Path, store: Path | None = None) -> Capacity
         store_free=None if store is None else disk_free(store),
         device=device,
     )
-
-
-def disk_free(directory: Path) -> int | None:
-    """Bytes free where a directory is, or will be made; None where that cannot be read."""
-    there = next((place for place in (directory, *directory.parents) if place.exists()), None)
-    try:
-        return None if there is None else shutil.disk_usage(there).free
-    except OSError:
-        return None

@@ -17,7 +17,7 @@ from engine.errors import ModelError
 from engine.evaluation.size import Compressed, LinearCount, SizeReport, count, packed_bytes, sample_share, sizes
 from engine.evaluation.speed import SECONDS, SpeedReport, Variant, put, speed, variant
 from engine.events import Facts
-from engine.free_memory import host_free
+from engine.free import host_free
 from engine.models.device import device_name, pick_device
 from engine.models.threads import threads_for
 from engine.pruning.weights import BlockWeights, restore

@@ -62,7 +62,7 @@ def _fetch(model: str, revision: str | None, report: Report) -> Path:
 
 def _require_disk(listed: Listing) -> None:
     needed = listed.missing_bytes + SPARE
-    if listed.missing_bytes and listed.free_disk < needed:
+    if listed.missing_bytes and listed.free_disk is not None and listed.free_disk < needed:
         raise ModelError(
             f"The model {listed.model} needs {listed.missing_bytes / 1e9:.1f} GB more on the disk that holds {place.hub_cache()}, which has "
             f"{listed.free_disk / 1e9:.1f} GB free. Free some space, set HF_HOME to another disk, or take a smaller model.",

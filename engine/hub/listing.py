@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.errors import ModelError
+from engine.free import disk_free
 from engine.hub import place
 from engine.hub.failures import no_safetensors, to_model_error
 from engine.hub.files import CONFIG, INDEX, has_pickles, text_files, weight_files
@@ -35,7 +35,7 @@ class Listing:
         files: configuration first, then the rest.
         total_bytes: of all files.
         missing_bytes: of those that are not on this machine.
-        free_disk: free bytes where they would go.
+        free_disk: free bytes where they would go, None where nobody can say.
         gated: whether the authors ask for consent first.
     """
 
@@ -44,7 +44,7 @@ class Listing:
     files: tuple[RemoteFile, ...]
     total_bytes: int
     missing_bytes: int
-    free_disk: int
+    free_disk: int | None
     gated: bool
     licence: str | None
 
@@ -97,15 +97,7 @@ def _listed(model: str, info: Any, wanted: Sequence[str]) -> Listing:
         files=files,
         total_bytes=sum(file.size for file in files),
         missing_bytes=sum(file.size for file in files if not file.cached),
-        free_disk=free_disk(),
+        free_disk=disk_free(place.hub_cache()),
         gated=bool(info.gated),
         licence=getattr(card, "license", None) if card is not None else None,
     )
-
-
-def free_disk() -> int:
-    """Free bytes where the hub's cache is, or would be."""
-    path = place.hub_cache()
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return shutil.disk_usage(path).free

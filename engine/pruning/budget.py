@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import torch
 
-from engine.free_memory import device_free, host_free
+from engine.free import device_free, host_free
 
 SHARE = 0.5
 """Of the memory that is free, for one method's temporaries."""

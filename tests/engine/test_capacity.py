@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.capacity import disk_free, measure
-from engine.free_memory import host_free
+from engine.capacity import measure
+from engine.free import disk_free, host_free
 
 GIGA = 2**30
 

@@ -238,7 +238,7 @@ def test_a_hub_that_stays_busy(hub: HubServer, tmp_path: Path, status: int, kind
 
 def test_a_disk_that_has_no_room_is_said_before(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add_model(ID, models.llama(tmp_path / "source"))
-    monkeypatch.setattr("engine.hub.listing.free_disk", lambda: 1000)
+    monkeypatch.setattr("engine.hub.listing.disk_free", lambda directory: 1000)
     error = failing(fetched)
     assert error.kind == "disk-full" and "HF_HOME" in str(error)
     assert not any(request.method == "GET" and request.path.endswith(".safetensors") for request in hub.requests)

@@ -1,4 +1,4 @@
-"""Memory that is free now, on the host and on the accelerator.
+"""What is free now: memory of the host and of the accelerator, and disk.
 
 What counts on the host is what the system could give without swapping, or what the container's limit leaves where that is less: inside a container
 `/proc/meminfo` still shows the whole machine. Where a system says neither (macOS) half of its memory is taken for free; None is "nobody knows".
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 ROOT = Path("/")
 
@@ -24,6 +27,8 @@ def host_free(root: Path = ROOT) -> int | None:
 
 def device_free(device: torch.device | None = None) -> int:
     """Bytes free on a CUDA device (by default the current one), those included that torch holds for the next tensor."""
+    import torch  # (a page that asks for the disk does without it)
+
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
@@ -70,3 +75,12 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def disk_free(directory: Path) -> int | None:
+    """Bytes free where a directory is, or will be made; None where that cannot be read."""
+    there = next((place for place in (directory, *directory.parents) if place.exists()), None)
+    try:
+        return None if there is None else shutil.disk_usage(there).free
+    except OSError:
+        return None
