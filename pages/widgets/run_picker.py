@@ -53,7 +53,7 @@ def pick_run(
         disabled=disabled,
     )
     _write_address(widget, parameter, key)
-    return found[key] if key in found else None
+    return found.get(key) if key is not None else None
 
 
 def words(run: RunSummary) -> str:
