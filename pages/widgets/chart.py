@@ -7,9 +7,21 @@ import streamlit as st
 from engine.charts.chart import Chart
 from pages.widgets.picture import CONFIG, draw_formats
 
+LARGE = 17
+"""Pixels of the letters in a chart that is larger than its own height."""
 
-def draw_chart(chart: Chart, key: str) -> None:
-    """Draw a chart; `key` gives it an identity, so that the next state of the same chart replaces it in place."""
+
+def draw_chart(chart: Chart, key: str, *, least_height: int = 0) -> None:
+    """Draw a chart.
+
+    Args:
+        key: gives it an identity, so that the next state of the same chart replaces it in place.
+        least_height: pixels, where it is to be larger than its own height.
+    """
+    if chart.figure.layout.height < least_height:
+        chart.figure.update_layout(height=least_height, font={"size": LARGE})
+        chart.figure.update_xaxes(tickfont={"size": LARGE}, title={"font": {"size": LARGE}})
+        chart.figure.update_yaxes(tickfont={"size": LARGE}, title={"font": {"size": LARGE}})
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"**{chart.title}**", width="content")
         _draw_table(chart, key)
