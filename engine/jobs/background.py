@@ -20,7 +20,7 @@ from engine.events import Event
 from engine.jobs.answers import Answers
 from engine.jobs.runs import Runs
 from engine.jobs.store import RunSummary, Store
-from engine.jobs.views import CapacityView, EngineStatus, MeasurementView, RunView, SaveView, SummaryView, TextRequest, TextView
+from engine.jobs.views import CapacityView, EngineStatus, MeasurementView, OverlapView, RunView, SaveView, SummaryView, TextRequest, TextView
 from engine.models.names import resolve
 from engine.pin import pin
 from engine.recipe import Recipe
@@ -137,6 +137,12 @@ class BackgroundEngine:
         self.start()
         found = self._answers.ask(("measure", key), "measure_run", str(self.store.home), key)
         return MeasurementView(found.state, found.value, found.message)
+
+    def overlap(self, one: str, other: str) -> OverlapView:
+        """What the masks of two finished runs share, once it is counted; the first call asks for it."""
+        self.start()
+        found = self._answers.ask(("overlap", one, other), "overlap_runs", str(self.store.home), one, other)
+        return OverlapView(found.state, found.value or (), found.message)
 
     def save(self, key: str) -> SaveView:
         """A finished run's pruned model as a directory in the run's folder, once it is written; the first call asks for it."""

@@ -9,6 +9,7 @@ from engine.record import RunRecord
 
 if TYPE_CHECKING:
     from engine.capacity import Capacity
+    from engine.comparison.overlap import LinearOverlap
     from engine.continuation import PromptTexts
     from engine.measurement import Measurement
     from engine.models.facts import ModelSummary
@@ -82,6 +83,15 @@ class MeasurementView:
 
     state: AnswerState
     measurement: Measurement | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class OverlapView:
+    """What two runs' masks share, linear by linear; `message` says why that is not known."""
+
+    state: AnswerState
+    overlaps: tuple[LinearOverlap, ...] = ()
     message: str = ""
 
 

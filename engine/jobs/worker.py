@@ -17,6 +17,7 @@ from engine.errors import EngineError, PrunescopeError
 
 if TYPE_CHECKING:
     from engine.capacity import Capacity
+    from engine.comparison.overlap import LinearOverlap
     from engine.continuation import PromptTexts
     from engine.jobs.folder import RunFolder
     from engine.jobs.views import Saved, TextRequest
@@ -115,6 +116,20 @@ def measure_run(home: str, key: str) -> Measurement | str:
         if _is_streamed(folder):
             return f"Measuring needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
         return measure(folder.recipe(), folder.kept)
+    except PrunescopeError as error:
+        return str(error)
+
+
+def overlap_runs(home: str, one: str, other: str) -> tuple[LinearOverlap, ...] | str:
+    """What the masks of two finished runs share, or a sentence that says why that cannot be said."""
+    from engine.comparison.overlap import overlaps
+    from engine.jobs.store import Store
+
+    try:
+        folders = [Store(_seen(home)).find(key) for key in (one, other)]
+        for folder in folders:
+            folder.require_weights()
+        return overlaps(folders[0].kept, folders[1].kept)
     except PrunescopeError as error:
         return str(error)
 

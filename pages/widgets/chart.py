@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import streamlit as st
 
 from engine.charts.chart import Chart
@@ -11,12 +14,16 @@ LARGE = 17
 """Pixels of the letters in a chart that is larger than its own height."""
 
 
-def draw_chart(chart: Chart, key: str, *, least_height: int = 0) -> None:
+def draw_chart(chart: Chart, key: str, *, least_height: int = 0, on_select: bool = False) -> Mapping[str, Any]:
     """Draw a chart.
 
     Args:
         key: gives it an identity, so that the next state of the same chart replaces it in place.
         least_height: pixels, where it is to be larger than its own height.
+        on_select: run the page when a mark is clicked.
+
+    Returns:
+        What is selected: `points`, each with the `customdata` of its mark; empty without `on_select`.
     """
     if chart.figure.layout.height < least_height:
         chart.figure.update_layout(height=least_height, font={"size": LARGE})
@@ -25,8 +32,10 @@ def draw_chart(chart: Chart, key: str, *, least_height: int = 0) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"**{chart.title}**", width="content")
         _draw_table(chart, key)
-    st.plotly_chart(chart.figure, key=f"chart.{key}", alt=chart.alt, config=CONFIG)
+    how: dict[str, Any] = {"on_select": "rerun", "selection_mode": "points"} if on_select else {}
+    state = st.plotly_chart(chart.figure, key=f"chart.{key}", alt=chart.alt, config=CONFIG, **how)
     st.caption(chart.caption)
+    return dict(state["selection"]) if on_select else {}
 
 
 def _draw_table(chart: Chart, key: str) -> None:

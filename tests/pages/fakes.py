@@ -26,7 +26,7 @@ from engine.events import (
     WindowsReady,
 )
 from engine.jobs.store import RunSummary
-from engine.jobs.views import CapacityView, EngineStatus, MeasurementView, RunView, SaveView, SummaryView, TextRequest, TextView
+from engine.jobs.views import CapacityView, EngineStatus, MeasurementView, OverlapView, RunView, SaveView, SummaryView, TextRequest, TextView
 from engine.models.facts import LinearKind, ModelSummary, Storage
 from engine.pruning.methods import UPDATES
 from engine.recipe import Recipe
@@ -182,6 +182,7 @@ class FakeEngine:
     written: TextView | None = None
     saved: SaveView = field(default_factory=lambda: SaveView("pending"))
     measured: MeasurementView = field(default_factory=lambda: MeasurementView("pending"))
+    overlapping: OverlapView = field(default_factory=lambda: OverlapView("pending"))
     texts: Path = Path("/nowhere")
     submitted: list[Recipe] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
@@ -222,6 +223,9 @@ class FakeEngine:
 
     def measure(self, key: str) -> MeasurementView:
         return self.measured
+
+    def overlap(self, one: str, other: str) -> OverlapView:
+        return self.overlapping
 
     def summary(self, model: str, revision: str | None = None) -> SummaryView:
         return self.model
