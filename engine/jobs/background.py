@@ -20,7 +20,19 @@ from engine.events import Event
 from engine.jobs.answers import Answers
 from engine.jobs.runs import Runs
 from engine.jobs.store import RunSummary, Store
-from engine.jobs.views import CapacityView, EngineStatus, MeasurementView, OverlapView, RunView, SaveView, SummaryView, TextRequest, TextView
+from engine.jobs.views import (
+    CapacityView,
+    EngineStatus,
+    MeasurementView,
+    OverlapView,
+    ReadingView,
+    ReadRequest,
+    RunView,
+    SaveView,
+    SummaryView,
+    TextRequest,
+    TextView,
+)
 from engine.models.names import resolve
 from engine.pin import pin
 from engine.recipe import Recipe
@@ -131,6 +143,12 @@ class BackgroundEngine:
         self.start()
         found = self._answers.ask(request, "continue_text", str(self.store.home), request)
         return TextView(found.state, found.value, found.message)
+
+    def read(self, request: ReadRequest) -> ReadingView:
+        """What a run's model makes of a text, once it has read it; the first call asks for it."""
+        self.start()
+        found = self._answers.ask(request, "read_text", str(self.store.home), request)
+        return ReadingView(found.state, found.value, found.message)
 
     def measure(self, key: str) -> MeasurementView:
         """The size and speed of a finished run's model, once they are measured; the first call asks for it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from engine.events import Which
 from engine.record import RunRecord
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from engine.continuation import PromptTexts
     from engine.measurement import Measurement
     from engine.models.facts import ModelSummary
+    from engine.reading import Reading
 
 ViewState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
 AnswerState = Literal["pending", "done", "failed"]
@@ -74,6 +76,36 @@ class TextView:
 
     state: AnswerState
     text: PromptTexts | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """A text to be read by a finished run's model.
+
+    Attributes:
+        key: the run.
+        which: the model that goes on with the text; only the pruned one is compared token by token.
+        tokens: at most so many new tokens; 0 for none.
+        temperature: 0 = greedy.
+        losses: whether the tokens of the text are compared.
+    """
+
+    key: str
+    text: str
+    which: Which = "pruned"
+    tokens: int = 0
+    temperature: float = 0.0
+    seed: int = 0
+    losses: bool = False
+
+
+@dataclass(frozen=True)
+class ReadingView:
+    """The answer to a `ReadRequest`; `message` says why it failed."""
+
+    state: AnswerState
+    reading: Reading | None = None
     message: str = ""
 
 

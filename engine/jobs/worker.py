@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from engine.comparison.overlap import LinearOverlap
     from engine.continuation import PromptTexts
     from engine.jobs.folder import RunFolder
-    from engine.jobs.views import Saved, TextRequest
+    from engine.jobs.views import ReadRequest, Saved, TextRequest
     from engine.measurement import Measurement
     from engine.models.facts import ModelSummary
+    from engine.reading import Reading
 
 
 ELSEWHERE = "Save it, and load it with `from_pretrained` on a machine that has room for it."
@@ -53,6 +54,7 @@ def _import() -> None:
     with _importing:
         import engine.continuation
         import engine.measurement
+        import engine.reading
         import engine.run  # noqa: F401
 
 
@@ -101,6 +103,24 @@ def continue_text(home: str, request: TextRequest) -> PromptTexts | str:
             temperature=request.temperature,
             seed=request.seed,
         )
+    except PrunescopeError as error:
+        return str(error)
+
+
+def read_text(home: str, request: ReadRequest) -> Reading | str:
+    """What a finished run's model makes of a text, or a sentence that says why it cannot be asked."""
+    from engine.jobs.store import Store
+    from engine.reading import continue_dense, read
+
+    writing: dict[str, Any] = {"tokens": request.tokens, "temperature": request.temperature, "seed": request.seed}
+    try:
+        folder = Store(_seen(home)).find(request.key)
+        if _is_streamed(folder):
+            return f"Reading needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
+        if request.which == "dense":
+            return continue_dense(folder.recipe(), request.text, **writing)
+        folder.require_weights()
+        return read(folder.recipe(), folder.kept, request.text, losses=request.losses, **writing)
     except PrunescopeError as error:
         return str(error)
 
