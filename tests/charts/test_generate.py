@@ -71,7 +71,7 @@ def test_guesses_of_both_models_share_one_list() -> None:
     chart = guess_bars(Token("dog", 1.0, 2.0, 0.5, *GUESSES))
     dense, pruned = chart.figure.data
     assert list(dense.y) == ["cat", "dog ◂", "the"]
-    assert list(dense.x)[:2] == [50, 25] and list(pruned.x)[0] == pytest.approx(10)
+    assert list(dense.x)[:2] == [50, 25] and pruned.x[0] == pytest.approx(10)
     assert "0.50 nats" in chart.caption and "Dense expects “cat”" in chart.alt
     assert list(chart.table["in the text"]) == [False, True, False]
 
