@@ -6,6 +6,7 @@ from pages.widgets.entry import enter
 
 PAGES = [
     st.Page("pages/explore.py", title="Explore", icon=":material/content_cut:", default=True),
+    st.Page("pages/learn.py", title="Learn", icon=":material/school:"),
     st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:"),
 ]
 

@@ -1,0 +1,108 @@
+"""The frame of the lessons: the list of them as cards, and one step with the way to the others. A step draws into two `panes`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from pages.widgets.learn.controls import LOCK, locked, way_locked
+from pages.widgets.learn.lesson import LESSON, STEP, Lesson
+
+PAGE = "pages/learn.py"
+CARD, PANE = 280, 430
+"""Least widths in pixels."""
+
+
+def draw_contents(lessons: Sequence[Lesson], complaint: str) -> None:
+    """All lessons as cards."""
+    st.title("Learn", anchor=False)
+    st.markdown("Short lessons for who knows linear algebra and has never pruned. Each has something to move, and asks before it answers.")
+    _warn(complaint)
+    grid = st.grid(4, min_column_width=CARD, border=True)
+    for number, lesson in enumerate(lessons, start=1):
+        with grid.cell():
+            st.caption(f"Lesson {number} · {lesson.minutes} minutes")
+            _link(lesson, f"**{lesson.title}**")
+            st.markdown(lesson.question)
+
+
+def draw_lesson(lessons: Sequence[Lesson], lesson: Lesson, at: int, complaint: str) -> None:
+    """One step of a lesson, below the line of its steps."""
+    number, steps = lessons.index(lesson) + 1, lesson.steps
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption(f"Lesson {number} of {len(lessons)} · {lesson.minutes} minutes", width="content")
+        if not way_locked():
+            st.page_link(PAGE, label="All lessons", icon=":material/apps:", query_params=_kept())
+    st.title(lesson.title, anchor=False)
+    _draw_line(lesson, at)
+    _warn(complaint)
+    if locked():
+        st.caption(":material/lock: A teacher has locked the controls of this page. Questions can be answered.")
+    st.subheader(steps[at].title, anchor=False)
+    steps[at].draw()
+    _draw_way(lessons, lesson, at)
+
+
+def panes() -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Two places side by side, for text with controls and for the drawing; one above the other on a narrow screen."""
+    grid = st.grid(2, min_column_width=PANE, gap=("small", "medium"))
+    return grid.cell(), grid.cell()
+
+
+def _draw_line(lesson: Lesson, at: int) -> None:
+    """All steps in a line; each leads to itself."""
+    key = f"learn.steps.{lesson.name}"
+    st.session_state[key] = at
+    st.segmented_control(
+        "Steps of this lesson",
+        range(len(lesson.steps)),
+        format_func=lambda place: f"{place + 1} · {lesson.steps[place].title}",
+        key=key,
+        required=True,
+        disabled=way_locked(),
+        label_visibility="collapsed",
+        on_change=lambda: _go(lesson, st.session_state[key]),
+    )
+
+
+def _draw_way(lessons: Sequence[Lesson], lesson: Lesson, at: int) -> None:
+    """Back and on: to the next step, behind the last to the next lesson."""
+    steps, following = lesson.steps, lessons[lessons.index(lesson) + 1 :]
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.button("Back", icon=":material/arrow_back:", key="learn.back", disabled=at == 0 or way_locked(), on_click=_go, args=(lesson, at - 1))
+        st.caption(f"Step {at + 1} of {len(steps)}", width="content")
+        if at + 1 < len(steps):
+            st.button(
+                f"Next: {steps[at + 1].title}",
+                icon=":material/arrow_forward:",
+                icon_position="right",
+                key="learn.next",
+                type="primary",
+                disabled=way_locked(),
+                on_click=_go,
+                args=(lesson, at + 1),
+            )
+        elif not following or way_locked():
+            st.page_link(PAGE, label="All lessons", icon=":material/apps:", query_params=_kept(), disabled=way_locked())
+        else:
+            _link(following[0], f"Next lesson: {following[0].title}")
+
+
+def _go(lesson: Lesson, step: int) -> None:
+    st.query_params[STEP] = lesson.steps[step].name
+
+
+def _link(lesson: Lesson, label: str) -> None:
+    st.page_link(PAGE, label=label, icon=":material/arrow_forward:", icon_position="right", query_params={LESSON: lesson.name, **_kept()})
+
+
+def _kept() -> dict[str, str]:
+    """What of the address goes along to another lesson: what a teacher has locked."""
+    return {LOCK: st.query_params[LOCK]} if LOCK in st.query_params else {}
+
+
+def _warn(complaint: str) -> None:
+    if complaint:
+        st.warning(complaint, icon=":material/link_off:")
