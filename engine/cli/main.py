@@ -60,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--record", metavar="FILE", help="write the record (JSON)")
     for command in (show, replay, export):
         command.add_argument("key", help="the run's key, its first letters, or a run's folder")
+    record = _add(commands, "record", stored.record, "compute the recorded runs that come with the project (for its developers)")
+    record.add_argument("--afresh", action="store_true", help="also those that are there already")
     bench = _add(commands, "bench", stored.bench, "measure presets against two plain forward passes")
     bench.add_argument(
         "--shape",

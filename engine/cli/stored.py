@@ -1,4 +1,4 @@
-"""The commands that read: `methods`, `runs`, `show`, `replay`, `export`, and `bench`."""
+"""The commands that read: `methods`, `runs`, `show`, `replay`, `export`; and `record` and `bench`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from pathlib import Path
 from engine.cli.methods import describe
 from engine.cli.report import Bar, print_event, summary
 from engine.errors import StoreError
+from engine.jobs import recorded
 from engine.jobs.folder import RunFolder
-from engine.jobs.store import Store
+from engine.jobs.store import RECORDED, Store
 from engine.model_card import model_card
 
 STATE_WIDTH, NUMBER_WIDTH = 11, 10
@@ -76,6 +77,13 @@ def export(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def record(arguments: argparse.Namespace) -> int:
+    """Compute the recorded runs that are missing."""
+    for done, total, recipe in recorded.record(RECORDED, afresh=arguments.afresh):
+        print(f"{done + 1} of {total}: {recipe.title}", file=sys.stderr, flush=True)
+    return 0
+
+
 def bench(arguments: argparse.Namespace) -> int:
     """Measure."""
     from engine.cli import bench as benchmark
@@ -88,8 +96,8 @@ def _folder(key: str) -> RunFolder:
     if Path(key).is_dir():
         return RunFolder(Path(key).absolute())
     store = Store()
-    found = [run.key for run in store.list() if run.key.startswith(key)]
+    found = sorted({run.key for run in (*store.list(), *store.recorded) if run.key.startswith(key)})
     if len(found) != 1:
         what = "no run has" if not found else f"{len(found)} runs have"
         raise StoreError(f"The run {key} was asked for, but {what} a key that begins so. `python -m engine runs` lists them.")
-    return store.folder(found[0])
+    return store.find(found[0])

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from engine.corpora.own import drop_unused_texts, touch_texts
 from engine.errors import EngineError, PrunescopeError
+from engine.events import Event
 from engine.jobs.answers import Answers
 from engine.jobs.runs import Runs
-from engine.jobs.store import Store
+from engine.jobs.store import RunSummary, Store
 from engine.jobs.views import CapacityView, EngineStatus, MeasurementView, RunView, SaveView, SummaryView, TextRequest, TextView
 from engine.models.names import resolve
 from engine.pin import pin
@@ -102,6 +103,20 @@ class BackgroundEngine:
             StoreError: there is no such run, or its folder is damaged.
         """
         return self._runs.view(key, "" if self._status.state == "ready" else self._status.message)
+
+    def events(self, key: str) -> list[Event]:
+        """All events of a run so far, in order, for watching it again.
+
+        Raises:
+            StoreError: there is no such run, or its events are damaged.
+        """
+        return self._runs.events(key)
+
+    def runs(self) -> list[RunSummary]:
+        """All runs: one's own, the last changed first, then the recorded ones that one has not computed oneself."""
+        own = self.store.list()
+        keys = {run.key for run in own}
+        return [*own, *(run for run in self.store.recorded if run.key not in keys)]
 
     def active(self) -> list[str]:
         """Keys of the runs that are queued or running, in order."""

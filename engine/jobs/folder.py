@@ -34,11 +34,15 @@ Signature = tuple[int, int, int] | None
 
 
 class RunFolder:
-    """One run on the disk, which need not be there yet. `kept` are its pruned blocks by index, `cache` is what runs share (None: nothing)."""
+    """One run on the disk, which need not be there yet. `kept` are its pruned blocks by index, `cache` is what runs share (None: nothing).
 
-    def __init__(self, path: Path | str, cache: Path | None = None) -> None:
+    A `recorded` run came with the project: it is only read, and most have no blocks.
+    """
+
+    def __init__(self, path: Path | str, cache: Path | None = None, *, recorded: bool = False) -> None:
         self.path = Path(path)
         self.cache = cache
+        self.recorded = recorded
         self.recipe_path = self.path / "recipe.json"
         self.events_path = self.path / "events.jsonl"
         self.record_path = self.path / "record.json"
@@ -52,6 +56,23 @@ class RunFolder:
     @property
     def exists(self) -> bool:
         return self.path.is_dir()
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether pruned blocks are there: without them a run can be watched, but its model cannot be used."""
+        return self.kept.path(0).is_file()
+
+    def require_weights(self) -> None:
+        """Make sure that the pruned model can be put together.
+
+        Raises:
+            StoreError: the run is not finished, or was recorded without its weights.
+        """
+        state = self.record().state
+        if state != "finished":
+            raise StoreError(f"The run {self.key} is {state}, so there is no pruned model yet. Finish it first.")
+        if not self.has_weights:
+            raise StoreError("This run came with Prunescope as numbers, without its weights. Compute it here first; the result is the same.")
 
     def recipe(self) -> Recipe:
         """The recipe.

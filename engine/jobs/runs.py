@@ -11,7 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from filelock import Timeout
@@ -117,7 +117,7 @@ class Runs:
             return RunView(RunRecord(key=key, recipe=job.recipe), "queued", place, hindrance or self._wait(job, place))
         if end is not None:
             return _seen(end)
-        return self._idle(self._store.folder(key))
+        return self._idle(self._store.find(key))
 
     def cancel(self, key: str) -> None:
         """Drop a queued run; ask a running one to stop."""
@@ -148,7 +148,18 @@ class Runs:
             followed.checked, followed.wrong = followed.tail.signature, repair.damage(folder)
         if followed.wrong is not None:
             raise StoreError(followed.wrong)
-        return _seen(folder.derived(followed.tail.record))
+        return replace(_seen(folder.derived(followed.tail.record)), recorded=folder.recorded, has_weights=folder.has_weights)
+
+    def events(self, key: str) -> list[Event]:
+        """All events of a run so far, in order, for watching it again.
+
+        Raises:
+            StoreError: there is no such run, or its events are damaged.
+        """
+        folder = self._store.find(key)
+        if not folder.exists:
+            raise StoreError(f"There is no run {key} in {self._store.home}: it was deleted, or computed elsewhere.")
+        return folder.events()
 
     def _follow(self, folder: RunFolder) -> Followed:
         """The fold of a folder's events, of which only the new ones are read."""

@@ -1,4 +1,5 @@
-"""All runs of a home directory: HOME/runs/KEY, HOME being PRUNESCOPE_HOME or the platform's data directory.
+"""All runs of a home directory: HOME/runs/KEY, HOME being PRUNESCOPE_HOME or the platform's data directory. Behind them stand the recorded runs,
+which come with the project (assets/recorded/KEY) and are only read: where both have a run, the home's own is meant.
 
 There is no index that could be wrong: a list is made from the folders, and only what changed since the last list is
 read again. Folders that cannot be read are listed as damaged, with the reason; a list never fails because of one.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,11 +20,13 @@ from platformdirs import user_data_dir
 from engine.errors import StoreError
 from engine.jobs import files, repair
 from engine.jobs.folder import RunFolder
+from engine.models.names import ROOT
 from engine.recipe import Recipe
 from engine.record import RunRecord
 
 RunState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted", "damaged"]
 KEY = re.compile(r"[\w-]+")
+RECORDED = ROOT / "assets" / "recorded"
 
 _Fingerprint = tuple[tuple[str, int, int], ...]
 
@@ -35,6 +39,8 @@ class RunSummary:
         message: why the run failed, was interrupted or is damaged.
         size: bytes on the disk.
         changed: when something was last written, seconds since 1970.
+        recorded: whether it came with the project.
+        has_weights: whether its pruned model can be used.
     """
 
     key: str
@@ -44,6 +50,8 @@ class RunSummary:
     record: RunRecord | None = None
     size: int = 0
     changed: float = 0.0
+    recorded: bool = False
+    has_weights: bool = False
 
     @property
     def title(self) -> str:
@@ -52,17 +60,27 @@ class RunSummary:
 
 
 class Store:
-    """The runs below `home`, an absolute path. Nothing is written until a run is."""
+    """The runs below `home`, an absolute path, and the `recorded` ones behind them. Nothing is written until a run is."""
 
-    def __init__(self, home: Path | str | None = None) -> None:
+    def __init__(self, home: Path | str | None = None, recorded: Path = RECORDED) -> None:
         chosen = home or os.environ.get("PRUNESCOPE_HOME") or user_data_dir("prunescope")
         self.home = Path(chosen).expanduser().absolute()
         self.runs = self.home / "runs"
         self.cache = self.home / "cache"
+        self._recorded = recorded
         self._seen: dict[str, tuple[_Fingerprint, RunSummary]] = {}
 
+    def find(self, key: str) -> RunFolder:
+        """The folder that a run is read from: its own, or the one that came with the project.
+
+        Raises:
+            StoreError: no run can have this key.
+        """
+        own, recorded = self.folder(key), RunFolder(self._recorded / key, self.cache, recorded=True)
+        return recorded if recorded.exists and not own.exists else own
+
     def folder(self, key: str) -> RunFolder:
-        """The folder of a run, which need not be there.
+        """The folder of a run of one's own, which need not be there.
 
         Raises:
             StoreError: no run can have this key.
@@ -72,15 +90,17 @@ class Store:
         return RunFolder(self.runs / key, self.cache)
 
     def list(self) -> list[RunSummary]:
-        """All runs, the last changed first. Never raises."""
-        try:
-            with os.scandir(self.runs) as entries:
-                names = [entry.name for entry in entries if KEY.fullmatch(entry.name) and entry.is_dir()]
-        except OSError:
-            return []
+        """All runs of one's own, the last changed first. Never raises."""
+        names = _folders(self.runs)
         self._seen = {name: self._seen[name] for name in names if name in self._seen}
         summaries = [self._summary(self.folder(name)) for name in names]
         return sorted(summaries, key=lambda summary: summary.changed, reverse=True)
+
+    @cached_property
+    def recorded(self) -> tuple[RunSummary, ...]:
+        """The runs that came with the project, in no order. They do not change, so they are read once."""
+        folders = [RunFolder(self._recorded / name, recorded=True) for name in _folders(self._recorded)]
+        return tuple(_summarise(folder, _fingerprint(folder.path)) for folder in folders)
 
     def size(self, key: str) -> int:
         """Bytes that a run takes on the disk."""
@@ -122,8 +142,18 @@ class Store:
         return known[1]
 
 
+def _folders(directory: Path) -> list[str]:
+    """Names of the run folders in a directory; none where there is no such directory."""
+    try:
+        with os.scandir(directory) as entries:
+            return [entry.name for entry in entries if KEY.fullmatch(entry.name) and entry.is_dir()]
+    except OSError:
+        return []
+
+
 def _summarise(folder: RunFolder, found: _Fingerprint) -> RunSummary:
-    facts: dict[str, Any] = {"key": folder.key, "size": sum(item[1] for item in found)}
+    facts: dict[str, Any] = {"key": folder.key, "size": sum(item[1] for item in found), "recorded": folder.recorded}
+    facts["has_weights"] = folder.has_weights
     facts["changed"] = max((item[2] for item in found), default=0) / 1e9
     try:
         wrong = repair.damage(folder)

@@ -33,12 +33,16 @@ class RunView:
         record: the fold of its events so far; while it is queued, that of nothing but the recipe.
         place: its place in the queue, 1 = next; None when it is not queued.
         message: what a person should know: what it waits for, or why it ended. Empty where there is nothing to say.
+        recorded: whether it came with the project.
+        has_weights: whether its pruned blocks are there; a recorded run may be its numbers alone.
     """
 
     record: RunRecord
     state: ViewState
     place: int | None = None
     message: str = ""
+    recorded: bool = False
+    has_weights: bool = False
 
     @property
     def active(self) -> bool:

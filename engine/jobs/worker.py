@@ -70,9 +70,8 @@ def continue_text(home: str, request: TextRequest) -> PromptTexts | str:
     from engine.jobs.store import Store
 
     try:
-        folder = Store(_seen(home)).folder(request.key)
-        if folder.record().state != "finished":
-            return "The pruned model can write only once its run is finished."
+        folder = Store(_seen(home)).find(request.key)
+        folder.require_weights()
         if _is_streamed(folder):
             return f"Writing needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
         return generate_pair(
@@ -93,9 +92,8 @@ def measure_run(home: str, key: str) -> Measurement | str:
     from engine.measurement import measure
 
     try:
-        folder = Store(_seen(home)).folder(key)
-        if folder.record().state != "finished":
-            return "The pruned model can be measured only once its run is finished."
+        folder = Store(_seen(home)).find(key)
+        folder.require_weights()
         if _is_streamed(folder):
             return f"Measuring needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
         return measure(folder.recipe(), folder.kept)
@@ -111,10 +109,9 @@ def save_run(home: str, key: str) -> Saved | str:
     from engine.model_card import model_card
 
     try:
-        folder = Store(_seen(home)).folder(key)
-        record, directory = folder.record(), folder.path / "model"
-        if record.state != "finished":
-            return "The pruned model can be saved only once its run is finished."
+        folder = Store(_seen(home)).find(key)
+        folder.require_weights()
+        record, directory = folder.record(), (Path(home) / "models" / key if folder.recorded else folder.path / "model")
         if not (directory / "config.json").exists():
             save_model(record, folder.kept, directory, card=model_card(record))
         return Saved(str(directory), sum(path.stat().st_size for path in directory.iterdir()))

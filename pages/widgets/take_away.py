@@ -76,7 +76,7 @@ def _masks(engine: BackgroundEngine, record: RunRecord) -> bytes:
     from safetensors.torch import save  # (imports torch, which the page has by then)
 
     assert record.key and record.model, "a finished run has both"
-    return save(engine.store.folder(record.key).masks(record.model.path))
+    return save(engine.store.find(record.key).masks(record.model.path))
 
 
 def _protocol(record: RunRecord) -> list[tuple[str, str]]:

@@ -27,6 +27,8 @@ FLOORS: list[set[str]] = [
         "engine.inputs",
         "engine.room",
         "engine.spread",
+        "engine.sweep",
+        "engine.workbench",
         "engine.cost",
         "engine.capacity",
         "engine.footprint",

@@ -25,6 +25,7 @@ from engine.events import (
     Score,
     WindowsReady,
 )
+from engine.jobs.store import RunSummary
 from engine.jobs.views import CapacityView, EngineStatus, MeasurementView, RunView, SaveView, SummaryView, TextRequest, TextView
 from engine.models.facts import LinearKind, ModelSummary, Storage
 from engine.pruning.methods import UPDATES
@@ -156,12 +157,13 @@ ENDS: dict[str, Event | None] = {
 }
 
 
-def run_view(recipe: Recipe, state: str, blocks: int = 3, place: int | None = None) -> RunView:
-    """What the engine shows of a run in a state."""
+def run_view(recipe: Recipe, state: str, blocks: int = 3, place: int | None = None, *, recorded: bool = False) -> RunView:
+    """What the engine shows of a run in a state; a recorded one has no weights."""
     if state == "queued":
         return RunView(RunRecord(key=recipe.key, recipe=recipe), "queued", place)
     done = BLOCKS if state == "finished" else blocks
-    return RunView(RunRecord.fold(events(recipe, done, ENDS[state])), state)  # type: ignore[arg-type]
+    record = RunRecord.fold(events(recipe, done, ENDS[state]))
+    return RunView(record, state, recorded=recorded, has_weights=state == "finished" and not recorded)  # type: ignore[arg-type]
 
 
 def deciding_view(recipe: Recipe, steps: int | None = None) -> RunView:
@@ -198,6 +200,14 @@ class FakeEngine:
             raise StoreError(f"There is no run {key} in this store. It may have been deleted, or computed elsewhere.")
         return self.views[key]
 
+    def runs(self) -> list[RunSummary]:
+        return [_summary(key, view) for key, view in self.views.items()]
+
+    def events(self, key: str) -> list[Event]:
+        view = self.view(key)
+        assert view.record.recipe is not None
+        return events(view.record.recipe, len(view.record.blocks), ENDS[view.state])
+
     def active(self) -> list[str]:
         return [key for key, view in self.views.items() if view.active]
 
@@ -218,6 +228,11 @@ class FakeEngine:
 
     def capacity(self, device: str) -> CapacityView:
         return self.room
+
+
+def _summary(key: str, view: RunView) -> RunSummary:
+    facts: dict[str, Any] = {"recipe": view.record.recipe, "record": view.record, "size": 20_000, "changed": 1_767_225_600.0}
+    return RunSummary(key=key, state=view.state, recorded=view.recorded, has_weights=view.has_weights, **facts)
 
 
 def _texts(request: TextRequest) -> dict[str, Any]:
