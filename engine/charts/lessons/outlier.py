@@ -75,15 +75,15 @@ def gains(inputs: Sequence[Inputs], chosen: Inputs) -> Chart:
     figure.add_hline(y=0, line={"color": palette.GREY, "width": 1})
     figure.update_layout(showlegend=False)
     figure.update_xaxes(title={"text": "Loudest input, multiple of the median"})
-    figure.update_yaxes(title={"text": "Wanda's error below magnitude's, %"})
+    figure.update_yaxes(title={"text": "Wanda's gain, %"})
     best = table.loc[table["gain"].idxmax()]
     return Chart(
-        title=f"All {len(inputs)} linears: the louder the outlier, the more Wanda gains",
+        title=f"What Wanda gains over magnitude in each of the {len(inputs)} linears",
         figure=figure,
         table=table,
         alt=f"Scatter of Wanda's gain against the loudest input. Most in {best['linear']} of block {best['block']}: {percent(best['gain'])}.",
-        caption=f"Output error with {percent(SPARSITY, 0)} of the weights gone, each linear pruned alone in the dense model. "
-        "The diamond is the one above. Below the line magnitude is better.",
+        caption=f"Output error with {percent(SPARSITY, 0)} of the weights gone, each linear pruned alone in the dense model; the diamond is the one above. "
+        "A gain of 10 % is an error a tenth smaller; below the line magnitude is better.",
     )
 
 

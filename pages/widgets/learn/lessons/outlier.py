@@ -118,7 +118,8 @@ def _draw_inputs(inputs: Sequence[Inputs]) -> None:
             ["No: they come with size.", "Yes, another one in each layer.", "Yes, and in many layers it is the same one."],
             2,
             f"Feature {loudest} is the loudest input of {times} of the {len(inputs)} linears. It lives in the residual stream that runs through "
-            "all blocks, so whatever reads that stream sees it. In models of billions of parameters such features are far louder still.",
+            "all blocks, so whatever reads that stream sees it. In models of billions of parameters such features are louder still "
+            "([Dettmers et al., 2022](https://arxiv.org/abs/2208.07339)).",
         )
         if answered:
             block = int(slider("Block", 0, max(each.block for each in inputs), 1, 1, "outlier.block"))
