@@ -13,7 +13,7 @@ from engine.lessons.by_hand import COUNTS, OBS, WEIGHTS, Board, Entry
 from engine.lessons.layer import Table
 
 NAMES = {"magnitude": "Magnitude", "wanda": "Wanda", OBS: "OBS saliency", "best": "Best mask of all"}
-STRENGTH = "a<sub>j</sub>"
+STRENGTH = "a"
 
 
 def output_errors(board: Board) -> Chart:
@@ -74,7 +74,7 @@ def error_curves(curves: Mapping[str, Sequence[float]], count: int) -> Chart:
         axes=("Weights removed, of 64", "Output error, %"),
         title="The same matrix, four ways to choose",
         alt=f"Line chart of the output error against the number of removed weights. With half of them gone: {told}.",
-        caption="All weights of the matrix compete, and those that stay are left as they were. The best mask is found by trying them all, row by row.",
+        caption="All weights of the matrix compete, and those that stay are left as they were. The best mask is found by trying all of them.",
         at=count,
     )
 

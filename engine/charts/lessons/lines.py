@@ -50,7 +50,9 @@ def line_chart(
     )
     canvas(figure, height=HEIGHT, legend_lines=1)
     figure.update_layout(margin={"t": 8 + LEGEND_LINE}, hovermode="x unified")
-    figure.update_xaxes(title={"text": axes[0]}, type="log" if log else "linear")
+    figure.update_xaxes(title={"text": axes[0]})
+    if log:
+        figure.update_xaxes(type="log", tickvals=list(x), ticktext=[f"{value:g}" for value in x])
     figure.update_yaxes(title={"text": axes[1]}, **({"type": "log"} if log_values else {"rangemode": "tozero"}))
     if at is not None:
         figure.add_vline(x=at, line={"color": palette.GREY, "width": 2, "dash": "dot"})

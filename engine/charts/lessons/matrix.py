@@ -1,4 +1,4 @@
-"""A matrix small enough to see: a heat map with its numbers in the cells. What is removed is an empty tile with a cross: colour alone says nothing."""
+"""A matrix small enough to see: a heat map with its numbers in the cells. What is removed is an empty tile with a cross."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def _add_above(figure: go.Figure, bars: Bars) -> None:
     top = 1.35 * (largest(bars.values) or 1.0)  # the numbers stand over the bars
     texts = [f"{value:.2g}" for value in bars.values]
     figure.add_trace(_bars(list(range(len(bars.values))), bars.values, texts, palette.GREEN, "v"), row=1, col=1)
-    figure.update_yaxes(range=[0, top], showticklabels=False, showgrid=False, title={"text": bars.title, "font": {"size": 11}}, row=1, col=1)
+    figure.update_yaxes(range=[0, top], tickvals=[top / 3], ticktext=[bars.title], showgrid=False, row=1, col=1)
 
 
 def _add_beside(figure: go.Figure, bars: Bars, row: int, rows: int) -> None:

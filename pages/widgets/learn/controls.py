@@ -41,6 +41,11 @@ def select(label: str, options: Sequence[str], key: str, *, default: str | None 
     return str(st.selectbox(label, options, first, key=key, help=about, disabled=locked(), bind="query-params"))
 
 
+def stops(label: str, values: Sequence[int], key: str, *, default: int, about: str | None = None) -> int:
+    """One of some whole numbers that grow unevenly, by a slider."""
+    return int(st.select_slider(label, values, default, key=key, help=about, disabled=locked(), bind="query-params"))
+
+
 def number(label: str, least: int, most: int, default: int, key: str, *, about: str | None = None) -> int:
     """A whole number, typed."""
     return int(st.number_input(label, least, most, default, key=key, help=about, disabled=locked(), bind="query-params"))

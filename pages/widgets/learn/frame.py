@@ -26,6 +26,7 @@ def draw_contents(lessons: Sequence[Lesson], complaint: str) -> None:
             st.caption(f"Lesson {number} · {lesson.minutes} minutes")
             _link(lesson, f"**{lesson.title}**")
             st.markdown(lesson.question)
+    _ = lessons[0].steps  # while the list is read, what the lessons compute with is imported
 
 
 def draw_lesson(lessons: Sequence[Lesson], lesson: Lesson, at: int, complaint: str) -> None:

@@ -86,7 +86,8 @@ def _distances() -> str:
     errors = {name: values[list(COUNTS).index(WEIGHTS // 2)] for name, values in lesson.curves().items()}
     return (
         f"Magnitude makes an error of {percent(errors['magnitude'])}, Wanda {percent(errors['wanda'])}, the best of the "
-        f"{numbers.scientific(lesson.masks(WEIGHTS // 2))} masks {percent(errors['best'])}. Most of what there is to gain comes from looking at the inputs at all."
+        f"{numbers.scientific(lesson.masks(WEIGHTS // 2))} masks {percent(errors['best'])}. "
+        "Most of what there is to gain comes from looking at the inputs at all."
     )
 
 
