@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -35,6 +36,7 @@ from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
 from engine.room import Room
 from engine.validation import faults_against
+from engine.workbench import Workbench
 
 DOCUMENTS = "PRUNESCOPE_TASKS"
 """Environment variable that names a directory with the tasks' documents as `NAME.jsonl`, in place of the hub."""
@@ -48,6 +50,7 @@ class Attempt:
         directory: the model on the disk.
         kept: where pruned blocks go; those it holds are put back.
         cache: a directory for what other runs can use again, None to keep nothing.
+        bench: what other runs of this process have left that this one can use.
         clock: counts the seconds of each phase.
     """
 
@@ -58,11 +61,12 @@ class Attempt:
     cache: Path | None
     clock: Clock
     device: torch.device
+    bench: Workbench
 
     def events(self) -> Iterator[Event]:
         """From the model to the last event."""
         with self.clock.phase("load"):
-            model = self.load()
+            model = self.bench.model((self.directory, self._dtype, self.device, self.room.residence), self.load)
         loaded = _loaded(model)
         yield loaded
         with threads_for(model, alone=not self.recipe.evaluations):
@@ -77,8 +81,11 @@ class Attempt:
 
     def load(self) -> LanguageModel:
         """The dense model."""
-        dtype = pick_dtype(self.recipe.dtype, self.device, stored_dtype(read_config(self.directory, self.recipe.model)))
-        return load(self.directory, dtype=dtype, device=self.device, residence=self.room.residence, name=self.recipe.model)
+        return load(self.directory, dtype=self._dtype, device=self.device, residence=self.room.residence, name=self.recipe.model)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return pick_dtype(self.recipe.dtype, self.device, stored_dtype(read_config(self.directory, self.recipe.model)))
 
     def _prune(self, model: LanguageModel) -> Iterator[Event]:
         plan, sizes = self._plan(model)
@@ -91,8 +98,10 @@ class Attempt:
         if streams.dense is not None and streams.pruned is not None:
             for (corpus, windows), part in zip(evaluations.items(), parts, strict=True):
                 with self.clock.phase("evaluate"):
-                    scores = [perplexity(model, stream.part(part), windows.bytes) for stream in (streams.dense, streams.pruned)]
-                yield Evaluated(corpus=corpus, dense=scores[0], pruned=scores[1])
+                    behind = streams.dense.part(part)
+                    dense = self.bench.recall(("score", windows.fingerprint, windows.bytes), partial(perplexity, model, behind, windows.bytes))
+                    pruned = perplexity(model, streams.pruned.part(part), windows.bytes)
+                yield Evaluated(corpus=corpus, dense=dense, pruned=pruned)
 
     def _try_tasks(self, pruned: LanguageModel) -> Iterator[Event]:
         """Both models on the zero-shot tasks: the pruned one, which is there, then the dense one, read anew."""
@@ -102,6 +111,7 @@ class Attempt:
             yield Noted(message="The zero-shot tasks were left out: they need the whole model in memory, and this one is read block by block.")
             return
         yield from self._try_on("pruned", pruned)
+        self.bench.clear()
         pruned.module.to("meta")  # its place is needed by the dense one
         with self.clock.phase("load"):
             dense = self.load()
@@ -135,13 +145,19 @@ class Attempt:
         def record(windows: Windows) -> Stream:
             return model.record(windows.ids, self.room.batch(windows.ids.shape[1]), offload=self.room.offload)
 
-        streams, parts, batches = Streams(record(calibration)), [], 0
+        def recorded(windows: Windows) -> Stream:
+            return self.bench.recall(("windows", self.room, windows.fingerprint), partial(record, windows))
+
+        streams, parts, batches = Streams(recorded(calibration).fork()), [], 0
+        if self.bench.keeps:
+            streams.first = self.bench.recall(("first", self.room, calibration.fingerprint), dict)
         if evaluations:
-            recorded = [record(windows) for windows in evaluations.values()]
-            for stream in recorded:
+            found = [recorded(windows) for windows in evaluations.values()]
+            for stream in found:
                 parts.append(slice(batches, batches + len(stream.ids)))
                 batches += len(stream.ids)
-            streams.dense = Stream.joined(recorded)
+            name = ("dense", self.room, *(windows.fingerprint for windows in evaluations.values()))
+            streams.dense = self.bench.recall(name, lambda: self.bench.remembered(Stream.joined(found))).again()
             streams.pruned = streams.dense.fork()
         return streams, parts
 

@@ -30,9 +30,12 @@ from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
 from engine.room import Room, is_out_of_memory
 from engine.version import VERSION
+from engine.workbench import Workbench
 
 
-def run(recipe: Recipe, kept: MutableMapping[int, BlockWeights] | None = None, cache: Path | None = None) -> Iterator[Event]:
+def run(
+    recipe: Recipe, kept: MutableMapping[int, BlockWeights] | None = None, cache: Path | None = None, bench: Workbench | None = None
+) -> Iterator[Event]:
     """Prune and evaluate.
 
     Args:
@@ -40,6 +43,7 @@ def run(recipe: Recipe, kept: MutableMapping[int, BlockWeights] | None = None, c
         kept: where each pruned block's weights go as soon as it is done. Blocks that it already holds are put back instead of being pruned
             again, so an interrupted run goes on behind them with the same result; `Resumed` says how many.
         cache: a directory for what other runs can use again (token windows, results of tasks); None to keep nothing.
+        bench: what the runs of this process share; None to share nothing.
 
     Yields:
         Events in the order that `engine.events` gives. Errors do not escape: they become `Failed`.
@@ -48,8 +52,9 @@ def run(recipe: Recipe, kept: MutableMapping[int, BlockWeights] | None = None, c
         device = pick_device(recipe.device)
         clock = Clock(device)
         start = clock.now()
-        for event in _run(recipe, {} if kept is None else kept, cache, clock, device):
-            yield event.model_copy(update={"elapsed": clock.now() - start})
+        with (bench or Workbench(keep=False)).taken() as mine:
+            for event in _run(recipe, {} if kept is None else kept, cache, mine, clock, device):
+                yield event.model_copy(update={"elapsed": clock.now() - start})
     except PrunescopeError as error:
         yield Failed(message=str(error), detail=traceback.format_exc())
     except Exception as error:  # the last fence: whoever watches gets a sentence, the log gets the traceback
@@ -60,7 +65,9 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0]
 
 
-def _run(recipe: Recipe, kept: MutableMapping[int, BlockWeights], cache: Path | None, clock: Clock, device: torch.device) -> Iterator[Event]:
+def _run(
+    recipe: Recipe, kept: MutableMapping[int, BlockWeights], cache: Path | None, bench: Workbench, clock: Clock, device: torch.device
+) -> Iterator[Event]:
     reset_peaks(device)
     yield RunStarted(
         key=recipe.key,
@@ -77,7 +84,7 @@ def _run(recipe: Recipe, kept: MutableMapping[int, BlockWeights], cache: Path | 
     room = Room.on(device, cost.residence, offload=cost.offload)
     while True:
         try:
-            yield from Attempt(recipe, directory, kept, room, cache, clock, device).events()
+            yield from Attempt(recipe, directory, kept, room, cache, clock, device, bench).events()
             return
         except Exception as error:
             if not is_out_of_memory(error):
@@ -86,6 +93,7 @@ def _run(recipe: Recipe, kept: MutableMapping[int, BlockWeights], cache: Path | 
             if smaller is None:
                 raise ModelError(_too_large(recipe, device, error), kind="memory") from error
         room, words = smaller
+        bench.clear()
         _let_go(device)
         yield Noted(message=f"Memory ran out, so the run went on with {words}. The result is the same, it takes longer.")
         if kept:

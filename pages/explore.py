@@ -5,6 +5,7 @@ import streamlit as st
 from pages.widgets import session
 from pages.widgets.allocation_editor import draw_editor
 from pages.widgets.allocation_trials import draw_trials
+from pages.widgets.compute_here import draw_compute_here
 from pages.widgets.cost import draw_cost
 from pages.widgets.prompt import draw_prompt
 from pages.widgets.recipe_form import draw_more, draw_sentence
@@ -42,8 +43,12 @@ else:
         st.caption(":material/edit: The recipe on the left has changed since this run. Press **Prune** to compute it.")
     view = draw_run(engine, key)
     if view is not None and view.state == "finished":
-        draw_prompt(engine, key)
+        if view.has_weights:
+            draw_prompt(engine, key)
+        else:
+            draw_compute_here(engine, view)
         draw_spread(engine, view.record)
-        draw_size_speed(engine, view.record)
-        draw_take_away(engine, view.record)
+        if view.has_weights:
+            draw_size_speed(engine, view.record)
+        draw_take_away(engine, view)
 session.write_address(fields)

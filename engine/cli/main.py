@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from engine.cli import prune, stored
+from engine.cli import prune, stored, sweep
 from engine.command import add_recipe_options
 from engine.errors import PrunescopeError, RecipeError
 from engine.version import VERSION
@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_prune(commands)
+    _add_sweep(commands)
     _add(commands, "methods", stored.methods, "list every axis, method, parameter and default")
     _add(commands, "runs", stored.runs, "list the runs in the store")
     show = _add(commands, "show", stored.show, "show a run's numbers")
@@ -89,3 +90,13 @@ def _add_prune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--seeds", type=int, default=1, metavar="N", help="run it with N seeds, the recipe's and those behind it, and print the spread"
     )
+
+
+def _add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "sweep", sweep.run_sweep, "run every pruner over every sparsity, top-up and seed, into the store")
+    add_recipe_options(parser)
+    parser.add_argument("--pruners", required=True, metavar="A,B", help="presets, parted by commas")
+    parser.add_argument("--sparsities", required=True, metavar="A,B", help="sparsities or N:M patterns, for instance 0.5,0.6,2:4")
+    parser.add_argument("--allocations", default="uniform", metavar="A,B", help="how the sparsity is shared out (default: uniform)")
+    parser.add_argument("--seeds", default="0", metavar="A,B", help="seeds of the calibration windows (default: 0)")
+    parser.add_argument("--events", action="store_true", help="print events as JSON lines on stderr instead of a bar")

@@ -21,9 +21,13 @@ from engine.jobs.folder import RunFolder
 from engine.jobs.tail import Tail
 from engine.recipe import Recipe
 from engine.record import RunRecord
+from engine.workbench import Workbench
 
 POLL = 0.1  # seconds between two looks at a run that another process computes
 PROBE = 0.5  # seconds for which a reader that only asks whether the run is locked may be in the way
+
+BENCH = Workbench()
+"""What the runs of this process share."""
 
 Publish = Callable[[Event], None]
 
@@ -93,7 +97,7 @@ def _record(recipe: Recipe, folder: RunFolder, tell: Publish) -> RunRecord:
     """Write the events down as they come, until one ends the run or a person does."""
     last = 0.0
     try:
-        with _stopped(engine_run.run(recipe, folder.kept, folder.cache)) as events:
+        with _stopped(engine_run.run(recipe, folder.kept, folder.cache, BENCH)) as events:
             for event in events:
                 last = event.elapsed
                 if event.ends:

@@ -48,6 +48,10 @@ class Stream:
         """A second stream from the same place. Tensors are shared: a block never changes its input."""
         return Stream(self.ids, list(self.hidden), self.calls, self.offloaded)
 
+    def again(self) -> Stream:
+        """The same windows at the same place, for another pass of the same kind."""
+        return self.fork()
+
     @classmethod
     def joined(cls, streams: Sequence[Stream]) -> Stream:
         """One stream of all these streams' batches, in order."""

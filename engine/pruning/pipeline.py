@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -35,11 +36,15 @@ SAMPLED_SHARE, SAMPLED_LEAST, SAMPLED_MOST = 1 / 64, 128, 512
 
 @dataclass
 class Streams:
-    """The windows at the input of the next block: calibration, and evaluation dense and pruned (None without evaluation)."""
+    """The windows at the input of the next block: calibration, and evaluation dense and pruned (None without evaluation).
+
+    `first` holds what the first block sees of the calibration windows, by the statistics asked for: it is the same for all runs that begin with them.
+    """
 
     calibration: Stream
     dense: Stream | None = None
     pruned: Stream | None = None
+    first: MutableMapping[frozenset[Need], dict[str, Statistics]] | None = None
 
 
 @torch.no_grad()
@@ -92,12 +97,18 @@ def _observe(streams: Streams, block: Block, plan: Plan, clock: Clock, at_once: 
     """Statistics of the block's linears, by name, from one dense pass of the calibration windows; the dense evaluation windows move on."""
     stream = streams.calibration
     tokens = sum(ids.numel() for ids in stream.ids)
-    needs = plan.needs | {Need.INPUT_NORM, Need.SAMPLE}
+    needs = frozenset(plan.needs | {Need.INPUT_NORM, Need.SAMPLE})
     sample = min(max(int(tokens * SAMPLED_SHARE), SAMPLED_LEAST), SAMPLED_MOST)
     seeing = observe(block.linears, stream.windows, needs, sample=sample, tokens=tokens)
+    if block.index == 0 and streams.first is not None and needs in streams.first:
+        _advance(streams.dense, block, clock)
+        return deepcopy(streams.first[needs])  # pruning uses them up; linears that share theirs still do
     with _evaluating(streams.dense, block, clock, at_once), clock.phase("statistics"), seeing as seen:
         deque(stream.through(block), maxlen=0)
-    return {name: seen[name] for name in block.linears if name in seen}
+    found = {name: seen[name] for name in block.linears if name in seen}
+    if block.index == 0 and streams.first is not None:
+        streams.first[needs] = deepcopy(found)
+    return found
 
 
 def _advance(stream: Stream | None, block: Block, clock: Clock) -> None:

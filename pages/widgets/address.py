@@ -19,6 +19,8 @@ from engine.validation import simplest
 from pages.widgets.fields import PLAIN, PRUNER, Fields, parameters, pruner_of, relevant
 
 RUN = "run"
+BESIDE = (RUN, "replay", "present")
+"""Parameters that are no fields of a recipe: the run that is shown, where its replay stands, and the place in a talk."""
 
 
 def write(fields: Fields, bases: list[Fields]) -> dict[str, str]:
@@ -34,7 +36,7 @@ def read(parameters_: Mapping[str, str], base: Fields) -> tuple[Fields, list[str
     """The base with what the address says, and a sentence for each thing that it gets wrong."""
     fields, complaints = dict(base), []
     for name, text in sorted(parameters_.items(), key=lambda item: item[0] != "pruner"):  # the axes may change what a pruner sets
-        if name == RUN:
+        if name in BESIDE:
             continue
         try:
             fields |= _read_one(name, text)

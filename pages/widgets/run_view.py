@@ -1,4 +1,4 @@
-"""A run as it stands: its state, its numbers, its charts. The same code shows it while it grows and when it is done.
+"""A run as it stands: its state, its numbers, its charts. The same code shows it while it grows, when it is done, and when it is watched again.
 
 While it is going on, the bar is drawn again twice a second and the charts about once, for each drawing takes the browser a tenth of a second that the
 run would have; when it ends, the whole page is, once.
@@ -14,10 +14,11 @@ from engine.charts import numbers
 from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
 from engine.record import RunRecord
-from pages.widgets import session
+from pages.widgets import replay, session
 from pages.widgets.evaluations import draw_evaluations
 from pages.widgets.number import draw_numbers
 from pages.widgets.progress import progress_words, share
+from pages.widgets.replay import Playing
 from pages.widgets.run_charts import draw_charts
 
 if TYPE_CHECKING:
@@ -33,14 +34,34 @@ BADGES = {
     "interrupted": ("interrupted", ":material/bolt:", "orange"),
 }
 
+RECORDED = "It came with Prunescope: computed before, by the command that is shown below, on another machine."
+
 
 def draw_run(engine: BackgroundEngine, key: str) -> RunView | None:
     """Draw a run and keep it up to date. None where there is no such run (a sentence says so)."""
     view = _look(engine, key)
-    if view is not None:
-        st.fragment(_draw, run_every=POLL if view.active else None)(engine, key, view.active)
-        st.fragment(_draw_charts, run_every=CHARTS_POLL if view.active else None)(engine, key)
+    if view is None:
+        return None
+    playing = replay.current(key)
+    if playing is not None:
+        st.fragment(_draw_replay, run_every=None if playing.since is None else replay.TICK)(playing)
+        return replay.view(playing) if playing.now < len(playing.replay) else view
+    st.fragment(_draw, run_every=POLL if view.active else None)(engine, key, view.active)
+    st.fragment(_draw_charts, run_every=CHARTS_POLL if view.active else None)(engine, key)
     return view
+
+
+def _draw_replay(playing: Playing) -> None:
+    """The run as it was at the moment that the replay is at, by the same drawing."""
+    was_playing = playing.since is not None
+    view = replay.view(playing)
+    _draw_head(view, replayed=True)
+    replay.draw_player(playing)
+    if was_playing != (playing.since is not None) or replay.current(playing.key) is None:
+        st.rerun()
+    _draw_numbers(view)
+    if view.record.model is not None:
+        draw_charts(view.record)
 
 
 def _look(engine: BackgroundEngine, key: str) -> RunView | None:
@@ -59,6 +80,10 @@ def _draw(engine: BackgroundEngine, key: str, was_active: bool) -> None:
         st.rerun()
     _draw_head(view)
     _draw_state(engine, key, view)
+    _draw_numbers(view)
+
+
+def _draw_numbers(view: RunView) -> None:
     draw_numbers(view.record)
     st.caption(_protocol(view.record))
     draw_evaluations(view.record)
@@ -66,12 +91,17 @@ def _draw(engine: BackgroundEngine, key: str, was_active: bool) -> None:
         st.warning(warning, icon=":material/info:")
 
 
-def _draw_head(view: RunView) -> None:
+def _draw_head(view: RunView, *, replayed: bool = False) -> None:
     name, icon, colour = BADGES[view.state]
     title = view.record.recipe.title if view.record.recipe else "This run"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(title, anchor=False, width="content")
-        st.badge(name, icon=icon, color=colour)  # type: ignore[arg-type]
+        if replayed:
+            st.badge("replay", icon=":material/replay:", color="violet")
+        else:
+            st.badge(name, icon=icon, color=colour)  # type: ignore[arg-type]
+        if view.recorded:
+            st.badge("recorded", icon=":material/inventory_2:", color="gray", help=RECORDED)
 
 
 def _draw_state(engine: BackgroundEngine, key: str, view: RunView) -> None:
@@ -82,7 +112,9 @@ def _draw_state(engine: BackgroundEngine, key: str, view: RunView) -> None:
         bar.progress(share(view), text=progress_words(view))
         button.button("Cancel", key="cancel", icon=":material/stop:", width="stretch", on_click=session.cancel, args=(engine, key))
     elif view.state == "finished":
-        st.progress(1.0, text=f"All {len(record.blocks)} blocks done in {numbers.seconds(record.elapsed)}")
+        bar, button = st.columns([5, 1], vertical_alignment="bottom")
+        bar.progress(1.0, text=f"All {len(record.blocks)} blocks done in {numbers.seconds(record.elapsed)}")
+        button.button("Replay", key="replay.begin", icon=":material/replay:", width="stretch", on_click=replay.begin, args=(engine, key))
     elif view.state == "failed":
         st.error(record.error or view.message, icon=":material/error:")
     elif view.state == "interrupted":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import Fault, PrunescopeError, RecipeError
-from pages.widgets import address
+from pages.widgets import address, replay
 from pages.widgets.controls import from_widgets, put, to_widgets
 from pages.widgets.fields import Checked, Fields, check, defaults, fields_of, relevant
 from pages.widgets.recipe_form import begin_manual
@@ -31,6 +31,7 @@ def open_session(engine: BackgroundEngine) -> Fields:
         state["fields"], state["complaints"] = address.read(parameters, state["shown"] or defaults())
         state["refused"] = ({}, ())
         to_widgets(state["fields"])
+        _open_replay(engine, state["run"], parameters.get(replay.PARAMETER))
     put(state.pop("put", {}))  # what a widget further down wants to stand in one that was drawn before it
     state["fields"] = from_widgets(state["fields"])
     return dict(state["fields"])
@@ -75,7 +76,9 @@ def write_address(fields: Fields) -> None:
     shown = st.session_state["shown"]
     parameters = address.write(fields, [defaults(), *([shown] if shown else [])])
     if run_key():
-        parameters = {address.RUN: str(run_key()), **parameters}
+        playing = replay.current(str(run_key()))
+        stands = {replay.PARAMETER: str(playing.place)} if playing is not None and playing.since is None else {}
+        parameters = {address.RUN: str(run_key()), **stands, **parameters}
     if st.query_params.to_dict() != parameters:
         st.query_params.from_dict(parameters)
     st.session_state["address"] = parameters
@@ -121,6 +124,17 @@ def _submit(engine: BackgroundEngine, fields: Fields, recipe: Recipe) -> None:
         if state["shown"]:  # a file's path is made absolute in a run: the form says it as the run does
             state["fields"] = fields | {name: state["shown"][name] for name in relevant(state["shown"])}
             to_widgets(state["fields"])
+
+
+def _open_replay(engine: BackgroundEngine, key: str | None, place: str | None) -> None:
+    """The replay that the address asks for, none where it asks for none or for nonsense."""
+    replay.end()
+    if key is None or place is None:
+        return
+    try:
+        replay.begin(engine, key, int(place))
+    except (ValueError, PrunescopeError):
+        st.session_state["complaints"].append(f"The address asks for the replay at event {place} of this run, which is not there; the run is shown.")
 
 
 def _fields_of_run(engine: BackgroundEngine, key: str | None) -> Fields | None:

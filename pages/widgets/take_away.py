@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,17 +16,20 @@ from engine.record import RunRecord
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
+    from engine.jobs.views import RunView
 
 POLL = 0.5
 HELD = {"resident": "held whole in memory", "streamed": "read block by block from the disk"}
 SAVE_HELP = "Safetensors with tokenizer, configuration and a model card, in the run's folder on the machine that computes."
 
 
-def draw_take_away(engine: BackgroundEngine, record: RunRecord) -> None:
-    """Downloads, the model as a directory, the command line, the protocol."""
+def draw_take_away(engine: BackgroundEngine, view: RunView) -> None:
+    """Downloads, the model as a directory, the command line, the protocol; of a run without weights, its numbers."""
+    record = view.record
     st.subheader("Take it with you", anchor=False)
-    _draw_downloads(engine, record)
-    _draw_saving(engine, str(record.key))
+    _draw_downloads(engine, record, with_masks=view.has_weights)
+    if view.has_weights:
+        _draw_saving(engine, str(record.key))
     if record.recipe:
         st.caption("The same run from a terminal, with the same key and the same result:")
         st.code(command(record.recipe), language="bash", wrap_lines=True)
@@ -33,14 +37,15 @@ def draw_take_away(engine: BackgroundEngine, record: RunRecord) -> None:
         st.table(pd.DataFrame(_protocol(record), columns=["What", "Value"]), hide_index=True, border="horizontal")
 
 
-def _draw_downloads(engine: BackgroundEngine, record: RunRecord) -> None:
+def _draw_downloads(engine: BackgroundEngine, record: RunRecord, *, with_masks: bool) -> None:
     key = str(record.key)
-    files = [
+    files: list[tuple[str, str | Callable[[], bytes], str, str]] = [
         ("Record", record.model_dump_json(indent=2), f"{key}.json", "application/json"),
         ("Blocks", block_table(record).to_csv(index=False), f"{key}-blocks.csv", "text/csv"),
         ("Linears", linear_table(record).to_csv(index=False), f"{key}-linears.csv", "text/csv"),
-        ("Masks", lambda: _masks(engine, record), f"{key}-masks.safetensors", "application/octet-stream"),
     ]
+    if with_masks:
+        files.append(("Masks", lambda: _masks(engine, record), f"{key}-masks.safetensors", "application/octet-stream"))
     with st.container(horizontal=True):
         for label, data, name, kind in files:
             ending = name.rsplit(".", 1)[1]

@@ -163,3 +163,30 @@ def test_an_interrupt_ends_with_130_and_keeps_the_finished_blocks(home: Path) ->
     (run,) = Store().list()
     assert run.state == "cancelled"
     assert len(Store().folder(run.key).kept) >= 1
+
+
+def test_a_sweep_runs_what_is_missing_and_says_what_it_leaves_out(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["sweep", "--pruners", "magnitude,apt-mm", "--sparsities", "0.5,2:4", "--evaluation", "none", *FAST]
+    assert main(options) == 0
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert [line.split()[1] for line in lines[1:]] == ["magnitude", "magnitude", "apt-mm"]
+    assert "apt-mm, uniform, 0.5 is left out" in captured.err and "3 of 3 runs finished" in captured.err
+    keys = {line.split()[0] for line in lines[1:]}
+    assert keys == {run.key for run in Store().list()}
+    before = {run.key: run.changed for run in Store().list()}
+    assert main(options) == 0
+    assert {run.key: run.changed for run in Store().list()} == before, "nothing is computed twice"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--pruners", "wandar", "--sparsities", "0.5"], "wanda"),
+        (["--pruners", "wanda", "--sparsities", "0.5", "--seeds", "one"], "whole numbers parted by commas"),
+        (["--pruners", "apt-mm", "--sparsities", "0.5"], "none of these runs is possible"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_refused(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", *options, *FAST]) == 2
+    assert words in capsys.readouterr().err

@@ -27,6 +27,7 @@ FLOORS: list[set[str]] = [
         "engine.inputs",
         "engine.room",
         "engine.spread",
+        "engine.replay",
         "engine.sweep",
         "engine.workbench",
         "engine.cost",

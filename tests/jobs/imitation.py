@@ -33,7 +33,7 @@ def block(index: int) -> BlockPruned:
     return BlockPruned(index=index, sparsity=0.5, alignment=0.1, relative_error=0.1, cosine=0.9, seconds=0.1, linears=(linear,))
 
 
-def run(recipe: Recipe, kept: MutableMapping[int, BlockWeights], cache: Path | None = None) -> Iterator[Event]:
+def run(recipe: Recipe, kept: MutableMapping[int, BlockWeights], cache: Path | None = None, bench: object = None) -> Iterator[Event]:
     yield started(recipe)
     if kept:
         yield Resumed(blocks=len(kept))

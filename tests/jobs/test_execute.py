@@ -138,7 +138,7 @@ def test_a_keyboard_interrupt_is_a_cancel(small: RecipeMaker, folder: RunFolder)
 def test_whoever_comes_second_follows_the_first(small: RecipeMaker, folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     times, go_on = [], threading.Event()
 
-    def once(recipe: Recipe, kept: MutableMapping[int, BlockWeights], cache: Path | None = None) -> Iterator[Event]:
+    def once(recipe: Recipe, kept: MutableMapping[int, BlockWeights], cache: Path | None = None, bench: object = None) -> Iterator[Event]:
         times.append(recipe)
         for event in imitation.run(recipe, kept):
             yield event
