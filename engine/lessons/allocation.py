@@ -39,6 +39,12 @@ def recorded_recipe(allocation: str, sparsity: float) -> Recipe:
     return Recipe.build(pruner=PRUNER, allocation=allocation, sparsity=sparsity)
 
 
+def turn(objectives: Sequence[float]) -> int:
+    """What an objective does as its strength grows: 0 where the first is the least (it rises), 1 where the last is (it falls), 2 where one between is."""
+    least = min(range(len(objectives)), key=objectives.__getitem__)
+    return 0 if least == 0 else 1 if least == len(objectives) - 1 else 2
+
+
 def own_recipe(ratios: Sequence[float], sparsity: float) -> Recipe:
     """The same with ratios of one's own; they are scaled to the target, for four decimals may miss it by a hair."""
     settings = {"manual.ratios": tuple(ratios), "manual.rescale": "yes"}
@@ -51,14 +57,9 @@ def apart(ratios: Sequence[float], others: Sequence[float]) -> float:
 
 
 def moments(events: Sequence[Event]) -> tuple[int, ...]:
-    """How many events of a run have come at each moment of its search: before the first candidate, and behind each thing that happens in it."""
+    """The places of a run's search, as `engine.replay` counts them: before its first candidate, and behind each thing that happens in it."""
     found = [place for place, event in enumerate(events, start=1) if isinstance(event, CandidateTried | CandidateChosen)]
     return (found[0] - 1, *found) if found else ()
-
-
-def moment(events: Sequence[Event], at: int) -> RunRecord:
-    """The record of a run as it was at one of its `moments`, counted from 0."""
-    return RunRecord.fold(events[: moments(events)[at]])
 
 
 @dataclass(frozen=True)

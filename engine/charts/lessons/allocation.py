@@ -17,30 +17,30 @@ HEIGHT, LINE, EDGE = 330, 40, 70
 TOP = 108  # percent; room for the numbers of the highest bars
 
 
-def shares(mine: Sequence[float], others: Mapping[str, Sequence[float]], target: float) -> Chart:
-    """One's own ratios as bars, and those of others as lines."""
+def shares(mine: Sequence[float], others: Mapping[str, Sequence[float]], target: float, *, whose: str = "your guess") -> Chart:
+    """One's own ratios as bars (or those of `whose`), and those of others as lines."""
     blocks = list(range(len(mine)))
     lines = [_line(blocks, name, ratios, style) for (name, ratios), style in zip(others.items(), STYLES, strict=False)]
-    figure = canvas(go.Figure([_mine(blocks, mine), *lines]), HEIGHT, legend_lines=2 if others else 1)
+    figure = canvas(go.Figure([_mine(blocks, mine, whose), *lines]), HEIGHT, legend_lines=2 if others else 1)
     figure.update_layout(bargap=0.3)
     figure.update_xaxes(**block_axis(len(blocks)))
     figure.update_yaxes(title={"text": "Sparsity, %"}, range=[0, TOP], tickvals=[0, 25, 50, 75, 100])
     figure.add_hline(y=100 * target, line={"color": palette.GREY, "width": 1.5, "dash": "dot"})
-    spans = [f"{name} from {percent(min(ratios), 0)} to {percent(max(ratios), 0)}" for name, ratios in {"yours": mine, **others}.items()]
+    spans = [f"{name} from {percent(min(ratios), 0)} to {percent(max(ratios), 0)}" for name, ratios in {whose: mine, **others}.items()]
     return Chart(
         title="How much each block loses",
         figure=figure,
-        table=pd.DataFrame({"block": blocks, "yours": mine, **others}),
-        alt=f"Bar chart of your sparsity of each block{', with lines of others' if others else ''}: {listed(spans)}. Target {percent(target, 0)}.",
+        table=pd.DataFrame({"block": blocks, whose: mine, **others}),
+        alt=f"Bar chart of the sparsity of each block{', with lines of others' if others else ''}: {listed(spans)}. Target {percent(target, 0)}.",
         caption=f"Dotted: the {percent(target, 0)} that all blocks lose together; all blocks of this model are of one size.",
     )
 
 
-def _mine(blocks: Sequence[int], ratios: Sequence[float]) -> go.Bar:
+def _mine(blocks: Sequence[int], ratios: Sequence[float], name: str) -> go.Bar:
     return go.Bar(
         x=list(blocks),
         y=[100 * ratio for ratio in ratios],
-        name="your guess",
+        name=name,
         text=[f"{100 * ratio:.0f}" for ratio in ratios],
         textposition="inside",
         insidetextanchor="start",

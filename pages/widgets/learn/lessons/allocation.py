@@ -1,0 +1,243 @@
+"""Lesson 5: who deserves the weights. A guess, NeuroAL's search replayed, other opinions, and a race."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from engine.charts.allocation import allocation_bars
+from engine.charts.lessons import allocation as charts
+from engine.charts.lessons.recorded import recorded_perplexities
+from engine.charts.numbers import percent
+from engine.charts.search import search_curves
+from engine.lessons import allocation as lesson
+from engine.lessons.allocation import AUTOMATIC, MINE
+from engine.pin import pin
+from engine.pruning.methods import ALLOCATIONS
+from engine.recipe import Recipe
+from engine.record import RunRecord
+from engine.replay import Replay
+from pages.widgets import shared
+from pages.widgets.chart import draw_chart
+from pages.widgets.learn.controls import choice, locked, slider
+from pages.widgets.learn.frame import panes
+from pages.widgets.learn.lesson import Step
+from pages.widgets.learn.question import ask
+from pages.widgets.learn.recorded import by_name, draw_missing, finished, submit, view
+from pages.widgets.learn.remember import remember
+from pages.widgets.progress import progress_words, share
+
+if TYPE_CHECKING:
+    from engine.jobs.background import BackgroundEngine
+
+SPARSITIES = ("50 %", "60 %", "70 %", "80 %")
+POLL = 0.4
+NEUROAL = "neuroal"
+COMPLAINT = "allocation.complaint"
+TURNS = ("It rises from the start: any slope is worse.", "It falls all the way: the steeper, the better.", "It falls and then rises.")
+
+
+def _draw_guess() -> None:
+    left, right = panes()
+    with left:
+        st.markdown(
+            "A model of eight blocks has to lose a share of its weights. It need not take the same from each block. **Who can do with fewer?** "
+            "Make a guess with two handles: a slope through the depth, and mercy for both ends."
+        )
+        target = _share(_draw_sparsity())
+        record = finished(shared.shared_engine(), lesson.recorded_recipe(NEUROAL, target))
+        if record is None:
+            draw_missing()
+            return
+        mine = _draw_handles(record, target)
+        answered = ask(
+            "allocation.spared",
+            f"NeuroAL decides by trying. Which blocks does it spare at {percent(target, 0)}?",
+            ["The first blocks.", "The middle ones.", "The last blocks.", "None: it takes the same from all."],
+            0,
+            f"It takes {percent(record.allocation[0], 0)} from the first block and {percent(record.allocation[-1], 0)} from the last. "
+            "An error that is made early goes through all blocks behind it.",
+        )
+        if answered:
+            st.metric(
+                "Your guess is off by", percent(lesson.apart(mine, record.allocation)), help="Mean distance to NeuroAL's ratios over the blocks."
+            )
+    with right:
+        draw_chart(charts.shares(mine, {"NeuroAL": record.allocation} if answered else {}, target), "allocation.guess")
+
+
+def _draw_sparsity() -> str:
+    return choice("Sparsity of the whole model", SPARSITIES, "allocation.sparsity", default="70 %")
+
+
+def _share(text: str) -> float:
+    """`70 %` as a share."""
+    return int(text.split(maxsplit=1)[0]) / 100
+
+
+def _draw_handles(record: RunRecord, target: float) -> tuple[float, ...]:
+    """The guess, for the model of a record."""
+    slope = slider("Slope: the last block is above the middle by", -25, 25, 0, 1, "allocation.slope", unit="%d points") / 100
+    ends = slider("Ends: first and last block are below the middle by", -25, 25, 0, 1, "allocation.ends", unit="%d points") / 100
+    sizes = [sum(linear.rows * linear.columns for linear in block) for block in record.model.linears] if record.model else []
+    return lesson.guess(slope, ends, sizes, target)
+
+
+def _draw_search() -> None:
+    left, right = panes()
+    with left:
+        st.markdown(
+            "NeuroAL prunes the model with each of some thirty settings, on 8 windows of text, and looks whether **the neurons keep firing in the same "
+            "proportions**: d are the input norms of a dense linear, q those of the pruned one."
+        )
+        st.latex(ALLOCATIONS[NEUROAL].formula)
+        target = _share(_draw_sparsity())
+        engine, recipe = shared.shared_engine(), lesson.recorded_recipe(NEUROAL, target)
+        record = finished(engine, recipe)
+        if record is None:
+            draw_missing()
+            return
+        objectives = [tried.objective for tried in record.search if tried.step == "block"]
+        answered = ask(
+            "allocation.turn",
+            "First it tries slopes: λ is how far the last block is above the middle. What does the objective do as λ grows from 0.01 to 0.25?",
+            TURNS,
+            lesson.turn(objectives),
+            "Some mercy for the early blocks pays, too much of it costs the late ones more than it saves. At 50 % hardly any slope is worth it; "
+            "the more has to go, the steeper is best.",
+        )
+        replay = Replay(engine.events(pin(recipe).key))
+    with right:
+        if answered:
+            _draw_replay(replay)
+
+
+@st.fragment
+def _draw_replay(replay: Replay) -> None:
+    """The search as it was at one of its moments."""
+    places = lesson.moments(replay.events)
+    last = len(places) - 1
+    place = places[int(slider("Moments of the search", 0, last, last, 1, "allocation.moment"))]
+    st.caption(f":material/replay: A recorded run: {replay.words(place)}.")
+    draw_chart(search_curves(replay.record(place)), "allocation.search")
+    draw_chart(allocation_bars(replay.record(place)), "allocation.best")
+
+
+def _draw_opinions() -> None:
+    left, right = panes()
+    with left:
+        st.markdown(
+            "Others do not try, they measure the dense model once. **OWL** counts outliers: weights that matter far more than the average one. "
+            "**AlphaPruning** reads from the spectrum of its weights how well a block is trained."
+        )
+        chosen = _draw_sparsity()
+        answered = ask(
+            "allocation.better",
+            "In this small model, at 70 %: which of the three is better than taking the same from each block?",
+            ["All three.", "NeuroAL and OWL.", "NeuroAL alone."],
+            2,
+            "OWL and AlphaPruning were made on models of billions of weights, where outliers and spectra tell much. Here they spare the wrong blocks. "
+            "A rule that measures something else than the damage is a guess, too; that is why one measures.",
+        )
+    with right:
+        if not answered:
+            return
+        recipes = {ALLOCATIONS[name].title: [lesson.recorded_recipe(name, _share(text)) for text in SPARSITIES] for name in AUTOMATIC}
+        runs = by_name(shared.shared_engine(), recipes)
+        if runs:
+            at = SPARSITIES.index(chosen)
+            ratios = {name: records[at].allocation for name, records in runs.items()}
+            uniform = ratios.pop(ALLOCATIONS["uniform"].title)
+            draw_chart(charts.shares(uniform, ratios, _share(chosen), whose="uniform"), "allocation.opinions")
+            draw_chart(recorded_perplexities(runs, _share(chosen)), "allocation.recorded")
+
+
+def _draw_race() -> None:
+    engine = shared.shared_engine()
+    left, right = panes()
+    with left:
+        st.markdown(
+            "Now prune with your guess. Wanda takes the weights, you say how many of each block, and the text is the judge. "
+            "Everybody removes the same share. NeuroAL also shares out over the **rows** of each linear, which you cannot; is a good slope enough?"
+        )
+        target = _share(_draw_sparsity())
+        record = finished(engine, lesson.recorded_recipe(NEUROAL, target))
+        if record is None:
+            draw_missing()
+        else:
+            mine = _draw_handles(record, target)
+            _draw_start(engine, lesson.own_recipe(mine, target))
+    with right:
+        if record is not None:
+            _draw_outcome(engine, record, mine, target)
+    remember(
+        [
+            "Blocks do not suffer alike; at high sparsity it matters much who gives how much, at 50 % hardly.",
+            "What is lost early goes through everything behind it, so sparing the early blocks is a good first guess.",
+            "Rules made on one kind of model can fail on another. NeuroAL tries, and pays for it with thirty short runs.",
+        ],
+        "NeuroAL",
+        {"pruner": "wanda", "sparsity": "0.7", "allocation": NEUROAL},
+        "Prune the bundled model with NeuroAL",
+    )
+
+
+def _draw_start(engine: BackgroundEngine, recipe: Recipe) -> None:
+    """The question first, then the button."""
+    answered = ask(
+        "allocation.race",
+        "Before you start: where will your guess come in?",
+        ["Before NeuroAL.", "Between NeuroAL and uniform.", "Behind uniform."],
+        1,
+        "A slope like NeuroAL's beats uniform clearly; what its row step adds is hard to beat with two handles. See for yourself.",
+    )
+    found = view(engine, recipe)
+    done = found is not None and (found.active or found.state == "finished")
+    st.button(
+        "Race",
+        icon=":material/flag:",
+        key="allocation.start",
+        type="primary",
+        disabled=not answered or done or locked(),
+        help="Prunes the bundled model with your ratios; a few seconds.",
+        on_click=submit,
+        args=(engine, recipe, COMPLAINT),
+    )
+    if COMPLAINT in st.session_state:
+        st.error(st.session_state[COMPLAINT], icon=":material/error:")
+
+
+def _draw_outcome(engine: BackgroundEngine, neuroal: RunRecord, mine: tuple[float, ...], target: float) -> None:
+    """How one's own run stands, and once it is there the ranking."""
+    found = view(engine, lesson.own_recipe(mine, target))
+    if found is None or found.state != "finished":
+        draw_chart(charts.shares(mine, {"NeuroAL": neuroal.allocation}, target), "allocation.lanes")
+    if found is None:
+        return
+    if found.active:
+        st.fragment(_draw_progress, run_every=POLL)(engine, lesson.own_recipe(mine, target))
+    elif found.state != "finished":
+        st.error(found.record.error or found.message or "This run was cancelled.", icon=":material/error:")
+    else:
+        others = {name: finished(engine, lesson.recorded_recipe(name, target)) for name in AUTOMATIC}
+        records = {name: record for name, record in {**others, MINE: found.record}.items() if record is not None}
+        draw_chart(charts.ranking(lesson.race(records, mine), target), "allocation.ranking")
+        draw_chart(charts.shares(mine, {"NeuroAL": neuroal.allocation}, target), "allocation.compared")
+
+
+def _draw_progress(engine: BackgroundEngine, recipe: Recipe) -> None:
+    """The bar of one's own run; when it ends the whole page is drawn again."""
+    found = view(engine, recipe)
+    if found is None or not found.active:
+        st.rerun()
+    else:
+        st.progress(share(found), text=progress_words(found))
+
+
+STEPS = (
+    Step("guess", "Your guess", _draw_guess),
+    Step("search", "A search", _draw_search),
+    Step("opinions", "Three opinions", _draw_opinions),
+    Step("race", "The race", _draw_race),
+)
