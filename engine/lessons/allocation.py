@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.events import CandidateChosen, CandidateTried, Event
+from engine.events import Allocated, CandidateChosen, CandidateTried, Event
 from engine.pruning.shares import centred, within_limits
 from engine.recipe import Recipe
 from engine.record import RunRecord
 
 PRUNER = "wanda"
-AUTOMATIC = ("uniform", "neuroal", "owl", "alphapruning")
+AUTOMATIC = ("neuroal", "owl", "alphapruning", "uniform")
 """The allocations that race, by name."""
 MINE = "manual"
 DIGITS = 4
@@ -40,7 +40,7 @@ def recorded_recipe(allocation: str, sparsity: float) -> Recipe:
 
 
 def turn(objectives: Sequence[float]) -> int:
-    """What an objective does as its strength grows: 0 where the first is the least (it rises), 1 where the last is (it falls), 2 where one between is."""
+    """What an objective does as its strength grows: 0 it rises, 1 it falls, 2 one between is the least."""
     least = min(range(len(objectives)), key=objectives.__getitem__)
     return 0 if least == 0 else 1 if least == len(objectives) - 1 else 2
 
@@ -58,7 +58,7 @@ def apart(ratios: Sequence[float], others: Sequence[float]) -> float:
 
 def moments(events: Sequence[Event]) -> tuple[int, ...]:
     """The places of a run's search, as `engine.replay` counts them: before its first candidate, and behind each thing that happens in it."""
-    found = [place for place, event in enumerate(events, start=1) if isinstance(event, CandidateTried | CandidateChosen)]
+    found = [place for place, event in enumerate(events, start=1) if isinstance(event, CandidateTried | CandidateChosen | Allocated)]
     return (found[0] - 1, *found) if found else ()
 
 

@@ -21,7 +21,7 @@ def shares(mine: Sequence[float], others: Mapping[str, Sequence[float]], target:
     """One's own ratios as bars (or those of `whose`), and those of others as lines."""
     blocks = list(range(len(mine)))
     lines = [_line(blocks, name, ratios, style) for (name, ratios), style in zip(others.items(), STYLES, strict=False)]
-    figure = canvas(go.Figure([_mine(blocks, mine, whose), *lines]), HEIGHT, legend_lines=2 if others else 1)
+    figure = canvas(go.Figure([_mine(blocks, mine, whose), *lines]), HEIGHT, legend_lines=1)
     figure.update_layout(bargap=0.3)
     figure.update_xaxes(**block_axis(len(blocks)))
     figure.update_yaxes(title={"text": "Sparsity, %"}, range=[0, TOP], tickvals=[0, 25, 50, 75, 100])

@@ -26,7 +26,7 @@ def token_losses(sentence: Sentence) -> Chart:
     bars = [_bars(places, sentence, spoilt, which) for which in (False, True)]
     figure = canvas(go.Figure(bars), HEIGHT, legend_lines=1)
     figure.add_hline(y=sentence.nll, line={"color": palette.GREEN, "width": 2, "dash": "dash"})
-    figure.update_layout(barmode="overlay", bargap=0.2)
+    figure.update_layout(barmode="overlay")
     figure.update_xaxes(title={"text": "Token"}, dtick=2, tick0=2)
     figure.update_yaxes(title={"text": "Loss −ln p, nats"}, rangemode="tozero")
     said = f"The mean is {sentence.nll:.2f} nats, so the perplexity is {perplexity(sentence.perplexity)}."
@@ -45,6 +45,7 @@ def _bars(places: Sequence[int], sentence: Sentence, spoilt: Sequence[bool], whi
     return go.Bar(
         x=[places[at] for at in mine],
         y=[sentence.losses[at] for at in mine],
+        width=0.8,
         name="spoilt by pruning" if which else "as it was",
         marker={"color": palette.VERMILLION, "pattern": STRIPES} if which else {"color": palette.BLUE},
         customdata=[sentence.probabilities[at] for at in mine],
@@ -76,12 +77,12 @@ def error_in_runs(records: Sequence[RunRecord], at: float) -> Chart:
         figure.add_trace(_run(record, front=place == len(ordered)))
     figure.update_layout(showlegend=False)
     figure.update_xaxes(**block_axis(len(records[0].blocks)))
-    figure.update_xaxes(range=[-0.5, len(records[0].blocks) + 0.4])
+    figure.update_xaxes(range=[-0.5, len(records[0].blocks) - 0.3], tickvals=list(range(len(records[0].blocks))), tickmode="array")
     figure.update_yaxes(title={"text": "Error of the hidden states, %"}, rangemode="tozero")
     rows = [(_sparsity(record), block.index, block.relative_error) for record in records for block in record.blocks]
     chosen = ordered[-1].blocks
     ends = [percent(block.relative_error) for block in (chosen[0], chosen[-1])]
-    said = f"At {_sparsity(ordered[-1]):.0%}: {ends[0]} behind the first block, {ends[1]} behind the last."
+    said = f"At {percent(_sparsity(ordered[-1]), 0)}: {ends[0]} behind the first block, {ends[1]} behind the last."
     return Chart(
         title="The same in the bundled model, recorded",
         figure=figure,
@@ -97,7 +98,7 @@ def _sparsity(record: RunRecord) -> float:
 
 
 def _run(record: RunRecord, *, front: bool) -> go.Scatter:
-    label = f"{_sparsity(record):.0%}"
+    label = percent(_sparsity(record), 0)
     errors = [100 * (block.relative_error or 0.0) for block in record.blocks]
     return go.Scatter(
         x=[block.index for block in record.blocks],
@@ -116,7 +117,7 @@ def loss_and_perplexity(records: Sequence[RunRecord], at: float) -> Chart:
     """The same recorded runs twice: the mean loss, and its exponential."""
     scored = [(record.recipe.sparsity, record.pruned) for record in records if record.pruned and record.recipe]
     near = min(scored, key=lambda item: abs(item[0] - at))
-    said = f"At {near[0]:.0%} the mean loss is {near[1].nll:.2f} nats and the perplexity {perplexity(near[1].perplexity)}"
+    said = f"At {percent(near[0], 0)} the mean loss is {near[1].nll:.2f} nats and the perplexity {perplexity(near[1].perplexity)}"
     title = records[0].recipe.methods["score"].title if records[0].recipe else ""
     dense = perplexity(records[0].dense.perplexity if records[0].dense else None)
     return pair_chart(

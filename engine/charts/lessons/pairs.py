@@ -32,7 +32,7 @@ def pair_chart(x: Sequence[float], upper: Panel, lower: Panel, *, axis: str, at:
         figure.add_trace(_line(x, panel, colour, symbol), row=row, col=1)
     figure.add_vline(x=at, line={"color": palette.GREY, "width": 2, "dash": "dot"})
     figure.update_layout(showlegend=False, margin={"t": 30})
-    figure.update_xaxes(nticks=10)
+    figure.update_xaxes(tickvals=list(x))
     figure.update_xaxes(title={"text": axis}, row=2, col=1)
     figure.update_yaxes(zeroline=True, zerolinecolor=palette.GREY, rangemode="tozero", nticks=5)
     table = pd.DataFrame({axis: list(x), upper.title: upper.values, lower.title: lower.values})

@@ -24,7 +24,7 @@ def contributions(row: Row) -> Chart:
     names = _names(len(row.kept))
     bars = [_bars(names, row, kept=True), _bars(names, row, kept=False)]
     figure = canvas(go.Figure([*bars, _labels(names, row)]), HEIGHT, legend_lines=1)
-    figure.update_layout(barmode="overlay", bargap=0.25)
+    figure.update_layout(barmode="overlay")
     figure.update_xaxes(title={"text": "Input"}, type="category", categoryarray=names)
     most, least = max(*row.changes, 0.0), min(*row.changes, 0.0)
     room = 0.16 * (most - least)
@@ -50,6 +50,7 @@ def _bars(names: Sequence[str], row: Row, *, kept: bool) -> go.Bar:
     return go.Bar(
         x=[names[column] for column in columns],
         y=[row.changes[column] for column in columns],
+        width=0.75,
         name="stays" if kept else "removed",
         marker=marker,
         customdata=[[row.weights[column], row.means[column]] for column in columns],
@@ -137,5 +138,5 @@ def many_swaps(states: Sequence[Mended]) -> Chart:
         f"The error of the output goes from {percent(states[0].error)} to {percent(states[-1].error)}, the least is {percent(least.error)} "
         f"with {least.cycles} swaps.",
         caption=f"Dotted: the least error of the output, {percent(least.error)} with {least.cycles} swaps a row; without a swap "
-        f"{percent(states[0].error)}, with {states[-1].cycles} {percent(states[-1].error)}.",
+        f"{percent(states[0].error)}, with {states[-1].cycles} swaps {percent(states[-1].error)}.",
     )

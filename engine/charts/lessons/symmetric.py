@@ -40,10 +40,8 @@ def dead_words(found: Masked) -> str:
     """Which outputs and inputs are cut off."""
     rows = [f"y{row + 1}" for row in found.dead_rows]
     columns = [f"x{column + 1}" for column in found.dead_columns]
-    said = [f"{listed(rows)} {'has' if len(rows) == 1 else 'have'} no input left" if rows else ""]
-    said.append(f"nobody listens to {listed(columns)}" if columns else "")
-    words = "; ".join(filter(None, said))
-    return f"{words[0].upper()}{words[1:]}." if words else "Every output has an input left, and every input is heard."
+    said = [f"No input is left for {listed(rows)}." if rows else "", f"Nobody listens to {listed(columns)}." if columns else ""]
+    return " ".join(filter(None, said)) or "Every output has an input left, and every input is heard."
 
 
 def lost_neurons(found: Mapping[str, Sequence[Lost]], total: int) -> Chart:
