@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
 
 SPARSITIES = ("50 %", "60 %", "70 %", "80 %")
-POLL = 0.4
+POLL, TICK = 0.4, 0.5
 NEUROAL = "neuroal"
-COMPLAINT = "allocation.complaint"
+COMPLAINT, MOMENT, PLAYING = "allocation.complaint", "allocation.moment", "allocation.playing"
 TURNS = ("It rises from the start: any slope is worse.", "It falls all the way: the steeper, the better.", "It falls and then rises.")
 
 
@@ -61,7 +62,9 @@ def _draw_guess() -> None:
         )
         if answered:
             st.metric(
-                "Your guess is off by", percent(lesson.apart(mine, record.allocation)), help="Mean distance to NeuroAL's ratios over the blocks."
+                "Your guess is off by",
+                f"{100 * lesson.apart(mine, record.allocation):.1f} points",
+                help="Mean distance to NeuroAL's ratios over the blocks.",
             )
     with right:
         draw_chart(charts.shares(mine, {"NeuroAL": record.allocation} if answered else {}, target), "allocation.guess")
@@ -88,8 +91,8 @@ def _draw_search() -> None:
     left, right = panes()
     with left:
         st.markdown(
-            "NeuroAL prunes the model with each of some thirty settings, on 8 windows of text, and looks whether **the neurons keep firing in the same "
-            "proportions**: d are the input norms of a dense linear, q those of the pruned one."
+            "NeuroAL prunes the model with each of some thirty settings, on 8 windows of text, and looks whether **the neurons keep firing in "
+            "the same proportions**: d are the input norms of a dense linear, q those of the pruned one."
         )
         st.latex(ALLOCATIONS[NEUROAL].formula)
         target = _share(_draw_sparsity())
@@ -113,15 +116,36 @@ def _draw_search() -> None:
             _draw_replay(replay)
 
 
-@st.fragment
 def _draw_replay(replay: Replay) -> None:
-    """The search as it was at one of its moments."""
+    """The search again, moment by moment."""
     places = lesson.moments(replay.events)
+    st.fragment(_draw_moment, run_every=TICK if st.session_state.get(PLAYING) else None)(replay, places)
+
+
+def _draw_moment(replay: Replay, places: Sequence[int]) -> None:
+    """The search as it was at one of its moments; while it plays, each drawing is one further."""
     last = len(places) - 1
-    place = places[int(slider("Moments of the search", 0, last, last, 1, "allocation.moment"))]
+    if st.session_state.get(PLAYING):
+        st.session_state[MOMENT] = min(st.session_state.get(MOMENT, last) + 1, last)
+        if st.session_state[MOMENT] == last:
+            _play(None)
+            st.rerun()
+    playing = bool(st.session_state.get(PLAYING))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        label, icon = ("Stop", ":material/stop:") if playing else ("Play", ":material/play_arrow:")
+        st.button(label, icon=icon, key="allocation.play", disabled=locked(), on_click=_play, args=(None if playing else last,))
+        place = places[int(slider("Moments of the search", 0, last, last, 1, MOMENT))]
     st.caption(f":material/replay: A recorded run: {replay.words(place)}.")
-    draw_chart(search_curves(replay.record(place)), "allocation.search")
-    draw_chart(allocation_bars(replay.record(place)), "allocation.best")
+    record = replay.record(place)
+    draw_chart(search_curves(record), "allocation.search")
+    draw_chart(allocation_bars(record), "allocation.best")
+
+
+def _play(last: int | None) -> None:
+    """Play on from here, or from the beginning where this is the `last` moment; stop where it is None."""
+    st.session_state[PLAYING] = last is not None
+    if last is not None and st.session_state.get(MOMENT, last) == last:
+        st.session_state[MOMENT] = 0
 
 
 def _draw_opinions() -> None:
@@ -137,8 +161,8 @@ def _draw_opinions() -> None:
             "In this small model, at 70 %: which of the three is better than taking the same from each block?",
             ["All three.", "NeuroAL and OWL.", "NeuroAL alone."],
             2,
-            "OWL and AlphaPruning were made on models of billions of weights, where outliers and spectra tell much. Here they spare the wrong blocks. "
-            "A rule that measures something else than the damage is a guess, too; that is why one measures.",
+            "OWL and AlphaPruning were made on models of billions of weights, where outliers and spectra tell much. Here they spare the wrong "
+            "blocks. A rule that measures something else than the damage is a guess, too; that is why one measures.",
         )
     with right:
         if not answered:
@@ -159,7 +183,8 @@ def _draw_race() -> None:
     with left:
         st.markdown(
             "Now prune with your guess. Wanda takes the weights, you say how many of each block, and the text is the judge. "
-            "Everybody removes the same share. NeuroAL also shares out over the **rows** of each linear, which you cannot; is a good slope enough?"
+            "Everybody removes the same share. Copying the slope of NeuroAL's block step is allowed; its row step, which shares out over the rows of "
+            "each linear, you do not have."
         )
         target = _share(_draw_sparsity())
         record = finished(engine, lesson.recorded_recipe(NEUROAL, target))
@@ -187,10 +212,10 @@ def _draw_start(engine: BackgroundEngine, recipe: Recipe) -> None:
     """The question first, then the button."""
     answered = ask(
         "allocation.race",
-        "Before you start: where will your guess come in?",
-        ["Before NeuroAL.", "Between NeuroAL and uniform.", "Behind uniform."],
-        1,
-        "A slope like NeuroAL's beats uniform clearly; what its row step adds is hard to beat with two handles. See for yourself.",
+        "With its row step NeuroAL reaches a lower objective than any slope. Will it also have a lower perplexity than your best slope?",
+        ["Yes, that is what the objective is for.", "No, the row step always harms.", "That has to be measured."],
+        2,
+        "The objective says whether neurons fire in the same proportions; nobody promises that the text becomes more probable. Try 15 points at 70 %.",
     )
     found = view(engine, recipe)
     done = found is not None and (found.active or found.state == "finished")

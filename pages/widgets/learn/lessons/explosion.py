@@ -22,6 +22,8 @@ from pages.widgets.learn.recorded import all_finished
 from pages.widgets.learn.remember import remember
 
 SPARSITIES = range(10, 100, 10)
+FIRST = 0.3
+"""The sparsity that the chain is first seen at."""
 PRUNERS = {"Magnitude": "magnitude", "Wanda": "wanda", "SparseGPT": "sparsegpt"}
 WIDTHS = {"2 bytes (float16)": 2, "4 bytes (float32)": 4}
 MEMORY = 600.0
@@ -65,12 +67,12 @@ def _draw_layers() -> None:
         st.latex(r"\text{error behind } L \text{ layers} \approx \sqrt{1 - (1 - \varepsilon^2)^L}")
         answered = ask(
             "explosion.layers",
-            f"Each layer alone is off by 11 %. How far off is the signal behind {LAYERS} of them?",
-            ["By 11 %: errors cancel out.", "By more than half.", f"By 350 %: {LAYERS} times as much."],
+            f"Each layer alone is off by {percent(lesson.chain(FIRST).typical, 0)}. How far off is the signal behind {LAYERS} of them?",
+            ["By as much: errors cancel out.", "By more than half.", f"By more than 300 %: {LAYERS} times as much."],
             1,
-            _layer_words(0.3),
+            _layer_words(FIRST),
         )
-        sparsity = slider("Sparsity, %", 0, 90, 30, 5, "explosion.sparsity") / 100
+        sparsity = slider("Sparsity, %", 0, 90, round(100 * FIRST), 5, "explosion.sparsity") / 100
         layers = int(slider("Layers", 1, LAYERS, 8, 1, "explosion.depth"))
     with right:
         if not answered:
@@ -94,8 +96,8 @@ def _draw_cliff() -> None:
     left, right = panes()
     with left:
         st.markdown(
-            "Now a whole model: runs of the bundled one, at 10 to 90 %. The loss grows steadily; perplexity is its exponential. "
-            "A straight line in the loss is an explosion in the perplexity."
+            "Now a whole model: runs of the bundled one, at 10 to 90 %. The mean loss begins to rise at about half "
+            "and gains a few nats in all. Perplexity is its exponential, and explodes."
         )
         answered = ask(
             "explosion.cliff",
@@ -145,8 +147,8 @@ def _draw_time() -> None:
     left, right = panes()
     with left:
         st.markdown(
-            f"And the time? A weight of {SIDE:,} × {SIDE:,} numbers is multiplied with 64 inputs, here and now, on the machine that serves this page: "
-            "with 0, 50, 90 and 99 % zeros, by the dense kernel and by one for sparse rows."
+            f"And the time? A weight of {SIDE:,} × {SIDE:,} numbers is multiplied with 64 inputs, here and now, on the machine that serves this "
+            "page: with 0, 50, 90 and 99 % zeros, by the dense kernel and by one for sparse rows."
         )
         answered = ask(
             "explosion.time",

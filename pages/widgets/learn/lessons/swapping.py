@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.charts.lessons import swapping as charts
 from engine.charts.lessons.matrix import signed
-from engine.charts.lessons.recorded import recorded_perplexities
+from engine.charts.lessons.recorded import recorded_changes
 from engine.charts.numbers import percent
 from engine.lessons import swapping as lesson
 from engine.lessons.swapping import COLUMNS, METHODS, MOST, ROWS, WIDTH, Mended, Row
@@ -25,8 +25,9 @@ from pages.widgets.learn.recorded import by_name
 from pages.widgets.learn.remember import remember
 
 TITLES = {REFINEMENTS[name].title: name for name in METHODS}
-SPARSITIES = (50, 60, 70, 80)
-PAIRS = {"Wanda": "wanda", "Wanda + DSnoT": "wanda-dsnot", "RIA": "ria", "RIA + R²-DSnoT": "ria-r2-dsnot"}
+SPARSITIES = (30, 40, 50, 60, 70, 80)
+PAIRS = {"DSnoT over Wanda": ("wanda", "wanda-dsnot"), "R²-DSnoT over RIA": ("ria", "ria-r2-dsnot")}
+"""The pruner without swaps, and with them."""
 
 
 def _draw_expected() -> None:
@@ -63,7 +64,11 @@ def _draw_swaps() -> None:
         st.markdown(
             "**DSnoT** goes on like this. Back comes who corrects e most for the least noise; out goes the lowest Wanda score that helps as well:"
         )
-        st.latex(REFINEMENTS["dsnot"].formula)
+        st.latex(
+            r"\begin{gathered} \text{back: } \arg\max_{j\ \text{removed}} \operatorname{sign}(e)\, c_j / v_j \\"
+            r"\text{out: } \arg\min_{j\ \text{kept},\ \operatorname{sign}(e)\, c_j < 0} |w_j|\, a_j \end{gathered}"
+        )
+        st.caption("v is the variance of an input, a its norm.")
         answered = ask(
             "swapping.real",
             "Swap after swap |e| gets smaller. Does the real error of the output, token by token, get smaller too?",
@@ -100,9 +105,9 @@ def _rows(method: str) -> list[Row]:
 def _real_words() -> str:
     before, one, two = (lesson.row(swaps) for swaps in range(3))
     return (
-        f"The first swap lowers both: e from {signed(before.drift, 1)} to {signed(one.drift, 1)}, the error of the output from {percent(before.error)} "
-        f"to {percent(one.error)}. The second one lowers |e| again, to {abs(two.drift):.1f}, but the output gets worse: {percent(two.error)}. "
-        "It removed a weight that mattered at every single token."
+        f"The first swap lowers both: e from {signed(before.drift, 1)} to {signed(one.drift, 1)}, the error of the output from "
+        f"{percent(before.error)} to {percent(one.error)}. The second one lowers |e| again, to {abs(two.drift):.1f}, but the output gets worse: {percent(two.error)}. "
+        "It removed a weight whose input swings around a mean near 0: nothing for e, much for each token."
     )
 
 
@@ -131,9 +136,9 @@ def _draw_many() -> None:
 def _many_words(states: tuple[Mended, ...]) -> str:
     least = lesson.best(states)
     return (
-        f"With means of about one standard deviation {least.cycles} swaps take the error from {percent(states[0].error)} to {percent(least.error)}; with "
-        f"{states[-1].cycles} it is {percent(states[-1].error)}: so many swaps exchange a large part of what a narrow row keeps. So the engine makes one "
-        f"swap for every {COLUMNS_PER_SWAP} columns unless it is told otherwise. And if the means are zero, there is nothing to mend."
+        f"With means of about one standard deviation {least.cycles} swaps take the error from {percent(states[0].error)} to "
+        f"{percent(least.error)}; with {states[-1].cycles} it is {percent(states[-1].error)}: so many swaps exchange a large part of what a narrow row keeps. "
+        f"So the engine makes one swap for every {COLUMNS_PER_SWAP} columns unless it is told otherwise. And if the means are zero, there is nothing to mend."
     )
 
 
@@ -171,10 +176,10 @@ def _draw_relative() -> None:
 
 
 def _draw_recorded() -> None:
-    recipes = {title: [Recipe.build(pruner=pruner, sparsity=share / 100) for share in SPARSITIES] for title, pruner in PAIRS.items()}
-    runs = by_name(shared.shared_engine(), recipes)
+    names = [pruner for pair in PAIRS.values() for pruner in pair]
+    runs = by_name(shared.shared_engine(), {name: [Recipe.build(pruner=name, sparsity=share / 100) for share in SPARSITIES] for name in names})
     if runs:
-        draw_chart(recorded_perplexities(runs, 0.7), "swapping.model")
+        draw_chart(recorded_changes({title: (runs[before], runs[after]) for title, (before, after) in PAIRS.items()}, 0.7), "swapping.model")
 
 
 STEPS = (

@@ -72,7 +72,8 @@ def _draw_sides() -> None:
             "β = 1, the output alone, and each row chooses among its own weights. Which score picks the same ones?",
             ["Wanda.", "Magnitude.", "None of the others."],
             1,
-            "Within a row, b is one and the same factor for all weights. It cancels, and what is left is |W|. The output matters only where rows compete.",
+            "Within a row, b is one and the same factor for all weights. It cancels, and what is left is |W|. "
+            "The output matters only where rows compete.",
         )
         part = slider("β, from the input alone to the output alone", 0.0, 1.0, 0.5, 0.05, "symmetric.part")
         group = GROUPS[choice("Weights compete within", list(GROUPS), "symmetric.group")]
