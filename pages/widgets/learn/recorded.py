@@ -61,6 +61,6 @@ def submit(engine: BackgroundEngine, recipe: Recipe, complaint: str) -> None:
     """Start a run; what is wrong goes into the session under the name `complaint`."""
     st.session_state.pop(complaint, None)
     try:
-        engine.submit(recipe)
+        engine.submit(pin(recipe))
     except PrunescopeError as error:
         st.session_state[complaint] = str(error)

@@ -215,7 +215,8 @@ def _draw_start(engine: BackgroundEngine, recipe: Recipe) -> None:
         "With its row step NeuroAL reaches a lower objective than any slope. Will it also have a lower perplexity than your best slope?",
         ["Yes, that is what the objective is for.", "No, the row step always harms.", "That has to be measured."],
         2,
-        "The objective says whether neurons fire in the same proportions; nobody promises that the text becomes more probable. Try 15 points at 70 %.",
+        "The objective says whether neurons fire in the same proportions; nobody promises that the text becomes more probable. "
+        "Try 15 points at 70 %.",
     )
     found = view(engine, recipe)
     done = found is not None and (found.active or found.state == "finished")

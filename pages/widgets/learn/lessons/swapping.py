@@ -106,7 +106,8 @@ def _real_words() -> str:
     before, one, two = (lesson.row(swaps) for swaps in range(3))
     return (
         f"The first swap lowers both: e from {signed(before.drift, 1)} to {signed(one.drift, 1)}, the error of the output from "
-        f"{percent(before.error)} to {percent(one.error)}. The second one lowers |e| again, to {abs(two.drift):.1f}, but the output gets worse: {percent(two.error)}. "
+        f"{percent(before.error)} to {percent(one.error)}. The second one lowers |e| again, to {abs(two.drift):.1f}, but the output "
+        f"gets worse: {percent(two.error)}. "
         "It removed a weight whose input swings around a mean near 0: nothing for e, much for each token."
     )
 
@@ -137,7 +138,8 @@ def _many_words(states: tuple[Mended, ...]) -> str:
     least = lesson.best(states)
     return (
         f"With means of about one standard deviation {least.cycles} swaps take the error from {percent(states[0].error)} to "
-        f"{percent(least.error)}; with {states[-1].cycles} it is {percent(states[-1].error)}: so many swaps exchange a large part of what a narrow row keeps. "
+        f"{percent(least.error)}; with {states[-1].cycles} it is {percent(states[-1].error)}: so many swaps exchange "
+        "a large part of what a narrow row keeps. "
         f"So the engine makes one swap for every {COLUMNS_PER_SWAP} columns unless it is told otherwise. And if the means are zero, there is nothing to mend."
     )
 
