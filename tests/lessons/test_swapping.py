@@ -91,7 +91,9 @@ def test_the_row_tells_its_story():
 
 
 def test_the_relative_method_chooses_others():
-    assert [swapping.row(swaps, "dsnot").swapped for swaps in range(MOST + 1)] != [swapping.row(swaps, "r2-dsnot").swapped for swaps in range(MOST + 1)]
+    assert [swapping.row(swaps, "dsnot").swapped for swaps in range(MOST + 1)] != [
+        swapping.row(swaps, "r2-dsnot").swapped for swaps in range(MOST + 1)
+    ]
 
 
 def test_the_matrix_without_a_swap_is_wandas():

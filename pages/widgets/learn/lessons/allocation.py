@@ -117,9 +117,13 @@ def _draw_search() -> None:
 
 
 def _draw_replay(replay: Replay) -> None:
-    """The search again, moment by moment."""
+    """The search again, moment by moment. The button stands outside of what is drawn again and again: it starts and stops just that."""
     places = lesson.moments(replay.events)
-    st.fragment(_draw_moment, run_every=TICK if st.session_state.get(PLAYING) else None)(replay, places)
+    playing = bool(st.session_state.get(PLAYING))
+    label, icon = ("Stop", ":material/stop:") if playing else ("Play", ":material/play_arrow:")
+    last = None if playing else len(places) - 1
+    st.button(label, icon=icon, key="allocation.play", disabled=locked(), on_click=_play, args=(last,))
+    st.fragment(_draw_moment, run_every=TICK if playing else None)(replay, places)
 
 
 def _draw_moment(replay: Replay, places: Sequence[int]) -> None:
@@ -130,11 +134,7 @@ def _draw_moment(replay: Replay, places: Sequence[int]) -> None:
         if st.session_state[MOMENT] == last:
             _play(None)
             st.rerun()
-    playing = bool(st.session_state.get(PLAYING))
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        label, icon = ("Stop", ":material/stop:") if playing else ("Play", ":material/play_arrow:")
-        st.button(label, icon=icon, key="allocation.play", disabled=locked(), on_click=_play, args=(None if playing else last,))
-        place = places[int(slider("Moments of the search", 0, last, last, 1, MOMENT))]
+    place = places[int(slider("Moments of the search", 0, last, last, 1, MOMENT))]
     st.caption(f":material/replay: A recorded run: {replay.words(place)}.")
     record = replay.record(place)
     draw_chart(search_curves(record), "allocation.search")
