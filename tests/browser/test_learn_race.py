@@ -40,17 +40,17 @@ def test_guess_watch_the_search_and_race(page: Page, browser: Browser, address: 
     expect(page.get_by_role("slider", name="Moments of the search")).to_be_visible(timeout=MINUTE)
     assert "allocation.moment" not in parameters(page)
     page.get_by_role("button", name="Play").click()
-    expect(page.get_by_text("block candidate λ = 0.02 tried")).to_be_visible(timeout=MINUTE)
+    page.wait_for_function("Number(new URLSearchParams(location.search).get('allocation.moment')) >= 3", timeout=MINUTE)
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Play")).to_be_visible(timeout=MINUTE)
     assert 1 < int(parameters(page)["allocation.moment"]) < 30
 
     page.get_by_role("button", name="Next: Three opinions").click()
     page.get_by_role("button", name="Next: The race").click()
-    expect(page.get_by_role("button", name="Race")).to_be_disabled(timeout=MINUTE)
+    expect(page.get_by_role("button", name="Race", exact=True)).to_be_disabled(timeout=MINUTE)
     assert parameters(page)["allocation.slope"] == "15"
     page.get_by_text("That has to be measured.").click()
-    page.get_by_role("button", name="Race").click()
+    page.get_by_role("button", name="Race", exact=True).click()
     expect(page.get_by_text("The race at 70 %")).to_be_visible(timeout=2 * MINUTE)
     assert not page.get_by_text("Traceback").count()
 

@@ -88,6 +88,7 @@ def _dots(racers: Sequence[Racer], names: Sequence[str]) -> go.Scatter:
         "size": [17 if own else 12 for own in mine],
         "symbol": ["star" if own else "circle" for own in mine],
         "color": [palette.ORANGE if own else palette.BLUE for own in mine],
+        "opacity": 1,
     }
     return go.Scatter(
         x=[racer.perplexity for racer in racers],

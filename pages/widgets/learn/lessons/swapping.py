@@ -159,7 +159,7 @@ def _draw_relative() -> None:
             "In the bundled model, at 70 %: does swapping help Wanda and RIA?",
             ["It helps both.", "It helps neither.", "It helps only Wanda."],
             0,
-            "At 60 and 70 % both get better. At 80 % it makes both a little worse: there the mean is the least of what is lost.",
+            "At 60 and 70 % both get better; at 80 % both get worse, and at 50 % RIA does. Measure before you trust it.",
         )
     with right:
         draw_chart(charts.contributions(row), "swapping.relative")
