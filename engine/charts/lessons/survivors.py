@@ -21,19 +21,19 @@ def pair_curves(pairs: Mapping[str, Sequence[float]], correlation: float) -> Cha
         axes=("Correlation of the two inputs, ρ", "Output error, %"),
         title="One weight of two is gone",
         alt=f"Line chart of the output error against the correlation of two inputs. At {CORRELATIONS[-1]}: {last}.",
-        caption="Nothing: the other weight stays 1. Updated: it becomes what the joint solution makes of it.",
+        caption="Left alone: the other weight stays 1. Updated: it becomes what the joint solution makes of it.",
         at=correlation,
     )
 
 
-def weights_matrix(weights: Weights, title: str, what: str) -> Chart:
-    """A matrix under way or done; `what` says what the frames are."""
+def weights_matrix(weights: Weights, title: str, frames: str = "") -> Chart:
+    """A matrix under way or done; `frames` says what they are, where there are any."""
     removed = sum(row.count(False) for row in weights.kept)
     return matrix_chart(
         Matrix(weights.values, weights.kept, decimals=2, marked=weights.moved, beside=Bars("error, %", [100 * each for each in weights.row_errors])),
         title=title,
         alt=f"Heat map of eight by eight weights, {removed} removed, {len(weights.moved)} framed. Output error {percent(weights.error)}.",
-        caption=f"Crosses are removed weights. Frames: {what}. Beside: each output's part of the error.",
+        caption=f"Crosses are removed weights. {frames}{' ' if frames else ''}Beside: each output's part of the error.",
     )
 
 

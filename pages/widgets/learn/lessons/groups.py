@@ -56,7 +56,7 @@ def _draw_neighbours() -> None:
         )
         answered = ask(
             "groups.neighbours",
-            "The four neighbours 0.9, −1.1, 0.8, 0.7 are all large for their row. What does 2:4 remove?",
+            "The four neighbours 0.9, −1.1, 0.8, 0.7 are all large for their row. What does 2:4 remove by magnitude?",
             ["Nothing, they are all above the row's cut.", "0.8 and 0.7.", "−1.1 and 0.7."],
             1,
             "Two of the four have to go, the two smallest, however large they are. And four small neighbours keep two of them.",

@@ -16,6 +16,12 @@ from pages.widgets.learn.lesson import Step
 from pages.widgets.learn.question import ask
 from pages.widgets.learn.remember import remember
 
+AFTER = {
+    "Nothing": "The weights under the mask alone",
+    "SparseGPT": "The weights after SparseGPT's update",
+    "Joint": "The weights after the joint update",
+}
+
 
 def _draw_pair() -> None:
     left, right = panes()
@@ -64,7 +70,7 @@ def _draw_columns() -> None:
     with right:
         if answered or done < COLUMNS:
             title = "Before the first column" if done == 0 else f"Behind column {done} of {COLUMNS}"
-            draw_chart(charts.weights_matrix(weights, title, f"what column {done} has changed" if done else "nothing yet"), "survivors.columns")
+            draw_chart(charts.weights_matrix(weights, title, f"Frames: what column {done} has changed." if done else ""), "survivors.columns")
         else:
             st.info("Answer first, then see the last column go.", icon=":material/quiz:")
 
@@ -89,7 +95,7 @@ def _draw_joint() -> None:
         sparsity = slider("Sparsity, %", 25, 75, 50, 5, "survivors.sparsity") / 100
     with right:
         weights = lesson.updated(name, sparsity)
-        draw_chart(charts.weights_matrix(weights, f"The weights after: {name.lower()}", "what has another value than before"), "survivors.joint")
+        draw_chart(charts.weights_matrix(weights, AFTER[name]), "survivors.joint")
         if answered:
             draw_chart(charts.update_errors(lesson.errors(sparsity), name), "survivors.updates")
 
