@@ -70,7 +70,25 @@ def test_the_list_has_every_lesson_with_its_question(open_at):
     text = words(app)
     assert app.title[0].value == "Learn"
     assert all(lesson.question in text and f"{lesson.minutes} minutes" in text for lesson in LESSONS)
-    assert [link.proto.label for link in app.get("page_link")] == [f"**{lesson.title}**" for lesson in LESSONS]
+    assert [button.label for button in app.button] == [lesson.title for lesson in LESSONS]
+    assert not any(button.disabled for button in app.button)
+
+
+def test_a_card_opens_its_lesson_and_the_way_leads_back(open_at):
+    app = open_at(lock="1")
+    healthy(app.button(key="learn.open.groups").click().run())
+    assert app.title[0].value == "Who competes with whom"
+    assert address(app) == {"lesson": "groups", "lock": "1"}
+    healthy(app.radio(key="q.groups.row").set_value(1).run())
+    healthy(app.button(key="learn.open.list").click().run())
+    assert app.title[0].value == "Learn" and address(app) == {"lock": "1"}
+
+
+def test_the_last_step_leads_to_the_next_lesson_without_what_this_one_left(open_at):
+    app = open_at(lesson="by_hand", step="leaderboard", by_hand__removed="ff", q__by_hand__beat="c")
+    healthy(app.button(key="learn.open.outlier").click().run())
+    assert app.title[0].value == "One outlier feature"
+    assert address(app) == {"lesson": "outlier"}
 
 
 @pytest.mark.parametrize(("lesson", "step"), STEPS, ids=[f"{lesson.name}-{step.name}" for lesson, step in STEPS])
@@ -181,7 +199,7 @@ def test_a_teacher_locks_the_way_as_well(open_at):
     app = open_at(lesson="by_hand", step="inputs", lock="all")
     assert app.button(key="learn.next").disabled and app.button(key="learn.back").disabled
     assert app.segmented_control(key="learn.steps.by_hand").disabled
-    assert not app.get("page_link")
+    assert app.button(key="learn.open.list").disabled
 
 
 def test_every_weight_is_locked(open_at):
