@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Literal
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitAPIException
 
 from pages.widgets.learn.controls import LOCK, locked, way_locked
-from pages.widgets.learn.lesson import LESSON, STEP, Lesson
+from pages.widgets.learn.lesson import LESSON, STEP, Lesson, chosen_step
 
 CARD, PANE = 280, 430
 """Least widths in pixels."""
@@ -22,7 +23,7 @@ CARD, PANE = 280, 430
 def draw_contents(lessons: Sequence[Lesson], complaint: str) -> None:
     """All lessons as cards."""
     st.title("Learn", anchor=False)
-    st.markdown("Short lessons for who knows linear algebra and has never pruned. Each has something to move, and asks before it answers.")
+    st.markdown("Short lessons for people who know linear algebra and have never pruned. Each has something to move, and asks before it answers.")
     _warn(complaint)
     grid = st.grid(4, min_column_width=CARD, border=True)
     for number, lesson in enumerate(lessons, start=1):
@@ -33,19 +34,21 @@ def draw_contents(lessons: Sequence[Lesson], complaint: str) -> None:
     _ = lessons[0].steps  # while the list is read, what the lessons compute with is imported
 
 
-def draw_lesson(lessons: Sequence[Lesson], lesson: Lesson, at: int, complaint: str) -> None:
-    """One step of a lesson, below the line of its steps."""
-    number, steps = lessons.index(lesson) + 1, lesson.steps
+def draw_lesson(lessons: Sequence[Lesson], lesson: Lesson) -> None:
+    """The step of a lesson that the address asks for, below the line of its steps; the title stands before what takes time to import."""
+    number = lessons.index(lesson) + 1
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(f"Lesson {number} of {len(lessons)} · {lesson.minutes} minutes", width="content")
         _draw_door("All lessons", None)
     st.title(lesson.title, anchor=False)
+    at, complaint = chosen_step(lesson)
     _draw_line(lesson, at)
     _warn(complaint)
     if locked():
         st.caption(":material/lock: A teacher has locked the controls of this page. Questions can be answered.")
-    st.subheader(steps[at].title, anchor=False)
-    steps[at].draw()
+    step = lesson.steps[at]
+    st.subheader(step.title, anchor=False)
+    step.draw()
     _draw_way(lessons, lesson, at)
 
 
@@ -89,19 +92,19 @@ def _draw_way(lessons: Sequence[Lesson], lesson: Lesson, at: int) -> None:
                 args=(lesson, at + 1),
             )
         elif following:
-            _draw_door(f"Next lesson: {following[0].title}", following[0])
+            _draw_door(f"Next lesson: {following[0].title}", following[0], "primary")
 
 
 def _go(lesson: Lesson, step: int) -> None:
     st.query_params[STEP] = lesson.steps[step].name
 
 
-def _draw_door(label: str, lesson: Lesson | None) -> None:
+def _draw_door(label: str, lesson: Lesson | None, kind: Literal["primary", "secondary"] = "secondary") -> None:
     """The way to another lesson, or to the list."""
     st.button(
         label,
         key=f"learn.open.{lesson.name if lesson else 'list'}",
-        type="primary" if lesson else "secondary",
+        type=kind,
         icon=":material/arrow_forward:" if lesson else ":material/apps:",
         icon_position="right" if lesson else "left",
         disabled=way_locked(),

@@ -104,16 +104,17 @@ def _draw_price() -> None:
             draw_chart(charts.output_errors(prices), "groups.errors")
         else:
             draw_chart(charts.plain_matrix(lesson.masked(ROW, "magnitude"), 4), "groups.price_plain")
-    remember(
-        [
-            "The comparison group is a choice of its own, beside the score.",
-            "Within the whole layer a quiet neuron can be cut off altogether; within rows every neuron keeps its share.",
-            "N:M pays for speed with freedom: of each M neighbours the same number goes, large or small.",
-        ],
-        "N:M",
-        {"pruner": "wanda", "pattern": "2:4"},
-        "Prune the bundled model 2:4",
-    )
+    if answered:
+        remember(
+            [
+                "The comparison group is a choice of its own, beside the score.",
+                "Within the whole layer a quiet neuron can be cut off altogether; within rows every neuron keeps its share.",
+                "N:M pays for speed with freedom: of each M neighbours the same number goes, large or small.",
+            ],
+            "N:M",
+            {"pruner": "wanda", "pattern": "2:4"},
+            "Prune the bundled model 2:4",
+        )
 
 
 def _order(errors: list[float]) -> str:

@@ -124,16 +124,19 @@ def _draw_fresh() -> None:
     with right:
         if answered:
             draw_chart(charts.fresh_curves(curves, tokens), "survivors.fresh")
-    remember(
-        [
-            "Where inputs are correlated, the survivors can take over part of what was removed.",
-            "SparseGPT does it column by column, to the right only; the joint solution does it for a whole row at once.",
-            "Both learn from the calibration text: give them several times as many tokens as a layer has inputs.",
-        ],
-        "SparseGPT",
-        {"pruner": "sparsegpt", "sparsity": "0.6"},
-        "Prune the bundled model with SparseGPT",
-    )
+        else:
+            draw_chart(charts.update_errors(lesson.errors(0.5), "Joint"), "survivors.seen")
+    if answered:
+        remember(
+            [
+                "Where inputs are correlated, the survivors can take over part of what was removed.",
+                "SparseGPT does it column by column, to the right only; the joint solution does it for a whole row at once.",
+                "Both learn from the calibration text: give them several times as many tokens as a layer has inputs.",
+            ],
+            "SparseGPT",
+            {"pruner": "sparsegpt", "sparsity": "0.6"},
+            "Prune the bundled model with SparseGPT",
+        )
 
 
 STEPS = (
