@@ -21,6 +21,7 @@ UPDATES = {"Nothing": "none", "SparseGPT": "obs", "Joint": "mrp"}
 CORRELATIONS = (*(place / 20 for place in range(20)), 0.99)
 COUNTS = (6, 8, 12, 16, 24, 32, 64, 128, 256)
 """Calibration tokens that the curves are drawn through."""
+LEFT_ALONE, OWN = "Left alone", "Joint, on its own tokens"
 CHANGED = 0.005
 """A weight that moved by less looks the same with two decimals."""
 
@@ -63,7 +64,7 @@ def pair(correlation: float) -> Pair:
 def pairs() -> dict[str, tuple[float, ...]]:
     """The errors at each of `CORRELATIONS`, without and with the update."""
     found = [pair(correlation) for correlation in CORRELATIONS]
-    return {"Left alone": tuple(each.left for each in found), "Updated": tuple(each.updated for each in found)}
+    return {LEFT_ALONE: tuple(each.left for each in found), "Updated": tuple(each.updated for each in found)}
 
 
 @lru_cache(maxsize=1)
@@ -101,9 +102,6 @@ def fresh_errors() -> dict[str, tuple[float, ...]]:
             found[name].append(output_error(short, short.updated(keep, update).weight, fresh))
         found[OWN].append(short.updated(keep, "mrp").error)
     return {name: tuple(values) for name, values in found.items()}
-
-
-OWN = "Joint, on its own tokens"
 
 
 @lru_cache(maxsize=4)

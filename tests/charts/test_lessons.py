@@ -40,7 +40,7 @@ def all_charts():
     yield "grouped", group_charts.grouped_matrix(groups.masked("2:4", "wanda"), "2:4", 4)
     yield "kept", group_charts.kept_scores(groups.prices(1, "wanda"))
     yield "lost", group_charts.output_errors(groups.prices(1, "wanda"))
-    yield "pairs", survivor_charts.pair_curves(survivors.pairs(), 0.5)
+    yield "pairs", survivor_charts.pair_curves(survivors.pairs(), 0.5, updated=True)
     yield "columns", survivor_charts.weights_matrix(survivors.after_columns(3), "Behind column 3", "Frames: column 3.")
     yield "updates", survivor_charts.update_errors(survivors.errors(0.5), "Joint")
     yield "fresh", survivor_charts.fresh_curves(survivors.fresh_errors(), 64)
@@ -150,6 +150,13 @@ def test_gains_are_shares_of_magnitudes_error_and_one_linear_is_chosen():
     points, chosen = CHARTS["gains"].figure.data
     assert list(points.y) == pytest.approx([50, -10]) and list(points.x) == pytest.approx([4, 1.5])
     assert list(chosen.text) == ["block 1, up_proj"] and chosen.marker.symbol != points.marker.symbol
+
+
+def test_the_updated_line_waits_for_the_answer():
+    waiting = survivor_charts.pair_curves(survivors.pairs(), 0.5, updated=False)
+    assert [line.name for line in waiting.figure.data] == ["Left alone"] and list(waiting.table) == ["Correlation of the two inputs, ρ", "Left alone"]
+    assert "Updated" not in waiting.caption + waiting.alt
+    assert [line.name for line in CHARTS["pairs"].figure.data] == ["Left alone", "Updated"]
 
 
 def test_the_price_bars_name_their_masks():

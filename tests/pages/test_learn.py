@@ -33,7 +33,7 @@ QUESTIONS = {
     ("groups", "row"): ("groups.row", "What goes within"),
     ("groups", "neighbours"): ("groups.neighbours", "What goes within"),
     ("groups", "price"): ("groups.price", "What the score keeps"),
-    ("survivors", "pair"): ("survivors.pair", "One weight of two"),
+    ("survivors", "pair"): ("survivors.pair", "Updated: it becomes"),
     ("survivors", "columns"): ("survivors.last", "Behind column 8 of 8"),
     ("survivors", "joint"): ("survivors.joint", "three ways to treat"),
     ("survivors", "fresh"): ("survivors.fresh", "On new text"),

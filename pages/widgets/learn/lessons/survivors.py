@@ -28,8 +28,9 @@ def _draw_pair() -> None:
     with left:
         st.markdown(
             "Two inputs of strength 1, both with weight 1: $y = x_1 + x_2$. Their correlation is $\\rho$. The first weight is removed. "
-            "The second one may change."
+            "The second one may change:"
         )
+        st.latex(r"\min_{w_2'} \; \mathbb{E}\left[(x_1 + x_2 - w_2' x_2)^2\right]")
         answered = ask(
             "survivors.pair",
             "The two inputs say the same, ρ = 1. What should the second weight become?",
@@ -45,9 +46,7 @@ def _draw_pair() -> None:
             grid.metric("Error, left alone", percent(pair.left))
             grid.metric("Error, updated", percent(pair.updated))
     with right:
-        st.latex(r"\min_{w_2'} \; \mathbb{E}\left[(x_1 + x_2 - w_2' x_2)^2\right]")
-        if answered:
-            draw_chart(charts.pair_curves(lesson.pairs(), correlation), "survivors.pairs")
+        draw_chart(charts.pair_curves(lesson.pairs(), correlation, updated=answered), "survivors.pairs")
 
 
 def _draw_columns() -> None:
@@ -125,7 +124,7 @@ def _draw_fresh() -> None:
         if answered:
             draw_chart(charts.fresh_curves(curves, tokens), "survivors.fresh")
         else:
-            draw_chart(charts.update_errors(lesson.errors(0.5), "Joint"), "survivors.seen")
+            draw_chart(charts.update_errors(lesson.errors(0.5)), "survivors.seen")
     if answered:
         remember(
             [
