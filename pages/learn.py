@@ -2,12 +2,12 @@
 
 from pages.widgets.entry import enter_through_app
 from pages.widgets.learn.frame import draw_contents, draw_lesson
-from pages.widgets.learn.lesson import place
+from pages.widgets.learn.lesson import chosen
 from pages.widgets.learn.lessons import LESSONS
 
 enter_through_app("learn")
-here = place(LESSONS)
-if here.lesson is None:
-    draw_contents(LESSONS, here.complaint)
+lesson, complaint = chosen(LESSONS)
+if lesson is None:
+    draw_contents(LESSONS, complaint)
 else:
-    draw_lesson(LESSONS, here.lesson, here.step, here.complaint)
+    draw_lesson(LESSONS, lesson)

@@ -21,6 +21,7 @@ UPDATES = {"Nothing": "none", "SparseGPT": "obs", "Joint": "mrp"}
 CORRELATIONS = (*(place / 20 for place in range(20)), 0.99)
 COUNTS = (6, 8, 12, 16, 24, 32, 64, 128, 256)
 """Calibration tokens that the curves are drawn through."""
+LEFT_ALONE, OWN = "Left alone", "Joint, on its own tokens"
 CHANGED = 0.005
 """A weight that moved by less looks the same with two decimals."""
 
@@ -40,7 +41,7 @@ class Weights:
 
     Attributes:
         kept: what has not been removed so far.
-        moved: cells that stay and have another value than in the step before.
+        moved: cells that stay and have another value than in the step before, where there is one.
         row_errors: each output's part of the error.
     """
 
@@ -63,13 +64,13 @@ def pair(correlation: float) -> Pair:
 def pairs() -> dict[str, tuple[float, ...]]:
     """The errors at each of `CORRELATIONS`, without and with the update."""
     found = [pair(correlation) for correlation in CORRELATIONS]
-    return {"Nothing": tuple(each.left for each in found), "Updated": tuple(each.updated for each in found)}
+    return {LEFT_ALONE: tuple(each.left for each in found), "Updated": tuple(each.updated for each in found)}
 
 
 @lru_cache(maxsize=1)
 def layer() -> Layer:
     """The matrix of this lesson, with inputs that have much in common."""
-    return _example(TOKENS)
+    return with_tokens(TOKENS)
 
 
 def after_columns(done: int) -> Weights:
@@ -79,8 +80,9 @@ def after_columns(done: int) -> Weights:
 
 
 def updated(name: str, sparsity: float) -> Weights:
-    """The weights after one of `UPDATES` under Wanda's mask; moved is what differs from the dense weight."""
-    return _weights(layer().updated(_mask(layer(), sparsity), UPDATES[name]), layer().weight)
+    """The weights after one of `UPDATES` under Wanda's mask."""
+    done = layer().updated(_mask(layer(), sparsity), UPDATES[name])
+    return _weights(done, done.weight)
 
 
 def errors(sparsity: float) -> dict[str, float]:
@@ -93,20 +95,18 @@ def errors(sparsity: float) -> dict[str, float]:
 def fresh_errors() -> dict[str, tuple[float, ...]]:
     """The output error on new tokens after each of `UPDATES` with each of `COUNTS` calibration tokens; also the joint one's on those themselves."""
     found: dict[str, list[float]] = {**{name: [] for name in UPDATES}, OWN: []}
-    keep, fresh = _mask(_example(FRESH), 0.5), _example(FRESH).inputs[max(COUNTS) :]
+    keep, fresh = _mask(with_tokens(FRESH), 0.5), with_tokens(FRESH).inputs[max(COUNTS) :]
     for count in COUNTS:
-        short = Layer(layer().weight, _example(FRESH).inputs[:count])
+        short = Layer(layer().weight, with_tokens(FRESH).inputs[:count])
         for name, update in UPDATES.items():
             found[name].append(output_error(short, short.updated(keep, update).weight, fresh))
         found[OWN].append(short.updated(keep, "mrp").error)
     return {name: tuple(values) for name, values in found.items()}
 
 
-OWN = "Joint, on its own tokens"
-
-
 @lru_cache(maxsize=4)
-def _example(tokens: int) -> Layer:
+def with_tokens(tokens: int) -> Layer:
+    """The same matrix with so many tokens of the same kind."""
     return example(SEED, rows=ROWS, columns=COLUMNS, tokens=tokens, spread=SPREAD, mixing=MIXING)
 
 

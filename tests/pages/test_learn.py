@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from urllib.parse import parse_qsl
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -11,11 +12,17 @@ from streamlit.testing.v1 import AppTest
 from engine.errors import ModelError
 from engine.lessons import outlier
 from engine.lessons.outlier import Inputs
+from engine.pruning.layouts import LAYOUTS
+from engine.pruning.methods import AXES
+from engine.pruning.presets import PRESETS
+from pages.widgets import address as addresses
+from pages.widgets.fields import check, defaults
 from pages.widgets.learn.lessons import LESSONS
 from pages.widgets.learn.lessons import outlier as outlier_page
+from pages.widgets.reference import found
 from tests.pages.conftest import APP, address, healthy, words
+from tests.pages.fakes import SUMMARY
 
-STEPS = [(lesson, step) for lesson in LESSONS for step in lesson.steps]
 QUESTIONS = {
     ("by_hand", "inputs"): ("by_hand.cost", "when this weight alone is removed"),
     ("by_hand", "scores"): ("by_hand.best", "four ways to choose"),
@@ -23,16 +30,18 @@ QUESTIONS = {
     ("outlier", "strength"): ("outlier.mask", "What Wanda removes"),
     ("outlier", "error"): ("outlier.error", "Output error with 50 %"),
     ("outlier", "model"): ("outlier.model", "What Wanda gains over magnitude"),
-    ("groups", "row"): ("groups.row", "Removed where the group is"),
-    ("groups", "neighbours"): ("groups.neighbours", "Removed where the group is"),
+    ("groups", "row"): ("groups.row", "What goes within"),
+    ("groups", "neighbours"): ("groups.neighbours", "What goes within"),
     ("groups", "price"): ("groups.price", "What the score keeps"),
-    ("survivors", "pair"): ("survivors.pair", "One weight of two"),
+    ("survivors", "pair"): ("survivors.pair", "Updated: it becomes"),
     ("survivors", "columns"): ("survivors.last", "Behind column 8 of 8"),
     ("survivors", "joint"): ("survivors.joint", "three ways to treat"),
     ("survivors", "fresh"): ("survivors.fresh", "On new text"),
 }
 """Each step that asks: the question, and the title of the chart that would give its answer away."""
 ALONG = {("by_hand", "leaderboard"): {"by_hand__removed": "ff"}, ("survivors", "columns"): {"survivors__columns": "8"}}
+TRIED = [lesson for lesson in LESSONS if lesson.name in {name for name, _ in QUESTIONS}]
+STEPS = [(lesson, step) for lesson in TRIED for step in lesson.steps]
 INPUTS = tuple(
     Inputs(block, linear, (1.0, 2.0, 8.0), {"magnitude": 0.2, "wanda": 0.15}) for block in range(2) for linear in ("self_attn.q_proj", "mlp.up_proj")
 )
@@ -70,7 +79,25 @@ def test_the_list_has_every_lesson_with_its_question(open_at):
     text = words(app)
     assert app.title[0].value == "Learn"
     assert all(lesson.question in text and f"{lesson.minutes} minutes" in text for lesson in LESSONS)
-    assert [link.proto.label for link in app.get("page_link")] == [f"**{lesson.title}**" for lesson in LESSONS]
+    assert [button.label for button in app.button] == [lesson.title for lesson in LESSONS]
+    assert not any(button.disabled for button in app.button)
+
+
+def test_a_card_opens_its_lesson_and_the_way_leads_back(open_at):
+    app = open_at(lock="1")
+    healthy(app.button(key="learn.open.groups").click().run())
+    assert app.title[0].value == "Who competes with whom"
+    assert address(app) == {"lesson": "groups", "lock": "1"}
+    healthy(app.radio(key="q.groups.row").set_value(1).run())
+    healthy(app.button(key="learn.open.list").click().run())
+    assert app.title[0].value == "Learn" and address(app) == {"lock": "1"}
+
+
+def test_the_last_step_leads_to_the_next_lesson_without_what_this_one_left(open_at):
+    app = open_at(lesson="by_hand", step="leaderboard", by_hand__removed="ff", q__by_hand__beat="c")
+    healthy(app.button(key="learn.open.outlier").click().run())
+    assert app.title[0].value == "One outlier feature"
+    assert address(app) == {"lesson": "outlier"}
 
 
 @pytest.mark.parametrize(("lesson", "step"), STEPS, ids=[f"{lesson.name}-{step.name}" for lesson, step in STEPS])
@@ -82,12 +109,17 @@ def test_every_step_opens(open_at, lesson, step):
     assert f"Step {lesson.steps.index(step) + 1} of {len(lesson.steps)}" in words(app)
 
 
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
-def test_a_lesson_ends_with_what_to_remember(open_at, lesson):
+@pytest.mark.parametrize("lesson", TRIED, ids=lambda lesson: lesson.name)
+def test_an_answered_lesson_ends_with_what_to_remember_and_where_to_go_on(open_at, lesson):
     app = open_at(lesson=lesson.name, step=lesson.steps[-1].name)
-    labels = " ".join(link.proto.label for link in app.get("page_link"))
+    assert "**What to remember**" not in words(app)
+    healthy(app.radio[0].set_value(0).run())
     assert "**What to remember**" in words(app)
-    assert "on the Methods page" in labels and "Prune the bundled model" in labels
+    method, trial = (dict(parse_qsl(link.proto.query_string)) for link in app.get("page_link"))
+    assert any(found(registry, method["methods.find"]) for registry in {"pruner": PRESETS, **AXES, **LAYOUTS}.values())
+    fields, complaints = addresses.read(trial, defaults())
+    assert trial and not complaints
+    assert check(fields, SUMMARY).recipe is not None
 
 
 @pytest.mark.parametrize("place", QUESTIONS, ids="-".join)
@@ -181,7 +213,7 @@ def test_a_teacher_locks_the_way_as_well(open_at):
     app = open_at(lesson="by_hand", step="inputs", lock="all")
     assert app.button(key="learn.next").disabled and app.button(key="learn.back").disabled
     assert app.segmented_control(key="learn.steps.by_hand").disabled
-    assert not app.get("page_link")
+    assert app.button(key="learn.open.list").disabled
 
 
 def test_every_weight_is_locked(open_at):

@@ -8,7 +8,9 @@ from engine.charts.chart import Chart
 from engine.charts.lessons.bars import Bar, bar_chart
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
 from engine.charts.numbers import percent, power_of_ten
-from engine.lessons.groups import QUIET, Masked, Price
+from engine.lessons.groups import LAYER, QUIET, ROW, Masked, Price
+
+WITHIN = {LAYER: "the whole layer", ROW: "each row"}
 
 
 def plain_matrix(masked: Masked, group: int = 0) -> Chart:
@@ -30,7 +32,7 @@ def grouped_matrix(masked: Masked, freedom: str, group: int = 0) -> Chart:
         Matrix(
             masked.weights, masked.kept, marked=masked.forced, group=group, beside=Bars("removed, %", [100 * share for share in masked.row_shares])
         ),
-        title=f"Removed where the group is: {freedom.lower()}",
+        title=f"What goes within {WITHIN.get(freedom, f'the groups of {freedom}')}",
         alt=f"Heat map of the weights with what is removed, by row: {lost}. {len(masked.forced)} of them only because of their group.",
         caption=f"Crosses are removed weights. Beside: how much each row has lost.{frames}",
     )

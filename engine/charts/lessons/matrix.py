@@ -15,6 +15,10 @@ from engine.charts.numbers import ceiling, largest
 
 CELL, EDGE, STRIP = 33, 46, 64
 """Pixels of a row, of the axis, and of the bars above."""
+WIDE = 10
+"""With more columns than this the numbers are smaller."""
+FRAME = 0.44
+"""Half the side of a frame around a cell."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,12 @@ def signed(value: float, decimals: int) -> str:
 
 def _table(matrix: Matrix) -> pd.DataFrame:
     rows = [
-        (f"{matrix.rows}{row + 1}", f"{matrix.columns}{column + 1}", value, matrix.stays[row][column])
+        (f"{matrix.rows}{row + 1}", f"{matrix.columns}{column + 1}", value, matrix.stays[row][column], (row, column) in matrix.marked)
         for row, values in enumerate(matrix.values)
         for column, value in enumerate(values)
     ]
-    return pd.DataFrame(rows, columns=["row", "column", matrix.name, "kept"])
+    table = pd.DataFrame(rows, columns=["row", "column", matrix.name, "kept", "framed"])
+    return table if matrix.marked else table.drop(columns="framed")
 
 
 def _figure(matrix: Matrix) -> go.Figure:
@@ -101,7 +106,10 @@ def _figure(matrix: Matrix) -> go.Figure:
     if matrix.beside:
         _add_beside(figure, matrix.beside, place["row"], rows)
     for at in range(matrix.group, columns, matrix.group) if matrix.group else ():
-        figure.add_vline(x=at - 0.5, line={"color": palette.GREY, "width": 3}, **place)
+        figure.add_vline(x=at - 0.5, line={"color": palette.GREY, "width": 2}, **place)
+    for row, column in matrix.marked:
+        box = {"x0": column - FRAME, "x1": column + FRAME, "y0": row - FRAME, "y1": row + FRAME}
+        figure.add_shape(type="rect", line={"color": palette.VERMILLION, "width": 2.5}, **box, **place)
     figure.update_layout(showlegend=False, dragmode=False)
     return figure
 
@@ -111,7 +119,7 @@ def _names(word: str, count: int) -> list[str]:
 
 
 def _cells(matrix: Matrix) -> list[go.Heatmap | go.Scatter]:
-    """Empty tiles, the numbers of what stays, crosses on what does not, and frames."""
+    """Empty tiles, the numbers of what stays, and crosses on what does not."""
     values, stays = matrix.values, matrix.stays
     shown = [[value if stay else None for value, stay in zip(*both, strict=True)] for both in zip(values, stays, strict=True)]
     texts = [["" if value is None else signed(value, matrix.decimals) for value in row] for row in shown]
@@ -121,7 +129,7 @@ def _cells(matrix: Matrix) -> list[go.Heatmap | go.Scatter]:
         z=shown,
         text=texts,
         texttemplate="%{text}",
-        textfont={"color": palette.INK, "size": 13},
+        textfont={"color": palette.INK, "size": 13 if len(values[0]) <= WIDE else 11},
         zmin=-top if matrix.signed else 0,
         zmax=top,
         colorscale=palette.SIGNED if matrix.signed else palette.AMOUNT,
@@ -134,33 +142,34 @@ def _cells(matrix: Matrix) -> list[go.Heatmap | go.Scatter]:
 
     tiles = go.Heatmap(z=[[0] * len(row) for row in values], colorscale=[[0, palette.UNDONE], [1, palette.UNDONE]], showscale=False, hoverinfo="skip")
     tiles.update(xgap=2, ygap=2)
-    crosses = _marks(removed, "x-thin", 10, 2)
-    crosses.update(
-        text=[signed(values[row][column], matrix.decimals) for row, column in removed], hovertemplate="removed, it was %{text}<extra></extra>"
+    crosses = go.Scatter(
+        x=[column for _, column in removed],
+        y=[row for row, _ in removed],
+        text=[signed(values[row][column], matrix.decimals) for row, column in removed],
+        mode="markers",
+        marker={"symbol": "x-thin", "size": 10, "line": {"color": palette.GREY, "width": 2}},
+        hovertemplate="removed, it was %{text}<extra></extra>",
     )
-    return [tiles, heat, crosses, _marks(matrix.marked, "square-open", 28, 2.5)]
-
-
-def _marks(cells: Sequence[tuple[int, int]], symbol: str, size: int, width: float) -> go.Scatter:
-    marker = {"symbol": symbol, "size": size, "color": palette.GREY, "line": {"color": palette.GREY, "width": width}}
-    if symbol.endswith("open"):
-        marker |= {"color": palette.VERMILLION, "line": {"color": palette.VERMILLION, "width": width}}
-    return go.Scatter(x=[column for _, column in cells], y=[row for row, _ in cells], mode="markers", marker=marker, hoverinfo="skip")
+    return [tiles, heat, crosses]
 
 
 def _add_above(figure: go.Figure, bars: Bars) -> None:
     top = 1.35 * (largest(bars.values) or 1.0)  # the numbers stand over the bars
-    texts = [f"{value:.2g}" for value in bars.values]
+    texts = [_short(value) for value in bars.values]
     figure.add_trace(_bars(list(range(len(bars.values))), bars.values, texts, palette.GREEN, "v"), row=1, col=1)
     figure.update_yaxes(range=[0, top], tickvals=[top / 3], ticktext=[bars.title], showgrid=False, row=1, col=1)
 
 
 def _add_beside(figure: go.Figure, bars: Bars, row: int, rows: int) -> None:
     top = 1.6 * ceiling(largest(bars.values))
-    texts = [f"{value:.2g}" for value in bars.values]
+    texts = [_short(value) for value in bars.values]
     figure.add_trace(_bars(bars.values, list(range(rows)), texts, palette.VERMILLION, "h"), row=row, col=2)
     figure.update_xaxes(range=[0, top], showticklabels=False, tickvals=[], title={"text": bars.title, "font": {"size": 11}}, row=row, col=2)
     figure.update_yaxes(range=[rows - 0.5, -0.5], showticklabels=False, showgrid=False, row=row, col=2)
+
+
+def _short(value: float) -> str:
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"
 
 
 def _bars(x: Sequence[float], y: Sequence[float], texts: list[str], colour: str, way: str) -> go.Bar:

@@ -82,8 +82,8 @@ def gains(inputs: Sequence[Inputs], chosen: Inputs) -> Chart:
         figure=figure,
         table=table,
         alt=f"Scatter of Wanda's gain against the loudest input. Most in {best['linear']} of block {best['block']}: {percent(best['gain'])}.",
-        caption=f"Output error with {percent(SPARSITY, 0)} of the weights gone, each linear pruned alone in the dense model; the diamond is the one above. "
-        "A gain of 10 % is an error a tenth smaller; below the line magnitude is better.",
+        caption=f"Output error with {percent(SPARSITY, 0)} of the weights gone, each linear pruned alone in the dense model; the diamond is the "
+        "one above. A gain of 10 % is an error a tenth smaller; below the line magnitude is better.",
     )
 
 

@@ -39,25 +39,19 @@ class Lesson:
         return steps
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the address leads: to the list where there is no lesson, and a sentence about what it got wrong."""
-
-    lesson: Lesson | None = None
-    step: int = 0
-    complaint: str = ""
-
-
-def place(lessons: Sequence[Lesson]) -> Place:
-    """What the address asks for; what it gets wrong leads to the list, or to the first step."""
-    name = st.query_params.get(LESSON)
-    if not name:
-        return Place()
+def chosen(lessons: Sequence[Lesson]) -> tuple[Lesson | None, str]:
+    """The lesson that the address asks for, None for the list; and a sentence where there is none of that name."""
+    name = st.query_params.get(LESSON, "")
     lesson = next((lesson for lesson in lessons if lesson.name == name), None)
-    if lesson is None:
-        return Place(complaint=f"The address asks for the lesson “{name}”, but there is none of that name. Choose one of these.")
+    if lesson is None and name:
+        return None, f"The address asks for the lesson “{name}”, but there is none of that name. Choose one of these."
+    return lesson, ""
+
+
+def chosen_step(lesson: Lesson) -> tuple[int, str]:
+    """The place of the step that the address asks for; the first, and a sentence, where the lesson has none of that name."""
     names = [step.name for step in lesson.steps]
     step = st.query_params.get(STEP, names[0])
     if step not in names:
-        return Place(lesson, complaint=f"The address asks for the step “{step}”, but this lesson has {', '.join(names)}. This is its first step.")
-    return Place(lesson, names.index(step))
+        return 0, f"The address asks for the step “{step}”, but this lesson has {', '.join(names)}. This is its first step."
+    return names.index(step), ""

@@ -29,7 +29,7 @@ def ask(name: str, text: str, choices: Sequence[str], right: int, why: str) -> b
         if answer is None:
             st.caption("Choose; the answer follows.")
         elif answer == right:
-            st.success(f"**Yes.** {why}", icon=":material/check:")
+            st.success(f"**Right.** {why}", icon=":material/check:")
         else:
             st.info(f"**Not quite: {_small(choices[right])}** {why}", icon=":material/lightbulb:")
     return answer is not None

@@ -109,16 +109,19 @@ def _draw_leaderboard() -> None:
             st.info("Remove some weights first: on the left, or on the first step.", icon=":material/touch_app:")
         elif answered:
             draw_chart(charts.ranking(lesson.leaderboard(removed), len(removed)), "by_hand.ranking")
-    remember(
-        [
-            "Pruning is judged by what it does to the **output**, not to the weights.",
-            "A weight is missed by about |w| times the strength of its input: that is Wanda's score.",
-            "A good mask is half of it. The other half is what becomes of the weights that stay.",
-        ],
-        "Wanda",
-        {"pruner": "wanda", "sparsity": "0.5"},
-        "Prune the bundled model with Wanda",
-    )
+        else:
+            draw_chart(charts.output_errors(lesson.board(removed)), "by_hand.still")
+    if answered:
+        remember(
+            [
+                "Pruning is judged by what it does to the **output**, not to the weights.",
+                "A weight is missed by about |w| times the strength of its input: that is Wanda's score.",
+                "A good mask is half of it. The other half is what becomes of the weights that stay.",
+            ],
+            "Wanda",
+            {"pruner": "wanda", "sparsity": "0.5"},
+            "Prune the bundled model with Wanda",
+        )
 
 
 def _draw_weights(heads: list[str]) -> frozenset[int]:

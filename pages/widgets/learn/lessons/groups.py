@@ -56,7 +56,7 @@ def _draw_neighbours() -> None:
         )
         answered = ask(
             "groups.neighbours",
-            "The four neighbours 0.9, −1.1, 0.8, 0.7 are all large for their row. What does 2:4 remove?",
+            "The four neighbours 0.9, −1.1, 0.8, 0.7 are all large for their row. What does 2:4 remove by magnitude?",
             ["Nothing, they are all above the row's cut.", "0.8 and 0.7.", "−1.1 and 0.7."],
             1,
             "Two of the four have to go, the two smallest, however large they are. And four small neighbours keep two of them.",
@@ -104,16 +104,17 @@ def _draw_price() -> None:
             draw_chart(charts.output_errors(prices), "groups.errors")
         else:
             draw_chart(charts.plain_matrix(lesson.masked(ROW, "magnitude"), 4), "groups.price_plain")
-    remember(
-        [
-            "The comparison group is a choice of its own, beside the score.",
-            "Within the whole layer a quiet neuron can be cut off altogether; within rows every neuron keeps its share.",
-            "N:M pays for speed with freedom: of each M neighbours the same number goes, large or small.",
-        ],
-        "N:M",
-        {"pruner": "wanda", "pattern": "2:4"},
-        "Prune the bundled model 2:4",
-    )
+    if answered:
+        remember(
+            [
+                "The comparison group is a choice of its own, beside the score.",
+                "Within the whole layer a quiet neuron can be cut off altogether; within rows every neuron keeps its share.",
+                "N:M pays for speed with freedom: of each M neighbours the same number goes, large or small.",
+            ],
+            "N:M",
+            {"pruner": "wanda", "pattern": "2:4"},
+            "Prune the bundled model 2:4",
+        )
 
 
 def _order(errors: list[float]) -> str:

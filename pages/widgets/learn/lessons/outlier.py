@@ -132,16 +132,17 @@ def _draw_inputs(inputs: Sequence[Inputs]) -> None:
         if answered:
             draw_chart(charts.input_strengths(chosen), "outlier.inputs")
             draw_chart(charts.gains(inputs, chosen), "outlier.gains")
-    remember(
-        [
-            "A few input features are much louder than the rest, often the same ones through the whole model.",
-            "A small weight on a loud feature matters. Magnitude cannot know; one pass over a little text can tell.",
-            "Where no feature stands out, magnitude and Wanda do about equally well.",
-        ],
-        "Wanda",
-        {"pruner": "magnitude", "sparsity": "0.5"},
-        "Prune the bundled model by magnitude",
-    )
+    if answered:
+        remember(
+            [
+                "A few input features are much louder than the rest, often the same ones through the whole model.",
+                "A small weight on a loud feature matters. Magnitude cannot know; one pass over a little text can tell.",
+                "Where no feature stands out, magnitude and Wanda do about equally well.",
+            ],
+            "Wanda",
+            {"pruner": "magnitude", "sparsity": "0.5"},
+            "Prune the bundled model by magnitude",
+        )
 
 
 STEPS = (

@@ -16,14 +16,21 @@ from pages.widgets.learn.lesson import Step
 from pages.widgets.learn.question import ask
 from pages.widgets.learn.remember import remember
 
+AFTER = {
+    "Nothing": "The weights under the mask alone",
+    "SparseGPT": "The weights after SparseGPT's update",
+    "Joint": "The weights after the joint update",
+}
+
 
 def _draw_pair() -> None:
     left, right = panes()
     with left:
         st.markdown(
             "Two inputs of strength 1, both with weight 1: $y = x_1 + x_2$. Their correlation is $\\rho$. The first weight is removed. "
-            "The second one may change."
+            "The second one may change:"
         )
+        st.latex(r"\min_{w_2'} \; \mathbb{E}\left[(x_1 + x_2 - w_2' x_2)^2\right]")
         answered = ask(
             "survivors.pair",
             "The two inputs say the same, ρ = 1. What should the second weight become?",
@@ -39,9 +46,7 @@ def _draw_pair() -> None:
             grid.metric("Error, left alone", percent(pair.left))
             grid.metric("Error, updated", percent(pair.updated))
     with right:
-        st.latex(r"\min_{w_2'} \; \mathbb{E}\left[(x_1 + x_2 - w_2' x_2)^2\right]")
-        if answered:
-            draw_chart(charts.pair_curves(lesson.pairs(), correlation), "survivors.pairs")
+        draw_chart(charts.pair_curves(lesson.pairs(), correlation, updated=answered), "survivors.pairs")
 
 
 def _draw_columns() -> None:
@@ -64,7 +69,7 @@ def _draw_columns() -> None:
     with right:
         if answered or done < COLUMNS:
             title = "Before the first column" if done == 0 else f"Behind column {done} of {COLUMNS}"
-            draw_chart(charts.weights_matrix(weights, title, f"what column {done} has changed" if done else "nothing yet"), "survivors.columns")
+            draw_chart(charts.weights_matrix(weights, title, f"Frames: what column {done} has changed." if done else ""), "survivors.columns")
         else:
             st.info("Answer first, then see the last column go.", icon=":material/quiz:")
 
@@ -89,7 +94,7 @@ def _draw_joint() -> None:
         sparsity = slider("Sparsity, %", 25, 75, 50, 5, "survivors.sparsity") / 100
     with right:
         weights = lesson.updated(name, sparsity)
-        draw_chart(charts.weights_matrix(weights, f"The weights after: {name.lower()}", "what has another value than before"), "survivors.joint")
+        draw_chart(charts.weights_matrix(weights, AFTER[name]), "survivors.joint")
         if answered:
             draw_chart(charts.update_errors(lesson.errors(sparsity), name), "survivors.updates")
 
@@ -118,16 +123,19 @@ def _draw_fresh() -> None:
     with right:
         if answered:
             draw_chart(charts.fresh_curves(curves, tokens), "survivors.fresh")
-    remember(
-        [
-            "Where inputs are correlated, the survivors can take over part of what was removed.",
-            "SparseGPT does it column by column, to the right only; the joint solution does it for a whole row at once.",
-            "Both learn from the calibration text: give them several times as many tokens as a layer has inputs.",
-        ],
-        "SparseGPT",
-        {"pruner": "sparsegpt", "sparsity": "0.6"},
-        "Prune the bundled model with SparseGPT",
-    )
+        else:
+            draw_chart(charts.update_errors(lesson.errors(0.5)), "survivors.seen")
+    if answered:
+        remember(
+            [
+                "Where inputs are correlated, the survivors can take over part of what was removed.",
+                "SparseGPT does it column by column, to the right only; the joint solution does it for a whole row at once.",
+                "Both learn from the calibration text: give them several times as many tokens as a layer has inputs.",
+            ],
+            "SparseGPT",
+            {"pruner": "sparsegpt", "sparsity": "0.6"},
+            "Prune the bundled model with SparseGPT",
+        )
 
 
 STEPS = (
