@@ -15,6 +15,7 @@ from torch import Tensor
 
 from engine.pruning.masks import Frozen
 from engine.pruning.methods import UPDATES
+from engine.lessons import observed
 from engine.pruning.patterns import Group
 from engine.pruning.plan import Plan
 from engine.pruning.statistics import Need, Statistics
@@ -82,9 +83,7 @@ class Pruned:
 
 def output_error(layer: Layer, weight: Tensor, inputs: Tensor | None = None) -> float:
     """`‖XWᵀ − XW′ᵀ‖ / ‖XWᵀ‖` for another weight `[out, in]`, over the calibration inputs or over others `[tokens, in]`."""
-    wide = (layer.inputs if inputs is None else inputs).double()
-    dense = wide @ layer.weight.double().T
-    return float((dense - wide @ weight.double().T).norm() / dense.norm())
+    return observed.output_error(layer.weight, weight, layer.inputs if inputs is None else inputs)
 
 
 def example(seed: int, *, rows: int = 8, columns: int = 8, tokens: int = 64, spread: float = 3.0, mixing: float = 0.7) -> Layer:

@@ -14,10 +14,11 @@ from engine.charts.numbers import listed, percent, perplexity, scientific
 from engine.lessons.allocation import MINE, Racer
 
 HEIGHT, LINE, EDGE = 330, 40, 70
+YOURS = "your guess"
 TOP = 108  # percent; room for the numbers of the highest bars
 
 
-def shares(mine: Sequence[float], others: Mapping[str, Sequence[float]], target: float, *, whose: str = "your guess") -> Chart:
+def shares(mine: Sequence[float], others: Mapping[str, Sequence[float]], target: float, *, whose: str = YOURS) -> Chart:
     """One's own ratios as bars (or those of `whose`), and those of others as lines."""
     blocks = list(range(len(mine)))
     lines = [_line(blocks, name, ratios, style) for (name, ratios), style in zip(others.items(), STYLES, strict=False)]
@@ -46,7 +47,7 @@ def _mine(blocks: Sequence[int], ratios: Sequence[float], name: str) -> go.Bar:
         insidetextanchor="start",
         textangle=0,
         textfont={"color": palette.INK},
-        marker={"color": palette.ORANGE},
+        marker={"color": palette.ORANGE if name == YOURS else palette.GREY},
         hovertemplate="block %{x}: %{y:.1f} %<extra></extra>",
     )
 

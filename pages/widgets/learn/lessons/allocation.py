@@ -165,15 +165,14 @@ def _draw_opinions() -> None:
             "blocks. A rule that measures something else than the damage is a guess, too; that is why one measures.",
         )
     with right:
-        if not answered:
-            return
         recipes = {ALLOCATIONS[name].title: [lesson.recorded_recipe(name, _share(text)) for text in SPARSITIES] for name in AUTOMATIC}
         runs = by_name(shared.shared_engine(), recipes)
-        if runs:
-            at = SPARSITIES.index(chosen)
-            ratios = {name: records[at].allocation for name, records in runs.items()}
-            uniform = ratios.pop(ALLOCATIONS["uniform"].title)
-            draw_chart(charts.shares(uniform, ratios, _share(chosen), whose="uniform"), "allocation.opinions")
+        if not runs:
+            return
+        ratios = {name: records[SPARSITIES.index(chosen)].allocation for name, records in runs.items()}
+        uniform = ratios.pop(ALLOCATIONS["uniform"].title)
+        draw_chart(charts.shares(uniform, ratios, _share(chosen), whose="uniform"), "allocation.opinions")
+        if answered:
             draw_chart(recorded_perplexities(runs, _share(chosen)), "allocation.recorded")
 
 
@@ -236,20 +235,17 @@ def _draw_start(engine: BackgroundEngine, recipe: Recipe) -> None:
 
 def _draw_outcome(engine: BackgroundEngine, neuroal: RunRecord, mine: tuple[float, ...], target: float) -> None:
     """How one's own run stands, and once it is there the ranking."""
-    found = view(engine, lesson.own_recipe(mine, target))
-    if found is None or found.state != "finished":
-        draw_chart(charts.shares(mine, {"NeuroAL": neuroal.allocation}, target), "allocation.lanes")
-    if found is None:
-        return
-    if found.active:
-        st.fragment(_draw_progress, run_every=POLL)(engine, lesson.own_recipe(mine, target))
-    elif found.state != "finished":
-        st.error(found.record.error or found.message or "This run was cancelled.", icon=":material/error:")
-    else:
+    recipe = lesson.own_recipe(mine, target)
+    found = view(engine, recipe)
+    if found is not None and found.active:
+        st.fragment(_draw_progress, run_every=POLL)(engine, recipe)
+    elif found is not None and found.state == "finished":
         others = {name: finished(engine, lesson.recorded_recipe(name, target)) for name in AUTOMATIC}
         records = {name: record for name, record in {**others, MINE: found.record}.items() if record is not None}
         draw_chart(charts.ranking(lesson.race(records, mine), target), "allocation.ranking")
-        draw_chart(charts.shares(mine, {"NeuroAL": neuroal.allocation}, target), "allocation.compared")
+    elif found is not None:
+        st.error(found.record.error or found.message or "This run was cancelled.", icon=":material/error:")
+    draw_chart(charts.shares(mine, {"NeuroAL": neuroal.allocation}, target), "allocation.lanes")
 
 
 def _draw_progress(engine: BackgroundEngine, recipe: Recipe) -> None:

@@ -140,7 +140,8 @@ def _many_words(states: tuple[Mended, ...]) -> str:
         f"With means of about one standard deviation {least.cycles} swaps take the error from {percent(states[0].error)} to "
         f"{percent(least.error)}; with {states[-1].cycles} it is {percent(states[-1].error)}: so many swaps exchange "
         "a large part of what a narrow row keeps. "
-        f"So the engine makes one swap for every {COLUMNS_PER_SWAP} columns unless it is told otherwise. And if the means are zero, there is nothing to mend."
+        f"So the engine makes one swap for every {COLUMNS_PER_SWAP} columns unless it is told otherwise. "
+        "And if the means are zero, there is nothing to mend."
     )
 
 
