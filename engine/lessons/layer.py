@@ -13,9 +13,9 @@ from math import sqrt
 import torch
 from torch import Tensor
 
+from engine.lessons import observed
 from engine.pruning.masks import Frozen
 from engine.pruning.methods import UPDATES
-from engine.lessons import observed
 from engine.pruning.patterns import Group
 from engine.pruning.plan import Plan
 from engine.pruning.statistics import Need, Statistics
