@@ -42,6 +42,7 @@ FLOORS: list[set[str]] = [
         "engine.export",
         "engine.continuation",
         "engine.comparison",
+        "engine.lessons",
     },
     {"engine.jobs", "engine.command", "engine.model_card"},
     {"engine.charts", "engine.cli", "engine.__main__", "pages.widgets"},
