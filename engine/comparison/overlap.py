@@ -1,8 +1,12 @@
-"""What two masks share: intersection over union of the weights that stay, by block and linear, beside what chance would give."""
+"""What two masks share: intersection over union of the weights that stay, and of those that go, by block and linear, beside what chance would give.
+
+By chance means two blind choices that keep as many weights as these do: of shares `a` and `b` they have `ab` in common and `a + b - ab` in all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from torch import Tensor
 
@@ -10,26 +14,41 @@ from engine.errors import StoreError
 from engine.events import Facts
 from engine.pruning.weights import BlockWeights
 
+Side = Literal["kept", "removed"]
 
-class LinearOverlap(Facts):
-    """Two masks of one linear.
+
+class Shared(Facts):
+    """Two sets of weights laid over one another.
 
     Attributes:
-        block: its index.
-        linear: its name in the block.
-        kept: intersection over union of the weights that stay; 1 where neither keeps any.
-        removed: the same of those that go; 1 where neither removes any.
-        chance: what `kept` would be about, had both chosen blindly and as many: `ab / (a + b - ab)` of the shares kept.
-        both, either: weights that both keep, and that at least one does.
+        both: weights in both sets.
+        either: weights in at least one.
+        blind_both, blind_either: what these would be on average, were both sets drawn blindly and as large.
     """
+
+    both: int
+    either: int
+    blind_both: float
+    blind_either: float
+
+    @property
+    def share(self) -> float:
+        """Intersection over union; 1 where both sets are empty."""
+        return self.both / self.either if self.either else 1.0
+
+    @property
+    def chance(self) -> float:
+        """The same of two blind sets."""
+        return self.blind_both / self.blind_either if self.blind_either else 1.0
+
+
+class LinearOverlap(Facts):
+    """Two masks of one linear: the weights that stay, and those that go."""
 
     block: int
     linear: str
-    kept: float
-    removed: float
-    chance: float
-    both: int
-    either: int
+    kept: Shared
+    removed: Shared
 
 
 def overlaps(one: Mapping[int, BlockWeights], other: Mapping[int, BlockWeights]) -> tuple[LinearOverlap, ...]:
@@ -52,22 +71,17 @@ def overlaps(one: Mapping[int, BlockWeights], other: Mapping[int, BlockWeights])
 
 def overlap(block: int, name: str, one: Tensor, other: Tensor) -> LinearOverlap:
     """The overlap of two masks `[out, in]`, True = kept."""
-    both, either = int((one & other).sum()), int((one | other).sum())
-    gone, any_gone = int((~one & ~other).sum()), int((~one | ~other).sum())
-    first, second = float(one.float().mean()), float(other.float().mean())
-    union = first + second - first * second
-    return LinearOverlap(
-        block=block,
-        linear=name,
-        kept=both / either if either else 1.0,
-        removed=gone / any_gone if any_gone else 1.0,
-        chance=first * second / union if union else 1.0,
-        both=both,
-        either=either,
-    )
+    return LinearOverlap(block=block, linear=name, kept=_shared(one, other), removed=_shared(~one, ~other))
 
 
-def overall(found: tuple[LinearOverlap, ...]) -> float:
-    """Intersection over union of the weights that stay, over the whole model."""
-    either = sum(one.either for one in found)
-    return sum(one.both for one in found) / either if either else 1.0
+def _shared(one: Tensor, other: Tensor) -> Shared:
+    first, second = float(one.double().mean()), float(other.double().mean())
+    both = first * second * one.numel()
+    blind = {"blind_both": both, "blind_either": (first + second) * one.numel() - both}
+    return Shared(both=int((one & other).sum()), either=int((one | other).sum()), **blind)
+
+
+def overall(found: Iterable[LinearOverlap], side: Side) -> Shared:
+    """The weights of all linears together."""
+    parts = [getattr(one, side) for one in found]
+    return Shared(**{name: sum(getattr(part, name) for part in parts) for name in Shared.model_fields})

@@ -6,15 +6,19 @@ calibration text. Runs that differ in nothing but the seed of the calibration wi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
-from engine.pruning.methods import AXES
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.record import RunRecord
+from engine.validation import default_group
+
+SHORT = 12
+"""Letters of a parameter's value that a family's name has room for."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,13 @@ def measured(runs: Iterable[tuple[RunRecord | None, bool]]) -> list[Measured]:
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a perplexity was measured on, and what the pruner was shown. Only points of one protocol belong in one drawing."""
+    """What a perplexity was measured on, and what the pruner was shown. Only points of one protocol belong in one drawing.
+
+    Attributes:
+        evaluation: the corpus, and `fingerprint` that of the tokens that were predicted.
+        calibration: the corpus, and `text` the fingerprint of its file where it is one.
+        samples, length: calibration windows and tokens a window.
+    """
 
     model: str
     revision: str | None
@@ -65,12 +75,13 @@ class Protocol:
     evaluation: str
     fingerprint: str
     calibration: str
+    text: str
     samples: int
     length: int
 
     @property
     def title(self) -> str:
-        """In a line."""
+        """In a line; two protocols may share it, where only a file's content or a model's revision differs."""
         texts = f"{Path(self.evaluation).name}, calibrated on {self.samples} × {self.length} tokens of {Path(self.calibration).name}"
         return f"{Path(self.model).name} in {self.dtype} on {texts}"
 
@@ -86,17 +97,26 @@ def protocol(run: Measured) -> Protocol:
         evaluation.corpus if evaluation else "",
         evaluation.fingerprint if evaluation else "",
         recipe.calibration,
+        recipe.digests.get("calibration", ""),
         recipe.samples,
         calibration.length if calibration else recipe.length or 0,
     )
 
 
 def by_protocol(runs: Iterable[Measured]) -> dict[Protocol, list[Measured]]:
-    """The runs of each protocol, the largest group first."""
+    """The runs of each protocol in their own order, the largest group first."""
     groups: dict[Protocol, list[Measured]] = {}
     for run in runs:
         groups.setdefault(protocol(run), []).append(run)
     return dict(sorted(groups.items(), key=lambda item: len(item[1]), reverse=True))
+
+
+def titles(protocols: Iterable[Protocol]) -> dict[str, Protocol]:
+    """Protocols by a title each; those that would share one also say their evaluation text's fingerprint and the model's revision."""
+    known = list(protocols)
+    twice = {one.title for one in known if sum(other.title == one.title for other in known) > 1}
+    long = {one: f"{one.title} [{one.fingerprint[:6]} {(one.revision or '')[:6]} {one.text[:6]}]" for one in known}
+    return {long[one] if one.title in twice else one.title: one for one in known}
 
 
 def family(recipe: Recipe) -> str:
@@ -107,12 +127,11 @@ def family(recipe: Recipe) -> str:
 
 
 def _unusual(recipe: Recipe) -> str:
-    """What a recipe sets otherwise than its methods would."""
-    fields = {name: getattr(recipe, name) for name in (*AXES, "pattern")} | ({} if ":" in recipe.pattern else {"sparsity": recipe.sparsity})
-    settings = {name: value for name, value in recipe.settings.items() if name.startswith("manual.")}  # which has no defaults that could be run
-    usual = Recipe.build(fields, settings=settings)
-    other = [f"{name.split('.', 1)[1]} {_short(value)}" for name, value in recipe.settings.items() if usual.settings.get(name) != value]
-    if recipe.group != usual.group and recipe.group is not None:
+    """What a recipe sets otherwise than its methods would: their parameters, the comparison group, the permutation."""
+    known = [(f"{method.name}.{parameter.name}", parameter) for method in recipe.methods.values() for parameter in method.parameters]
+    given = [(parameter, recipe.settings[name]) for name, parameter in known if name in recipe.settings]
+    other = [f"{parameter.name} {_short(value)}" for parameter, value in given if value != parameter.default]
+    if recipe.group is not None and recipe.group != default_group(recipe.model_dump()):
         other.append(f"per {recipe.group}")
     if recipe.permutation not in (None, "none"):
         other.append(str(recipe.permutation))
@@ -120,8 +139,9 @@ def _unusual(recipe: Recipe) -> str:
 
 
 def _short(value: object) -> str:
+    """A value in a few letters; long ones end with a mark of their own, so that two never look the same."""
     text = ",".join(f"{item:g}" for item in value) if isinstance(value, tuple) else str(value)
-    return text if len(text) <= 12 else f"{text[:11]}…"
+    return text if len(text) <= SHORT else f"{text[:8]}… #{hashlib.sha256(text.encode()).hexdigest()[:4]}"
 
 
 @dataclass(frozen=True)
@@ -155,6 +175,17 @@ class Point:
         return fmean(run.ratio for run in self.runs)
 
     @property
+    def achieved(self) -> float | None:
+        """Share of the prunable weights that is gone, mean over the seeds; None where a run does not say."""
+        found = [run.record.sparsity.achieved for run in self.runs]
+        return fmean(share for share in found if share is not None) if None not in found else None
+
+    @property
+    def title(self) -> str:
+        """`Wanda 60%` or `Wanda 2:4`."""
+        return f"{self.family} {self.shape if self.is_grouped else f'{100 * self.sparsity:g}%'}"
+
+    @property
     def own(self) -> bool:
         """Whether a run of one's own is among them."""
         return any(run.own for run in self.runs)
@@ -166,10 +197,12 @@ class Point:
 
 
 def points(runs: Iterable[Measured]) -> dict[str, tuple[Point, ...]]:
-    """The points of each family by sparsity, unstructured ones first; runs of one protocol are expected."""
+    """The points of each family by sparsity, unstructured ones first; runs of one protocol are expected. Of two with one seed the first counts."""
     cells: dict[tuple[str, str, float], list[Measured]] = {}
     for run in runs:
-        cells.setdefault((family(run.recipe), run.recipe.pattern, run.recipe.sparsity), []).append(run)
+        members = cells.setdefault((family(run.recipe), run.recipe.pattern, run.recipe.sparsity), [])
+        if all(other.recipe.seed != run.recipe.seed for other in members):  # the same run with other tasks or on another device is no second draw
+            members.append(run)
     found: dict[str, list[Point]] = {}
     for (name, shape, sparsity), members in cells.items():
         found.setdefault(name, []).append(Point(name, shape, sparsity, tuple(sorted(members, key=lambda run: run.recipe.seed))))

@@ -156,7 +156,7 @@ def _summarise(folder: RunFolder, found: _Fingerprint) -> RunSummary:
     facts["has_weights"] = folder.has_weights
     facts["changed"] = max((item[2] for item in found), default=0) / 1e9
     try:
-        wrong = repair.damage(folder)
+        wrong = None if folder.recorded else repair.damage(folder)  # which reads all of it once more
         if wrong is None:
             record = folder.record()
             state: RunState = "running" if record.state == "empty" else record.state

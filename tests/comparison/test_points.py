@@ -1,5 +1,6 @@
 """Runs become points and curves; protocols are kept apart; the cliff and the leaderboard by hand-worked examples."""
 
+from dataclasses import replace
 from math import inf, log, sqrt
 
 import pytest
@@ -7,10 +8,10 @@ import pytest
 from engine.comparison.cliff import cliff
 from engine.comparison.differences import UNSAID, differences
 from engine.comparison.leaderboard import budgets, leaderboard
-from engine.comparison.points import by_protocol, curve, family, measured, points, protocol
+from engine.comparison.points import by_protocol, curve, family, measured, points, protocol, titles
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
-from engine.record import RunRecord
+from engine.record import RunRecord, SparsityFacts
 from tests.comparison.made import DENSE, made
 
 
@@ -72,7 +73,8 @@ def test_a_preset_as_it_is_has_its_own_name(name: str) -> None:
         ({"group": "layer"}, "Wanda (per layer)"),
         ({"pruner": "ria", "pattern": "2:4", "permutation": "zigzag"}, "RIA (zigzag)"),
         ({"score": "ria", "update": "obs"}, "ria + obs"),
-        ({"allocation": "manual", "settings": {"manual.ratios": (0.4, 0.6)}}, "Wanda with Manual"),
+        ({"allocation": "manual", "settings": {"manual.ratios": (0.4, 0.6)}}, "Wanda with Manual (ratios 0.4,0.6)"),
+        ({"pruner": "sparsegpt", "allocation": "neuroal", "settings": {"neuroal.step": "block"}}, "SparseGPT with NeuroAL (step block)"),
     ],
 )
 def test_what_is_unusual_is_in_the_name(fields: dict[str, object], name: str) -> None:
@@ -148,3 +150,35 @@ class TestDifferences:
         assert found["score"] == ("wanda", "symwanda")
         assert found["sparsity"] == ("0.5", "0.6") and found["seed"] == ("0", "2")
         assert found["symwanda.form"][0] == UNSAID and "model" not in found
+
+
+class TestNames:
+    def test_long_values_that_differ_have_different_names(self) -> None:
+        ratios = [(0.5, 0.5, 0.5, 0.5, last) for last in (0.4, 0.6)]
+        names = {family(Recipe.build(allocation="manual", settings={"manual.ratios": one, "manual.rescale": "yes"})) for one in ratios}
+        assert len(names) == 2
+
+    def test_protocols_that_would_share_a_title_are_told_apart(self) -> None:
+        one, other = (protocol(made(30.0, fingerprint=letter * 16)) for letter in "ab")
+        third = protocol(made(30.0, samples=8))
+        found = titles([one, other, third])
+        assert list(found.values()) == [one, other, third] and len(found) == 3
+        assert next(name for name, its in found.items() if its == third) == third.title
+        assert all("[" in name for name, its in found.items() if its in (one, other))
+
+    def test_a_point_has_a_title(self) -> None:
+        found = points([made(30.0, sparsity=0.625), made(40.0, pattern="2:4")])["Wanda"]
+        assert [point.title for point in found] == ["Wanda 62.5%", "Wanda 2:4"]
+
+
+def test_the_same_seed_twice_is_one_draw_and_the_first_counts() -> None:
+    one, again = made(30.0, tasks=("boolq",)), made(50.0)
+    (point,) = points([one, again])["Wanda"]
+    assert point.perplexity == 30.0 and point.deviation is None
+
+
+def test_achieved_is_the_mean_and_unknown_where_one_is() -> None:
+    one, other = made(30.0), made(31.0, seed=1)
+    assert points([one, other])["Wanda"][0].achieved == pytest.approx(0.49)
+    blind = replace(other, record=other.record.model_copy(update={"sparsity": SparsityFacts()}))
+    assert points([one, blind])["Wanda"][0].achieved is None

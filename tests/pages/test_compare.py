@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from engine.comparison.overlap import LinearOverlap
+from engine.comparison.overlap import LinearOverlap, Shared
+from engine.errors import StoreError
 from engine.jobs.store import Store
 from engine.jobs.views import OverlapView
 from engine.pin import pin
@@ -17,6 +20,12 @@ RUNS = [
     for pruner in ("wanda", "magnitude")
     for shape in ({"sparsity": 0.5}, {"sparsity": 0.6}, {"sparsity": 0.7}, {"pattern": "2:4"})
 ]
+
+
+def shared(both):
+    return Shared(both=both, either=100, blind_both=33, blind_either=100)
+
+
 SECTIONS = ("Curves", "Sweep", "Two runs", "Leaderboard", "Table")
 
 
@@ -64,15 +73,33 @@ def test_the_curves_are_those_that_are_chosen(compare, some):
     assert app.multiselect(key="families").value == ["Magnitude", "Wanda"]
     assert "8 runs of demo in float32 on stories" in words(app)
     app = healthy(app.multiselect(key="families").set_value(["Wanda"]).run())
-    assert len(app.get("plotly_chart")) == 1
+    assert [chart.proto.id.split("-")[-1] for chart in app.get("plotly_chart")] == ["chart.curves", "chart.cliffs", "chart.patterns"]
     app = healthy(app.multiselect(key="families").set_value([]).run())
     assert "Choose a pruner above" in words(app) and not app.get("plotly_chart")
 
 
-def test_a_point_has_links(compare, some):
+def test_a_point_has_links_and_becomes_one_of_two_runs(compare, some):
     app = compare()
     app = healthy(app.selectbox(key="compare.point").set_value("Wanda 60%").run())
-    assert len(app.get("page_link")) >= 3
+    assert [link.proto.label for link in app.get("page_link")][-2:] == ["Open in Explore", "Look inside"]
+    app = healthy(app.button(key="point.other").click().run())
+    assert (app.segmented_control(key="section").value, app.selectbox(key="pick.other").value) == ("Two runs", RUNS[1].key)
+
+
+def test_the_scale_can_be_chosen_and_cut(compare, some):
+    assert "Perplexity against sparsity**" in words(compare())
+    assert "Perplexity against sparsity, logarithmic**" in words(compare(scale="Logarithmic", upto="3 × dense"))
+
+
+def test_points_come_by_themselves_while_runs_go_on(compare, some):
+    running = pin(Recipe.build(pruner="ria"))
+    some.views[running.key] = run_view(running, "running")
+    app = compare()
+    assert "One run goes on; its point appears by itself" in words(app)
+    assert "RIA" not in app.multiselect(key="families").options
+    some.views[running.key] = run_view(running, "finished")
+    app = healthy(app.run())
+    assert "RIA" in app.multiselect(key="families").options and "goes on" not in words(app)
 
 
 def test_runs_of_another_protocol_are_kept_apart(compare, some):
@@ -97,10 +124,23 @@ def test_the_table_is_filtered(compare, some):
     assert "1 of 8 points" in words(app)
     app = healthy(app.text_input(key="rows").set_value("recorded").run())
     assert "0 of 8 points" in words(app)
+    app = healthy(app.text_input(key="rows").set_value("70% own").run())
+    assert list(app.dataframe[0].value["family"]) == ["Magnitude", "Wanda"]
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"section": "Nonsense"}, {"families": "Nobody"}, {"scale": "cubic"}, {"budget": "7 %", "section": "Leaderboard"}]
+    "parameters",
+    [
+        {"section": "Nonsense"},
+        {"families": "Nobody"},
+        {"scale": "cubic", "upto": "-1"},
+        {"protocol": "Nobody's"},
+        {"budget": "7 %", "section": "Leaderboard"},
+        {"most": "many", "rows": "((", "section": "Table"},
+        {"pruners": "Nobody", "topups": "Nobody", "seeds": "-3", "section": "Sweep"},
+        {"shapes": "much", "samples": "many", "length": "0", "section": "Sweep"},
+        {"overlap": "Other", "one": "../..", "section": "Two runs"},
+    ],
 )
 def test_nonsense_in_the_address_is_the_usual_page(compare, some, parameters):
     assert compare(**parameters).title[0].value == "Compare"
@@ -108,11 +148,39 @@ def test_nonsense_in_the_address_is_the_usual_page(compare, some, parameters):
 
 class TestTwoRuns:
     def test_what_differs_and_what_the_masks_share(self, compare, some):
-        found = (LinearOverlap(block=0, linear="mlp.up_proj", kept=0.8, removed=0.7, chance=0.33, both=80, either=100),)
+        found = (LinearOverlap(block=0, linear="mlp.up_proj", kept=shared(80), removed=shared(70)),)
         some.overlapping = OverlapView("done", found)
         app = compare("Two runs", one=RUNS[1].key, other=RUNS[5].key)
         assert len(app.get("plotly_chart")) == 4
         assert "Over the whole model 80.0 %" in words(app)
+
+    def test_the_removed_weights_have_a_map_too_and_a_linear_leads_into_the_microscope(self, compare, some):
+        found = (LinearOverlap(block=3, linear="mlp.up_proj", kept=shared(80), removed=shared(70)),)
+        some.overlapping = OverlapView("done", found)
+        app = compare("Two runs", one=RUNS[1].key, other=RUNS[5].key, overlap="Removed weights")
+        assert "Overlap of the removed weights" in words(app) and "Over the whole model 70.0 %" in words(app)
+        assert app.selectbox(key="overlap.cell").value == "Block 3, mlp.up_proj: 70.0 %"
+        links = [link.proto for link in app.get("page_link") if link.proto.page == "microscope"]
+        assert [(link.label, link.query_string) for link in links] == [
+            (f"{pruner} 60% on demo", f"run={run.key}&block=3&linear=mlp.up_proj") for pruner, run in (("Wanda", RUNS[1]), ("Magnitude", RUNS[5]))
+        ]
+
+    def test_runs_of_two_models_are_said_to_have_nothing_to_lay_over_one_another(self, compare, some):
+        other = pin(Recipe.build(pruner="ria"))
+        view = run_view(other, "finished", recorded=True)
+        larger = view.record.model.model_copy(update={"name": "another", "linears": view.record.model.linears[:4]})
+        some.views[other.key] = replace(view, record=view.record.model_copy(update={"model": larger}))
+        app = compare("Two runs", one=RUNS[1].key, other=other.key)
+        assert "runs of two models" in words(app)
+        assert not [button for button in app.button if button.key == "compute.pair"]
+
+    def test_a_run_that_could_not_be_computed_says_why(self, compare, some):
+        some.views[RUNS[5].key] = run_view(RUNS[5], "finished", recorded=True)
+        app = compare("Two runs", one=RUNS[1].key, other=RUNS[5].key)
+        listed = some.runs()
+        some.runs, some.becomes = (lambda: listed), "failed"
+        app = healthy(app.button(key="compute.pair").click().run())
+        assert "cannot be factored" in words(app)
 
     def test_while_it_is_counted_there_is_a_place_for_it(self, compare, some):
         assert "being laid over one another" in words(compare("Two runs", one=RUNS[1].key, other=RUNS[5].key))
@@ -153,22 +221,64 @@ class TestSweep:
         some.views[keys[2].key] = run_view(keys[2], "failed")
         app = compare("Sweep", seeds="1")
         grid = app.dataframe[0].value
-        assert list(grid.loc["SparseGPT"]) == ["▶ 3/8", "…", "✗"]
-        assert grid.loc["Wanda", "0.5"].startswith("✓")
+        assert list(grid.loc["SparseGPT"]) == ["▶ 38 %", "…", "✗"]
+        assert grid.loc["Wanda", "50 %"] == "✓ 55.03"
+        assert "6 of 9 runs finished; they stay" in app.get("progress")[0].proto.text
+        assert "SparseGPT 50% on demo: Block 4 of 8" in app.get("progress")[0].proto.text
+        assert "**SparseGPT, 70 %**: The Hessian of block 3" in words(app)
+        assert app.button(key="sweep.start").label == "Start what is missing" and not app.button(key="sweep.start").disabled, "the one that failed"
         healthy(app.button(key="sweep.cancel").click().run())
         assert some.cancelled == [keys[1].key, keys[0].key], "the last first"
 
     def test_what_is_impossible_says_why(self, compare, some):
         app = compare("Sweep", seeds="1")
-        app = healthy(app.multiselect(key="sweep.pruners").set_value(["apt-mm"]).run())
+        app = healthy(app.multiselect(key="pruners").set_value(["apt-mm"]).run())
         assert "3 cells are impossible" in str(app.expander) or any("impossible" in item.label for item in app.expander)
         assert "needs an N:M pattern" in words(app)
 
     def test_an_empty_choice_is_a_sentence(self, compare, some):
         app = compare("Sweep", seeds="1")
-        app = healthy(app.multiselect(key="sweep.pruners").set_value([]).run())
+        app = healthy(app.multiselect(key="pruners").set_value([]).run())
         assert "at least one pruner" in words(app)
 
     def test_several_seeds_share_a_cell(self, compare, some):
         app = compare("Sweep", seeds="2")
         assert "**18 runs**" in words(app)
+        assert app.dataframe[0].value.loc["Wanda", "50 %"] == "· 55.03 (1/2)"
+
+    def test_the_whole_sweep_stands_in_the_address(self, compare, some):
+        address = {"pruners": "RIA", "shapes": "60 %", "topups": "OWL", "seeds": "1", "samples": "8", "calibration": "wikitext2"}
+        app = compare("Sweep", **address)
+        assert "measured on stories, calibrated on 8 windows of wikitext2" in words(app)
+        app.button(key="sweep.start").click().run()
+        wanted = {"pruner": "ria", "sparsity": 0.6, "allocation": "owl", "samples": 8, "calibration": "wikitext2"}
+        assert some.submitted == [pin(Recipe.build(wanted))]
+
+    def test_a_base_that_is_refused_says_why(self, compare, some):
+        assert "expected" in words(compare("Sweep", evaluation="nothing.pdf")) or compare("Sweep", evaluation="nothing.pdf").error
+
+    def test_a_sparsity_that_is_none_is_an_impossible_cell(self, compare, some):
+        app = compare("Sweep", shapes="much", seeds="1")
+        assert list(app.dataframe[0].value.loc["Wanda"]) == ["—"]
+        assert any("3 cells are impossible" in item.label for item in app.expander)
+
+    def test_the_curves_of_a_sweep_are_below_it(self, compare, some):
+        assert len(compare("Sweep", seeds="1").get("plotly_chart")) == 1
+        assert "appear here with the first run that finishes" in words(compare("Sweep", pruners="RIA"))
+
+    def test_a_full_disk_is_a_sentence(self, compare, some, monkeypatch):
+        def full(recipe):
+            raise StoreError("The disk is full.")
+
+        monkeypatch.setattr(some, "submit", full)
+        app = compare("Sweep", seeds="1")
+        assert "The disk is full." in words(healthy(app.button(key="sweep.start").click().run()))
+
+    def test_what_was_cancelled_is_kept_and_can_go_on(self, compare, some):
+        keys = [pin(Recipe.build(pruner="sparsegpt", sparsity=sparsity)) for sparsity in (0.5, 0.6, 0.7)]
+        some.views[keys[0].key] = run_view(keys[0], "finished")
+        some.views[keys[1].key] = run_view(keys[1], "cancelled")
+        app = compare("Sweep", seeds="1")
+        assert list(app.dataframe[0].value.loc["SparseGPT"]) == ["✓ 55.03", "■", "·"]
+        app.button(key="sweep.start").click().run()
+        assert some.submitted == keys[1:]

@@ -1,4 +1,4 @@
-"""The leaderboard as bars: perplexity of every way to prune at one budget, the best first."""
+"""The leaderboard as a drawing: the perplexity of every way to prune at one budget, the best first, from the dense model's on."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import plotly.graph_objects as go
 
 from engine.charts import numbers, palette
 from engine.charts.chart import Chart, canvas
+from engine.charts.compare.scale import Scale, top, wants_logarithm
 from engine.comparison.leaderboard import Place
 
-LINE = 30  # pixels a bar
+LINE = 28  # pixels a row
+ROOM = 0.55
+"""Share of the axis, beyond the largest perplexity, for the words beside the marks."""
 
 
 def board_table(places: Sequence[Place]) -> pd.DataFrame:
-    """One row a family."""
-    columns = ["place", "family", "perplexity", "deviation", "seeds", "ratio", "behind_best", "achieved", "seconds", "own", "run"]
+    """One row a family; `behind` is its perplexity / the best one's, less 1."""
+    columns = ["place", "family", "perplexity", "deviation", "seeds", "ratio", "behind", "achieved", "seconds", "own", "run"]
     rows = [
         (
             one.place,
@@ -25,7 +28,7 @@ def board_table(places: Sequence[Place]) -> pd.DataFrame:
             one.point.deviation,
             len(one.point.runs),
             one.point.ratio,
-            one.behind,
+            one.behind - 1,
             one.achieved,
             one.seconds,
             one.point.own,
@@ -36,34 +39,59 @@ def board_table(places: Sequence[Place]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).astype({"deviation": float})
 
 
-def board_bars(places: Sequence[Place], budget: str) -> Chart:
-    """The bars; `budget` in words."""
+def board_chart(places: Sequence[Place], budget: str) -> Chart:
+    """A line from the dense perplexity to that of each way; `budget` in words. The axis is logarithmic where the perplexities are far apart."""
     table = board_table(places)
-    ordered = table.iloc[::-1]
-    words = [
-        f"{numbers.perplexity(value)} · {numbers.ratio(behind)} of the best"
-        for value, behind in zip(ordered.perplexity, ordered.behind_best, strict=True)
-    ]
-    colours = [palette.GREEN if place == 1 else palette.BLUE for place in ordered.place]
-    bars = go.Bar(
-        y=[f"{place}. {family}{' (own)' if own else ''}" for place, family, own in zip(ordered.place, ordered.family, ordered.own, strict=True)],
-        x=ordered.perplexity,
-        orientation="h",
-        marker={"color": colours, "cornerradius": 3},
-        text=words,
-        textposition="outside",
-        cliponaxis=False,
-        hovertemplate="%{y}<br>perplexity %{x:.3f}<extra></extra>",
-    )
-    figure = canvas(go.Figure(bars), 60 + LINE * max(3, len(places)))
-    most = table.perplexity.max() if len(table) else 1.0
-    figure.update_xaxes(title={"text": "Perplexity"}, range=[0, 1.35 * most], showgrid=True, gridcolor=palette.GRID)
-    figure.update_yaxes(showgrid=False)
+    names = [f"{one.place}. {one.point.family}{' (own)' if one.point.own else ''}" for one in places]
+    dense = places[0].point.runs[0].dense if places else 1.0
+    worst = top((one.point.perplexity for one in places), dense)
+    logarithmic = wants_logarithm([dense, worst])
+    figure = canvas(go.Figure(), 70 + LINE * max(3, len(places)))
+    for one, name in zip(places, names, strict=True):
+        figure.add_traces(_row(one, name, dense))
+    figure.update_layout(showlegend=False)
+    figure.add_vline(x=dense, line={"color": palette.GREY, "dash": "dash", "width": 1.5}, annotation={"text": "dense", "yanchor": "bottom"})
+    far = max(worst - dense, 0.01 * dense)
+    ends = (0.95 * dense, worst * (worst / dense) ** ROOM) if logarithmic else (dense - 0.03 * far, worst + ROOM * far)
+    figure.update_xaxes(title={"text": "Perplexity"}, **Scale(logarithmic, *ends).axis)
+    figure.update_yaxes(showgrid=False, type="category", categoryorder="array", categoryarray=names[::-1])
     best = f"Best: {places[0].point.family} with {numbers.perplexity(places[0].point.perplexity)}." if places else "Nobody is there yet."
     return Chart(
-        title=f"At {budget}, the best first",
+        title=f"At {budget}, the best first{', logarithmic' if logarithmic else ''}",
         figure=figure,
         table=table,
-        alt=f"Bar chart of the perplexity of {len(places)} ways to prune at {budget}. {best}",
-        caption="Pruned perplexity, less is better; all under the protocol above. Several seeds: their mean.",
+        alt=f"Ranking of {len(places)} ways to prune by their perplexity at {budget}. {best}",
+        caption=f"Pruned perplexity from the dense model's on, less is better; beside it how far behind the best. {_achieved(places)}",
     )
+
+
+def _achieved(places: Sequence[Place]) -> str:
+    """How equal the budgets are: groups are rounded down, and allocations that search stay near the target."""
+    found = [one.achieved for one in places]
+    if not found:
+        return ""
+    low, high = numbers.percent(min(found), 2), numbers.percent(max(found), 2)
+    return f"Sparsity achieved: {low}{'' if low == high else f' to {high}'}."
+
+
+def _row(one: Place, name: str, dense: float) -> list[go.Scatter]:
+    point, first = one.point, one.place == 1
+    colour = palette.GREEN if first else palette.BLUE
+    marker = {"symbol": "star" if first else "circle", "size": 14 if first else 10, "color": colour}
+    behind = "the best" if first else f"+ {numbers.percent(one.behind - 1)}"
+    words = f"  {numbers.perplexity(point.perplexity)}, {numbers.ratio(point.ratio)} of dense, {behind}"
+    error = {"type": "data", "array": [point.deviation or 0.0], "visible": point.deviation is not None, "thickness": 1.5}
+    return [
+        go.Scatter(x=[dense, point.perplexity], y=[name] * 2, mode="lines", line={"color": colour, "width": 2}, hoverinfo="skip"),
+        go.Scatter(
+            x=[point.perplexity],
+            y=[name],
+            error_x=error,
+            mode="markers+text",
+            marker=marker,
+            text=[words],
+            textposition="middle right",
+            cliponaxis=False,
+            hovertemplate=f"{name}<br>perplexity %{{x:.3f}}<br>pruning took {numbers.seconds(one.seconds)}<extra></extra>",
+        ),
+    ]

@@ -1,155 +1,65 @@
-"""Perplexity against sparsity, a line for each way to prune: the dense model is a level, cliffs are marked, N:M patterns are points of their own.
+"""Perplexity against sparsity: a line for each way to prune, its cliff as a star where it is twice the dense perplexity, N:M patterns as open marks.
 
-N:M patterns stand in a narrow panel of their own on the same axis of perplexities: at their sparsity they would lie upon the curves' points.
-The axis is logarithmic where the perplexities span more than a factor of `SPAN`, unless a person says otherwise: on a straight one every curve would
-be a floor and a wall.
+The axis is logarithmic where that suits the perplexities, unless a person says otherwise: on a straight one every curve would be a floor and a wall.
+Up to `ROOM` lines carry their names at their ends; where there are more, or the axis ends before the lines do, a legend has them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
-import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from engine.charts import numbers, palette
 from engine.charts.chart import Chart, canvas
-from engine.charts.compare.styles import Style, style
+from engine.charts.compare.labels import spread
+from engine.charts.compare.scale import Scale, top, wants_logarithm
+from engine.charts.compare.styles import CLIFF, OWN, PATTERNS, Style, style
+from engine.charts.compare.table import curve_table
 from engine.comparison.cliff import FACTOR, Cliff, cliff
 from engine.comparison.points import Point, curve
 
-HEIGHT = 520
-WIDTHS = [0.84, 0.16]
-SPAN = 6.0
-OWN, RECORDED = 13, 8
-"""Size of a point that holds a run of one's own, and of a recorded one, pixels."""
+HEIGHT = 560
+LETTER = 17 / (HEIGHT - 110)
+"""Height of a label as a share of the axis."""
+ROOM = 20
 Families = Mapping[str, Sequence[Point]]
 
 
-def needs_logarithm(families: Families) -> bool:
-    """Whether a straight axis would hide the differences."""
-    values = [point.perplexity for points in families.values() for point in points]
-    return bool(values) and max(values) > SPAN * min(values)
-
-
-def perplexity_curves(families: Families, *, logarithmic: bool | None = None, order: Sequence[str] = ()) -> Chart:
+def perplexity_curves(families: Families, *, logarithmic: bool | None = None, most: float | None = None, order: Sequence[str] = ()) -> Chart:
     """The curves.
 
     Args:
         logarithmic: the scale of the perplexities; None for what suits them.
+        most: where the axis ends, in dense perplexities; None for the largest.
         order: all families there could be, so that one keeps its look when others come and go.
     """
-    logarithmic = needs_logarithm(families) if logarithmic is None else logarithmic
-    places = {name: place for place, name in enumerate(order or families)}
-    shapes = sorted({point.shape for points in families.values() for point in points if point.is_grouped})
-    figure = canvas(
-        make_subplots(rows=1, cols=2, shared_yaxes=True, column_widths=WIDTHS, horizontal_spacing=0.03) if shapes else go.Figure(), HEIGHT
-    )
+    looks = {name: style(place) for place, name in enumerate(order or families)}
     cliffs = {name: cliff(curve(points)) for name, points in families.items()}
+    scale = _scale(families, logarithmic, most)
+    labelled = most is None and sum(bool(curve(points)) for points in families.values()) <= ROOM
+    figure = canvas(go.Figure(), HEIGHT)
+    _draw_levels(figure, families)
     for name, points in families.items():
-        look = style(places.get(name, 0))
-        for trace in _lines(name, curve(points), look, cliffs[name]):
-            figure.add_trace(trace, **({"row": 1, "col": 1} if shapes else {}))
-        if grouped := [point for point in points if point.is_grouped]:
-            figure.add_trace(_grouped(name, grouped, look, alone=len(grouped) == len(points)), row=1, col=2)
-    _draw_dense(figure, families, shapes)
-    _label(figure, shapes, logarithmic=logarithmic)
-    table = curve_table(families)
+        figure.add_traces(_line(name, curve(points), looks[name], in_legend=not labelled))
+    _draw_grouped(figure, families, looks)
+    _draw_cliffs(figure, cliffs, looks)
+    _draw_own(figure, families, looks)
+    end = _draw_labels(figure, families, looks, scale) if labelled else _last(families) + 3
+    _draw_axes(figure, families, scale, end)
     return Chart(
-        title=f"Perplexity against sparsity{', logarithmic' if logarithmic else ''}",
+        title=f"Perplexity against sparsity{', logarithmic' if scale.logarithmic else ''}",
         figure=figure,
-        table=table,
-        alt=f"Line chart of the pruned perplexity by sparsity for {len(families)} ways to prune. {_cliff_words(cliffs)}",
-        caption=f"Less is better. Open stars mark each curve's cliff: {FACTOR:g} × the dense perplexity. Large points: runs of your own. "
-        f"On the right: N:M patterns, on the same axis. {_cliff_words(cliffs)}",
+        table=curve_table(families),
+        alt=f"Line chart of the pruned perplexity by sparsity for {len(families)} ways to prune. {cliff_words(cliffs)}",
+        caption=f"Less is better. A curve's cliff is the sparsity at which its perplexity has become {FACTOR:g} × that of the dense model; between "
+        f"two runs the logarithm of the perplexity is taken to be a straight line. {cliff_words(cliffs)}",
     )
 
 
-def curve_table(families: Families) -> pd.DataFrame:
-    """One row a point."""
-    columns = ["family", "pattern", "sparsity", "perplexity", "deviation", "seeds", "ratio", "own", "run"]
-    rows = [
-        (name, point.shape, point.sparsity, point.perplexity, point.deviation, len(point.runs), point.ratio, point.own, point.runs[0].key)
-        for name, points in families.items()
-        for point in points
-    ]
-    return pd.DataFrame(rows, columns=columns).astype({"deviation": float})
-
-
-def filtered(table: pd.DataFrame, words: str, most: float | None) -> pd.DataFrame:
-    """The rows of a curve table that hold every word (`own` and `recorded` are words too), at most so many times the dense perplexity."""
-    kept = []
-    for row in table.itertuples():
-        text = f"{' '.join(str(value) for value in row[1:])} {'own' if row.own else 'recorded'}".lower().replace("true", "").replace("false", "")
-        kept.append(all(word in text for word in words.lower().split()) and (most is None or row.ratio <= most))
-    return table[kept]
-
-
-def _label(figure: go.Figure, shapes: Sequence[str], *, logarithmic: bool) -> None:
-    figure.update_layout(legend={"orientation": "v", "x": 1.01, "y": 1, "yanchor": "top"}, margin={"t": 16})
-    first = {"row": 1, "col": 1} if shapes else {}
-    figure.update_yaxes(type="log" if logarithmic else "linear", exponentformat="power", nticks=8)
-    figure.update_yaxes(title={"text": "Perplexity"}, **first)
-    figure.update_xaxes(title={"text": "Sparsity, %"}, range=[0, 100], dtick=10, **first)
-    if shapes:
-        words = {"title": {"text": "Pattern"}, "type": "category", "categoryorder": "array", "categoryarray": list(shapes)}
-        figure.update_xaxes(**words, range=[-0.6, len(shapes) - 0.4], row=1, col=2)
-
-
-def _lines(name: str, points: Sequence[Point], look: Style, found: Cliff | None) -> list[go.Scatter]:
-    if not points:
-        return []
-    line = {"color": look.colour, "dash": look.dash, "width": 2}
-    traces = [_scatter(name, points, look, [100 * point.sparsity for point in points], mode="lines+markers", line=line)]
-    if found is not None and found.known:
-        star = {"symbol": "star-open", "size": 13, "color": look.colour, "line": {"width": 2}}
-        words = f"{name}<br>cliff at {numbers.percent(found.sparsity)}<extra></extra>"
-        place = {"x": [100 * found.sparsity], "y": [found.perplexity]}
-        traces.append(go.Scatter(**place, mode="markers", marker=star, legendgroup=name, showlegend=False, hovertemplate=words))
-    return traces
-
-
-def _grouped(name: str, points: Sequence[Point], look: Style, *, alone: bool) -> go.Scatter:
-    """The N:M points; in the legend where the family has no line."""
-    return _scatter(name, points, look, [point.shape for point in points], mode="markers", showlegend=alone)
-
-
-def _scatter(name: str, points: Sequence[Point], look: Style, places: Sequence[float | str], **how: object) -> go.Scatter:
-    sizes = [OWN if point.own else RECORDED for point in points]
-    hover = [f"{numbers.percent(point.sparsity)} {point.shape if point.is_grouped else ''}<br>{_hover(point)}" for point in points]
-    deviations = [point.deviation or 0.0 for point in points]
-    return go.Scatter(
-        x=list(places),
-        y=[point.perplexity for point in points],
-        error_y={"type": "data", "array": deviations, "visible": any(deviations), "thickness": 1.5},
-        marker={"symbol": look.marker, "size": sizes, "color": look.colour},
-        name=name,
-        legendgroup=name,
-        customdata=[point.runs[0].key for point in points],
-        hovertext=hover,
-        hovertemplate=f"{name}<br>%{{hovertext}}<extra></extra>",
-        **how,
-    )
-
-
-def _hover(point: Point) -> str:
-    spread = f" ± {numbers.perplexity(point.deviation)} over {len(point.runs)} seeds" if point.deviation is not None else ""
-    return f"perplexity {numbers.perplexity(point.perplexity)}{spread}, {numbers.ratio(point.ratio)} of dense{', own run' if point.own else ''}"
-
-
-def _draw_dense(figure: go.Figure, families: Families, shapes: Sequence[str]) -> None:
-    runs = [run for points in families.values() for point in points for run in point.runs]
-    if not runs:
-        return
-    line = {"color": palette.GREY, "dash": "dash", "width": 1.5}
-    words = {"text": [f"dense {numbers.perplexity(runs[0].dense)}", ""], "textposition": "top right", "hoverinfo": "skip", "showlegend": False}
-    for column, ends in enumerate([[0, 100], [shapes[0], shapes[-1]]] if shapes else [[0, 100]], start=1):
-        level = go.Scatter(x=ends, y=[runs[0].dense] * 2, mode="lines+text" if column == 1 else "lines", line=line, name="dense", **words)
-        figure.add_trace(level, **({"row": 1, "col": column} if shapes else {}))
-
-
-def _cliff_words(cliffs: Mapping[str, Cliff | None]) -> str:
+def cliff_words(cliffs: Mapping[str, Cliff | None]) -> str:
+    """From where to where the cliffs are."""
     known = sorted(((found.sparsity, name) for name, found in cliffs.items() if found is not None and found.known), reverse=True)
     if not known:
         return "No curve has a cliff between its points."
@@ -157,3 +67,143 @@ def _cliff_words(cliffs: Mapping[str, Cliff | None]) -> str:
     if len(known) == 1:
         return f"Cliff of {first[1]}: {numbers.percent(first[0])}."
     return f"Cliffs from {numbers.percent(last[0])} ({last[1]}) to {numbers.percent(first[0])} ({first[1]})."
+
+
+def patterns(families: Families) -> list[str]:
+    """The N:M patterns that there are."""
+    return sorted({point.shape for points in families.values() for point in points if point.is_grouped})
+
+
+def _values(families: Families) -> list[float]:
+    return [point.perplexity for points in families.values() for point in points if isfinite(point.perplexity)]
+
+
+def _dense(families: Families) -> float | None:
+    return next((run.dense for points in families.values() for point in points for run in point.runs), None)
+
+
+def _last(families: Families) -> float:
+    """The highest sparsity of a curve, percent."""
+    return max((100 * point.sparsity for points in families.values() for point in curve(points)), default=100.0)
+
+
+def _first(families: Families) -> float:
+    """Where the axis of sparsities begins, percent."""
+    return max(-2.0, min((100 * point.sparsity for points in families.values() for point in points), default=0.0) - 6)
+
+
+def _scale(families: Families, logarithmic: bool | None, most: float | None) -> Scale:
+    """Ends a little beyond all that is drawn."""
+    dense = _dense(families) or 1.0
+    least, largest = min([dense, *_values(families)]), top([1.2 * FACTOR * dense, *_values(families)], dense)
+    if most is not None:
+        largest = min(largest, most * dense)
+    if logarithmic if logarithmic is not None else wants_logarithm([least, largest]):
+        return Scale(True, least / (largest / least) ** 0.05, largest * (largest / least) ** 0.05)
+    low = least - 0.06 * (largest - least) if most is not None else 0.0
+    return Scale(False, low, largest + 0.06 * (largest - low))
+
+
+def _line(name: str, points: Sequence[Point], look: Style, *, in_legend: bool) -> list[go.Scatter]:
+    if not points:
+        return []
+    line = {"color": look.colour, "dash": look.dash, "width": 2.5}
+    marker = {"symbol": look.marker, "size": 8, "color": look.colour}
+    return [_marks(name, points, marker, mode="lines+markers", line=line, showlegend=in_legend)]
+
+
+def _marks(name: str, points: Sequence[Point], marker: Mapping[str, object], **how: object) -> go.Scatter:
+    deviations = [point.deviation or 0.0 for point in points]
+    return go.Scatter(
+        x=[100 * point.sparsity for point in points],
+        y=[point.perplexity for point in points],
+        error_y={"type": "data", "array": deviations, "visible": any(deviations), "thickness": 1.5},
+        marker=marker,
+        unselected={"marker": {"opacity": 1}},
+        name=name,
+        legendgroup=name,
+        customdata=[point.runs[0].key for point in points],
+        hovertext=[_hover(point) for point in points],
+        hovertemplate="%{hovertext}<extra></extra>",
+        **how,
+    )
+
+
+def _hover(point: Point) -> str:
+    spread_words = f" ± {numbers.perplexity(point.deviation)} over {len(point.runs)} seeds" if point.deviation is not None else ""
+    achieved = f" ({numbers.percent(point.achieved, 2)} achieved)" if point.achieved is not None else ""
+    own = "<br>a run of your own" if point.own else ""
+    return (
+        f"<b>{point.family}</b>, {point.shape if point.is_grouped else numbers.percent(point.sparsity)}{achieved}<br>"
+        f"perplexity {numbers.perplexity(point.perplexity)}{spread_words}, {numbers.ratio(point.ratio)} of dense{own}"
+    )
+
+
+def _draw_grouped(figure: go.Figure, families: Families, looks: Mapping[str, Style]) -> None:
+    """N:M points at their sparsity: the pattern is the mark, the family its colour; a legend names the patterns."""
+    for place, shape in enumerate(patterns(families)):
+        symbol = PATTERNS[place % len(PATTERNS)]
+        for name, points in families.items():
+            if mine := [point for point in points if point.shape == shape]:
+                marker = {"symbol": symbol, "size": 11, "color": looks[name].colour, "line": {"width": 2}}
+                figure.add_trace(_marks(name, mine, marker, mode="markers", showlegend=False))
+        figure.add_trace(_key(shape, symbol))
+
+
+def _draw_cliffs(figure: go.Figure, cliffs: Mapping[str, Cliff | None], looks: Mapping[str, Style]) -> None:
+    known = {name: found for name, found in cliffs.items() if found is not None and found.known}
+    for name, found in known.items():
+        star = {"symbol": CLIFF, "size": 15, "color": looks[name].colour, "line": {"width": 2}}
+        words = f"<b>{name}</b><br>cliff at {numbers.percent(found.sparsity)}<extra></extra>"
+        place = {"x": [100 * found.sparsity], "y": [found.perplexity]}
+        figure.add_trace(go.Scatter(**place, mode="markers", marker=star, legendgroup=name, showlegend=False, hovertemplate=words))
+    if known:
+        figure.add_trace(_key(f"cliff, {FACTOR:g} × dense", CLIFF))
+
+
+def _draw_own(figure: go.Figure, families: Families, looks: Mapping[str, Style]) -> None:
+    """A ring around each point that holds a run of one's own."""
+    for name, points in families.items():
+        if mine := [point for point in points if point.own]:
+            ring = {"symbol": OWN, "size": 18, "color": looks[name].colour, "line": {"width": 1.5}}
+            x, y = [100 * point.sparsity for point in mine], [point.perplexity for point in mine]
+            figure.add_trace(go.Scatter(x=x, y=y, mode="markers", marker=ring, legendgroup=name, showlegend=False, hoverinfo="skip"))
+    if any(point.own for points in families.values() for point in points):
+        figure.add_trace(_key("your own run", OWN))
+
+
+def _key(words: str, symbol: str) -> go.Scatter:
+    """A line of the legend that says what a mark means, whoever's it is."""
+    marker = {"symbol": symbol, "size": 12, "color": palette.GREY, "line": {"width": 2}}
+    return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name=words)
+
+
+def _draw_levels(figure: go.Figure, families: Families) -> None:
+    """The dense perplexity as a line, and above it the one that makes a cliff."""
+    dense = _dense(families)
+    if dense is None:
+        return
+    start = _first(families)
+    for level, dash, words in ((dense, "dash", f"dense {numbers.perplexity(dense)}"), (FACTOR * dense, "dot", f"{FACTOR:g} × dense")):
+        line = {"color": palette.GREY, "dash": dash, "width": 1.5}
+        text = {"text": [words, ""], "textposition": "top right", "textfont": {"size": 12}, "hoverinfo": "skip", "showlegend": False}
+        figure.add_trace(go.Scatter(x=[start, 100], y=[level] * 2, mode="lines+text", line=line, name=words, **text))
+
+
+def _draw_labels(figure: go.Figure, families: Families, looks: Mapping[str, Style], scale: Scale) -> float:
+    """Each curve's name beside its end, joined to it by a thin line; where the axis of sparsities has to end for them, percent."""
+    ends = {name: curve(points)[-1] for name, points in families.items() if curve(points)}
+    start = max((100 * end.sparsity for end in ends.values()), default=100.0) + 3
+    wanted = [scale.place(min(end.perplexity, scale.high)) for end in ends.values()]
+    for (name, end), place in zip(ends.items(), spread(wanted, LETTER), strict=True):
+        line = {"color": looks[name].colour, "dash": "dot", "width": 1}
+        text = {"text": ["", f" {name}"], "textposition": "middle right", "textfont": {"size": 13}, "cliponaxis": False}
+        x, y = [100 * end.sparsity, start], [end.perplexity, scale.value(place)]
+        figure.add_trace(go.Scatter(x=x, y=y, mode="lines+text", line=line, **text, name=name, legendgroup=name, showlegend=False, hoverinfo="skip"))
+    return start + 1.1 * max(map(len, ends), default=0)
+
+
+def _draw_axes(figure: go.Figure, families: Families, scale: Scale, end: float) -> None:
+    figure.update_layout(margin={"t": 34, "r": 12}, legend={"itemclick": False, "itemdoubleclick": False, "traceorder": "normal"})
+    figure.update_yaxes(title={"text": "Perplexity"}, **scale.axis)
+    figure.update_xaxes(title={"text": "Sparsity, %"}, range=[_first(families), end], tickvals=list(range(0, 101, 10)))

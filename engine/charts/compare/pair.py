@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, block_axis, canvas, done_blocks
+from engine.charts.grids import ROOM_FOR_NUMBERS
 from engine.charts.names import short_names
-from engine.charts.numbers import percent
-from engine.comparison.overlap import LinearOverlap, overall
+from engine.charts.numbers import largest, percent, unit_of
+from engine.comparison.overlap import LinearOverlap, Shared, Side, overall
 from engine.events import BlockPruned
 from engine.record import RunRecord
 
@@ -28,7 +30,9 @@ def pair_allocation(runs: Sequence[RunRecord], names: Names) -> Chart:
 def pair_alignment(runs: Sequence[RunRecord], names: Names) -> Chart:
     """Each block's neuron alignment distance in both runs."""
     caption = "NeuroAL's distance A between normalised input norms, dense against pruned; 0 = unchanged."
-    return _chart("Neuron alignment of every block", runs, names, lambda block: block.alignment, "Distance A", caption)
+    unit, words = unit_of(largest(block.alignment for run in runs for block in run.blocks))
+    chart = _chart("Neuron alignment of every block", runs, names, lambda block: block.alignment / unit, f"Distance A, {words}", caption)
+    return replace(chart, table=chart.table.assign(**{name: chart.table[name] * unit for name in names}))
 
 
 def pair_depth(runs: Sequence[RunRecord], names: Names) -> Chart:
@@ -63,47 +67,75 @@ def _further(table: pd.DataFrame, names: Names) -> str:
     return "They are the same." if apart.max() == 0 else f"They differ most in block {int(table.loc[apart.idxmax(), 'block'])}."
 
 
-def overlap_grid(found: tuple[LinearOverlap, ...]) -> Chart:
-    """Intersection over union of the weights that stay, blocks by linears."""
-    names = list(dict.fromkeys(one.linear for one in found))
-    short = short_names(names)
+def overlap_grid(found: Sequence[LinearOverlap], side: Side = "kept", order: Sequence[str] = ()) -> Chart:
+    """Intersection over union of the weights that stay, or of those that go, blocks by linears; its cells can be clicked.
+
+    Args:
+        order: the linears' names in the model's order.
+    """
+    total = overall(found, side)
+    names = sorted({one.linear for one in found}, key=lambda name: order.index(name) if name in order else len(order))
     blocks = sorted({one.block for one in found})
-    at = {(one.linear, one.block): one for one in found}
-    cells = [[100 * at[name, block].kept if (name, block) in at else None for block in blocks] for name in names]
-    chance = [[100 * at[name, block].chance if (name, block) in at else None for block in blocks] for name in names]
-    figure = go.Figure(
-        go.Heatmap(
-            x=blocks,
-            y=[short[name] for name in names],
-            z=cells,
-            customdata=chance,
-            text=[["" if cell is None else f"{cell:.0f}" for cell in row] for row in cells],
-            texttemplate="%{text}",
-            textfont={"color": palette.INK},
-            zmin=0,
-            zmax=100,
-            colorscale=palette.AMOUNT,
-            showscale=False,
-            xgap=2,
-            ygap=2,
-            hovertemplate="block %{x}, %{y}<br>shared %{z:.1f} %<br>by chance about %{customdata:.1f} %<extra></extra>",
-        )
-    )
-    canvas(figure, 70 + 27 * max(3, len(names)))
+    figure = canvas(go.Figure([_heat(found, side, names, blocks), _handles(found, side)]), 70 + 27 * max(3, len(names)))
+    figure.update_layout(hoverdistance=60)
     figure.update_xaxes(**block_axis(len(blocks)))
     figure.update_yaxes(title={"text": "Linear"}, autorange="reversed", showgrid=False)
-    rows = [(one.block, one.linear, one.kept, one.chance, one.removed) for one in found]
-    total, blind = overall(found), _mean_chance(found)
+    verdict = f"Over the whole model {percent(total.share)}; two blind choices of as many would share {percent(total.chance)}."
     return Chart(
-        title="What the two masks share, %",
+        title=f"Overlap of the {side} weights, %",
         figure=figure,
-        table=pd.DataFrame(rows, columns=["block", "linear", "kept_shared", "by_chance", "removed_shared"]),
-        alt=f"Heat map of the overlap of two masks, blocks by linears. Overall {percent(total)}, by chance about {percent(blind)}.",
-        caption=f"Weights that both keep / weights that either keeps (intersection over union). Over the whole model {percent(total)}; two blind "
-        f"choices of as many would share about {percent(blind)}.",
+        table=overlap_table(found),
+        alt=f"Heat map of the overlap of two masks, blocks by linears. {verdict}",
+        caption=f"Weights that both runs {'keep' if side == 'kept' else 'remove'} / weights that either does (intersection over union). {verdict}",
     )
 
 
-def _mean_chance(found: tuple[LinearOverlap, ...]) -> float:
-    either = sum(one.either for one in found)
-    return sum(one.chance * one.either for one in found) / either if either else 1.0
+def overlap_table(found: Sequence[LinearOverlap]) -> pd.DataFrame:
+    """One row a linear: what is shared, and what chance would share, of the kept and of the removed weights; shares."""
+    columns = ["block", "linear", "kept", "kept_by_chance", "removed", "removed_by_chance"]
+    rows = [(one.block, one.linear, one.kept.share, one.kept.chance, one.removed.share, one.removed.chance) for one in found]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _heat(found: Sequence[LinearOverlap], side: Side, names: Sequence[str], blocks: Sequence[int]) -> go.Heatmap:
+    at = {(one.linear, one.block): 100 * _side(one, side).share for one in found}
+    cells = [[at.get((name, block)) for block in blocks] for name in names]
+    readable = len(blocks) <= ROOM_FOR_NUMBERS
+    return go.Heatmap(
+        x=blocks,
+        y=[short_names(names)[name] for name in names],
+        z=cells,
+        text=[["" if cell is None else f"{cell:.0f}" for cell in row] for row in cells],
+        texttemplate="%{text}" if readable else None,
+        textfont={"color": palette.INK},
+        zmin=0,
+        zmax=100,
+        colorscale=palette.AMOUNT,
+        showscale=not readable,
+        colorbar={"title": {"text": "Shared, %", "side": "right"}, "thickness": 10, "outlinewidth": 0},
+        hoverinfo="skip",
+        xgap=2,
+        ygap=2,
+    )
+
+
+def _handles(found: Sequence[LinearOverlap], side: Side) -> go.Scatter:
+    """An invisible point in the middle of each cell: a heat map's own cells cannot be selected."""
+    short = short_names(list(dict.fromkeys(one.linear for one in found)))
+    parts = [_side(one, side) for one in found]
+    hidden = {"marker": {"opacity": 0}}
+    return go.Scatter(
+        x=[one.block for one in found],
+        y=[short[one.linear] for one in found],
+        customdata=[(one.block, one.linear, 100 * part.share, 100 * part.chance) for one, part in zip(found, parts, strict=True)],
+        mode="markers",
+        marker={"symbol": "square", "size": 22, "opacity": 0},
+        selected=hidden,
+        unselected=hidden,
+        hovertemplate="block %{x}, %{y}<br>shared %{customdata[2]:.1f} %<br>by chance %{customdata[3]:.1f} %<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _side(one: LinearOverlap, side: Side) -> Shared:
+    return one.kept if side == "kept" else one.removed

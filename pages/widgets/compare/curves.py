@@ -1,21 +1,23 @@
-"""The curves, and the way from a point to its run."""
+"""The curves, what follows from them at a glance, and the way from a point to its run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
-from engine.charts.compare.curves import curve_table, filtered, needs_logarithm, perplexity_curves
+from engine.charts.chart import Chart
+from engine.charts.compare.curves import patterns, perplexity_curves
+from engine.charts.compare.ranges import cliff_ranking, pattern_ranking
+from engine.comparison.points import curve
 from pages.widgets.chart import draw_chart
-from pages.widgets.compare.families import Known, choose_families
+from pages.widgets.compare.families import Families, Known, choose_families
+from pages.widgets.compare.links import draw_links
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-MOST = 50.0
-"""The end of the ratio's slider, which means all."""
-SCALES = ("Automatic", "Linear", "Logarithmic")
+SCALES = {"Automatic": None, "Linear": False, "Logarithmic": True}
+ENDS = {"Everything": None, "20 × dense": 20.0, "3 × dense": 3.0}
+POINT, CLICKED = "compare.point", "compare.clicked"
 
 
 def draw_curves(known: Known) -> None:
@@ -24,46 +26,49 @@ def draw_curves(known: Known) -> None:
     if not families:
         st.info("Choose a pruner above to see its curve.", icon=":material/show_chart:")
         return
-    scale = st.segmented_control("Scale of the perplexity", SCALES, default=SCALES[0], key="scale", bind="query-params", required=True)
-    logarithmic = {"Linear": False, "Logarithmic": True}.get(scale or "", needs_logarithm(families))
-    chart = perplexity_curves(families, logarithmic=logarithmic, order=known.order)
-    chosen = draw_chart(chart, "curves", on_select=True)
-    _draw_chosen(chosen, known)
+    with st.container(horizontal=True, gap="large"):
+        scale = st.segmented_control("Scale of the perplexity", list(SCALES), default="Automatic", key="scale", bind="query-params", required=True)
+        end = st.segmented_control("Shown up to", list(ENDS), default="Everything", key="upto", bind="query-params", required=True)
+    chart = kept_curves(families, known.order, SCALES[scale or "Automatic"], ENDS[end or "Everything"])
+    selection = draw_chart(chart, "curves", on_select=True)
+    _draw_chosen(selection, known)
+    _draw_answers(families, known.order)
 
 
-def draw_table(known: Known) -> None:
-    """Every run of the protocol, to sort, filter and take along."""
-    table = curve_table(known.all)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        words = st.text_input("Only rows with", key="rows", type="search", placeholder="wanda, 2:4, own …", bind="query-params", live=True, width=320)
-        most = st.slider("Perplexity at most × dense", 1.0, MOST, MOST, 0.5, key="most", bind="query-params", width=320)
-    shown = filtered(table, words or "", None if most >= MOST else most)
-    st.caption(f"{len(shown)} of {len(table)} points. Click a column's head to sort.")
-    columns: dict[str, Any] = {
-        "sparsity": st.column_config.NumberColumn(format="percent"),
-        "perplexity": st.column_config.NumberColumn(format="%.3f"),
-        "deviation": st.column_config.NumberColumn(format="%.3f", help="Sample standard deviation over the seeds"),
-        "ratio": st.column_config.NumberColumn(format="%.3f", help="Pruned perplexity / dense perplexity"),
-    }
-    st.dataframe(shown, hide_index=True, column_config=columns, height=480)
-    st.download_button("CSV", shown.to_csv(index=False), "comparison.csv", "text/csv", icon=":material/download:", on_click="ignore")
+def kept_curves(families: Families, order: Sequence[str], logarithmic: bool | None = None, most: float | None = None) -> Chart:
+    """The chart of the curves, drawn anew only when it shows something else."""
+    stage = (families, order, logarithmic, most)
+    return _kept("curves", stage, lambda: perplexity_curves(families, logarithmic=logarithmic, most=most, order=order))
+
+
+def _draw_answers(families: Families, order: Sequence[str]) -> None:
+    makers = {}
+    if any(curve(points) for points in families.values()):
+        makers["cliffs"] = cliff_ranking
+    if patterns(families):
+        makers["patterns"] = pattern_ranking
+    grid = st.grid(max(1, len(makers)), min_column_width=400, border=True)
+    for name, make in makers.items():
+        with grid.cell():
+            arguments = (families, order) if make is cliff_ranking else (families,)
+            draw_chart(_kept(name, (families, order), lambda make=make, arguments=arguments: make(*arguments)), name)  # type: ignore[misc]
+
+
+def _kept(name: str, stage: object, make: Callable[[], Chart]) -> Chart:
+    kept: dict[str, tuple[object, Chart]] = st.session_state.setdefault("compare.charts", {})
+    if name not in kept or kept[name][0] != stage:
+        kept[name] = (stage, make())
+    return kept[name][1]
 
 
 def _draw_chosen(selection: Mapping[str, Any], known: Known) -> None:
     """The run behind a clicked point; the same by a list, for those who do not click."""
-    keys = {
-        f"{point.family} {point.shape if point.is_grouped else format(point.sparsity, '.0%')}": point.runs[0].key
-        for family in known.all.values()
-        for point in family
-    }
+    keys = {point.title: point.runs[0].key for family in known.all.values() for point in family}
     clicked = next((str(point["customdata"]) for point in selection.get("points", []) if point.get("customdata")), None)
-    if clicked is not None and clicked != st.session_state.get("compare.clicked"):
-        st.session_state["compare.clicked"] = clicked
-        st.session_state["compare.point"] = next((name for name, key in keys.items() if key == clicked), None)
+    if clicked is not None and clicked != st.session_state.get(CLICKED):
+        st.session_state[CLICKED] = clicked
+        st.session_state[POINT] = next((name for name, key in keys.items() if key == clicked), None)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox("A point of the curves", list(keys), None, key="compare.point", placeholder="Click a point, or choose one", width=360)
+        chosen = st.selectbox("A point of the curves", list(keys), None, key=POINT, placeholder="Click a point, or choose one", width=340)
         if chosen:
-            st.page_link("pages/explore.py", label="Open in Explore", icon=":material/content_cut:", query_params={"run": keys[chosen]})
-            st.page_link("pages/microscope.py", label="Under the microscope", icon=":material/search:", query_params={"run": keys[chosen]})
-            two = {"section": "Two runs", "one": keys[chosen]}
-            st.page_link("pages/compare.py", label="Beside another", icon=":material/compare_arrows:", query_params=two)
+            draw_links(keys[chosen], "point")

@@ -1,20 +1,24 @@
-"""What is compared: the finished runs of one protocol as families of points, read once for as long as no run is added."""
+"""What is compared: the finished runs of one protocol as families of points, made anew only when a run has come, gone or changed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from engine.comparison.points import Measured, Point, Protocol, by_protocol, measured, points
+from engine.comparison.points import Measured, Point, Protocol, by_protocol, measured, points, titles
+from engine.jobs.store import RunSummary
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
 
 FIRST = ("Magnitude", "Wanda", "RIA", "SparseGPT", "APT-SM", "Wanda with NeuroAL")
 """What is shown where nobody has chosen."""
+POLL = 1.5
 Families = dict[str, tuple[Point, ...]]
+Groups = dict[Protocol, list[Measured]]
 
 
 @dataclass(frozen=True)
@@ -35,35 +39,61 @@ class Known:
         return sum(len(point.runs) for family in self.all.values() for point in family)
 
 
-def known_runs(engine: BackgroundEngine) -> dict[Protocol, list[Measured]]:
-    """The measured runs by protocol; made anew only when a run has come, gone or changed."""
-    runs = engine.runs()
-    stage = tuple((run.key, run.state, run.changed) for run in runs)
-    kept: tuple[object, dict[Protocol, list[Measured]]] | None = st.session_state.get("compare.runs")
+def known_runs(runs: Sequence[RunSummary]) -> Groups:
+    """The measured runs by protocol."""
+    stage = _stage(runs)
+    kept: tuple[object, Groups] | None = st.session_state.get("compare.runs")
     if kept is None or kept[0] != stage:
         kept = (stage, by_protocol(measured((run.record, not run.recorded) for run in runs)))
         st.session_state["compare.runs"] = kept
     return kept[1]
 
 
-def choose_protocol(groups: dict[Protocol, list[Measured]]) -> Known:
+def choose_protocol(groups: Groups) -> Known:
     """The protocol to look at: a list where there are several, for their numbers do not belong in one drawing."""
     if not groups:
         return Known(None, {}, ())
-    titles = {f"{protocol.title} · {len(runs)} runs": protocol for protocol, runs in groups.items()}
-    chosen = next(iter(titles))
-    if len(titles) > 1:
-        chosen = st.selectbox("Model and protocol", list(titles), key="protocol", help=SEVERAL) or chosen
-    protocol = titles.get(chosen, next(iter(groups)))
+    named = titles(groups)
+    chosen = next(iter(named))
+    if len(named) > 1:
+        chosen = st.selectbox("Model and protocol", list(named), key="protocol", bind="query-params", help=SEVERAL) or chosen
+    return known(groups, named[chosen])
+
+
+def known(groups: Groups, protocol: Protocol) -> Known:
+    """The runs of a protocol as families; the usual ones first, so that they have the plainest looks."""
     families = _points(protocol, groups[protocol])
-    return Known(protocol, families, tuple(sorted(families, key=lambda name: (name not in FIRST, FIRST.index(name) if name in FIRST else 0, name))))
+    order = sorted(families, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
+    return Known(protocol, families, tuple(order))
 
 
 def choose_families(known: Known) -> Families:
     """Which of them are drawn."""
-    first = [name for name in known.order if name in FIRST] or list(known.order[:6])
+    first = [name for name in known.order if name in FIRST] or list(known.order[: len(FIRST)])
     chosen = st.multiselect("Ways to prune", known.order, first, key="families", bind="query-params", placeholder="Choose pruners and top-ups")
     return {name: known.all[name] for name in known.order if name in chosen}
+
+
+def draw_watch(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
+    """While runs go on, say so and let the page follow as they finish."""
+    if engine.active():
+        st.fragment(_watch, run_every=POLL)(engine, _finished(runs))
+
+
+def _watch(engine: BackgroundEngine, finished: int) -> None:
+    going = len(engine.active())
+    if not going or _finished(engine.runs()) != finished:
+        st.rerun()
+    words = "One run goes on; its point appears" if going == 1 else f"{going} runs wait or go on; their points appear"
+    st.caption(f":material/play_arrow: {words} by itself.")
+
+
+def _finished(runs: Sequence[RunSummary]) -> int:
+    return sum(run.state == "finished" for run in runs)
+
+
+def _stage(runs: Sequence[RunSummary]) -> object:
+    return tuple((run.key, run.state, run.changed) for run in runs if run.state == "finished")
 
 
 def _points(protocol: Protocol, runs: list[Measured]) -> Families:

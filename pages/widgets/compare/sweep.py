@@ -1,4 +1,4 @@
-"""A sweep: what to run, what it costs, and a grid whose cells fill as the runs finish.
+"""A sweep: what to run, what it costs, a grid whose cells fill as the runs finish, and the curves that grow with them.
 
 The cells are runs like any other, so what is there already is there at once, cancelling keeps what is done, and starting again goes on.
 """
@@ -6,168 +6,128 @@ The cells are runs like any other, so what is there already is there at once, ca
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import streamlit as st
 
 from engine.charts import numbers
-from engine.cost import Cost, estimate
+from engine.comparison.grid import shape_of
+from engine.comparison.outlay import Outlay, outlay, times
+from engine.cost import estimate
 from engine.errors import PrunescopeError, RecipeError
-from engine.jobs.views import RunView
 from engine.pruning.methods import ALLOCATIONS
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.sweep import Cell, sweep
-from pages.widgets.fields import check
+from pages.widgets.compare.base import choose_base
+from pages.widgets.compare.sweep_curves import draw_sweep_curves
+from pages.widgets.compare.sweep_grid import Standings, draw_grid, draw_progress, draw_refused, standings
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
 
-POLL = 1.0
+POLL, CURVES_POLL = 0.8, 2.0
 SHAPES = (*(f"0.{tenth}" for tenth in range(1, 10)), "2:4", "4:8")
 FIRST_PRUNERS, FIRST_SHAPES = ("magnitude", "wanda", "sparsegpt"), ("0.5", "0.6", "0.7")
 TOP_UPS = tuple(name for name in ALLOCATIONS if name != "manual")
 MOST_SEEDS = 10
+ERROR = "sweep.error"
 SEEDS_HELP = "How many draws of the calibration windows each cell is run with: seeds 0, 1, … The spread between them is drawn as an error bar."
+SHAPES_HELP = "Shares such as 0.55, or patterns such as 1:4; type what is not in the list."
 
 
 def draw_sweep(engine: BackgroundEngine) -> None:
-    """The choice, its cost, the start, and the grid."""
-    base = _base()
-    cells = _choose(base)
+    """The choice, its cost, the start, the grid, the curves."""
+    cells = _choose(choose_base(engine.runs()))
     if not cells:
         return
-    views = {cell.recipe.key: _view(engine, cell.recipe.key) for cell in cells if cell.recipe is not None}
-    _draw_cost(engine, cells, views)
-    if sentence := st.session_state.pop("sweep.error", ""):
-        st.error(sentence, icon=":material/error:")
-    active = any(view is not None and view.active for view in views.values())
-    st.fragment(_draw_grid, run_every=POLL if active else None)(engine, cells, active)
-    _draw_refused(cells)
+    active = bool(_outlay(engine, cells, standings(engine, cells)).going)
+    st.fragment(_draw_live, run_every=POLL if active else None)(engine, cells, active)
+    draw_refused(cells)
+    st.fragment(draw_sweep_curves, run_every=CURVES_POLL if active else None)(engine, cells)
 
 
-def _base() -> Recipe:
-    """Model, texts and windows as the form on Explore says them; the usual ones where it says nothing that can be run."""
-    fields = st.session_state.get("fields")
-    recipe = check(fields, None).recipe if fields else None
-    return recipe or Recipe.build()
-
-
-def _choose(base: Recipe) -> tuple[Cell, ...]:
-    pruners = st.multiselect("Pruners", list(PRESETS), FIRST_PRUNERS, format_func=lambda name: PRESETS[name].title, key="sweep.pruners")
+def _choose(base: Recipe | None) -> tuple[Cell, ...]:
+    """The cells of what is chosen; none where that is refused, with a sentence."""
+    pruners = st.multiselect("Pruners", list(PRESETS), FIRST_PRUNERS, format_func=_pruner, key="pruners", bind="query-params")
     left, middle, right = st.columns([2, 2, 1])
-    shapes = left.multiselect("Sparsities and patterns", SHAPES, FIRST_SHAPES, key="shapes", bind="query-params", accept_new_options=True)
-    top_ups = middle.multiselect("Top-ups", TOP_UPS, ["uniform"], key="topups", bind="query-params")
-    seeds = right.number_input("Seeds", 1, MOST_SEEDS, 2, key="seeds", bind="query-params", help=SEEDS_HELP)
-    st.caption(
-        f"On {base.model}, evaluated on {', '.join(base.evaluations) or 'nothing'}, calibrated on {base.samples} windows of {base.calibration}."
+    shapes = left.multiselect(
+        "Sparsities and patterns", SHAPES, FIRST_SHAPES, key="shapes", bind="query-params", accept_new_options=True, help=SHAPES_HELP
     )
-    st.page_link("pages/explore.py", label="Choose another model or text on Explore", icon=":material/tune:")
+    top_ups = middle.multiselect("Top-ups", TOP_UPS, ["uniform"], format_func=_top_up, key="topups", bind="query-params")
+    seeds = right.number_input("Seeds", 1, MOST_SEEDS, 2, key="seeds", bind="query-params", help=SEEDS_HELP)
+    if base is None:
+        return ()
+    wanted = (base, tuple(pruners), tuple(dict.fromkeys(map(shape_of, shapes))), tuple(top_ups), int(seeds))
+    kept: tuple[object, tuple[Cell, ...]] | None = st.session_state.get("sweep.cells")
+    if kept is not None and kept[0] == wanted:
+        return kept[1]
     try:
-        return sweep(base, pruners, shapes, allocations=top_ups, seeds=range(int(seeds)))
+        cells = sweep(base, pruners, wanted[2], allocations=top_ups, seeds=range(int(seeds)))
     except RecipeError as error:
         st.info(" ".join(fault.message[0].upper() + fault.message[1:] for fault in error.faults), icon=":material/grid_on:")
         return ()
+    st.session_state["sweep.cells"] = (wanted, cells)
+    return cells
 
 
-def _draw_cost(engine: BackgroundEngine, cells: Sequence[Cell], views: dict[str, RunView | None]) -> None:
-    """How many runs are there, how many to come, and what those take; the buttons."""
-    missing = [cell.recipe for cell in cells if cell.recipe is not None and not _is_done(views[cell.recipe.key])]
-    active = [key for key, view in views.items() if view is not None and view.active]
-    done = sum(_is_done(view) for view in views.values())
-    summary = engine.summary(missing[0].model, missing[0].revision).summary if missing else None
-    free = engine.capacity(missing[0].device).capacity if missing else None
-    costs = [estimate(recipe, summary, free) for recipe in missing] if summary else []
-    with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"**{len(views)} runs**, {done} of them there already. {_cost_words(len(missing), costs)}", width="stretch")
-        start = {"type": "primary", "icon": ":material/play_arrow:", "disabled": not missing or len(active) == len(missing)}
-        label = "Start" if not done else "Start what is missing"
-        st.button(label, key="sweep.start", on_click=_start, args=(engine, missing), **start)  # type: ignore[arg-type]
-        if active:
-            st.button("Cancel", key="sweep.cancel", icon=":material/stop:", on_click=_cancel, args=(engine, active))
-    if unfit := next((cost for cost in costs if not cost.fits), None):
-        st.warning(f"{unfit.problem} {unfit.advice}".strip(), icon=":material/warning:")
+def _pruner(name: str) -> str:
+    return PRESETS[name].title
 
 
-def _cost_words(missing: int, costs: Sequence[Cost]) -> str:
-    if not missing:
-        return "Nothing is left to compute."
-    if not costs:
-        return f"{missing} to compute; what they cost is said as soon as the model is known."
-    seconds = sum(cost.seconds for cost in costs)
-    memory = numbers.size(max(cost.host_bytes for cost in costs))
-    return f"The other {missing} take about {numbers.seconds(seconds)} one after the other, and {memory} of memory."
+def _top_up(name: str) -> str:
+    return ALLOCATIONS[name].title
 
 
-def _draw_grid(engine: BackgroundEngine, cells: Sequence[Cell], was_active: bool) -> None:
-    views = {cell.recipe.key: _view(engine, cell.recipe.key) for cell in cells if cell.recipe is not None}
-    if was_active != any(view is not None and view.active for view in views.values()):
+def _draw_live(engine: BackgroundEngine, cells: Sequence[Cell], was_active: bool) -> None:
+    """All that moves while a sweep goes on."""
+    known = standings(engine, cells)
+    cost = _outlay(engine, cells, known)
+    if was_active != bool(cost.going):
         st.rerun()
-    if was_active:
-        done = sum(_is_done(view) for view in views.values())
-        st.progress(done / max(1, len(views)), text=f"{done} of {len(views)} runs finished; those that are stay, also when the sweep is cancelled.")
-    table, keys = _grid(cells, views)
-    chosen = st.dataframe(table, key="sweep.grid", on_select="rerun", selection_mode="single-cell", alt="Sweep: a row a pruner, a column a sparsity")
-    st.caption("✓ finished, with its pruned perplexity · ▶ going on · … waiting · ✗ failed · ■ cancelled · empty: not started · — impossible")
-    _draw_links(chosen, table, keys)
+    _draw_cost(engine, cost)
+    if sentence := st.session_state.pop(ERROR, ""):
+        st.error(sentence, icon=":material/error:")
+    draw_progress(engine, cost)
+    draw_grid(cells, known)
 
 
-def _grid(cells: Sequence[Cell], views: dict[str, RunView | None]) -> tuple[pd.DataFrame, dict[tuple[str, str], str]]:
-    """A row a pruner with its top-up, a column a sparsity; several seeds share a cell. With the key of each cell's first run."""
-    table: dict[str, dict[str, str]] = {}
-    keys: dict[tuple[str, str], str] = {}
-    for cell in cells:
-        row = PRESETS[cell.pruner].title + ("" if cell.allocation == "uniform" else f" with {ALLOCATIONS[cell.allocation].title}")
-        word = "—" if cell.recipe is None else _cell_word(views[cell.recipe.key])
-        known = table.setdefault(row, {}).get(cell.shape)
-        table[row][cell.shape] = word if not known else f"{known}  {word}"
-        if cell.recipe is not None:
-            keys.setdefault((row, cell.shape), cell.recipe.key)
-    return pd.DataFrame.from_dict(table, orient="index"), keys
+def _outlay(engine: BackgroundEngine, cells: Sequence[Cell], known: Standings) -> Outlay:
+    """The cost as it stands, with what is known of the model and of this machine."""
+    recipe = next((cell.recipe for cell in cells if cell.recipe is not None), None)
+    if recipe is None:
+        return outlay(cells, known, {}, None)
+    summary = engine.summary(recipe.model, recipe.revision).summary
+    free = engine.capacity(recipe.device).capacity
+    own = times(run.record for run in engine.runs() if run.record is not None and not run.recorded)
+    return outlay(cells, known, own, partial(estimate, summary=summary, capacity=free) if summary else None)
 
 
-def _cell_word(view: RunView | None) -> str:
-    if view is None:
-        return ""
-    record = view.record
-    if view.state == "finished":
-        return f"✓ {numbers.perplexity(record.pruned.perplexity if record.pruned else None)}"
-    if view.state == "running":
-        return f"▶ {len(record.blocks)}/{record.model.blocks if record.model else '?'}"
-    return {"queued": "…", "failed": "✗", "cancelled": "■", "interrupted": "■"}[view.state]
+def _draw_cost(engine: BackgroundEngine, cost: Outlay) -> None:
+    """How many runs there are, how many to come, and what those take; the buttons."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(f"**{cost.runs} runs**, {cost.there} of them there already. {_words(cost)}", width="stretch")
+        label = "Start what is missing" if cost.there or cost.going else "Start"
+        icon = ":material/play_arrow:"
+        st.button(label, key="sweep.start", type="primary", icon=icon, disabled=not cost.missing, on_click=_start, args=(engine, cost.missing))
+        if cost.going:
+            st.button("Cancel", key="sweep.cancel", icon=":material/stop:", on_click=_cancel, args=(engine, cost.going))
+    if cost.cost is not None and not cost.cost.fits:
+        st.warning(f"{cost.cost.problem} {cost.cost.advice}".strip(), icon=":material/warning:")
 
 
-def _draw_links(chosen: object, table: pd.DataFrame, keys: dict[tuple[str, str], str]) -> None:
-    """The way from a cell to its run."""
-    picked = getattr(getattr(chosen, "selection", None), "cells", None) or []
-    if not picked:
-        return
-    row, column = picked[0]
-    key = keys.get((str(table.index[row]), str(column)))
-    if key is not None:
-        with st.container(horizontal=True):
-            st.markdown(f"**{table.index[row]}, {column}**", width="content")
-            st.page_link("pages/explore.py", label="Open in Explore", icon=":material/content_cut:", query_params={"run": key})
-
-
-def _draw_refused(cells: Sequence[Cell]) -> None:
-    reasons = {cell.refusal: cell for cell in cells if cell.recipe is None}
-    if reasons:
-        with st.expander(f"{sum(cell.recipe is None for cell in cells)} cells are impossible", icon=":material/block:"):
-            for reason, cell in reasons.items():
-                st.markdown(f"{PRESETS[cell.pruner].title}, {cell.allocation}, {cell.shape}: {reason}")
-
-
-def _is_done(view: RunView | None) -> bool:
-    return view is not None and view.state == "finished"
-
-
-def _view(engine: BackgroundEngine, key: str) -> RunView | None:
-    try:
-        return engine.view(key)
-    except PrunescopeError:
-        return None
+def _words(cost: Outlay) -> str:
+    left = cost.runs - cost.there
+    if not left:
+        return "Nothing is left to compute."
+    if cost.seconds is None or cost.memory is None:
+        return f"{left} to compute; what they cost is said as soon as the model is known."
+    source = "as such runs took here" if cost.measured == left else "partly as such runs took here" if cost.measured else "estimated"
+    download = cost.cost.download_bytes if cost.cost else 0
+    fetched = f", {numbers.size(download)} to download" if download else ""
+    memory = numbers.size(cost.memory)
+    return f"The other {left} take about {numbers.seconds(cost.seconds)} one after the other ({source}), and {memory} of memory{fetched}."
 
 
 def _start(engine: BackgroundEngine, recipes: Sequence[Recipe]) -> None:
@@ -175,7 +135,7 @@ def _start(engine: BackgroundEngine, recipes: Sequence[Recipe]) -> None:
         for recipe in recipes:
             engine.submit(recipe)
     except PrunescopeError as error:
-        st.session_state["sweep.error"] = str(error)
+        st.session_state[ERROR] = str(error)
 
 
 def _cancel(engine: BackgroundEngine, keys: Sequence[str]) -> None:
@@ -184,4 +144,4 @@ def _cancel(engine: BackgroundEngine, keys: Sequence[str]) -> None:
         try:
             engine.cancel(key)
         except PrunescopeError as error:
-            st.session_state["sweep.error"] = str(error)
+            st.session_state[ERROR] = str(error)
