@@ -99,8 +99,8 @@ def _scale(families: Families, logarithmic: bool | None, most: float | None) -> 
     if most is not None:
         largest = min(largest, most * dense)
     if logarithmic if logarithmic is not None else wants_logarithm([least, largest]):
-        return Scale(True, least / (largest / least) ** 0.05, largest * (largest / least) ** 0.05)
-    low = least - 0.06 * (largest - least) if most is not None else 0.0
+        return Scale(True, least / (largest / least) ** 0.07, largest * (largest / least) ** 0.05)
+    low = least - 0.08 * (largest - least) if most is not None else 0.0
     return Scale(False, low, largest + 0.06 * (largest - low))
 
 
@@ -184,9 +184,10 @@ def _draw_levels(figure: go.Figure, families: Families) -> None:
     if dense is None:
         return
     start = _first(families)
-    for level, dash, words in ((dense, "dash", f"dense {numbers.perplexity(dense)}"), (FACTOR * dense, "dot", f"{FACTOR:g} × dense")):
+    above = (FACTOR * dense, "dot", f"{FACTOR:g} × dense", "top right")
+    for level, dash, words, side in ((dense, "dash", f"dense {numbers.perplexity(dense)}", "bottom right"), above):
         line = {"color": palette.GREY, "dash": dash, "width": 1.5}
-        text = {"text": [words, ""], "textposition": "top right", "textfont": {"size": 12}, "hoverinfo": "skip", "showlegend": False}
+        text = {"text": [words, ""], "textposition": side, "textfont": {"size": 12}, "hoverinfo": "skip", "showlegend": False}
         figure.add_trace(go.Scatter(x=[start, 100], y=[level] * 2, mode="lines+text", line=line, name=words, **text))
 
 

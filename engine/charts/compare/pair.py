@@ -82,7 +82,7 @@ def overlap_grid(found: Sequence[LinearOverlap], side: Side = "kept", order: Seq
     figure.update_yaxes(title={"text": "Linear"}, autorange="reversed", showgrid=False)
     verdict = f"Over the whole model {percent(total.share)}; two blind choices of as many would share {percent(total.chance)}."
     return Chart(
-        title=f"Overlap of the {side} weights, %",
+        title=f"What the two masks share, % of the {side} weights",
         figure=figure,
         table=overlap_table(found),
         alt=f"Heat map of the overlap of two masks, blocks by linears. {verdict}",

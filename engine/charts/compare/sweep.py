@@ -32,7 +32,7 @@ TINTS: dict[State, str] = {
 }
 OPACITY = "38"
 """In hexadecimal, of 255: the page's own text stays readable on the tint, on light and on dark."""
-LEGEND = "✓ finished, with its perplexity · ▶ going on · … waiting · · not started · ✗ failed · ■ cancelled · — impossible"
+LEGEND = "✓ finished, with its perplexity; ▶ going on; … waiting; · not started; ✗ failed; ■ cancelled; — impossible"
 
 
 def sweep_words(squares: Sequence[Square]) -> pd.DataFrame:

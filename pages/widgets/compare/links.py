@@ -11,6 +11,7 @@ SECTION, PAIR = "section", "Two runs"
 ONE, OTHER = "one", "other"
 """The address's names of the two runs that stand side by side."""
 GONE = "compare.gone"
+"""Set from the press of such a button until the page has followed."""
 
 
 def draw_links(key: str, place: str) -> None:

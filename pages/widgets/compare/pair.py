@@ -13,7 +13,7 @@ from engine.comparison.differences import differences
 from engine.jobs.store import RunSummary
 from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
-from pages.widgets.compare.links import ONE, OTHER
+from pages.widgets.compare.links import GONE, ONE, OTHER
 from pages.widgets.compare.overlap import draw_overlap
 from pages.widgets.run_picker import finished_runs, pick_run, usual_keys
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 def draw_pair(engine: BackgroundEngine) -> None:
     """Choose two runs, and see them together."""
+    st.session_state.pop(GONE, None)
     runs = finished_runs(engine)
     first = usual_keys(runs, ("wanda", 0.6), ("magnitude", 0.6)) or [None, None]
     left, right = st.columns(2)
