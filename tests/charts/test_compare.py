@@ -152,16 +152,28 @@ class TestCurves:
         assert keys == {run.key for run in RUNS}
 
     def test_names_stand_beside_the_ends_of_the_lines_in_their_order(self) -> None:
-        labels = {trace.name: trace for trace in traces(self.chart, mode="lines+text") if trace.text[0] == ""}
-        assert set(labels) == {"Wanda", "Magnitude"}
-        assert labels["Magnitude"].y[0] == 900 and labels["Magnitude"].y[1] > labels["Wanda"].y[1]
-        assert self.chart.figure.layout.xaxis.range[1] > labels["Wanda"].x[1] > 70
+        labels = {note.text.strip(): note for note in self.chart.figure.layout.annotations}
+        assert set(labels) == {"Wanda", "Magnitude", "dense 20.00", "2 × dense"}
+        assert labels["Magnitude"].y == pytest.approx(log10(900)) and labels["Magnitude"].y > labels["Wanda"].y == pytest.approx(log10(90))
+        assert self.chart.figure.layout.xaxis.range[1] > labels["Wanda"].x > 70
+
+    def test_names_of_ends_that_meet_are_moved_apart_and_joined_by_lines(self) -> None:
+        close = {name: FAMILIES["Wanda"] for name in ("one", "two", "three")}
+        chart = perplexity_curves(close, logarithmic=False)
+        heights = sorted(note.y for note in chart.figure.layout.annotations if note.text.strip() in close)
+        low, high = chart.figure.layout.yaxis.range
+        assert all(after - before > 0.03 * (high - low) for before, after in pairwise(heights))
+        joins = [trace for trace in traces(chart, mode="lines") if trace.name in close]
+        assert all(trace.y[0] == 90 for trace in joins) and sorted(trace.y[1] for trace in joins) == pytest.approx(heights)
+
+    def test_a_click_does_not_dim_the_rest(self) -> None:
+        assert all(trace.unselected.marker.opacity == 1 for trace in self.chart.figure.data)
 
     def test_a_crowd_gets_a_legend(self) -> None:
         crowd = {f"way {place}": FAMILIES["Wanda"] for place in range(ROOM + 1)}
         chart = perplexity_curves(crowd)
         assert all(trace.showlegend for trace in traces(chart, mode="lines+markers"))
-        assert not [trace for trace in traces(chart, mode="lines+text") if trace.text[0] == ""]
+        assert not [note for note in chart.figure.layout.annotations if "way" in note.text]
 
     def test_seeds_are_error_bars(self) -> None:
         chart = perplexity_curves(points([made(30.0), made(34.0, seed=1), made(50.0, sparsity=0.6)]))

@@ -40,7 +40,7 @@ def perplexity_curves(families: Families, *, logarithmic: bool | None = None, mo
     scale = _scale(families, logarithmic, most)
     labelled = most is None and sum(bool(curve(points)) for points in families.values()) <= ROOM
     figure = canvas(go.Figure(), HEIGHT)
-    _draw_levels(figure, families)
+    _draw_levels(figure, families, scale)
     for name, points in families.items():
         figure.add_traces(_line(name, curve(points), looks[name], in_legend=not labelled))
     _draw_grouped(figure, families, looks)
@@ -119,7 +119,6 @@ def _marks(name: str, points: Sequence[Point], marker: Mapping[str, object], **h
         y=[point.perplexity for point in points],
         error_y={"type": "data", "array": deviations, "visible": any(deviations), "thickness": 1.5},
         marker=marker,
-        unselected={"marker": {"opacity": 1}},
         name=name,
         legendgroup=name,
         customdata=[point.runs[0].key for point in points],
@@ -178,17 +177,17 @@ def _key(words: str, symbol: str) -> go.Scatter:
     return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name=words)
 
 
-def _draw_levels(figure: go.Figure, families: Families) -> None:
+def _draw_levels(figure: go.Figure, families: Families, scale: Scale) -> None:
     """The dense perplexity as a line, and above it the one that makes a cliff."""
     dense = _dense(families)
     if dense is None:
         return
     start = _first(families)
-    above = (FACTOR * dense, "dot", f"{FACTOR:g} × dense", "top right")
-    for level, dash, words, side in ((dense, "dash", f"dense {numbers.perplexity(dense)}", "bottom right"), above):
+    above = (FACTOR * dense, "dot", f"{FACTOR:g} × dense", "bottom")
+    for level, dash, words, anchor in ((dense, "dash", f"dense {numbers.perplexity(dense)}", "top"), above):
         line = {"color": palette.GREY, "dash": dash, "width": 1.5}
-        text = {"text": [words, ""], "textposition": side, "textfont": {"size": 12}, "hoverinfo": "skip", "showlegend": False}
-        figure.add_trace(go.Scatter(x=[start, 100], y=[level] * 2, mode="lines+text", line=line, name=words, **text))
+        figure.add_trace(go.Scatter(x=[start, 100], y=[level] * 2, mode="lines", line=line, name=words, hoverinfo="skip", showlegend=False))
+        figure.add_annotation(x=start, y=scale.at(level), text=words, xanchor="left", yanchor=anchor, showarrow=False, font={"size": 12})
 
 
 def _draw_labels(figure: go.Figure, families: Families, looks: Mapping[str, Style], scale: Scale) -> float:
@@ -198,13 +197,14 @@ def _draw_labels(figure: go.Figure, families: Families, looks: Mapping[str, Styl
     wanted = [scale.place(min(end.perplexity, scale.high)) for end in ends.values()]
     for (name, end), place in zip(ends.items(), spread(wanted, LETTER), strict=True):
         line = {"color": looks[name].colour, "dash": "dot", "width": 1}
-        text = {"text": ["", f" {name}"], "textposition": "middle right", "textfont": {"size": 13}, "cliponaxis": False}
         x, y = [100 * end.sparsity, start], [end.perplexity, scale.value(place)]
-        figure.add_trace(go.Scatter(x=x, y=y, mode="lines+text", line=line, **text, name=name, legendgroup=name, showlegend=False, hoverinfo="skip"))
+        figure.add_trace(go.Scatter(x=x, y=y, mode="lines", line=line, name=name, legendgroup=name, showlegend=False, hoverinfo="skip"))
+        figure.add_annotation(x=start, y=scale.at(y[1]), text=f" {name}", xanchor="left", showarrow=False, font={"size": 13})
     return start + 1.1 * max(map(len, ends), default=0)
 
 
 def _draw_axes(figure: go.Figure, families: Families, scale: Scale, end: float) -> None:
+    figure.update_traces(unselected={"marker": {"opacity": 1}})  # a click chooses a point, but must not dim the others
     figure.update_layout(margin={"t": 34, "r": 12}, legend={"itemclick": False, "itemdoubleclick": False, "traceorder": "normal"})
     figure.update_yaxes(title={"text": "Perplexity"}, **scale.axis)
     figure.update_xaxes(title={"text": "Sparsity, %"}, range=[_first(families), end], tickvals=list(range(0, 101, 10)))

@@ -46,6 +46,10 @@ class Scale:
         """The value at a place."""
         return self.low * exp(place * log(self.high / self.low)) if self.logarithmic else self.low + place * (self.high - self.low)
 
+    def at(self, value: float) -> float:
+        """A value as a figure wants it for an annotation: on a logarithmic axis the decimal logarithm."""
+        return log10(value) if self.logarithmic else value
+
     @property
     def ticks(self) -> list[float]:
         """1, 2 and 5 times powers of ten; only the powers where these are many. Of a logarithmic axis."""

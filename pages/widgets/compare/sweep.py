@@ -107,7 +107,7 @@ def _outlay(engine: BackgroundEngine, cells: Sequence[Cell], known: Standings) -
 def _draw_cost(engine: BackgroundEngine, cost: Outlay) -> None:
     """How many runs there are, how many to come, and what those take; the buttons."""
     with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"**{cost.runs} runs**, {cost.there} of them there already. {_words(cost)}", width="stretch")
+        st.markdown(f"**{cost.runs} run{'s' if cost.runs != 1 else ''}**, {cost.there} of them there already. {_words(cost)}", width="stretch")
         label = "Start what is missing" if cost.there or cost.going else "Start"
         icon = ":material/play_arrow:"
         st.button(label, key="sweep.start", type="primary", icon=icon, disabled=not cost.missing, on_click=_start, args=(engine, cost.missing))

@@ -40,11 +40,10 @@ def standings(engine: BackgroundEngine, cells: Sequence[Cell]) -> Standings:
 
 
 def draw_progress(engine: BackgroundEngine, cost: Outlay) -> None:
-    """How far the sweep is, and what is being computed."""
-    if not cost.going:
-        return
-    done = f"{cost.there} of {cost.runs} runs finished; they stay, also when the rest is cancelled"
-    st.progress(cost.there / max(1, cost.runs), text=f"{done}.{_now(engine, cost.going)}")
+    """How far the sweep is, and what is being computed. The bar is always there: a grid that moves under the pointer loses the next click."""
+    done = f"{cost.there} of {cost.runs} runs finished"
+    stay = f"; they stay, also when the rest is cancelled.{_now(engine, cost.going)}" if cost.going else ""
+    st.progress(cost.there / max(1, cost.runs), text=f"{done}{stay}")
 
 
 def _now(engine: BackgroundEngine, going: Sequence[str]) -> str:
