@@ -20,3 +20,7 @@ page = st.navigation(PAGES, position="hidden" if presenter.presenting() else "to
 presenter.open_presenter()
 presenter.draw_presenter()
 page.run()
+
+from pages.widgets.shared import shared_engine  # noqa: E402  (behind the first page: what it imports takes seconds)
+
+shared_engine()
