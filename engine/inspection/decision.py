@@ -6,6 +6,7 @@ has a say in the scores; where it was decided on running weights, the update run
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,10 +53,8 @@ def decide(plan: Plan, weight: Tensor, statistics: Statistics, sparsity: Sparsit
     listened = replace(plan, score=replace(plan.score, function=listening))
     too_few = statistics.routed and statistics.tokens < plan.fewest(statistics.width)
     if not plan.decides_while_updating and not too_few:
-        nothing = {"update": {}, "refinement": {}}
-        listened = replace(
-            listened, update=UPDATES["none"], refinement=REFINEMENTS["none"], parameters={**plan.parameters, **nothing}
-        )
+        parameters: dict[str, Mapping[str, Any]] = {**plan.parameters, "update": {}, "refinement": {}}
+        listened = replace(listened, update=UPDATES["none"], refinement=REFINEMENTS["none"], parameters=parameters)
     outcome = listened.prune(weight, statistics, sparsity, path=path, attention=attention)
     order = plan.pattern.order(scores) if isinstance(plan.pattern, SemiStructured) else None
     return Decision(scores, outcome.keep, order, outcome.warnings)

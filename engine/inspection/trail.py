@@ -69,9 +69,7 @@ class Trail:
 
 def record(model: LanguageModel, recipe: Recipe, cache: Path | None) -> Stream:
     """The recipe's calibration windows at the first block, in the batches in which a run passes them."""
-    length = recipe.window(longest(model.module.config))
-    windows = finish(
-        calibration_windows(recipe.calibration, model.tokenizer, model.vocabulary, samples=recipe.samples, length=length, seed=recipe.seed, cache=cache)
-    )
+    choice = {"samples": recipe.samples, "length": recipe.window(longest(model.module.config)), "seed": recipe.seed}
+    windows = finish(calibration_windows(recipe.calibration, model.tokenizer, model.vocabulary, **choice, cache=cache))
     room = Room.on(model.device, model.residence, offload=model.device.type != "cpu")
     return model.record(windows.ids, room.batch(windows.ids.shape[1]), offload=room.offload)

@@ -18,8 +18,10 @@ from engine.errors import EngineError, PrunescopeError
 if TYPE_CHECKING:
     from engine.capacity import Capacity
     from engine.continuation import PromptTexts
+    from engine.inspection.facts import Picture, Span, Spectrum, Study
+    from engine.inspection.linear import Specimen
     from engine.jobs.folder import RunFolder
-    from engine.jobs.views import Saved, TextRequest
+    from engine.jobs.views import LinearRequest, Saved, TextRequest
     from engine.measurement import Measurement
     from engine.models.facts import ModelSummary
 
@@ -99,6 +101,45 @@ def measure_run(home: str, key: str) -> Measurement | str:
         return measure(folder.recipe(), folder.kept)
     except PrunescopeError as error:
         return str(error)
+
+
+def picture_linear(home: str, request: LinearRequest, rows: Span | None, columns: Span | None) -> Picture | str:
+    """A part of a run's linear as a picture, or a sentence that says why there is none."""
+    from engine.inspection.linear import look
+
+    try:
+        return look(_specimen(home, request), rows, columns)
+    except PrunescopeError as error:
+        return str(error)
+
+
+def study_linear(home: str, request: LinearRequest) -> Study | str:
+    """What the calibration text says about a run's linear, or a sentence that says why nothing."""
+    from engine.inspection.linear import study
+
+    try:
+        return study(_specimen(home, request))
+    except PrunescopeError as error:
+        return str(error)
+
+
+def spectrum_linear(home: str, request: LinearRequest) -> Spectrum | str:
+    """The singular values of a run's linear, or a sentence that says why there are none."""
+    from engine.inspection.linear import singular_values
+
+    try:
+        return singular_values(_specimen(home, request))
+    except PrunescopeError as error:
+        return str(error)
+
+
+def _specimen(home: str, request: LinearRequest) -> Specimen:
+    from engine.inspection.linear import Specimen
+    from engine.jobs.store import Store
+
+    folder = Store(_seen(home)).find(request.key)
+    folder.require_weights()
+    return Specimen(folder.record(), folder.kept, request.block, request.linear, folder.cache)
 
 
 def save_run(home: str, key: str) -> Saved | str:

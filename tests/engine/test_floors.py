@@ -40,6 +40,7 @@ FLOORS: list[set[str]] = [
         "engine.fitness",
         "engine.export",
         "engine.continuation",
+        "engine.inspection",
     },
     {"engine.jobs", "engine.command", "engine.model_card"},
     {"engine.charts", "engine.cli", "engine.__main__", "pages.widgets"},
