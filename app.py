@@ -2,13 +2,18 @@
 
 import streamlit as st
 
+from pages.widgets import presenter
 from pages.widgets.entry import enter
 
 PAGES = [
     st.Page("pages/explore.py", title="Explore", icon=":material/content_cut:", default=True),
     st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:"),
+    st.Page("pages/present.py", title="Present", icon=":material/slideshow:"),
 ]
 
 enter()
 st.set_page_config(page_title="Prunescope", page_icon=":material/content_cut:", layout="wide", initial_sidebar_state=310)
-st.navigation(PAGES, position="top").run()
+page = st.navigation(PAGES, position="hidden" if presenter.presenting() else "top")
+presenter.open_presenter()
+presenter.draw_presenter()
+page.run()

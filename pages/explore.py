@@ -7,12 +7,14 @@ from pages.widgets.allocation_editor import draw_editor
 from pages.widgets.allocation_trials import draw_trials
 from pages.widgets.compute_here import draw_compute_here
 from pages.widgets.cost import draw_cost
+from pages.widgets.presenter import presenting
 from pages.widgets.prompt import draw_prompt
 from pages.widgets.recipe_form import draw_more, draw_sentence
 from pages.widgets.run_view import draw_run
 from pages.widgets.seed_spread import draw_spread
 from pages.widgets.shared import shared_engine
 from pages.widgets.size_speed import draw_size_speed
+from pages.widgets.stage import draw_stage
 from pages.widgets.take_away import draw_take_away
 from pages.widgets.welcome import draw_welcome
 
@@ -28,21 +30,24 @@ with st.sidebar:
     st.button("Prune", key="prune", type="primary", width="stretch", disabled=not ready, on_click=session.prune, args=(engine,))
     draw_more(engine, checked)
 
-st.title("Prunescope", anchor=False)
-st.markdown("Pick a language model, a pruner and a sparsity; watch it being pruned block by block; see exactly what it cost.")
+if not presenting():
+    st.title("Prunescope", anchor=False)
+    st.markdown("Pick a language model, a pruner and a sparsity; watch it being pruned block by block; see exactly what it cost.")
 for sentence in session.complaints():
     st.warning(sentence, icon=":material/info:")
 
 draw_editor(engine, checked, summary.summary)
 draw_trials(engine, fields)
 key = session.run_key()
-if key is None:
+if key is None and presenting():
+    draw_stage(engine, checked)
+elif key is None:
     draw_welcome(engine, checked, summary.summary)
 else:
     if session.has_changed(fields):
         st.caption(":material/edit: The recipe on the left has changed since this run. Press **Prune** to compute it.")
     view = draw_run(engine, key)
-    if view is not None and view.state == "finished":
+    if view is not None and view.state == "finished" and session.focus() == session.EVERYTHING:
         if view.has_weights:
             draw_prompt(engine, key)
         else:

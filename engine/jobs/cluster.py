@@ -174,7 +174,7 @@ class Cluster:
     def submit(self, function: str, *args: Any, device: bool = False) -> Task:
         """Have a worker call a function of `engine.jobs.worker`; `device`: on a device of its own."""
         key, needs = f"{function}-{uuid.uuid4().hex[:8]}", {DEVICE: 1} if device else None
-        task: Task = self.client.submit(getattr(worker, function), *args, key=key, resources=needs, pure=False)
+        task: Task = self.client.submit(worker.call, function, *args, key=key, resources=needs, pure=False)
         task.add_done_callback(self._ended)
         return task
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 ELSEWHERE = "Save it, and load it with `from_pretrained` on a machine that has room for it."
+_importing = threading.Lock()
 _busy = threading.Event()
 """Set by the first run in this process, which warms it up by itself."""
 
@@ -40,7 +41,24 @@ class WarmUp(WorkerPlugin):
         threading.Thread(target=_warm_up, name=self.name, daemon=True).start()
 
 
+def call(function: str, *args: Any) -> Any:
+    """The answer of a function of this module: the way in for every task, which sees to it that the imports are done."""
+    _import()
+    return globals()[function](*args)
+
+
+def _import() -> None:
+    """Import what needs seconds in one thread at a time: `transformers` makes its names when they are asked for, and two threads that do so at once
+    may each find it half made.
+    """
+    with _importing:
+        import engine.continuation
+        import engine.measurement
+        import engine.run  # noqa: F401
+
+
 def _warm_up() -> None:
+    _import()
     from engine.recipe import Recipe
     from engine.run import run
 

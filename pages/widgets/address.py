@@ -19,8 +19,9 @@ from engine.validation import simplest
 from pages.widgets.fields import PLAIN, PRUNER, Fields, parameters, pruner_of, relevant
 
 RUN = "run"
-BESIDE = (RUN, "replay", "present")
-"""Parameters that are no fields of a recipe: the run that is shown, where its replay stands, and the place in a talk."""
+FOCUS = "focus"
+BESIDE = (RUN, FOCUS, "replay", "present")
+"""Parameters that are no fields of a recipe: the run that is shown, which part of it, where its replay stands, and the place in a talk."""
 
 
 def write(fields: Fields, bases: list[Fields]) -> dict[str, str]:

@@ -1,18 +1,31 @@
-"""A chart as a card: what it shows, the drawing, how to read it, and the same numbers as a table with a download."""
+"""A chart as a card: what it shows, the drawing, how to read it, and to take along the same numbers as a table and the drawing as a picture."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from engine.charts.chart import Chart
+from pages.widgets.picture import CONFIG, draw_formats
+
+LARGE = 17
+"""Pixels of the letters in a chart that is larger than its own height."""
 
 
-def draw_chart(chart: Chart, key: str) -> None:
-    """Draw a chart; `key` gives it an identity, so that the next state of the same chart replaces it in place."""
+def draw_chart(chart: Chart, key: str, *, least_height: int = 0) -> None:
+    """Draw a chart.
+
+    Args:
+        key: gives it an identity, so that the next state of the same chart replaces it in place.
+        least_height: pixels, where it is to be larger than its own height.
+    """
+    if chart.figure.layout.height < least_height:
+        chart.figure.update_layout(height=least_height, font={"size": LARGE})
+        chart.figure.update_xaxes(tickfont={"size": LARGE}, title={"font": {"size": LARGE}})
+        chart.figure.update_yaxes(tickfont={"size": LARGE}, title={"font": {"size": LARGE}})
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"**{chart.title}**", width="content")
         _draw_table(chart, key)
-    st.plotly_chart(chart.figure, key=f"chart.{key}", alt=chart.alt, config={"displayModeBar": False, "scrollZoom": False})
+    st.plotly_chart(chart.figure, key=f"chart.{key}", alt=chart.alt, config=CONFIG)
     st.caption(chart.caption)
 
 
@@ -22,4 +35,6 @@ def _draw_table(chart: Chart, key: str) -> None:
         if table.open:
             st.dataframe(chart.table, hide_index=True, alt=chart.alt)
             data = chart.table.to_csv(index=False)
-            st.download_button("CSV", data, f"{key}.csv", "text/csv", key=f"csv.{key}", icon=":material/download:", on_click="ignore")
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.download_button("CSV", data, f"{key}.csv", "text/csv", key=f"csv.{key}", icon=":material/download:", on_click="ignore")
+                draw_formats(f"chart.{key}", key)

@@ -22,7 +22,10 @@ from engine.charts.search import alignment_against_uniform, search_curves
 from engine.pruning.methods import ALLOCATIONS, UPDATES
 from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
+from pages.widgets.session import EVERYTHING
 
+LARGE = 520
+"""Pixels, at least, that a chart takes which is shown alone."""
 NARROW = 14
 """Up to this many blocks a heat map is readable in half the page's width."""
 
@@ -30,9 +33,22 @@ PRUNING, SHARING = "What pruning did, block by block", "How the sparsity was sha
 Makers = dict[str, Callable[[RunRecord], Chart]]
 
 
-def draw_charts(record: RunRecord) -> None:
-    """The charts of what is known so far."""
+def chart_titles(record: RunRecord) -> dict[str, str]:
+    """The titles of an ended run's charts, by their names; made once a tab, for it takes the charts to know them."""
+    kept: dict[str | None, dict[str, str]] = st.session_state.setdefault("titles", {})
+    if record.key not in kept:
+        kept[record.key] = {name: make(record).title for makers in (pruning(record), sharing(record)) for name, make in makers.items()}
+    return kept[record.key]
+
+
+def draw_charts(record: RunRecord, focus: str = EVERYTHING) -> None:
+    """The charts of what is known so far; or one of them alone and large, or none."""
     parts = {PRUNING: pruning(record), SHARING: sharing(record)}
+    if focus != EVERYTHING:
+        alone = {name: make for makers in parts.values() for name, make in makers.items() if name == focus}
+        for name, make in alone.items():
+            draw_chart(make(record), name, least_height=LARGE)
+        return
     shown = {title: makers for title, makers in parts.items() if makers}
     for title, makers in shown.items():
         if len(shown) > 1:

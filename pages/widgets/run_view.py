@@ -17,14 +17,17 @@ from engine.record import RunRecord
 from pages.widgets import replay, session
 from pages.widgets.evaluations import draw_evaluations
 from pages.widgets.number import draw_numbers
+from pages.widgets.presenter import presenting
 from pages.widgets.progress import progress_words, share
 from pages.widgets.replay import Playing
-from pages.widgets.run_charts import draw_charts
+from pages.widgets.run_charts import chart_titles, draw_charts
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
 
 POLL, CHARTS_POLL = 0.4, 1.2
+WITH_NUMBERS = (session.EVERYTHING, session.NUMBERS)
+"""The parts of a run that show its numbers; a chart alone stands without them."""
 BADGES = {
     "queued": ("waiting", ":material/hourglass_top:", "gray"),
     "running": ("running", ":material/play_arrow:", "blue"),
@@ -42,6 +45,7 @@ def draw_run(engine: BackgroundEngine, key: str) -> RunView | None:
     view = _look(engine, key)
     if view is None:
         return None
+    _choose_focus(view)
     playing = replay.current(key)
     if playing is not None:
         st.fragment(_draw_replay, run_every=None if playing.since is None else replay.TICK)(playing)
@@ -49,6 +53,17 @@ def draw_run(engine: BackgroundEngine, key: str) -> RunView | None:
     st.fragment(_draw, run_every=POLL if view.active else None)(engine, key, view.active)
     st.fragment(_draw_charts, run_every=CHARTS_POLL if view.active else None)(engine, key)
     return view
+
+
+def _choose_focus(view: RunView) -> None:
+    """Which part of an ended run is shown: for a talk, one idea a screen. A part that this run does not have is everything."""
+    parts = {} if view.active or view.record.model is None else chart_titles(view.record)
+    if session.focus() not in (session.EVERYTHING, session.NUMBERS, *parts):
+        st.session_state[session.FOCUS] = session.EVERYTHING
+    if not parts or presenting():
+        return
+    titles = {session.EVERYTHING: "Everything", session.NUMBERS: "The numbers alone", **parts}
+    st.selectbox("Show", list(titles), format_func=titles.get, key=session.FOCUS, persist_state="session", width=320)
 
 
 def _draw_replay(playing: Playing) -> None:
@@ -59,9 +74,10 @@ def _draw_replay(playing: Playing) -> None:
     replay.draw_player(playing)
     if was_playing != (playing.since is not None) or replay.current(playing.key) is None:
         st.rerun()
-    _draw_numbers(view)
+    if session.focus() in WITH_NUMBERS:
+        _draw_numbers(view)
     if view.record.model is not None:
-        draw_charts(view.record)
+        draw_charts(view.record, session.focus())
 
 
 def _look(engine: BackgroundEngine, key: str) -> RunView | None:
@@ -79,8 +95,10 @@ def _draw(engine: BackgroundEngine, key: str, was_active: bool) -> None:
     if was_active != view.active or session.run_key() != key:  # it ended, or was tried again: the rest of the page follows
         st.rerun()
     _draw_head(view)
-    _draw_state(engine, key, view)
-    _draw_numbers(view)
+    if view.state != "finished" or not presenting():
+        _draw_state(engine, key, view)
+    if session.focus() in WITH_NUMBERS:
+        _draw_numbers(view)
 
 
 def _draw_numbers(view: RunView) -> None:
@@ -142,4 +160,4 @@ def _draw_charts(engine: BackgroundEngine, key: str) -> None:
     view = _look(engine, key)
     if view is None or view.record.model is None:
         return
-    draw_charts(view.record)
+    draw_charts(view.record, session.focus())

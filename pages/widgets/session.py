@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from engine.jobs.views import SummaryView
     from engine.recipe import Recipe
 
+FOCUS, EVERYTHING, NUMBERS = "focus", "everything", "numbers"
+
 
 def open_session(engine: BackgroundEngine) -> Fields:
     """The form's fields, from the address where it is new, else as the widgets have them."""
     state, parameters = st.session_state, st.query_params.to_dict()
     if "fields" not in state or (parameters and parameters != state["address"]):
         state["run"] = parameters.get(address.RUN)
+        state[FOCUS] = parameters.get(address.FOCUS, EVERYTHING)
         state["shown"] = _fields_of_run(engine, state["run"])
         state["fields"], state["complaints"] = address.read(parameters, state["shown"] or defaults())
         state["refused"] = ({}, ())
@@ -59,6 +62,12 @@ def run_key() -> str | None:
     return key
 
 
+def focus() -> str:
+    """Which part of the run this tab shows: `EVERYTHING`, `NUMBERS`, or a chart's name."""
+    part: str = st.session_state.get(FOCUS, EVERYTHING)
+    return part
+
+
 def model() -> dict[str, str]:
     """What an address says of the model that this tab works with; empty for the one that it begins with."""
     fields = st.session_state.get("fields") or {}
@@ -78,7 +87,8 @@ def write_address(fields: Fields) -> None:
     if run_key():
         playing = replay.current(str(run_key()))
         stands = {replay.PARAMETER: str(playing.place)} if playing is not None and playing.since is None else {}
-        parameters = {address.RUN: str(run_key()), **stands, **parameters}
+        part = {address.FOCUS: focus()} if focus() != EVERYTHING else {}
+        parameters = {address.RUN: str(run_key()), **part, **stands, **parameters}
     if st.query_params.to_dict() != parameters:
         st.query_params.from_dict(parameters)
     st.session_state["address"] = parameters

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -218,3 +221,16 @@ def test_questions_are_answered_beside_a_run(engine: BackgroundEngine, pace: Pac
     assert engine.view(key).state == "running"
     engine.cancel(key)
     ended(engine, key)
+
+
+def test_questions_that_come_while_a_worker_starts_are_all_answered(tmp_path: Path) -> None:
+    """Each of them imports the model library, which two threads must not do at once."""
+    program = (
+        "import threading; from engine.jobs import worker\n"
+        "found = []\n"
+        "ask = lambda: found.append(worker.call('summarise_model', 'demo', None))\n"
+        "threads = [threading.Thread(target=ask) for _ in range(4)] + [threading.Thread(target=worker._warm_up)]\n"
+        "[thread.start() for thread in threads]; [thread.join() for thread in threads]\n"
+        "assert [type(one).__name__ for one in found] == ['ModelSummary'] * 4, found\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
