@@ -7,6 +7,7 @@ from pages.widgets.entry import enter
 
 PAGES = [
     st.Page("pages/explore.py", title="Explore", icon=":material/content_cut:", default=True),
+    st.Page("pages/microscope.py", title="Microscope", icon=":material/biotech:"),
     st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:"),
     st.Page("pages/present.py", title="Present", icon=":material/slideshow:"),
 ]

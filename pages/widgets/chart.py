@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Literal
+
 import streamlit as st
 
 from engine.charts.chart import Chart
@@ -11,12 +14,24 @@ LARGE = 17
 """Pixels of the letters in a chart that is larger than its own height."""
 
 
-def draw_chart(chart: Chart, key: str, *, least_height: int = 0) -> None:
+def draw_chart(
+    chart: Chart,
+    key: str,
+    *,
+    least_height: int = 0,
+    select: Literal["points", "box"] | None = None,
+    on_select: Callable[[], None] | Literal["rerun"] = "rerun",
+) -> Any:
     """Draw a chart.
 
     Args:
         key: gives it an identity, so that the next state of the same chart replaces it in place.
         least_height: pixels, where it is to be larger than its own height.
+        select: what a person may select in it, if anything.
+        on_select: what is called then, before the page is drawn again.
+
+    Returns:
+        What is selected, as Streamlit says it; None where nothing may be.
     """
     if chart.figure.layout.height < least_height:
         chart.figure.update_layout(height=least_height, font={"size": LARGE})
@@ -25,8 +40,10 @@ def draw_chart(chart: Chart, key: str, *, least_height: int = 0) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"**{chart.title}**", width="content")
         _draw_table(chart, key)
-    st.plotly_chart(chart.figure, key=f"chart.{key}", alt=chart.alt, config=CONFIG)
+    choice: dict[str, Any] = {} if select is None else {"selection_mode": select, "on_select": on_select}
+    drawn = st.plotly_chart(chart.figure, key=f"chart.{key}", alt=chart.alt, config=CONFIG, **choice)
     st.caption(chart.caption)
+    return drawn if select else None
 
 
 def _draw_table(chart: Chart, key: str) -> None:

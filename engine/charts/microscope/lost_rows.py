@@ -37,9 +37,10 @@ def lost_rows(study: Study) -> Chart:
         title="The rows that lost most",
         figure=figure,
         table=table,
-        alt=f"Bar chart of the {len(table)} rows with the largest relative output error{_worst(study)}. Median of all rows {percent(study.median_error)}.",
-        caption=f"‖y − y′‖ / ‖y‖ of single outputs on {study.sampled:,} sampled calibration tokens, from the same input. These {len(table)} make up {together} "
-        f"of the squared error of the whole output, whose relative error is {percent(study.error)}.",
+        alt=f"Bar chart of the {len(table)} rows with the largest relative output error{_worst(study)}. "
+        f"Median of all rows {percent(study.median_error)}.",
+        caption=f"‖y − y′‖ / ‖y‖ of single outputs from the same input, on {study.sampled:,} sampled calibration tokens. "
+        f"These {len(table)} make up {together} of the squared error of the whole output, whose relative error is {percent(study.error)}.",
     )
 
 

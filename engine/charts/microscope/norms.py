@@ -37,7 +37,8 @@ def norms_against_sparsity(norms: Numbers, column_removed: Counts, rows: int) ->
         figure=figure,
         table=table,
         alt=f"Scatter chart of {len(norms):,} columns: activation norm against the share of weights removed. {words}",
-        caption=f"A point is a column. A method that looks at the text spares the inputs that the text drives hard: points fall to the right. {words}",
+        caption="A point is a column. A method that looks at the text spares the inputs that the text drives hard: "
+        f"then the points fall to the right. {words}",
     )
 
 

@@ -28,8 +28,8 @@ def singular_values(spectrum: Spectrum) -> Chart:
         table=table,
         alt=f"Two falling lines of {len(places):,} singular values. Largest {_first(spectrum.dense)} dense and {_first(spectrum.pruned)} pruned; "
         f"stable rank {dense:.1f} and {pruned:.1f}.",
-        caption=f"Stable rank ‖W‖²_F / σ₁²: {dense:.1f} dense, {pruned:.1f} pruned. Removing single weights at random would lower all values alike; "
-        "what bends the curve is structure.",
+        caption=f"How strongly the linear passes on each of its directions. Stable rank ‖W‖²_F / σ₁², about how many of them count: "
+        f"{dense:.1f} dense, {pruned:.1f} pruned.",
     )
 
 
