@@ -116,12 +116,6 @@ class Evaluation(Facts):
     pruned: Score
 
     @property
-    def worst(self) -> tuple[int, str] | None:
-        """Block and name of the linear whose output changed most, None before any is done."""
-        errors = {(block.index, linear.name): linear.output_error for block in self.blocks for linear in block.linears}
-        return max(errors, key=lambda place: errors[place], default=None)
-
-    @property
     def ratio(self) -> float:
         """Pruned perplexity / dense perplexity."""
         difference = self.pruned.nll - self.dense.nll
@@ -189,6 +183,12 @@ class RunRecord(Facts):
         if not self.blocks or self.model is None:
             return None
         return (self.model.blocks - len(self.blocks)) * sum(block.seconds for block in self.blocks) / len(self.blocks)
+
+    @property
+    def worst(self) -> tuple[int, str] | None:
+        """Block and name of the linear whose output changed most, None before any is done."""
+        errors = {(block.index, linear.name): linear.output_error for block in self.blocks for linear in block.linears}
+        return max(errors, key=lambda place: errors[place], default=None)
 
     @property
     def ratio(self) -> float | None:
