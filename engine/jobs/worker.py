@@ -53,6 +53,7 @@ def _import() -> None:
     """
     with _importing:
         import engine.continuation
+        import engine.inspection.linear
         import engine.measurement
         import engine.run  # noqa: F401
 
@@ -87,10 +88,9 @@ def compute(home: str, fields: dict[str, Any]) -> str | None:
 def continue_text(home: str, request: TextRequest) -> PromptTexts | str:
     """The prompt continued by a run's dense and pruned model, or a sentence that says why not."""
     from engine.continuation import generate_pair
-    from engine.jobs.store import Store
 
     try:
-        folder = Store(_seen(home)).find(request.key)
+        folder = _found(home, request.key)
         folder.require_weights()
         if _is_streamed(folder):
             return f"Writing needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
@@ -108,11 +108,10 @@ def continue_text(home: str, request: TextRequest) -> PromptTexts | str:
 
 def measure_run(home: str, key: str) -> Measurement | str:
     """How large and how fast a run's dense and pruned model are, or a sentence that says why not."""
-    from engine.jobs.store import Store
     from engine.measurement import measure
 
     try:
-        folder = Store(_seen(home)).find(key)
+        folder = _found(home, key)
         folder.require_weights()
         if _is_streamed(folder):
             return f"Measuring needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
@@ -153,9 +152,8 @@ def spectrum_linear(home: str, request: LinearRequest) -> Spectrum | str:
 
 def _specimen(home: str, request: LinearRequest) -> Specimen:
     from engine.inspection.linear import Specimen
-    from engine.jobs.store import Store
 
-    folder = Store(_seen(home)).find(request.key)
+    folder = _found(home, request.key)
     folder.require_weights()
     return Specimen(folder.record(), folder.kept, request.block, request.linear, folder.cache)
 
@@ -163,12 +161,11 @@ def _specimen(home: str, request: LinearRequest) -> Specimen:
 def save_run(home: str, key: str) -> Saved | str:
     """A finished run's pruned model written into its folder, or a sentence that says why not. What is there already is left."""
     from engine.export import save_model
-    from engine.jobs.store import Store
     from engine.jobs.views import Saved
     from engine.model_card import model_card
 
     try:
-        folder = Store(_seen(home)).find(key)
+        folder = _found(home, key)
         folder.require_weights()
         record, directory = folder.record(), (Path(home) / "models" / key if folder.recorded else folder.path / "model")
         if not (directory / "config.json").exists():
@@ -218,6 +215,14 @@ async def kill_worker(dask_worker: Nanny) -> None:
     process = dask_worker.process and dask_worker.process.process
     if process is not None:
         await process.kill()
+
+
+def _found(home: str, key: str) -> RunFolder:
+    """The run's folder; one that came with the project needs no store."""
+    from engine.jobs.store import Store
+
+    folder = Store(home).find(key)
+    return folder if folder.recorded else Store(_seen(home)).find(key)
 
 
 def _seen(home: str) -> str:

@@ -7,25 +7,33 @@ from typing import Any
 import streamlit as st
 
 from engine.charts.chart import Chart
+from engine.charts.names import linear_names, short_names
+from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
 
 MICROSCOPE = "pages/microscope.py"
 
 
-def draw_block_map(chart: Chart, key: str, run: str) -> None:
+def draw_block_map(chart: Chart, key: str, record: RunRecord) -> None:
     """Draw a chart of `engine.charts.grids` that was made to be `clickable`.
 
     Args:
-        key: as in `draw_chart`.
-        run: the key of the finished run that it shows.
+        key: as in `draw_chart`; another one where a cell is chosen already, for a choice stays with its chart.
+        record: the finished run that it shows.
     """
     event = draw_chart(chart, key, select="points")
     chosen = _chosen(event)
     if chosen is not None:
-        block, linear = chosen
-        st.switch_page(MICROSCOPE, query_params={"run": run, "block": str(block), "linear": linear})
-    label = "Look inside: click a cell, or go to the worst one"
-    st.page_link(MICROSCOPE, label=label, icon=":material/biotech:", query_params={"run": run})
+        st.switch_page(MICROSCOPE, query_params=address(record, *chosen))
+    if record.worst is not None:
+        index, name = record.worst
+        label = f"Look inside: click a cell, or go to the worst, block {index}, {short_names(linear_names(record))[name]}"
+        st.page_link(MICROSCOPE, label=label, icon=":material/biotech:", query_params=address(record, index, name))
+
+
+def address(record: RunRecord, block: int, linear: str) -> dict[str, str]:
+    """What the microscope's address says of a linear."""
+    return {"run": str(record.key), "block": str(block), "linear": linear}
 
 
 def _chosen(event: Any) -> tuple[int, str] | None:

@@ -64,7 +64,7 @@ def draw_charts(record: RunRecord, focus: str = EVERYTHING) -> None:
 
 def _draw(name: str, chart: Chart, record: RunRecord) -> None:
     if name in GRIDS and record.state == "finished" and record.key is not None:
-        draw_block_map(chart, name, record.key)
+        draw_block_map(chart, name, record)
     else:
         draw_chart(chart, name)
 

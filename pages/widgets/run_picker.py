@@ -43,10 +43,11 @@ def pick_run(
     if not found:
         return None
     options = list(found)
+    if st.session_state.get(widget) not in found:
+        st.session_state[widget] = first if first in found else options[0]
     key = st.selectbox(
         label,
         options,
-        options.index(first) if first in found else 0,
         format_func=lambda key: words(found[key]),
         key=widget,
         persist_state="session",

@@ -10,14 +10,16 @@ from engine.charts.chart import Chart, canvas
 from engine.charts.microscope.tiles import boxes, close_up
 from engine.inspection.facts import Groups
 
+TALL = 30  # pixels of a row
+
 
 def group_boxes(groups: Groups) -> Chart:
     """The sample's entries, a frame around each group."""
     x, y = np.arange(len(groups.order)), np.arange(*groups.rows)
     top = float(np.abs(groups.weight).max()) or 1.0
     kept = groups.keep.astype(np.float32)
-    figure = go.Figure([*close_up(groups.weight, kept, x, y, top), _pointer(groups, x)])
-    canvas(figure, height=90 + 30 * len(y))
+    figure = go.Figure([*close_up(groups.weight, kept, x, y, top, TALL * len(y)), _pointer(groups, x)])
+    canvas(figure, height=90 + TALL * len(y))
     boxes(figure, x, y, groups.m)
     figure.update_xaxes(title={"text": "Column: input"}, tickvals=x, ticktext=[str(column) for column in groups.order], range=[-0.6, len(x) - 0.4])
     figure.update_yaxes(title={"text": "Row: output"}, range=[y[-1] + 0.6, y[0] - 0.6], dtick=1, showgrid=False)

@@ -21,14 +21,22 @@ def lost_rows(study: Study) -> Chart:
     bars = go.Bar(
         x=names,
         y=100 * table["error"],
+        name="row",
+        showlegend=False,
         customdata=table[["share", "sparsity"]],
         marker={"color": palette.VERMILLION, "cornerradius": 3},
         hovertemplate="row %{x}<br>error %{y:.1f} %<br>%{customdata[0]:.1%} of the linear's squared error"
         "<br>%{customdata[1]:.1%} of its weights removed<extra></extra>",
     )
-    figure = canvas(go.Figure(bars), height=HEIGHT)
-    median = 100 * study.median_error
-    figure.add_hline(y=median, line={"color": palette.GREY, "dash": "dash", "width": 2}, annotation={"text": "median of all rows"})
+    median = go.Scatter(
+        x=names,
+        y=[100 * study.median_error] * len(names),
+        name=f"median of all rows: {percent(study.median_error)}",
+        mode="lines",
+        line={"color": palette.BLUE, "dash": "dash", "width": 2.5},
+        hoverinfo="skip",
+    )
+    figure = canvas(go.Figure([bars, median]), height=HEIGHT, legend_lines=1)
     top = ceiling(max(table["error"].max() if len(table) else 0.0, study.median_error), (1, 1.5, 2, 3, 4, 5, 6, 8, 10))
     figure.update_xaxes(title={"text": "Row: output"}, type="category")
     figure.update_yaxes(title={"text": "Relative error, %"}, range=[0, 102 * top])

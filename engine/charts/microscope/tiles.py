@@ -14,8 +14,8 @@ import plotly.graph_objects as go
 from engine.charts import palette
 from engine.inspection.facts import Numbers
 
-WIDTH, HEIGHT = 820, 500
-"""Pixels that the tiles of a page's first chart have, about; on a narrower screen the gaps take more of the cell."""
+WIDTH = 900
+"""Pixels from the first to the last column, about; on a narrower screen the gaps take more of a cell."""
 SPECK = 0.42
 """Side of a removed weight's mark, in sides of its cell."""
 STEPS = ((0.0, 1 / 3), (1 / 3, 2 / 3), (2 / 3, 0.999), (0.999, 1.0))
@@ -24,7 +24,7 @@ CROSSED, NUMBERED = 3_000, 320
 """Up to so many cells the removed ones are crossed out, and have their numbers written into them."""
 
 
-def tiles(strength: Numbers, kept: Numbers, x: Numbers, y: Numbers, top: float) -> list[go.Heatmap]:
+def tiles(strength: Numbers, kept: Numbers, x: Numbers, y: Numbers, top: float, height: float) -> list[go.Heatmap]:
     """Heat maps that together draw each cell once.
 
     Args:
@@ -32,24 +32,25 @@ def tiles(strength: Numbers, kept: Numbers, x: Numbers, y: Numbers, top: float) 
         kept: share that stays `[rows, columns]`.
         x, y: centres of the columns and rows.
         top: strength with the deepest colour.
+        height: pixels from the first to the last row.
     """
-    width, height = min(WIDTH / len(x), 40.0), min(HEIGHT / len(y), 40.0)
-    layers = [_layer(strength, kept <= 0, x, y, top, palette.GOES, (1 - SPECK) * width, (1 - SPECK) * height)]
+    across, down = WIDTH / len(x), height / len(y)
+    layers = [_layer(strength, kept <= 0, x, y, top, palette.GOES, (1 - SPECK) * across, (1 - SPECK) * down)]
     for low, high in STEPS:
         chosen = (kept > low) & (kept <= high)
         away = 0.0 if high == 1 else 1 - sqrt((low + high) / 2)
         if chosen.any():
-            least = 1.0 if width > 6 and height > 6 else 0.0  # a hairline between tiles, where there is room for one
-            layers.append(_layer(strength, chosen, x, y, top, palette.STAYS, max(least, away * width), max(least, away * height)))
+            least = 1.0 if min(across, down) > 6 else 0.0  # a hairline between tiles, where there is room for one
+            layers.append(_layer(strength, chosen, x, y, top, palette.STAYS, max(least, away * across), max(least, away * down)))
     return layers
 
 
-def close_up(weight: Numbers, kept: Numbers, x: Numbers, y: Numbers, top: float) -> list[go.Heatmap]:
+def close_up(weight: Numbers, kept: Numbers, x: Numbers, y: Numbers, top: float, height: float) -> list[go.Heatmap]:
     """Tiles of single entries, few enough to cross out the removed ones and, if there are fewer still, to read them all."""
     numbered = weight.size <= NUMBERED
     if not numbered:
         crosses = _texts(np.full(weight.shape, "×"), kept <= 0, x, y, palette.VERMILLION)
-        return [*tiles(np.abs(weight), kept, x, y, top), crosses]
+        return [*tiles(np.abs(weight), kept, x, y, top, height), crosses]
     words = np.vectorize(lambda value: f"{value:.2f}".replace("-", "−"))(weight)
     stays = _layer(np.abs(weight), kept > 0, x, y, top, palette.AMOUNT, 1, 1)
     goes = _layer(np.abs(weight), kept <= 0, x, y, top, [[0, palette.UNDONE], [1, palette.UNDONE]], 1, 1)

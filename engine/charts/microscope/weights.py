@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
-from engine.charts.microscope.tiles import CROSSED, boxes, close_up, tiles
+from engine.charts.microscope.tiles import CROSSED, WIDTH, boxes, close_up, tiles
 from engine.charts.numbers import percent
 from engine.inspection.facts import Numbers, Picture
 from engine.inspection.picture import pooled
@@ -35,7 +35,8 @@ def weight_map(picture: Picture, norms: Numbers | None = None, m: int | None = N
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.02, row_heights=_heights(picture))
     figure.add_trace(_strip(picture, norms, x), row=1, col=1)
     close = not picture.pooled and strength.size <= CROSSED
-    for layer in close_up(picture.dense, picture.kept, x, y, top) if close else tiles(strength, picture.kept, x, y, top):
+    drawn = close_up if close else tiles
+    for layer in drawn(picture.dense if close else strength, picture.kept, x, y, top, _map_height(picture)):
         figure.add_trace(layer, row=2, col=1)
     figure.add_trace(_pointer(picture, x, y, top), row=2, col=1)
     figure.add_trace(_handles(x, y), row=2, col=1)
@@ -91,8 +92,8 @@ def _heights(picture: Picture) -> list[float]:
 
 def _map_height(picture: Picture) -> int:
     """Pixels of the map: square cells as far as that fits."""
-    rows = picture.dense.shape[0]
-    return int(min(MOST, max(LEAST, rows * (6 if rows > 32 else 28))))
+    rows, columns = picture.dense.shape
+    return int(min(MOST, max(LEAST, rows * min(WIDTH / columns, 44))))
 
 
 def _strip(picture: Picture, norms: Numbers | None, x: Numbers) -> go.Bar:

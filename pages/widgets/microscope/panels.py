@@ -42,25 +42,24 @@ def draw_panels(engine: BackgroundEngine, place: Place, recipe: Recipe, picture:
         _draw_groups(grid, study)
         with grid.cell():
             _draw_scores(study, recipe)
-    for name, chart in _known(picture, study).items():
+    for name, chart in _of_study(picture, study).items():
         with grid.cell():
             draw_chart(chart, name)
     with grid.cell():
         _draw_spectrum(engine, place)
+    if picture is not None:
+        with grid.cell(column_span="all"):
+            draw_chart(sparsity_profiles(picture), "m.profiles")
     for note in study.notes if study else ():
         st.warning(note, icon=":material/info:")
 
 
-def _known(picture: Picture | None, study: Study | None) -> dict[str, Chart]:
-    """The charts of what is there."""
-    found: dict[str, Chart] = {}
-    if study is not None and picture is not None:
-        found["m.norms"] = norms_against_sparsity(study.norms, picture.column_removed, picture.shape[0])
-    if study is not None:
-        found["m.lost"] = lost_rows(study)
-    if picture is not None:
-        found["m.profiles"] = sparsity_profiles(picture)
-    return found
+def _of_study(picture: Picture | None, study: Study | None) -> dict[str, Chart]:
+    """The charts that the calibration text has a part in."""
+    if study is None:
+        return {}
+    found = {} if picture is None else {"m.norms": norms_against_sparsity(study.norms, picture.column_removed, picture.shape[0])}
+    return {**found, "m.lost": lost_rows(study)}
 
 
 def _draw_scores(study: Study, recipe: Recipe) -> None:

@@ -59,7 +59,7 @@ def _draw_linear(engine: BackgroundEngine, place: Place, recipe: Recipe, record:
     heading.markdown(_facts(place, picture, study.found))
     draw_panels(engine, place, recipe, picture, study)
     with st.container(border=True):
-        draw_block_map(output_error_grid(record, clickable=True), "m.blocks", place.run)
+        draw_block_map(output_error_grid(record, clickable=True), f"m.blocks.{place.block}.{place.facts.name}", record)
 
 
 def _facts(place: Place, picture: Picture | None, study: Study | None) -> str:
