@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
-from engine.charts.microscope.tiles import CROSSED, WIDTH, boxes, close_up, tiles
+from engine.charts.microscope.tiles import CROSSED, NUMBERED, WIDTH, boxes, close_up, tiles
 from engine.charts.numbers import percent
 from engine.inspection.facts import Numbers, Picture
 from engine.inspection.picture import pooled
@@ -72,6 +72,8 @@ def _caption(picture: Picture, has_norms: bool) -> str:
     strip = "Above: activation norm of each input." if has_norms else "The activation norms of the inputs come in a moment."
     if picture.pooled:
         how = "the deeper the colour the larger the mean absolute weight, the larger the tile the more of them stay; an orange speck keeps none"
+    elif picture.dense.size <= NUMBERED:
+        how = "grey and crossed out is removed, with the value that it had; a blue tile stays, the deeper the larger its absolute value"
     else:
         how = "a full blue tile stays, the deeper the larger its absolute value; a small orange one is removed"
     return f"{_cell_words(picture)} {how[0].upper()}{how[1:]}. {strip} Drag a box over the map to look closer."
@@ -145,9 +147,14 @@ def _axes(figure: go.Figure, picture: Picture, norms: Numbers | None) -> None:
     (top, bottom), (left, right) = picture.rows, picture.columns
     figure.update_layout(dragmode="select", bargap=0, uirevision=part_words(picture), selectdirection="any")
     figure.update_xaxes(range=[left - 0.5, right - 0.5], fixedrange=False)
-    figure.update_xaxes(title={"text": "Column: input"}, row=2, col=1)
-    figure.update_yaxes(title={"text": "Row: output"}, range=[bottom - 0.5, top - 0.5], showgrid=False, row=2, col=1)
+    figure.update_xaxes(title={"text": "Column: input"}, tickformat="d", **_steps(right - left), row=2, col=1)
+    figure.update_yaxes(title={"text": "Row: output"}, range=[bottom - 0.5, top - 0.5], showgrid=False, **_steps(bottom - top), row=2, col=1)
     figure.update_yaxes(title={"text": "Norm"}, rangemode="tozero", nticks=3, showticklabels=norms is not None, row=1, col=1)
+
+
+def _steps(length: int) -> dict[str, int]:
+    """Whole numbers on an axis that is so short that it would get halves."""
+    return {"dtick": 1} if length <= 12 else {}
 
 
 def _table(picture: Picture) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import streamlit as st
 from engine.errors import PrunescopeError
 from engine.jobs.views import InspectionView
 
-POLL = 0.25
+POLL = 0.4
 Ask = Callable[[], InspectionView[Any]]
 
 
