@@ -18,7 +18,7 @@ def group_boxes(groups: Groups) -> Chart:
     x, y = np.arange(len(groups.order)), np.arange(*groups.rows)
     top = float(np.abs(groups.weight).max()) or 1.0
     kept = groups.keep.astype(np.float32)
-    figure = go.Figure([*close_up(groups.weight, kept, x, y, top, TALL * len(y)), _pointer(groups, x)])
+    figure = go.Figure([*close_up(groups.weight, kept, x, y, top), _pointer(groups, x)])
     canvas(figure, height=90 + TALL * len(y))
     boxes(figure, x, y, groups.m)
     figure.update_xaxes(title={"text": "Column: input"}, tickvals=x, ticktext=[str(column) for column in groups.order], range=[-0.6, len(x) - 0.4])

@@ -9,13 +9,13 @@ from plotly.subplots import make_subplots
 
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
-from engine.charts.microscope.tiles import CROSSED, NUMBERED, WIDTH, boxes, close_up, tiles
+from engine.charts.microscope.tiles import CROSSED, NUMBERED, boxes, close_up, spacing, tiles
 from engine.charts.numbers import percent
 from engine.inspection.facts import Numbers, Picture
 from engine.inspection.picture import pooled
 
 STRIP = 74  # pixels of the strip of activation norms
-LEAST, MOST = 200, 560  # pixels of the map
+WIDTH, LEAST, MOST = 1100, 200, 560  # pixels of the map: its width on a large screen, and its height
 BOXED = 64
 """Columns up to which the groups of an N:M pattern are framed."""
 DEEPEST = 0.99
@@ -35,8 +35,8 @@ def weight_map(picture: Picture, norms: Numbers | None = None, m: int | None = N
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.02, row_heights=_heights(picture))
     figure.add_trace(_strip(picture, norms, x), row=1, col=1)
     close = not picture.pooled and strength.size <= CROSSED
-    drawn = close_up if close else tiles
-    for layer in drawn(picture.dense if close else strength, picture.kept, x, y, top, _map_height(picture)):
+    drawn = close_up(picture.dense, picture.kept, x, y, top) if close else [tiles(strength, picture.kept, x, y, top)]
+    for layer in drawn:
         figure.add_trace(layer, row=2, col=1)
     figure.add_trace(_pointer(picture, x, y, top), row=2, col=1)
     figure.add_trace(_handles(x, y), row=2, col=1)
@@ -80,10 +80,8 @@ def _caption(picture: Picture, has_norms: bool) -> str:
 
 
 def _centres(span: tuple[int, int], size: int) -> Numbers:
-    """Middle of each cell, in rows or columns."""
-    starts = np.arange(*span, size)
-    ends = np.minimum(starts + size, span[1])
-    middle: Numbers = (starts + ends - 1) / 2
+    """Middle of each cell, in rows or columns, as if the last one were as large as the others."""
+    middle: Numbers = np.arange(*span, size) + (size - 1) / 2
     return middle
 
 
@@ -116,8 +114,10 @@ def _pointer(picture: Picture, x: Numbers, y: Numbers, top: float) -> go.Heatmap
     if picture.pooled:
         words = "around row %{y}, column %{x}<br>mean |w| dense %{z:.4f}, pruned %{customdata[0]:.4f}<br>%{customdata[1]:.0%} kept<extra></extra>"
     return go.Heatmap(
-        x=x,
-        y=y,
+        x0=x[0],
+        dx=spacing(x),
+        y0=y[0],
+        dy=spacing(y),
         z=picture.dense,
         customdata=np.dstack([picture.pruned, picture.kept]),
         zmin=0,

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
 
 from engine.errors import PrunescopeError
-from engine.jobs.views import InspectionView
+from engine.jobs.views import Found, InspectionView
 
 POLL = 0.4
-Ask = Callable[[], InspectionView[Any]]
 
 
-def answered(ask: Ask) -> InspectionView[Any]:
+def answered(ask: Callable[[], InspectionView[Found]]) -> InspectionView[Found]:
     """What is known so far; what the engine refuses is a failure like any other."""
     try:
         return ask()
@@ -22,13 +21,13 @@ def answered(ask: Ask) -> InspectionView[Any]:
         return InspectionView("failed", message=str(error))
 
 
-def hold_place(ask: Ask, height: int, words: str) -> None:
-    """An empty place until the answer is there; then the page is drawn again with it."""
+def hold_place(ask: Callable[[], Sequence[InspectionView[Any]]], height: int, words: str) -> None:
+    """An empty place until all answers are there; then the page is drawn again with them."""
     st.fragment(_wait, run_every=POLL)(ask, height, words)
 
 
-def _wait(ask: Ask, height: int, words: str) -> None:
-    if answered(ask).state != "pending":
+def _wait(ask: Callable[[], Sequence[InspectionView[Any]]], height: int, words: str) -> None:
+    if all(view.state != "pending" for view in ask()):
         st.rerun()
     st.skeleton(height=height)
     st.caption(words)

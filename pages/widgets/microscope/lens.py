@@ -28,7 +28,7 @@ def draw_lens(engine: BackgroundEngine, place: Place, recipe: Recipe, study: Stu
     view = answered(lambda: engine.picture(place.request, rows, columns))
     with st.container(border=True):
         if view.found is None and view.state != "failed":
-            hold_place(lambda: engine.picture(place.request, rows, columns), HELD, "The weight is being read.")
+            hold_place(lambda: [answered(lambda: engine.picture(place.request, rows, columns))], HELD, "The weight is being read.")
         elif view.found is None:
             st.error(view.message, icon=":material/error:")
         else:

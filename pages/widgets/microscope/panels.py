@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from engine.charts.chart import Chart
 from engine.charts.microscope.groups import group_boxes
 from engine.charts.microscope.lost_rows import lost_rows
 from engine.charts.microscope.norms import norms_against_sparsity
@@ -29,37 +29,44 @@ HELD = 300  # pixels of a card's chart
 PASSING = "The calibration text is passing through the pruned blocks before this one, as it did in the run."
 
 
-def draw_panels(engine: BackgroundEngine, place: Place, recipe: Recipe, picture: Picture | None, view: InspectionView[Study]) -> None:
-    """The cards, in pairs; what is not known yet has its place."""
-    study = view.found
-    grid = st.grid(2, min_column_width=400, border=True)
-    if view.state == "failed":
+def draw_panels(engine: BackgroundEngine, place: Place, recipe: Recipe, picture: Picture) -> None:
+    """The cards, in pairs; what is not known yet has its place, and comes all at once: each drawing of the page takes the browser time."""
+    if any(answer.state == "pending" for answer in _answers(engine, place)):
+        with st.container(border=True):
+            hold_place(lambda: _answers(engine, place), HELD, PASSING)
+        return
+    view = answered(lambda: engine.inspect(place.request))
+    if view.found is None:
         st.error(view.message, icon=":material/error:")
-    elif study is None:
-        with grid.cell():
-            hold_place(lambda: engine.inspect(place.request), HELD, PASSING)
-    else:
-        _draw_groups(grid, study)
-        with grid.cell():
-            _draw_scores(study, recipe)
-    for name, chart in _of_study(picture, study).items():
-        with grid.cell():
-            draw_chart(chart, name)
+    elif view.found.groups is not None:
+        with st.container(border=True):
+            draw_chart(group_boxes(view.found.groups), "m.groups")
+    grid = st.grid(2, min_column_width=400, border=True)
+    if view.found is not None:
+        _draw_study(grid, view.found, recipe, picture)
     with grid.cell():
         _draw_spectrum(engine, place)
-    if picture is not None:
-        with grid.cell(column_span="all"):
-            draw_chart(sparsity_profiles(picture), "m.profiles")
-    for note in study.notes if study else ():
+    with grid.cell(column_span="all"):
+        draw_chart(sparsity_profiles(picture), "m.profiles")
+
+
+def _answers(engine: BackgroundEngine, place: Place) -> list[InspectionView[Any]]:
+    """What is asked about a linear beside its picture."""
+    asked = [answered(lambda: engine.inspect(place.request))]
+    if _wants_spectrum(place):
+        asked.append(answered(lambda: engine.spectrum(place.request)))
+    return asked
+
+
+def _draw_study(grid: DeltaGenerator, study: Study, recipe: Recipe, picture: Picture) -> None:
+    with grid.cell():
+        _draw_scores(study, recipe)
+    with grid.cell():
+        draw_chart(norms_against_sparsity(study.norms, picture.column_removed, picture.shape[0]), "m.norms")
+    with grid.cell():
+        draw_chart(lost_rows(study), "m.lost")
+    for note in study.notes:
         st.warning(note, icon=":material/info:")
-
-
-def _of_study(picture: Picture | None, study: Study | None) -> dict[str, Chart]:
-    """The charts that the calibration text has a part in."""
-    if study is None:
-        return {}
-    found = {} if picture is None else {"m.norms": norms_against_sparsity(study.norms, picture.column_removed, picture.shape[0])}
-    return {**found, "m.lost": lost_rows(study)}
 
 
 def _draw_scores(study: Study, recipe: Recipe) -> None:
@@ -70,24 +77,20 @@ def _draw_scores(study: Study, recipe: Recipe) -> None:
         draw_chart(score_histogram(study.scores, SCORES[recipe.score].title), "m.scores")
 
 
-def _draw_groups(grid: st.delta_generator.DeltaGenerator, study: Study) -> None:
-    if study.groups is not None:
-        with grid.cell(column_span="all"):  # type: ignore[attr-defined]
-            draw_chart(group_boxes(study.groups), "m.groups")
+def _wants_spectrum(place: Place) -> bool:
+    """Whether the singular values are computed without, or were asked for by, a click."""
+    return is_quick(*place.shape) or place.request in st.session_state.setdefault("m.spectra", set())
 
 
 def _draw_spectrum(engine: BackgroundEngine, place: Place) -> None:
-    """At once where they take about a second, else behind a button."""
-    wanted = st.session_state.setdefault("m.spectra", set())
-    if not is_quick(*place.shape) and place.request not in wanted:
+    if not _wants_spectrum(place):
         st.markdown("**Singular values, dense against pruned**")
         st.caption(f"A weight of {place.shape[0]:,} × {place.shape[1]:,} takes a while to decompose, so it is done only when you ask for it.")
+        wanted = st.session_state["m.spectra"]
         st.button("Compute them", key="m.decompose", icon=":material/play_arrow:", on_click=wanted.add, args=(place.request,))
         return
     view = answered(lambda: engine.spectrum(place.request))
-    if view.found is not None:
-        draw_chart(singular_values(view.found), "m.spectrum")
-    elif view.state == "failed":
+    if view.found is None:
         st.error(view.message, icon=":material/error:")
     else:
-        hold_place(lambda: engine.spectrum(place.request), HELD, "Both weights are being decomposed.")
+        draw_chart(singular_values(view.found), "m.spectrum")

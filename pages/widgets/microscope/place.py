@@ -48,31 +48,29 @@ class Place:
         return (self.rows, self.columns) == ((0, self.facts.rows), (0, self.facts.columns))
 
 
-def choose_place(run: str, record: RunRecord, block_box: DeltaGenerator, linear_box: DeltaGenerator) -> Place:
-    """Let a block and a linear be chosen in these two places, by widgets that follow the address; a finished run has at least one of each."""
+def choose_place(run: str, record: RunRecord, controls: DeltaGenerator) -> Place:
+    """Let a block and a linear be chosen among the other controls, by widgets that follow the address; a finished run has at least one of each."""
     _follow_address(record)
     blocks = sorted(block.index for block in record.blocks)
     worst = record.worst
     assert worst is not None, "a finished run has pruned something"
     if st.session_state.get(BLOCK) not in blocks:
         st.session_state[BLOCK] = worst[0]
-    index = block_box.select_slider("Block", blocks, key=BLOCK, persist_state="session") if len(blocks) > 1 else blocks[0]
+    index = controls.select_slider("Block", blocks, key=BLOCK, persist_state="session", width=220) if len(blocks) > 1 else blocks[0]
     linears = {linear.name: linear for block in record.blocks if block.index == index for linear in block.linears}
     if st.session_state.get(LINEAR) not in linears:
         st.session_state[LINEAR] = worst[1] if worst[1] in linears else next(iter(linears))
     short = short_names(list(linears))
-    pick = linear_box.segmented_control if len(linears) <= FEW else linear_box.selectbox
-    name = pick("Linear", list(linears), format_func=lambda name: short[name], key=LINEAR, persist_state="session", **_required(len(linears)))
+    shown = {"format_func": lambda name: short[name], "key": LINEAR, "persist_state": "session"}
+    if len(linears) <= FEW:
+        name = controls.pills("Linear", list(linears), required=True, width="content", **shown)
+    else:
+        name = controls.selectbox("Linear", list(linears), width=320, **shown)
     facts = linears[name]
     rows, columns = _zoom(facts)
     place = Place(run, facts, index, rows, columns)
     _write_address(place)
     return place
-
-
-def _required(count: int) -> dict[str, bool]:
-    """A list is never without a choice; buttons have to be told."""
-    return {"required": True} if count <= FEW else {}
 
 
 def zoom_to(shape: tuple[int, int], rows: Span, columns: Span) -> None:

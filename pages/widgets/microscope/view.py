@@ -23,6 +23,7 @@ from pages.widgets.run_picker import pick_run
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
 
+RUN = 380  # pixels of the list of runs
 FIRST = {"score": "wanda", "pattern": "unstructured", "sparsity": 0.5, "allocation": "uniform", "update": "none", "refinement": "none"}
 """What the run that is shown first is made of, where there is one."""
 
@@ -30,8 +31,8 @@ FIRST = {"score": "wanda", "pattern": "unstructured", "sparsity": 0.5, "allocati
 def draw_run_under(engine: BackgroundEngine) -> None:
     """Pick a run and look into it."""
     runs = choosable(engine)
-    run_box, block_box, linear_box = st.columns([5, 3, 7], vertical_alignment="bottom", gap="medium")
-    with run_box:
+    controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    with controls.container(width=RUN):
         run = pick_run(runs, "Run", first=first_run(runs))
     if run is None or run.recipe is None:
         st.info("There is no finished run to look into yet. Prune a model in Explore first.", icon=":material/biotech:")
@@ -41,7 +42,7 @@ def draw_run_under(engine: BackgroundEngine) -> None:
     if view.state != "finished" or not view.has_weights:
         draw_absent(engine, view, run.recipe)
         return
-    place = choose_place(run.key, view.record, block_box, linear_box)
+    place = choose_place(run.key, view.record, controls)
     _draw_linear(engine, place, run.recipe, view.record)
 
 
@@ -57,7 +58,8 @@ def _draw_linear(engine: BackgroundEngine, place: Place, recipe: Recipe, record:
     heading = st.empty()
     picture = draw_lens(engine, place, recipe, study.found)
     heading.markdown(_facts(place, picture, study.found))
-    draw_panels(engine, place, recipe, picture, study)
+    if picture is not None:
+        draw_panels(engine, place, recipe, picture)
     with st.container(border=True):
         draw_block_map(output_error_grid(record, clickable=True), f"m.blocks.{place.block}.{place.facts.name}", record)
 
