@@ -8,6 +8,7 @@ from pages.widgets.entry import enter
 PAGES = [
     st.Page("pages/explore.py", title="Explore", icon=":material/content_cut:", default=True),
     st.Page("pages/compare.py", title="Compare", icon=":material/show_chart:"),
+    st.Page("pages/microscope.py", title="Microscope", icon=":material/biotech:"),
     st.Page("pages/generate.py", title="Generate", icon=":material/notes:"),
     st.Page("pages/learn.py", title="Learn", icon=":material/school:"),
     st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from engine.events import Which
 from engine.record import RunRecord
@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from engine.capacity import Capacity
     from engine.comparison.overlap import LinearOverlap
     from engine.continuation import PromptTexts
+    from engine.inspection.facts import Picture, Spectrum, Study
     from engine.measurement import Measurement
     from engine.models.facts import ModelSummary
     from engine.reading import Reading
 
 ViewState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
 AnswerState = Literal["pending", "done", "failed"]
+Found = TypeVar("Found", "Picture", "Study", "Spectrum")
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,30 @@ class ReadingView:
 
     state: AnswerState
     reading: Reading | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class LinearRequest:
+    """One linear of a finished run.
+
+    Attributes:
+        key: the run.
+        block: the block's index.
+        linear: its name inside the block, for instance `mlp.up_proj`.
+    """
+
+    key: str
+    block: int
+    linear: str
+
+
+@dataclass(frozen=True)
+class InspectionView(Generic[Found]):
+    """Something about one linear; `message` says why it is not there."""
+
+    state: AnswerState
+    found: Found | None = None
     message: str = ""
 
 

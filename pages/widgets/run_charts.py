@@ -7,6 +7,7 @@ the blocks. A part is drawn anew only when the events that it shows have gone on
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 
@@ -21,6 +22,7 @@ from engine.charts.rows import has_uneven_rows, row_spread
 from engine.charts.search import alignment_against_uniform, search_curves
 from engine.pruning.methods import ALLOCATIONS, UPDATES
 from engine.record import RunRecord
+from pages.widgets.block_map import draw_block_map
 from pages.widgets.chart import draw_chart
 from pages.widgets.session import EVERYTHING
 
@@ -31,6 +33,8 @@ NARROW = 14
 
 PRUNING, SHARING = "What pruning did, block by block", "How the sparsity was shared out"
 Makers = dict[str, Callable[[RunRecord], Chart]]
+GRIDS = {"sparsity": sparsity_grid, "output_error": output_error_grid}
+"""The maps of blocks by linears, of which a finished run's lead into the microscope."""
 
 
 def chart_titles(record: RunRecord) -> dict[str, str]:
@@ -55,7 +59,14 @@ def draw_charts(record: RunRecord, focus: str = EVERYTHING) -> None:
             st.markdown(f"#### {title}")
         for (name, chart), cell in zip(_made(title, makers, record).items(), _cells(record, makers), strict=True):
             with cell:
-                draw_chart(chart, name)
+                _draw(name, chart, record)
+
+
+def _draw(name: str, chart: Chart, record: RunRecord) -> None:
+    if name in GRIDS and record.state == "finished" and record.key is not None:
+        draw_block_map(chart, name, record)
+    else:
+        draw_chart(chart, name)
 
 
 def is_deciding(record: RunRecord) -> bool:
@@ -90,7 +101,8 @@ def pruning(record: RunRecord) -> Makers:
     """What became of the blocks; nothing while it is being decided what is to become of them."""
     if record.recipe is None or is_deciding(record):
         return {}
-    found: Makers = {"sparsity": sparsity_grid, "output_error": output_error_grid, "alignment": alignment_bars, "depth": error_through_depth}
+    grids: Makers = {name: partial(grid, clickable=record.state == "finished") for name, grid in GRIDS.items()}  # while it grows it only shows
+    found: Makers = {**grids, "alignment": alignment_bars, "depth": error_through_depth}
     if record.recipe.refinement != "none":
         found |= {"swaps": refinement_swaps, "refinement": refinement_error}
     if UPDATES[record.recipe.update].changes_kept:

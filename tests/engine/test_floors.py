@@ -43,6 +43,7 @@ FLOORS: list[set[str]] = [
         "engine.continuation",
         "engine.comparison",
         "engine.lessons",
+        "engine.inspection",
     },
     {"engine.jobs", "engine.command", "engine.model_card"},
     {"engine.charts", "engine.cli", "engine.__main__", "pages.widgets"},
