@@ -11,6 +11,7 @@ PAGES = [
     st.Page("pages/microscope.py", title="Microscope", icon=":material/biotech:"),
     st.Page("pages/generate.py", title="Generate", icon=":material/notes:"),
     st.Page("pages/learn.py", title="Learn", icon=":material/school:"),
+    st.Page("pages/runs.py", title="Runs", icon=":material/inventory_2:"),
     st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:"),
     st.Page("pages/present.py", title="Present", icon=":material/slideshow:"),
 ]

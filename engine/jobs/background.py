@@ -218,6 +218,7 @@ class BackgroundEngine:
 
     def _loop(self) -> None:
         drop_unused_texts(self.texts)
+        self.store.empty_trash()
         while not self._closed:
             try:
                 self._turn()

@@ -39,6 +39,7 @@ class RunView:
         place: its place in the queue, 1 = next; None when it is not queued.
         message: what a person should know: what it waits for, or why it ended. Empty where there is nothing to say.
         recorded: whether it came with the project.
+        imported: whether it was computed elsewhere and taken in.
         has_weights: whether its pruned blocks are there; a recorded run may be its numbers alone.
     """
 
@@ -47,6 +48,7 @@ class RunView:
     place: int | None = None
     message: str = ""
     recorded: bool = False
+    imported: bool = False
     has_weights: bool = False
 
     @property

@@ -30,6 +30,7 @@ FLOORS: list[set[str]] = [
         "engine.reading",
         "engine.replay",
         "engine.sweep",
+        "engine.unfold",
         "engine.workbench",
         "engine.cost",
         "engine.capacity",
