@@ -41,6 +41,8 @@ FLOORS: list[set[str]] = [
         "engine.export",
         "engine.continuation",
         "engine.comparison",
+        "engine.citations",
+        "engine.places",
     },
     {"engine.jobs", "engine.command", "engine.model_card"},
     {"engine.charts", "engine.cli", "engine.__main__", "pages.widgets"},
