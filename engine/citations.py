@@ -8,6 +8,7 @@ from engine.recipe import Recipe
 from engine.registry import Paper
 
 AXES = ("score", "allocation", "update", "refinement", "permutation")
+SMALL = ("a", "an", "the")
 
 
 def cited(recipe: Recipe) -> list[Paper]:
@@ -20,17 +21,27 @@ def cited(recipe: Recipe) -> list[Paper]:
 
 
 def bibtex(paper: Paper) -> str:
-    """A paper as a BibTeX entry, named by its first word and its number or year; in UTF-8. Where it appeared counts more than its preprint."""
-    word = "".join(letter for letter in paper.title.split()[0].split(":")[0].lower() if letter.isalnum())
+    """A paper as a BibTeX entry, in UTF-8. Where it appeared counts more than its preprint."""
     fields = {"title": f"{{{paper.title}}}"}
     if paper.authors:
         fields["author"] = " and ".join(paper.authors)
     if paper.venue:
         fields["booktitle"] = paper.venue.name
-    fields["year"] = str(paper.venue.year if paper.venue else paper.year)
+    fields["year"] = str(_year(paper))
     if paper.arxiv:
         fields |= {"eprint": paper.arxiv, "archivePrefix": "arXiv"}
     if paper.url:
         fields["url"] = paper.url
     lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
-    return f"@{'inproceedings' if paper.venue else 'misc'}{{{word}-{paper.arxiv or paper.year},\n{lines}\n}}"
+    return f"@{'inproceedings' if paper.venue else 'misc'}{{{_key(paper)},\n{lines}\n}}"
+
+
+def _key(paper: Paper) -> str:
+    """First author, year, first word of the title that says something: `sun2024simple`."""
+    words = ("".join(filter(str.isalnum, word)) for word in paper.title.lower().split())
+    family = "".join(filter(str.isalnum, paper.authors[0].split(",")[0].lower())) if paper.authors else ""
+    return f"{family}{_year(paper)}{next(word for word in words if word not in SMALL)}"
+
+
+def _year(paper: Paper) -> int:
+    return paper.venue.year if paper.venue else paper.year

@@ -17,8 +17,9 @@ def measured(record: RunRecord) -> Rows:
     rows += [(f"Perplexity on {Path(windows.corpus).name}", record.protocol.perplexity_on(windows)) for windows in record.protocol.evaluations[1:]]
     for windows in (record.protocol.calibration, *record.protocol.evaluations):
         if windows:
-            rows.append((f"Tokens of {Path(windows.corpus).name} ({windows.role})", f"{windows.tokens:,}, fingerprint {windows.fingerprint}"))
-            rows += [(f"{name[:1].upper()}{name[1:]} of {windows.corpus}", value) for name, value in windows.identity.items()]
+            text = f"{Path(windows.corpus).name} ({windows.role})"
+            rows.append((f"Windows of {text}", f"{windows.tokens:,} tokens, fingerprint {windows.fingerprint}"))
+            rows += [(f"{name[:1].upper()}{name[1:]} of {text}", value) for name, value in windows.identity.items()]
     if record.model:
         model = record.model
         weights = f"{numbers.count(model.parameters)} weights in {model.dtype}, {numbers.size(model.bytes)}"

@@ -82,9 +82,7 @@ def report(arguments: argparse.Namespace) -> int:
     try:
         from engine.charts.report import report as page  # a machine that only computes may have no drawing library
     except ImportError as error:
-        raise EngineError(
-            f"A report needs {error.name}, which is not installed here. Install what requirements.txt lists."
-        ) from error
+        raise EngineError(f"A report needs {error.name}, which is not installed here. Install what requirements.txt lists.") from error
     folder = _folder(arguments.key)
     record = folder.record()
     if record.recipe is None or record.model is None:

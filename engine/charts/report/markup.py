@@ -34,20 +34,25 @@ def joined(content: Iterable[str]) -> Html:
 def pairs_table(rows: Iterable[tuple[str, str]]) -> Html:
     """A table of two columns whose first names its line."""
     lines = [element("tr", element("th", what, scope="row"), element("td", value)) for what, value in rows]
-    return element("div", element("table", element("tbody", *lines)), class_="scroll")
+    return element("div", element("table", element("tbody", *lines)), class_="wide")
 
 
 def data_table(table: pd.DataFrame, caption: str) -> Html:
-    """A table with a head; numbers to six digits."""
-    head = element("tr", *(element("th", str(name), scope="col") for name in table.columns))
-    lines = [element("tr", *(_cell(value) for value in row)) for row in table.itertuples(index=False)]
+    """A table with a head; numbers to six digits, at the right."""
+    kinds = ["number" if pd.api.types.is_numeric_dtype(kind) else None for kind in table.dtypes]
+    head = element("tr", *(element("th", str(name), scope="col", class_=kind) for name, kind in zip(table.columns, kinds, strict=True)))
+    lines = [_line(row, kinds) for row in table.itertuples(index=False)]
     inner = [element("caption", caption), element("thead", head), element("tbody", *lines)]
     return element("div", element("table", *inner), class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
-def folded(summary: str, *content: str) -> Html:
-    """What is shown when someone opens it."""
-    return element("details", element("summary", summary), *content)
+def _line(values: Iterable[Any], kinds: Iterable[str | None]) -> Html:
+    return element("tr", *(element("td", _text(value), class_=kind) for value, kind in zip(values, kinds, strict=True)))
+
+
+def folded(summary: str, *content: str, printed: bool = False) -> Html:
+    """What is shown when someone opens it, and on paper only where it is to be."""
+    return element("details", element("summary", summary), *content, class_="printed" if printed else None)
 
 
 def code(text: str, label: str) -> Html:
@@ -66,9 +71,10 @@ def data_block(name: str, data: str) -> Html:
     return Html(f'<script type="application/json" id="{html.escape(name)}">{text}</script>')
 
 
-def _cell(value: Any) -> Html:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return element("td", _text(value), class_="number" if number else None)
+def links(targets: Sequence[tuple[str, str]]) -> Html:
+    """Links within the page: (name, title)."""
+    items = [element("li", element("a", title, href=f"#{name}")) for name, title in targets]
+    return element("nav", element("ul", *items), aria_label="Parts of this report")
 
 
 def _text(value: Any) -> str:
@@ -77,9 +83,3 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}" if isfinite(value) else "not finite"
     return str(value)
-
-
-def links(targets: Sequence[tuple[str, str]]) -> Html:
-    """Links within the page: (name, title)."""
-    items = [element("li", element("a", title, href=f"#{name}")) for name, title in targets]
-    return element("nav", element("ul", *items), aria_label="Parts of this report")

@@ -3,7 +3,7 @@
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const paper = matchMedia("print");
-const PAPER_WIDTH = 680; // CSS pixels: the text width of an A4 page
+const PAPER_WIDTH = 620; // CSS pixels: what a framed figure has on an A4 or letter page
 const plots = [...document.querySelectorAll(".plot")];
 
 function template() {
@@ -27,13 +27,14 @@ function draw(plot) {
   return Plotly.newPlot(plot, figure.data, layout, config);
 }
 
-function recolour() {
+function adapt() {
   const size = paper.matches ? { width: PAPER_WIDTH, autosize: false } : { width: null, autosize: true };
   for (const plot of plots) Plotly.relayout(plot, { template: template(), ...size });
+  if (paper.matches) for (const part of document.querySelectorAll("details.printed")) part.open = true;
 }
 
 Promise.all(plots.map(draw)).then(() => {
   document.documentElement.dataset.drawn = plots.length;
-  dark.addEventListener("change", recolour);
-  paper.addEventListener("change", recolour);
+  dark.addEventListener("change", adapt);
+  paper.addEventListener("change", adapt);
 });

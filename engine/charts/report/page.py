@@ -7,6 +7,7 @@ record gives the same file. Paths of the disk that computed stay out of it.
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from engine.registry import Paper
 
 HERE = Path(__file__).parent
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; form-action 'none'; base-uri 'none'"
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+"""In the report's language, whatever the machine speaks."""
 STATES = {"running": "not finished", "failed": "failed", "cancelled": "cancelled", "interrupted": "interrupted"}
 
 
@@ -98,13 +101,21 @@ def _head(record: RunRecord, title: str) -> Html:
     model = record.model
     assert model is not None, "a report is of a run that has one"
     what = f"{model.architecture}, {numbers.count(model.parameters)} weights in {model.blocks} blocks. "
-    done = f"Computed in {numbers.seconds(record.elapsed)}, begun {record.started or numbers.NOTHING}."
+    done = f"Computed in {numbers.seconds(record.elapsed)}, {_when(record.started)}."
     lines = [element("p", "Prunescope report", class_="kind"), element("h1", title), element("p", what + done)]
     if record.state in STATES:
         blocks = f"{len(record.blocks)} of {model.blocks} blocks were done."
         why = f" {record.error}" if record.error else ""
         lines.append(element("p", f"This run is {STATES[record.state]}: {blocks}{why}", class_="warning"))
     return element("header", *lines)
+
+
+def _when(started: str | None) -> str:
+    """`begun on 5 March 2026, 14:07 UTC`."""
+    if started is None:
+        return "at a time that is not known"
+    moment = datetime.fromisoformat(started).astimezone(UTC)
+    return f"begun on {moment.day} {MONTHS[moment.month - 1]} {moment:%Y, %H:%M} UTC"
 
 
 def _numbers(record: RunRecord) -> list[Html]:
@@ -152,7 +163,7 @@ def _recipe(original: Recipe, recipe: Recipe, record: RunRecord) -> list[Html]:
     return [
         element("p", f"This command gives the same run (key {record.key}).{ask}"),
         code(command(recipe), "Command line"),
-        folded("The recipe in full, as JSON", code(fields, "Recipe")),
+        folded("The recipe in full, as JSON", code(fields, "Recipe"), printed=True),
         folded("All blocks", data_table(block_table(record), "All blocks")),
         folded("All linears", data_table(linear_table(record), "All linears")),
     ]
