@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from engine.pruning import papers
+from engine.pruning.layouts import PERMUTATIONS
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.registry import Paper
 
-AXES = ("score", "allocation", "update", "refinement", "permutation")
+AXES = ("score", "allocation", "update", "refinement")
 SMALL = ("a", "an", "the")
 
 
 def cited(recipe: Recipe) -> list[Paper]:
     """The papers of the pruner and of the method on each axis, each once."""
     chosen = [PRESETS[recipe.pruner].paper] if recipe.pruner else []
-    chosen += [recipe.methods[axis].paper for axis in AXES if axis in recipe.methods]
+    chosen += [recipe.methods[axis].paper for axis in AXES]
+    if recipe.permutation is not None:
+        chosen.append(PERMUTATIONS[recipe.permutation].paper)
     if recipe.pattern != "unstructured":
         chosen.append(papers.SEMI_STRUCTURED)
     return list(dict.fromkeys(paper for paper in chosen if paper is not None))
