@@ -75,7 +75,7 @@ def test_it_follows_the_theme_and_the_paper(offline: BrowserContext, tmp_path: P
     inks.append(_ink_as_the_text(page))
     assert inks[2] == "rgb(0, 0, 0)" and _brightness(page.evaluate(BACK)) > 200
     assert len(set(inks)) == 3
-    expect(page.get_by_role("region", name="Recipe")).to_be_visible()
+    expect(page.get_by_role("region", name="Recipe as JSON")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [900, 400])

@@ -44,7 +44,10 @@ def test_the_charts_are_those_of_the_page_with_their_data(run):
     found, _, page = run
     charts = {name: make(found) for makers in parts_of(found).values() for name, make in makers.items()}
     assert list(page.figures) == list(charts)
-    assert page.figures == {name: json.loads(plotly.io.to_json(chart.figure)) for name, chart in charts.items()}
+    drawn = {name: json.loads(plotly.io.to_json(chart.figure)) for name, chart in charts.items()}
+    for name, figure in page.figures.items():
+        assert figure["data"] == drawn[name]["data"]
+        assert {**figure["layout"], "template": drawn[name]["layout"]["template"]} == drawn[name]["layout"]
 
 
 def test_every_chart_has_words_and_its_table(run):
@@ -93,6 +96,8 @@ def test_headings_are_in_order_and_parts_are_named_by_theirs(run):
     names = [item.attributes["id"] for item in page.elements if "id" in item.attributes]
     assert len(names) == len(set(names))
     assert all(item.attributes["aria-labelledby"] in names for item in page.elements if "aria-labelledby" in item.attributes)
+    regions = [item.attributes["aria-label"] for item in page.elements if item.attributes.get("role") == "region"]
+    assert len(regions) == len(set(regions))
     assert all(item.attributes["href"][1:] in names for item in page.all("a") if "nav" in item.parents)
 
 
@@ -107,7 +112,7 @@ def test_the_recipe_is_there_to_repeat_it(run):
     found, _, page = run
     blocks = {item.attributes["aria-label"]: item.text for item in page.all("pre")}
     assert blocks["Command line"] == command(found.recipe)
-    assert Recipe.model_validate(json.loads(blocks["Recipe"])) == found.recipe
+    assert Recipe.model_validate(json.loads(blocks["Recipe as JSON"])) == found.recipe
     assert found.key in page.one("main").text and found.environment.device_name in page.one("main").text
 
 
@@ -130,6 +135,11 @@ def test_the_same_record_gives_the_same_file():
     assert report(record(**NEUROAL)) == made("search")[1]
 
 
+def test_it_does_not_depend_on_the_template_that_others_set(monkeypatch):
+    monkeypatch.setattr(plotly.io.templates, "default", "plotly_dark")
+    assert report(record()) == made("plain")[1]
+
+
 def test_hostile_names_stay_texts():
     plain, page = made("plain")[2], read(report(hostile()))
     assert [item.name for item in page.all("img")] == []
@@ -139,7 +149,7 @@ def test_hostile_names_stay_texts():
     assert [item.text for item in page.all("p") if item.attributes.get("class") == "warning"] == [HOSTILE]
     assert HOSTILE in [item.text for item in page.all("td")]
     blocks = {item.attributes["aria-label"]: item.text for item in page.all("pre")}
-    assert json.loads(blocks["Recipe"])["model"] == HOSTILE
+    assert json.loads(blocks["Recipe as JSON"])["model"] == HOSTILE
 
 
 def test_paths_of_the_disk_stay_at_home():

@@ -65,9 +65,9 @@ def section(name: str, title: str, *content: str) -> Html:
     return element("section", element("h2", title, id=name), *content, aria_labelledby=name)
 
 
-def data_block(name: str, data: str) -> Html:
+def data_block(name: str, data: Any) -> Html:
     """JSON for the page's script. No `<` stays in it, so it cannot end its own element."""
-    text = json.dumps(json.loads(data), separators=(",", ":")).replace("<", "\\u003c")
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     return Html(f'<script type="application/json" id="{html.escape(name)}">{text}</script>')
 
 

@@ -10,6 +10,7 @@ import json
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import plotly.io
 from plotly.offline import get_plotlyjs
@@ -48,7 +49,7 @@ def report(record: RunRecord) -> str:
     assert shared.recipe is not None, "it has names for paths, and is a recipe as before"
     parts = _charts(shared)
     body = _body(record.recipe, shared.recipe, shared, parts)
-    figures = [data_block(f"figure-{name}", plotly.io.to_json(chart.figure)) for charts in parts.values() for name, chart in charts.items()]
+    figures = [data_block(f"figure-{name}", _drawing(chart)) for charts in parts.values() for name, chart in charts.items()]
     return _document(shared.recipe.title, body, figures)
 
 
@@ -64,6 +65,13 @@ def _charts(record: RunRecord) -> dict[str, dict[str, Chart]]:
     if record.tasks.dense:
         parts = {"Zero-shot tasks": {"tasks": task_scores(record.tasks.dense, record.tasks.pruned)}, **parts}
     return {title: charts for title, charts in parts.items() if charts}
+
+
+def _drawing(chart: Chart) -> dict[str, Any]:
+    """A figure as JSON, without the template that whoever imported the drawing library may have set: the page brings its own."""
+    figure: dict[str, Any] = json.loads(plotly.io.to_json(chart.figure))
+    figure["layout"].pop("template", None)
+    return figure
 
 
 def _document(title: str, body: Html, figures: list[Html]) -> str:
@@ -163,7 +171,7 @@ def _recipe(original: Recipe, recipe: Recipe, record: RunRecord) -> list[Html]:
     return [
         element("p", f"This command gives the same run (key {record.key}).{ask}"),
         code(command(recipe), "Command line"),
-        folded("The recipe in full, as JSON", code(fields, "Recipe"), printed=True),
+        folded("The recipe in full, as JSON", code(fields, "Recipe as JSON"), printed=True),
         folded("All blocks", data_table(block_table(record), "All blocks")),
         folded("All linears", data_table(linear_table(record), "All linears")),
     ]
