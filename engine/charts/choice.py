@@ -6,6 +6,7 @@ While a method decides how much each block loses, that part stands alone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from engine.charts.allocation import allocation_bars, measure
 from engine.charts.chart import Chart
@@ -21,11 +22,13 @@ from engine.record import RunRecord
 
 PRUNING, SHARING = "What pruning did, block by block", "How the sparsity was shared out"
 Makers = dict[str, Callable[[RunRecord], Chart]]
+GRIDS = {"sparsity": sparsity_grid, "output_error": output_error_grid}
+"""The maps of blocks by linears, which a page may let lead on to one linear."""
 
 
-def parts_of(record: RunRecord) -> dict[str, Makers]:
-    """The parts by their titles, each its charts by their names; a part may be empty."""
-    return {PRUNING: pruning(record), SHARING: sharing(record)}
+def parts_of(record: RunRecord, *, clickable: bool = False) -> dict[str, Makers]:
+    """The parts by their titles, each its charts by their names; a part may be empty. `clickable` are the maps, where a page listens."""
+    return {PRUNING: pruning(record, clickable=clickable), SHARING: sharing(record)}
 
 
 def is_deciding(record: RunRecord) -> bool:
@@ -56,11 +59,12 @@ def sharing(record: RunRecord) -> Makers:
     return found
 
 
-def pruning(record: RunRecord) -> Makers:
+def pruning(record: RunRecord, *, clickable: bool = False) -> Makers:
     """What became of the blocks; nothing while it is being decided what is to become of them."""
     if record.recipe is None or is_deciding(record):
         return {}
-    found: Makers = {"sparsity": sparsity_grid, "output_error": output_error_grid, "alignment": alignment_bars, "depth": error_through_depth}
+    grids: Makers = {name: partial(grid, clickable=clickable) for name, grid in GRIDS.items()}
+    found: Makers = {**grids, "alignment": alignment_bars, "depth": error_through_depth}
     if record.recipe.refinement != "none":
         found |= {"swaps": refinement_swaps, "refinement": refinement_error}
     if UPDATES[record.recipe.update].changes_kept:

@@ -18,9 +18,15 @@ KINDS = (ORANGE, PURPLE, SKY, GREY)
 
 AMOUNT = [[0, "#DDEBF6"], [0.5, "#93C3E0"], [1, "#3A8FC4"]]
 """From little to much; light enough for dark numbers everywhere (contrast 5.2 and more with `INK`)."""
+SIGNED = [[0, "#E9A06B"], [0.5, "#F5F3EE"], [1, "#6DAEDD"]]
+"""From negative over nothing to positive; light enough for dark numbers everywhere as well."""
 INK = "#101418"
 UNDONE = "rgba(128, 128, 128, 0.13)"
 """A cell that has no value yet: there, and visibly empty on either background."""
 
 GRID = "rgba(128, 128, 128, 0.22)"
 TRANSPARENT = "rgba(0, 0, 0, 0)"
+
+STAYS = [[0, "rgba(46, 139, 201, 0.13)"], [1, "rgba(46, 139, 201, 1)"]]
+GOES = [[0, "rgba(213, 94, 0, 0.5)"], [1, "rgba(213, 94, 0, 1)"]]
+"""From weak to strong, fading into whatever the background is: weights that stay, and those that go (which are also drawn smaller)."""

@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     bench = _add(commands, "bench", stored.bench, "measure presets against two plain forward passes")
     bench.add_argument(
         "--shape",
-        choices=("demo", "opt-125m", "app", "search", "table", "memory"),
+        choices=("demo", "opt-125m", "app", "search", "table", "memory", "sweep"),
         action="append",
         help="what to measure (default: demo, opt-125m, app)",
     )

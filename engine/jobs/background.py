@@ -20,13 +20,28 @@ from engine.events import Event
 from engine.jobs.answers import Answers
 from engine.jobs.runs import Runs
 from engine.jobs.store import RunSummary, Store
-from engine.jobs.views import CapacityView, EngineStatus, MeasurementView, OverlapView, RunView, SaveView, SummaryView, TextRequest, TextView
+from engine.jobs.views import (
+    CapacityView,
+    EngineStatus,
+    InspectionView,
+    LinearRequest,
+    MeasurementView,
+    OverlapView,
+    ReadingView,
+    ReadRequest,
+    RunView,
+    SaveView,
+    SummaryView,
+    TextRequest,
+    TextView,
+)
 from engine.models.names import resolve
 from engine.pin import pin
 from engine.recipe import Recipe
 
 if TYPE_CHECKING:
     from engine.capacity import Capacity
+    from engine.inspection.facts import Picture, Span, Spectrum, Study
     from engine.jobs.cluster import Cluster
 
 FRESH = 10.0  # seconds for which what is free is taken to stay so
@@ -132,6 +147,12 @@ class BackgroundEngine:
         found = self._answers.ask(request, "continue_text", str(self.store.home), request)
         return TextView(found.state, found.value, found.message)
 
+    def read(self, request: ReadRequest) -> ReadingView:
+        """What a run's model makes of a text, once it has read it; the first call asks for it."""
+        self.start()
+        found = self._answers.ask(request, "read_text", str(self.store.home), request)
+        return ReadingView(found.state, found.value, found.message)
+
     def measure(self, key: str) -> MeasurementView:
         """The size and speed of a finished run's model, once they are measured; the first call asks for it."""
         self.start()
@@ -143,6 +164,24 @@ class BackgroundEngine:
         self.start()
         found = self._answers.ask(("overlap", one, other), "overlap_runs", str(self.store.home), one, other)
         return OverlapView(found.state, found.value or (), found.message)
+
+    def picture(self, request: LinearRequest, rows: Span | None = None, columns: Span | None = None) -> InspectionView[Picture]:
+        """A part of a linear (all of it where None) as a picture, once there is one; the first call asks for it."""
+        self.start()
+        found = self._answers.ask(("picture", request, rows, columns), "picture_linear", str(self.store.home), request, rows, columns)
+        return InspectionView(found.state, found.value, found.message)
+
+    def inspect(self, request: LinearRequest) -> InspectionView[Study]:
+        """What the calibration text says about a linear, once it has passed; the first call asks for it."""
+        self.start()
+        found = self._answers.ask(("study", request), "study_linear", str(self.store.home), request)
+        return InspectionView(found.state, found.value, found.message)
+
+    def spectrum(self, request: LinearRequest) -> InspectionView[Spectrum]:
+        """The singular values of a linear, dense and pruned, once they are computed; the first call asks for them."""
+        self.start()
+        found = self._answers.ask(("spectrum", request), "spectrum_linear", str(self.store.home), request)
+        return InspectionView(found.state, found.value, found.message)
 
     def save(self, key: str) -> SaveView:
         """A finished run's pruned model as a directory in the run's folder, once it is written; the first call asks for it."""

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
+from engine.events import Which
 from engine.record import RunRecord
 
 if TYPE_CHECKING:
     from engine.capacity import Capacity
     from engine.comparison.overlap import LinearOverlap
     from engine.continuation import PromptTexts
+    from engine.inspection.facts import Picture, Spectrum, Study
     from engine.measurement import Measurement
     from engine.models.facts import ModelSummary
+    from engine.reading import Reading
 
 ViewState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
 AnswerState = Literal["pending", "done", "failed"]
+Found = TypeVar("Found", "Picture", "Study", "Spectrum")
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,60 @@ class TextView:
 
     state: AnswerState
     text: PromptTexts | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """A text to be read by a finished run's model.
+
+    Attributes:
+        key: the run.
+        which: the model that goes on with the text; only the pruned one is compared token by token.
+        tokens: at most so many new tokens; 0 for none.
+        temperature: 0 = greedy.
+        losses: whether the tokens of the text are compared.
+    """
+
+    key: str
+    text: str
+    which: Which = "pruned"
+    tokens: int = 0
+    temperature: float = 0.0
+    seed: int = 0
+    losses: bool = False
+
+
+@dataclass(frozen=True)
+class ReadingView:
+    """The answer to a `ReadRequest`; `message` says why it failed."""
+
+    state: AnswerState
+    reading: Reading | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class LinearRequest:
+    """One linear of a finished run.
+
+    Attributes:
+        key: the run.
+        block: the block's index.
+        linear: its name inside the block, for instance `mlp.up_proj`.
+    """
+
+    key: str
+    block: int
+    linear: str
+
+
+@dataclass(frozen=True)
+class InspectionView(Generic[Found]):
+    """Something about one linear; `message` says why it is not there."""
+
+    state: AnswerState
+    found: Found | None = None
     message: str = ""
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.charts.chart import Chart
-from engine.charts.choice import SHARING, Makers, parts_of
+from engine.charts.choice import GRIDS, SHARING, Makers, parts_of
 from engine.record import RunRecord
+from pages.widgets.block_map import draw_block_map
 from pages.widgets.chart import draw_chart
 from pages.widgets.session import EVERYTHING
 
@@ -30,7 +31,7 @@ def chart_titles(record: RunRecord) -> dict[str, str]:
 
 def draw_charts(record: RunRecord, focus: str = EVERYTHING) -> None:
     """The charts of what is known so far; or one of them alone and large, or none."""
-    parts = parts_of(record)
+    parts = parts_of(record, clickable=record.state == "finished")  # while it grows it only shows
     if focus != EVERYTHING:
         alone = {name: make for makers in parts.values() for name, make in makers.items() if name == focus}
         for name, make in alone.items():
@@ -42,7 +43,14 @@ def draw_charts(record: RunRecord, focus: str = EVERYTHING) -> None:
             st.markdown(f"#### {title}")
         for (name, chart), cell in zip(_made(title, makers, record).items(), _cells(record, makers), strict=True):
             with cell:
-                draw_chart(chart, name)
+                _draw(name, chart, record)
+
+
+def _draw(name: str, chart: Chart, record: RunRecord) -> None:
+    if name in GRIDS and record.state == "finished" and record.key is not None:
+        draw_block_map(chart, name, record)
+    else:
+        draw_chart(chart, name)
 
 
 def _made(title: str, makers: Makers, record: RunRecord) -> dict[str, Chart]:

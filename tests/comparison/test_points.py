@@ -122,7 +122,7 @@ class TestLeaderboard:
 
     def test_the_best_comes_first_and_equals_share_a_place(self) -> None:
         board = leaderboard(self.families, "0.5")
-        assert [(one.place, one.point.family) for one in board][0] == (1, "SparseGPT")
+        assert (board[0].place, board[0].point.family) == (1, "SparseGPT")
         assert sorted((one.place, one.point.family) for one in board[1:]) == [(2, "Magnitude"), (2, "Wanda")]
         assert [one.behind for one in board] == pytest.approx([1, 1.2, 1.2])
 

@@ -16,7 +16,7 @@ from engine.jobs.views import OverlapView, RunView
 from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
 from pages.widgets.progress import progress_words, share
-from pages.widgets.run_picker import finished_runs, pick_run
+from pages.widgets.run_picker import finished_runs, pick_run, usual_keys
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
@@ -29,12 +29,12 @@ TITLES = {"one": "One run", "other": "Another run"}
 def draw_pair(engine: BackgroundEngine) -> None:
     """Choose two runs, and see them together."""
     runs = finished_runs(engine)
-    first = _usual(runs)
+    first = usual_keys(runs, ("wanda", 0.6), ("magnitude", 0.6)) or [None, None]
     left, right = st.columns(2)
     with left:
         one = pick_run(runs, TITLES["one"], "one", first=first[0])
     with right:
-        other = pick_run(runs, TITLES["other"], "other", first=first[1])
+        other = pick_run(runs, TITLES["other"], "other", first=first[-1])
     if one is None or other is None or one.record is None or other.record is None:
         st.info("Two finished runs are needed. Prune something on Explore, or start a sweep.", icon=":material/compare_arrows:")
         return
@@ -50,16 +50,6 @@ def draw_pair(engine: BackgroundEngine) -> None:
             draw_chart(make(records, names), make.__name__)
     with grid.cell():
         _draw_overlap(engine, one, other)
-
-
-def _usual(runs: list[RunSummary]) -> tuple[str | None, str | None]:
-    """Wanda against Magnitude at 60 %, which come with their masks, where nobody has chosen."""
-    found = {
-        run.recipe.pruner: run.key
-        for run in reversed(runs)
-        if run.recipe and run.recipe.sparsity == 0.6 and run.recipe.allocation == "uniform" and run.recipe.seed == 0 and run.recipe.model == "demo"
-    }
-    return found.get("wanda"), found.get("magnitude")
 
 
 def _names(one: RunSummary, other: RunSummary) -> tuple[str, str]:
