@@ -43,6 +43,8 @@ FLOORS: list[set[str]] = [
         "engine.export",
         "engine.continuation",
         "engine.comparison",
+        "engine.citations",
+        "engine.places",
         "engine.lessons",
         "engine.inspection",
     },
