@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.floating[Any]]
 Counts = NDArray[np.integer[Any]]
+Mask = NDArray[np.bool_]
 Span = tuple[int, int]
 """From, inclusive, and to, exclusive."""
 
@@ -110,7 +111,7 @@ class Groups:
     permuted: bool
     rows: Span
     weight: Numbers
-    keep: NDArray[np.bool_]
+    keep: Mask
 
     @property
     def violations(self) -> int:

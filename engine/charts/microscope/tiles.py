@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from engine.charts import palette
-from engine.inspection.facts import Counts, Numbers
+from engine.inspection.facts import Counts, Mask, Numbers
 
 SIDES = (11, 7, 5, 3)
 """Picture elements a side of a cell, the most that `ELEMENTS` allow."""
@@ -103,7 +104,7 @@ def _stamps(kept: Numbers, side: int) -> Counts:
     return stamps.transpose(0, 2, 1, 3).reshape(rows * side, columns * side).astype(np.int8)
 
 
-def _marks(chosen: Numbers, x: Numbers, y: Numbers, mode: str, words: Numbers | None = None) -> go.Scatter:
+def _marks(chosen: Mask, x: Numbers, y: Numbers, mode: str, words: NDArray[np.str_] | None = None) -> go.Scatter:
     """A cross, or words, on each of the chosen cells."""
     rows, columns = np.nonzero(chosen)
     same = {"marker": {"opacity": 1}}
