@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.floating[Any]]
 Counts = NDArray[np.integer[Any]]
-Values = NDArray[Any]
-"""Numbers, counts or words: what can be put along an axis."""
+Mask = NDArray[np.bool_]
 Span = tuple[int, int]
 """From, inclusive, and to, exclusive."""
 
@@ -112,7 +111,7 @@ class Groups:
     permuted: bool
     rows: Span
     weight: Numbers
-    keep: NDArray[np.bool_]
+    keep: Mask
 
     @property
     def violations(self) -> int:

@@ -42,6 +42,9 @@ def parse_span(words: str, length: int) -> Span | None:
 
 def _held(start: int, end: int, length: int) -> Span:
     """At least a few entries, all of them within the length."""
-    size = min(length, max(LEAST, end - start))
-    start = min(max(0, start), length - size)
-    return start, min(length, max(end, start + size))
+    start, end = min(max(0, start), length), min(max(0, end), length)
+    if end - start < LEAST:
+        size = min(length, LEAST)
+        start = min(start, length - size)
+        end = start + size
+    return start, end

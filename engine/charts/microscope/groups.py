@@ -8,14 +8,14 @@ import plotly.graph_objects as go
 
 from engine.charts.chart import Chart, canvas
 from engine.charts.microscope.tiles import boxes, close_up
-from engine.inspection.facts import Groups
+from engine.inspection.facts import Groups, Numbers
 
 TALL = 30  # pixels of a row
 
 
 def group_boxes(groups: Groups) -> Chart:
     """The sample's entries, a frame around each group."""
-    x, y = np.arange(len(groups.order)), np.arange(*groups.rows)
+    x, y = np.arange(len(groups.order), dtype=float), np.arange(*groups.rows, dtype=float)
     top = float(np.abs(groups.weight).max()) or 1.0
     kept = groups.keep.astype(np.float32)
     figure = go.Figure([*close_up(groups.weight, kept, x, y, top), _pointer(groups, x)])
@@ -46,7 +46,7 @@ def _permutation_words(groups: Groups) -> str:
     return "A permutation chose which columns share a group, so neighbours here need not be neighbours in the weight."
 
 
-def _pointer(groups: Groups, x: np.ndarray) -> go.Heatmap:
+def _pointer(groups: Groups, x: Numbers) -> go.Heatmap:
     words = np.where(groups.keep, "kept", "removed")
     return go.Heatmap(
         x=x,

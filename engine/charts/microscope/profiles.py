@@ -45,9 +45,13 @@ def profile(removed: Counts, length: int) -> Numbers:
 
 
 def _caption(rows: Numbers, columns: Numbers) -> str:
-    dead = [f"{int((values == 1).sum())} {name}" for values, name in ((rows, "rows"), (columns, "columns")) if (values == 1).any()]
+    dead = [_counted(int((values == 1).sum()), name) for values, name in ((rows, "row"), (columns, "column")) if (values == 1).any()]
     words = f" Nothing is left of {' and '.join(dead)}." if dead else ""
     return f"Rows that lose all become constant outputs; columns that lose all are inputs that nobody reads any more.{words}"
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
 def _spread(values: Numbers) -> str:

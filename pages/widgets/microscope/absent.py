@@ -23,13 +23,13 @@ ASKED, REFUSED = "m.asked", "m.refused"
 
 def choosable(engine: BackgroundEngine) -> list[RunSummary]:
     """The finished runs, and those that this tab has asked to be computed, so that none leaves the list while it is under way."""
-    asked = st.session_state.setdefault(ASKED, set())
+    asked: dict[str, RunSummary] = st.session_state.setdefault(ASKED, {})
     finished = finished_runs(engine)
     known = {run.key for run in finished}
-    return [*(run for run in engine.runs() if run.key in asked and run.key not in known and run.recipe is not None), *finished]
+    return [*(run for key, run in asked.items() if key not in known), *finished]
 
 
-def draw_absent(engine: BackgroundEngine, view: RunView, recipe: Recipe) -> None:
+def draw_absent(engine: BackgroundEngine, view: RunView, run: RunSummary, recipe: Recipe) -> None:
     """Why there is nothing to look at yet, and what can be done about it."""
     if view.active:
         st.fragment(_draw_progress, run_every=POLL)(engine, recipe)
@@ -41,7 +41,7 @@ def draw_absent(engine: BackgroundEngine, view: RunView, recipe: Recipe) -> None
     with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(_why(view), width="stretch")
         label = "Compute it here" if view.state == "finished" else "Try again"
-        st.button(label, key="m.compute", type="primary", icon=":material/play_arrow:", on_click=_compute, args=(engine, recipe))
+        st.button(label, key="m.compute", type="primary", icon=":material/play_arrow:", on_click=_compute, args=(engine, run, recipe))
 
 
 def _why(view: RunView) -> str:
@@ -51,9 +51,9 @@ def _why(view: RunView) -> str:
     return f"This run is here as numbers, without its weights. Computing it here took {took} elsewhere; the result is the same."
 
 
-def _compute(engine: BackgroundEngine, recipe: Recipe) -> None:
+def _compute(engine: BackgroundEngine, run: RunSummary, recipe: Recipe) -> None:
     try:
-        st.session_state[ASKED].add(engine.submit(recipe))
+        st.session_state[ASKED][engine.submit(recipe)] = run
     except PrunescopeError as error:
         st.session_state[REFUSED] = str(error)
 

@@ -21,6 +21,7 @@ from engine.record import RunRecord
 BLOCK, LINEAR, ZOOM = "m.block", "m.linear", "m.zoom"
 SEEN = "m.address"
 """What the address said when it was last read or written."""
+COMPLAINTS, SHOWN = "m.complaints", "m.shown"
 FEW = 12
 """Linears up to which they stand side by side to be chosen with one click."""
 
@@ -69,8 +70,16 @@ def choose_place(run: str, record: RunRecord, controls: DeltaGenerator) -> Place
     facts = linears[name]
     rows, columns = _zoom(facts)
     place = Place(run, facts, index, rows, columns)
+    if st.session_state.get(SHOWN) not in (None, (place.block, name)):
+        st.session_state[COMPLAINTS] = []
+    st.session_state[SHOWN] = (place.block, name)
     _write_address(place)
     return place
+
+
+def complaints() -> list[str]:
+    """What of the address is not there, a sentence each."""
+    return list(st.session_state.get(COMPLAINTS, []))
 
 
 def zoom_to(shape: tuple[int, int], rows: Span, columns: Span) -> None:
@@ -90,18 +99,18 @@ def _follow_address(record: RunRecord) -> None:
     asked = {name: st.query_params[name] for name in ("block", "linear", "rows", "columns") if name in st.query_params}
     if not asked or asked == st.session_state.get(SEEN):
         return
-    st.session_state[SEEN] = asked
+    st.session_state[SEEN], st.session_state[COMPLAINTS] = asked, []
     blocks = {block.index: {linear.name: linear for linear in block.linears} for block in record.blocks}
     index = int(asked["block"]) if asked.get("block", "").isdecimal() else st.session_state.get(BLOCK)
     if index in blocks:
         st.session_state[BLOCK] = index
     elif "block" in asked or index is not None:
-        _warn(f"block {asked.get('block', index)}", f"this run has the blocks {min(blocks)} to {max(blocks)}")
+        _complain(f"block {asked.get('block', index)}", f"this run has the blocks {min(blocks)} to {max(blocks)}")
     linears = blocks.get(st.session_state.get(BLOCK, min(blocks)), {})
     if asked.get("linear") in linears:
         st.session_state[LINEAR] = asked["linear"]
     elif "linear" in asked:
-        _warn(f"the linear {asked['linear']}", f"its linears are {', '.join(linears)}")
+        _complain(f"the linear {asked['linear']}", f"its linears are {', '.join(linears)}")
     facts = linears.get(st.session_state.get(LINEAR, ""))
     if facts is not None:
         st.session_state[ZOOM] = _asked_zoom(asked, (facts.rows, facts.columns))
@@ -112,13 +121,14 @@ def _asked_zoom(asked: dict[str, str], shape: tuple[int, int]) -> tuple[tuple[in
     for name, length in zip(("rows", "columns"), shape, strict=True):
         span = parse_span(asked[name], length) if name in asked else (0, length)
         if span is None:
-            _warn(f"the {name} {asked[name]}", f"this linear has the {name} 0 to {length - 1}")
+            _complain(f"the {name} {asked[name]}", f"this linear has the {name} 0 to {length - 1}")
         spans.append(span or (0, length))
     return shape, spans[0], spans[1]
 
 
-def _warn(what: str, there: str) -> None:
-    st.warning(f"The address asks for {what}, but {there}; something else is shown.", icon=":material/info:")
+def _complain(what: str, there: str) -> None:
+    """Remember what of the address is not there until something else is chosen."""
+    st.session_state[COMPLAINTS].append(f"The address asks for {what}, but {there}; something else is shown.")
 
 
 def _write_address(place: Place) -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from engine.charts import numbers
 from engine.charts.grids import output_error_grid
+from engine.errors import PrunescopeError
 from engine.inspection.facts import Picture, Study
 from engine.jobs.store import RunSummary
 from engine.recipe import Recipe
@@ -17,7 +18,7 @@ from pages.widgets.microscope.absent import choosable, draw_absent
 from pages.widgets.microscope.asking import answered
 from pages.widgets.microscope.lens import draw_lens
 from pages.widgets.microscope.panels import draw_panels
-from pages.widgets.microscope.place import Place, choose_place
+from pages.widgets.microscope.place import Place, choose_place, complaints
 from pages.widgets.run_picker import pick_run
 
 if TYPE_CHECKING:
@@ -38,11 +39,17 @@ def draw_run_under(engine: BackgroundEngine) -> None:
         st.info("There is no finished run to look into yet. Prune a model in Explore first.", icon=":material/biotech:")
         st.page_link("pages/explore.py", label="Go to Explore", icon=":material/content_cut:")
         return
-    view = engine.view(run.key)
+    try:
+        view = engine.view(run.key)
+    except PrunescopeError as error:
+        st.error(str(error), icon=":material/error:")
+        return
     if view.state != "finished" or not view.has_weights:
-        draw_absent(engine, view, run.recipe)
+        draw_absent(engine, view, run, run.recipe)
         return
     place = choose_place(run.key, view.record, controls)
+    for sentence in complaints():
+        st.warning(sentence, icon=":material/info:")
     _draw_linear(engine, place, run.recipe, view.record)
 
 
