@@ -64,7 +64,7 @@ def close_up(weight: Numbers, kept: Numbers, x: Numbers, y: Numbers, top: float)
     """Tiles of single entries, few enough to cross out the removed ones and, if there are fewer still, to read them all."""
     if weight.size > NUMBERED:
         return [tiles(np.abs(weight), kept, x, y, top), _marks(kept <= 0, x, y, "markers")]
-    words = np.vectorize(lambda value: f"{value:.2f}".replace("-", "−"))(weight)
+    words = np.vectorize(lambda value: f"{value:z.2f}".replace("-", "−"))(weight)  # z: no minus before a zero
     level = np.where(kept > 0, np.clip(np.abs(weight) / top, 0, 1), np.nan).astype(np.float32)
     stays = go.Heatmap(x=x, y=y, z=level, zmin=0, zmax=1, colorscale=palette.AMOUNT, showscale=False, hoverinfo="skip", xgap=2, ygap=2)
     gone = np.where(kept > 0, np.nan, 0).astype(np.float32)
