@@ -42,12 +42,12 @@ def dense_model(recipe: Recipe, residence: Residence = "resident") -> LanguageMo
     Raises:
         ModelError: it cannot be had, or read.
     """
-    directory, device = _quietly(located(recipe)), pick_device(recipe.device)
+    directory, device = quietly(located(recipe)), pick_device(recipe.device)
     dtype = pick_dtype(recipe.dtype, device, stored_dtype(read_config(directory, recipe.model)))
     return load(directory, dtype=dtype, device=device, residence=residence, name=recipe.model)
 
 
-def _quietly(work: Generator[Event, None, Result]) -> Result:
+def quietly(work: Generator[Event, None, Result]) -> Result:
     """The result of some work that nobody watches."""
     try:
         while True:

@@ -14,7 +14,13 @@ enter_through_app("methods")
 model = session.model()
 with st.sidebar:
     wanted = st.text_input(
-        "Find a method", key="methods.find", type="search", placeholder="A name, a word, a paper", icon=":material/search:", live=True
+        "Find a method",
+        key="methods.find",
+        type="search",
+        placeholder="A name, a word, a paper",
+        icon=":material/search:",
+        live=True,
+        bind="query-params",
     )
     shown = {axis: found(registry, wanted or "") for axis, registry in {"pruner": PRESETS, **AXES, **LAYOUTS}.items()}
     for axis, methods in shown.items():

@@ -18,6 +18,8 @@ KINDS = (ORANGE, PURPLE, SKY, GREY)
 
 AMOUNT = [[0, "#DDEBF6"], [0.5, "#93C3E0"], [1, "#3A8FC4"]]
 """From little to much; light enough for dark numbers everywhere (contrast 5.2 and more with `INK`)."""
+SIGNED = [[0, "#E9A06B"], [0.5, "#F5F3EE"], [1, "#6DAEDD"]]
+"""From negative over nothing to positive; light enough for dark numbers everywhere as well."""
 INK = "#101418"
 UNDONE = "rgba(128, 128, 128, 0.13)"
 """A cell that has no value yet: there, and visibly empty on either background."""

@@ -22,6 +22,7 @@ import transformers
 
 from engine.cli.bench_memory import bench_memory
 from engine.cli.bench_search import compare, windows_of
+from engine.cli.bench_sweep import bench_sweep
 from engine.cli.bench_table import print_table
 from engine.events import Failed, Finished
 from engine.models.device import pick_device
@@ -58,6 +59,8 @@ def bench(shapes: Sequence[str]) -> int:
         _compare_searches()
     if "memory" in shapes:
         bench_memory()
+    if "sweep" in shapes:
+        bench_sweep()
     if "table" in shapes:
         print_table()
     if "app" in shapes:

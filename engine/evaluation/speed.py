@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -159,12 +159,12 @@ def _window(model: LanguageModel) -> tuple[Tensor, int]:
 
 def _stages(passes: Mapping[Name, _Pass], clock: Clock, seconds: float) -> tuple[tuple[Timing, ...], str]:
     turns: dict[Name, Turn] = {name: (own.put, own.prefill) for name, own in passes.items()}
-    timings = _timings("prefill", _in_turn(turns, clock, MOST, seconds))
+    timings = _timings("prefill", in_turn(turns, clock, MOST, seconds))
     if any(own.cache is None for own in passes.values()):
         return timings, "One token: not measured, for this model returns no cache to go on from."
     turns = {name: (own.put, own.token) for name, own in passes.items()}
     most = min(own.room for own in passes.values()) - WARM_UP
-    return timings + _timings("token", _in_turn(turns, clock, most, seconds)), ""
+    return timings + _timings("token", in_turn(turns, clock, most, seconds)), ""
 
 
 def _tried(kernels: _Pass, converted: int, linears: int) -> tuple[_Pass | None, str]:
@@ -212,11 +212,17 @@ def _cache(output: Any) -> dict[str, Any] | None:
 
 Turn = tuple[Callable[[], None], Callable[[], None]]
 """What is done before the clock is read, and what is timed."""
+_Key = TypeVar("_Key")
 
 
-def _in_turn(turns: Mapping[Name, Turn], clock: Clock, most: int, seconds: float) -> dict[Name, list[float]]:
-    """Seconds of each, round by round: forwards and backwards, so that none always comes behind the same other."""
-    taken: dict[Name, list[float]] = {name: [] for name in turns}
+def in_turn(turns: Mapping[_Key, Turn], clock: Clock, most: int, seconds: float) -> dict[_Key, list[float]]:
+    """Seconds of each, round by round: forwards and backwards, so that none always comes behind the same other.
+
+    Args:
+        most: rounds at most, those of the warm-up not counted.
+        seconds: after which no further round is begun.
+    """
+    taken: dict[_Key, list[float]] = {name: [] for name in turns}
     for place in range(WARM_UP + most):
         for name in list(turns) if place % 2 == 0 else reversed(list(turns)):
             prepare, work = turns[name]
@@ -233,9 +239,15 @@ def _in_turn(turns: Mapping[Name, Turn], clock: Clock, most: int, seconds: float
 def _timings(stage: Stage, taken: Mapping[Name, Sequence[float]]) -> tuple[Timing, ...]:
     found = []
     for name, values in taken.items():
-        low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
-        found.append(Timing(stage=stage, model=name, median=median(values), low=low, high=high, rounds=len(values)))
+        middle, low, high = quartiles(values)
+        found.append(Timing(stage=stage, model=name, median=middle, low=low, high=high, rounds=len(values)))
     return tuple(found)
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """The median, and the two values that half of all lie between."""
+    low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
+    return median(values), low, high
 
 
 def refusal(device: str, dtype: torch.dtype, two_of_four: bool) -> str:

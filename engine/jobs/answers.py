@@ -74,7 +74,8 @@ class Answers:
                 self._collect(answer, cluster)
         pending = self._pending()
         room = AT_ONCE - sum(answer.task is not None for answer in pending)
-        for answer in [answer for answer in pending if answer.task is None][: max(0, room)]:
+        latest = reversed([answer for answer in pending if answer.task is None])  # what was asked last is what somebody looks at
+        for answer in list(latest)[: max(0, room)]:
             answer.tries += 1
             answer.task = cluster.submit(answer.function, *answer.args)
 

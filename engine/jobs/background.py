@@ -26,6 +26,9 @@ from engine.jobs.views import (
     InspectionView,
     LinearRequest,
     MeasurementView,
+    OverlapView,
+    ReadingView,
+    ReadRequest,
     RunView,
     SaveView,
     SummaryView,
@@ -144,11 +147,23 @@ class BackgroundEngine:
         found = self._answers.ask(request, "continue_text", str(self.store.home), request)
         return TextView(found.state, found.value, found.message)
 
+    def read(self, request: ReadRequest) -> ReadingView:
+        """What a run's model makes of a text, once it has read it; the first call asks for it."""
+        self.start()
+        found = self._answers.ask(request, "read_text", str(self.store.home), request)
+        return ReadingView(found.state, found.value, found.message)
+
     def measure(self, key: str) -> MeasurementView:
         """The size and speed of a finished run's model, once they are measured; the first call asks for it."""
         self.start()
         found = self._answers.ask(("measure", key), "measure_run", str(self.store.home), key)
         return MeasurementView(found.state, found.value, found.message)
+
+    def overlap(self, one: str, other: str) -> OverlapView:
+        """What the masks of two finished runs share, once it is counted; the first call asks for it."""
+        self.start()
+        found = self._answers.ask(("overlap", one, other), "overlap_runs", str(self.store.home), one, other)
+        return OverlapView(found.state, found.value or (), found.message)
 
     def picture(self, request: LinearRequest, rows: Span | None = None, columns: Span | None = None) -> InspectionView[Picture]:
         """A part of a linear (all of it where None) as a picture, once there is one; the first call asks for it."""
@@ -203,6 +218,7 @@ class BackgroundEngine:
 
     def _loop(self) -> None:
         drop_unused_texts(self.texts)
+        self.store.empty_trash()
         while not self._closed:
             try:
                 self._turn()

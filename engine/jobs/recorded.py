@@ -35,6 +35,7 @@ def recipes() -> list[Recipe]:
     choices: list[dict[str, Any]] = [{"pruner": name} for name in PRESETS]
     searching = [name for name, method in ALLOCATIONS.items() if not method.even and name != "manual"]
     choices += [{"pruner": base, "allocation": name} for base in BASES for name in searching]
+    choices += [{"pruner": base, "allocation": "neuroal", "settings": {"neuroal.step": "block"}} for base in BASES]  # which every score allows
     return [recipe for choice in choices for shape in shapes if (recipe := _recipe({**choice, **shape})) is not None]
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
+from engine.events import Which
 from engine.record import RunRecord
 
 if TYPE_CHECKING:
     from engine.capacity import Capacity
+    from engine.comparison.overlap import LinearOverlap
     from engine.continuation import PromptTexts
     from engine.inspection.facts import Picture, Spectrum, Study
     from engine.measurement import Measurement
     from engine.models.facts import ModelSummary
+    from engine.reading import Reading
 
 ViewState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
 AnswerState = Literal["pending", "done", "failed"]
@@ -36,6 +39,7 @@ class RunView:
         place: its place in the queue, 1 = next; None when it is not queued.
         message: what a person should know: what it waits for, or why it ended. Empty where there is nothing to say.
         recorded: whether it came with the project.
+        imported: whether it was computed elsewhere and taken in.
         has_weights: whether its pruned blocks are there; a recorded run may be its numbers alone.
     """
 
@@ -44,6 +48,7 @@ class RunView:
     place: int | None = None
     message: str = ""
     recorded: bool = False
+    imported: bool = False
     has_weights: bool = False
 
     @property
@@ -79,6 +84,36 @@ class TextView:
 
 
 @dataclass(frozen=True)
+class ReadRequest:
+    """A text to be read by a finished run's model.
+
+    Attributes:
+        key: the run.
+        which: the model that goes on with the text; only the pruned one is compared token by token.
+        tokens: at most so many new tokens; 0 for none.
+        temperature: 0 = greedy.
+        losses: whether the tokens of the text are compared.
+    """
+
+    key: str
+    text: str
+    which: Which = "pruned"
+    tokens: int = 0
+    temperature: float = 0.0
+    seed: int = 0
+    losses: bool = False
+
+
+@dataclass(frozen=True)
+class ReadingView:
+    """The answer to a `ReadRequest`; `message` says why it failed."""
+
+    state: AnswerState
+    reading: Reading | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class LinearRequest:
     """One linear of a finished run.
 
@@ -108,6 +143,15 @@ class MeasurementView:
 
     state: AnswerState
     measurement: Measurement | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class OverlapView:
+    """What two runs' masks share, linear by linear; `message` says why that is not known."""
+
+    state: AnswerState
+    overlaps: tuple[LinearOverlap, ...] = ()
     message: str = ""
 
 

@@ -17,13 +17,15 @@ from engine.errors import EngineError, PrunescopeError
 
 if TYPE_CHECKING:
     from engine.capacity import Capacity
+    from engine.comparison.overlap import LinearOverlap
     from engine.continuation import PromptTexts
     from engine.inspection.facts import Picture, Span, Spectrum, Study
     from engine.inspection.linear import Specimen
     from engine.jobs.folder import RunFolder
-    from engine.jobs.views import LinearRequest, Saved, TextRequest
+    from engine.jobs.views import LinearRequest, ReadRequest, Saved, TextRequest
     from engine.measurement import Measurement
     from engine.models.facts import ModelSummary
+    from engine.reading import Reading
 
 
 ELSEWHERE = "Save it, and load it with `from_pretrained` on a machine that has room for it."
@@ -55,6 +57,7 @@ def _import() -> None:
         import engine.continuation
         import engine.inspection.linear
         import engine.measurement
+        import engine.reading
         import engine.run  # noqa: F401
 
 
@@ -106,6 +109,23 @@ def continue_text(home: str, request: TextRequest) -> PromptTexts | str:
         return str(error)
 
 
+def read_text(home: str, request: ReadRequest) -> Reading | str:
+    """What a finished run's model makes of a text, or a sentence that says why it cannot be asked."""
+    from engine.reading import continue_dense, read
+
+    writing: dict[str, Any] = {"tokens": request.tokens, "temperature": request.temperature, "seed": request.seed}
+    try:
+        folder = _found(home, request.key)
+        if _is_streamed(folder):
+            return f"Reading needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
+        if request.which == "dense":
+            return continue_dense(folder.recipe(), request.text, **writing)
+        folder.require_weights()
+        return read(folder.recipe(), folder.kept, request.text, losses=request.losses, **writing)
+    except PrunescopeError as error:
+        return str(error)
+
+
 def measure_run(home: str, key: str) -> Measurement | str:
     """How large and how fast a run's dense and pruned model are, or a sentence that says why not."""
     from engine.measurement import measure
@@ -116,6 +136,19 @@ def measure_run(home: str, key: str) -> Measurement | str:
         if _is_streamed(folder):
             return f"Measuring needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
         return measure(folder.recipe(), folder.kept)
+    except PrunescopeError as error:
+        return str(error)
+
+
+def overlap_runs(home: str, one: str, other: str) -> tuple[LinearOverlap, ...] | str:
+    """What the masks of two finished runs share, or a sentence that says why that cannot be said."""
+    from engine.comparison.overlap import overlaps
+
+    try:
+        folders = [_found(home, key) for key in (one, other)]
+        for folder in folders:
+            folder.require_weights()
+        return overlaps(folders[0].kept, folders[1].kept)
     except PrunescopeError as error:
         return str(error)
 

@@ -53,6 +53,18 @@ def pick_run(
     return found[key]
 
 
+def usual_keys(runs: Sequence[RunSummary], *wanted: tuple[str, float]) -> list[str]:
+    """Keys of runs of the bundled model as pruners and sparsities, where they are there: what a page shows before anybody has chosen."""
+    found = {
+        (run.recipe.pruner, run.recipe.sparsity): run.key
+        for run in reversed(runs)
+        if run.recipe
+        and run.recipe.model == "demo"
+        and (run.recipe.allocation, run.recipe.pattern, run.recipe.seed) == ("uniform", "unstructured", 0)
+    }
+    return [found[one] for one in wanted if one in found]
+
+
 def words(run: RunSummary) -> str:
     """A run in a line: its recipe, what came of it, and where it is from."""
     score = run.record.pruned if run.record else None

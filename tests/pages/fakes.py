@@ -9,6 +9,7 @@ from typing import Any
 from engine.capacity import Capacity
 from engine.continuation import PromptTexts
 from engine.errors import StoreError
+from engine.evaluation.tokens import Token
 from engine.events import (
     BlockPruned,
     Cancelled,
@@ -32,6 +33,9 @@ from engine.jobs.views import (
     InspectionView,
     LinearRequest,
     MeasurementView,
+    OverlapView,
+    ReadingView,
+    ReadRequest,
     RunView,
     SaveView,
     SummaryView,
@@ -41,6 +45,7 @@ from engine.jobs.views import (
 from engine.models.facts import LinearKind, ModelSummary, Storage
 from engine.pruning.methods import UPDATES
 from engine.pruning.patterns import Group, SemiStructured, Unstructured, parse_pattern
+from engine.reading import Reading
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from tests.charts.specimens import Sample
@@ -196,6 +201,9 @@ class FakeEngine:
     saved: SaveView = field(default_factory=lambda: SaveView("pending"))
     measured: MeasurementView = field(default_factory=lambda: MeasurementView("pending"))
     inspected: InspectionView[Any] | None = None
+    asked: list[ReadRequest] = field(default_factory=list)
+    reading: ReadingView | None = None
+    overlapping: OverlapView = field(default_factory=lambda: OverlapView("pending"))
     texts: Path = Path("/nowhere")
     submitted: list[Recipe] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
@@ -246,6 +254,13 @@ class FakeEngine:
     def measure(self, key: str) -> MeasurementView:
         return self.measured
 
+    def read(self, request: ReadRequest) -> ReadingView:
+        self.asked.append(request)
+        return self.reading if self.reading is not None else ReadingView("done", _reading(request))
+
+    def overlap(self, one: str, other: str) -> OverlapView:
+        return self.overlapping
+
     def summary(self, model: str, revision: str | None = None) -> SummaryView:
         return self.model
 
@@ -264,6 +279,16 @@ def _sample(engine: FakeEngine, request: LinearRequest) -> Sample:
 def _summary(key: str, view: RunView) -> RunSummary:
     facts: dict[str, Any] = {"recipe": view.record.recipe, "record": view.record, "size": 20_000, "changed": 1_767_225_600.0}
     return RunSummary(key=key, state=view.state, recorded=view.recorded, has_weights=view.has_weights, **facts)
+
+
+def _reading(request: ReadRequest) -> Reading:
+    """Five tokens, of which the third suffers most; another text for every run."""
+    dense, pruned = (("cat", 0.5), ("dog", 0.25)), (("the", 0.4), ("cat", 0.1))
+    tokens = [Token("A")]
+    for place, (word, gained) in enumerate(((" small", 0.5), (" <b>cat</b>", 4.0), (" sat", -0.5), ("\n", 0.0))):
+        tokens.append(Token(word, 1.0 + place, 1.0 + place + gained, 0.3, dense, pruned))
+    written = " and it was happy." if request.which == "dense" else f" and the the {request.key[:4]}."
+    return Reading(tuple(tokens) if request.losses else (), written if request.tokens else "")
 
 
 def _texts(request: TextRequest) -> dict[str, Any]:

@@ -94,6 +94,12 @@ def test_the_filter(page, wanted, first, count):
     assert ("No method has" in words(page) + str([item.value for item in page.info])) == (not found)
 
 
+def test_a_link_can_filter(engine):
+    app = AppTest.from_file(APP, default_timeout=20).switch_page("pages/methods.py")
+    app.query_params["methods.find"] = "Wanda"
+    assert 0 < len(headings(healthy(app.run()))) < len(ENTRIES)
+
+
 @pytest.mark.parametrize("name", ENTRIES)
 def test_each_can_be_tried(name):
     axis, method = ENTRIES[name]

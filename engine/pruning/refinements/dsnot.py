@@ -32,10 +32,14 @@ def dsnot(
     With `c_ij = W_ij m_j` and a row's error `e_i`, the sum of c over what is pruned, it grows the pruned entry with the largest
     `sign(e_i) c_ij / v_j` and prunes the kept one of the opposite sign with the lowest `|W_ij| a_j`; with `group`, the lowest one of that group.
     """
-    change = weight * statistics.input_sum
-    criteria = Criteria(change=change, value=change, variance=statistics.input_variance, score=weight.abs() * statistics.input_norm)
     rules = Rules.of(weight.shape[1], group, cycles=cycles, threshold=threshold, same_sign=same_sign, lower=lower)
-    return swapped(keep, criteria, rules, group)
+    return swapped(keep, dsnot_criteria(weight, statistics), rules, group)
+
+
+def dsnot_criteria(weight: Tensor, statistics: Statistics) -> Criteria:
+    """What DSnoT chooses by, for a weight `[out, in]`."""
+    change = weight * statistics.input_sum
+    return Criteria(change=change, value=change, variance=statistics.input_variance, score=weight.abs() * statistics.input_norm)
 
 
 REFINEMENTS.add(

@@ -39,21 +39,30 @@ def r2_dsnot(
     lower |e_i|, and prunes the lowest `|W_ij| a_j^alpha + gamma2 R_ij` (D in place of |W| where asked), R being the relative norm
     `|W_ij| (1 / ||W_:j||_p + 1 / ||W_i:||_p)`. Without both, with gammas 0 and alpha 1, it is DSnoT.
     """
+    criteria = r2_dsnot_criteria(
+        weight, statistics, relative_grow=relative_grow, relative_prune=relative_prune, alpha=alpha, gamma1=gamma1, gamma2=gamma2, p=p
+    )
+    rules = Rules.of(weight.shape[1], group, cycles=cycles, threshold=threshold, same_sign=same_sign, lower=lower)
+    return swapped(keep, criteria, rules, group)
+
+
+def r2_dsnot_criteria(
+    weight: Tensor, statistics: Statistics, *, relative_grow: str, relative_prune: str, alpha: float, gamma1: float, gamma2: float, p: float
+) -> Criteria:
+    """What R2-DSnoT chooses by, for a weight `[out, in]`."""
     importance = relative_norm(weight, 1) if "yes" in (relative_grow, relative_prune) else None
     change = weight * statistics.input_sum
     value = change if importance is None or relative_grow == "no" else weight.sign() * importance * statistics.input_sum
     size = weight.abs() if importance is None or relative_prune == "no" else importance
     score = size * statistics.input_norm.pow(alpha)
     regular = relative_norm(weight, p) if gamma1 or gamma2 else None
-    criteria = Criteria(
+    return Criteria(
         change=change,
         value=value,
         variance=statistics.input_variance,
         score=score if regular is None else score + gamma2 * regular,
         bonus=None if regular is None else gamma1 * regular,
     )
-    rules = Rules.of(weight.shape[1], group, cycles=cycles, threshold=threshold, same_sign=same_sign, lower=lower)
-    return swapped(keep, criteria, rules, group)
 
 
 def relative_norm(weight: Tensor, p: float) -> Tensor:

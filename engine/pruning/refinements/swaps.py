@@ -175,8 +175,8 @@ class RowPairs:
 
     def __init__(self, keep: Tensor, criteria: Criteria, cycles: int) -> None:
         count = min(cycles, keep.shape[1])
-        self._grow, growable = _both_sides(keep, criteria, count, _growing)
-        self._prune, prunable = _both_sides(keep, criteria, count, _pruning)
+        self._grow, growable = _both_sides(keep, criteria, count, growing)
+        self._prune, prunable = _both_sides(keep, criteria, count, dispensing)
         self._left = torch.minimum(growable, prunable)  # [out, 2]
         self._next = torch.zeros_like(self._left)
 
@@ -195,7 +195,7 @@ class GroupPairs:
 
     def __init__(self, keep: Tensor, criteria: Criteria, cycles: int, m: int) -> None:
         count = min(cycles * max(1, m - 1), keep.shape[1])
-        self._grow, self._left = _both_sides(keep, criteria, count, _growing)
+        self._grow, self._left = _both_sides(keep, criteria, count, growing)
         self._next = torch.zeros_like(self._left)
         self._score = criteria.score.masked_fill(~keep, torch.inf)  # of those that can still be pruned
         self._within = torch.arange(m, device=keep.device)
@@ -228,7 +228,7 @@ def _both_sides(keep: Tensor, criteria: Criteria, count: int, ranking: _Ranking)
     return torch.stack(columns, 1), torch.stack(lengths, 1)
 
 
-def _growing(keep: Tensor, criteria: Criteria, sign: int) -> Tensor:
+def growing(keep: Tensor, criteria: Criteria, sign: int) -> Tensor:
     """How urgently each entry should return when the error has this sign, `[out, in]`; -inf where that would not help.
 
     An input of variance 0 corrects every token alike, so it comes before all others, the larger value first.
@@ -244,7 +244,7 @@ def _growing(keep: Tensor, criteria: Criteria, sign: int) -> Tensor:
     return rank.masked_fill_(keep | (criteria.change * sign <= 0), -torch.inf)
 
 
-def _pruning(keep: Tensor, criteria: Criteria, sign: int) -> Tensor:
+def dispensing(keep: Tensor, criteria: Criteria, sign: int) -> Tensor:
     """How dispensable each entry is when the error has this sign, `[out, in]`; -inf where its removal would not help."""
     return (-criteria.score).masked_fill_(~keep | (criteria.change * sign >= 0), -torch.inf)
 

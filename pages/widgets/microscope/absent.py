@@ -48,7 +48,7 @@ def _why(view: RunView) -> str:
     if view.state != "finished":
         return "What is looked at are the pruned weights, which this run has not got."
     took = numbers.seconds(view.record.elapsed)
-    return f"This run came with Prunescope as numbers, without its weights. Computing it here took {took} elsewhere; the result is the same."
+    return f"This run is here as numbers, without its weights. Computing it here took {took} elsewhere; the result is the same."
 
 
 def _compute(engine: BackgroundEngine, run: RunSummary, recipe: Recipe) -> None:

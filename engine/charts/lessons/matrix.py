@@ -1,0 +1,177 @@
+"""A matrix small enough to see: a heat map with its numbers in the cells. What is removed is an empty tile with a cross."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from engine.charts import palette
+from engine.charts.chart import Chart, canvas
+from engine.charts.numbers import ceiling, largest
+
+CELL, EDGE, STRIP = 33, 46, 64
+"""Pixels of a row, of the axis, and of the bars above."""
+WIDE = 10
+"""With more columns than this the numbers are smaller."""
+FRAME = 0.44
+"""Half the side of a frame around a cell."""
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A number for each column (above the matrix) or each row (beside it)."""
+
+    title: str
+    values: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What is drawn.
+
+    Attributes:
+        values: the numbers by row and column.
+        kept: which of them stay; all where it is None.
+        signed: whether the colours go from negative to positive, or from nothing to much.
+        decimals: digits behind the point.
+        name: what a number is, for the table and under the pointer.
+        marked: cells with a frame, by row and column.
+        group: how many columns belong together, with a line between groups; 0 for none.
+        above, beside: bars along the columns and rows.
+        rows, columns: what they are called, with a number behind.
+    """
+
+    values: Sequence[Sequence[float]]
+    kept: Sequence[Sequence[bool]] | None = None
+    signed: bool = True
+    decimals: int = 1
+    name: str = "weight"
+    marked: Sequence[tuple[int, int]] = ()
+    group: int = 0
+    above: Bars | None = None
+    beside: Bars | None = None
+    rows: str = "y"
+    columns: str = "x"
+
+    @property
+    def stays(self) -> Sequence[Sequence[bool]]:
+        return self.kept or [[True] * len(row) for row in self.values]
+
+
+def matrix_chart(matrix: Matrix, *, title: str, alt: str, caption: str) -> Chart:
+    """The matrix as a chart; its table has a row for each cell."""
+    return Chart(title=title, figure=_figure(matrix), table=_table(matrix), alt=alt, caption=caption)
+
+
+def signed(value: float, decimals: int) -> str:
+    """A number with a proper minus sign."""
+    return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def _table(matrix: Matrix) -> pd.DataFrame:
+    rows = [
+        (f"{matrix.rows}{row + 1}", f"{matrix.columns}{column + 1}", value, matrix.stays[row][column], (row, column) in matrix.marked)
+        for row, values in enumerate(matrix.values)
+        for column, value in enumerate(values)
+    ]
+    table = pd.DataFrame(rows, columns=["row", "column", matrix.name, "kept", "framed"])
+    return table if matrix.marked else table.drop(columns="framed")
+
+
+def _figure(matrix: Matrix) -> go.Figure:
+    rows, columns = len(matrix.values), len(matrix.values[0])
+    inner, strip = rows * CELL, STRIP if matrix.above else 0
+    sides = 2 if matrix.beside else 1
+    figure = make_subplots(
+        rows=2 if matrix.above else 1,
+        cols=sides,
+        row_heights=[strip / (inner + strip), inner / (inner + strip)] if matrix.above else None,
+        column_widths=[0.78, 0.22] if matrix.beside else None,
+        vertical_spacing=0.02,
+        horizontal_spacing=0.03,
+    )
+    place = {"row": 2 if matrix.above else 1, "col": 1}
+    for trace in _cells(matrix):
+        figure.add_trace(trace, **place)
+    canvas(figure, height=inner + strip + EDGE)
+    figure.update_xaxes(range=[-0.5, columns - 0.5], tickvals=list(range(columns)), showticklabels=False)
+    figure.update_xaxes(ticktext=_names(matrix.columns, columns), showticklabels=True, **place)
+    figure.update_yaxes(range=[rows - 0.5, -0.5], tickvals=list(range(rows)), ticktext=_names(matrix.rows, rows), showgrid=False, **place)
+    if matrix.above:
+        _add_above(figure, matrix.above)
+    if matrix.beside:
+        _add_beside(figure, matrix.beside, place["row"], rows)
+    for at in range(matrix.group, columns, matrix.group) if matrix.group else ():
+        figure.add_vline(x=at - 0.5, line={"color": palette.GREY, "width": 2}, **place)
+    for row, column in matrix.marked:
+        box = {"x0": column - FRAME, "x1": column + FRAME, "y0": row - FRAME, "y1": row + FRAME}
+        figure.add_shape(type="rect", line={"color": palette.VERMILLION, "width": 2.5}, **box, **place)
+    figure.update_layout(showlegend=False, dragmode=False)
+    return figure
+
+
+def _names(word: str, count: int) -> list[str]:
+    return [f"{word}{at + 1}" for at in range(count)]
+
+
+def _cells(matrix: Matrix) -> list[go.Heatmap | go.Scatter]:
+    """Empty tiles, the numbers of what stays, and crosses on what does not."""
+    values, stays = matrix.values, matrix.stays
+    shown = [[value if stay else None for value, stay in zip(*both, strict=True)] for both in zip(values, stays, strict=True)]
+    texts = [["" if value is None else signed(value, matrix.decimals) for value in row] for row in shown]
+    top = largest(abs(value) for row in values for value in row) or 1.0
+    removed = [(row, column) for row, line in enumerate(stays) for column, stay in enumerate(line) if not stay]
+    heat = go.Heatmap(
+        z=shown,
+        text=texts,
+        texttemplate="%{text}",
+        textfont={"color": palette.INK, "size": 13 if len(values[0]) <= WIDE else 11},
+        zmin=-top if matrix.signed else 0,
+        zmax=top,
+        colorscale=palette.SIGNED if matrix.signed else palette.AMOUNT,
+        hovertemplate=f"{matrix.name} %{{text}}<extra></extra>",
+        showscale=False,
+        hoverongaps=False,
+        xgap=2,
+        ygap=2,
+    )
+
+    tiles = go.Heatmap(z=[[0] * len(row) for row in values], colorscale=[[0, palette.UNDONE], [1, palette.UNDONE]], showscale=False, hoverinfo="skip")
+    tiles.update(xgap=2, ygap=2)
+    crosses = go.Scatter(
+        x=[column for _, column in removed],
+        y=[row for row, _ in removed],
+        text=[signed(values[row][column], matrix.decimals) for row, column in removed],
+        mode="markers",
+        marker={"symbol": "x-thin", "size": 10, "line": {"color": palette.GREY, "width": 2}},
+        hovertemplate="removed, it was %{text}<extra></extra>",
+    )
+    return [tiles, heat, crosses]
+
+
+def _add_above(figure: go.Figure, bars: Bars) -> None:
+    top = 1.35 * (largest(bars.values) or 1.0)  # the numbers stand over the bars
+    texts = [_short(value) for value in bars.values]
+    figure.add_trace(_bars(list(range(len(bars.values))), bars.values, texts, palette.GREEN, "v"), row=1, col=1)
+    figure.update_yaxes(range=[0, top], tickvals=[top / 3], ticktext=[bars.title], showgrid=False, row=1, col=1)
+
+
+def _add_beside(figure: go.Figure, bars: Bars, row: int, rows: int) -> None:
+    top = 1.6 * ceiling(largest(bars.values))
+    texts = [_short(value) for value in bars.values]
+    figure.add_trace(_bars(bars.values, list(range(rows)), texts, palette.VERMILLION, "h"), row=row, col=2)
+    figure.update_xaxes(range=[0, top], showticklabels=False, tickvals=[], title={"text": bars.title, "font": {"size": 11}}, row=row, col=2)
+    figure.update_yaxes(range=[rows - 0.5, -0.5], showticklabels=False, showgrid=False, row=row, col=2)
+
+
+def _short(value: float) -> str:
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"
+
+
+def _bars(x: Sequence[float], y: Sequence[float], texts: list[str], colour: str, way: str) -> go.Bar:
+    marker = {"color": colour, "cornerradius": 3}
+    return go.Bar(x=x, y=y, text=texts, textposition="outside", cliponaxis=False, orientation=way, marker=marker, width=0.7, hoverinfo="skip")

@@ -1,0 +1,31 @@
+"""Compare: curves of many runs, a sweep to make more, two runs side by side, a leaderboard, a table."""
+
+import streamlit as st
+
+from pages.widgets.compare.board import draw_board
+from pages.widgets.compare.curves import draw_curves, draw_table
+from pages.widgets.compare.families import choose_protocol, known_runs
+from pages.widgets.compare.pair import draw_pair
+from pages.widgets.compare.sweep import draw_sweep
+from pages.widgets.entry import enter_through_app
+from pages.widgets.shared import shared_engine
+
+SECTIONS = ("Curves", "Sweep", "Two runs", "Leaderboard", "Table")
+
+enter_through_app("compare")
+engine = shared_engine()
+st.title("Compare", anchor=False)
+section = st.segmented_control(
+    "Section", SECTIONS, default=SECTIONS[0], key="section", bind="query-params", required=True, label_visibility="collapsed"
+)
+if section == "Sweep":
+    draw_sweep(engine)
+elif section == "Two runs":
+    draw_pair(engine)
+else:
+    known = choose_protocol(known_runs(engine))
+    if known.protocol is None:
+        st.info("No run with a perplexity is here yet. Prune something on Explore, or start a sweep.", icon=":material/show_chart:")
+    else:
+        st.caption(f"{known.run_count} runs of {known.protocol.title}.")
+        {"Leaderboard": draw_board, "Table": draw_table}.get(section or "", draw_curves)(known)

@@ -1,0 +1,48 @@
+"""Asking the worker about texts, and what stands there until it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from engine.errors import PrunescopeError
+from engine.jobs.views import ReadingView, ReadRequest
+
+if TYPE_CHECKING:
+    from engine.jobs.background import BackgroundEngine
+
+POLL = 0.3
+Views = dict[ReadRequest, ReadingView]
+
+
+def ask(engine: BackgroundEngine, requests: Sequence[ReadRequest]) -> Views:
+    """What is known of each request; the first of them are answered first (the engine turns to what was asked last)."""
+    views = {request: _ask(engine, request) for request in reversed(requests)}
+    return {request: views[request] for request in requests}
+
+
+def _ask(engine: BackgroundEngine, request: ReadRequest) -> ReadingView:
+    try:
+        return engine.read(request)
+    except PrunescopeError as error:
+        return ReadingView("failed", message=str(error))
+
+
+def drawn(engine: BackgroundEngine, requests: Sequence[ReadRequest], draw: Callable[[Views], None]) -> None:
+    """Draw the answers now, and again as they come; what is there is shown while others are on their way."""
+    pending = any(view.state == "pending" for view in ask(engine, requests).values())
+
+    def again() -> None:
+        views = ask(engine, requests)
+        if pending and not any(view.state == "pending" for view in views.values()):
+            st.rerun()
+        draw(views)
+
+    st.fragment(again, run_every=POLL if pending else None)()
+
+
+def draw_failure(view: ReadingView) -> None:
+    """Why there is no answer."""
+    st.error(view.message, icon=":material/error:")

@@ -1,0 +1,102 @@
+"""The Learn page as a student and a teacher use it: a lesson by hand, its link opened elsewhere, and the controls locked."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+MINUTE = 60_000
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(MINUTE)
+    yield page
+    context.close()
+
+
+def metric(page: Page, name: str) -> str:
+    return page.get_by_test_id("stMetric").filter(has_text=name).get_by_test_id("stMetricValue").inner_text()
+
+
+def weight(page: Page, place: int) -> object:
+    """The button of a weight, by its place row by row."""
+    return page.locator(f".st-key-by_hand-removed-{place} button")
+
+
+def test_a_lesson_from_the_list_to_the_next_one(page: Page, browser: Browser, address: str) -> None:
+    page.goto(f"{address}/learn")
+    page.get_by_role("button", name="Prune a matrix by hand").click()
+    expect(page.get_by_text("Weights removed", exact=True)).to_be_visible(timeout=MINUTE)
+    for count, place in enumerate((3, 12, 60), start=1):
+        weight(page, place).click()
+        expect(page.get_by_text(f"{count} of 64", exact=True)).to_be_visible()
+    weight(page, 12).focus()
+    page.keyboard.press("Enter")  # without the mouse: it comes back
+    expect(page.get_by_text("2 of 64", exact=True)).to_be_visible()
+    error = metric(page, "Output error")
+    assert error != "0.0 %"
+
+    page.get_by_role("button", name="Next: What comes in").click()
+    costs = page.get_by_text("Output error when this weight alone is removed")
+    expect(page.get_by_text("The weights, and how strong their inputs are")).to_be_visible()
+    assert not costs.count()
+    page.get_by_text("for its input is twenty times as loud").click()
+    expect(costs).to_be_visible()
+    page.get_by_role("button", name="Next: Three scores").click()
+    page.get_by_role("button", name="Next: Leaderboard").click()
+    expect(page.get_by_text("Does your mask get better?")).to_be_visible()
+    assert metric(page, "Output error") == error
+
+    query = parse_qs(urlparse(page.url).query)
+    assert (query["step"], query["q.by_hand.cost"]) == (["leaderboard"], ["b"])
+    other = browser.new_context().new_page()
+    other.goto(page.url)
+    expect(other.get_by_text("2 of 64", exact=True)).to_be_visible(timeout=MINUTE)
+    assert metric(other, "Output error") == error
+    other.context.close()
+
+    page.get_by_role("button", name="Next lesson: One outlier feature").click()
+    expect(page.get_by_role("heading", name="One outlier feature")).to_be_visible()
+    assert parse_qs(urlparse(page.url).query) == {"lesson": ["outlier"]}
+    assert not page.get_by_text("Traceback").count()
+
+
+def test_a_control_stands_in_the_address_and_a_teacher_can_lock_it(page: Page, address: str) -> None:
+    page.goto(f"{address}/learn?lesson=survivors&step=columns")
+    slider = page.get_by_role("slider", name="Columns done")
+    slider.focus()
+    for _ in range(3):
+        slider.press("ArrowRight")
+    expect(page.get_by_text("Behind column 4 of 8")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"survivors\.columns=4"))
+    page.goto(f"{page.url}&lock=all")
+    expect(page.get_by_text("Behind column 4 of 8")).to_be_visible()
+    expect(page.get_by_text("A teacher has locked the controls")).to_be_visible()
+    expect(page.get_by_role("button", name="Next: All at once")).to_be_disabled()
+    page.get_by_text("Nobody.", exact=True).click()
+    expect(page.get_by_text("To its right there is nothing")).to_be_visible()
+
+
+def test_the_bundled_model_shows_its_outlier(page: Page, address: str) -> None:
+    page.goto(f"{address}/learn?lesson=outlier&step=model")
+    page.get_by_text("in many layers it is the same one").click(timeout=2 * MINUTE)
+    expect(page.get_by_text(re.compile(r"Feature \d+ is the loudest input of \d+ of the 56 linears"))).to_be_visible()
+    expect(page.locator(".js-plotly-plot")).to_have_count(2)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 900])
+@pytest.mark.parametrize("place", ["", "?lesson=by_hand", "?lesson=groups&step=neighbours&q.groups.neighbours=b"])
+def test_nothing_is_wider_than_the_screen(browser: Browser, address: str, place: str, scheme: str, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(f"{address}/learn{place}")
+    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_role("button", name=re.compile("Next: ")) if place else page.get_by_text("Lesson 4")).to_be_visible(timeout=MINUTE)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    context.close()

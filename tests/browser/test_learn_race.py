@@ -1,0 +1,73 @@
+"""The journey through lesson 5: a guess by the keyboard, the search replayed, the race against recorded runs, and its link in another browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+MINUTE = 60_000
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    yield context.new_page()
+    context.close()
+
+
+def parameters(page: Page) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlparse(page.url).query).items()}
+
+
+def test_guess_watch_the_search_and_race(page: Page, browser: Browser, address: str) -> None:
+    page.goto(f"{address}/learn?lesson=allocation")
+    slope = page.get_by_role("slider", name="Slope")
+    expect(slope).to_be_visible(timeout=MINUTE)
+    slope.focus()
+    for _ in range(15):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_url(re.compile(r"allocation\.slope=15"), timeout=MINUTE)
+    assert not page.get_by_text("Your guess is off by").count()
+    page.get_by_text("The first blocks.").click()
+    expect(page.get_by_text("Your guess is off by")).to_be_visible(timeout=MINUTE)
+
+    page.get_by_role("button", name="Next: A search").click()
+    page.get_by_text("It falls and then rises.").click()
+    expect(page.get_by_role("slider", name="Moments of the search")).to_be_visible(timeout=MINUTE)
+    assert "allocation.moment" not in parameters(page)
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("Number(new URLSearchParams(location.search).get('allocation.moment')) >= 3", timeout=MINUTE)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible(timeout=MINUTE)
+    assert 1 < int(parameters(page)["allocation.moment"]) < 30
+
+    page.get_by_role("button", name="Next: Three opinions").click()
+    page.get_by_role("button", name="Next: The race").click()
+    expect(page.get_by_role("button", name="Race", exact=True)).to_be_disabled(timeout=MINUTE)
+    assert parameters(page)["allocation.slope"] == "15"
+    page.get_by_text("That has to be measured.").click()
+    page.get_by_role("button", name="Race", exact=True).click()
+    expect(page.get_by_text("The race at 70 %")).to_be_visible(timeout=2 * MINUTE)
+    assert not page.get_by_text("Traceback").count()
+
+    other = browser.new_context().new_page()
+    other.goto(page.url)
+    expect(other.get_by_text("The race at 70 %")).to_be_visible(timeout=MINUTE)
+    other.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "step", ["lesson=symmetric&q.symmetric.rows=c", "lesson=swapping&step=swaps&q.swapping.real=b", "lesson=explosion&step=time"]
+)
+def test_nothing_is_wider_than_a_narrow_screen(browser: Browser, address: str, scheme: str, step: str) -> None:
+    context = browser.new_context(viewport={"width": 900, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(f"{address}/learn?{step}")
+    expect(page.get_by_text(re.compile(r"Step \d of \d"))).to_be_visible(timeout=MINUTE)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    context.close()

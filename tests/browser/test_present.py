@@ -1,0 +1,66 @@
+"""A talk with the keyboard alone, a run watched again, and a chart taken along as a picture."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from engine.jobs.store import Store
+from engine.jobs.talk import ten_minutes
+from engine.pin import pin
+from engine.recipe import Recipe
+
+MINUTE = 60_000
+KEY = pin(Recipe.build(pruner="wanda", sparsity=0.6)).key
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(MINUTE)
+    yield page
+    context.close()
+
+
+def test_the_usual_talk_goes_forth_and_back_by_the_arrow_keys(page: Page, address: str) -> None:
+    page.goto(f"{address}/present")
+    page.get_by_role("button", name="Start").click()
+    views = ten_minutes().views
+    for place, view in enumerate(views, start=1):
+        expect(page.get_by_text(f"{place} of {len(views)} · {view.title}")).to_be_visible()
+        assert not page.get_by_text("encountered an error").count()
+        expect(page.get_by_test_id("stSidebar")).to_be_hidden()
+        if place < len(views):
+            page.locator("body").press("ArrowRight")
+    page.locator("body").press("ArrowLeft")
+    expect(page.get_by_text(f"{len(views) - 1} of {len(views)}")).to_be_visible()
+    page.locator("body").press("Escape")
+    expect(page.get_by_text(f"{len(views) - 1} of {len(views)}")).to_have_count(0)
+
+
+def test_a_run_is_watched_again_to_its_end(page: Page, address: str, tmp_path: Path) -> None:
+    events = len(Store(tmp_path).find(KEY).events())
+    page.goto(f"{address}/?run={KEY}&replay=3")
+    expect(page.get_by_text(f"Event 3 of {events}")).to_be_visible()
+    page.get_by_role("button", name="Step").click()
+    expect(page.get_by_text(f"Event 4 of {events}")).to_be_visible()
+    page.get_by_text("16×").click()
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_text(f"Event {events} of {events}")).to_be_visible()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    page.get_by_role("button", name="Close the replay").click()
+    expect(page.get_by_text("All 8 blocks done")).to_be_visible()
+
+
+@pytest.mark.parametrize(("name", "first"), [("SVG", b"<svg"), ("PNG", b"\x89PNG")])
+def test_a_chart_is_taken_along_as_a_picture(page: Page, address: str, tmp_path: Path, name: str, first: bytes) -> None:
+    page.goto(f"{address}/?run={KEY}")
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    page.get_by_role("button", name=re.compile("Table")).first.click()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name=name, exact=True).click()
+    saved.value.save_as(tmp_path / "picture")
+    assert (tmp_path / "picture").read_bytes().startswith(first)

@@ -1,0 +1,163 @@
+"""The lessons' charts on their data: what is drawn, what the table says, what is told to those who see neither."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.charts import palette
+from engine.charts.lessons import by_hand as by_hand_charts
+from engine.charts.lessons import groups as group_charts
+from engine.charts.lessons import outlier as outlier_charts
+from engine.charts.lessons import survivors as survivor_charts
+from engine.charts.lessons.bars import Bar, bar_chart
+from engine.charts.lessons.lines import STYLES, line_chart
+from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart, signed
+from engine.lessons import by_hand, groups, outlier, survivors
+from engine.lessons.groups import LAYER, ROW
+from engine.lessons.outlier import Inputs
+
+INPUTS = (
+    Inputs(0, "q_proj", (1.0, 2.0, 8.0), {"magnitude": 0.2, "wanda": 0.1}),
+    Inputs(1, "up_proj", (1.0, 1.0, 1.5), {"magnitude": 0.2, "wanda": 0.22}),
+)
+WORDS = {"title": "What", "alt": "A matrix.", "caption": "How."}
+
+
+def all_charts():
+    board = by_hand.board(range(10))
+    yield "outputs", by_hand_charts.output_errors(board)
+    yield "weights", by_hand_charts.weight_matrix(board)
+    yield "costs", by_hand_charts.cost_matrix(by_hand.costs(), board.strengths)
+    yield "mask", by_hand_charts.masked_matrix(board, "wanda")
+    yield "curves", by_hand_charts.error_curves(by_hand.curves(), 32)
+    yield "ranking", by_hand_charts.ranking(by_hand.leaderboard(range(10)), 10)
+    yield "loud", outlier_charts.loud_matrix(outlier.pruned(8, "wanda"), "wanda")
+    yield "quiet", outlier_charts.loud_matrix(outlier.pruned(8, "wanda"), None)
+    yield "loud curves", outlier_charts.loud_curves(outlier.curves(), 8)
+    yield "inputs", outlier_charts.input_strengths(INPUTS[0])
+    yield "gains", outlier_charts.gains(INPUTS, INPUTS[1])
+    yield "plain", group_charts.plain_matrix(groups.masked(ROW, "wanda"), 4)
+    yield "grouped", group_charts.grouped_matrix(groups.masked("2:4", "wanda"), "2:4", 4)
+    yield "kept", group_charts.kept_scores(groups.prices(1, "wanda"))
+    yield "lost", group_charts.output_errors(groups.prices(1, "wanda"))
+    yield "pairs", survivor_charts.pair_curves(survivors.pairs(), 0.5, updated=True)
+    yield "columns", survivor_charts.weights_matrix(survivors.after_columns(3), "Behind column 3", "Frames: column 3.")
+    yield "updates", survivor_charts.update_errors(survivors.errors(0.5), "Joint")
+    yield "fresh", survivor_charts.fresh_curves(survivors.fresh_errors(), 64)
+
+
+CHARTS = dict(all_charts())
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_every_chart_has_a_title_a_table_and_words(name):
+    chart = CHARTS[name]
+    assert chart.title and chart.caption.endswith(".") and chart.alt.endswith(".")
+    assert chart.figure.layout.title.text is None
+    assert len(chart.table) and not chart.table.isna().any().any()
+    assert chart.figure.layout.paper_bgcolor == palette.TRANSPARENT
+    assert chart.figure.layout.font.color is None
+
+
+def test_a_matrix_shows_what_stays_and_crosses_what_does_not():
+    chart = matrix_chart(Matrix([[0.5, -1.25], [0.25, 2.0]], [[True, False], [True, True]], decimals=2), **WORDS)
+    _, heat, crosses = chart.figure.data
+    assert [list(row) for row in heat.text] == [["0.50", ""], ["0.25", "2.00"]]
+    assert heat.z[0][1] is None and (heat.zmin, heat.zmax) == (-2, 2)
+    assert (list(crosses.x), list(crosses.y), list(crosses.text)) == ([1], [0], ["−1.25"])
+    assert chart.table.to_dict("list") == {
+        "row": ["y1", "y1", "y2", "y2"],
+        "column": ["x1", "x2", "x1", "x2"],
+        "weight": [0.5, -1.25, 0.25, 2.0],
+        "kept": [True, False, True, True],
+    }
+
+
+def test_a_matrix_of_nothing_can_be_drawn():
+    heat = matrix_chart(Matrix([[0.0, 0.0]]), **WORDS).figure.data[1]
+    assert heat.zmax == 1
+
+
+def test_frames_and_groups_stand_where_they_belong():
+    chart = matrix_chart(Matrix([[1.0] * 8] * 2, marked=[(1, 2)], group=4), **WORDS)
+    line, frame = chart.figure.layout.shapes
+    assert (line.x0, line.x1) == (3.5, 3.5)
+    assert frame.x0 < 2 < frame.x1 and frame.y0 < 1 < frame.y1 and frame.x1 - frame.x0 < 1
+    assert chart.table["framed"].sum() == 1
+
+
+def test_bars_stand_above_and_beside_their_columns_and_rows():
+    chart = matrix_chart(Matrix([[1.0, 2.0, 3.0]] * 2, above=Bars("a", [3, 2, 1]), beside=Bars("error", [12.3, 0.456])), **WORDS)
+    *_, above, beside = chart.figure.data
+    assert list(above.x) == [0, 1, 2] and list(above.y) == [3, 2, 1]
+    assert list(beside.x) == [12.3, 0.456] and list(beside.text) == ["12", "0.46"]
+    assert len({trace.yaxis for trace in chart.figure.data}) == 3
+
+
+def test_a_cell_is_read_on_its_colour():
+    """Numbers are dark on any colour of either scale."""
+    for scale in (palette.SIGNED, palette.AMOUNT):
+        assert min(contrast(colour, palette.INK) for _, colour in scale) > 4.5
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of WCAG 2."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_numbers_have_a_proper_minus_sign():
+    assert signed(-0.25, 2) == "−0.25" and signed(3, 1) == "3.0"
+
+
+def test_lines_are_told_apart_without_their_colour():
+    assert all(len({style[part] for style in STYLES}) == len(STYLES) for part in range(3))
+    chart = line_chart([1, 10], {"one": [0.1, 0.2], "two": [0.3, 0.4]}, axes=("x", "y"), at=5, log=True, **WORDS)
+    assert [list(line.y) for line in chart.figure.data] == [[10, 20], [30, 40]]
+    assert len({(line.line.dash, line.marker.symbol) for line in chart.figure.data}) == 2
+    assert chart.table.to_dict("list") == {"x": [1, 10], "one": [0.1, 0.2], "two": [0.3, 0.4]}
+    assert list(chart.figure.layout.xaxis.ticktext) == ["1", "10"]
+    assert chart.figure.layout.shapes[0].x0 == 5
+
+
+def test_ones_own_bar_is_found_without_its_colour():
+    chart = bar_chart([Bar("Wanda", 0.1), Bar("You", 0.2, mine=True)], axis="Error, %", **WORDS)
+    bars = chart.figure.data[0]
+    assert list(bars.marker.pattern.shape) == ["", "/"]
+    assert list(bars.y) == ["Wanda", "▶ You"] and list(bars.x) == [10, 20]
+    assert chart.table.to_dict("list") == {"name": ["Wanda", "You"], "value": [0.1, 0.2]}
+
+
+def test_the_leaderboard_says_ones_place():
+    entries = by_hand.leaderboard(range(10))
+    place = [entry.mine for entry in entries].index(True) + 1
+    assert CHARTS["ranking"].alt.endswith(f"You are number {place}.")
+
+
+def test_the_loudest_input_is_named():
+    figure = CHARTS["inputs"].figure
+    assert figure.layout.annotations[0].text == "feature 2, × 4.0"
+    assert len(set(figure.data[0].marker.color)) == 2
+
+
+def test_gains_are_shares_of_magnitudes_error_and_one_linear_is_chosen():
+    points, chosen = CHARTS["gains"].figure.data
+    assert list(points.y) == pytest.approx([50, -10]) and list(points.x) == pytest.approx([4, 1.5])
+    assert list(chosen.text) == ["block 1, up_proj"] and chosen.marker.symbol != points.marker.symbol
+
+
+def test_the_updated_line_waits_for_the_answer():
+    waiting = survivor_charts.pair_curves(survivors.pairs(), 0.5, updated=False)
+    assert [line.name for line in waiting.figure.data] == ["Left alone"] and list(waiting.table) == ["Correlation of the two inputs, ρ", "Left alone"]
+    assert "Updated" not in waiting.caption + waiting.alt
+    assert [line.name for line in CHARTS["pairs"].figure.data] == ["Left alone", "Updated"]
+
+
+def test_the_price_bars_name_their_masks():
+    assert CHARTS["kept"].figure.data[0].y[0] == f"{LAYER}, 10²⁸ masks"

@@ -1,0 +1,249 @@
+"""The Learn page: its list, each step of each lesson, questions that keep their answer, locks, and addresses that lead nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from urllib.parse import parse_qsl
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.errors import ModelError
+from engine.lessons import outlier
+from engine.lessons.outlier import Inputs
+from engine.pruning.layouts import LAYOUTS
+from engine.pruning.methods import AXES
+from engine.pruning.presets import PRESETS
+from pages.widgets import address as addresses
+from pages.widgets.fields import check, defaults
+from pages.widgets.learn.lessons import LESSONS
+from pages.widgets.learn.lessons import outlier as outlier_page
+from pages.widgets.reference import found
+from tests.pages.conftest import APP, address, healthy, words
+from tests.pages.fakes import SUMMARY
+
+QUESTIONS = {
+    ("by_hand", "inputs"): ("by_hand.cost", "when this weight alone is removed"),
+    ("by_hand", "scores"): ("by_hand.best", "four ways to choose"),
+    ("by_hand", "leaderboard"): ("by_hand.beat", "Leaderboard with 8 of 64"),
+    ("outlier", "strength"): ("outlier.mask", "What Wanda removes"),
+    ("outlier", "error"): ("outlier.error", "Output error with 50 %"),
+    ("outlier", "model"): ("outlier.model", "What Wanda gains over magnitude"),
+    ("groups", "row"): ("groups.row", "What goes within"),
+    ("groups", "neighbours"): ("groups.neighbours", "What goes within"),
+    ("groups", "price"): ("groups.price", "What the score keeps"),
+    ("survivors", "pair"): ("survivors.pair", "Updated: it becomes"),
+    ("survivors", "columns"): ("survivors.last", "Behind column 8 of 8"),
+    ("survivors", "joint"): ("survivors.joint", "three ways to treat"),
+    ("survivors", "fresh"): ("survivors.fresh", "On new text"),
+}
+"""Each step that asks: the question, and the title of the chart that would give its answer away."""
+ALONG = {("by_hand", "leaderboard"): {"by_hand__removed": "ff"}, ("survivors", "columns"): {"survivors__columns": "8"}}
+TRIED = [lesson for lesson in LESSONS if lesson.name in {name for name, _ in QUESTIONS}]
+STEPS = [(lesson, step) for lesson in TRIED for step in lesson.steps]
+INPUTS = tuple(
+    Inputs(block, linear, (1.0, 2.0, 8.0), {"magnitude": 0.2, "wanda": 0.15}) for block in range(2) for linear in ("self_attn.q_proj", "mlp.up_proj")
+)
+
+
+@pytest.fixture(autouse=True)
+def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the bundled model reads, measured already: the lesson waits for it in a thread of its own."""
+    outlier_page.inputs_of_model.clear()
+    monkeypatch.setattr(outlier, "inputs_of_model", lambda: INPUTS)
+    clear = outlier_page.inputs_of_model.clear
+    yield
+    clear()
+
+
+@pytest.fixture
+def open_at(engine) -> Callable[..., AppTest]:
+    """Opens the page at an address."""
+
+    def open_(**parameters: str) -> AppTest:
+        app = AppTest.from_file(APP, default_timeout=30).switch_page("pages/learn.py")
+        for name, value in parameters.items():
+            app.query_params[name.replace("__", ".")] = value
+        app = healthy(app.run())
+        if parameters.get("lesson") == "outlier":
+            outlier_page.inputs_of_model().result(10)
+            healthy(app.run())
+        return app
+
+    return open_
+
+
+def test_the_list_has_every_lesson_with_its_question(open_at):
+    app = open_at()
+    text = words(app)
+    assert app.title[0].value == "Learn"
+    assert all(lesson.question in text and f"{lesson.minutes} minutes" in text for lesson in LESSONS)
+    assert [button.label for button in app.button] == [lesson.title for lesson in LESSONS]
+    assert not any(button.disabled for button in app.button)
+
+
+def test_a_card_opens_its_lesson_and_the_way_leads_back(open_at):
+    app = open_at(lock="1")
+    healthy(app.button(key="learn.open.groups").click().run())
+    assert app.title[0].value == "Who competes with whom"
+    assert address(app) == {"lesson": "groups", "lock": "1"}
+    healthy(app.radio(key="q.groups.row").set_value(1).run())
+    healthy(app.button(key="learn.open.list").click().run())
+    assert app.title[0].value == "Learn" and address(app) == {"lock": "1"}
+
+
+def test_the_last_step_leads_to_the_next_lesson_without_what_this_one_left(open_at):
+    app = open_at(lesson="by_hand", step="leaderboard", by_hand__removed="ff", q__by_hand__beat="c")
+    healthy(app.button(key="learn.open.outlier").click().run())
+    assert app.title[0].value == "One outlier feature"
+    assert address(app) == {"lesson": "outlier"}
+
+
+@pytest.mark.parametrize(("lesson", "step"), STEPS, ids=[f"{lesson.name}-{step.name}" for lesson, step in STEPS])
+def test_every_step_opens(open_at, lesson, step):
+    app = open_at(lesson=lesson.name, step=step.name)
+    assert app.title[0].value == lesson.title
+    assert [item.value for item in app.subheader] == [step.title]
+    assert not app.warning
+    assert f"Step {lesson.steps.index(step) + 1} of {len(lesson.steps)}" in words(app)
+
+
+@pytest.mark.parametrize("lesson", TRIED, ids=lambda lesson: lesson.name)
+def test_an_answered_lesson_ends_with_what_to_remember_and_where_to_go_on(open_at, lesson):
+    app = open_at(lesson=lesson.name, step=lesson.steps[-1].name)
+    assert "**What to remember**" not in words(app)
+    healthy(app.radio[0].set_value(0).run())
+    assert "**What to remember**" in words(app)
+    method, trial = (dict(parse_qsl(link.proto.query_string)) for link in app.get("page_link"))
+    assert any(found(registry, method["methods.find"]) for registry in {"pruner": PRESETS, **AXES, **LAYOUTS}.values())
+    fields, complaints = addresses.read(trial, defaults())
+    assert trial and not complaints
+    assert check(fields, SUMMARY).recipe is not None
+
+
+@pytest.mark.parametrize("place", QUESTIONS, ids="-".join)
+def test_a_question_keeps_its_answer_until_there_is_a_choice(open_at, place):
+    question, revealed = QUESTIONS[place]
+    app = open_at(lesson=place[0], step=place[1], **ALONG.get(place, {}))
+    radio = app.radio(key=f"q.{question}")
+    assert radio.value is None
+    assert not app.success and "Not quite" not in words(app) and revealed not in words(app)
+    healthy(radio.set_value(0).run())
+    assert bool(app.success) != ("Not quite" in words(app))
+    assert revealed in words(app)
+    assert address(app)[f"q.{question}"] == "a"
+
+
+def test_an_answer_in_the_address_is_shown(open_at):
+    assert open_at(lesson="outlier", step="strength", q__outlier__mask="b").success
+    assert "Not quite: Wanda's." in open_at(lesson="outlier", step="strength", q__outlier__mask="a").info[0].value
+    assert not open_at(lesson="outlier", step="strength", q__outlier__mask="zz").success
+
+
+def test_next_and_back_write_the_address(open_at):
+    app = open_at(lesson="by_hand")
+    assert app.button(key="learn.back").disabled
+    healthy(app.button(key="learn.next").click().run())
+    assert address(app) == {"lesson": "by_hand", "step": "inputs"}
+    assert app.subheader[0].value == "What comes in"
+    healthy(app.button(key="learn.back").click().run())
+    assert address(app)["step"] == "hand"
+
+
+def test_the_line_of_steps_leads_to_a_step(open_at):
+    app = open_at(lesson="groups")
+    healthy(app.segmented_control(key="learn.steps.groups").set_value(2).run())
+    assert address(app)["step"] == "price"
+    assert app.subheader[0].value == "The price of order"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ({"lesson": "nothing"}, "there is none of that name"),
+        ({"lesson": "groups", "step": "nothing"}, "row, neighbours, price"),
+        ({"lesson": "by_hand", "by_hand__removed": "xyz"}, "no mask of 64 weights"),
+        ({"lesson": "by_hand", "by_hand__removed": "1" + 16 * "0"}, "no mask of 64 weights"),
+        ({"lesson": "by_hand", "by_hand__removed": "-1"}, "no mask of 64 weights"),
+    ],
+)
+def test_what_the_address_gets_wrong_is_a_sentence(open_at, parameters, complaint):
+    app = open_at(**parameters)
+    assert complaint in app.warning[0].value
+
+
+@pytest.mark.parametrize("value", ["loud", "-4", "1e9", "nan"])
+def test_a_control_that_the_address_gets_wrong_has_a_value_of_its_range(open_at, value):
+    app = open_at(lesson="outlier", step="strength", outlier__strength=value)
+    assert 1 <= app.slider(key="outlier.strength").value <= 32
+
+
+def test_a_weight_is_removed_and_brought_back(open_at):
+    app = open_at(lesson="by_hand")
+    assert [item.value for item in app.metric] == ["0 of 64", "0.0 %"]
+    healthy(app.button(key="by_hand.removed.9").click().run())
+    assert address(app)["by_hand.removed"] == "200"
+    assert app.metric[0].value == "1 of 64" and app.metric[1].value != "0.0 %"
+    assert "~~" in app.button(key="by_hand.removed.9").label
+    healthy(app.button(key="by_hand.removed.9").click().run())
+    assert [item.value for item in app.metric] == ["0 of 64", "0.0 %"]
+
+
+def test_the_mask_goes_along_to_the_leaderboard(open_at):
+    app = open_at(lesson="by_hand", by_hand__removed="ff")
+    for _ in range(3):
+        healthy(app.button(key="learn.next").click().run())
+    assert app.metric[0].value == "8 of 64"
+    healthy(app.button(key="by_hand.all").click().run())
+    assert app.metric[0].value == "0 of 64"
+    assert "Remove some weights first" in words(app)
+
+
+def test_a_teacher_locks_the_controls_and_questions_stay_open(open_at):
+    app = open_at(lesson="outlier", step="strength", lock="1", outlier__strength="7")
+    assert "A teacher has locked" in words(app)
+    assert app.slider(key="outlier.strength").disabled and app.slider(key="outlier.strength").value == 7
+    assert not app.radio[0].disabled and not app.button(key="learn.next").disabled
+    healthy(app.button(key="learn.next").click().run())
+    assert address(app)["lock"] == "1"
+
+
+def test_a_teacher_locks_the_way_as_well(open_at):
+    app = open_at(lesson="by_hand", step="inputs", lock="all")
+    assert app.button(key="learn.next").disabled and app.button(key="learn.back").disabled
+    assert app.segmented_control(key="learn.steps.by_hand").disabled
+    assert app.button(key="learn.open.list").disabled
+
+
+def test_every_weight_is_locked(open_at):
+    app = open_at(lesson="by_hand", lock="1")
+    assert all(button.disabled for button in app.button if button.key.startswith("by_hand."))
+
+
+def test_the_real_model_that_cannot_be_read_is_a_sentence(open_at, monkeypatch):
+    def fail() -> None:
+        raise ModelError("The bundled model is not there.", kind="missing")
+
+    monkeypatch.setattr(outlier, "inputs_of_model", fail)
+    outlier_page.inputs_of_model.clear()
+    with pytest.raises(ModelError):
+        outlier_page.inputs_of_model().result(10)
+    app = AppTest.from_file(APP, default_timeout=30).switch_page("pages/learn.py")
+    app.query_params["lesson"], app.query_params["step"] = "outlier", "model"
+    healthy(app.run())
+    assert "The bundled model is not there." in app.error[0].value
+    monkeypatch.setattr(outlier, "inputs_of_model", lambda: INPUTS)
+    healthy(app.button(key="outlier.again").click().run())
+    outlier_page.inputs_of_model().result(10)
+    healthy(app.run())
+    assert not app.error and app.radio
+
+
+def test_while_the_real_model_is_being_read_the_page_says_so(open_at, monkeypatch):
+    pending: Future[tuple[Inputs, ...]] = Future()
+    monkeypatch.setattr(outlier_page, "inputs_of_model", lambda: pending)
+    app = AppTest.from_file(APP, default_timeout=30).switch_page("pages/learn.py")
+    app.query_params["lesson"], app.query_params["step"] = "outlier", "model"
+    healthy(app.run())
+    assert "is reading 8 windows" in words(app) and not app.radio
