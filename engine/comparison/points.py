@@ -130,7 +130,7 @@ def _unusual(recipe: Recipe) -> str:
     """What a recipe sets otherwise than its methods would: their parameters, the comparison group, the permutation."""
     known = [(f"{method.name}.{parameter.name}", parameter) for method in recipe.methods.values() for parameter in method.parameters]
     given = [(parameter, recipe.settings[name]) for name, parameter in known if name in recipe.settings]
-    other = [f"{parameter.name} {_short(value)}" for parameter, value in given if value != parameter.default]
+    other = [f"{parameter.name} {_short(value)}" for parameter, value in given if value != parameter.coerced(parameter.default)]
     if recipe.group is not None and recipe.group != default_group(recipe.model_dump()):
         other.append(f"per {recipe.group}")
     if recipe.permutation not in (None, "none"):

@@ -30,8 +30,7 @@ def draw_curves(known: Known) -> None:
         scale = st.segmented_control("Scale of the perplexity", list(SCALES), default="Automatic", key="scale", bind="query-params", required=True)
         end = st.segmented_control("Shown up to", list(ENDS), default="Everything", key="upto", bind="query-params", required=True)
     chart = kept_curves(families, known.order, SCALES[scale or "Automatic"], ENDS[end or "Everything"])
-    selection = draw_chart(chart, "curves", on_select=True)
-    _draw_chosen(selection, known)
+    _draw_chosen(draw_chart(chart, "curves", select="points")["selection"], known)
     _draw_answers(families, known.order)
 
 

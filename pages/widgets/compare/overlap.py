@@ -73,7 +73,7 @@ def _draw_map(found: tuple[LinearOverlap, ...], runs: tuple[RunSummary, RunSumma
     label = st.segmented_control("Overlap of", list(SIDES), default="Kept weights", key="overlap", bind="query-params", required=True)
     side = SIDES[label or "Kept weights"]
     order = linear_names(runs[0].record) if runs[0].record else []
-    selection = draw_chart(overlap_grid(found, side, order), "overlap", on_select=True)
+    selection = draw_chart(overlap_grid(found, side, order), "overlap", select="points")["selection"]
     _draw_inside(selection, found, side, (runs[0].key, runs[1].key), names)
 
 
@@ -108,8 +108,8 @@ def _draw_missing(engine: BackgroundEngine, missing: list[RunSummary]) -> None:
         if view is not None and view.state in ("failed", "cancelled", "interrupted"):
             st.error(view.record.error or view.message or f"Its run was {view.state}.", icon=":material/error:")
     took = numbers.seconds(sum(run.record.elapsed for run in missing if run.record))
-    came = "came with Prunescope as numbers, without masks"
-    st.markdown(f"{' and '.join(run.title for run in missing)} {came}. Computing took {took} where that was done; the numbers are the same.")
+    here = "here as numbers alone, without masks"
+    st.markdown(f"{' and '.join(run.title for run in missing)}: {here}. Computing took {took} where that was done; the numbers are the same.")
     recipes = [run.recipe for run in missing if run.recipe is not None]
     st.button("Compute here", key="compute.pair", type="primary", icon=":material/play_arrow:", on_click=_compute, args=(engine, recipes))
     if sentence := st.session_state.pop(ERROR, ""):

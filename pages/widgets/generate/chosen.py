@@ -54,7 +54,7 @@ def with_weights(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> list[R
 def _draw_offer(engine: BackgroundEngine, missing: Sequence[RunSummary]) -> None:
     titles = " and ".join(run.title for run in missing)
     with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"{titles} came with Prunescope as numbers, without weights. Computing takes about as long as it took there.", width="stretch")
+        st.markdown(f"{titles}: here as numbers alone, without weights. Computing takes about as long as it took there.", width="stretch")
         st.button("Compute here", key="generate.compute", icon=":material/play_arrow:", on_click=_compute, args=(engine, missing))
     if sentence := st.session_state.pop("generate.error", ""):
         st.error(sentence, icon=":material/error:")
