@@ -186,3 +186,18 @@ def test_describing_a_run_needs_no_model_library() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip() == "False"
+
+
+THIN = 65
+"""Lines that a page file has at most: widgets in, views out."""
+NUMBERS = {"math", "numpy", "torch", "statistics", "scipy"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pages").glob("*.py")), ids=lambda path: path.stem)
+def test_a_page_file_is_thin(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= THIN
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if is_in(name, "pages")])
+def test_no_page_holds_mathematics(name: str) -> None:
+    assert not {module.partition(".")[0] for _, module in imported(name)} & NUMBERS
