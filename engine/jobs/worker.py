@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from engine.capacity import Capacity
     from engine.comparison.overlap import LinearOverlap
     from engine.continuation import PromptTexts
+    from engine.evaluation.passage import Reading
     from engine.jobs.folder import RunFolder
     from engine.jobs.views import ReadRequest, Saved, TextRequest
     from engine.measurement import Measurement
     from engine.models.facts import ModelSummary
-    from engine.reading import Reading
+    from engine.reading import Reader
 
 
 ELSEWHERE = "Save it, and load it with `from_pretrained` on a machine that has room for it."
@@ -108,21 +110,28 @@ def continue_text(home: str, request: TextRequest) -> PromptTexts | str:
 
 
 def read_text(home: str, request: ReadRequest) -> Reading | str:
-    """What a finished run's model makes of a text, or a sentence that says why it cannot be asked."""
+    """What a run's dense and pruned model make of a text, or a sentence that says why they cannot be asked."""
+    from engine.evaluation.passage import Writing
     from engine.jobs.store import Store
-    from engine.reading import continue_dense, read
 
-    writing: dict[str, Any] = {"tokens": request.tokens, "temperature": request.temperature, "seed": request.seed}
+    writing = Writing(request.which, request.tokens, request.temperature, request.seed)
     try:
         folder = Store(_seen(home)).find(request.key)
         if _is_streamed(folder):
             return f"Reading needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
-        if request.which == "dense":
-            return continue_dense(folder.recipe(), request.text, **writing)
-        folder.require_weights()
-        return read(folder.recipe(), folder.kept, request.text, losses=request.losses, **writing)
+        if request.which == "pruned" or request.losses:
+            folder.require_weights()
+        return _reader().read(folder.recipe(), folder.kept, request.text, writing, losses=request.losses)
     except PrunescopeError as error:
         return str(error)
+
+
+@cache
+def _reader() -> Reader:
+    """The reader of this process, which keeps the last small model."""
+    from engine.reading import Reader
+
+    return Reader()
 
 
 def measure_run(home: str, key: str) -> Measurement | str:
