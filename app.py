@@ -8,8 +8,10 @@ from pages.widgets.entry import enter
 PAGES = [
     st.Page("pages/explore.py", title="Explore", icon=":material/content_cut:", default=True),
     st.Page("pages/compare.py", title="Compare", icon=":material/show_chart:"),
+    st.Page("pages/microscope.py", title="Microscope", icon=":material/biotech:"),
     st.Page("pages/generate.py", title="Generate", icon=":material/notes:"),
     st.Page("pages/learn.py", title="Learn", icon=":material/school:"),
+    st.Page("pages/runs.py", title="Runs", icon=":material/inventory_2:"),
     st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:"),
     st.Page("pages/present.py", title="Present", icon=":material/slideshow:"),
 ]
@@ -20,3 +22,7 @@ page = st.navigation(PAGES, position="hidden" if presenter.presenting() else "to
 presenter.open_presenter()
 presenter.draw_presenter()
 page.run()
+
+from pages.widgets.shared import shared_engine  # noqa: E402  (behind the first page: what it imports takes seconds)
+
+shared_engine()

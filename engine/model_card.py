@@ -1,8 +1,7 @@
 """The README.md of a saved model: what was done to which model, what it cost, how to load and to repeat it, and what not to expect of it.
 
 A pure function of the record, so the same run gives the same card anywhere. Nothing of the machine's disk gets in: of directories and files only
-the last part of the name. Does not give the authors of the papers, for the registry holds title, year and number, nor judge the model beyond what
-was measured.
+the last part of the name. Does not judge the model beyond what was measured.
 """
 
 from __future__ import annotations
@@ -10,17 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from math import isfinite
-from pathlib import PurePath, PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath
 
+from engine.citations import bibtex, cited
 from engine.command import command
 from engine.evaluation.tasks.catalogue import TASKS
 from engine.events import TaskScore, WindowsReady
 from engine.models.names import DEMO
-from engine.pruning import papers
+from engine.places import is_place, name_of, places, without_places
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.record import Evaluation, RunRecord
-from engine.registry import Paper
 
 NOTHING = "-"
 Rows = Sequence[Sequence[str]]
@@ -47,43 +46,13 @@ def model_card(record: RunRecord) -> str:
         *_citations(recipe),
     ]
     text = "\n\n".join(part for part in parts if part) + "\n"
-    for place in _places(record.recipe):  # a warning may quote one
-        text = text.replace(place, _name(place))
+    for place in places(record.recipe):  # a warning may quote one
+        text = text.replace(place, name_of(place))
     return text
 
 
-def without_places(recipe: Recipe) -> Recipe:
-    """The recipe with the names of directories and files in the place of their paths.
-
-    A directory's fingerprint goes too: beside a bare name it would be taken for a revision of the hub. The digests of text files stay.
-    """
-    texts = tuple(_name(text) for text in recipe.evaluations)
-    evaluation = texts if isinstance(recipe.evaluation, tuple) else next(iter(texts), None)
-    changes: dict[str, object] = {"calibration": _name(recipe.calibration), "evaluation": evaluation}
-    if _is_place(recipe.model):
-        changes |= {"model": _name(recipe.model), "revision": None}
-    return recipe.model_copy(update=changes)
-
-
-def _is_place(name: str) -> bool:
-    """Whether a name is a path on some machine; a pinned recipe's are absolute."""
-    return PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute() or name.startswith((".", "~"))
-
-
-def _name(place: str) -> str:
-    """The last part of a path; other names as they are."""
-    kind: type[PurePath] = PureWindowsPath if PureWindowsPath(place).is_absolute() else PurePosixPath
-    return kind(place).name if _is_place(place) else place
-
-
-def _places(recipe: Recipe) -> list[str]:
-    """The paths in a recipe, each once, the longest first."""
-    names = {recipe.model, recipe.calibration, *recipe.evaluations}
-    return sorted((name for name in names if _is_place(name)), key=lambda name: (-len(name), name))
-
-
 def _on_hub(recipe: Recipe) -> bool:
-    return recipe.model != DEMO and not _is_place(recipe.model)
+    return recipe.model != DEMO and not is_place(recipe.model)
 
 
 def _front_matter(original: Recipe, recipe: Recipe) -> str:
@@ -104,7 +73,7 @@ def _what_was_done(record: RunRecord, original: Recipe, recipe: Recipe) -> str:
     shape = "without a pattern" if recipe.pattern == "unstructured" else f"in the pattern {recipe.pattern}"
     shared = "the same share from every block" if recipe.allocation == "uniform" else f"shared out by {recipe.methods['allocation'].title}"
     text = record.protocol.calibration
-    seen = f", calibrated on {text.windows:,} windows of {text.length:,} tokens of {_name(text.corpus)}" if text else ""
+    seen = f", calibrated on {text.windows:,} windows of {text.length:,} tokens of {name_of(text.corpus)}" if text else ""
     return (
         f"This is {_base(original, recipe)} after one-shot pruning, without any training, by Prunescope{version}: {pruner} set "
         f"{_percent(record.sparsity.achieved)} of the prunable weights to zero {shape}, {shared}{seen}."
@@ -138,7 +107,7 @@ def _results(record: RunRecord) -> Iterator[str]:
         heads = ["Text", "Perplexity, dense", "pruned", "ratio", "Bits per byte, dense", "pruned", "Predicted tokens"]
         yield _table(heads, [_evaluation_row(evaluation) for evaluation, _ in found])
         yield "Dense and pruned were measured under the same protocol:"
-        yield "\n".join(f"- {_name(item.corpus)}: {record.protocol.perplexity_on(windows)}." for item, windows in found)
+        yield "\n".join(f"- {name_of(item.corpus)}: {record.protocol.perplexity_on(windows)}." for item, windows in found)
     if record.tasks.dense:
         yield _table(["Task, no examples in the prompt", "Measure", "Dense", "Pruned", "Examples", "Source"], _task_rows(record))
     yield _table(["Text", "Used for", "Windows", "Tokens a window", "Tokens", "Chosen", "Identity"], _text_rows(record))
@@ -147,13 +116,13 @@ def _results(record: RunRecord) -> Iterator[str]:
 def _evaluation_row(item: Evaluation) -> list[str]:
     bits = [_number(score.bits_per_byte, 4) for score in (item.dense, item.pruned)]
     perplexities = [_number(score.perplexity) for score in (item.dense, item.pruned)]
-    return [_name(item.corpus), *perplexities, _number(item.ratio, 4), *bits, f"{item.dense.tokens:,}"]
+    return [name_of(item.corpus), *perplexities, _number(item.ratio, 4), *bits, f"{item.dense.tokens:,}"]
 
 
 def _task_rows(record: RunRecord) -> list[list[str]]:
     pruned = {score.task: score for score in record.tasks.pruned}
     return [
-        [TASKS[score.task].title, score.metric, _score(score), _score(pruned.get(score.task)), f"{score.examples:,}", _name(score.source)]
+        [TASKS[score.task].title, score.metric, _score(score), _score(pruned.get(score.task)), f"{score.examples:,}", name_of(score.source)]
         for score in record.tasks.dense
     ]
 
@@ -169,7 +138,7 @@ def _text_rows(record: RunRecord) -> list[list[str]]:
     texts = [record.protocol.calibration, *record.protocol.evaluations]
     return [
         [
-            _name(text.corpus),
+            name_of(text.corpus),
             text.role,
             f"{text.windows:,} of {text.available:,}",
             f"{text.length:,}",
@@ -208,7 +177,7 @@ def _how_to_load() -> Iterator[str]:
 
 
 def _how_to_repeat(record: RunRecord, original: Recipe, recipe: Recipe) -> Iterator[str]:
-    own = [f"`{_name(place)}`" for place in _places(original)]
+    own = [f"`{name_of(place)}`" for place in places(original)]
     yield "## Repeat it"
     yield f"With Prunescope this command gives the same result (run `{record.key}`)." + (f" Give your own paths for {', '.join(own)}." if own else "")
     yield f"```bash\n{command(recipe)}\n```"
@@ -232,7 +201,7 @@ def _environment_rows(record: RunRecord) -> list[list[str]]:
 
 def _limitations(record: RunRecord) -> Iterator[str]:
     yield "## Limitations"
-    texts, tasks = [_name(item.corpus) for item, _ in _evaluations(record)], [TASKS[score.task].title for score in record.tasks.dense]
+    texts, tasks = [name_of(item.corpus) for item, _ in _evaluations(record)], [TASKS[score.task].title for score in record.tasks.dense]
     known = [*([f"perplexity on {', '.join(texts)}"] if texts else []), *([f"accuracy on {', '.join(tasks)}"] if tasks else [])]
     lines = [
         "The zeros are stored like any other number: this model takes as much memory and time as the dense one until a format or a kernel makes "
@@ -246,26 +215,10 @@ def _limitations(record: RunRecord) -> Iterator[str]:
 
 def _citations(recipe: Recipe) -> Iterator[str]:
     """The papers of the methods used, each once, as BibTeX."""
-    chosen = [PRESETS[recipe.pruner].paper] if recipe.pruner else []
-    chosen += [recipe.methods[axis].paper for axis in ("score", "allocation", "update", "refinement")]
-    if recipe.pattern != "unstructured":
-        chosen.append(papers.SEMI_STRUCTURED)
-    found = list(dict.fromkeys(paper for paper in chosen if paper is not None))
+    found = cited(recipe)
     if found:
         yield "## Papers"
         yield "```bibtex\n" + "\n\n".join(map(bibtex, found)) + "\n```"
-
-
-def bibtex(paper: Paper) -> str:
-    """A paper as a BibTeX entry, named by its first word and its number or year."""
-    word = "".join(letter for letter in paper.title.split()[0].split(":")[0].lower() if letter.isalnum())
-    fields = {"title": f"{{{paper.title}}}", "year": str(paper.year)}
-    if paper.arxiv:
-        fields |= {"eprint": paper.arxiv, "archivePrefix": "arXiv"}
-    if paper.url:
-        fields["url"] = paper.url
-    lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
-    return f"@misc{{{word}-{paper.arxiv or paper.year},\n{lines}\n}}"
 
 
 def _table(heads: Sequence[str], rows: Rows) -> str:

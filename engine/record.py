@@ -185,6 +185,12 @@ class RunRecord(Facts):
         return (self.model.blocks - len(self.blocks)) * sum(block.seconds for block in self.blocks) / len(self.blocks)
 
     @property
+    def worst(self) -> tuple[int, str] | None:
+        """Block and name of the linear whose output changed most, None before any is done."""
+        errors = {(block.index, linear.name): linear.output_error for block in self.blocks for linear in block.linears}
+        return max(errors, key=lambda place: errors[place], default=None)
+
+    @property
     def ratio(self) -> float | None:
         """Pruned perplexity / dense perplexity on the first corpus."""
         return self.evaluations[0].ratio if self.evaluations else None

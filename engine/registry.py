@@ -15,14 +15,30 @@ from typing import Any, Generic, Literal, TypeVar
 Kind = Literal["int", "float", "choice", "ratios"]
 
 
+@dataclass(frozen=True)
+class Venue:
+    """The conference that a paper appeared at, which may be later than its preprint."""
+
+    name: str
+    year: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Paper:
-    """Where a method was published: its number on arXiv, or another address where it has none."""
+    """Where a method was published: its number on arXiv, or another address where it has none.
+
+    Attributes:
+        year: of the preprint, where there is one.
+        authors: each `Last, First`, in the paper's order; none where they are not known for sure.
+        venue: where it appeared after review.
+    """
 
     title: str
     year: int
     arxiv: str | None = None
     link: str | None = None
+    authors: tuple[str, ...] = ()
+    venue: Venue | None = None
 
     @property
     def url(self) -> str | None:

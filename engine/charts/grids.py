@@ -22,25 +22,25 @@ ROOM_FOR_NUMBERS = 36
 ROOM_FOR_DECIMALS = 14
 
 
-def sparsity_grid(record: RunRecord) -> Chart:
-    """How much of each linear was removed."""
+def sparsity_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
+    """How much of each linear was removed; `clickable` cells carry their block and linear for whoever is told of a click."""
     table = _table(record, lambda linear: linear.sparsity, "sparsity")
     return Chart(
         title="Sparsity of every linear, %",
-        figure=_figure(record, lambda linear: linear.sparsity, 1.0, "Sparsity"),
+        figure=_figure(record, lambda linear: linear.sparsity, 1.0, "Sparsity", clickable),
         table=table,
         alt=f"Heat map of sparsity, blocks by linears, {progress_words(record)}. {_range(table, 'sparsity')}",
         caption="Share of the weights set to zero. Pale cells are still to come.",
     )
 
 
-def output_error_grid(record: RunRecord) -> Chart:
-    """How far each linear's output moved."""
+def output_error_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
+    """How far each linear's output moved; `clickable` as above."""
     table = _table(record, lambda linear: linear.output_error, "output_error")
     top = ceiling(table["output_error"].max()) if len(table) else 1.0
     return Chart(
         title="Output error of every linear, %",
-        figure=_figure(record, lambda linear: linear.output_error, top, "Output error"),
+        figure=_figure(record, lambda linear: linear.output_error, top, "Output error", clickable),
         table=table,
         alt=f"Heat map of the relative error of each linear's output, blocks by linears, {progress_words(record)}. {_range(table, 'output_error')}",
         caption="Dense against pruned output of a linear from the same input, ‖XWᵀ − XW′ᵀ‖ / ‖XWᵀ‖. Which layers suffer?",
@@ -63,7 +63,7 @@ def _range(table: pd.DataFrame, name: str) -> str:
     return f"All at {percent(low)}." if percent(low) == percent(high) else f"From {percent(low)} to {percent(high)}."
 
 
-def _figure(record: RunRecord, value: Callable[[LinearPruned], float], top: float, label: str) -> go.Figure:
+def _figure(record: RunRecord, value: Callable[[LinearPruned], float], top: float, label: str, clickable: bool) -> go.Figure:
     names, total = linear_names(record), block_count(record)
     short = list(short_names(names).values())
     cells: list[list[float | None]] = [[None] * total for _ in names]
@@ -74,6 +74,9 @@ def _figure(record: RunRecord, value: Callable[[LinearPruned], float], top: floa
     numbers = [["" if cell is None else f"{cell:.{digits}f}" for cell in row] for row in cells]
     blocks = list(range(total))
     figure = go.Figure([_tiles(blocks, short), _heat(blocks, short, cells, numbers, 100 * top, label)])
+    if clickable:
+        figure.add_trace(_handles(record, value, label))
+        figure.update_layout(hoverdistance=60)  # the nearest cell's middle is meant, however wide the cells are
     canvas(figure, height=70 + max(3, len(names)) * (27 if len(names) <= ROOM_FOR_NUMBERS else 10))
     figure.update_xaxes(**block_axis(total))
     figure.update_yaxes(title={"text": "Linear"}, autorange="reversed", showgrid=False)
@@ -85,6 +88,24 @@ def _tiles(blocks: list[int], names: list[str]) -> go.Heatmap:
     scale = [[0, palette.UNDONE], [1, palette.UNDONE]]
     cells = [[0] * len(blocks) for _ in names]
     return go.Heatmap(x=blocks, y=names, z=cells, colorscale=scale, showscale=False, hoverinfo="skip", xgap=2, ygap=2)
+
+
+def _handles(record: RunRecord, value: Callable[[LinearPruned], float], label: str) -> go.Scatter:
+    """An invisible point in the middle of each cell: a heat map's own cells cannot be selected."""
+    short = short_names(linear_names(record))
+    cells = [(block.index, linear) for block in done_blocks(record) for linear in block.linears]
+    hidden = {"marker": {"opacity": 0}}
+    return go.Scatter(
+        x=[index for index, _ in cells],
+        y=[short[linear.name] for _, linear in cells],
+        customdata=[(index, linear.name, 100 * value(linear)) for index, linear in cells],
+        mode="markers",
+        marker={"symbol": "square", "size": 22, "opacity": 0},
+        selected=hidden,
+        unselected=hidden,
+        hovertemplate=f"block %{{x}}, %{{y}}<br>{label.lower()} %{{customdata[2]:.2f}} %<br>click to look inside<extra></extra>",
+        showlegend=False,
+    )
 
 
 def _heat(blocks: list[int], names: list[str], cells: list[list[float | None]], numbers: list[list[str]], top: float, label: str) -> go.Heatmap:

@@ -30,9 +30,11 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """`0.34 s`, `12 s`, `2 min 5 s`, `1 h 12 min`."""
+    """`under 1 ms`, `0.34 s`, `12 s`, `2 min 5 s`, `1 h 12 min`."""
     if value is None:
         return NOTHING
+    if 0 < value < 1e-3:
+        return "under 1 ms"
     if value < 10:
         return f"{value:.2g} s" if value < 1 else f"{value:.1f} s"
     whole = round(value)

@@ -26,3 +26,7 @@ UNDONE = "rgba(128, 128, 128, 0.13)"
 
 GRID = "rgba(128, 128, 128, 0.22)"
 TRANSPARENT = "rgba(0, 0, 0, 0)"
+
+STAYS = [[0, "rgba(46, 139, 201, 0.13)"], [1, "rgba(46, 139, 201, 1)"]]
+GOES = [[0, "rgba(213, 94, 0, 0.5)"], [1, "rgba(213, 94, 0, 1)"]]
+"""From weak to strong, fading into whatever the background is: weights that stay, and those that go (which are also drawn smaller)."""

@@ -59,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--model", metavar="DIR", help="write the pruned model, for from_pretrained")
     export.add_argument("--masks", metavar="FILE", help="write the masks (safetensors)")
     export.add_argument("--record", metavar="FILE", help="write the record (JSON)")
-    for command in (show, replay, export):
+    report = _add(commands, "report", stored.report, "write a run as one HTML file that opens offline: charts, protocol, recipe, citations")
+    report.add_argument("--out", metavar="FILE", help="where to (default: KEY.html in this directory)")
+    for command in (show, replay, export, report):
         command.add_argument("key", help="the run's key, its first letters, or a run's folder")
     record = _add(commands, "record", stored.record, "compute the recorded runs that come with the project (for its developers)")
     record.add_argument("--afresh", action="store_true", help="also those that are there already")

@@ -1,4 +1,4 @@
-"""The commands that read: `methods`, `runs`, `show`, `replay`, `export`; and `record` and `bench`."""
+"""The commands that read: `methods`, `runs`, `show`, `replay`, `export`, `report`; and `record` and `bench`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.cli.methods import describe
 from engine.cli.report import Bar, print_event, summary
-from engine.errors import StoreError
+from engine.errors import EngineError, StoreError
 from engine.jobs import recorded
 from engine.jobs.folder import RunFolder
 from engine.jobs.store import RECORDED, Store
@@ -74,6 +74,25 @@ def export(arguments: argparse.Namespace) -> int:
         save_masks(folder.masks(record.model.path), Path(arguments.masks))
     if arguments.model:
         save_model(record, folder.kept, Path(arguments.model).absolute(), card=model_card(record))
+    return 0
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Write a run as one HTML file, and say where."""
+    try:
+        from engine.charts.report import report as page  # a machine that only computes may have no drawing library
+    except ImportError as error:
+        raise EngineError(f"A report needs {error.name}, which is not installed here. Install what requirements.txt lists.") from error
+    folder = _folder(arguments.key)
+    record = folder.record()
+    if record.recipe is None or record.model is None:
+        raise StoreError(f"A report of the run {folder.key} was asked for, but it stopped before its model was loaded. Try the run again first.")
+    out = Path(arguments.out or f"{folder.key}.html")
+    try:
+        out.write_text(page(record), encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"The report cannot be written to {out}: {error.strerror or error}. Choose another place with --out.") from error
+    print(out)
     return 0
 
 

@@ -15,6 +15,7 @@ from engine.pruning.methods import AXES
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.record import RunRecord
+from engine.validation import default_group
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,10 @@ def family(recipe: Recipe) -> str:
 
 def _unusual(recipe: Recipe) -> str:
     """What a recipe sets otherwise than its methods would."""
-    fields = {name: getattr(recipe, name) for name in (*AXES, "pattern")} | ({} if ":" in recipe.pattern else {"sparsity": recipe.sparsity})
-    settings = {name: value for name, value in recipe.settings.items() if name.startswith("manual.")}  # which has no defaults that could be run
-    usual = Recipe.build(fields, settings=settings)
-    other = [f"{name.split('.', 1)[1]} {_short(value)}" for name, value in recipe.settings.items() if usual.settings.get(name) != value]
-    if recipe.group != usual.group and recipe.group is not None:
+    usual = {f"{method.name}.{one.name}": one.coerced(one.default) for method in recipe.methods.values() for one in method.parameters}
+    drawn = "manual."  # ratios that somebody drew: the name of the top-up says that, and there are too many for a name
+    other = [f"{name.split('.', 1)[1]} {_short(value)}" for name, value in recipe.settings.items() if usual[name] != value and drawn not in name]
+    if recipe.group is not None and recipe.group != default_group({axis: getattr(recipe, axis) for axis in AXES}):
         other.append(f"per {recipe.group}")
     if recipe.permutation not in (None, "none"):
         other.append(str(recipe.permutation))

@@ -23,6 +23,8 @@ from engine.jobs.store import RunSummary, Store
 from engine.jobs.views import (
     CapacityView,
     EngineStatus,
+    InspectionView,
+    LinearRequest,
     MeasurementView,
     OverlapView,
     ReadingView,
@@ -39,6 +41,7 @@ from engine.recipe import Recipe
 
 if TYPE_CHECKING:
     from engine.capacity import Capacity
+    from engine.inspection.facts import Picture, Span, Spectrum, Study
     from engine.jobs.cluster import Cluster
 
 FRESH = 10.0  # seconds for which what is free is taken to stay so
@@ -162,6 +165,24 @@ class BackgroundEngine:
         found = self._answers.ask(("overlap", one, other), "overlap_runs", str(self.store.home), one, other)
         return OverlapView(found.state, found.value or (), found.message)
 
+    def picture(self, request: LinearRequest, rows: Span | None = None, columns: Span | None = None) -> InspectionView[Picture]:
+        """A part of a linear (all of it where None) as a picture, once there is one; the first call asks for it."""
+        self.start()
+        found = self._answers.ask(("picture", request, rows, columns), "picture_linear", str(self.store.home), request, rows, columns)
+        return InspectionView(found.state, found.value, found.message)
+
+    def inspect(self, request: LinearRequest) -> InspectionView[Study]:
+        """What the calibration text says about a linear, once it has passed; the first call asks for it."""
+        self.start()
+        found = self._answers.ask(("study", request), "study_linear", str(self.store.home), request)
+        return InspectionView(found.state, found.value, found.message)
+
+    def spectrum(self, request: LinearRequest) -> InspectionView[Spectrum]:
+        """The singular values of a linear, dense and pruned, once they are computed; the first call asks for them."""
+        self.start()
+        found = self._answers.ask(("spectrum", request), "spectrum_linear", str(self.store.home), request)
+        return InspectionView(found.state, found.value, found.message)
+
     def save(self, key: str) -> SaveView:
         """A finished run's pruned model as a directory in the run's folder, once it is written; the first call asks for it."""
         self.start()
@@ -197,6 +218,7 @@ class BackgroundEngine:
 
     def _loop(self) -> None:
         drop_unused_texts(self.texts)
+        self.store.empty_trash()
         while not self._closed:
             try:
                 self._turn()

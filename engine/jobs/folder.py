@@ -47,6 +47,7 @@ class RunFolder:
         self.events_path = self.path / "events.jsonl"
         self.record_path = self.path / "record.json"
         self.cancel_path = self.path / "cancel"
+        self.label_path = self.path / "label.json"
         self.kept = Blocks(self.path / "blocks")
 
     @property
@@ -56,6 +57,11 @@ class RunFolder:
     @property
     def exists(self) -> bool:
         return self.path.is_dir()
+
+    @property
+    def imported(self) -> bool:
+        """Whether it was computed elsewhere and taken in as numbers alone."""
+        return (self.path / "imported").is_file()
 
     @property
     def has_weights(self) -> bool:
@@ -72,7 +78,7 @@ class RunFolder:
         if state != "finished":
             raise StoreError(f"The run {self.key} is {state}, so there is no pruned model yet. Finish it first.")
         if not self.has_weights:
-            raise StoreError("This run came with Prunescope as numbers, without its weights. Compute it here first; the result is the same.")
+            raise StoreError("This run is here as numbers alone, without its weights. Compute it here first; the result is the same.")
 
     def recipe(self) -> Recipe:
         """The recipe.

@@ -31,7 +31,7 @@ def damage(folder: RunFolder) -> str | None:
 
 
 def _missing_block(folder: RunFolder, events: list[Event]) -> str | None:
-    if folder.recorded and not folder.has_weights:
+    if (folder.recorded or folder.imported) and not folder.has_weights:
         return None
     told = (event.index for event in events if isinstance(event, BlockPruned))
     bad = next((index for index in told if not folder.kept.sound(index)), None)

@@ -88,9 +88,11 @@ class Runs:
         with self._lock:
             if recipe.key in self._jobs:
                 return
-        if repair.is_finished(folder):
+        if repair.is_finished(folder) and not folder.imported:
             return
         self._store.check_writable()
+        if folder.imported:  # numbers from elsewhere make room for a run of one's own
+            self._store.delete(folder.key)
         with self._lock:
             self._ends.pop(recipe.key, None)
             self._jobs.setdefault(recipe.key, Job(recipe, folder, folder.signature()))
@@ -148,7 +150,9 @@ class Runs:
             followed.checked, followed.wrong = followed.tail.signature, repair.damage(folder)
         if followed.wrong is not None:
             raise StoreError(followed.wrong)
-        return replace(_seen(folder.derived(followed.tail.record)), recorded=folder.recorded, has_weights=folder.has_weights)
+        return replace(
+            _seen(folder.derived(followed.tail.record)), recorded=folder.recorded, imported=folder.imported, has_weights=folder.has_weights
+        )
 
     def events(self, key: str) -> list[Event]:
         """All events of a run so far, in order, for watching it again.

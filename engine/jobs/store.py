@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +21,14 @@ from platformdirs import user_data_dir
 from engine.errors import StoreError
 from engine.jobs import files, repair
 from engine.jobs.folder import RunFolder
+from engine.jobs.label import Label, read_label, write_label
 from engine.models.names import ROOT
 from engine.recipe import Recipe
 from engine.record import RunRecord
 
 RunState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted", "damaged"]
 KEY = re.compile(r"[\w-]+")
+UNLABELLED = Label()
 RECORDED = ROOT / "assets" / "recorded"
 
 _Fingerprint = tuple[tuple[str, int, int], ...]
@@ -40,6 +43,8 @@ class RunSummary:
         size: bytes on the disk.
         changed: when something was last written, seconds since 1970.
         recorded: whether it came with the project.
+        imported: whether it was computed elsewhere and taken in.
+        label: what a person says of it.
         has_weights: whether its pruned model can be used.
     """
 
@@ -51,11 +56,15 @@ class RunSummary:
     size: int = 0
     changed: float = 0.0
     recorded: bool = False
+    imported: bool = False
+    label: Label = UNLABELLED
     has_weights: bool = False
 
     @property
     def title(self) -> str:
-        """The recipe in a few words, or the key where it cannot be read."""
+        """Its name, the recipe in a few words, or the key where it cannot be read."""
+        if self.label.name:
+            return self.label.name
         return self.recipe.title if self.recipe else self.key
 
 
@@ -66,6 +75,7 @@ class Store:
         chosen = home or os.environ.get("PRUNESCOPE_HOME") or user_data_dir("prunescope")
         self.home = Path(chosen).expanduser().absolute()
         self.runs = self.home / "runs"
+        self.trash = self.home / "trash"
         self.cache = self.home / "cache"
         self._recorded = recorded
         self._seen: dict[str, tuple[_Fingerprint, RunSummary]] = {}
@@ -107,7 +117,7 @@ class Store:
         return sum(size for _, size, _ in _fingerprint(self.folder(key).path))
 
     def delete(self, key: str) -> None:
-        """Delete a run.
+        """Put a run into the trash, from which `restore` takes it back until `empty_trash`.
 
         Raises:
             StoreError: there is none, it is being computed, or the disk refuses.
@@ -116,10 +126,41 @@ class Store:
         if not folder.exists:
             raise StoreError(f"There is no run {key} to delete.")
         try:
-            with folder.lock():
-                folder.remove()
+            with folder.lock(), files.said(self.trash):
+                self.trash.mkdir(parents=True, exist_ok=True)
+                shutil.rmtree(self.trash / key, ignore_errors=True)
+                folder.path.rename(self.trash / key)
         except Timeout:
             raise StoreError(f"The run {key} is being computed. Cancel it first, then delete it.") from None
+
+    def restore(self, key: str) -> None:
+        """Take a run back out of the trash.
+
+        Raises:
+            StoreError: it is not there any more, was computed anew meanwhile, or the disk refuses.
+        """
+        gone, folder = self.trash / key, self.folder(key)
+        if not gone.is_dir():
+            raise StoreError(f"The run {key} is not in the trash any more; it was deleted for good when the app started anew.")
+        if folder.exists:
+            raise StoreError(f"The run {key} was computed again since it was deleted, so there is nothing to take back.")
+        with files.said(folder.path):
+            gone.rename(folder.path)
+
+    def empty_trash(self) -> None:
+        """Delete for good what is in the trash; what cannot be deleted stays."""
+        shutil.rmtree(self.trash, ignore_errors=True)
+
+    def label(self, key: str, label: Label) -> None:
+        """Say something of a run of one's own.
+
+        Raises:
+            StoreError: there is no such run here, or the disk refuses.
+        """
+        folder = self.folder(key)
+        if not folder.exists:
+            raise StoreError(f"There is no run {key} here that could be named. Runs that came with Prunescope cannot be.")
+        write_label(folder.label_path, label)
 
     def check_writable(self) -> None:
         """Make sure that a run can be begun.
@@ -153,8 +194,8 @@ def _folders(directory: Path) -> list[str]:
 
 def _summarise(folder: RunFolder, found: _Fingerprint) -> RunSummary:
     facts: dict[str, Any] = {"key": folder.key, "size": sum(item[1] for item in found), "recorded": folder.recorded}
-    facts["has_weights"] = folder.has_weights
-    facts["changed"] = max((item[2] for item in found), default=0) / 1e9
+    facts["changed"] = max((time for name, _, time in found if name != folder.label_path.name), default=0) / 1e9
+    facts |= {"has_weights": folder.has_weights, "imported": folder.imported, "label": read_label(folder.label_path)}
     try:
         wrong = repair.damage(folder)
         if wrong is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from engine.events import Which
 from engine.record import RunRecord
@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from engine.comparison.overlap import LinearOverlap
     from engine.continuation import PromptTexts
     from engine.evaluation.passage import Reading
+    from engine.inspection.facts import Picture, Spectrum, Study
     from engine.measurement import Measurement
     from engine.models.facts import ModelSummary
 
 ViewState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
 AnswerState = Literal["pending", "done", "failed"]
+Found = TypeVar("Found", "Picture", "Study", "Spectrum")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class RunView:
         place: its place in the queue, 1 = next; None when it is not queued.
         message: what a person should know: what it waits for, or why it ended. Empty where there is nothing to say.
         recorded: whether it came with the project.
+        imported: whether it was computed elsewhere and taken in.
         has_weights: whether its pruned blocks are there; a recorded run may be its numbers alone.
     """
 
@@ -45,6 +48,7 @@ class RunView:
     place: int | None = None
     message: str = ""
     recorded: bool = False
+    imported: bool = False
     has_weights: bool = False
 
     @property
@@ -106,6 +110,30 @@ class ReadingView:
 
     state: AnswerState
     reading: Reading | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class LinearRequest:
+    """One linear of a finished run.
+
+    Attributes:
+        key: the run.
+        block: the block's index.
+        linear: its name inside the block, for instance `mlp.up_proj`.
+    """
+
+    key: str
+    block: int
+    linear: str
+
+
+@dataclass(frozen=True)
+class InspectionView(Generic[Found]):
+    """Something about one linear; `message` says why it is not there."""
+
+    state: AnswerState
+    found: Found | None = None
     message: str = ""
 
 

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from engine.comparison.overlap import LinearOverlap
     from engine.continuation import PromptTexts
     from engine.evaluation.passage import Reading
+    from engine.inspection.facts import Picture, Span, Spectrum, Study
+    from engine.inspection.linear import Specimen
     from engine.jobs.folder import RunFolder
-    from engine.jobs.views import ReadRequest, Saved, TextRequest
+    from engine.jobs.views import LinearRequest, ReadRequest, Saved, TextRequest
     from engine.measurement import Measurement
     from engine.models.facts import ModelSummary
     from engine.reading import Reader
@@ -55,6 +57,7 @@ def _import() -> None:
     """
     with _importing:
         import engine.continuation
+        import engine.inspection.linear
         import engine.measurement
         import engine.reading
         import engine.run  # noqa: F401
@@ -90,10 +93,9 @@ def compute(home: str, fields: dict[str, Any]) -> str | None:
 def continue_text(home: str, request: TextRequest) -> PromptTexts | str:
     """The prompt continued by a run's dense and pruned model, or a sentence that says why not."""
     from engine.continuation import generate_pair
-    from engine.jobs.store import Store
 
     try:
-        folder = Store(_seen(home)).find(request.key)
+        folder = _found(home, request.key)
         folder.require_weights()
         if _is_streamed(folder):
             return f"Writing needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
@@ -112,11 +114,10 @@ def continue_text(home: str, request: TextRequest) -> PromptTexts | str:
 def read_text(home: str, request: ReadRequest) -> Reading | str:
     """What a run's dense and pruned model make of a text, or a sentence that says why they cannot be asked."""
     from engine.evaluation.passage import Writing
-    from engine.jobs.store import Store
 
     writing = Writing(request.which, request.tokens, request.temperature, request.seed)
     try:
-        folder = Store(_seen(home)).find(request.key)
+        folder = _found(home, request.key)
         if _is_streamed(folder):
             return f"Reading needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
         if request.which == "pruned" or request.losses:
@@ -136,11 +137,10 @@ def _reader() -> Reader:
 
 def measure_run(home: str, key: str) -> Measurement | str:
     """How large and how fast a run's dense and pruned model are, or a sentence that says why not."""
-    from engine.jobs.store import Store
     from engine.measurement import measure
 
     try:
-        folder = Store(_seen(home)).find(key)
+        folder = _found(home, key)
         folder.require_weights()
         if _is_streamed(folder):
             return f"Measuring needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
@@ -152,10 +152,9 @@ def measure_run(home: str, key: str) -> Measurement | str:
 def overlap_runs(home: str, one: str, other: str) -> tuple[LinearOverlap, ...] | str:
     """What the masks of two finished runs share, or a sentence that says why that cannot be said."""
     from engine.comparison.overlap import overlaps
-    from engine.jobs.store import Store
 
     try:
-        folders = [Store(_seen(home)).find(key) for key in (one, other)]
+        folders = [_found(home, key) for key in (one, other)]
         for folder in folders:
             folder.require_weights()
         return overlaps(folders[0].kept, folders[1].kept)
@@ -163,15 +162,52 @@ def overlap_runs(home: str, one: str, other: str) -> tuple[LinearOverlap, ...] |
         return str(error)
 
 
+def picture_linear(home: str, request: LinearRequest, rows: Span | None, columns: Span | None) -> Picture | str:
+    """A part of a run's linear as a picture, or a sentence that says why there is none."""
+    from engine.inspection.linear import look
+
+    try:
+        return look(_specimen(home, request), rows, columns)
+    except PrunescopeError as error:
+        return str(error)
+
+
+def study_linear(home: str, request: LinearRequest) -> Study | str:
+    """What the calibration text says about a run's linear, or a sentence that says why nothing."""
+    from engine.inspection.linear import study
+
+    try:
+        return study(_specimen(home, request))
+    except PrunescopeError as error:
+        return str(error)
+
+
+def spectrum_linear(home: str, request: LinearRequest) -> Spectrum | str:
+    """The singular values of a run's linear, or a sentence that says why there are none."""
+    from engine.inspection.linear import singular_values
+
+    try:
+        return singular_values(_specimen(home, request))
+    except PrunescopeError as error:
+        return str(error)
+
+
+def _specimen(home: str, request: LinearRequest) -> Specimen:
+    from engine.inspection.linear import Specimen
+
+    folder = _found(home, request.key)
+    folder.require_weights()
+    return Specimen(folder.record(), folder.kept, request.block, request.linear, folder.cache)
+
+
 def save_run(home: str, key: str) -> Saved | str:
     """A finished run's pruned model written into its folder, or a sentence that says why not. What is there already is left."""
     from engine.export import save_model
-    from engine.jobs.store import Store
     from engine.jobs.views import Saved
     from engine.model_card import model_card
 
     try:
-        folder = Store(_seen(home)).find(key)
+        folder = _found(home, key)
         folder.require_weights()
         record, directory = folder.record(), (Path(home) / "models" / key if folder.recorded else folder.path / "model")
         if not (directory / "config.json").exists():
@@ -221,6 +257,14 @@ async def kill_worker(dask_worker: Nanny) -> None:
     process = dask_worker.process and dask_worker.process.process
     if process is not None:
         await process.kill()
+
+
+def _found(home: str, key: str) -> RunFolder:
+    """The run's folder; one that came with the project needs no store."""
+    from engine.jobs.store import Store
+
+    folder = Store(home).find(key)
+    return folder if folder.recorded else Store(_seen(home)).find(key)
 
 
 def _seen(home: str) -> str:

@@ -98,8 +98,7 @@ def _observe(streams: Streams, block: Block, plan: Plan, clock: Clock, at_once: 
     stream = streams.calibration
     tokens = sum(ids.numel() for ids in stream.ids)
     needs = frozenset(plan.needs | {Need.INPUT_NORM, Need.SAMPLE})
-    sample = min(max(int(tokens * SAMPLED_SHARE), SAMPLED_LEAST), SAMPLED_MOST)
-    seeing = observe(block.linears, stream.windows, needs, sample=sample, tokens=tokens)
+    seeing = observe(block.linears, stream.windows, needs, sample=sample_size(tokens), tokens=tokens)
     if block.index == 0 and streams.first is not None and needs in streams.first:
         _advance(streams.dense, block, clock)
         return deepcopy(streams.first[needs])  # pruning uses them up; linears that share theirs still do
@@ -109,6 +108,11 @@ def _observe(streams: Streams, block: Block, plan: Plan, clock: Clock, at_once: 
     if block.index == 0 and streams.first is not None:
         streams.first[needs] = deepcopy(found)
     return found
+
+
+def sample_size(tokens: int) -> int:
+    """On how many of the calibration tokens a linear's output error is measured."""
+    return min(max(int(tokens * SAMPLED_SHARE), SAMPLED_LEAST), SAMPLED_MOST)
 
 
 def _advance(stream: Stream | None, block: Block, clock: Clock) -> None:

@@ -91,6 +91,11 @@ class Plan:
         """The statistics that the chosen methods declare."""
         return self.score.needs | self.update.needs | self.refinement.needs
 
+    @property
+    def decides_while_updating(self) -> bool:
+        """Whether the mask is decided on running weights, a few columns at a time, instead of once on the dense ones."""
+        return self.score.running and self.refinement.name == "none" and self.pattern.step is not None and self.update.running
+
     def allocate(self, walk: Walk) -> Generator[Event, None, Shares]:
         """How much each block (and row) loses; what the method measures on the way are events."""
         return self.allocation.function(walk, **self.parameters["allocation"])
@@ -107,7 +112,7 @@ class Plan:
         if statistics.routed and statistics.tokens < self.fewest(statistics.width):
             return self._without_statistics(weight, statistics, sparsity)
         score = partial(self.score.function, **self._score_parameters(path))
-        if self.score.running and self.refinement.name == "none" and self.pattern.step is not None and self.update.running:
+        if self.decides_while_updating:
             running = Running(cast(RunningScore, score), statistics, self.pattern, cast(float, sparsity))
             updated = self.update.function(weight, statistics, running, **self.parameters["update"])
             return Outcome(updated.weight, updated.keep, updated.warnings)

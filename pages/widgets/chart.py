@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -14,16 +14,24 @@ LARGE = 17
 """Pixels of the letters in a chart that is larger than its own height."""
 
 
-def draw_chart(chart: Chart, key: str, *, least_height: int = 0, on_select: bool = False) -> Mapping[str, Any]:
+def draw_chart(
+    chart: Chart,
+    key: str,
+    *,
+    least_height: int = 0,
+    select: Literal["points", "box"] | None = None,
+    on_select: Callable[[], None] | Literal["rerun"] = "rerun",
+) -> Any:
     """Draw a chart.
 
     Args:
         key: gives it an identity, so that the next state of the same chart replaces it in place.
         least_height: pixels, where it is to be larger than its own height.
-        on_select: run the page when a mark is clicked.
+        select: what a person may select in it, if anything.
+        on_select: what is called then, before the page is drawn again.
 
     Returns:
-        What is selected: `points`, each with the `customdata` of its mark; empty without `on_select`.
+        What is selected, as Streamlit says it; None where nothing may be.
     """
     if chart.figure.layout.height < least_height:
         chart.figure.update_layout(height=least_height, font={"size": LARGE})
@@ -32,10 +40,10 @@ def draw_chart(chart: Chart, key: str, *, least_height: int = 0, on_select: bool
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"**{chart.title}**", width="content")
         _draw_table(chart, key)
-    how: dict[str, Any] = {"on_select": "rerun", "selection_mode": "points"} if on_select else {}
-    state = st.plotly_chart(chart.figure, key=f"chart.{key}", alt=chart.alt, config=CONFIG, **how)
+    choice: dict[str, Any] = {} if select is None else {"selection_mode": select, "on_select": on_select}
+    drawn = st.plotly_chart(chart.figure, key=f"chart.{key}", alt=chart.alt, config=CONFIG, **choice)
     st.caption(chart.caption)
-    return dict(state["selection"]) if on_select else {}
+    return drawn if select else None
 
 
 def _draw_table(chart: Chart, key: str) -> None:

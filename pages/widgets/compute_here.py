@@ -22,7 +22,7 @@ def draw_compute_here(engine: BackgroundEngine, view: RunView) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         took = numbers.seconds(view.record.elapsed)
         st.markdown(
-            f"This run came with Prunescope as numbers, without its weights. To let it write, or to save it, compute it here (it took {took}).",
+            f"This run is here as numbers, without its weights. To let it write, or to save it, compute it here (it took {took}).",
             width="stretch",
         )
         st.button("Compute it here", key="compute", icon=":material/play_arrow:", on_click=session.try_again, args=(engine, recipe))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from engine.charts import numbers
 from engine.charts.allocation import measure
+from engine.charts.choice import is_deciding
 from engine.charts.search import best_candidate
 from engine.evaluation.tasks.catalogue import TASKS
 from engine.events import Fetching
 from engine.jobs.views import RunView
 from engine.record import RunRecord
-from pages.widgets.run_charts import is_deciding
 
 SEARCH, MEASUREMENT = 0.5, 0.1
 """Share of the bar that a long search nears, and that measuring all blocks takes; the blocks get what is left."""

@@ -1,4 +1,4 @@
-"""Which charts a run is shown by, and where: those that its methods give a meaning, in two parts.
+"""The charts of a run on the page, in two parts.
 
 What moves is on top: while a method decides how much each block loses that part stands alone, and when pruning begins it moves beneath
 the blocks. A part is drawn anew only when the events that it shows have gone on, for each drawing takes time that the run would have.
@@ -6,21 +6,12 @@ the blocks. A part is drawn anew only when the events that it shows have gone on
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import streamlit as st
 
-from engine.charts.allocation import allocation_bars, measure
 from engine.charts.chart import Chart
-from engine.charts.coverage import coverage_bar
-from engine.charts.depth import alignment_bars, error_through_depth
-from engine.charts.grids import output_error_grid, sparsity_grid
-from engine.charts.recovery import error_taken_back
-from engine.charts.refinement import refinement_error, refinement_swaps
-from engine.charts.rows import has_uneven_rows, row_spread
-from engine.charts.search import alignment_against_uniform, search_curves
-from engine.pruning.methods import ALLOCATIONS, UPDATES
+from engine.charts.choice import GRIDS, SHARING, Makers, parts_of
 from engine.record import RunRecord
+from pages.widgets.block_map import draw_block_map
 from pages.widgets.chart import draw_chart
 from pages.widgets.session import EVERYTHING
 
@@ -29,21 +20,18 @@ LARGE = 520
 NARROW = 14
 """Up to this many blocks a heat map is readable in half the page's width."""
 
-PRUNING, SHARING = "What pruning did, block by block", "How the sparsity was shared out"
-Makers = dict[str, Callable[[RunRecord], Chart]]
-
 
 def chart_titles(record: RunRecord) -> dict[str, str]:
     """The titles of an ended run's charts, by their names; made once a tab, for it takes the charts to know them."""
     kept: dict[str | None, dict[str, str]] = st.session_state.setdefault("titles", {})
     if record.key not in kept:
-        kept[record.key] = {name: make(record).title for makers in (pruning(record), sharing(record)) for name, make in makers.items()}
+        kept[record.key] = {name: make(record).title for makers in parts_of(record).values() for name, make in makers.items()}
     return kept[record.key]
 
 
 def draw_charts(record: RunRecord, focus: str = EVERYTHING) -> None:
     """The charts of what is known so far; or one of them alone and large, or none."""
-    parts = {PRUNING: pruning(record), SHARING: sharing(record)}
+    parts = parts_of(record, clickable=record.state == "finished")  # while it grows it only shows
     if focus != EVERYTHING:
         alone = {name: make for makers in parts.values() for name, make in makers.items() if name == focus}
         for name, make in alone.items():
@@ -55,49 +43,14 @@ def draw_charts(record: RunRecord, focus: str = EVERYTHING) -> None:
             st.markdown(f"#### {title}")
         for (name, chart), cell in zip(_made(title, makers, record).items(), _cells(record, makers), strict=True):
             with cell:
-                draw_chart(chart, name)
+                _draw(name, chart, record)
 
 
-def is_deciding(record: RunRecord) -> bool:
-    """Whether a method still measures or searches for how much each block is to lose."""
-    if record.recipe is None or record.allocation or record.blocks:
-        return False
-    return searches(record) or bool(measure(record))
-
-
-def searches(record: RunRecord) -> bool:
-    """Whether the run's allocation tries candidates: it passes over the text and measures nothing on single blocks."""
-    if record.recipe is None:
-        return False
-    passes, _ = ALLOCATIONS[record.recipe.allocation].passes(record.recipe.parameters("allocation"))
-    return bool(record.search) or (passes > 0 and not measure(record))
-
-
-def sharing(record: RunRecord) -> Makers:
-    """How much each block and row loses, and why; nothing where all always lose the same."""
-    if record.recipe is None or ALLOCATIONS[record.recipe.allocation].even:
-        return {}
-    found: Makers = {"search": search_curves} if searches(record) else {}
-    found["allocation"] = allocation_bars
-    if searches(record):
-        found["alignment_uniform"] = alignment_against_uniform
-    if has_uneven_rows(record):
-        found["rows"] = row_spread
-    return found
-
-
-def pruning(record: RunRecord) -> Makers:
-    """What became of the blocks; nothing while it is being decided what is to become of them."""
-    if record.recipe is None or is_deciding(record):
-        return {}
-    found: Makers = {"sparsity": sparsity_grid, "output_error": output_error_grid, "alignment": alignment_bars, "depth": error_through_depth}
-    if record.recipe.refinement != "none":
-        found |= {"swaps": refinement_swaps, "refinement": refinement_error}
-    if UPDATES[record.recipe.update].changes_kept:
-        found["recovery"] = error_taken_back
-    if record.state != "running":  # what was removed in all is known at the end
-        found["coverage"] = coverage_bar
-    return found
+def _draw(name: str, chart: Chart, record: RunRecord) -> None:
+    if name in GRIDS and record.state == "finished" and record.key is not None:
+        draw_block_map(chart, name, record)
+    else:
+        draw_chart(chart, name)
 
 
 def _made(title: str, makers: Makers, record: RunRecord) -> dict[str, Chart]:

@@ -43,17 +43,14 @@ def pick_run(
     if not found:
         return None
     options = list(found)
-    key = st.selectbox(
-        label,
-        options,
-        options.index(first) if first in found else 0,
-        format_func=lambda key: words(found[key]),
-        key=widget,
-        persist_state="session",
-        disabled=disabled,
-    )
+    chosen = f"{widget}.chosen"  # kept apart, for the words of a run change when it goes on, and with them Streamlit forgets the choice
+    if st.session_state.get(chosen) not in found:
+        st.session_state[chosen] = first if first in found else options[0]
+    st.session_state[widget] = st.session_state[chosen]
+    st.selectbox(label, options, format_func=lambda key: words(found[key]), key=widget, on_change=_choose, args=(widget,), disabled=disabled)
+    key: str = st.session_state[chosen]
     _write_address(widget, parameter, key)
-    return found.get(key) if key is not None else None
+    return found[key]
 
 
 def usual_keys(runs: Sequence[RunSummary], *wanted: tuple[str, float]) -> list[str]:
@@ -75,6 +72,11 @@ def words(run: RunSummary) -> str:
     return f"{run.title}{result}{' · recorded' if run.recorded else ''}"
 
 
+def _choose(widget: str) -> None:
+    """Take over what a person has picked."""
+    st.session_state[f"{widget}.chosen"] = st.session_state[widget]
+
+
 def _family(run: RunSummary) -> str:
     assert run.recipe is not None, "only runs with a recipe are listed"
     return f"{run.recipe.pruner} {run.recipe.allocation}"
@@ -87,14 +89,14 @@ def _follow_address(widget: str, parameter: str, found: dict[str, RunSummary]) -
         return
     st.session_state[f"{widget}.address"] = asked
     if asked in found:
-        st.session_state[widget] = asked
+        st.session_state[f"{widget}.chosen"] = asked
     else:
         st.warning(
             f"The address asks for the run {asked}, but there is no finished run of that key here; another one is shown.", icon=":material/info:"
         )
 
 
-def _write_address(widget: str, parameter: str, key: str | None) -> None:
-    if key is not None and st.query_params.get(parameter) != key:
+def _write_address(widget: str, parameter: str, key: str) -> None:
+    if st.query_params.get(parameter) != key:
         st.query_params[parameter] = key
         st.session_state[f"{widget}.address"] = key

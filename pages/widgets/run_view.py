@@ -37,6 +37,7 @@ BADGES = {
     "interrupted": ("interrupted", ":material/bolt:", "orange"),
 }
 
+IMPORTED = "It was computed elsewhere, and its numbers were taken in on Runs."
 RECORDED = "It came with Prunescope: computed before, by the command that is shown below, on another machine."
 
 
@@ -120,6 +121,8 @@ def _draw_head(view: RunView, *, replayed: bool = False) -> None:
             st.badge(name, icon=icon, color=colour)  # type: ignore[arg-type]
         if view.recorded:
             st.badge("recorded", icon=":material/inventory_2:", color="gray", help=RECORDED)
+        if view.imported:
+            st.badge("imported", icon=":material/upload_file:", color="gray", help=IMPORTED)
 
 
 def _draw_state(engine: BackgroundEngine, key: str, view: RunView) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
 
 from engine.charts import numbers
+from engine.charts.measured import measured, surroundings
+from engine.charts.report import drawing_bytes, report
 from engine.charts.tables import block_table, linear_table
 from engine.command import command
 from engine.record import RunRecord
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from engine.jobs.views import RunView
 
 POLL = 0.5
-HELD = {"resident": "held whole in memory", "streamed": "read block by block from the disk"}
+REPORT_HELP = "One file that opens offline: the charts to move in, the numbers with their protocol, the recipe, and citations as BibTeX."
 SAVE_HELP = "Safetensors with tokenizer, configuration and a model card, in the run's folder on the machine that computes."
 
 
@@ -34,7 +35,7 @@ def draw_take_away(engine: BackgroundEngine, view: RunView) -> None:
         st.caption("The same run from a terminal, with the same key and the same result:")
         st.code(command(record.recipe), language="bash", wrap_lines=True)
     with st.expander("How this was measured", icon=":material/science:"):
-        st.table(pd.DataFrame(_protocol(record), columns=["What", "Value"]), hide_index=True, border="horizontal")
+        st.table(pd.DataFrame([*measured(record), *surroundings(record)], columns=["What", "Value"]), hide_index=True, border="horizontal")
 
 
 def _draw_downloads(engine: BackgroundEngine, record: RunRecord, *, with_masks: bool) -> None:
@@ -50,6 +51,16 @@ def _draw_downloads(engine: BackgroundEngine, record: RunRecord, *, with_masks: 
         for label, data, name, kind in files:
             ending = name.rsplit(".", 1)[1]
             st.download_button(f"{label} ({ending})", data, name, kind, key=f"take.{label}", icon=":material/download:", on_click="ignore")
+        st.download_button(
+            f"Report (html, {numbers.size(drawing_bytes())})",
+            lambda: report(record).encode(),
+            f"{key}.html",
+            "text/html",
+            key="take.Report",
+            icon=":material/article:",
+            on_click="ignore",
+            help=REPORT_HELP,
+        )
 
 
 def _draw_saving(engine: BackgroundEngine, key: str) -> None:
@@ -82,28 +93,3 @@ def _masks(engine: BackgroundEngine, record: RunRecord) -> bytes:
 
     assert record.key and record.model, "a finished run has both"
     return save(engine.store.find(record.key).masks(record.model.path))
-
-
-def _protocol(record: RunRecord) -> list[tuple[str, str]]:
-    """Rows of a table: what, and its value."""
-    rows = [("Perplexity", record.protocol.perplexity), ("Calibration", record.protocol.statistics)]
-    rows += [(f"Perplexity on {Path(windows.corpus).name}", record.protocol.perplexity_on(windows)) for windows in record.protocol.evaluations[1:]]
-    for windows in (record.protocol.calibration, *record.protocol.evaluations):
-        if windows:
-            rows.append((f"Tokens of {Path(windows.corpus).name} ({windows.role})", f"{windows.tokens:,}, fingerprint {windows.fingerprint}"))
-            rows += [(f"{name[:1].upper()}{name[1:]} of {windows.corpus}", value) for name, value in windows.identity.items()]
-    if record.model:
-        model = record.model
-        weights = f"{numbers.count(model.parameters)} weights in {model.dtype}, {numbers.size(model.bytes)}"
-        rows.append(("Model", f"{model.architecture}, {weights}, {HELD[model.residence]}"))
-    rows += [(f"Time, {phase}", numbers.seconds(seconds)) for phase, seconds in record.timings.items()]
-    rows.append(("Most memory of the process", numbers.size(record.peak_host)))
-    if record.peak_device is not None:
-        rows.append(("Most memory on the device", numbers.size(record.peak_device)))
-    if record.environment:
-        machine = record.environment
-        rows.append(("Machine", f"{machine.device_name} ({machine.device}), {machine.threads} threads, {machine.platform}"))
-        rows.append(
-            ("Software", f"Prunescope {machine.prunescope}, torch {machine.torch}, transformers {machine.transformers}, Python {machine.python}")
-        )
-    return [*rows, ("Started", record.started or numbers.NOTHING), ("Key", str(record.key))]

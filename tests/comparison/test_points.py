@@ -69,6 +69,7 @@ def test_a_preset_as_it_is_has_its_own_name(name: str) -> None:
     [
         ({"allocation": "owl"}, "Wanda with OWL"),
         ({"allocation": "neuroal", "settings": {"neuroal.step": "block"}}, "Wanda with NeuroAL (step block)"),
+        ({"pruner": "sparsegpt", "allocation": "neuroal", "settings": {"neuroal.step": "block"}}, "SparseGPT with NeuroAL (step block)"),
         ({"group": "layer"}, "Wanda (per layer)"),
         ({"pruner": "ria", "pattern": "2:4", "permutation": "zigzag"}, "RIA (zigzag)"),
         ({"score": "ria", "update": "obs"}, "ria + obs"),

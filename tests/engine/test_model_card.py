@@ -13,7 +13,8 @@ from engine import events
 from engine.command import command
 from engine.evaluation.tasks.catalogue import TASKS
 from engine.events import Event, Score, TaskMeasured, TaskScore
-from engine.model_card import bibtex, model_card, without_places
+from engine.model_card import model_card
+from engine.places import without_places
 from engine.pruning import papers
 from engine.recipe import Recipe
 from engine.record import RunRecord
@@ -170,13 +171,7 @@ def test_the_papers_of_all_methods_are_cited_once():
     text = fenced(section(model_card(recorded({"pruner": "apt-sm", "pattern": "2:4"})), "Papers"), "bibtex")
     cited = re.findall(r"eprint = \{(.*?)\}", text)
     assert {papers.APT.arxiv, papers.SPARSEGPT.arxiv, papers.SEMI_STRUCTURED.arxiv} == set(cited) and len(cited) == len(set(cited))
-    assert text.count("@misc{") == len(cited) == len(set(re.findall(r"@misc\{(.*?),", text)))
-
-
-def test_a_paper_without_a_number_has_its_address():
-    entry = bibtex(papers.RIA)
-    assert entry.startswith("@misc{plugandplay-2024,\n") and "eprint" not in entry and f"url = {{{papers.RIA.link}}}" in entry
-    assert entry.count("{") == entry.count("}")
+    assert text.count("\n}") == len(cited) == len(set(re.findall(r"@\w+\{(.*?),", text)))
 
 
 def test_bars_in_a_cell_do_not_end_it():

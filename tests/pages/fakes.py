@@ -30,6 +30,8 @@ from engine.jobs.store import RunSummary
 from engine.jobs.views import (
     CapacityView,
     EngineStatus,
+    InspectionView,
+    LinearRequest,
     MeasurementView,
     OverlapView,
     ReadingView,
@@ -42,9 +44,11 @@ from engine.jobs.views import (
 )
 from engine.models.facts import LinearKind, ModelSummary, Storage
 from engine.pruning.methods import UPDATES
+from engine.pruning.patterns import Group, SemiStructured, Unstructured, parse_pattern
 from engine.reading import Reading
 from engine.recipe import Recipe
 from engine.record import RunRecord
+from tests.charts.specimens import Sample
 from tests.pages.decisions import allocated, deciding
 
 BLOCKS = 8
@@ -199,6 +203,7 @@ class FakeEngine:
     asked: list[ReadRequest] = field(default_factory=list)
     reading: ReadingView | None = None
     overlapping: OverlapView = field(default_factory=lambda: OverlapView("pending"))
+    inspected: InspectionView[Any] | None = None
     texts: Path = Path("/nowhere")
     submitted: list[Recipe] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
@@ -234,6 +239,15 @@ class FakeEngine:
     def text(self, request: TextRequest) -> TextView:
         return self.written or TextView("done", PromptTexts(**_texts(request)))
 
+    def picture(self, request: LinearRequest, rows: Any = None, columns: Any = None) -> InspectionView[Any]:
+        return self.inspected or InspectionView("done", _sample(self, request).picture(rows, columns))
+
+    def inspect(self, request: LinearRequest) -> InspectionView[Any]:
+        return self.inspected or InspectionView("done", _sample(self, request).study())
+
+    def spectrum(self, request: LinearRequest) -> InspectionView[Any]:
+        return self.inspected or InspectionView("done", _sample(self, request).spectrum())
+
     def save(self, key: str) -> SaveView:
         return self.saved
 
@@ -252,6 +266,14 @@ class FakeEngine:
 
     def capacity(self, device: str) -> CapacityView:
         return self.room
+
+
+def _sample(engine: FakeEngine, request: LinearRequest) -> Sample:
+    """A random weight of the linear's shape, in the run's pattern."""
+    recipe = engine.view(request.key).record.recipe
+    assert recipe is not None
+    n_of_m = parse_pattern(recipe.pattern)
+    return Sample(*SHAPES[request.linear], SemiStructured(*n_of_m) if n_of_m else Unstructured(recipe.group or Group.ROW))
 
 
 def _summary(key: str, view: RunView) -> RunSummary:

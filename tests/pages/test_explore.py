@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from engine.charts import numbers
+from engine.charts.report import drawing_bytes
 from engine.jobs.views import EngineStatus, SummaryView, TextView
 from engine.recipe import Recipe
+from pages.widgets import take_away
 from tests.pages.conftest import address, healthy, words
 from tests.pages.fakes import run_view
 
@@ -106,9 +109,18 @@ def test_finished_offers_texts_files_and_the_command_line(open_app, engine):
     assert "They agree for 4 words" in words(app)
     assert app.code[0].value == "python -m engine prune --pruner wanda --sparsity 0.5"
     files = [item.proto.label for item in app.get("download_button")]
-    assert files[-4:] == ["Record (json)", "Blocks (csv)", "Linears (csv)", "Masks (safetensors)"]
+    size = numbers.size(drawing_bytes())
+    assert files[-5:] == ["Record (json)", "Blocks (csv)", "Linears (csv)", "Masks (safetensors)", f"Report (html, {size})"]
     assert app.button(key="save").label == "Save the model as a directory"
     assert app.subheader[-2].value == "Size and speed"
+
+
+def test_the_report_is_made_when_someone_wants_it(open_app, engine, monkeypatch):
+    made = []
+    monkeypatch.setattr(take_away, "report", lambda record: made.append(record.key) or "page")
+    engine.views[WANDA.key] = run_view(WANDA, "finished")
+    app = open_app(run=WANDA.key)
+    assert "take.Report" in [item.key for item in app.get("download_button")] and made == []
 
 
 def test_the_prompt_can_be_edited(open_app, engine):

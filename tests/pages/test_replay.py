@@ -71,7 +71,7 @@ def test_a_place_that_is_not_there_is_no_traceback(open_app, finished, place):
 def test_a_recorded_run_says_so_and_offers_to_compute_it(open_app, engine):
     engine.views[WANDA.key] = run_view(WANDA, "finished", recorded=True)
     app = open_app(run=WANDA.key)
-    assert "came with Prunescope as numbers" in words(app)
+    assert "is here as numbers" in words(app)
     assert not [field for field in app.text_input if field.key == "prompt"]
     labels = [button.label for button in app.get("download_button")] if app.get("download_button") else []
     assert not any("Masks" in label for label in labels)

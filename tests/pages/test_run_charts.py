@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from engine.charts.choice import is_deciding, pruning, sharing
 from engine.jobs.views import RunView
 from engine.record import RunRecord
 from pages.widgets.progress import progress_words, share
-from pages.widgets.run_charts import is_deciding, pruning, sharing
 from tests.charts.records import NEUROAL, record, undecided
 from tests.pages.conftest import words
 from tests.pages.decisions import deciding

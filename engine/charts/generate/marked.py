@@ -141,7 +141,8 @@ def _kind(gained: float) -> str:
 
 
 def _signed(value: float, digits: int = 1) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−")
+    number = f"{value:+.{digits}f}".replace("-", "−")
+    return number if number.strip("+−0.") else number[1:]  # a nothing has no sign
 
 
 def _guess(token: Token, which: Which) -> str:

@@ -27,8 +27,8 @@ def draw_curves(known: Known) -> None:
     scale = st.segmented_control("Scale of the perplexity", SCALES, default=SCALES[0], key="scale", bind="query-params", required=True)
     logarithmic = {"Linear": False, "Logarithmic": True}.get(scale or "", needs_logarithm(families))
     chart = perplexity_curves(families, logarithmic=logarithmic, order=known.order)
-    chosen = draw_chart(chart, "curves", on_select=True)
-    _draw_chosen(chosen, known)
+    state = draw_chart(chart, "curves", select="points")
+    _draw_chosen(state["selection"], known)
 
 
 def draw_table(known: Known) -> None:

@@ -112,7 +112,7 @@ def _draw_missing(engine: BackgroundEngine, missing: list[RunSummary]) -> None:
         st.fragment(_draw_computing, run_every=POLL)(engine, missing)
         return
     titles = " and ".join(run.title for run in missing)
-    st.markdown(f"{titles} came with Prunescope as numbers, without masks. Computing takes about as long as it took there.")
+    st.markdown(f"{titles}: here as numbers alone, without masks. Computing takes about as long as it took there.")
     st.button("Compute here", key="compute.pair", icon=":material/play_arrow:", on_click=_compute, args=(engine, recipes))
     if sentence := st.session_state.pop("compare.error", ""):
         st.error(sentence, icon=":material/error:")

@@ -82,7 +82,7 @@ def _draw_offer(engine: BackgroundEngine, missing: Sequence[RunSummary]) -> None
     titles, took = numbers.listed([run.title for run in missing], 4), sum(run.record.elapsed for run in missing if run.record)
     with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(
-            f"{titles} came with Prunescope as numbers, without weights. Computing {'it' if len(missing) == 1 else 'them'} here gives the same "
+            f"{titles}: here as numbers alone, without weights. Computing {'it' if len(missing) == 1 else 'them'} gives the same "
             f"(it took {numbers.seconds(took)}).",
             width="stretch",
         )

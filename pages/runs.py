@@ -1,0 +1,25 @@
+"""Runs: everything computed so far, what is going on, and what came with the project."""
+
+import streamlit as st
+
+from pages.widgets.entry import enter_through_app
+from pages.widgets.run_picker import finished_runs
+from pages.widgets.runs.deleting import draw_undo
+from pages.widgets.runs.importing import draw_import
+from pages.widgets.runs.listing import draw_list
+from pages.widgets.runs.queue import draw_queue
+from pages.widgets.runs.recorded import draw_recorded
+from pages.widgets.runs.space import draw_space
+from pages.widgets.shared import shared_engine
+
+enter_through_app("runs")
+engine = shared_engine()
+st.title("Runs", anchor=False)
+draw_queue(engine)
+draw_undo(engine)
+own = [run for run in engine.runs() if not run.recorded]
+draw_list(engine, own)
+draw_import(engine)
+if own:
+    draw_space(engine, own)
+draw_recorded([run for run in finished_runs(engine) if run.recorded])

@@ -1,0 +1,84 @@
+"""The microscope's page from top to bottom: which run, which linear, the map, the cards, and the map of all linears to go on from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from engine.charts import numbers
+from engine.charts.grids import output_error_grid
+from engine.errors import PrunescopeError
+from engine.inspection.facts import Picture, Study
+from engine.jobs.store import RunSummary
+from engine.recipe import Recipe
+from engine.record import RunRecord
+from pages.widgets.block_map import draw_block_map
+from pages.widgets.microscope.absent import choosable, draw_absent
+from pages.widgets.microscope.asking import answered
+from pages.widgets.microscope.lens import draw_lens
+from pages.widgets.microscope.panels import draw_panels
+from pages.widgets.microscope.place import Place, choose_place, complaints
+from pages.widgets.run_picker import pick_run
+
+if TYPE_CHECKING:
+    from engine.jobs.background import BackgroundEngine
+
+RUN = 380  # pixels of the list of runs
+FIRST = {"score": "wanda", "pattern": "unstructured", "sparsity": 0.5, "allocation": "uniform", "update": "none", "refinement": "none"}
+"""What the run that is shown first is made of, where there is one."""
+
+
+def draw_run_under(engine: BackgroundEngine) -> None:
+    """Pick a run and look into it."""
+    runs = choosable(engine)
+    controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    with controls.container(width=RUN):
+        run = pick_run(runs, "Run", first=first_run(runs))
+    if run is None or run.recipe is None:
+        st.info("There is no finished run to look into yet. Prune a model in Explore first.", icon=":material/biotech:")
+        st.page_link("pages/explore.py", label="Go to Explore", icon=":material/content_cut:")
+        return
+    try:
+        view = engine.view(run.key)
+    except PrunescopeError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    if view.state != "finished" or not view.has_weights:
+        draw_absent(engine, view, run, run.recipe)
+        return
+    place = choose_place(run.key, view.record, controls)
+    for sentence in complaints():
+        st.warning(sentence, icon=":material/info:")
+    _draw_linear(engine, place, run.recipe, view.record)
+
+
+def first_run(runs: list[RunSummary]) -> str | None:
+    """A run that can be looked into at once and that everybody knows: plain Wanda at a half, else the first with weights."""
+    with_weights = [run for run in runs if run.has_weights and run.recipe is not None]
+    known = [run for run in with_weights if run.recorded and run.recipe and all(getattr(run.recipe, name) == value for name, value in FIRST.items())]
+    return next((run.key for run in [*known, *with_weights]), None)
+
+
+def _draw_linear(engine: BackgroundEngine, place: Place, recipe: Recipe, record: RunRecord) -> None:
+    study = answered(lambda: engine.inspect(place.request))
+    heading = st.empty()
+    picture = draw_lens(engine, place, recipe, study.found)
+    heading.markdown(_facts(place, picture, study.found))
+    if picture is not None:
+        draw_panels(engine, place, recipe, picture)
+    with st.container(border=True):
+        draw_block_map(output_error_grid(record, clickable=True), f"m.blocks.{place.block}.{place.facts.name}", record)
+
+
+def _facts(place: Place, picture: Picture | None, study: Study | None) -> str:
+    """The linear in a line; what the record knows is there at once."""
+    facts = place.facts
+    removed = f"**{numbers.percent(facts.sparsity, 2)}** removed ({facts.removed:,} of {facts.rows * facts.columns:,})"
+    parts = [f"**Block {place.block}, {facts.name}**", f"{facts.rows:,} × {facts.columns:,}", removed]
+    parts.append(f"output error **{numbers.percent(facts.output_error)}**")
+    if picture is not None and picture.moved > 0:
+        parts.append(f"the update moved what stays by {numbers.percent(picture.moved)}")
+    if study is not None:
+        parts.append(f"seen by {study.tokens:,} calibration tokens")
+    return " · ".join(parts)

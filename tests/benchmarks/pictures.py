@@ -1,0 +1,58 @@
+"""The README's pictures, each of a page on recorded runs: `python -m tests.benchmarks.pictures [NAME ...]`; they go to assets/pictures/NAME.png."""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+from engine.models.names import ROOT
+from engine.pin import pin
+from engine.recipe import Recipe
+from tests.browser import served
+
+LONG = 120_000  # milliseconds
+SIZE = {"width": 1440, "height": 1000}
+KEY = pin(Recipe.build(pruner="wanda", sparsity=0.6)).key
+PICTURES = {
+    "explore": (f"?run={KEY}", "Sparsity of every linear"),
+    "compare": ("compare", "Perplexity against sparsity"),
+    "microscope": (f"microscope?run={KEY}&block=3&linear=mlp.up_proj", "singular values"),
+    "generate": ("generate?part=Token+by+token", "The tokens that suffer most"),
+    "learn": ("learn?lesson=by_hand", "Output error"),
+    "runs": ("runs", "Runs"),
+}
+"""The address of each page, and a text that is there when it is complete."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*PICTURES, []], help="which pictures (default: all)")
+    names = parser.parse_args().names or list(PICTURES)
+    place = ROOT / "assets" / "pictures"
+    place.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=served.chromium(), args=served.ARGUMENTS)
+        page = browser.new_context(viewport=SIZE).new_page()  # type: ignore[arg-type]
+        with served.app(Path(home)) as address:
+            page.goto(address)
+            expect(page.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=LONG)
+            page.wait_for_timeout(12_000)  # the worker warms up meanwhile
+            for name in names:
+                take(page, address, name, place / f"{name}.png")
+        browser.close()
+
+
+def take(page: Page, address: str, name: str, path: Path) -> None:
+    """Open a page, wait until it is complete, and picture it."""
+    where, text = PICTURES[name]
+    page.goto(f"{address}/{where}")
+    expect(page.get_by_text(text, exact=False).first).to_be_visible(timeout=LONG)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=LONG)
+    page.wait_for_timeout(1500)
+    page.screenshot(path=path)
+    print(path.relative_to(ROOT), f"{path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Looking into a recorded run: the map is there, a box drawn on it looks closer, a click on the block map goes to another linear."""
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from engine.jobs.store import RECORDED
+
+MINUTE = 60_000
+
+
+@pytest.fixture
+def page(browser: Browser) -> Page:
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(MINUTE)
+    yield page
+    context.close()
+
+
+def drag(page: Page, plot: object, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Draw a box over a chart, from and to these pixels from its upper left."""
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + start[0], box["y"] + start[1])
+    page.mouse.down()
+    page.mouse.move(box["x"] + end[0], box["y"] + end[1], steps=8)
+    page.mouse.up()
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded runs are made by `python -m engine record`")
+def test_open_look_closer_come_back_and_go_on(page: Page, address: str) -> None:
+    page.goto(f"{address}/microscope?block=3&linear=mlp.up_proj")
+    expect(page.get_by_text("all 384 × 128")).to_be_visible()
+    expect(page.get_by_text("The rows that lost most")).to_be_visible()
+    expect(page.get_by_text("Wanda scores, and where they part")).to_be_visible()
+    expect(page.get_by_text("Singular values, dense against pruned")).to_be_visible()
+
+    weights = page.locator(".js-plotly-plot").first
+    drag(page, weights, (300, 200), (500, 300))
+    expect(page.get_by_text(re.compile(r"rows \d+–\d+, columns \d+–\d+ of 384 × 128"))).to_be_visible()
+    expect(page).to_have_url(re.compile("rows=.*columns="))
+    page.get_by_role("button", name="All of it").click()
+    expect(page.get_by_text("all 384 × 128")).to_be_visible()
+
+    blocks = page.locator(".js-plotly-plot").last
+    blocks.scroll_into_view_if_needed()
+    expect(blocks.locator(".scatterlayer .trace")).to_have_count(1)
+    frame = blocks.locator(".nsewdrag").bounding_box()
+    middle = (frame["x"] + frame["width"] * 5.5 / 8, frame["y"] + frame["height"] * 0.5 / 7)  # block 5, the first linear
+    page.mouse.move(*middle)
+    expect(page.get_by_text("click to look inside")).to_be_visible()
+    page.mouse.click(*middle)
+    expect(page.get_by_text("Block 5, self_attn.q_proj")).to_be_visible()
+    expect(page).to_have_url(re.compile("block=5&linear=self_attn.q_proj"))
+    assert not page.get_by_text("Traceback").count()
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded runs are made by `python -m engine record`")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_a_narrow_screen(browser: Browser, address: str, scheme: str) -> None:
+    context = browser.new_context(viewport={"width": 900, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(f"{address}/microscope")
+    expect(page.get_by_text("The rows that lost most")).to_be_visible(timeout=MINUTE)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    context.close()

@@ -1,0 +1,90 @@
+"""A report as a reader's program sees it: elements, headings, texts and the data of its figures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+
+from engine.record import RunRecord
+from tests.charts.records import record
+
+HOSTILE = "<img src=x onerror=\"document.title='taken'\">\"'&</script><script>document.title='taken'</script>"
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+@dataclass
+class Element:
+    """An element with what stands in it."""
+
+    name: str
+    attributes: dict[str, str]
+    parents: tuple[str, ...] = ()
+    text: str = ""
+
+
+@dataclass
+class Reader(HTMLParser):
+    """Reads a page into its elements, in order; fails where one is not closed."""
+
+    elements: list[Element] = field(default_factory=list)
+    open: list[Element] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, name: str, attributes: list[tuple[str, str | None]]) -> None:
+        found = Element(name, {key: value or "" for key, value in attributes}, tuple(element.name for element in self.open))
+        self.elements.append(found)
+        if name not in VOID:
+            self.open.append(found)
+
+    def handle_endtag(self, name: str) -> None:
+        assert self.open.pop().name == name
+
+    def handle_data(self, data: str) -> None:
+        for element in self.open:
+            element.text += data
+
+    def all(self, name: str) -> list[Element]:
+        return [element for element in self.elements if element.name == name]
+
+    def one(self, name: str) -> Element:
+        (found,) = self.all(name)
+        return found
+
+    @property
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """The figures' data by name."""
+        data = (element for element in self.all("script") if element.attributes.get("type") == "application/json")
+        return {element.attributes["id"].removeprefix("figure-"): json.loads(element.text) for element in data}
+
+
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    reader.close()
+    assert not reader.open
+    return reader
+
+
+def hostile() -> RunRecord:
+    """A run whose model, linears and warnings are named by someone who wishes ill."""
+    found = record()
+    assert found.recipe and found.model and found.environment
+    model = found.model.model_copy(update={"name": HOSTILE, "architecture": HOSTILE})
+    renamed = [_renamed(block.linears) for block in found.blocks]
+    shapes = tuple(map(_renamed, model.linears))
+    changes: dict[str, object] = {
+        "recipe": found.recipe.model_copy(update={"model": HOSTILE}),
+        "model": model.model_copy(update={"linears": shapes}),
+        "environment": found.environment.model_copy(update={"device_name": HOSTILE}),
+        "blocks": tuple(block.model_copy(update={"linears": new}) for block, new in zip(found.blocks, renamed, strict=True)),
+        "warnings": (HOSTILE,),
+    }
+    return found.model_copy(update=changes)
+
+
+def _renamed(linears: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(one.model_copy(update={"name": HOSTILE}) if one.name == "mlp.down_proj" else one for one in linears)

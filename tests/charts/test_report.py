@@ -1,0 +1,187 @@
+"""The report: the charts of the page, everything in one file, nothing from elsewhere, every text as a text."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from itertools import pairwise
+
+import plotly.io
+import pytest
+
+from engine.charts.choice import parts_of
+from engine.charts.headline import run_numbers
+from engine.charts.report import drawing_bytes, report
+from engine.citations import bibtex, cited
+from engine.command import command
+from engine.recipe import Recipe
+from engine.record import RunRecord
+from tests.charts.records import NEUROAL, infinite, record
+from tests.charts.reports import HOSTILE, Reader, hostile, read
+
+RUNS = {
+    "plain": {},
+    "2:4": {"pruner": "wanda-dsnot", "pattern": "2:4"},
+    "search": NEUROAL,
+    "no perplexity": {"evaluation": None},
+}
+
+
+@cache
+def made(name: str) -> tuple[RunRecord, str, Reader]:
+    found = record(**RUNS[name])
+    page = report(found)
+    return found, page, read(page)
+
+
+@pytest.fixture(params=RUNS)
+def run(request):
+    return made(request.param)
+
+
+def test_the_charts_are_those_of_the_page_with_their_data(run):
+    found, _, page = run
+    charts = {name: make(found) for makers in parts_of(found).values() for name, make in makers.items()}
+    assert list(page.figures) == list(charts)
+    drawn = {name: json.loads(plotly.io.to_json(chart.figure)) for name, chart in charts.items()}
+    for name, figure in page.figures.items():
+        assert figure["data"] == drawn[name]["data"]
+        assert {**figure["layout"], "template": drawn[name]["layout"]["template"]} == drawn[name]["layout"]
+
+
+def test_every_chart_has_words_and_its_table(run):
+    found, _, page = run
+    charts = {name: make(found) for makers in parts_of(found).values() for name, make in makers.items()}
+    plots = {item.attributes["id"].removeprefix("plot-"): item for item in page.all("div") if item.attributes.get("class") == "plot"}
+    assert list(plots) == list(charts)
+    for name, chart in charts.items():
+        assert plots[name].attributes["aria-label"] == chart.alt and plots[name].attributes["role"] == "img"
+        assert plots[name].attributes["style"] == f"height: {chart.figure.layout.height}px"
+    assert [item.text for item in page.all("figcaption")] == [chart.caption for chart in charts.values()]
+    tables = [item for item in page.all("table") if "figure" in item.parents]
+    assert all("details" in item.parents for item in tables) and len(tables) == len(charts)
+    rows = [item for item in page.all("tr") if "figure" in item.parents and "tbody" in item.parents]
+    assert len(rows) == sum(len(chart.table) for chart in charts.values())
+
+
+def test_nothing_is_loaded_from_anywhere(run):
+    _, _, page = run
+    for element in page.elements:
+        assert "src" not in element.attributes and "srcset" not in element.attributes
+        assert element.name not in {"link", "iframe", "object", "embed", "img", "base"}
+        assert "href" not in element.attributes or element.name == "a"
+    style = page.one("style").text
+    assert "url(" not in style and "@import" not in style and "http" not in style
+    assert "url(" not in "".join(element.attributes.get("style", "") for element in page.elements)
+    (policy,) = [item.attributes["content"] for item in page.all("meta") if item.attributes.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none';") and "http" not in policy and "*" not in policy
+
+
+def test_the_drawing_library_is_there_once_and_is_nearly_all_of_the_size(run):
+    _, text, page = run
+    large = [item for item in page.all("script") if len(item.text) > 1_000_000]
+    assert len(large) == 1
+    assert drawing_bytes() < len(text.encode()) < 1.1 * drawing_bytes()
+
+
+def test_headings_are_in_order_and_parts_are_named_by_theirs(run):
+    found, _, page = run
+    levels = [int(item.name[1]) for item in page.elements if re.fullmatch(r"h[1-6]", item.name)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(deeper <= level + 1 for level, deeper in pairwise(levels))
+    assert page.one("html").attributes["lang"] == "en"
+    assert page.one("h1").text == found.recipe.title
+    assert page.one("title").text.startswith(found.recipe.title)
+    names = [item.attributes["id"] for item in page.elements if "id" in item.attributes]
+    assert len(names) == len(set(names))
+    assert all(item.attributes["aria-labelledby"] in names for item in page.elements if "aria-labelledby" in item.attributes)
+    regions = [item.attributes["aria-label"] for item in page.elements if item.attributes.get("role") == "region"]
+    assert len(regions) == len(set(regions))
+    assert all(item.attributes["href"][1:] in names for item in page.all("a") if "nav" in item.parents)
+
+
+def test_numbers_stand_with_their_protocol(run):
+    found, _, page = run
+    numbers = run_numbers(found)
+    assert [item.text for item in page.all("dt")] == [number.label for number in numbers]
+    assert [item.text for item in page.all("dd")] == [text for number in numbers for text in (number.value, number.protocol)]
+
+
+def test_the_recipe_is_there_to_repeat_it(run):
+    found, _, page = run
+    blocks = {item.attributes["aria-label"]: item.text for item in page.all("pre")}
+    assert blocks["Command line"] == command(found.recipe)
+    assert Recipe.model_validate(json.loads(blocks["Recipe as JSON"])) == found.recipe
+    assert found.key in page.one("main").text and found.environment.device_name in page.one("main").text
+
+
+def test_all_papers_are_cited(run):
+    found, _, page = run
+    papers = cited(found.recipe)
+    (entries,) = [item.text for item in page.all("pre") if item.attributes["aria-label"] == "BibTeX"]
+    assert entries.split("\n\n") == [bibtex(paper) for paper in papers] and papers
+    links = [item.attributes["href"] for item in page.all("a") if "li" in item.parents and "main" in item.parents]
+    assert links == [paper.url for paper in papers]
+
+
+def test_warnings_are_told():
+    page = read(report(record().model_copy(update={"warnings": ("A Hessian was damped.",)})))
+    assert [item.text for item in page.all("p") if item.attributes.get("class") == "warning"] == ["A Hessian was damped."]
+    assert "Warnings" in [item.text for item in page.all("h2")] and "Warnings" not in [item.text for item in made("plain")[2].all("h2")]
+
+
+def test_the_same_record_gives_the_same_file():
+    assert report(record(**NEUROAL)) == made("search")[1]
+
+
+def test_it_does_not_depend_on_the_template_that_others_set(monkeypatch):
+    monkeypatch.setattr(plotly.io.templates, "default", "plotly_dark")
+    assert report(record()) == made("plain")[1]
+
+
+def test_hostile_names_stay_texts():
+    plain, page = made("plain")[2], read(report(hostile()))
+    assert [item.name for item in page.all("img")] == []
+    assert len(page.all("script")) == len(plain.all("script"))
+    assert {key for item in page.elements for key in item.attributes if key.startswith("on")} == set()
+    assert page.all("p")[1].text.startswith(HOSTILE)
+    assert [item.text for item in page.all("p") if item.attributes.get("class") == "warning"] == [HOSTILE]
+    assert HOSTILE in [item.text for item in page.all("td")]
+    blocks = {item.attributes["aria-label"]: item.text for item in page.all("pre")}
+    assert json.loads(blocks["Recipe as JSON"])["model"] == HOSTILE
+
+
+def test_paths_of_the_disk_stay_at_home():
+    found = record()
+    place, text = "/home/somebody/models/secret", "/home/somebody/texts/mine.txt"
+    windows = found.protocol.calibration.model_copy(update={"corpus": text})
+    changes = {
+        "recipe": found.recipe.model_copy(update={"model": place, "calibration": text}),
+        "model": found.model.model_copy(update={"name": place}),
+        "protocol": found.protocol.model_copy(update={"calibration": windows}),
+        "warnings": (f"The model {place} has no tokenizer.",),
+    }
+    page = report(found.model_copy(update=changes))
+    assert "somebody" not in page
+    assert "The model secret has no tokenizer." in page and "mine.txt" in page
+    assert "Give your own paths for secret, mine.txt" in page or "Give your own paths for mine.txt, secret" in page
+
+
+def test_a_run_that_ended_early_says_so():
+    found = record(3).model_copy(update={"state": "failed", "error": "The memory is full."})
+    page = read(report(found))
+    (said,) = [item.text for item in page.all("p") if item.attributes.get("class") == "warning"]
+    assert said == "This run is failed: 3 of 8 blocks were done. The memory is full."
+    assert "coverage" in page.figures
+
+
+def test_numbers_that_are_none_do_not_break_it():
+    page = read(report(infinite(record(**NEUROAL))))
+    assert "Infinity" not in "".join(item.text for item in page.all("script") if item.attributes.get("type") == "application/json")
+    assert "not finite" in [item.text for item in page.all("td")]
+
+
+def test_a_record_of_nothing_has_no_report():
+    with pytest.raises(ValueError, match="needs a run"):
+        report(RunRecord())

@@ -1,0 +1,77 @@
+"""`report`: a run as one file, and sentences where there is none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.charts.report import report
+from engine.cli.main import main
+from engine.events import RunStarted
+from engine.jobs.folder import RunFolder
+from engine.jobs.store import Store
+from engine.models.names import ROOT
+from engine.recipe import Recipe
+from tests.pages.fakes import ENDS, events
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PRUNESCOPE_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+def kept(**fields: str) -> RunFolder:
+    """A finished run in the store."""
+    recipe = Recipe.build(samples=7, **fields)
+    folder = Store().folder(recipe.key)
+    folder.create(recipe)
+    for event in events(recipe, end=None):
+        folder.append(event)
+    folder.end(ENDS["finished"])
+    return folder
+
+
+def test_it_writes_the_report_where_it_is_told_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out = kept(), tmp_path / "mine.html"
+    assert main(["report", folder.key[:8], "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    assert out.read_text(encoding="utf-8") == report(folder.record())
+
+
+def test_by_itself_it_is_named_by_the_key(tmp_path: Path) -> None:
+    folder = kept()
+    assert main(["report", folder.key]) == 0
+    assert (tmp_path / f"{folder.key}.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = kept()
+    assert main(["report", folder.key, "--out", str(tmp_path / "nowhere" / "mine.html")]) == 1
+    said = capsys.readouterr().err
+    assert "The report cannot be written to" in said and "Choose another place with --out" in said
+
+
+def test_a_run_without_a_model_has_no_report(capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = Recipe.build(samples=9)
+    folder = Store().folder(recipe.key)
+    folder.create(recipe)
+    folder.append(next(event for event in events(recipe) if isinstance(event, RunStarted)))
+    assert main(["report", folder.key]) == 1
+    assert "stopped before its model was loaded" in capsys.readouterr().err
+
+
+def test_a_key_that_nobody_has(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "nothing"]) == 1
+    assert "no run has a key that begins so" in capsys.readouterr().err
+
+
+def test_without_the_drawing_library_it_says_what_is_missing() -> None:
+    code = "import sys; sys.modules['plotly'] = None; from engine.cli.main import main; sys.exit(main(['report', 'abc']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("A report needs plotly") and "Traceback" not in done.stderr

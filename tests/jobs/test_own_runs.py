@@ -1,0 +1,192 @@
+"""Names, the trash, freeing space, and taking in a colleague's run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine import run as engine_run
+from engine.errors import StoreError
+from engine.events import to_line
+from engine.jobs.execute import execute
+from engine.jobs.folder import RunFolder
+from engine.jobs.importing import import_run
+from engine.jobs.label import Label
+from engine.jobs.runs import Runs
+from engine.jobs.space import DAY, largest_until, older_than
+from engine.jobs.store import RunSummary, Store
+from engine.record import RunRecord
+from engine.unfold import events_of
+from tests.jobs import imitation
+from tests.jobs.conftest import RecipeMaker
+
+
+@pytest.fixture
+def finished(store: Store, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    monkeypatch.setattr(engine_run, "run", imitation.run)
+    folder = store.folder(small().key)
+    execute(small(), folder)
+    return folder
+
+
+class TestLabels:
+    def test_a_name_a_note_and_a_pin_are_kept_and_change_nothing_else(self, store: Store, finished: RunFolder) -> None:
+        before = store.list()[0]
+        store.label(finished.key, Label(name="The good one", note="seed 3", pinned=True))
+        after = store.list()[0]
+        assert after.title == "The good one" and after.label.note == "seed 3" and after.label.pinned
+        assert (after.changed, after.state, after.record) == (before.changed, before.state, before.record)
+
+    def test_a_damaged_label_is_none(self, store: Store, finished: RunFolder) -> None:
+        finished.label_path.write_text("nonsense")
+        assert store.list()[0].label == Label() and store.list()[0].state == "finished"
+
+    def test_what_is_not_here_cannot_be_named(self, store: Store) -> None:
+        with pytest.raises(StoreError, match="no run"):
+            store.label("0123", Label(name="x"))
+        with pytest.raises(StoreError, match="came with Prunescope"):
+            store.label(store.recorded[0].key, Label(name="x"))
+
+
+class TestTrash:
+    def test_a_deleted_run_is_gone_and_comes_back_whole(self, store: Store, finished: RunFolder) -> None:
+        store.label(finished.key, Label(name="kept"))
+        before = store.list()
+        store.delete(finished.key)
+        assert store.list() == [] and not finished.exists
+        store.restore(finished.key)
+        assert store.list() == before
+
+    def test_an_emptied_trash_gives_nothing_back(self, store: Store, finished: RunFolder) -> None:
+        store.delete(finished.key)
+        store.empty_trash()
+        assert not store.trash.exists()
+        with pytest.raises(StoreError, match="not in the trash any more"):
+            store.restore(finished.key)
+
+    def test_a_run_that_was_computed_again_is_not_overwritten(self, store: Store, finished: RunFolder, small: RecipeMaker) -> None:
+        store.delete(finished.key)
+        execute(small(), finished)
+        with pytest.raises(StoreError, match="computed again"):
+            store.restore(finished.key)
+        assert finished.record().state == "finished"
+
+    def test_deleting_twice_keeps_the_last(self, store: Store, finished: RunFolder, small: RecipeMaker) -> None:
+        store.delete(finished.key)
+        execute(small(), finished)
+        store.delete(finished.key)
+        store.restore(finished.key)
+        assert finished.record().state == "finished"
+
+
+def summary(key: str, age: float = 0.0, size: int = 10, **more: object) -> RunSummary:
+    return RunSummary(key=key, state="finished", changed=1000 * DAY - age * DAY, size=size, **more)  # type: ignore[arg-type]
+
+
+class TestSpace:
+    runs = (
+        summary("old", 40, 5),
+        summary("older", 90, 30),
+        summary("new", 1, 50),
+        summary("pinned", 99, 99, label=Label(pinned=True)),
+        RunSummary(key="running", state="running", changed=0.0, size=80),
+        summary("recorded", 99, 99, recorded=True),
+    )
+
+    def test_by_age_the_oldest_first(self) -> None:
+        assert [run.key for run in older_than(self.runs, 30, 1000 * DAY)] == ["older", "old"]
+        assert older_than(self.runs, 100, 1000 * DAY) == []
+
+    def test_by_size_as_many_as_it_takes(self) -> None:
+        total = sum(run.size for run in self.runs)
+        assert [run.key for run in largest_until(self.runs, total)] == []
+        assert [run.key for run in largest_until(self.runs, total - 1)] == ["new"]
+        assert [run.key for run in largest_until(self.runs, total - 51)] == ["new", "older"]
+        assert [run.key for run in largest_until(self.runs, 0)] == ["new", "older", "old"], "pinned, running and recorded ones stay"
+
+
+class TestImport:
+    @pytest.fixture
+    def elsewhere(self, tmp_path: Path, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+        monkeypatch.setattr(engine_run, "run", imitation.run)
+        folder = Store(tmp_path / "elsewhere").folder(small().key)
+        execute(small(), folder)
+        return folder
+
+    def test_events_are_taken_in_as_numbers(self, store: Store, elsewhere: RunFolder) -> None:
+        key = import_run(store, elsewhere.events_path.read_bytes(), "events.jsonl")
+        (run,) = store.list()
+        assert (run.key, run.state, run.imported, run.has_weights) == (key, "finished", True, False)
+        assert run.record == elsewhere.record()
+        with pytest.raises(StoreError, match="without its weights"):
+            store.find(key).require_weights()
+
+    def test_a_record_alone_is_taken_in_too(self, tmp_path: Path) -> None:
+        store, recorded = Store(tmp_path / "home", recorded=tmp_path / "none"), Store(tmp_path).recorded
+        record = next(run.record for run in recorded if run.recipe and run.recipe.allocation == "neuroal")
+        assert record is not None
+        key = import_run(store, record.model_dump_json().encode(), "record.json")
+        assert store.find(key).record() == record
+
+    def test_what_is_here_is_not_taken_in_again(self, store: Store, elsewhere: RunFolder) -> None:
+        content = elsewhere.events_path.read_bytes()
+        import_run(store, content, "a.jsonl")
+        with pytest.raises(StoreError, match="here already"):
+            import_run(store, content, "a.jsonl")
+        known = store.find(store.recorded[0].key)
+        with pytest.raises(StoreError, match="here already"):
+            import_run(store, known.events_path.read_bytes(), "a.jsonl")
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            (b"", "is empty"),
+            (b"\xff\xfe\x00", "no text"),
+            (b"hello", "no record and no events"),
+            (b'{"colour": "red"}', "no record and no events"),
+            (b"[1, 2]", "no record and no events"),
+            (RunRecord().model_dump_json().encode(), "not that of a finished run"),
+        ],
+    )
+    def test_anything_else_is_a_sentence_and_leaves_nothing(self, store: Store, content: bytes, words: str) -> None:
+        with pytest.raises(StoreError, match=words):
+            import_run(store, content, "some file")
+        assert store.list() == []
+
+    def test_a_run_that_did_not_finish_is_refused(self, store: Store, elsewhere: RunFolder) -> None:
+        lines = b"".join(to_line(event).encode() + b"\n" for event in elsewhere.events()[:3])
+        with pytest.raises(StoreError, match="only finished runs"):
+            import_run(store, lines, "half.jsonl")
+
+    def test_a_file_that_is_too_large_is_refused_unread(self, store: Store) -> None:
+        with pytest.raises(StoreError, match="at most 20 MB"):
+            import_run(store, b" " * 20_000_001, "large.json")
+
+    def test_a_key_that_is_a_path_stays_inside(self, store: Store, elsewhere: RunFolder) -> None:
+        lines = elsewhere.events_path.read_bytes().replace(elsewhere.key.encode(), b"../../outside")
+        with pytest.raises(StoreError):
+            import_run(store, lines, "evil.jsonl")
+        assert not (store.home.parent / "outside").exists()
+
+    def test_computing_it_here_takes_its_place(self, store: Store, elsewhere: RunFolder, small: RecipeMaker) -> None:
+        import_run(store, elsewhere.events_path.read_bytes(), "events.jsonl")
+        runs = Runs(store, 1.0, lambda: None)
+        runs.submit(small())
+        assert runs.active() == [small().key]
+        assert store.list() == []
+
+
+def test_a_record_unfolds_into_events_that_fold_into_it(tmp_path: Path) -> None:
+    recorded = Store(tmp_path).recorded
+    assert recorded
+    for run in recorded:
+        assert run.record is not None
+        assert RunRecord.fold(events_of(run.record)) == run.record
+        assert json.loads(run.record.model_dump_json())["key"] == run.key
+
+
+def test_only_a_finished_record_unfolds() -> None:
+    with pytest.raises(ValueError, match="not that of a finished run"):
+        events_of(RunRecord())
