@@ -35,7 +35,7 @@ STYLE = """<style>
 .marked .token i { font-size: 0.75em; opacity: 0.8; }
 .marked .token small { font-size: 0.68rem; opacity: 0.85; font-variant-numeric: tabular-nums; }
 .marked .parting { font-weight: 700; padding: 0 0.2rem; }
-.marked.large { font-size: 1.3rem; }
+.marked.large { font-size: 1.3rem; min-height: 11.5rem; }
 .scale { display: flex; flex-wrap: wrap; gap: 0.3rem; align-items: center; font-size: 0.82rem; }
 .scale span { padding: 0 0.45rem; border-radius: 0.25rem; font-variant-numeric: tabular-nums; border-bottom: 2px solid transparent; }
 .scale span.worse { border-bottom-color: WORSE; }

@@ -19,8 +19,11 @@ Views = dict[ReadRequest, ReadingView]
 
 
 def ask(engine: BackgroundEngine, requests: Sequence[ReadRequest]) -> Views:
-    """What is known of each request; the first of them are answered first (the engine turns to what was asked last)."""
-    views = {request: _ask(engine, request) for request in reversed(requests)}
+    """What is known of each request; the first of them are answered first.
+
+    The engine turns to what was asked last, but sends the very first question on at once: so the most urgent one is asked at both ends.
+    """
+    views = {request: _ask(engine, request) for request in (*requests[:1], *reversed(requests))}
     return {request: views[request] for request in requests}
 
 

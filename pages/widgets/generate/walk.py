@@ -48,9 +48,9 @@ def draw_walk(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
         return
     line = tuple(stop for stop in lines[name] if stop.run is None or stop.run.has_weights)
     requests = _requests(lines[name], line, prompt)
-    pending = is_pending(ask(engine, requests))
+    pending = is_pending(ask(engine, _ordered(requests, _place([stop.label for stop in line]))))
     playing = PLAYING in st.session_state
-    st.fragment(_stage, run_every=POLL if pending or playing else None)(engine, line, requests, lines[name], pending)
+    st.fragment(_stage, run_every=POLL if pending or playing else None)(engine, line, requests, lines[name], (pending, playing))
 
 
 def _requests(whole: Sequence[Stop], line: Sequence[Stop], prompt: str) -> list[ReadRequest]:
@@ -61,21 +61,36 @@ def _requests(whole: Sequence[Stop], line: Sequence[Stop], prompt: str) -> list[
     ]
 
 
-def _stage(engine: BackgroundEngine, line: Sequence[Stop], requests: Sequence[ReadRequest], whole: Sequence[Stop], was_pending: bool) -> None:
-    """The slider, the text there, and where it is on the curve."""
+def _ordered(requests: Sequence[ReadRequest], at: int) -> list[ReadRequest]:
+    """The text at the slider first, then the dense one that it is held against, then the nearest."""
+    return [requests[place] for place in sorted(range(len(requests)), key=lambda place: (place != at, place != 0, abs(place - at)))]
+
+
+def _place(labels: Sequence[str]) -> int:
+    """Where the slider will be: where it was left, or where the address asks for it."""
+    asked = st.session_state.get("at", st.query_params.get("at"))
+    return labels.index(asked) if asked in labels else 0
+
+
+def _stage(engine: BackgroundEngine, line: Sequence[Stop], requests: Sequence[ReadRequest], whole: Sequence[Stop], before: tuple[bool, bool]) -> None:
+    """The slider, the text there, and where it is on the curve.
+
+    Args:
+        before: whether there was something to wait for, and whether it played, when the page was drawn: its clock is as that asks.
+    """
     labels = [stop.label for stop in line]
     at = _slide(labels, _known(engine, requests))
-    order = sorted(range(len(line)), key=lambda place: (abs(place - at), place == 0))
-    answers = ask(engine, [requests[place] for place in order])
-    if was_pending and not is_pending(answers):
+    answers = ask(engine, _ordered(requests, at))
+    was_pending, was_playing = before
+    if was_playing != (PLAYING in st.session_state) or (was_pending and not is_pending(answers)):
         st.rerun()
     views = [answers[request] for request in requests]
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _draw_text(engine, line[at], views, at)
     with right, st.container(border=True):
-        perplexities = [stop.perplexity for stop in whole]
-        draw_chart(walk_line([stop.sparsity for stop in whole], perplexities, whole.index(line[at]), _agreeing(line, whole, views)), "walk.line")
+        sparsities, perplexities = [stop.sparsity for stop in whole], [stop.perplexity for stop in whole]
+        draw_chart(walk_line(sparsities, perplexities, sparsities.index(line[at].sparsity), _agreeing(line, whole, views)), "walk.line")
 
 
 def _known(engine: BackgroundEngine, requests: Sequence[ReadRequest]) -> list[bool]:
@@ -92,19 +107,15 @@ def _slide(labels: Sequence[str], known: Sequence[bool]) -> int:
         following = labels.index(st.session_state.get("at", labels[0])) + 1
         if following == len(labels):
             _pause()
-            st.rerun()
-        if known[following]:
+        elif known[following]:
             st.session_state["at"], st.session_state[PLAYING] = labels[following], now
     left, right = st.columns([1, 9], vertical_alignment="bottom", gap="medium")
     with left:
         if PLAYING in st.session_state:
-            button = st.button("Pause", key="walk.pause", icon=":material/pause:", width="stretch", on_click=_pause)
+            st.button("Pause", key="walk.pause", icon=":material/pause:", width="stretch", on_click=_pause)
         else:
-            button = st.button("Play", key="walk.play", icon=":material/play_arrow:", width="stretch", type="primary", on_click=_play, args=(labels,))
-    place = right.select_slider("So much of the model is gone", labels, labels[0], key="at", bind="query-params") or labels[0]
-    if button:
-        st.rerun()  # the clock of the stage starts and stops with the whole page
-    return labels.index(place)
+            st.button("Play", key="walk.play", icon=":material/play_arrow:", width="stretch", type="primary", on_click=_play, args=(labels,))
+    return labels.index(right.select_slider("So much of the model is gone", labels, labels[0], key="at", bind="query-params") or labels[0])
 
 
 def _play(labels: Sequence[str]) -> None:
@@ -140,8 +151,9 @@ def _draw_text(engine: BackgroundEngine, stop: Stop, views: Sequence[ReadingView
 def _agreeing(line: Sequence[Stop], whole: Sequence[Stop], views: Sequence[ReadingView]) -> list[int | None]:
     """For each stop how many tokens are the dense model's before the texts part."""
     dense = views[0].reading
-    found = {stop: _same(dense, view.reading) for stop, view in zip(line, views, strict=True) if dense is not None and view.reading is not None}
-    return [found.get(stop) for stop in whole]
+    pairs = zip(line, views, strict=True)
+    found = {stop.sparsity: _same(dense, view.reading) for stop, view in pairs if dense is not None and view.reading is not None}
+    return [found.get(stop.sparsity) for stop in whole]
 
 
 def _same(dense: Reading, reading: Reading) -> int:
