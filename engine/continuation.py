@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from engine.evaluation.generation import generate
 from engine.inputs import dense_model
+from engine.models.threads import threads_for
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe
 
@@ -44,8 +45,9 @@ def generate_pair(
         PrunescopeError: the prompt leaves no room for a continuation.
     """
     model = dense_model(recipe)
-    dense = generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
-    for block in model.blocks:
-        restore(block, kept[block.index])
-    pruned = generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
+    with threads_for(model, alone=False):  # beside a page and a browser, a small model is quicker on one
+        dense = generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
+        for block in model.blocks:
+            restore(block, kept[block.index])
+        pruned = generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
     return PromptTexts(prompt=prompt, dense=dense, pruned=pruned, tokens=tokens, temperature=temperature, seed=seed)

@@ -113,9 +113,12 @@ def _summary(record: RunRecord, table: pd.DataFrame) -> str:
         done = len(record.measured)
         return f"{done} of {block_count(record)} blocks are measured; the ratios come when all are." if done else "Nothing is decided yet."
     best = best_candidate(record)
-    so_far = f"Best so far, {named(best)}: from" if not record.allocation and best is not None else "From"
+    so_far = f"Best so far, {named(best)}: " if not record.allocation and best is not None else ""
     low, high = known.loc[known["sparsity"].idxmin()], known.loc[known["sparsity"].idxmax()]
-    words = f"{so_far} {percent(low['sparsity'])} in block {int(low['block'])} to {percent(high['sparsity'])} in block {int(high['block'])}"
+    if low["sparsity"] == high["sparsity"]:
+        return f"{so_far}{percent(low['sparsity'])} in every block."
+    start = f"{so_far}from" if so_far else "From"
+    words = f"{start} {percent(low['sparsity'])} in block {int(low['block'])} to {percent(high['sparsity'])} in block {int(high['block'])}"
     words += f", target {percent(record.sparsity.target)}." if record.sparsity.target is not None else "."
     held = [int(block) for block in known[known["held"]]["block"]]
     return f"{words} Held at a limit: block{'s' if len(held) > 1 else ''} {listed(held)}." if held else words

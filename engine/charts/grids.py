@@ -30,7 +30,7 @@ def sparsity_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
         figure=_figure(record, lambda linear: linear.sparsity, 1.0, "Sparsity", clickable),
         table=table,
         alt=f"Heat map of sparsity, blocks by linears, {progress_words(record)}. {_range(table, 'sparsity')}",
-        caption="Share of the weights set to zero. Pale cells are still to come.",
+        caption="Share of the weights set to zero." + (" Pale cells are still to come." if len(record.blocks) < block_count(record) else ""),
     )
 
 

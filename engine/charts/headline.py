@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.charts import numbers
+from engine.charts.rows import has_uneven_rows
 from engine.record import RunRecord
 
 
@@ -35,10 +36,13 @@ def run_numbers(record: RunRecord) -> list[Number]:
 
 def _sparsity_protocol(record: RunRecord) -> str:
     asked = numbers.percent(record.sparsity.target, 2)
-    return (
-        f"Zeros / prunable weights of the blocks done so far, counted; {asked} was asked. Each group is rounded down, "
-        f"so it may stay below by less than one weight a group. Chosen with {record.protocol.statistics}."
+    done = "" if record.state == "finished" else " of the blocks done so far"
+    rounding = (
+        "Each row keeps a rounded-down number of weights, so it may be above by less than one weight a row"
+        if has_uneven_rows(record)
+        else "Each group loses a rounded-down number, so it may stay below by less than one weight a group"
     )
+    return f"Zeros / prunable weights{done}, counted; {asked} was asked. {rounding}. Chosen with {record.protocol.statistics}."
 
 
 def _coverage_protocol(record: RunRecord) -> str:

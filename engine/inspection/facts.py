@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.floating[Any]]
 Counts = NDArray[np.integer[Any]]
-Mask = NDArray[np.bool_]
+Values = NDArray[Any]
+"""Numbers, counts or words: what can be put along an axis."""
 Span = tuple[int, int]
 """From, inclusive, and to, exclusive."""
 
@@ -111,7 +112,7 @@ class Groups:
     permuted: bool
     rows: Span
     weight: Numbers
-    keep: Mask
+    keep: NDArray[np.bool_]
 
     @property
     def violations(self) -> int:

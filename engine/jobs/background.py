@@ -128,9 +128,9 @@ class BackgroundEngine:
         return self._runs.events(key)
 
     def runs(self) -> list[RunSummary]:
-        """All runs: one's own, the last changed first, then the recorded ones that one has not computed oneself."""
+        """All runs: one's own, the last changed first, then the recorded ones that one has not finished oneself."""
         own = self.store.list()
-        keys = {run.key for run in own}
+        keys = {run.key for run in own if run.state == "finished"}
         return [*own, *(run for run in self.store.recorded if run.key not in keys)]
 
     def active(self) -> list[str]:

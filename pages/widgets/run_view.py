@@ -49,7 +49,8 @@ def draw_run(engine: BackgroundEngine, key: str) -> RunView | None:
     _choose_focus(view)
     playing = replay.current(key)
     if playing is not None:
-        st.fragment(_draw_replay, run_every=None if playing.since is None else replay.TICK)(playing)
+        ticks = playing.since is not None
+        st.fragment(_draw_replay, run_every=replay.TICK if ticks else None)(playing, ticks)
         return replay.view(playing) if playing.now < len(playing.replay) else view
     st.fragment(_draw, run_every=POLL if view.active else None)(engine, key, view.active)
     st.fragment(_draw_charts, run_every=CHARTS_POLL if view.active else None)(engine, key)
@@ -67,14 +68,13 @@ def _choose_focus(view: RunView) -> None:
     st.selectbox("Show", list(titles), format_func=titles.get, key=session.FOCUS, persist_state="session", width=320)
 
 
-def _draw_replay(playing: Playing) -> None:
-    """The run as it was at the moment that the replay is at, by the same drawing."""
-    was_playing = playing.since is not None
+def _draw_replay(playing: Playing, ticks: bool) -> None:
+    """The run as it was at the moment that the replay is at, by the same drawing; `ticks`: whether the page has this drawn again by itself."""
+    if ticks != (playing.since is not None) or replay.current(playing.key) is None:  # somebody began to play, paused, or closed it
+        st.rerun()
     view = replay.view(playing)
     _draw_head(view, replayed=True)
     replay.draw_player(playing)
-    if was_playing != (playing.since is not None) or replay.current(playing.key) is None:
-        st.rerun()
     if session.focus() in WITH_NUMBERS:
         _draw_numbers(view)
     if view.record.model is not None:

@@ -1,10 +1,9 @@
-"""The main job in a real browser, timed, and the README's picture taken of it: `python -m tests.benchmarks.main_job [--picture FILE]`.
+"""The main job in a real browser, timed: `python -m tests.benchmarks.main_job`.
 
 Prints: server start to usable page, click to final numbers (worker warm), opening the finished run's link, and how long a widget takes to answer
 while another run goes on. Each is what a person waits: the clock stops when the page shows it.
 """
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,9 +17,6 @@ LONG = 120_000  # milliseconds
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--picture", help="write a screenshot of the finished run")
-    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=served.chromium(), args=served.ARGUMENTS)
         page = browser.new_context(viewport={"width": 1440, "height": 1050}).new_page()
@@ -32,9 +28,6 @@ def main() -> None:
             page.wait_for_timeout(12_000)  # the worker warms up meanwhile
             print(f"click to final numbers        {timed(lambda: prune(page)):5.2f} s")
             expect(page.get_by_test_id("stText")).to_have_count(2, timeout=LONG)
-            if arguments.picture:
-                page.wait_for_timeout(1500)
-                page.screenshot(path=arguments.picture)
             other = browser.new_context(viewport={"width": 1440, "height": 1050}).new_page()
             other.goto(address)
             expect(other.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=LONG)

@@ -4,9 +4,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser import served
+
+expect.set_options(timeout=60_000)  # a cold start on a busy machine; what is there at once costs nothing
 
 MISSING = "No Chromium was found. Install one (Debian: apt-get install chromium) to run the tests of the main job in a browser."
 

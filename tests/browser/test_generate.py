@@ -34,7 +34,7 @@ def test_from_nothing_to_ninety_percent_and_token_by_token(page: Page, address: 
     expect(page.get_by_text("over", exact=False).filter(has_text="predicted tokens")).to_be_visible()
     expect(page.locator(".marked .token").first).to_be_visible()
     area = page.get_by_role("textbox", name="Text")
-    area.fill("The <b>cat</b> & the dog sat.")
+    area.fill("The little cat <b> & the dog sat.")
     area.press("Control+Enter")
     expect(page.locator(".marked .token", has_text="cat")).to_be_visible()
     assert page.locator(".marked b").count() == 0, "a text is no markup"

@@ -31,17 +31,17 @@ def drag(page: Page, plot: object, start: tuple[float, float], end: tuple[float,
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded runs are made by `python -m engine record`")
 def test_open_look_closer_come_back_and_go_on(page: Page, address: str) -> None:
     page.goto(f"{address}/microscope?block=3&linear=mlp.up_proj")
-    expect(page.get_by_text("all 384 × 128")).to_be_visible()
-    expect(page.get_by_text("The rows that lost most")).to_be_visible()
-    expect(page.get_by_text("Wanda scores, and where they part")).to_be_visible()
-    expect(page.get_by_text("Singular values, dense against pruned")).to_be_visible()
+    expect(page.get_by_text("all 384 × 128")).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("The rows that lost most")).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("Wanda scores, and where they part")).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("Singular values, dense against pruned")).to_be_visible(timeout=MINUTE)
 
     weights = page.locator(".js-plotly-plot").first
     drag(page, weights, (300, 200), (500, 300))
-    expect(page.get_by_text(re.compile(r"rows \d+–\d+, columns \d+–\d+ of 384 × 128"))).to_be_visible()
-    expect(page).to_have_url(re.compile("rows=.*columns="))
+    expect(page.get_by_text(re.compile(r"rows \d+–\d+, columns \d+–\d+ of 384 × 128"))).to_be_visible(timeout=MINUTE)
+    expect(page).to_have_url(re.compile("rows=.*columns="), timeout=MINUTE)
     page.get_by_role("button", name="All of it").click()
-    expect(page.get_by_text("all 384 × 128")).to_be_visible()
+    expect(page.get_by_text("all 384 × 128")).to_be_visible(timeout=MINUTE)
 
     blocks = page.locator(".js-plotly-plot").last
     blocks.scroll_into_view_if_needed()
@@ -49,10 +49,10 @@ def test_open_look_closer_come_back_and_go_on(page: Page, address: str) -> None:
     frame = blocks.locator(".nsewdrag").bounding_box()
     middle = (frame["x"] + frame["width"] * 5.5 / 8, frame["y"] + frame["height"] * 0.5 / 7)  # block 5, the first linear
     page.mouse.move(*middle)
-    expect(page.get_by_text("click to look inside")).to_be_visible()
+    expect(page.get_by_text("click to look inside")).to_be_visible(timeout=MINUTE)
     page.mouse.click(*middle)
-    expect(page.get_by_text("Block 5, self_attn.q_proj")).to_be_visible()
-    expect(page).to_have_url(re.compile("block=5&linear=self_attn.q_proj"))
+    expect(page.get_by_text("Block 5, self_attn.q_proj")).to_be_visible(timeout=MINUTE)
+    expect(page).to_have_url(re.compile("block=5&linear=self_attn.q_proj"), timeout=MINUTE)
     assert not page.get_by_text("Traceback").count()
 
 

@@ -199,10 +199,10 @@ class FakeEngine:
     written: TextView | None = None
     saved: SaveView = field(default_factory=lambda: SaveView("pending"))
     measured: MeasurementView = field(default_factory=lambda: MeasurementView("pending"))
+    inspected: InspectionView[Any] | None = None
     asked: list[ReadRequest] = field(default_factory=list)
     reading: ReadingView | None = None
     overlapping: OverlapView = field(default_factory=lambda: OverlapView("pending"))
-    inspected: InspectionView[Any] | None = None
     texts: Path = Path("/nowhere")
     submitted: list[Recipe] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)

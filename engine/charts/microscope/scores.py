@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 from engine.charts.numbers import power_of_ten
-from engine.inspection.facts import Counts, Numbers, Scores
+from engine.inspection.facts import Scores, Values
 
 HEIGHT = 300
 GROUPS = {"layer": "the whole linear", "row": "its row", "block": "its 128 columns"}
@@ -36,7 +36,7 @@ def score_histogram(scores: Scores, method: str) -> Chart:
     )
 
 
-def _bars(places: Numbers, counts: Counts, name: str) -> go.Bar:
+def _bars(places: Values, counts: Values, name: str) -> go.Bar:
     removed = name == "removed"
     return go.Bar(
         x=(places[:-1] + places[1:]) / 2,

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
-from engine.inspection.facts import Counts, Numbers, Spectrum
+from engine.inspection.facts import Numbers, Spectrum, Values
 
 HEIGHT = 300
 
@@ -43,7 +43,7 @@ def _first(values: Numbers) -> str:
     return f"{float(values[0]):.3g}"
 
 
-def _line(places: Counts, values: Numbers, name: str, colour: str, dash: str) -> go.Scatter:
+def _line(places: Values, values: Numbers, name: str, colour: str, dash: str) -> go.Scatter:
     return go.Scatter(
         x=places,
         y=values,

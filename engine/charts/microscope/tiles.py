@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from engine.charts import palette
-from engine.inspection.facts import Counts, Mask, Numbers
+from engine.inspection.facts import Counts, Numbers, Values
 
 SIDES = (11, 7, 5, 3)
 """Picture elements a side of a cell, the most that `ELEMENTS` allow."""
@@ -32,7 +31,7 @@ SCALE = [
 """From the strongest that goes (-100) over nothing (0) to the strongest that stays (100)."""
 
 
-def tiles(strength: Numbers, kept: Numbers, x: Numbers, y: Numbers, top: float) -> go.Heatmap:
+def tiles(strength: Numbers, kept: Numbers, x: Values, y: Values, top: float) -> go.Heatmap:
     """All cells as one heat map.
 
     Args:
@@ -60,11 +59,11 @@ def tiles(strength: Numbers, kept: Numbers, x: Numbers, y: Numbers, top: float) 
     )
 
 
-def close_up(weight: Numbers, kept: Numbers, x: Numbers, y: Numbers, top: float) -> list[go.Heatmap | go.Scatter]:
+def close_up(weight: Numbers, kept: Numbers, x: Values, y: Values, top: float) -> list[go.Heatmap | go.Scatter]:
     """Tiles of single entries, few enough to cross out the removed ones and, if there are fewer still, to read them all."""
     if weight.size > NUMBERED:
         return [tiles(np.abs(weight), kept, x, y, top), _marks(kept <= 0, x, y, "markers")]
-    words = np.vectorize(lambda value: f"{value:.2f}".replace("-", "−"))(weight)
+    words = np.vectorize(lambda value: f"{value:z.2f}".replace("-", "−"))(weight)  # z: no minus before a zero
     level = np.where(kept > 0, np.clip(np.abs(weight) / top, 0, 1), np.nan).astype(np.float32)
     stays = go.Heatmap(x=x, y=y, z=level, zmin=0, zmax=1, colorscale=palette.AMOUNT, showscale=False, hoverinfo="skip", xgap=2, ygap=2)
     gone = np.where(kept > 0, np.nan, 0).astype(np.float32)
@@ -75,7 +74,7 @@ def close_up(weight: Numbers, kept: Numbers, x: Numbers, y: Numbers, top: float)
     return [stays, goes, read, crossed]
 
 
-def boxes(figure: go.Figure, x: Numbers, y: Numbers, m: int, row: int | None = None) -> None:
+def boxes(figure: go.Figure, x: Values, y: Values, m: int, row: int | None = None) -> None:
     """A frame around each m columns of each row; `x` begins with a group."""
     place = {} if row is None else {"row": row, "col": 1}
     line = {"color": palette.GREY, "width": 1.5}
@@ -104,7 +103,7 @@ def _stamps(kept: Numbers, side: int) -> Counts:
     return stamps.transpose(0, 2, 1, 3).reshape(rows * side, columns * side).astype(np.int8)
 
 
-def _marks(chosen: Mask, x: Numbers, y: Numbers, mode: str, words: NDArray[np.str_] | None = None) -> go.Scatter:
+def _marks(chosen: Values, x: Values, y: Values, mode: str, words: Values | None = None) -> go.Scatter:
     """A cross, or words, on each of the chosen cells."""
     rows, columns = np.nonzero(chosen)
     same = {"marker": {"opacity": 1}}
