@@ -65,7 +65,8 @@ def _import() -> None:
 
 def _warm_up() -> None:
     _import()
-    from engine.reading import continue_dense
+    from engine.evaluation.passage import Writing
+    from engine.pin import pin
     from engine.recipe import Recipe
     from engine.run import run
 
@@ -74,7 +75,9 @@ def _warm_up() -> None:
     for _ in run(Recipe.build(samples=1, length=8, evaluation=None)):  # a tiny run: much is imported only when it is first used
         pass
     summarise_model("demo", None)
-    continue_dense(Recipe.build(), "Once", tokens=2, temperature=0.0, seed=0)
+    _reader().read(
+        pin(Recipe.build()), None, "Once", Writing("dense", 2), losses=False
+    )  # the reader keeps the bundled model, so the first text is quick
 
 
 def compute(home: str, fields: dict[str, Any]) -> str | None:

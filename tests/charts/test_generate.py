@@ -24,7 +24,7 @@ READING = Reading(
     (
         Token(0, "", "<|endoftext|>"),
         token(" <script>alert(1)</script>", 1.0, 1.5),
-        token(' "cat" & \'dog\'', 2.0, 6.0),
+        token(" \"cat\" & 'dog'", 2.0, 6.0),
         token("", 1.0, 1.0, "⟨F0 9F⟩"),
         token("\n", 3.0, 2.0),
     ),

@@ -205,6 +205,7 @@ class FakeEngine:
     overlapping: OverlapView = field(default_factory=lambda: OverlapView("pending"))
     texts: Path = Path("/nowhere")
     submitted: list[Recipe] = field(default_factory=list)
+    behind: dict[str, RunView] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
     becomes: str = "running"
 
@@ -213,6 +214,8 @@ class FakeEngine:
 
     def submit(self, recipe: Recipe) -> str:
         self.submitted.append(recipe)
+        if recipe.key in self.views and self.views[recipe.key].recorded:
+            self.behind[recipe.key] = self.views[recipe.key]
         self.views[recipe.key] = run_view(recipe, self.becomes)
         return recipe.key
 
@@ -222,7 +225,8 @@ class FakeEngine:
         return self.views[key]
 
     def runs(self) -> list[RunSummary]:
-        return [_summary(key, view) for key, view in self.views.items()]
+        behind = [(key, view) for key, view in self.behind.items() if self.views[key].state != "finished"]
+        return [_summary(key, view) for key, view in (*self.views.items(), *behind)]
 
     def events(self, key: str) -> list[Event]:
         view = self.view(key)

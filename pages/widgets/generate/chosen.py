@@ -11,7 +11,7 @@ from engine.charts import numbers
 from engine.errors import PrunescopeError
 from engine.jobs.store import RunSummary
 from pages.widgets.progress import progress_words, share
-from pages.widgets.run_picker import finished_runs, words
+from pages.widgets.run_picker import words
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
 
 MOST = 4
 POLL = 0.5
-COMPUTING = "generate.computing"
-"""The recorded runs that this tab is having computed: until they are done the store only knows the run that goes on, without its numbers."""
-
-
-def readable_runs(engine: BackgroundEngine) -> list[RunSummary]:
-    """The finished runs, with those recorded ones that are being computed here."""
-    runs = finished_runs(engine)
-    here = {run.key for run in runs}
-    computing: dict[str, RunSummary] = st.session_state.get(COMPUTING, {})
-    return [*runs, *(run for key, run in computing.items() if key not in here)]
 
 
 def choose_runs(runs: Sequence[RunSummary], first: Sequence[str]) -> list[RunSummary]:
@@ -119,6 +109,5 @@ def _compute(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
         for run in runs:
             if run.recipe is not None:
                 engine.submit(run.recipe)
-                st.session_state.setdefault(COMPUTING, {})[run.key] = run
     except PrunescopeError as error:
         st.session_state["generate.error"] = str(error)
