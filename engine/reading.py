@@ -1,128 +1,110 @@
 """What a dense and a pruned model make of one text: how each goes on from it, and what each of its tokens cost them.
 
-Both models are one: the dense model is loaded, asked, and pruned in place. On the bundled model a text of a hundred tokens takes about a tenth of a
-second to read, and sixty new tokens half a second.
+Both models are one: the dense model's weights and the pruned ones are put into the same module in turn. A reader keeps the last model for the next
+question where twice its weights are little of the memory that is free, so a second question about the bundled model costs no more than its text:
+half a second for sixty new tokens, some hundredths for the losses. A model that is too large for that is loaded for every question anew, twice where
+the pruned model writes and both read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from math import exp, inf
-from statistics import fmean
+from collections.abc import Hashable, Mapping
+from functools import partial
+from threading import Lock
 
-import torch
+from torch import Tensor, cat
 
-from engine.errors import ModelError, PrunescopeError
-from engine.evaluation.generation import generate
-from engine.evaluation.tokens import Token, compare, predictions
+from engine.errors import PrunescopeError
+from engine.evaluation.generation import encode, write
+from engine.evaluation.passage import Reading, Token, Writing
+from engine.evaluation.spelling import Spelling
+from engine.evaluation.tokens import behind_blocks, compare, plain, predictions
 from engine.inputs import dense_model
 from engine.models.language_model import LanguageModel
 from engine.models.summary import longest
 from engine.models.threads import threads_for
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe
+from engine.workbench import Workbench
 
 MOST_TOKENS = 400
-"""Tokens of a text that is read: each comes with twenty guesses, and a page shows them all."""
+"""Tokens of a text that is read, with what is written behind it: each comes with twenty guesses, and a page shows them all."""
 
 
-@dataclass(frozen=True)
-class Reading:
-    """A text as the pruned model reads it, beside the dense one; or how the dense one goes on.
+class Reader:
+    """Reads texts, one at a time. `keep`: whether the last model stays for the next question."""
 
-    Attributes:
-        tokens: of the text; empty where only a continuation was asked for.
-        continuation: what the model writes next; empty where none was asked for.
-    """
+    def __init__(self, *, keep: bool = True) -> None:
+        self._bench = Workbench(keep=keep)
+        self._alone = Lock()
+        self._last: tuple[Hashable, Tensor] | None = None
 
-    tokens: tuple[Token, ...] = ()
-    continuation: str = ""
+    def read(self, recipe: Recipe, kept: Mapping[int, BlockWeights] | None, text: str, writing: Writing, *, losses: bool) -> Reading:
+        """What a recipe's dense and pruned model make of a text.
 
-    @property
-    def worst(self) -> int:
-        """The place of the token that lost most, 0 where none was predicted."""
-        return max(range(len(self.tokens)), key=lambda place: -inf if (gained := self.tokens[place].gained) is None else gained, default=0)
+        Args:
+            recipe: a pinned recipe.
+            kept: the pruned weights of every block; None where only the dense model is asked.
+            losses: whether the tokens are compared; else they are nothing but text.
 
-    @property
-    def dense_perplexity(self) -> float | None:
-        """Of this text, None for fewer than two tokens."""
-        losses = [token.dense for token in self.tokens if token.dense is not None]
-        return exp(fmean(losses)) if losses else None
+        Raises:
+            ModelError: the model cannot be loaded, or has no tokenizer.
+            PrunescopeError: the text is empty or too long, or a model predicts no numbers.
+        """
+        with self._alone:
+            return self._read(recipe, kept, text, writing, losses=losses)
 
-    @property
-    def pruned_perplexity(self) -> float | None:
-        """Of this text, None for fewer than two tokens."""
-        losses = [token.pruned for token in self.tokens if token.pruned is not None]
-        return exp(min(fmean(losses), 700.0)) if losses else None
+    def _read(self, recipe: Recipe, kept: Mapping[int, BlockWeights] | None, text: str, writing: Writing, *, losses: bool) -> Reading:
+        model = self._dense(recipe)
+        given = _fitting(model, text, writing)
+        with threads_for(model, alone=False):
+            if writing.which == "pruned" and writing.tokens:
+                model = _pruned(model, kept)
+            ids = self._written(model, recipe, given, writing) if writing.tokens else given
+            tokens = self._compared(recipe, model, kept, ids) if losses else plain(Spelling(model.tokenizer), ids)
+        return Reading(tokens, len(given))
 
+    def _compared(self, recipe: Recipe, model: LanguageModel, kept: Mapping[int, BlockWeights] | None, ids: Tensor) -> tuple[Token, ...]:
+        model = self._dense(recipe)
+        dense = behind_blocks(model, ids)
+        pruned = behind_blocks(_pruned(model, kept), ids)
+        return compare(Spelling(model.tokenizer), ids, predictions(model, ids, dense, pruned))
 
-def continue_dense(recipe: Recipe, prompt: str, *, tokens: int, temperature: float, seed: int) -> Reading:
-    """How the recipe's dense model goes on from a prompt.
+    def _dense(self, recipe: Recipe) -> LanguageModel:
+        place = (recipe.model, recipe.revision, recipe.dtype, recipe.device)
+        return self._bench.model(place, partial(dense_model, recipe))
 
-    Raises:
-        ModelError: the model cannot be loaded, or has no tokenizer.
-    """
-    model = dense_model(recipe)
-    with threads_for(model, alone=False):
-        return Reading(continuation=generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed))
-
-
-def read(
-    recipe: Recipe, kept: Mapping[int, BlockWeights], text: str, *, tokens: int = 0, temperature: float = 0.0, seed: int = 0, losses: bool = True
-) -> Reading:
-    """What a recipe's pruned model makes of a text.
-
-    Args:
-        recipe: a pinned recipe; its model is loaded afresh.
-        kept: the pruned weights of every block.
-        tokens: so many new tokens at most; 0 for none.
-        losses: whether the tokens of the text are compared with what the dense model expects.
-
-    Raises:
-        ModelError: the model cannot be loaded, or has no tokenizer.
-        PrunescopeError: the text is empty or too long.
-    """
-    model = dense_model(recipe)
-    with threads_for(model, alone=False):
-        ids = encoded(model, text) if losses else None
-        dense = predictions(model.module, ids) if ids is not None else None
-        for block in model.blocks:
-            restore(block, kept[block.index])
-        found: tuple[Token, ...] = ()
-        if ids is not None and dense is not None:
-            found = compare(model.tokenizer, ids, dense, predictions(model.module, ids))
-        written = generate(model, text, tokens=tokens, temperature=temperature, seed=seed) if tokens else ""
-    return Reading(found, written)
+    def _written(self, model: LanguageModel, recipe: Recipe, given: Tensor, writing: Writing) -> Tensor:
+        """The text with what the model, as it is now, writes behind it. The dense model's last is remembered: every run is held against it."""
+        question = (recipe.model, recipe.revision, recipe.dtype, recipe.device, tuple(given.tolist()), writing)
+        if writing.which == "dense" and self._last is not None and self._last[0] == question:
+            return self._last[1]
+        room = _most(model) - len(given)
+        new = write(model, given, tokens=min(writing.tokens, room), temperature=writing.temperature, seed=writing.seed)
+        ids = cat([given, new])
+        if writing.which == "dense":
+            self._last = (question, ids)
+        return ids
 
 
-def encoded(model: LanguageModel, text: str) -> torch.Tensor:
-    """The token ids `[tokens]` of a text, with the start token where the tokenizer has one.
+def _pruned(model: LanguageModel, kept: Mapping[int, BlockWeights] | None) -> LanguageModel:
+    """The dense model, pruned in place."""
+    assert kept is not None, "the pruned model is only asked with its weights"
+    for block in model.blocks:
+        restore(block, kept[block.index])
+    return model
 
-    Raises:
-        ModelError: the model has no tokenizer.
-        PrunescopeError: the text is empty or too long.
-    """
-    tokenizer = model.tokenizer
-    if tokenizer is None:
-        raise ModelError("This model has no tokenizer, so it cannot read a text.")
-    ids = list(tokenizer(text)["input_ids"])
-    start = tokenizer.bos_token_id
-    if start is not None and ids[:1] != [start]:
-        ids = [start, *ids]
-    most = min(MOST_TOKENS, longest(model.module.config) or MOST_TOKENS)
-    if len(ids) > most:
-        raise PrunescopeError(f"The text has {len(ids):,} tokens, and at most {most} are read. Shorten it.")
-    if len(ids) < 2:
+
+def _fitting(model: LanguageModel, text: str, writing: Writing) -> Tensor:
+    """The ids of a text that leaves room for a token where one is to be written, and else has one to predict."""
+    ids, to_write = encode(model, text), 1 if writing.tokens else 0
+    most = _most(model) - to_write
+    if len(ids) < 2 - to_write:
         raise PrunescopeError("The text has fewer than two tokens, so there is nothing to predict. Type some words.")
-    return torch.tensor(ids, device=model.device)
+    if len(ids) > most:
+        raise PrunescopeError(f"The text has {len(ids):,} tokens, and at most {most} are read here. Shorten it.")
+    return ids
 
 
-def common_length(one: str, other: str) -> int:
-    """How many characters two texts share from the beginning, cut back to the end of a word."""
-    same = next((at for at, (first, second) in enumerate(zip(one, other, strict=False)) if first != second), min(len(one), len(other)))
-    if same == len(one) == len(other):
-        return same
-    while same and not (one[same : same + 1].isspace() or one[same - 1].isspace() or other[same : same + 1].isspace()):
-        same -= 1
-    return same
+def _most(model: LanguageModel) -> int:
+    return min(MOST_TOKENS, longest(model.module.config) or MOST_TOKENS)

@@ -93,6 +93,11 @@ def _words(name: str) -> bytes | None:
     return name.replace("▁", " ").encode()
 
 
+def spelt_bytes(name: str) -> bytes | None:
+    """The bytes of a token from its name in the vocabulary, where that spells bytes in either alphabet."""
+    return _words(name) if name.startswith("<0x") else _letters(name)
+
+
 def _by_offsets(tokenizer: Any, text: str, ids: Sequence[int], special: bool) -> Counts | None:
     """From each token's end in the text, which never goes back; what no token covers counts for the next one."""
     found = tokenizer(text, add_special_tokens=special, return_offsets_mapping=True, return_attention_mask=False, verbose=False)

@@ -5,38 +5,51 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from engine.errors import ModelError, PrunescopeError
 from engine.models.language_model import LanguageModel
 from engine.models.summary import longest
 
 
-@torch.no_grad()
 def generate(model: LanguageModel, prompt: str, *, tokens: int, temperature: float, seed: int) -> str:
     """The continuation of a prompt, at most `tokens` long; it stops at the end-of-text token. The same arguments give the same text."""
-    ids, mask = _encode(model, prompt)
-    module: Any = model.module
-    room = (longest(module.config) or 10**9) - ids.shape[1]
+    ids = encode(model, prompt)
+    room = (longest(model.module.config) or 10**9) - len(ids)
     if room < 1:
-        raise PrunescopeError(f"The prompt has {ids.shape[1]} tokens, which is all this model takes. Shorten it.")
-    sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature > 0 else {"do_sample": False}
-    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        output = module.generate(ids, attention_mask=mask, max_new_tokens=min(tokens, room), pad_token_id=_padding(model), use_cache=True, **sampling)
-    return str(model.tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True))
+        raise PrunescopeError(f"The prompt has {len(ids)} tokens, which is all this model takes. Shorten it.")
+    written = write(model, ids, tokens=min(tokens, room), temperature=temperature, seed=seed)
+    return str(model.tokenizer.decode(written, skip_special_tokens=True))
 
 
-def _encode(model: LanguageModel, prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask `[1, tokens]`, begun with the start token where the tokenizer has one (text begins so in training)."""
+def encode(model: LanguageModel, text: str) -> Tensor:
+    """The ids `[tokens]` of a text, begun with the start token where the tokenizer has one (text begins so in training).
+
+    Raises:
+        ModelError: the model has no tokenizer.
+    """
     tokenizer = model.tokenizer
     if tokenizer is None:
-        raise ModelError("This model has no tokenizer, so it cannot continue a text.")
-    ids = list(tokenizer(prompt)["input_ids"])
+        raise ModelError("This model has no tokenizer, so it can neither read nor continue a text.")
+    ids = list(tokenizer(text)["input_ids"])
     start = tokenizer.bos_token_id
     if start is not None and ids[:1] != [start]:
         ids = [start, *ids]
-    encoded = torch.tensor([ids], device=model.device)
-    return encoded, torch.ones_like(encoded)
+    return torch.tensor(ids, dtype=torch.long, device=model.device)
+
+
+@torch.no_grad()
+def write(model: LanguageModel, ids: Tensor, *, tokens: int, temperature: float, seed: int) -> Tensor:
+    """The ids `[new tokens]` that follow `ids`, `[tokens]`; an end-of-text token is the last of them. The model must have room for them."""
+    module: Any = model.module
+    sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature > 0 else {"do_sample": False}
+    prompt = ids[None]
+    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        output: Tensor = module.generate(
+            prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=tokens, pad_token_id=_padding(model), use_cache=True, **sampling
+        )
+    return output[0, len(ids) :]
 
 
 def _padding(model: LanguageModel) -> int:

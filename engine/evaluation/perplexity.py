@@ -27,14 +27,14 @@ def perplexity(model: LanguageModel, stream: Stream, size: int | None = None) ->
     """
     total, tokens = 0.0, 0
     for hidden, ids in zip(stream.hidden, stream.ids, strict=True):
-        for part, inputs, targets in _few_at_a_time(model, hidden, ids):
-            losses = cross_entropy(_logits(model, part, inputs), targets.flatten(), reduction="none")
+        for part, inputs, targets in few_at_a_time(model, hidden, ids):
+            losses = cross_entropy(next_logits(model, part, inputs), targets.flatten(), reduction="none")
             total += losses.double().sum().item()
             tokens += losses.numel()
     return score(total / tokens, tokens, size)
 
 
-def _logits(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Tensor:
+def next_logits(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Tensor:
     """Next-token logits `[windows * tokens, vocabulary]`, float32; not held by a name, so that two parts' are never there at once."""
     return model.logits(hidden, ids).float().flatten(0, 1)
 
@@ -45,8 +45,13 @@ def score(nll: float, tokens: int, size: int | None = None) -> Score:
     return Score(perplexity=nll * inf if nll >= LARGEST else exp(nll), nll=nll, tokens=tokens, bits_per_byte=bits)
 
 
-def _few_at_a_time(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Hidden states, their tokens and the tokens to predict, of several windows or of a stretch of one: the tail treats each token by itself."""
+def few_at_a_time(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Hidden states, their tokens and the tokens to predict, of several windows or of a stretch of one: the tail treats each token by itself.
+
+    Args:
+        hidden: `[windows, tokens, width]`, behind the last block.
+        ids: `[windows, tokens]`.
+    """
     tokens = max(1, LOGITS_AT_ONCE // model.vocabulary)
     windows = max(1, tokens // max(1, ids.shape[1] - 1))
     for part, inputs, targets in _together(windows, 0, hidden[:, :-1], ids[:, :-1], ids[:, 1:]):

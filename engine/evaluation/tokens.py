@@ -1,91 +1,90 @@
 """A text token by token: what two models lose on each, what both expected in its place, and how far their expectations are apart.
 
 Losses are `-ln p` of the token that is there, in nats; the mean over all but the first token is the `nll` whose `exp` is the perplexity of this text.
-The divergence is `KL(dense || pruned)` over the whole vocabulary, in float64: how much is lost by expecting what the pruned model expects.
+The divergence is `KL(dense || pruned)` over the whole vocabulary: how much is lost by expecting what the pruned model expects. All in float64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-GUESSES = 10
-UNKNOWN = "\ufffd"
-Guess = tuple[str, float]
-"""A token's text and its probability."""
+from engine.errors import PrunescopeError
+from engine.evaluation.passage import GUESSES, Guess, Token
+from engine.evaluation.perplexity import few_at_a_time, next_logits
+from engine.evaluation.spelling import Spelling
+from engine.models.language_model import LanguageModel
 
 
-@dataclass(frozen=True)
-class Token:
-    """A token of a text and what two models made of it; the first has been predicted by nobody.
+@torch.no_grad()
+def behind_blocks(model: LanguageModel, ids: Tensor) -> Tensor:
+    """Hidden states `[1, tokens, width]` of a text `[tokens]` behind the last block of the model as it is now."""
+    stream = model.record(ids[None], 1)
+    for block in model.blocks:
+        stream.advance(block)
+    return stream.hidden[0]
 
-    Attributes:
-        text: its part of the text; empty where a character is made of several tokens and this is not its last.
-        dense, pruned: losses, nats.
-        divergence: between the two predictions that this token was drawn against, nats.
-        dense_guesses, pruned_guesses: the likeliest tokens in its place.
+
+@torch.no_grad()
+def predictions(model: LanguageModel, ids: Tensor, dense: Tensor, pruned: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Logits `[some tokens, vocabulary]` of both models for the tokens of a text from the second on, a stretch at a time.
+
+    Args:
+        model: for its tail, which pruning leaves as it is.
+        ids: `[tokens]`.
+        dense, pruned: hidden states of the text behind the last block, `[1, tokens, width]`.
     """
-
-    text: str
-    dense: float | None = None
-    pruned: float | None = None
-    divergence: float | None = None
-    dense_guesses: tuple[Guess, ...] = ()
-    pruned_guesses: tuple[Guess, ...] = ()
-
-    @property
-    def gained(self) -> float | None:
-        """Loss that pruning added, nats; negative where the pruned model does better."""
-        return None if self.pruned is None or self.dense is None else self.pruned - self.dense
+    both = (few_at_a_time(model, hidden, ids[None]) for hidden in (dense, pruned))
+    for (one, inputs, _), (other, *_) in zip(*both, strict=True):
+        yield next_logits(model, one, inputs), next_logits(model, other, inputs)
 
 
-def pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
-    """Each token's part of the text, so that joined they are the decoded text: a character that needs several tokens belongs to the last of them."""
-    found, before = [], ""
-    for end in range(1, len(ids) + 1):
-        text = str(tokenizer.decode(list(ids[:end]), clean_up_tokenization_spaces=False, skip_special_tokens=True))
-        whole = end == len(ids) or not text.endswith(UNKNOWN)
-        found.append(text[len(before) :] if whole else "")
-        before = text if whole else before
-    return found
-
-
-def compare(tokenizer: Any, ids: Tensor, dense: Tensor, pruned: Tensor) -> tuple[Token, ...]:
+def compare(spelling: Spelling, ids: Tensor, logits: Iterable[tuple[Tensor, Tensor]]) -> tuple[Token, ...]:
     """The tokens of a text under two models.
 
     Args:
         ids: `[tokens]`.
-        dense, pruned: logits `[tokens, vocabulary]`, each row the prediction of the next token.
+        logits: of the dense and the pruned model, `[some tokens, vocabulary]` each, for the tokens from the second on.
+
+    Raises:
+        PrunescopeError: a model's predictions are not numbers.
     """
-    texts = pieces(tokenizer, ids.tolist())
-    first, second = (log_softmax(logits[:-1].double(), dim=-1) for logits in (dense, pruned))
-    following = ids[1:, None]
-    losses = [(-logs.gather(1, following)[:, 0]).tolist() for logs in (first, second)]
-    apart = (first.exp() * (first - second)).nan_to_num(0.0).sum(1).clamp(min=0).tolist()
-    guesses = [_guesses(tokenizer, logs) for logs in (first, second)]
-    rest = zip(texts[1:], losses[0], losses[1], apart, guesses[0], guesses[1], strict=True)
-    return (*(Token(text) for text in texts[:1]), *(Token(*one) for one in rest))
+    tokens = list(plain(spelling, ids)[:1])
+    texts = spelling.pieces(ids.tolist())
+    for dense, pruned in logits:
+        targets = ids[len(tokens) : len(tokens) + len(dense)]
+        for number, row in zip(targets.tolist(), _rows(spelling, targets, dense, pruned), strict=True):
+            tokens.append(Token(number, texts[len(tokens)], spelling.name(number), *row))
+    return tuple(tokens)
 
 
-def _guesses(tokenizer: Any, logs: Tensor) -> list[tuple[Guess, ...]]:
-    """The likeliest tokens of each row of log probabilities `[tokens, vocabulary]`, the likeliest first."""
-    best = logs.topk(min(GUESSES, logs.shape[1]), dim=1)
-    names: dict[int, str] = {}
-    for number in best.indices.unique().tolist():
-        names[number] = str(tokenizer.decode([number], clean_up_tokenization_spaces=False))
-    return [
-        tuple((names[number], value) for number, value in zip(row, shares, strict=True))
-        for row, shares in zip(best.indices.tolist(), best.values.exp().tolist(), strict=True)
-    ]
+def plain(spelling: Spelling, ids: Tensor) -> tuple[Token, ...]:
+    """The tokens of a text that nothing was asked about."""
+    numbers = ids.tolist()
+    return tuple(Token(number, text, spelling.name(number)) for number, text in zip(numbers, spelling.pieces(numbers), strict=True))
 
 
-@torch.no_grad()
-def predictions(module: Any, ids: Tensor) -> Tensor:
-    """The model's own logits `[tokens, vocabulary]` of a text `[tokens]`, float32."""
-    logits: Tensor = module(input_ids=ids[None], use_cache=False).logits[0].float()
-    return logits
+def _rows(spelling: Spelling, targets: Tensor, dense: Tensor, pruned: Tensor) -> Iterator[tuple[float, float, float, tuple[Guess, ...]]]:
+    """Both losses, the divergence and the guesses for each target, from logits `[tokens, vocabulary]`."""
+    first, second = (log_softmax(one.double(), dim=-1) for one in (dense, pruned))
+    losses = [(-logs.gather(1, targets[:, None])[:, 0]).tolist() for logs in (first, second)]
+    if not torch.tensor(losses).isfinite().all():
+        raise PrunescopeError("A model's predictions for this text are not numbers, so its tokens cannot be compared. Prune less, or in float32.")
+    # what the dense model rules out (p = 0) counts nothing, and rounding must not make a distance negative
+    apart = torch.where(first.isneginf(), 0.0, first.exp() * (first - second)).sum(1).clamp(min=0).tolist()
+    return zip(*losses, apart, _guesses(spelling, targets, first, second), strict=True)
+
+
+def _guesses(spelling: Spelling, targets: Tensor, first: Tensor, second: Tensor) -> list[tuple[Guess, ...]]:
+    """For each target the likeliest tokens of either model, and itself, from log probabilities `[tokens, vocabulary]`."""
+    most = min(GUESSES, first.shape[1])
+    numbers = torch.cat([first.topk(most).indices, second.topk(most).indices, targets[:, None]], 1)  # [tokens, 2 * most + 1]
+    shares = [logs.gather(1, numbers).exp().tolist() for logs in (first, second)]
+    found = []
+    for row, dense, pruned in zip(numbers.tolist(), *shares, strict=True):
+        guesses = {number: Guess(number, spelling.name(number), p, q) for number, p, q in zip(row, dense, pruned, strict=True)}
+        found.append(tuple(sorted(guesses.values(), key=lambda guess: -guess.dense)))
+    return found

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from engine.capacity import Capacity
     from engine.comparison.overlap import LinearOverlap
     from engine.continuation import PromptTexts
+    from engine.evaluation.passage import Reading
     from engine.inspection.facts import Picture, Spectrum, Study
     from engine.measurement import Measurement
     from engine.models.facts import ModelSummary
-    from engine.reading import Reading
 
 ViewState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
 AnswerState = Literal["pending", "done", "failed"]
@@ -85,14 +85,14 @@ class TextView:
 
 @dataclass(frozen=True)
 class ReadRequest:
-    """A text to be read by a finished run's model.
+    """A text to be read by a finished run's dense and pruned model, with or without what one of them writes behind it.
 
     Attributes:
-        key: the run.
-        which: the model that goes on with the text; only the pruned one is compared token by token.
+        key: the run. Where only the dense model is asked it need not have weights.
+        which: the model that writes.
         tokens: at most so many new tokens; 0 for none.
         temperature: 0 = greedy.
-        losses: whether the tokens of the text are compared.
+        losses: whether the tokens are compared, with what both models expected in their places.
     """
 
     key: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
     from engine.capacity import Capacity
     from engine.comparison.overlap import LinearOverlap
     from engine.continuation import PromptTexts
+    from engine.evaluation.passage import Reading
     from engine.inspection.facts import Picture, Span, Spectrum, Study
     from engine.inspection.linear import Specimen
     from engine.jobs.folder import RunFolder
     from engine.jobs.views import LinearRequest, ReadRequest, Saved, TextRequest
     from engine.measurement import Measurement
     from engine.models.facts import ModelSummary
-    from engine.reading import Reading
+    from engine.reading import Reader
 
 
 ELSEWHERE = "Save it, and load it with `from_pretrained` on a machine that has room for it."
@@ -63,7 +65,8 @@ def _import() -> None:
 
 def _warm_up() -> None:
     _import()
-    from engine.reading import continue_dense
+    from engine.evaluation.passage import Writing
+    from engine.pin import pin
     from engine.recipe import Recipe
     from engine.run import run
 
@@ -72,7 +75,9 @@ def _warm_up() -> None:
     for _ in run(Recipe.build(samples=1, length=8, evaluation=None)):  # a tiny run: much is imported only when it is first used
         pass
     summarise_model("demo", None)
-    continue_dense(Recipe.build(), "Once", tokens=2, temperature=0.0, seed=0)
+    _reader().read(
+        pin(Recipe.build()), None, "Once", Writing("dense", 2), losses=False
+    )  # the reader keeps the bundled model, so the first text is quick
 
 
 def compute(home: str, fields: dict[str, Any]) -> str | None:
@@ -112,20 +117,27 @@ def continue_text(home: str, request: TextRequest) -> PromptTexts | str:
 
 
 def read_text(home: str, request: ReadRequest) -> Reading | str:
-    """What a finished run's model makes of a text, or a sentence that says why it cannot be asked."""
-    from engine.reading import continue_dense, read
+    """What a run's dense and pruned model make of a text, or a sentence that says why they cannot be asked."""
+    from engine.evaluation.passage import Writing
 
-    writing: dict[str, Any] = {"tokens": request.tokens, "temperature": request.temperature, "seed": request.seed}
+    writing = Writing(request.which, request.tokens, request.temperature, request.seed)
     try:
         folder = _found(home, request.key)
         if _is_streamed(folder):
             return f"Reading needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
-        if request.which == "dense":
-            return continue_dense(folder.recipe(), request.text, **writing)
-        folder.require_weights()
-        return read(folder.recipe(), folder.kept, request.text, losses=request.losses, **writing)
+        if request.which == "pruned" or request.losses:
+            folder.require_weights()
+        return _reader().read(folder.recipe(), folder.kept, request.text, writing, losses=request.losses)
     except PrunescopeError as error:
         return str(error)
+
+
+@cache
+def _reader() -> Reader:
+    """The reader of this process, which keeps the last small model."""
+    from engine.reading import Reader
+
+    return Reader()
 
 
 def measure_run(home: str, key: str) -> Measurement | str:

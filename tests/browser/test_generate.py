@@ -1,6 +1,8 @@
 """A text falls apart under one's eyes, and each of its tokens can be asked why."""
 
+import re
 from collections.abc import Iterator
+from urllib.parse import parse_qs, urlparse
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -21,24 +23,52 @@ def test_from_nothing_to_ninety_percent_and_token_by_token(page: Page, address: 
     page.goto(f"{address}/generate")
     expect(page.get_by_text("Dense · perplexity")).to_be_visible()
     expect(page.get_by_text("Always the likeliest token.", exact=True)).to_be_visible(timeout=2 * MINUTE)
-    text = page.get_by_test_id("stMarkdown").filter(has_text="Once upon a time")
-    dense = text.first.inner_text()
+    text = page.locator(".marked.large")
+    dense = text.inner_text()
+    assert dense.startswith("Once upon a time")
     slider = page.get_by_role("slider").first
     slider.focus()
     for _ in range(9):
         slider.press("ArrowRight")
     expect(page.get_by_text("Wanda 90% on demo · perplexity")).to_be_visible()
-    expect(text.first).not_to_have_text(dense)
+    expect(text.locator(".parting")).to_have_count(1)
+    assert text.inner_text() != dense
+    assert parse_qs(urlparse(page.url).query)["at"] == ["90 %"]
 
-    page.get_by_text("Token by token", exact=True).click()
-    expect(page.get_by_text("over", exact=False).filter(has_text="predicted tokens")).to_be_visible()
-    expect(page.locator(".marked .token").first).to_be_visible()
-    area = page.get_by_role("textbox", name="Text")
-    area.fill("The little cat <b> & the dog sat.")
-    area.press("Control+Enter")
-    expect(page.locator(".marked .token", has_text="cat")).to_be_visible()
-    assert page.locator(".marked b").count() == 0, "a text is no markup"
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(page.get_by_text("Wanda 20% on demo · perplexity")).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
 
     page.get_by_text("Side by side", exact=True).click()
     expect(page.get_by_text("Parts from the dense text at", exact=False).first).to_be_visible(timeout=2 * MINUTE)
+    page.get_by_text("Colours and numbers", exact=True).click()
+    expect(page.locator(".marked small").first).to_be_visible()
+
+    page.get_by_text("Token by token", exact=True).click()
+    expect(page.get_by_text("over 60 predicted tokens", exact=False)).to_be_visible(timeout=2 * MINUTE)
+    expect(page.get_by_text("What could stand in the place of", exact=False)).to_be_visible()
     assert not page.get_by_text("encountered an error").count()
+
+
+def test_a_text_of_ones_own_is_no_markup_and_a_token_stands_in_the_address(page: Page, browser: Browser, address: str) -> None:
+    page.goto(f"{address}/generate?part=Your+own+text")
+    area = page.get_by_role("textbox", name="Text")
+    area.fill("The <b>cat</b> & the dog sat.")
+    area.press("Control+Enter")
+    expect(page.locator(".marked .token", has_text="<")).not_to_have_count(0, timeout=2 * MINUTE)
+    assert page.locator(".marked b").count() == 0, "a text is no markup"
+    chosen = page.locator(".marked .chosen")
+    slider = page.get_by_role("slider").first
+    slider.focus()
+    slider.press("End")
+    expect(chosen).to_contain_text(".")
+    expect(page).to_have_url(re.compile("token="))
+
+    other = browser.new_context().new_page()
+    other.set_default_timeout(MINUTE)
+    other.goto(page.url)
+    expect(other.locator(".marked .chosen")).to_contain_text(".", timeout=2 * MINUTE)
+    expect(other.get_by_role("textbox", name="Text")).to_have_value("The <b>cat</b> & the dog sat.")
+    other.context.close()

@@ -1,60 +1,48 @@
-"""A text token by token: against a float64 loop over plain lists, against the perplexity that the engine measures, and for odd tokenizers."""
+"""A text token by token: against a float64 loop over plain lists, against the perplexity that the engine measures, and by laws."""
 
-from math import exp, log
+from collections.abc import Mapping
+from math import exp, inf, log
 
 import pytest
 import torch
 
-from engine.errors import PrunescopeError
-from engine.evaluation.perplexity import perplexity
-from engine.evaluation.tokens import GUESSES, compare, pieces, predictions
+from engine.errors import ModelError, PrunescopeError
+from engine.evaluation import perplexity as measured
+from engine.evaluation.passage import GUESSES, Guess, Reading, Token, Writing, parting
+from engine.evaluation.tokens import behind_blocks, compare, predictions
 from engine.inputs import dense_model
 from engine.jobs.store import Store
+from engine.models.language_model import LanguageModel
 from engine.pin import pin
-from engine.pruning.weights import restore
-from engine.reading import MOST_TOKENS, common_length, continue_dense, encoded, read
+from engine.pruning.weights import BlockWeights, restore
+from engine.reading import MOST_TOKENS, Reader
 from engine.recipe import Recipe
 
 TEXT = 'One day, a little girl found a red ball. "Oh no," she said, «café» naïve 🙂 end.'
+PROMPT = "Once upon a time"
 RECIPE = pin(Recipe.build(pruner="wanda", sparsity=0.6))
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+ALONE = Writing()
 
 
-class Bytes:
-    """A tokenizer whose tokens are bytes, so that a character may need four of them."""
+class Letters:
+    """Spells a token as a letter."""
 
-    bos_token_id = None
+    def pieces(self, ids: list[int]) -> list[str]:
+        return [LETTERS[number] for number in ids]
 
-    def decode(self, ids: list[int], **_: object) -> str:
-        return bytes(ids).decode("utf-8", errors="replace")
-
-
-class Words:
-    """A tokenizer of words of ten letters."""
-
-    def decode(self, ids: list[int], **_: object) -> str:
-        return "".join("abcdefghij"[number] for number in ids)
+    def name(self, number: int) -> str:
+        return LETTERS[number]
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory):
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Mapping[int, BlockWeights]:
     return Store(tmp_path_factory.mktemp("home")).find(RECIPE.key).kept
 
 
-def test_pieces_join_to_the_text_and_a_character_belongs_to_its_last_token() -> None:
-    ids = list("a🙂é!".encode())
-    found = pieces(Bytes(), ids)
-    assert found == ["a", "", "", "", "🙂", "", "é", "!"]
-
-
-def test_a_text_that_ends_in_the_middle_of_a_character_loses_nothing() -> None:
-    ids = list("a🙂".encode())[:-1]
-    assert "".join(pieces(Bytes(), ids)) == Bytes().decode(ids)
-
-
-def test_pieces_of_the_bundled_tokenizer_join_to_the_text() -> None:
-    model = dense_model(RECIPE)
-    ids = encoded(model, TEXT).tolist()
-    assert "".join(pieces(model.tokenizer, ids)) == model.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader()
 
 
 def softmax(row: list[float]) -> list[float]:
@@ -63,83 +51,170 @@ def softmax(row: list[float]) -> list[float]:
     return [power / sum(powers) for power in powers]
 
 
-def test_losses_divergences_and_guesses_are_those_of_a_plain_loop() -> None:
-    generator = torch.Generator().manual_seed(0)
-    dense, pruned = torch.randn(6, 10, generator=generator) * 3, torch.randn(6, 10, generator=generator) * 3
+def drawn(seed: int, tokens: int = 5, vocabulary: int = 26) -> torch.Tensor:
+    return 3 * torch.randn(tokens, vocabulary, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_losses_divergences_and_guesses_are_those_of_a_plain_loop(at_once: int) -> None:
+    dense, pruned = drawn(0), drawn(1)
     ids = torch.tensor([3, 1, 4, 1, 5, 9])
-    found = compare(Words(), ids, dense, pruned)
-    assert found[0].gained is None and found[0].text == "d"
+    found = compare(Letters(), ids, zip(dense.split(at_once), pruned.split(at_once), strict=True))
+    assert found[0] == Token(3, "d", "d") and found[0].gained is None
     for place in range(1, 6):
-        first, second = softmax(dense[place - 1].tolist()), softmax(pruned[place - 1].tolist())
-        token = found[place]
+        first, second, token = softmax(dense[place - 1].tolist()), softmax(pruned[place - 1].tolist()), found[place]
         assert token.dense == pytest.approx(-log(first[ids[place]]))
         assert token.pruned == pytest.approx(-log(second[ids[place]]))
         assert token.gained == pytest.approx(token.pruned - token.dense)
         assert token.divergence == pytest.approx(sum(p * log(p / q) for p, q in zip(first, second, strict=True)))
-        best = sorted(range(10), key=lambda number: -first[number])[:GUESSES]
-        assert [name for name, _ in token.dense_guesses] == ["abcdefghij"[number] for number in best]
-        assert [share for _, share in token.dense_guesses] == pytest.approx([first[number] for number in best])
+        for shares, mine in ((first, token.expected("dense")), (second, token.expected("pruned"))):
+            best = sorted(range(26), key=lambda number: -shares[number])[:GUESSES]
+            assert [guess.id for guess in mine] == best
+        for guess in token.guesses:
+            assert (guess.dense, guess.pruned) == (pytest.approx(first[guess.id]), pytest.approx(second[guess.id]))
+        assert ids[place] in [guess.id for guess in token.guesses]
+        assert len({guess.id for guess in token.guesses}) == len(token.guesses)
 
 
 def test_a_model_beside_itself_gains_nothing() -> None:
-    logits = torch.randn(4, 10, generator=torch.Generator().manual_seed(1))
-    for token in compare(Words(), torch.tensor([0, 1, 2, 3]), logits, logits)[1:]:
-        assert token.gained == 0 and token.divergence == 0 and token.dense_guesses == token.pruned_guesses
+    for token in compare(Letters(), torch.arange(6), [(drawn(1), drawn(1))])[1:]:
+        assert token.gained == 0 and token.divergence == 0
+        assert token.expected("dense") == token.expected("pruned")
 
 
-def test_a_prediction_that_is_certain_is_no_nonsense() -> None:
-    dense, pruned = torch.full((2, 3), -1e9), torch.zeros(2, 3)
-    dense[:, 0] = 0.0
-    token = compare(Words(), torch.tensor([0, 0]), dense, pruned)[1]
+def test_the_divergence_is_never_negative() -> None:
+    close = drawn(2) + 1e-7 * drawn(3)
+    assert all(token.divergence >= 0 for token in compare(Letters(), torch.arange(6), [(drawn(2), close)])[1:])
+
+
+def test_what_the_dense_model_rules_out_counts_nothing() -> None:
+    dense = torch.tensor([[0.0, -inf, -inf]])
+    token = compare(Letters(), torch.tensor([0, 0]), [(dense, torch.zeros(1, 3))])[1]
     assert token.dense == pytest.approx(0) and token.divergence == pytest.approx(log(3))
 
 
-def test_the_mean_loss_is_the_perplexity_that_the_engine_measures(kept) -> None:
-    model = dense_model(RECIPE)
-    ids = encoded(model, TEXT)
+def test_predictions_that_are_no_numbers_are_a_sentence() -> None:
+    with pytest.raises(PrunescopeError, match="not numbers"):
+        compare(Letters(), torch.tensor([0, 1]), [(torch.zeros(1, 3), torch.full((1, 3), torch.nan))])
+
+
+def own_score(model: LanguageModel, ids: torch.Tensor) -> float:
+    """The engine's own mean loss of a window."""
     stream = model.record(ids[None], 1)
     for block in model.blocks:
         stream.advance(block)
-    reading = read(RECIPE, kept, TEXT)
-    assert reading.dense_perplexity == pytest.approx(perplexity(model, stream).perplexity, rel=1e-4)
-    for block in model.blocks:
-        restore(block, kept[block.index])
-    pruned = model.record(ids[None], 1)
-    for block in model.blocks:
-        pruned.advance(block)
-    assert reading.pruned_perplexity == pytest.approx(perplexity(model, pruned).perplexity, rel=1e-4)
-    assert predictions(model.module, ids).shape == (len(ids), model.vocabulary)
+    return measured.perplexity(model, stream).nll
 
 
-def test_the_worst_token_is_the_one_that_gained_most(kept) -> None:
-    reading = read(RECIPE, kept, TEXT)
-    assert reading.tokens[reading.worst].gained == max(token.gained for token in reading.tokens[1:])
+def test_the_mean_loss_is_the_one_that_the_engine_measures(reader: Reader, kept: Mapping[int, BlockWeights]) -> None:
+    reading = reader.read(RECIPE, kept, TEXT, ALONE, losses=True)
+    model = dense_model(RECIPE)
+    ids = torch.tensor([token.id for token in reading.tokens])
+    with torch.no_grad():
+        assert sum(token.dense for token in reading.tokens[1:]) / (len(ids) - 1) == pytest.approx(own_score(model, ids), rel=1e-5)
+        assert reading.perplexity("dense") == pytest.approx(exp(own_score(model, ids)), rel=1e-4)
+        for block in model.blocks:
+            restore(block, kept[block.index])
+        assert sum(token.pruned for token in reading.tokens[1:]) / (len(ids) - 1) == pytest.approx(own_score(model, ids), rel=1e-5)
+    assert "".join(token.text for token in reading.tokens) == TEXT
 
 
-def test_a_continuation_is_the_models_own_and_the_dense_one_is_another(kept) -> None:
-    prompt = "Once upon a time"
-    pruned = read(RECIPE, kept, prompt, tokens=20, losses=False)
-    dense = continue_dense(RECIPE, prompt, tokens=20, temperature=0.0, seed=0)
-    assert pruned.tokens == () and pruned.continuation and dense.continuation != pruned.continuation
-    assert read(RECIPE, kept, prompt, tokens=20, losses=False) == pruned
+def test_losses_are_the_models_own_forward(reader: Reader, kept: Mapping[int, BlockWeights]) -> None:
+    """Against the module called as a whole, float64 from the logits on."""
+    reading = reader.read(RECIPE, kept, TEXT, ALONE, losses=True)
+    ids = torch.tensor([[token.id for token in reading.tokens]])
+    with torch.no_grad():
+        logs = dense_model(RECIPE).module(input_ids=ids).logits[0].double().log_softmax(-1)
+    expected = [-logs[place - 1, ids[0, place]].item() for place in range(1, ids.shape[1])]
+    assert [token.dense for token in reading.tokens[1:]] == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize(("text", "words"), [("", "fewer than two tokens"), ("word " * MOST_TOKENS, "Shorten it")])
-def test_a_text_that_cannot_be_read_is_a_sentence(text: str, words: str, kept) -> None:
-    with pytest.raises(PrunescopeError, match=words):
-        read(RECIPE, kept, text)
+@torch.no_grad()
+def test_no_more_logits_are_made_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, ids = dense_model(RECIPE), torch.arange(20)
+    monkeypatch.setattr(measured, "LOGITS_AT_ONCE", 6 * model.vocabulary)
+    hidden = behind_blocks(model, ids)
+    parts = [one.shape[0] for one, _ in predictions(model, ids, hidden, hidden)]
+    assert sum(parts) == 19 and max(parts) <= 6
+
+
+class TestReader:
+    def test_each_model_writes_its_own(self, reader: Reader, kept: Mapping[int, BlockWeights]) -> None:
+        dense, pruned = (reader.read(RECIPE, kept, PROMPT, Writing(which, 20), losses=True) for which in ("dense", "pruned"))
+        assert dense.continuation != pruned.continuation
+        place = parting(dense, pruned)
+        assert place is not None and dense.given <= place
+        assert [token.id for token in dense.tokens[:place]] == [token.id for token in pruned.tokens[:place]]
+        assert dense.tokens[place].id != pruned.tokens[place].id
+        for reading, which in ((dense, "dense"), (pruned, "pruned")):
+            assert len(reading.tokens) == reading.given + 20
+            for token in reading.tokens[reading.given :]:
+                assert token.id == token.expected(which)[0].id, "greedy: each is what its model expected most"
+
+    def test_what_was_asked_before_changes_nothing(self, reader: Reader, kept: Mapping[int, BlockWeights]) -> None:
+        """One module plays both models in turn, and an answer must not depend on whose turn it was."""
+        questions = [(PROMPT, Writing(which, 8), losses) for which in ("pruned", "dense", "pruned") for losses in (True, False)]
+        for text, writing, losses in questions:
+            mine = reader.read(RECIPE, kept, text, writing, losses=losses)
+            assert mine == Reader(keep=False).read(RECIPE, kept, text, writing, losses=losses)
+
+    def test_a_sampled_text_depends_on_its_seed_alone(self, reader: Reader, kept: Mapping[int, BlockWeights]) -> None:
+        one, again, other = (reader.read(RECIPE, kept, PROMPT, Writing("dense", 12, 1.0, seed), losses=False) for seed in (0, 0, 1))
+        assert one == again and parting(one, other) is not None
+        assert all(token.gained is None for token in one.tokens) and one.perplexity("dense") is None
+
+    def test_the_dense_model_needs_no_pruned_weights(self, reader: Reader) -> None:
+        assert reader.read(RECIPE, None, PROMPT, Writing("dense", 4), losses=False).continuation
+
+    @pytest.mark.parametrize(
+        ("text", "writing", "words"),
+        [
+            ("", ALONE, "fewer than two tokens"),
+            ("word " * MOST_TOKENS, ALONE, f"at most {MOST_TOKENS} are read here. Shorten it"),
+            ("a " * MOST_TOKENS, Writing("pruned", 20), f"at most {MOST_TOKENS - 1} "),
+        ],
+    )
+    def test_a_text_that_cannot_be_read_is_a_sentence(
+        self, reader: Reader, kept: Mapping[int, BlockWeights], text: str, writing: Writing, words: str
+    ) -> None:
+        with pytest.raises(PrunescopeError, match=words):
+            reader.read(RECIPE, kept, text, writing, losses=True)
+
+    def test_a_model_without_a_tokenizer_is_a_sentence(self, kept: Mapping[int, BlockWeights], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("engine.models.loading._tokenizer", lambda _: None)
+        with pytest.raises(ModelError, match="no tokenizer"):
+            Reader().read(RECIPE, kept, PROMPT, ALONE, losses=True)
+
+    def test_a_text_may_fill_all_the_room(self, reader: Reader, kept: Mapping[int, BlockWeights], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("engine.reading.MOST_TOKENS", 10)
+        reading = reader.read(RECIPE, kept, PROMPT, Writing("pruned", 50), losses=True)
+        assert len(reading.tokens) == 10 > reading.given
+
+
+def told(*ids: int, given: int = 1, gained: float = 0.0) -> Reading:
+    return Reading(tuple(Token(number, LETTERS[number], LETTERS[number], 1.0, 1.0 + gained * place) for place, number in enumerate(ids)), given)
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("the cat sat", "the cat sat", 11),
-        ("the cat sat", "the cat ran", 8),
-        ("the cat sat", "the car sat", 4),
-        ("the cat", "the cat sat", 7),
-        ("abc", "abd", 0),
-        ("", "abc", 0),
-    ],
+    ("one", "other", "place"),
+    [((0, 1, 2), (0, 1, 2), None), ((0, 1, 2), (0, 1, 3), 2), ((0, 1), (0, 1, 2), 2), ((0, 1, 2), (0, 3, 2), 1)],
 )
-def test_where_two_texts_part(one: str, other: str, same: int) -> None:
-    assert common_length(one, other) == same == common_length(other, one)
+def test_where_two_texts_part(one: tuple[int, ...], other: tuple[int, ...], place: int | None) -> None:
+    assert parting(told(*one), told(*other)) == place == parting(told(*other), told(*one))
+
+
+def test_what_counts_is_what_was_written_or_else_what_was_predicted() -> None:
+    written, given = told(0, 1, 2, 3, given=2, gained=1.0), told(0, 1, 2, 3, given=4, gained=-1.0)
+    assert (written.first, written.worst, written.continuation) == (2, 3, "cd")
+    assert (given.first, given.worst, given.continuation) == (1, 1, "")
+    assert written.perplexity("pruned") == pytest.approx(exp((3.0 + 4.0) / 2)) and given.perplexity("dense") == pytest.approx(exp(1))
+
+
+def test_a_perplexity_beyond_all_numbers_is_infinite() -> None:
+    assert Reading((Token(0, "a", "a"), Token(1, "b", "b", 1.0, 2000.0)), 2).perplexity("pruned") == inf
+
+
+def test_the_likeliest_of_a_model_are_in_its_own_order() -> None:
+    token = Token(0, "a", "a", 1.0, 1.0, 0.1, (Guess(0, "a", 0.5, 0.1), Guess(1, "b", 0.2, 0.6), Guess(2, "c", 0.1, 0.2)))
+    assert [guess.text for guess in token.expected("dense")] == ["a", "b", "c"]
+    assert [guess.text for guess in token.expected("pruned")] == ["b", "c", "a"]

@@ -9,7 +9,7 @@ from typing import Any
 from engine.capacity import Capacity
 from engine.continuation import PromptTexts
 from engine.errors import StoreError
-from engine.evaluation.tokens import Token
+from engine.evaluation.passage import Guess, Reading, Token
 from engine.events import (
     BlockPruned,
     Cancelled,
@@ -45,7 +45,6 @@ from engine.jobs.views import (
 from engine.models.facts import LinearKind, ModelSummary, Storage
 from engine.pruning.methods import UPDATES
 from engine.pruning.patterns import Group, SemiStructured, Unstructured, parse_pattern
-from engine.reading import Reading
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from tests.charts.specimens import Sample
@@ -206,6 +205,7 @@ class FakeEngine:
     overlapping: OverlapView = field(default_factory=lambda: OverlapView("pending"))
     texts: Path = Path("/nowhere")
     submitted: list[Recipe] = field(default_factory=list)
+    behind: dict[str, RunView] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
     becomes: str = "running"
 
@@ -214,6 +214,8 @@ class FakeEngine:
 
     def submit(self, recipe: Recipe) -> str:
         self.submitted.append(recipe)
+        if recipe.key in self.views and self.views[recipe.key].recorded:
+            self.behind[recipe.key] = self.views[recipe.key]
         self.views[recipe.key] = run_view(recipe, self.becomes)
         return recipe.key
 
@@ -223,7 +225,8 @@ class FakeEngine:
         return self.views[key]
 
     def runs(self) -> list[RunSummary]:
-        return [_summary(key, view) for key, view in self.views.items()]
+        behind = [(key, view) for key, view in self.behind.items() if self.views[key].state != "finished"]
+        return [_summary(key, view) for key, view in (*self.views.items(), *behind)]
 
     def events(self, key: str) -> list[Event]:
         view = self.view(key)
@@ -282,13 +285,15 @@ def _summary(key: str, view: RunView) -> RunSummary:
 
 
 def _reading(request: ReadRequest) -> Reading:
-    """Five tokens, of which the third suffers most; another text for every run."""
-    dense, pruned = (("cat", 0.5), ("dog", 0.25)), (("the", 0.4), ("cat", 0.1))
-    tokens = [Token("A")]
-    for place, (word, gained) in enumerate(((" small", 0.5), (" <b>cat</b>", 4.0), (" sat", -0.5), ("\n", 0.0))):
-        tokens.append(Token(word, 1.0 + place, 1.0 + place + gained, 0.3, dense, pruned))
-    written = " and it was happy." if request.which == "dense" else f" and the the {request.key[:4]}."
-    return Reading(tuple(tokens) if request.losses else (), written if request.tokens else "")
+    """Five tokens, of which the third suffers most, and what was written behind them: another text for every run."""
+    guesses = (Guess(10, "cat", 0.5, 0.1), Guess(11, "dog", 0.25, 0.0), Guess(12, "the", 0.0, 0.4))
+    tokens = [Token(0, "A", "A")]
+    written = (" and", " it", " was", " happy.") if request.which == "dense" else (" and", " the", " the", f" {request.key[:4]}.")
+    given = ((" small", 0.5), (" <b>cat</b>", 4.0), (" sat", -0.5), ("\n", 0.0))
+    for place, (word, gained) in enumerate((*given, *((word, 1.0) for word in (written if request.tokens else ())))):
+        compared = (1.0 + place, 1.0 + place + gained, 0.3, guesses) if request.losses else ()
+        tokens.append(Token(sum(word.encode()), word, word, *compared))
+    return Reading(tuple(tokens), 1 + len(given))
 
 
 def _texts(request: TextRequest) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from engine.errors import PrunescopeError
 from engine.jobs.views import ReadingView, ReadRequest
 
 if TYPE_CHECKING:
+    from engine.evaluation.passage import Reading
     from engine.jobs.background import BackgroundEngine
 
 POLL = 0.3
@@ -18,8 +19,11 @@ Views = dict[ReadRequest, ReadingView]
 
 
 def ask(engine: BackgroundEngine, requests: Sequence[ReadRequest]) -> Views:
-    """What is known of each request; the first of them are answered first (the engine turns to what was asked last)."""
-    views = {request: _ask(engine, request) for request in reversed(requests)}
+    """What is known of each request; the first of them are answered first.
+
+    The engine turns to what was asked last, but sends the very first question on at once: so the most urgent one is asked at both ends.
+    """
+    views = {request: _ask(engine, request) for request in (*requests[:1], *reversed(requests))}
     return {request: views[request] for request in requests}
 
 
@@ -30,19 +34,30 @@ def _ask(engine: BackgroundEngine, request: ReadRequest) -> ReadingView:
         return ReadingView("failed", message=str(error))
 
 
+def is_pending(views: Views) -> bool:
+    """Whether there is something to wait for."""
+    return any(view.state == "pending" for view in views.values())
+
+
 def drawn(engine: BackgroundEngine, requests: Sequence[ReadRequest], draw: Callable[[Views], None]) -> None:
     """Draw the answers now, and again as they come; what is there is shown while others are on their way."""
-    pending = any(view.state == "pending" for view in ask(engine, requests).values())
+    pending = is_pending(ask(engine, requests))
 
     def again() -> None:
         views = ask(engine, requests)
-        if pending and not any(view.state == "pending" for view in views.values()):
+        if pending and not is_pending(views):
             st.rerun()
         draw(views)
 
     st.fragment(again, run_every=POLL if pending else None)()
 
 
-def draw_failure(view: ReadingView) -> None:
-    """Why there is no answer."""
-    st.error(view.message, icon=":material/error:")
+def answered(engine: BackgroundEngine, view: ReadingView, height: int = 130) -> Reading | None:
+    """The answer; where there is none, what is the matter stands in its place."""
+    if view.state == "failed":
+        st.error(view.message, icon=":material/error:")
+    elif view.reading is None:
+        st.skeleton(height=height)
+        if engine.status.state != "ready":
+            st.caption(engine.status.message)
+    return view.reading

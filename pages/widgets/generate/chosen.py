@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from engine.charts import numbers
 from engine.errors import PrunescopeError
 from engine.jobs.store import RunSummary
 from pages.widgets.progress import progress_words, share
@@ -14,6 +15,7 @@ from pages.widgets.run_picker import words
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
+    from engine.jobs.views import RunView
 
 MOST = 4
 POLL = 0.5
@@ -25,54 +27,81 @@ def choose_runs(runs: Sequence[RunSummary], first: Sequence[str]) -> list[RunSum
     asked = [key for key in (st.query_params.get("runs") or "").split(",") if key]
     if asked and asked != st.session_state.get("generate.asked"):
         st.session_state["generate.asked"] = asked
-        st.session_state["generate.runs"] = [key for key in asked if key in found][:MOST]
-        for key in asked:
-            if key not in found:
-                st.warning(
-                    f"The address asks for the run {key}, but there is no finished run of that key here; it is left out.", icon=":material/info:"
-                )
+        st.session_state["generate.runs"] = [key for key in asked if key in found][:MOST] or [key for key in first if key in found]
+        _say_missing([key for key in asked if key not in found])
     default = [key for key in first if key in found]
     keys = st.multiselect("Pruned by", list(found), default, format_func=lambda key: words(found[key]), key="generate.runs", max_selections=MOST)
     if keys and keys != asked:
         st.query_params["runs"] = ",".join(keys)
         st.session_state["generate.asked"] = keys
-    return [found[key] for key in keys]
+    return _of_one_model([found[key] for key in keys])
 
 
 def with_weights(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> list[RunSummary]:
-    """The runs whose models are here; one click computes the others, and they join when they are done."""
+    """The runs whose models are here; one click computes the others, and they join as they are done."""
     missing = [run for run in runs if not run.has_weights]
     if missing:
-        active = [run for run in missing if _is_active(engine, run.key)]
+        active = [run.key for run in missing if (view := _view(engine, run.key)) and view.active]
         if active:
-            st.fragment(_draw_computing, run_every=POLL)(engine, active)
+            st.fragment(_draw_computing, run_every=POLL)(engine, missing, len(active))
         else:
             _draw_offer(engine, missing)
     return [run for run in runs if run.has_weights]
 
 
+def _say_missing(keys: Sequence[str]) -> None:
+    for key in keys:
+        st.warning(f"The address asks for the run {key}, but there is no finished run of that key here; it is left out.", icon=":material/info:")
+
+
+def _of_one_model(runs: list[RunSummary]) -> list[RunSummary]:
+    """The runs of the first one's model: texts are held against one dense text."""
+    models = [(run.recipe.model, run.recipe.revision) if run.recipe else None for run in runs]
+    others = [run.title for run, model in zip(runs, models, strict=True) if model != models[0]]
+    if others:
+        st.warning(f"{numbers.listed(others)} left out: all texts are held against one dense model's, and that is another.", icon=":material/info:")
+    return [run for run, model in zip(runs, models, strict=True) if model == models[0]]
+
+
 def _draw_offer(engine: BackgroundEngine, missing: Sequence[RunSummary]) -> None:
-    titles = " and ".join(run.title for run in missing)
+    """What is missing, what it would take, and the one button."""
+    for run in missing:
+        view = _view(engine, run.key)
+        if view is not None and view.state != "finished":
+            st.error(f"{run.title} could not be computed: {view.record.error or view.message or view.state}", icon=":material/error:")
+    titles, took = numbers.listed([run.title for run in missing], 4), sum(run.record.elapsed for run in missing if run.record)
     with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"{titles}: here as numbers alone, without weights. Computing takes about as long as it took there.", width="stretch")
-        st.button("Compute here", key="generate.compute", icon=":material/play_arrow:", on_click=_compute, args=(engine, missing))
+        st.markdown(
+            f"{titles}: here as numbers alone, without weights. Computing {'it' if len(missing) == 1 else 'them'} gives the same "
+            f"(it took {numbers.seconds(took)}).",
+            width="stretch",
+        )
+        label = "Compute it here" if len(missing) == 1 else f"Compute these {len(missing)} here"
+        st.button(label, key="generate.compute", icon=":material/play_arrow:", on_click=_compute, args=(engine, missing))
     if sentence := st.session_state.pop("generate.error", ""):
         st.error(sentence, icon=":material/error:")
 
 
-def _draw_computing(engine: BackgroundEngine, active: Sequence[RunSummary]) -> None:
-    views = [engine.view(run.key) for run in active if _is_active(engine, run.key)]
-    if not views:
+def _draw_computing(engine: BackgroundEngine, missing: Sequence[RunSummary], active_before: int) -> None:
+    """How far all of them are; the page is drawn anew whenever one is done."""
+    views = [view for run in missing if (view := _view(engine, run.key)) is not None]
+    active = [view for view in views if view.active]
+    if len(active) != active_before:
         st.rerun()
-    for view in views:
-        st.progress(share(view), text=progress_words(view))
+    first = active[0]
+    title = first.record.recipe.title if first.record.recipe else ""
+    st.progress(sum(map(_share, views)) / len(views), text=f"{len(active)} of {len(views)} to go · {title}: {progress_words(first)}")
 
 
-def _is_active(engine: BackgroundEngine, key: str) -> bool:
+def _share(view: RunView) -> float:
+    return share(view) if view.active else float(view.state == "finished" and not view.recorded)
+
+
+def _view(engine: BackgroundEngine, key: str) -> RunView | None:
     try:
-        return engine.view(key).active
+        return engine.view(key)
     except PrunescopeError:
-        return False
+        return None
 
 
 def _compute(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:

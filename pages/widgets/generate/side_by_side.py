@@ -3,65 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from engine.charts import numbers
+from engine.charts.generate.marked import marked_text, scale, summary
+from engine.evaluation.passage import Reading, parting
 from engine.jobs.store import RunSummary
 from engine.jobs.views import ReadRequest
-from engine.reading import common_length
-from pages.widgets.generate.asking import Views, draw_failure, drawn
-from pages.widgets.generate.text import PROMPT, prompt_of
+from pages.widgets.generate.asking import Views, answered, drawn
+from pages.widgets.generate.text import asked_of
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
 
-HOW = ("Likeliest", "Sampled")
+OWN, DENSE = "Each model's own", "The dense model's"
+PLAIN, COLOURS, NUMBERS = "Plain", "Colours", "Colours and numbers"
 
 
 def draw_side_by_side(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
     """The prompt, how to go on, and the texts."""
-    prompt = prompt_of(PROMPT)
+    asked = asked_of()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        how = st.segmented_control("Next word", HOW, default=HOW[0], key="how", bind="query-params", required=True)
-        tokens = st.slider("Tokens", 20, 200, 80, 20, key="tokens", bind="query-params", width=200)
-        seed = st.number_input("Seed", 0, 2**31, 0, key="seed", bind="query-params", width=130) if how == "Sampled" else 0
-    if not prompt.strip() or not runs:
-        st.caption("Type a beginning, and choose a run; both models continue it." if not prompt.strip() else "Choose a run whose weights are here.")
+        words = st.segmented_control("Whose words", (OWN, DENSE), default=OWN, key="words", bind="query-params", required=True, help=WORDS_HELP)
+        look = st.segmented_control("Loss added", (PLAIN, COLOURS, NUMBERS), default=PLAIN, key="look", bind="query-params", required=True)
+    if not asked.text.strip() or not runs:
+        st.caption("Type a beginning, and choose a run; both models continue it." if runs else "Choose a run whose weights are here.")
         return
-    temperature = 1.0 if how == "Sampled" else 0.0
-    dense = ReadRequest(runs[0].key, prompt, "dense", tokens, temperature, int(seed))
-    pruned = [ReadRequest(run.key, prompt, "pruned", tokens, temperature, int(seed)) for run in runs]
-    drawn(engine, [dense, *pruned], lambda views: _draw(views, dense, list(zip(runs, pruned, strict=True)), prompt))
+    reference = ReadRequest(runs[0].key, which="dense", **asdict(asked))
+    which = "dense" if words == DENSE else "pruned"
+    requests = [ReadRequest(run.key, which=which, losses=True, **asdict(asked)) for run in runs]
 
-
-def _draw(views: Views, dense: ReadRequest, pruned: Sequence[tuple[RunSummary, ReadRequest]], prompt: str) -> None:
-    grid = st.grid(2, min_column_width=320, border=True)
-    reference = views[dense].reading
-    with grid.cell():
-        st.markdown("**Dense**")
-        _draw_one(views, dense, prompt, None)
-    for run, request in pruned:
+    def draw(views: Views) -> None:
+        grid = st.grid(2, min_column_width=320, border=True)
         with grid.cell():
-            score = run.record.pruned.perplexity if run.record and run.record.pruned else None
-            st.markdown(f"**{run.title}** · perplexity {numbers.perplexity(score)}")
-            _draw_one(views, request, prompt, reference.continuation if reference else None)
+            st.markdown("**Dense**")
+            dense = answered(engine, views[reference])
+            if dense is not None:
+                st.html(marked_text(dense, coloured=False))
+        for run, request in zip(runs, requests, strict=True):
+            with grid.cell():
+                _draw_head(run)
+                reading = answered(engine, views[request])
+                if reading is not None:
+                    _draw_one(reading, dense, look or PLAIN, own=words != DENSE)
+        if look != PLAIN:
+            st.html(scale())
+
+    drawn(engine, [reference, *requests], draw)
 
 
-def _draw_one(views: Views, request: ReadRequest, prompt: str, dense: str | None) -> None:
-    view = views[request]
-    if view.state == "failed":
-        draw_failure(view)
-    elif view.reading is None:
-        st.skeleton(height=130)
-    elif dense is None:
-        st.text(prompt + view.reading.continuation)
-    else:
-        same = common_length(view.reading.continuation, dense)
-        own = view.reading.continuation
-        st.text(f"{prompt}{own[:same]}{' ▸▸' if same < len(own) else ''}{own[same:]}")
-        words = len(own[:same].split())
-        st.caption(
-            "The same as the dense text." if own == dense else f"Parts from the dense text at ▸▸, after {words} word{'' if words == 1 else 's'}."
-        )
+def _draw_head(run: RunSummary) -> None:
+    score = run.record.pruned.perplexity if run.record and run.record.pruned else None
+    st.markdown(f"**{run.title}** · perplexity {numbers.perplexity(score)}")
+
+
+def _draw_one(reading: Reading, dense: Reading | None, look: str, *, own: bool) -> None:
+    """A pruned model's text, or what the dense one's costs it."""
+    parted = parting(dense, reading) if own and dense is not None else None
+    st.html(marked_text(reading, parted=parted, numbers=look == NUMBERS, coloured=look != PLAIN))
+    caption = agreement(reading, dense) if own else summary(reading)
+    st.caption(f"{caption} {summary(reading)}" if own and look != PLAIN else caption)
+
+
+def agreement(reading: Reading, dense: Reading | None) -> str:
+    """How long a text is the dense one."""
+    if dense is None:
+        return ""
+    place = parting(dense, reading)
+    if place is None:
+        return "The same as the dense text."
+    same = place - reading.given
+    return f"Parts from the dense text at ▸, after {same} token{'' if same == 1 else 's'}."
+
+
+WORDS_HELP = (
+    f"**{OWN}**: what each model writes.  \n**{DENSE}**: the dense text, and what each of its tokens costs the pruned model: where would it have "
+    "written something else?"
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -10,66 +11,94 @@ import streamlit as st
 from engine.charts import numbers
 from engine.charts.generate.guesses import guess_bars
 from engine.charts.generate.losses import added_losses
-from engine.charts.generate.marked import marked_text, worst_tokens
+from engine.charts.generate.marked import marked_text, scale, worst_tokens
+from engine.evaluation.passage import Reading
+from engine.events import Which
 from engine.jobs.store import RunSummary
 from engine.jobs.views import ReadRequest
-from engine.reading import Reading
 from pages.widgets.chart import draw_chart
-from pages.widgets.generate.asking import Views, draw_failure, drawn
-from pages.widgets.generate.text import TEXT, text_of
+from pages.widgets.generate.asking import Views, answered, drawn
+from pages.widgets.generate.text import asked_of, text_of
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
 
-LEGEND = "Beneath each token: nats of loss that pruning added. Orange: worse; blue: better; + 0.7 halves the token's probability."
+WRITERS: dict[str, Which] = {"The dense model": "dense", "The pruned model": "pruned"}
+NO_RUN = "Choose a run whose weights are here."
 
 
 def draw_tokens(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
-    """The text, one run's losses on it, a token to look at, and the worst ones."""
-    text = text_of(TEXT)
-    if not text.strip() or not runs:
-        st.caption("Type or paste a text; each of its tokens is looked at." if not text.strip() else "Choose a run whose weights are here.")
+    """A prompt with what one of the models writes behind it, token by token."""
+    asked = asked_of()
+    if not asked.text.strip() or not runs:
+        st.caption("Type a beginning; a model continues it, and both are asked about each token." if runs else NO_RUN)
         return
-    run = runs[0]
-    if len(runs) > 1:
-        titles = {one.title: one for one in runs}
-        run = titles[st.segmented_control("Read by", list(titles), default=run.title, key="reader", required=True) or run.title]
-    request = ReadRequest(run.key, text, losses=True)
-    drawn(engine, [request], lambda views: _draw(views, request))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        writer = st.segmented_control(
+            "Written by", list(WRITERS), default="The dense model", key="writer", bind="query-params", required=True, help=WRITER_HELP
+        )
+        run = _reader(runs)
+    _draw(engine, ReadRequest(run.key, which=WRITERS[writer or "The dense model"], losses=True, **asdict(asked)))
 
 
-def _draw(views: Views, request: ReadRequest) -> None:
-    view = views[request]
-    if view.state == "failed":
-        draw_failure(view)
-    elif view.reading is None:
-        st.skeleton(height=220)
-    else:
-        _draw_reading(view.reading)
+def draw_own_text(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
+    """A text of one's own, token by token."""
+    text = text_of()
+    if not text.strip() or not runs:
+        st.caption("Type or paste a text; each of its tokens is looked at." if runs else NO_RUN)
+        return
+    _draw(engine, ReadRequest(_reader(runs).key, text, losses=True))
+
+
+def _reader(runs: Sequence[RunSummary]) -> RunSummary:
+    """The run whose model is asked, where several are chosen."""
+    if len(runs) == 1:
+        return runs[0]
+    titles = {run.title: run for run in runs}
+    title = st.segmented_control("Pruned model", list(titles), default=runs[0].title, key="reader", bind="query-params", required=True)
+    return titles.get(title or "", runs[0])
+
+
+def _draw(engine: BackgroundEngine, request: ReadRequest) -> None:
+    def draw(views: Views) -> None:
+        reading = answered(engine, views[request], height=220)
+        if reading is not None:
+            _draw_reading(reading)
+
+    drawn(engine, [request], draw)
 
 
 def _draw_reading(reading: Reading) -> None:
-    tokens = reading.tokens
-    dense, pruned = numbers.perplexity(reading.dense_perplexity), numbers.perplexity(reading.pruned_perplexity)
-    st.markdown(f"Perplexity of this text: **{dense}** dense, **{pruned}** pruned, over {len(tokens) - 1} predicted tokens.")
-    chosen = _choose(reading)
+    dense, pruned = (numbers.perplexity(reading.perplexity(which)) for which in ("dense", "pruned"))
+    st.markdown(f"Perplexity of this text: **{dense}** dense, **{pruned}** pruned, over {len(reading.tokens) - reading.first} predicted tokens.")
     with st.container(border=True):
-        st.html(marked_text(tokens, chosen))
-        st.caption(LEGEND)
+        chosen = _choose(reading)
+        st.html(marked_text(reading, chosen=chosen))
+        st.html(scale())
     grid = st.grid(2, min_column_width=400, border=True)
     with grid.cell():
-        draw_chart(guess_bars(tokens[chosen]), "guesses")
+        draw_chart(guess_bars(reading.tokens[chosen]), "guesses")
     with grid.cell():
-        draw_chart(added_losses(tokens, chosen), "added")
+        draw_chart(added_losses(reading, chosen), "added")
         st.markdown("**The tokens that suffer most**")
-        st.dataframe(worst_tokens(tokens), hide_index=True, height=220, column_config={"loss added": st.column_config.NumberColumn(format="%+.2f")})
+        st.dataframe(worst_tokens(reading), hide_index=True, height=220, column_config={"loss added": st.column_config.NumberColumn(format="%+.2f")})
 
 
 def _choose(reading: Reading) -> int:
-    """The token to look at; the one that lost most, where nobody has chosen."""
-    last = len(reading.tokens) - 1
-    if last == 1:
-        return 1
-    if st.session_state.get("token", 0) > last:  # of another text
+    """The token to look at; the one that lost most, where nobody has chosen one of this text."""
+    first, last = reading.first, len(reading.tokens) - 1
+    text = tuple(token.id for token in reading.tokens)
+    known = st.session_state.get("token")
+    if st.session_state.get("token.of", text) != text or (known is not None and not first <= known <= last):
         st.session_state["token"] = reading.worst
-    return int(st.slider("Token to look at", 1, last, reading.worst, key="token", help="The arrow keys move it."))
+    st.session_state["token.of"] = text
+    if first == last:
+        return last
+    place = st.slider("Token to look at", first, last, reading.worst, key="token", bind="query-params", help="The arrow keys move it.")
+    return int(place)
+
+
+WRITER_HELP = (
+    "**The dense model**: its text, and what each token of it costs the pruned model.  \n**The pruned model**: its own text; blue is what only the "
+    "pruned model finds likely."
+)
