@@ -32,7 +32,8 @@ def give(page: Page, address: str) -> None:
     """The talk, step by step."""
     wait("cold: the lessons' list", lambda: open_page(page, f"{address}/learn", "Prune a matrix by hand"))
     speak(page)
-    wait("lesson 1 opens", lambda: open_page(page, f"{address}/learn?lesson=by_hand", "Output error"))
+    card = page.get_by_role("button", name="Prune a matrix by hand")
+    wait("lesson 1 opens", lambda: visible_after(page, card.click, "Output error"))
     speak(page)
     wait("Explore opens", lambda: visible_after(page, lambda: menu(page, "Explore"), "Choose"))
     speak(page)
