@@ -27,6 +27,15 @@ def ask(engine: BackgroundEngine, requests: Sequence[ReadRequest]) -> Views:
     return {request: views[request] for request in requests}
 
 
+def ask_in_turn(engine: BackgroundEngine, requests: Sequence[ReadRequest], urgent: int) -> Views:
+    """The same where only the first few are looked at: the others are not asked before those are answered, for they would take the processor from
+    them and from the browser that draws them.
+    """
+    views = ask(engine, requests[:urgent])
+    rest = requests[urgent:]
+    return views | (dict.fromkeys(rest, ReadingView("pending")) if is_pending(views) else ask(engine, rest))
+
+
 def _ask(engine: BackgroundEngine, request: ReadRequest) -> ReadingView:
     try:
         return engine.read(request)

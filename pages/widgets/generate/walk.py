@@ -1,5 +1,5 @@
-"""From 0 to 90 %: a slider that walks through the runs of one pruner, and the text that each of them writes. All texts are asked for at once, the
-nearest first, so that the slider finds them there.
+"""From 0 to 90 %: a slider that walks through the runs of one pruner, and the text that each of them writes. What is looked at is
+written first, then all others, the nearest first, so that the slider finds them there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from engine.evaluation.passage import Reading, parting
 from engine.jobs.store import RunSummary
 from engine.jobs.views import ReadingView, ReadRequest
 from pages.widgets.chart import draw_chart
-from pages.widgets.generate.asking import POLL, answered, ask, is_pending
+from pages.widgets.generate.asking import POLL, answered, ask_in_turn, is_pending
 from pages.widgets.generate.chosen import with_weights
 from pages.widgets.generate.lines import LEAST, Stop, walkable
 from pages.widgets.generate.side_by_side import agreement
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 STEP = 1.6
 """Seconds that each text stands while the walk goes by itself."""
+LOOKED_AT = 2
+"""The text at the slider and the dense one that it is held against."""
 PLAYING = "walk.playing"
 """When the present text came up, on the monotonic clock; not there while nothing plays."""
 
@@ -48,7 +50,7 @@ def draw_walk(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
         return
     line = tuple(stop for stop in lines[name] if stop.run is None or stop.run.has_weights)
     requests = _requests(lines[name], line, prompt)
-    pending = is_pending(ask(engine, _ordered(requests, _place([stop.label for stop in line]))))
+    pending = is_pending(ask_in_turn(engine, _ordered(requests, _place([stop.label for stop in line])), LOOKED_AT))
     playing = PLAYING in st.session_state
     st.fragment(_stage, run_every=POLL if pending or playing else None)(engine, line, requests, lines[name], (pending, playing))
 
@@ -79,8 +81,9 @@ def _stage(engine: BackgroundEngine, line: Sequence[Stop], requests: Sequence[Re
         before: whether there was something to wait for, and whether it played, when the page was drawn: its clock is as that asks.
     """
     labels = [stop.label for stop in line]
-    at = _slide(labels, _known(engine, requests))
-    answers = ask(engine, _ordered(requests, at))
+    known = ask_in_turn(engine, _ordered(requests, _place(labels)), LOOKED_AT)
+    at = _slide(labels, [known[request].state != "pending" for request in requests])
+    answers = ask_in_turn(engine, _ordered(requests, at), LOOKED_AT)
     was_pending, was_playing = before
     if was_playing != (PLAYING in st.session_state) or (was_pending and not is_pending(answers)):
         st.rerun()
@@ -91,11 +94,6 @@ def _stage(engine: BackgroundEngine, line: Sequence[Stop], requests: Sequence[Re
     with right, st.container(border=True):
         sparsities, perplexities = [stop.sparsity for stop in whole], [stop.perplexity for stop in whole]
         draw_chart(walk_line(sparsities, perplexities, sparsities.index(line[at].sparsity), _agreeing(line, whole, views)), "walk.line")
-
-
-def _known(engine: BackgroundEngine, requests: Sequence[ReadRequest]) -> list[bool]:
-    """Which texts are there."""
-    return [engine.read(request).state != "pending" for request in requests] if PLAYING in st.session_state else []
 
 
 def _slide(labels: Sequence[str], known: Sequence[bool]) -> int:
