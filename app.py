@@ -4,6 +4,7 @@ import streamlit as st
 
 from pages.widgets import presenter
 from pages.widgets.entry import enter
+from pages.widgets.redraw import whole_page
 
 PAGES = [
     st.Page("pages/explore.py", title="Explore", icon=":material/content_cut:", default=True),
@@ -19,9 +20,10 @@ PAGES = [
 enter()
 st.set_page_config(page_title="Prunescope", page_icon=":material/content_cut:", layout="wide", initial_sidebar_state=310)
 page = st.navigation(PAGES, position="hidden" if presenter.presenting() else "top")
-presenter.open_presenter()
-presenter.draw_presenter()
-page.run()
+with whole_page():
+    presenter.open_presenter()
+    presenter.draw_presenter()
+    page.run()
 
 from pages.widgets.shared import shared_engine  # noqa: E402  (behind the first page: what it imports takes seconds)
 

@@ -38,6 +38,7 @@ for sentence in session.complaints():
 
 draw_editor(engine, checked, summary.summary)
 draw_trials(engine, fields)
+note, place = st.container(), st.container()  # always both: a part that is drawn again by itself is known by where it stands
 key = session.run_key()
 if key is None and presenting():
     draw_stage(engine, checked)
@@ -45,8 +46,9 @@ elif key is None:
     draw_welcome(engine, checked, summary.summary)
 else:
     if session.has_changed(fields):
-        st.caption(":material/edit: The recipe on the left has changed since this run. Press **Prune** to compute it.")
-    view = draw_run(engine, key)
+        note.caption(":material/edit: The recipe on the left has changed since this run. Press **Prune** to compute it.")
+    with place:
+        view = draw_run(engine, key)
     if view is not None and view.state == "finished" and session.focus() == session.EVERYTHING:
         if view.has_weights:
             draw_prompt(engine, key)

@@ -17,6 +17,7 @@ from engine.duration import DOWNLOAD_RATE
 from engine.jobs.views import SummaryView
 from engine.models.facts import ModelSummary
 from pages.widgets.fields import Checked
+from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
@@ -119,7 +120,7 @@ def _size(count: int | None) -> str:
 
 def _wait(engine: BackgroundEngine, checked: Checked) -> None:
     if engine.summary(checked.fields["model"], checked.fields["revision"]).state != "pending":
-        st.rerun()
+        redraw_page("cost")
     if engine.status.state == "starting":
         st.caption(":material/hourglass_top: The engine is starting; what the run will cost appears in a moment.")
     else:
@@ -128,4 +129,4 @@ def _wait(engine: BackgroundEngine, checked: Checked) -> None:
 
 def _wait_for_capacity(engine: BackgroundEngine, checked: Checked) -> None:
     if engine.capacity(checked.fields["device"]).state != "pending":
-        st.rerun()
+        redraw_page("capacity")

@@ -3,7 +3,9 @@ const STEPS = { ArrowRight: 1, PageDown: 1, ArrowLeft: -1, PageUp: -1, Escape: 0
 const OWN =
   "input, textarea, select, [contenteditable=true], [role=slider], [role=radio], [role=radiogroup], [role=tab], [role=combobox], [role=grid], [role=menu]";
 
-export default function ({ setTriggerValue, parentElement }) {
+// `data`: whether there is a talk.
+export default function ({ setTriggerValue, parentElement, data }) {
+  if (!data) return;
   const listen = (event) => {
     if (!(event.key in STEPS) || event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.(OWN)) return;
     event.preventDefault();

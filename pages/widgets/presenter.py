@@ -65,6 +65,7 @@ def end() -> None:
 
 def draw_presenter() -> None:
     """The look, the keys and the line that says where the talk is; for `app.py`, before the page."""
+    KEYS(key="unseen.keys", data=presenting(), on_step_change=_pressed)  # always, so that a talk's first key finds somebody listening
     if not presenting():
         return
     st.html(LOOK)
@@ -79,11 +80,12 @@ def draw_presenter() -> None:
         title.markdown(f"**{place + 1} of {len(talk.views)}** · {talk.views[place].title}", text_alignment="center")
         on.button("Next", key="talk.next", icon=":material/arrow_forward:", on_click=_step, args=(1,), disabled=last)
         close.button("End", key="talk.end", icon=":material/close:", on_click=end)
-        KEYS(key="talk.keys", on_step_change=_pressed)
 
 
 def _pressed() -> None:
-    by = st.session_state["talk.keys"]["step"]
+    by = st.session_state["unseen.keys"]["step"]
+    if not presenting():  # pressed twice: the first ended it
+        return
     if by == 0:
         end()
     elif by:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from engine.errors import PrunescopeError
 from engine.jobs.views import TextRequest
+from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:
     from engine.continuation import PromptTexts
@@ -44,11 +45,15 @@ def _ask(engine: BackgroundEngine, request: TextRequest) -> PromptTexts | str | 
 
 def _draw_texts(engine: BackgroundEngine, request: TextRequest, was_pending: bool) -> None:
     answer = _ask(engine, request)
-    if was_pending and answer is not None:
-        st.rerun()
     if isinstance(answer, str):
         st.error(answer)
-        return
+    else:
+        _draw_pair(request, answer)
+    if was_pending and answer is not None:
+        redraw_page("prompt")
+
+
+def _draw_pair(request: TextRequest, answer: PromptTexts | None) -> None:
     grid = st.grid(2, min_column_width=300, border=True)
     for title, model in (("Dense", "dense"), ("Pruned", "pruned")):
         with grid.cell():

@@ -88,11 +88,10 @@ def view(playing: Playing) -> RunView:
 
 
 def draw_player(playing: Playing) -> None:
-    """The controls. Beginning to play and ending it draw the whole page anew, for only then the clock starts or stops."""
+    """The controls."""
     total = len(playing.replay)
     if playing.since is not None and playing.now >= total:
         playing.stand(total)
-        st.rerun()
     place = playing.now
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.button("Back", key="replay.back", icon=":material/skip_previous:", on_click=playing.stand, args=(place - 1,), disabled=place == 0)

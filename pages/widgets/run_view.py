@@ -19,6 +19,7 @@ from pages.widgets.evaluations import draw_evaluations
 from pages.widgets.number import draw_numbers
 from pages.widgets.presenter import presenting
 from pages.widgets.progress import progress_words, share
+from pages.widgets.redraw import redraw_page
 from pages.widgets.replay import Playing
 from pages.widgets.run_charts import chart_titles, draw_charts
 
@@ -46,7 +47,8 @@ def draw_run(engine: BackgroundEngine, key: str) -> RunView | None:
     view = _look(engine, key)
     if view is None:
         return None
-    _choose_focus(view)
+    with st.container():
+        _choose_focus(view)
     playing = replay.current(key)
     if playing is not None:
         ticks = playing.since is not None
@@ -70,8 +72,6 @@ def _choose_focus(view: RunView) -> None:
 
 def _draw_replay(playing: Playing, ticks: bool) -> None:
     """The run as it was at the moment that the replay is at, by the same drawing; `ticks`: whether the page has this drawn again by itself."""
-    if ticks != (playing.since is not None) or replay.current(playing.key) is None:  # somebody began to play, paused, or closed it
-        st.rerun()
     view = replay.view(playing)
     _draw_head(view, replayed=True)
     replay.draw_player(playing)
@@ -79,6 +79,8 @@ def _draw_replay(playing: Playing, ticks: bool) -> None:
         _draw_numbers(view)
     if view.record.model is not None:
         draw_charts(view.record, session.focus())
+    if ticks != (playing.since is not None) or replay.current(playing.key) is None:  # it began to play, paused, ended, or was closed
+        redraw_page("run.replay")
 
 
 def _look(engine: BackgroundEngine, key: str) -> RunView | None:
@@ -93,13 +95,13 @@ def _draw(engine: BackgroundEngine, key: str, was_active: bool) -> None:
     view = _look(engine, key)
     if view is None:
         return
-    if was_active != view.active or session.run_key() != key:  # it ended, or was tried again: the rest of the page follows
-        st.rerun()
     _draw_head(view)
     if view.state != "finished" or not presenting():
         _draw_state(engine, key, view)
     if session.focus() in WITH_NUMBERS:
         _draw_numbers(view)
+    if was_active != view.active or session.run_key() != key:  # it ended, or was tried again: the rest of the page follows
+        redraw_page("run")
 
 
 def _draw_numbers(view: RunView) -> None:

@@ -13,6 +13,7 @@ from engine.errors import PrunescopeError
 from engine.record import RunRecord
 from engine.spread import Spread, over_seeds, spreads
 from pages.widgets.allocation_trials import record_of
+from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
@@ -52,8 +53,6 @@ def _is_active(engine: BackgroundEngine, key: str) -> bool:
 
 
 def _draw(engine: BackgroundEngine, keys: list[str], was_pending: bool) -> None:
-    if was_pending and not any(_is_active(engine, key) for key in keys):
-        st.rerun()
     records = [found for key in keys if (found := record_of(engine, key)) is not None]
     done = [found for found in records if found.state == "finished"]
     with st.container(border=True):
@@ -62,6 +61,8 @@ def _draw(engine: BackgroundEngine, keys: list[str], was_pending: bool) -> None:
             st.markdown(_sentence(spread))
         with st.expander("Seed by seed"):
             st.table(_table(records), hide_index=True, border="horizontal")
+    if was_pending and not any(_is_active(engine, key) for key in keys):
+        redraw_page("seeds")
 
 
 def _sentence(spread: Spread) -> str:

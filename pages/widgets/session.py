@@ -12,7 +12,7 @@ import streamlit as st
 
 from engine.errors import Fault, PrunescopeError, RecipeError
 from pages.widgets import address, replay
-from pages.widgets.controls import from_widgets, put, to_widgets
+from pages.widgets.controls import from_widgets, to_widgets
 from pages.widgets.fields import Checked, Fields, check, defaults, fields_of, relevant
 from pages.widgets.recipe_form import begin_manual
 
@@ -28,6 +28,7 @@ def open_session(engine: BackgroundEngine) -> Fields:
     """The form's fields, from the address where it is new, else as the widgets have them."""
     state, parameters = st.session_state, st.query_params.to_dict()
     if "fields" not in state or (parameters and parameters != state["address"]):
+        state["address"] = parameters  # at once: a press may cut this run off before its end
         state["run"] = parameters.get(address.RUN)
         state[FOCUS] = parameters.get(address.FOCUS, EVERYTHING)
         state["shown"] = _fields_of_run(engine, state["run"])
@@ -35,7 +36,8 @@ def open_session(engine: BackgroundEngine) -> Fields:
         state["refused"] = ({}, ())
         to_widgets(state["fields"])
         _open_replay(engine, state["run"], parameters.get(replay.PARAMETER))
-    put(state.pop("put", {}))  # what a widget further down wants to stand in one that was drawn before it
+    if "put" in state:  # what a widget further down wants to stand in one that was drawn before it
+        to_widgets(from_widgets(state["fields"]) | state.pop("put"))
     state["fields"] = from_widgets(state["fields"])
     return dict(state["fields"])
 
@@ -105,6 +107,7 @@ def prune(engine: BackgroundEngine) -> None:
 def try_again(engine: BackgroundEngine, recipe: Recipe) -> None:
     """Start a run that did not finish once more."""
     _submit(engine, dict(st.session_state["fields"]), recipe)
+    st.session_state["put"] = dict(st.session_state["fields"])  # the button stands in a part that is drawn by itself
 
 
 def cancel(engine: BackgroundEngine, key: str) -> None:

@@ -11,6 +11,7 @@ from engine.errors import PrunescopeError
 from engine.jobs.views import MeasurementView
 from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
+from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
@@ -44,14 +45,16 @@ def _ask(engine: BackgroundEngine, key: str) -> MeasurementView:
 
 def _draw(engine: BackgroundEngine, key: str, was_pending: bool) -> None:
     view = _ask(engine, key)
-    if was_pending and view.state != "pending":
-        st.rerun()
     if view.state == "failed":
         st.error(view.message, icon=":material/error:")
-        if st.button("Try again", key="measure_again", icon=":material/refresh:"):
-            st.session_state["measuring"].discard(key)
-            st.rerun()
-        return
+        st.button("Try again", key="measure_again", icon=":material/refresh:", on_click=st.session_state["measuring"].discard, args=(key,))
+    else:
+        _draw_measurement(view)
+    if (was_pending and view.state != "pending") or key not in st.session_state["measuring"]:
+        redraw_page("size_speed")
+
+
+def _draw_measurement(view: MeasurementView) -> None:
     grid = st.grid(2, min_column_width=400, border=True)
     if view.measurement is None:
         for _ in range(2):

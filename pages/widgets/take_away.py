@@ -14,6 +14,7 @@ from engine.charts.report import drawing_bytes, report
 from engine.charts.tables import block_table, linear_table
 from engine.command import command
 from engine.record import RunRecord
+from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
@@ -75,8 +76,6 @@ def _draw_saving(engine: BackgroundEngine, key: str) -> None:
 
 def _draw_saved(engine: BackgroundEngine, key: str, was_pending: bool) -> None:
     view = engine.save(key)
-    if was_pending and view.state != "pending":
-        st.rerun()
     if view.state == "pending":
         st.caption(":material/hourglass_top: The model is being written.")
     elif view.saved is None:
@@ -85,6 +84,8 @@ def _draw_saved(engine: BackgroundEngine, key: str, was_pending: bool) -> None:
         size = numbers.size(view.saved.bytes)
         st.caption(f":material/check: Saved, {size}. Load it with `AutoModelForCausalLM.from_pretrained`, or prune it again:")
         st.code(view.saved.directory, language=None, wrap_lines=True)
+    if was_pending and view.state != "pending":
+        redraw_page("saving")
 
 
 def _masks(engine: BackgroundEngine, record: RunRecord) -> bytes:

@@ -18,8 +18,8 @@ TOO_MUCH = ",".join(["0.7"] * 8)
 
 def shown(app):
     """What the handles are given; None where there are none."""
-    found = app.get("bidi_component")
-    return json.loads(found[0].proto.json) if found else None
+    found = [item.proto for item in app.get("bidi_component") if "handles" in item.proto.component_name]
+    return json.loads(found[0].json) if found else None
 
 
 def field(app):

@@ -10,6 +10,7 @@ import streamlit as st
 
 from engine.comparison.points import Measured, Point, Protocol, by_protocol, measured, points, titles
 from engine.jobs.store import RunSummary
+from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
@@ -82,10 +83,10 @@ def draw_watch(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
 
 def _watch(engine: BackgroundEngine, finished: int) -> None:
     going = len(engine.active())
-    if not going or _finished(engine.runs()) != finished:
-        st.rerun()
     words = "One run goes on; its point appears" if going == 1 else f"{going} runs wait or go on; their points appear"
     st.caption(f":material/play_arrow: {words} by itself.")
+    if not going or _finished(engine.runs()) != finished:
+        redraw_page("families")
 
 
 def _finished(runs: Sequence[RunSummary]) -> int:

@@ -16,12 +16,12 @@ GONE = "compare.gone"
 
 def draw_links(key: str, place: str) -> None:
     """Links and buttons for one run; `place` tells those of several places on the page apart."""
-    if st.session_state.pop(GONE, False):
-        st.rerun()  # pressed inside a part that is drawn alone: the page has to follow
     st.page_link("pages/explore.py", label="Open in Explore", icon=":material/content_cut:", query_params={"run": key})
     st.page_link("pages/microscope.py", label="Look inside", icon=":material/biotech:", query_params={"run": key})
     for name, label in ((ONE, "Set left of two"), (OTHER, "Set right of two")):
         st.button(label, key=f"{place}.{name}", icon=":material/compare_arrows:", type="tertiary", on_click=_go, args=(name, key))
+    if st.session_state.pop(GONE, False):
+        st.rerun()  # pressed inside a part that is drawn alone: the page has to follow, with the section that the press has set
 
 
 def _go(name: str, key: str) -> None:

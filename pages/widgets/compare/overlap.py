@@ -16,6 +16,7 @@ from engine.jobs.store import RunSummary
 from engine.jobs.views import OverlapView, RunView
 from pages.widgets.chart import draw_chart
 from pages.widgets.progress import progress_words, share
+from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
@@ -56,8 +57,6 @@ def _ask(engine: BackgroundEngine, one: str, other: str) -> OverlapView:
 
 def _draw_answer(engine: BackgroundEngine, one: RunSummary, other: RunSummary, names: tuple[str, str], was_pending: bool) -> None:
     view = _ask(engine, one.key, other.key)
-    if was_pending and view.state != "pending":
-        st.rerun()
     if view.state == "failed":
         st.markdown(TITLE)
         st.error(view.message, icon=":material/error:")
@@ -67,6 +66,8 @@ def _draw_answer(engine: BackgroundEngine, one: RunSummary, other: RunSummary, n
         st.markdown(TITLE)
         st.skeleton(height=260)
         st.caption("The masks are being laid over one another.")
+    if was_pending and view.state != "pending":
+        redraw_page("overlap")
 
 
 def _draw_map(found: tuple[LinearOverlap, ...], runs: tuple[RunSummary, RunSummary], names: tuple[str, str]) -> None:
@@ -118,11 +119,11 @@ def _draw_missing(engine: BackgroundEngine, missing: list[RunSummary]) -> None:
 
 def _draw_computing(engine: BackgroundEngine, missing: list[RunSummary]) -> None:
     views = [view for run in missing if (view := _view(engine, run.key)) is not None]
-    if not any(view.active for view in views):
-        st.rerun()
     for view in views:
         if view.active:
             st.progress(share(view), text=progress_words(view))
+    if not any(view.active for view in views):
+        redraw_page("overlap.computing")
 
 
 def _view(engine: BackgroundEngine, key: str) -> RunView | None:

@@ -23,6 +23,7 @@ from engine.sweep import Cell, sweep
 from pages.widgets.compare.base import choose_base
 from pages.widgets.compare.sweep_curves import draw_sweep_curves
 from pages.widgets.compare.sweep_grid import Standings, draw_grid, draw_progress, draw_refused, standings
+from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
@@ -84,13 +85,13 @@ def _draw_live(engine: BackgroundEngine, cells: Sequence[Cell], was_active: bool
     """All that moves while a sweep goes on."""
     known = standings(engine, cells)
     cost = _outlay(engine, cells, known)
-    if was_active != bool(cost.going):
-        st.rerun()
     _draw_cost(engine, cost)
     if sentence := st.session_state.pop(ERROR, ""):
         st.error(sentence, icon=":material/error:")
     draw_progress(engine, cost)
     draw_grid(cells, known)
+    if was_active != bool(cost.going):
+        redraw_page("sweep")
 
 
 def _outlay(engine: BackgroundEngine, cells: Sequence[Cell], known: Standings) -> Outlay:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from engine.errors import PrunescopeError
 from engine.jobs.views import ReadingView, ReadRequest
+from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:
     from engine.evaluation.passage import Reading
@@ -48,15 +49,15 @@ def is_pending(views: Views) -> bool:
     return any(view.state == "pending" for view in views.values())
 
 
-def drawn(engine: BackgroundEngine, requests: Sequence[ReadRequest], draw: Callable[[Views], None]) -> None:
-    """Draw the answers now, and again as they come; what is there is shown while others are on their way."""
+def drawn(part: str, engine: BackgroundEngine, requests: Sequence[ReadRequest], draw: Callable[[Views], None]) -> None:
+    """Draw the answers now, and again as they come; what is there is shown while others are on their way. `part`: its name on the page."""
     pending = is_pending(ask(engine, requests))
 
     def again() -> None:
         views = ask(engine, requests)
-        if pending and not is_pending(views):
-            st.rerun()
         draw(views)
+        if pending and not is_pending(views):
+            redraw_page(part)
 
     st.fragment(again, run_every=POLL if pending else None)()
 

@@ -11,6 +11,7 @@ from engine.charts import numbers
 from engine.errors import PrunescopeError
 from engine.jobs.store import RunSummary
 from pages.widgets.progress import progress_words, share
+from pages.widgets.redraw import redraw_page
 from pages.widgets.run_picker import words
 
 if TYPE_CHECKING:
@@ -86,11 +87,12 @@ def _draw_computing(engine: BackgroundEngine, missing: Sequence[RunSummary], act
     """How far all of them are; the page is drawn anew whenever one is done."""
     views = [view for run in missing if (view := _view(engine, run.key)) is not None]
     active = [view for view in views if view.active]
+    if active:
+        first = active[0]
+        title = first.record.recipe.title if first.record.recipe else ""
+        st.progress(sum(map(_share, views)) / len(views), text=f"{len(active)} of {len(views)} to go · {title}: {progress_words(first)}")
     if len(active) != active_before:
-        st.rerun()
-    first = active[0]
-    title = first.record.recipe.title if first.record.recipe else ""
-    st.progress(sum(map(_share, views)) / len(views), text=f"{len(active)} of {len(views)} to go · {title}: {progress_words(first)}")
+        redraw_page("generate.computing")
 
 
 def _share(view: RunView) -> float:

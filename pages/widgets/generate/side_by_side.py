@@ -52,7 +52,7 @@ def draw_side_by_side(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> N
         if look != PLAIN:
             st.html(scale())
 
-    drawn(engine, [reference, *requests], draw)
+    drawn("side_by_side", engine, [reference, *requests], draw)
 
 
 def _draw_head(run: RunSummary) -> None:

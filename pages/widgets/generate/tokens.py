@@ -65,7 +65,7 @@ def _draw(engine: BackgroundEngine, request: ReadRequest) -> None:
         if reading is not None:
             _draw_reading(reading)
 
-    drawn(engine, [request], draw)
+    drawn("tokens", engine, [request], draw)
 
 
 def _draw_reading(reading: Reading) -> None:

@@ -22,6 +22,7 @@ from pages.widgets.generate.chosen import with_weights
 from pages.widgets.generate.lines import LEAST, Stop, walkable
 from pages.widgets.generate.side_by_side import agreement
 from pages.widgets.generate.text import TOKENS, prompt_of
+from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
@@ -84,9 +85,6 @@ def _stage(engine: BackgroundEngine, line: Sequence[Stop], requests: Sequence[Re
     known = ask_in_turn(engine, _ordered(requests, _place(labels)), LOOKED_AT)
     at = _slide(labels, [known[request].state != "pending" for request in requests])
     answers = ask_in_turn(engine, _ordered(requests, at), LOOKED_AT)
-    was_pending, was_playing = before
-    if was_playing != (PLAYING in st.session_state) or (was_pending and not is_pending(answers)):
-        st.rerun()
     views = [answers[request] for request in requests]
     left, right = st.columns([3, 2], gap="medium")
     with left:
@@ -94,6 +92,9 @@ def _stage(engine: BackgroundEngine, line: Sequence[Stop], requests: Sequence[Re
     with right, st.container(border=True):
         sparsities, perplexities = [stop.sparsity for stop in whole], [stop.perplexity for stop in whole]
         draw_chart(walk_line(sparsities, perplexities, sparsities.index(line[at].sparsity), _agreeing(line, whole, views)), "walk.line")
+    was_pending, was_playing = before
+    if was_playing != (PLAYING in st.session_state) or (was_pending and not is_pending(answers)):
+        redraw_page("walk")
 
 
 def _slide(labels: Sequence[str], known: Sequence[bool]) -> int:

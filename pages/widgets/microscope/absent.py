@@ -12,6 +12,7 @@ from engine.jobs.store import RunSummary
 from engine.jobs.views import RunView
 from engine.recipe import Recipe
 from pages.widgets.progress import progress_words, share
+from pages.widgets.redraw import redraw_page
 from pages.widgets.run_picker import finished_runs
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _compute(engine: BackgroundEngine, run: RunSummary, recipe: Recipe) -> None:
 
 def _draw_progress(engine: BackgroundEngine, recipe: Recipe) -> None:
     view = engine.view(recipe.key)
-    if not view.active:
-        st.rerun()
     st.progress(share(view), text=progress_words(view))
     st.caption("The weights are being computed here; this page goes on by itself when they are there.")
+    if not view.active:
+        redraw_page("microscope.computing")

@@ -9,6 +9,7 @@ import streamlit as st
 
 from engine.errors import PrunescopeError
 from engine.jobs.views import Found, InspectionView
+from pages.widgets.redraw import redraw_page
 
 POLL = 0.4
 
@@ -28,6 +29,6 @@ def hold_place(ask: Callable[[], Sequence[InspectionView[Any]]], height: int, wo
 
 def _wait(ask: Callable[[], Sequence[InspectionView[Any]]], height: int, words: str) -> None:
     if all(view.state != "pending" for view in ask()):
-        st.rerun()
+        redraw_page("microscope.asking")
     st.skeleton(height=height)
     st.caption(words)

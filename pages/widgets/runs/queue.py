@@ -10,6 +10,7 @@ from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
 from pages.widgets import session
 from pages.widgets.progress import progress_words, share
+from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
@@ -28,8 +29,6 @@ def draw_queue(engine: BackgroundEngine) -> None:
 
 def _draw(engine: BackgroundEngine, before: int) -> None:
     keys = engine.active()
-    if len(keys) != before:  # one has ended: it is in the list now
-        st.rerun()
     with st.container(border=True):
         st.markdown(f"**Going on and waiting: {len(keys)}**")
         for key in keys[:MOST]:
@@ -41,6 +40,8 @@ def _draw(engine: BackgroundEngine, before: int) -> None:
                 button.button("Cancel", key=f"cancel.{key}", icon=":material/stop:", on_click=session.cancel, args=(engine, key))
         if len(keys) > MOST:
             st.caption(f"and {len(keys) - MOST} more")
+    if len(keys) != before:  # one has ended: it is in the list now
+        redraw_page("queue")
 
 
 def _view(engine: BackgroundEngine, key: str) -> RunView | None:

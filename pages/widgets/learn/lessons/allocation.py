@@ -28,6 +28,7 @@ from pages.widgets.learn.question import ask
 from pages.widgets.learn.recorded import by_name, draw_missing, finished, submit, view
 from pages.widgets.learn.remember import remember
 from pages.widgets.progress import progress_words, share
+from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
@@ -123,22 +124,23 @@ def _draw_replay(replay: Replay) -> None:
     label, icon = ("Stop", ":material/stop:") if playing else ("Play", ":material/play_arrow:")
     last = None if playing else len(places) - 1
     st.button(label, icon=icon, key="allocation.play", disabled=locked(), on_click=_play, args=(last,))
-    st.fragment(_draw_moment, run_every=TICK if playing else None)(replay, places)
+    st.fragment(_draw_moment, run_every=TICK if playing else None)(replay, places, playing)
 
 
-def _draw_moment(replay: Replay, places: Sequence[int]) -> None:
-    """The search as it was at one of its moments; while it plays, each drawing is one further."""
+def _draw_moment(replay: Replay, places: Sequence[int], ticks: bool) -> None:
+    """The search as it was at one of its moments; while it plays, each drawing is one further. `ticks`: whether it is drawn again by itself."""
     last = len(places) - 1
     if st.session_state.get(PLAYING):
         st.session_state[MOMENT] = min(st.session_state.get(MOMENT, last) + 1, last)
         if st.session_state[MOMENT] == last:
             _play(None)
-            st.rerun()
     place = places[int(slider("Moments of the search", 0, last, last, 1, MOMENT))]
     st.caption(f":material/replay: A recorded run: {replay.words(place)}.")
     record = replay.record(place)
     draw_chart(search_curves(record), "allocation.search")
     draw_chart(allocation_bars(record), "allocation.best")
+    if ticks and not st.session_state[PLAYING]:  # it came to its end
+        redraw_page("allocation.moment")
 
 
 def _play(last: int | None) -> None:
@@ -252,7 +254,7 @@ def _draw_progress(engine: BackgroundEngine, recipe: Recipe) -> None:
     """The bar of one's own run; when it ends the whole page is drawn again."""
     found = view(engine, recipe)
     if found is None or not found.active:
-        st.rerun()
+        redraw_page("allocation.computing")
     else:
         st.progress(share(found), text=progress_words(found))
 

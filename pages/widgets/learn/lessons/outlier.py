@@ -18,6 +18,7 @@ from pages.widgets.learn.frame import panes
 from pages.widgets.learn.lesson import Step
 from pages.widgets.learn.question import ask
 from pages.widgets.learn.remember import remember
+from pages.widgets.redraw import redraw_page
 
 POLL = 0.4
 TITLES = {title: name for name, title in charts.NAMES.items()}
@@ -93,18 +94,16 @@ def _draw_model() -> None:
 
 
 def _draw_measured(future: Future[tuple[Inputs, ...]], was_pending: bool) -> None:
-    if was_pending and future.done():
-        st.rerun()
     if not future.done():
         st.caption("The bundled model is reading 8 windows of its stories. This takes some seconds, once.")
         st.skeleton(height=420)
-        return
-    error = future.exception()
-    if isinstance(error, PrunescopeError):
+    elif isinstance(error := future.exception(), PrunescopeError):
         st.error(str(error), icon=":material/error:")
         st.button("Try again", key="outlier.again", icon=":material/refresh:", on_click=inputs_of_model.clear)
-        return
-    _draw_inputs(future.result())
+    else:
+        _draw_inputs(future.result())
+    if (was_pending and future.done()) or inputs_of_model() is not future:  # it is there, or is to be tried again
+        redraw_page("outlier")
 
 
 def _draw_inputs(inputs: Sequence[Inputs]) -> None:

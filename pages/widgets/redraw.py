@@ -1,0 +1,58 @@
+"""Having the whole page drawn again, from a part of it that is drawn by itself: when what it waits for is there, the rest has to follow.
+
+The browser asks for it. A bare rerun would do so at once, with two things that go wrong while somebody uses the page: it cuts off the run that it is
+called in, and Streamlit forgets what that run has not yet sent, so that a widget whose value was set in it stands in the browser at its default and
+sends that back as a person's choice; and it reads the address as it was when that run began, so that a widget that is bound to the address falls back
+to where it was then. A request of the browser's carries what all widgets hold and comes in its turn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+WHOLE = "redraw.whole"
+"""There while the whole page is drawn."""
+NOTHING = "<span hidden></span>"
+UNSEEN = "<style>[class*='st-key-unseen'] { display: none; }</style>"
+"""What asks and what listens (a key that begins with "unseen.") takes no place on the page."""
+LISTEN = st.components.v2.component(
+    "redraw_listen",
+    html=NOTHING,
+    js="""export default function ({ setTriggerValue }) {
+      const again = () => setTriggerValue("again", true);
+      document.addEventListener("prunescope:redraw", again);
+      return () => document.removeEventListener("prunescope:redraw", again);
+    }""",
+)
+ASK = st.components.v2.component(
+    "redraw_ask", html=NOTHING, js="""export default function () { document.dispatchEvent(new Event("prunescope:redraw")); }"""
+)
+
+
+@contextmanager
+def whole_page() -> Iterator[None]:
+    """Around the drawing of the whole page; for `app.py`."""
+    st.session_state[WHOLE] = True
+    try:
+        st.html(UNSEEN)
+        LISTEN(key="unseen.redraw", on_again_change=_drawn_again)
+        yield
+    finally:
+        st.session_state.pop(WHOLE, None)
+
+
+def redraw_page(part: str) -> None:
+    """Have the whole page drawn again; for a part that is drawn by itself again and again, whose name is `part`.
+
+    What is called while the whole page is drawn does nothing: the part's next turn, by itself, asks again.
+    """
+    if WHOLE not in st.session_state:
+        ASK(key=f"unseen.redraw.{part}", data=time.monotonic())
+
+
+def _drawn_again() -> None:
+    """The run itself is what was wanted."""
