@@ -65,7 +65,7 @@ def end() -> None:
 
 def draw_presenter() -> None:
     """The look, the keys and the line that says where the talk is; for `app.py`, before the page."""
-    KEYS(key="unseen.keys", data=presenting(), on_step_change=_pressed)  # always, so that a talk's first key finds somebody listening
+    _listen()
     if not presenting():
         return
     st.html(LOOK)
@@ -82,21 +82,31 @@ def draw_presenter() -> None:
         close.button("End", key="talk.end", icon=":material/close:", on_click=end)
 
 
+def _listen() -> None:
+    """Have the keys listened to; always, so that a talk's first key finds somebody."""
+    data = [st.session_state[PLACE], len(st.session_state[TALK].views) - 1] if presenting() else None
+    KEYS(key="unseen.keys", data=data, on_to_change=_pressed, on_end_change=_pressed)
+
+
 def _pressed() -> None:
-    by = st.session_state["unseen.keys"]["step"]
-    if not presenting():  # pressed twice: the first ended it
+    pressed = st.session_state["unseen.keys"]
+    if not presenting():  # the same press came twice
         return
-    if by == 0:
+    if pressed.get("end"):
         end()
-    elif by:
-        _step(int(by))
+    elif pressed.get("to") is not None:
+        _move(int(pressed["to"]))
 
 
 def _step(by: int) -> None:
-    talk: Talk = st.session_state[TALK]
-    place = min(max(st.session_state[PLACE] + by, 0), len(talk.views) - 1)
-    st.session_state["talk.moved"] = place != st.session_state[PLACE]
-    st.session_state[PLACE] = place
+    _move(st.session_state[PLACE] + by)
+
+
+def _move(to: int) -> None:
+    place = min(max(to, 0), len(st.session_state[TALK].views) - 1)
+    if place != st.session_state[PLACE]:
+        st.session_state["talk.moved"] = True
+        st.session_state[PLACE] = place
 
 
 def _go() -> None:
