@@ -57,7 +57,7 @@ MULTIFLOW = Paper(
 )
 NEUROAL = Paper(
     title="Zeroth-Order Adaptive Neuron Alignment Based Pruning without Re-Training",
-    year=2025,
+    year=2024,
     arxiv="2411.07066",
     authors=_people("Cunegatti, Elia; Custode, Leonardo Lucio; Iacca, Giovanni"),
 )

@@ -50,6 +50,11 @@ def test_a_conference_is_not_before_the_paper(name):
     assert fields(bibtex(paper))["year"] == str(paper.venue.year if paper.venue else paper.year)
 
 
+@pytest.mark.parametrize("name", [name for name, paper in ALL.items() if paper.arxiv])
+def test_the_year_is_the_preprint_s(name):
+    assert ALL[name].year == 2000 + int(ALL[name].arxiv[:2]), "arXiv's numbers begin with the year"
+
+
 def test_keys_are_told_apart():
     keys = [re.match(r"@\w+\{([a-z0-9]+),\n", bibtex(paper)).group(1) for paper in ALL.values()]
     assert len(set(keys)) == len(keys) and "sun2024simple" in keys
