@@ -4,31 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict
-
 from engine.evaluation.generation import generate
+from engine.evaluation.prompt_texts import PromptTexts
 from engine.inputs import dense_model
 from engine.models.threads import threads_for
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe
-
-
-class PromptTexts(BaseModel):
-    """One prompt continued twice; the texts do not repeat the prompt.
-
-    Attributes:
-        tokens: how many tokens each continuation has at most.
-        temperature: 0 = greedy (always the likeliest token); else the softmax is sharpened or flattened by it.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    prompt: str
-    dense: str
-    pruned: str
-    tokens: int
-    temperature: float
-    seed: int
 
 
 def generate_pair(

@@ -11,8 +11,8 @@ from engine.record import RunRecord
 if TYPE_CHECKING:
     from engine.capacity import Capacity
     from engine.comparison.overlap import LinearOverlap
-    from engine.continuation import PromptTexts
     from engine.evaluation.passage import Reading
+    from engine.evaluation.prompt_texts import PromptTexts
     from engine.inspection.facts import Picture, Spectrum, Study
     from engine.measurement import Measurement
     from engine.models.facts import ModelSummary

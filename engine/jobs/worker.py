@@ -7,6 +7,7 @@ Heavy imports stand inside the functions: this module is imported by the app as 
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 from functools import cache
 from pathlib import Path
@@ -19,8 +20,8 @@ from engine.errors import EngineError, PrunescopeError
 if TYPE_CHECKING:
     from engine.capacity import Capacity
     from engine.comparison.overlap import LinearOverlap
-    from engine.continuation import PromptTexts
     from engine.evaluation.passage import Reading
+    from engine.evaluation.prompt_texts import PromptTexts
     from engine.inspection.facts import Picture, Span, Spectrum, Study
     from engine.inspection.linear import Specimen
     from engine.jobs.folder import RunFolder
@@ -45,10 +46,10 @@ class WarmUp(WorkerPlugin):
         threading.Thread(target=_warm_up, name=self.name, daemon=True).start()
 
 
-def call(function: str, *args: Any) -> Any:
-    """The answer of a function of this module: the way in for every task, which sees to it that the imports are done."""
+def call(function: str, packed: bytes) -> Any:
+    """The answer of a function of this module to pickled arguments: the way in for every task, which sees to it that the imports are done."""
     _import()
-    return globals()[function](*args)
+    return globals()[function](*pickle.loads(packed))
 
 
 def _import() -> None:

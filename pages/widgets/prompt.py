@@ -11,7 +11,7 @@ from engine.jobs.views import TextRequest
 from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:
-    from engine.continuation import PromptTexts
+    from engine.evaluation.prompt_texts import PromptTexts
     from engine.jobs.background import BackgroundEngine
 
 PROMPT = "Once upon a time, there was a little girl named Lily."

@@ -21,7 +21,7 @@ from engine.jobs.store import Store
 from engine.jobs.views import TextRequest
 from engine.recipe import Recipe
 from tests.jobs.conftest import BLOCKS, RecipeMaker, behind, ended, until
-from tests.jobs.pace import Pace, worker_pid
+from tests.jobs.pace import Pace, client, worker_pid
 
 
 @pytest.fixture(autouse=True)
@@ -208,6 +208,8 @@ def test_a_summary_and_a_text(engine: BackgroundEngine, small: RecipeMaker) -> N
     until(lambda: engine.text(request).state != "pending")
     text = engine.text(request).text
     assert text is not None and text.prompt == "Once upon a time" and text.dense and text.pruned
+    seen = client(engine).run_on_scheduler(eval, "'torch' in __import__('sys').modules")
+    assert not seen, "the scheduler passes questions on without importing what they are about, which would hold up the first for seconds"
     missing = TextRequest("0123", "Once", tokens=4)
     until(lambda: engine.text(missing).state == "failed")
 
@@ -226,9 +228,9 @@ def test_questions_are_answered_beside_a_run(engine: BackgroundEngine, pace: Pac
 def test_questions_that_come_while_a_worker_starts_are_all_answered(tmp_path: Path) -> None:
     """Each of them imports the model library, which two threads must not do at once."""
     program = (
-        "import threading; from engine.jobs import worker\n"
+        "import pickle, threading; from engine.jobs import worker\n"
         "found = []\n"
-        "ask = lambda: found.append(worker.call('summarise_model', 'demo', None))\n"
+        "ask = lambda: found.append(worker.call('summarise_model', pickle.dumps(('demo', None))))\n"
         "threads = [threading.Thread(target=ask) for _ in range(4)] + [threading.Thread(target=worker._warm_up)]\n"
         "[thread.start() for thread in threads]; [thread.join() for thread in threads]\n"
         "assert [type(one).__name__ for one in found] == ['ModelSummary'] * 4, found\n"

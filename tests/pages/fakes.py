@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.capacity import Capacity
-from engine.continuation import PromptTexts
 from engine.errors import StoreError
 from engine.evaluation.passage import Guess, Reading, Token
+from engine.evaluation.prompt_texts import PromptTexts
 from engine.events import (
     BlockPruned,
     Cancelled,
