@@ -18,21 +18,19 @@ from engine.corpora.own import drop_unused_texts, touch_texts
 from engine.errors import EngineError, PrunescopeError
 from engine.events import Event
 from engine.jobs.answers import Answers
+from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
 from engine.jobs.runs import Runs
 from engine.jobs.store import RunSummary, Store
 from engine.jobs.views import (
     CapacityView,
     EngineStatus,
     InspectionView,
-    LinearRequest,
     MeasurementView,
     OverlapView,
     ReadingView,
-    ReadRequest,
     RunView,
     SaveView,
     SummaryView,
-    TextRequest,
     TextView,
 )
 from engine.models.names import resolve

@@ -7,7 +7,6 @@ run `app.py` again in the child). The client stays inside: it is awaitable, whic
 from __future__ import annotations
 
 import logging
-import pickle
 import subprocess
 import sys
 import uuid
@@ -173,12 +172,9 @@ class Cluster:
         return int(sum(found["resources"].get(DEVICE, 0) for found in workers))
 
     def submit(self, function: str, *args: Any, device: bool = False) -> Task:
-        """Have a worker call a function of `engine.jobs.worker`; `device`: on a device of its own.
-
-        The arguments go packed: the scheduler unpacks what it is sent, and would have to import this project and its model libraries for that.
-        """
+        """Have a worker call a function of `engine.jobs.worker`; `device`: on a device of its own."""
         key, needs = f"{function}-{uuid.uuid4().hex[:8]}", {DEVICE: 1} if device else None
-        task: Task = self.client.submit(worker.call, function, pickle.dumps(args), key=key, resources=needs, pure=False)
+        task: Task = self.client.submit(worker.call, function, *args, key=key, resources=needs, pure=False)
         task.add_done_callback(self._ended)
         return task
 

@@ -1,11 +1,10 @@
-"""What the background engine shows to a page, and what a page asks of it: plain values."""
+"""What the background engine shows to a page: plain values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
-from engine.events import Which
 from engine.record import RunRecord
 
 if TYPE_CHECKING:
@@ -58,23 +57,6 @@ class RunView:
 
 
 @dataclass(frozen=True)
-class TextRequest:
-    """A prompt to be continued by a finished run's dense and pruned model.
-
-    Attributes:
-        key: the run.
-        tokens: at most so many new tokens.
-        temperature: 0 = greedy.
-    """
-
-    key: str
-    prompt: str
-    tokens: int = 80
-    temperature: float = 0.0
-    seed: int = 0
-
-
-@dataclass(frozen=True)
 class TextView:
     """The answer to a `TextRequest`; `message` says why it failed."""
 
@@ -84,48 +66,12 @@ class TextView:
 
 
 @dataclass(frozen=True)
-class ReadRequest:
-    """A text to be read by a finished run's dense and pruned model, with or without what one of them writes behind it.
-
-    Attributes:
-        key: the run. Where only the dense model is asked it need not have weights.
-        which: the model that writes.
-        tokens: at most so many new tokens; 0 for none.
-        temperature: 0 = greedy.
-        losses: whether the tokens are compared, with what both models expected in their places.
-    """
-
-    key: str
-    text: str
-    which: Which = "pruned"
-    tokens: int = 0
-    temperature: float = 0.0
-    seed: int = 0
-    losses: bool = False
-
-
-@dataclass(frozen=True)
 class ReadingView:
     """The answer to a `ReadRequest`; `message` says why it failed."""
 
     state: AnswerState
     reading: Reading | None = None
     message: str = ""
-
-
-@dataclass(frozen=True)
-class LinearRequest:
-    """One linear of a finished run.
-
-    Attributes:
-        key: the run.
-        block: the block's index.
-        linear: its name inside the block, for instance `mlp.up_proj`.
-    """
-
-    key: str
-    block: int
-    linear: str
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ Heavy imports stand inside the functions: this module is imported by the app as 
 from __future__ import annotations
 
 import os
-import pickle
 import threading
 from functools import cache
 from pathlib import Path
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
     from engine.inspection.facts import Picture, Span, Spectrum, Study
     from engine.inspection.linear import Specimen
     from engine.jobs.folder import RunFolder
-    from engine.jobs.views import LinearRequest, ReadRequest, Saved, TextRequest
+    from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
+    from engine.jobs.views import Saved
     from engine.measurement import Measurement
     from engine.models.facts import ModelSummary
     from engine.reading import Reader
@@ -46,10 +46,10 @@ class WarmUp(WorkerPlugin):
         threading.Thread(target=_warm_up, name=self.name, daemon=True).start()
 
 
-def call(function: str, packed: bytes) -> Any:
-    """The answer of a function of this module to pickled arguments: the way in for every task, which sees to it that the imports are done."""
+def call(function: str, *args: Any) -> Any:
+    """The answer of a function of this module: the way in for every task, which sees to it that the imports are done."""
     _import()
-    return globals()[function](*pickle.loads(packed))
+    return globals()[function](*args)
 
 
 def _import() -> None:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import StoreError
-from engine.jobs.talk import HOME_PAGE, Talk, View, load_talk
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
+    from engine.jobs.talk import Talk, View
 
 HERE = Path(__file__).parent
 PARAMETER, TALK, PLACE = "present", "talk", "talk.place"
@@ -47,6 +47,8 @@ def open_presenter() -> None:
 
 def begin(engine: BackgroundEngine, place: int = 0) -> None:
     """Present the prepared talk from one of its views on."""
+    from engine.jobs.talk import load_talk  # (it imports torch, which the app's first page may not need)
+
     try:
         talk = load_talk(engine.store.home)
     except StoreError as error:
@@ -111,6 +113,8 @@ def _move(to: int) -> None:
 
 def _go() -> None:
     """Open the view that the talk is at."""
+    from engine.jobs.talk import HOME_PAGE  # (as above)
+
     st.session_state.pop("talk.moved", None)
     view = st.session_state[TALK].views[st.session_state[PLACE]]
     if view.page == HOME_PAGE:

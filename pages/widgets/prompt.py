@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import PrunescopeError
-from engine.jobs.views import TextRequest
+from engine.jobs.requests import TextRequest
 from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:

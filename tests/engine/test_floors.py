@@ -188,6 +188,17 @@ def test_describing_a_run_needs_no_model_library() -> None:
     assert done.stdout.strip() == "False"
 
 
+def test_the_list_of_lessons_is_there_before_torch_is() -> None:
+    """What the app itself imports before a page, and the page that needs no computations: a talk begins there."""
+    before = (ROOT / "app.py").read_text(encoding="utf-8").partition("page.run()")[0] + (ROOT / "pages/learn.py").read_text(encoding="utf-8")
+    needed = [line for line in before.splitlines() if line.startswith(("import ", "from "))]
+    assert "from pages.widgets import presenter" in needed
+    code = "\n".join([*needed, "import sys; print('torch' in sys.modules)"])
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip() == "False"
+
+
 THIN = 65
 """Lines that a page file has at most: widgets in, views out."""
 NUMBERS = {"math", "numpy", "torch", "statistics", "scipy"}

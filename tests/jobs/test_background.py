@@ -17,8 +17,8 @@ from engine.errors import RecipeError, StoreError
 from engine.events import Cancelled, Interrupted, Resumed, RunStarted
 from engine.jobs.background import BackgroundEngine
 from engine.jobs.execute import execute
+from engine.jobs.requests import TextRequest
 from engine.jobs.store import Store
-from engine.jobs.views import TextRequest
 from engine.recipe import Recipe
 from tests.jobs.conftest import BLOCKS, RecipeMaker, behind, ended, until
 from tests.jobs.pace import Pace, client, worker_pid
@@ -228,9 +228,9 @@ def test_questions_are_answered_beside_a_run(engine: BackgroundEngine, pace: Pac
 def test_questions_that_come_while_a_worker_starts_are_all_answered(tmp_path: Path) -> None:
     """Each of them imports the model library, which two threads must not do at once."""
     program = (
-        "import pickle, threading; from engine.jobs import worker\n"
+        "import threading; from engine.jobs import worker\n"
         "found = []\n"
-        "ask = lambda: found.append(worker.call('summarise_model', pickle.dumps(('demo', None))))\n"
+        "ask = lambda: found.append(worker.call('summarise_model', 'demo', None))\n"
         "threads = [threading.Thread(target=ask) for _ in range(4)] + [threading.Thread(target=worker._warm_up)]\n"
         "[thread.start() for thread in threads]; [thread.join() for thread in threads]\n"
         "assert [type(one).__name__ for one in found] == ['ModelSummary'] * 4, found\n"

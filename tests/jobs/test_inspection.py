@@ -9,8 +9,8 @@ import pytest
 from engine.inspection.facts import Picture, Spectrum, Study
 from engine.jobs import store, worker
 from engine.jobs.execute import execute
+from engine.jobs.requests import LinearRequest
 from engine.jobs.store import Store
-from engine.jobs.views import LinearRequest
 from engine.recipe import Recipe
 
 RECIPE = Recipe.build(samples=2, length=32, evaluation=None)

@@ -26,20 +26,18 @@ from engine.events import (
     Score,
     WindowsReady,
 )
+from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
 from engine.jobs.store import RunSummary
 from engine.jobs.views import (
     CapacityView,
     EngineStatus,
     InspectionView,
-    LinearRequest,
     MeasurementView,
     OverlapView,
     ReadingView,
-    ReadRequest,
     RunView,
     SaveView,
     SummaryView,
-    TextRequest,
     TextView,
 )
 from engine.models.facts import LinearKind, ModelSummary, Storage

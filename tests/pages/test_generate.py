@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from engine.jobs.views import EngineStatus, ReadingView, ReadRequest
+from engine.jobs.requests import ReadRequest
+from engine.jobs.views import EngineStatus, ReadingView
 from engine.pin import pin
 from engine.recipe import Recipe
 from tests.pages.conftest import healthy, words

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import PrunescopeError
-from engine.jobs.views import ReadingView, ReadRequest
+from engine.jobs.requests import ReadRequest
+from engine.jobs.views import ReadingView
 from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:

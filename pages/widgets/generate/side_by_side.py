@@ -11,8 +11,8 @@ import streamlit as st
 from engine.charts import numbers
 from engine.charts.generate.marked import marked_text, scale, summary
 from engine.evaluation.passage import Reading, parting
+from engine.jobs.requests import ReadRequest
 from engine.jobs.store import RunSummary
-from engine.jobs.views import ReadRequest
 from pages.widgets.generate.asking import Views, answered, drawn
 from pages.widgets.generate.text import asked_of
 

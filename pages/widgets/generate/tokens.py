@@ -14,8 +14,8 @@ from engine.charts.generate.losses import added_losses
 from engine.charts.generate.marked import marked_text, scale, worst_tokens
 from engine.evaluation.passage import Reading
 from engine.events import Which
+from engine.jobs.requests import ReadRequest
 from engine.jobs.store import RunSummary
-from engine.jobs.views import ReadRequest
 from pages.widgets.chart import draw_chart
 from pages.widgets.generate.asking import Views, answered, drawn
 from pages.widgets.generate.text import asked_of, text_of

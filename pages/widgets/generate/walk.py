@@ -14,8 +14,9 @@ from engine.charts import numbers
 from engine.charts.generate.marked import marked_text, scale
 from engine.charts.generate.walk import walk_line
 from engine.evaluation.passage import Reading, parting
+from engine.jobs.requests import ReadRequest
 from engine.jobs.store import RunSummary
-from engine.jobs.views import ReadingView, ReadRequest
+from engine.jobs.views import ReadingView
 from pages.widgets.chart import draw_chart
 from pages.widgets.generate.asking import POLL, answered, ask_in_turn, is_pending
 from pages.widgets.generate.chosen import with_weights

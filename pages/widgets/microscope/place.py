@@ -15,7 +15,7 @@ from engine.charts.names import short_names
 from engine.events import LinearPruned
 from engine.inspection.facts import Span
 from engine.inspection.zoom import parse_span, span_words
-from engine.jobs.views import LinearRequest
+from engine.jobs.requests import LinearRequest
 from engine.record import RunRecord
 
 BLOCK, LINEAR, ZOOM = "m.block", "m.linear", "m.zoom"
