@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from pages.widgets.chart import load_ahead
 from pages.widgets.entry import enter_through_app
 from pages.widgets.shared import shared_engine
 from pages.widgets.talk_editor import draw_talk
@@ -14,3 +15,4 @@ st.markdown(
     "step from view to view."
 )
 draw_talk(engine)
+load_ahead()

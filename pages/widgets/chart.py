@@ -55,3 +55,9 @@ def _draw_table(chart: Chart, key: str) -> None:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.download_button("CSV", data, f"{key}.csv", "text/csv", key=f"csv.{key}", icon=":material/download:", on_click="ignore")
                 draw_formats(f"chart.{key}", key)
+
+
+def load_ahead() -> None:
+    """Have the browser load what it draws charts with, which takes it a second or two, while a page without any is read; nothing is seen of it."""
+    with st.container(key="unseen.ahead"):
+        st.plotly_chart({"data": [{"y": [0]}], "layout": {"height": 40}}, key="ahead")

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
 
 PROMPT = "Once upon a time, there was a little girl named Lily."
+TOKENS = 80
 POLL = 0.4
+
+
+def ask_ahead(engine: BackgroundEngine, key: str) -> None:
+    """Have the texts written that `draw_prompt` shows at first, while the page is still being drawn anew around a run that has just ended."""
+    _ask(engine, TextRequest(key=key, prompt=PROMPT, tokens=TOKENS))
 
 
 def draw_prompt(engine: BackgroundEngine, key: str) -> None:
@@ -24,7 +30,7 @@ def draw_prompt(engine: BackgroundEngine, key: str) -> None:
     prompt = st.text_input("Prompt", PROMPT, key="prompt", max_chars=2_000, label_visibility="collapsed", placeholder="Type a beginning")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         how = st.segmented_control("Next word", ["Likeliest", "Sampled"], default="Likeliest", key="how", required=True, help=HOW_HELP)
-        tokens = st.slider("Tokens", 20, 200, 80, step=20, key="tokens", width=200)
+        tokens = st.slider("Tokens", 20, 200, TOKENS, step=20, key="tokens", width=200)
         seed = st.number_input("Seed", 0, 2**31, 0, key="text_seed", width=130) if how == "Sampled" else 0
     if not prompt.strip():
         st.caption("Type a beginning; both models continue it.")

@@ -19,6 +19,7 @@ from pages.widgets.evaluations import draw_evaluations
 from pages.widgets.number import draw_numbers
 from pages.widgets.presenter import presenting
 from pages.widgets.progress import progress_words, share
+from pages.widgets.prompt import ask_ahead
 from pages.widgets.redraw import redraw_page
 from pages.widgets.replay import Playing
 from pages.widgets.run_charts import chart_titles, draw_charts
@@ -101,6 +102,8 @@ def _draw(engine: BackgroundEngine, key: str, was_active: bool) -> None:
     if session.focus() in WITH_NUMBERS:
         _draw_numbers(view)
     if was_active != view.active or session.run_key() != key:  # it ended, or was tried again: the rest of the page follows
+        if view.state == "finished" and view.has_weights and session.focus() == session.EVERYTHING:
+            ask_ahead(engine, key)
         redraw_page("run")
 
 

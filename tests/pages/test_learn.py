@@ -83,6 +83,10 @@ def test_the_list_has_every_lesson_with_its_question(open_at):
     assert not any(button.disabled for button in app.button)
 
 
+def test_while_the_list_is_read_the_browser_loads_what_it_draws_charts_with(open_at):
+    assert len(open_at().get("plotly_chart")) == 1
+
+
 def test_a_card_opens_its_lesson_and_the_way_leads_back(open_at):
     app = open_at(lock="1")
     healthy(app.button(key="learn.open.groups").click().run())

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from engine.jobs.views import SummaryView
-from tests.pages.conftest import address, healthy
+from engine.jobs.views import SummaryView, TextView
+from engine.recipe import Recipe
+from tests.pages.conftest import address, healthy, words
+from tests.pages.fakes import run_view
 
+WANDA = Recipe.build()
 PAGES = Path(__file__).parents[2] / "pages"
 ANSWERING_A_PRESS = {"entry.py", "text_picker.py", "talk_editor.py", "actions.py", "importing.py", "links.py"}
 """Where a run may be cut off: before anything was drawn, or behind a press."""
@@ -38,3 +41,23 @@ def test_a_model_that_becomes_known_while_the_page_is_drawn_does_not_cut_it_off(
 def test_only_what_answers_a_press_runs_the_page_again_by_itself():
     found = {path.name for path in PAGES.rglob("*.py") if re.search(r"\bst\.rerun\(", path.read_text(encoding="utf-8"))}
     assert found == ANSWERING_A_PRESS
+
+
+def test_the_texts_of_a_run_that_ends_are_asked_for_before_the_page_follows(engine, open_app, monkeypatch):
+    running, finished, looks, asked = run_view(WANDA, "running"), run_view(WANDA, "finished"), [], []
+    engine.views[WANDA.key] = finished
+
+    def look(engine, key):
+        looks.append(key)
+        return running if len(looks) == 1 else finished  # by the page; by the part of it that is drawn by itself
+
+    def text(request):
+        asked.append(request)
+        return TextView("pending")
+
+    monkeypatch.setattr("pages.widgets.run_view._look", look)
+    monkeypatch.setattr(engine, "text", text)
+    app = open_app(run=WANDA.key)
+    assert len(asked) == 1 and "The same prompt" not in words(app), "the page still shows a run that goes on"
+    assert "The same prompt" in words(healthy(app.run()))
+    assert len(asked) > 1 and len(set(asked)) == 1, "what the page asks for is what has been asked for"

@@ -32,6 +32,9 @@ def draw_contents(lessons: Sequence[Lesson], complaint: str) -> None:
             _draw_door(lesson.title, lesson)
             st.markdown(lesson.question)
     _ = lessons[0].steps  # while the list is read, what the lessons compute with is imported
+    from pages.widgets.chart import load_ahead  # (behind the list: it imports torch)
+
+    load_ahead()
 
 
 def draw_lesson(lessons: Sequence[Lesson], lesson: Lesson) -> None:
