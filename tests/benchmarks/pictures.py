@@ -1,6 +1,12 @@
-"""The README's pictures, each of a page on recorded runs: `python -m tests.benchmarks.pictures [NAME ...]`; they go to assets/pictures/NAME.png."""
+"""The README's pictures: `python -m tests.benchmarks.pictures [NAME ...]` takes them and puts them into assets/pictures/NAME.png.
+
+Each is of a page on recorded runs; that of Runs is on some of one's own.
+"""
 
 import argparse
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -23,6 +29,7 @@ PICTURES = {
     "runs": ("runs", "Runs"),
 }
 """The address of each page, and a text that is there when it is complete."""
+OWN = ["--pruners", "wanda,ria", "--sparsities", "0.55,0.65", "--calibration", "stories"]
 
 
 def main() -> None:
@@ -32,6 +39,8 @@ def main() -> None:
     place = ROOT / "assets" / "pictures"
     place.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+        if "runs" in names:
+            compute_own(Path(home))
         browser = playwright.chromium.launch(executable_path=served.chromium(), args=served.ARGUMENTS)
         page = browser.new_context(viewport=SIZE).new_page()  # type: ignore[arg-type]
         with served.app(Path(home)) as address:
@@ -41,6 +50,12 @@ def main() -> None:
             for name in names:
                 take(page, address, name, place / f"{name}.png")
         browser.close()
+
+
+def compute_own(home: Path) -> None:
+    """A few runs that did not come with Prunescope."""
+    command = [sys.executable, "-m", "engine", "sweep", *OWN]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "PRUNESCOPE_HOME": str(home)}, check=True, capture_output=True)
 
 
 def take(page: Page, address: str, name: str, path: Path) -> None:
