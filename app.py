@@ -17,6 +17,7 @@ PAGES = [
     st.Page("pages/present.py", title="Present", icon=":material/slideshow:"),
 ]
 
+presenter.listen()
 enter()
 st.set_page_config(page_title="Prunescope", page_icon=":material/content_cut:", layout="wide", initial_sidebar_state=310)
 page = st.navigation(PAGES, position="hidden" if presenter.presenting() else "top")

@@ -67,7 +67,6 @@ def end() -> None:
 
 def draw_presenter() -> None:
     """The look, the keys and the line that says where the talk is; for `app.py`, before the page."""
-    _listen()
     if not presenting():
         return
     st.html(LOOK)
@@ -84,15 +83,18 @@ def draw_presenter() -> None:
         close.button("End", key="talk.end", icon=":material/close:", on_click=end)
 
 
-def _listen() -> None:
-    """Have the keys listened to; always, so that a talk's first key finds somebody."""
+def listen() -> None:
+    """Have the keys listened to: always, so that a talk's first key finds somebody, and before all else in `app.py`.
+
+    A run that is cut off before it has come to a component forgets what that has sent.
+    """
     data = [st.session_state[PLACE], len(st.session_state[TALK].views) - 1] if presenting() else None
     KEYS(key="unseen.keys", data=data, on_to_change=_pressed, on_end_change=_pressed)
 
 
 def _pressed() -> None:
-    pressed = st.session_state["unseen.keys"]
-    if not presenting():  # the same press came twice
+    pressed = st.session_state.get("unseen.keys")
+    if not presenting() or pressed is None:  # the same press came twice, or to a run that was cut off
         return
     if pressed.get("end"):
         end()

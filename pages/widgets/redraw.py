@@ -16,6 +16,8 @@ import streamlit as st
 
 WHOLE = "redraw.whole"
 """There while the whole page is drawn."""
+ASKED = "redraw.asked"
+"""There while that is because a part asked for it."""
 NOTHING = "<span hidden></span>"
 UNSEEN = "<style>[class*='st-key-unseen'] { display: none; }</style>"
 """What asks and what listens (a key that begins with "unseen.") takes no place on the page."""
@@ -43,6 +45,7 @@ def whole_page() -> Iterator[None]:
         yield
     finally:
         st.session_state.pop(WHOLE, None)
+        st.session_state.pop(ASKED, None)
 
 
 def redraw_page(part: str) -> None:
@@ -54,5 +57,10 @@ def redraw_page(part: str) -> None:
         ASK(key=f"unseen.redraw.{part}", data=time.monotonic())
 
 
+def is_redraw() -> bool:
+    """Whether the page is drawn because a part asked for it. The address that comes with it may be older than the one that was just written."""
+    return ASKED in st.session_state
+
+
 def _drawn_again() -> None:
-    """The run itself is what was wanted."""
+    st.session_state[ASKED] = True

@@ -15,6 +15,7 @@ from pages.widgets import address, replay
 from pages.widgets.controls import from_widgets, to_widgets
 from pages.widgets.fields import Checked, Fields, check, defaults, fields_of, relevant
 from pages.widgets.recipe_form import begin_manual
+from pages.widgets.redraw import is_redraw
 
 if TYPE_CHECKING:
     from engine.jobs.background import BackgroundEngine
@@ -27,7 +28,7 @@ FOCUS, EVERYTHING, NUMBERS = "focus", "everything", "numbers"
 def open_session(engine: BackgroundEngine) -> Fields:
     """The form's fields, from the address where it is new, else as the widgets have them."""
     state, parameters = st.session_state, st.query_params.to_dict()
-    if "fields" not in state or (parameters and parameters != state["address"]):
+    if "fields" not in state or (parameters and parameters != state["address"] and not is_redraw()):
         state["address"] = parameters  # at once: a press may cut this run off before its end
         state["run"] = parameters.get(address.RUN)
         state[FOCUS] = parameters.get(address.FOCUS, EVERYTHING)

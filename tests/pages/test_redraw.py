@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.jobs.views import SummaryView, TextView
 from engine.recipe import Recipe
+from pages.widgets.redraw import ASKED
 from tests.pages.conftest import address, healthy, words
 from tests.pages.fakes import run_view
 
@@ -36,6 +37,21 @@ def test_a_model_that_becomes_known_while_the_page_is_drawn_does_not_cut_it_off(
         assert app.selectbox(key=key).proto.set_value, "the browser is told"
     assert app.slider(key="form.sparsity").proto.set_value and app.slider(key="form.sparsity").value == 70
     assert address(healthy(app.run())) == {"pruner": "ria", "sparsity": "0.7"}
+
+
+def test_a_page_that_is_asked_for_with_an_address_of_before_keeps_the_run_that_was_just_started(engine, open_app):
+    """The browser may not have heard of the new address when it asks."""
+    recipe = Recipe.build(sparsity=0.7)
+    engine.views[recipe.key] = run_view(recipe, "running")
+    app = open_app(sparsity="0.7")
+    before = dict(app.query_params)
+    healthy(app.button(key="prune").click().run())
+    assert address(app)["run"] == recipe.key
+    app.query_params.clear()
+    for name, value in before.items():
+        app.query_params[name] = value
+    app.session_state[ASKED] = True
+    assert address(healthy(app.run()))["run"] == recipe.key
 
 
 def test_only_what_answers_a_press_runs_the_page_again_by_itself():
