@@ -1,10 +1,12 @@
-"""The app: which pages there are. `streamlit run app.py`. The engine that they share is `pages/widgets/shared.py`."""
+"""The app: which pages there are. `streamlit run app.py`. The engine that they share is
+`pages/widgets/engine_handle.py`.
+"""
 
 import streamlit as st
 
-from pages.widgets import presenter
-from pages.widgets.entry import enter
-from pages.widgets.redraw import whole_page
+from pages.widgets.live import whole_page
+from pages.widgets.page_setup import enter
+from pages.widgets.present import presenter
 
 PAGES = [
     st.Page("pages/explore.py", title="Explore", icon=":material/content_cut:", default=True),
@@ -19,13 +21,15 @@ PAGES = [
 
 presenter.listen()
 enter()
-st.set_page_config(page_title="Prunescope", page_icon=":material/content_cut:", layout="wide", initial_sidebar_state=310)
+st.set_page_config(
+    page_title="Prunescope", page_icon=":material/content_cut:", layout="wide", initial_sidebar_state=310
+)
 page = st.navigation(PAGES, position="hidden" if presenter.presenting() else "top")
 with whole_page():
     presenter.open_presenter()
     presenter.draw_presenter()
     page.run()
 
-from pages.widgets.shared import shared_engine  # noqa: E402  (behind the first page: what it imports takes seconds)
+from pages.widgets.engine_handle import shared_engine  # noqa: E402  (behind the first page: what it imports takes seconds)
 
 shared_engine()

@@ -3,9 +3,10 @@
     python train_demo_model.py --stories corpus.jsonl --work training --minutes 80
     python train_demo_model.py --measure demo-model --evaluate stories/evaluation.txt
 
-Hidden matrices are trained with Muon, the rest with AdamW; the learning rate rises, holds, and falls to zero with the
-steps or the minutes done, so that a training by minutes ends in time on a busy machine too. An interrupted training
-continues from `checkpoint.pt` in the work directory with the same batches, and bit for bit when counted in steps.
+Hidden matrices are trained with Muon, the rest with AdamW; the learning rate rises, holds, and falls to zero
+with the steps or the minutes done, so that a training by minutes ends in time on a busy machine too. An
+interrupted training continues from `checkpoint.pt` in the work directory with the same batches, and bit for
+bit when counted in steps.
 
 Does not cover: several devices, other architectures, stories longer than the memory of one forward pass.
 """
@@ -28,7 +29,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import logging as transformers_logging
 
 END = "<|endoftext|>"
@@ -105,10 +112,12 @@ def split_tokens(ids: Tensor, parts: Tensor, rate: float, generator: torch.Gener
 
 @dataclass
 class Batches:
-    """Endless batches [batch, length + 1]: each epoch joins the stories in a new order and cuts them into windows.
+    """Endless batches [batch, length + 1]: each epoch joins the stories in a new order and cuts them into
+    windows.
 
-    In every other window tokens are split, as in BPE dropout (Provilkov et al. 2020), so that words which the corpus
-    hardly knows are met in pieces. All depends on the seed, the epoch and the row alone, so the place is two numbers.
+    In every other window tokens are split, as in BPE dropout (Provilkov et al. 2020), so that words which the
+    corpus hardly knows are met in pieces. All depends on the seed, the epoch and the row alone, so the place
+    is two numbers.
     """
 
     stories: list[Tensor]
@@ -139,7 +148,9 @@ class Batches:
         order = torch.randperm(len(self.stories), generator=generator).tolist()
         windows = torch.cat([self.stories[i] for i in order]).unfold(0, self.length + 1, self.length)
         if len(windows) < self.batch:
-            raise BadInput(f"The stories give {len(windows)} windows of {self.length} tokens, too few for one batch.")
+            raise BadInput(
+                f"The stories give {len(windows)} windows of {self.length} tokens, too few for one batch."
+            )
         return windows[torch.randperm(len(windows), generator=generator)]
 
 
@@ -151,7 +162,9 @@ def new_tokenizer(stories: list[str]) -> PreTrainedTokenizerFast:
     bare = Tokenizer(models.BPE())
     bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bare.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=[END], initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY, special_tokens=[END], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
     bare.train_from_iterator(stories, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=bare, bos_token=END, eos_token=END, model_max_length=512)
 
@@ -207,7 +220,8 @@ def loss_function(model: Any, device: str, compiled: bool) -> Callable[[Tensor],
     return torch.compile(loss) if compiled else loss
 
 
-# ---------------------------------------------------------------------------------------------------- measuring
+# ----------------------------------------------------------------------------------------------------
+# measuring
 
 
 @torch.no_grad()
@@ -224,12 +238,16 @@ def bits_per_byte(model: Any, tokenizer: Any, stories: list[str]) -> float:
 
 @torch.no_grad()
 def window_perplexity(model: Any, tokenizer: Any, stories: list[str]) -> float:
-    """Perplexity over the joined stories in windows of 256 tokens that do not overlap; the remainder is dropped."""
+    """Perplexity over the joined stories in windows of 256 tokens that do not overlap; the remainder is
+    dropped.
+    """
     model.eval()
     joined = torch.cat(token_ids(tokenizer, stories))
     windows = joined[: len(joined) // PERPLEXITY_WINDOW * PERPLEXITY_WINDOW].view(-1, PERPLEXITY_WINDOW)
     if not len(windows):
-        raise BadInput(f"The stories hold {len(joined)} tokens, fewer than one window of {PERPLEXITY_WINDOW}.")
+        raise BadInput(
+            f"The stories hold {len(joined)} tokens, fewer than one window of {PERPLEXITY_WINDOW}."
+        )
     rows = [row[None].to(model.device) for row in windows]
     return math.exp(sum(model(input_ids=row, labels=row).loss.item() for row in rows) / len(rows))
 
@@ -243,7 +261,8 @@ def measure(directory: Path, story_file: Path) -> None:
     print(f"perplexity {perplexity:.2f} over windows of {PERPLEXITY_WINDOW} tokens")
 
 
-# ---------------------------------------------------------------------------------------------------- training
+# ----------------------------------------------------------------------------------------------------
+# training
 
 
 def optimisers(model: nn.Module, rate: float, weight_decay: float) -> list[torch.optim.Optimizer]:
@@ -298,7 +317,18 @@ class Training:
     def settings(self) -> dict[str, object]:
         """The options that a continued training must share with the one it continues."""
         digest = hashlib.sha256(torch.cat(self.batches.stories).numpy().tobytes()).hexdigest()[:12]
-        names = ("steps", "minutes", "batch", "length", "rate", "weight_decay", "dropout", "split", "average", "seed")
+        names = (
+            "steps",
+            "minutes",
+            "batch",
+            "length",
+            "rate",
+            "weight_decay",
+            "dropout",
+            "split",
+            "average",
+            "seed",
+        )
         return {"stories": digest, **{name: getattr(self.options, name) for name in names}}
 
     def save(self) -> None:
@@ -370,7 +400,9 @@ def begin(options: argparse.Namespace) -> Training:
 
 
 def load_or_make(options: argparse.Namespace, stories: list[str]) -> tuple[Any, Any]:
-    """Model and tokenizer: those of this work directory, of `--init`, or new ones; saved in the work directory."""
+    """Model and tokenizer: those of this work directory, of `--init`, or new ones; saved in the work
+    directory.
+    """
     directory = options.work / "model"
     source = directory if checkpoint_of(options).exists() else options.init
     if source:
@@ -381,7 +413,9 @@ def load_or_make(options: argparse.Namespace, stories: list[str]) -> tuple[Any, 
     if END not in tokenizer.get_vocab():
         raise BadInput(f"The tokenizer in {source} has no token {END}.")
     if options.length > model.config.max_position_embeddings:
-        raise BadInput(f"The model has {model.config.max_position_embeddings} positions, too few for --length.")
+        raise BadInput(
+            f"The model has {model.config.max_position_embeddings} positions, too few for --length."
+        )
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
     return model.to(options.device), tokenizer
@@ -446,7 +480,8 @@ def finish(training: Training) -> None:
     print(f"{best} kept in {training.options.work / 'model'}")
 
 
-# ---------------------------------------------------------------------------------------------------- command line
+# ---------------------------------------------------------------------------------------------------- command
+# line
 
 
 def positive(text: str) -> float:
@@ -471,13 +506,26 @@ def share(text: str) -> float:
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").partition("\n\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     task = parser.add_mutually_exclusive_group(required=True)
-    task.add_argument("--stories", nargs="+", type=Path, metavar="FILE", help="train on these .txt or .jsonl files")
-    task.add_argument("--measure", type=Path, metavar="DIR", help="measure this model on the file of --evaluate")
-    parser.add_argument("--evaluate", type=Path, metavar="FILE", help="stories to measure the finished model on")
-    parser.add_argument("--work", type=Path, metavar="DIR", default=Path("training"), help="checkpoint and model")
-    parser.add_argument("--init", type=Path, metavar="DIR", help="begin with this model's weights and tokenizer")
+    task.add_argument(
+        "--stories", nargs="+", type=Path, metavar="FILE", help="train on these .txt or .jsonl files"
+    )
+    task.add_argument(
+        "--measure", type=Path, metavar="DIR", help="measure this model on the file of --evaluate"
+    )
+    parser.add_argument(
+        "--evaluate", type=Path, metavar="FILE", help="stories to measure the finished model on"
+    )
+    parser.add_argument(
+        "--work", type=Path, metavar="DIR", default=Path("training"), help="checkpoint and model"
+    )
+    parser.add_argument(
+        "--init", type=Path, metavar="DIR", help="begin with this model's weights and tokenizer"
+    )
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=count, help="train for so many steps")
     budget.add_argument("--minutes", type=positive, default=60.0, help="or for so many minutes")
@@ -498,7 +546,11 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add("--every", type=count, default=100, help="steps between two lines of log")
     add("--seed", type=int, default=0)
     add("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
-    add("--compile", action="store_true", help="use torch.compile: slow to start, then faster; needs a C++ compiler")
+    add(
+        "--compile",
+        action="store_true",
+        help="use torch.compile: slow to start, then faster; needs a C++ compiler",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -535,7 +587,10 @@ def main() -> int:
     except OSError as error:
         return refuse(f"{error.filename}: {error.strerror}." if error.filename else str(error))
     except KeyboardInterrupt:
-        print("Interrupted. A training continues from its last checkpoint with the same command.", file=sys.stderr)
+        print(
+            "Interrupted. A training continues from its last checkpoint with the same command.",
+            file=sys.stderr,
+        )
         return 130
     return 0
 

@@ -1,9 +1,10 @@
-"""Every error that a person may be shown, as one small tree. A message is whole sentences: what was asked, what is wrong, what to do.
+"""Every error that a person may be shown, as one small tree. A message is whole sentences: what was asked,
+what is wrong, what to do.
 
 PrunescopeError
 ├── RecipeError     a recipe that is refused; carries one `Fault` a field
-├── ModelError      a model that cannot be found, fetched, read, or seen as blocks of linears; carries its kind
-├── CorpusError     text or token ids that cannot be fetched or read, or do not suffice
+├── ModelError      a model that cannot be found, fetched, read, or seen as blocks of linears; carries its
+kind ├── CorpusError     text or token ids that cannot be fetched or read, or do not suffice
 ├── TaskError       a zero-shot task that cannot be had or measured
 ├── NumericsError   a computation that has no usable result (for instance a Hessian that no damping mends)
 ├── StoreError      a run folder that cannot be written, read or found
@@ -55,7 +56,9 @@ ModelFault = Literal[
 
 
 class ModelError(PrunescopeError):
-    """A model that cannot be found, fetched, read, or seen as blocks of linears. `kind` says which of these, for a page that offers a way on."""
+    """A model that cannot be found, fetched, read, or seen as blocks of linears. `kind` says which of these,
+    for a page that offers a way on.
+    """
 
     def __init__(self, sentence: str, *, kind: ModelFault = "other") -> None:
         self.kind: ModelFault = kind

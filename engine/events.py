@@ -1,12 +1,14 @@
 """The vocabulary of a run: everything that happens, as small frozen records that round-trip through JSON.
 
-Events carry numbers ready to draw, never tensors. Non-finite numbers are written as the strings "Infinity", "-Infinity" and "NaN", so a line
-is always strict JSON. Order of a run without a fault:
+Events carry numbers ready to draw, never tensors. Non-finite numbers are written as the strings "Infinity",
+"-Infinity" and "NaN", so a line is always strict JSON. Order of a run without a fault:
 
-    RunStarted, [Fetching ...], ModelLoaded, [Fetching ...], WindowsReady (calibration), [WindowsReady (evaluation) ...], [BlockMeasured ...],
-    [CandidateTried ..., CandidateChosen ...], Allocated, BlockPruned ..., [Evaluated ...], [TaskProgressed ..., TaskMeasured ...], Finished
+    RunStarted, [Fetching ...], ModelLoaded, [Fetching ...], WindowsReady (calibration), [WindowsReady
+    (evaluation) ...], [BlockMeasured ...], [CandidateTried ..., CandidateChosen ...], Allocated, BlockPruned
+    ..., [Evaluated ...], [TaskProgressed ..., TaskMeasured ...], Finished
 
-A run ends with exactly one of Finished, Failed, Cancelled, Interrupted. An interrupted run that is taken up again goes on with `Resumed`.
+A run ends with exactly one of Finished, Failed, Cancelled, Interrupted. An interrupted run that is taken up
+again goes on with `Resumed`.
 """
 
 from __future__ import annotations
@@ -20,7 +22,12 @@ class Facts(BaseModel):
     """A frozen piece of an event or a record."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", ser_json_inf_nan="strings", protected_namespaces=(), serialize_by_alias=True, validate_by_name=True
+        frozen=True,
+        extra="forbid",
+        ser_json_inf_nan="strings",
+        protected_namespaces=(),
+        serialize_by_alias=True,
+        validate_by_name=True,
     )
 
 
@@ -91,7 +98,8 @@ class ModelLoaded(Event):
         prunable: weights of the linears in the blocks.
         skipped: the weights that are never pruned, by kind; with `prunable` they add up to `parameters`.
         bytes: size of the weights in memory, were they all there at once.
-        residence: `resident` when they are, `streamed` when each block is read from the disk as its turn comes.
+        residence: `resident` when they are, `streamed` when each block is read from the disk as its turn
+            comes.
     """
 
     event: Literal["model_loaded"] = "model_loaded"
@@ -139,7 +147,9 @@ class WindowsReady(Event):
 
 
 class BlockMeasured(Event):
-    """What an allocation measured on one dense block before it decides; the method's `measure` names the quantity."""
+    """What an allocation measured on one dense block before it decides; the method's `measure` names the
+    quantity.
+    """
 
     event: Literal["block_measured"] = "block_measured"
     index: int
@@ -155,8 +165,10 @@ class Candidate(Facts):
     Attributes:
         step: `uniform` is the reference that nothing is chosen from.
         strength: NeuroAL's lambda.
-        objective: what the search minimises; of a candidate that was stopped, the part that was computed: a lower bound.
-        alignment: the blocks' parts of the objective, first block first; of a stopped candidate those that were computed.
+        objective: what the search minimises; of a candidate that was stopped, the part that was computed: a
+            lower bound.
+        alignment: the blocks' parts of the objective, first block first; of a stopped candidate those that
+            were computed.
         ratios: the blocks' sparsities.
         stopped: whether it was given up because it was worse than another already.
         chosen: whether the search chose it.
@@ -194,7 +206,8 @@ class RowSpread(Facts):
     """How the rows of one linear share its sparsity.
 
     Attributes:
-        consumer: the linear whose input columns its rows became, None where there is no clear one and the rows stay uniform.
+        consumer: the linear whose input columns its rows became, None where there is no clear one and the
+            rows stay uniform.
         quantiles: the rows' sparsities at `QUANTILES`.
     """
 
@@ -209,7 +222,8 @@ class Allocated(Event):
     Attributes:
         ratios: one sparsity a block.
         clipped: the blocks whose ratio was held at a limit.
-        rows: of each block, the linears whose rows have sparsities of their own or might have had; empty where no method looks at rows.
+        rows: of each block, the linears whose rows have sparsities of their own or might have had; empty
+            where no method looks at rows.
     """
 
     event: Literal["allocated"] = "allocated"
@@ -224,10 +238,12 @@ class LinearPruned(Facts):
     Attributes:
         sparsity: share of its weights removed.
         output_error: `||X W^T - X W'^T||_F / ||X W^T||_F` over a sample of calibration tokens.
-        error_before_update: the same with the mask alone, before the weights that stay were updated; None without an update.
+        error_before_update: the same with the mask alone, before the weights that stay were updated; None
+            without an update.
         error_before_refinement: the same with the mask as the score decided it; None without a refinement.
         swaps: entries that the refinement exchanged; None without one.
-        drift_before: mean over the rows of |e_i|, the refinement's own measure (methods that have one), before it.
+        drift_before: mean over the rows of |e_i|, the refinement's own measure (methods that have one),
+            before it.
         drift_after: the same behind it.
     """
 
@@ -249,9 +265,10 @@ class BlockPruned(Event):
 
     Attributes:
         sparsity: share of its prunable weights removed.
-        alignment: NeuroAL's A (arXiv 2411.07066), dense against pruned from the same input, summed over the block's linears; 0 = unchanged.
-        relative_error: `||h - h'|| / ||h||` of the evaluation windows' hidden states behind the block, dense against pruned;
-            None without evaluation.
+        alignment: NeuroAL's A (arXiv 2411.07066), dense against pruned from the same input, summed over the
+            block's linears; 0 = unchanged.
+        relative_error: `||h - h'|| / ||h||` of the evaluation windows' hidden states behind the block, dense
+            against pruned; None without evaluation.
         cosine: mean over tokens of their cosine.
         seconds: the time it took.
     """
@@ -273,7 +290,8 @@ class Score(Facts):
         perplexity: `exp(nll)`.
         nll: mean negative log likelihood a predicted token, nats.
         tokens: predicted tokens.
-        bits_per_byte: bits that the model needs for a byte of the text, comparable between tokenizers; None where the text is not known.
+        bits_per_byte: bits that the model needs for a byte of the text, comparable between tokenizers; None
+            where the text is not known.
     """
 
     perplexity: float

@@ -9,14 +9,14 @@ from typing import TypeVar
 from engine.corpora.windows import Role, Windows, calibration_windows, evaluation_windows
 from engine.errors import CorpusError, ModelError
 from engine.events import Event, Fetching, WindowsReady
+from engine.hardware.device import pick_device, pick_dtype
 from engine.hub.download import fetch
-from engine.hub.progress import Progress
-from engine.models.device import pick_device, pick_dtype
+from engine.models.identity import resolve
 from engine.models.language_model import LanguageModel
 from engine.models.loading import load, read_config, stored_dtype
-from engine.models.names import resolve
-from engine.models.residence import Residence
+from engine.models.streaming import Residence
 from engine.models.summary import longest
+from engine.progress import Progress
 from engine.recipe import Recipe
 
 Result = TypeVar("Result")
@@ -32,7 +32,10 @@ def located(recipe: Recipe) -> Generator[Event, None, Path]:
     if Path(place).is_dir():
         return Path(place)
     if recipe.model.startswith(("/", ".", "~")):
-        raise ModelError(f"The model {recipe.model} was asked for, but there is no such directory. Check the path.", kind="missing")
+        raise ModelError(
+            f"The model {recipe.model} was asked for, but there is no such directory. Check the path.",
+            kind="missing",
+        )
     return (yield from told(fetch(recipe.model, recipe.revision)))
 
 
@@ -70,7 +73,9 @@ def told(work: Generator[Progress, None, Result]) -> Generator[Event, None, Resu
         work.close()
 
 
-def read_windows(recipe: Recipe, model: LanguageModel, cache: Path | None) -> Generator[Event, None, tuple[Windows, dict[str, Windows]]]:
+def read_windows(
+    recipe: Recipe, model: LanguageModel, cache: Path | None
+) -> Generator[Event, None, tuple[Windows, dict[str, Windows]]]:
     """Calibration windows, and evaluation windows by corpus.
 
     Raises:
@@ -79,12 +84,22 @@ def read_windows(recipe: Recipe, model: LanguageModel, cache: Path | None) -> Ge
     most = longest(model.module.config)
     tokenizer, ids, length = model.tokenizer, model.vocabulary, recipe.window(most)
     calibration = yield from told(
-        calibration_windows(recipe.calibration, tokenizer, ids, samples=recipe.samples, length=length, seed=recipe.seed, cache=cache)
+        calibration_windows(
+            recipe.calibration,
+            tokenizer,
+            ids,
+            samples=recipe.samples,
+            length=length,
+            seed=recipe.seed,
+            cache=cache,
+        )
     )
     yield _ready("calibration", recipe.calibration, calibration, most, recipe.model)
     evaluations: dict[str, Windows] = {}
     for name in recipe.evaluations:
-        evaluations[name] = yield from told(evaluation_windows(name, tokenizer, ids, length=length, cache=cache))
+        evaluations[name] = yield from told(
+            evaluation_windows(name, tokenizer, ids, length=length, cache=cache)
+        )
         yield _ready("evaluation", name, evaluations[name], most, recipe.model)
     return calibration, evaluations
 
@@ -92,7 +107,9 @@ def read_windows(recipe: Recipe, model: LanguageModel, cache: Path | None) -> Ge
 def _ready(role: Role, corpus: str, windows: Windows, most: int | None, model: str) -> WindowsReady:
     count, length = windows.ids.shape
     if most is not None and length > most:
-        raise CorpusError(f"The windows have {length} tokens, but {model} takes at most {most}. Ask for shorter ones.")
+        raise CorpusError(
+            f"The windows have {length} tokens, but {model} takes at most {most}. Ask for shorter ones."
+        )
     return WindowsReady(
         role=role,
         corpus=corpus,

@@ -1,7 +1,11 @@
 """The description of a run: frozen, validated, with a key.
 
-`Recipe.build` collects *all* faults, in the user's words. Validation fills in what follows from other fields (the sparsity of an N:M pattern,
-a score's default group, the defaults of the chosen methods' parameters), so that two ways to say the same thing have the same key.
+`Recipe.build` collects *all* faults, in the user's words. Validation fills in what follows from other fields
+(the sparsity of an N:M pattern, a score's default group, the defaults of the chosen methods' parameters), so
+that two ways to say the same thing have the same key.
+
+Pinning: names in a recipe that stand for files get the fingerprint of what the files hold, so that the key
+follows the content.
 """
 
 from __future__ import annotations
@@ -15,18 +19,23 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine import validation
+from engine.corpora.documents import corpus_path
+from engine.corpora.named import NAMED
 from engine.errors import Fault, RecipeError
-from engine.models.names import DEMO
-from engine.pruning.methods import AXES
+from engine.models.identity import DEMO, canonical, fingerprint
+from engine.pruning.axes import AXES
 from engine.pruning.patterns import Group
 from engine.pruning.presets import PRESETS
 from engine.registry import Method
+from engine.validation import simplest
 
 USUAL_LENGTH, BUNDLED_LENGTH = 2048, 256
 """Tokens a window where a recipe does not say: the literature's, and what the bundled model takes."""
 
 RESULT_VERSION = 3
-"""Raised whenever the same recipe would give different numbers, so that old results are not taken for new ones."""
+"""Raised whenever the same recipe would give different numbers, so that old results are not taken for new
+ones.
+"""
 
 Value = str | int | float | tuple[float, ...]
 
@@ -36,18 +45,20 @@ class Recipe(BaseModel):
 
     Attributes:
         model: `demo` (the bundled model), a local directory, or a hub id.
-        revision: the hub revision, or the content fingerprint of a local directory (filled in by `engine.pin`).
+        revision: the hub revision, or the content fingerprint of a local directory (filled in by
+            `engine.recipe`).
         dtype: `auto` is float32 on a CPU, and what the model's file holds on an accelerator.
         device: `auto` is cuda, then mps, then cpu.
-        residence: whether the model is held whole in memory (`resident`) or read block by block from the disk (`streamed`); `auto` chooses by
-            what is free. The result is the same, so it is no part of the key.
-        calibration: a named corpus (`stories`, `wikitext2`, `c4`, `ptb`), or a `.txt`, `.jsonl` or `.npy` file.
+        residence: whether the model is held whole in memory (`resident`) or read block by block from the disk
+            (`streamed`); `auto` chooses by what is free. The result is the same, so it is no part of the key.
+        calibration: a named corpus (`stories`, `wikitext2`, `c4`, `ptb`), or a `.txt`, `.jsonl` or `.npy`
+            file.
         evaluation: the same, or several of them, or None to measure no perplexity.
         tasks: zero-shot tasks that the dense and the pruned model are tried on.
         task_limit: at most so many examples of each; None for all.
         samples: calibration windows.
-        length: tokens a window, for calibration and evaluation; None for the literature's 2,048 (or the model's most, if that is less), and for
-            256 on the bundled model.
+        length: tokens a window, for calibration and evaluation; None for the literature's 2,048 (or the
+            model's most, if that is less), and for 256 on the bundled model.
         seed: chooses the calibration windows.
         score, update, allocation, refinement: names in the registry.
         pattern: `unstructured` or `n:m`.
@@ -55,7 +66,7 @@ class Recipe(BaseModel):
         permutation: how columns are dealt over the groups of an N:M pattern; None without one.
         sparsity: share of the prunable weights to remove.
         settings: parameters of the chosen methods as `method.parameter`.
-        digests: content fingerprints of corpus files by role (filled in by `engine.pin`).
+        digests: content fingerprints of corpus files by role (filled in by `engine.recipe`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,7 +111,9 @@ class Recipe(BaseModel):
     @property
     def key(self) -> str:
         """A hash of everything that decides the result; the same recipe is never computed twice."""
-        canonical = json.dumps([RESULT_VERSION, self.model_dump(mode="json", exclude={"residence"})], sort_keys=True)
+        canonical = json.dumps(
+            [RESULT_VERSION, self.model_dump(mode="json", exclude={"residence"})], sort_keys=True
+        )
         return hashlib.sha256(canonical.encode()).hexdigest()[:20]
 
     @property
@@ -123,7 +136,11 @@ class Recipe(BaseModel):
     @property
     def title(self) -> str:
         """The recipe in a few words, for a list."""
-        name = PRESETS[self.pruner].title if self.pruner else " + ".join(x for x in (self.score, self.update, self.refinement) if x != "none")
+        name = (
+            PRESETS[self.pruner].title
+            if self.pruner
+            else " + ".join(x for x in (self.score, self.update, self.refinement) if x != "none")
+        )
         shape = f"{self.sparsity:.0%}" if self.pattern == "unstructured" else self.pattern
         top_up = "" if self.allocation == "uniform" else f" with {self.methods['allocation'].title}"
         return f"{name} {shape}{top_up} on {Path(self.model).name}"
@@ -136,11 +153,16 @@ class Recipe(BaseModel):
     def parameters(self, axis: str) -> dict[str, Any]:
         """The chosen method's parameters on an axis, all of them."""
         method = self.methods[axis]
-        return {parameter.name: self.settings[f"{method.name}.{parameter.name}"] for parameter in method.parameters}
+        return {
+            parameter.name: self.settings[f"{method.name}.{parameter.name}"]
+            for parameter in method.parameters
+        }
 
 
 def _without_invalid(recipe: type[Recipe], given: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
-    """The fields whose type and range are right, and a fault for each other one, so that the rest can still be checked."""
+    """The fields whose type and range are right, and a fault for each other one, so that the rest can still
+    be checked.
+    """
     faults: dict[str, Fault] = {}
     try:
         recipe.model_validate(given)
@@ -157,3 +179,44 @@ def _in_words(recipe: type[Recipe], field: str, kind: str, message: str, value: 
     if kind == "extra_forbidden":
         return f"a recipe has no such field; its fields are pruner, {', '.join(recipe.model_fields)}."
     return f"{message[0].lower()}{message[1:]}, got {value!r}."
+
+
+def pin(recipe: Recipe) -> Recipe:
+    """The recipe with one name for each model and file, and their content fingerprints.
+
+    Raises:
+        RecipeError: a corpus file is not there.
+    """
+    faults: list[Fault] = []
+    absolute: dict[str, str] = {}
+    digests: dict[str, str] = {}
+    for role, names in (("calibration", (recipe.calibration,)), ("evaluation", recipe.evaluations)):
+        for place, name in enumerate(names):
+            if name in NAMED:  # the same text everywhere; the record says which commit it was read at
+                continue
+            path = corpus_path(name, role)
+            if not path.is_file():
+                faults.append(
+                    Fault(role, f"the file {name} was asked for, but it is not there; check the path.")
+                )
+                continue
+            absolute[name] = name if name == "stories" else str(path.resolve())
+            digests[f"{role}.{place}" if place else role] = _digest(path)
+    if recipe.model.startswith(("/", ".", "~")) and not Path(recipe.model).expanduser().is_dir():
+        faults.append(
+            Fault(
+                "model", f"the directory {recipe.model} was asked for, but it is not there; check the path."
+            )
+        )
+    if faults:
+        raise RecipeError(faults)
+    model = canonical(recipe.model)
+    revision = fingerprint(model) or recipe.revision
+    evaluation = simplest(tuple(absolute.get(name, name) for name in recipe.evaluations))
+    texts = {"calibration": absolute.get(recipe.calibration, recipe.calibration), "evaluation": evaluation}
+    return recipe.model_copy(update={"model": model, "revision": revision, "digests": digests, **texts})
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -1,6 +1,7 @@
 """The record of a run: the fold of its events, and nothing else.
 
-`RunRecord.fold(events)` of the events so far is a valid record at any moment: a live page, a finished run and a replay show the same type.
+`RunRecord.fold(events)` of the events so far is a valid record at any moment: a live page, a finished run and
+a replay show the same type.
 """
 
 from __future__ import annotations
@@ -103,8 +104,16 @@ class Protocol(Facts):
 def _sentence(what: str, windows: WindowsReady | None, dtype: str | None) -> str:
     if windows is None:
         return "not measured"
-    choice = "all in order" if windows.seed is None else f"chosen with seed {windows.seed} of {windows.available:,}"
-    source = f", {windows.identity['source']} at {windows.identity.get('revision', '?')[:8]}" if "source" in windows.identity else ""
+    choice = (
+        "all in order"
+        if windows.seed is None
+        else f"chosen with seed {windows.seed} of {windows.available:,}"
+    )
+    source = (
+        f", {windows.identity['source']} at {windows.identity.get('revision', '?')[:8]}"
+        if "source" in windows.identity
+        else ""
+    )
     return f"{what} {windows.windows:,} windows of {windows.length:,} tokens of {Path(windows.corpus).name} ({choice}{source}), computed in {dtype}"
 
 
@@ -179,15 +188,25 @@ class RunRecord(Facts):
 
     @property
     def remaining(self) -> float | None:
-        """Estimated seconds until the last block is done, from the blocks since the start; None before the first."""
+        """Estimated seconds until the last block is done, from the blocks since the start; None before the
+        first.
+        """
         if not self.blocks or self.model is None:
             return None
-        return (self.model.blocks - len(self.blocks)) * sum(block.seconds for block in self.blocks) / len(self.blocks)
+        return (
+            (self.model.blocks - len(self.blocks))
+            * sum(block.seconds for block in self.blocks)
+            / len(self.blocks)
+        )
 
     @property
     def worst(self) -> tuple[int, str] | None:
         """Block and name of the linear whose output changed most, None before any is done."""
-        errors = {(block.index, linear.name): linear.output_error for block in self.blocks for linear in block.linears}
+        errors = {
+            (block.index, linear.name): linear.output_error
+            for block in self.blocks
+            for linear in block.linears
+        }
         return max(errors, key=lambda place: errors[place], default=None)
 
     @property
@@ -223,14 +242,22 @@ def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C90
         case BlockMeasured():
             return {"measured": {**record.measured, event.index: event.value}}
         case CandidateTried():
-            return {"search": (*(tried for tried in record.search if _place(tried) != _place(event.candidate)), event.candidate)}
+            return {
+                "search": (
+                    *(tried for tried in record.search if _place(tried) != _place(event.candidate)),
+                    event.candidate,
+                )
+            }
         case CandidateChosen():
             return {"search": tuple(_chosen(tried, event) for tried in record.search)}
         case Allocated():
             return {"allocation": event.ratios, "clipped": event.clipped, "rows": event.rows}
         case BlockPruned():
             blocks = (*(block for block in record.blocks if block.index != event.index), event)
-            return {"blocks": blocks, "sparsity": record.sparsity.model_copy(update={"achieved": _achieved(blocks)})}
+            return {
+                "blocks": blocks,
+                "sparsity": record.sparsity.model_copy(update={"achieved": _achieved(blocks)}),
+            }
         case Evaluated():
             return _evaluated(record, event)
         case TaskProgressed():
@@ -238,12 +265,25 @@ def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C90
         case TaskMeasured():
             return {"trying": None, "tasks": _task_measured(record.tasks, event)}
         case Noted():
-            return {"warnings": record.warnings if event.message in record.warnings else (*record.warnings, event.message)}
+            return {
+                "warnings": record.warnings
+                if event.message in record.warnings
+                else (*record.warnings, event.message)
+            }
         case Resumed():
-            decided: dict[str, object] = {"search": (), "measured": {}, "allocation": (), "clipped": (), "rows": ()}  # the allocation is made anew
+            decided: dict[str, object] = {
+                "search": (),
+                "measured": {},
+                "allocation": (),
+                "clipped": (),
+                "rows": (),
+            }  # the allocation is made anew
             return {"state": "running", "error": None, "resumed": event.blocks, **decided}
         case Finished():
-            facts = {"achieved": _removed(record.blocks) / record.model.prunable if record.model else None, "coverage": event.coverage}
+            facts = {
+                "achieved": _removed(record.blocks) / record.model.prunable if record.model else None,
+                "coverage": event.coverage,
+            }
             return {
                 "state": "finished",
                 "sparsity": record.sparsity.model_copy(update=facts),
@@ -263,7 +303,9 @@ def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C90
 def _windows_ready(protocol: Protocol, event: WindowsReady) -> Protocol:
     if event.role == "calibration":  # it comes first, also when a run is taken up again
         return protocol.model_copy(update={"calibration": event, "evaluation": None, "evaluations": ()})
-    return protocol.model_copy(update={"evaluation": protocol.evaluation or event, "evaluations": (*protocol.evaluations, event)})
+    return protocol.model_copy(
+        update={"evaluation": protocol.evaluation or event, "evaluations": (*protocol.evaluations, event)}
+    )
 
 
 def _task_measured(tasks: TaskScores, event: TaskMeasured) -> TaskScores:
@@ -291,8 +333,15 @@ def _model_loaded(record: RunRecord, event: ModelLoaded) -> dict[str, object]:
         bytes=event.bytes,
         residence=event.residence,
     )
-    sparsity = record.sparsity.model_copy(update={"coverage": event.prunable / event.parameters, "skipped": event.skipped})
-    return {"fetching": None, "model": facts, "sparsity": sparsity, "protocol": record.protocol.model_copy(update={"dtype": event.dtype})}
+    sparsity = record.sparsity.model_copy(
+        update={"coverage": event.prunable / event.parameters, "skipped": event.skipped}
+    )
+    return {
+        "fetching": None,
+        "model": facts,
+        "sparsity": sparsity,
+        "protocol": record.protocol.model_copy(update={"dtype": event.dtype}),
+    }
 
 
 def _place(candidate: Candidate) -> tuple[str, float]:
@@ -300,11 +349,15 @@ def _place(candidate: Candidate) -> tuple[str, float]:
 
 
 def _chosen(tried: Candidate, event: CandidateChosen) -> Candidate:
-    return tried.model_copy(update={"chosen": True}) if _place(tried) == (event.step, event.strength) else tried
+    return (
+        tried.model_copy(update={"chosen": True}) if _place(tried) == (event.step, event.strength) else tried
+    )
 
 
 def _achieved(blocks: tuple[BlockPruned, ...]) -> float:
-    return _removed(blocks) / max(1, sum(linear.rows * linear.columns for block in blocks for linear in block.linears))
+    return _removed(blocks) / max(
+        1, sum(linear.rows * linear.columns for block in blocks for linear in block.linears)
+    )
 
 
 def _removed(blocks: tuple[BlockPruned, ...]) -> int:

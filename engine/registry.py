@@ -1,7 +1,8 @@
 """The registry that all axes share: a method is one `Method` object in its own file and one `add` line.
 
-The command line, the forms, the reference of methods and the parametrised tests read nothing but this: name, title, explanation, formula,
-parameters with ranges and defaults, paper. A second object under a name is refused; an unknown name is answered with the near ones.
+The command line, the forms, the reference of methods and the parametrised tests read nothing but this: name,
+title, explanation, formula, parameters with ranges and defaults, paper. A second object under a name is
+refused; an unknown name is answered with the near ones.
 """
 
 from __future__ import annotations
@@ -63,7 +64,11 @@ class Parameter:
         if self.choices:
             return f"{' or '.join(self.choices)}, default {self.default}"
         low, high = (None if bound is None else f"{bound:,.12g}" for bound in (self.minimum, self.maximum))
-        limits = [f"{low} to {high}"] if low and high else [f"{word} {bound}" for word, bound in (("at least", low), ("at most", high)) if bound]
+        limits = (
+            [f"{low} to {high}"]
+            if low and high
+            else [f"{word} {bound}" for word, bound in (("at least", low), ("at most", high)) if bound]
+        )
         default = [] if self.kind == "ratios" else [f"default {self.default:g}"]
         return ", ".join(limits + default)
 
@@ -74,7 +79,9 @@ class Parameter:
                 return f"expected numbers parted by commas, got {value!r}"
             return next((fault for item in value if (fault := self._range_fault(item))), None)
         if self.kind == "choice":
-            return None if value in self.choices else f"expected one of {', '.join(self.choices)}, got {value!r}"
+            return (
+                None if value in self.choices else f"expected one of {', '.join(self.choices)}, got {value!r}"
+            )
         if not _is_number(value) or (self.kind == "int" and isfinite(value) and int(value) != value):
             return f"expected {'a whole number' if self.kind == 'int' else 'a number'}, got {value!r}"
         return self._range_fault(value)
@@ -94,7 +101,9 @@ class Parameter:
         return {"int": int, "float": float, "choice": str}[self.kind](value)
 
     def parse(self, text: str) -> Any:
-        """The value that `text` stands for on the command line; text that does not parse is returned as it is, for `fault` to refuse."""
+        """The value that `text` stands for on the command line; text that does not parse is returned as it
+        is, for `fault` to refuse.
+        """
         try:
             if self.kind == "ratios":
                 return tuple(float(part) for part in text.split(","))
@@ -141,7 +150,9 @@ class Registry(Mapping[str, M], Generic[M]):
             ValueError: another method has the name.
         """
         if self._methods.get(method.name, method) is not method:
-            raise ValueError(f"There are two methods named {method.name!r} on the axis {self.axis!r}; give one another name.")
+            raise ValueError(
+                f"There are two methods named {method.name!r} on the axis {self.axis!r}; give one another name."
+            )
         self._methods[method.name] = method
         return method
 

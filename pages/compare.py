@@ -4,20 +4,27 @@ import streamlit as st
 
 from pages.widgets.compare.board import draw_board
 from pages.widgets.compare.curves import draw_curves
-from pages.widgets.compare.families import choose_protocol, draw_watch, known_runs
-from pages.widgets.compare.links import PAIR, SECTION
+from pages.widgets.compare.data import PAIR, SECTION, choose_protocol, draw_watch, known_runs
 from pages.widgets.compare.pair import draw_pair
 from pages.widgets.compare.sweep import draw_sweep
 from pages.widgets.compare.table import draw_table
-from pages.widgets.entry import enter_through_app
-from pages.widgets.shared import shared_engine
+from pages.widgets.engine_handle import shared_engine
+from pages.widgets.page_setup import enter_through_app
 
 SECTIONS = ("Curves", "Sweep", PAIR, "Leaderboard", "Table")
 
 enter_through_app("compare")
 engine = shared_engine()
 st.title("Compare", anchor=False)
-section = st.segmented_control("Section", SECTIONS, default="Curves", key=SECTION, bind="query-params", required=True, label_visibility="collapsed")
+section = st.segmented_control(
+    "Section",
+    SECTIONS,
+    default="Curves",
+    key=SECTION,
+    bind="query-params",
+    required=True,
+    label_visibility="collapsed",
+)
 if section == "Sweep":
     draw_sweep(engine)
 elif section == PAIR:
@@ -26,7 +33,10 @@ else:
     runs = engine.runs()
     known = choose_protocol(known_runs(runs))
     if known.protocol is None:
-        st.info("No run with a perplexity is here yet. Prune something on Explore, or start a sweep.", icon=":material/show_chart:")
+        st.info(
+            "No run with a perplexity is here yet. Prune something on Explore, or start a sweep.",
+            icon=":material/show_chart:",
+        )
     else:
         st.caption(f"{known.run_count} runs of {known.protocol.title}.")
         {"Leaderboard": draw_board, "Table": draw_table}.get(section or "", draw_curves)(known)

@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from engine.pruning.layouts import LAYOUTS
-from engine.pruning.methods import AXES
+from engine.pruning.axes import AXES
+from engine.pruning.pattern_choices import LAYOUTS
 from engine.pruning.presets import PRESETS
-from pages.widgets import session
-from pages.widgets.entry import enter_through_app
-from pages.widgets.method_card import anchor, draw_method
-from pages.widgets.reference import SECTIONS, facts, found, trial
+from pages.widgets.explore import session
+from pages.widgets.methods.method_card import anchor, draw_method
+from pages.widgets.methods.reference import SECTIONS, facts, found, trial
+from pages.widgets.page_setup import enter_through_app
 
 enter_through_app("methods")
 model = session.model()
@@ -22,7 +22,10 @@ with st.sidebar:
         live=True,
         bind="query-params",
     )
-    shown = {axis: found(registry, wanted or "") for axis, registry in {"pruner": PRESETS, **AXES, **LAYOUTS}.items()}
+    shown = {
+        axis: found(registry, wanted or "")
+        for axis, registry in {"pruner": PRESETS, **AXES, **LAYOUTS}.items()
+    }
     for axis, methods in shown.items():
         if methods:
             links = [f"[{method.title}](#{anchor(axis, method.name)})" for method in methods]
@@ -33,7 +36,10 @@ st.markdown(
     "A run is one choice on each axis: a score, a pattern, an allocation, an update, a refinement. A pruner is a name for some of these choices."
 )
 if not any(shown.values()):
-    st.info(f"No method has {wanted} in its name, its explanation or its paper. Try fewer letters.", icon=":material/search_off:")
+    st.info(
+        f"No method has {wanted} in its name, its explanation or its paper. Try fewer letters.",
+        icon=":material/search_off:",
+    )
 for axis, methods in shown.items():
     if methods:
         st.header(SECTIONS[axis].title, anchor=axis)

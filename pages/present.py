@@ -3,9 +3,9 @@
 import streamlit as st
 
 from pages.widgets.chart import load_ahead
-from pages.widgets.entry import enter_through_app
-from pages.widgets.shared import shared_engine
-from pages.widgets.talk_editor import draw_talk
+from pages.widgets.engine_handle import shared_engine
+from pages.widgets.page_setup import enter_through_app
+from pages.widgets.present.talk_editor import draw_talk
 
 enter_through_app("present")
 engine = shared_engine()

@@ -2,15 +2,13 @@
 
 import streamlit as st
 
-from pages.widgets.entry import enter_through_app
+from pages.widgets.engine_handle import shared_engine
+from pages.widgets.page_setup import enter_through_app
 from pages.widgets.run_picker import finished_runs
-from pages.widgets.runs.deleting import draw_undo
+from pages.widgets.runs.deleting import draw_space, draw_undo
 from pages.widgets.runs.importing import draw_import
-from pages.widgets.runs.listing import draw_list
+from pages.widgets.runs.listing import draw_list, draw_recorded
 from pages.widgets.runs.queue import draw_queue
-from pages.widgets.runs.recorded import draw_recorded
-from pages.widgets.runs.space import draw_space
-from pages.widgets.shared import shared_engine
 
 enter_through_app("runs")
 engine = shared_engine()

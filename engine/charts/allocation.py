@@ -1,7 +1,8 @@
 """How much each block is to lose, and what that was decided by.
 
-Bars from 0 with a fixed end, so that ratios of two runs can be compared by eye; uniform stands behind them as an outline. A method that measures
-something gets a panel for it above: it fills block by block before the ratios come. While a search goes on, the bars are the best candidate's.
+Bars from 0 with a fixed end, so that ratios of two runs can be compared by eye; uniform stands behind them as
+an outline. A method that measures something gets a panel for it above: it fills block by block before the
+ratios come. While a search goes on, the bars are the best candidate's.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from engine.charts import palette
 from engine.charts.chart import HEIGHT, Chart, block_count, canvas, panels, share_block_axis
 from engine.charts.numbers import listed, percent
 from engine.charts.search import best_candidate, named
-from engine.pruning.methods import ALLOCATIONS
+from engine.pruning.axes import ALLOCATIONS
 from engine.record import RunRecord
 
 ROOM_FOR_NUMBERS = 16
@@ -31,7 +32,11 @@ def measure(record: RunRecord) -> str:
 def allocation_bars(record: RunRecord) -> Chart:
     """The ratio of each block against the target and uniform, beside the quantity that it was made of."""
     quantity, table = measure(record), _table(record)
-    figure = panels([0.4, 0.6], [f"{quantity[0].upper()}{quantity[1:]}", "The sparsity that it became, %"], 0.16) if quantity else panels([1])
+    figure = (
+        panels([0.4, 0.6], [f"{quantity[0].upper()}{quantity[1:]}", "The sparsity that it became, %"], 0.16)
+        if quantity
+        else panels([1])
+    )
     canvas(figure, HEIGHT + 100 if quantity else HEIGHT, legend_lines=2 if quantity else 1)
     last = 2 if quantity else 1
     if quantity:
@@ -39,7 +44,9 @@ def allocation_bars(record: RunRecord) -> Chart:
     figure.add_traces(_ratios(record, table), rows=last, cols=1)
     figure.update_layout(barmode="overlay", bargap=0.3)
     share_block_axis(figure, block_count(record), last)
-    figure.update_yaxes(title={"text": "Sparsity, %"}, range=[0, TOP], tickvals=[0, 25, 50, 75, 100], row=last, col=1)
+    figure.update_yaxes(
+        title={"text": "Sparsity, %"}, range=[0, TOP], tickvals=[0, 25, 50, 75, 100], row=last, col=1
+    )
     return Chart(
         title="How much each block loses",
         figure=figure,
@@ -53,7 +60,10 @@ def _table(record: RunRecord) -> pd.DataFrame:
     best = best_candidate(record)
     ratios = dict(enumerate(record.allocation or (best.ratios if best else ())))
     target = record.sparsity.target
-    rows = [(block, record.measured.get(block), target, ratios.get(block), block in record.clipped) for block in sorted({*record.measured, *ratios})]
+    rows = [
+        (block, record.measured.get(block), target, ratios.get(block), block in record.clipped)
+        for block in sorted({*record.measured, *ratios})
+    ]
     table = pd.DataFrame(rows, columns=["block", "measured", "uniform", "sparsity", "held"])
     return table.astype({"measured": float, "uniform": float, "sparsity": float, "held": bool})
 
@@ -82,8 +92,21 @@ def _ratios(record: RunRecord, table: pd.DataFrame) -> list[go.Bar | go.Scatter]
         return traces
     ghost = {"color": palette.TRANSPARENT, "line": {"color": palette.GREY, "width": 1.5}}
     line = {"color": palette.VERMILLION, "width": 2, "dash": "dash"}
-    ends = {"x": [-0.5, total - 0.5], "y": [100 * target] * 2, "mode": "lines", "line": line, "hoverinfo": "skip"}
-    outline = go.Bar(x=list(range(total)), y=[100 * target] * total, width=0.9, marker=ghost, name="uniform", hoverinfo="skip")
+    ends = {
+        "x": [-0.5, total - 0.5],
+        "y": [100 * target] * 2,
+        "mode": "lines",
+        "line": line,
+        "hoverinfo": "skip",
+    }
+    outline = go.Bar(
+        x=list(range(total)),
+        y=[100 * target] * total,
+        width=0.9,
+        marker=ghost,
+        name="uniform",
+        hoverinfo="skip",
+    )
     return [outline, *traces, go.Scatter(name=f"target {percent(target)}", **ends)]
 
 
@@ -111,7 +134,11 @@ def _summary(record: RunRecord, table: pd.DataFrame) -> str:
     known = table.dropna(subset="sparsity")
     if known.empty:
         done = len(record.measured)
-        return f"{done} of {block_count(record)} blocks are measured; the ratios come when all are." if done else "Nothing is decided yet."
+        return (
+            f"{done} of {block_count(record)} blocks are measured; the ratios come when all are."
+            if done
+            else "Nothing is decided yet."
+        )
     best = best_candidate(record)
     so_far = f"Best so far, {named(best)}: " if not record.allocation and best is not None else ""
     low, high = known.loc[known["sparsity"].idxmin()], known.loc[known["sparsity"].idxmax()]
@@ -132,4 +159,6 @@ def _direction(table: pd.DataFrame, quantity: str) -> str:
     slope = pairs["measured"].corr(pairs["sparsity"])
     if abs(slope) < 0.9:
         return ""
-    return f"The more a block has of what was measured (above), the {'more' if slope > 0 else 'less'} it loses. "
+    return (
+        f"The more a block has of what was measured (above), the {'more' if slope > 0 else 'less'} it loses. "
+    )

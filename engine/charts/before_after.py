@@ -1,4 +1,5 @@
-"""Two measurements of every block, before something was done to it and after, and what share of the first that took away.
+"""Two measurements of every block, before something was done to it and after, and what share of the first
+that took away.
 
 A block's figure is the mean over those of its linears that have both, weighted by their weights.
 """
@@ -12,7 +13,15 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from engine.charts import palette
-from engine.charts.chart import HEIGHT, block_count, canvas, done_blocks, panels, progress_words, share_block_axis
+from engine.charts.chart import (
+    HEIGHT,
+    block_count,
+    canvas,
+    done_blocks,
+    panels,
+    progress_words,
+    share_block_axis,
+)
 from engine.charts.numbers import FINE, ceiling, largest, percent
 from engine.events import LinearPruned
 from engine.record import RunRecord
@@ -28,7 +37,9 @@ def weights(linear: LinearPruned) -> int:
 
 
 def pairs(record: RunRecord, before: Value, after: Value, weight: Weight = weights) -> pd.DataFrame:
-    """One row a block that has both: `before`, `after` and `less`, the share of the first that is gone (none where that says nothing)."""
+    """One row a block that has both: `before`, `after` and `less`, the share of the first that is gone (none
+    where that says nothing).
+    """
     rows = []
     for block in done_blocks(record):
         found = [(weight(linear), before(linear), after(linear)) for linear in block.linears]
@@ -36,14 +47,25 @@ def pairs(record: RunRecord, before: Value, after: Value, weight: Weight = weigh
         if both:
             total = sum(size for size, *_ in both)
             first, second = (sum(item[0] * item[place] for item in both) / total for place in (1, 2))
-            rows.append((block.index, first, second, 1 - second / first if 0 < first < float("inf") and isfinite(second) else nan))
-    return pd.DataFrame(rows, columns=["block", "before", "after", "less"]).astype({"before": float, "after": float, "less": float})
+            rows.append(
+                (
+                    block.index,
+                    first,
+                    second,
+                    1 - second / first if 0 < first < float("inf") and isfinite(second) else nan,
+                )
+            )
+    return pd.DataFrame(rows, columns=["block", "before", "after", "less"]).astype(
+        {"before": float, "after": float, "less": float}
+    )
 
 
 def dumbbells(table: pd.DataFrame, scale: float, names: tuple[str, str], unit: str) -> list[go.Scatter]:
     """A hollow mark before, a filled one after, and a line between the two; values are drawn times `scale`."""
     ends: list[tuple[float | None, float | None]] = []
-    for block, before, after in zip(table["block"], scale * table["before"], scale * table["after"], strict=True):
+    for block, before, after in zip(
+        table["block"], scale * table["before"], scale * table["after"], strict=True
+    ):
         ends += [(block, before), (block, after), (None, None)]
     line = {"color": palette.GREY, "width": 2}
     hollow = {"symbol": "circle-open", "size": 10, "color": palette.VERMILLION, "line": {"width": 2.5}}
@@ -59,7 +81,14 @@ def dumbbells(table: pd.DataFrame, scale: float, names: tuple[str, str], unit: s
         )
         for column, name, marker in (("before", names[0], hollow), ("after", names[1], filled))
     ]
-    join = go.Scatter(x=[x for x, _ in ends], y=[y for _, y in ends], mode="lines", line=line, showlegend=False, hoverinfo="skip")
+    join = go.Scatter(
+        x=[x for x, _ in ends],
+        y=[y for _, y in ends],
+        mode="lines",
+        line=line,
+        showlegend=False,
+        hoverinfo="skip",
+    )
     return [join, *marks]
 
 
@@ -70,8 +99,21 @@ def error_figure(record: RunRecord, table: pd.DataFrame, names: tuple[str, str],
     figure.add_traces(dumbbells(table, 100, names, " %"), rows=1, cols=1)
     figure.add_trace(_share(table, gain, total), row=2, col=1)
     share_block_axis(figure, total, 2)
-    figure.update_yaxes(title={"text": "Error, %"}, range=[0, 108 * ceiling(largest([*table["before"], *table["after"]]), FINE)], row=1, col=1)
-    figure.update_yaxes(title={"text": f"{gain}, %"}, range=_range(table["less"]), zeroline=True, zerolinecolor=palette.GREY, nticks=5, row=2, col=1)
+    figure.update_yaxes(
+        title={"text": "Error, %"},
+        range=[0, 108 * ceiling(largest([*table["before"], *table["after"]]), FINE)],
+        row=1,
+        col=1,
+    )
+    figure.update_yaxes(
+        title={"text": f"{gain}, %"},
+        range=_range(table["less"]),
+        zeroline=True,
+        zerolinecolor=palette.GREY,
+        nticks=5,
+        row=2,
+        col=1,
+    )
     return figure
 
 
@@ -83,7 +125,9 @@ def summary(record: RunRecord, table: pd.DataFrame, subject: str) -> str:
     mean, digits = known["less"].mean(), _digits(table)
     did = f"takes back {percent(mean, digits)} of" if mean >= 0 else f"adds {percent(-mean, digits)} to"
     best, worst = known.loc[known["less"].idxmax()], known.loc[known["less"].idxmin()]
-    least, most = (f"{percent(block['less'], digits)} (block {int(block['block'])})" for block in (worst, best))
+    least, most = (
+        f"{percent(block['less'], digits)} (block {int(block['block'])})" for block in (worst, best)
+    )
     return f"{subject} {did} the error on average ({progress_words(record)}); the share taken back goes from {least} to {most}."
 
 
@@ -98,7 +142,9 @@ def _share(table: pd.DataFrame, gain: str, total: int) -> go.Bar:
         x=table["block"],
         y=100 * table["less"],
         marker={"color": palette.GREEN, "cornerradius": 3},
-        text=[percent(less, digits).removesuffix(" %") if isfinite(less) else "" for less in table["less"]] if total <= ROOM_FOR_NUMBERS else None,
+        text=[percent(less, digits).removesuffix(" %") if isfinite(less) else "" for less in table["less"]]
+        if total <= ROOM_FOR_NUMBERS
+        else None,
         textposition="outside",
         textangle=0,
         cliponaxis=False,

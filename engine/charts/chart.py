@@ -1,7 +1,8 @@
 """What every chart is: a figure, the same numbers as a table, and words for those who see neither.
 
-A figure is drawn for all blocks from the start, so it grows without jumping while a run goes on; `uirevision` keeps a zoom that a person
-made when the next block arrives. Text takes the page's own colour: backgrounds are transparent and no font colour is set.
+A figure is drawn for all blocks from the start, so it grows without jumping while a run goes on; `uirevision`
+keeps a zoom that a person made when the next block arrives. Text takes the page's own colour: backgrounds are
+transparent and no font colour is set.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def done_blocks(record: RunRecord) -> list[BlockPruned]:
 
 def block_count(record: RunRecord) -> int:
     """How many blocks the axes must hold."""
-    return record.model.blocks if record.model else max((block.index + 1 for block in record.blocks), default=0)
+    return (
+        record.model.blocks if record.model else max((block.index + 1 for block in record.blocks), default=0)
+    )
 
 
 def progress_words(record: RunRecord) -> str:
@@ -58,7 +61,9 @@ def progress_words(record: RunRecord) -> str:
 
 
 def canvas(figure: go.Figure, height: int = HEIGHT, legend_lines: int = 0) -> go.Figure:
-    """The look that all figures share; a legend over several panels is given room for so many lines above them."""
+    """The look that all figures share; a legend over several panels is given room for so many lines above
+    them.
+    """
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
@@ -69,7 +74,10 @@ def canvas(figure: go.Figure, height: int = HEIGHT, legend_lines: int = 0) -> go
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
     )
     if legend_lines:
-        figure.update_layout(margin={"t": 8 + LEGEND_LINE * legend_lines}, legend={"yref": "container", "y": 1, "yanchor": "top"})
+        figure.update_layout(
+            margin={"t": 8 + LEGEND_LINE * legend_lines},
+            legend={"yref": "container", "y": 1, "yanchor": "top"},
+        )
     figure.update_xaxes(zeroline=False, showgrid=False, automargin=True)
     figure.update_yaxes(zeroline=False, gridcolor=palette.GRID, automargin=True)
     return figure
@@ -77,7 +85,14 @@ def canvas(figure: go.Figure, height: int = HEIGHT, legend_lines: int = 0) -> go
 
 def panels(heights: Sequence[float], titles: Sequence[str] = (), spacing: float = 0.1) -> go.Figure:
     """Panels over one axis of blocks, stacked, each under a small title at its left if it has one."""
-    figure = make_subplots(rows=len(heights), cols=1, shared_xaxes=True, row_heights=list(heights), vertical_spacing=spacing, subplot_titles=titles)
+    figure = make_subplots(
+        rows=len(heights),
+        cols=1,
+        shared_xaxes=True,
+        row_heights=list(heights),
+        vertical_spacing=spacing,
+        subplot_titles=titles,
+    )
     figure.update_annotations(x=0, xanchor="left", font={"size": 12}, yshift=1)
     return figure
 
@@ -93,4 +108,10 @@ def share_block_axis(figure: go.Figure, total: int, rows: int) -> None:
 def block_axis(total: int) -> dict[str, Any]:
     """The x axis that every chart over the blocks has: all of them, first to last."""
     step = next(step for step in (1, 2, 4, 5, 10, 20, 50, 100) if total / step <= 16 or step == 100)
-    return {"title": {"text": "Block"}, "range": [-0.5, max(total, 1) - 0.5], "tickmode": "linear", "tick0": 0, "dtick": step}
+    return {
+        "title": {"text": "Block"},
+        "range": [-0.5, max(total, 1) - 0.5],
+        "tickmode": "linear",
+        "tick0": 0,
+        "dtick": step,
+    }

@@ -1,4 +1,6 @@
-"""All weights of the model as one bar: removed, kept, and never pruned by kind. A sparsity is a share of the first two only."""
+"""All weights of the model as one bar: removed, kept, and never pruned by kind. A sparsity is a share of the
+first two only.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ import plotly.graph_objects as go
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 from engine.charts.numbers import count, percent
-from engine.models.facts import ModelSummary
+from engine.models.shape import ModelSummary
 from engine.record import RunRecord
 
 HEIGHT = 165
@@ -22,31 +24,50 @@ def coverage_bar(record: RunRecord) -> Chart:
     if record.model is None:
         return _chart("What was removed, of all weights", "are zero now", 0, 0, {})
     removed = sum(linear.removed for block in record.blocks for linear in block.linears)
-    return _chart("What was removed, of all weights", "are zero now", removed, record.model.prunable, record.sparsity.skipped)
+    return _chart(
+        "What was removed, of all weights",
+        "are zero now",
+        removed,
+        record.model.prunable,
+        record.sparsity.skipped,
+    )
 
 
 def coverage_forecast(summary: ModelSummary, sparsity: float) -> Chart:
     """The same before a run: what a sparsity will remove of a model."""
     removed = round(sparsity * summary.prunable)
-    return _chart("What will be removed, of all weights", "will be zero", removed, summary.prunable, summary.skipped)
+    return _chart(
+        "What will be removed, of all weights", "will be zero", removed, summary.prunable, summary.skipped
+    )
 
 
 def _chart(title: str, fate: str, removed: int, prunable: int, skipped: dict[str, int]) -> Chart:
     kinds = sorted(skipped.items(), key=lambda item: -item[1])
     parts = [("removed", removed), ("kept, prunable", prunable - removed), *kinds]
     total = max(1, sum(weights for _, weights in parts))
-    table = pd.DataFrame([(kind, weights, weights / total) for kind, weights in parts], columns=["kind", "weights", "share"])
-    figure = canvas(go.Figure([_segment(kind, weights, total, at) for at, (kind, weights) in enumerate(parts)]), HEIGHT)
-    figure.update_layout(
-        barmode="stack", bargap=0.1, margin={"t": TWO_LINES}, legend={"traceorder": "normal", "yref": "container", "y": 1, "yanchor": "top"}
+    table = pd.DataFrame(
+        [(kind, weights, weights / total) for kind, weights in parts], columns=["kind", "weights", "share"]
     )
-    figure.update_xaxes(title={"text": "Share of all weights, %"}, range=[0, 101], tickvals=[0, 20, 40, 60, 80, 100])
+    figure = canvas(
+        go.Figure([_segment(kind, weights, total, at) for at, (kind, weights) in enumerate(parts)]), HEIGHT
+    )
+    figure.update_layout(
+        barmode="stack",
+        bargap=0.1,
+        margin={"t": TWO_LINES},
+        legend={"traceorder": "normal", "yref": "container", "y": 1, "yanchor": "top"},
+    )
+    figure.update_xaxes(
+        title={"text": "Share of all weights, %"}, range=[0, 101], tickvals=[0, 20, 40, 60, 80, 100]
+    )
     figure.update_yaxes(showticklabels=False, showgrid=False)
     return Chart(
         title=title,
         figure=figure,
         table=table,
-        alt="Stacked bar of all weights: " + ", ".join(f"{kind} {percent(weights / total)}" for kind, weights in parts) + ".",
+        alt="Stacked bar of all weights: "
+        + ", ".join(f"{kind} {percent(weights / total)}" for kind, weights in parts)
+        + ".",
         caption=f"{percent(removed / total)} of all {count(total)} weights {fate}. Embeddings, head and norms are never pruned, "
         "so the sparsity of the whole model is lower than that of its prunable part.",
     )

@@ -1,7 +1,9 @@
-"""What grows with depth: neuron alignment per block, and the distance of the pruned stream from the dense one.
+"""What grows with depth: neuron alignment per block, and the distance of the pruned stream from the dense
+one.
 
-Relative error and cosine say different things (how far, and how far in direction), on scales of different sense, so they get a panel each
-over the same blocks instead of two axes in one: where two scales share a panel, where the lines cross means nothing.
+Relative error and cosine say different things (how far, and how far in direction), on scales of different
+sense, so they get a panel each over the same blocks instead of two axes in one: where two scales share a
+panel, where the lines cross means nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from engine.record import RunRecord
 def alignment_bars(record: RunRecord) -> Chart:
     """How much pruning changes the relative strength of each block's neurons."""
     table = pd.DataFrame(
-        [(block.index, block.alignment, block.sparsity) for block in done_blocks(record)], columns=["block", "alignment", "sparsity"]
+        [(block.index, block.alignment, block.sparsity) for block in done_blocks(record)],
+        columns=["block", "alignment", "sparsity"],
     )
     top = ceiling(table["alignment"].max()) if len(table) else 1.0
     exponent = floor(log10(top) + 1e-9)
@@ -56,10 +59,18 @@ def _worst(table: pd.DataFrame) -> str:
 
 def error_through_depth(record: RunRecord) -> Chart:
     """How the damage grows from block to block."""
-    rows = [(block.index, block.relative_error, block.cosine) for block in done_blocks(record) if block.relative_error is not None]
+    rows = [
+        (block.index, block.relative_error, block.cosine)
+        for block in done_blocks(record)
+        if block.relative_error is not None
+    ]
     table = pd.DataFrame(rows, columns=["block", "relative_error", "cosine"])
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.62, 0.38], vertical_spacing=0.1)
-    figure.add_trace(_line(table, "relative_error", palette.VERMILLION, "circle", 100, "relative error %{y:.1f} %"), row=1, col=1)
+    figure.add_trace(
+        _line(table, "relative_error", palette.VERMILLION, "circle", 100, "relative error %{y:.1f} %"),
+        row=1,
+        col=1,
+    )
     figure.add_trace(_line(table, "cosine", palette.GREEN, "diamond", 1, "cosine %{y:.4f}"), row=2, col=1)
     canvas(figure)
     axis = block_axis(block_count(record))
@@ -68,7 +79,9 @@ def error_through_depth(record: RunRecord) -> Chart:
     top = ceiling(table["relative_error"].max()) if len(table) else 1.0
     figure.update_yaxes(title={"text": "Error, %"}, range=[0, 104 * top], row=1, col=1)
     bottom = _floor(table["cosine"].min()) if len(table) else 0.0
-    figure.update_yaxes(title={"text": "Cosine"}, range=[bottom, 1 + 0.06 * (1 - bottom)], nticks=4, row=2, col=1)
+    figure.update_yaxes(
+        title={"text": "Cosine"}, range=[bottom, 1 + 0.06 * (1 - bottom)], nticks=4, row=2, col=1
+    )
     figure.update_layout(showlegend=False)
     return Chart(
         title="Error through depth",
@@ -98,6 +111,10 @@ def _floor(cosine: float) -> float:
 
 def _last(record: RunRecord, table: pd.DataFrame) -> str:
     if table.empty:
-        return "Not measured without evaluation." if record.recipe and record.recipe.evaluation is None else "Nothing is done yet."
+        return (
+            "Not measured without evaluation."
+            if record.recipe and record.recipe.evaluation is None
+            else "Nothing is done yet."
+        )
     last = table.iloc[-1]
     return f"Behind block {int(last['block'])} the relative error is {percent(last['relative_error'])} and the cosine {last['cosine']:.3f}."

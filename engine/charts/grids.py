@@ -1,7 +1,8 @@
-"""Blocks x linears as a heat map with its numbers in the cells: the sparsity, and the error of each linear's output.
+"""Blocks x linears as a heat map with its numbers in the cells: the sparsity, and the error of each linear's
+output.
 
-Cells that are not done stand there empty. Above 36 blocks the numbers no longer fit; then a colour bar stands for them, and they are in the
-table and under the pointer.
+Cells that are not done stand there empty. Above 36 blocks the numbers no longer fit; then a colour bar stands
+for them, and they are in the table and under the pointer.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, block_axis, block_count, canvas, done_blocks, progress_words
-from engine.charts.names import linear_names, short_names
-from engine.charts.numbers import ceiling, percent
+from engine.charts.numbers import ceiling, linear_names, percent, short_names
 from engine.events import LinearPruned
 from engine.record import RunRecord
 
@@ -23,14 +23,17 @@ ROOM_FOR_DECIMALS = 14
 
 
 def sparsity_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
-    """How much of each linear was removed; `clickable` cells carry their block and linear for whoever is told of a click."""
+    """How much of each linear was removed; `clickable` cells carry their block and linear for whoever is told
+    of a click.
+    """
     table = _table(record, lambda linear: linear.sparsity, "sparsity")
     return Chart(
         title="Sparsity of every linear, %",
         figure=_figure(record, lambda linear: linear.sparsity, 1.0, "Sparsity", clickable),
         table=table,
         alt=f"Heat map of sparsity, blocks by linears, {progress_words(record)}. {_range(table, 'sparsity')}",
-        caption="Share of the weights set to zero." + (" Pale cells are still to come." if len(record.blocks) < block_count(record) else ""),
+        caption="Share of the weights set to zero."
+        + (" Pale cells are still to come." if len(record.blocks) < block_count(record) else ""),
     )
 
 
@@ -49,7 +52,14 @@ def output_error_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
 
 def _table(record: RunRecord, value: Callable[[LinearPruned], float], name: str) -> pd.DataFrame:
     rows = [
-        {"block": block.index, "linear": linear.name, "rows": linear.rows, "columns": linear.columns, "removed": linear.removed, name: value(linear)}
+        {
+            "block": block.index,
+            "linear": linear.name,
+            "rows": linear.rows,
+            "columns": linear.columns,
+            "removed": linear.removed,
+            name: value(linear),
+        }
         for block in done_blocks(record)
         for linear in block.linears
     ]
@@ -60,10 +70,16 @@ def _range(table: pd.DataFrame, name: str) -> str:
     if table.empty:
         return "Nothing is done yet."
     low, high = table[name].min(), table[name].max()
-    return f"All at {percent(low)}." if percent(low) == percent(high) else f"From {percent(low)} to {percent(high)}."
+    return (
+        f"All at {percent(low)}."
+        if percent(low) == percent(high)
+        else f"From {percent(low)} to {percent(high)}."
+    )
 
 
-def _figure(record: RunRecord, value: Callable[[LinearPruned], float], top: float, label: str, clickable: bool) -> go.Figure:
+def _figure(
+    record: RunRecord, value: Callable[[LinearPruned], float], top: float, label: str, clickable: bool
+) -> go.Figure:
     names, total = linear_names(record), block_count(record)
     short = list(short_names(names).values())
     cells: list[list[float | None]] = [[None] * total for _ in names]
@@ -76,7 +92,9 @@ def _figure(record: RunRecord, value: Callable[[LinearPruned], float], top: floa
     figure = go.Figure([_tiles(blocks, short), _heat(blocks, short, cells, numbers, 100 * top, label)])
     if clickable:
         figure.add_trace(_handles(record, value, label))
-        figure.update_layout(hoverdistance=60)  # the nearest cell's middle is meant, however wide the cells are
+        figure.update_layout(
+            hoverdistance=60
+        )  # the nearest cell's middle is meant, however wide the cells are
     canvas(figure, height=70 + max(3, len(names)) * (27 if len(names) <= ROOM_FOR_NUMBERS else 10))
     figure.update_xaxes(**block_axis(total))
     figure.update_yaxes(title={"text": "Linear"}, autorange="reversed", showgrid=False)
@@ -87,7 +105,9 @@ def _tiles(blocks: list[int], names: list[str]) -> go.Heatmap:
     """The empty places."""
     scale = [[0, palette.UNDONE], [1, palette.UNDONE]]
     cells = [[0] * len(blocks) for _ in names]
-    return go.Heatmap(x=blocks, y=names, z=cells, colorscale=scale, showscale=False, hoverinfo="skip", xgap=2, ygap=2)
+    return go.Heatmap(
+        x=blocks, y=names, z=cells, colorscale=scale, showscale=False, hoverinfo="skip", xgap=2, ygap=2
+    )
 
 
 def _handles(record: RunRecord, value: Callable[[LinearPruned], float], label: str) -> go.Scatter:
@@ -108,7 +128,14 @@ def _handles(record: RunRecord, value: Callable[[LinearPruned], float], label: s
     )
 
 
-def _heat(blocks: list[int], names: list[str], cells: list[list[float | None]], numbers: list[list[str]], top: float, label: str) -> go.Heatmap:
+def _heat(
+    blocks: list[int],
+    names: list[str],
+    cells: list[list[float | None]],
+    numbers: list[list[str]],
+    top: float,
+    label: str,
+) -> go.Heatmap:
     readable = len(blocks) <= ROOM_FOR_NUMBERS and len(names) <= ROOM_FOR_NUMBERS
     return go.Heatmap(
         x=blocks,

@@ -27,7 +27,11 @@ def run_numbers(record: RunRecord) -> list[Number]:
     return [
         Number("Dense perplexity", numbers.perplexity(dense.perplexity if dense else None), both),
         Number("Pruned perplexity", numbers.perplexity(pruned.perplexity if pruned else None), both),
-        Number("Ratio", numbers.ratio(record.ratio), f"Pruned perplexity / dense perplexity: × 1 means that nothing was lost. {both}"),
+        Number(
+            "Ratio",
+            numbers.ratio(record.ratio),
+            f"Pruned perplexity / dense perplexity: × 1 means that nothing was lost. {both}",
+        ),
         Number("Sparsity achieved", numbers.percent(record.sparsity.achieved, 2), _sparsity_protocol(record)),
         Number("Coverage", numbers.percent(record.sparsity.coverage), _coverage_protocol(record)),
         Number("Time", numbers.seconds(record.elapsed if record.started else None), _time_protocol(record)),
@@ -48,7 +52,9 @@ def _sparsity_protocol(record: RunRecord) -> str:
 def _coverage_protocol(record: RunRecord) -> str:
     if record.model is None:
         return "Prunable weights / all weights of the model."
-    skipped = ", ".join(f"{kind} {numbers.count(weights)}" for kind, weights in record.sparsity.skipped.items())
+    skipped = ", ".join(
+        f"{kind} {numbers.count(weights)}" for kind, weights in record.sparsity.skipped.items()
+    )
     return (
         f"Prunable weights / all weights: {numbers.count(record.model.prunable)} of {numbers.count(record.model.parameters)}. "
         f"Never pruned: {skipped or 'nothing'}."

@@ -1,9 +1,38 @@
-"""Number formats, chosen once: what a person reads on a page, in a cell of a chart or beside an axis."""
+"""Number formats, chosen once: what a person reads on a page, in a cell of a chart or beside an axis.
+
+Short names of linears, for the rows of a chart: the last part of the name, with as much before it as tells
+two apart.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import floor, isfinite, isinf, isnan, log10
+
+from engine.record import RunRecord
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """`self_attn.q_proj` becomes `q_proj`; GPT-2's two `c_proj` become `attn.c_proj` and `mlp.c_proj`."""
+    short = {name: _tail(name, 1) for name in names}
+    for parts in range(2, 1 + max((name.count(".") + 1 for name in names), default=1)):
+        twice = {label for label, times in Counter(short.values()).items() if times > 1}
+        if not twice:
+            break
+        short = {name: _tail(name, parts) if label in twice else label for name, label in short.items()}
+    return short
+
+
+def linear_names(record: RunRecord) -> list[str]:
+    """The names of all linears inside the blocks, in the model's order; blocks may differ."""
+    shapes = record.model.linears if record.model else ()
+    return list(dict.fromkeys(shape.name for block in shapes for shape in block))
+
+
+def _tail(name: str, parts: int) -> str:
+    return ".".join(name.split(".")[-parts:])
+
 
 NOTHING = "—"
 
@@ -82,7 +111,9 @@ COARSE, FINE = (1, 2, 5, 10), (1, 1.5, 2, 3, 4, 6, 8, 10)
 
 
 def ceiling(value: float, steps: Sequence[float] = COARSE) -> float:
-    """The least of 1, 2, 5 (or other steps) times a power of ten that is not below `value`: the end of an axis that seldom moves as a chart grows."""
+    """The least of 1, 2, 5 (or other steps) times a power of ten that is not below `value`: the end of an
+    axis that seldom moves as a chart grows.
+    """
     if not 0 < value < float("inf"):
         return 1.0
     power = float(10 ** floor(log10(value)))
@@ -95,7 +126,9 @@ def largest(values: Iterable[float | None]) -> float:
 
 
 def unit_of(top: float) -> tuple[float, str]:
-    """The power of ten that small or large amounts up to `top` are drawn in, and what an axis says about it: `in 10⁻³`."""
+    """The power of ten that small or large amounts up to `top` are drawn in, and what an axis says about it:
+    `in 10⁻³`.
+    """
     exponent = floor(log10(top) + 1e-9) if 0 < top < float("inf") else 0
     return 10.0**exponent, "no unit" if exponent == 0 else f"in {power_of_ten(exponent)}"
 

@@ -1,6 +1,8 @@
-"""Colours, chosen once: the Okabe-Ito set for lines and bars, one blue that deepens for amounts. Both are told apart with any kind of colour vision.
+"""Colours, chosen once: the Okabe-Ito set for lines and bars, one blue that deepens for amounts. Both are
+told apart with any kind of colour vision.
 
-Only hues that reach a contrast of about 3:1 on the light and on the dark background are used for lines, because a figure does not know its theme.
+Only hues that reach a contrast of about 3:1 on the light and on the dark background are used for lines,
+because a figure does not know its theme.
 """
 
 from __future__ import annotations
@@ -29,4 +31,6 @@ TRANSPARENT = "rgba(0, 0, 0, 0)"
 
 STAYS = [[0, "rgba(46, 139, 201, 0.13)"], [1, "rgba(46, 139, 201, 1)"]]
 GOES = [[0, "rgba(213, 94, 0, 0.5)"], [1, "rgba(213, 94, 0, 1)"]]
-"""From weak to strong, fading into whatever the background is: weights that stay, and those that go (which are also drawn smaller)."""
+"""From weak to strong, fading into whatever the background is: weights that stay, and those that go (which
+are also drawn smaller).
+"""

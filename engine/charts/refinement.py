@@ -1,6 +1,11 @@
-"""What a mask refinement did: how much it swapped, what that did to its own measure, and what to the error that counts.
+"""What a mask refinement did: how much it swapped, what that did to its own measure, and what to the error
+that counts.
 
-Its own measure, the drift, nearly always falls: that is what swaps are chosen by. The output error need not, so it has a chart of its own.
+Its own measure, the drift, nearly always falls: that is what swaps are chosen by. The output error need not,
+so it has a chart of its own.
+
+How much of each block's error an update takes back: with the mask alone, and with the weights that stay
+adjusted.
 """
 
 from __future__ import annotations
@@ -10,27 +15,69 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.before_after import dumbbells, error_figure, pairs, summary, weights
-from engine.charts.chart import HEIGHT, Chart, block_count, canvas, done_blocks, panels, progress_words, share_block_axis
+from engine.charts.chart import (
+    HEIGHT,
+    Chart,
+    block_count,
+    canvas,
+    done_blocks,
+    panels,
+    progress_words,
+    share_block_axis,
+)
 from engine.charts.numbers import FINE, ceiling, largest, percent
 from engine.events import LinearPruned
 from engine.record import RunRecord
+
+RECOVERY_NAMES = ("mask alone", "after the update")
+
+
+def error_taken_back(record: RunRecord) -> Chart:
+    """Output error of each block's linears before and after the update."""
+    table = pairs(record, lambda linear: linear.error_before_update, lambda linear: linear.output_error)
+    words = summary(record, table, "The update")
+    return Chart(
+        title="What the update took back",
+        figure=error_figure(record, table, RECOVERY_NAMES, "Taken back"),
+        table=table.rename(columns={"before": "mask_alone", "after": "updated", "less": "taken_back"}),
+        alt=f"Dumbbells of the output error by block, with the mask alone and after the update, and bars of the share taken back. {words}",
+        caption=f"{words} Relative error of the linears' outputs, a block's mean weighted by size. The mask is the same in both; "
+        "the update adjusts the weights that stay.",
+    )
+
 
 NAMES = ("before the swaps", "after the swaps")
 
 
 def refinement_swaps(record: RunRecord) -> Chart:
     """How many entries changed sides, and how far the expected output moved before and after."""
-    swaps, drift = _swaps(record), pairs(record, lambda linear: linear.drift_before, lambda linear: linear.drift_after, lambda linear: linear.rows)
+    swaps, drift = (
+        _swaps(record),
+        pairs(
+            record,
+            lambda linear: linear.drift_before,
+            lambda linear: linear.drift_after,
+            lambda linear: linear.rows,
+        ),
+    )
     two = not drift.empty or not record.blocks
-    figure = canvas(panels([0.5, 0.5] if two else [1]), HEIGHT + 40 if two else HEIGHT, legend_lines=1 if two else 0)
+    figure = canvas(
+        panels([0.5, 0.5] if two else [1]), HEIGHT + 40 if two else HEIGHT, legend_lines=1 if two else 0
+    )
     figure.add_trace(_bars(swaps), row=1, col=1)
     figure.update_yaxes(
-        title={"text": "Swapped, %"}, nticks=4, range=[0, 104 * (ceiling(largest(swaps["share"]), FINE) if len(swaps) else 0.1)], row=1, col=1
+        title={"text": "Swapped, %"},
+        nticks=4,
+        range=[0, 104 * (ceiling(largest(swaps["share"]), FINE) if len(swaps) else 0.1)],
+        row=1,
+        col=1,
     )
     if two:
         figure.add_traces(dumbbells(drift, 1, NAMES, ""), rows=2, cols=1)
         top = ceiling(largest([*drift["before"], *drift["after"]]), FINE)
-        figure.update_yaxes(title={"text": "Drift, mean |e|"}, range=[-0.06 * top, 1.08 * top], nticks=4, row=2, col=1)
+        figure.update_yaxes(
+            title={"text": "Drift, mean |e|"}, range=[-0.06 * top, 1.08 * top], nticks=4, row=2, col=1
+        )
     share_block_axis(figure, block_count(record), 2 if two else 1)
     columns = {"before": "drift_before", "after": "drift_after"}
     words = f"{_amount(record, swaps)} {_drift(drift)}".rstrip()

@@ -1,8 +1,10 @@
-"""How unevenly the rows of each linear are pruned: a box a block, a panel for all linears that share one distribution.
+"""How unevenly the rows of each linear are pruned: a box a block, a panel for all linears that share one
+distribution.
 
-Linears that feed the same consumer are given the same row sparsities (q, k and v; gate and up), so a panel is for a group of those; without that,
-seven linears would say three things. Boxes hold the middle half of the rows, whiskers the middle 80 %, dots are the extremes: these alone
-reach as far as the search's lambda says, so whiskers to them would look alike everywhere.
+Linears that feed the same consumer are given the same row sparsities (q, k and v; gate and up), so a panel is
+for a group of those; without that, seven linears would say three things. Boxes hold the middle half of the
+rows, whiskers the middle 80 %, dots are the extremes: these alone reach as far as the search's lambda says,
+so whiskers to them would look alike everywhere.
 """
 
 from __future__ import annotations
@@ -12,8 +14,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, block_count, canvas, panels, share_block_axis
-from engine.charts.names import linear_names, short_names
-from engine.charts.numbers import listed
+from engine.charts.numbers import linear_names, listed, short_names
 from engine.events import QUANTILES, RowSpread
 from engine.record import RunRecord
 
@@ -77,9 +78,15 @@ def _title(names: list[str], spreads: Spreads, short: dict[str, str]) -> str:
 
 def _boxes(spreads: Spreads) -> list[go.Box | go.Scatter]:
     blocks = list(spreads)
-    least, tenth, first, median, third, ninth, most = ([100 * value for value in level] for level in zip(*_levels(spreads), strict=True))
+    least, tenth, first, median, third, ninth, most = (
+        [100 * value for value in level] for level in zip(*_levels(spreads), strict=True)
+    )
     numbers = [[f"{100 * value:.1f}" for value in spread.quantiles] for spread in spreads.values()]
-    words = "block %{x}<br>" + "<br>".join(f"{level}: %{{customdata[{place}]}} %" for place, level in enumerate(LEVELS)) + "<extra></extra>"
+    words = (
+        "block %{x}<br>"
+        + "<br>".join(f"{level}: %{{customdata[{place}]}} %" for place, level in enumerate(LEVELS))
+        + "<extra></extra>"
+    )
     dots = {"symbol": "circle", "size": 4, "color": palette.VERMILLION}
     return [
         go.Box(
@@ -93,7 +100,14 @@ def _boxes(spreads: Spreads) -> list[go.Box | go.Scatter]:
             fillcolor="rgba(0, 114, 178, 0.3)",
             hoverinfo="skip",
         ),
-        go.Scatter(x=blocks * 2, y=[*least, *most], mode="markers", marker=dots, customdata=numbers * 2, hovertemplate=words),
+        go.Scatter(
+            x=blocks * 2,
+            y=[*least, *most],
+            mode="markers",
+            marker=dots,
+            customdata=numbers * 2,
+            hovertemplate=words,
+        ),
     ]
 
 
@@ -108,8 +122,14 @@ def _span(groups: list[tuple[list[str], Spreads]]) -> list[float]:
 
 
 def _table(record: RunRecord) -> pd.DataFrame:
-    rows = [(index, spread.name, spread.consumer, *spread.quantiles) for index, block in enumerate(record.rows) for spread in block]
-    return pd.DataFrame(rows, columns=["block", "linear", "read_by", *(f"rows_{quantile:.0%}" for quantile in QUANTILES)])
+    rows = [
+        (index, spread.name, spread.consumer, *spread.quantiles)
+        for index, block in enumerate(record.rows)
+        for spread in block
+    ]
+    return pd.DataFrame(
+        rows, columns=["block", "linear", "read_by", *(f"rows_{quantile:.0%}" for quantile in QUANTILES)]
+    )
 
 
 def _widest(groups: list[tuple[list[str], Spreads]], short: dict[str, str]) -> str:
@@ -134,8 +154,16 @@ def _uniform(record: RunRecord, short: dict[str, str]) -> str:
     uneven = _by_linear(record)
     names = dict.fromkeys(spread.name for block in record.rows for spread in block)
     everywhere = [short.get(name, name) for name in names if name not in uneven]
-    blocks = [index for index, block in enumerate(record.rows) if block and all(spread.consumer is None for spread in block)]
-    parts = [f"{listed(everywhere, most=8)} (no one linear of the block reads their rows one by one)"] if everywhere else []
+    blocks = [
+        index
+        for index, block in enumerate(record.rows)
+        if block and all(spread.consumer is None for spread in block)
+    ]
+    parts = (
+        [f"{listed(everywhere, most=8)} (no one linear of the block reads their rows one by one)"]
+        if everywhere
+        else []
+    )
     if blocks and uneven:
         parts.append(f"all of block{'s' if len(blocks) > 1 else ''} {listed(blocks)}")
     return f"Uniform rows: {' and '.join(parts)}." if parts else ""

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from engine.charts.numbers import perplexity, ratio
-from engine.jobs.store import RunSummary
+from engine.store.runs import RunSummary
 
 SIGNS = {
     "finished": "✓ finished",
@@ -23,7 +23,9 @@ SIGNS = {
 ORDERS: dict[str, Callable[[RunSummary], Any]] = {
     "Newest": lambda run: -run.changed,
     "Name": lambda run: run.title.lower(),
-    "Perplexity": lambda run: run.record.pruned.perplexity if run.record and run.record.pruned else float("inf"),
+    "Perplexity": lambda run: (
+        run.record.pruned.perplexity if run.record and run.record.pruned else float("inf")
+    ),
     "Size": lambda run: -run.size,
 }
 """Ways to order a list; pinned runs come first in all of them."""
@@ -35,9 +37,15 @@ def ordered(runs: Sequence[RunSummary], order: str) -> list[RunSummary]:
 
 
 def found(runs: Sequence[RunSummary], words: str, states: Sequence[str]) -> list[RunSummary]:
-    """The runs whose name, recipe, note, model or key hold every word, in one of the states (all where there is none)."""
+    """The runs whose name, recipe, note, model or key hold every word, in one of the states (all where there
+    is none).
+    """
     wanted = words.lower().split()
-    return [run for run in runs if (not states or run.state in states) and all(word in _text(run) for word in wanted)]
+    return [
+        run
+        for run in runs
+        if (not states or run.state in states) and all(word in _text(run) for word in wanted)
+    ]
 
 
 def run_table(runs: Sequence[RunSummary], now: float) -> pd.DataFrame:
@@ -57,7 +65,9 @@ def run_table(runs: Sequence[RunSummary], now: float) -> pd.DataFrame:
         }
         for run in runs
     ]
-    return pd.DataFrame(rows, columns=["", "state", "run", "recipe", "dense", "pruned", "ratio", "age", "MB", "note"])
+    return pd.DataFrame(
+        rows, columns=["", "state", "run", "recipe", "dense", "pruned", "ratio", "age", "MB", "note"]
+    )
 
 
 def age(seconds: float) -> str:

@@ -1,7 +1,9 @@
-"""What a search looked at: the objective of every candidate over its strength, and what the best one does for each block.
+"""What a search looked at: the objective of every candidate over its strength, and what the best one does for
+each block.
 
-Candidates are drawn as they come. One that was stopped has only a part of its objective, so it is a hollow mark that no line goes through.
-The best candidate is the one that the last step chose, and while a step goes on the best complete one so far.
+Candidates are drawn as they come. One that was stopped has only a part of its objective, so it is a hollow
+mark that no line goes through. The best candidate is the one that the last step chose, and while a step goes
+on the best complete one so far.
 """
 
 from __future__ import annotations
@@ -20,8 +22,13 @@ from engine.record import RunRecord
 
 STRONGEST = 0.25
 """How far the axis of strengths reaches from the start; further only where a candidate is stronger."""
-LOOKS = {"block": (palette.BLUE, "circle", "top center"), "row": (palette.VERMILLION, "diamond", "bottom center")}
-"""Colour, marker, and where the chosen one's label stands: the row step goes on below where the block step ended."""
+LOOKS = {
+    "block": (palette.BLUE, "circle", "top center"),
+    "row": (palette.VERMILLION, "diamond", "bottom center"),
+}
+"""Colour, marker, and where the chosen one's label stands: the row step goes on below where the block step
+ended.
+"""
 
 
 def best_candidate(record: RunRecord) -> Candidate | None:
@@ -47,11 +54,19 @@ def named(candidate: Candidate) -> str:
 def search_curves(record: RunRecord) -> Chart:
     """The objective over lambda, for each step."""
     columns = ["step", "lambda", "objective", "stopped", "chosen"]
-    rows = [(tried.step, tried.strength, tried.objective, tried.stopped, tried.chosen) for tried in record.search]
+    rows = [
+        (tried.step, tried.strength, tried.objective, tried.stopped, tried.chosen) for tried in record.search
+    ]
     unit, words = unit_of(largest(candidate.objective for candidate in record.search))
     figure = canvas(go.Figure(_curves(record, unit)))
-    figure.update_xaxes(title={"text": "Strength λ"}, range=[-0.01, 0.01 + max([STRONGEST, *(tried.strength for tried in record.search)])])
-    figure.update_yaxes(title={"text": f"Objective, {words}"}, range=_span([tried.objective / unit for tried in record.search]))
+    figure.update_xaxes(
+        title={"text": "Strength λ"},
+        range=[-0.01, 0.01 + max([STRONGEST, *(tried.strength for tried in record.search)])],
+    )
+    figure.update_yaxes(
+        title={"text": f"Objective, {words}"},
+        range=_span([tried.objective / unit for tried in record.search]),
+    )
     return Chart(
         title="The search: objective over strength",
         figure=figure,
@@ -66,12 +81,23 @@ def alignment_against_uniform(record: RunRecord) -> Chart:
     """Where along the depth the best candidate gains, and what it gives up for that."""
     uniform, best = uniform_candidate(record), best_candidate(record)
     parts = {"uniform": uniform.alignment if uniform else (), "best": best.alignment if best else ()}
-    table = pd.DataFrame({name: pd.Series(values, dtype=float) for name, values in parts.items()}).rename_axis("block").reset_index()
+    table = (
+        pd.DataFrame({name: pd.Series(values, dtype=float) for name, values in parts.items()})
+        .rename_axis("block")
+        .reset_index()
+    )
     unit, words = unit_of(largest(chain.from_iterable(parts.values())))
     figure = canvas(
         go.Figure(
             [
-                _bars(table, "uniform", unit, 0.9, {"color": palette.TRANSPARENT, "line": {"color": palette.GREY, "width": 2}}, "uniform"),
+                _bars(
+                    table,
+                    "uniform",
+                    unit,
+                    0.9,
+                    {"color": palette.TRANSPARENT, "line": {"color": palette.GREY, "width": 2}},
+                    "uniform",
+                ),
                 _bars(table, "best", unit, 0.6, {"color": palette.BLUE}, named(best) if best else "best"),
             ]
         )
@@ -94,18 +120,34 @@ def _curves(record: RunRecord, unit: float) -> list[go.Scatter]:
     if (uniform := uniform_candidate(record)) is not None:
         line = {"color": palette.GREY, "width": 2, "dash": "dash"}
         words = "uniform<br>objective %{y:.4f}<extra></extra>"
-        traces.append(go.Scatter(x=[0, end], y=[uniform.objective / unit] * 2, mode="lines", line=line, name="uniform", hovertemplate=words))
+        traces.append(
+            go.Scatter(
+                x=[0, end],
+                y=[uniform.objective / unit] * 2,
+                mode="lines",
+                line=line,
+                name="uniform",
+                hovertemplate=words,
+            )
+        )
     for step, (colour, symbol, place) in LOOKS.items():
-        tried = sorted((candidate for candidate in record.search if candidate.step == step), key=lambda candidate: candidate.strength)
+        tried = sorted(
+            (candidate for candidate in record.search if candidate.step == step),
+            key=lambda candidate: candidate.strength,
+        )
         traces += _of_step(step, tried, unit, {"color": colour, "symbol": symbol}, place)
-    said: set[str] = set()  # both steps may have stopped candidates; the legend says once what a hollow mark is
+    said: set[str] = (
+        set()
+    )  # both steps may have stopped candidates; the legend says once what a hollow mark is
     for trace in traces:
         trace.update(showlegend=trace.name not in said and "chosen" not in trace.name)
         said.add(trace.name)
     return traces
 
 
-def _of_step(step: str, tried: list[Candidate], unit: float, look: dict[str, str], place: str) -> list[go.Scatter]:
+def _of_step(
+    step: str, tried: list[Candidate], unit: float, look: dict[str, str], place: str
+) -> list[go.Scatter]:
     """A step's curve, the candidates that were stopped, and the one that was chosen; those that there are."""
     complete = [candidate for candidate in tried if not candidate.stopped]
     stopped = [candidate for candidate in tried if candidate.stopped]
@@ -116,8 +158,24 @@ def _of_step(step: str, tried: list[Candidate], unit: float, look: dict[str, str
     label = [f"<b>λ = {candidate.strength:g}</b>" for candidate in chosen]
     traces = [
         _points(complete, unit, f"{step} step", "", mode="lines+markers", **line),
-        _points(stopped, unit, "stopped: at least this much", "stopped: at least this much, ", mode="markers", marker=hollow),
-        _points(chosen, unit, f"{step} step, chosen", "chosen: ", mode="markers+text", marker=star, text=label, textposition=place),
+        _points(
+            stopped,
+            unit,
+            "stopped: at least this much",
+            "stopped: at least this much, ",
+            mode="markers",
+            marker=hollow,
+        ),
+        _points(
+            chosen,
+            unit,
+            f"{step} step, chosen",
+            "chosen: ",
+            mode="markers+text",
+            marker=star,
+            text=label,
+            textposition=place,
+        ),
     ]
     return [trace for trace in traces if len(trace.x)]
 
@@ -132,7 +190,9 @@ def _points(tried: list[Candidate], unit: float, name: str, words: str, **look: 
     )
 
 
-def _bars(table: pd.DataFrame, column: str, unit: float, width: float, marker: Mapping[str, object], name: str) -> go.Bar:
+def _bars(
+    table: pd.DataFrame, column: str, unit: float, width: float, marker: Mapping[str, object], name: str
+) -> go.Bar:
     return go.Bar(
         x=table["block"],
         y=table[column] / unit,
@@ -145,7 +205,9 @@ def _bars(table: pd.DataFrame, column: str, unit: float, width: float, marker: M
 
 
 def _span(values: list[float]) -> list[float] | None:
-    """An axis around the finite values with room for a label above and below; None (the figure's own choice) where they do not differ."""
+    """An axis around the finite values with room for a label above and below; None (the figure's own choice)
+    where they do not differ.
+    """
     found = [value for value in values if abs(value) < float("inf")]
     if not found or max(found) == min(found):
         return None
@@ -161,7 +223,10 @@ def _outcome(record: RunRecord) -> str:
     if best.step == "uniform":
         return f"Uniform gives {scientific(best.objective, 3)}; the candidates come next."
     chosen = [candidate for candidate in record.search if candidate.chosen]
-    words = [f"{candidate.step} step λ = {candidate.strength:g} ({scientific(candidate.objective, 3)})" for candidate in chosen]
+    words = [
+        f"{candidate.step} step λ = {candidate.strength:g} ({scientific(candidate.objective, 3)})"
+        for candidate in chosen
+    ]
     said = [f"Chosen: {', '.join(words)}."] if words else []
     if not best.chosen:
         said.append(f"Best so far: {named(best)} ({scientific(best.objective, 3)}).")

@@ -1,6 +1,8 @@
-"""What a model weighs in the formats that there are, and how long it takes, dense and pruned: bars from zero, for both are amounts.
+"""What a model weighs in the formats that there are, and how long it takes, dense and pruned: bars from zero,
+for both are amounts.
 
-What is never pruned is a part of its own in every size, for no format makes it smaller; the dense size is a line through all of them.
+What is never pruned is a part of its own in every size, for no format makes it smaller; the dense size is a
+line through all of them.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ from engine.charts.chart import LEGEND_LINE, Chart, canvas
 from engine.charts.numbers import listed, percent, seconds, size
 
 if TYPE_CHECKING:
+    from engine.analysis.size_speed import Measurement
     from engine.evaluation.size import SizeReport
     from engine.evaluation.speed import SpeedReport, Stage, Timing
-    from engine.measurement import Measurement
 
 LINE, REST = 30, 60  # pixels
 ROOM, WIDE_ROOM = 1.42, 1.75  # of the longest bar, for short and for long labels behind it
-CROSSED = 0.66  # share of the dense size from which on a label behind a bar would lie under the line of that size
+CROSSED = (
+    0.66  # share of the dense size from which on a label behind a bar would lie under the line of that size
+)
 COLOURS = {"dense": palette.VERMILLION, "pruned": palette.BLUE, "2:4": palette.GREEN}
 NAMES = {"dense": "dense", "pruned": "pruned", "2:4": "2:4 kernels"}
 WHERE = {"prefill": "the prompt", "token": "one more token"}
@@ -65,12 +69,22 @@ def _size_table(found: SizeReport) -> pd.DataFrame:
 def _size_figure(table: pd.DataFrame, labels: list[str], found: SizeReport) -> go.Figure:
     unit, name = (1e9, "GB") if found.dense >= 1e9 else (1e6, "MB")
     top = max(table["bytes"]) / unit
-    figure = canvas(go.Figure(_size_bars(table, unit, name)), LINE * len(table) + REST + LEGEND_LINE, legend_lines=1)
+    figure = canvas(
+        go.Figure(_size_bars(table, unit, name)), LINE * len(table) + REST + LEGEND_LINE, legend_lines=1
+    )
     ends = [max(total, found.dense) if total > CROSSED * found.dense else total for total in table["bytes"]]
     figure.add_trace(_labels([end / unit for end in ends], list(range(len(table))), labels))
-    figure.add_vline(x=found.dense / unit, line={"color": palette.GREY, "width": 1.5, "dash": "dash"}, layer="below")
+    figure.add_vline(
+        x=found.dense / unit, line={"color": palette.GREY, "width": 1.5, "dash": "dash"}, layer="below"
+    )
     figure.update_layout(barmode="stack", bargap=0.3, legend={"traceorder": "normal"})
-    figure.update_xaxes(title={"text": f"Size of the whole model, {name}"}, range=[0, ROOM * top], showgrid=True, gridcolor=palette.GRID, nticks=6)
+    figure.update_xaxes(
+        title={"text": f"Size of the whole model, {name}"},
+        range=[0, ROOM * top],
+        showgrid=True,
+        gridcolor=palette.GRID,
+        nticks=6,
+    )
     _name_rows(figure, list(table["format"]))
     return figure
 
@@ -80,19 +94,40 @@ def _size_bars(table: pd.DataFrame, unit: float, name: str) -> list[go.Bar]:
     bars = [_bar(places, table["never_pruned"] / unit, palette.GREY, NEVER, name)]
     for model in ("dense", "pruned"):
         mine = (table["model"] == model).to_numpy()
-        bars.append(_bar(places[mine], ((table["bytes"] - table["never_pruned"]) / unit)[mine], COLOURS[model], model, name))
+        bars.append(
+            _bar(
+                places[mine],
+                ((table["bytes"] - table["never_pruned"]) / unit)[mine],
+                COLOURS[model],
+                model,
+                name,
+            )
+        )
     return bars
 
 
 def _bar(places: pd.Series, values: pd.Series, colour: str, name: str, unit: str) -> go.Bar:
     words = f"{name}: %{{x:.3~g}} {unit}<extra></extra>"
-    return go.Bar(x=list(values), y=list(places), orientation="h", name=name, marker={"color": colour, "line": {"width": 0}}, hovertemplate=words)
+    return go.Bar(
+        x=list(values),
+        y=list(places),
+        orientation="h",
+        name=name,
+        marker={"color": colour, "line": {"width": 0}},
+        hovertemplate=words,
+    )
 
 
 def _labels(ends: list[float], places: list[int], words: list[str]) -> go.Scatter:
     """Words behind the bars, in the page's own colour."""
     return go.Scatter(
-        x=ends, y=places, mode="text", text=[f" {word}" for word in words], textposition="middle right", showlegend=False, hoverinfo="skip"
+        x=ends,
+        y=places,
+        mode="text",
+        text=[f" {word}" for word in words],
+        textposition="middle right",
+        showlegend=False,
+        hoverinfo="skip",
     )
 
 
@@ -100,7 +135,14 @@ def _name_rows(figure: go.Figure, names: list[str], row: int | None = None) -> N
     """The first name on top."""
     only = {} if row is None else {"row": row, "col": 1}
     rows = list(range(len(names)))
-    figure.update_yaxes(range=[len(names) - 0.5, -0.5], tickmode="array", tickvals=rows, ticktext=names, showgrid=False, **only)
+    figure.update_yaxes(
+        range=[len(names) - 0.5, -0.5],
+        tickmode="array",
+        tickvals=rows,
+        ticktext=names,
+        showgrid=False,
+        **only,
+    )
 
 
 def _size_words(found: SizeReport) -> str:
@@ -131,7 +173,10 @@ def latencies(found: Measurement) -> Chart:
         figure=_speed_figure(report, stages),
         table=_speed_table(report),
         alt="Bars of the median time by model, with quartiles: "
-        + "; ".join(f"{title}: {listed([f'{NAMES[item.model]} {_time(item.median)}' for item in own])}" for title, own in stages.values())
+        + "; ".join(
+            f"{title}: {listed([f'{NAMES[item.model]} {_time(item.median)}' for item in own])}"
+            for title, own in stages.values()
+        )
         + ".",
         caption=f"{words} {_protocol(found)} {' '.join(note for note in (report.no_token, report.not_converted) if note)}".rstrip(),
     )
@@ -139,8 +184,13 @@ def latencies(found: Measurement) -> Chart:
 
 def _stages(report: SpeedReport) -> dict[Stage, tuple[str, list[Timing]]]:
     """The stages that were timed, each with its title and its timings."""
-    titles: dict[Stage, str] = {"prefill": f"prompt of {report.prompt} tokens (prefill)", "token": "one token behind it (cache in use)"}
-    own: dict[Stage, list[Timing]] = {stage: [item for item in report.timings if item.stage == stage] for stage in titles}
+    titles: dict[Stage, str] = {
+        "prefill": f"prompt of {report.prompt} tokens (prefill)",
+        "token": "one token behind it (cache in use)",
+    }
+    own: dict[Stage, list[Timing]] = {
+        stage: [item for item in report.timings if item.stage == stage] for stage in titles
+    }
     return {stage: (titles[stage], items) for stage, items in own.items() if items}
 
 
@@ -148,7 +198,10 @@ def _speed_figure(report: SpeedReport, stages: dict[Stage, tuple[str, list[Timin
     lines = max(len(items) for _, items in stages.values())
     height = len(stages) * (LINE * lines + REST) + LEGEND_LINE
     figure = make_subplots(
-        rows=len(stages), cols=1, vertical_spacing=(REST + 14) / height if len(stages) > 1 else 0, subplot_titles=[t for t, _ in stages.values()]
+        rows=len(stages),
+        cols=1,
+        vertical_spacing=(REST + 14) / height if len(stages) > 1 else 0,
+        subplot_titles=[t for t, _ in stages.values()],
     )
     figure.update_annotations(x=0, xanchor="left", font={"size": 12}, yshift=1)
     canvas(figure, height)
@@ -197,10 +250,28 @@ def _rate(value: float) -> str:
 
 def _speed_table(report: SpeedReport) -> pd.DataFrame:
     rows = [
-        (item.stage, NAMES[item.model], item.median, item.low, item.high, item.rounds, _tokens(report, item), report.ratio(item.stage, item.model))
+        (
+            item.stage,
+            NAMES[item.model],
+            item.median,
+            item.low,
+            item.high,
+            item.rounds,
+            _tokens(report, item),
+            report.ratio(item.stage, item.model),
+        )
         for item in report.timings
     ]
-    names = ["stage", "model", "seconds", "lower_quartile", "upper_quartile", "passes", "tokens_per_second", "of_dense"]
+    names = [
+        "stage",
+        "model",
+        "seconds",
+        "lower_quartile",
+        "upper_quartile",
+        "passes",
+        "tokens_per_second",
+        "of_dense",
+    ]
     return pd.DataFrame(rows, columns=names)
 
 
@@ -220,8 +291,12 @@ def _ratio(report: SpeedReport, stage: Stage) -> str:
 
 def _speed_words(report: SpeedReport) -> str:
     stages: list[Stage] = ["prefill", "token"]
-    said = [f"{_ratio(report, stage)} for {WHERE[stage]}" for stage in stages if report.timing(stage, "pruned")]
-    kernels = [f"× {ratio:.2f} for {WHERE[stage]}" for stage in stages if (ratio := report.ratio(stage, "2:4"))]
+    said = [
+        f"{_ratio(report, stage)} for {WHERE[stage]}" for stage in stages if report.timing(stage, "pruned")
+    ]
+    kernels = [
+        f"× {ratio:.2f} for {WHERE[stage]}" for stage in stages if (ratio := report.ratio(stage, "2:4"))
+    ]
     extra = f" 2:4 kernels: {listed(kernels)}." if kernels else ""
     return f"The pruned model takes, of the dense one's time, {listed(said)}.{extra}"
 
@@ -237,7 +312,9 @@ def _protocol(found: Measurement) -> str:
 
 
 def why_zeros_buy_nothing(found: Measurement) -> str:
-    """The one sentence: zeros in dense storage are stored and multiplied like all other numbers; with what was measured."""
+    """The one sentence: zeros in dense storage are stored and multiplied like all other numbers; with what
+    was measured.
+    """
     stages: list[Stage] = ["prefill", "token"]
     times = [f"× {ratio:.2f} for {WHERE[stage]}" for stage in stages if (ratio := found.speed.ratio(stage))]
     return (

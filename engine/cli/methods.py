@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import chain
 
-from engine.pruning.layouts import LAYOUTS
-from engine.pruning.methods import AXES
+from engine.pruning.axes import AXES
+from engine.pruning.pattern_choices import LAYOUTS
 from engine.pruning.presets import PRESETS, Preset
 from engine.registry import Method, Paper
 
 
 def describe() -> str:
     """All methods as text."""
-    sections: Mapping[str, Mapping[str, Method]] = {"pruner (a preset over the axes)": PRESETS, **AXES, **LAYOUTS}
-    return "\n\n".join("\n".join([title, *chain.from_iterable(map(_method, registry.values()))]) for title, registry in sections.items())
+    sections: Mapping[str, Mapping[str, Method]] = {
+        "pruner (a preset over the axes)": PRESETS,
+        **AXES,
+        **LAYOUTS,
+    }
+    return "\n\n".join(
+        "\n".join([title, *chain.from_iterable(map(_method, registry.values()))])
+        for title, registry in sections.items()
+    )
 
 
 def _method(method: Method) -> Iterator[str]:
@@ -22,7 +29,11 @@ def _method(method: Method) -> Iterator[str]:
     yield f"  {method.name:<13} {method.explanation}"
     if isinstance(method, Preset):
         yield f"      = {', '.join(f'{field} {choice}' for field, choice in _choices(method).items())}"
-    for label, words in (("when it helps", method.helps), ("formula", method.formula), ("paper", _paper(method.paper))):
+    for label, words in (
+        ("when it helps", method.helps),
+        ("formula", method.formula),
+        ("paper", _paper(method.paper)),
+    ):
         if words:
             yield f"      {label}: {words}"
     for parameter in method.parameters:

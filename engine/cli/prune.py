@@ -7,20 +7,19 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+from engine.analysis.comparison.seeds import over_seeds, spreads
 from engine.cli.report import Bar, print_event, summary
-from engine.command import recipe_of
+from engine.cost.estimate import require_fit, shortage
 from engine.errors import Fault, RecipeError
 from engine.events import Event, Failed
-from engine.export import save_masks, save_model
-from engine.fitness import require_fit, shortage
+from engine.export.command_line import recipe_of
+from engine.export.model import save_masks, save_model
+from engine.export.model_card import model_card
 from engine.jobs.execute import execute
-from engine.jobs.folder import RunFolder
-from engine.jobs.store import Store
-from engine.model_card import model_card
-from engine.pin import pin
-from engine.recipe import Recipe
+from engine.recipe import Recipe, pin
 from engine.record import RunRecord
-from engine.spread import over_seeds, spreads
+from engine.store.folder import RunFolder
+from engine.store.runs import Store
 
 STATUS = {"finished": 0, "cancelled": 130}
 
@@ -42,9 +41,18 @@ def prune(arguments: argparse.Namespace) -> int:
 
 
 def _prune_over_seeds(recipe: Recipe, arguments: argparse.Namespace) -> int:
-    """The recipe with several seeds, into the store; their spread behind them. The first run that does not finish ends it."""
+    """The recipe with several seeds, into the store; their spread behind them. The first run that does not
+    finish ends it.
+    """
     if arguments.out is not None:
-        raise RecipeError([Fault("out", "several seeds are several runs, which go into the store; leave --out out, or --seeds.")])
+        raise RecipeError(
+            [
+                Fault(
+                    "out",
+                    "several seeds are several runs, which go into the store; leave --out out, or --seeds.",
+                )
+            ]
+        )
     require_fit(recipe)
     records = []
     for one in over_seeds(recipe, arguments.seeds):
@@ -54,18 +62,29 @@ def _prune_over_seeds(recipe: Recipe, arguments: argparse.Namespace) -> int:
             return STATUS.get(records[-1].state, 1)
     for spread in spreads(records):
         deviation = "" if spread.deviation is None else f" ± {spread.deviation:.3f}"
-        print(f"over seeds  {spread.mean:.3f}{deviation} pruned perplexity on {spread.corpus} (mean and standard deviation of {len(records)})")
+        print(
+            f"over seeds  {spread.mean:.3f}{deviation} pruned perplexity on {spread.corpus} (mean and standard deviation of {len(records)})"
+        )
     return 0
 
 
 def _folder(arguments: argparse.Namespace, recipe: Recipe) -> RunFolder:
     if arguments.out is None:
         if arguments.save_model or arguments.save_masks:
-            raise RecipeError([Fault("out", "--save-model and --save-masks write into DIR; say which with --out DIR.")])
+            raise RecipeError(
+                [Fault("out", "--save-model and --save-masks write into DIR; say which with --out DIR.")]
+            )
         return Store().folder(recipe.key)
     folder = RunFolder(Path(arguments.out).expanduser().absolute(), Store().cache)
     if folder.recipe_path.exists() and (held := folder.recipe()).key != recipe.key:
-        raise RecipeError([Fault("out", f"{folder.path} holds another run already ({held.title}); choose another directory.")])
+        raise RecipeError(
+            [
+                Fault(
+                    "out",
+                    f"{folder.path} holds another run already ({held.title}); choose another directory.",
+                )
+            ]
+        )
     return folder
 
 

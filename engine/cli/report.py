@@ -1,4 +1,6 @@
-"""What the command line prints of a run: a progress bar on stderr while it goes on, its numbers on stdout when it is done."""
+"""What the command line prints of a run: a progress bar on stderr while it goes on, its numbers on stdout
+when it is done.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Bar:
     def __enter__(self) -> Bar:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bar.close()
 
     def __call__(self, event: Event) -> None:
@@ -46,7 +50,9 @@ class Bar:
             case BlockMeasured():
                 self._bar.set_description(f"measuring block {event.index}")
             case CandidateTried():
-                self._bar.set_description(f"searching, {event.candidate.step} step at {event.candidate.strength:g}")
+                self._bar.set_description(
+                    f"searching, {event.candidate.step} step at {event.candidate.strength:g}"
+                )
             case Allocated():
                 self._bar.set_description("pruning")
             case Resumed():
@@ -76,15 +82,27 @@ def summary(record: RunRecord) -> str:
     if record.error:
         lines.append(record.error)
     if record.sparsity.achieved is not None:
-        coverage = f" of the prunable weights ({record.sparsity.coverage:.1%} of all)" if record.sparsity.coverage else ""
-        lines.append(f"sparsity    {record.sparsity.achieved:.4f}{coverage}, target {record.sparsity.target:.4f}")
+        coverage = (
+            f" of the prunable weights ({record.sparsity.coverage:.1%} of all)"
+            if record.sparsity.coverage
+            else ""
+        )
+        lines.append(
+            f"sparsity    {record.sparsity.achieved:.4f}{coverage}, target {record.sparsity.target:.4f}"
+        )
     if len(set(record.allocation)) > 1:
-        lines.append(f"allocation  {min(record.allocation):.3f} to {max(record.allocation):.3f} by block{_search(record)}")
+        lines.append(
+            f"allocation  {min(record.allocation):.3f} to {max(record.allocation):.3f} by block{_search(record)}"
+        )
     for item, windows in zip(record.evaluations, record.protocol.evaluations, strict=False):
-        lines.append(f"perplexity  {item.dense.perplexity:.3f} dense, {item.pruned.perplexity:.3f} pruned, ratio {item.ratio:.3f}{_bits(item)}")
+        lines.append(
+            f"perplexity  {item.dense.perplexity:.3f} dense, {item.pruned.perplexity:.3f} pruned, ratio {item.ratio:.3f}{_bits(item)}"
+        )
         lines.append(f"            {record.protocol.perplexity_on(windows)}")
     for row in compare(record.tasks.dense, record.tasks.pruned):
-        lines.append(f"task        {row.title}: {_share(row.dense, row.dense_stderr)} dense, {_share(row.pruned, row.pruned_stderr)} pruned")
+        lines.append(
+            f"task        {row.title}: {_share(row.dense, row.dense_stderr)} dense, {_share(row.pruned, row.pruned_stderr)} pruned"
+        )
     if record.timings:
         phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in record.timings.items())
         lines.append(f"time        {record.elapsed:.2f} s ({phases})")
@@ -104,5 +122,9 @@ def _share(value: float | None, stderr: float | None) -> str:
 
 def _search(record: RunRecord) -> str:
     """What a search chose, out of how many."""
-    chosen = [f"{tried.step} lambda {tried.strength:g} (objective {tried.objective:.4g})" for tried in record.search if tried.chosen]
+    chosen = [
+        f"{tried.step} lambda {tried.strength:g} (objective {tried.objective:.4g})"
+        for tried in record.search
+        if tried.chosen
+    ]
     return f", {' and '.join(chosen)} of {len(record.search)} candidates" if chosen else ""

@@ -9,13 +9,13 @@ from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
+from engine.cli import recorded
 from engine.cli.methods import describe
 from engine.cli.report import Bar, print_event, summary
 from engine.errors import EngineError, StoreError
-from engine.jobs import recorded
-from engine.jobs.folder import RunFolder
-from engine.jobs.store import RECORDED, Store
-from engine.model_card import model_card
+from engine.export.model_card import model_card
+from engine.store.folder import RunFolder
+from engine.store.runs import RECORDED, Store
 
 STATE_WIDTH, NUMBER_WIDTH = 11, 10
 
@@ -30,7 +30,9 @@ def runs(arguments: argparse.Namespace) -> int:
     """List the runs, the last changed first."""
     listed = Store().list()
     if not listed:
-        print(f"There are no runs in {Store().home} yet. Make one with: python -m engine prune", file=sys.stderr)
+        print(
+            f"There are no runs in {Store().home} yet. Make one with: python -m engine prune", file=sys.stderr
+        )
     for run in listed:
         pruned = f"{run.record.pruned.perplexity:.3f}" if run.record and run.record.pruned else "-"
         when = datetime.fromtimestamp(run.changed).strftime("%Y-%m-%d %H:%M")
@@ -60,14 +62,21 @@ def replay(arguments: argparse.Namespace) -> int:
 
 def export(arguments: argparse.Namespace) -> int:
     """Write what is asked of a finished run."""
-    from engine.export import save_masks, save_model  # the model library is slow to import, and only this command needs it
+    from engine.export.model import (  # the model library is slow to import, and only this command needs it
+        save_masks,
+        save_model,
+    )
 
     folder = _folder(arguments.key)
     record = folder.record()
     if record.state != "finished" or record.model is None:
-        raise StoreError(f"The run {folder.key} is {record.state}, so there is nothing to export. Finish it first.")
+        raise StoreError(
+            f"The run {folder.key} is {record.state}, so there is nothing to export. Finish it first."
+        )
     if not (arguments.model or arguments.masks or arguments.record):
-        raise StoreError("Nothing was asked for. Say what to write: --model DIR, --masks FILE or --record FILE.")
+        raise StoreError(
+            "Nothing was asked for. Say what to write: --model DIR, --masks FILE or --record FILE."
+        )
     if arguments.record:
         Path(arguments.record).write_text(record.model_dump_json(indent=1), encoding="utf-8")
     if arguments.masks:
@@ -80,18 +89,26 @@ def export(arguments: argparse.Namespace) -> int:
 def report(arguments: argparse.Namespace) -> int:
     """Write a run as one HTML file, and say where."""
     try:
-        from engine.charts.report import report as page  # a machine that only computes may have no drawing library
+        from engine.charts.report import (
+            report as page,  # a machine that only computes may have no drawing library
+        )
     except ImportError as error:
-        raise EngineError(f"A report needs {error.name}, which is not installed here. Install what requirements.txt lists.") from error
+        raise EngineError(
+            f"A report needs {error.name}, which is not installed here. Install what requirements.txt lists."
+        ) from error
     folder = _folder(arguments.key)
     record = folder.record()
     if record.recipe is None or record.model is None:
-        raise StoreError(f"A report of the run {folder.key} was asked for, but it stopped before its model was loaded. Try the run again first.")
+        raise StoreError(
+            f"A report of the run {folder.key} was asked for, but it stopped before its model was loaded. Try the run again first."
+        )
     out = Path(arguments.out or f"{folder.key}.html")
     try:
         out.write_text(page(record), encoding="utf-8")
     except OSError as error:
-        raise StoreError(f"The report cannot be written to {out}: {error.strerror or error}. Choose another place with --out.") from error
+        raise StoreError(
+            f"The report cannot be written to {out}: {error.strerror or error}. Choose another place with --out."
+        ) from error
     print(out)
     return 0
 
@@ -105,7 +122,7 @@ def record(arguments: argparse.Namespace) -> int:
 
 def bench(arguments: argparse.Namespace) -> int:
     """Measure."""
-    from engine.cli import bench as benchmark
+    from engine.cli.bench import main as benchmark
 
     return benchmark.bench(arguments.shape or ["demo", "opt-125m", "app"])
 
@@ -118,5 +135,7 @@ def _folder(key: str) -> RunFolder:
     found = sorted({run.key for run in (*store.list(), *store.recorded) if run.key.startswith(key)})
     if len(found) != 1:
         what = "no run has" if not found else f"{len(found)} runs have"
-        raise StoreError(f"The run {key} was asked for, but {what} a key that begins so. `python -m engine runs` lists them.")
+        raise StoreError(
+            f"The run {key} was asked for, but {what} a key that begins so. `python -m engine runs` lists them."
+        )
     return store.find(found[0])

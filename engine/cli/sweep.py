@@ -1,4 +1,6 @@
-"""`sweep`: many runs into the store, one after the other in this process, so that they share what they have in common; a line for each as it ends."""
+"""`sweep`: many runs into the store, one after the other in this process, so that they share what they have
+in common; a line for each as it ends.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +9,15 @@ import sys
 import time
 from contextlib import nullcontext
 
+from engine.analysis.comparison.sweep import Cell, sweep
 from engine.cli.report import Bar, print_event
-from engine.command import names_in, recipe_of
+from engine.cost.estimate import require_fit
 from engine.errors import Fault, RecipeError
-from engine.fitness import require_fit
+from engine.export.command_line import names_in, recipe_of
 from engine.jobs.execute import execute
-from engine.jobs.store import Store
 from engine.recipe import Recipe
 from engine.record import RunRecord
-from engine.sweep import Cell, sweep
+from engine.store.runs import Store
 
 HEAD = f"{'run':<22}{'pruner':<14}{'top-up':<14}{'sparsity':>9}{'seed':>6}{'dense':>10}{'pruned':>10}{'ratio':>8}{'seconds':>9}"
 
@@ -32,14 +34,19 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     todo = [cell for cell in cells if cell.recipe is not None]
     for cell in cells:
         if cell.recipe is None:
-            print(f"{cell.pruner}, {cell.allocation}, {cell.shape} is left out: {cell.refusal}", file=sys.stderr)
+            print(
+                f"{cell.pruner}, {cell.allocation}, {cell.shape} is left out: {cell.refusal}", file=sys.stderr
+            )
     if not todo:
         raise RecipeError([Fault("sweep", "none of these runs is possible; the reasons stand above.")])
     require_fit(_recipe(todo[0]))
     start = time.perf_counter()
     print(HEAD)
     failed = sum(not _run(cell, arguments) for cell in todo)
-    print(f"{len(todo) - failed} of {len(todo)} runs finished in {time.perf_counter() - start:.1f} s.", file=sys.stderr)
+    print(
+        f"{len(todo) - failed} of {len(todo)} runs finished in {time.perf_counter() - start:.1f} s.",
+        file=sys.stderr,
+    )
     return 1 if failed else 0
 
 
@@ -47,7 +54,9 @@ def _seeds(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise RecipeError([Fault("seeds", f"whole numbers parted by commas are wanted, for instance 0,1,2; got {text}.")]) from None
+        raise RecipeError(
+            [Fault("seeds", f"whole numbers parted by commas are wanted, for instance 0,1,2; got {text}.")]
+        ) from None
 
 
 def _recipe(cell: Cell) -> Recipe:

@@ -1,7 +1,7 @@
 """Any text as documents: the bundled stories, a `.txt` or `.jsonl` file, or a named corpus of the hub.
 
-Files are read at once; a named corpus that is not cached comes over the network, as a generator of progress that may be closed at
-any moment.
+Files are read at once; a named corpus that is not cached comes over the network, as a generator of progress
+that may be closed at any moment.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from engine.corpora.download import documents_of
 from engine.corpora.named import NAMED, STORIES, NamedCorpus, Role, corpus_path
-from engine.corpora.own import parse
+from engine.corpora.user_texts import parse
 from engine.errors import CorpusError
-from engine.hub.progress import Progress
+from engine.progress import Progress
 
 __all__ = ["STORIES", "Corpus", "corpus_path", "fetch", "read_documents"]
 
@@ -25,12 +25,13 @@ class Corpus:
 
     Attributes:
         documents: the texts, in order.
-        joined: what stands between them where they are tokenised as one text. None: a lone document is tokenised as the tokenizer does it, of
-            several each begins with the start token.
+        joined: what stands between them where they are tokenised as one text. None: a lone document is
+            tokenised as the tokenizer does it, of several each begins with the start token.
         apart: whether a window lies within one document.
         windows: only the first so many are measured; None for all.
         whole: whether there are no more documents where these come from.
-        identity: where a named corpus comes from: source, configuration, file, revision, split; empty for files.
+        identity: where a named corpus comes from: source, configuration, file, revision, split; empty for
+            files.
     """
 
     documents: tuple[str, ...]
@@ -70,12 +71,25 @@ def fetch(name: str, role: Role, documents: int | None = None) -> Generator[Prog
     if not any(text.strip() for text in texts):
         raise CorpusError(f"{corpus.title} came without any text from {corpus.url}. Try again later.")
     identity = _identity(corpus, role, commit)
-    return Corpus(texts, part.joined, identity, apart=part.apart, windows=part.windows, whole=count is None or len(texts) < count)
+    return Corpus(
+        texts,
+        part.joined,
+        identity,
+        apart=part.apart,
+        windows=part.windows,
+        whole=count is None or len(texts) < count,
+    )
 
 
 def _identity(corpus: NamedCorpus, role: Role, commit: str) -> dict[str, str]:
     part = corpus.parts[role]
-    return {"source": corpus.repo, "config": corpus.config, "revision": commit, "split": part.split, "file": part.file}
+    return {
+        "source": corpus.repo,
+        "config": corpus.config,
+        "revision": commit,
+        "split": part.split,
+        "file": part.file,
+    }
 
 
 def read_documents(name: str, role: Role) -> list[str]:
@@ -88,5 +102,7 @@ def read_documents(name: str, role: Role) -> list[str]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise CorpusError(f"The text {path} was asked for, but it cannot be read: {error.strerror}. Check the path.") from error
+        raise CorpusError(
+            f"The text {path} was asked for, but it cannot be read: {error.strerror}. Check the path."
+        ) from error
     return list(parse(content, path.suffix, f"The text {path}"))

@@ -1,9 +1,9 @@
 """The documents of a named corpus, from this machine or from the hub, read by `datasets`.
 
-Short files (PTB, WikiText-2: 0.3 to 6 MB) are fetched whole into the hub's cache. Of a long one (C4's shards, 40 and 320 MB) the
-first documents are read from the network as far as needed and kept as one file, written whole or not at all. What is there is
-used without asking the network; what is there and damaged is fetched again, once. No code of a dataset is ever run: files are
-named in full, and read as the format that they are.
+Short files (PTB, WikiText-2: 0.3 to 6 MB) are fetched whole into the hub's cache. Of a long one (C4's shards,
+40 and 320 MB) the first documents are read from the network as far as needed and kept as one file, written
+whole or not at all. What is there is used without asking the network; what is there and damaged is fetched
+again, once. No code of a dataset is ever run: files are named in full, and read as the format that they are.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from engine.corpora import place
+from engine.corpora import dataset_cache
 from engine.corpora.failures import Damaged, to_corpus_error
 from engine.corpora.named import NamedCorpus, Part
-from engine.hub.background import Report, in_background
-from engine.hub.progress import Progress
-from engine.hub.retries import patiently
+from engine.hub.download import patiently
+from engine.progress import Progress, Report, in_background
 
 FORMAT = 1
 """Of a kept head; raised when its form changes."""
@@ -37,7 +36,9 @@ RETRIES, RETRY_SECONDS = 3, 2
 """How often a broken stream is tried, and the pauses; `datasets` by itself tries for minutes."""
 
 
-def documents_of(corpus: NamedCorpus, part: Part, count: int | None) -> Generator[Progress, None, tuple[tuple[str, ...], str]]:
+def documents_of(
+    corpus: NamedCorpus, part: Part, count: int | None
+) -> Generator[Progress, None, tuple[tuple[str, ...], str]]:
     """The documents of a part, and the commit that they are of.
 
     Args:
@@ -59,12 +60,12 @@ def documents_of(corpus: NamedCorpus, part: Part, count: int | None) -> Generato
 
 
 def _whole(corpus: NamedCorpus, part: Part, report: Report) -> tuple[tuple[str, ...], str]:
-    cached = place.hub_file(corpus.repo, corpus.revision, part.file)
+    cached = dataset_cache.hub_file(corpus.repo, corpus.revision, part.file)
     path = cached or _download(corpus, part, report)
     try:
         return tuple(_read(corpus, str(path), report)), _commit(path, part)
     except Damaged:
-        if cached is None or place.offline():
+        if cached is None or dataset_cache.offline():
             raise
         path = _download(corpus, part, report, again=True)
         return tuple(_read(corpus, str(path), report)), _commit(path, part)
@@ -82,7 +83,9 @@ def _download(corpus: NamedCorpus, part: Part, report: Report, *, again: bool = 
     _remote(corpus, part, report)
 
     class Bar(tqdm):
-        """Never drawn: it tells the report what comes in, and breaks the download off where nobody waits. What is there is taken up next time."""
+        """Never drawn: it tells the report what comes in, and breaks the download off where nobody waits.
+        What is there is taken up next time.
+        """
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._counts = not str(kwargs.get("name")).endswith(".transfer")  # a second bar of the same bytes
@@ -100,8 +103,8 @@ def _download(corpus: NamedCorpus, part: Part, report: Report, *, again: bool = 
         part.file,
         repo_type="dataset",
         revision=corpus.revision,
-        cache_dir=place.hub_cache(),
-        endpoint=place.endpoint(),
+        cache_dir=dataset_cache.hub_cache(),
+        endpoint=dataset_cache.endpoint(),
         force_download=again,
         tqdm_class=Bar,
     )
@@ -109,10 +112,10 @@ def _download(corpus: NamedCorpus, part: Part, report: Report, *, again: bool = 
 
 
 def _head(corpus: NamedCorpus, part: Part, count: int, report: Report) -> tuple[tuple[str, ...], str]:
-    kept = place.head(corpus.repo, corpus.revision, part.file, count)
+    kept = dataset_cache.head(corpus.repo, corpus.revision, part.file, count)
     with suppress(OSError, Damaged):
         return _kept(kept)
-    if (shard := place.hub_file(corpus.repo, corpus.revision, part.file)) is not None:
+    if (shard := dataset_cache.hub_file(corpus.repo, corpus.revision, part.file)) is not None:
         with suppress(Damaged):
             return tuple(_read(corpus, str(shard), report, count)), _commit(shard, part)
     commit, size = _remote(corpus, part, report)
@@ -125,16 +128,23 @@ def _head(corpus: NamedCorpus, part: Part, count: int, report: Report) -> tuple[
 
 
 def _remote(corpus: NamedCorpus, part: Part, report: Report) -> tuple[str, int | None]:
-    """The commit and the size of a file on the hub, by one small request. Where nothing answers it fails at once (the libraries' own
-    requests are repeated for half a minute); a hub that is busy is asked again a few times.
+    """The commit and the size of a file on the hub, by one small request. Where nothing answers it fails at
+    once (the libraries' own requests are repeated for half a minute); a hub that is busy is asked again a few
+    times.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.errors import OfflineModeIsEnabled
 
-    if place.offline():
+    if dataset_cache.offline():
         raise OfflineModeIsEnabled
-    url = hf_hub_url(corpus.repo, part.file, repo_type="dataset", revision=corpus.revision, endpoint=place.endpoint())
-    found = patiently(lambda: get_hf_file_metadata(url, endpoint=place.endpoint()), report)
+    url = hf_hub_url(
+        corpus.repo,
+        part.file,
+        repo_type="dataset",
+        revision=corpus.revision,
+        endpoint=dataset_cache.endpoint(),
+    )
+    found = patiently(lambda: get_hf_file_metadata(url, endpoint=dataset_cache.endpoint()), report)
     return found.commit_hash or corpus.revision, found.size
 
 
@@ -147,7 +157,9 @@ def _read(corpus: NamedCorpus, source: str, report: Report, count: int | None = 
     datasets = _datasets()
     try:
         more = {"chunksize": CHUNK} if corpus.format == "json" else {}
-        rows = datasets.load_dataset(corpus.format, data_files={"rows": source}, split="rows", streaming=True, **more)
+        rows = datasets.load_dataset(
+            corpus.format, data_files={"rows": source}, split="rows", streaming=True, **more
+        )
         report.done, report.total = 0, None
         for batch in (rows if count is None else rows.take(count)).iter(batch_size=AT_ONCE):
             report.check()
@@ -164,16 +176,27 @@ def _unreadable() -> tuple[type[Exception], ...]:
     """What reading a damaged file raises."""
     import pyarrow
 
-    wrong = (pyarrow.ArrowInvalid, pyarrow.ArrowKeyError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError, KeyError, ValueError)
+    wrong = (
+        pyarrow.ArrowInvalid,
+        pyarrow.ArrowKeyError,
+        EOFError,
+        zlib.error,
+        gzip.BadGzipFile,
+        UnicodeDecodeError,
+        KeyError,
+        ValueError,
+    )
     return (*wrong, _datasets().exceptions.DatasetGenerationError, OSError)
 
 
 def _datasets() -> Any:
     """The library, quiet, and at the hub that the environment names; its import takes about a second."""
     datasets: Any = import_module("datasets")
-    datasets.config.HF_ENDPOINT = place.endpoint()
+    datasets.config.HF_ENDPOINT = dataset_cache.endpoint()
     datasets.config.STREAMING_READ_MAX_RETRIES = datasets.config.STREAMING_OPEN_MAX_RETRIES = RETRIES
-    datasets.config.STREAMING_READ_RETRY_INTERVAL = datasets.config.STREAMING_OPEN_RETRY_INTERVAL = RETRY_SECONDS
+    datasets.config.STREAMING_READ_RETRY_INTERVAL = datasets.config.STREAMING_OPEN_RETRY_INTERVAL = (
+        RETRY_SECONDS
+    )
     datasets.disable_progress_bars()
     datasets.utils.logging.set_verbosity(logging.CRITICAL)  # what goes wrong is said here, in a sentence
     return datasets

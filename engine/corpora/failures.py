@@ -1,5 +1,5 @@
-"""What goes wrong between a named corpus and this machine, as sentences: each says what was asked, what is wrong, and what to do
-instead.
+"""What goes wrong between a named corpus and this machine, as sentences: each says what was asked, what is
+wrong, and what to do instead.
 
 Libraries wrap one error in another; the first of the chain that says something known decides.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 
-from engine.corpora import place
+from engine.corpora import dataset_cache
 from engine.corpora.named import INSTEAD, NamedCorpus, Part
 from engine.errors import CorpusError, chain
 
@@ -26,7 +26,9 @@ def to_corpus_error(corpus: NamedCorpus, part: Part, error: BaseException) -> Co
         if sentence := _sentence(corpus, part, cause):
             return CorpusError(sentence)
     first = (str(error).splitlines() or [""])[0]
-    return CorpusError(f"{corpus.title} could not be fetched ({type(error).__name__}: {first}). Try again, or {INSTEAD}.")
+    return CorpusError(
+        f"{corpus.title} could not be fetched ({type(error).__name__}: {first}). Try again, or {INSTEAD}."
+    )
 
 
 def _sentence(corpus: NamedCorpus, part: Part, error: BaseException) -> str | None:
@@ -49,9 +51,7 @@ def _from_hub(corpus: NamedCorpus, part: Part, error: BaseException) -> str | No
     if isinstance(error, errors.HfHubHTTPError):
         code = error.response.status_code
         if code == 429:
-            return (
-                f"The hub answers no more for now, because too much was asked of it ({corpus.title}, status 429). Wait a few minutes, or {INSTEAD}."
-            )
+            return f"The hub answers no more for now, because too much was asked of it ({corpus.title}, status 429). Wait a few minutes, or {INSTEAD}."
         what = "does not take your token" if code in (401, 403) else "does not answer as it should"
         return f"The hub {what} ({corpus.title}, status {code}). {'Log in again' if code in (401, 403) else 'Try again later'}, or {INSTEAD}."
     return None
@@ -60,7 +60,7 @@ def _from_hub(corpus: NamedCorpus, part: Part, error: BaseException) -> str | No
 def _from_disk(corpus: NamedCorpus, error: BaseException) -> str | None:
     if not isinstance(error, OSError):
         return None
-    where = error.filename or place.hub_cache()
+    where = error.filename or dataset_cache.hub_cache()
     if error.errno in FULL:
         return f"{corpus.title} could not be kept: the disk that holds {where} is full. Free some space, or {INSTEAD}."
     if error.errno in REFUSED:
@@ -72,14 +72,28 @@ def _from_network(corpus: NamedCorpus, error: BaseException) -> str | None:
     """No answer at all: offline, told to stay so, or cut off for good."""
     from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    told = isinstance(error, OfflineModeIsEnabled) or place.offline()
-    unreachable = isinstance(error, (LocalEntryNotFoundError, ConnectionError, TimeoutError)) or _is_transport(error)
+    told = isinstance(error, OfflineModeIsEnabled) or dataset_cache.offline()
+    unreachable = isinstance(
+        error, (LocalEntryNotFoundError, ConnectionError, TimeoutError)
+    ) or _is_transport(error)
     if not told and not unreachable:
         return None
-    why = "this machine is told to stay offline (HF_HUB_OFFLINE)" if told else f"{place.endpoint()} cannot be reached"
+    why = (
+        "this machine is told to stay offline (HF_HUB_OFFLINE)"
+        if told
+        else f"{dataset_cache.endpoint()} cannot be reached"
+    )
     return f"{corpus.title} is not on this machine, and {why}. Fetch it once with a network, or {INSTEAD}."
 
 
 def _is_transport(error: BaseException) -> bool:
     """Whether an error is of one of the libraries that speak HTTP, whose classes change with their versions."""
-    return type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "requests", "urllib3")
+    return type(error).__module__.partition(".")[0] in (
+        "httpx",
+        "httpx2",
+        "httpcore",
+        "httpcore2",
+        "aiohttp",
+        "requests",
+        "urllib3",
+    )

@@ -1,12 +1,13 @@
-"""Corpora by name: where each comes from, what is taken of it for calibration and for measurement, and whether it is on this
-machine.
+"""Corpora by name: where each comes from, what is taken of it for calibration and for measurement, and
+whether it is on this machine.
 
-The measurement is the one of the published pruning codes (SparseGPT, Wanda): WikiText-2's test split joined by blank lines, the
-first 1,100 documents of C4's first validation shard joined by spaces and cut to 256 windows, PTB's test split joined by spaces;
-windows do not overlap, the remainder is dropped. Calibration is from the training split, by one of two seeded rules: a choice
-among the windows of the joined text (WikiText-2, PTB), or one window at a random place of each of a random choice of the
-documents that are longer than a window (C4). The published codes draw the windows of a joined text at random starts, so that two
-may overlap; here they never do. Nothing in this file uses the network.
+The measurement is the one of the published pruning codes (SparseGPT, Wanda): WikiText-2's test split joined
+by blank lines, the first 1,100 documents of C4's first validation shard joined by spaces and cut to 256
+windows, PTB's test split joined by spaces; windows do not overlap, the remainder is dropped. Calibration is
+from the training split, by one of two seeded rules: a choice among the windows of the joined text
+(WikiText-2, PTB), or one window at a random place of each of a random choice of the documents that are longer
+than a window (C4). The published codes draw the windows of a joined text at random starts, so that two may
+overlap; here they never do. Nothing in this file uses the network.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from engine.corpora import place
+from engine.corpora import dataset_cache
 from engine.errors import CorpusError
 
 Role = Literal["calibration", "evaluation"]
@@ -33,8 +34,10 @@ class Part:
         file: its file in the repository.
         split: the split that the file is of.
         bytes: what has to be downloaded for it, roughly.
-        joined: what stands between documents where they are tokenised as one text; None where each is tokenised by itself.
-        documents: only the first so many; the file is then read from the network as far as needed, and what was taken is kept. None for all.
+        joined: what stands between documents where they are tokenised as one text; None where each is
+            tokenised by itself.
+        documents: only the first so many; the file is then read from the network as far as needed, and what
+            was taken is kept. None for all.
         most_documents: how many may be taken instead where `documents` hold too few windows.
         windows: only the first so many.
         apart: whether a window lies within one document.
@@ -92,8 +95,12 @@ NAMED: dict[str, NamedCorpus] = {
         format="parquet",
         column="text",
         parts={
-            "calibration": Part("wikitext-2-raw-v1/train-00000-of-00001.parquet", "train", 6_360_000, joined=" "),
-            "evaluation": Part("wikitext-2-raw-v1/test-00000-of-00001.parquet", "test", 733_000, joined="\n\n"),
+            "calibration": Part(
+                "wikitext-2-raw-v1/train-00000-of-00001.parquet", "train", 6_360_000, joined=" "
+            ),
+            "evaluation": Part(
+                "wikitext-2-raw-v1/test-00000-of-00001.parquet", "test", 733_000, joined="\n\n"
+            ),
         },
         explanation="Good and featured articles of the English Wikipedia, raw. The literature's usual text to measure pruned models on.",
         protocol="Measured on the test split joined by blank lines, in windows without overlap, the remainder dropped. "
@@ -117,7 +124,14 @@ NAMED: dict[str, NamedCorpus] = {
                 most_documents=80_000,
                 apart=True,
             ),
-            "evaluation": Part("en/c4-validation.00000-of-00008.json.gz", "validation", 10_500_000, joined=" ", documents=1_100, windows=256),
+            "evaluation": Part(
+                "en/c4-validation.00000-of-00008.json.gz",
+                "validation",
+                10_500_000,
+                joined=" ",
+                documents=1_100,
+                windows=256,
+            ),
         },
         explanation="Cleaned web pages in English. The literature's usual text to calibrate on.",
         protocol="Measured on the first 1,100 documents of the first validation shard joined by spaces, in at most 256 windows without overlap. "
@@ -173,7 +187,15 @@ def describe(name: str) -> Description:
         return BUNDLED
     corpus = named(name)
     missing = sum(corpus.parts[role].bytes for role in ROLES if not available(name, role))
-    return Description(corpus.title, corpus.explanation, corpus.licence, corpus.url, not missing, missing or None, corpus.protocol)
+    return Description(
+        corpus.title,
+        corpus.explanation,
+        corpus.licence,
+        corpus.url,
+        not missing,
+        missing or None,
+        corpus.protocol,
+    )
 
 
 BUNDLED = Description(
@@ -195,7 +217,9 @@ def named(name: str) -> NamedCorpus:
         CorpusError: there is none.
     """
     if name not in NAMED:
-        raise CorpusError(f"There is no corpus {name!r}. Those there are: stories, {', '.join(NAMED)}; or give a .txt, .jsonl or .npy file.")
+        raise CorpusError(
+            f"There is no corpus {name!r}. Those there are: stories, {', '.join(NAMED)}; or give a .txt, .jsonl or .npy file."
+        )
     return NAMED[name]
 
 
@@ -205,11 +229,16 @@ def available(name: str, role: Role) -> bool:
         return corpus_path(name, role).is_file()
     corpus = NAMED[name]
     part = corpus.parts[role]
-    if place.hub_file(corpus.repo, corpus.revision, part.file) is not None:
+    if dataset_cache.hub_file(corpus.repo, corpus.revision, part.file) is not None:
         return True
-    return part.documents is not None and place.head(corpus.repo, corpus.revision, part.file, part.documents).is_file()
+    return (
+        part.documents is not None
+        and dataset_cache.head(corpus.repo, corpus.revision, part.file, part.documents).is_file()
+    )
 
 
 def corpus_path(name: str, role: str) -> Path:
-    """The file that a corpus name stands for in a role, of those that are files; the stories have a part of their own for each."""
+    """The file that a corpus name stands for in a role, of those that are files; the stories have a part of
+    their own for each.
+    """
     return STORIES / f"{role}.txt" if name == "stories" else Path(name).expanduser()

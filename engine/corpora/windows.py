@@ -1,10 +1,10 @@
-"""Windows of token ids: cut from a text without overlap, or from single documents, or given as an `.npy` file and used exactly as
-they are.
+"""Windows of token ids: cut from a text without overlap, or from single documents, or given as an `.npy` file
+and used exactly as they are.
 
-Measurement takes all windows in order (of C4 the first 256); what does not fill a window is dropped. Calibration takes a seeded
-choice of the same kind of windows, or (C4) one window at a random place of each of a seeded choice of the documents that are
-longer than a window. Both are generators of progress: what is not on this machine has to come over the network, and a long text
-takes seconds to tokenise.
+Measurement takes all windows in order (of C4 the first 256); what does not fill a window is dropped.
+Calibration takes a seeded choice of the same kind of windows, or (C4) one window at a random place of each of
+a seeded choice of the documents that are longer than a window. Both are generators of progress: what is not
+on this machine has to come over the network, and a long text takes seconds to tokenise.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from engine.corpora.documents import Corpus, corpus_path, fetch
-from engine.corpora.kept import RowCache, tokenizer_fingerprint
 from engine.corpora.named import NAMED, Role
-from engine.corpora.rows import Rows, tokenised
+from engine.corpora.row_cache import RowCache, tokenizer_fingerprint
+from engine.corpora.tokenise import Rows, tokenised
 from engine.errors import CorpusError
-from engine.hub.progress import Progress
+from engine.progress import Progress
 
 __all__ = ["Role", "Windows", "calibration_windows", "evaluation_windows", "finish"]
 
@@ -36,12 +36,14 @@ class Windows:
     """Token ids `[windows, length]`, int64, and where they come from.
 
     Attributes:
-        available: windows that the corpus holds; where a window lies within one document, documents that are longer than one.
+        available: windows that the corpus holds; where a window lies within one document, documents that are
+            longer than one.
         documents: documents it holds, None for given ids.
         seed: what chose among them, None where all are used in order.
-        bytes: of the text (UTF-8) that the predicted tokens stand for, which are all but each window's first; None where that is not known.
-        identity: where the text comes from: `text` (fingerprint of the documents) and `tokens` (of all of them), and of a named corpus also source,
-            config, revision, split and file. Empty for given ids.
+        bytes: of the text (UTF-8) that the predicted tokens stand for, which are all but each window's first;
+            None where that is not known.
+        identity: where the text comes from: `text` (fingerprint of the documents) and `tokens` (of all of
+            them), and of a named corpus also source, config, revision, split and file. Empty for given ids.
     """
 
     ids: Tensor
@@ -70,7 +72,16 @@ def finish(steps: Generator[Progress, None, T]) -> T:
             return value
 
 
-def calibration_windows(name: str, tokenizer: Any, vocabulary: int, *, samples: int, length: int, seed: int, cache: Path | None = None) -> Steps:
+def calibration_windows(
+    name: str,
+    tokenizer: Any,
+    vocabulary: int,
+    *,
+    samples: int,
+    length: int,
+    seed: int,
+    cache: Path | None = None,
+) -> Steps:
     """`samples` windows of `length` tokens, chosen by the seed; an `.npy` file is used as it is.
 
     Args:
@@ -100,8 +111,11 @@ def calibration_windows(name: str, tokenizer: Any, vocabulary: int, *, samples: 
     return _windows(corpus, rows, starts[chosen], length, vocabulary, len(starts), seed)
 
 
-def evaluation_windows(name: str, tokenizer: Any, vocabulary: int, *, length: int, cache: Path | None = None) -> Steps:
-    """All windows of `length` tokens in order; an `.npy` file is used as it is. Arguments as for the calibration.
+def evaluation_windows(
+    name: str, tokenizer: Any, vocabulary: int, *, length: int, cache: Path | None = None
+) -> Steps:
+    """All windows of `length` tokens in order; an `.npy` file is used as it is. Arguments as for the
+    calibration.
 
     Raises:
         CorpusError: the corpus cannot be had, or holds not even one window.
@@ -111,7 +125,9 @@ def evaluation_windows(name: str, tokenizer: Any, vocabulary: int, *, length: in
     corpus, rows = yield from _rows(name, "evaluation", tokenizer, length, 0, cache)
     starts = _starts(corpus, rows, length)[: corpus.windows]
     if not len(starts):
-        raise CorpusError(f"Windows of {length} tokens were asked of {name}, but the text is shorter than one. Ask for shorter windows.")
+        raise CorpusError(
+            f"Windows of {length} tokens were asked of {name}, but the text is shorter than one. Ask for shorter windows."
+        )
     return _windows(corpus, rows, starts, length, vocabulary, len(starts), None)
 
 
@@ -119,10 +135,16 @@ def _is_ids(name: str) -> bool:
     return Path(name).suffix == ".npy"
 
 
-def _rows(name: str, role: Role, tokenizer: Any, length: int, samples: int, cache: Path | None) -> Generator[Progress, None, tuple[Corpus, Rows]]:
-    """A corpus and its tokens; of one that is taken in part twice as many documents until there are enough windows."""
+def _rows(
+    name: str, role: Role, tokenizer: Any, length: int, samples: int, cache: Path | None
+) -> Generator[Progress, None, tuple[Corpus, Rows]]:
+    """A corpus and its tokens; of one that is taken in part twice as many documents until there are enough
+    windows.
+    """
     if tokenizer is None:
-        raise CorpusError(f"The text {name} needs a tokenizer, but the model has none. Give token ids as an .npy file.")
+        raise CorpusError(
+            f"The text {name} needs a tokenizer, but the model has none. Give token ids as an .npy file."
+        )
     part = NAMED[name].parts[role] if name in NAMED else None
     count, most = (part.documents, part.most_documents) if part else (None, None)
     while True:
@@ -133,7 +155,9 @@ def _rows(name: str, role: Role, tokenizer: Any, length: int, samples: int, cach
         count = min(2 * count, most)
 
 
-def _tokenised(corpus: Corpus, tokenizer: Any, longer_than: int | None, name: str, cache: Path | None) -> Generator[Progress, None, Rows]:
+def _tokenised(
+    corpus: Corpus, tokenizer: Any, longer_than: int | None, name: str, cache: Path | None
+) -> Generator[Progress, None, Rows]:
     """The rows, from the cache where they are there."""
     what = NAMED[name].title if name in NAMED else Path(name).name
     fingerprint = tokenizer_fingerprint(tokenizer) if cache is not None else None
@@ -189,10 +213,16 @@ def _given(name: str, vocabulary: int) -> Windows:
     try:
         ids = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise CorpusError(f"The token ids {path} cannot be read: {error}. Give a NumPy file of int64 [windows, length].") from error
+        raise CorpusError(
+            f"The token ids {path} cannot be read: {error}. Give a NumPy file of int64 [windows, length]."
+        ) from error
     if ids.ndim != 2 or ids.dtype.kind not in "iu" or ids.shape[0] < 1 or ids.shape[1] < 2:
-        raise CorpusError(f"The token ids {path} are {ids.dtype} {list(ids.shape)}; expected int64 [windows, length], length at least 2.")
+        raise CorpusError(
+            f"The token ids {path} are {ids.dtype} {list(ids.shape)}; expected int64 [windows, length], length at least 2."
+        )
     if ids.min() < 0 or ids.max() >= vocabulary:
-        raise CorpusError(f"The token ids {path} run from {ids.min()} to {ids.max()}, but the model has ids 0 to {vocabulary - 1}.")
+        raise CorpusError(
+            f"The token ids {path} run from {ids.min()} to {ids.max()}, but the model has ids 0 to {vocabulary - 1}."
+        )
     windows = torch.from_numpy(ids.astype(np.int64))
     return Windows(windows, len(windows), None, None)

@@ -13,7 +13,9 @@ from engine.models.summary import longest
 
 
 def generate(model: LanguageModel, prompt: str, *, tokens: int, temperature: float, seed: int) -> str:
-    """The continuation of a prompt, at most `tokens` long; it stops at the end-of-text token. The same arguments give the same text."""
+    """The continuation of a prompt, at most `tokens` long; it stops at the end-of-text token. The same
+    arguments give the same text.
+    """
     ids = encode(model, prompt)
     room = (longest(model.module.config) or 10**9) - len(ids)
     if room < 1:
@@ -23,7 +25,8 @@ def generate(model: LanguageModel, prompt: str, *, tokens: int, temperature: flo
 
 
 def encode(model: LanguageModel, text: str) -> Tensor:
-    """The ids `[tokens]` of a text, begun with the start token where the tokenizer has one (text begins so in training).
+    """The ids `[tokens]` of a text, begun with the start token where the tokenizer has one (text begins so in
+    training).
 
     Raises:
         ModelError: the model has no tokenizer.
@@ -40,14 +43,25 @@ def encode(model: LanguageModel, text: str) -> Tensor:
 
 @torch.no_grad()
 def write(model: LanguageModel, ids: Tensor, *, tokens: int, temperature: float, seed: int) -> Tensor:
-    """The ids `[new tokens]` that follow `ids`, `[tokens]`; an end-of-text token is the last of them. The model must have room for them."""
+    """The ids `[new tokens]` that follow `ids`, `[tokens]`; an end-of-text token is the last of them. The
+    model must have room for them.
+    """
     module: Any = model.module
-    sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature > 0 else {"do_sample": False}
+    sampling = (
+        {"do_sample": True, "temperature": temperature, "top_k": 0}
+        if temperature > 0
+        else {"do_sample": False}
+    )
     prompt = ids[None]
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(seed)
         output: Tensor = module.generate(
-            prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=tokens, pad_token_id=_padding(model), use_cache=True, **sampling
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=tokens,
+            pad_token_id=_padding(model),
+            use_cache=True,
+            **sampling,
         )
     return output[0, len(ids) :]
 

@@ -1,4 +1,5 @@
-"""Perplexity of hidden states that have left the last block: the model's own tail, then the mean over all predicted tokens.
+"""Perplexity of hidden states that have left the last block: the model's own tail, then the mean over all
+predicted tokens.
 
 Every token of a window but the first is predicted, from those before it in the same window.
 """
@@ -35,18 +36,25 @@ def perplexity(model: LanguageModel, stream: Stream, size: int | None = None) ->
 
 
 def next_logits(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Tensor:
-    """Next-token logits `[windows * tokens, vocabulary]`, float32; not held by a name, so that two parts' are never there at once."""
+    """Next-token logits `[windows * tokens, vocabulary]`, float32; not held by a name, so that two parts' are
+    never there at once.
+    """
     return model.logits(hidden, ids).float().flatten(0, 1)
 
 
 def score(nll: float, tokens: int, size: int | None = None) -> Score:
-    """The perplexity of a mean negative log likelihood, infinite where it overflows, and its bits per byte of `size` bytes of text."""
+    """The perplexity of a mean negative log likelihood, infinite where it overflows, and its bits per byte of
+    `size` bytes of text.
+    """
     bits = nll * tokens / log(2) / size if size else None
-    return Score(perplexity=nll * inf if nll >= LARGEST else exp(nll), nll=nll, tokens=tokens, bits_per_byte=bits)
+    return Score(
+        perplexity=nll * inf if nll >= LARGEST else exp(nll), nll=nll, tokens=tokens, bits_per_byte=bits
+    )
 
 
 def few_at_a_time(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Hidden states, their tokens and the tokens to predict, of several windows or of a stretch of one: the tail treats each token by itself.
+    """Hidden states, their tokens and the tokens to predict, of several windows or of a stretch of one: the
+    tail treats each token by itself.
 
     Args:
         hidden: `[windows, tokens, width]`, behind the last block.

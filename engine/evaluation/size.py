@@ -1,8 +1,10 @@
-"""How many bytes a model takes in the ways that there are to write zeros down: counted from the masks, and packed by zlib for real.
+"""How many bytes a model takes in the ways that there are to write zeros down: counted from the masks, and
+packed by zlib for real.
 
-Counting reads each mask once. Packing runs at 10 to 30 MB/s on one core, so of a large model an even sample of 32 MB is packed and the rest is
-inferred, which the report says. Every figure is of the whole model: what is never pruned is dense in all of them.
-Does not cover formats that change the values (quantisation), nor a format for each linear: one is taken for all.
+Counting reads each mask once. Packing runs at 10 to 30 MB/s on one core, so of a large model an even sample
+of 32 MB is packed and the rest is inferred, which the report says. Every figure is of the whole model: what
+is never pruned is dense in all of them. Does not cover formats that change the values (quantisation), nor a
+format for each linear: one is taken for all.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from engine.events import Facts
 
 LEVEL = 6  # what zip and gzip take by themselves
 COMPRESSOR = f"zlib, level {LEVEL}"
-PIECE = 1 << 20  # bytes; zlib looks back 32 KiB, so a piece of this size is packed as it would be in the whole
+PIECE = (
+    1 << 20
+)  # bytes; zlib looks back 32 KiB, so a piece of this size is packed as it would be in the whole
 SAMPLE = 32_000_000
 """Bytes of a model that are packed at most, about."""
 INDEX = 4
@@ -70,7 +74,8 @@ class SizeReport(Facts):
         dense: every weight, zeros too: what a pruned model takes as it is.
         bitmask: one bit a weight, and the values that stay.
         csr: compressed sparse rows: values, an int32 column for each, an int32 pointer a row.
-        semi_structured: half of the values, and two bits for the place of each; None where the masks are not 2:4.
+        semi_structured: half of the values, and two bits for the place of each; None where the masks are not
+            2:4.
         not_semi_structured: a sentence that says why it is None, else empty.
     """
 
@@ -93,7 +98,9 @@ def count(mask: Tensor) -> LinearCount:
 
 
 def is_two_of_four(mask: Tensor) -> bool:
-    """Whether a mask `[out, in]` keeps at most two of each four consecutive columns, whatever pattern was asked for."""
+    """Whether a mask `[out, in]` keeps at most two of each four consecutive columns, whatever pattern was
+    asked for.
+    """
     if mask.shape[1] % 4:
         return False
     return bool(mask.reshape(-1, 4).sum(1).max() <= 2)  # [out * in / 4]
@@ -110,12 +117,16 @@ def csr_bytes(linear: LinearCount, width: int) -> int:
 
 
 def semi_structured_bytes(linear: LinearCount, width: int) -> int:
-    """Two values for each four columns, zero or not, and two bits for the place of each; padded to whole bytes."""
+    """Two values for each four columns, zero or not, and two bits for the place of each; padded to whole
+    bytes.
+    """
     values = linear.weights // 2
     return values * width + _bytes(2 * values)
 
 
-def sizes(linears: Sequence[LinearCount], dense: int, dtype: torch.dtype, compressed: Compressed) -> SizeReport:
+def sizes(
+    linears: Sequence[LinearCount], dense: int, dtype: torch.dtype, compressed: Compressed
+) -> SizeReport:
     """The report of a model with these prunable linears, which takes `dense` bytes in all."""
     width = dtype.itemsize
     weights = sum(linear.weights for linear in linears)
@@ -129,7 +140,9 @@ def sizes(linears: Sequence[LinearCount], dense: int, dtype: torch.dtype, compre
         dense=dense,
         bitmask=rest + sum(bitmask_bytes(linear, width) for linear in linears),
         csr=rest + sum(csr_bytes(linear, width) for linear in linears),
-        semi_structured=None if reason else rest + sum(semi_structured_bytes(linear, width) for linear in linears),
+        semi_structured=None
+        if reason
+        else rest + sum(semi_structured_bytes(linear, width) for linear in linears),
         not_semi_structured=reason,
         compressed=compressed,
     )
@@ -139,7 +152,8 @@ def packed_bytes(tensors: Iterable[Tensor], share: float = 1.0) -> int:
     """What zlib makes of the tensors, one behind the other as a safetensors file holds them.
 
     Args:
-        share: how much of them is really packed: one MiB of every so many, the first among them; the rest is taken to pack alike.
+        share: how much of them is really packed: one MiB of every so many, the first among them; the rest is
+            taken to pack alike.
     """
     every = max(1, round(1 / share))
     stream, total, read, packed = zlib.compressobj(LEVEL), 0, 0, 0

@@ -1,9 +1,12 @@
-"""How long a model takes for a prompt (prefill) and for one more token with a cache, dense and pruned in turn.
+"""How long a model takes for a prompt (prefill) and for one more token with a cache, dense and pruned in
+turn.
 
-One model is in memory; its prunable weights are exchanged by pointer between two passes, so the variants differ in nothing else and whatever else the
-machine does hits all of them alike. It costs the prunable weights once more (half of them again for 2:4), and about two seconds a stage on a small
-model; a large one gets three rounds at least. Batch 1, random tokens, no gradients; the medians and quartiles are of single passes.
-Does not cover batches, compiled models, nor experts in one grouped product (they are computed one by one in all variants).
+One model is in memory; its prunable weights are exchanged by pointer between two passes, so the variants
+differ in nothing else and whatever else the machine does hits all of them alike. It costs the prunable
+weights once more (half of them again for 2:4), and about two seconds a stage on a small model; a large one
+gets three rounds at least. Batch 1, random tokens, no gradients; the medians and quartiles are of single
+passes. Does not cover batches, compiled models, nor experts in one grouped product (they are computed one by
+one in all variants).
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from engine.events import Facts
+from engine.hardware.device import Clock
 from engine.models.block import Linear
-from engine.models.clock import Clock
 
 if TYPE_CHECKING:
     from engine.models.language_model import LanguageModel
@@ -77,7 +80,9 @@ class SpeedReport(Facts):
 
     def timing(self, stage: Stage, model: Name) -> Timing | None:
         """One of the timings, None where it was not taken."""
-        return next((timing for timing in self.timings if (timing.stage, timing.model) == (stage, model)), None)
+        return next(
+            (timing for timing in self.timings if (timing.stage, timing.model) == (stage, model)), None
+        )
 
     def ratio(self, stage: Stage, model: Name = "pruned") -> float | None:
         """The time that a variant takes / what the dense one takes."""
@@ -124,7 +129,8 @@ def speed(
     clock: Clock | None = None,
     convert: Convert = torch.sparse.to_sparse_semi_structured,
 ) -> SpeedReport:
-    """Time a model dense and pruned, and with the 2:4 kernels where they can be had. The dense parameters are left in place.
+    """Time a model dense and pruned, and with the 2:4 kernels where they can be had. The dense parameters are
+    left in place.
 
     Args:
         two_of_four: whether all masks are 2:4.
@@ -132,7 +138,10 @@ def speed(
         clock: reads the time once the device is done; the device's own by default.
     """
     window = _window(model)
-    passes: dict[Name, _Pass] = {"dense": _Pass(model.module, dense, *window), "pruned": _Pass(model.module, pruned, *window)}
+    passes: dict[Name, _Pass] = {
+        "dense": _Pass(model.module, dense, *window),
+        "pruned": _Pass(model.module, pruned, *window),
+    }
     kernels, converted, refused = None, None, refusal(model.device.type, model.dtype, two_of_four)
     try:
         if not refused:
@@ -143,12 +152,21 @@ def speed(
         timings, no_token = _stages(passes, clock or Clock(model.device), seconds)
     finally:
         put(dense)
-    return SpeedReport(prompt=window[1], timings=timings, linears=len(pruned), converted=converted, not_converted=refused, no_token=no_token)
+    return SpeedReport(
+        prompt=window[1],
+        timings=timings,
+        linears=len(pruned),
+        converted=converted,
+        not_converted=refused,
+        no_token=no_token,
+    )
 
 
 def _window(model: LanguageModel) -> tuple[Tensor, int]:
     """Ids `[1, tokens]` for a prompt and all the tokens that may follow it, and the prompt's length."""
-    from engine.models.summary import longest  # (imports transformers, which whoever reads a report does without)
+    from engine.models.summary import (
+        longest,  # (imports transformers, which whoever reads a report does without)
+    )
 
     most = longest(model.module.config)
     prompt = PROMPT if most is None else max(1, min(PROMPT, most // 2))
@@ -177,8 +195,16 @@ def _tried(kernels: _Pass, converted: int, linears: int) -> tuple[_Pass | None, 
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:  # for instance a device that is too old for them
-        return None, f"2:4 kernels: not measured, for they failed here: {(str(error).splitlines() or [''])[0]}"
-    return kernels, "" if converted == linears else f"2:4 kernels: {converted:,} of {linears:,} linears, for the shapes of the others do not fit."
+        return (
+            None,
+            f"2:4 kernels: not measured, for they failed here: {(str(error).splitlines() or [''])[0]}",
+        )
+    return (
+        kernels,
+        ""
+        if converted == linears
+        else f"2:4 kernels: {converted:,} of {linears:,} linears, for the shapes of the others do not fit.",
+    )
 
 
 class _Pass:
@@ -202,7 +228,11 @@ class _Pass:
 
     def token(self) -> None:
         """One token more; the cache grows by it, in all variants alike."""
-        self.cache = _cache(self._module(input_ids=self._ids[:, self._place : self._place + 1], use_cache=True, **(self.cache or {})))
+        self.cache = _cache(
+            self._module(
+                input_ids=self._ids[:, self._place : self._place + 1], use_cache=True, **(self.cache or {})
+            )
+        )
         self._place += 1
 
 
@@ -216,7 +246,8 @@ _Key = TypeVar("_Key")
 
 
 def in_turn(turns: Mapping[_Key, Turn], clock: Clock, most: int, seconds: float) -> dict[_Key, list[float]]:
-    """Seconds of each, round by round: forwards and backwards, so that none always comes behind the same other.
+    """Seconds of each, round by round: forwards and backwards, so that none always comes behind the same
+    other.
 
     Args:
         most: rounds at most, those of the warm-up not counted.
@@ -261,16 +292,23 @@ def refusal(device: str, dtype: torch.dtype, two_of_four: bool) -> str:
     return ""
 
 
-def semi_structured(pruned: Variant, convert: Convert = torch.sparse.to_sparse_semi_structured) -> tuple[Variant, int]:
+def semi_structured(
+    pruned: Variant, convert: Convert = torch.sparse.to_sparse_semi_structured
+) -> tuple[Variant, int]:
     """The pruned variant with the weights for the 2:4 kernels where these take them, and how many they take.
 
-    Only modules whose weight is stored `[out, in]` by itself (`nn.Linear`) can be computed so, and of these the ones whose shape the kernels allow.
+    Only modules whose weight is stored `[out, in]` by itself (`nn.Linear`) can be computed so, and of these
+    the ones whose shape the kernels allow.
     """
     found, converted = [], 0
     for placed in pruned:
         weight = _converted(placed, convert)
         converted += weight is not None
-        found.append(placed if weight is None else Placed(placed.module, placed.name, nn.Parameter(weight, requires_grad=False)))
+        found.append(
+            placed
+            if weight is None
+            else Placed(placed.module, placed.name, nn.Parameter(weight, requires_grad=False))
+        )
     return tuple(found), converted
 
 

@@ -1,7 +1,7 @@
 """Models worth starting with, small to mid, from one data file: `assets/catalogue.json`.
 
-Only models whose main revision holds safetensors are in it (OPT's holds pickles alone). Sizes are those of the configurations; what a download
-really takes is asked of the hub before it.
+Only models whose main revision holds safetensors are in it (OPT's holds pickles alone). Sizes are those of
+the configurations; what a download really takes is asked of the hub before it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class Entry(BaseModel):
     Attributes:
         family: the architecture that it is of.
         parameters: all weights, tied ones once.
-        bytes: of its weights in `dtype`; a file may hold a little more, such as masks that older checkpoints saved.
+        bytes: of its weights in `dtype`; a file may hold a little more, such as masks that older checkpoints
+            saved.
         licence: as the hub names it.
         gated: whether its authors ask for consent first.
         why: what it is good for, in a sentence.

@@ -1,8 +1,12 @@
 """Fetching a model into the hub's cache, where every other program finds it too.
 
-The hub's library drops what it has of a file when a download breaks off, so large files are fetched here: each into a part beside the cache's blobs
-(`blobs/HASH.part`), which the next try goes on with by a range request, checked and renamed when it is whole. The library then makes the
-snapshot from the blob. Closing the generator stops within a megabyte.
+The hub's library drops what it has of a file when a download breaks off, so large files are fetched here:
+each into a part beside the cache's blobs (`blobs/HASH.part`), which the next try goes on with by a range
+request, checked and renamed when it is whole. The library then makes the snapshot from the blob. Closing the
+generator stops within a megabyte.
+
+Asking the hub again, a few times and not for long: when it is busy, or when a connection breaks. Each wait is
+said.
 """
 
 from __future__ import annotations
@@ -10,21 +14,84 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock
 
 from engine.errors import ModelError
-from engine.hub import place
-from engine.hub.background import Report, in_background
-from engine.hub.cache import snapshot
+from engine.hub import settings
+from engine.hub.cache import CONFIG, INDEX, snapshot
 from engine.hub.failures import Damaged, to_model_error
-from engine.hub.files import CONFIG, INDEX
-from engine.hub.listing import Listing, RemoteFile, listing
-from engine.hub.progress import Progress
-from engine.hub.retries import Short, patiently
+from engine.hub.planning import Listing, RemoteFile, listing
+from engine.progress import Progress, Report, in_background
+
+T = TypeVar("T")
+BUSY = (408, 429, 500, 502, 503, 504)
+TRIES, USUAL_WAIT, LONGEST_WAIT = 4, 2.0, 30.0
+LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2")
+
+
+def patiently(ask: Callable[[], T], report: Report) -> T:
+    """The answer, asked for up to four times; other errors than those of a busy hub or a broken connection
+    are raised at once.
+
+    A hub that cannot be reached at all is not asked again: nobody is there.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            return ask()
+        except Exception as found:
+            error = _origin(found)
+            wait = _wait(error)
+            if wait is None or not left:
+                raise
+            _pause(wait, report, "The hub is busy" if _status(error) else "The connection broke")
+    raise AssertionError("the last try returns or raises")
+
+
+def _origin(error: BaseException) -> BaseException:
+    """What the hub or the network said, behind a sentence made of it."""
+    while isinstance(error, ModelError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _wait(error: BaseException) -> float | None:
+    """Seconds until it is worth asking again, None where it is not."""
+    status = _status(error)
+    if status is not None:
+        return _told(error) if status in BUSY else None
+    name = type(error).__name__
+    broken = type(error).__module__.partition(".")[0] in LIBRARIES and not name.startswith("Connect")
+    return USUAL_WAIT / 2 if broken or isinstance(error, Short) else None
+
+
+class Short(Exception):
+    """Fewer bytes came than were announced."""
+
+
+def _status(error: BaseException) -> int | None:
+    response = getattr(error, "response", None)
+    return None if response is None else int(response.status_code)
+
+
+def _told(error: BaseException) -> float:
+    """What the hub asks for, within reason."""
+    told = str(error.response.headers.get("Retry-After", ""))  # type: ignore[attr-defined]
+    return min(float(told) if told.isdecimal() else USUAL_WAIT, LONGEST_WAIT)
+
+
+def _pause(seconds: float, report: Report, why: str) -> None:
+    report.note = f"{why}; it is asked again in {max(1, round(seconds))} s."
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        report.check()
+        time.sleep(min(0.1, seconds))
+    report.note = ""
+
 
 CHUNK = 1 << 20
 SPARE = 200_000_000  # bytes that a disk should keep
@@ -32,7 +99,8 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def fetch(model: str, revision: str | None = None) -> Generator[Progress, None, Path]:
-    """The directory of a model of the hub: at once and without a network where it is on this machine, else once it is fetched.
+    """The directory of a model of the hub: at once and without a network where it is on this machine, else
+    once it is fetched.
 
     Raises:
         ModelError: it cannot be had; the sentence says why, its kind which way.
@@ -53,7 +121,7 @@ def _fetch(model: str, revision: str | None, report: Report) -> Path:
             if not file.cached:
                 _fetch_file(listed, file, revision, report)
         report.note = ""
-        return place.repo_cache(model) / "snapshots" / listed.commit
+        return settings.repo_cache(model) / "snapshots" / listed.commit
     except ModelError:
         raise
     except Exception as error:
@@ -64,7 +132,7 @@ def _require_disk(listed: Listing) -> None:
     needed = listed.missing_bytes + SPARE
     if listed.missing_bytes and listed.free_disk is not None and listed.free_disk < needed:
         raise ModelError(
-            f"The model {listed.model} needs {listed.missing_bytes / 1e9:.1f} GB more on the disk that holds {place.hub_cache()}, which has "
+            f"The model {listed.model} needs {listed.missing_bytes / 1e9:.1f} GB more on the disk that holds {settings.hub_cache()}, which has "
             f"{listed.free_disk / 1e9:.1f} GB free. Free some space, set HF_HOME to another disk, or take a smaller model.",
             kind="disk-full",
         )
@@ -73,14 +141,18 @@ def _require_disk(listed: Listing) -> None:
 def _fetch_file(listed: Listing, file: RemoteFile, revision: str | None, report: Report) -> None:
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
-    hub, cache = place.endpoint(), place.hub_cache()
+    hub, cache = settings.endpoint(), settings.hub_cache()
     url = hf_hub_url(listed.model, file.name, revision=listed.commit, endpoint=hub)
     found = patiently(lambda: get_hf_file_metadata(url, endpoint=hub), report)
     if found.etag and found.size is not None and file.name != INDEX:
-        blob = place.repo_cache(listed.model) / "blobs" / found.etag
+        blob = settings.repo_cache(listed.model) / "blobs" / found.etag
         _fetch_blob(url, blob, int(found.size), report)
-    name = revision or "main" if file.name == CONFIG else listed.commit  # the cache notes once which commit the name stands for
-    patiently(lambda: hf_hub_download(listed.model, file.name, revision=name, cache_dir=cache, endpoint=hub), report)
+    name = (
+        revision or "main" if file.name == CONFIG else listed.commit
+    )  # the cache notes once which commit the name stands for
+    patiently(
+        lambda: hf_hub_download(listed.model, file.name, revision=name, cache_dir=cache, endpoint=hub), report
+    )
 
 
 def _fetch_blob(url: str, blob: Path, size: int, report: Report) -> None:
@@ -130,7 +202,9 @@ def _fill(url: str, part: Path, size: int, before: int, report: Report) -> None:
 
 
 def _is_sound(part: Path, etag: str, size: int) -> bool:
-    """Whether the file has the announced size and, for a large one (whose name in the cache is its SHA-256), the announced content."""
+    """Whether the file has the announced size and, for a large one (whose name in the cache is its SHA-256),
+    the announced content.
+    """
     if part.stat().st_size != size:
         return False
     if not SHA256.fullmatch(etag):

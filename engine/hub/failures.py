@@ -1,4 +1,5 @@
-"""What goes wrong between a model of the hub and this machine, as sentences: what was asked, what is wrong, what to do.
+"""What goes wrong between a model of the hub and this machine, as sentences: what was asked, what is wrong,
+what to do.
 
 Libraries wrap one error in another; the first of the chain that says something known decides.
 """
@@ -9,7 +10,7 @@ import errno
 import re
 
 from engine.errors import ModelError, chain
-from engine.hub import place
+from engine.hub import settings
 from engine.hub.catalogue import near
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -29,7 +30,9 @@ def to_model_error(model: str, revision: str | None, error: BaseException) -> Mo
         found = _known(model, revision, cause)
         if found is not None:
             return found
-    return ModelError(f"The model {model} could not be had from the hub ({type(error).__name__}: {_first_words(error)}). Try again, or take another.")
+    return ModelError(
+        f"The model {model} could not be had from the hub ({type(error).__name__}: {_first_words(error)}). Try again, or take another."
+    )
 
 
 def no_safetensors(model: str, *, pickles: bool) -> ModelError:
@@ -47,27 +50,42 @@ def _known(model: str, revision: str | None, error: BaseException) -> ModelError
         return error
     if isinstance(error, Damaged):
         return ModelError(
-            f"The file {error} of {model} came damaged, also when it was fetched again. Try later, or report it on {place.page(model)}.",
+            f"The file {error} of {model} came damaged, also when it was fetched again. Try later, or report it on {settings.page(model)}.",
             kind="damaged",
         )
-    return _from_hub(model, revision, error) or _from_library(model, error) or _from_disk(model, error) or _from_network(model, error)
+    return (
+        _from_hub(model, revision, error)
+        or _from_library(model, error)
+        or _from_disk(model, error)
+        or _from_network(model, error)
+    )
 
 
 def _from_hub(model: str, revision: str | None, error: BaseException) -> ModelError | None:
     from huggingface_hub import errors
 
     if isinstance(error, errors.HFValidationError):
-        return ModelError(f"The name {model!r} is no hub id: those look like `owner/name`. Type one, or a directory on this machine.", kind="missing")
+        return ModelError(
+            f"The name {model!r} is no hub id: those look like `owner/name`. Type one, or a directory on this machine.",
+            kind="missing",
+        )
     if isinstance(error, errors.GatedRepoError):
         return ModelError(
-            f"The model {model} is gated: its authors ask for consent first. Accept the terms on {place.page(model)}, then {LOGIN}.", kind="gated"
+            f"The model {model} is gated: its authors ask for consent first. Accept the terms on {settings.page(model)}, then {LOGIN}.",
+            kind="gated",
         )
     if isinstance(error, errors.RevisionNotFoundError):
-        return ModelError(f"The model {model} has no revision {revision!r}. Give a branch, a tag or a commit, or leave it out.", kind="revision")
+        return ModelError(
+            f"The model {model} has no revision {revision!r}. Give a branch, a tag or a commit, or leave it out.",
+            kind="revision",
+        )
     if isinstance(error, errors.RepositoryNotFoundError):
         return ModelError(_no_such_model(model), kind="missing")
     if isinstance(error, errors.RemoteEntryNotFoundError):
-        return ModelError(f"{model} is on the hub, but has no config.json, so it is no model that can be read here.", kind="missing")
+        return ModelError(
+            f"{model} is on the hub, but has no config.json, so it is no model that can be read here.",
+            kind="missing",
+        )
     return _from_status(model, error) if isinstance(error, errors.HfHubHTTPError) else None
 
 
@@ -80,10 +98,18 @@ def _no_such_model(model: str) -> str:
 def _from_status(model: str, error: BaseException) -> ModelError:
     status = error.response.status_code  # type: ignore[attr-defined]
     if status in (401, 403):
-        return ModelError(f"The hub refused {model} to the token it was shown (status {status}). To renew it, {LOGIN}.", kind="token")
+        return ModelError(
+            f"The hub refused {model} to the token it was shown (status {status}). To renew it, {LOGIN}.",
+            kind="token",
+        )
     if status == 429:
-        return ModelError(f"The hub answers no more for now: too much was asked of it ({model}, status 429). Wait a few minutes.", kind="server")
-    return ModelError(f"The hub does not answer as it should ({model}, status {status}). Try again later.", kind="server")
+        return ModelError(
+            f"The hub answers no more for now: too much was asked of it ({model}, status 429). Wait a few minutes.",
+            kind="server",
+        )
+    return ModelError(
+        f"The hub does not answer as it should ({model}, status {status}). Try again later.", kind="server"
+    )
 
 
 def _from_library(model: str, error: BaseException) -> ModelError | None:
@@ -104,22 +130,35 @@ def _from_library(model: str, error: BaseException) -> ModelError | None:
 
 def _from_disk(model: str, error: BaseException) -> ModelError | None:
     number = getattr(error, "errno", None) if isinstance(error, OSError) else None
-    where = place.hub_cache()
+    where = settings.hub_cache()
     if number in FULL:
-        return ModelError(f"The disk that holds {where} ran full while {model} came. Free some space; what is there is used.", kind="disk-full")
+        return ModelError(
+            f"The disk that holds {where} ran full while {model} came. Free some space; what is there is used.",
+            kind="disk-full",
+        )
     if number in REFUSED:
-        return ModelError(f"The model {model} cannot be kept: {where} cannot be written. Make it writable, or set HF_HOME elsewhere.")
+        return ModelError(
+            f"The model {model} cannot be kept: {where} cannot be written. Make it writable, or set HF_HOME elsewhere."
+        )
     return None
 
 
 def _from_network(model: str, error: BaseException) -> ModelError | None:
     from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    told = isinstance(error, OfflineModeIsEnabled) or place.offline()
+    told = isinstance(error, OfflineModeIsEnabled) or settings.offline()
     transport = type(error).__module__.partition(".")[0] in HTTP
-    if not told and not transport and not isinstance(error, (LocalEntryNotFoundError, ConnectionError, TimeoutError)):
+    if (
+        not told
+        and not transport
+        and not isinstance(error, (LocalEntryNotFoundError, ConnectionError, TimeoutError))
+    ):
         return None
-    why = "this machine is told to stay offline (HF_HUB_OFFLINE)" if told else f"{place.endpoint()} cannot be reached"
+    why = (
+        "this machine is told to stay offline (HF_HUB_OFFLINE)"
+        if told
+        else f"{settings.endpoint()} cannot be reached"
+    )
     return ModelError(
         f"The model {model} is not on this machine, and {why}. Fetch it once with a network, or take the bundled model or one listed as "
         "on this machine.",

@@ -1,7 +1,8 @@
 """A connection to Dask: the embedded cluster in a process of its own, or one that is there already.
 
-The embedded one is `engine.jobs.serve`, started as a fresh interpreter (never a fork or spawn of the app, which would
-run `app.py` again in the child). The client stays inside: it is awaitable, which Streamlit's caches refuse.
+The embedded one is `engine.jobs.serve`, started as a fresh interpreter (never a fork or spawn of the app,
+which would run `app.py` again in the child). The client stays inside: it is awaitable, which Streamlit's
+caches refuse.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from typing import IO, Any, Protocol
 from distributed import CancelledError, Client, KilledWorker
 
 from engine.errors import EngineError
-from engine.jobs import files, worker
+from engine.jobs import worker
+from engine.store import atomic_files
 
 ROOT = Path(__file__).parents[2]
 DEVICE = "DEVICE"
@@ -33,7 +35,14 @@ class Embedded:
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "engine.jobs.serve"]
-        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
     def address(self) -> str:
         """The scheduler's address, once it listens.
@@ -44,7 +53,9 @@ class Embedded:
         line = self._stream(self._process.stdout).readline().strip()
         if not line:
             code = self._process.wait()
-            raise EngineError(f"The background engine could not be started: its process ended with status {code}. The log says why.")
+            raise EngineError(
+                f"The background engine could not be started: its process ended with status {code}. The log says why."
+            )
         return line
 
     @property
@@ -120,14 +131,22 @@ class Cluster:
 
     def _connect(self, address: str, home: Path) -> None:
         try:
-            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what is wrong, we say in our words
+            logging.getLogger("distributed.client").setLevel(
+                logging.CRITICAL
+            )  # what is wrong, we say in our words
             connect: Callable[..., Any] = Client
             self._client = connect(address, timeout=CONNECT, set_as_default=False, name="prunescope")
             if self._embedded is not None:
                 self._client.wait_for_workers(1, timeout=CONNECT)
         except (OSError, ValueError, TimeoutError) as error:
-            whose = "The background engine" if self._embedded else f"The scheduler {address} that PRUNESCOPE_SCHEDULER names"
-            raise EngineError(f"{whose} does not answer ({error}). Start it, or correct the address, and try again.") from error
+            whose = (
+                "The background engine"
+                if self._embedded
+                else f"The scheduler {address} that PRUNESCOPE_SCHEDULER names"
+            )
+            raise EngineError(
+                f"{whose} does not answer ({error}). Start it, or correct the address, and try again."
+            ) from error
         if self._embedded is None:
             self._check_workers(home)
         self._client.register_plugin(worker.WarmUp())
@@ -140,10 +159,10 @@ class Cluster:
 
     def _check_workers(self, home: Path) -> None:
         """Every worker there is reads back a token that was written into the store."""
-        files.check_writable(home)
+        atomic_files.check_writable(home)
         token = uuid.uuid4().hex
-        path = home / f".seen-{token}{files.TEMPORARY}"
-        files.write(path, token.encode())
+        path = home / f".seen-{token}{atomic_files.TEMPORARY}"
+        atomic_files.write(path, token.encode())
         try:
             seen = self.client.run(worker.holds, str(path), token)
         except Exception as error:  # whatever the worker raised, for instance because it has no Prunescope
@@ -194,11 +213,17 @@ class Cluster:
             CancelledError,
         ):  # the last three: it died with the answer in its hands
             return Outcome(died=True)
-        except Exception as error:  # nothing of ours is raised over there, so this is Dask's or the installation's
-            return Outcome(message=f"The worker could not do it ({type(error).__name__}: {error}). Its log says more.")
+        except (
+            Exception
+        ) as error:  # nothing of ours is raised over there, so this is Dask's or the installation's
+            return Outcome(
+                message=f"The worker could not do it ({type(error).__name__}: {error}). Its log says more."
+            )
 
     def abort(self, task: Task, *, kill: bool) -> None:
-        """Give a task up; `kill` the worker process that is at it (not where the task waits behind another's)."""
+        """Give a task up; `kill` the worker process that is at it (not where the task waits behind
+        another's).
+        """
         at = [address for address, keys in self.client.processing().items() if task.key in keys]
         task.cancel()
         if at and kill:

@@ -1,8 +1,8 @@
 """The one way a run is computed into a folder, for the background worker and for the command line alike.
 
-The process that holds the folder's lock computes; another that comes for the same run follows it and gets the same
-record. What an earlier try finished is kept, and a finished run is never computed again. A disk that fills up ends the
-run with a sentence, and nothing half-written stays.
+The process that holds the folder's lock computes; another that comes for the same run follows it and gets the
+same record. What an earlier try finished is kept, and a finished run is never computed again. A disk that
+fills up ends the run with a sentence, and nothing half-written stays.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from filelock import Timeout
 from engine import run as engine_run
 from engine.errors import StoreError
 from engine.events import Cancelled, Event, Failed
-from engine.jobs import files, repair
-from engine.jobs.folder import RunFolder
-from engine.jobs.tail import Tail
 from engine.recipe import Recipe
 from engine.record import RunRecord
-from engine.workbench import Workbench
+from engine.run_cache import Workbench
+from engine.store import atomic_files, repair
+from engine.store.folder import RunFolder
+from engine.store.follow import Tail
 
 POLL = 0.1  # seconds between two looks at a run that another process computes
 PROBE = 0.5  # seconds for which a reader that only asks whether the run is locked may be in the way
@@ -41,13 +41,13 @@ def execute(recipe: Recipe, folder: RunFolder, *, publish: Publish | None = None
         publish: gets every event of this try as it happens.
 
     Raises:
-        StoreError: the disk refuses, and not even the end of the run could be written. A folder that this call made and
-            that holds no event is gone again.
+        StoreError: the disk refuses, and not even the end of the run could be written. A folder that this
+            call made and that holds no event is gone again.
     """
     tell = publish or _ignore
     if repair.is_finished(folder):
         return folder.record()
-    files.check_writable(folder.path.parent)
+    atomic_files.check_writable(folder.path.parent)
     created = folder.create(recipe)
     with _turn(folder, tell) as followed:
         if followed is not None and followed.state not in ("empty", "running"):
@@ -130,7 +130,9 @@ def _end(folder: RunFolder, event: Event, tell: Publish) -> RunRecord:
 
 
 def _give_up(folder: RunFolder, error: StoreError, created: bool) -> RunRecord | None:
-    """End a run that the disk refuses to take, less the block without event, to make room; None where that fails."""
+    """End a run that the disk refuses to take, less the block without event, to make room; None where that
+    fails.
+    """
     try:
         events = folder.events()
         if events:

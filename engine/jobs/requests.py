@@ -1,7 +1,8 @@
 """What a page asks of the background engine about a finished run: plain values.
 
-They are all that this module has, and it imports nothing of ours: Dask's scheduler unpacks what passes it, in a process that should not have to
-import a model library for that, which would hold up the first question by seconds.
+They are all that this module has, and it imports nothing of ours: Dask's scheduler unpacks what passes it, in
+a process that should not have to import a model library for that, which would hold up the first question by
+seconds.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class TextRequest:
 
 @dataclass(frozen=True)
 class ReadRequest:
-    """A text to be read by a finished run's dense and pruned model, with or without what one of them writes behind it.
+    """A text to be read by a finished run's dense and pruned model, with or without what one of them writes
+    behind it.
 
     Attributes:
         key: the run. Where only the dense model is asked it need not have weights.

@@ -1,8 +1,9 @@
-"""The process of the embedded cluster: a scheduler, and a nanny that starts the worker process anew whenever it dies.
+"""The process of the embedded cluster: a scheduler, and a nanny that starts the worker process anew whenever
+it dies.
 
-Started by `engine.jobs.cluster` as `python -m engine.jobs.serve`; the first line of its output is the scheduler's
-address. It ends, and its worker with it, as soon as its standard input does: when the app closes that, and also when
-the app is killed.
+Started by `engine.jobs.cluster` as `python -m engine.jobs.serve`; the first line of its output is the
+scheduler's address. It ends, and its worker with it, as soon as its standard input does: when the app closes
+that, and also when the app is killed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ SETTINGS = {
         "OPENBLAS_NUM_THREADS": None,
     },
     "distributed.worker.profile.enabled": False,
-    "distributed.admin.tick.limit": "1 h",  # importing torch holds the interpreter for seconds, which is no fault
+    # importing torch holds the interpreter for seconds, which is no fault
+    "distributed.admin.tick.limit": "1 h",
     "distributed.worker.daemon": True,
 }
 
@@ -47,10 +49,14 @@ async def serve() -> None:
     }
     async with Scheduler(**local, port=0, allowed_failures=0) as scheduler:
         print(scheduler.address, flush=True)
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nobody reads on, and a worker must not stop at a full pipe
+        os.dup2(
+            sys.stderr.fileno(), sys.stdout.fileno()
+        )  # nobody reads on, and a worker must not stop at a full pipe
         async with Nanny(scheduler.address, **local, **alone) as nanny:
             await gone.wait()
-            await nanny.close(timeout=0.2)  # the worker has nothing to save: a run folder is whole at any moment
+            await nanny.close(
+                timeout=0.2
+            )  # the worker has nothing to save: a run folder is whole at any moment
 
 
 def _watch(loop: asyncio.AbstractEventLoop, gone: asyncio.Event) -> None:

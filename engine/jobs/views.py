@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 from engine.record import RunRecord
 
 if TYPE_CHECKING:
-    from engine.capacity import Capacity
-    from engine.comparison.overlap import LinearOverlap
-    from engine.evaluation.passage import Reading
-    from engine.evaluation.prompt_texts import PromptTexts
-    from engine.inspection.facts import Picture, Spectrum, Study
-    from engine.measurement import Measurement
-    from engine.models.facts import ModelSummary
+    from engine.analysis.comparison.overlap import LinearOverlap
+    from engine.analysis.microscope.types import Picture, Spectrum, Study
+    from engine.analysis.size_speed import Measurement
+    from engine.evaluation.text_types import PromptTexts, Reading
+    from engine.hardware.memory import Capacity
+    from engine.models.shape import ModelSummary
 
 ViewState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
 AnswerState = Literal["pending", "done", "failed"]
@@ -36,7 +35,8 @@ class RunView:
     Attributes:
         record: the fold of its events so far; while it is queued, that of nothing but the recipe.
         place: its place in the queue, 1 = next; None when it is not queued.
-        message: what a person should know: what it waits for, or why it ended. Empty where there is nothing to say.
+        message: what a person should know: what it waits for, or why it ended. Empty where there is nothing
+            to say.
         recorded: whether it came with the project.
         imported: whether it was computed elsewhere and taken in.
         has_weights: whether its pruned blocks are there; a recorded run may be its numbers alone.

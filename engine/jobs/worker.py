@@ -1,5 +1,5 @@
-"""What runs in a worker process. It answers with plain values or sentences, not with our exceptions, which need not
-survive pickling.
+"""What runs in a worker process. It answers with plain values or sentences, not with our exceptions, which
+need not survive pickling.
 
 Heavy imports stand inside the functions: this module is imported by the app as well, to name them.
 """
@@ -17,18 +17,17 @@ from distributed import Nanny, Worker, WorkerPlugin
 from engine.errors import EngineError, PrunescopeError
 
 if TYPE_CHECKING:
-    from engine.capacity import Capacity
-    from engine.comparison.overlap import LinearOverlap
-    from engine.evaluation.passage import Reading
-    from engine.evaluation.prompt_texts import PromptTexts
-    from engine.inspection.facts import Picture, Span, Spectrum, Study
-    from engine.inspection.linear import Specimen
-    from engine.jobs.folder import RunFolder
+    from engine.analysis.comparison.overlap import LinearOverlap
+    from engine.analysis.microscope.linear import Specimen
+    from engine.analysis.microscope.types import Picture, Span, Spectrum, Study
+    from engine.analysis.size_speed import Measurement
+    from engine.analysis.text import Reader
+    from engine.evaluation.text_types import PromptTexts, Reading
+    from engine.hardware.memory import Capacity
     from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
     from engine.jobs.views import Saved
-    from engine.measurement import Measurement
-    from engine.models.facts import ModelSummary
-    from engine.reading import Reader
+    from engine.models.shape import ModelSummary
+    from engine.store.folder import RunFolder
 
 
 ELSEWHERE = "Save it, and load it with `from_pretrained` on a machine that has room for it."
@@ -47,33 +46,35 @@ class WarmUp(WorkerPlugin):
 
 
 def call(function: str, *args: Any) -> Any:
-    """The answer of a function of this module: the way in for every task, which sees to it that the imports are done."""
+    """The answer of a function of this module: the way in for every task, which sees to it that the imports
+    are done.
+    """
     _import()
     return globals()[function](*args)
 
 
 def _import() -> None:
-    """Import what needs seconds in one thread at a time: `transformers` makes its names when they are asked for, and two threads that do so at once
-    may each find it half made.
+    """Import what needs seconds in one thread at a time: `transformers` makes its names when they are asked
+    for, and two threads that do so at once may each find it half made.
     """
     with _importing:
-        import engine.continuation
-        import engine.inspection.linear
-        import engine.measurement
-        import engine.reading
+        import engine.analysis.microscope.linear
+        import engine.analysis.size_speed
+        import engine.analysis.text
         import engine.run  # noqa: F401
 
 
 def _warm_up() -> None:
     _import()
-    from engine.evaluation.passage import Writing
-    from engine.pin import pin
-    from engine.recipe import Recipe
+    from engine.evaluation.text_types import Writing
+    from engine.recipe import Recipe, pin
     from engine.run import run
 
     if _busy.is_set():
         return
-    for _ in run(Recipe.build(samples=1, length=8, evaluation=None)):  # a tiny run: much is imported only when it is first used
+    for _ in run(
+        Recipe.build(samples=1, length=8, evaluation=None)
+    ):  # a tiny run: much is imported only when it is first used
         pass
     summarise_model("demo", None)
     _reader().read(
@@ -84,8 +85,8 @@ def _warm_up() -> None:
 def compute(home: str, fields: dict[str, Any]) -> str | None:
     """Compute a run into the store at `home`; a sentence when that could not even be written there."""
     from engine.jobs.execute import execute
-    from engine.jobs.store import Store
     from engine.recipe import Recipe
+    from engine.store.runs import Store
 
     _busy.set()
     try:
@@ -98,13 +99,15 @@ def compute(home: str, fields: dict[str, Any]) -> str | None:
 
 def continue_text(home: str, request: TextRequest) -> PromptTexts | str:
     """The prompt continued by a run's dense and pruned model, or a sentence that says why not."""
-    from engine.continuation import generate_pair
+    from engine.analysis.text import generate_pair
 
     try:
         folder = _found(home, request.key)
         folder.require_weights()
         if _is_streamed(folder):
-            return f"Writing needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
+            return (
+                f"Writing needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
+            )
         return generate_pair(
             folder.recipe(),
             folder.kept,
@@ -119,13 +122,15 @@ def continue_text(home: str, request: TextRequest) -> PromptTexts | str:
 
 def read_text(home: str, request: ReadRequest) -> Reading | str:
     """What a run's dense and pruned model make of a text, or a sentence that says why they cannot be asked."""
-    from engine.evaluation.passage import Writing
+    from engine.evaluation.text_types import Writing
 
     writing = Writing(request.which, request.tokens, request.temperature, request.seed)
     try:
         folder = _found(home, request.key)
         if _is_streamed(folder):
-            return f"Reading needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
+            return (
+                f"Reading needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
+            )
         if request.which == "pruned" or request.losses:
             folder.require_weights()
         return _reader().read(folder.recipe(), folder.kept, request.text, writing, losses=request.losses)
@@ -136,14 +141,14 @@ def read_text(home: str, request: ReadRequest) -> Reading | str:
 @cache
 def _reader() -> Reader:
     """The reader of this process, which keeps the last small model."""
-    from engine.reading import Reader
+    from engine.analysis.text import Reader
 
     return Reader()
 
 
 def measure_run(home: str, key: str) -> Measurement | str:
     """How large and how fast a run's dense and pruned model are, or a sentence that says why not."""
-    from engine.measurement import measure
+    from engine.analysis.size_speed import measure
 
     try:
         folder = _found(home, key)
@@ -157,7 +162,7 @@ def measure_run(home: str, key: str) -> Measurement | str:
 
 def overlap_runs(home: str, one: str, other: str) -> tuple[LinearOverlap, ...] | str:
     """What the masks of two finished runs share, or a sentence that says why that cannot be said."""
-    from engine.comparison.overlap import overlaps
+    from engine.analysis.comparison.overlap import overlaps
 
     try:
         folders = [_found(home, key) for key in (one, other)]
@@ -168,9 +173,11 @@ def overlap_runs(home: str, one: str, other: str) -> tuple[LinearOverlap, ...] |
         return str(error)
 
 
-def picture_linear(home: str, request: LinearRequest, rows: Span | None, columns: Span | None) -> Picture | str:
+def picture_linear(
+    home: str, request: LinearRequest, rows: Span | None, columns: Span | None
+) -> Picture | str:
     """A part of a run's linear as a picture, or a sentence that says why there is none."""
-    from engine.inspection.linear import look
+    from engine.analysis.microscope.linear import look
 
     try:
         return look(_specimen(home, request), rows, columns)
@@ -180,7 +187,7 @@ def picture_linear(home: str, request: LinearRequest, rows: Span | None, columns
 
 def study_linear(home: str, request: LinearRequest) -> Study | str:
     """What the calibration text says about a run's linear, or a sentence that says why nothing."""
-    from engine.inspection.linear import study
+    from engine.analysis.microscope.linear import study
 
     try:
         return study(_specimen(home, request))
@@ -190,7 +197,7 @@ def study_linear(home: str, request: LinearRequest) -> Study | str:
 
 def spectrum_linear(home: str, request: LinearRequest) -> Spectrum | str:
     """The singular values of a run's linear, or a sentence that says why there are none."""
-    from engine.inspection.linear import singular_values
+    from engine.analysis.microscope.linear import singular_values
 
     try:
         return singular_values(_specimen(home, request))
@@ -199,7 +206,7 @@ def spectrum_linear(home: str, request: LinearRequest) -> Spectrum | str:
 
 
 def _specimen(home: str, request: LinearRequest) -> Specimen:
-    from engine.inspection.linear import Specimen
+    from engine.analysis.microscope.linear import Specimen
 
     folder = _found(home, request.key)
     folder.require_weights()
@@ -207,15 +214,20 @@ def _specimen(home: str, request: LinearRequest) -> Specimen:
 
 
 def save_run(home: str, key: str) -> Saved | str:
-    """A finished run's pruned model written into its folder, or a sentence that says why not. What is there already is left."""
-    from engine.export import save_model
+    """A finished run's pruned model written into its folder, or a sentence that says why not. What is there
+    already is left.
+    """
+    from engine.export.model import save_model
+    from engine.export.model_card import model_card
     from engine.jobs.views import Saved
-    from engine.model_card import model_card
 
     try:
         folder = _found(home, key)
         folder.require_weights()
-        record, directory = folder.record(), (Path(home) / "models" / key if folder.recorded else folder.path / "model")
+        record, directory = (
+            folder.record(),
+            (Path(home) / "models" / key if folder.recorded else folder.path / "model"),
+        )
         if not (directory / "config.json").exists():
             save_model(record, folder.kept, directory, card=model_card(record))
         return Saved(str(directory), sum(path.stat().st_size for path in directory.iterdir()))
@@ -239,10 +251,12 @@ def summarise_model(model: str, revision: str | None) -> ModelSummary | str:
 
 
 def measure_capacity(home: str, device: str) -> Capacity | str:
-    """What is free here for a run on `device` (a recipe's, so also `auto`), or a sentence that says why there is no such device."""
-    from engine.capacity import measure
-    from engine.hub.place import hub_cache
-    from engine.models.device import pick_device
+    """What is free here for a run on `device` (a recipe's, so also `auto`), or a sentence that says why there
+    is no such device.
+    """
+    from engine.hardware.device import pick_device
+    from engine.hardware.memory import measure
+    from engine.hub.settings import hub_cache
 
     try:
         return measure(pick_device(device).type, hub_cache(), Path(home))
@@ -267,7 +281,7 @@ async def kill_worker(dask_worker: Nanny) -> None:
 
 def _found(home: str, key: str) -> RunFolder:
     """The run's folder; one that came with the project needs no store."""
-    from engine.jobs.store import Store
+    from engine.store.runs import Store
 
     folder = Store(home).find(key)
     return folder if folder.recorded else Store(_seen(home)).find(key)
@@ -276,5 +290,7 @@ def _found(home: str, key: str) -> RunFolder:
 def _seen(home: str) -> str:
     """The store, which the app made before it sent the run."""
     if not os.path.isdir(home):
-        raise EngineError(f"The worker does not see the run store {home}. Mount it there under the same path, on every worker.")
+        raise EngineError(
+            f"The worker does not see the run store {home}. Mount it there under the same path, on every worker."
+        )
     return home

@@ -1,4 +1,5 @@
-"""Lesson 5: who deserves the weights. A guess with two handles, a search that is replayed, and a race between ways to share the sparsity out.
+"""Lesson 5: who deserves the weights. A guess with two handles, a search that is replayed, and a race between
+ways to share the sparsity out.
 
 Nothing is pruned here: the runs are recorded, or computed by the engine in the background like any other.
 """
@@ -25,12 +26,15 @@ def guess(slope: float, ends: float, sizes: Sequence[int], target: float) -> tup
     """Ratios whose mean by size is the target, made of a slope and a bend.
 
     Args:
-        slope: how far the last block is above the middle, as a share; NeuroAL's block step tries just these, and calls it lambda.
+        slope: how far the last block is above the middle, as a share; NeuroAL's block step tries just these,
+            and calls it lambda.
         ends: how far the first and the last block are below the middle, before the mean is set right.
     """
     last = max(1, len(sizes) - 1)
     places = [2 * block / last - 1 for block in range(len(sizes))]  # from -1 to 1
-    ratios, _ = within_limits(centred([slope * place - ends * place**2 for place in places], sizes, target), sizes, target)
+    ratios, _ = within_limits(
+        centred([slope * place - ends * place**2 for place in places], sizes, target), sizes, target
+    )
     return tuple(round(ratio, DIGITS) for ratio in ratios)
 
 
@@ -46,7 +50,9 @@ def turn(objectives: Sequence[float]) -> int:
 
 
 def own_recipe(ratios: Sequence[float], sparsity: float) -> Recipe:
-    """The same with ratios of one's own; they are scaled to the target, for four decimals may miss it by a hair."""
+    """The same with ratios of one's own; they are scaled to the target, for four decimals may miss it by a
+    hair.
+    """
     settings = {"manual.ratios": tuple(ratios), "manual.rescale": "yes"}
     return Recipe.build(pruner=PRUNER, allocation=MINE, sparsity=sparsity, settings=settings)
 
@@ -57,8 +63,14 @@ def apart(ratios: Sequence[float], others: Sequence[float]) -> float:
 
 
 def moments(events: Sequence[Event]) -> tuple[int, ...]:
-    """The places of a run's search, as `engine.replay` counts them: before its first candidate, and behind each thing that happens in it."""
-    found = [place for place, event in enumerate(events, start=1) if isinstance(event, CandidateTried | CandidateChosen | Allocated)]
+    """The places of a run's search, as `engine.replay` counts them: before its first candidate, and behind
+    each thing that happens in it.
+    """
+    found = [
+        place
+        for place, event in enumerate(events, start=1)
+        if isinstance(event, CandidateTried | CandidateChosen | Allocated)
+    ]
     return (found[0] - 1, *found) if found else ()
 
 
@@ -70,7 +82,8 @@ class Racer:
         allocation: its name in the registry.
         title: what it is called.
         perplexity: of the pruned model.
-        misalignment: NeuroAL's objective, summed over the blocks as the run measured it on all of its calibration windows.
+        misalignment: NeuroAL's objective, summed over the blocks as the run measured it on all of its
+            calibration windows.
         distance: how far its ratios are from one's own, a share.
     """
 

@@ -1,7 +1,8 @@
-"""Lesson 1: an 8 x 8 layer that is pruned by hand, what each weight would cost, and a leaderboard with the engine's scores.
+"""Lesson 1: an 8 x 8 layer that is pruned by hand, what each weight would cost, and a leaderboard with the
+engine's scores.
 
-The best mask of all is found exactly: the squared error is a sum over the rows, so the 256 masks of each row are tried, and how many weights each row
-loses is settled by dynamic programming.
+The best mask of all is found exactly: the squared error is a sum over the rows, so the 256 masks of each row
+are tried, and how many weights each row loses is settled by dynamic programming.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from engine.lessons.layer import Layer, Pruned, Table, example, table
-from engine.pruning.methods import SCORES
+from engine.pruning.axes import SCORES
 from engine.pruning.patterns import Group
 
 ROWS, COLUMNS = 8, 8
@@ -42,7 +43,9 @@ class Board:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the leaderboard: whose mask, its error, and whether the weights that stay were changed as well."""
+    """A line of the leaderboard: whose mask, its error, and whether the weights that stay were changed as
+    well.
+    """
 
     name: str
     error: float
@@ -79,7 +82,9 @@ def curves() -> dict[str, tuple[float, ...]]:
 
 
 def leaderboard(removed: Collection[int]) -> tuple[Entry, ...]:
-    """A person's mask beside those of the scores and the best of all, each with as many weights removed; the least error first."""
+    """A person's mask beside those of the scores and the best of all, each with as many weights removed; the
+    least error first.
+    """
     count = len(removed)
     surgeon = layer().prune(OBS, count / WEIGHTS, group=Group.BLOCK, update="obs")
     best = best_mask(count)
@@ -100,20 +105,26 @@ def masks(count: int) -> int:
 
 @lru_cache(maxsize=WEIGHTS + 1)
 def best_mask(count: int) -> Tensor:
-    """The mask `[out, in]` with the least output error of all that remove `count` weights and leave the others as they were."""
+    """The mask `[out, in]` with the least output error of all that remove `count` weights and leave the
+    others as they were.
+    """
     gram = layer().inputs.double().T @ layer().inputs.double()
     patterns = torch.tensor(list(product((False, True), repeat=COLUMNS)))  # removed, [2 ** columns, columns]
     least, chosen = [0.0], [torch.zeros(0, COLUMNS, dtype=torch.bool)]  # by how many the rows so far lose
     for weight in layer().weight.double():
         costs, removals = _best_of_row(weight, gram, patterns)
         ways = [_ways(least, costs, total) for total in range(min(len(least) + COLUMNS, count + 1))]
-        chosen = [torch.cat([chosen[total - here], removals[here][None]]) for total, (_, here) in enumerate(ways)]
+        chosen = [
+            torch.cat([chosen[total - here], removals[here][None]]) for total, (_, here) in enumerate(ways)
+        ]
         least = [cost for cost, _ in ways]
     return ~chosen[count]
 
 
 def _best_of_row(weight: Tensor, gram: Tensor, patterns: Tensor) -> tuple[list[float], list[Tensor]]:
-    """For each number of weights that a row `[in]` may lose: its least squared error, and what is removed then, `[in]` bool."""
+    """For each number of weights that a row `[in]` may lose: its least squared error, and what is removed
+    then, `[in]` bool.
+    """
     change = patterns * weight
     squares, sizes = ((change @ gram) * change).sum(1), patterns.sum(1)
     best = [int(squares.where(sizes == size, torch.inf).argmin()) for size in range(len(weight) + 1)]
@@ -122,7 +133,11 @@ def _best_of_row(weight: Tensor, gram: Tensor, patterns: Tensor) -> tuple[list[f
 
 def _ways(least: list[float], costs: list[float], total: int) -> tuple[float, int]:
     """The least squared error of rows that lose `total` together, and how many of them the last row loses."""
-    return min((least[total - here] + cost, here) for here, cost in enumerate(costs) if 0 <= total - here < len(least))
+    return min(
+        (least[total - here] + cost, here)
+        for here, cost in enumerate(costs)
+        if 0 <= total - here < len(least)
+    )
 
 
 def _by_score(score: str, count: int) -> Pruned:

@@ -1,7 +1,9 @@
-"""Lesson 3: the same matrix pruned within different comparison groups, each a smaller freedom than the one before.
+"""Lesson 3: the same matrix pruned within different comparison groups, each a smaller freedom than the one
+before.
 
-At half of the weights a 2:4 mask is also a 4:8 mask, that one removes half of each row, and that half of the layer. So what a score can keep never
-grows from one to the next, for any matrix; the output error follows it often, but need not.
+At half of the weights a 2:4 mask is also a 4:8 mask, that one removes half of each row, and that half of the
+layer. So what a score can keep never grows from one to the next, for any matrix; the output error follows it
+often, but need not.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from functools import lru_cache
 from math import comb, log10
 
 from engine.lessons.layer import Layer, Pruned, Table, example, table
-from engine.pruning.methods import SCORES
+from engine.pruning.axes import SCORES
 from engine.pruning.patterns import Group, parse_pattern
 
 ROWS, COLUMNS = 6, 16
@@ -77,7 +79,9 @@ def masked(freedom: str, score: str, sparsity: float = 0.5) -> Masked:
     forced = (by_row.keep & ~result.keep).nonzero().tolist() if n_of_m else []
     kept = tuple(tuple(row) for row in result.keep.tolist())
     shares = tuple((~result.keep).double().mean(1).tolist())
-    return Masked(table(result.layer.weight), kept, tuple((row, column) for row, column in forced), shares, result.error)
+    return Masked(
+        table(result.layer.weight), kept, tuple((row, column) for row, column in forced), shares, result.error
+    )
 
 
 def prices(matrix: int, score: str) -> tuple[Price, ...]:
@@ -87,7 +91,9 @@ def prices(matrix: int, score: str) -> tuple[Price, ...]:
     found = []
     for freedom in FREEDOMS:
         result = _prune(drawn, freedom, score, 0.5)
-        found.append(Price(freedom, float((scores * result.keep).sum() / scores.sum()), result.error, _digits(freedom)))
+        found.append(
+            Price(freedom, float((scores * result.keep).sum() / scores.sum()), result.error, _digits(freedom))
+        )
     return tuple(found)
 
 

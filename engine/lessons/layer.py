@@ -1,7 +1,8 @@
 """A linear layer small enough to see, and what the engine's own methods make of it.
 
-Its calibration inputs count as one window a token, so that the activation norm a_j is the root mean square of a feature and stays readable. Scores,
-masks and updates are those of `engine.pruning`, through the same `Plan` as in a run; only the error is worked out here, in float64.
+Its calibration inputs count as one window a token, so that the activation norm a_j is the root mean square of
+a feature and stays readable. Scores, masks and updates are those of `engine.pruning`, through the same `Plan`
+as in a run; only the error is worked out here, in float64.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import torch
 from torch import Tensor
 
 from engine.lessons import observed
+from engine.pruning.axes import UPDATES
 from engine.pruning.masks import Frozen
-from engine.pruning.methods import UPDATES
 from engine.pruning.patterns import Group
 from engine.pruning.plan import Plan
 from engine.pruning.statistics import Need, Statistics
@@ -45,9 +46,19 @@ class Layer:
         """a_j, the root mean square of each input."""
         return tuple(self.statistics.input_norm.tolist())
 
-    def prune(self, score: str, sparsity: float, *, group: Group | None = None, pattern: str = "unstructured", update: str = "none") -> Pruned:
+    def prune(
+        self,
+        score: str,
+        sparsity: float,
+        *,
+        group: Group | None = None,
+        pattern: str = "unstructured",
+        update: str = "none",
+    ) -> Pruned:
         """What a run with these choices does to the weight."""
-        outcome = Plan.of(score=score, group=group, pattern=pattern, update=update).prune(self.weight, self.statistics, sparsity)
+        outcome = Plan.of(score=score, group=group, pattern=pattern, update=update).prune(
+            self.weight, self.statistics, sparsity
+        )
         return Pruned(self, outcome.weight, outcome.keep)
 
     def masked(self, keep: Tensor) -> Pruned:
@@ -82,12 +93,17 @@ class Pruned:
 
 
 def output_error(layer: Layer, weight: Tensor, inputs: Tensor | None = None) -> float:
-    """`‖XWᵀ − XW′ᵀ‖ / ‖XWᵀ‖` for another weight `[out, in]`, over the calibration inputs or over others `[tokens, in]`."""
+    """`‖XWᵀ − XW′ᵀ‖ / ‖XWᵀ‖` for another weight `[out, in]`, over the calibration inputs or over others
+    `[tokens, in]`.
+    """
     return observed.output_error(layer.weight, weight, layer.inputs if inputs is None else inputs)
 
 
-def example(seed: int, *, rows: int = 8, columns: int = 8, tokens: int = 64, spread: float = 3.0, mixing: float = 0.7) -> Layer:
-    """A layer drawn at random: weights of one decimal, none of them 0, and inputs that are correlated and of uneven strength.
+def example(
+    seed: int, *, rows: int = 8, columns: int = 8, tokens: int = 64, spread: float = 3.0, mixing: float = 0.7
+) -> Layer:
+    """A layer drawn at random: weights of one decimal, none of them 0, and inputs that are correlated and of
+    uneven strength.
 
     Args:
         spread: the natural logarithm of the strongest input over the weakest, before they are mixed.

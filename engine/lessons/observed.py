@@ -1,4 +1,6 @@
-"""Inputs small enough to hold, seen as a run sees them: the engine's own `Statistics` of them, and the error of an output."""
+"""Inputs small enough to hold, seen as a run sees them: the engine's own `Statistics` of them, and the error
+of an output.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from engine.pruning.statistics import Need, Statistics
 
 
 def statistics_of(inputs: Tensor, needs: Collection[Need], weight: Tensor | None = None) -> Statistics:
-    """Statistics of a linear's calibration inputs, `[windows, tokens, in]`, and of its outputs where its `weight` `[out, in]` is given."""
+    """Statistics of a linear's calibration inputs, `[windows, tokens, in]`, and of its outputs where its
+    `weight` `[out, in]` is given.
+    """
     windows, _, width = inputs.shape
     statistics = Statistics(width, windows, needs, inputs.device)
     statistics.update(inputs)

@@ -1,6 +1,8 @@
-"""Lesson 2: a layer with one input that can be made louder, and how loud the inputs of the bundled model's linears are.
+"""Lesson 2: a layer with one input that can be made louder, and how loud the inputs of the bundled model's
+linears are.
 
-The bundled model reads 8 windows of its calibration text, as in a run: 5 s with the import of its library, most of it.
+The bundled model reads 8 windows of its calibration text, as in a run: 5 s with the import of its library,
+most of it.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ class Loud:
 
 @dataclass(frozen=True)
 class Inputs:
-    """How strong the inputs of one of a model's linears are, and what two scores make of its output at `SPARSITY`.
+    """How strong the inputs of one of a model's linears are, and what two scores make of its output at
+    `SPARSITY`.
 
     Attributes:
         strengths: the root mean square of each input over the calibration tokens.
@@ -106,13 +109,21 @@ def inputs_of_model() -> tuple[Inputs, ...]:
     for block in model.blocks:
         with observe(block.linears, WINDOWS, {Need.INPUT_NORM, Need.HESSIAN}) as seen:
             stream.advance(block)
-        found += [_inputs(block.index, name, block.linears[name].weight, statistics) for name, statistics in seen.items()]
+        found += [
+            _inputs(block.index, name, block.linears[name].weight, statistics)
+            for name, statistics in seen.items()
+        ]
     return tuple(found)
 
 
 def _inputs(block: int, linear: str, weight: Tensor, statistics: Statistics) -> Inputs:
     mean_square = statistics.input_norm.square() * statistics.windows / statistics.tokens
-    errors = {score: _error(weight, Plan.of(score=score).prune(weight, statistics, SPARSITY).weight, statistics.hessian) for score in SCORES}
+    errors = {
+        score: _error(
+            weight, Plan.of(score=score).prune(weight, statistics, SPARSITY).weight, statistics.hessian
+        )
+        for score in SCORES
+    }
     return Inputs(block, linear, tuple(mean_square.sqrt().tolist()), errors)
 
 

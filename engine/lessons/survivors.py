@@ -1,4 +1,5 @@
-"""Lesson 4: what the weights that stay can do for those that go: nothing, SparseGPT's update column by column, or the joint solution.
+"""Lesson 4: what the weights that stay can do for those that go: nothing, SparseGPT's update column by
+column, or the joint solution.
 
 The updates are the engine's own, with their damping of 1 % of the mean of the Hessian's diagonal.
 """
@@ -28,7 +29,9 @@ CHANGED = 0.005
 
 @dataclass(frozen=True)
 class Pair:
-    """Two inputs of strength 1 with weights 1 and 1, the first weight gone: what the second becomes, and the errors without and with that."""
+    """Two inputs of strength 1 with weights 1 and 1, the first weight gone: what the second becomes, and the
+    errors without and with that.
+    """
 
     survivor: float
     left: float
@@ -74,7 +77,9 @@ def layer() -> Layer:
 
 
 def after_columns(done: int) -> Weights:
-    """SparseGPT's update under Wanda's mask, behind so many columns: what is to be removed later still has its weight."""
+    """SparseGPT's update under Wanda's mask, behind so many columns: what is to be removed later still has
+    its weight.
+    """
     before, now = _through(max(0, done - 1)), _through(done)
     return _weights(now, before.weight if done else now.weight)
 
@@ -93,7 +98,9 @@ def errors(sparsity: float) -> dict[str, float]:
 
 @lru_cache(maxsize=1)
 def fresh_errors() -> dict[str, tuple[float, ...]]:
-    """The output error on new tokens after each of `UPDATES` with each of `COUNTS` calibration tokens; also the joint one's on those themselves."""
+    """The output error on new tokens after each of `UPDATES` with each of `COUNTS` calibration tokens; also
+    the joint one's on those themselves.
+    """
     found: dict[str, list[float]] = {**{name: [] for name in UPDATES}, OWN: []}
     keep, fresh = _mask(with_tokens(FRESH), 0.5), with_tokens(FRESH).inputs[max(COUNTS) :]
     for count in COUNTS:

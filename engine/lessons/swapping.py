@@ -1,6 +1,8 @@
-"""Lesson 7: a mask that is mended by swaps, one at a time, on a row small enough to see; and what many swaps do to a whole matrix.
+"""Lesson 7: a mask that is mended by swaps, one at a time, on a row small enough to see; and what many swaps
+do to a whole matrix.
 
-Every state is what the engine's refinement returns when it is stopped behind so many cycles, so a swap is the difference of two of its masks.
+Every state is what the engine's refinement returns when it is stopped behind so many cycles, so a swap is the
+difference of two of its masks.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.lessons.observed import output_error, statistics_of
-from engine.pruning.methods import REFINEMENTS, Refined
+from engine.pruning.axes import REFINEMENTS, Refined
 from engine.pruning.plan import Plan
 from engine.pruning.refinements.dsnot import NEEDS, dsnot_criteria
 from engine.pruning.refinements.r2_dsnot import r2_dsnot_criteria
@@ -40,7 +42,8 @@ class Row:
     Attributes:
         weights: `W_j`.
         means: the inputs' means over the tokens.
-        changes: `c_j = W_j m_j`: what the output loses on average when the weight goes, summed over a window's tokens.
+        changes: `c_j = W_j m_j`: what the output loses on average when the weight goes, summed over a
+            window's tokens.
         kept: which weights stay.
         drift: `e`, the sum of c over what is pruned.
         error: of the output on the text, as a share of it.
@@ -68,7 +71,9 @@ def row(swaps: int, method: str = "dsnot") -> Row:
     weight, inputs = _drawn(ROW_SEED, 1, COLUMNS, ROW_MEAN)
     statistics = statistics_of(inputs, NEEDS)
     criteria = _criteria(method, weight, statistics)
-    first, before, now, after = (_keep(method, weight, statistics, count) for count in (0, max(0, swaps - 1), swaps, swaps + 1))
+    first, before, now, after = (
+        _keep(method, weight, statistics, count) for count in (0, max(0, swaps - 1), swaps, swaps + 1)
+    )
     drift = float(criteria.change.masked_fill(now, 0).sum())
     unused = (now == first)[0]  # an entry is swapped once at most
     sign = 1 if drift > 0 else -1
@@ -88,7 +93,9 @@ def row(swaps: int, method: str = "dsnot") -> Row:
 
 @dataclass(frozen=True)
 class Mended:
-    """A matrix behind so many swaps a row: the mean of |e| over its rows, the unit of which is its value before, and the error of its output."""
+    """A matrix behind so many swaps a row: the mean of |e| over its rows, the unit of which is its value
+    before, and the error of its output.
+    """
 
     cycles: int
     drift: float
@@ -118,7 +125,9 @@ def best(states: tuple[Mended, ...]) -> Mended:
 
 
 def _drawn(seed: int, rows: int, columns: int, mean: float) -> tuple[Tensor, Tensor]:
-    """A weight `[rows, columns]` and inputs `[windows, tokens, columns]` of uneven strength, whose means are about `mean` standard deviations."""
+    """A weight `[rows, columns]` and inputs `[windows, tokens, columns]` of uneven strength, whose means are
+    about `mean` standard deviations.
+    """
     generator = torch.Generator().manual_seed(seed)
     weight = torch.randn(rows, columns, generator=generator)
     means = mean * torch.randn(columns, generator=generator)
@@ -131,22 +140,35 @@ def _criteria(method: str, weight: Tensor, statistics: Statistics) -> Criteria:
     if method == "dsnot":
         return dsnot_criteria(weight, statistics)
     names = ("relative_grow", "relative_prune", "alpha", "gamma1", "gamma2", "p")
-    defaults: dict[str, Any] = {parameter.name: parameter.default for parameter in REFINEMENTS[method].parameters}
+    defaults: dict[str, Any] = {
+        parameter.name: parameter.default for parameter in REFINEMENTS[method].parameters
+    }
     return r2_dsnot_criteria(weight, statistics, **{name: defaults[name] for name in names})
 
 
 def _keep(method: str, weight: Tensor, statistics: Statistics, cycles: int) -> Tensor:
     """Wanda's mask behind so many cycles of the method."""
-    plan = Plan.of(score="wanda", refinement=method if cycles else "none", settings={f"{method}.cycles": cycles})
+    plan = Plan.of(
+        score="wanda", refinement=method if cycles else "none", settings={f"{method}.cycles": cycles}
+    )
     return plan.prune(weight, statistics, SPARSITY).keep
 
 
-def _mended(weight: Tensor, statistics: Statistics, method: str, cycles: int, lower: bool, *, refine: bool) -> tuple[Tensor, float]:
+def _mended(
+    weight: Tensor, statistics: Statistics, method: str, cycles: int, lower: bool, *, refine: bool
+) -> tuple[Tensor, float]:
     """The mask, and the mean of |e|."""
     settings = {f"{method}.cycles": cycles, f"{method}.lower": "yes" if lower else "no"}
-    outcome = Plan.of(score="wanda", refinement=method, settings=settings).prune(weight, statistics, WIDE_SPARSITY)
+    outcome = Plan.of(score="wanda", refinement=method, settings=settings).prune(
+        weight, statistics, WIDE_SPARSITY
+    )
     refined: Refined | None = outcome.refined
-    assert refined is not None and refined.drift_before is not None and refined.drift_after is not None and outcome.unrefined is not None
+    assert (
+        refined is not None
+        and refined.drift_before is not None
+        and refined.drift_after is not None
+        and outcome.unrefined is not None
+    )
     return (outcome.keep, refined.drift_after) if refine else (outcome.unrefined, refined.drift_before)
 
 
@@ -157,7 +179,10 @@ def _swap(before: Tensor, after: Tensor) -> tuple[int, int] | None:
 
 
 def _ranks(ranks: Tensor, unused: Tensor) -> tuple[float | None, ...]:
-    return tuple(value if possible and value > -torch.inf else None for value, possible in zip(ranks.tolist(), unused.tolist(), strict=True))
+    return tuple(
+        value if possible and value > -torch.inf else None
+        for value, possible in zip(ranks.tolist(), unused.tolist(), strict=True)
+    )
 
 
 def _numbers(values: Tensor) -> tuple[float, ...]:

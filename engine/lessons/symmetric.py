@@ -1,6 +1,8 @@
-"""Lesson 6: scores that look at both sides of a weight, on a matrix with one faint row; and the neurons that a model loses.
+"""Lesson 6: scores that look at both sides of a weight, on a matrix with one faint row; and the neurons that
+a model loses.
 
-Scores and masks are the engine's own. Counting what the bundled model loses reads its weights once and takes half a second.
+Scores and masks are the engine's own. Counting what the bundled model loses reads its weights once and takes
+half a second.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from torch import Tensor
 
 from engine.lessons.layer import Table, table
 from engine.lessons.observed import output_error, statistics_of
-from engine.models.names import DEMO, resolve
-from engine.pruning.methods import SCORES
+from engine.models.identity import DEMO, resolve
+from engine.pruning.axes import SCORES
 from engine.pruning.patterns import Group, Unstructured
 from engine.pruning.plan import Plan
 from engine.pruning.statistics import Need, Statistics
@@ -65,8 +67,17 @@ class Masked:
         return tuple(column for column, count in enumerate(self.heard) if not count)
 
 
-def masked(score: str, sparsity: float, *, group: Group = Group.LAYER, scale: float = 1.0, settings: Mapping[str, Any] | None = None) -> Masked:
-    """The matrix pruned by a score with these parameters (`score.parameter`), its faint row multiplied by `scale`."""
+def masked(
+    score: str,
+    sparsity: float,
+    *,
+    group: Group = Group.LAYER,
+    scale: float = 1.0,
+    settings: Mapping[str, Any] | None = None,
+) -> Masked:
+    """The matrix pruned by a score with these parameters (`score.parameter`), its faint row multiplied by
+    `scale`.
+    """
     weight, inputs = _layer(scale)
     statistics = _statistics(weight, inputs)
     plan = Plan.of(score=score, group=group, settings=settings)
@@ -84,14 +95,22 @@ def masked(score: str, sparsity: float, *, group: Group = Group.LAYER, scale: fl
 
 
 def blended(output_part: float, sparsity: float, *, group: Group = Group.LAYER) -> Masked:
-    """The matrix pruned by `|W_ij| ((1 - part) a_j + part b_i)`: the general symmetric score, from the input alone to the output alone."""
-    settings = {"symwanda.form": "general", "symwanda.alpha_in": 1 - output_part, "symwanda.alpha_out": output_part}
+    """The matrix pruned by `|W_ij| ((1 - part) a_j + part b_i)`: the general symmetric score, from the input
+    alone to the output alone.
+    """
+    settings = {
+        "symwanda.form": "general",
+        "symwanda.alpha_in": 1 - output_part,
+        "symwanda.alpha_out": output_part,
+    }
     return masked("symwanda", sparsity, group=group, settings=settings)
 
 
 @dataclass(frozen=True)
 class Lost:
-    """Neurons of all of a model's linears that a score cuts off: outputs without a weight, and inputs that nobody listens to."""
+    """Neurons of all of a model's linears that a score cuts off: outputs without a weight, and inputs that
+    nobody listens to.
+    """
 
     sparsity: float
     rows: int
@@ -128,11 +147,16 @@ def _linears() -> list[Tensor]:
 
 
 def _layer(scale: float) -> tuple[Tensor, Tensor]:
-    """A weight of two decimals with a faint row, times `scale`, and inputs `[windows, tokens, in]`, each a window, with a quiet column."""
+    """A weight of two decimals with a faint row, times `scale`, and inputs `[windows, tokens, in]`, each a
+    window, with a quiet column.
+    """
     generator = torch.Generator().manual_seed(5)
     weight = torch.randn(ROWS, COLUMNS, generator=generator)
     weight[FAINT_ROW] *= 0.25
-    inputs = torch.randn(TOKENS, 1, COLUMNS, generator=generator) * (torch.randn(COLUMNS, generator=generator) / 2).exp()
+    inputs = (
+        torch.randn(TOKENS, 1, COLUMNS, generator=generator)
+        * (torch.randn(COLUMNS, generator=generator) / 2).exp()
+    )
     inputs[..., FAINT_COLUMN] *= 0.2
     weight = (100 * weight).round() / 100
     weight[FAINT_ROW] *= scale

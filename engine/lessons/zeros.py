@@ -1,7 +1,8 @@
-"""Lesson 8, the second half: what zeros do not buy. One weight in the formats that there are, counted, and its product, timed on the spot.
+"""Lesson 8, the second half: what zeros do not buy. One weight in the formats that there are, counted, and
+its product, timed on the spot.
 
-The sizes come from the counts of `engine.evaluation.size`, the rounds of the clock from `engine.evaluation.speed`. Timing takes about a second
-and a half, on the machine that serves the page.
+The sizes come from the counts of `engine.evaluation.size`, the rounds of the clock from
+`engine.evaluation.speed`. Timing takes about a second and a half, on the machine that serves the page.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from engine.evaluation.size import LinearCount, bitmask_bytes, csr_bytes, semi_structured_bytes
 from engine.evaluation.speed import Turn, in_turn, quartiles
-from engine.models.clock import Clock
+from engine.hardware.device import Clock
 from engine.pruning.patterns import Group, Unstructured, removed
 
 SIDE, TOKENS = 1024, 64
@@ -41,8 +42,12 @@ class Sizes:
 
 
 def sizes(sparsity: float, width: int) -> Sizes:
-    """The weight's bytes with this share of zeros and `width` bytes a value; for 2:4 they would have to lie in its pattern."""
-    count = LinearCount(SIDE, SIDE, kept=SIDE * SIDE - removed(SIDE * SIDE, sparsity), two_of_four=sparsity >= 0.5)
+    """The weight's bytes with this share of zeros and `width` bytes a value; for 2:4 they would have to lie
+    in its pattern.
+    """
+    count = LinearCount(
+        SIDE, SIDE, kept=SIDE * SIDE - removed(SIDE * SIDE, sparsity), two_of_four=sparsity >= 0.5
+    )
     packed = semi_structured_bytes(count, width) if count.two_of_four else None
     return Sizes(count.weights * width, bitmask_bytes(count, width), csr_bytes(count, width), packed)
 
@@ -68,7 +73,9 @@ class Product:
     rounds: int
 
 
-def timings(side: int = SIDE, shares: Sequence[float] = TIMED, *, seconds: float = SECONDS, clock: Clock | None = None) -> tuple[Product, ...]:
+def timings(
+    side: int = SIDE, shares: Sequence[float] = TIMED, *, seconds: float = SECONDS, clock: Clock | None = None
+) -> tuple[Product, ...]:
     """Times `W X` by the dense kernel and by the one for sparse rows, at each sparsity in turn.
 
     Args:
@@ -76,14 +83,19 @@ def timings(side: int = SIDE, shares: Sequence[float] = TIMED, *, seconds: float
         clock: reads the time; the CPU's own by default.
     """
     generator = torch.Generator().manual_seed(0)
-    weight, inputs = torch.randn(side, side, generator=generator), torch.randn(side, TOKENS, generator=generator)
+    weight, inputs = (
+        torch.randn(side, side, generator=generator),
+        torch.randn(side, TOKENS, generator=generator),
+    )
     turns: dict[tuple[Kernel, float], Turn] = {}
     for share in shares:
         zeroed = weight * Unstructured(Group.LAYER).keep(weight.abs(), share)
         turns["dense", share] = (_nothing, _product(zeroed, inputs))
         turns["csr", share] = (_nothing, _product(_sparse_rows(zeroed), inputs))
     taken = in_turn(turns, clock or Clock(torch.device("cpu")), ROUNDS, seconds)
-    return tuple(Product(kernel, share, *quartiles(values), len(values)) for (kernel, share), values in taken.items())
+    return tuple(
+        Product(kernel, share, *quartiles(values), len(values)) for (kernel, share), values in taken.items()
+    )
 
 
 def _product(weight: Tensor, inputs: Tensor) -> Callable[[], None]:

@@ -1,4 +1,6 @@
-"""A model seen as `blocks[i].linears[name]`, with the weight always `[out, in]`, whatever the class underneath."""
+"""A model seen as `blocks[i].linears[name]`, with the weight always `[out, in]`, whatever the class
+underneath.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Linear:
 
     @property
     def stored(self) -> nn.Parameter:
-        """The parameter that holds the weight, `[experts, out, in]` for a slice. Asked for each time, for a streamed model exchanges it."""
+        """The parameter that holds the weight, `[experts, out, in]` for a slice. Asked for each time, for a
+        streamed model exchanges it.
+        """
         parameter: nn.Parameter = getattr(self.module, self.parameter)
         return parameter
 
@@ -79,13 +83,17 @@ class Block:
     linears: dict[str, Linear]
 
     def __call__(self, hidden: Tensor, call: Call) -> Tensor:
-        """Hidden states `[windows, tokens, width]` through the block; a tuple's first element where the class returns one."""
+        """Hidden states `[windows, tokens, width]` through the block; a tuple's first element where the class
+        returns one.
+        """
         output = self.module(hidden, *call.args, **call.kwargs)
         return output[0] if isinstance(output, tuple) else output
 
 
 def share(new: Any, old: Any) -> Any:
-    """`old` where `new` holds the same values (tensors compared entry by entry), so that equal call arguments are kept once."""
+    """`old` where `new` holds the same values (tensors compared entry by entry), so that equal call arguments
+    are kept once.
+    """
     if isinstance(new, Tensor) and isinstance(old, Tensor):
         same = new.shape == old.shape and new.dtype == old.dtype and torch.equal(new, old)
         return old if same else new

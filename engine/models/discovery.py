@@ -1,9 +1,11 @@
 """Finding the blocks of a model and the linears in them, by structure, never by the name of a class.
 
-Linears are modules (`nn.Linear`, `Conv1D`), and the slices of fused expert parameters that are stored `[experts, out, in]` and multiplied expert by
-expert, as their module declares (`is_transposed` of transformers' experts). What stays dense is named by `skipped_kind`: routers, which are found as
-what beside the experts has one output an expert, or a single one; experts that cannot be seen (other layouts, GPT-OSS and Llama-4); linears whose
-parameter occurs in several blocks (Zamba2), for pruning it in one would change the others, the dense reference with them. Works on the meta device.
+Linears are modules (`nn.Linear`, `Conv1D`), and the slices of fused expert parameters that are stored
+`[experts, out, in]` and multiplied expert by expert, as their module declares (`is_transposed` of
+transformers' experts). What stays dense is named by `skipped_kind`: routers, which are found as what beside
+the experts has one output an expert, or a single one; experts that cannot be seen (other layouts, GPT-OSS and
+Llama-4); linears whose parameter occurs in several blocks (Zamba2), for pruning it in one would change the
+others, the dense reference with them. Works on the meta device.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from engine.models.block import Block, Linear
 
 @dataclass(frozen=True)
 class Experts:
-    """The fused experts of a block: the module that holds them, its path in the block, its three-dimensional parameters, and their number."""
+    """The fused experts of a block: the module that holds them, its path in the block, its three-dimensional
+    parameters, and their number.
+    """
 
     path: str
     module: nn.Module
@@ -43,13 +47,20 @@ def find_blocks(model: nn.Module) -> list[Block]:
     """
     found = _all_blocks(model)
     times = Counter(_identity(linear) for block in found for linear in block.linears.values())
-    return [replace(block, linears={name: linear for name, linear in block.linears.items() if times[_identity(linear)] == 1}) for block in found]
+    return [
+        replace(
+            block,
+            linears={name: linear for name, linear in block.linears.items() if times[_identity(linear)] == 1},
+        )
+        for block in found
+    ]
 
 
 def skipped_kind(model: nn.Module) -> dict[int, str]:
     """What each parameter that is never pruned is, by the parameter's id; a tied one is there once.
 
-    The kinds: embeddings, head, norms and biases, routers, fused experts, state space, shared between blocks, other.
+    The kinds: embeddings, head, norms and biases, routers, fused experts, state space, shared between blocks,
+    other.
     """
     blocks = _all_blocks(model)
     pruned = {id(linear.stored) for block in find_blocks(model) for linear in block.linears.values()}
@@ -64,7 +75,12 @@ def skipped_kind(model: nn.Module) -> dict[int, str]:
 def _kinds(model: nn.Module, blocks: list[Block]) -> Iterator[tuple[str, Iterable[nn.Parameter]]]:
     """Kinds and the parameters of that kind; the first one that a parameter appears under is its own."""
     parameters = dict(model.named_parameters())
-    yield "embeddings", chain.from_iterable(child.parameters() for child in model.modules() if isinstance(child, nn.Embedding))
+    yield (
+        "embeddings",
+        chain.from_iterable(
+            child.parameters() for child in model.modules() if isinstance(child, nn.Embedding)
+        ),
+    )
     yield "state space", chain.from_iterable(_state_space(block.module) for block in blocks)
     yield "norms and biases", [parameter for parameter in parameters.values() if parameter.ndim == 1]
     for block in blocks:
@@ -73,12 +89,21 @@ def _kinds(model: nn.Module, blocks: list[Block]) -> Iterator[tuple[str, Iterabl
             yield "fused experts", [getattr(experts.module, name) for name in experts.parameters]
             yield "norms and biases", experts.module.parameters(recurse=False)
     yield "shared between blocks", [linear.stored for block in blocks for linear in block.linears.values()]
-    yield "head", [parameter for name, parameter in parameters.items() if "head" in name or name.startswith("embed_out")]
+    yield (
+        "head",
+        [
+            parameter
+            for name, parameter in parameters.items()
+            if "head" in name or name.startswith("embed_out")
+        ],
+    )
     yield "other", parameters.values()
 
 
 def _state_space(module: nn.Module) -> Iterator[nn.Parameter]:
-    """What a state-space mixer holds beside its linears and norms: its own parameters (`A_log`, `D`, `dt_bias`) and its convolution's."""
+    """What a state-space mixer holds beside its linears and norms: its own parameters (`A_log`, `D`,
+    `dt_bias`) and its convolution's.
+    """
     for mixer in module.modules():
         if hasattr(mixer, "A_log"):
             yield from mixer.parameters(recurse=False)
@@ -91,7 +116,11 @@ def find_experts(module: nn.Module) -> list[Experts]:
     """The fused experts in a block: modules with parameters `[experts, ..., ...]`, convolutions apart."""
     found = []
     for path, child in module.named_modules():
-        fused = {name: parameter for name, parameter in child.named_parameters(recurse=False) if parameter.ndim == 3 and len(parameter) > 1}
+        fused = {
+            name: parameter
+            for name, parameter in child.named_parameters(recurse=False)
+            if parameter.ndim == 3 and len(parameter) > 1
+        }
         if fused and not isinstance(child, _ConvNd):
             found.append(Experts(path, child, tuple(fused), len(next(iter(fused.values())))))
     return found
@@ -103,15 +132,23 @@ def _routers(module: nn.Module) -> list[nn.Parameter]:
     for experts in find_experts(module):
         outer, _, own = experts.path.rpartition(".")
         for name, child in module.get_submodule(outer).named_children():
-            if name != own and "attention" not in type(child).__name__.lower() and _routes(child, experts.count):
+            if (
+                name != own
+                and "attention" not in type(child).__name__.lower()
+                and _routes(child, experts.count)
+            ):
                 found += [parameter for parameter in child.parameters() if parameter.ndim == 2]
     return found
 
 
 def _routes(module: nn.Module, experts: int) -> bool:
-    """Whether this module has one output an expert, which nothing in it reads, or is a linear with one output in all."""
+    """Whether this module has one output an expert, which nothing in it reads, or is a linear with one output
+    in all.
+    """
     shapes = [tuple(parameter.shape) for parameter in module.parameters() if parameter.ndim == 2]
-    answers = any(rows == experts for rows, _ in shapes) and not any(columns == experts for _, columns in shapes)
+    answers = any(rows == experts for rows, _ in shapes) and not any(
+        columns == experts for _, columns in shapes
+    )
     return answers or (isinstance(module, nn.Linear) and shapes[0][0] == 1)
 
 
@@ -138,14 +175,18 @@ def _outermost_lists(model: nn.Module) -> list[tuple[str, nn.ModuleList]]:
 
 
 def _block(index: int, path: str, module: nn.Module) -> Block:
-    attention = [name for name, child in module.named_modules() if name and "attention" in type(child).__name__.lower()]
+    attention = [
+        name for name, child in module.named_modules() if name and "attention" in type(child).__name__.lower()
+    ]
     experts = {found.path: found for found in find_experts(module) if found.seen}
     routers = {id(parameter) for parameter in _routers(module)}
     linears: dict[str, Linear] = {}
     for name, child in module.named_modules():
         if isinstance(child, (nn.Linear, Conv1D)) and id(child.weight) not in routers:
             inside = any(name.startswith(f"{outer}.") for outer in attention)
-            linears[name] = Linear(name, f"{path}.{name}", child, transposed=isinstance(child, Conv1D), attention=inside)
+            linears[name] = Linear(
+                name, f"{path}.{name}", child, transposed=isinstance(child, Conv1D), attention=inside
+            )
         if name in experts:
             linears |= {linear.name: linear for linear in _slices(path, experts[name])}
     return Block(index, path, module, linears)

@@ -1,9 +1,10 @@
 """A causal language model as blocks, with its head and tail around them.
 
-The first block's inputs and every block's own call arguments are recorded with the blocks stubbed out, so recording costs the embedding
-and the masks, not a forward pass. The tail (final norm and head, whatever the class does there) is the model's own forward with the
-stream put in the blocks' place. Both rest on one assumption, which the family tests hold: blocks receive hidden states and return them,
-as a tensor or as the first element of a tuple.
+The first block's inputs and every block's own call arguments are recorded with the blocks stubbed out, so
+recording costs the embedding and the masks, not a forward pass. The tail (final norm and head, whatever the
+class does there) is the model's own forward with the stream put in the blocks' place. Both rest on one
+assumption, which the family tests hold: blocks receive hidden states and return them, as a tensor or as the
+first element of a tuple.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from engine.models.block import Block, Call, Linear, share
-from engine.models.calls import one_by_one
 from engine.models.checkpoint import Checkpoint
 from engine.models.discovery import find_blocks
-from engine.models.residence import Residence, Streamer
+from engine.models.hooks import one_by_one
+from engine.models.streaming import Residence, Streamer
 
 
 @dataclass
@@ -32,7 +33,8 @@ class Stream:
         ids: token ids of each batch, `[windows, tokens]`.
         hidden: hidden states of each batch, `[windows, tokens, width]`, at the input of the next block.
         calls: call arguments, `calls[block][batch]`.
-        offloaded: whether the hidden states wait on the host, and go to the blocks' device (that of the ids) a batch at a time.
+        offloaded: whether the hidden states wait on the host, and go to the blocks' device (that of the ids)
+            a batch at a time.
     """
 
     ids: list[Tensor]
@@ -55,13 +57,21 @@ class Stream:
     @classmethod
     def joined(cls, streams: Sequence[Stream]) -> Stream:
         """One stream of all these streams' batches, in order."""
-        calls = [[call for batches in block for call in batches] for block in zip(*(stream.calls for stream in streams), strict=True)]
-        ids, hidden = [ids for one in streams for ids in one.ids], [hidden for one in streams for hidden in one.hidden]
+        calls = [
+            [call for batches in block for call in batches]
+            for block in zip(*(stream.calls for stream in streams), strict=True)
+        ]
+        ids, hidden = (
+            [ids for one in streams for ids in one.ids],
+            [hidden for one in streams for hidden in one.hidden],
+        )
         return cls(ids, hidden, calls, any(one.offloaded for one in streams))
 
     def part(self, batches: slice) -> Stream:
         """The stream of some of the batches."""
-        return Stream(self.ids[batches], self.hidden[batches], [calls[batches] for calls in self.calls], self.offloaded)
+        return Stream(
+            self.ids[batches], self.hidden[batches], [calls[batches] for calls in self.calls], self.offloaded
+        )
 
     def through(self, block: Block) -> Iterator[Tensor]:
         """The block's output for each batch, without advancing."""
@@ -81,10 +91,13 @@ class LanguageModel:
         module: the `transformers` model, in evaluation mode.
         tokenizer: its tokenizer, or None where the directory has none.
         blocks: its decoder layers.
-        residence: `resident` where they are in memory, `streamed` where each is read from the disk when it is present.
+        residence: `resident` where they are in memory, `streamed` where each is read from the disk when it is
+            present.
     """
 
-    def __init__(self, module: nn.Module, tokenizer: Any = None, checkpoint: Checkpoint | None = None, **held: Any) -> None:
+    def __init__(
+        self, module: nn.Module, tokenizer: Any = None, checkpoint: Checkpoint | None = None, **held: Any
+    ) -> None:
         """`checkpoint` and `held` (dtype, device): where the blocks of a model without weights come from."""
         self.module = module.eval()
         self.tokenizer = tokenizer
@@ -109,7 +122,9 @@ class LanguageModel:
 
     @contextmanager
     def present(self, block: Block) -> Iterator[Block]:
-        """The block with its weights in memory while the `with` lasts. Behind it a streamed block is gone, with all that was written to it."""
+        """The block with its weights in memory while the `with` lasts. Behind it a streamed block is gone,
+        with all that was written to it.
+        """
         with nullcontext() if self._streamer is None else self._streamer.present(block):
             yield block
 
@@ -119,7 +134,8 @@ class LanguageModel:
         return int(self.module.config.get_text_config().vocab_size)  # type: ignore[operator, union-attr]
 
     def record(self, windows: Tensor, batch: int, *, offload: bool = False) -> Stream:
-        """The stream of `windows`, `[windows, tokens]` ids, at the input of block 0, in batches of at most `batch` windows.
+        """The stream of `windows`, `[windows, tokens]` ids, at the input of block 0, in batches of at most
+        `batch` windows.
 
         Args:
             offload: keep the hidden states on the host.
@@ -157,7 +173,9 @@ class LanguageModel:
 
     @contextmanager
     def _stubbed(self, visit: Any) -> Iterator[None]:
-        """Blocks that hand on what they are given, or what `visit(index, (hidden, call))` returns in its place."""
+        """Blocks that hand on what they are given, or what `visit(index, (hidden, call))` returns in its
+        place.
+        """
         if self._returns_tuple is None:
             self._returns_tuple = self._probe()
         with ExitStack() as undo:
@@ -167,7 +185,9 @@ class LanguageModel:
             yield
 
     def _probe(self) -> list[bool]:
-        """Whether each block returns a tuple: one forward pass over two tokens, real for the first block of each class."""
+        """Whether each block returns a tuple: one forward pass over two tokens, real for the first block of
+        each class.
+        """
         returns: dict[type, bool] = {}
         with ExitStack() as undo:
             for block in self.blocks:
@@ -177,7 +197,9 @@ class LanguageModel:
         return [returns[type(block.module)] for block in self.blocks]
 
     def _probed(self, returns: dict[type, bool], block: Block, *args: Any, **kwargs: Any) -> Any:
-        """The forward pass of a block that is being probed; later ones of its class hand on what they are given."""
+        """The forward pass of a block that is being probed; later ones of its class hand on what they are
+        given.
+        """
         kind = type(block.module)
         if kind in returns:
             hidden, _ = _split(args, kwargs)

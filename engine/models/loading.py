@@ -1,4 +1,6 @@
-"""Loading a model from a directory on this machine. Only safetensors, never remote code; what is not complete is refused, never made up."""
+"""Loading a model from a directory on this machine. Only safetensors, never remote code; what is not complete
+is refused, never made up.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,12 @@ from engine.errors import ModelError
 from engine.hub.failures import to_model_error
 from engine.models.checkpoint import Checkpoint
 from engine.models.language_model import LanguageModel
-from engine.models.residence import Residence, without_weights
+from engine.models.streaming import Residence, without_weights
 
 BUILDING = threading.Lock()
-"""transformers changes settings of the whole process while it builds a model, so two threads must not build at the same time."""
+"""transformers changes settings of the whole process while it builds a model, so two threads must not build
+at the same time.
+"""
 
 FIRST_WORDS = 300  # characters of a library's message that are shown
 
@@ -31,14 +35,26 @@ def read_config(directory: Path, name: str = "") -> Any:
     """
     _quiet()
     if not (directory / "config.json").is_file():
-        raise ModelError(f"The directory {directory} holds no config.json, so there is no model in it that can be read.", kind="missing")
+        raise ModelError(
+            f"The directory {directory} holds no config.json, so there is no model in it that can be read.",
+            kind="missing",
+        )
     try:
         return AutoConfig.from_pretrained(directory, trust_remote_code=False)
-    except Exception as error:  # the library raises many kinds; each means that there is no usable configuration
+    except (
+        Exception
+    ) as error:  # the library raises many kinds; each means that there is no usable configuration
         raise to_model_error(name or str(directory), None, error) from error
 
 
-def load(directory: Path, *, dtype: torch.dtype, device: torch.device, residence: Residence = "resident", name: str = "") -> LanguageModel:
+def load(
+    directory: Path,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    residence: Residence = "resident",
+    name: str = "",
+) -> LanguageModel:
     """The model of a local directory in evaluation mode on `device`, with its tokenizer where it has one.
 
     Args:
@@ -47,21 +63,28 @@ def load(directory: Path, *, dtype: torch.dtype, device: torch.device, residence
         name: what a person calls the model; the directory where left out.
 
     Raises:
-        ModelError: it cannot be read as a whole, is not a causal language model, or has no list of blocks with linears.
+        ModelError: it cannot be read as a whole, is not a causal language model, or has no list of blocks
+            with linears.
     """
     name = name or str(directory)
     config = read_config(directory, name)
     checkpoint = Checkpoint(directory, name)
-    module = _resident(directory, config, dtype, name) if residence == "resident" else _empty(config, dtype, name)
+    module = (
+        _resident(directory, config, dtype, name) if residence == "resident" else _empty(config, dtype, name)
+    )
     try:
         if residence == "resident":
             found = LanguageModel(module.to(device), _tokenizer(directory))
         else:
             found = LanguageModel(module, _tokenizer(directory), checkpoint, dtype=dtype, device=device)
     except LookupError as error:
-        raise ModelError(f"The model {name} ({type(module).__name__}) has no list of blocks, so it cannot be pruned block by block.") from error
+        raise ModelError(
+            f"The model {name} ({type(module).__name__}) has no list of blocks, so it cannot be pruned block by block."
+        ) from error
     if not found.linears:
-        raise ModelError(f"The blocks of {name} ({type(module).__name__}) hold no linear layers, so there is nothing to prune.")
+        raise ModelError(
+            f"The blocks of {name} ({type(module).__name__}) hold no linear layers, so there is nothing to prune."
+        )
     return found
 
 
@@ -69,12 +92,20 @@ def _resident(directory: Path, config: Any, dtype: torch.dtype, name: str) -> nn
     try:
         with BUILDING:
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                directory, config=config, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+                directory,
+                config=config,
+                dtype=dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
             )
     except Exception as error:
         raise _unreadable(name, config, error) from error
     module, found = loaded
-    if wrong := [*found["missing_keys"], *found["mismatched_keys"]]:  # transformers fills such weights with random numbers
+    if wrong := [
+        *found["missing_keys"],
+        *found["mismatched_keys"],
+    ]:  # transformers fills such weights with random numbers
         raise ModelError(
             f"The files of {name} do not hold {sorted(map(str, wrong))[0]} as its configuration says, so they are not complete. "
             "Fetch or save the model anew.",
@@ -111,7 +142,10 @@ def _unreadable(name: str, config: Any, error: Exception) -> ModelError:
     """The sentence for a model that transformers does not build."""
     if "Unrecognized configuration class" in str(error):
         kind = getattr(config, "model_type", "unknown")
-        return ModelError(f"The model {name} (type {kind}) is no causal language model, so there is nothing to prune here.", kind="not-causal")
+        return ModelError(
+            f"The model {name} (type {kind}) is no causal language model, so there is nothing to prune here.",
+            kind="not-causal",
+        )
     return ModelError(f"The model {name} cannot be read: {_first_words(error)}", kind="damaged")
 
 

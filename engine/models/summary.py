@@ -1,7 +1,9 @@
-"""A model's shape from its configuration alone, a skeleton on the meta device, and where its files are. No weights are read.
+"""A model's shape from its configuration alone, a skeleton on the meta device, and where its files are. No
+weights are read.
 
-The skeleton of a 7-billion model takes 0.02 s, that of 48 blocks of 128 experts 0.2 s; the first one in a process 0.6 s more, and the first
-measurement of the speed 0.1 s. What a model needs that is not on this machine yet is asked of the hub (its configuration and its list of files).
+The skeleton of a 7-billion model takes 0.02 s, that of 48 blocks of 128 experts 0.2 s; the first one in a
+process 0.6 s more, and the first measurement of the speed 0.1 s. What a model needs that is not on this
+machine yet is asked of the hub (its configuration and its list of files).
 """
 
 from __future__ import annotations
@@ -18,13 +20,12 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from engine.errors import ModelError
+from engine.hardware.device import Clock, pick_device
 from engine.models.block import Block, Linear
-from engine.models.clock import Clock
-from engine.models.device import pick_device
 from engine.models.discovery import find_blocks, skipped_kind
-from engine.models.facts import LinearKind, ModelSummary, Place, Storage
+from engine.models.identity import DEMO, resolve
 from engine.models.loading import BUILDING, stored_dtype
-from engine.models.names import DEMO, resolve
+from engine.models.shape import LinearKind, ModelSummary, Place, Storage
 
 UNCERTAIN = ("offline", "server", "other")
 """Kinds of errors that leave it open what a download would be; after any other there will be none."""
@@ -79,7 +80,7 @@ def _config(model: str, revision: str | None) -> Any:
     """
     directory = _local(model)
     if directory is None:
-        from engine.hub.configuration import config_directory
+        from engine.hub.planning import config_directory
 
         directory = config_directory(model, revision)
     elif not (directory / "config.json").is_file():
@@ -89,7 +90,9 @@ def _config(model: str, revision: str | None) -> Any:
         )
     try:
         return AutoConfig.from_pretrained(directory, trust_remote_code=False)
-    except Exception as error:  # the library raises many kinds; each means that there is no usable configuration
+    except (
+        Exception
+    ) as error:  # the library raises many kinds; each means that there is no usable configuration
         from engine.hub.failures import to_model_error
 
         raise to_model_error(model, revision, error) from error
@@ -105,7 +108,10 @@ def _local(model: str) -> Path | None:
     if place.is_dir():
         return place
     if model.startswith(("/", ".", "~")):
-        raise ModelError(f"The model {model} was asked for, but there is no such directory. Check the path.", kind="missing")
+        raise ModelError(
+            f"The model {model} was asked for, but there is no such directory. Check the path.",
+            kind="missing",
+        )
     return None
 
 
@@ -124,17 +130,24 @@ def _skeleton(model: str, config: Any) -> tuple[nn.Module, list[Block]]:
         sentence = f"The model {model} (type {kind}) is not a causal language model made of blocks, so it cannot be pruned here."
         raise ModelError(sentence, kind="not-causal") from error
     if not any(block.linears for block in blocks):
-        raise ModelError(f"The blocks of {model} (type {kind}) hold no linear layers, so there is nothing to prune.", kind="not-causal")
+        raise ModelError(
+            f"The blocks of {model} (type {kind}) hold no linear layers, so there is nothing to prune.",
+            kind="not-causal",
+        )
     return skeleton, blocks
 
 
 def _kinds(blocks: Sequence[Block], active: int | None) -> tuple[LinearKind, ...]:
-    """The linears, alike ones once; each of E experts sees `active / E` of the tokens, all of them where that is not known."""
+    """The linears, alike ones once; each of E experts sees `active / E` of the tokens, all of them where that
+    is not known.
+    """
     found: dict[tuple[str, int, int], list[Linear]] = {}
     for linear in (linear for block in blocks for linear in block.linears.values()):
         found.setdefault((re.sub(r"\d+", "*", linear.path), *linear.shape), []).append(linear)
     return tuple(
-        LinearKind(path=alike[0].path, rows=rows, columns=columns, count=len(alike), share=_share(alike[0], active))
+        LinearKind(
+            path=alike[0].path, rows=rows, columns=columns, count=len(alike), share=_share(alike[0], active)
+        )
         for (_, rows, columns), alike in found.items()
     )
 
@@ -144,7 +157,9 @@ def _share(linear: Linear, active: int | None) -> float:
 
 
 def _active_experts(config: Any) -> int | None:
-    return next((int(value) for name in ACTIVE_EXPERTS if isinstance(value := getattr(config, name, None), int)), None)
+    return next(
+        (int(value) for name in ACTIVE_EXPERTS if isinstance(value := getattr(config, name, None), int)), None
+    )
 
 
 def _outside(module: nn.Module, blocks: Iterable[Block]) -> int:
@@ -162,11 +177,13 @@ def _storage(model: str, revision: str | None) -> Storage:
         place: Place = "bundled" if model == DEMO else "directory"
         return Storage(place=place, total=_require_safetensors(directory))
     from engine.hub.cache import snapshot
-    from engine.hub.listing import listing
+    from engine.hub.planning import listing
 
     if (directory := snapshot(model, revision)) is not None:
         licence, gated = _catalogued(model)
-        return Storage(place="cache", total=_bytes(directory), licence=licence, gated=gated, commit=directory.name)
+        return Storage(
+            place="cache", total=_bytes(directory), licence=licence, gated=gated, commit=directory.name
+        )
     try:
         files = listing(model, revision)
     except ModelError as error:
@@ -212,7 +229,9 @@ def _catalogued(model: str) -> tuple[str | None, bool]:
 
 @cache
 def _speed(device: str) -> float:
-    """Operations a second of a float32 matrix product, the best of a few: what a prediction of the time starts from."""
+    """Operations a second of a float32 matrix product, the best of a few: what a prediction of the time
+    starts from.
+    """
     place = torch.device(device)
     matrix = torch.rand(PROBE, PROBE, device=place)
     clock, best = Clock(place), float("inf")
@@ -224,9 +243,13 @@ def _speed(device: str) -> float:
 
 
 def longest(config: object) -> int | None:
-    """The most tokens that a model of this configuration takes, None where it does not say (rotary models may still take more)."""
+    """The most tokens that a model of this configuration takes, None where it does not say (rotary models may
+    still take more).
+    """
     text = config.get_text_config()  # type: ignore[attr-defined]
-    return next((int(value) for name in TOKEN_LIMITS if isinstance(value := getattr(text, name, None), int)), None)
+    return next(
+        (int(value) for name in TOKEN_LIMITS if isinstance(value := getattr(text, name, None), int)), None
+    )
 
 
 def skipped_weights(module: nn.Module) -> dict[str, int]:

@@ -1,8 +1,8 @@
 """The inverse factor of a layer's Hessian, shared by SparseGPT's score and the updates.
 
-`H = 2/N X^T X` is damped and written as `R R^T` with R upper triangular (a Cholesky factorisation of H with rows and columns reversed), so that
-`U = R^-1` is the upper factor of the inverse, `H^-1 = U^T U`, without ever forming the inverse: `2/3 in^3` operations where the
-usual three steps take `4/3 in^3`.
+`H = 2/N X^T X` is damped and written as `R R^T` with R upper triangular (a Cholesky factorisation of H with
+rows and columns reversed), so that `U = R^-1` is the upper factor of the inverse, `H^-1 = U^T U`, without
+ever forming the inverse: `2/3 in^3` operations where the usual three steps take `4/3 in^3`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class InverseFactor:
     Attributes:
         upper: U, `[in, in]`, upper triangular.
         damping: the share of the mean diagonal that was added to the diagonal.
-        dead: columns that the calibration text never activates, `[in]` bool; their Hessian diagonal was set to 1.
+        dead: columns that the calibration text never activates, `[in]` bool; their Hessian diagonal was set
+            to 1.
     """
 
     upper: Tensor
@@ -36,11 +37,17 @@ class InverseFactor:
     def warnings(self) -> tuple[str, ...]:
         """A sentence where more damping was needed than the published share."""
         usual = DAMPING_LADDER[0]
-        return () if self.damping <= usual else (f"the Hessian needed a damping of {self.damping:g} instead of {usual:g}",)
+        return (
+            ()
+            if self.damping <= usual
+            else (f"the Hessian needed a damping of {self.damping:g} instead of {usual:g}",)
+        )
 
 
 def damped(hessian: Tensor, damping: float) -> Tensor:
-    """`hessian`, `[in, in]`, with 1 on the diagonal of dead columns and then a share of the mean diagonal added to all of it: a new tensor."""
+    """`hessian`, `[in, in]`, with 1 on the diagonal of dead columns and then a share of the mean diagonal
+    added to all of it: a new tensor.
+    """
     mended = hessian.diagonal().where(hessian.diagonal() != 0, 1)
     result = hessian.clone()
     result.diagonal().copy_(mended + damping * mended.mean())
@@ -48,7 +55,8 @@ def damped(hessian: Tensor, damping: float) -> Tensor:
 
 
 def inverse_factor(hessian: Tensor, ladder: tuple[float, ...] = DAMPING_LADDER) -> InverseFactor:
-    """Factor the inverse of `hessian`, `[in, in]`, with the first damping of `ladder` that works (SparseGPT, arXiv 2301.00774).
+    """Factor the inverse of `hessian`, `[in, in]`, with the first damping of `ladder` that works (SparseGPT,
+    arXiv 2301.00774).
 
     Raises:
         NumericsError: no damping makes the matrix positive definite, or it holds NaN or infinity.
@@ -65,13 +73,17 @@ def inverse_factor(hessian: Tensor, ladder: tuple[float, ...] = DAMPING_LADDER) 
 
 
 def invert_upper(root: Tensor) -> Tensor:
-    """The inverse of an upper triangular matrix `[n, n]`, by halves: `[[A, B], [0, C]]` has `[[A^-1, -A^-1 B C^-1], [0, C^-1]]`.
+    """The inverse of an upper triangular matrix `[n, n]`, by halves: `[[A, B], [0, C]]` has `[[A^-1, -A^-1 B
+    C^-1], [0, C^-1]]`.
 
-    A triangular solve against the identity takes three times the operations, for it does not know that the result is triangular.
+    A triangular solve against the identity takes three times the operations, for it does not know that the
+    result is triangular.
     """
     size = len(root)
     if size <= SMALL:
-        return torch.linalg.solve_triangular(root, torch.eye(size, dtype=root.dtype, device=root.device), upper=True)
+        return torch.linalg.solve_triangular(
+            root, torch.eye(size, dtype=root.dtype, device=root.device), upper=True
+        )
     half = size // 2
     inverse = torch.zeros_like(root)
     inverse[:half, :half] = first = invert_upper(root[:half, :half])

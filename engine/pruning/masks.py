@@ -1,8 +1,9 @@
 """Mask sources: what an update asks for its mask.
 
-A *running* source scores the columns it is asked for on their current weights (SparseGPT decides its mask inside its update). It exists when
-the score declares itself running, no refinement is chosen, and the pattern decides a few columns at a time. A comparison group of a whole
-row or layer needs all scores at once, so it is *frozen* on the dense weights, like every other case.
+A *running* source scores the columns it is asked for on their current weights (SparseGPT decides its mask
+inside its update). It exists when the score declares itself running, no refinement is chosen, and the pattern
+decides a few columns at a time. A comparison group of a whole row or layer needs all scores at once, so it is
+*frozen* on the dense weights, like every other case.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class MaskSource(Protocol):
 
     @property
     def step(self) -> int | None:
-        """How many columns have to be asked for together while the weights change; None where any number will do."""
+        """How many columns have to be asked for together while the weights change; None where any number will
+        do.
+        """
 
     def keep(self, columns: slice, weight: Tensor) -> Tensor:
         """The mask `[out, columns]` of these columns, given their current weights `[out, columns]`."""

@@ -1,4 +1,6 @@
-"""The papers that the methods come from, each once: authors in the paper's order, and the conference where there was one."""
+"""The papers that the methods come from, each once: authors in the paper's order, and the conference where
+there was one.
+"""
 
 from engine.registry import Paper, Venue
 
@@ -45,14 +47,18 @@ RIA = Paper(
     title="Plug-and-Play: An Efficient Post-training Pruning Method for Large Language Models",
     year=2024,
     link="https://iclr.cc/virtual/2024/poster/18549",
-    authors=_people("Zhang, Yingtao; Bai, Haoli; Lin, Haokun; Zhao, Jialin; Hou, Lu; Cannistraci, Carlo Vittorio"),
+    authors=_people(
+        "Zhang, Yingtao; Bai, Haoli; Lin, Haokun; Zhao, Jialin; Hou, Lu; Cannistraci, Carlo Vittorio"
+    ),
     venue=_iclr(2024),
 )
 MULTIFLOW = Paper(
     title="MULTIFLOW: Shifting Towards Task-Agnostic Vision-Language Pruning",
     year=2024,
     arxiv="2404.05621",
-    authors=_people("Farina, Matteo; Mancini, Massimiliano; Cunegatti, Elia; Liu, Gaowen; Iacca, Giovanni; Ricci, Elisa"),
+    authors=_people(
+        "Farina, Matteo; Mancini, Massimiliano; Cunegatti, Elia; Liu, Gaowen; Iacca, Giovanni; Ricci, Elisa"
+    ),
     venue=Venue("IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)", 2024),
 )
 NEUROAL = Paper(
@@ -97,7 +103,9 @@ ALPHAPRUNING = Paper(
     title="AlphaPruning: Using Heavy-Tailed Self Regularization Theory for Improved Layer-wise Pruning of Large Language Models",
     year=2024,
     arxiv="2410.10912",
-    authors=_people("Lu, Haiquan; Zhou, Yefan; Liu, Shiwei; Wang, Zhangyang; Mahoney, Michael W.; Yang, Yaoqing"),
+    authors=_people(
+        "Lu, Haiquan; Zhou, Yefan; Liu, Shiwei; Wang, Zhangyang; Mahoney, Michael W.; Yang, Yaoqing"
+    ),
     venue=_neurips(2024),
 )
 SEMI_STRUCTURED = Paper(

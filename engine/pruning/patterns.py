@@ -1,8 +1,9 @@
 """Sparsity patterns: which entries of a score matrix stay. True = stays, everywhere.
 
-Counts are exact: a group of n entries loses `floor(n * s)`, never one more because of a tie with a threshold; with a sparsity for each row, a
-row keeps `floor((1 - r) * n)`. Among equal scores the lower position in the group (row-major, so the lower column within a row) is removed first.
-One count for all rows is a selection, 30 ms for 768 x 3072 on a CPU core; counts of their own take a sort of each row, about as fast by numpy.
+Counts are exact: a group of n entries loses `floor(n * s)`, never one more because of a tie with a threshold;
+with a sparsity for each row, a row keeps `floor((1 - r) * n)`. Among equal scores the lower position in the
+group (row-major, so the lower column within a row) is removed first. One count for all rows is a selection,
+30 ms for 768 x 3072 on a CPU core; counts of their own take a sort of each row, about as fast by numpy.
 """
 
 from __future__ import annotations
@@ -23,9 +24,13 @@ from engine.pruning.permutation import column_order
 
 BLOCK_WIDTH = 128
 ENTRIES_AT_ONCE = 1_000_000
-"""Scores that are looked at together where their groups are apart: what is made on the way takes up to 26 bytes an entry."""
+"""Scores that are looked at together where their groups are apart: what is made on the way takes up to 26
+bytes an entry.
+"""
 Sparsity = float | Tensor
-"""One sparsity for all of a linear, or one a row, `[out]` float64: with fewer digits the decimals of a count are lost."""
+"""One sparsity for all of a linear, or one a row, `[out]` float64: with fewer digits the decimals of a count
+are lost.
+"""
 
 
 class Group(StrEnum):
@@ -48,18 +53,23 @@ class Pattern(Protocol):
 
 
 def removed(count: int, sparsity: float) -> int:
-    """`floor(count * sparsity)`, as if computed with decimals (0.29 of 100 is 29, though 100 * 0.29 < 29 in binary)."""
+    """`floor(count * sparsity)`, as if computed with decimals (0.29 of 100 is 29, though 100 * 0.29 < 29 in
+    binary).
+    """
     return floor(round(count * sparsity, 6))
 
 
 def removed_by_row(count: int, sparsity: Tensor) -> Tensor:
-    """How many of `count` each row loses, int64 `[out]`: it keeps `floor((1 - sparsity) * count)`, with the decimal care of `removed`."""
+    """How many of `count` each row loses, int64 `[out]`: it keeps `floor((1 - sparsity) * count)`, with the
+    decimal care of `removed`.
+    """
     kept = ((1 - sparsity.to("cpu", torch.float64)) * count).round(decimals=6).floor()
     return (count - kept).clamp(0, count).long()
 
 
 def remove_lowest(score: Tensor, count: int | Tensor) -> Tensor:
-    """A mask that drops the `count` lowest of each row of `score`, `[groups, entries]`, the earlier first among equals.
+    """A mask that drops the `count` lowest of each row of `score`, `[groups, entries]`, the earlier first
+    among equals.
 
     Args:
         count: one for all rows, or one a row `[groups]`.
@@ -85,19 +95,27 @@ def _remove_lowest(score: Tensor, count: int | Tensor) -> Tensor:
     excess = entries - count - keep.sum(1)  # ties with the threshold that must stay, [groups]
     if excess.any():
         tied = score == threshold
-        last_first = tied.flip(1).cumsum(1).flip(1)  # 1 for the last tied entry of the row, 2 for the one before it, ...
+        last_first = (
+            tied.flip(1).cumsum(1).flip(1)
+        )  # 1 for the last tied entry of the row, 2 for the one before it, ...
         keep |= tied & (last_first <= excess[:, None])
     return keep
 
 
 def _refuse_nan(score: Tensor) -> None:
     if score.isnan().any():
-        raise NumericsError("Some scores are not numbers: activations overflowed. Try another dtype (float32 or bfloat16) or calibration text.")
+        raise NumericsError(
+            "Some scores are not numbers: activations overflowed. Try another dtype (float32 or bfloat16) or calibration text."
+        )
 
 
 def _lowest(score: Tensor, count: int | Tensor) -> Tensor:
     """The `count`-th lowest of each row, `[groups, 1]`; where a row's count is 0, its lowest."""
-    if score.device.type == "cpu":  # numpy selects and sorts in vector registers: two to eight times as fast as torch, which makes indices too
+    if (
+        score.device.type == "cpu"
+        # numpy selects and sorts in vector registers: two to eight times as fast as torch, which makes indices
+        # too
+    ):
         values = score.numpy()
         if isinstance(count, int):
             return torch.from_numpy(np.partition(values, count - 1, axis=1)[:, count - 1 : count])
@@ -120,7 +138,8 @@ class Unstructured:
         """The mask `[out, in]` of a score `[out, in]`.
 
         Raises:
-            ValueError: there are sparsities of single rows, but not one for each, or entries of different rows compete.
+            ValueError: there are sparsities of single rows, but not one for each, or entries of different
+                rows compete.
             NumericsError: a score is not a number.
         """
         columns = score.shape[1]
@@ -139,9 +158,13 @@ class Unstructured:
 
     def _check_rows(self, sparsity: Tensor, rows: int) -> None:
         if self.group is not Group.ROW:
-            raise ValueError(f"rows can have a sparsity each only where the weights of a row compete, not in the group {self.group.value}")
+            raise ValueError(
+                f"rows can have a sparsity each only where the weights of a row compete, not in the group {self.group.value}"
+            )
         if sparsity.shape != (rows,):
-            raise ValueError(f"expected one sparsity for each of {rows} rows, got the shape {list(sparsity.shape)}")
+            raise ValueError(
+                f"expected one sparsity for each of {rows} rows, got the shape {list(sparsity.shape)}"
+            )
 
 
 def _keep_whole(score: Tensor, sparsity: float) -> Tensor:
@@ -150,9 +173,11 @@ def _keep_whole(score: Tensor, sparsity: float) -> Tensor:
 
 @dataclass(frozen=True)
 class SemiStructured:
-    """n:m - of each m consecutive columns of a row the n with the highest scores are kept (at most n non-zeros of m).
+    """n:m - of each m consecutive columns of a row the n with the highest scores are kept (at most n
+    non-zeros of m).
 
-    With a `permutation` (`zigzag` or `assignment`, `engine.pruning.permutation`) they are consecutive in another order than they are stored in.
+    With a `permutation` (`zigzag` or `assignment`, `engine.pruning.permutation`) they are consecutive in
+    another order than they are stored in.
     """
 
     n: int
@@ -160,7 +185,8 @@ class SemiStructured:
     permutation: str = "none"
 
     def keep(self, score: Tensor, sparsity: Sparsity) -> Tensor:
-        """The mask `[out, in]` of a score `[out, in]`; the sparsity follows from the pattern, so the argument is not used.
+        """The mask `[out, in]` of a score `[out, in]`; the sparsity follows from the pattern, so the argument
+        is not used.
 
         Raises:
             NumericsError: columns are to be permuted and a score is not a number.
@@ -168,7 +194,8 @@ class SemiStructured:
         return self.keep_within(score, self.order(score))
 
     def order(self, score: Tensor) -> Tensor | None:
-        """The order of the columns `[in]`, `order[place] = column`, in which each m consecutive ones are a group; None where they stay.
+        """The order of the columns `[in]`, `order[place] = column`, in which each m consecutive ones are a
+        group; None where they stay.
 
         Raises:
             NumericsError: columns are to be permuted and a score is not a number.

@@ -1,8 +1,9 @@
 """The one loop over blocks.
 
-For each block: the calibration windows pass through it dense (statistics), its linears are pruned, the windows pass again (they are the next
-block's input). The evaluation windows ride along twice, dense and pruned, so that at the end both perplexities cost only the head. Cost without
-evaluation: two forward passes over the calibration windows, plus what the methods compute. A linear that is never called stays dense.
+For each block: the calibration windows pass through it dense (statistics), its linears are pruned, the
+windows pass again (they are the next block's input). The evaluation windows ride along twice, dense and
+pruned, so that at the end both perplexities cost only the head. Cost without evaluation: two forward passes
+over the calibration windows, plus what the methods compute. A linear that is never called stays dense.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.evaluation.alignment import alignment
-from engine.evaluation.divergence import divergence
 from engine.events import BlockPruned, Event, LinearPruned, Noted
-from engine.memory import give_back
+from engine.hardware.device import Clock
+from engine.hardware.memory import give_back
 from engine.models.block import Block, Linear
-from engine.models.clock import Clock
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.threads import beside, is_small
+from engine.pruning.drift import alignment, divergence
 from engine.pruning.patterns import Sparsity
 from engine.pruning.plan import Outcome, Plan
 from engine.pruning.shares import Shares
@@ -31,14 +31,18 @@ from engine.pruning.statistics import Need, Statistics, observe
 from engine.pruning.weights import BlockWeights, PrunedLinear, restore
 
 SAMPLED_SHARE, SAMPLED_LEAST, SAMPLED_MOST = 1 / 64, 128, 512
-"""Share of the calibration tokens on which a linear's output error is measured, at least and at most how many: 1.6 % of the floor."""
+"""Share of the calibration tokens on which a linear's output error is measured, at least and at most how
+many: 1.6 % of the floor.
+"""
 
 
 @dataclass
 class Streams:
-    """The windows at the input of the next block: calibration, and evaluation dense and pruned (None without evaluation).
+    """The windows at the input of the next block: calibration, and evaluation dense and pruned (None without
+    evaluation).
 
-    `first` holds what the first block sees of the calibration windows, by the statistics asked for: it is the same for all runs that begin with them.
+    `first` holds what the first block sees of the calibration windows, by the statistics asked for: it is the
+    same for all runs that begin with them.
     """
 
     calibration: Stream
@@ -56,7 +60,9 @@ def prune_blocks(
     kept: MutableMapping[int, BlockWeights],
     clock: Clock,
 ) -> Iterator[Event]:
-    """Prune the model's blocks in place, first to last; `shares` says how much each loses. Blocks that `kept` holds are put back as they were."""
+    """Prune the model's blocks in place, first to last; `shares` says how much each loses. Blocks that `kept`
+    holds are put back as they were.
+    """
     at_once = is_small(model)
     for block in model.blocks:
         with _present(model, block, clock):
@@ -74,9 +80,18 @@ def _present(model: LanguageModel, block: Block, clock: Clock) -> Iterator[None]
 
 
 def _prune_block(
-    block: Block, streams: Streams, plan: Plan, shares: Shares, kept: MutableMapping[int, BlockWeights], clock: Clock, *, at_once: bool
+    block: Block,
+    streams: Streams,
+    plan: Plan,
+    shares: Shares,
+    kept: MutableMapping[int, BlockWeights],
+    clock: Clock,
+    *,
+    at_once: bool,
 ) -> list[Event]:
-    """Prune one block and move all windows behind it; its events, of which there are none for a block that is put back."""
+    """Prune one block and move all windows behind it; its events, of which there are none for a block that is
+    put back.
+    """
     start = clock.now()
     if block.index in kept:
         _advance(streams.dense, block, clock)
@@ -93,8 +108,12 @@ def _prune_block(
     return [*_notes(block, results), _event(block, streams, results, _alignment(dense, pruned), clock, start)]
 
 
-def _observe(streams: Streams, block: Block, plan: Plan, clock: Clock, at_once: bool) -> dict[str, Statistics]:
-    """Statistics of the block's linears, by name, from one dense pass of the calibration windows; the dense evaluation windows move on."""
+def _observe(
+    streams: Streams, block: Block, plan: Plan, clock: Clock, at_once: bool
+) -> dict[str, Statistics]:
+    """Statistics of the block's linears, by name, from one dense pass of the calibration windows; the dense
+    evaluation windows move on.
+    """
     stream = streams.calibration
     tokens = sum(ids.numel() for ids in stream.ids)
     needs = frozenset(plan.needs | {Need.INPUT_NORM, Need.SAMPLE})
@@ -122,7 +141,9 @@ def _advance(stream: Stream | None, block: Block, clock: Clock) -> None:
 
 @contextmanager
 def _evaluating(stream: Stream | None, block: Block, clock: Clock, at_once: bool) -> Iterator[None]:
-    """Move an evaluation stream through the block, beside what the `with` does where that is `at_once`; only waiting for it counts as its time."""
+    """Move an evaluation stream through the block, beside what the `with` does where that is `at_once`; only
+    waiting for it counts as its time.
+    """
     if stream is None:
         yield
         return
@@ -146,20 +167,25 @@ def _prune_linears(
     """Prune the block's linears in place; their statistics are used up.
 
     Args:
-        tidy: give freed memory back before and behind each: passes and linears leave gaps, into which what a large one needs may not fit.
+        tidy: give freed memory back before and behind each: passes and linears leave gaps, into which what a
+            large one needs may not fit.
     """
     results: dict[str, _Result] = {}
     weights: BlockWeights = {}
     for name in list(statistics):
         if tidy:
             give_back()
-        results[name], weights[name] = _prune(block.linears[name], statistics.pop(name), plan, shares.of(block.index, name))
+        results[name], weights[name] = _prune(
+            block.linears[name], statistics.pop(name), plan, shares.of(block.index, name)
+        )
     if tidy:
         give_back()
     return results, weights
 
 
-def _prune(linear: Linear, statistics: Statistics, plan: Plan, sparsity: Sparsity) -> tuple[_Result, PrunedLinear]:
+def _prune(
+    linear: Linear, statistics: Statistics, plan: Plan, sparsity: Sparsity
+) -> tuple[_Result, PrunedLinear]:
     """Prune one linear in place."""
     before = linear.weight.to(torch.float32, copy=True)
     outcome = plan.prune(before, statistics, sparsity, path=linear.path, attention=linear.attention)
@@ -175,14 +201,20 @@ def _prune(linear: Linear, statistics: Statistics, plan: Plan, sparsity: Sparsit
         outcome,
         error(linear.weight.float()),
         error(before * outcome.keep) if plan.update.changes_kept else None,
-        error(before * outcome.unrefined) if plan.refinement.name != "none" and outcome.unrefined is not None else None,
+        error(before * outcome.unrefined)
+        if plan.refinement.name != "none" and outcome.unrefined is not None
+        else None,
     )
     weight = linear.weight.to("cpu", copy=True) if plan.update.changes_kept else None
     return _Result(event, outcome.warnings), PrunedLinear(outcome.keep.cpu(), weight)
 
 
-def _linear_event(name: str, outcome: Outcome, error: float, before_update: float | None, before_refinement: float | None) -> LinearPruned:
-    """The numbers of one linear, with the relative errors of its output: final, with the mask alone, with the mask as it was scored."""
+def _linear_event(
+    name: str, outcome: Outcome, error: float, before_update: float | None, before_refinement: float | None
+) -> LinearPruned:
+    """The numbers of one linear, with the relative errors of its output: final, with the mask alone, with the
+    mask as it was scored.
+    """
     keep, refined = outcome.keep, outcome.refined
     rows, columns = keep.shape
     removed = keep.numel() - int(keep.count_nonzero())
@@ -202,12 +234,16 @@ def _linear_event(name: str, outcome: Outcome, error: float, before_update: floa
 
 
 def output_error(inputs: Tensor, outputs: Tensor, weight: Tensor) -> float:
-    """`||Y - X W^T||_F / ||Y||_F` for inputs X `[tokens, in]`, dense outputs Y `[tokens, out]` and a weight `[out, in]`; 0 where Y is 0."""
+    """`||Y - X W^T||_F / ||Y||_F` for inputs X `[tokens, in]`, dense outputs Y `[tokens, out]` and a weight
+    `[out, in]`; 0 where Y is 0.
+    """
     norm = outputs.norm()
     return float((outputs - inputs @ weight.T).norm() / norm) if norm > 0 else 0.0
 
 
-def _advance_pruned(streams: Streams, block: Block, clock: Clock, linears: Mapping[str, Linear], at_once: bool) -> dict[str, Statistics]:
+def _advance_pruned(
+    streams: Streams, block: Block, clock: Clock, linears: Mapping[str, Linear], at_once: bool
+) -> dict[str, Statistics]:
     """Move calibration and evaluation windows through the pruned block; the pruned input norms of `linears`."""
     seeing = observe(linears, streams.calibration.windows, {Need.INPUT_NORM})
     with _evaluating(streams.pruned, block, clock, at_once), clock.phase("propagate"), seeing as norms:
@@ -224,7 +260,9 @@ def _notes(block: Block, results: Mapping[str, _Result]) -> Iterator[Noted]:
     unseen = [linear for name, linear in block.linears.items() if name not in results]
     for linear in unseen:
         if linear.expert is None:
-            yield Noted(message=f"{linear.path} is never called as a module by this model, so it was left dense.")
+            yield Noted(
+                message=f"{linear.path} is never called as a module by this model, so it was left dense."
+            )
     fell: dict[str, dict[int, str]] = {}
     for name, result in results.items():
         linear = block.linears[name]
@@ -232,20 +270,25 @@ def _notes(block: Block, results: Mapping[str, _Result]) -> Iterator[Noted]:
             if linear.expert is None:
                 yield Noted(message=f"{linear.path}: {warning}.")
             else:  # `mlp.experts.3.down_proj`: one sentence for the experts of `mlp.experts.*.down_proj`
-                fell.setdefault(linear.path.replace(f".{linear.expert}.{linear.parameter}", f".*.{linear.parameter}"), {})[linear.expert] = warning
+                fell.setdefault(
+                    linear.path.replace(f".{linear.expert}.{linear.parameter}", f".*.{linear.parameter}"), {}
+                )[linear.expert] = warning
     for path, warnings in fell.items():
         first, words = next(iter(warnings.items()))
         yield Noted(message=f"{path}, experts {', '.join(map(str, warnings))}; of expert {first}: {words}.")
 
 
-def _event(block: Block, streams: Streams, results: Mapping[str, _Result], aligned: float, clock: Clock, start: float) -> BlockPruned:
+def _event(
+    block: Block, streams: Streams, results: Mapping[str, _Result], aligned: float, clock: Clock, start: float
+) -> BlockPruned:
     linears = tuple(result.event for result in results.values())
     error, cosine = (None, None)
     if streams.dense is not None and streams.pruned is not None:
         error, cosine = divergence(streams.dense, streams.pruned)
     return BlockPruned(
         index=block.index,
-        sparsity=sum(linear.removed for linear in linears) / max(1, sum(linear.rows * linear.columns for linear in linears)),
+        sparsity=sum(linear.removed for linear in linears)
+        / max(1, sum(linear.rows * linear.columns for linear in linears)),
         alignment=aligned,
         relative_error=error,
         cosine=cosine,

@@ -1,10 +1,11 @@
 """The chosen method on every axis, bound to its parameters: what the one loop asks for each linear.
 
-An expert that the router sent too few tokens is pruned by magnitude, in the same pattern and group, with no update and no refinement, and says so.
-Too few are fewer than half as many as it has inputs, or than twice as many where the methods use a Hessian. Measured on the bundled model's
-MLP linears at 50 %, error of the output on other text, as a multiple of what magnitude in the same group makes: Wanda with 1/8, 1/2 and 2 tokens an
-input 1.05, 1.00, 0.97; SparseGPT with 1/2, 1, 2 and 4 tokens 1.75, 1.32, 1.00, 0.92; Wanda with MRP 1.65, 1.18, 0.96, 0.87. For ordinary linears the
-recipe says how many tokens there are, so they never fall back.
+An expert that the router sent too few tokens is pruned by magnitude, in the same pattern and group, with no
+update and no refinement, and says so. Too few are fewer than half as many as it has inputs, or than twice as
+many where the methods use a Hessian. Measured on the bundled model's MLP linears at 50 %, error of the output
+on other text, as a multiple of what magnitude in the same group makes: Wanda with 1/8, 1/2 and 2 tokens an
+input 1.05, 1.00, 0.97; SparseGPT with 1/2, 1, 2 and 4 tokens 1.75, 1.32, 1.00, 0.92; Wanda with MRP 1.65,
+1.18, 0.96, 0.87. For ordinary linears the recipe says how many tokens there are, so they never fall back.
 """
 
 from __future__ import annotations
@@ -20,12 +21,22 @@ from torch import Tensor
 
 from engine.events import Event
 from engine.pruning import presets  # noqa: F401  (importing them fills the registries)
+from engine.pruning.axes import (
+    ALLOCATIONS,
+    REFINEMENTS,
+    SCORES,
+    UPDATES,
+    Allocation,
+    Refined,
+    Refinement,
+    Score,
+    Update,
+)
 from engine.pruning.masks import Frozen, Running, RunningScore
-from engine.pruning.methods import ALLOCATIONS, REFINEMENTS, SCORES, UPDATES, Allocation, Refined, Refinement, Score, Update
 from engine.pruning.patterns import Group, Pattern, SemiStructured, Sparsity, Unstructured, parse_pattern
+from engine.pruning.search import Walk
 from engine.pruning.shares import Shares
 from engine.pruning.statistics import Need, Reordered, Statistics
-from engine.pruning.walk import Walk
 from engine.registry import Method
 
 FEWEST, FEWEST_WITH_HESSIAN = 0.5, 2.0
@@ -40,7 +51,8 @@ class Outcome:
         weight: the new weight `[out, in]`, exactly 0 where pruned.
         keep: the mask `[out, in]`.
         warnings: sentences about approximations made.
-        unrefined: the mask as the score decided it, before refinement; None where it was decided while the weights changed.
+        unrefined: the mask as the score decided it, before refinement; None where it was decided while the
+            weights changed.
         refined: what the refinement did.
     """
 
@@ -75,15 +87,21 @@ class Plan:
         refinement: str = "none",
         settings: Mapping[str, Any] | None = None,
     ) -> Plan:
-        """The plan of these names; `settings` are `method.parameter`, and what they leave out has its default."""
+        """The plan of these names; `settings` are `method.parameter`, and what they leave out has its
+        default.
+        """
         chosen = (SCORES[score], ALLOCATIONS[allocation], UPDATES[update], REFINEMENTS[refinement])
         axes = ("score", "allocation", "update", "refinement")
         n_of_m = parse_pattern(pattern)
         return cls(
             chosen[0],
-            Unstructured(group or chosen[0].default_group) if n_of_m is None else SemiStructured(*n_of_m, permutation or "none"),
+            Unstructured(group or chosen[0].default_group)
+            if n_of_m is None
+            else SemiStructured(*n_of_m, permutation or "none"),
             *chosen[1:],
-            parameters={axis: _bound(method, settings or {}) for axis, method in zip(axes, chosen, strict=True)},
+            parameters={
+                axis: _bound(method, settings or {}) for axis, method in zip(axes, chosen, strict=True)
+            },
         )
 
     @property
@@ -93,14 +111,29 @@ class Plan:
 
     @property
     def decides_while_updating(self) -> bool:
-        """Whether the mask is decided on running weights, a few columns at a time, instead of once on the dense ones."""
-        return self.score.running and self.refinement.name == "none" and self.pattern.step is not None and self.update.running
+        """Whether the mask is decided on running weights, a few columns at a time, instead of once on the
+        dense ones.
+        """
+        return (
+            self.score.running
+            and self.refinement.name == "none"
+            and self.pattern.step is not None
+            and self.update.running
+        )
 
     def allocate(self, walk: Walk) -> Generator[Event, None, Shares]:
         """How much each block (and row) loses; what the method measures on the way are events."""
         return self.allocation.function(walk, **self.parameters["allocation"])
 
-    def prune(self, weight: Tensor, statistics: Statistics, sparsity: Sparsity, *, path: str = "", attention: bool = True) -> Outcome:
+    def prune(
+        self,
+        weight: Tensor,
+        statistics: Statistics,
+        sparsity: Sparsity,
+        *,
+        path: str = "",
+        attention: bool = True,
+    ) -> Outcome:
         """Prune one linear's weight `[out, in]` (any dtype; the arithmetic is float32).
 
         Args:
@@ -124,7 +157,9 @@ class Plan:
         return Outcome(updated.weight, updated.keep, updated.warnings, unrefined=keep, refined=refined)
 
     def fewest(self, width: int) -> int:
-        """Tokens that an expert with `width` inputs must have seen for the chosen methods to be worth more than magnitude."""
+        """Tokens that an expert with `width` inputs must have seen for the chosen methods to be worth more
+        than magnitude.
+        """
         if not self.needs:
             return 0
         return max(1, round(width * (FEWEST_WITH_HESSIAN if Need.HESSIAN in self.needs else FEWEST)))
@@ -151,9 +186,13 @@ class Plan:
             parameters |= {"n": self.pattern.n, "m": self.pattern.m}
         return parameters
 
-    def _refine(self, keep: Tensor, order: Tensor | None, weight: Tensor, statistics: Statistics, attention: bool) -> Refined:
+    def _refine(
+        self, keep: Tensor, order: Tensor | None, weight: Tensor, statistics: Statistics, attention: bool
+    ) -> Refined:
         parameters = dict(self.parameters["refinement"])
-        if self.refinement.name == "none" or (parameters.pop("layers", "all") == "attention" and not attention):
+        if self.refinement.name == "none" or (
+            parameters.pop("layers", "all") == "attention" and not attention
+        ):
             return Refined(keep)
         group = self.pattern.m if isinstance(self.pattern, SemiStructured) else None
         if order is None:
@@ -164,4 +203,7 @@ class Plan:
 
 
 def _bound(method: Method, settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {parameter.name: settings.get(f"{method.name}.{parameter.name}", parameter.default) for parameter in method.parameters}
+    return {
+        parameter.name: settings.get(f"{method.name}.{parameter.name}", parameter.default)
+        for parameter in method.parameters
+    }

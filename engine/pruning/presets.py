@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.pruning import allocations, papers, refinements, scores, updates  # noqa: F401  (importing them fills the registries)
-from engine.pruning.methods import AXES
+from engine.pruning.axes import AXES
 from engine.registry import Method, Registry
 
 
@@ -14,7 +14,8 @@ class Preset(Method):
     """A named choice of score, update and refinement.
 
     Attributes:
-        pattern: the pattern that it is taken with where neither a pattern nor a sparsity is asked for; None for unstructured.
+        pattern: the pattern that it is taken with where neither a pattern nor a sparsity is asked for; None
+            for unstructured.
     """
 
     score: str

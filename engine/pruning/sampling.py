@@ -1,4 +1,6 @@
-"""Keeping a few rows of a stream of activations, spread evenly over it, whether or not its length is known beforehand."""
+"""Keeping a few rows of a stream of activations, spread evenly over it, whether or not its length is known
+beforehand.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class Spread:
         self._kept: list[Tensor] = []
 
     def add(self, rows: Tensor) -> None:
-        first, last = torch.searchsorted(self._places, torch.tensor([self._passed, self._passed + len(rows)])).tolist()
+        first, last = torch.searchsorted(
+            self._places, torch.tensor([self._passed, self._passed + len(rows)])
+        ).tolist()
         self._kept.append(rows[(self._places[first:last] - self._passed).to(rows.device)])
         self._passed += len(rows)
 
@@ -39,7 +43,9 @@ class Spread:
 
 
 class Thinned:
-    """Every n-th row of an unknown number, n the smallest power of two that keeps at most `most` (so at least half of that, where as many pass)."""
+    """Every n-th row of an unknown number, n the smallest power of two that keeps at most `most` (so at least
+    half of that, where as many pass).
+    """
 
     def __init__(self, most: int, width: int, device: torch.device) -> None:
         self._most = max(1, most)

@@ -1,10 +1,17 @@
-"""Trying candidates: how well the neurons of every block align, dense against pruned, if this much were removed.
+"""Trying candidates: how well the neurons of every block align, dense against pruned, if this much were
+removed.
 
-A plain search runs each block twice for each candidate, dense and pruned, over all of its windows. This one gives the same objectives with less:
-a pass that is only watched (the dense one, and the last block's pruned one) does not compute the linears whose output merely leaves the block, a
-fifth to a third of its products; the first block's dense pass is shared by all candidates; and candidates of a small model go side by side, one a
-core, each on a copy of its own. Nothing is approximated.
-Candidates can be given up as soon as their partial sum exceeds the best complete one: the terms are not negative, so the choice stays the same.
+A plain search runs each block twice for each candidate, dense and pruned, over all of its windows. This one
+gives the same objectives with less: a pass that is only watched (the dense one, and the last block's pruned
+one) does not compute the linears whose output merely leaves the block, a fifth to a third of its products;
+the first block's dense pass is shared by all candidates; and candidates of a small model go side by side, one
+a core, each on a copy of its own. Nothing is approximated. Candidates can be given up as soon as their
+partial sum exceeds the best complete one: the terms are not negative, so the choice stays the same.
+
+What an allocation may look at: the dense model's blocks and the calibration windows at its input, as often as
+it likes.
+
+A walk never leaves a trace: streams are forked from the recorded inputs, and a search puts every weight back.
 """
 
 from __future__ import annotations
@@ -13,7 +20,7 @@ import copy
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import inf
@@ -23,16 +30,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from engine.evaluation.alignment import alignment
 from engine.models.block import Block, Linear
-from engine.models.calls import silenced
 from engine.models.dataflow import feeds
+from engine.models.hooks import silenced
 from engine.models.threads import side_by_side
+from engine.pruning.drift import alignment
 from engine.pruning.shares import Shares
 from engine.pruning.statistics import Need, Statistics, observe
 
 if TYPE_CHECKING:
     from engine.models.language_model import LanguageModel, Stream
+
 
 Prune = Callable[[Linear, Statistics, float | Tensor], Tensor]
 
@@ -43,7 +51,8 @@ class Trial:
 
     Attributes:
         shares: the candidate.
-        alignment: NeuroAL's A of each block, summed over its linears; fewer than there are blocks where it was stopped.
+        alignment: NeuroAL's A of each block, summed over its linears; fewer than there are blocks where it
+            was stopped.
         lost: by block and linear, dense minus pruned input norms, `[in]`.
         stopped: whether it was given up.
     """
@@ -78,14 +87,18 @@ class Search:
         """A trial for each candidate, in order.
 
         Args:
-            stop: whether to give up those whose partial sum exceeds the smallest objective of the rounds before (a round is what goes side
-                by side), so the same ones are stopped every time.
+            stop: whether to give up those whose partial sum exceeds the smallest objective of the rounds
+                before (a round is what goes side by side), so the same ones are stopped every time.
         """
         assert self._leaving and self._first, "shared by the threads, so they are there before them"
         with side_by_side(self.model) as cores, ThreadPoolExecutor(cores) as pool:
             models = self._models(min(cores, len(candidates)))
             work = torch.no_grad()(partial(self._try_on_one_of, models))
-            rounds = [candidates[start : start + cores] for start in range(0, len(candidates), cores)] if stop else [candidates]
+            rounds = (
+                [candidates[start : start + cores] for start in range(0, len(candidates), cores)]
+                if stop
+                else [candidates]
+            )
             best = inf
             for lot in rounds:
                 for trial in pool.map(work, lot, [best] * len(lot)):
@@ -144,7 +157,9 @@ class Search:
         return Trial(shares, tuple(aligned), tuple(lost), stopped=len(aligned) < len(model.blocks))
 
     def _go_on(self, block: Block, stream: Stream, *, to_the_end: bool) -> dict[str, Statistics]:
-        """Input norms of the pruned block's linears, while the windows pass through it; behind the last block nobody asks for them."""
+        """Input norms of the pruned block's linears, while the windows pass through it; behind the last block
+        nobody asks for them.
+        """
         if to_the_end:
             return self._watch(block, stream, {Need.INPUT_NORM})
         with observe(block.linears, stream.windows, {Need.INPUT_NORM}) as seen:
@@ -153,7 +168,9 @@ class Search:
 
     def _watch(self, block: Block, stream: Stream, needs: Collection[Need]) -> dict[str, Statistics]:
         """Statistics of the block's linears; its output is not computed to the end."""
-        unused = [] if Need.OUTPUT_NORM in needs else [block.linears[name] for name in self._leaving[block.index]]
+        unused = (
+            [] if Need.OUTPUT_NORM in needs else [block.linears[name] for name in self._leaving[block.index]]
+        )
         with observe(block.linears, stream.windows, needs) as seen, silenced(unused):
             deque(stream.through(block), maxlen=0)
         return seen
@@ -170,3 +187,57 @@ class Search:
         finally:
             for name, weight in before.items():
                 block.linears[name].write(weight)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The way through a model that is still dense.
+
+    Attributes:
+        target: the sparsity asked for.
+        sizes: prunable weights of each block.
+        model, calibration, prune, needs: None (empty) where only the sizes are known; methods that look at
+            the model need them.
+        prune: the chosen methods' new weight for one linear, given its statistics (those of `needs`) and
+            sparsity.
+    """
+
+    target: float
+    sizes: Sequence[int]
+    model: LanguageModel | None = None
+    calibration: Stream | None = None
+    prune: Prune | None = None
+    needs: frozenset[Need] = frozenset()
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The dense blocks."""
+        assert self.model is not None, "this walk knows the sizes alone"
+        return self.model.blocks
+
+    def present(self, block: Block) -> AbstractContextManager[Block]:
+        """The block with its weights in memory, while the `with` lasts."""
+        assert self.model is not None, "this walk knows the sizes alone"
+        return self.model.present(block)
+
+    def statistics(self, needs: Collection[Need]) -> Iterator[tuple[Block, Mapping[str, Statistics]]]:
+        """Each block with the statistics of its linears, from the dense model over all calibration windows:
+        one forward pass in all.
+        """
+        assert self.calibration is not None, "this walk knows the sizes alone"
+        stream = self.calibration.fork()
+        for block in self.blocks:
+            with self.present(block):
+                with observe(block.linears, stream.windows, needs) as seen:
+                    stream.advance(block)
+                yield block, seen
+
+    def search(self, windows: int) -> Search:
+        """Candidates are tried on the first `windows` calibration windows."""
+        assert self.model is not None and self.calibration is not None and self.prune is not None, (
+            "this walk knows the sizes alone"
+        )
+        ids = torch.cat(self.calibration.ids)[:windows]
+        return Search(
+            self.model, self.model.record(ids, len(self.calibration.ids[0])), self.prune, self.needs
+        )

@@ -1,4 +1,5 @@
-"""How much each block, and where a method wants it each row, loses; and the arithmetic that makes the overall sparsity the target.
+"""How much each block, and where a method wants it each row, loses; and the arithmetic that makes the overall
+sparsity the target.
 
 Ratios are rescaled only where a limit moved their mean. Sizes are prunable weights.
 """
@@ -23,9 +24,11 @@ class Shares:
 
     Attributes:
         blocks: sparsity of each block.
-        rows: sparsities of single rows, `[out]` float64, by block and linear; a linear that is not there loses its block's ratio in each row.
+        rows: sparsities of single rows, `[out]` float64, by block and linear; a linear that is not there
+            loses its block's ratio in each row.
         clipped: blocks whose ratio was held at a limit.
-        consumers: by block and linear, the linear whose input columns its rows became; empty where no method looked.
+        consumers: by block and linear, the linear whose input columns its rows became; empty where no method
+            looked.
     """
 
     blocks: tuple[float, ...]
@@ -39,11 +42,17 @@ class Shares:
 
 
 def spreads(shares: Shares) -> tuple[tuple[RowSpread, ...], ...]:
-    """How each block's linears share their sparsity out over their rows; empty where no method looked at rows."""
+    """How each block's linears share their sparsity out over their rows; empty where no method looked at
+    rows.
+    """
     levels = torch.tensor(QUANTILES, dtype=torch.float64)
     return tuple(
         tuple(
-            RowSpread(name=name, consumer=shares.consumers.get(index, {}).get(name), quantiles=tuple(rows.quantile(levels).tolist()))
+            RowSpread(
+                name=name,
+                consumer=shares.consumers.get(index, {}).get(name),
+                quantiles=tuple(rows.quantile(levels).tolist()),
+            )
             for name, rows in shares.rows[index].items()
         )
         for index in sorted(shares.rows)
@@ -61,7 +70,9 @@ def centred(ratios: Sequence[float], sizes: Sequence[int], target: float) -> lis
     return [ratio + shift for ratio in ratios]
 
 
-def within_limits(ratios: Sequence[float], sizes: Sequence[int], target: float) -> tuple[list[float], tuple[int, ...]]:
+def within_limits(
+    ratios: Sequence[float], sizes: Sequence[int], target: float
+) -> tuple[list[float], tuple[int, ...]]:
     """Ratios held at 0.01 and 0.99, rescaled where that moved the mean, and the places that were held.
 
     A target outside the limits is met exactly by all blocks alike.
@@ -72,8 +83,11 @@ def within_limits(ratios: Sequence[float], sizes: Sequence[int], target: float) 
     return (rescaled(ratios, sizes, target, lowest=LOWEST) if held else list(ratios)), held
 
 
-def rescaled(ratios: Sequence[float], sizes: Sequence[int], target: float, *, lowest: float = 0.0) -> list[float]:
-    """`c * ratio`, held between `lowest` and 0.99, with the one c whose weighted mean is the target; blocks at 0 stay there if they can.
+def rescaled(
+    ratios: Sequence[float], sizes: Sequence[int], target: float, *, lowest: float = 0.0
+) -> list[float]:
+    """`c * ratio`, held between `lowest` and 0.99, with the one c whose weighted mean is the target; blocks
+    at 0 stay there if they can.
 
     Where even 0.99 in every block that has a ratio does not reach the target, all blocks get the target.
     """
@@ -95,7 +109,9 @@ def rescale(ratios: Tensor, weights: Tensor, target: float, *, lowest: float = 0
 
 
 def _smallest(rising: Callable[[float], float], target: float) -> float | None:
-    """The smallest factor at which a function that never falls reaches the target, None if there is none below a billion."""
+    """The smallest factor at which a function that never falls reaches the target, None if there is none
+    below a billion.
+    """
     low, high = 0.0, 1.0
     while rising(high) < target - 1e-15:
         high *= 2

@@ -1,7 +1,8 @@
-"""What is kept of a pruned block: the mask of each linear, and its new weights where the update changed those that stay.
+"""What is kept of a pruned block: the mask of each linear, and its new weights where the update changed those
+that stay.
 
-This is what a run folder stores block by block. A pruned model is the dense one with these put back, so resuming, generating, exporting and
-saving masks all read the same thing.
+This is what a run folder stores block by block. A pruned model is the dense one with these put back, so
+resuming, generating, exporting and saving masks all read the same thing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PrunedLinear:
-    """One linear: the mask `[out, in]`, True = kept, and the weight `[out, in]` in the model's dtype, None where what stays is unchanged."""
+    """One linear: the mask `[out, in]`, True = kept, and the weight `[out, in]` in the model's dtype, None
+    where what stays is unchanged.
+    """
 
     keep: Tensor
     weight: Tensor | None = None
@@ -35,11 +38,15 @@ def restore(block: Block, weights: BlockWeights) -> None:
         if pruned.weight is not None:
             linear.write(pruned.weight)
         else:
-            linear.write(linear.weight.masked_fill(~pruned.keep.to(linear.weight.device), 0))  # a product would leave negative zeros
+            linear.write(
+                linear.weight.masked_fill(~pruned.keep.to(linear.weight.device), 0)
+            )  # a product would leave negative zeros
 
 
 def pack(weights: BlockWeights) -> dict[str, Tensor]:
-    """Flat tensors for a safetensors file: eight mask entries a byte, little end first, and each mask's shape."""
+    """Flat tensors for a safetensors file: eight mask entries a byte, little end first, and each mask's
+    shape.
+    """
     tensors: dict[str, Tensor] = {}
     for name, pruned in weights.items():
         tensors[f"{name}.mask"] = _pack_bits(pruned.keep.cpu())

@@ -1,4 +1,6 @@
-"""A heat map of blocks by linears that leads into the microscope: by a click on a cell, or by a link beneath it for those who use no pointer."""
+"""A heat map of blocks by linears that leads into the microscope: by a click on a cell, or by a link beneath
+it for those who use no pointer.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from engine.charts.chart import Chart
-from engine.charts.names import linear_names, short_names
+from engine.charts.numbers import linear_names, short_names
 from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
 
@@ -18,7 +20,8 @@ def draw_block_map(chart: Chart, key: str, record: RunRecord) -> None:
     """Draw a chart of `engine.charts.grids` that was made to be `clickable`.
 
     Args:
-        key: as in `draw_chart`; another one where a cell is chosen already, for a choice stays with its chart.
+        key: as in `draw_chart`; another one where a cell is chosen already, for a choice stays with its
+            chart.
         record: the finished run that it shows.
     """
     event = draw_chart(chart, key, select="points")
@@ -28,7 +31,9 @@ def draw_block_map(chart: Chart, key: str, record: RunRecord) -> None:
     if record.worst is not None:
         index, name = record.worst
         label = f"Look inside: click a cell, or go to the worst, block {index}, {short_names(linear_names(record))[name]}"
-        st.page_link(MICROSCOPE, label=label, icon=":material/biotech:", query_params=address(record, index, name))
+        st.page_link(
+            MICROSCOPE, label=label, icon=":material/biotech:", query_params=address(record, index, name)
+        )
 
 
 def address(record: RunRecord, block: int, linear: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.charts import numbers
 from engine.charts.allocation import measure
-from engine.charts.choice import is_deciding
+from engine.charts.run_charts import is_deciding
 from engine.charts.search import best_candidate
 from engine.evaluation.tasks.catalogue import TASKS
 from engine.events import Fetching
@@ -12,13 +12,17 @@ from engine.jobs.views import RunView
 from engine.record import RunRecord
 
 SEARCH, MEASUREMENT = 0.5, 0.1
-"""Share of the bar that a long search nears, and that measuring all blocks takes; the blocks get what is left."""
+"""Share of the bar that a long search nears, and that measuring all blocks takes; the blocks get what is
+left.
+"""
 HALFWAY = 12
 """Candidates after which a search has half of its share: how many will come is not known."""
 
 
 def share(view: RunView) -> float:
-    """How full the bar is: a download fills it; then what decides about the blocks, the blocks, and a little for the measurement at the end."""
+    """How full the bar is: a download fills it; then what decides about the blocks, the blocks, and a little
+    for the measurement at the end.
+    """
     if view.state == "queued":
         return 0.0
     record, decided = view.record, 0.0
@@ -41,9 +45,15 @@ def progress_words(view: RunView) -> str:
         return _fetching_words(record.fetching)
     if record.model is None:
         return "Loading the model"
-    if record.protocol.calibration is None or (record.recipe and len(record.protocol.evaluations) < len(record.recipe.evaluations)):
+    if record.protocol.calibration is None or (
+        record.recipe and len(record.protocol.evaluations) < len(record.recipe.evaluations)
+    ):
         return "Cutting windows of text"
-    return _deciding_words(record, record.model.blocks) if is_deciding(record) else _block_words(record, record.model.blocks)
+    return (
+        _deciding_words(record, record.model.blocks)
+        if is_deciding(record)
+        else _block_words(record, record.model.blocks)
+    )
 
 
 def _block_words(record: RunRecord, total: int) -> str:
@@ -66,11 +76,17 @@ def _deciding_words(record: RunRecord, total: int) -> str:
     """What is tried or measured before the first block is pruned."""
     if not record.search:
         quantity, done = measure(record), len(record.measured)
-        return f"Measuring block {min(done + 1, total)} of {total}: {quantity}" if quantity else "Searching: uniform, the reference"
+        return (
+            f"Measuring block {min(done + 1, total)} of {total}: {quantity}"
+            if quantity
+            else "Searching: uniform, the reference"
+        )
     step, best = record.search[-1].step, best_candidate(record)
     if step == "uniform":
         return "Searching: first candidates"
     tried = sum(candidate.step == step for candidate in record.search)
     if best is not None and best.chosen:
         return f"Searching: {step} step done, {tried} candidates · λ = {best.strength:g} chosen"
-    return f"Searching: {step} step, candidate {tried} done" + (f" · best so far λ = {best.strength:g}" if best else "")
+    return f"Searching: {step} step, candidate {tried} done" + (
+        f" · best so far λ = {best.strength:g}" if best else ""
+    )

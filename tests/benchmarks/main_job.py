@@ -1,7 +1,8 @@
 """The main job in a real browser, timed: `python -m tests.benchmarks.main_job`.
 
-Prints: server start to usable page, click to final numbers (worker warm), opening the finished run's link, and how long a widget takes to answer
-while another run goes on. Each is what a person waits: the clock stops when the page shows it.
+Prints: server start to usable page, click to final numbers (worker warm), opening the finished run's link,
+and how long a widget takes to answer while another run goes on. Each is what a person waits: the clock stops
+when the page shows it.
 """
 
 import tempfile
@@ -32,7 +33,9 @@ def main() -> None:
             other.goto(address)
             expect(other.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=LONG)
             print(f"opening a finished run's link {timed(lambda: open_link(other, page.url)):5.2f} s")
-            print(f"a widget while a run goes on  {max(answer_times(other, page, address)):5.2f} s (slowest of five)")
+            print(
+                f"a widget while a run goes on  {max(answer_times(other, page, address)):5.2f} s (slowest of five)"
+            )
         browser.close()
 
 

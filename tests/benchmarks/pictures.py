@@ -1,4 +1,5 @@
-"""The README's pictures: `python -m tests.benchmarks.pictures [NAME ...]` takes them and puts them into assets/pictures/NAME.png.
+"""The README's pictures: `python -m tests.benchmarks.pictures [NAME ...]` takes them and puts them into
+assets/pictures/NAME.png.
 
 Each is of a page on recorded runs; that of Runs is on some of one's own.
 """
@@ -12,9 +13,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from engine.models.names import ROOT
-from engine.pin import pin
-from engine.recipe import Recipe
+from engine.models.identity import ROOT
+from engine.recipe import Recipe, pin
 from tests.browser import served
 
 LONG = 120_000  # milliseconds
@@ -55,7 +55,9 @@ def main() -> None:
 def compute_own(home: Path) -> None:
     """A few runs that did not come with Prunescope."""
     command = [sys.executable, "-m", "engine", "sweep", *OWN]
-    subprocess.run(command, cwd=ROOT, env={**os.environ, "PRUNESCOPE_HOME": str(home)}, check=True, capture_output=True)
+    subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PRUNESCOPE_HOME": str(home)}, check=True, capture_output=True
+    )
 
 
 def take(page: Page, address: str, name: str, path: Path) -> None:

@@ -1,7 +1,9 @@
-"""A ten-minute talk from a cold start, without a network, as a person gives it; every wait timed: `python -m tests.benchmarks.talk`.
+"""A ten-minute talk from a cold start, without a network, as a person gives it; every wait timed: `python -m
+tests.benchmarks.talk`.
 
-Learn lesson 1, a live run in Explore, recorded curves in Compare, a linear under the microscope, a text that falls apart. A wait ends when the page
-shows what the speaker needs for the next sentence. Between the waits the speaker talks: `SPEECH` seconds, which is much less than ten minutes give.
+Learn lesson 1, a live run in Explore, recorded curves in Compare, a linear under the microscope, a text that
+falls apart. A wait ends when the page shows what the speaker needs for the next sentence. Between the waits
+the speaker talks: `SPEECH` seconds, which is much less than ten minutes give.
 """
 
 import tempfile
@@ -37,17 +39,31 @@ def give(page: Page, address: str) -> None:
     speak(page)
     wait("Explore opens", lambda: visible_after(page, lambda: menu(page, "Explore"), "Choose"))
     speak(page)
-    wait("(a live run, from the click to its numbers)", lambda: visible_after(page, lambda: prune(page), "All 8 blocks done"))
-    wait("the same prompt, continued by both", lambda: expect(page.get_by_test_id("stText")).to_have_count(2, timeout=LONG))
+    wait(
+        "(a live run, from the click to its numbers)",
+        lambda: visible_after(page, lambda: prune(page), "All 8 blocks done"),
+    )
+    wait(
+        "the same prompt, continued by both",
+        lambda: expect(page.get_by_test_id("stText")).to_have_count(2, timeout=LONG),
+    )
     speak(page)
     wait("Compare: curves of recorded runs", lambda: plot_after(page, lambda: menu(page, "Compare")))
     speak(page)
-    wait("Compare: two runs", lambda: visible_after(page, lambda: page.get_by_text("Two runs", exact=True).click(), "In what they differ"))
+    wait(
+        "Compare: two runs",
+        lambda: visible_after(
+            page, lambda: page.get_by_text("Two runs", exact=True).click(), "In what they differ"
+        ),
+    )
     wait("Compare: what their masks share", lambda: visible(page, "What the two masks share, %"))
     speak(page)
     wait("Microscope: a linear", lambda: plot_after(page, lambda: menu(page, "Microscope")))
     speak(page)
-    wait("Generate: the dense text", lambda: visible_after(page, lambda: menu(page, "Generate"), "texts are written", "She "))
+    wait(
+        "Generate: the dense text",
+        lambda: visible_after(page, lambda: menu(page, "Generate"), "texts are written", "She "),
+    )
     speak(page)
     slider = page.get_by_role("slider").first
     slider.focus()

@@ -1,4 +1,6 @@
-"""A real browser and a real server. Where no Chromium is installed the tests are skipped and say so; in CI that is a failure."""
+"""A real browser and a real server. Where no Chromium is installed the tests are skipped and say so; in CI
+that is a failure.
+"""
 
 import os
 from collections.abc import Iterator

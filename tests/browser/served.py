@@ -1,4 +1,6 @@
-"""The app on a free port with a store of its own, and the Chromium of this machine: for the tests and for the README's picture."""
+"""The app on a free port with a store of its own, and the Chromium of this machine: for the tests and for the
+README's picture.
+"""
 
 import os
 import shutil
@@ -11,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.models.names import ROOT
+from engine.models.identity import ROOT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -35,7 +37,17 @@ def app(home: Path) -> Iterator[str]:
         port = str(free.getsockname()[1])
     environment = {**os.environ, "PRUNESCOPE_HOME": str(home)}
     environment.pop("PRUNESCOPE_SCHEDULER", None)
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", port, "--server.headless", "true"]
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "app.py",
+        "--server.port",
+        port,
+        "--server.headless",
+        "true",
+    ]
     log = home / "log"
     with log.open("wb") as output:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)

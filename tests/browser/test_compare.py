@@ -1,4 +1,6 @@
-"""Comparing as a person does it: curves at once, a sweep that is cancelled and goes on, a cell that leads on, two runs and their masks."""
+"""Comparing as a person does it: curves at once, a sweep that is cancelled and goes on, a cell that leads on,
+two runs and their masks.
+"""
 
 import re
 from collections.abc import Iterator
@@ -27,7 +29,9 @@ def section(page: Page, name: str) -> None:
 
 
 def choose_a_cell(page: Page) -> None:
-    """Click finished cells in turn until one is chosen: a grid that has just been drawn anew may lose a click."""
+    """Click finished cells in turn until one is chosen: a grid that has just been drawn anew may lose a
+    click.
+    """
     for place in (250, 900, 250, 900):
         page.get_by_test_id("stDataFrame").first.click(position={"x": place, "y": 52})
         page.wait_for_timeout(2000)

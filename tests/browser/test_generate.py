@@ -22,7 +22,9 @@ def page(browser: Browser) -> Iterator[Page]:
 def test_from_nothing_to_ninety_percent_and_token_by_token(page: Page, address: str) -> None:
     page.goto(f"{address}/generate")
     expect(page.get_by_text("Dense · perplexity")).to_be_visible()
-    expect(page.get_by_text("Always the likeliest token.", exact=True).first).to_be_visible(timeout=2 * MINUTE)
+    expect(page.get_by_text("Always the likeliest token.", exact=True).first).to_be_visible(
+        timeout=2 * MINUTE
+    )
     text = page.locator(".marked.large")
     dense = text.inner_text()
     assert dense.startswith("Once upon a time")
@@ -43,7 +45,9 @@ def test_from_nothing_to_ninety_percent_and_token_by_token(page: Page, address: 
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
     page.get_by_text("Side by side", exact=True).click()
-    expect(page.get_by_text("Parts from the dense text at", exact=False).first).to_be_visible(timeout=2 * MINUTE)
+    expect(page.get_by_text("Parts from the dense text at", exact=False).first).to_be_visible(
+        timeout=2 * MINUTE
+    )
     page.get_by_text("Colours and numbers", exact=True).click()
     expect(page.locator(".marked small").first).to_be_visible()
 
@@ -53,7 +57,9 @@ def test_from_nothing_to_ninety_percent_and_token_by_token(page: Page, address: 
     assert not page.get_by_text("encountered an error").count()
 
 
-def test_a_text_of_ones_own_is_no_markup_and_a_token_stands_in_the_address(page: Page, browser: Browser, address: str) -> None:
+def test_a_text_of_ones_own_is_no_markup_and_a_token_stands_in_the_address(
+    page: Page, browser: Browser, address: str
+) -> None:
     page.goto(f"{address}/generate?part=Your+own+text")
     area = page.get_by_role("textbox", name="Text")
     area.fill("The <b>cat</b> & the dog sat.")

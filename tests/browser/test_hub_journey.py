@@ -1,4 +1,6 @@
-"""A model of the hub on the page: type its id, see the plan, download, cancel, take up, prune, measure, save, prune what was saved."""
+"""A model of the hub on the page: type its id, see the plan, download, cancel, take up, prune, measure, save,
+prune what was saved.
+"""
 
 import os
 import re
@@ -67,7 +69,9 @@ def test_from_an_id_to_a_saved_model_and_back(page: Page, hub: HubServer, addres
     hub.bytes_per_second = None
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_text("All 2 blocks done")).to_be_visible(timeout=2 * MINUTE)
-    assert any(request.range for request in hub.requests if request.path.endswith("model.safetensors")), "the download began anew"
+    assert any(request.range for request in hub.requests if request.path.endswith("model.safetensors")), (
+        "the download began anew"
+    )
     expect(page.get_by_text("Bits per byte of that text")).to_be_visible()
     page.get_by_role("button", name="Save the model as a directory").click()
     expect(page.get_by_text("Saved,")).to_be_visible(timeout=MINUTE)
@@ -83,7 +87,9 @@ def test_from_an_id_to_a_saved_model_and_back(page: Page, hub: HubServer, addres
 
 def test_a_gated_model_says_where_its_terms_are(page: Page, address: str) -> None:
     page.goto(f"{address}/?{FAST}&model=tiny/gated")
-    expect(page.get_by_role("link", name="https://huggingface.co/tiny/gated").first).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_role("link", name="https://huggingface.co/tiny/gated").first).to_be_visible(
+        timeout=MINUTE
+    )
     expect(page.get_by_role("button", name="Prune", exact=True)).to_be_disabled()
 
 

@@ -1,4 +1,6 @@
-"""The Learn page as a student and a teacher use it: a lesson by hand, its link opened elsewhere, and the controls locked."""
+"""The Learn page as a student and a teacher use it: a lesson by hand, its link opened elsewhere, and the
+controls locked.
+"""
 
 import re
 from collections.abc import Iterator
@@ -85,18 +87,26 @@ def test_a_control_stands_in_the_address_and_a_teacher_can_lock_it(page: Page, a
 def test_the_bundled_model_shows_its_outlier(page: Page, address: str) -> None:
     page.goto(f"{address}/learn?lesson=outlier&step=model")
     page.get_by_text("in many layers it is the same one").click(timeout=2 * MINUTE)
-    expect(page.get_by_text(re.compile(r"Feature \d+ is the loudest input of \d+ of the 56 linears"))).to_be_visible()
+    expect(
+        page.get_by_text(re.compile(r"Feature \d+ is the loudest input of \d+ of the 56 linears"))
+    ).to_be_visible()
     expect(page.locator(".js-plotly-plot")).to_have_count(2)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 900])
-@pytest.mark.parametrize("place", ["", "?lesson=by_hand", "?lesson=groups&step=neighbours&q.groups.neighbours=b"])
-def test_nothing_is_wider_than_the_screen(browser: Browser, address: str, place: str, scheme: str, width: int) -> None:
+@pytest.mark.parametrize(
+    "place", ["", "?lesson=by_hand", "?lesson=groups&step=neighbours&q.groups.neighbours=b"]
+)
+def test_nothing_is_wider_than_the_screen(
+    browser: Browser, address: str, place: str, scheme: str, width: int
+) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
     page.goto(f"{address}/learn{place}")
     expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=MINUTE)
-    expect(page.get_by_role("button", name=re.compile("Next: ")) if place else page.get_by_text("Lesson 4")).to_be_visible(timeout=MINUTE)
+    expect(
+        page.get_by_role("button", name=re.compile("Next: ")) if place else page.get_by_text("Lesson 4")
+    ).to_be_visible(timeout=MINUTE)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     context.close()

@@ -1,4 +1,6 @@
-"""The journey through lesson 5: a guess by the keyboard, the search replayed, the race against recorded runs, and its link in another browser."""
+"""The journey through lesson 5: a guess by the keyboard, the search replayed, the race against recorded runs,
+and its link in another browser.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def test_guess_watch_the_search_and_race(page: Page, browser: Browser, address: 
     expect(page.get_by_role("slider", name="Moments of the search")).to_be_visible(timeout=MINUTE)
     assert "allocation.moment" not in parameters(page)
     page.get_by_role("button", name="Play").click()
-    page.wait_for_function("Number(new URLSearchParams(location.search).get('allocation.moment')) >= 3", timeout=MINUTE)
+    page.wait_for_function(
+        "Number(new URLSearchParams(location.search).get('allocation.moment')) >= 3", timeout=MINUTE
+    )
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Play")).to_be_visible(timeout=MINUTE)
     assert 1 < int(parameters(page)["allocation.moment"]) < 30
@@ -62,9 +66,16 @@ def test_guess_watch_the_search_and_race(page: Page, browser: Browser, address: 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
-    "step", ["lesson=symmetric&q.symmetric.rows=c", "lesson=swapping&step=swaps&q.swapping.real=b", "lesson=explosion&step=time"]
+    "step",
+    [
+        "lesson=symmetric&q.symmetric.rows=c",
+        "lesson=swapping&step=swaps&q.swapping.real=b",
+        "lesson=explosion&step=time",
+    ],
 )
-def test_nothing_is_wider_than_a_narrow_screen(browser: Browser, address: str, scheme: str, step: str) -> None:
+def test_nothing_is_wider_than_a_narrow_screen(
+    browser: Browser, address: str, scheme: str, step: str
+) -> None:
     context = browser.new_context(viewport={"width": 900, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
     page.goto(f"{address}/learn?{step}")

@@ -1,4 +1,6 @@
-"""The main job as a person does it: open, prune, watch the bar move, read the result, open its link somewhere else."""
+"""The main job as a person does it: open, prune, watch the bar move, read the result, open its link somewhere
+else.
+"""
 
 import re
 import time
@@ -48,7 +50,10 @@ def test_open_prune_watch_read_and_share(page: Page, browser: Browser, address: 
     places: set[int] = set()
     deadline = time.monotonic() + 120
     while not page.get_by_text("All 8 blocks done").count() and time.monotonic() < deadline:
-        places |= {int(place) for place in SHARE.findall(" ".join(page.get_by_test_id("stProgress").all_inner_texts()))}
+        places |= {
+            int(place)
+            for place in SHARE.findall(" ".join(page.get_by_test_id("stProgress").all_inner_texts()))
+        }
         page.wait_for_timeout(50)
     finish(page)
     assert len(places) >= 2, "the bar was seen at fewer than two places"
@@ -103,7 +108,9 @@ def test_two_tabs_do_not_disturb_each_other(browser: Browser, address: str) -> N
 
 def test_a_run_that_fails_shows_its_sentence_and_no_traceback(page: Page, address: str) -> None:
     start(page, f"{address}/?samples=5000")
-    expect(page.get_by_text("5000 calibration windows of 256 tokens were asked of stories", exact=False)).to_be_visible()
+    expect(
+        page.get_by_text("5000 calibration windows of 256 tokens were asked of stories", exact=False)
+    ).to_be_visible()
     assert not page.get_by_text("Traceback").count()
 
 
@@ -115,7 +122,9 @@ def test_an_unknown_link_is_a_sentence(page: Page, address: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 900])
-def test_nothing_is_wider_than_the_screen(browser: Browser, address: str, scheme: str, width: int, tmp_path: Path) -> None:
+def test_nothing_is_wider_than_the_screen(
+    browser: Browser, address: str, scheme: str, width: int, tmp_path: Path
+) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
     start(page, address)

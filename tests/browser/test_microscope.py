@@ -1,11 +1,13 @@
-"""Looking into a recorded run: the map is there, a box drawn on it looks closer, a click on the block map goes to another linear."""
+"""Looking into a recorded run: the map is there, a box drawn on it looks closer, a click on the block map
+goes to another linear.
+"""
 
 import re
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from engine.jobs.store import RECORDED
+from engine.store.runs import RECORDED
 
 MINUTE = 60_000
 
@@ -38,7 +40,9 @@ def test_open_look_closer_come_back_and_go_on(page: Page, address: str) -> None:
 
     weights = page.locator(".js-plotly-plot").first
     drag(page, weights, (300, 200), (500, 300))
-    expect(page.get_by_text(re.compile(r"rows \d+–\d+, columns \d+–\d+ of 384 × 128"))).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text(re.compile(r"rows \d+–\d+, columns \d+–\d+ of 384 × 128"))).to_be_visible(
+        timeout=MINUTE
+    )
     expect(page).to_have_url(re.compile("rows=.*columns="), timeout=MINUTE)
     page.get_by_role("button", name="All of it").click()
     expect(page.get_by_text("all 384 × 128")).to_be_visible(timeout=MINUTE)
@@ -47,7 +51,10 @@ def test_open_look_closer_come_back_and_go_on(page: Page, address: str) -> None:
     blocks.scroll_into_view_if_needed()
     expect(blocks.locator(".scatterlayer .trace")).to_have_count(1)
     frame = blocks.locator(".nsewdrag").bounding_box()
-    middle = (frame["x"] + frame["width"] * 5.5 / 8, frame["y"] + frame["height"] * 0.5 / 7)  # block 5, the first linear
+    middle = (
+        frame["x"] + frame["width"] * 5.5 / 8,
+        frame["y"] + frame["height"] * 0.5 / 7,
+    )  # block 5, the first linear
     page.mouse.move(*middle)
     expect(page.get_by_text("click to look inside")).to_be_visible(timeout=MINUTE)
     page.mouse.click(*middle)

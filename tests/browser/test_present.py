@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from engine.jobs.store import Store
-from engine.jobs.talk import ten_minutes
-from engine.pin import pin
-from engine.recipe import Recipe
+from engine.recipe import Recipe, pin
+from engine.store.runs import Store
+from engine.store.talk import ten_minutes
 
 MINUTE = 60_000
 KEY = pin(Recipe.build(pruner="wanda", sparsity=0.6)).key
@@ -58,7 +57,9 @@ def test_a_run_is_watched_again_to_its_end(page: Page, address: str, tmp_path: P
 
 
 @pytest.mark.parametrize(("name", "first"), [("SVG", b"<svg"), ("PNG", b"\x89PNG")])
-def test_a_chart_is_taken_along_as_a_picture(page: Page, address: str, tmp_path: Path, name: str, first: bytes) -> None:
+def test_a_chart_is_taken_along_as_a_picture(
+    page: Page, address: str, tmp_path: Path, name: str, first: bytes
+) -> None:
     page.goto(f"{address}/?run={KEY}")
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
     page.get_by_role("button", name=re.compile("Table")).first.click()

@@ -1,4 +1,6 @@
-"""The report in a real browser without a network: every chart drawn, nothing asked for, no complaint, and it follows the theme and the paper."""
+"""The report in a real browser without a network: every chart drawn, nothing asked for, no complaint, and it
+follows the theme and the paper.
+"""
 
 import re
 from collections.abc import Iterator
@@ -9,13 +11,18 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from engine.charts.report import report
-from engine.jobs.store import Store
 from engine.recipe import Recipe
+from engine.store.runs import Store
 from tests.charts.records import NEUROAL, record
 from tests.charts.reports import hostile
 
 MINUTE = 60_000
-RUNS = {"plain": record(), "search": record(**NEUROAL), "2:4": record(pruner="wanda-dsnot", pattern="2:4"), "hostile": hostile()}
+RUNS = {
+    "plain": record(),
+    "search": record(**NEUROAL),
+    "2:4": record(pruner="wanda-dsnot", pattern="2:4"),
+    "hostile": hostile(),
+}
 BACK = "getComputedStyle(document.body).backgroundColor"
 
 
@@ -79,7 +86,9 @@ def test_it_follows_the_theme_and_the_paper(offline: BrowserContext, tmp_path: P
 
 
 @pytest.mark.parametrize("width", [900, 400])
-def test_a_narrow_window_does_not_scroll_sideways(offline: BrowserContext, tmp_path: Path, width: int) -> None:
+def test_a_narrow_window_does_not_scroll_sideways(
+    offline: BrowserContext, tmp_path: Path, width: int
+) -> None:
     file = tmp_path / "report.html"
     file.write_text(report(RUNS["search"]), encoding="utf-8")
     page = offline.new_page()
@@ -105,11 +114,23 @@ def test_tables_open_and_a_chart_is_saved(offline: BrowserContext, tmp_path: Pat
     assert watched.said == []
 
 
-def test_from_the_page_of_a_run_to_the_file(browser: Browser, offline: BrowserContext, address: str, tmp_path: Path) -> None:
+def test_from_the_page_of_a_run_to_the_file(
+    browser: Browser, offline: BrowserContext, address: str, tmp_path: Path
+) -> None:
     """A run that came with Prunescope: open it, take its report, open that without a network."""
     store = Store(tmp_path / "another")
-    recorded = [run for run in store.recorded if run.recipe and run.recipe.pruner == "wanda" and run.state == "finished"]
-    run = next(run for run in recorded if run.recipe and run.recipe.allocation == "uniform" and run.recipe.sparsity == Recipe.build().sparsity)
+    recorded = [
+        run
+        for run in store.recorded
+        if run.recipe and run.recipe.pruner == "wanda" and run.state == "finished"
+    ]
+    run = next(
+        run
+        for run in recorded
+        if run.recipe
+        and run.recipe.allocation == "uniform"
+        and run.recipe.sparsity == Recipe.build().sparsity
+    )
     context = browser.new_context(viewport={"width": 1440, "height": 1200})
     page = context.new_page()
     page.set_default_timeout(MINUTE)
@@ -121,7 +142,9 @@ def test_from_the_page_of_a_run_to_the_file(browser: Browser, offline: BrowserCo
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)
     context.close()
-    assert file.name == f"{run.key}.html" and file.read_text(encoding="utf-8") == report(store.find(run.key).record())
+    assert file.name == f"{run.key}.html" and file.read_text(encoding="utf-8") == report(
+        store.find(run.key).record()
+    )
     watched = Watched(offline.new_page())
     expect(watched.opened(file).get_by_role("heading", level=1)).to_have_text(run.title)
     assert watched.asked == [file.as_uri()] and watched.said == []

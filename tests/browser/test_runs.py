@@ -1,4 +1,6 @@
-"""One's own runs as a person keeps them: computed, found, named, deleted, taken back; and a colleague's taken in."""
+"""One's own runs as a person keeps them: computed, found, named, deleted, taken back; and a colleague's taken
+in.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,10 +9,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from engine.events import to_line
-from engine.jobs.store import Store
-from engine.pin import pin
-from engine.recipe import Recipe
+from engine.recipe import Recipe, pin
 from engine.replay import Replay
+from engine.store.runs import Store
 
 
 @pytest.fixture
@@ -56,7 +57,9 @@ def test_a_colleagues_run_is_taken_in(page: Page, address: str, tmp_path: Path) 
     events = Store(tmp_path).find(pin(Recipe.build(sparsity=0.5)).key).events()
     other = pin(Recipe.build(sparsity=0.5, seed=4711))
     lines = [
-        event.model_copy(update={"key": other.key, "recipe": other.model_dump(mode="json")}) if place == 0 else event
+        event.model_copy(update={"key": other.key, "recipe": other.model_dump(mode="json")})
+        if place == 0
+        else event
         for place, event in enumerate(events)
     ]
     assert Replay(lines).record(len(lines)).key == other.key

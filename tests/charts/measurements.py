@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.analysis.size_speed import Measurement
 from engine.evaluation.size import Compressed, SizeReport
 from engine.evaluation.speed import SpeedReport, Timing
-from engine.measurement import Measurement
 
 MILLION = 1_000_000
 SIZE = SizeReport(
@@ -25,18 +25,32 @@ SIZE = SizeReport(
 
 def timing(stage: Any, model: Any, median: float, spread: float = 0.1) -> Timing:
     return Timing(
-        stage=stage, model=model, median=median, low=(1 - spread) * median, high=(1 + spread) * median, rounds=21 if stage == "prefill" else 60
+        stage=stage,
+        model=model,
+        median=median,
+        low=(1 - spread) * median,
+        high=(1 + spread) * median,
+        rounds=21 if stage == "prefill" else 60,
     )
 
 
 SPEED = SpeedReport(
     prompt=256,
-    timings=(timing("prefill", "dense", 0.1), timing("prefill", "pruned", 0.099), timing("token", "dense", 0.01), timing("token", "pruned", 0.02)),
+    timings=(
+        timing("prefill", "dense", 0.1),
+        timing("prefill", "pruned", 0.099),
+        timing("token", "dense", 0.01),
+        timing("token", "pruned", 0.02),
+    ),
     linears=56,
     not_converted="2:4 kernels: not measured, for the masks are not 2:4.",
 )
 KERNELS = SPEED.model_copy(
-    update={"timings": (*SPEED.timings, timing("prefill", "2:4", 0.06), timing("token", "2:4", 0.009)), "converted": 56, "not_converted": ""}
+    update={
+        "timings": (*SPEED.timings, timing("prefill", "2:4", 0.06), timing("token", "2:4", 0.009)),
+        "converted": 56,
+        "not_converted": "",
+    }
 )
 
 

@@ -16,7 +16,9 @@ NEUROAL = {"allocation": "neuroal", "sparsity": 0.6}
 
 def record(blocks: int = BLOCKS, **fields: Any) -> RunRecord:
     """A run with so many blocks done, finished when all are."""
-    return RunRecord.fold(events(Recipe.build(fields), blocks, ENDS["finished"] if blocks == BLOCKS else None))
+    return RunRecord.fold(
+        events(Recipe.build(fields), blocks, ENDS["finished"] if blocks == BLOCKS else None)
+    )
 
 
 def undecided(steps: int | None = None, **fields: Any) -> RunRecord:
@@ -33,15 +35,35 @@ def one_block(*linears: LinearPruned, index: int = 0) -> RunRecord:
 
 def linear(rows: int, columns: int, error: float, **fields: Any) -> LinearPruned:
     """A linear with an output error."""
-    return LinearPruned(name=f"l{rows}x{columns}", rows=rows, columns=columns, removed=0, sparsity=0.5, output_error=error, **fields)
+    return LinearPruned(
+        name=f"l{rows}x{columns}",
+        rows=rows,
+        columns=columns,
+        removed=0,
+        sparsity=0.5,
+        output_error=error,
+        **fields,
+    )
 
 
 def infinite(found: RunRecord) -> RunRecord:
     """The record with numbers that are none wherever a chart might look."""
-    search = tuple(item.model_copy(update={"objective": math.inf, "alignment": (math.inf, math.nan)}) for item in found.search[:3])
-    wrong = {"output_error": math.inf, "error_before_update": math.nan, "error_before_refinement": math.inf, "swaps": 1}
+    search = tuple(
+        item.model_copy(update={"objective": math.inf, "alignment": (math.inf, math.nan)})
+        for item in found.search[:3]
+    )
+    wrong = {
+        "output_error": math.inf,
+        "error_before_update": math.nan,
+        "error_before_refinement": math.inf,
+        "swaps": 1,
+    }
     wrong |= {"drift_before": math.inf, "drift_after": math.nan}
     first, *rest = found.blocks
-    broken = first.model_copy(update={"linears": tuple(item.model_copy(update=wrong) for item in first.linears)})
+    broken = first.model_copy(
+        update={"linears": tuple(item.model_copy(update=wrong) for item in first.linears)}
+    )
     measured = {**found.measured, 0: math.inf, 1: math.nan}
-    return found.model_copy(update={"search": (*search, *found.search[3:]), "blocks": (broken, *rest), "measured": measured})
+    return found.model_copy(
+        update={"search": (*search, *found.search[3:]), "blocks": (broken, *rest), "measured": measured}
+    )

@@ -35,7 +35,11 @@ class Reader(HTMLParser):
         super().__init__()
 
     def handle_starttag(self, name: str, attributes: list[tuple[str, str | None]]) -> None:
-        found = Element(name, {key: value or "" for key, value in attributes}, tuple(element.name for element in self.open))
+        found = Element(
+            name,
+            {key: value or "" for key, value in attributes},
+            tuple(element.name for element in self.open),
+        )
         self.elements.append(found)
         if name not in VOID:
             self.open.append(found)
@@ -57,8 +61,12 @@ class Reader(HTMLParser):
     @property
     def figures(self) -> dict[str, dict[str, Any]]:
         """The figures' data by name."""
-        data = (element for element in self.all("script") if element.attributes.get("type") == "application/json")
-        return {element.attributes["id"].removeprefix("figure-"): json.loads(element.text) for element in data}
+        data = (
+            element for element in self.all("script") if element.attributes.get("type") == "application/json"
+        )
+        return {
+            element.attributes["id"].removeprefix("figure-"): json.loads(element.text) for element in data
+        }
 
 
 def read(page: str) -> Reader:
@@ -80,11 +88,16 @@ def hostile() -> RunRecord:
         "recipe": found.recipe.model_copy(update={"model": HOSTILE}),
         "model": model.model_copy(update={"linears": shapes}),
         "environment": found.environment.model_copy(update={"device_name": HOSTILE}),
-        "blocks": tuple(block.model_copy(update={"linears": new}) for block, new in zip(found.blocks, renamed, strict=True)),
+        "blocks": tuple(
+            block.model_copy(update={"linears": new})
+            for block, new in zip(found.blocks, renamed, strict=True)
+        ),
         "warnings": (HOSTILE,),
     }
     return found.model_copy(update=changes)
 
 
 def _renamed(linears: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(one.model_copy(update={"name": HOSTILE}) if one.name == "mlp.down_proj" else one for one in linears)
+    return tuple(
+        one.model_copy(update={"name": HOSTILE}) if one.name == "mlp.down_proj" else one for one in linears
+    )

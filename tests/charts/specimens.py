@@ -1,23 +1,28 @@
-"""Canned facts of one linear for charts and pages: made by the engine's own arithmetic from a random weight, without a run."""
+"""Canned facts of one linear for charts and pages: made by the engine's own arithmetic from a random weight,
+without a run.
+"""
 
 from __future__ import annotations
 
 import torch
 
-from engine.inspection.decision import Decision
-from engine.inspection.facts import Picture, Scores, Spectrum, Study
-from engine.inspection.groups import group_facts
-from engine.inspection.losses import losses
-from engine.inspection.picture import picture
-from engine.inspection.scores import score_facts
-from engine.inspection.spectrum import spectrum
+from engine.analysis.microscope.decision import Decision
+from engine.analysis.microscope.findings import group_facts, losses, score_facts, spectrum
+from engine.analysis.microscope.picture import picture
+from engine.analysis.microscope.types import Picture, Scores, Spectrum, Study
 from engine.pruning.patterns import Group, SemiStructured, Unstructured
 
 
 class Sample:
     """A random weight `[rows, columns]`, pruned by its scores in some pattern."""
 
-    def __init__(self, rows: int = 12, columns: int = 8, pattern: Unstructured | SemiStructured | None = None, sparsity: float = 0.5) -> None:
+    def __init__(
+        self,
+        rows: int = 12,
+        columns: int = 8,
+        pattern: Unstructured | SemiStructured | None = None,
+        sparsity: float = 0.5,
+    ) -> None:
         generator = torch.Generator().manual_seed(rows + columns)
         self.pattern = pattern or Unstructured(Group.ROW)
         self.dense = torch.randn(rows, columns, generator=generator)
@@ -34,7 +39,12 @@ class Sample:
         return spectrum(self.dense, self.pruned)
 
     def score_facts(self, keep: torch.Tensor | None = None, *, running: bool = False) -> Scores:
-        return score_facts(Decision(self.scores, self.keep), self.keep if keep is None else keep, self.pattern, running=running)
+        return score_facts(
+            Decision(self.scores, self.keep),
+            self.keep if keep is None else keep,
+            self.pattern,
+            running=running,
+        )
 
     def study(self) -> Study:
         lost = losses(self.inputs, self.dense, self.pruned, self.keep)
@@ -45,7 +55,9 @@ class Sample:
             lost=lost.lost,
             median_error=lost.median,
             error=lost.error,
-            groups=group_facts(self.dense, self.keep, self.pattern) if isinstance(self.pattern, SemiStructured) else None,
+            groups=group_facts(self.dense, self.keep, self.pattern)
+            if isinstance(self.pattern, SemiStructured)
+            else None,
             tokens=1024,
             sampled=len(self.inputs),
             notes=(),

@@ -7,16 +7,19 @@ import math
 import pytest
 
 from engine.charts.before_after import pairs
-from engine.charts.recovery import error_taken_back
-from engine.charts.refinement import masked_error, refinement_error, refinement_swaps
+from engine.charts.refinement import error_taken_back, masked_error, refinement_error, refinement_swaps
 from engine.record import RunRecord
 from tests.charts.records import linear, one_block, record
 
 
 def test_a_block_is_the_mean_of_its_linears_weighted_by_their_weights():
-    found = one_block(linear(10, 10, 0.1, error_before_update=0.2), linear(30, 10, 0.3, error_before_update=0.6))
+    found = one_block(
+        linear(10, 10, 0.1, error_before_update=0.2), linear(30, 10, 0.3, error_before_update=0.6)
+    )
     table = error_taken_back(found).table
-    assert table.iloc[0].to_dict() == pytest.approx({"block": 0, "mask_alone": 0.5, "updated": 0.25, "taken_back": 0.5})
+    assert table.iloc[0].to_dict() == pytest.approx(
+        {"block": 0, "mask_alone": 0.5, "updated": 0.25, "taken_back": 0.5}
+    )
 
 
 def test_linears_without_both_numbers_do_not_count():
@@ -73,7 +76,10 @@ def test_swaps_are_summed_over_the_refined_linears_alone():
 
 
 def test_the_drift_is_the_mean_over_all_rows_and_has_a_panel_where_it_is_measured():
-    some = one_block(linear(10, 50, 0.1, swaps=1, drift_before=2.0, drift_after=0.1), linear(30, 10, 0.1, swaps=1, drift_before=4.0, drift_after=0.3))
+    some = one_block(
+        linear(10, 50, 0.1, swaps=1, drift_before=2.0, drift_after=0.1),
+        linear(30, 10, 0.1, swaps=1, drift_before=4.0, drift_after=0.3),
+    )
     chart = refinement_swaps(some)
     assert chart.table[["drift_before", "drift_after"]].iloc[0].tolist() == pytest.approx([3.5, 0.25])
     assert len(list(chart.figure.select_yaxes())) == 2
@@ -84,7 +90,10 @@ def test_the_drift_is_the_mean_over_all_rows_and_has_a_panel_where_it_is_measure
 def test_the_refinement_is_judged_by_the_mask_alone_also_where_an_update_follows():
     assert masked_error(linear(1, 1, 0.1)) == 0.1
     assert masked_error(linear(1, 1, 0.1, error_before_update=0.3)) == 0.3
-    alone, updated = (refinement_error(record(3, refinement="dsnot", **more)) for more in ({}, {"score": "wanda", "update": "obs"}))
+    alone, updated = (
+        refinement_error(record(3, refinement="dsnot", **more))
+        for more in ({}, {"score": "wanda", "update": "obs"})
+    )
     assert updated.table["error_after"].tolist() == pytest.approx([0.2, 0.225, 0.25])
     assert alone.table["error_after"].tolist() != updated.table["error_after"].tolist()
     assert alone.table["error_before"].tolist() == pytest.approx([0.17, 0.185, 0.2])
@@ -99,5 +108,8 @@ def test_nothing_done_and_nothing_measured_are_told_apart():
 def test_blocks_that_come_out_of_order_are_paired_in_order():
     found = record(3, pruner="sparsegpt")
     mixed = found.model_copy(update={"blocks": found.blocks[::-1]})
-    tables = [pairs(each, lambda item: item.error_before_update, lambda item: item.output_error) for each in (found, mixed)]
+    tables = [
+        pairs(each, lambda item: item.error_before_update, lambda item: item.output_error)
+        for each in (found, mixed)
+    ]
     assert tables[0].equals(tables[1])

@@ -1,4 +1,6 @@
-"""Charts are asserted on their data: what is drawn, what the table says, and what is said to those who see neither."""
+"""Charts are asserted on their data: what is drawn, what the table says, and what is said to those who see
+neither.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,8 @@ from engine.charts.allocation import allocation_bars
 from engine.charts.coverage import coverage_bar, coverage_forecast
 from engine.charts.depth import alignment_bars, error_through_depth
 from engine.charts.grids import output_error_grid, sparsity_grid
-from engine.charts.names import linear_names, short_names
-from engine.charts.recovery import error_taken_back
-from engine.charts.refinement import refinement_error, refinement_swaps
+from engine.charts.numbers import linear_names, short_names
+from engine.charts.refinement import error_taken_back, refinement_error, refinement_swaps
 from engine.charts.rows import row_spread
 from engine.charts.search import alignment_against_uniform, search_curves
 from engine.charts.tables import block_table, linear_table
@@ -24,8 +25,22 @@ from tests.pages.fakes import BLOCKS, PRUNABLE, SHAPES, SUMMARY
 
 DECIDED = [allocation_bars, search_curves, alignment_against_uniform, row_spread]
 DONE = [error_taken_back, refinement_swaps, refinement_error]
-CHARTS = [sparsity_grid, output_error_grid, alignment_bars, error_through_depth, coverage_bar, *DECIDED, *DONE]
-EVERYTHING = {"score": "wanda", "update": "obs", "refinement": "dsnot", "allocation": "neuroal", "sparsity": 0.6}
+CHARTS = [
+    sparsity_grid,
+    output_error_grid,
+    alignment_bars,
+    error_through_depth,
+    coverage_bar,
+    *DECIDED,
+    *DONE,
+]
+EVERYTHING = {
+    "score": "wanda",
+    "update": "obs",
+    "refinement": "dsnot",
+    "allocation": "neuroal",
+    "sparsity": 0.6,
+}
 """A recipe that has something for each of them."""
 
 
@@ -36,7 +51,9 @@ def test_every_chart_has_a_title_a_table_words_and_units(chart, blocks, fields):
     drawn = chart(record(blocks, **fields))
     assert drawn.title and drawn.caption and drawn.alt.endswith(".")
     assert drawn.figure.layout.title.text is None
-    titled = [axis.title.text for axis in drawn.figure.select_xaxes()] + [axis.title.text for axis in drawn.figure.select_yaxes()]
+    titled = [axis.title.text for axis in drawn.figure.select_xaxes()] + [
+        axis.title.text for axis in drawn.figure.select_yaxes()
+    ]
     assert any(titled)
     assert drawn.figure.layout.uirevision == "kept"
     assert drawn.figure.layout.paper_bgcolor == palette.TRANSPARENT
@@ -50,7 +67,10 @@ def test_charts_draw_a_record_that_knows_nothing_yet(chart):
 
 @pytest.mark.parametrize("chart", [chart for chart in CHARTS if chart not in (coverage_bar, search_curves)])
 def test_the_block_axis_holds_all_blocks_from_the_start(chart):
-    ranges = {blocks: [axis.range for axis in chart(record(blocks, **EVERYTHING)).figure.select_xaxes()] for blocks in (0, 3, 8)}
+    ranges = {
+        blocks: [axis.range for axis in chart(record(blocks, **EVERYTHING)).figure.select_xaxes()]
+        for blocks in (0, 3, 8)
+    }
     assert ranges[0] == ranges[3] == ranges[8]
     assert ranges[0][-1] == (-0.5, BLOCKS - 0.5)
 
@@ -100,7 +120,13 @@ def test_error_and_cosine_have_a_panel_each():
 
 def test_without_evaluation_there_is_no_error_through_depth():
     one = record(3, evaluation=None)
-    bare = one.model_copy(update={"blocks": tuple(block.model_copy(update={"relative_error": None, "cosine": None}) for block in one.blocks)})
+    bare = one.model_copy(
+        update={
+            "blocks": tuple(
+                block.model_copy(update={"relative_error": None, "cosine": None}) for block in one.blocks
+            )
+        }
+    )
     chart = error_through_depth(bare)
     assert chart.table.empty and "Not measured" in chart.alt
 
@@ -118,7 +144,9 @@ def test_the_forecast_is_what_the_run_then_shows():
 
 def test_an_infinite_error_does_not_break_a_chart():
     one = record(3)
-    broken = one.blocks[1].model_copy(update={"relative_error": math.inf, "cosine": math.nan, "alignment": math.inf})
+    broken = one.blocks[1].model_copy(
+        update={"relative_error": math.inf, "cosine": math.nan, "alignment": math.inf}
+    )
     for chart in CHARTS:
         chart(one.model_copy(update={"blocks": (one.blocks[0], broken)})).figure.to_json()
 
@@ -128,18 +156,32 @@ def test_an_infinite_error_does_not_break_a_chart():
 def test_numbers_that_are_none_leave_axes_with_ends(chart, fields):
     drawn = chart(infinite(record(3, **fields)))
     drawn.figure.to_json()
-    ends = [end for axis in [*drawn.figure.select_xaxes(), *drawn.figure.select_yaxes()] for end in axis.range or ()]
+    ends = [
+        end
+        for axis in [*drawn.figure.select_xaxes(), *drawn.figure.select_yaxes()]
+        for end in axis.range or ()
+    ]
     assert all(math.isfinite(end) for end in ends)
     assert drawn.alt.endswith(".")
 
 
 def test_tables_have_a_row_a_block_and_a_row_a_linear():
-    assert list(block_table(record(3)).columns) == ["block", "sparsity", "alignment", "relative_error", "cosine", "seconds"]
+    assert list(block_table(record(3)).columns) == [
+        "block",
+        "sparsity",
+        "alignment",
+        "relative_error",
+        "cosine",
+        "seconds",
+    ]
     assert len(linear_table(record(3))) == 3 * len(SHAPES)
 
 
 def test_short_names_tell_linears_apart():
-    assert short_names(["self_attn.q_proj", "mlp.up_proj"]) == {"self_attn.q_proj": "q_proj", "mlp.up_proj": "up_proj"}
+    assert short_names(["self_attn.q_proj", "mlp.up_proj"]) == {
+        "self_attn.q_proj": "q_proj",
+        "mlp.up_proj": "up_proj",
+    }
     assert short_names(["attn.c_attn", "attn.c_proj", "mlp.c_proj"]) == {
         "attn.c_attn": "c_attn",
         "attn.c_proj": "attn.c_proj",

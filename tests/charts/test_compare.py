@@ -8,26 +8,27 @@ from random import Random
 
 import pytest
 
+from engine.analysis.comparison.grid import ORDER, Square
+from engine.analysis.comparison.leaderboard import leaderboard
+from engine.analysis.comparison.overlap import LinearOverlap, Shared
+from engine.analysis.comparison.points import points
 from engine.charts import palette
 from engine.charts.compare.board import board_chart
 from engine.charts.compare.curves import ROOM, patterns, perplexity_curves
-from engine.charts.compare.labels import spread
 from engine.charts.compare.pair import overlap_grid, pair_alignment, pair_allocation, pair_depth
 from engine.charts.compare.ranges import cliff_ranking, pattern_ranking
-from engine.charts.compare.scale import Scale, wants_logarithm
-from engine.charts.compare.styles import COLOURS, DASHES, style
+from engine.charts.compare.style import COLOURS, DASHES, Scale, spread, style, wants_logarithm
 from engine.charts.compare.sweep import column_words, square_words, sweep_colours, sweep_words
 from engine.charts.compare.table import COLUMNS, curve_table, filtered
-from engine.comparison.grid import ORDER, Square
-from engine.comparison.leaderboard import leaderboard
-from engine.comparison.overlap import LinearOverlap, Shared
-from engine.comparison.points import points
+from tests.analysis.comparison.records import DENSE, made
 from tests.charts.records import record
-from tests.comparison.made import DENSE, made
 
 RUNS = [
     *(made(value, sparsity=share, own=False) for share, value in ((0.5, 22.0), (0.6, 30.0), (0.7, 90.0))),
-    *(made(value, sparsity=share, pruner="magnitude", own=share == 0.6) for share, value in ((0.5, 25.0), (0.6, 50.0), (0.7, 900.0))),
+    *(
+        made(value, sparsity=share, pruner="magnitude", own=share == 0.6)
+        for share, value in ((0.5, 25.0), (0.6, 50.0), (0.7, 900.0))
+    ),
     made(33.0, pattern="2:4", own=False),
     made(29.0, pattern="4:8", own=False),
     made(31.0, pruner="apt-mm", pattern="2:4", own=False),
@@ -36,7 +37,11 @@ FAMILIES = points(RUNS)
 
 
 def traces(chart, **wanted):
-    return [trace for trace in chart.figure.data if all(getattr(trace, name) == value for name, value in wanted.items())]
+    return [
+        trace
+        for trace in chart.figure.data
+        if all(getattr(trace, name) == value for name, value in wanted.items())
+    ]
 
 
 class TestStyles:
@@ -47,7 +52,11 @@ class TestStyles:
 
     def test_two_of_one_colour_among_sixteen_differ_in_dash_and_in_marker_or_are_eight_apart(self) -> None:
         looks = [style(place) for place in range(16)]
-        same = [(one, other) for one, other in product(range(16), repeat=2) if one < other and looks[one].colour == looks[other].colour]
+        same = [
+            (one, other)
+            for one, other in product(range(16), repeat=2)
+            if one < other and looks[one].colour == looks[other].colour
+        ]
         assert all(looks[one].dash != looks[other].dash for one, other in same)
         assert all(looks[one].marker != looks[other].marker or other - one == 8 for one, other in same)
 
@@ -69,7 +78,9 @@ class TestSpread:
         found, gap = spread(wanted, 0.15), 0.15
         ordered = sorted(found)
         assert all(after - before >= gap - 1e-9 for before, after in pairwise(ordered))
-        assert sorted(range(len(wanted)), key=lambda i: wanted[i]) == sorted(range(len(wanted)), key=lambda i: found[i])
+        assert sorted(range(len(wanted)), key=lambda i: wanted[i]) == sorted(
+            range(len(wanted)), key=lambda i: found[i]
+        )
         cost = sum((one - other) ** 2 for one, other in zip(found, wanted, strict=True))
         order = sorted(range(len(wanted)), key=lambda i: found[i])
         for start, end in product(range(len(wanted)), repeat=2):
@@ -79,7 +90,10 @@ class TestSpread:
                     moved[order[rank]] += step
                 line = sorted(moved)
                 if all(after - before >= gap for before, after in pairwise(line)):
-                    assert sum((one - other) ** 2 for one, other in zip(moved, wanted, strict=True)) >= cost - 1e-9
+                    assert (
+                        sum((one - other) ** 2 for one, other in zip(moved, wanted, strict=True))
+                        >= cost - 1e-9
+                    )
 
 
 class TestScale:
@@ -104,7 +118,9 @@ class TestCurves:
     chart = perplexity_curves(FAMILIES)
 
     def test_lines_join_unstructured_points_alone(self) -> None:
-        lines = {trace.name: (list(trace.x), list(trace.y)) for trace in traces(self.chart, mode="lines+markers")}
+        lines = {
+            trace.name: (list(trace.x), list(trace.y)) for trace in traces(self.chart, mode="lines+markers")
+        }
         assert lines == {"Wanda": ([50, 60, 70], [22, 30, 90]), "Magnitude": ([50, 60, 70], [25, 50, 900])}
 
     def test_the_axis_is_logarithmic_where_it_has_to_be_unless_told_otherwise(self) -> None:
@@ -121,14 +137,22 @@ class TestCurves:
     def test_the_axis_can_end_before_the_lines_do(self) -> None:
         cut = perplexity_curves(FAMILIES, most=3.0, logarithmic=False)
         assert cut.figure.layout.yaxis.range[1] == pytest.approx(3 * DENSE, rel=0.1)
-        assert all(trace.showlegend for trace in traces(cut, mode="lines+markers")), "names are in the legend, for the ends are out of sight"
+        assert all(trace.showlegend for trace in traces(cut, mode="lines+markers")), (
+            "names are in the legend, for the ends are out of sight"
+        )
 
     def test_dense_is_a_line_and_so_is_what_makes_a_cliff(self) -> None:
-        levels = {trace.name: set(trace.y) for trace in self.chart.figure.data if trace.line.color == palette.GREY}
+        levels = {
+            trace.name: set(trace.y) for trace in self.chart.figure.data if trace.line.color == palette.GREY
+        }
         assert levels == {"dense 20.00": {DENSE}, "2 × dense": {2 * DENSE}}
 
     def test_each_curve_has_its_star_on_that_line(self) -> None:
-        stars = [trace for trace in self.chart.figure.data if trace.marker.symbol == "star-open" and trace.x[0] is not None]
+        stars = [
+            trace
+            for trace in self.chart.figure.data
+            if trace.marker.symbol == "star-open" and trace.x[0] is not None
+        ]
         assert [trace.y[0] for trace in stars] == pytest.approx([2 * DENSE] * 2)
         assert 60 < stars[0].x[0] < 70 and 50 < stars[1].x[0] < 60
 
@@ -144,17 +168,27 @@ class TestCurves:
         assert keys == ["2:4", "4:8", "cliff, 2 × dense", "your own run"]
 
     def test_own_runs_are_ringed(self) -> None:
-        rings = [(trace.x[0], trace.y[0]) for trace in self.chart.figure.data if trace.marker.symbol == "circle-open" and trace.x[0] is not None]
+        rings = [
+            (trace.x[0], trace.y[0])
+            for trace in self.chart.figure.data
+            if trace.marker.symbol == "circle-open" and trace.x[0] is not None
+        ]
         assert rings == [(60, 50)]
 
     def test_every_mark_leads_to_its_run(self) -> None:
-        keys = {key for trace in self.chart.figure.data for key in (trace.customdata if trace.customdata is not None else ())}
+        keys = {
+            key
+            for trace in self.chart.figure.data
+            for key in (trace.customdata if trace.customdata is not None else ())
+        }
         assert keys == {run.key for run in RUNS}
 
     def test_names_stand_beside_the_ends_of_the_lines_in_their_order(self) -> None:
         labels = {note.text.strip(): note for note in self.chart.figure.layout.annotations}
         assert set(labels) == {"Wanda", "Magnitude", "dense 20.00", "2 × dense"}
-        assert labels["Magnitude"].y == pytest.approx(log10(900)) and labels["Magnitude"].y > labels["Wanda"].y == pytest.approx(log10(90))
+        assert labels["Magnitude"].y == pytest.approx(log10(900)) and labels["Magnitude"].y > labels[
+            "Wanda"
+        ].y == pytest.approx(log10(90))
         assert self.chart.figure.layout.xaxis.range[1] > labels["Wanda"].x > 70
 
     def test_names_of_ends_that_meet_are_moved_apart_and_joined_by_lines(self) -> None:
@@ -164,7 +198,9 @@ class TestCurves:
         low, high = chart.figure.layout.yaxis.range
         assert all(after - before > 0.03 * (high - low) for before, after in pairwise(heights))
         joins = [trace for trace in traces(chart, mode="lines") if trace.name in close]
-        assert all(trace.y[0] == 90 for trace in joins) and sorted(trace.y[1] for trace in joins) == pytest.approx(heights)
+        assert all(trace.y[0] == 90 for trace in joins) and sorted(
+            trace.y[1] for trace in joins
+        ) == pytest.approx(heights)
 
     def test_a_click_does_not_dim_the_rest(self) -> None:
         assert all(trace.unselected.marker.opacity == 1 for trace in self.chart.figure.data)
@@ -189,13 +225,22 @@ class TestCurves:
         assert looks[0].line.color == looks[1].line.color and looks[0].marker.symbol == looks[1].marker.symbol
 
     def test_perplexities_that_are_no_numbers_do_not_break_the_axis(self) -> None:
-        broken = [made(1e308, sparsity=0.9), made(1e300, sparsity=0.9, pruner="ria"), made(inf, sparsity=0.9, pruner="magnitude")]
+        broken = [
+            made(1e308, sparsity=0.9),
+            made(1e300, sparsity=0.9, pruner="ria"),
+            made(inf, sparsity=0.9, pruner="magnitude"),
+        ]
         families = points([made(30.0), *broken])
-        for axis in (perplexity_curves(families).figure.layout.yaxis, board_chart(leaderboard(families, "0.9"), "90 %").figure.layout.xaxis):
+        for axis in (
+            perplexity_curves(families).figure.layout.yaxis,
+            board_chart(leaderboard(families, "0.9"), "90 %").figure.layout.xaxis,
+        ):
             assert all(isfinite(end) and end < 15 for end in axis.range)
 
     def test_words(self) -> None:
-        assert self.chart.alt.startswith("Line chart of the pruned perplexity by sparsity for 3 ways to prune. Cliffs from 5")
+        assert self.chart.alt.startswith(
+            "Line chart of the pruned perplexity by sparsity for 3 ways to prune. Cliffs from 5"
+        )
         assert "2 × that of the dense model" in self.chart.caption
         low = perplexity_curves(points([made(21.0)]))
         assert "No curve has a cliff" in low.alt
@@ -210,11 +255,21 @@ class TestTable:
     def test_one_row_a_point(self) -> None:
         assert tuple(self.table.columns) == COLUMNS and len(self.table) == len(RUNS)
         row = self.table[(self.table.family == "Magnitude") & (self.table.sparsity == 0.6)].iloc[0]
-        assert (row.perplexity, row.seeds, bool(row.own)) == (50.0, 1, True) and row.ratio == pytest.approx(2.5)
+        assert (row.perplexity, row.seeds, bool(row.own)) == (50.0, 1, True) and row.ratio == pytest.approx(
+            2.5
+        )
 
     @pytest.mark.parametrize(
         ("words", "most", "count"),
-        [("", None, 9), ("wanda", None, 5), ("WANDA 2:4", None, 1), ("own", None, 1), ("60%", None, 2), ("", 2.0, 6), ("nobody", None, 0)],
+        [
+            ("", None, 9),
+            ("wanda", None, 5),
+            ("WANDA 2:4", None, 1),
+            ("own", None, 1),
+            ("60%", None, 2),
+            ("", 2.0, 6),
+            ("nobody", None, 0),
+        ],
     )
     def test_rows_by_words_and_by_ratio(self, words: str, most: float | None, count: int) -> None:
         assert len(filtered(self.table, words, most)) == count
@@ -239,7 +294,9 @@ class TestRanges:
 
     def test_a_curve_that_begins_beyond_is_in_the_table_alone(self) -> None:
         chart = cliff_ranking(points([made(90.0, sparsity=0.8)]))
-        assert not traces(chart, mode="markers+text") and len(chart.table) == 1 and bool(chart.table.reached[0])
+        assert (
+            not traces(chart, mode="markers+text") and len(chart.table) == 1 and bool(chart.table.reached[0])
+        )
 
     def test_patterns_have_a_row_a_family_and_a_mark_a_pattern(self) -> None:
         chart = pattern_ranking(FAMILIES)
@@ -321,7 +378,14 @@ class TestPair:
         assert "Over the whole model 20.0 %; two blind choices of as many would share 25.0 %." in chart.alt
         gone = overlap_grid(found, "removed")
         assert gone.figure.data[0].z[0][0] == 25 and "would share 50.0 %" in gone.caption
-        assert list(chart.table.columns) == ["block", "linear", "kept", "kept_by_chance", "removed", "removed_by_chance"]
+        assert list(chart.table.columns) == [
+            "block",
+            "linear",
+            "kept",
+            "kept_by_chance",
+            "removed",
+            "removed_by_chance",
+        ]
 
 
 class TestSweep:
@@ -342,9 +406,14 @@ class TestSweep:
         assert square_words(square) == words
 
     def test_words_and_colours_have_one_shape(self) -> None:
-        squares = [Square(way, shape, state) for way, (shape, state) in product(("RIA", "Wanda"), (("0.5", "finished"), ("2:4", "missing")))]
+        squares = [
+            Square(way, shape, state)
+            for way, (shape, state) in product(("RIA", "Wanda"), (("0.5", "finished"), ("2:4", "missing")))
+        ]
         words, colours = sweep_words(squares), sweep_colours(squares)
-        assert list(words.columns) == list(colours.columns) == ["50 %", "2:4"] and list(words.index) == list(colours.index) == ["RIA", "Wanda"]
+        assert list(words.columns) == list(colours.columns) == ["50 %", "2:4"] and list(words.index) == list(
+            colours.index
+        ) == ["RIA", "Wanda"]
         assert colours.loc["RIA", "2:4"] == "" and palette.GREEN in colours.loc["RIA", "50 %"]
 
     def test_no_state_is_told_by_colour_alone(self) -> None:

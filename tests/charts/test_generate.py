@@ -1,4 +1,6 @@
-"""Texts as drawings: escaped, coloured with their number, readable on both themes; bars and tables hold what they say."""
+"""Texts as drawings: escaped, coloured with their number, readable on both themes; bars and tables hold what
+they say.
+"""
 
 import re
 from dataclasses import replace
@@ -6,11 +8,19 @@ from dataclasses import replace
 import pytest
 
 from engine.charts import palette
-from engine.charts.generate.guesses import guess_bars
-from engine.charts.generate.losses import MOST_WORDS, added_losses
-from engine.charts.generate.marked import DEEPEST, FULL, background, marked_text, scale, shown, summary, token_table, worst_tokens
-from engine.charts.generate.walk import walk_line
-from engine.evaluation.passage import Guess, Reading, Token
+from engine.charts.generate.marked import (
+    DEEPEST,
+    FULL,
+    background,
+    marked_text,
+    scale,
+    shown,
+    summary,
+    token_table,
+    worst_tokens,
+)
+from engine.charts.generate.tokens import MOST_WORDS, added_losses, guess_bars, walk_line
+from engine.evaluation.text_types import Guess, Reading, Token
 from tests.charts.test_palette import BACKGROUNDS, THEMES, contrast
 
 GUESSES = (Guess(1, "cat", 0.5, 0.1), Guess(2, " dog", 0.25, 0.0), Guess(3, "the", 0.05, 0.4))
@@ -40,7 +50,9 @@ def test_nothing_of_a_text_becomes_markup() -> None:
     assert html.count("token chosen") == 1
     assert "<br>" in html, "a line break breaks the line"
     titles = re.findall(r'title="([^"]*)"', html)
-    assert len(titles) == 4 and not any("<" in title for title in titles), "no quote of a text ends an attribute"
+    assert len(titles) == 4 and not any("<" in title for title in titles), (
+        "no quote of a text ends an attribute"
+    )
 
 
 def test_every_predicted_token_has_its_number_and_its_colour() -> None:
@@ -77,7 +89,9 @@ def test_without_colours_there_is_only_text() -> None:
 
 @pytest.mark.parametrize("place", [2, 3, 5])
 def test_where_texts_part_there_is_one_mark_in_its_place(place: int) -> None:
-    before, mark, behind = marked_text(READING, parted=place, numbers=False).partition('<span class="parting"')
+    before, mark, behind = marked_text(READING, parted=place, numbers=False).partition(
+        '<span class="parting"'
+    )
     assert mark and 'class="parting"' not in behind
     assert before.count('class="token') == place - 1 and behind.count('class="token') == 5 - place
 
@@ -97,12 +111,16 @@ def test_the_colour_deepens_with_the_loss_and_ends() -> None:
 @pytest.mark.parametrize("colour", [palette.VERMILLION, palette.BLUE])
 def test_words_can_be_read_on_the_deepest_colour(theme: str, colour: str) -> None:
     parts = [[int(one[place : place + 2], 16) for place in (1, 3, 5)] for one in (colour, BACKGROUNDS[theme])]
-    mixed = "#" + "".join(f"{round(DEEPEST * top + (1 - DEEPEST) * ground):02x}" for top, ground in zip(*parts, strict=True))
+    mixed = "#" + "".join(
+        f"{round(DEEPEST * top + (1 - DEEPEST) * ground):02x}" for top, ground in zip(*parts, strict=True)
+    )
     assert contrast(THEMES[theme]["textColor"], mixed) >= 4.5
 
 
 def test_the_summary_names_the_worst_and_counts_what_counts() -> None:
-    assert "“\"cat\" & 'dog'”: +4.00" in summary(READING) and "0.88 nats a token on average, over 4 tokens" in summary(READING)
+    assert "“\"cat\" & 'dog'”: +4.00" in summary(
+        READING
+    ) and "0.88 nats a token on average, over 4 tokens" in summary(READING)
     assert "took 0.50 nats a token off on average, over 2 tokens" in summary(WRITTEN)
     assert "no token" in summary(Reading((Token(0, "a", "a"), Token(1, "b", "b")), 2))
 
@@ -149,7 +167,9 @@ def test_two_tokens_of_one_name_have_a_bar_each() -> None:
     assert list(chart.figure.data[0].y) == [0, 1] and "Both expect “⟨E2⟩” (50 %, 50 %) most." in chart.caption
 
 
-@pytest.mark.parametrize(("text", "label"), [(" cat", "cat"), (" ", "space"), ("\n", "line break"), ("\t\t", r"'\t\t'")])
+@pytest.mark.parametrize(
+    ("text", "label"), [(" cat", "cat"), (" ", "space"), ("\n", "line break"), ("\t\t", r"'\t\t'")]
+)
 def test_blanks_alone_are_made_visible(text: str, label: str) -> None:
     assert shown(Token(0, text, text)) == label
 
@@ -159,7 +179,10 @@ def test_the_walk_marks_where_it_is() -> None:
     assert list(chart.figure.data[1].x) == [50] and list(chart.figure.data[1].y) == [45]
     assert "50 %: perplexity 45.00" in chart.alt
     assert chart.figure.layout.yaxis.type == "log" and "logarithmic" in chart.caption
-    assert list(chart.table["tokens as dense"])[:2] == [60, 12] and chart.table["tokens as dense"].isna().sum() == 1
+    assert (
+        list(chart.table["tokens as dense"])[:2] == [60, 12]
+        and chart.table["tokens as dense"].isna().sum() == 1
+    )
     assert chart.figure.layout.shapes[0].y0 == 37
 
 

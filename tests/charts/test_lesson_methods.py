@@ -1,11 +1,13 @@
-"""The drawings of lessons 5 to 8: their data, and that what is removed or one's own is told by more than a colour."""
+"""The drawings of lessons 5 to 8: their data, and that what is removed or one's own is told by more than a
+colour.
+"""
 
 from __future__ import annotations
 
 import pytest
 
 from engine.charts.lessons import allocation, explosion, swapping, symmetric, zeros
-from engine.charts.lessons.pairs import Panel, pair_chart
+from engine.charts.lessons.plots import Panel, pair_chart
 from engine.charts.lessons.recorded import recorded_changes, recorded_perplexities
 from engine.lessons import explosion as loss_lesson
 from engine.lessons import swapping as swap_lesson
@@ -46,8 +48,13 @@ def test_what_is_removed_is_hatched_and_the_last_swap_has_words():
     stays, removed, words = swapping.contributions(row).figure.data
     assert not stays.marker.pattern.shape and removed.marker.pattern.shape == "/"
     assert sum(removed.y) == pytest.approx(row.drift)
-    assert {*stays.x, *removed.x} == {f"x{column + 1}" for column in range(len(row.kept))} and not {*stays.x} & {*removed.x}
-    assert list(words.x) == [f"x{column + 1}" for column in row.swapped] and list(words.text) == [swapping.BACK, swapping.OUT]
+    assert {*stays.x, *removed.x} == {f"x{column + 1}" for column in range(len(row.kept))} and not {
+        *stays.x
+    } & {*removed.x}
+    assert list(words.x) == [f"x{column + 1}" for column in row.swapped] and list(words.text) == [
+        swapping.BACK,
+        swapping.OUT,
+    ]
     assert list(swapping.contributions(swap_lesson.row(0)).figure.data[2].x) == []
 
 
@@ -60,7 +67,16 @@ def test_the_first_candidates_are_those_that_swap_next():
 
 
 def test_two_panels_hold_their_values():
-    chart = pair_chart([1, 2], Panel("a", [3, 4]), Panel("b", [0.5, 0.25], scale=100), axis="x", at=2, title="t", alt="a", caption="c")
+    chart = pair_chart(
+        [1, 2],
+        Panel("a", [3, 4]),
+        Panel("b", [0.5, 0.25], scale=100),
+        axis="x",
+        at=2,
+        title="t",
+        alt="a",
+        caption="c",
+    )
     assert [list(trace.y) for trace in chart.figure.data] == [[3, 4], [50, 25]]
     assert list(chart.table["b"]) == [0.5, 0.25]
     assert chart.figure.data[0].marker.symbol != chart.figure.data[1].marker.symbol
@@ -111,8 +127,12 @@ def test_sizes_are_shares_of_dense():
     chart = zeros.size_curves(2, 0.5)
     values = {trace.name: dict(zip(trace.x, trace.y, strict=True)) for trace in chart.figure.data}
     assert set(values["zeros stored"].values()) == {100}
-    assert values["bitmask + values"][50] == pytest.approx(56.25) and values["2:4"][50] == pytest.approx(56.25)
-    assert values["sparse rows (CSR)"][50] == pytest.approx(100 * zero_lesson.sizes(0.5, 2).csr / zero_lesson.sizes(0.5, 2).dense)
+    assert values["bitmask + values"][50] == pytest.approx(56.25) and values["2:4"][50] == pytest.approx(
+        56.25
+    )
+    assert values["sparse rows (CSR)"][50] == pytest.approx(
+        100 * zero_lesson.sizes(0.5, 2).csr / zero_lesson.sizes(0.5, 2).dense
+    )
     assert values["2:4"][45] != values["2:4"][45], "2:4 cannot hold more than half"
 
 
@@ -133,7 +153,10 @@ def test_a_dead_row_is_named():
     chart = symmetric.masked_matrix(found, "title")
     assert "No input is left for y4." in chart.alt and len(chart.table) == 48
     assert chart.table["kept"].sum() == 24
-    assert "Every output has an input left" in symmetric.score_matrix(symmetric_lesson.masked("magnitude", 0.0), "title").alt
+    assert (
+        "Every output has an input left"
+        in symmetric.score_matrix(symmetric_lesson.masked("magnitude", 0.0), "title").alt
+    )
 
 
 def test_lost_neurons_are_outputs_and_inputs():
@@ -146,7 +169,9 @@ def test_recorded_perplexities_and_changes():
     wanda, swapped = [scored(0.5, 40.0), scored(0.7, 100.0)], [scored(0.5, 40.0), scored(0.7, 90.0)]
     chart = recorded_perplexities({"Wanda": wanda, "DSnoT": swapped}, 0.7)
     assert [list(trace.y) for trace in chart.figure.data] == [[40, 100], [40, 90]]
-    assert "At 70 %: Wanda 100.00 and DSnoT 90.00." in chart.caption and chart.figure.layout.yaxis.type == "log"
+    assert (
+        "At 70 %: Wanda 100.00 and DSnoT 90.00." in chart.caption and chart.figure.layout.yaxis.type == "log"
+    )
     change = recorded_changes({"DSnoT over Wanda": (wanda, swapped)}, 0.7)
     assert list(change.figure.data[0].y) == [0, pytest.approx(-10)]
     assert "DSnoT over Wanda 100.00 to 90.00" in change.caption

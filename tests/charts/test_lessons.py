@@ -1,4 +1,6 @@
-"""The lessons' charts on their data: what is drawn, what the table says, what is told to those who see neither."""
+"""The lessons' charts on their data: what is drawn, what the table says, what is told to those who see
+neither.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,8 @@ from engine.charts.lessons import by_hand as by_hand_charts
 from engine.charts.lessons import groups as group_charts
 from engine.charts.lessons import outlier as outlier_charts
 from engine.charts.lessons import survivors as survivor_charts
-from engine.charts.lessons.bars import Bar, bar_chart
-from engine.charts.lessons.lines import STYLES, line_chart
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart, signed
+from engine.charts.lessons.plots import STYLES, Bar, bar_chart, line_chart
 from engine.lessons import by_hand, groups, outlier, survivors
 from engine.lessons.groups import LAYER, ROW
 from engine.lessons.outlier import Inputs
@@ -41,7 +42,10 @@ def all_charts():
     yield "kept", group_charts.kept_scores(groups.prices(1, "wanda"))
     yield "lost", group_charts.output_errors(groups.prices(1, "wanda"))
     yield "pairs", survivor_charts.pair_curves(survivors.pairs(), 0.5, updated=True)
-    yield "columns", survivor_charts.weights_matrix(survivors.after_columns(3), "Behind column 3", "Frames: column 3.")
+    yield (
+        "columns",
+        survivor_charts.weights_matrix(survivors.after_columns(3), "Behind column 3", "Frames: column 3."),
+    )
     yield "updates", survivor_charts.update_errors(survivors.errors(0.5), "Joint")
     yield "fresh", survivor_charts.fresh_curves(survivors.fresh_errors(), 64)
 
@@ -60,7 +64,9 @@ def test_every_chart_has_a_title_a_table_and_words(name):
 
 
 def test_a_matrix_shows_what_stays_and_crosses_what_does_not():
-    chart = matrix_chart(Matrix([[0.5, -1.25], [0.25, 2.0]], [[True, False], [True, True]], decimals=2), **WORDS)
+    chart = matrix_chart(
+        Matrix([[0.5, -1.25], [0.25, 2.0]], [[True, False], [True, True]], decimals=2), **WORDS
+    )
     _, heat, crosses = chart.figure.data
     assert [list(row) for row in heat.text] == [["0.50", ""], ["0.25", "2.00"]]
     assert heat.z[0][1] is None and (heat.zmin, heat.zmax) == (-2, 2)
@@ -87,7 +93,10 @@ def test_frames_and_groups_stand_where_they_belong():
 
 
 def test_bars_stand_above_and_beside_their_columns_and_rows():
-    chart = matrix_chart(Matrix([[1.0, 2.0, 3.0]] * 2, above=Bars("a", [3, 2, 1]), beside=Bars("error", [12.3, 0.456])), **WORDS)
+    chart = matrix_chart(
+        Matrix([[1.0, 2.0, 3.0]] * 2, above=Bars("a", [3, 2, 1]), beside=Bars("error", [12.3, 0.456])),
+        **WORDS,
+    )
     *_, above, beside = chart.figure.data
     assert list(above.x) == [0, 1, 2] and list(above.y) == [3, 2, 1]
     assert list(beside.x) == [12.3, 0.456] and list(beside.text) == ["12", "0.46"]
@@ -118,7 +127,9 @@ def test_numbers_have_a_proper_minus_sign():
 
 def test_lines_are_told_apart_without_their_colour():
     assert all(len({style[part] for style in STYLES}) == len(STYLES) for part in range(3))
-    chart = line_chart([1, 10], {"one": [0.1, 0.2], "two": [0.3, 0.4]}, axes=("x", "y"), at=5, log=True, **WORDS)
+    chart = line_chart(
+        [1, 10], {"one": [0.1, 0.2], "two": [0.3, 0.4]}, axes=("x", "y"), at=5, log=True, **WORDS
+    )
     assert [list(line.y) for line in chart.figure.data] == [[10, 20], [30, 40]]
     assert len({(line.line.dash, line.marker.symbol) for line in chart.figure.data}) == 2
     assert chart.table.to_dict("list") == {"x": [1, 10], "one": [0.1, 0.2], "two": [0.3, 0.4]}
@@ -154,7 +165,10 @@ def test_gains_are_shares_of_magnitudes_error_and_one_linear_is_chosen():
 
 def test_the_updated_line_waits_for_the_answer():
     waiting = survivor_charts.pair_curves(survivors.pairs(), 0.5, updated=False)
-    assert [line.name for line in waiting.figure.data] == ["Left alone"] and list(waiting.table) == ["Correlation of the two inputs, ρ", "Left alone"]
+    assert [line.name for line in waiting.figure.data] == ["Left alone"] and list(waiting.table) == [
+        "Correlation of the two inputs, ρ",
+        "Left alone",
+    ]
     assert "Updated" not in waiting.caption + waiting.alt
     assert [line.name for line in CHARTS["pairs"].figure.data] == ["Left alone", "Updated"]
 

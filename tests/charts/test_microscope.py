@@ -7,12 +7,15 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from engine.charts.microscope.groups import group_boxes
-from engine.charts.microscope.lost_rows import lost_rows
-from engine.charts.microscope.norms import norms_against_sparsity, rank_correlation
+from engine.charts.microscope.curves import (
+    lost_rows,
+    norms_against_sparsity,
+    rank_correlation,
+    singular_values,
+    stable_rank,
+)
 from engine.charts.microscope.profiles import sparsity_profiles
-from engine.charts.microscope.scores import score_histogram
-from engine.charts.microscope.spectrum import singular_values, stable_rank
+from engine.charts.microscope.scores import group_boxes, score_histogram
 from engine.charts.microscope.tiles import ELEMENTS, LEVELS, tiles
 from engine.charts.microscope.weights import weight_map
 from engine.pruning.patterns import Group, SemiStructured, Unstructured
@@ -24,7 +27,10 @@ def test_a_tile_is_as_large_as_what_stays_and_coloured_by_what_was_there():
     strength = np.array([[1.0, 0.5], [0.25, 2.0]])
     found = tiles(strength, kept, np.arange(2), np.arange(2), top=1.0)
     side = found.z.shape[0] // 2
-    areas = {place: found.z[i * side : (i + 1) * side, j * side : (j + 1) * side] for place, (i, j) in enumerate(np.ndindex(2, 2))}
+    areas = {
+        place: found.z[i * side : (i + 1) * side, j * side : (j + 1) * side]
+        for place, (i, j) in enumerate(np.ndindex(2, 2))
+    }
     shares = [np.count_nonzero(area) / side**2 for area in areas.values()]
     assert shares[0] > 0.8 and shares[1] < 0.15
     assert shares[2] == pytest.approx(0.5, abs=0.12) and shares[3] == pytest.approx(0.25, abs=0.12)
@@ -37,16 +43,29 @@ def test_a_tile_is_as_large_as_what_stays_and_coloured_by_what_was_there():
 @pytest.mark.parametrize("cells", [(4, 4), (40, 40), (128, 192)])
 def test_a_map_never_has_more_elements_than_a_browser_draws_at_once(cells):
     strength = np.ones(cells, dtype=np.float32)
-    assert tiles(strength, strength, np.arange(cells[1]), np.arange(cells[0]), 1.0).z.size <= max(ELEMENTS, strength.size * 9)
+    assert tiles(strength, strength, np.arange(cells[1]), np.arange(cells[0]), 1.0).z.size <= max(
+        ELEMENTS, strength.size * 9
+    )
 
 
 def test_the_map_of_a_large_weight_says_what_a_cell_is():
     sample = Sample(300, 200)
     chart = weight_map(sample.picture(), sample.norms.numpy())
     assert "3 rows × 2 columns" in chart.caption and "6 weights" in chart.alt
-    assert list(chart.table.columns) == ["first_row", "last_row", "first_column", "last_column", "dense", "pruned", "kept"]
+    assert list(chart.table.columns) == [
+        "first_row",
+        "last_row",
+        "first_column",
+        "last_column",
+        "dense",
+        "pruned",
+        "kept",
+    ]
     cell = chart.table.iloc[101]
-    part = (slice(int(cell.first_row), int(cell.last_row) + 1), slice(int(cell.first_column), int(cell.last_column) + 1))
+    part = (
+        slice(int(cell.first_row), int(cell.last_row) + 1),
+        slice(int(cell.first_column), int(cell.last_column) + 1),
+    )
     assert cell.dense == pytest.approx(sample.dense[part].abs().mean().item(), abs=1e-5)
     assert cell.kept == pytest.approx(sample.keep[part].float().mean().item(), abs=1e-6)
     strip = chart.figure.data[0]
@@ -56,8 +75,14 @@ def test_the_map_of_a_large_weight_says_what_a_cell_is():
 def test_close_up_every_removed_weight_is_crossed_out():
     sample = Sample(30, 24)
     chart = weight_map(sample.picture())
-    crosses = next(trace for trace in chart.figure.data if isinstance(trace, go.Scatter) and trace.marker.symbol == "x-thin")
-    assert {(int(x), int(y)) for x, y in zip(crosses.x, crosses.y, strict=True)} == {(j, i) for i, j in np.argwhere(~sample.keep.numpy())}
+    crosses = next(
+        trace
+        for trace in chart.figure.data
+        if isinstance(trace, go.Scatter) and trace.marker.symbol == "x-thin"
+    )
+    assert {(int(x), int(y)) for x, y in zip(crosses.x, crosses.y, strict=True)} == {
+        (j, i) for i, j in np.argwhere(~sample.keep.numpy())
+    }
     assert "come in a moment" in chart.caption
 
 
@@ -72,7 +97,9 @@ def test_closest_the_numbers_are_read():
     }
     assert len(texts) == 120
     for (column, row), text in texts.items():
-        assert float(text.removeprefix("× ").replace("−", "-")) == pytest.approx(sample.dense[row, column].item(), abs=0.0051)
+        assert float(text.removeprefix("× ").replace("−", "-")) == pytest.approx(
+            sample.dense[row, column].item(), abs=0.0051
+        )
         assert text.startswith("×") != bool(sample.keep[row, column])
     assert chart.title == "The weight and its mask: rows 100–109, columns 40–51 of 300 × 200"
 
@@ -82,7 +109,9 @@ def test_groups_are_framed_where_they_can_be_seen():
     framed = weight_map(sample.picture((0, 4), (8, 16)), m=4).figure.layout.shapes
     upright = sorted(shape.x0 for shape in framed if shape.x0 == shape.x1)
     assert upright == [7.5, 11.5, 15.5]
-    assert not weight_map(sample.picture((0, 4), (9, 16)), m=4).figure.layout.shapes, "a part that begins inside a group"
+    assert not weight_map(sample.picture((0, 4), (9, 16)), m=4).figure.layout.shapes, (
+        "a part that begins inside a group"
+    )
     assert not weight_map(sample.picture((0, 4), (8, 16))).figure.layout.shapes
 
 
@@ -98,7 +127,10 @@ def test_the_histogram_holds_every_weight_and_shows_the_cut(group, cuts):
     facts = sample.score_facts()
     chart = score_histogram(facts, "Wanda")
     assert chart.table[["kept", "removed"]].to_numpy().sum() == sample.dense.numel()
-    assert [int(sum(trace.y)) for trace in chart.figure.data] == [int((~sample.keep).sum()), int(sample.keep.sum())]
+    assert [int(sum(trace.y)) for trace in chart.figure.data] == [
+        int((~sample.keep).sum()),
+        int(sample.keep.sum()),
+    ]
     line = next(shape for shape in chart.figure.layout.shapes if shape.type == "line")
     assert line.x0 == pytest.approx(np.log10(facts.cuts[2]))
     assert [shape.type for shape in chart.figure.layout.shapes].count("rect") == (cuts > 1)
@@ -111,7 +143,9 @@ def test_the_histogram_says_what_else_had_a_say():
     moved = sample.keep.clone()
     moved[0] = ~moved[0]
     assert "8 weights the refinement" in score_histogram(sample.score_facts(moved), "Wanda").caption
-    assert "at the moment of decision" in score_histogram(sample.score_facts(running=True), "SparseGPT").caption
+    assert (
+        "at the moment of decision" in score_histogram(sample.score_facts(running=True), "SparseGPT").caption
+    )
     sample.scores[:, 0] = 0
     assert "12 scores are exactly 0" in score_histogram(sample.score_facts(), "Wanda").caption
 

@@ -1,7 +1,9 @@
-"""Colours can be told apart: from the page in both themes (WCAG 2.2 contrast), and from one another with any kind of colour vision.
+"""Colours can be told apart: from the page in both themes (WCAG 2.2 contrast), and from one another with any
+kind of colour vision.
 
-Colour vision deficiency is simulated in linear RGB by the matrices of Machado, Oliveira and Fernandes (2009) at full severity; distances are CIE76 in
-Lab (D65), where about 10 is a difference that is seen at a glance. Nothing rests on colour alone, so these are what makes a chart quick to read.
+Colour vision deficiency is simulated in linear RGB by the matrices of Machado, Oliveira and Fernandes (2009)
+at full severity; distances are CIE76 in Lab (D65), where about 10 is a difference that is seen at a glance.
+Nothing rests on colour alone, so these are what makes a chart quick to read.
 """
 
 import tomllib
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from engine.charts import palette
-from engine.models.names import ROOT
+from engine.models.identity import ROOT
 
 THEMES = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
 BACKGROUNDS = {"light": THEMES["light"]["backgroundColor"], "dark": THEMES["dark"]["backgroundColor"]}
@@ -21,9 +23,15 @@ LINES = {"blue": palette.BLUE, "vermillion": palette.VERMILLION, "green": palett
 
 VISION = {
     "usual": np.eye(3),
-    "protanopia": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
-    "deuteranopia": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]),
-    "tritanopia": np.array([[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+    "tritanopia": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
+    ),
 }
 
 
@@ -45,7 +53,11 @@ def contrast(one: str, other: str) -> float:
 
 def lab(rgb: np.ndarray) -> np.ndarray:
     """CIE Lab (D65) of linear RGB."""
-    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ np.clip(rgb, 0, 1) / [0.9505, 1, 1.089]
+    xyz = (
+        np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+        @ np.clip(rgb, 0, 1)
+        / [0.9505, 1, 1.089]
+    )
     root = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
     return np.array([116 * root[1] - 16, 500 * (root[0] - root[1]), 200 * (root[1] - root[2])])
 
@@ -56,7 +68,9 @@ def distance(one: str, other: str, vision: str) -> float:
 
 def test_the_measures_themselves() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01), "the usual example of a grey that just fails 4.5"
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01), (
+        "the usual example of a grey that just fails 4.5"
+    )
     assert lab(linear("#ff0000")) == pytest.approx([53.24, 80.09, 67.20], abs=0.1)
     assert distance("#ff0000", "#00ff00", "usual") > 3 * distance("#cc4400", "#447700", "deuteranopia")
 
@@ -92,7 +106,11 @@ def test_more_is_darker_with_any_colour_vision(vision: str) -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_words_can_be_read(theme: str) -> None:
     look = THEMES[theme]
-    for background in (look["backgroundColor"], look["secondaryBackgroundColor"], look["sidebar"]["backgroundColor"]):
+    for background in (
+        look["backgroundColor"],
+        look["secondaryBackgroundColor"],
+        look["sidebar"]["backgroundColor"],
+    ):
         assert contrast(look["textColor"], background) >= 7
         assert contrast(look["linkColor"], background) >= 4.5
     assert contrast("#ffffff", look["primaryColor"]) >= 4.5, "the words of a button"

@@ -10,11 +10,11 @@ from itertools import pairwise
 import plotly.io
 import pytest
 
-from engine.charts.choice import parts_of
 from engine.charts.headline import run_numbers
 from engine.charts.report import drawing_bytes, report
-from engine.citations import bibtex, cited
-from engine.command import command
+from engine.charts.run_charts import parts_of
+from engine.export.citations import bibtex, cited
+from engine.export.command_line import command
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from tests.charts.records import NEUROAL, infinite, record
@@ -53,7 +53,11 @@ def test_the_charts_are_those_of_the_page_with_their_data(run):
 def test_every_chart_has_words_and_its_table(run):
     found, _, page = run
     charts = {name: make(found) for makers in parts_of(found).values() for name, make in makers.items()}
-    plots = {item.attributes["id"].removeprefix("plot-"): item for item in page.all("div") if item.attributes.get("class") == "plot"}
+    plots = {
+        item.attributes["id"].removeprefix("plot-"): item
+        for item in page.all("div")
+        if item.attributes.get("class") == "plot"
+    }
     assert list(plots) == list(charts)
     for name, chart in charts.items():
         assert plots[name].attributes["aria-label"] == chart.alt and plots[name].attributes["role"] == "img"
@@ -74,7 +78,11 @@ def test_nothing_is_loaded_from_anywhere(run):
     style = page.one("style").text
     assert "url(" not in style and "@import" not in style and "http" not in style
     assert "url(" not in "".join(element.attributes.get("style", "") for element in page.elements)
-    (policy,) = [item.attributes["content"] for item in page.all("meta") if item.attributes.get("http-equiv") == "Content-Security-Policy"]
+    (policy,) = [
+        item.attributes["content"]
+        for item in page.all("meta")
+        if item.attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
     assert policy.startswith("default-src 'none';") and "http" not in policy and "*" not in policy
 
 
@@ -95,8 +103,14 @@ def test_headings_are_in_order_and_parts_are_named_by_theirs(run):
     assert page.one("title").text.startswith(found.recipe.title)
     names = [item.attributes["id"] for item in page.elements if "id" in item.attributes]
     assert len(names) == len(set(names))
-    assert all(item.attributes["aria-labelledby"] in names for item in page.elements if "aria-labelledby" in item.attributes)
-    regions = [item.attributes["aria-label"] for item in page.elements if item.attributes.get("role") == "region"]
+    assert all(
+        item.attributes["aria-labelledby"] in names
+        for item in page.elements
+        if "aria-labelledby" in item.attributes
+    )
+    regions = [
+        item.attributes["aria-label"] for item in page.elements if item.attributes.get("role") == "region"
+    ]
     assert len(regions) == len(set(regions))
     assert all(item.attributes["href"][1:] in names for item in page.all("a") if "nav" in item.parents)
 
@@ -105,7 +119,9 @@ def test_numbers_stand_with_their_protocol(run):
     found, _, page = run
     numbers = run_numbers(found)
     assert [item.text for item in page.all("dt")] == [number.label for number in numbers]
-    assert [item.text for item in page.all("dd")] == [text for number in numbers for text in (number.value, number.protocol)]
+    assert [item.text for item in page.all("dd")] == [
+        text for number in numbers for text in (number.value, number.protocol)
+    ]
 
 
 def test_the_recipe_is_there_to_repeat_it(run):
@@ -121,14 +137,20 @@ def test_all_papers_are_cited(run):
     papers = cited(found.recipe)
     (entries,) = [item.text for item in page.all("pre") if item.attributes["aria-label"] == "BibTeX"]
     assert entries.split("\n\n") == [bibtex(paper) for paper in papers] and papers
-    links = [item.attributes["href"] for item in page.all("a") if "li" in item.parents and "main" in item.parents]
+    links = [
+        item.attributes["href"] for item in page.all("a") if "li" in item.parents and "main" in item.parents
+    ]
     assert links == [paper.url for paper in papers]
 
 
 def test_warnings_are_told():
     page = read(report(record().model_copy(update={"warnings": ("A Hessian was damped.",)})))
-    assert [item.text for item in page.all("p") if item.attributes.get("class") == "warning"] == ["A Hessian was damped."]
-    assert "Warnings" in [item.text for item in page.all("h2")] and "Warnings" not in [item.text for item in made("plain")[2].all("h2")]
+    assert [item.text for item in page.all("p") if item.attributes.get("class") == "warning"] == [
+        "A Hessian was damped."
+    ]
+    assert "Warnings" in [item.text for item in page.all("h2")] and "Warnings" not in [
+        item.text for item in made("plain")[2].all("h2")
+    ]
 
 
 def test_the_same_record_gives_the_same_file():
@@ -165,7 +187,10 @@ def test_paths_of_the_disk_stay_at_home():
     page = report(found.model_copy(update=changes))
     assert "somebody" not in page
     assert "The model secret has no tokenizer." in page and "mine.txt" in page
-    assert "Give your own paths for secret, mine.txt" in page or "Give your own paths for mine.txt, secret" in page
+    assert (
+        "Give your own paths for secret, mine.txt" in page
+        or "Give your own paths for mine.txt, secret" in page
+    )
 
 
 def test_a_run_that_ended_early_says_so():
@@ -178,7 +203,9 @@ def test_a_run_that_ended_early_says_so():
 
 def test_numbers_that_are_none_do_not_break_it():
     page = read(report(infinite(record(**NEUROAL))))
-    assert "Infinity" not in "".join(item.text for item in page.all("script") if item.attributes.get("type") == "application/json")
+    assert "Infinity" not in "".join(
+        item.text for item in page.all("script") if item.attributes.get("type") == "application/json"
+    )
     assert "not finite" in [item.text for item in page.all("td")]
 
 

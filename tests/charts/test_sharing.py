@@ -22,7 +22,11 @@ def named(chart):
 
 
 def test_bars_are_the_ratios_between_the_target_and_an_outline_of_uniform():
-    found = record(allocation="manual", sparsity=0.5, settings={"manual.ratios": (0.3, 0.5, 0.5, 0.55, 0.55, 0.6, 0.5, 0.5)})
+    found = record(
+        allocation="manual",
+        sparsity=0.5,
+        settings={"manual.ratios": (0.3, 0.5, 0.5, 0.55, 0.55, 0.6, 0.5, 0.5)},
+    )
     chart = allocation_bars(found)
     marks = named(chart)
     assert list(marks["sparsity"].y) == pytest.approx([30, 50, 50, 55, 55, 60, 50, 50])
@@ -43,7 +47,10 @@ def test_held_blocks_are_marked_by_a_pattern_and_a_word():
 
 
 def test_what_was_measured_has_a_panel_above_and_comes_before_the_ratios():
-    early, late = (allocation_bars(found) for found in (undecided(5, allocation="owl", sparsity=0.6), record(allocation="owl", sparsity=0.6)))
+    early, late = (
+        allocation_bars(found)
+        for found in (undecided(5, allocation="owl", sparsity=0.6), record(allocation="owl", sparsity=0.6))
+    )
     assert [len(early.figure.data[0].x), len(late.figure.data[0].x)] == [5, BLOCKS]
     assert (late.figure.data[0].yaxis, named(late)["sparsity"].yaxis) == ("y", "y2")
     assert early.table["sparsity"].isna().all() and late.table["measured"].notna().all()
@@ -62,7 +69,9 @@ def test_while_a_search_goes_on_the_bars_are_the_best_candidates():
     found = undecided(8, **NEUROAL)
     best = best_candidate(found)
     assert best is not None and best.strength == 0.07
-    assert list(named(allocation_bars(found))["sparsity"].y) == pytest.approx([100 * ratio for ratio in best.ratios])
+    assert list(named(allocation_bars(found))["sparsity"].y) == pytest.approx(
+        [100 * ratio for ratio in best.ratios]
+    )
     assert "Best so far, block step, λ = 0.07" in allocation_bars(found).alt
 
 
@@ -72,8 +81,13 @@ def test_both_curves_have_their_candidates_and_the_chosen_ones_stand_out():
     assert list(marks["block step"].x) == list(STRENGTHS)
     assert list(marks["row step"].x) == [0, *STRENGTHS]
     assert marks["block step"].marker.symbol != marks["row step"].marker.symbol
-    assert list(marks["block step, chosen"].x) == [BLOCK_BEST] and list(marks["row step, chosen"].x) == [ROW_BEST]
-    assert list(marks["row step, chosen"].text) == ["<b>λ = 0.04</b>"] and marks["row step, chosen"].marker.size > 12
+    assert list(marks["block step, chosen"].x) == [BLOCK_BEST] and list(marks["row step, chosen"].x) == [
+        ROW_BEST
+    ]
+    assert (
+        list(marks["row step, chosen"].text) == ["<b>λ = 0.04</b>"]
+        and marks["row step, chosen"].marker.size > 12
+    )
     assert list(marks["uniform"].y) == pytest.approx([1.14, 1.14]) and marks["uniform"].line.dash == "dash"
     assert chart.figure.layout.yaxis.title.text == "Objective, in 10⁻³"
     assert len(chart.table) == TRIED and chart.table["chosen"].sum() == 2
@@ -93,7 +107,13 @@ def test_a_stopped_candidate_is_hollow_and_on_no_line():
 
 def test_the_curves_grow_candidate_by_candidate_on_one_axis():
     charts = [search_curves(undecided(steps, **NEUROAL)) for steps in (0, 1, 5, 17, None)]
-    assert [len(chart.table) for chart in charts] == [0, 1, 5, 16, TRIED]  # the 17th event is the choice of the block step
+    assert [len(chart.table) for chart in charts] == [
+        0,
+        1,
+        5,
+        16,
+        TRIED,
+    ]  # the 17th event is the choice of the block step
     assert len({chart.figure.layout.xaxis.range for chart in charts}) == 1
     assert "Best so far: block step, λ = 0.04" in charts[2].caption
     assert "No candidate" in charts[0].alt and "Uniform gives" in charts[1].alt
@@ -128,7 +148,10 @@ def test_before_a_comparison_there_is_uniform_alone():
 def test_rows_have_a_panel_for_each_distribution_and_a_box_for_each_block():
     found = record(**NEUROAL)
     chart = row_spread(found)
-    assert [title.text for title in chart.figure.layout.annotations] == ["o_proj → gate_proj", "gate_proj, up_proj → down_proj"]
+    assert [title.text for title in chart.figure.layout.annotations] == [
+        "o_proj → gate_proj",
+        "gate_proj, up_proj → down_proj",
+    ]
     boxes = [trace for trace in chart.figure.data if trace.type == "box"]
     assert [list(box.x) for box in boxes] == [list(range(BLOCKS - 1))] * 2
     quantiles = found.rows[2][list(CONSUMERS).index("self_attn.o_proj")].quantiles
@@ -153,13 +176,15 @@ def test_rows_have_a_panel_for_each_distribution_and_a_box_for_each_block():
 def test_uniform_rows_are_named_with_their_reason():
     caption = row_spread(record(**NEUROAL)).caption
     assert (
-        "Uniform rows: q_proj, k_proj, v_proj and down_proj (no one linear of the block reads their rows one by one) and all of block 7." in caption
+        "Uniform rows: q_proj, k_proj, v_proj and down_proj (no one linear of the block reads their rows one by one) and all of block 7."
+        in caption
     )
 
 
 def test_linears_that_share_a_consumer_but_not_their_rows_have_panels_of_their_own():
     spreads = [
-        RowSpread(name=name, consumer="mlp.down_proj", quantiles=(0.5 + shift,) * 7) for name, shift in (("mlp.gate_proj", 0), ("mlp.up_proj", 0.1))
+        RowSpread(name=name, consumer="mlp.down_proj", quantiles=(0.5 + shift,) * 7)
+        for name, shift in (("mlp.gate_proj", 0), ("mlp.up_proj", 0.1))
     ]
     found = record().model_copy(update={"rows": (tuple(spreads),)})
     assert len(row_spread(found).figure.layout.annotations) == 2

@@ -36,7 +36,10 @@ def test_each_format_is_a_bar_of_what_is_never_pruned_and_the_rest():
 
 def test_two_of_four_is_a_bar_only_where_the_masks_are_so():
     chart = model_sizes(SIZE.model_copy(update={"semi_structured": 12_400_000, "not_semi_structured": ""}))
-    assert stacks(chart)["2:4"] == {"never pruned": 4, "pruned": 8.4} and "as 2:4 the model takes 12.4 MB" in chart.caption
+    assert (
+        stacks(chart)["2:4"] == {"never pruned": 4, "pruned": 8.4}
+        and "as 2:4 the model takes 12.4 MB" in chart.caption
+    )
     without = model_sizes(SIZE)
     assert "2:4" not in stacks(without) and "The masks are not 2:4." in without.caption
     assert "as bitmask and values the model takes 12.5 MB of 20 MB" in without.alt
@@ -51,7 +54,9 @@ def test_large_models_are_drawn_in_gigabytes():
 def test_labels_and_table_have_the_same_numbers_as_the_bars():
     chart = model_sizes(SIZE)
     (labels,) = (trace for trace in chart.figure.data if trace.type == "scatter")
-    assert [label.strip() for label in labels.text][:2] == ["20 MB · 100 %", "20 MB · 100 %"] and labels.text[3].strip() == "12.5 MB · 62 %"
+    assert [label.strip() for label in labels.text][:2] == ["20 MB · 100 %", "20 MB · 100 %"] and labels.text[
+        3
+    ].strip() == "12.5 MB · 62 %"
     assert chart.table["bytes"].tolist() == [20e6, 20e6, 21e6, 12.5e6, 18e6, 12e6]
     assert chart.table["share"].tolist() == pytest.approx([1, 1, 1.05, 0.625, 0.9, 0.6])
     assert chart.table["how"].tolist() == ["counted"] * 4 + ["measured"] * 2
@@ -59,8 +64,14 @@ def test_labels_and_table_have_the_same_numbers_as_the_bars():
 
 
 def test_a_sample_is_said_to_be_one():
-    whole, part = SIZE, SIZE.model_copy(update={"compressed": SIZE.compressed.model_copy(update={"share": 1 / 50})})
-    assert "all bytes" in model_sizes(whole).caption and "inferred from 2 % of the bytes" in model_sizes(part).caption
+    whole, part = (
+        SIZE,
+        SIZE.model_copy(update={"compressed": SIZE.compressed.model_copy(update={"share": 1 / 50})}),
+    )
+    assert (
+        "all bytes" in model_sizes(whole).caption
+        and "inferred from 2 % of the bytes" in model_sizes(part).caption
+    )
 
 
 def test_sparse_rows_are_called_what_they_are():
@@ -72,10 +83,15 @@ def test_each_stage_has_a_panel_with_medians_and_quartiles():
     chart = latencies(measured())
     prefill, _, token, _ = chart.figure.data
     assert list(prefill.x) == pytest.approx([100, 99]) and list(token.x) == pytest.approx([10, 20])
-    assert list(prefill.error_x.array) == pytest.approx([10, 9.9]) and list(prefill.error_x.arrayminus) == pytest.approx([10, 9.9])
+    assert list(prefill.error_x.array) == pytest.approx([10, 9.9]) and list(
+        prefill.error_x.arrayminus
+    ) == pytest.approx([10, 9.9])
     assert list(prefill.marker.color) == [palette.VERMILLION, palette.BLUE]
     assert [axis.ticktext for axis in chart.figure.select_yaxes()] == [("dense", "pruned")] * 2
-    assert [note.text for note in chart.figure.layout.annotations] == ["prompt of 256 tokens (prefill)", "one token behind it (cache in use)"]
+    assert [note.text for note in chart.figure.layout.annotations] == [
+        "prompt of 256 tokens (prefill)",
+        "one token behind it (cache in use)",
+    ]
     assert [axis.title.text for axis in chart.figure.select_xaxes()][-1] == "Median time of a pass, ms"
 
 
@@ -87,7 +103,9 @@ def test_labels_say_tokens_a_second():
 
 def test_the_kernels_are_a_third_bar():
     chart = latencies(measured(speed=KERNELS, device="cuda", device_name="a card"))
-    assert chart.figure.layout.yaxis.ticktext == ("dense", "pruned", "2:4 kernels") and list(chart.figure.data[0].x) == pytest.approx([100, 99, 60])
+    assert chart.figure.layout.yaxis.ticktext == ("dense", "pruned", "2:4 kernels") and list(
+        chart.figure.data[0].x
+    ) == pytest.approx([100, 99, 60])
     assert "2:4 kernels: × 0.60 for the prompt and × 0.90 for one more token." in chart.caption
     assert "on a card (cuda), batch 1" in chart.caption, "threads say nothing of a GPU"
 
@@ -95,33 +113,54 @@ def test_the_kernels_are_a_third_bar():
 def test_the_words_tell_a_difference_from_noise():
     caption = latencies(measured()).caption
     assert "× 0.99 (within the spread) for the prompt and × 2.00 for one more token." in caption
-    assert "Medians of 21 passes and 60 passes of each model" in caption and "(cpu, 2 threads), batch 1, float32" in caption
+    assert (
+        "Medians of 21 passes and 60 passes of each model" in caption
+        and "(cpu, 2 threads), batch 1, float32" in caption
+    )
     assert "not measured, for the masks are not 2:4" in caption
 
 
 def test_one_stage_alone_is_drawn_too():
     alone = SPEED.model_copy(update={"timings": SPEED.timings[:2], "no_token": "One token: not measured."})
     chart = latencies(measured(speed=alone))
-    assert len(chart.figure.data) == 2 and "One token: not measured." in chart.caption and "token," not in chart.alt
+    assert (
+        len(chart.figure.data) == 2
+        and "One token: not measured." in chart.caption
+        and "token," not in chart.alt
+    )
     assert "× 0.99 for the prompt;" in why_zeros_buy_nothing(measured(speed=alone))
 
 
 def test_the_table_of_the_times_is_in_seconds():
     table = latencies(measured()).table
-    assert table["seconds"].tolist() == [0.1, 0.099, 0.01, 0.02] and table["of_dense"].tolist() == pytest.approx([1, 0.99, 1, 2])
+    assert table["seconds"].tolist() == [0.1, 0.099, 0.01, 0.02] and table[
+        "of_dense"
+    ].tolist() == pytest.approx([1, 0.99, 1, 2])
     assert table["tokens_per_second"].tolist() == pytest.approx([2560, 256 / 0.099, 100, 50])
 
 
 def test_one_sentence_says_why_zeros_buy_nothing_with_what_was_measured():
     sentence = why_zeros_buy_nothing(measured())
     assert sentence.count(".") - sentence.count(".9") - sentence.count(".0") == 1 and sentence.endswith(".")
-    for words in ("the same 20 MB", "× 0.99 for the prompt", "× 2.00 for one more token", "storage keeps each zero", "kernels multiply by it"):
+    for words in (
+        "the same 20 MB",
+        "× 0.99 for the prompt",
+        "× 2.00 for one more token",
+        "storage keeps each zero",
+        "kernels multiply by it",
+    ):
         assert words in sentence
 
 
-@pytest.mark.parametrize("chart", [model_sizes(SIZE), latencies(measured()), latencies(measured(speed=KERNELS))])
+@pytest.mark.parametrize(
+    "chart", [model_sizes(SIZE), latencies(measured()), latencies(measured(speed=KERNELS))]
+)
 def test_the_charts_keep_the_house_rules(chart):
-    assert chart.title and chart.caption and chart.alt.endswith(".") and chart.figure.layout.title.text is None
-    assert chart.figure.layout.uirevision == "kept" and chart.figure.layout.paper_bgcolor == palette.TRANSPARENT
+    assert (
+        chart.title and chart.caption and chart.alt.endswith(".") and chart.figure.layout.title.text is None
+    )
+    assert (
+        chart.figure.layout.uirevision == "kept" and chart.figure.layout.paper_bgcolor == palette.TRANSPARENT
+    )
     assert isinstance(chart.table, pd.DataFrame) and len(chart.table)
     assert all(axis.range[0] == 0 for axis in chart.figure.select_xaxes()), "bars begin at zero"

@@ -9,7 +9,7 @@ import pytest
 
 from engine.charts import palette
 from engine.charts.tasks import task_scores
-from engine.evaluation.tasks.scores import scored
+from engine.evaluation.tasks.compare import scored
 from engine.events import TaskScore
 
 
@@ -30,12 +30,18 @@ def test_each_task_has_a_line_with_both_models_their_errors_and_chance():
     chart = task_scores(DENSE, PRUNED)
     marks = named(chart)
     assert list(marks) == ["guessing", "dense", "pruned"]
-    assert list(marks["dense"].x) == pytest.approx([60, 70, 65]) and list(marks["pruned"].x) == pytest.approx([59, 40, 49.5])
+    assert list(marks["dense"].x) == pytest.approx([60, 70, 65]) and list(marks["pruned"].x) == pytest.approx(
+        [59, 40, 49.5]
+    )
     assert list(marks["guessing"].x) == [50, 25, 37.5]
     assert list(marks["dense"].error_x.array)[:2] == pytest.approx([100 * item.stderr for item in DENSE])
     assert list(chart.figure.layout.yaxis.ticktext) == ["RTE", "ARC-easy", "<b>Mean of 2</b>"]
     assert chart.figure.layout.yaxis.range == (2.5, -0.5)
-    assert [round(place) for place in marks["dense"].y] == [round(place) for place in marks["pruned"].y] == [0, 1, 2]
+    assert (
+        [round(place) for place in marks["dense"].y]
+        == [round(place) for place in marks["pruned"].y]
+        == [0, 1, 2]
+    )
 
 
 def test_models_differ_in_shape_and_not_in_colour_alone():
@@ -89,7 +95,9 @@ def test_the_chart_has_what_every_chart_has(dense, pruned):
     assert chart.title and chart.caption and chart.alt.endswith(".")
     assert chart.figure.layout.title.text is None
     assert chart.figure.layout.xaxis.title.text == "Accuracy, %"
-    assert chart.figure.layout.uirevision == "kept" and chart.figure.layout.paper_bgcolor == palette.TRANSPARENT
+    assert (
+        chart.figure.layout.uirevision == "kept" and chart.figure.layout.paper_bgcolor == palette.TRANSPARENT
+    )
     assert isinstance(chart.table, pd.DataFrame)
 
 

@@ -15,13 +15,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.cli.main import main
 from engine.events import from_line
-from engine.jobs.store import Store
-from engine.models.names import ROOT
-from engine.pin import pin
-from engine.pruning.layouts import LAYOUTS
-from engine.pruning.methods import AXES
+from engine.models.identity import ROOT
+from engine.pruning.axes import AXES
+from engine.pruning.pattern_choices import LAYOUTS
 from engine.pruning.presets import PRESETS
-from engine.recipe import Recipe
+from engine.recipe import Recipe, pin
+from engine.store.runs import Store
 
 FAST = ["--samples", "4", "--length", "64"]
 
@@ -36,7 +35,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with everything that can be saved."""
     directory = tmp_path_factory.mktemp("run") / "out"
-    options = ["--pruner", "sparsegpt", "--sparsity", "0.6", *FAST, "--out", str(directory), "--save-model", "--save-masks"]
+    options = [
+        "--pruner",
+        "sparsegpt",
+        "--sparsity",
+        "0.6",
+        *FAST,
+        "--out",
+        str(directory),
+        "--save-model",
+        "--save-masks",
+    ]
     assert main(["prune", "--model", str(ROOT / "assets" / "demo-model"), *options]) == 0
     return directory
 
@@ -56,18 +65,27 @@ def test_the_record_has_what_the_contract_says(out: Path) -> None:
 def test_the_masks_are_named_as_in_the_model_and_the_saved_model_has_them(out: Path) -> None:
     masks = load_file(out / "masks.safetensors")
     module = AutoModelForCausalLM.from_pretrained(out / "model")
-    linears = {name: child for name, child in module.model.layers.named_modules(prefix="model.layers") if isinstance(child, torch.nn.Linear)}
+    linears = {
+        name: child
+        for name, child in module.model.layers.named_modules(prefix="model.layers")
+        if isinstance(child, torch.nn.Linear)
+    }
     assert masks.keys() == linears.keys()
     removed = 0
     for name, mask in masks.items():
         assert mask.dtype == torch.bool and mask.shape == linears[name].weight.shape
         assert not linears[name].weight[~mask].any()
         removed += int((~mask).sum())
-    assert removed / sum(mask.numel() for mask in masks.values()) == json.loads((out / "record.json").read_text())["sparsity"]["achieved"]
+    assert (
+        removed / sum(mask.numel() for mask in masks.values())
+        == json.loads((out / "record.json").read_text())["sparsity"]["achieved"]
+    )
     assert AutoTokenizer.from_pretrained(out / "model")("Once")["input_ids"]
 
 
-def test_the_same_again_reads_what_is_there_and_another_recipe_is_refused(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_again_reads_what_is_there_and_another_recipe_is_refused(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = (out / "record.json").stat().st_mtime_ns
     assert main(["prune", "--pruner", "sparsegpt", "--sparsity", "0.6", *FAST, "--out", str(out)]) == 0
     assert (out / "record.json").stat().st_mtime_ns == before
@@ -75,7 +93,9 @@ def test_the_same_again_reads_what_is_there_and_another_recipe_is_refused(out: P
     assert "holds another run already (SparseGPT 60% on demo)" in capsys.readouterr().err
 
 
-def test_without_out_the_run_is_in_the_store(home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_without_out_the_run_is_in_the_store(
+    home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     assert main(["prune", "--evaluation", "none", *FAST]) == 0
     key = pin(Recipe.build(evaluation=None, samples=4, length=64)).key
     assert [run.key for run in Store().list()] == [key]
@@ -88,7 +108,21 @@ def test_without_out_the_run_is_in_the_store(home: Path, capsys: pytest.CaptureF
     assert main(["replay", key, "--speed", "0", "--events"]) == 0
     kinds = [from_line(line).event for line in capsys.readouterr().err.splitlines()]  # type: ignore[attr-defined]
     assert kinds[0] == "run_started" and kinds[-1] == "finished" and kinds.count("block_pruned") == 8
-    assert main(["export", key, "--model", str(tmp_path / "model"), "--masks", str(tmp_path / "m"), "--record", str(tmp_path / "r")]) == 0
+    assert (
+        main(
+            [
+                "export",
+                key,
+                "--model",
+                str(tmp_path / "model"),
+                "--masks",
+                str(tmp_path / "m"),
+                "--record",
+                str(tmp_path / "r"),
+            ]
+        )
+        == 0
+    )
     weight = AutoModelForCausalLM.from_pretrained(tmp_path / "model").model.layers[3].mlp.up_proj.weight
     assert torch.equal(weight != 0, load_file(tmp_path / "m")["model.layers.3.mlp.up_proj"] & (weight != 0))
     assert json.loads((tmp_path / "r").read_text())["key"] == key
@@ -126,14 +160,21 @@ def test_an_unknown_run_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> Non
 def test_methods_says_all_that_the_registries_know(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods"]) == 0
     printed = capsys.readouterr().out
-    for method in [method for registry in (PRESETS, *AXES.values(), *LAYOUTS.values()) for method in registry.values()]:
+    for method in [
+        method for registry in (PRESETS, *AXES.values(), *LAYOUTS.values()) for method in registry.values()
+    ]:
         assert f"\n  {method.name} " in printed
         assert method.explanation in printed and method.helps in printed and method.formula in printed
         assert method.paper is None or (method.paper.title in printed and str(method.paper.url) in printed)
-        assert all(f"{method.name}.{parameter.name}=...  {parameter.explanation}; {parameter.range}" in printed for parameter in method.parameters)
+        assert all(
+            f"{method.name}.{parameter.name}=...  {parameter.explanation}; {parameter.range}" in printed
+            for parameter in method.parameters
+        )
 
 
-def test_methods_says_what_a_preset_stands_for_and_what_a_parameter_may_be(capsys: pytest.CaptureFixture[str]) -> None:
+def test_methods_says_what_a_preset_stands_for_and_what_a_parameter_may_be(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["methods"]) == 0
     printed = capsys.readouterr().out
     assert "= score joint, update mrp, refinement none, pattern 2:4" in printed
@@ -150,7 +191,9 @@ def test_methods_says_what_a_preset_stands_for_and_what_a_parameter_may_be(capsy
 def test_an_interrupt_ends_with_130_and_keeps_the_finished_blocks(home: Path) -> None:
     """On a real process: events on stderr until a few blocks are done, then what Ctrl-C sends."""
     command = [sys.executable, "-m", "engine", "prune", "--samples", "100", "--events"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if "block_pruned" in line:
@@ -165,8 +208,19 @@ def test_an_interrupt_ends_with_130_and_keeps_the_finished_blocks(home: Path) ->
     assert len(Store().folder(run.key).kept) >= 1
 
 
-def test_a_sweep_runs_what_is_missing_and_says_what_it_leaves_out(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["sweep", "--pruners", "magnitude,apt-mm", "--sparsities", "0.5,2:4", "--evaluation", "none", *FAST]
+def test_a_sweep_runs_what_is_missing_and_says_what_it_leaves_out(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [
+        "sweep",
+        "--pruners",
+        "magnitude,apt-mm",
+        "--sparsities",
+        "0.5,2:4",
+        "--evaluation",
+        "none",
+        *FAST,
+    ]
     assert main(options) == 0
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
@@ -187,6 +241,8 @@ def test_a_sweep_runs_what_is_missing_and_says_what_it_leaves_out(home: Path, ca
         (["--pruners", "apt-mm", "--sparsities", "0.5"], "none of these runs is possible"),
     ],
 )
-def test_a_sweep_that_cannot_be_is_refused(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_that_cannot_be_is_refused(
+    options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["sweep", *options, *FAST]) == 2
     assert words in capsys.readouterr().err

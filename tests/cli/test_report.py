@@ -11,10 +11,10 @@ import pytest
 from engine.charts.report import report
 from engine.cli.main import main
 from engine.events import RunStarted
-from engine.jobs.folder import RunFolder
-from engine.jobs.store import Store
-from engine.models.names import ROOT
+from engine.models.identity import ROOT
 from engine.recipe import Recipe
+from engine.store.folder import RunFolder
+from engine.store.runs import Store
 from tests.pages.fakes import ENDS, events
 
 
@@ -36,7 +36,9 @@ def kept(**fields: str) -> RunFolder:
     return folder
 
 
-def test_it_writes_the_report_where_it_is_told_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_writes_the_report_where_it_is_told_and_says_where(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, out = kept(), tmp_path / "mine.html"
     assert main(["report", folder.key[:8], "--out", str(out)]) == 0
     assert capsys.readouterr().out == f"{out}\n"
@@ -49,7 +51,9 @@ def test_by_itself_it_is_named_by_the_key(tmp_path: Path) -> None:
     assert (tmp_path / f"{folder.key}.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
-def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_place_that_cannot_be_written_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = kept()
     assert main(["report", folder.key, "--out", str(tmp_path / "nowhere" / "mine.html")]) == 1
     said = capsys.readouterr().err
@@ -72,6 +76,8 @@ def test_a_key_that_nobody_has(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_without_the_drawing_library_it_says_what_is_missing() -> None:
     code = "import sys; sys.modules['plotly'] = None; from engine.cli.main import main; sys.exit(main(['report', 'abc']))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("A report needs plotly") and "Traceback" not in done.stderr

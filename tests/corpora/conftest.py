@@ -14,18 +14,30 @@ LINES = {
     "train": [" = A heading = \n", "", " Some words of an article , with <unk> . \n", ""] * 40,
     "test": ["", " = Other = \n", " Text é 🙂 here . \n"] * 30,
 }
-SENTENCES = {"train": ["one sentence of the journal", "another N sentence"] * 40, "test": ["the <unk> fell N points", "it rose"] * 30}
+SENTENCES = {
+    "train": ["one sentence of the journal", "another N sentence"] * 40,
+    "test": ["the <unk> fell N points", "it rose"] * 30,
+}
 
 
 def web_pages(count: int, kind: str) -> list[str]:
     """Documents of very different lengths; every fifth is long."""
-    return [f"{kind} page {number} " + f"says {number} and more. " * (60 if number % 5 == 0 else 2) for number in range(count)]
+    return [
+        f"{kind} page {number} " + f"says {number} and more. " * (60 if number % 5 == 0 else 2)
+        for number in range(count)
+    ]
 
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     server = HubServer()
-    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_CACHE", "HF_DATASETS_CACHE"):
+    for name in (
+        "HF_HUB_OFFLINE",
+        "HF_DATASETS_OFFLINE",
+        "TRANSFORMERS_OFFLINE",
+        "HF_HUB_CACHE",
+        "HF_DATASETS_CACHE",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_ENDPOINT", server.url)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
@@ -48,6 +60,9 @@ def fill(directory: Path) -> dict[str, Path]:
     for part in NAMED["c4"].parts.values():
         file = directory / "c4" / part.file
         file.parent.mkdir(parents=True, exist_ok=True)
-        pages = ({"text": text, "timestamp": "2019-04-25T12:57:54Z", "url": "http://a"} for text in web_pages(1300, part.split))
+        pages = (
+            {"text": text, "timestamp": "2019-04-25T12:57:54Z", "url": "http://a"}
+            for text in web_pages(1300, part.split)
+        )
         file.write_bytes(gzip.compress("".join(f"{json.dumps(page)}\n" for page in pages).encode()))
     return {NAMED[name].repo: directory / name for name in NAMED}

@@ -1,4 +1,6 @@
-"""The same numbers without this project: a text tokenised by transformers alone, cut by hand, scored by the model itself."""
+"""The same numbers without this project: a text tokenised by transformers alone, cut by hand, scored by the
+model itself.
+"""
 
 from math import exp
 from pathlib import Path
@@ -14,7 +16,9 @@ def ids_of(tokenizer: Any, text: str, length: int) -> list[list[int]]:
 
 
 def perplexity_of(directory: Path, windows: list[list[int]]) -> float:
-    """exp of the mean loss a predicted token; windows are of one length, so the mean of their means is the mean."""
+    """exp of the mean loss a predicted token; windows are of one length, so the mean of their means is the
+    mean.
+    """
     losses = losses_of(directory, windows)
     return exp(sum(losses) / len(losses))
 

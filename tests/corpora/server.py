@@ -1,4 +1,6 @@
-"""A hub of datasets on this machine: enough of its API for files to be fetched whole and read in part, and the ways in which that fails."""
+"""A hub of datasets on this machine: enough of its API for files to be fetched whole and read in part, and
+the ways in which that fails.
+"""
 
 import json
 import threading
@@ -70,8 +72,14 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         self.server_hub.asked.append(f"{self.command} {path}")
         if self.server_hub.refuses is not None and self.server_hub.refusals != 0:
-            self.server_hub.refusals = None if self.server_hub.refusals is None else self.server_hub.refusals - 1
-            return self._answer(self.server_hub.refuses[0], b"", {"X-Error-Code": self.server_hub.refuses[1], "Retry-After": "1"})
+            self.server_hub.refusals = (
+                None if self.server_hub.refusals is None else self.server_hub.refusals - 1
+            )
+            return self._answer(
+                self.server_hub.refuses[0],
+                b"",
+                {"X-Error-Code": self.server_hub.refuses[1], "Retry-After": "1"},
+            )
         parts = [unquote(part) for part in path.strip("/").split("/")]
         if parts[0] == "api":
             return self._api("/".join(parts[2:4]), parts[4], parts[5], body)
@@ -82,9 +90,21 @@ class _Handler(BaseHTTPRequestHandler):
         if directory is None:
             return self._answer(404, b"", {"X-Error-Code": "RepoNotFound"})
         files = [file for file in sorted(directory.rglob("*")) if file.is_file()]
-        entries = [{"type": "file", "path": str(file.relative_to(directory)), "size": file.stat().st_size, "oid": "0" * 40} for file in files]
+        entries = [
+            {
+                "type": "file",
+                "path": str(file.relative_to(directory)),
+                "size": file.stat().st_size,
+                "oid": "0" * 40,
+            }
+            for file in files
+        ]
         if verb == "revision":
-            found: object = {"id": name, "sha": COMMIT, "siblings": [{"rfilename": entry["path"]} for entry in entries]}
+            found: object = {
+                "id": name,
+                "sha": COMMIT,
+                "siblings": [{"rfilename": entry["path"]} for entry in entries],
+            }
         elif verb == "paths-info":
             found = [entry for entry in entries if str(entry["path"]) in unquote(body)]
         else:
@@ -98,7 +118,11 @@ class _Handler(BaseHTTPRequestHandler):
         if not (directory / path).is_file():
             return self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
         content, status = (directory / path).read_bytes(), 200
-        headers = {"ETag": f'"{len(content)}-{hash(content):x}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        headers = {
+            "ETag": f'"{len(content)}-{hash(content):x}"',
+            "X-Repo-Commit": COMMIT,
+            "Accept-Ranges": "bytes",
+        }
         if (asked := self.headers.get("Range")) is not None:
             first, _, last = asked.removeprefix("bytes=").partition("-")
             stop = min(int(last) + 1 if last else len(content), len(content))
@@ -109,7 +133,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.server_hub.sent += len(content)
             if self.server_hub.breaks:
                 self.server_hub.breaks -= 1
-                return self._answer(status, content[: len(content) // 2], {**headers, "Content-Length": str(len(content))}, last=True)
+                return self._answer(
+                    status,
+                    content[: len(content) // 2],
+                    {**headers, "Content-Length": str(len(content))},
+                    last=True,
+                )
         return self._answer(status, content, headers)
 
     def _answer(self, status: int, content: bytes, headers: dict[str, str], last: bool = False) -> None:

@@ -9,19 +9,33 @@ LETTERS = "ABCD"
 
 def science(number: int) -> tuple[str, list[str], int]:
     words = ["the red fox", "an old stone", "rain", f"{number} small birds in the tree"]
-    return f"What did child {number} see near the river?", words[number % 4 :] + words[: number % 4], number % 4
+    return (
+        f"What did child {number} see near the river?",
+        words[number % 4 :] + words[: number % 4],
+        number % 4,
+    )
 
 
 def lettered(number: int, name: str) -> dict:
     question, choices, gold = science(number)
-    return {name: question, "choices": {"text": choices, "label": list(LETTERS)}, "answerKey": LETTERS[gold], "id": f"no {number}"}
+    return {
+        name: question,
+        "choices": {"text": choices, "label": list(LETTERS)},
+        "answerKey": LETTERS[gold],
+        "id": f"no {number}",
+    }
 
 
 def own(task: str, number: int) -> dict:
     """Document `number` as the task's data set on the hub has it."""
     _, choices, gold = science(number)
     return {
-        "boolq": {"passage": f"A fox -- It sleeps {number} hours.", "question": "does a fox sleep", "label": number % 2, "idx": number},
+        "boolq": {
+            "passage": f"A fox -- It sleeps {number} hours.",
+            "question": "does a fox sleep",
+            "label": number % 2,
+            "idx": number,
+        },
         "rte": {"sentence1": f"Tim has {number} dogs.", "sentence2": "Tim has a pet.", "label": number % 2},
         "hellaswag": {
             "activity_label": "Playing ball",
@@ -30,11 +44,21 @@ def own(task: str, number: int) -> dict:
             "endings": choices,
             "label": str(gold),
         },
-        "winogrande": {"sentence": "Sam gave Tom a toy because _ was sad.", "option1": "Sam", "option2": "Tom", "answer": str(number % 2 + 1)},
+        "winogrande": {
+            "sentence": "Sam gave Tom a toy because _ was sad.",
+            "option1": "Sam",
+            "option2": "Tom",
+            "answer": str(number % 2 + 1),
+        },
         "arc_easy": lettered(number, "question"),
         "arc_challenge": lettered(number, "question"),
         "openbookqa": lettered(number, "question_stem"),
-        "piqa": {"goal": f"Open jar {number}.", "sol1": "Turn the lid.", "sol2": "Turn the whole kitchen.", "label": number % 2},
+        "piqa": {
+            "goal": f"Open jar {number}.",
+            "sol1": "Turn the lid.",
+            "sol2": "Turn the whole kitchen.",
+            "label": number % 2,
+        },
         "lambada": {"text": f"One day {number} friends went to the big park to play with the ball"},
     }[task]
 
@@ -49,7 +73,11 @@ def short(task: str, number: int) -> dict:
             "choices": ["no", "yes"],
             "gold": number % 2,
         },
-        "hellaswag": {"query": f"Playing ball: Child {number} throws the ball. The dog", "choices": choices, "gold": gold},
+        "hellaswag": {
+            "query": f"Playing ball: Child {number} throws the ball. The dog",
+            "choices": choices,
+            "gold": gold,
+        },
         "winogrande": {
             "context_options": ["Sam gave Tom a toy because Sam", "Sam gave Tom a toy because Tom"],
             "continuation": "was sad.",
@@ -58,8 +86,15 @@ def short(task: str, number: int) -> dict:
         "arc_easy": quiz,
         "arc_challenge": quiz,
         "openbookqa": quiz | {"query": question},
-        "piqa": {"query": f"Question: Open jar {number}.\n", "choices": ["Turn the lid.", "Turn the whole kitchen."], "gold": number % 2},
-        "lambada": {"context": f"One day {number} friends went to the big park to play with the", "continuation": "ball"},
+        "piqa": {
+            "query": f"Question: Open jar {number}.\n",
+            "choices": ["Turn the lid.", "Turn the whole kitchen."],
+            "gold": number % 2,
+        },
+        "lambada": {
+            "context": f"One day {number} friends went to the big park to play with the",
+            "continuation": "ball",
+        },
     }[task]
 
 
@@ -75,7 +110,11 @@ def asked(task: str, number: int) -> list[tuple[str, str]]:
         "openbookqa": question,
         "piqa": f"Question: Open jar {number}.\nAnswer:",
     }
-    answers = {"boolq": ["no", "yes"], "rte": ["True", "False"], "piqa": ["Turn the lid.", "Turn the whole kitchen."]}
+    answers = {
+        "boolq": ["no", "yes"],
+        "rte": ["True", "False"],
+        "piqa": ["Turn the lid.", "Turn the whole kitchen."],
+    }
     if task == "lambada":
         return [(f"One day {number} friends went to the big park to play with the", " ball")]
     if task == "winogrande":

@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from engine.evaluation import perplexity as measured
 from engine.models.language_model import LanguageModel, Stream
-from tests.engine.families import FAMILIES, VOCABULARY, WINDOWS, built, windows
+from tests.models.families import FAMILIES, VOCABULARY, WINDOWS, built, windows
 
 
 def own_nll(model: LanguageModel) -> float:
@@ -25,7 +25,9 @@ def at_the_end(model: LanguageModel, batch: int) -> Stream:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.no_grad()
-def test_it_is_the_models_own_for_any_number_of_tokens_at_a_time(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_the_models_own_for_any_number_of_tokens_at_a_time(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = built(family)
     own, length = own_nll(model), windows().shape[1]
     stream = at_the_end(model, WINDOWS)

@@ -1,4 +1,6 @@
-"""Zero-shot tasks on small models, against prompts written out by hand and against lm-eval's own loop; progress, cancelling, cache, refusals."""
+"""Zero-shot tasks on small models, against prompts written out by hand and against lm-eval's own loop;
+progress, cancelling, cache, refusals.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def forwards(monkeypatch) -> list[int]:
     """The batches that the model was asked."""
     seen: list[int] = []
     forward = likelihood._logits
-    monkeypatch.setattr(likelihood, "_logits", lambda model, ids, last: seen.append(len(ids)) or forward(model, ids, last))
+    monkeypatch.setattr(
+        likelihood, "_logits", lambda model, ids, last: seen.append(len(ids)) or forward(model, ids, last)
+    )
     return seen
 
 
@@ -60,14 +64,18 @@ def plainly(model, text: str, continuation: str) -> tuple[float, bool]:
     with torch.no_grad():
         logs = model.module(torch.tensor([row[:-1]])).logits[0].double().log_softmax(-1)
     places = range(len(row) - (len(whole) - before), len(row))
-    return sum(logs[place - 1, row[place]].item() for place in places), all(logs[place - 1].argmax() == row[place] for place in places)
+    return sum(logs[place - 1, row[place]].item() for place in places), all(
+        logs[place - 1].argmax() == row[place] for place in places
+    )
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_prompts_are_the_published_ones(task, data):
     exam = harness.load(TASKS[task], read(data, TASKS[task]))
     documents = exam.documents(None)
-    assert [exam.pairs(number, document) for number, document in enumerate(documents)] == [asked(task, number) for number in range(COUNT)]
+    assert [exam.pairs(number, document) for number, document in enumerate(documents)] == [
+        asked(task, number) for number in range(COUNT)
+    ]
     assert exam.available == COUNT
 
 
@@ -79,7 +87,11 @@ def test_both_forms_ask_and_judge_the_same(task, data, tmp_path):
         assert exam.pairs(number, document) == asked(task, number)
         if task != "lambada":
             judged = [
-                exam.outcome(number, document, [(float(place == choice), False) for place in range(len(asked(task, number)))])
+                exam.outcome(
+                    number,
+                    document,
+                    [(float(place == choice), False) for place in range(len(asked(task, number)))],
+                )
                 for choice in range(len(asked(task, number)))
             ]
             assert judged == [int(choice == right(task, number)) for choice in range(len(judged))]
@@ -96,7 +108,10 @@ def test_choices_are_judged_as_a_plain_computation_judges_them(task, data):
     assert score.outcomes == outcomes
     assert score.value == outcomes.count("1") / COUNT
     assert (score.task, score.metric, score.examples, score.available) == (task, "acc", COUNT, COUNT)
-    assert score.harness == f"lm-eval {lm_eval.__version__}, {TASKS[task].harness}" and score.source.startswith(f"{task}.jsonl, SHA-256 ")
+    assert (
+        score.harness == f"lm-eval {lm_eval.__version__}, {TASKS[task].harness}"
+        and score.source.startswith(f"{task}.jsonl, SHA-256 ")
+    )
 
 
 def test_a_last_word_counts_when_it_is_the_likeliest(tmp_path):
@@ -107,12 +122,19 @@ def test_a_last_word_counts_when_it_is_the_likeliest(tmp_path):
         if number % 2:
             with torch.no_grad():
                 logits = model.module(torch.tensor([model.tokenizer(text)["input_ids"]])).logits[0, -1]
-            spaced = [token for token in logits.argsort(descending=True)[:1] if model.tokenizer.decode(token).startswith(" ")]
+            spaced = [
+                token
+                for token in logits.argsort(descending=True)[:1]
+                if model.tokenizer.decode(token).startswith(" ")
+            ]
             word = model.tokenizer.decode(spaced[0]) if spaced else word
         documents.append({"text": text + word})
     write(tmp_path, "lambada", documents)
     _, (score,) = finished(run(model, ["lambada"], limit=None, data=tmp_path))
-    expected = [plainly(model, document["text"].rpartition(" ")[0], f" {document['text'].rpartition(' ')[2]}")[1] for document in documents]
+    expected = [
+        plainly(model, document["text"].rpartition(" ")[0], f" {document['text'].rpartition(' ')[2]}")[1]
+        for document in documents
+    ]
     assert score.outcomes == "".join(str(int(right)) for right in expected)
 
 
@@ -145,7 +167,10 @@ def their_loop(lm, task: str, data, limit: int | None, iterations: int):
     exam = harness.load(TASKS[task], read(data, TASKS[task]))
     name = TASKS[task].harness
     found = loop(lm, {"tasks": {name: exam.harness}, "groups": {}}, limit=limit, bootstrap_iters=iterations)
-    outcomes = "".join(str(int(sample["acc"])) for sample in sorted(found["samples"][name], key=lambda sample: sample["doc_id"]))
+    outcomes = "".join(
+        str(int(sample["acc"]))
+        for sample in sorted(found["samples"][name], key=lambda sample: sample["doc_id"])
+    )
     return found["results"][name]["acc,none"], found["results"][name]["acc_stderr,none"], outcomes
 
 
@@ -170,15 +195,23 @@ def test_lm_evals_own_model_gives_the_same(data):
     for task in ("arc_easy", "winogrande"):
         _, (score,) = finished(run(model, [task], limit=None, data=data))
         value, stderr, outcomes = their_loop(theirs, task, data, None, 1)
-        assert (score.value, score.stderr, score.outcomes) == (pytest.approx(value), pytest.approx(stderr), outcomes)
+        assert (score.value, score.stderr, score.outcomes) == (
+            pytest.approx(value),
+            pytest.approx(stderr),
+            outcomes,
+        )
 
 
 def test_a_limit_takes_the_first_examples(data):
     model = tiny()
-    scores = {limit: finished(run(model, ["piqa"], limit=limit, data=data))[1][0] for limit in (1, 5, None, 1000)}
+    scores = {
+        limit: finished(run(model, ["piqa"], limit=limit, data=data))[1][0] for limit in (1, 5, None, 1000)
+    }
     assert scores[5].outcomes == scores[None].outcomes[:5] and scores[1].stderr is None
     assert scores[None] == scores[1000]
-    assert [scores[limit].examples for limit in (1, 5, 1000)] == [1, 5, COUNT] and scores[5].available == COUNT
+    assert [scores[limit].examples for limit in (1, 5, 1000)] == [1, 5, COUNT] and scores[
+        5
+    ].available == COUNT
     with pytest.raises(TaskError, match="At most 0 examples"):
         next(run(model, ["piqa"], limit=0, data=data))
 
@@ -199,7 +232,9 @@ def test_progress_grows_and_brings_the_score_of_each_task(data, monkeypatch):
         begun = [report for report in mine if report.total]
         assert mine[0].total == 0 and len(begun) > 4
         assert all(report.total == COUNT for report in begun)
-        assert [report.done for report in begun] == sorted(report.done for report in begun) and begun[-1].done == COUNT
+        assert [report.done for report in begun] == sorted(report.done for report in begun) and begun[
+            -1
+        ].done == COUNT
         assert [report.score for report in mine if report.score] == [score] and mine[-1].score == score
     assert reports[0].task == "arc_easy" and reports[-1].task == "rte"
 
@@ -228,7 +263,9 @@ def test_a_model_is_asked_once(data, tmp_path, forwards):
     assert second == first[::-1] and len(forwards) == asked_before > 0
     assert [(report.task, report.done, report.total) for report in reports] == [("piqa", 4, 4), ("rte", 4, 4)]
     for limit, fingerprint in ((5, "tiny"), (4, "another")):
-        finished(run(model, ["rte"], limit=limit, data=data, cache=ResultCache(tmp_path / "scores", fingerprint)))
+        finished(
+            run(model, ["rte"], limit=limit, data=data, cache=ResultCache(tmp_path / "scores", fingerprint))
+        )
         assert len(forwards) > asked_before
         asked_before = len(forwards)
     write(data, "rte", [own("rte", number) for number in range(1, COUNT)])
@@ -297,7 +334,10 @@ def test_a_hub_that_cannot_be_reached_is_said_with_what_to_do(task, monkeypatch)
         raise ConnectionError("Couldn't reach it on the Hub")
 
     hub(monkeypatch, answer)
-    with pytest.raises(TaskError, match=rf"The examples of {TASKS[task].title} could not .*Couldn't reach it .*{task}\.jsonl.*PRUNESCOPE_TASKS"):
+    with pytest.raises(
+        TaskError,
+        match=rf"The examples of {TASKS[task].title} could not .*Couldn't reach it .*{task}\.jsonl.*PRUNESCOPE_TASKS",
+    ):
         finished(run(tiny(), [task], limit=5))
 
 
@@ -324,11 +364,21 @@ def test_nothing_is_printed_and_nothing_is_left_behind(data, capfd, caplog):
     import datasets
 
     datasets.enable_progress_bars()  # other tests in this process may have turned them off
-    before = dict(os.environ), torch.random.get_rng_state(), torch.get_num_threads(), logging.getLogger("lm_eval").level
+    before = (
+        dict(os.environ),
+        torch.random.get_rng_state(),
+        torch.get_num_threads(),
+        logging.getLogger("lm_eval").level,
+    )
     finished(run(tiny(), list(TASKS), limit=2, data=data))
     out = capfd.readouterr()
     assert (out.out, out.err, caplog.records) == ("", "", [])
-    after = dict(os.environ), torch.random.get_rng_state(), torch.get_num_threads(), logging.getLogger("lm_eval").level
+    after = (
+        dict(os.environ),
+        torch.random.get_rng_state(),
+        torch.get_num_threads(),
+        logging.getLogger("lm_eval").level,
+    )
     assert before[0] == after[0] and before[2:] == after[2:]
     assert not datasets.are_progress_bars_disabled() and torch.is_grad_enabled()
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 import pytest
 
 from engine.evaluation.tasks.cache import Key, ResultCache
-from engine.evaluation.tasks.scores import scored
+from engine.evaluation.tasks.compare import scored
 
 KEY = Key(task="rte", metric="acc", limit=4, documents="hub", harness="lm-eval 1, rte")
 SCORE = scored([1, 0, 1, 1], task="rte", metric="acc", available=9, source="here", harness="lm-eval 1, rte")
-OTHERS = [{"task": "piqa"}, {"metric": "acc_norm"}, {"limit": None}, {"limit": 5}, {"documents": "0123"}, {"harness": "lm-eval 2, rte"}]
+OTHERS = [
+    {"task": "piqa"},
+    {"metric": "acc_norm"},
+    {"limit": None},
+    {"limit": 5},
+    {"documents": "0123"},
+    {"harness": "lm-eval 2, rte"},
+]
 
 
 def test_a_score_is_found_again(tmp_path):

@@ -7,13 +7,20 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from engine.evaluation.tasks.compare import compare, mean
-from engine.evaluation.tasks.scores import mean_and_error, scored
+from engine.evaluation.tasks.compare import compare, mean, mean_and_error, scored
 from engine.events import TaskScore
 
 
 def score(outcomes, task="rte", source="here", **facts) -> TaskScore:
-    return scored(list(outcomes), task=task, metric="acc", available=100, source=source, harness="lm-eval 0, rte", **facts)
+    return scored(
+        list(outcomes),
+        task=task,
+        metric="acc",
+        available=100,
+        source=source,
+        harness="lm-eval 0, rte",
+        **facts,
+    )
 
 
 def test_a_score_has_the_samples_standard_error():
@@ -43,7 +50,9 @@ def test_other_examples_are_compared_as_two_scores(other):
 
 
 def test_pairs_find_what_two_separate_scores_do_not():
-    """Nine of two hundred examples lost and none gained: clear in pairs, lost in the noise of the whole otherwise."""
+    """Nine of two hundred examples lost and none gained: clear in pairs, lost in the noise of the whole
+    otherwise.
+    """
     dense = [1] * 100 + [0] * 100
     pruned = [0] * 9 + dense[9:]
     (paired,) = compare([score(dense)], [score(pruned)])
@@ -64,7 +73,13 @@ def test_what_is_not_measured_yet_is_empty():
     assert [(row.task, row.pruned) for row in rows] == [("rte", 0.0), ("piqa", None)]
     whole = mean(rows)
     assert whole is not None
-    assert (whole.dense, whole.pruned, whole.difference, whole.pruned_stderr, whole.clear) == (0.75, None, None, None, False)
+    assert (whole.dense, whole.pruned, whole.difference, whole.pruned_stderr, whole.clear) == (
+        0.75,
+        None,
+        None,
+        None,
+        False,
+    )
 
 
 def test_the_mean_counts_every_task_the_same():
@@ -75,5 +90,7 @@ def test_the_mean_counts_every_task_the_same():
     assert whole is not None and whole.title == "Mean of 2" and whole.paired
     assert whole.dense == pytest.approx((0.75 + 0.9) / 2) and whole.chance == 0.375
     assert whole.difference == pytest.approx((rows[0].difference + rows[1].difference) / 2)
-    assert whole.difference_stderr == pytest.approx(sqrt(rows[0].difference_stderr ** 2 + rows[1].difference_stderr ** 2) / 2)
+    assert whole.difference_stderr == pytest.approx(
+        sqrt(rows[0].difference_stderr ** 2 + rows[1].difference_stderr ** 2) / 2
+    )
     assert mean(rows[:1]) is None and mean([]) is None

@@ -26,7 +26,11 @@ TEXTS = [
 
 def plainly(model: LanguageModel, text: str, continuation: str) -> tuple[float, bool]:
     """Token by token from the logits of one unpadded row; of a long text its last tokens."""
-    longest = model.module.config.max_position_embeddings if hasattr(model.module.config, "max_position_embeddings") else 512
+    longest = (
+        model.module.config.max_position_embeddings
+        if hasattr(model.module.config, "max_position_embeddings")
+        else 512
+    )
     whole = model.tokenizer(text + continuation)["input_ids"]
     count = len(whole) - len(model.tokenizer(text.rstrip())["input_ids"])
     whole = ([] if text else [model.tokenizer.bos_token_id]) + whole
@@ -84,7 +88,11 @@ def test_choices_of_one_token_share_a_row(monkeypatch):
     model = tiny()
     widths = []
     forward = likelihood._logits
-    monkeypatch.setattr(likelihood, "_logits", lambda model, ids, last: widths.append(list(ids.shape)) or forward(model, ids, last))
+    monkeypatch.setattr(
+        likelihood,
+        "_logits",
+        lambda model, ids, last: widths.append(list(ids.shape)) or forward(model, ids, last),
+    )
     inputs = tuple(range(5, 15))
     requests = [Request(inputs, (7,), False), Request(inputs, (8,), False), Request(inputs[:4], (9,), False)]
     found = answered(model, requests)
@@ -105,7 +113,9 @@ def test_a_batch_is_bounded_by_its_tokens_and_its_logits(monkeypatch):
     requests = [Request(tuple(range(1 + place, 11 + place)), (3,), False) for place in range(30)]
     shapes = []
     forward = likelihood._logits
-    monkeypatch.setattr(likelihood, "_logits", lambda model, ids, last: shapes.append(len(ids)) or forward(model, ids, last))
+    monkeypatch.setattr(
+        likelihood, "_logits", lambda model, ids, last: shapes.append(len(ids)) or forward(model, ids, last)
+    )
     monkeypatch.setattr(likelihood, "TOKENS_AT_ONCE", {"cpu": 120})
     answered(model, requests)
     assert shapes == [12, 12, 6]
@@ -126,7 +136,9 @@ def test_a_batch_that_does_not_fit_is_halved(monkeypatch):
         return forward(model, ids, last)
 
     monkeypatch.setattr(likelihood, "_logits", narrow)
-    assert [answer.log for answer in answered(model, requests)] == pytest.approx([answer.log for answer in expected], rel=1e-4)
+    assert [answer.log for answer in answered(model, requests)] == pytest.approx(
+        [answer.log for answer in expected], rel=1e-4
+    )
     most = 0
     with pytest.raises(ModelError, match="A single text of 10 tokens does not fit") as refused:
         answered(model, requests)
@@ -146,7 +158,9 @@ class Letters:
 
     bos_token_id, eos_token_id, model_max_length = 1, 2, 10**30
 
-    def __call__(self, text: str, add_special_tokens: bool = True, verbose: bool = True) -> dict[str, list[int]]:
+    def __call__(
+        self, text: str, add_special_tokens: bool = True, verbose: bool = True
+    ) -> dict[str, list[int]]:
         plain = text.replace("^", "\x01")
         return {"input_ids": [1] * add_special_tokens + [ord(letter) for letter in plain]}
 

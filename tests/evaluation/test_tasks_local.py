@@ -73,11 +73,16 @@ DAMAGED = [
 @pytest.mark.parametrize(("task", "line"), DAMAGED)
 def test_a_damaged_line_is_named_with_its_number(task, line, tmp_path):
     (tmp_path / f"{task}.jsonl").write_text(json.dumps(own(task, 0)) + "\n\n" + line + "\n", encoding="utf-8")
-    with pytest.raises(TaskError, match=rf"Line 3 of .*{task}\.jsonl is not a document of {TASKS[task].title}: expected .*{FORMS[task][0][0]}"):
+    with pytest.raises(
+        TaskError,
+        match=rf"Line 3 of .*{task}\.jsonl is not a document of {TASKS[task].title}: expected .*{FORMS[task][0][0]}",
+    ):
         read(tmp_path, TASKS[task])
 
 
-@pytest.mark.parametrize(("content", "words"), [(b"\n", "the file is empty"), (b"\xff\xfe", "cannot be read")])
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"\n", "the file is empty"), (b"\xff\xfe", "cannot be read")]
+)
 def test_an_empty_file_and_one_that_is_not_text_are_said(content, words, tmp_path):
     (tmp_path / "rte.jsonl").write_bytes(content)
     with pytest.raises(TaskError, match=words):

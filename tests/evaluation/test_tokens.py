@@ -1,4 +1,6 @@
-"""A text token by token: against a float64 loop over plain lists, against the perplexity that the engine measures, and by laws."""
+"""A text token by token: against a float64 loop over plain lists, against the perplexity that the engine
+measures, and by laws.
+"""
 
 from collections.abc import Mapping
 from math import exp, inf, log
@@ -6,17 +8,16 @@ from math import exp, inf, log
 import pytest
 import torch
 
+from engine.analysis.text import MOST_TOKENS, Reader
 from engine.errors import ModelError, PrunescopeError
 from engine.evaluation import perplexity as measured
-from engine.evaluation.passage import GUESSES, Guess, Reading, Token, Writing, parting
+from engine.evaluation.text_types import GUESSES, Guess, Reading, Token, Writing, parting
 from engine.evaluation.tokens import behind_blocks, compare, predictions
 from engine.inputs import dense_model
-from engine.jobs.store import Store
 from engine.models.language_model import LanguageModel
-from engine.pin import pin
 from engine.pruning.weights import BlockWeights, restore
-from engine.reading import MOST_TOKENS, Reader
-from engine.recipe import Recipe
+from engine.recipe import Recipe, pin
+from engine.store.runs import Store
 
 TEXT = 'One day, a little girl found a red ball. "Oh no," she said, «café» naïve 🙂 end.'
 PROMPT = "Once upon a time"
@@ -62,16 +63,25 @@ def test_losses_divergences_and_guesses_are_those_of_a_plain_loop(at_once: int) 
     found = compare(Letters(), ids, zip(dense.split(at_once), pruned.split(at_once), strict=True))
     assert found[0] == Token(3, "d", "d") and found[0].gained is None
     for place in range(1, 6):
-        first, second, token = softmax(dense[place - 1].tolist()), softmax(pruned[place - 1].tolist()), found[place]
+        first, second, token = (
+            softmax(dense[place - 1].tolist()),
+            softmax(pruned[place - 1].tolist()),
+            found[place],
+        )
         assert token.dense == pytest.approx(-log(first[ids[place]]))
         assert token.pruned == pytest.approx(-log(second[ids[place]]))
         assert token.gained == pytest.approx(token.pruned - token.dense)
-        assert token.divergence == pytest.approx(sum(p * log(p / q) for p, q in zip(first, second, strict=True)))
+        assert token.divergence == pytest.approx(
+            sum(p * log(p / q) for p, q in zip(first, second, strict=True))
+        )
         for shares, mine in ((first, token.expected("dense")), (second, token.expected("pruned"))):
             best = sorted(range(26), key=lambda number: -shares[number])[:GUESSES]
             assert [guess.id for guess in mine] == best
         for guess in token.guesses:
-            assert (guess.dense, guess.pruned) == (pytest.approx(first[guess.id]), pytest.approx(second[guess.id]))
+            assert (guess.dense, guess.pruned) == (
+                pytest.approx(first[guess.id]),
+                pytest.approx(second[guess.id]),
+            )
         assert ids[place] in [guess.id for guess in token.guesses]
         assert len({guess.id for guess in token.guesses}) == len(token.guesses)
 
@@ -84,7 +94,9 @@ def test_a_model_beside_itself_gains_nothing() -> None:
 
 def test_the_divergence_is_never_negative() -> None:
     close = drawn(2) + 1e-7 * drawn(3)
-    assert all(token.divergence >= 0 for token in compare(Letters(), torch.arange(6), [(drawn(2), close)])[1:])
+    assert all(
+        token.divergence >= 0 for token in compare(Letters(), torch.arange(6), [(drawn(2), close)])[1:]
+    )
 
 
 def test_what_the_dense_model_rules_out_counts_nothing() -> None:
@@ -106,16 +118,22 @@ def own_score(model: LanguageModel, ids: torch.Tensor) -> float:
     return measured.perplexity(model, stream).nll
 
 
-def test_the_mean_loss_is_the_one_that_the_engine_measures(reader: Reader, kept: Mapping[int, BlockWeights]) -> None:
+def test_the_mean_loss_is_the_one_that_the_engine_measures(
+    reader: Reader, kept: Mapping[int, BlockWeights]
+) -> None:
     reading = reader.read(RECIPE, kept, TEXT, ALONE, losses=True)
     model = dense_model(RECIPE)
     ids = torch.tensor([token.id for token in reading.tokens])
     with torch.no_grad():
-        assert sum(token.dense for token in reading.tokens[1:]) / (len(ids) - 1) == pytest.approx(own_score(model, ids), rel=1e-5)
+        assert sum(token.dense for token in reading.tokens[1:]) / (len(ids) - 1) == pytest.approx(
+            own_score(model, ids), rel=1e-5
+        )
         assert reading.perplexity("dense") == pytest.approx(exp(own_score(model, ids)), rel=1e-4)
         for block in model.blocks:
             restore(block, kept[block.index])
-        assert sum(token.pruned for token in reading.tokens[1:]) / (len(ids) - 1) == pytest.approx(own_score(model, ids), rel=1e-5)
+        assert sum(token.pruned for token in reading.tokens[1:]) / (len(ids) - 1) == pytest.approx(
+            own_score(model, ids), rel=1e-5
+        )
     assert "".join(token.text for token in reading.tokens) == TEXT
 
 
@@ -140,7 +158,10 @@ def test_no_more_logits_are_made_than_may_be(monkeypatch: pytest.MonkeyPatch) ->
 
 class TestReader:
     def test_each_model_writes_its_own(self, reader: Reader, kept: Mapping[int, BlockWeights]) -> None:
-        dense, pruned = (reader.read(RECIPE, kept, PROMPT, Writing(which, 20), losses=True) for which in ("dense", "pruned"))
+        dense, pruned = (
+            reader.read(RECIPE, kept, PROMPT, Writing(which, 20), losses=True)
+            for which in ("dense", "pruned")
+        )
         assert dense.continuation != pruned.continuation
         place = parting(dense, pruned)
         assert place is not None and dense.given <= place
@@ -151,15 +172,26 @@ class TestReader:
             for token in reading.tokens[reading.given :]:
                 assert token.id == token.expected(which)[0].id, "greedy: each is what its model expected most"
 
-    def test_what_was_asked_before_changes_nothing(self, reader: Reader, kept: Mapping[int, BlockWeights]) -> None:
+    def test_what_was_asked_before_changes_nothing(
+        self, reader: Reader, kept: Mapping[int, BlockWeights]
+    ) -> None:
         """One module plays both models in turn, and an answer must not depend on whose turn it was."""
-        questions = [(PROMPT, Writing(which, 8), losses) for which in ("pruned", "dense", "pruned") for losses in (True, False)]
+        questions = [
+            (PROMPT, Writing(which, 8), losses)
+            for which in ("pruned", "dense", "pruned")
+            for losses in (True, False)
+        ]
         for text, writing, losses in questions:
             mine = reader.read(RECIPE, kept, text, writing, losses=losses)
             assert mine == Reader(keep=False).read(RECIPE, kept, text, writing, losses=losses)
 
-    def test_a_sampled_text_depends_on_its_seed_alone(self, reader: Reader, kept: Mapping[int, BlockWeights]) -> None:
-        one, again, other = (reader.read(RECIPE, kept, PROMPT, Writing("dense", 12, 1.0, seed), losses=False) for seed in (0, 0, 1))
+    def test_a_sampled_text_depends_on_its_seed_alone(
+        self, reader: Reader, kept: Mapping[int, BlockWeights]
+    ) -> None:
+        one, again, other = (
+            reader.read(RECIPE, kept, PROMPT, Writing("dense", 12, 1.0, seed), losses=False)
+            for seed in (0, 0, 1)
+        )
         assert one == again and parting(one, other) is not None
         assert all(token.gained is None for token in one.tokens) and one.perplexity("dense") is None
 
@@ -180,24 +212,39 @@ class TestReader:
         with pytest.raises(PrunescopeError, match=words):
             reader.read(RECIPE, kept, text, writing, losses=True)
 
-    def test_a_model_without_a_tokenizer_is_a_sentence(self, kept: Mapping[int, BlockWeights], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_model_without_a_tokenizer_is_a_sentence(
+        self, kept: Mapping[int, BlockWeights], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("engine.models.loading._tokenizer", lambda _: None)
         with pytest.raises(ModelError, match="no tokenizer"):
             Reader().read(RECIPE, kept, PROMPT, ALONE, losses=True)
 
-    def test_a_text_may_fill_all_the_room(self, reader: Reader, kept: Mapping[int, BlockWeights], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("engine.reading.MOST_TOKENS", 10)
+    def test_a_text_may_fill_all_the_room(
+        self, reader: Reader, kept: Mapping[int, BlockWeights], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("engine.analysis.text.MOST_TOKENS", 10)
         reading = reader.read(RECIPE, kept, PROMPT, Writing("pruned", 50), losses=True)
         assert len(reading.tokens) == 10 > reading.given
 
 
 def told(*ids: int, given: int = 1, gained: float = 0.0) -> Reading:
-    return Reading(tuple(Token(number, LETTERS[number], LETTERS[number], 1.0, 1.0 + gained * place) for place, number in enumerate(ids)), given)
+    return Reading(
+        tuple(
+            Token(number, LETTERS[number], LETTERS[number], 1.0, 1.0 + gained * place)
+            for place, number in enumerate(ids)
+        ),
+        given,
+    )
 
 
 @pytest.mark.parametrize(
     ("one", "other", "place"),
-    [((0, 1, 2), (0, 1, 2), None), ((0, 1, 2), (0, 1, 3), 2), ((0, 1), (0, 1, 2), 2), ((0, 1, 2), (0, 3, 2), 1)],
+    [
+        ((0, 1, 2), (0, 1, 2), None),
+        ((0, 1, 2), (0, 1, 3), 2),
+        ((0, 1), (0, 1, 2), 2),
+        ((0, 1, 2), (0, 3, 2), 1),
+    ],
 )
 def test_where_two_texts_part(one: tuple[int, ...], other: tuple[int, ...], place: int | None) -> None:
     assert parting(told(*one), told(*other)) == place == parting(told(*other), told(*one))
@@ -207,7 +254,9 @@ def test_what_counts_is_what_was_written_or_else_what_was_predicted() -> None:
     written, given = told(0, 1, 2, 3, given=2, gained=1.0), told(0, 1, 2, 3, given=4, gained=-1.0)
     assert (written.first, written.worst, written.continuation) == (2, 3, "cd")
     assert (given.first, given.worst, given.continuation) == (1, 1, "")
-    assert written.perplexity("pruned") == pytest.approx(exp((3.0 + 4.0) / 2)) and given.perplexity("dense") == pytest.approx(exp(1))
+    assert written.perplexity("pruned") == pytest.approx(exp((3.0 + 4.0) / 2)) and given.perplexity(
+        "dense"
+    ) == pytest.approx(exp(1))
 
 
 def test_a_perplexity_beyond_all_numbers_is_infinite() -> None:
@@ -215,6 +264,14 @@ def test_a_perplexity_beyond_all_numbers_is_infinite() -> None:
 
 
 def test_the_likeliest_of_a_model_are_in_its_own_order() -> None:
-    token = Token(0, "a", "a", 1.0, 1.0, 0.1, (Guess(0, "a", 0.5, 0.1), Guess(1, "b", 0.2, 0.6), Guess(2, "c", 0.1, 0.2)))
+    token = Token(
+        0,
+        "a",
+        "a",
+        1.0,
+        1.0,
+        0.1,
+        (Guess(0, "a", 0.5, 0.1), Guess(1, "b", 0.2, 0.6), Guess(2, "c", 0.1, 0.2)),
+    )
     assert [guess.text for guess in token.expected("dense")] == ["a", "b", "c"]
     assert [guess.text for guess in token.expected("pruned")] == ["b", "c", "a"]

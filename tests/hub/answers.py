@@ -1,4 +1,6 @@
-"""How the hub of the tests answers a request: the paths, headers and JSON that huggingface_hub 2 and datasets 5 expect."""
+"""How the hub of the tests answers a request: the paths, headers and JSON that huggingface_hub 2 and datasets
+5 expect.
+"""
 
 from __future__ import annotations
 
@@ -108,13 +110,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def _refs(self, repository: Repository) -> dict[str, Any]:
         refs = [
-            {"name": name, "ref": name if "/" in name else f"refs/heads/{name}", "targetCommit": commit_of(directory)}
+            {
+                "name": name,
+                "ref": name if "/" in name else f"refs/heads/{name}",
+                "targetCommit": commit_of(directory),
+            }
             for name, directory in repository.revisions.items()
         ]
         converts = [ref for ref in refs if ref["name"].startswith("refs/convert/")]
         return {"branches": [ref for ref in refs if ref not in converts], "converts": converts, "tags": []}
 
-    def _information(self, repository: Repository, directory: Path, commit: str, query: dict[str, list[str]]) -> dict[str, Any]:
+    def _information(
+        self, repository: Repository, directory: Path, commit: str, query: dict[str, list[str]]
+    ) -> dict[str, Any]:
         found = [entry(directory, path) for path in files(directory).values()]
         blobs = query.get("blobs", ["false"])[0].lower() == "true"
         licence = repository.licence
@@ -134,7 +142,11 @@ class Handler(BaseHTTPRequestHandler):
             "usedStorage": sum(item["size"] for item in found),
         }
         asked = query.get("expand", list(whole))
-        return {"_id": commit[:24], "id": repository.id, **{name: whole[name] for name in asked if name in whole}}
+        return {
+            "_id": commit[:24],
+            "id": repository.id,
+            **{name: whole[name] for name in asked if name in whole},
+        }
 
     def _tree(self, directory: Path, below: str, query: dict[str, list[str]]) -> list[dict[str, Any]]:
         root = directory / below
@@ -159,7 +171,11 @@ class Handler(BaseHTTPRequestHandler):
         found = entry(directory, path)
         headers = {"X-Repo-Commit": commit, "ETag": f'"{found["oid"]}"', "Accept-Ranges": "bytes"}
         if lfs := found.get("lfs"):
-            headers |= {"ETag": f'"{lfs["oid"]}"', "X-Linked-Etag": f'"{lfs["oid"]}"', "X-Linked-Size": str(lfs["size"])}
+            headers |= {
+                "ETag": f'"{lfs["oid"]}"',
+                "X-Linked-Etag": f'"{lfs["oid"]}"',
+                "X-Linked-Size": str(lfs["size"]),
+            }
         self._send_file(path, headers)
 
     def _send_file(self, path: Path, headers: dict[str, str]) -> None:
@@ -202,7 +218,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def span(header: str | None, size: int) -> tuple[int, int]:
-    """First byte and the one behind the last, of a Range header (`bytes=a-b`, `bytes=a-`, `bytes=-n`); refused as 416."""
+    """First byte and the one behind the last, of a Range header (`bytes=a-b`, `bytes=a-`, `bytes=-n`);
+    refused as 416.
+    """
     if header is None:
         return 0, size
     first, last = header.removeprefix("bytes=").split("-")

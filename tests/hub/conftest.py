@@ -1,7 +1,7 @@
 """The hub of the tests, and a home of this test alone for everything that huggingface_hub and datasets keep.
 
-Both libraries read the environment once, when they are imported; so the fixture sets the environment (for processes
-that a test starts) and the constants that were made of it (for this process).
+Both libraries read the environment once, when they are imported; so the fixture sets the environment (for
+processes that a test starts) and the constants that were made of it (for this process).
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ from tests.hub.server import HubServer
 
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
-PLACES = ("HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_CACHE", "HF_DATASETS_DOWNLOADED_DATASETS_PATH", "HF_MODULES_CACHE")
+PLACES = (
+    "HUGGINGFACE_HUB_CACHE",
+    "TRANSFORMERS_CACHE",
+    "HF_DATASETS_DOWNLOADED_DATASETS_PATH",
+    "HF_MODULES_CACHE",
+)
 UNSET = (*TOKENS, *OFFLINE, *PLACES, "HUGGINGFACE_CO_STAGING", "HF_HUB_DISABLE_SYMLINKS")
 
 
@@ -40,7 +45,9 @@ def settings(url: str, home: Path) -> dict[str, str]:
 
 
 def environment(url: str, home: Path) -> dict[str, str]:
-    """This process's environment for a process that is to talk to the hub at `url`: no token, nothing kept but in `home`."""
+    """This process's environment for a process that is to talk to the hub at `url`: no token, nothing kept
+    but in `home`.
+    """
     return {name: value for name, value in os.environ.items() if name not in UNSET} | settings(url, home)
 
 

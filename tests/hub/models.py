@@ -1,8 +1,8 @@
 """Tiny model directories as repositories hold them: good ones, and every kind that a loader has to refuse.
 
-The weights are random normal float32 (seeded), written with numpy: about 0.4 MB and a few milliseconds a model, without
-importing torch or transformers (except `only_bin` and `duplicates`, whose pickle needs torch). The tokenizer is the
-bundled model's, so that text can be tokenised; what the models predict means nothing.
+The weights are random normal float32 (seeded), written with numpy: about 0.4 MB and a few milliseconds a
+model, without importing torch or transformers (except `only_bin` and `duplicates`, whose pickle needs torch).
+The tokenizer is the bundled model's, so that text can be tokenised; what the models predict means nothing.
 """
 
 from __future__ import annotations
@@ -81,9 +81,18 @@ def remote_code(directory: Path) -> Path:
 def not_causal(directory: Path) -> Path:
     """A T5: known to transformers, but no model that continues text."""
     sizes = {"d_ff": 32, "d_kv": 8, "d_model": 16, "num_heads": 2, "num_layers": 1, "vocab_size": VOCABULARY}
-    config = {"architectures": ["T5ForConditionalGeneration"], "model_type": "t5", "is_encoder_decoder": True, **sizes}
+    config = {
+        "architectures": ["T5ForConditionalGeneration"],
+        "model_type": "t5",
+        "is_encoder_decoder": True,
+        **sizes,
+    }
     _write_json(llama(directory) / "config.json", config)
-    save_file({"shared.weight": np.zeros((VOCABULARY, 16), np.float32)}, directory / WEIGHTS, metadata={"format": "pt"})
+    save_file(
+        {"shared.weight": np.zeros((VOCABULARY, 16), np.float32)},
+        directory / WEIGHTS,
+        metadata={"format": "pt"},
+    )
     return directory
 
 
@@ -141,7 +150,10 @@ def _llama_tensors(width: int) -> Tensors:
         "mlp.down_proj": (width, 2 * width),
     }
     draw = np.random.default_rng(0)
-    tensors = {"model.embed_tokens.weight": _normal(draw, (VOCABULARY, width)), "model.norm.weight": np.ones(width, np.float32)}
+    tensors = {
+        "model.embed_tokens.weight": _normal(draw, (VOCABULARY, width)),
+        "model.norm.weight": np.ones(width, np.float32),
+    }
     for block in range(2):
         for name, shape in shapes.items():
             tensors[f"model.layers.{block}.{name}.weight"] = _normal(draw, shape)
@@ -162,7 +174,9 @@ def _save_sharded(tensors: Tensors, directory: Path, shards: int) -> None:
         part = {tensor: tensors[tensor] for tensor, place in places.items() if place == name}
         save_file(part, directory / name, metadata={"format": "pt"})
     total = sum(tensor.nbytes for tensor in tensors.values())
-    _write_json(directory / f"{WEIGHTS}.index.json", {"metadata": {"total_size": total}, "weight_map": places})
+    _write_json(
+        directory / f"{WEIGHTS}.index.json", {"metadata": {"total_size": total}, "weight_map": places}
+    )
 
 
 def _pickle(tensors: Tensors, path: Path) -> None:

@@ -1,7 +1,7 @@
 """What the hub of the tests knows of a repository: its files, their hashes, its commit, and the refusals.
 
-A commit is a hash of the content: a changed file is a new commit, and the old one is gone. Digests are computed once
-per state of a file.
+A commit is a hash of the content: a changed file is a new commit, and the old one is gone. Digests are
+computed once per state of a file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-LARGE = (".safetensors", ".bin", ".parquet", ".gz")  # the hub keeps these as LFS files: their ETag is a SHA-256
+LARGE = (
+    ".safetensors",
+    ".bin",
+    ".parquet",
+    ".gz",
+)  # the hub keeps these as LFS files: their ETag is a SHA-256
 MESSAGES = {
     401: "Invalid username or password.",
     403: "Access to this repository is restricted and you are not in the authorized list.",
@@ -25,9 +30,15 @@ MESSAGES = {
 class Refusal(Exception):
     """An answer that is an error, with the hub's headers."""
 
-    def __init__(self, status: int, code: str | None = None, message: str = "", retry_after: float | None = None):
+    def __init__(
+        self, status: int, code: str | None = None, message: str = "", retry_after: float | None = None
+    ):
         super().__init__(message)
-        named = {"X-Error-Code": code, "X-Error-Message": message or MESSAGES.get(status), "Retry-After": retry_after}
+        named = {
+            "X-Error-Code": code,
+            "X-Error-Message": message or MESSAGES.get(status),
+            "Retry-After": retry_after,
+        }
         self.status = status
         self.headers = {name: str(value) for name, value in named.items() if value is not None}
 
@@ -67,7 +78,11 @@ def digests(path: Path) -> tuple[str, str]:
 
 def files(directory: Path) -> dict[str, Path]:
     """Every file below a directory, by its name in the repository."""
-    return {path.relative_to(directory).as_posix(): path for path in sorted(directory.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(directory).as_posix(): path
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
 
 
 def commit_of(directory: Path) -> str:
@@ -92,5 +107,7 @@ def sibling(found: dict[str, Any], blobs: bool) -> dict[str, Any]:
     if not blobs:
         return {"rfilename": found["path"]}
     lfs = found.get("lfs")
-    named = {"lfs": {"sha256": lfs["oid"], "size": lfs["size"], "pointerSize": lfs["pointerSize"]}} if lfs else {}
+    named = (
+        {"lfs": {"sha256": lfs["oid"], "size": lfs["size"], "pointerSize": lfs["pointerSize"]}} if lfs else {}
+    )
     return {"rfilename": found["path"], "size": found["size"], "blobId": found["oid"], **named}

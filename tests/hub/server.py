@@ -1,8 +1,8 @@
 """A hub on this machine: local directories served the way huggingface_hub and datasets ask for repositories.
 
-What it speaks: the information of a repository, its tree, `paths-info`, `refs`, `whoami-v2` and files with HEAD, GET
-and Range; the errors carry the hub's own `X-Error-Code`. It does not cover uploads, pages of long listings, Xet, or
-the hub's redirect to another host for large files.
+What it speaks: the information of a repository, its tree, `paths-info`, `refs`, `whoami-v2` and files with
+HEAD, GET and Range; the errors carry the hub's own `X-Error-Code`. It does not cover uploads, pages of long
+listings, Xet, or the hub's redirect to another host for large files.
 Run `python -m tests.hub.server` to try the app against it by hand.
 """
 
@@ -96,7 +96,9 @@ class HubServer:
         """Serve a directory as a revision of a dataset."""
         self._add("datasets", id, directory, revision, False, None)
 
-    def _add(self, kind: str, id: str, directory: Path, revision: str, gated: bool | str, licence: str | None) -> None:
+    def _add(
+        self, kind: str, id: str, directory: Path, revision: str, gated: bool | str, licence: str | None
+    ) -> None:
         found = self._repositories.setdefault((kind, id), Repository(id, gated, licence))
         found.gated, found.licence = gated, licence
         found.revisions[revision] = directory
@@ -114,12 +116,16 @@ class HubServer:
         *,
         code: str | None = None,
     ) -> None:
-        """Refuse requests about a repository ('*': all requests), `times` of them or all, with the hub's headers."""
+        """Refuse requests about a repository ('*': all requests), `times` of them or all, with the hub's
+        headers.
+        """
         refusal = Refusal(status, code or CODES.get(status), retry_after=retry_after)
         self._failures.append(Failure(id, times, refusal))
 
     def break_after(self, bytes: int, times: int = 1, *, file: str = "*") -> None:
-        """Break the connection once `bytes` of a file are sent, `times` times; only files longer than that count."""
+        """Break the connection once `bytes` of a file are sent, `times` times; only files longer than that
+        count.
+        """
         self._breaks.append(Failure(file, times, size=bytes))
 
     def repair(self) -> None:
@@ -156,12 +162,18 @@ class HubServer:
             raise Refusal(401, None, "Invalid credentials in Authorization header")
 
     def check_gate(self, repository: Repository, token: str | None) -> None:
-        """Files of a gated repository are for tokens with a grant; its information is for everyone, as on the hub."""
+        """Files of a gated repository are for tokens with a grant; its information is for everyone, as on the
+        hub.
+        """
         if repository.gated and repository.id not in self._granted.get(token or "", ()):
-            raise Refusal(403 if token else 401, "GatedRepo", f"Access to model {repository.id} is restricted.")
+            raise Refusal(
+                403 if token else 401, "GatedRepo", f"Access to model {repository.id} is restricted."
+            )
 
     def wait_for_line(self, size: int) -> None:
-        """Wait until a slow line has room for `size` bytes more; a connection error when the hub closes meanwhile."""
+        """Wait until a slow line has room for `size` bytes more; a connection error when the hub closes
+        meanwhile.
+        """
         if not self.bytes_per_second:
             return
         with self._lock:
@@ -175,9 +187,13 @@ def main() -> None:
     """Serve tiny models of every kind that the app has to deal with, until interrupted."""
     from tests.hub import models
 
-    parser = argparse.ArgumentParser(description="A hub on this machine with tiny models, to try the app by hand.")
+    parser = argparse.ArgumentParser(
+        description="A hub on this machine with tiny models, to try the app by hand."
+    )
     parser.add_argument("--port", type=int, default=0, help="port to listen at (default: a free one)")
-    parser.add_argument("--bytes-per-second", type=float, help="send files only so fast, all connections together")
+    parser.add_argument(
+        "--bytes-per-second", type=float, help="send files only so fast, all connections together"
+    )
     given = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as directory,

@@ -5,7 +5,7 @@ import torch
 import transformers as hf
 
 from engine.hub.catalogue import catalogue, near
-from tests.engine.test_families_published import PUBLISHED
+from tests.models.test_families_published import PUBLISHED
 
 SIZES = {"float32": 4, "float16": 2, "bfloat16": 2}
 SAME = {
@@ -37,7 +37,10 @@ def test_bytes_are_the_weights_in_their_dtype() -> None:
 
 
 def test_every_entry_says_why_in_a_sentence() -> None:
-    assert all(entry.why[0].isupper() and entry.why[-1] in ".?" and 20 < len(entry.why) < 160 for entry in catalogue())
+    assert all(
+        entry.why[0].isupper() and entry.why[-1] in ".?" and 20 < len(entry.why) < 160
+        for entry in catalogue()
+    )
 
 
 @pytest.mark.parametrize("model", SAME)
@@ -58,5 +61,14 @@ def test_a_large_entry_by_its_own_arithmetic() -> None:
     expected = 2 * 32000 * 4096 + 32 * block + 4096
     assert next(entry.parameters for entry in catalogue() if "Mistral-7B" in entry.id) == expected
     with torch.device("meta"):
-        config = hf.MistralConfig(hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=8)
-        assert sum(weight.numel() for weight in hf.AutoModelForCausalLM.from_config(config).parameters()) == expected
+        config = hf.MistralConfig(
+            hidden_size=4096,
+            intermediate_size=14336,
+            num_hidden_layers=32,
+            num_attention_heads=32,
+            num_key_value_heads=8,
+        )
+        assert (
+            sum(weight.numel() for weight in hf.AutoModelForCausalLM.from_config(config).parameters())
+            == expected
+        )

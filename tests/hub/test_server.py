@@ -14,7 +14,14 @@ from urllib.parse import urlsplit
 
 import huggingface_hub
 import pytest
-from huggingface_hub import constants, get_paths_info, hf_hub_download, list_repo_tree, model_info, snapshot_download
+from huggingface_hub import (
+    constants,
+    get_paths_info,
+    hf_hub_download,
+    list_repo_tree,
+    model_info,
+    snapshot_download,
+)
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -42,7 +49,11 @@ def directory(tmp_path: Path, hub: HubServer) -> Path:
 
 def downloads(hub: HubServer, name: str) -> list[str | None]:
     """The Range headers of the requests for a file's content."""
-    return [request.range for request in hub.requests if request.method == "GET" and request.path.endswith(f"/{name}")]
+    return [
+        request.range
+        for request in hub.requests
+        if request.method == "GET" and request.path.endswith(f"/{name}")
+    ]
 
 
 def test_information_names_commit_files_licence_and_gate(hub: HubServer, directory: Path) -> None:
@@ -63,10 +74,14 @@ def test_a_changed_file_is_a_new_commit(hub: HubServer, directory: Path) -> None
         model_info(ID, revision=before)
 
 
-def test_whole_snapshot_is_the_directory_and_needs_no_second_download(hub: HubServer, directory: Path) -> None:
+def test_whole_snapshot_is_the_directory_and_needs_no_second_download(
+    hub: HubServer, directory: Path
+) -> None:
     snapshot = Path(snapshot_download(ID))
     assert snapshot.name == commit_of(directory)
-    assert {path.name: path.read_bytes() for path in snapshot.iterdir()} == {path.name: path.read_bytes() for path in directory.iterdir()}
+    assert {path.name: path.read_bytes() for path in snapshot.iterdir()} == {
+        path.name: path.read_bytes() for path in directory.iterdir()
+    }
     assert Path(constants.HF_HUB_CACHE) in snapshot.parents
     hub.requests.clear()
     assert snapshot_download(ID) == str(snapshot)
@@ -78,10 +93,14 @@ def test_dry_run_lists_sizes_and_fetches_nothing(hub: HubServer, directory: Path
     assert {file.filename: (file.file_size, file.will_download) for file in found} == {
         name: ((directory / name).stat().st_size, True) for name in ("config.json", "model.safetensors")
     }
-    assert not [request for request in hub.requests if request.method == "GET" and "/resolve/" in request.path]
+    assert not [
+        request for request in hub.requests if request.method == "GET" and "/resolve/" in request.path
+    ]
 
 
-def test_broken_download_resumes_behind_what_arrived(hub: HubServer, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_download_resumes_behind_what_arrived(
+    hub: HubServer, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 4096)
     hub.break_after(100_000, file="*.safetensors")
     path = hf_hub_download(ID, "model.safetensors")
@@ -116,9 +135,17 @@ def test_what_is_missing_is_named(hub: HubServer, directory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(401, RepositoryNotFoundError), (403, GatedRepoError), (404, RepositoryNotFoundError), (500, HfHubHTTPError)]
+    ("status", "error"),
+    [
+        (401, RepositoryNotFoundError),
+        (403, GatedRepoError),
+        (404, RepositoryNotFoundError),
+        (500, HfHubHTTPError),
+    ],
 )
-def test_failures_can_be_switched_on_and_off(hub: HubServer, directory: Path, status: int, error: type[HfHubHTTPError]) -> None:
+def test_failures_can_be_switched_on_and_off(
+    hub: HubServer, directory: Path, status: int, error: type[HfHubHTTPError]
+) -> None:
     hub.fail(ID, status, times=1)
     with pytest.raises(error) as caught:
         model_info(ID)
@@ -145,9 +172,13 @@ def test_a_closed_hub_cannot_be_reached_and_the_cache_still_serves(hub: HubServe
         snapshot_download("tiny/other")
 
 
-def test_a_slow_line_makes_a_file_wait_for_its_size(hub: HubServer, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_line_makes_a_file_wait_for_its_size(
+    hub: HubServer, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("tests.hub.server.time", SimpleNamespace(monotonic=lambda: 0.0))  # the clock stands still
+    monkeypatch.setattr(
+        "tests.hub.server.time", SimpleNamespace(monotonic=lambda: 0.0)
+    )  # the clock stands still
     monkeypatch.setattr(hub.closing, "wait", waits.append)
     hub.bytes_per_second = 100_000
     hf_hub_download(ID, "model.safetensors")
@@ -175,13 +206,19 @@ def test_tree_and_paths_know_folders(hub: HubServer, directory: Path) -> None:
     assert [item.path for item in get_paths_info(ID, ["sub/a.txt", "not/there"])] == ["sub/a.txt"]
 
 
-def test_datasets_reads_parquet_and_compressed_lines_whole_and_streaming(hub: HubServer, tmp_path: Path) -> None:
+def test_datasets_reads_parquet_and_compressed_lines_whole_and_streaming(
+    hub: HubServer, tmp_path: Path
+) -> None:
     from datasets import load_dataset
 
     rows = [{"text": f"line {number}"} for number in range(50)]
     hub.add_dataset("tiny/lines", _lines(tmp_path / "lines", rows))
     hub.add_dataset("tiny/table", _table(tmp_path / "table", rows))
-    for name, files in (("tiny/lines", "train.json.gz"), ("tiny/table", "train.parquet"), ("tiny/table", None)):
+    for name, files in (
+        ("tiny/lines", "train.json.gz"),
+        ("tiny/table", "train.parquet"),
+        ("tiny/table", None),
+    ):
         assert load_dataset(name, data_files=files, split="train").to_list() == rows
         assert list(load_dataset(name, data_files=files, split="train", streaming=True)) == rows
     assert Path(os.environ["HF_DATASETS_CACHE"]).is_dir()
@@ -191,8 +228,12 @@ def test_datasets_reads_another_branch(hub: HubServer, tmp_path: Path) -> None:
     from datasets import load_dataset
 
     hub.add_dataset("tiny/table", _table(tmp_path / "main", [{"text": "main"}]))
-    hub.add_dataset("tiny/table", _table(tmp_path / "converted", [{"text": "converted"}]), revision="refs/convert/parquet")
-    found = load_dataset("tiny/table", data_files="train.parquet", revision="refs/convert/parquet", split="train")
+    hub.add_dataset(
+        "tiny/table", _table(tmp_path / "converted", [{"text": "converted"}]), revision="refs/convert/parquet"
+    )
+    found = load_dataset(
+        "tiny/table", data_files="train.parquet", revision="refs/convert/parquet", split="train"
+    )
     assert found["text"][0] == "converted"
 
 
@@ -215,7 +256,12 @@ def _table(directory: Path, rows: list[dict[str, str]]) -> Path:
 def test_another_process_finds_hub_and_home(hub: HubServer, directory: Path, tmp_path: Path) -> None:
     code = f"from huggingface_hub import hf_hub_download; print(hf_hub_download({ID!r}, 'config.json'))"
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(hub.url, tmp_path / "other"), capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code],
+        env=environment(hub.url, tmp_path / "other"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     assert (tmp_path / "other" / "hub") in Path(done.stdout.strip()).parents
 
@@ -231,7 +277,10 @@ def test_models_load_and_tokenise(tmp_path: Path, kind: str) -> None:
     assert len(model.model.layers) == 2
 
 
-@pytest.mark.parametrize(("kind", "says"), [("remote-code", "trust_remote_code"), ("not-causal", "T5Config"), ("damaged", "(?i)incomplete|header")])
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [("remote-code", "trust_remote_code"), ("not-causal", "T5Config"), ("damaged", "(?i)incomplete|header")],
+)
 def test_models_that_nobody_can_load_are_refused(tmp_path: Path, kind: str, says: str) -> None:
     from transformers import AutoModelForCausalLM
 

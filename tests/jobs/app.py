@@ -1,4 +1,5 @@
-"""An app without pages, for the tests to kill: `python -m tests.jobs.app HOME PACE RECIPE...`, recipes as JSON.
+"""An app without pages, for the tests to kill: `python -m tests.jobs.app HOME PACE RECIPE...`, recipes as
+JSON.
 
 Runs the first recipe to its end and the second until two blocks are done, says so, and waits for its end.
 """
@@ -10,9 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-from engine.jobs.background import BackgroundEngine
-from engine.jobs.store import Store
+from engine.jobs.service import BackgroundEngine
 from engine.recipe import Recipe
+from engine.store.runs import Store
 from tests.jobs.conftest import behind, ended, until
 from tests.jobs.pace import Pace
 

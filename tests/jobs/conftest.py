@@ -1,53 +1,21 @@
-"""Shared by the tests of runs in the background: small recipes, a store, an engine whose worker can be slowed down."""
+"""Shared by the tests of runs in the background: small recipes, a store, an engine whose worker can be slowed
+down.
+"""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch: small work, and the same threads here and in the worker
-
-import torch
-
-from engine.jobs.background import BackgroundEngine
-from engine.jobs.store import Store
+from engine.jobs.service import BackgroundEngine
 from engine.jobs.views import RunView
-from engine.pin import pin
-from engine.recipe import Recipe
+from engine.store.runs import Store
 from tests.jobs.pace import Pace
 
-torch.set_num_threads(1)
 BLOCKS = 8  # of the bundled model
 PATIENCE = 60.0  # seconds: generous, for a machine that others use too
-
-RecipeMaker = Callable[..., Recipe]
-
-
-@pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("corpus") / "tale.txt"
-    path.write_text("Once there was a small green bird who wanted to see the wide sea and the high hills beyond it. " * 8)
-    return path
-
-
-@pytest.fixture(scope="session")
-def small(corpus: Path) -> RecipeMaker:
-    """Makes small pinned recipes of the bundled model; another seed is another run."""
-
-    def make(seed: int = 0, **fields: object) -> Recipe:
-        given = {"samples": 2, "length": 16, "evaluation": str(corpus), "seed": seed, **fields}
-        return pin(Recipe.build(given))
-
-    return make
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "home")
 
 
 @pytest.fixture(scope="module")

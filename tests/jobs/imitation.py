@@ -25,15 +25,27 @@ ENVIRONMENT = Environment(
 
 
 def started(recipe: Recipe) -> RunStarted:
-    return RunStarted(key=recipe.key, recipe=recipe.model_dump(mode="json"), started="2026-01-01", environment=ENVIRONMENT)
+    return RunStarted(
+        key=recipe.key, recipe=recipe.model_dump(mode="json"), started="2026-01-01", environment=ENVIRONMENT
+    )
 
 
 def block(index: int) -> BlockPruned:
     linear = LinearPruned(name="up", rows=8, columns=8, removed=32, sparsity=0.5, output_error=0.1)
-    return BlockPruned(index=index, sparsity=0.5, alignment=0.1, relative_error=0.1, cosine=0.9, seconds=0.1, linears=(linear,))
+    return BlockPruned(
+        index=index,
+        sparsity=0.5,
+        alignment=0.1,
+        relative_error=0.1,
+        cosine=0.9,
+        seconds=0.1,
+        linears=(linear,),
+    )
 
 
-def run(recipe: Recipe, kept: MutableMapping[int, BlockWeights], cache: Path | None = None, bench: object = None) -> Iterator[Event]:
+def run(
+    recipe: Recipe, kept: MutableMapping[int, BlockWeights], cache: Path | None = None, bench: object = None
+) -> Iterator[Event]:
     yield started(recipe)
     if kept:
         yield Resumed(blocks=len(kept))

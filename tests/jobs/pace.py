@@ -1,4 +1,6 @@
-"""Slowing the worker down from outside: a plugin wraps `engine.run.run` in every worker process that is started."""
+"""Slowing the worker down from outside: a plugin wraps `engine.run.run` in every worker process that is
+started.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from typing import Any
 import cloudpickle
 from distributed import Worker, WorkerPlugin
 
-from engine.jobs.background import BackgroundEngine
+from engine.jobs.service import BackgroundEngine
 
 
 class Pace:

@@ -1,4 +1,6 @@
-"""The list that pages choose from: one's own runs before the recorded ones, and none missing while it is computed anew."""
+"""The list that pages choose from: one's own runs before the recorded ones, and none missing while it is
+computed anew.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,9 @@ import pytest
 
 from engine import run as engine_run
 from engine.events import to_line
-from engine.jobs.background import BackgroundEngine
 from engine.jobs.execute import execute
-from engine.jobs.store import Store
+from engine.jobs.service import BackgroundEngine
+from engine.store.runs import Store
 from tests.jobs import imitation
 
 
@@ -19,7 +21,9 @@ def engine(tmp_path: Path) -> BackgroundEngine:
     return BackgroundEngine(Store(tmp_path / "home"))
 
 
-def test_a_recorded_run_stays_in_the_list_while_it_is_computed_here(engine: BackgroundEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recorded_run_stays_in_the_list_while_it_is_computed_here(
+    engine: BackgroundEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engine_run, "run", imitation.run)
     known = engine.store.recorded[0]
     assert known.recipe is not None
@@ -27,9 +31,14 @@ def test_a_recorded_run_stays_in_the_list_while_it_is_computed_here(engine: Back
     folder.create(known.recipe)
     with folder.lock():
         folder.events_path.write_text(to_line(imitation.started(known.recipe)) + "\n")
-        assert [(run.state, run.recorded) for run in engine.runs() if run.key == known.key] == [("running", False), ("finished", True)]
+        assert [(run.state, run.recorded) for run in engine.runs() if run.key == known.key] == [
+            ("running", False),
+            ("finished", True),
+        ]
     execute(known.recipe, folder)
-    assert [(run.state, run.recorded) for run in engine.runs() if run.key == known.key] == [("finished", False)]
+    assert [(run.state, run.recorded) for run in engine.runs() if run.key == known.key] == [
+        ("finished", False)
+    ]
 
 
 def test_without_runs_of_ones_own_there_are_the_recorded_ones(engine: BackgroundEngine) -> None:

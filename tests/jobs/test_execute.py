@@ -15,14 +15,15 @@ import torch
 from engine import run as engine_run
 from engine.errors import StoreError
 from engine.events import BlockPruned, Event, Finished, Resumed
-from engine.jobs import files
 from engine.jobs.execute import execute
-from engine.jobs.folder import RunFolder
-from engine.jobs.store import Store
 from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
+from engine.store import atomic_files
+from engine.store.folder import RunFolder
+from engine.store.runs import Store
+from tests.conftest import RecipeMaker
 from tests.jobs import imitation
-from tests.jobs.conftest import RecipeMaker, until
+from tests.jobs.conftest import until
 
 Run = Callable[[Recipe, MutableMapping[int, BlockWeights]], Iterator[Event]]
 
@@ -57,7 +58,7 @@ def interrupt(recipe: Recipe, folder: RunFolder, at: int) -> None:
 
 
 def leftovers(folder: RunFolder) -> list[str]:
-    return [path.name for path in folder.path.parent.rglob("*") if path.name.endswith(files.TEMPORARY)]
+    return [path.name for path in folder.path.parent.rglob("*") if path.name.endswith(atomic_files.TEMPORARY)]
 
 
 def test_a_run_is_kept_and_not_computed_twice(small: RecipeMaker, folder: RunFolder) -> None:
@@ -70,7 +71,9 @@ def test_a_run_is_kept_and_not_computed_twice(small: RecipeMaker, folder: RunFol
     assert execute(small(), folder, publish=again.append) == record and again == []
 
 
-def test_an_interrupted_run_goes_on_with_the_same_result(small: RecipeMaker, folder: RunFolder, tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on_with_the_same_result(
+    small: RecipeMaker, folder: RunFolder, tmp_path: Path
+) -> None:
     undisturbed = RunFolder(tmp_path / "other" / small().key)
     expected = execute(small(), undisturbed)
     interrupt(small(), folder, at=4)
@@ -79,17 +82,23 @@ def test_an_interrupted_run_goes_on_with_the_same_result(small: RecipeMaker, fol
     record = execute(small(), folder, publish=seen.append)
     assert Resumed(blocks=5) in [event.model_copy(update={"elapsed": 0}) for event in seen]
     assert [event.index for event in seen if isinstance(event, BlockPruned)] == [5, 6, 7]
-    assert (record.dense, record.pruned, record.sparsity) == (expected.dense, expected.pruned, expected.sparsity)
+    assert (record.dense, record.pruned, record.sparsity) == (
+        expected.dense,
+        expected.pruned,
+        expected.sparsity,
+    )
     masks, others = folder.masks("b"), undisturbed.masks("b")
     assert masks.keys() == others.keys() and all(torch.equal(masks[name], others[name]) for name in masks)
 
 
 @pytest.mark.usefixtures("imitated")
-def test_a_block_without_event_and_one_that_is_damaged_are_computed_again(small: RecipeMaker, folder: RunFolder) -> None:
+def test_a_block_without_event_and_one_that_is_damaged_are_computed_again(
+    small: RecipeMaker, folder: RunFolder
+) -> None:
     interrupt(small(), folder, at=2)
     folder.kept[3] = folder.kept[2]  # kept just before the process died
     folder.kept.path(1).write_bytes(b"garbage")
-    (folder.kept.path(1).parent / f".left{files.TEMPORARY}").touch()
+    (folder.kept.path(1).parent / f".left{atomic_files.TEMPORARY}").touch()
     seen: list[Event] = []
     assert execute(small(), folder, publish=seen.append).state == "finished"
     assert [event.index for event in seen if isinstance(event, BlockPruned)] == [1, 2, 3]
@@ -99,7 +108,9 @@ def test_a_block_without_event_and_one_that_is_damaged_are_computed_again(small:
 
 @pytest.mark.usefixtures("imitated")
 @pytest.mark.parametrize("damage", ["recipe", "events", "block", "record"])
-def test_a_damaged_run_is_mended_by_computing_it_again(small: RecipeMaker, folder: RunFolder, damage: str) -> None:
+def test_a_damaged_run_is_mended_by_computing_it_again(
+    small: RecipeMaker, folder: RunFolder, damage: str
+) -> None:
     execute(small(), folder)
     path = {
         "recipe": folder.recipe_path,
@@ -135,10 +146,17 @@ def test_a_keyboard_interrupt_is_a_cancel(small: RecipeMaker, folder: RunFolder)
     assert folder.record().state == "cancelled"
 
 
-def test_whoever_comes_second_follows_the_first(small: RecipeMaker, folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_comes_second_follows_the_first(
+    small: RecipeMaker, folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     times, go_on = [], threading.Event()
 
-    def once(recipe: Recipe, kept: MutableMapping[int, BlockWeights], cache: Path | None = None, bench: object = None) -> Iterator[Event]:
+    def once(
+        recipe: Recipe,
+        kept: MutableMapping[int, BlockWeights],
+        cache: Path | None = None,
+        bench: object = None,
+    ) -> Iterator[Event]:
         times.append(recipe)
         for event in imitation.run(recipe, kept):
             yield event
@@ -186,7 +204,9 @@ def test_a_disk_that_fills_up_at_an_event_ends_the_run_with_a_sentence(
 
 
 @pytest.mark.usefixtures("imitated")
-def test_a_disk_without_room_for_even_the_end(small: RecipeMaker, folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_room_for_even_the_end(
+    small: RecipeMaker, folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     interrupt(small(), folder, at=1)
     with monkeypatch.context() as patch, pytest.raises(StoreError, match="is full"):
         patch.setattr(os, "write", _no_room)
@@ -196,7 +216,9 @@ def test_a_disk_without_room_for_even_the_end(small: RecipeMaker, folder: RunFol
 
 
 @pytest.mark.usefixtures("imitated")
-def test_a_disk_that_takes_no_first_event_keeps_no_run(small: RecipeMaker, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_takes_no_first_event_keeps_no_run(
+    small: RecipeMaker, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "write", _no_room)
     with pytest.raises(StoreError, match="is full"):
         execute(small(), store.folder(small().key))
@@ -204,7 +226,9 @@ def test_a_disk_that_takes_no_first_event_keeps_no_run(small: RecipeMaker, store
 
 
 @pytest.mark.usefixtures("imitated")
-def test_a_directory_that_someone_chose_is_never_removed(small: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_that_someone_chose_is_never_removed(
+    small: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "letter.txt").touch()
     with monkeypatch.context() as patch, pytest.raises(StoreError, match="is full"):
         patch.setattr(os, "write", _no_room)

@@ -16,11 +16,12 @@ import pytest
 
 from engine.errors import EngineError
 from engine.jobs import cluster
-from engine.jobs.background import BackgroundEngine
 from engine.jobs.cluster import ROOT
 from engine.jobs.execute import execute
-from engine.jobs.store import Store
-from tests.jobs.conftest import RecipeMaker, behind, ended, until
+from engine.jobs.service import BackgroundEngine
+from engine.store.runs import Store
+from tests.conftest import RecipeMaker
+from tests.jobs.conftest import behind, ended, until
 from tests.jobs.pace import Pace, client, worker_pid
 
 
@@ -28,7 +29,9 @@ from tests.jobs.pace import Pace, client, worker_pid
 def process(*command: str) -> Iterator[subprocess.Popen[str]]:
     """A Python process in the repository, which is killed in the end."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as started:
+    with subprocess.Popen(
+        [sys.executable, "-m", *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    ) as started:
         try:
             yield started
         finally:
@@ -62,7 +65,9 @@ def test_a_killed_app_leaves_its_runs_and_no_process(tmp_path: Path, small: Reci
     store = Store(tmp_path / "home")
     states = {summary.key: (summary.state, summary.message) for summary in store.list()}
     assert states[recipes[0].key] == ("finished", None)
-    assert states[recipes[1].key][0] == "interrupted" and "goes on behind block" in (states[recipes[1].key][1] or "")
+    assert states[recipes[1].key][0] == "interrupted" and "goes on behind block" in (
+        states[recipes[1].key][1] or ""
+    )
 
     engine = BackgroundEngine(store)
     assert engine.active() == []
@@ -81,7 +86,9 @@ def test_an_app_killed_while_it_starts_leaves_no_process(tmp_path: Path) -> None
         until(lambda: gone(children))
 
 
-def test_a_dead_cluster_is_started_again_and_closing_ends_it(store: Store, small: RecipeMaker, tmp_path: Path) -> None:
+def test_a_dead_cluster_is_started_again_and_closing_ends_it(
+    store: Store, small: RecipeMaker, tmp_path: Path
+) -> None:
     engine, pace = BackgroundEngine(store), Pace(tmp_path / "pace")
     engine.start()
     try:
@@ -112,7 +119,9 @@ def test_a_dead_cluster_is_started_again_and_closing_ends_it(store: Store, small
         engine.submit(small(2))
 
 
-def test_an_engine_that_cannot_start_says_so(store: Store, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_cannot_start_says_so(
+    store: Store, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cluster.sys, "executable", "/bin/false")
     engine = BackgroundEngine(store)
     try:
@@ -133,13 +142,24 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
     with process("dask", "scheduler", "--port", "0", *loopback, *quiet, "--scheduler-file", str(file)):
         until(file.exists)
         resources = ("--resources", "DEVICE=1", "--nthreads", "2", "--local-directory", str(tmp_path))
-        with process("dask", "worker", "--scheduler-file", str(file), *loopback, *resources, "--dashboard-address", ":0") as worker:
+        with process(
+            "dask",
+            "worker",
+            "--scheduler-file",
+            str(file),
+            *loopback,
+            *resources,
+            "--dashboard-address",
+            ":0",
+        ) as worker:
             yield json.loads(file.read_text())["address"]
             worker.terminate()
             worker.wait()
 
 
-def test_a_cluster_that_is_there(scheduler: str, store: Store, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_is_there(
+    scheduler: str, store: Store, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PRUNESCOPE_SCHEDULER", scheduler)
     engine = BackgroundEngine(store)
     try:
@@ -150,12 +170,16 @@ def test_a_cluster_that_is_there(scheduler: str, store: Store, small: RecipeMake
         assert [ended(engine, key).state for key in keys] == ["finished", "finished"]
     finally:
         engine.close()
-    monkeypatch.setattr("engine.jobs.cluster.files.write", lambda path, content: path)  # as if on another disk
+    monkeypatch.setattr(
+        "engine.jobs.cluster.files.write", lambda path, content: path
+    )  # as if on another disk
     blind = BackgroundEngine(Store(store.home))
     try:
         blind.start()
         until(lambda: blind.status.state == "failed")
-        assert "does not see the run store" in blind.status.message and str(store.home) in blind.status.message
+        assert (
+            "does not see the run store" in blind.status.message and str(store.home) in blind.status.message
+        )
     finally:
         blind.close()
 

@@ -11,16 +11,14 @@ from engine import run as engine_run
 from engine.errors import StoreError
 from engine.events import to_line
 from engine.jobs.execute import execute
-from engine.jobs.folder import RunFolder
-from engine.jobs.importing import import_run
-from engine.jobs.label import Label
-from engine.jobs.runs import Runs
-from engine.jobs.space import DAY, largest_until, older_than
-from engine.jobs.store import RunSummary, Store
+from engine.jobs.queue import Runs
 from engine.record import RunRecord
-from engine.unfold import events_of
+from engine.replay import events_of
+from engine.store.folder import RunFolder
+from engine.store.import_run import import_run
+from engine.store.runs import DAY, Label, RunSummary, Store, largest_until, older_than
+from tests.conftest import RecipeMaker
 from tests.jobs import imitation
-from tests.jobs.conftest import RecipeMaker
 
 
 @pytest.fixture
@@ -32,7 +30,9 @@ def finished(store: Store, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch) 
 
 
 class TestLabels:
-    def test_a_name_a_note_and_a_pin_are_kept_and_change_nothing_else(self, store: Store, finished: RunFolder) -> None:
+    def test_a_name_a_note_and_a_pin_are_kept_and_change_nothing_else(
+        self, store: Store, finished: RunFolder
+    ) -> None:
         before = store.list()[0]
         store.label(finished.key, Label(name="The good one", note="seed 3", pinned=True))
         after = store.list()[0]
@@ -66,14 +66,18 @@ class TestTrash:
         with pytest.raises(StoreError, match="not in the trash any more"):
             store.restore(finished.key)
 
-    def test_a_run_that_was_computed_again_is_not_overwritten(self, store: Store, finished: RunFolder, small: RecipeMaker) -> None:
+    def test_a_run_that_was_computed_again_is_not_overwritten(
+        self, store: Store, finished: RunFolder, small: RecipeMaker
+    ) -> None:
         store.delete(finished.key)
         execute(small(), finished)
         with pytest.raises(StoreError, match="computed again"):
             store.restore(finished.key)
         assert finished.record().state == "finished"
 
-    def test_deleting_twice_keeps_the_last(self, store: Store, finished: RunFolder, small: RecipeMaker) -> None:
+    def test_deleting_twice_keeps_the_last(
+        self, store: Store, finished: RunFolder, small: RecipeMaker
+    ) -> None:
         store.delete(finished.key)
         execute(small(), finished)
         store.delete(finished.key)
@@ -104,7 +108,9 @@ class TestSpace:
         assert [run.key for run in largest_until(self.runs, total)] == []
         assert [run.key for run in largest_until(self.runs, total - 1)] == ["new"]
         assert [run.key for run in largest_until(self.runs, total - 51)] == ["new", "older"]
-        assert [run.key for run in largest_until(self.runs, 0)] == ["new", "older", "old"], "pinned, running and recorded ones stay"
+        assert [run.key for run in largest_until(self.runs, 0)] == ["new", "older", "old"], (
+            "pinned, running and recorded ones stay"
+        )
 
 
 class TestImport:
@@ -150,7 +156,9 @@ class TestImport:
             (RunRecord().model_dump_json().encode(), "not that of a finished run"),
         ],
     )
-    def test_anything_else_is_a_sentence_and_leaves_nothing(self, store: Store, content: bytes, words: str) -> None:
+    def test_anything_else_is_a_sentence_and_leaves_nothing(
+        self, store: Store, content: bytes, words: str
+    ) -> None:
         with pytest.raises(StoreError, match=words):
             import_run(store, content, "some file")
         assert store.list() == []
@@ -170,7 +178,9 @@ class TestImport:
             import_run(store, lines, "evil.jsonl")
         assert not (store.home.parent / "outside").exists()
 
-    def test_computing_it_here_takes_its_place(self, store: Store, elsewhere: RunFolder, small: RecipeMaker) -> None:
+    def test_computing_it_here_takes_its_place(
+        self, store: Store, elsewhere: RunFolder, small: RecipeMaker
+    ) -> None:
         import_run(store, elsewhere.events_path.read_bytes(), "events.jsonl")
         runs = Runs(store, 1.0, lambda: None)
         runs.submit(small())

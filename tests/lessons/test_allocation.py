@@ -1,4 +1,6 @@
-"""Lesson 5: guesses that meet the target, NeuroAL's own slopes among them; the moments of a search, and who wins a race."""
+"""Lesson 5: guesses that meet the target, NeuroAL's own slopes among them; the moments of a search, and who
+wins a race.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ EVEN = [100] * 8
 
 @pytest.mark.parametrize("sizes", [EVEN, [100, 100, 300, 100], [70]])
 @pytest.mark.parametrize("target", [0.5, 0.7, 0.9])
-@pytest.mark.parametrize(("slope", "ends"), [(0.0, 0.0), (0.15, 0.0), (-0.2, 0.1), (0.25, 0.25), (0.0, -0.25)])
+@pytest.mark.parametrize(
+    ("slope", "ends"), [(0.0, 0.0), (0.15, 0.0), (-0.2, 0.1), (0.25, 0.25), (0.0, -0.25)]
+)
 def test_a_guess_meets_the_target(sizes, target, slope, ends):
     ratios = allocation.guess(slope, ends, sizes, target)
     mean = sum(ratio * size for ratio, size in zip(ratios, sizes, strict=True)) / sum(sizes)
@@ -66,7 +70,11 @@ def test_the_race_is_won_by_the_lowest_perplexity():
     own = allocation.own_recipe([0.7] * 8, 0.7)
     mine = RunRecord.fold(events(own, BLOCKS, FINISHED))
     assert mine.pruned is not None
-    records = {"neuroal": finished("neuroal", 90.0), "uniform": finished("uniform", 150.0), allocation.MINE: mine}
+    records = {
+        "neuroal": finished("neuroal", 90.0),
+        "uniform": finished("uniform", 150.0),
+        allocation.MINE: mine,
+    }
     found = allocation.race(records, (0.7,) * 8)
     assert [racer.title for racer in found] == ["Your guess", "NeuroAL", "Uniform"]
     assert found[0].perplexity == mine.pruned.perplexity and found[0].distance == 0

@@ -27,7 +27,9 @@ def places(keep: torch.Tensor) -> set[int]:
 
 def test_the_board_has_what_was_removed():
     board = by_hand.board({0, 9, 63})
-    assert [(row, column) for row, line in enumerate(board.kept) for column, stays in enumerate(line) if not stays] == [(0, 0), (1, 1), (7, 7)]
+    assert [
+        (row, column) for row, line in enumerate(board.kept) for column, stays in enumerate(line) if not stays
+    ] == [(0, 0), (1, 1), (7, 7)]
     assert board.error == pytest.approx(error({0, 9, 63}))
     assert by_hand.board(()).error == 0 and by_hand.board(range(WEIGHTS)).error == 1
 
@@ -61,7 +63,9 @@ def test_curves_rise_above_the_best():
     assert set(curves) == {*by_hand.SCORE_NAMES, "best"}
     assert all(len(errors) == len(COUNTS) for errors in curves.values())
     assert list(curves["best"]) == sorted(curves["best"])
-    assert all(errors[at] >= curves["best"][at] - 1e-9 for errors in curves.values() for at in range(len(COUNTS)))
+    assert all(
+        errors[at] >= curves["best"][at] - 1e-9 for errors in curves.values() for at in range(len(COUNTS))
+    )
 
 
 def test_what_the_lesson_says_of_half_of_the_weights():

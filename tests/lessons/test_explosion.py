@@ -1,4 +1,6 @@
-"""Lesson 8: losses by hand, a chain of layers against its law, bytes by hand, and a clock that is told the time."""
+"""Lesson 8: losses by hand, a chain of layers against its law, bytes by hand, and a clock that is told the
+time.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,9 @@ from math import exp, log, prod
 import pytest
 import torch
 
+from engine.hardware.device import Clock
 from engine.lessons import explosion, zeros
 from engine.lessons.zeros import SIDE, Sizes
-from engine.models.clock import Clock
 
 
 def test_perplexity_is_the_geometric_mean_of_one_over_p():
@@ -84,7 +86,12 @@ class Told(Clock):
 
 def test_each_kernel_is_timed_at_each_share_and_at_least_three_times():
     found = zeros.timings(16, (0.0, 0.5), seconds=5.0, clock=Told())
-    assert {(each.kernel, each.sparsity) for each in found} == {("dense", 0.0), ("csr", 0.0), ("dense", 0.5), ("csr", 0.5)}
+    assert {(each.kernel, each.sparsity) for each in found} == {
+        ("dense", 0.0),
+        ("csr", 0.0),
+        ("dense", 0.5),
+        ("csr", 0.5),
+    }
     assert all((each.median, each.low, each.high, each.rounds) == (1.0, 1.0, 1.0, 3) for each in found)
 
 

@@ -48,14 +48,18 @@ def test_the_error_and_each_rows_part_of_it(layer):
     pruned = layer.masked(keep)
     assert torch.equal(pruned.weight, layer.weight * keep)
     assert pruned.error == pytest.approx(loop_error(layer, pruned.weight, range(3)), rel=1e-9)
-    assert pruned.row_errors == pytest.approx([loop_error(layer, pruned.weight, range(row, row + 1)) for row in range(3)], rel=1e-9)
+    assert pruned.row_errors == pytest.approx(
+        [loop_error(layer, pruned.weight, range(row, row + 1)) for row in range(3)], rel=1e-9
+    )
     assert sum(part**2 for part in pruned.row_errors) == pytest.approx(pruned.error**2)
 
 
 def test_the_error_on_other_inputs(layer):
     other = example(9, rows=3, columns=4, tokens=7).inputs
     weight = layer.weight.flip(0)
-    assert output_error(layer, weight, other) == pytest.approx(loop_error(Layer(layer.weight, other), weight, range(3)), rel=1e-9)
+    assert output_error(layer, weight, other) == pytest.approx(
+        loop_error(Layer(layer.weight, other), weight, range(3)), rel=1e-9
+    )
     assert output_error(layer, layer.weight) == 0
     assert output_error(layer, torch.zeros_like(layer.weight)) == 1
 

@@ -41,14 +41,18 @@ def inputs():
 
 @pytest.fixture(scope="module")
 def seen():
-    """What each linear of the bundled model is called with, and its weight, by an independent forward pass of the whole model."""
+    """What each linear of the bundled model is called with, and its weight, by an independent forward pass of
+    the whole model.
+    """
     recipe = Recipe.build(samples=outlier.WINDOWS, evaluation=None)
     model = dense_model(recipe)
     windows, _ = quietly(read_windows(recipe, model, None))
     found = {}
     handles = [
         linear.module.register_forward_pre_hook(
-            lambda _, given, key=(block.index, name), weight=linear.weight: found.update({key: (weight.double(), given[0].flatten(0, 1).double())})
+            lambda _, given, key=(block.index, name), weight=linear.weight: found.update(
+                {key: (weight.double(), given[0].flatten(0, 1).double())}
+            )
         )
         for block in model.blocks
         for name, linear in block.linears.items()
@@ -86,4 +90,6 @@ def test_what_the_lesson_says_of_the_model(inputs):
     loud = [each for each in inputs if each.ratio > 4]
     quiet = [each for each in inputs if each.ratio < 2.5]
     assert all(each.errors["wanda"] < each.errors["magnitude"] for each in loud)
-    assert median(each.errors["wanda"] / each.errors["magnitude"] for each in quiet) == pytest.approx(1, abs=0.03)
+    assert median(each.errors["wanda"] / each.errors["magnitude"] for each in quiet) == pytest.approx(
+        1, abs=0.03
+    )

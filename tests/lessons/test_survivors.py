@@ -17,7 +17,9 @@ def damped_hessian() -> np.ndarray:
 
 
 def eliminated(keep: np.ndarray, columns: int) -> np.ndarray:
-    """Column by column: what is removed moves the columns behind it by the inverse of the Hessian of those that are not settled."""
+    """Column by column: what is removed moves the columns behind it by the inverse of the Hessian of those
+    that are not settled.
+    """
     weight, hessian = survivors.layer().weight.double().numpy().copy(), damped_hessian()
     for column in range(columns):
         inverse = np.linalg.inv(hessian[column:, column:])
@@ -97,7 +99,11 @@ def test_the_joint_solution_has_the_least_error_under_one_mask(sparsity):
 
 def test_nothing_leaves_the_survivors_alone():
     weights, dense = survivors.updated("Nothing", 0.5), survivors.layer().weight.tolist()
-    assert all(value in (0, dense[row][column]) for row, line in enumerate(weights.values) for column, value in enumerate(line))
+    assert all(
+        value in (0, dense[row][column])
+        for row, line in enumerate(weights.values)
+        for column, value in enumerate(line)
+    )
 
 
 def test_what_the_lesson_says_of_new_text():

@@ -1,4 +1,6 @@
-"""Lesson 7: the row worked out again entry by entry in float64, its swaps one after the other, and the matrix."""
+"""Lesson 7: the row worked out again entry by entry in float64, its swaps one after the other, and the
+matrix.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ def test_the_expected_and_the_real_error(method, swaps):
     assert row.drift == pytest.approx(sum(row.changes[column] for column in gone), abs=1e-3)
     tokens = [token for window in windows for token in window]
     lost = sum(sum(weights[column] * token[column] for column in gone) ** 2 for token in tokens)
-    whole = sum(sum(weight * value for weight, value in zip(weights, token, strict=True)) ** 2 for token in tokens)
+    whole = sum(
+        sum(weight * value for weight, value in zip(weights, token, strict=True)) ** 2 for token in tokens
+    )
     assert row.error == pytest.approx((lost / whole) ** 0.5, rel=1e-5)
     assert sum(row.kept) == COLUMNS // 2
 
@@ -67,8 +71,16 @@ def test_dsnot_takes_who_corrects_most_for_the_least_noise(swaps):
     row, first = swapping.row(swaps), swapping.row(0)
     sign = 1 if row.drift > 0 else -1
     fresh = [column for column in range(COLUMNS) if row.kept[column] == first.kept[column]]
-    back = {column: sign * row.changes[column] / variance(column) for column in fresh if not row.kept[column] and sign * row.changes[column] > 0}
-    out = {column: abs(weights[column]) * norm(column) for column in fresh if row.kept[column] and sign * row.changes[column] < 0}
+    back = {
+        column: sign * row.changes[column] / variance(column)
+        for column in fresh
+        if not row.kept[column] and sign * row.changes[column] > 0
+    }
+    out = {
+        column: abs(weights[column]) * norm(column)
+        for column in fresh
+        if row.kept[column] and sign * row.changes[column] < 0
+    }
     assert row.following == (max(back, key=back.__getitem__), min(out, key=out.__getitem__))
     assert {column for column, rank in enumerate(row.growing) if rank is not None} == set(back)
     assert {column for column, rank in enumerate(row.leaving) if rank is not None} == set(out)

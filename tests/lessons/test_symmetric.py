@@ -1,4 +1,6 @@
-"""Lesson 6: scores entry by entry, laws of the family, and the neurons that the bundled model loses, counted by sorting."""
+"""Lesson 6: scores entry by entry, laws of the family, and the neurons that the bundled model loses, counted
+by sorting.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from safetensors.numpy import load_file
 
 from engine.lessons import symmetric
 from engine.lessons.symmetric import COLUMNS, FAINT_ROW, ROWS, Lost
-from engine.models.names import DEMO_DIRECTORY
+from engine.models.identity import DEMO_DIRECTORY
 from engine.pruning.patterns import Group
 
 
@@ -34,32 +36,44 @@ def test_the_blend_entry_by_entry(part):
     found = symmetric.blended(part, 0.5)
     for row in range(ROWS):
         for column in range(COLUMNS):
-            assert found.scores[row][column] == pytest.approx(abs(weight[row, column]) * ((1 - part) * a[column] + part * b[row]), rel=1e-5)
+            assert found.scores[row][column] == pytest.approx(
+                abs(weight[row, column]) * ((1 - part) * a[column] + part * b[row]), rel=1e-5
+            )
 
 
 @pytest.mark.parametrize("sparsity", [0.25, 0.5, 0.75])
 @pytest.mark.parametrize("group", [Group.LAYER, Group.ROW])
 def test_the_input_alone_is_wanda(sparsity, group):
-    assert symmetric.blended(0.0, sparsity, group=group).kept == symmetric.masked("wanda", sparsity, group=group).kept
+    assert (
+        symmetric.blended(0.0, sparsity, group=group).kept
+        == symmetric.masked("wanda", sparsity, group=group).kept
+    )
 
 
 @pytest.mark.parametrize("sparsity", [0.25, 0.5, 0.75])
 def test_within_rows_the_output_alone_is_magnitude(sparsity):
-    assert symmetric.blended(1.0, sparsity, group=Group.ROW).kept == symmetric.masked("magnitude", sparsity, group=Group.ROW).kept
+    assert (
+        symmetric.blended(1.0, sparsity, group=Group.ROW).kept
+        == symmetric.masked("magnitude", sparsity, group=Group.ROW).kept
+    )
 
 
 def test_the_error_and_the_counts():
     weight, inputs = matrix()
     found = symmetric.masked("ria", 0.6)
     kept = np.array(found.kept)
-    assert found.error == pytest.approx(np.linalg.norm(inputs @ (weight * ~kept).T) / np.linalg.norm(inputs @ weight.T), rel=1e-5)
+    assert found.error == pytest.approx(
+        np.linalg.norm(inputs @ (weight * ~kept).T) / np.linalg.norm(inputs @ weight.T), rel=1e-5
+    )
     assert found.left == tuple(kept.sum(1)) and found.heard == tuple(kept.sum(0))
     assert kept.sum() == ROWS * COLUMNS - int(0.6 * ROWS * COLUMNS)
 
 
 def test_a_faint_row_dies_by_magnitude_and_lives_by_its_shares():
     assert symmetric.masked("magnitude", 0.5).dead_rows == (FAINT_ROW,)
-    assert symmetric.masked("ri", 0.5).left[FAINT_ROW] > 0 and symmetric.masked("ria", 0.5).left[FAINT_ROW] > 0
+    assert (
+        symmetric.masked("ri", 0.5).left[FAINT_ROW] > 0 and symmetric.masked("ria", 0.5).left[FAINT_ROW] > 0
+    )
     assert symmetric.masked("magnitude", 0.5, scale=4.0).left[FAINT_ROW] > 0
 
 
@@ -75,7 +89,11 @@ def test_without_the_inputs_strength_ria_is_relative_importance():
 
 
 def test_the_neurons_that_the_model_loses_counted_by_sorting():
-    weights = [w.astype(np.float64) for name, w in load_file(Path(DEMO_DIRECTORY) / "model.safetensors").items() if name.endswith("proj.weight")]
+    weights = [
+        w.astype(np.float64)
+        for name, w in load_file(Path(DEMO_DIRECTORY) / "model.safetensors").items()
+        if name.endswith("proj.weight")
+    ]
     rows = columns = 0
     for weight in weights:
         size = np.abs(weight)

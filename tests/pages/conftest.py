@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.widgets import shared
+from pages.widgets import engine_handle
 from tests.pages.fakes import FakeEngine
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -17,7 +17,7 @@ APP = Path(__file__).parents[2] / "app.py"
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
-    monkeypatch.setattr(shared, "shared_engine", lambda: fake)
+    monkeypatch.setattr(engine_handle, "shared_engine", lambda: fake)
     return fake
 
 
@@ -47,12 +47,16 @@ def words(app: AppTest) -> str:
 
 
 def address(app: AppTest) -> dict[str, str]:
-    """The address's parameters (the driver gives those that a script wrote as strings, those that it was opened with as lists)."""
+    """The address's parameters (the driver gives those that a script wrote as strings, those that it was
+    opened with as lists).
+    """
     return {name: value if isinstance(value, str) else value[0] for name, value in app.query_params.items()}
 
 
 def type_in(app: AppTest, **fields: str) -> AppTest:
-    """Type something that a selectbox does not offer, which the driver's own selectbox only takes from its list."""
+    """Type something that a selectbox does not offer, which the driver's own selectbox only takes from its
+    list.
+    """
     for name, text in fields.items():
         box = app.selectbox(key=f"form.{name}")
         box.options.append(text)

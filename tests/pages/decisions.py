@@ -1,12 +1,22 @@
-"""Canned events of allocations that measure or search, of a plausible size: what comes between the windows and the first block."""
+"""Canned events of allocations that measure or search, of a plausible size: what comes between the windows
+and the first block.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
 
-from engine.events import Allocated, BlockMeasured, Candidate, CandidateChosen, CandidateTried, Event, RowSpread
-from engine.pruning.methods import ALLOCATIONS
+from engine.events import (
+    Allocated,
+    BlockMeasured,
+    Candidate,
+    CandidateChosen,
+    CandidateTried,
+    Event,
+    RowSpread,
+)
+from engine.pruning.axes import ALLOCATIONS
 from engine.recipe import Recipe
 
 STRENGTHS = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.25)
@@ -27,7 +37,10 @@ def deciding(recipe: Recipe, blocks: int) -> list[Event]:
     if recipe.allocation == "neuroal":
         return _search(recipe, blocks)
     if ALLOCATIONS[recipe.allocation].measure:
-        return [BlockMeasured(elapsed=0.2 + 0.01 * index, index=index, value=2.0 + (7 * index) % 5) for index in range(blocks)]
+        return [
+            BlockMeasured(elapsed=0.2 + 0.01 * index, index=index, value=2.0 + (7 * index) % 5)
+            for index in range(blocks)
+        ]
     return []
 
 
@@ -36,7 +49,9 @@ def allocated(recipe: Recipe, blocks: int) -> Allocated:
     if recipe.allocation == "neuroal":
         step = recipe.parameters("allocation")["step"]
         ratios = _rising(recipe.sparsity, blocks, BLOCK_BEST if step != "row" else 0)
-        return Allocated(elapsed=0.4, ratios=ratios, clipped=(blocks - 1,), rows=_rows(ratios) if step != "block" else ())
+        return Allocated(
+            elapsed=0.4, ratios=ratios, clipped=(blocks - 1,), rows=_rows(ratios) if step != "block" else ()
+        )
     if ALLOCATIONS[recipe.allocation].measure:
         return Allocated(elapsed=0.4, ratios=_from_measured(recipe, blocks))
     return Allocated(elapsed=0.1, ratios=recipe.settings.get("manual.ratios") or (recipe.sparsity,) * blocks)
@@ -54,13 +69,23 @@ def _search(recipe: Recipe, blocks: int) -> list[Event]:
         for strength in strengths:
             stopped = settings["stop"] == "yes" and strength > best + 0.04
             shift = strength if step == "block" else spread
-            candidate = _candidate(recipe, blocks, step, strength, least * (1 + 7 * (strength - best) ** 2), shift, stopped)
+            candidate = _candidate(
+                recipe, blocks, step, strength, least * (1 + 7 * (strength - best) ** 2), shift, stopped
+            )
             events.append(CandidateTried(elapsed=0.2 + 0.005 * len(events), candidate=candidate))
         events.append(CandidateChosen(elapsed=0.2 + 0.005 * len(events), step=step, strength=best))
     return events
 
 
-def _candidate(recipe: Recipe, blocks: int, step: str, strength: float, objective: float, shift: float, stopped: bool = False) -> Candidate:
+def _candidate(
+    recipe: Recipe,
+    blocks: int,
+    step: str,
+    strength: float,
+    objective: float,
+    shift: float,
+    stopped: bool = False,
+) -> Candidate:
     parts = [1 + 0.3 * (index % 3) - 4 * shift * (0.4 - index / blocks) for index in range(blocks)]
     computed = parts[: blocks - 2] if stopped else parts
     alignment = [(1.02 if stopped else 1) * objective * part / sum(computed) for part in computed]
@@ -89,7 +114,9 @@ def _rows(ratios: Sequence[float]) -> tuple[tuple[RowSpread, ...], ...]:
     return tuple(
         tuple(
             RowSpread(
-                name=name, consumer=consumer if index < len(ratios) - 1 else None, quantiles=_quantiles(ratio, consumer, index, len(ratios), steps)
+                name=name,
+                consumer=consumer if index < len(ratios) - 1 else None,
+                quantiles=_quantiles(ratio, consumer, index, len(ratios), steps),
             )
             for name, consumer in CONSUMERS.items()
         )
@@ -97,6 +124,12 @@ def _rows(ratios: Sequence[float]) -> tuple[tuple[RowSpread, ...], ...]:
     )
 
 
-def _quantiles(ratio: float, consumer: str | None, index: int, blocks: int, steps: Sequence[float]) -> tuple[float, ...]:
-    wide = 0.0 if consumer is None or index == blocks - 1 else 1 + 0.15 * (index % 4) + (0.4 if consumer == "mlp.down_proj" else 0)
+def _quantiles(
+    ratio: float, consumer: str | None, index: int, blocks: int, steps: Sequence[float]
+) -> tuple[float, ...]:
+    wide = (
+        0.0
+        if consumer is None or index == blocks - 1
+        else 1 + 0.15 * (index % 4) + (0.4 if consumer == "mlp.down_proj" else 0)
+    )
     return tuple(ratio + wide * step for step in steps)

@@ -1,4 +1,6 @@
-"""An engine that computes nothing: canned records of the demo model, and the whole interface that a page uses."""
+"""An engine that computes nothing: canned records of the demo model, and the whole interface that a page
+uses.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.capacity import Capacity
 from engine.errors import StoreError
-from engine.evaluation.passage import Guess, Reading, Token
-from engine.evaluation.prompt_texts import PromptTexts
+from engine.evaluation.text_types import Guess, PromptTexts, Reading, Token
 from engine.events import (
     BlockPruned,
     Cancelled,
@@ -26,8 +26,8 @@ from engine.events import (
     Score,
     WindowsReady,
 )
+from engine.hardware.memory import Capacity
 from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
-from engine.jobs.store import RunSummary
 from engine.jobs.views import (
     CapacityView,
     EngineStatus,
@@ -40,11 +40,12 @@ from engine.jobs.views import (
     SummaryView,
     TextView,
 )
-from engine.models.facts import LinearKind, ModelSummary, Storage
-from engine.pruning.methods import UPDATES
+from engine.models.shape import LinearKind, ModelSummary, Storage
+from engine.pruning.axes import UPDATES
 from engine.pruning.patterns import Group, SemiStructured, Unstructured, parse_pattern
 from engine.recipe import Recipe
 from engine.record import RunRecord
+from engine.store.runs import RunSummary
 from tests.charts.specimens import Sample
 from tests.pages.decisions import allocated, deciding
 
@@ -67,7 +68,10 @@ SUMMARY = ModelSummary(
     skipped={"embeddings": 262_144, "norms and biases": 2_176},
     blocks=BLOCKS,
     sizes=(PRUNABLE // BLOCKS,) * BLOCKS,
-    linears=tuple(LinearKind(path=f"model.layers.0.{name}", rows=rows, columns=columns, count=BLOCKS) for name, (rows, columns) in SHAPES.items()),
+    linears=tuple(
+        LinearKind(path=f"model.layers.0.{name}", rows=rows, columns=columns, count=BLOCKS)
+        for name, (rows, columns) in SHAPES.items()
+    ),
     block_most=PRUNABLE // BLOCKS + 256,
     block_grams=sum(columns**2 for _, columns in SHAPES.values()),
     outside=262_272,
@@ -90,12 +94,30 @@ def opening(recipe: Recipe) -> list[Event]:
 def starting(recipe: Recipe) -> list[Event]:
     """A run until its windows are ready."""
     environment = Environment(
-        prunescope="1.0", python="3.11", torch="2.13.0", transformers="5.23.0", platform="Linux", device="cpu", device_name="x86_64", threads=2
+        prunescope="1.0",
+        python="3.11",
+        torch="2.13.0",
+        transformers="5.23.0",
+        platform="Linux",
+        device="cpu",
+        device_name="x86_64",
+        threads=2,
     )
-    shapes = tuple(LinearShape(name=name, rows=rows, columns=columns) for name, (rows, columns) in SHAPES.items())
-    windows = {"corpus": "stories", "length": recipe.window(SUMMARY.longest), "fingerprint": "0123456789abcdef"}
+    shapes = tuple(
+        LinearShape(name=name, rows=rows, columns=columns) for name, (rows, columns) in SHAPES.items()
+    )
+    windows = {
+        "corpus": "stories",
+        "length": recipe.window(SUMMARY.longest),
+        "fingerprint": "0123456789abcdef",
+    }
     return [
-        RunStarted(key=recipe.key, recipe=recipe.model_dump(mode="json"), started="2026-01-01T00:00:00+00:00", environment=environment),
+        RunStarted(
+            key=recipe.key,
+            recipe=recipe.model_dump(mode="json"),
+            started="2026-01-01T00:00:00+00:00",
+            environment=environment,
+        ),
         ModelLoaded(
             architecture=SUMMARY.architecture,
             path="model.layers",
@@ -107,13 +129,22 @@ def starting(recipe: Recipe) -> list[Event]:
             dtype="float32",
             bytes=SUMMARY.bytes,
         ),
-        WindowsReady(role="calibration", documents=93, windows=recipe.samples, available=81, seed=recipe.seed, **windows),
+        WindowsReady(
+            role="calibration",
+            documents=93,
+            windows=recipe.samples,
+            available=81,
+            seed=recipe.seed,
+            **windows,
+        ),
         WindowsReady(role="evaluation", documents=47, windows=42, available=42, seed=None, **windows),
     ]
 
 
 def block(index: int, sparsity: float, recipe: Recipe | None = None) -> BlockPruned:
-    """A pruned block with numbers of a plausible size; with what the recipe's update and refinement report, if there is one."""
+    """A pruned block with numbers of a plausible size; with what the recipe's update and refinement report,
+    if there is one.
+    """
     linears = tuple(
         LinearPruned(
             name=name,
@@ -139,10 +170,16 @@ def block(index: int, sparsity: float, recipe: Recipe | None = None) -> BlockPru
 
 
 def _reported(recipe: Recipe, index: int, weights: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"error_before_update": 0.2 + 0.025 * index} if UPDATES[recipe.update].changes_kept else {}
+    found: dict[str, Any] = (
+        {"error_before_update": 0.2 + 0.025 * index} if UPDATES[recipe.update].changes_kept else {}
+    )
     if recipe.refinement != "none":
         drifts = {"drift_before": 3.0 + index % 3, "drift_after": 0.1 + 0.02 * index}
-        found |= {"error_before_refinement": 0.17 + 0.015 * index, "swaps": weights // (40 + 5 * index), **drifts}
+        found |= {
+            "error_before_refinement": 0.17 + 0.015 * index,
+            "swaps": weights // (40 + 5 * index),
+            **drifts,
+        }
     return found
 
 
@@ -151,7 +188,10 @@ def events(recipe: Recipe, blocks: int = BLOCKS, end: Event | None = None) -> li
     ratios = allocated(recipe, BLOCKS).ratios
     found = [*opening(recipe), *(block(index, ratios[index], recipe) for index in range(blocks))]
     if isinstance(end, Finished):
-        dense, pruned = Score(perplexity=48.12, nll=3.8737, tokens=10_710), Score(perplexity=55.03, nll=4.0079, tokens=10_710)
+        dense, pruned = (
+            Score(perplexity=48.12, nll=3.8737, tokens=10_710),
+            Score(perplexity=55.03, nll=4.0079, tokens=10_710),
+        )
         found.append(Evaluated(elapsed=3.4, corpus="stories", dense=dense, pruned=pruned))
     return found if end is None else [*found, end]
 
@@ -166,13 +206,18 @@ FINISHED = Finished(
 ENDS: dict[str, Event | None] = {
     "running": None,
     "finished": FINISHED,
-    "failed": Failed(elapsed=1.2, message="The Hessian of block 3 cannot be factored, even with a damping of 1. Use more calibration windows."),
+    "failed": Failed(
+        elapsed=1.2,
+        message="The Hessian of block 3 cannot be factored, even with a damping of 1. Use more calibration windows.",
+    ),
     "cancelled": Cancelled(elapsed=1.2),
     "interrupted": Interrupted(elapsed=1.2, reason="The process that computed this run was killed."),
 }
 
 
-def run_view(recipe: Recipe, state: str, blocks: int = 3, place: int | None = None, *, recorded: bool = False) -> RunView:
+def run_view(
+    recipe: Recipe, state: str, blocks: int = 3, place: int | None = None, *, recorded: bool = False
+) -> RunView:
     """What the engine shows of a run in a state; a recorded one has no weights."""
     if state == "queued":
         return RunView(RunRecord(key=recipe.key, recipe=recipe), "queued", place)
@@ -182,18 +227,26 @@ def run_view(recipe: Recipe, state: str, blocks: int = 3, place: int | None = No
 
 
 def deciding_view(recipe: Recipe, steps: int | None = None) -> RunView:
-    """What the engine shows while it decides how much each block loses, after so many steps of that (all without)."""
+    """What the engine shows while it decides how much each block loses, after so many steps of that (all
+    without).
+    """
     return RunView(RunRecord.fold([*starting(recipe), *deciding(recipe, BLOCKS)[:steps]]), "running")
 
 
 @dataclass
 class FakeEngine:
-    """The interface of the background engine over a dictionary of views; `submitted` and `cancelled` note what a page asked for."""
+    """The interface of the background engine over a dictionary of views; `submitted` and `cancelled` note
+    what a page asked for.
+    """
 
     views: dict[str, RunView] = field(default_factory=dict)
     status: EngineStatus = field(default_factory=lambda: EngineStatus("ready", "The engine is ready."))
     model: SummaryView = field(default_factory=lambda: SummaryView("done", SUMMARY))
-    room: CapacityView = field(default_factory=lambda: CapacityView("done", Capacity(host_free=20_000_000_000, disk_free=80_000_000_000)))
+    room: CapacityView = field(
+        default_factory=lambda: CapacityView(
+            "done", Capacity(host_free=20_000_000_000, disk_free=80_000_000_000)
+        )
+    )
     written: TextView | None = None
     saved: SaveView = field(default_factory=lambda: SaveView("pending"))
     measured: MeasurementView = field(default_factory=lambda: MeasurementView("pending"))
@@ -219,7 +272,9 @@ class FakeEngine:
 
     def view(self, key: str) -> RunView:
         if key not in self.views:
-            raise StoreError(f"There is no run {key} in this store. It may have been deleted, or computed elsewhere.")
+            raise StoreError(
+                f"There is no run {key} in this store. It may have been deleted, or computed elsewhere."
+            )
         return self.views[key]
 
     def runs(self) -> list[RunSummary]:
@@ -274,21 +329,39 @@ def _sample(engine: FakeEngine, request: LinearRequest) -> Sample:
     recipe = engine.view(request.key).record.recipe
     assert recipe is not None
     n_of_m = parse_pattern(recipe.pattern)
-    return Sample(*SHAPES[request.linear], SemiStructured(*n_of_m) if n_of_m else Unstructured(recipe.group or Group.ROW))
+    return Sample(
+        *SHAPES[request.linear],
+        SemiStructured(*n_of_m) if n_of_m else Unstructured(recipe.group or Group.ROW),
+    )
 
 
 def _summary(key: str, view: RunView) -> RunSummary:
-    facts: dict[str, Any] = {"recipe": view.record.recipe, "record": view.record, "size": 20_000, "changed": 1_767_225_600.0}
-    return RunSummary(key=key, state=view.state, recorded=view.recorded, has_weights=view.has_weights, **facts)
+    facts: dict[str, Any] = {
+        "recipe": view.record.recipe,
+        "record": view.record,
+        "size": 20_000,
+        "changed": 1_767_225_600.0,
+    }
+    return RunSummary(
+        key=key, state=view.state, recorded=view.recorded, has_weights=view.has_weights, **facts
+    )
 
 
 def _reading(request: ReadRequest) -> Reading:
-    """Five tokens, of which the third suffers most, and what was written behind them: another text for every run."""
+    """Five tokens, of which the third suffers most, and what was written behind them: another text for every
+    run.
+    """
     guesses = (Guess(10, "cat", 0.5, 0.1), Guess(11, "dog", 0.25, 0.0), Guess(12, "the", 0.0, 0.4))
     tokens = [Token(0, "A", "A")]
-    written = (" and", " it", " was", " happy.") if request.which == "dense" else (" and", " the", " the", f" {request.key[:4]}.")
+    written = (
+        (" and", " it", " was", " happy.")
+        if request.which == "dense"
+        else (" and", " the", " the", f" {request.key[:4]}.")
+    )
     given = ((" small", 0.5), (" <b>cat</b>", 4.0), (" sat", -0.5), ("\n", 0.0))
-    for place, (word, gained) in enumerate((*given, *((word, 1.0) for word in (written if request.tokens else ())))):
+    for place, (word, gained) in enumerate(
+        (*given, *((word, 1.0) for word in (written if request.tokens else ())))
+    ):
         compared = (1.0 + place, 1.0 + place + gained, 0.3, guesses) if request.losses else ()
         tokens.append(Token(sum(word.encode()), word, word, *compared))
     return Reading(tuple(tokens), 1 + len(given))

@@ -35,7 +35,13 @@ def test_the_editor_comes_with_the_manual_allocation_and_begins_flat(open_app):
     app = open_app()
     assert shown(app) is None
     app = healthy(app.selectbox(key="form.allocation").set_value("manual").run())
-    assert shown(app) == {"ratios": [0.5] * 8, "sizes": list(SUMMARY.sizes), "target": 0.5, "tolerance": 5e-4, "ghost": None}
+    assert shown(app) == {
+        "ratios": [0.5] * 8,
+        "sizes": list(SUMMARY.sizes),
+        "target": 0.5,
+        "tolerance": 5e-4,
+        "ghost": None,
+    }
     assert address(app) == {"allocation": "manual", "manual.ratios": FLAT}
     assert not app.error
 
@@ -77,7 +83,9 @@ def test_or_both_in_one_click(open_app, engine):
     app = open_app(**{"allocation": "manual", "manual.ratios": "0.2,0.9,0.9,0.9,0.9,0.9,0.9,0.2"})
     assert app.button(key="prune.manual").label == "Rescale and prune"
     press(app, "prune.manual")
-    assert weighted_mean(engine.submitted[0].settings["manual.ratios"], SUMMARY.sizes) == pytest.approx(0.5, abs=1e-4)
+    assert weighted_mean(engine.submitted[0].settings["manual.ratios"], SUMMARY.sizes) == pytest.approx(
+        0.5, abs=1e-4
+    )
 
 
 def test_the_run_may_do_the_rescaling(open_app, engine):
@@ -89,7 +97,9 @@ def test_the_run_may_do_the_rescaling(open_app, engine):
 
 def test_blocks_count_by_their_weights(open_app, engine):
     sizes = (100, 100, 600)
-    engine.model = SummaryView("done", SUMMARY.model_copy(update={"blocks": 3, "sizes": sizes, "prunable": 800}))
+    engine.model = SummaryView(
+        "done", SUMMARY.model_copy(update={"blocks": 3, "sizes": sizes, "prunable": 800})
+    )
     app = open_app(**{"allocation": "manual", "manual.ratios": "0.2,0.2,0.6"})
     assert not app.error and shown(app)["sizes"] == list(sizes)
 
@@ -97,7 +107,9 @@ def test_blocks_count_by_their_weights(open_app, engine):
 @pytest.mark.parametrize("blocks", [1, 32, 80])
 def test_any_number_of_blocks(open_app, engine, blocks):
     sizes = tuple(1_000_000 + 1_000 * index for index in range(blocks))
-    engine.model = SummaryView("done", SUMMARY.model_copy(update={"blocks": blocks, "sizes": sizes, "prunable": sum(sizes)}))
+    engine.model = SummaryView(
+        "done", SUMMARY.model_copy(update={"blocks": blocks, "sizes": sizes, "prunable": sum(sizes)})
+    )
     app = healthy(open_app(sparsity="0.55").selectbox(key="form.allocation").set_value("manual").run())
     app = press(app, "shape.Ramp up")
     assert len(shown(app)["ratios"]) == blocks and not app.error
@@ -129,7 +141,10 @@ def test_a_model_that_is_not_known_yet_has_no_handles(open_app, engine):
 
 
 def test_an_automatic_allocation_in_its_place_is_one_click(open_app, engine):
-    app = press(open_app(**{"allocation": "manual", "manual.ratios": RATIOS, "pruner": "ria", "sparsity": "0.5"}), "prune.owl")
+    app = press(
+        open_app(**{"allocation": "manual", "manual.ratios": RATIOS, "pruner": "ria", "sparsity": "0.5"}),
+        "prune.owl",
+    )
     assert (engine.submitted[0].allocation, engine.submitted[0].score) == ("owl", "ria")
     assert app.selectbox(key="form.allocation").value == "owl"
     assert shown(app) is None
@@ -151,8 +166,13 @@ def test_what_was_tried_stands_side_by_side(open_app, engine):
     assert [metric.label for metric in app.metric[:2]] == ["Manual", "OWL"]
     assert "blocks at 40 to 60 %" in words(app)
     app = press(app, "back")
-    assert (app.selectbox(key="form.allocation").value, field(app)) == ("manual", [0.4, 0.4, 0.5, 0.5, 0.5, 0.5, 0.6, 0.6])
-    assert shown(app)["ghost"] == list(engine.views[address(app)["run"]].record.allocation), "the run below is OWL's"
+    assert (app.selectbox(key="form.allocation").value, field(app)) == (
+        "manual",
+        [0.4, 0.4, 0.5, 0.5, 0.5, 0.5, 0.6, 0.6],
+    )
+    assert shown(app)["ghost"] == list(engine.views[address(app)["run"]].record.allocation), (
+        "the run below is OWL's"
+    )
     app = press(app, "shape.As OWL did")
     assert field(app) == pytest.approx(shown(app)["ghost"], abs=1e-4)
 

@@ -1,4 +1,6 @@
-"""Compare in every state: nothing there, the recorded runs, a sweep that goes on and one that failed, two runs, and nonsense in the address."""
+"""Compare in every state: nothing there, the recorded runs, a sweep that goes on and one that failed, two
+runs, and nonsense in the address.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from engine.comparison.overlap import LinearOverlap, Shared
+from engine.analysis.comparison.overlap import LinearOverlap, Shared
 from engine.errors import StoreError
-from engine.jobs.store import Store
 from engine.jobs.views import OverlapView
-from engine.pin import pin
-from engine.recipe import Recipe
+from engine.recipe import Recipe, pin
+from engine.store.runs import Store
 from tests.pages.conftest import healthy, words
 from tests.pages.fakes import run_view
 
@@ -73,7 +74,11 @@ def test_the_curves_are_those_that_are_chosen(compare, some):
     assert app.multiselect(key="families").value == ["Magnitude", "Wanda"]
     assert "8 runs of demo in float32 on stories" in words(app)
     app = healthy(app.multiselect(key="families").set_value(["Wanda"]).run())
-    assert [chart.proto.id.split("-")[-1] for chart in app.get("plotly_chart")] == ["chart.curves", "chart.cliffs", "chart.patterns"]
+    assert [chart.proto.id.split("-")[-1] for chart in app.get("plotly_chart")] == [
+        "chart.curves",
+        "chart.cliffs",
+        "chart.patterns",
+    ]
     app = healthy(app.multiselect(key="families").set_value([]).run())
     assert "Choose a pruner above" in words(app) and not app.get("plotly_chart")
 
@@ -83,12 +88,17 @@ def test_a_point_has_links_and_becomes_one_of_two_runs(compare, some):
     app = healthy(app.selectbox(key="compare.point").set_value("Wanda 60%").run())
     assert [link.proto.label for link in app.get("page_link")][-2:] == ["Open in Explore", "Look inside"]
     app = healthy(app.button(key="point.other").click().run())
-    assert (app.segmented_control(key="section").value, app.selectbox(key="pick.other").value) == ("Two runs", RUNS[1].key)
+    assert (app.segmented_control(key="section").value, app.selectbox(key="pick.other").value) == (
+        "Two runs",
+        RUNS[1].key,
+    )
 
 
 def test_the_scale_can_be_chosen_and_cut(compare, some):
     assert "Perplexity against sparsity**" in words(compare())
-    assert "Perplexity against sparsity, logarithmic**" in words(compare(scale="Logarithmic", upto="3 × dense"))
+    assert "Perplexity against sparsity, logarithmic**" in words(
+        compare(scale="Logarithmic", upto="3 × dense")
+    )
 
 
 def test_points_come_by_themselves_while_runs_go_on(compare, some):
@@ -162,13 +172,16 @@ class TestTwoRuns:
         assert app.selectbox(key="overlap.cell").value == "Block 3, mlp.up_proj: 70.0 %"
         links = [link.proto for link in app.get("page_link") if link.proto.page == "microscope"]
         assert [(link.label, link.query_string) for link in links] == [
-            (f"{pruner} 60% on demo", f"run={run.key}&block=3&linear=mlp.up_proj") for pruner, run in (("Wanda", RUNS[1]), ("Magnitude", RUNS[5]))
+            (f"{pruner} 60% on demo", f"run={run.key}&block=3&linear=mlp.up_proj")
+            for pruner, run in (("Wanda", RUNS[1]), ("Magnitude", RUNS[5]))
         ]
 
     def test_runs_of_two_models_are_said_to_have_nothing_to_lay_over_one_another(self, compare, some):
         other = pin(Recipe.build(pruner="ria"))
         view = run_view(other, "finished", recorded=True)
-        larger = view.record.model.model_copy(update={"name": "another", "linears": view.record.model.linears[:4]})
+        larger = view.record.model.model_copy(
+            update={"name": "another", "linears": view.record.model.linears[:4]}
+        )
         some.views[other.key] = replace(view, record=view.record.model_copy(update={"model": larger}))
         app = compare("Two runs", one=RUNS[1].key, other=other.key)
         assert "runs of two models" in words(app)
@@ -186,7 +199,10 @@ class TestTwoRuns:
         assert "being laid over one another" in words(compare("Two runs", one=RUNS[1].key, other=RUNS[5].key))
 
     def test_masks_that_cannot_be_compared_are_a_sentence(self, compare, some):
-        some.overlapping = OverlapView("failed", message="The two runs have different blocks, so their masks cannot be laid over one another.")
+        some.overlapping = OverlapView(
+            "failed",
+            message="The two runs have different blocks, so their masks cannot be laid over one another.",
+        )
         app = compare("Two runs", one=RUNS[1].key, other=RUNS[5].key)
         assert "different blocks" in words(app)
 
@@ -226,14 +242,19 @@ class TestSweep:
         assert "6 of 9 runs finished; they stay" in app.get("progress")[0].proto.text
         assert "SparseGPT 50% on demo: Block 4 of 8" in app.get("progress")[0].proto.text
         assert "**SparseGPT, 70 %**: The Hessian of block 3" in words(app)
-        assert app.button(key="sweep.start").label == "Start what is missing" and not app.button(key="sweep.start").disabled, "the one that failed"
+        assert (
+            app.button(key="sweep.start").label == "Start what is missing"
+            and not app.button(key="sweep.start").disabled
+        ), "the one that failed"
         healthy(app.button(key="sweep.cancel").click().run())
         assert some.cancelled == [keys[1].key, keys[0].key], "the last first"
 
     def test_what_is_impossible_says_why(self, compare, some):
         app = compare("Sweep", seeds="1")
         app = healthy(app.multiselect(key="pruners").set_value(["apt-mm"]).run())
-        assert "3 cells are impossible" in str(app.expander) or any("impossible" in item.label for item in app.expander)
+        assert "3 cells are impossible" in str(app.expander) or any(
+            "impossible" in item.label for item in app.expander
+        )
         assert "needs an N:M pattern" in words(app)
 
     def test_an_empty_choice_is_a_sentence(self, compare, some):
@@ -247,11 +268,24 @@ class TestSweep:
         assert app.dataframe[0].value.loc["Wanda", "50 %"] == "· 55.03 (1/2)"
 
     def test_the_whole_sweep_stands_in_the_address(self, compare, some):
-        address = {"pruners": "RIA", "shapes": "60 %", "topups": "OWL", "seeds": "1", "samples": "8", "calibration": "wikitext2"}
+        address = {
+            "pruners": "RIA",
+            "shapes": "60 %",
+            "topups": "OWL",
+            "seeds": "1",
+            "samples": "8",
+            "calibration": "wikitext2",
+        }
         app = compare("Sweep", **address)
         assert "measured on stories, calibrated on 8 windows of wikitext2" in words(app)
         app.button(key="sweep.start").click().run()
-        wanted = {"pruner": "ria", "sparsity": 0.6, "allocation": "owl", "samples": 8, "calibration": "wikitext2"}
+        wanted = {
+            "pruner": "ria",
+            "sparsity": 0.6,
+            "allocation": "owl",
+            "samples": 8,
+            "calibration": "wikitext2",
+        }
         assert some.submitted == [pin(Recipe.build(wanted))]
 
     def test_a_base_that_is_refused_says_why(self, compare, some):

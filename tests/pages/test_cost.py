@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from engine.capacity import Capacity
+from engine.hardware.memory import Capacity
 from engine.jobs.views import CapacityView, EngineStatus, SummaryView
-from engine.models.facts import Storage
-from tests.engine.shapes import billions
+from engine.models.shape import Storage
+from tests.cost.shapes import billions
 from tests.pages.conftest import healthy, words
 from tests.pages.fakes import SUMMARY
 
@@ -26,14 +26,20 @@ def test_a_model_that_fits(open_app):
     app = open_app()
     said = words(app).replace("\u00a0", " ")
     assert "**1.84 million weights**, 8 blocks, 86 % prunable" in said
-    assert "7.12 MB, nothing to download" in said and "Kept whole in memory" in said and " s on the CPU" in said
-    assert [bar.value for bar in bars(app)] == [0] and "20.0 GB free" in bars(app)[0].text.replace("\u00a0", " ")
+    assert (
+        "7.12 MB, nothing to download" in said and "Kept whole in memory" in said and " s on the CPU" in said
+    )
+    assert [bar.value for bar in bars(app)] == [0] and "20.0 GB free" in bars(app)[0].text.replace(
+        "\u00a0", " "
+    )
     assert not warnings(app) and not app.button(key="prune").disabled
 
 
 def test_a_model_that_has_to_be_read_block_by_block(open_app, engine):
-    engine.model = SummaryView("done", billions(storage=Storage(place="hub", total=2_200_000_000, missing=1_100_000_000)))
-    engine.room = CapacityView("done", Capacity(host_free=4 * GIGA))
+    engine.model = SummaryView(
+        "done", billions(storage=Storage(place="hub", total=2_200_000_000, missing=1_100_000_000))
+    )
+    engine.hardware.batching = CapacityView("done", Capacity(host_free=4 * GIGA))
     said = words(open_app(model="some/model", length="128")).replace("\u00a0", " ")
     assert "Read block by block from the disk: slower, but needs only this" in said
     assert "1.1 GB to download of 2.2 GB; the rest is here" in said and "55 s of download at 20 MB/s" in said
@@ -41,7 +47,7 @@ def test_a_model_that_has_to_be_read_block_by_block(open_app, engine):
 
 def test_one_that_does_not_fit_is_said_before_and_not_forbidden(open_app, engine):
     engine.model = SummaryView("done", billions())
-    engine.room = CapacityView("done", Capacity(host_free=2 * GIGA))
+    engine.hardware.batching = CapacityView("done", Capacity(host_free=2 * GIGA))
     app = open_app(model="some/model", length="2048")
     assert len(warnings(app)) == 1
     assert "It does not fit in memory" in warnings(app)[0] and "would fit" in warnings(app)[0]
@@ -51,13 +57,15 @@ def test_one_that_does_not_fit_is_said_before_and_not_forbidden(open_app, engine
 
 def test_a_disk_that_is_too_small(open_app, engine):
     engine.model = SummaryView("done", billions())
-    engine.room = CapacityView("done", Capacity(host_free=99 * GIGA, disk_free=GIGA))
+    engine.hardware.batching = CapacityView("done", Capacity(host_free=99 * GIGA, disk_free=GIGA))
     assert "The download does not fit on the disk" in warnings(open_app(model="some/model", length="128"))[0]
 
 
 def test_a_gpu_has_a_bar_of_its_own(open_app, engine):
     engine.model = SummaryView("done", billions(device="cuda", speeds={"cuda": 1e13, "cpu": 1e11}))
-    engine.room = CapacityView("done", Capacity(host_free=30 * GIGA, device_free=24 * GIGA, device="cuda"))
+    engine.hardware.batching = CapacityView(
+        "done", Capacity(host_free=30 * GIGA, device_free=24 * GIGA, device="cuda")
+    )
     app = open_app(model="some/model", length="128")
     assert ["on the GPU" in bar.text for bar in bars(app)] == [True, False] and "on CUDA" in words(app)
 
@@ -70,13 +78,15 @@ def test_while_the_model_is_looked_up(open_app, engine):
 
 
 def test_while_it_is_not_known_what_is_free(open_app, engine):
-    engine.room = CapacityView("pending")
+    engine.hardware.batching = CapacityView("pending")
     app = open_app()
     assert not bars(app) and "in memory" in words(app) and not warnings(app)
 
 
 def test_a_device_that_is_not_there(open_app, engine):
-    engine.room = CapacityView("failed", None, "The device cuda was asked for, but this machine has only cpu. Choose that, or auto.")
+    engine.hardware.batching = CapacityView(
+        "failed", None, "The device cuda was asked for, but this machine has only cpu. Choose that, or auto."
+    )
     assert "this machine has only cpu" in words(open_app(device="cuda"))
 
 

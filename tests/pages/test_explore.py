@@ -8,7 +8,7 @@ from engine.charts import numbers
 from engine.charts.report import drawing_bytes
 from engine.jobs.views import EngineStatus, SummaryView, TextView
 from engine.recipe import Recipe
-from pages.widgets import take_away
+from pages.widgets.explore import downloads
 from tests.pages.conftest import address, healthy, words
 from tests.pages.fakes import run_view
 
@@ -28,7 +28,9 @@ def test_the_first_screen_is_ready_to_run(open_app):
     assert app.title[0].value == "Prunescope"
     assert app.selectbox(key="form.pruner").value == "wanda"
     assert app.slider(key="form.sparsity").value == 50
-    assert [(button.label, button.disabled) for button in app.button if button.key == "prune"] == [("Prune", False)]
+    assert [(button.label, button.disabled) for button in app.button if button.key == "prune"] == [
+        ("Prune", False)
+    ]
     assert "About" in words(app) and "nothing to download" in words(app)
     assert address(app) == {}
 
@@ -41,7 +43,10 @@ def test_the_cost_says_that_the_engine_is_starting(open_app, engine):
 
 
 def test_an_engine_that_cannot_start_says_so_once(open_app, engine):
-    engine.model, engine.status = SummaryView("failed", message="No port."), EngineStatus("failed", "The engine cannot be started: no port.")
+    engine.model, engine.status = (
+        SummaryView("failed", message="No port."),
+        EngineStatus("failed", "The engine cannot be started: no port."),
+    )
     app = open_app()
     assert [error.value for error in app.error] == ["The engine cannot be started: no port."]
 
@@ -110,14 +115,20 @@ def test_finished_offers_texts_files_and_the_command_line(open_app, engine):
     assert app.code[0].value == "python -m engine prune --pruner wanda --sparsity 0.5"
     files = [item.proto.label for item in app.get("download_button")]
     size = numbers.size(drawing_bytes())
-    assert files[-5:] == ["Record (json)", "Blocks (csv)", "Linears (csv)", "Masks (safetensors)", f"Report (html, {size})"]
+    assert files[-5:] == [
+        "Record (json)",
+        "Blocks (csv)",
+        "Linears (csv)",
+        "Masks (safetensors)",
+        f"Report (html, {size})",
+    ]
     assert app.button(key="save").label == "Save the model as a directory"
     assert app.subheader[-2].value == "Size and speed"
 
 
 def test_the_report_is_made_when_someone_wants_it(open_app, engine, monkeypatch):
     made = []
-    monkeypatch.setattr(take_away, "report", lambda record: made.append(record.key) or "page")
+    monkeypatch.setattr(downloads, "report", lambda record: made.append(record.key) or "page")
     engine.views[WANDA.key] = run_view(WANDA, "finished")
     app = open_app(run=WANDA.key)
     assert "take.Report" in [item.key for item in app.get("download_button")] and made == []
@@ -128,7 +139,9 @@ def test_the_prompt_can_be_edited(open_app, engine):
     app = open_app(run=WANDA.key)
     app.text_input(key="prompt").set_value("A cat").run()
     assert app.text[0].value.startswith("A cat")
-    engine.written = TextView("failed", message="The prompt has 600 tokens, which is all this model takes. Shorten it.")
+    engine.written = TextView(
+        "failed", message="The prompt has 600 tokens, which is all this model takes. Shorten it."
+    )
     assert "Shorten it" in words(healthy(app.run()))
 
 
@@ -184,7 +197,9 @@ def test_a_changed_form_beside_a_run_says_so_and_survives_a_reload(open_app, eng
 
 def test_an_unknown_run_is_a_sentence(open_app):
     app = open_app(run="nonsense", sparsity="0.7")
-    assert [error.value for error in app.error] == ["There is no run nonsense in this store. It may have been deleted, or computed elsewhere."]
+    assert [error.value for error in app.error] == [
+        "There is no run nonsense in this store. It may have been deleted, or computed elsewhere."
+    ]
     assert app.slider(key="form.sparsity").value == 70
 
 
@@ -204,11 +219,15 @@ def test_a_refusal_of_the_engine_is_beside_its_field(open_app, engine, monkeypat
     from engine.errors import Fault, RecipeError, StoreError
 
     def refuse(recipe):
-        raise RecipeError([Fault("calibration", "the file a.txt was asked for, but it is not there; check the path.")])
+        raise RecipeError(
+            [Fault("calibration", "the file a.txt was asked for, but it is not there; check the path.")]
+        )
 
     monkeypatch.setattr(engine, "submit", refuse)
     app = healthy(open_app(calibration="a.txt").button(key="prune").click().run())
-    assert [error.value for error in app.error] == ["The file a.txt was asked for, but it is not there; check the path."]
+    assert [error.value for error in app.error] == [
+        "The file a.txt was asked for, but it is not there; check the path."
+    ]
 
     def full(recipe):
         raise StoreError("The disk is full.")

@@ -1,4 +1,6 @@
-"""Generate in every state: nothing there, recorded runs with and without weights, pending, failed, and nonsense in the address."""
+"""Generate in every state: nothing there, recorded runs with and without weights, pending, failed, and
+nonsense in the address.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,7 @@ import pytest
 
 from engine.jobs.requests import ReadRequest
 from engine.jobs.views import EngineStatus, ReadingView
-from engine.pin import pin
-from engine.recipe import Recipe
+from engine.recipe import Recipe, pin
 from tests.pages.conftest import healthy, words
 from tests.pages.fakes import run_view
 
@@ -43,7 +44,10 @@ def generate(open_app):
 def texts(app):
     """The texts that are drawn, without their markup."""
     found = [element.proto.body for element in app.get("html") if 'class="marked' in element.proto.body]
-    return [html.unescape(re.sub(r"<style>.*?</style>|<small>.*?</small>|<[^>]+>", "", one, flags=re.DOTALL)) for one in found]
+    return [
+        html.unescape(re.sub(r"<style>.*?</style>|<small>.*?</small>|<[^>]+>", "", one, flags=re.DOTALL))
+        for one in found
+    ]
 
 
 def test_without_runs_it_says_what_to_do(generate):
@@ -61,7 +65,12 @@ def test_a_starting_engine_is_said_where_a_text_will_be(generate, some, part):
 
 @pytest.mark.parametrize("part", ["From 0 to 90 %", "Side by side", "Token by token", "Your own text"])
 @pytest.mark.parametrize(
-    "sentence", ["This model has no tokenizer.", "Reading needs the whole model in memory.", "The text has 900 tokens. Shorten it."]
+    "sentence",
+    [
+        "This model has no tokenizer.",
+        "Reading needs the whole model in memory.",
+        "The text has 900 tokens. Shorten it.",
+    ],
 )
 def test_a_failure_is_its_sentence(generate, some, part, sentence):
     some.reading = ReadingView("failed", message=sentence)
@@ -73,19 +82,29 @@ class TestWalk:
         app = generate()
         assert app.select_slider(key="at").options == ["0 %", "30 %", "60 %", "90 %"]
         assert any("it was happy" in text for text in texts(app)) and "Dense" in words(app)
-        assert {(request.key, request.which) for request in some.asked} == {(LINE[0].key, "dense"), *((recipe.key, "pruned") for recipe in LINE)}
+        assert {(request.key, request.which) for request in some.asked} == {
+            (LINE[0].key, "dense"),
+            *((recipe.key, "pruned") for recipe in LINE),
+        }
 
     def test_the_text_at_the_slider_and_the_dense_one_come_before_all_others(self, generate, some):
         some.reading = ReadingView("pending")
         generate(at="60 %")
         assert some.asked[0].key == LINE[1].key, "the engine sends the first question on at once"
-        assert {(request.key, request.which) for request in some.asked} == {(LINE[0].key, "dense"), (LINE[1].key, "pruned")}
+        assert {(request.key, request.which) for request in some.asked} == {
+            (LINE[0].key, "dense"),
+            (LINE[1].key, "pruned"),
+        }
 
     def test_the_slider_shows_another_text(self, generate, some):
         app = generate()
         app = healthy(app.select_slider(key="at").set_value("60 %").run())
-        assert any(f"▸ the the {LINE[1].key[:4]}" in text for text in texts(app)), "the mark stands where it parts"
-        assert "Parts from the dense text at ▸, after 1 token." in words(app) and "60 %: perplexity" in words(app)
+        assert any(f"▸ the the {LINE[1].key[:4]}" in text for text in texts(app)), (
+            "the mark stands where it parts"
+        )
+        assert "Parts from the dense text at ▸, after 1 token." in words(app) and "60 %: perplexity" in words(
+            app
+        )
 
     def test_while_texts_are_written_there_is_a_place_for_them(self, generate, some):
         some.reading = ReadingView("pending")
@@ -103,7 +122,7 @@ class TestWalk:
         assert app.button(key="walk.play")
 
     def test_it_moves_on_by_itself_and_stops_at_the_end(self, generate, some, monkeypatch):
-        monkeypatch.setattr("pages.widgets.generate.walk.STEP", 0.0)
+        monkeypatch.setattr("pages.widgets.generate.sparsity_slider.STEP", 0.0)
         app = healthy(generate().button(key="walk.play").click().run())
         for _ in range(2 * len(LINE) + 2):
             app = healthy(app.run())
@@ -170,7 +189,10 @@ class TestSideBySide:
 class TestTokens:
     def test_what_was_written_is_looked_at(self, generate, some):
         app = generate("Token by token")
-        assert any((request.key, request.which, request.losses) == (LINE[1].key, "dense", True) for request in some.asked)
+        assert any(
+            (request.key, request.which, request.losses) == (LINE[1].key, "dense", True)
+            for request in some.asked
+        )
         assert "over 4 predicted tokens" in words(app)
         assert len(app.get("plotly_chart")) == 2 and len(app.dataframe) == 1
         assert (app.slider(key="token").min, app.slider(key="token").max) == (5, 8)

@@ -1,4 +1,6 @@
-"""The Learn page: its list, each step of each lesson, questions that keep their answer, locks, and addresses that lead nowhere."""
+"""The Learn page: its list, each step of each lesson, questions that keep their answer, locks, and addresses
+that lead nowhere.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,14 @@ from streamlit.testing.v1 import AppTest
 from engine.errors import ModelError
 from engine.lessons import outlier
 from engine.lessons.outlier import Inputs
-from engine.pruning.layouts import LAYOUTS
-from engine.pruning.methods import AXES
+from engine.pruning.axes import AXES
+from engine.pruning.pattern_choices import LAYOUTS
 from engine.pruning.presets import PRESETS
-from pages.widgets import address as addresses
-from pages.widgets.fields import check, defaults
+from pages.widgets.explore import address as addresses
+from pages.widgets.explore.fields import check, defaults
 from pages.widgets.learn.lessons import LESSONS
 from pages.widgets.learn.lessons import outlier as outlier_page
-from pages.widgets.reference import found
+from pages.widgets.methods.reference import found
 from tests.pages.conftest import APP, address, healthy, words
 from tests.pages.fakes import SUMMARY
 
@@ -39,11 +41,16 @@ QUESTIONS = {
     ("survivors", "fresh"): ("survivors.fresh", "On new text"),
 }
 """Each step that asks: the question, and the title of the chart that would give its answer away."""
-ALONG = {("by_hand", "leaderboard"): {"by_hand__removed": "ff"}, ("survivors", "columns"): {"survivors__columns": "8"}}
+ALONG = {
+    ("by_hand", "leaderboard"): {"by_hand__removed": "ff"},
+    ("survivors", "columns"): {"survivors__columns": "8"},
+}
 TRIED = [lesson for lesson in LESSONS if lesson.name in {name for name, _ in QUESTIONS}]
 STEPS = [(lesson, step) for lesson in TRIED for step in lesson.steps]
 INPUTS = tuple(
-    Inputs(block, linear, (1.0, 2.0, 8.0), {"magnitude": 0.2, "wanda": 0.15}) for block in range(2) for linear in ("self_attn.q_proj", "mlp.up_proj")
+    Inputs(block, linear, (1.0, 2.0, 8.0), {"magnitude": 0.2, "wanda": 0.15})
+    for block in range(2)
+    for linear in ("self_attn.q_proj", "mlp.up_proj")
 )
 
 
@@ -104,7 +111,9 @@ def test_the_last_step_leads_to_the_next_lesson_without_what_this_one_left(open_
     assert address(app) == {"lesson": "outlier"}
 
 
-@pytest.mark.parametrize(("lesson", "step"), STEPS, ids=[f"{lesson.name}-{step.name}" for lesson, step in STEPS])
+@pytest.mark.parametrize(
+    ("lesson", "step"), STEPS, ids=[f"{lesson.name}-{step.name}" for lesson, step in STEPS]
+)
 def test_every_step_opens(open_at, lesson, step):
     app = open_at(lesson=lesson.name, step=step.name)
     assert app.title[0].value == lesson.title
@@ -120,7 +129,10 @@ def test_an_answered_lesson_ends_with_what_to_remember_and_where_to_go_on(open_a
     healthy(app.radio[0].set_value(0).run())
     assert "**What to remember**" in words(app)
     method, trial = (dict(parse_qsl(link.proto.query_string)) for link in app.get("page_link"))
-    assert any(found(registry, method["methods.find"]) for registry in {"pruner": PRESETS, **AXES, **LAYOUTS}.values())
+    assert any(
+        found(registry, method["methods.find"])
+        for registry in {"pruner": PRESETS, **AXES, **LAYOUTS}.values()
+    )
     fields, complaints = addresses.read(trial, defaults())
     assert trial and not complaints
     assert check(fields, SUMMARY).recipe is not None
@@ -141,7 +153,10 @@ def test_a_question_keeps_its_answer_until_there_is_a_choice(open_at, place):
 
 def test_an_answer_in_the_address_is_shown(open_at):
     assert open_at(lesson="outlier", step="strength", q__outlier__mask="b").success
-    assert "Not quite: Wanda's." in open_at(lesson="outlier", step="strength", q__outlier__mask="a").info[0].value
+    assert (
+        "Not quite: Wanda's."
+        in open_at(lesson="outlier", step="strength", q__outlier__mask="a").info[0].value
+    )
     assert not open_at(lesson="outlier", step="strength", q__outlier__mask="zz").success
 
 

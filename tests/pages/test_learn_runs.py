@@ -1,4 +1,6 @@
-"""Lessons 5 to 8 on the page: what waits for an answer, what recorded runs add, the race in its states, the replay of a search."""
+"""Lessons 5 to 8 on the page: what waits for an answer, what recorded runs add, the race in its states, the
+replay of a search.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,7 @@ from engine.errors import EngineError
 from engine.lessons import zeros
 from engine.lessons.allocation import AUTOMATIC, guess, own_recipe, recorded_recipe
 from engine.lessons.zeros import Product
-from engine.pin import pin
-from engine.recipe import Recipe
+from engine.recipe import Recipe, pin
 from pages.widgets.learn.lessons import LESSONS, explosion
 from pages.widgets.learn.lessons.allocation import SPARSITIES
 from tests.pages.conftest import APP, address, healthy, words
@@ -37,7 +38,13 @@ QUESTIONS = {
     ("explosion", "time"): ("time", "measured here and now"),
 }
 """Each step that asks: the question, and words that would give its answer away."""
-NEEDS_RUNS = {("allocation", "guess"), ("allocation", "search"), ("allocation", "opinions"), ("swapping", "relative"), ("explosion", "cliff")}
+NEEDS_RUNS = {
+    ("allocation", "guess"),
+    ("allocation", "search"),
+    ("allocation", "opinions"),
+    ("swapping", "relative"),
+    ("explosion", "cliff"),
+}
 OWN = pin(own_recipe(guess(0.15, 0.0, [100] * 8, 0.7), 0.7))
 PRUNERS = ("magnitude", "wanda", "sparsegpt", "ria", "symwanda", "wanda-dsnot", "ria-r2-dsnot")
 
@@ -46,15 +53,21 @@ PRUNERS = ("magnitude", "wanda", "sparsegpt", "ria", "symwanda", "wanda-dsnot", 
 def no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is timed in a test."""
     explosion._timings.clear()
-    found = tuple(Product(kernel, share, 2e-3, 2e-3, 2e-3, 3) for share in (0.0, 0.9) for kernel in ("dense", "csr"))
+    found = tuple(
+        Product(kernel, share, 2e-3, 2e-3, 2e-3, 3) for share in (0.0, 0.9) for kernel in ("dense", "csr")
+    )
     monkeypatch.setattr(zeros, "timings", lambda: found)
 
 
 @pytest.fixture
 def recorded(engine: FakeEngine) -> FakeEngine:
     """The engine with all recorded runs that the lessons show."""
-    recipes = [Recipe.build(pruner=pruner, sparsity=share / 10) for pruner in PRUNERS for share in range(1, 10)]
-    recipes += [recorded_recipe(name, int(text.split()[0]) / 100) for name in AUTOMATIC for text in SPARSITIES]
+    recipes = [
+        Recipe.build(pruner=pruner, sparsity=share / 10) for pruner in PRUNERS for share in range(1, 10)
+    ]
+    recipes += [
+        recorded_recipe(name, int(text.split()[0]) / 100) for name in AUTOMATIC for text in SPARSITIES
+    ]
     for recipe in map(pin, recipes):
         engine.views[recipe.key] = run_view(recipe, "finished", recorded=True)
     return engine
@@ -104,7 +117,11 @@ def test_all_controls_are_locked(recorded, open_at, lesson):
     for step in lesson.steps:
         question = QUESTIONS.get((lesson.name, step.name), ("first", ""))[0]
         app = open_at(lesson.name, step.name, lock="1", **{f"q.{lesson.name}.{question}": "a"})
-        controls = [*app.slider, *app.toggle, *(each for each in app.segmented_control if not each.key.startswith("learn."))]
+        controls = [
+            *app.slider,
+            *app.toggle,
+            *(each for each in app.segmented_control if not each.key.startswith("learn.")),
+        ]
         buttons = [button for button in app.button if button.key.startswith(f"{lesson.name}.")]
         assert all(control.disabled for control in [*controls, *buttons])
         assert not any(radio.disabled for radio in app.radio)
@@ -118,7 +135,10 @@ def test_a_guess_in_the_address_is_compared(recorded, open_at):
     assert healthy(app.slider(key="allocation.slope").set_value(-20).run()).metric[0].value != before
 
 
-@pytest.mark.parametrize("parameters", [{"allocation__slope": "99"}, {"allocation__slope": "steep"}, {"allocation__sparsity": "71"}])
+@pytest.mark.parametrize(
+    "parameters",
+    [{"allocation__slope": "99"}, {"allocation__slope": "steep"}, {"allocation__sparsity": "71"}],
+)
 def test_a_guess_that_the_address_gets_wrong_has_a_value_of_its_range(recorded, open_at, parameters):
     app = open_at("allocation", "guess", **parameters)
     assert -25 <= app.slider(key="allocation.slope").value <= 25
@@ -168,7 +188,10 @@ def test_the_end_of_the_race(recorded, open_at):
     assert app.button(key="allocation.start").disabled
 
 
-@pytest.mark.parametrize(("state", "sentence"), [("failed", "The Hessian of block 3"), ("interrupted", "was killed"), ("cancelled", "was cancelled")])
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [("failed", "The Hessian of block 3"), ("interrupted", "was killed"), ("cancelled", "was cancelled")],
+)
 def test_a_race_that_ended_early_says_why_and_can_be_run_again(recorded, open_at, state, sentence):
     recorded.views[OWN.key] = run_view(OWN, state)
     app = race(open_at, q__allocation__race="c")
@@ -203,7 +226,11 @@ def test_a_spoilt_token_moves_the_perplexity_once_the_question_is_answered(open_
 def test_times_can_be_measured_again(open_at, monkeypatch):
     app = open_at("explosion", "time", q__explosion__time="c")
     assert "× 1.00 of its time" in words(app)
-    slower = tuple(Product(kernel, share, 2e-3 * (1 + share), 2e-3, 3e-3, 3) for share in (0.0, 0.9) for kernel in ("dense", "csr"))
+    slower = tuple(
+        Product(kernel, share, 2e-3 * (1 + share), 2e-3, 3e-3, 3)
+        for share in (0.0, 0.9)
+        for kernel in ("dense", "csr")
+    )
     monkeypatch.setattr(zeros, "timings", lambda: slower)
     assert "× 1.00 of its time" in words(healthy(app.run()))
     assert "× 1.90 of its time" in words(healthy(app.button(key="explosion.again").click().run()))

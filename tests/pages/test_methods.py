@@ -5,20 +5,24 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine.pruning.layouts import GROUPS, LAYOUTS, PERMUTATIONS
-from engine.pruning.methods import AXES
+from engine.pruning.axes import AXES
+from engine.pruning.pattern_choices import GROUPS, LAYOUTS, PERMUTATIONS
 from engine.pruning.patterns import Group
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
-from pages.widgets import address as addresses
-from pages.widgets.fields import check, defaults
-from pages.widgets.method_card import anchor, in_lines
-from pages.widgets.reference import SECTIONS, trial
+from pages.widgets.explore import address as addresses
+from pages.widgets.explore.fields import check, defaults
+from pages.widgets.methods.method_card import anchor, in_lines
+from pages.widgets.methods.reference import SECTIONS, trial
 from tests.pages.conftest import APP, address, healthy, words
 from tests.pages.fakes import SUMMARY
 
 REGISTRIES = {"pruner": PRESETS, **AXES, **LAYOUTS}
-ENTRIES = {f"{axis} {method.name}": (axis, method) for axis, registry in REGISTRIES.items() for method in registry.values()}
+ENTRIES = {
+    f"{axis} {method.name}": (axis, method)
+    for axis, registry in REGISTRIES.items()
+    for method in registry.values()
+}
 
 
 @pytest.fixture
@@ -117,7 +121,12 @@ def test_each_can_be_tried(name):
 
 def test_the_link_carries_it_and_keeps_the_model(page, engine, open_app):
     links = {link.proto.query_string for link in page.get("page_link")}
-    assert {"pruner=wanda", "allocation=neuroal", "score=joint&pattern=2%3A4", "permutation=zigzag&pattern=2%3A4"} <= links
+    assert {
+        "pruner=wanda",
+        "allocation=neuroal",
+        "score=joint&pattern=2%3A4",
+        "permutation=zigzag&pattern=2%3A4",
+    } <= links
     app = open_app(model="some/model", samples="8").switch_page("pages/methods.py")
     links = {link.proto.query_string for link in healthy(app.run()).get("page_link")}
     assert "model=some%2Fmodel&pruner=wanda" in links
@@ -136,5 +145,7 @@ def test_the_layouts_are_those_that_a_recipe_takes():
     assert set(GROUPS) == {group.value for group in Group}
     for name in PERMUTATIONS:
         assert Recipe.build(pattern="2:4", permutation=name).permutation == name
-    literal = next(kind for kind in Recipe.model_fields["permutation"].annotation.__args__ if kind is not type(None))
+    literal = next(
+        kind for kind in Recipe.model_fields["permutation"].annotation.__args__ if kind is not type(None)
+    )
     assert set(PERMUTATIONS) == set(literal.__args__)

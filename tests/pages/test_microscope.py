@@ -13,7 +13,14 @@ from tests.pages.fakes import run_view
 
 WANDA = Recipe.build(sparsity=0.5)
 OTHER = Recipe.build(sparsity=0.7)
-CARDS = ["The weight and its mask", "Wanda scores", "Strong inputs", "The rows that lost most", "Singular values", "What each row and column lost"]
+CARDS = [
+    "The weight and its mask",
+    "Wanda scores",
+    "Strong inputs",
+    "The rows that lost most",
+    "Singular values",
+    "What each row and column lost",
+]
 
 
 @pytest.fixture
@@ -21,7 +28,11 @@ def open_page(open_app):
     """Opens the microscope at an address."""
 
     def open_at(**parameters):
-        return healthy(open_app(**parameters).switch_page("pages/microscope.py").run()) if not parameters else _at(open_app(), parameters)
+        return (
+            healthy(open_app(**parameters).switch_page("pages/microscope.py").run())
+            if not parameters
+            else _at(open_app(), parameters)
+        )
 
     return open_at
 
@@ -81,7 +92,11 @@ def test_closer_farther_and_the_ranges_move_the_look(open_page, engine):
     app = healthy(app.slider(key="m.range.Rows.128").set_value((10, 19)).run())
     assert address(app)["rows"] == "10-19" and "rows 10–19, columns 32–95" in words(app)
     for _ in range(5):
-        app = healthy(app.button(key="m.zoom_out").click().run()) if not app.button(key="m.zoom_out").disabled else app
+        app = (
+            healthy(app.button(key="m.zoom_out").click().run())
+            if not app.button(key="m.zoom_out").disabled
+            else app
+        )
     assert "rows" not in address(app)
 
 
@@ -101,12 +116,20 @@ def test_the_look_stays_from_linear_to_linear_of_one_shape(open_page, engine):
         ({"block": "99"}, "asks for block 99, but this run has the blocks 0 to 7"),
         ({"block": "-1"}, "asks for block -1"),
         ({"block": "x", "linear": "mlp.up_proj"}, "asks for block x"),
-        ({"block": "0", "linear": "mlp.nothing"}, "asks for the linear mlp.nothing, but its linears are self_attn.q_proj"),
-        ({"block": "0", "linear": "mlp.up_proj", "rows": "7-3"}, "asks for the rows 7-3, but this linear has the rows 0 to 383"),
+        (
+            {"block": "0", "linear": "mlp.nothing"},
+            "asks for the linear mlp.nothing, but its linears are self_attn.q_proj",
+        ),
+        (
+            {"block": "0", "linear": "mlp.up_proj", "rows": "7-3"},
+            "asks for the rows 7-3, but this linear has the rows 0 to 383",
+        ),
         ({"block": "0", "linear": "mlp.up_proj", "columns": "0-128"}, "asks for the columns 0-128"),
     ],
 )
-def test_nonsense_in_the_address_is_a_sentence_and_something_true_is_shown(open_page, engine, wrong, sentence):
+def test_nonsense_in_the_address_is_a_sentence_and_something_true_is_shown(
+    open_page, engine, wrong, sentence
+):
     engine.views[WANDA.key] = run_view(WANDA, "finished")
     app = open_page(**{"run": WANDA.key, **wrong})
     assert sentence in words(app)
@@ -157,7 +180,9 @@ def test_what_is_still_to_come_has_its_place(open_page, engine):
 
 def test_what_cannot_be_looked_at_is_a_sentence(open_page, engine):
     engine.views[WANDA.key] = run_view(WANDA, "finished")
-    engine.inspected = InspectionView("failed", message="Memory ran out while this linear was looked at. Try again when no run is going on.")
+    engine.inspected = InspectionView(
+        "failed", message="Memory ran out while this linear was looked at. Try again when no run is going on."
+    )
     assert "Memory ran out" in words(open_page())
 
 
@@ -181,11 +206,15 @@ def test_a_large_linear_is_decomposed_only_when_asked(open_page, engine, monkeyp
 
 def test_a_finished_run_leads_from_explore_into_the_microscope(open_app, engine):
     engine.views[WANDA.key] = run_view(WANDA, "finished")
-    links = [link.proto for link in open_app(run=WANDA.key).get("page_link") if "Look inside" in link.proto.label]
+    links = [
+        link.proto for link in open_app(run=WANDA.key).get("page_link") if "Look inside" in link.proto.label
+    ]
     assert len(links) == 2, "beneath both maps"
     assert all("block 7, down_proj" in link.label for link in links)
     engine.views[WANDA.key] = run_view(WANDA, "running")
-    assert not [link for link in open_app(run=WANDA.key).get("page_link") if "Look inside" in link.proto.label]
+    assert not [
+        link for link in open_app(run=WANDA.key).get("page_link") if "Look inside" in link.proto.label
+    ]
 
 
 def test_a_clicked_cell_is_a_block_and_a_linear():

@@ -9,7 +9,7 @@ import pytest
 from engine.hub.cache import CachedModel
 from engine.hub.catalogue import Entry
 from engine.jobs.views import SummaryView
-from pages.widgets import model_picker
+from pages.widgets.explore import model_picker
 from tests.pages.conftest import address, healthy, type_in, words
 from tests.pages.fakes import SUMMARY
 
@@ -42,7 +42,9 @@ ENTRIES = (
 
 
 def cached(name: str, *, complete: bool = True) -> CachedModel:
-    return CachedModel(id=name, commit="0" * 40, bytes=5_000_000, directory=Path("/nowhere"), complete=complete)
+    return CachedModel(
+        id=name, commit="0" * 40, bytes=5_000_000, directory=Path("/nowhere"), complete=complete
+    )
 
 
 @pytest.fixture
@@ -62,7 +64,12 @@ def picker(app):
 
 def test_the_bundled_then_this_machines_then_the_catalogues(here, open_app):
     here += [cached("c/own"), cached("c/partly", complete=False), cached("b/locked")]
-    assert picker(open_app()).options == ["the demo model (bundled)", "c/own · on this machine", "Locked · on this machine", "Tiny · 2 MB"]
+    assert picker(open_app()).options == [
+        "the demo model (bundled)",
+        "c/own · on this machine",
+        "Locked · on this machine",
+        "Tiny · 2 MB",
+    ]
     here.clear()
     model_picker._here.clear()
     assert picker(open_app()).options == ["the demo model (bundled)", "Tiny · 2 MB", "Locked · 18 MB · gated"]
@@ -71,12 +78,16 @@ def test_the_bundled_then_this_machines_then_the_catalogues(here, open_app):
 def test_a_model_of_the_catalogue_is_told_about(here, open_app):
     app = healthy(picker(open_app()).set_value("a/tiny").run())
     assert address(app)["model"] == "a/tiny"
-    assert "The first to try. Licence [MIT](https://huggingface.co/a/tiny)." in words(app) and "Gated" not in words(app)
+    assert "The first to try. Licence [MIT](https://huggingface.co/a/tiny)." in words(
+        app
+    ) and "Gated" not in words(app)
 
 
 def test_a_gated_one_says_how_to_get_at_it_and_asks_for_no_token(here, open_app, engine):
     app = healthy(picker(open_app()).set_value("b/locked").run())
-    assert "accept its terms on [its page](https://huggingface.co/b/locked)" in words(app) and "hf auth login" in words(app)
+    assert "accept its terms on [its page](https://huggingface.co/b/locked)" in words(
+        app
+    ) and "hf auth login" in words(app)
     assert not [box for box in app.text_input if "oken" in box.label]
     engine.model = SummaryView("failed", None, "The model b/locked is gated.")
     assert "accept its terms on" not in words(open_app(model="b/locked")), "the fault says it"
@@ -107,7 +118,10 @@ def test_what_is_wrong_with_the_model_stands_beneath_it(here, open_app, engine):
 def test_the_catalogue_is_a_table_too(here, open_app):
     app = open_app()
     table = app.sidebar.dataframe[0].value
-    assert table["Model"].tolist() == ["Tiny", "Locked"] and table["Licence"].tolist() == ["MIT", "Their own, gated"]
+    assert table["Model"].tolist() == ["Tiny", "Locked"] and table["Licence"].tolist() == [
+        "MIT",
+        "Their own, gated",
+    ]
 
 
 def test_a_row_picks_its_model(here, monkeypatch):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.jobs.store import Store
-from engine.jobs.talk import Talk, View, load_talk, save_talk
 from engine.recipe import Recipe
+from engine.store.runs import Store
+from engine.store.talk import Talk, View, load_talk, save_talk
 from tests.pages.conftest import healthy, words
 from tests.pages.fakes import run_view
 
@@ -17,7 +17,12 @@ WANDA = Recipe.build()
 def store(engine, tmp_path):
     engine.store = Store(tmp_path / "home")
     engine.views[WANDA.key] = run_view(WANDA, "finished")
-    talk = Talk(views=(View(title="First", page="explore", parameters={"run": WANDA.key, "focus": "depth"}), View(title="Second", page="methods")))
+    talk = Talk(
+        views=(
+            View(title="First", page="explore", parameters={"run": WANDA.key, "focus": "depth"}),
+            View(title="Second", page="methods"),
+        )
+    )
     save_talk(engine.store.home, talk)
     return engine.store
 
@@ -64,7 +69,9 @@ def test_presenting_shows_one_idea_and_steps_within_the_talk(open_app, store):
     assert len(app.get("plotly_chart")) == 1
     assert app.button(key="talk.back").disabled and not app.button(key="talk.next").disabled
     app.button(key="talk.next").click().run()
-    assert app.session_state["talk.place"] == 1, "(the driver does not follow to another page; the browser's journey does)"
+    assert app.session_state["talk.place"] == 1, (
+        "(the driver does not follow to another page; the browser's journey does)"
+    )
 
 
 def test_the_talk_ends_where_it_is(open_app, store):

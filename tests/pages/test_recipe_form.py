@@ -1,4 +1,6 @@
-"""The recipe form: drawn from the registry, all faults beside their fields, one memory for widgets and address."""
+"""The recipe form: drawn from the registry, all faults beside their fields, one memory for widgets and
+address.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from itertools import takewhile
 import pytest
 
 from engine.jobs.views import SummaryView
-from engine.pruning.methods import AXES
+from engine.pruning.axes import AXES
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.validation import DEFAULT_METHODS
@@ -98,7 +100,11 @@ def test_the_permutation_belongs_to_groups(open_app, engine):
     ("asked", "field", "sentence"),
     [
         ({"pattern": "2:4", "allocation": "owl"}, "allocation", "owl has nothing to share out"),
-        ({"pattern": "2:4", "score": "joint", "permutation": "zigzag"}, "permutation", "ranks groups, not columns"),
+        (
+            {"pattern": "2:4", "score": "joint", "permutation": "zigzag"},
+            "permutation",
+            "ranks groups, not columns",
+        ),
         ({"score": "joint"}, "pattern", "needs an N:M pattern"),
         ({"group": "layer", "allocation": "neuroal"}, "allocation", "set neuroal.step to block"),
         ({"group": "layer", "pruner": "wanda-dsnot"}, "refinement", "swaps weights within a row"),
@@ -111,7 +117,9 @@ def test_a_refusal_stands_beneath_its_widget(open_app, asked, field, sentence):
         app = healthy(type_in(app, pattern="4:2").run())
     assert [sentence in error for error in beneath(app, field)] == [True]
     assert app.button(key="prune").disabled
-    assert ("Method · 1 to mend" in sections(app)) == (field in ("permutation", "refinement")), "a section that needs mending says so"
+    assert ("Method · 1 to mend" in sections(app)) == (field in ("permutation", "refinement")), (
+        "a section that needs mending says so"
+    )
 
 
 def settings_labels(app):
@@ -177,7 +185,14 @@ def test_a_model_that_cannot_be_read_is_said_beside_the_model(open_app, engine):
 
 
 def test_the_address_is_the_form(open_app):
-    asked = {"pruner": "magnitude", "sparsity": "0.65", "group": "row", "seed": "3", "evaluation": "none", "model": "some/model"}
+    asked = {
+        "pruner": "magnitude",
+        "sparsity": "0.65",
+        "group": "row",
+        "seed": "3",
+        "evaluation": "none",
+        "model": "some/model",
+    }
     app = open_app(**asked)
     assert address(app) == asked
     assert app.selectbox(key="form.group").value == "row"

@@ -26,7 +26,9 @@ def test_a_link_opens_the_run_as_it_was_at_an_event(open_app, finished):
     assert "replay" in words(app) or any("replay" in str(item) for item in app.get("badge"))
     assert app.slider(key="replay.scrubber").value == 7
     assert shown(app)["Pruned perplexity"] == "—"
-    assert not app.text_input or all(field.key != "prompt" for field in app.text_input), "what follows a run is not there yet"
+    assert not app.text_input or all(field.key != "prompt" for field in app.text_input), (
+        "what follows a run is not there yet"
+    )
     assert address(app)["replay"] == "7"
 
 

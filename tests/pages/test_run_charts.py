@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.charts.choice import is_deciding, pruning, sharing
+from engine.charts.run_charts import is_deciding, pruning, sharing
 from engine.jobs.views import RunView
 from engine.record import RunRecord
 from pages.widgets.progress import progress_words, share
@@ -22,10 +22,18 @@ PLAIN = ["sparsity", "output_error", "alignment", "depth"]
         ({}, [], PLAIN),
         ({"pruner": "sparsegpt"}, [], [*PLAIN, "recovery"]),
         ({"refinement": "dsnot"}, [], [*PLAIN, "swaps", "refinement"]),
-        ({"score": "wanda", "update": "obs", "refinement": "dsnot"}, [], [*PLAIN, "swaps", "refinement", "recovery"]),
+        (
+            {"score": "wanda", "update": "obs", "refinement": "dsnot"},
+            [],
+            [*PLAIN, "swaps", "refinement", "recovery"],
+        ),
         ({"allocation": "owl"}, ["allocation"], PLAIN),
         (NEUROAL, ["search", "allocation", "alignment_uniform", "rows"], PLAIN),
-        ({**NEUROAL, "settings": {"neuroal.step": "block"}}, ["search", "allocation", "alignment_uniform"], PLAIN),
+        (
+            {**NEUROAL, "settings": {"neuroal.step": "block"}},
+            ["search", "allocation", "alignment_uniform"],
+            PLAIN,
+        ),
         ({"pattern": "2:4"}, [], PLAIN),
     ],
 )
@@ -63,15 +71,24 @@ def test_the_bar_says_how_far_the_search_is(steps, sentence):
 
 
 def test_the_bar_says_what_is_measured():
-    words = [progress_words(RunView(undecided(steps, allocation="owl"), "running")) for steps in (0, 3, BLOCKS)]
-    assert [sentence.partition(":")[0] for sentence in words] == ["Measuring block 1 of 8", "Measuring block 4 of 8", "Measuring block 8 of 8"]
+    words = [
+        progress_words(RunView(undecided(steps, allocation="owl"), "running")) for steps in (0, 3, BLOCKS)
+    ]
+    assert [sentence.partition(":")[0] for sentence in words] == [
+        "Measuring block 1 of 8",
+        "Measuring block 4 of 8",
+        "Measuring block 8 of 8",
+    ]
     assert all("outliers" in sentence for sentence in words)
 
 
 @pytest.mark.parametrize("fields", [{}, NEUROAL, {"allocation": "owl"}])
 def test_the_bar_never_goes_back(fields):
     steps = len(deciding(record(0, **fields).recipe, BLOCKS))
-    found = [*(undecided(count, **fields) for count in range(steps + 1)), *(record(blocks, **fields) for blocks in range(BLOCKS + 1))]
+    found = [
+        *(undecided(count, **fields) for count in range(steps + 1)),
+        *(record(blocks, **fields) for blocks in range(BLOCKS + 1)),
+    ]
     shares = [share(RunView(each, "running")) for each in found]
     assert shares == sorted(shares) and shares[0] > 0 and shares[-1] < 1
 

@@ -1,4 +1,6 @@
-"""Runs in every state: nothing there, own runs of all kinds, the queue, deleting and taking back, naming, and a file from a colleague."""
+"""Runs in every state: nothing there, own runs of all kinds, the queue, deleting and taking back, naming, and
+a file from a colleague.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,16 @@ import pytest
 from engine import run as engine_run
 from engine.charts.runs import age, found, ordered
 from engine.jobs.execute import execute
-from engine.jobs.label import Label
-from engine.jobs.store import RunSummary, Store
 from engine.recipe import Recipe
+from engine.store.runs import Label, RunSummary, Store
 from tests.jobs import imitation
 from tests.pages.conftest import healthy, words
 from tests.pages.fakes import run_view
 
-RECIPES = [Recipe.build(pruner=pruner, samples=3, length=16, evaluation=None) for pruner in ("wanda", "ria", "magnitude")]
+RECIPES = [
+    Recipe.build(pruner=pruner, samples=3, length=16, evaluation=None)
+    for pruner in ("wanda", "ria", "magnitude")
+]
 
 
 @pytest.fixture
@@ -96,7 +100,9 @@ def test_the_queue_has_places_and_can_be_cancelled(open_app, some, engine):
     engine.views[RECIPES[1].key] = run_view(RECIPES[1], "queued", place=2)
     app = open_runs(open_app)
     bars = [bar.proto.text for bar in app.get("progress")]
-    assert any("Block 3 of 8" in text for text in bars) and any("place 2 in the queue" in text for text in bars)
+    assert any("Block 3 of 8" in text for text in bars) and any(
+        "place 2 in the queue" in text for text in bars
+    )
     healthy(app.button(key=f"cancel.{RECIPES[1].key}").click().run())
     assert engine.cancelled == [RECIPES[1].key]
 
@@ -118,8 +124,17 @@ def test_nonsense_in_the_address_is_the_usual_page(open_app, some, parameters):
 class TestList:
     runs = (
         RunSummary(key="a", state="finished", changed=10.0, size=5, recipe=RECIPES[0]),
-        RunSummary(key="b", state="failed", changed=30.0, size=1, recipe=RECIPES[1], label=Label(name="Zebra", note="try more text")),
-        RunSummary(key="c", state="finished", changed=20.0, size=9, recipe=RECIPES[2], label=Label(pinned=True)),
+        RunSummary(
+            key="b",
+            state="failed",
+            changed=30.0,
+            size=1,
+            recipe=RECIPES[1],
+            label=Label(name="Zebra", note="try more text"),
+        ),
+        RunSummary(
+            key="c", state="finished", changed=20.0, size=9, recipe=RECIPES[2], label=Label(pinned=True)
+        ),
     )
 
     def test_orders_with_pinned_first(self):
@@ -132,6 +147,9 @@ class TestList:
         assert [run.key for run in found(self.runs, "", ["failed"])] == ["b"]
         assert [run.key for run in found(self.runs, "wanda", ["failed"])] == []
 
-    @pytest.mark.parametrize(("seconds", "text"), [(3, "just now"), (61, "1 min"), (7200, "2 h"), (86_400, "1 day"), (200_000, "2 days")])
+    @pytest.mark.parametrize(
+        ("seconds", "text"),
+        [(3, "just now"), (61, "1 min"), (7200, "2 h"), (86_400, "1 day"), (200_000, "2 days")],
+    )
     def test_ages(self, seconds, text):
         assert age(seconds) == text

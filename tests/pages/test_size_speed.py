@@ -33,9 +33,17 @@ class Engine:
 def page(engine, residence):
     """The card alone, on a page of its own."""
     from engine.record import ModelFacts, RunRecord
-    from pages.widgets.size_speed import draw_size_speed
+    from pages.widgets.explore.size_speed import draw_size_speed
 
-    shape = {"name": "demo", "architecture": "A", "path": "p", "parameters": 2, "prunable": 1, "blocks": 1, "linears": ()}
+    shape = {
+        "name": "demo",
+        "architecture": "A",
+        "path": "p",
+        "parameters": 2,
+        "prunable": 1,
+        "blocks": 1,
+        "linears": (),
+    }
     model = ModelFacts(**shape, dtype="float32", bytes=8, residence=residence)
     draw_size_speed(engine, RunRecord(key="the-key", model=model))
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from engine.analysis.comparison.seeds import over_seeds
 from engine.events import Evaluated, Fetching, Score, TaskProgressed
 from engine.jobs.views import RunView, Saved, SaveView
 from engine.recipe import Recipe
 from engine.record import RunRecord
-from engine.spread import over_seeds
 from pages.widgets.progress import progress_words, share
 from tests.pages.conftest import address, healthy, words
 from tests.pages.fakes import BLOCKS, FINISHED, events, run_view
@@ -64,7 +64,7 @@ def test_an_unknown_task_is_said(open_app):
 
 
 def test_where_tasks_cannot_be_measured_the_page_says_how(open_app, monkeypatch):
-    monkeypatch.setattr("pages.widgets.text_picker.available", lambda: False)
+    monkeypatch.setattr("pages.widgets.explore.text_picker.available", lambda: False)
     app = open_app()
     assert "pip install lm-eval" in words(app) and app.multiselect(key="form.tasks").disabled
 
@@ -87,24 +87,37 @@ def test_a_text_that_is_none_is_refused_with_a_sentence(open_app, engine, tmp_pa
     assert any("text" in item.value for item in app.error) and not list(tmp_path.iterdir())
 
 
-# ---- what a run shows ------------------------------------------------------------------------------------------------
+# ---- what a run shows
+# ------------------------------------------------------------------------------------------------
 
 
 def test_a_download_fills_the_bar():
     view = RunView(
-        RunRecord.fold([events(WANDA, 0)[0], Fetching(what="some/model", done=1_000_000, total=4_000_000, note="The hub is busy.")]), "running"
+        RunRecord.fold(
+            [
+                events(WANDA, 0)[0],
+                Fetching(what="some/model", done=1_000_000, total=4_000_000, note="The hub is busy."),
+            ]
+        ),
+        "running",
     )
     assert share(view) == 0.25
     assert progress_words(view) == "Fetching some/model: 1 MB of 4 MB. The hub is busy."
 
 
 def test_a_task_is_said_while_it_is_asked():
-    assert progress_words(view_of(TaskProgressed(which="pruned", task="boolq", done=3, total=9))).endswith("pruned model on BoolQ: 3 of 9 examples")
-    assert "fetching its examples" in progress_words(view_of(TaskProgressed(which="dense", task="rte", done=0, total=0)))
+    assert progress_words(view_of(TaskProgressed(which="pruned", task="boolq", done=3, total=9))).endswith(
+        "pruned model on BoolQ: 3 of 9 examples"
+    )
+    assert "fetching its examples" in progress_words(
+        view_of(TaskProgressed(which="dense", task="rte", done=0, total=0))
+    )
 
 
 def test_one_text_has_a_line_of_bits_and_several_a_table(open_app, engine):
-    engine.views[WANDA.key] = RunView(RunRecord.fold([*events(WANDA, BLOCKS), scored("stories", 40, 50), FINISHED]), "finished")
+    engine.views[WANDA.key] = RunView(
+        RunRecord.fold([*events(WANDA, BLOCKS), scored("stories", 40, 50), FINISHED]), "finished"
+    )
     app = open_app(run=WANDA.key)
     assert "Bits per byte of that text: 1.000 dense" in words(app) and not app.main.dataframe
     both = [*events(WANDA, BLOCKS), scored("stories", 40, 50), scored("/a/tale.txt", 30, 60), FINISHED]

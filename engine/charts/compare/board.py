@@ -1,4 +1,6 @@
-"""The leaderboard as a drawing: the perplexity of every way to prune at one budget, the best first, from the dense model's on."""
+"""The leaderboard as a drawing: the perplexity of every way to prune at one budget, the best first, from the
+dense model's on.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,10 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.comparison.leaderboard import Place
 from engine.charts import numbers, palette
 from engine.charts.chart import Chart, canvas
-from engine.charts.compare.scale import Scale, top, wants_logarithm
-from engine.comparison.leaderboard import Place
+from engine.charts.compare.style import Scale, top, wants_logarithm
 
 LINE = 28  # pixels a row
 ROOM = 0.55
@@ -19,7 +21,19 @@ ROOM = 0.55
 
 def board_table(places: Sequence[Place]) -> pd.DataFrame:
     """One row a family; `behind` is its perplexity / the best one's, less 1."""
-    columns = ["place", "family", "perplexity", "deviation", "seeds", "ratio", "behind", "achieved", "seconds", "own", "run"]
+    columns = [
+        "place",
+        "family",
+        "perplexity",
+        "deviation",
+        "seeds",
+        "ratio",
+        "behind",
+        "achieved",
+        "seconds",
+        "own",
+        "run",
+    ]
     rows = [
         (
             one.place,
@@ -40,7 +54,9 @@ def board_table(places: Sequence[Place]) -> pd.DataFrame:
 
 
 def board_chart(places: Sequence[Place], budget: str) -> Chart:
-    """A line from the dense perplexity to that of each way; `budget` in words. The axis is logarithmic where the perplexities are far apart."""
+    """A line from the dense perplexity to that of each way; `budget` in words. The axis is logarithmic where
+    the perplexities are far apart.
+    """
     table = board_table(places)
     names = [f"{one.place}. {one.point.family}{' (own)' if one.point.own else ''}" for one in places]
     dense = places[0].point.runs[0].dense if places else 1.0
@@ -50,12 +66,24 @@ def board_chart(places: Sequence[Place], budget: str) -> Chart:
     for one, name in zip(places, names, strict=True):
         figure.add_traces(_row(one, name, dense))
     figure.update_layout(showlegend=False)
-    figure.add_vline(x=dense, line={"color": palette.GREY, "dash": "dash", "width": 1.5}, annotation={"text": "dense", "yanchor": "bottom"})
+    figure.add_vline(
+        x=dense,
+        line={"color": palette.GREY, "dash": "dash", "width": 1.5},
+        annotation={"text": "dense", "yanchor": "bottom"},
+    )
     far = max(worst - dense, 0.01 * dense)
-    ends = (0.95 * dense, worst * (worst / dense) ** ROOM) if logarithmic else (dense - 0.03 * far, worst + ROOM * far)
+    ends = (
+        (0.95 * dense, worst * (worst / dense) ** ROOM)
+        if logarithmic
+        else (dense - 0.03 * far, worst + ROOM * far)
+    )
     figure.update_xaxes(title={"text": "Perplexity"}, **Scale(logarithmic, *ends).axis)
     figure.update_yaxes(showgrid=False, type="category", categoryorder="array", categoryarray=names[::-1])
-    best = f"Best: {places[0].point.family} with {numbers.perplexity(places[0].point.perplexity)}." if places else "Nobody is there yet."
+    best = (
+        f"Best: {places[0].point.family} with {numbers.perplexity(places[0].point.perplexity)}."
+        if places
+        else "Nobody is there yet."
+    )
     return Chart(
         title=f"At {budget}, the best first{', logarithmic' if logarithmic else ''}",
         figure=figure,
@@ -80,9 +108,20 @@ def _row(one: Place, name: str, dense: float) -> list[go.Scatter]:
     marker = {"symbol": "star" if first else "circle", "size": 14 if first else 10, "color": colour}
     behind = "the best" if first else f"+ {numbers.percent(one.behind - 1)}"
     words = f"  {numbers.perplexity(point.perplexity)}, {numbers.ratio(point.ratio)} of dense, {behind}"
-    error = {"type": "data", "array": [point.deviation or 0.0], "visible": point.deviation is not None, "thickness": 1.5}
+    error = {
+        "type": "data",
+        "array": [point.deviation or 0.0],
+        "visible": point.deviation is not None,
+        "thickness": 1.5,
+    }
     return [
-        go.Scatter(x=[dense, point.perplexity], y=[name] * 2, mode="lines", line={"color": colour, "width": 2}, hoverinfo="skip"),
+        go.Scatter(
+            x=[dense, point.perplexity],
+            y=[name] * 2,
+            mode="lines",
+            line={"color": colour, "width": 2},
+            hoverinfo="skip",
+        ),
         go.Scatter(
             x=[point.perplexity],
             y=[name],

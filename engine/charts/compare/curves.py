@@ -1,7 +1,9 @@
-"""Perplexity against sparsity: a line for each way to prune, its cliff as a star where it is twice the dense perplexity, N:M patterns as open marks.
+"""Perplexity against sparsity: a line for each way to prune, its cliff as a star where it is twice the dense
+perplexity, N:M patterns as open marks.
 
-The axis is logarithmic where that suits the perplexities, unless a person says otherwise: on a straight one every curve would be a floor and a wall.
-Up to `ROOM` lines carry their names at their ends; where there are more, or the axis ends before the lines do, a legend has them.
+The axis is logarithmic where that suits the perplexities, unless a person says otherwise: on a straight one
+every curve would be a floor and a wall. Up to `ROOM` lines carry their names at their ends; where there are
+more, or the axis ends before the lines do, a legend has them.
 """
 
 from __future__ import annotations
@@ -11,14 +13,21 @@ from math import isfinite
 
 import plotly.graph_objects as go
 
+from engine.analysis.comparison.points import FACTOR, Cliff, Point, cliff, curve
 from engine.charts import numbers, palette
 from engine.charts.chart import Chart, canvas
-from engine.charts.compare.labels import spread
-from engine.charts.compare.scale import Scale, top, wants_logarithm
-from engine.charts.compare.styles import CLIFF, OWN, PATTERNS, Style, style
+from engine.charts.compare.style import (
+    CLIFF,
+    OWN,
+    PATTERNS,
+    Scale,
+    Style,
+    spread,
+    style,
+    top,
+    wants_logarithm,
+)
 from engine.charts.compare.table import curve_table
-from engine.comparison.cliff import FACTOR, Cliff, cliff
-from engine.comparison.points import Point, curve
 
 HEIGHT = 560
 LETTER = 17 / (HEIGHT - 110)
@@ -27,7 +36,13 @@ ROOM = 20
 Families = Mapping[str, Sequence[Point]]
 
 
-def perplexity_curves(families: Families, *, logarithmic: bool | None = None, most: float | None = None, order: Sequence[str] = ()) -> Chart:
+def perplexity_curves(
+    families: Families,
+    *,
+    logarithmic: bool | None = None,
+    most: float | None = None,
+    order: Sequence[str] = (),
+) -> Chart:
     """The curves.
 
     Args:
@@ -60,7 +75,10 @@ def perplexity_curves(families: Families, *, logarithmic: bool | None = None, mo
 
 def cliff_words(cliffs: Mapping[str, Cliff | None]) -> str:
     """From where to where the cliffs are."""
-    known = sorted(((found.sparsity, name) for name, found in cliffs.items() if found is not None and found.known), reverse=True)
+    known = sorted(
+        ((found.sparsity, name) for name, found in cliffs.items() if found is not None and found.known),
+        reverse=True,
+    )
     if not known:
         return "No curve has a cliff between its points."
     first, last = known[0], known[-1]
@@ -75,7 +93,9 @@ def patterns(families: Families) -> list[str]:
 
 
 def _values(families: Families) -> list[float]:
-    return [point.perplexity for points in families.values() for point in points if isfinite(point.perplexity)]
+    return [
+        point.perplexity for points in families.values() for point in points if isfinite(point.perplexity)
+    ]
 
 
 def _dense(families: Families) -> float | None:
@@ -84,12 +104,16 @@ def _dense(families: Families) -> float | None:
 
 def _last(families: Families) -> float:
     """The highest sparsity of a curve, percent."""
-    return max((100 * point.sparsity for points in families.values() for point in curve(points)), default=100.0)
+    return max(
+        (100 * point.sparsity for points in families.values() for point in curve(points)), default=100.0
+    )
 
 
 def _first(families: Families) -> float:
     """Where the axis of sparsities begins, percent."""
-    return max(-2.0, min((100 * point.sparsity for points in families.values() for point in points), default=0.0) - 6)
+    return max(
+        -2.0, min((100 * point.sparsity for points in families.values() for point in points), default=0.0) - 6
+    )
 
 
 def _scale(families: Families, logarithmic: bool | None, most: float | None) -> Scale:
@@ -129,7 +153,11 @@ def _marks(name: str, points: Sequence[Point], marker: Mapping[str, object], **h
 
 
 def _hover(point: Point) -> str:
-    spread_words = f" ± {numbers.perplexity(point.deviation)} over {len(point.runs)} seeds" if point.deviation is not None else ""
+    spread_words = (
+        f" ± {numbers.perplexity(point.deviation)} over {len(point.runs)} seeds"
+        if point.deviation is not None
+        else ""
+    )
     achieved = f" ({numbers.percent(point.achieved, 2)} achieved)" if point.achieved is not None else ""
     own = "<br>a run of your own" if point.own else ""
     return (
@@ -139,7 +167,9 @@ def _hover(point: Point) -> str:
 
 
 def _draw_grouped(figure: go.Figure, families: Families, looks: Mapping[str, Style]) -> None:
-    """N:M points at their sparsity: the pattern is the mark, the family its colour; a legend names the patterns."""
+    """N:M points at their sparsity: the pattern is the mark, the family its colour; a legend names the
+    patterns.
+    """
     for place, shape in enumerate(patterns(families)):
         symbol = PATTERNS[place % len(PATTERNS)]
         for name, points in families.items():
@@ -155,7 +185,11 @@ def _draw_cliffs(figure: go.Figure, cliffs: Mapping[str, Cliff | None], looks: M
         star = {"symbol": CLIFF, "size": 15, "color": looks[name].colour, "line": {"width": 2}}
         words = f"<b>{name}</b><br>cliff at {numbers.percent(found.sparsity)}<extra></extra>"
         place = {"x": [100 * found.sparsity], "y": [found.perplexity]}
-        figure.add_trace(go.Scatter(**place, mode="markers", marker=star, legendgroup=name, showlegend=False, hovertemplate=words))
+        figure.add_trace(
+            go.Scatter(
+                **place, mode="markers", marker=star, legendgroup=name, showlegend=False, hovertemplate=words
+            )
+        )
     if known:
         figure.add_trace(_key(f"cliff, {FACTOR:g} × dense", CLIFF))
 
@@ -166,7 +200,17 @@ def _draw_own(figure: go.Figure, families: Families, looks: Mapping[str, Style])
         if mine := [point for point in points if point.own]:
             ring = {"symbol": OWN, "size": 18, "color": looks[name].colour, "line": {"width": 1.5}}
             x, y = [100 * point.sparsity for point in mine], [point.perplexity for point in mine]
-            figure.add_trace(go.Scatter(x=x, y=y, mode="markers", marker=ring, legendgroup=name, showlegend=False, hoverinfo="skip"))
+            figure.add_trace(
+                go.Scatter(
+                    x=x,
+                    y=y,
+                    mode="markers",
+                    marker=ring,
+                    legendgroup=name,
+                    showlegend=False,
+                    hoverinfo="skip",
+                )
+            )
     if any(point.own for points in families.values() for point in points):
         figure.add_trace(_key("your own run", OWN))
 
@@ -186,25 +230,65 @@ def _draw_levels(figure: go.Figure, families: Families, scale: Scale) -> None:
     above = (FACTOR * dense, "dot", f"{FACTOR:g} × dense", "bottom")
     for level, dash, words, anchor in ((dense, "dash", f"dense {numbers.perplexity(dense)}", "top"), above):
         line = {"color": palette.GREY, "dash": dash, "width": 1.5}
-        figure.add_trace(go.Scatter(x=[start, 100], y=[level] * 2, mode="lines", line=line, name=words, hoverinfo="skip", showlegend=False))
-        figure.add_annotation(x=start, y=scale.at(level), text=words, xanchor="left", yanchor=anchor, showarrow=False, font={"size": 12})
+        figure.add_trace(
+            go.Scatter(
+                x=[start, 100],
+                y=[level] * 2,
+                mode="lines",
+                line=line,
+                name=words,
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
+        figure.add_annotation(
+            x=start,
+            y=scale.at(level),
+            text=words,
+            xanchor="left",
+            yanchor=anchor,
+            showarrow=False,
+            font={"size": 12},
+        )
 
 
 def _draw_labels(figure: go.Figure, families: Families, looks: Mapping[str, Style], scale: Scale) -> float:
-    """Each curve's name beside its end, joined to it by a thin line; where the axis of sparsities has to end for them, percent."""
+    """Each curve's name beside its end, joined to it by a thin line; where the axis of sparsities has to end
+    for them, percent.
+    """
     ends = {name: curve(points)[-1] for name, points in families.items() if curve(points)}
     start = max((100 * end.sparsity for end in ends.values()), default=100.0) + 3
     wanted = [scale.place(min(end.perplexity, scale.high)) for end in ends.values()]
     for (name, end), place in zip(ends.items(), spread(wanted, LETTER), strict=True):
         line = {"color": looks[name].colour, "dash": "dot", "width": 1}
         x, y = [100 * end.sparsity, start], [end.perplexity, scale.value(place)]
-        figure.add_trace(go.Scatter(x=x, y=y, mode="lines", line=line, name=name, legendgroup=name, showlegend=False, hoverinfo="skip"))
-        figure.add_annotation(x=start, y=scale.at(y[1]), text=f" {name}", xanchor="left", showarrow=False, font={"size": 13})
+        figure.add_trace(
+            go.Scatter(
+                x=x,
+                y=y,
+                mode="lines",
+                line=line,
+                name=name,
+                legendgroup=name,
+                showlegend=False,
+                hoverinfo="skip",
+            )
+        )
+        figure.add_annotation(
+            x=start, y=scale.at(y[1]), text=f" {name}", xanchor="left", showarrow=False, font={"size": 13}
+        )
     return start + 1.1 * max(map(len, ends), default=0)
 
 
 def _draw_axes(figure: go.Figure, families: Families, scale: Scale, end: float) -> None:
-    figure.update_traces(unselected={"marker": {"opacity": 1}})  # a click chooses a point, but must not dim the others
-    figure.update_layout(margin={"t": 34, "r": 12}, legend={"itemclick": False, "itemdoubleclick": False, "traceorder": "normal"})
+    figure.update_traces(
+        unselected={"marker": {"opacity": 1}}
+    )  # a click chooses a point, but must not dim the others
+    figure.update_layout(
+        margin={"t": 34, "r": 12},
+        legend={"itemclick": False, "itemdoubleclick": False, "traceorder": "normal"},
+    )
     figure.update_yaxes(title={"text": "Perplexity"}, **scale.axis)
-    figure.update_xaxes(title={"text": "Sparsity, %"}, range=[_first(families), end], tickvals=list(range(0, 101, 10)))
+    figure.update_xaxes(
+        title={"text": "Sparsity, %"}, range=[_first(families), end], tickvals=list(range(0, 101, 10))
+    )

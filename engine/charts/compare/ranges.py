@@ -1,4 +1,6 @@
-"""Two short answers beside the curves: how far each way to prune goes until its cliff, and what each makes of the N:M patterns."""
+"""Two short answers beside the curves: how far each way to prune goes until its cliff, and what each makes of
+the N:M patterns.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +9,25 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.comparison.points import FACTOR, Point, cliff, curve
 from engine.charts import numbers, palette
 from engine.charts.chart import Chart, canvas
 from engine.charts.compare.curves import Families, cliff_words, patterns
-from engine.charts.compare.styles import Style, style
-from engine.comparison.cliff import FACTOR, cliff
-from engine.comparison.points import Point, curve
+from engine.charts.compare.style import Style, style
 
 LINE = 26  # pixels a row
-PATTERN_LOOKS = ((palette.BLUE, "circle"), (palette.VERMILLION, "diamond"), (palette.GREEN, "square"), (palette.PURPLE, "triangle-up"))
+PATTERN_LOOKS = (
+    (palette.BLUE, "circle"),
+    (palette.VERMILLION, "diamond"),
+    (palette.GREEN, "square"),
+    (palette.PURPLE, "triangle-up"),
+)
 
 
 def cliff_ranking(families: Families, order: Sequence[str] = ()) -> Chart:
-    """The cliffs, the latest first; a curve without one ends where its runs do, a curve that begins beyond it has none to show."""
+    """The cliffs, the latest first; a curve without one ends where its runs do, a curve that begins beyond it
+    has none to show.
+    """
     looks = {name: style(place) for place, name in enumerate(order or families)}
     table = _cliffs(families)
     shown = table.dropna(subset="sparsity").iloc[::-1]
@@ -50,13 +58,20 @@ def _cliffs(families: Families) -> pd.DataFrame:
             rows.append((name, line[-1].sparsity, False))
         else:
             rows.append((name, found.sparsity if found.known else None, True))
-    table = pd.DataFrame(rows, columns=["family", "sparsity", "reached"]).astype({"sparsity": float, "reached": bool})
+    table = pd.DataFrame(rows, columns=["family", "sparsity", "reached"]).astype(
+        {"sparsity": float, "reached": bool}
+    )
     return table.sort_values("sparsity", ascending=False, ignore_index=True)
 
 
 def _reach(name: str, percent: float, look: Style, *, reached: bool) -> list[go.Scatter]:
     """A line from nothing to the cliff, with its mark and its number."""
-    marker = {"symbol": look.marker if reached else "triangle-right-open", "size": 11, "color": look.colour, "line": {"width": 2 * (not reached)}}
+    marker = {
+        "symbol": look.marker if reached else "triangle-right-open",
+        "size": 11,
+        "color": look.colour,
+        "line": {"width": 2 * (not reached)},
+    }
     words = f" {percent:.1f}" if reached else f" beyond {percent:g}"
     line = {"color": look.colour, "dash": look.dash, "width": 1.5}
     return [
@@ -77,14 +92,31 @@ def _reach(name: str, percent: float, look: Style, *, reached: bool) -> list[go.
 def pattern_ranking(families: Families) -> Chart:
     """Perplexity of every way to prune at each N:M pattern, the best first."""
     shapes = patterns(families)
-    at = {name: {point.shape: point for point in points if point.is_grouped} for name, points in families.items()}
-    names = sorted((name for name in at if at[name]), key=lambda name: min(point.perplexity for point in at[name].values()), reverse=True)
+    at = {
+        name: {point.shape: point for point in points if point.is_grouped}
+        for name, points in families.items()
+    }
+    names = sorted(
+        (name for name in at if at[name]),
+        key=lambda name: min(point.perplexity for point in at[name].values()),
+        reverse=True,
+    )
     figure = canvas(go.Figure(), 70 + LINE * max(3, len(names)), legend_lines=1)
     for place, shape in enumerate(shapes):
-        figure.add_trace(_pattern(shape, [at[name][shape] for name in names if shape in at[name]], PATTERN_LOOKS[place % len(PATTERN_LOOKS)]))
+        figure.add_trace(
+            _pattern(
+                shape,
+                [at[name][shape] for name in names if shape in at[name]],
+                PATTERN_LOOKS[place % len(PATTERN_LOOKS)],
+            )
+        )
     dense = next((point.runs[0].dense for its in at.values() for point in its.values()), None)
     if dense is not None:
-        figure.add_vline(x=dense, line={"color": palette.GREY, "dash": "dash", "width": 1.5}, annotation={"text": "dense", "yanchor": "bottom"})
+        figure.add_vline(
+            x=dense,
+            line={"color": palette.GREY, "dash": "dash", "width": 1.5},
+            annotation={"text": "dense", "yanchor": "bottom"},
+        )
     figure.update_xaxes(title={"text": "Perplexity"}, showgrid=True, gridcolor=palette.GRID)
     figure.update_yaxes(showgrid=False, type="category", categoryorder="array", categoryarray=names)
     return Chart(
@@ -111,12 +143,22 @@ def _pattern(shape: str, points: Sequence[Point], look: tuple[str, str]) -> go.S
 
 
 def _patterns(at: Mapping[str, Mapping[str, Point]]) -> pd.DataFrame:
-    rows = [(name, shape, point.sparsity, point.perplexity, point.ratio) for name, its in at.items() for shape, point in its.items()]
+    rows = [
+        (name, shape, point.sparsity, point.perplexity, point.ratio)
+        for name, its in at.items()
+        for shape, point in its.items()
+    ]
     table = pd.DataFrame(rows, columns=["family", "pattern", "sparsity", "perplexity", "ratio"])
     return table.sort_values(["pattern", "perplexity"], ignore_index=True)
 
 
 def _best(at: Mapping[str, Mapping[str, Point]], shapes: Sequence[str]) -> str:
     """Who is best at each pattern."""
-    best = {shape: min((its[shape] for its in at.values() if shape in its), key=lambda point: point.perplexity) for shape in shapes}
-    return " ".join(f"Best at {shape}: {point.family} with {numbers.perplexity(point.perplexity)}." for shape, point in best.items())
+    best = {
+        shape: min((its[shape] for its in at.values() if shape in its), key=lambda point: point.perplexity)
+        for shape in shapes
+    }
+    return " ".join(
+        f"Best at {shape}: {point.family} with {numbers.perplexity(point.perplexity)}."
+        for shape, point in best.items()
+    )

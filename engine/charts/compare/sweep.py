@@ -1,4 +1,6 @@
-"""A sweep's grid as words and colours: a sign and a number for each cell, and a tint that says its state once more."""
+"""A sweep's grid as words and colours: a sign and a number for each cell, and a tint that says its state once
+more.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from engine.analysis.comparison.grid import Square, State
 from engine.charts import numbers, palette
-from engine.comparison.grid import Square, State
 
 SIGNS: dict[State, str] = {
     "finished": "✓",
@@ -42,7 +44,10 @@ def sweep_words(squares: Sequence[Square]) -> pd.DataFrame:
 
 def sweep_colours(squares: Sequence[Square]) -> pd.DataFrame:
     """The grid as CSS, of the same shape as its words."""
-    return _frame(squares, [f"background-color: {TINTS[one.state]}{OPACITY}" if one.state in TINTS else "" for one in squares])
+    return _frame(
+        squares,
+        [f"background-color: {TINTS[one.state]}{OPACITY}" if one.state in TINTS else "" for one in squares],
+    )
 
 
 def square_words(square: Square) -> str:

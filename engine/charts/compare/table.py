@@ -6,9 +6,20 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from engine.comparison.points import Point
+from engine.analysis.comparison.points import Point
 
-COLUMNS = ("family", "pattern", "sparsity", "achieved", "perplexity", "deviation", "seeds", "ratio", "own", "run")
+COLUMNS = (
+    "family",
+    "pattern",
+    "sparsity",
+    "achieved",
+    "perplexity",
+    "deviation",
+    "seeds",
+    "ratio",
+    "own",
+    "run",
+)
 
 
 def curve_table(families: Mapping[str, Sequence[Point]]) -> pd.DataFrame:
@@ -33,13 +44,20 @@ def curve_table(families: Mapping[str, Sequence[Point]]) -> pd.DataFrame:
 
 
 def filtered(table: pd.DataFrame, words: str, most: float | None) -> pd.DataFrame:
-    """The rows that hold every word (`own`, `recorded` and `70%` are words too), at most so many times the dense perplexity."""
+    """The rows that hold every word (`own`, `recorded` and `70%` are words too), at most so many times the
+    dense perplexity.
+    """
     wanted = words.lower().split()
-    kept = [all(word in _text(row) for word in wanted) and (most is None or row.ratio <= most) for row in table.itertuples()]
+    kept = [
+        all(word in _text(row) for word in wanted) and (most is None or row.ratio <= most)
+        for row in table.itertuples()
+    ]
     return table[pd.Series(kept, index=table.index, dtype=bool)]
 
 
 def _text(row: object) -> str:
     """What words are looked for in."""
-    family, pattern, sparsity, own, run = (getattr(row, name) for name in ("family", "pattern", "sparsity", "own", "run"))
+    family, pattern, sparsity, own, run = (
+        getattr(row, name) for name in ("family", "pattern", "sparsity", "own", "run")
+    )
     return f"{family} {pattern} {100 * sparsity:g}% {'own' if own else 'recorded'} {run}".lower()

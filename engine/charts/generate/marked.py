@@ -1,7 +1,9 @@
-"""A text whose tokens are coloured by the loss that pruning added, the number beneath or under the pointer: HTML, for a chart cannot break lines.
+"""A text whose tokens are coloured by the loss that pruning added, the number beneath or under the pointer:
+HTML, for a chart cannot break lines.
 
-Vermillion with a full line is worse, blue with a dotted line is better, and the number says the same without colour. Colours are thin enough for the
-page's own letters in both themes. What a token has no loss for (what was given, what nobody predicted) stands in plain letters.
+Vermillion with a full line is worse, blue with a dotted line is better, and the number says the same without
+colour. Colours are thin enough for the page's own letters in both themes. What a token has no loss for (what
+was given, what nobody predicted) stands in plain letters.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import pandas as pd
 
 from engine.charts import palette
 from engine.charts.numbers import percent
-from engine.evaluation.passage import Guess, Reading, Token
+from engine.evaluation.text_types import Guess, Reading, Token
 from engine.events import Which
 
 FULL = 3.0
@@ -45,7 +47,13 @@ PARTING = '<span class="parting" title="Here it parts from the dense text">▸</
 
 
 def marked_text(
-    reading: Reading, *, chosen: int | None = None, parted: int | None = None, numbers: bool = True, coloured: bool = True, large: bool = False
+    reading: Reading,
+    *,
+    chosen: int | None = None,
+    parted: int | None = None,
+    numbers: bool = True,
+    coloured: bool = True,
+    large: bool = False,
 ) -> str:
     """The HTML of a text.
 
@@ -62,15 +70,25 @@ def marked_text(
             continue
         mark = PARTING if place == parted else ""
         given = place < reading.given < len(reading.tokens)
-        pieces.append(mark + _token(token, given=given, framed=place == chosen, numbers=numbers, coloured=coloured and not given))
-    classes = " ".join(["marked", *(["numbered"] if numbers and coloured else []), *(["large"] if large else [])])
+        pieces.append(
+            mark
+            + _token(
+                token, given=given, framed=place == chosen, numbers=numbers, coloured=coloured and not given
+            )
+        )
+    classes = " ".join(
+        ["marked", *(["numbered"] if numbers and coloured else []), *(["large"] if large else [])]
+    )
     end = PARTING if parted == len(reading.tokens) else ""
     return f'{STYLE}<div class="{classes}">{"".join(pieces)}{end}</div>'
 
 
 def scale() -> str:
     """The HTML of the legend: the colours of some numbers, and what they mean."""
-    steps = "".join(f'<span class="{_kind(value)}" style="background:{background(value)}">{_signed(value)}</span>' for value in STEPS)
+    steps = "".join(
+        f'<span class="{_kind(value)}" style="background:{background(value)}">{_signed(value)}</span>'
+        for value in STEPS
+    )
     return f'{STYLE}<div class="scale">better {steps} worse · nats of loss that pruning added; +0.7 halves a token\'s probability</div>'
 
 
@@ -81,7 +99,11 @@ def summary(reading: Reading) -> str:
         return "A text of which no token was compared."
     worst = reading.tokens[reading.worst]
     mean = sum(gained) / len(gained)
-    did = f"Pruning added {mean:.2f} nats a token" if mean >= 0 else f"Pruning took {-mean:.2f} nats a token off"
+    did = (
+        f"Pruning added {mean:.2f} nats a token"
+        if mean >= 0
+        else f"Pruning took {-mean:.2f} nats a token off"
+    )
     return f"{did} on average, over {len(gained)} tokens; most on “{shown(worst)}”: {_signed(worst.gained or 0.0, 2)}."
 
 
@@ -106,11 +128,22 @@ def worst_tokens(reading: Reading, count: int = 10) -> pd.DataFrame:
         token, before = tokens[place], "".join(one.text for one in tokens[max(0, place - 6) : place])
         context = f"{'…' if place > 6 else ''}{before}⟦{token.text or token.name}⟧".replace("\n", "⏎")
         rows.append((place, context, token.gained, _guess(token, "dense"), _guess(token, "pruned")))
-    return pd.DataFrame(rows, columns=["place", "token, in its place", "loss added", "the dense model expected", "the pruned model expected"])
+    return pd.DataFrame(
+        rows,
+        columns=[
+            "place",
+            "token, in its place",
+            "loss added",
+            "the dense model expected",
+            "the pruned model expected",
+        ],
+    )
 
 
 def shown(token: Token | Guess) -> str:
-    """A token or a guess as a label: a blank that begins it is no part of the word, blanks alone are made visible."""
+    """A token or a guess as a label: a blank that begins it is no part of the word, blanks alone are made
+    visible.
+    """
     text = token.name if isinstance(token, Token) else token.text
     return text.strip() or {" ": "space", "\n": "line break", "": "nothing"}.get(text, repr(text))
 
@@ -118,12 +151,19 @@ def shown(token: Token | Guess) -> str:
 def background(gained: float) -> str:
     """The colour behind a token."""
     strength = DEEPEST * min(1.0, abs(gained) / FULL)
-    red, green, blue = (int((palette.VERMILLION if gained > 0 else palette.BLUE)[place : place + 2], 16) for place in (1, 3, 5))
+    red, green, blue = (
+        int((palette.VERMILLION if gained > 0 else palette.BLUE)[place : place + 2], 16)
+        for place in (1, 3, 5)
+    )
     return f"rgba({red}, {green}, {blue}, {strength:.2f})"
 
 
 def _token(token: Token, *, given: bool, framed: bool, numbers: bool, coloured: bool) -> str:
-    body = escape(token.text.replace("\n", "⏎" if coloured else "")) if token.text else f"<i>{escape(token.name)}</i>"
+    body = (
+        escape(token.text.replace("\n", "⏎" if coloured else ""))
+        if token.text
+        else f"<i>{escape(token.name)}</i>"
+    )
     breaks = "<br>" * token.text.count("\n")
     classes = ["token", *(["chosen"] if framed else []), *(["given"] if given else [])]
     gained = token.gained

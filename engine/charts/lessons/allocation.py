@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, block_axis, canvas
-from engine.charts.lessons.lines import STYLES
+from engine.charts.lessons.plots import STYLES
 from engine.charts.numbers import listed, percent, perplexity, scientific
 from engine.lessons.allocation import MINE, Racer
 
@@ -18,16 +18,24 @@ YOURS = "your guess"
 TOP = 108  # percent; room for the numbers of the highest bars
 
 
-def shares(mine: Sequence[float], others: Mapping[str, Sequence[float]], target: float, *, whose: str = YOURS) -> Chart:
+def shares(
+    mine: Sequence[float], others: Mapping[str, Sequence[float]], target: float, *, whose: str = YOURS
+) -> Chart:
     """One's own ratios as bars (or those of `whose`), and those of others as lines."""
     blocks = list(range(len(mine)))
-    lines = [_line(blocks, name, ratios, style) for (name, ratios), style in zip(others.items(), STYLES, strict=False)]
+    lines = [
+        _line(blocks, name, ratios, style)
+        for (name, ratios), style in zip(others.items(), STYLES, strict=False)
+    ]
     figure = canvas(go.Figure([_mine(blocks, mine, whose), *lines]), HEIGHT, legend_lines=1)
     figure.update_layout(bargap=0.3)
     figure.update_xaxes(**block_axis(len(blocks)))
     figure.update_yaxes(title={"text": "Sparsity, %"}, range=[0, TOP], tickvals=[0, 25, 50, 75, 100])
     figure.add_hline(y=100 * target, line={"color": palette.GREY, "width": 1.5, "dash": "dot"})
-    spans = [f"{name} from {percent(min(ratios), 0)} to {percent(max(ratios), 0)}" for name, ratios in {whose: mine, **others}.items()]
+    spans = [
+        f"{name} from {percent(min(ratios), 0)} to {percent(max(ratios), 0)}"
+        for name, ratios in {whose: mine, **others}.items()
+    ]
     return Chart(
         title="How much each block loses",
         figure=figure,
@@ -52,7 +60,9 @@ def _mine(blocks: Sequence[int], ratios: Sequence[float], name: str) -> go.Bar:
     )
 
 
-def _line(blocks: Sequence[int], name: str, ratios: Sequence[float], style: tuple[str, str, str]) -> go.Scatter:
+def _line(
+    blocks: Sequence[int], name: str, ratios: Sequence[float], style: tuple[str, str, str]
+) -> go.Scatter:
     colour, dash, symbol = style
     return go.Scatter(
         x=list(blocks),
@@ -70,7 +80,13 @@ def ranking(racers: Sequence[Racer], sparsity: float) -> Chart:
     names = [f"▶ {racer.title}" if racer.allocation == MINE else racer.title for racer in racers]
     figure = canvas(go.Figure(_dots(racers, names)), LINE * len(racers) + EDGE)
     values = [racer.perplexity for racer in racers]
-    figure.update_xaxes(title={"text": "Perplexity of the pruned model"}, type="log", showgrid=True, gridcolor=palette.GRID, nticks=6)
+    figure.update_xaxes(
+        title={"text": "Perplexity of the pruned model"},
+        type="log",
+        showgrid=True,
+        gridcolor=palette.GRID,
+        nticks=6,
+    )
     figure.update_yaxes(range=[len(racers) - 0.5, -0.5], tickvals=list(range(len(racers))), ticktext=names)
     rows = [(racer.title, racer.perplexity, racer.misalignment, racer.distance) for racer in racers]
     told = [f"{racer.title} {perplexity(racer.perplexity)}" for racer in racers]
@@ -99,7 +115,9 @@ def _dots(racers: Sequence[Racer], names: Sequence[str]) -> go.Scatter:
         textposition="middle right",
         cliponaxis=False,
         marker=marker,
-        customdata=[[name, scientific(racer.misalignment, 2)] for name, racer in zip(names, racers, strict=True)],
+        customdata=[
+            [name, scientific(racer.misalignment, 2)] for name, racer in zip(names, racers, strict=True)
+        ],
         hovertemplate="%{customdata[0]}: %{x:,.1f}, objective %{customdata[1]}<extra></extra>",
     )
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from engine.charts.chart import Chart
-from engine.charts.lessons.bars import Bar, bar_chart
-from engine.charts.lessons.lines import line_chart
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
+from engine.charts.lessons.plots import Bar, bar_chart, line_chart
 from engine.charts.numbers import listed, percent
 from engine.lessons.by_hand import COUNTS, OBS, WEIGHTS, Board, Entry
 from engine.lessons.layer import Table
@@ -20,7 +19,11 @@ def output_errors(board: Board) -> Chart:
     """Which outputs a person's mask has moved."""
     bars = [Bar(f"y{row + 1}", error) for row, error in enumerate(board.row_errors)]
     worst = max(bars, key=lambda bar: bar.value)
-    told = f"Most of it in {worst.name}: {percent(worst.value)}." if worst.value else "Nothing has been removed yet."
+    told = (
+        f"Most of it in {worst.name}: {percent(worst.value)}."
+        if worst.value
+        else "Nothing has been removed yet."
+    )
     return bar_chart(
         bars,
         axis="Error, % of the whole output",
@@ -43,7 +46,11 @@ def weight_matrix(board: Board) -> Chart:
 
 def cost_matrix(costs: Table, strengths: Sequence[float]) -> Chart:
     """What each weight costs when it alone is removed."""
-    cells = [(cost, f"y{row + 1}, x{column + 1}") for row, line in enumerate(costs) for column, cost in enumerate(line)]
+    cells = [
+        (cost, f"y{row + 1}, x{column + 1}")
+        for row, line in enumerate(costs)
+        for column, cost in enumerate(line)
+    ]
     percents = [[100 * cost for cost in line] for line in costs]
     return matrix_chart(
         Matrix(percents, signed=False, name="output error, %", above=Bars(STRENGTH, strengths)),
@@ -57,7 +64,12 @@ def masked_matrix(board: Board, score: str) -> Chart:
     """What a score removes."""
     rows = [kept.count(False) for kept in board.kept]
     return matrix_chart(
-        Matrix(board.weights, board.kept, above=Bars(STRENGTH, board.strengths), beside=Bars("error, %", [100 * each for each in board.row_errors])),
+        Matrix(
+            board.weights,
+            board.kept,
+            above=Bars(STRENGTH, board.strengths),
+            beside=Bars("error, %", [100 * each for each in board.row_errors]),
+        ),
         title=f"What {NAMES[score]} removes",
         alt=f"Heat map of the weights with {sum(rows)} of {WEIGHTS} removed, by row {listed(rows, len(rows))}. Output error {percent(board.error)}.",
         caption="Crosses are removed weights. Above: the strength of each input. Beside: each output's part of the error.",
@@ -81,7 +93,16 @@ def error_curves(curves: Mapping[str, Sequence[float]], count: int) -> Chart:
 
 def ranking(entries: Sequence[Entry], count: int) -> Chart:
     """The leaderboard."""
-    bars = [Bar(entry.name, entry.error, entry.mine, entry.updated, "changes the weights that stay" if entry.updated else "") for entry in entries]
+    bars = [
+        Bar(
+            entry.name,
+            entry.error,
+            entry.mine,
+            entry.updated,
+            "changes the weights that stay" if entry.updated else "",
+        )
+        for entry in entries
+    ]
     place = next(at for at, bar in enumerate(bars, start=1) if bar.mine)
     return bar_chart(
         bars,

@@ -1,4 +1,6 @@
-"""The drawings of lesson 8, the first half: losses of tokens, an error through many layers, and recorded runs up to the cliff."""
+"""The drawings of lesson 8, the first half: losses of tokens, an error through many layers, and recorded runs
+up to the cliff.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, block_axis, canvas
-from engine.charts.lessons.lines import line_chart
-from engine.charts.lessons.pairs import Panel, pair_chart
+from engine.charts.lessons.plots import Panel, line_chart, pair_chart
 from engine.charts.numbers import percent, perplexity
 from engine.lessons.explosion import Chain, Sentence
 from engine.record import RunRecord
@@ -30,7 +31,12 @@ def token_losses(sentence: Sentence) -> Chart:
     figure.update_xaxes(title={"text": "Token"}, dtick=2, tick0=2)
     figure.update_yaxes(title={"text": "Loss −ln p, nats"}, rangemode="tozero")
     said = f"The mean is {sentence.nll:.2f} nats, so the perplexity is {perplexity(sentence.perplexity)}."
-    table = {"token": places, "probability": sentence.probabilities, "loss": sentence.losses, "spoilt": spoilt}
+    table = {
+        "token": places,
+        "probability": sentence.probabilities,
+        "loss": sentence.losses,
+        "spoilt": spoilt,
+    }
     return Chart(
         title="Loss of each token",
         figure=figure,
@@ -70,16 +76,28 @@ def error_through_layers(chain: Chain, layers: int) -> Chart:
 
 
 def error_in_runs(records: Sequence[RunRecord], at: float) -> Chart:
-    """The error of the hidden states through the blocks of the bundled model, for each recorded sparsity, one of them in front."""
+    """The error of the hidden states through the blocks of the bundled model, for each recorded sparsity, one
+    of them in front.
+    """
     figure = canvas(go.Figure(), HEIGHT)
-    ordered = sorted(records, key=lambda record: abs(_sparsity(record) - at), reverse=True)  # the chosen one is drawn last
+    ordered = sorted(
+        records, key=lambda record: abs(_sparsity(record) - at), reverse=True
+    )  # the chosen one is drawn last
     for place, record in enumerate(ordered, start=1):
         figure.add_trace(_run(record, front=place == len(ordered)))
     figure.update_layout(showlegend=False)
     figure.update_xaxes(**block_axis(len(records[0].blocks)))
-    figure.update_xaxes(range=[-0.5, len(records[0].blocks) - 0.3], tickvals=list(range(len(records[0].blocks))), tickmode="array")
+    figure.update_xaxes(
+        range=[-0.5, len(records[0].blocks) - 0.3],
+        tickvals=list(range(len(records[0].blocks))),
+        tickmode="array",
+    )
     figure.update_yaxes(title={"text": "Error of the hidden states, %"}, rangemode="tozero")
-    rows = [(_sparsity(record), block.index, block.relative_error) for record in records for block in record.blocks]
+    rows = [
+        (_sparsity(record), block.index, block.relative_error)
+        for record in records
+        for block in record.blocks
+    ]
     chosen = ordered[-1].blocks
     ends = [percent(block.relative_error) for block in (chosen[0], chosen[-1])]
     said = f"At {percent(_sparsity(ordered[-1]), 0)}: {ends[0]} behind the first block, {ends[1]} behind the last."
@@ -115,7 +133,9 @@ def _run(record: RunRecord, *, front: bool) -> go.Scatter:
 
 def loss_and_perplexity(records: Sequence[RunRecord], at: float) -> Chart:
     """The same recorded runs twice: the mean loss, and its exponential."""
-    scored = [(record.recipe.sparsity, record.pruned) for record in records if record.pruned and record.recipe]
+    scored = [
+        (record.recipe.sparsity, record.pruned) for record in records if record.pruned and record.recipe
+    ]
     near = min(scored, key=lambda item: abs(item[0] - at))
     said = f"At {percent(near[0], 0)} the mean loss is {near[1].nll:.2f} nats and the perplexity {perplexity(near[1].perplexity)}"
     title = records[0].recipe.methods["score"].title if records[0].recipe else ""

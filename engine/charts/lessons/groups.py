@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from engine.charts.chart import Chart
-from engine.charts.lessons.bars import Bar, bar_chart
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
+from engine.charts.lessons.plots import Bar, bar_chart
 from engine.charts.numbers import percent, power_of_ten
 from engine.lessons.groups import LAYER, QUIET, ROW, Masked, Price
 
@@ -30,7 +30,11 @@ def grouped_matrix(masked: Masked, freedom: str, group: int = 0) -> Chart:
     frames = " Frames: a comparison within the row would keep these." if masked.forced else ""
     return matrix_chart(
         Matrix(
-            masked.weights, masked.kept, marked=masked.forced, group=group, beside=Bars("removed, %", [100 * share for share in masked.row_shares])
+            masked.weights,
+            masked.kept,
+            marked=masked.forced,
+            group=group,
+            beside=Bars("removed, %", [100 * share for share in masked.row_shares]),
         ),
         title=f"What goes within {WITHIN.get(freedom, f'the groups of {freedom}')}",
         alt=f"Heat map of the weights with what is removed, by row: {lost}. {len(masked.forced)} of them only because of their group.",
@@ -41,7 +45,10 @@ def grouped_matrix(masked: Masked, freedom: str, group: int = 0) -> Chart:
 def kept_scores(prices: Sequence[Price]) -> Chart:
     """How much of all scores each freedom keeps."""
     return bar_chart(
-        [Bar(f"{price.freedom}, {power_of_ten(round(price.digits))} masks", price.kept_score) for price in prices],
+        [
+            Bar(f"{price.freedom}, {power_of_ten(round(price.digits))} masks", price.kept_score)
+            for price in prices
+        ],
         axis="Share of all scores that stays, %",
         title="What the score keeps",
         alt=f"Bar chart of the share of the scores that stays: {_told((price.freedom, price.kept_score) for price in prices)}.",

@@ -1,4 +1,6 @@
-"""A matrix small enough to see: a heat map with its numbers in the cells. What is removed is an empty tile with a cross."""
+"""A matrix small enough to see: a heat map with its numbers in the cells. What is removed is an empty tile
+with a cross.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,13 @@ def signed(value: float, decimals: int) -> str:
 
 def _table(matrix: Matrix) -> pd.DataFrame:
     rows = [
-        (f"{matrix.rows}{row + 1}", f"{matrix.columns}{column + 1}", value, matrix.stays[row][column], (row, column) in matrix.marked)
+        (
+            f"{matrix.rows}{row + 1}",
+            f"{matrix.columns}{column + 1}",
+            value,
+            matrix.stays[row][column],
+            (row, column) in matrix.marked,
+        )
         for row, values in enumerate(matrix.values)
         for column, value in enumerate(values)
     ]
@@ -100,7 +108,13 @@ def _figure(matrix: Matrix) -> go.Figure:
     canvas(figure, height=inner + strip + EDGE)
     figure.update_xaxes(range=[-0.5, columns - 0.5], tickvals=list(range(columns)), showticklabels=False)
     figure.update_xaxes(ticktext=_names(matrix.columns, columns), showticklabels=True, **place)
-    figure.update_yaxes(range=[rows - 0.5, -0.5], tickvals=list(range(rows)), ticktext=_names(matrix.rows, rows), showgrid=False, **place)
+    figure.update_yaxes(
+        range=[rows - 0.5, -0.5],
+        tickvals=list(range(rows)),
+        ticktext=_names(matrix.rows, rows),
+        showgrid=False,
+        **place,
+    )
     if matrix.above:
         _add_above(figure, matrix.above)
     if matrix.beside:
@@ -121,10 +135,15 @@ def _names(word: str, count: int) -> list[str]:
 def _cells(matrix: Matrix) -> list[go.Heatmap | go.Scatter]:
     """Empty tiles, the numbers of what stays, and crosses on what does not."""
     values, stays = matrix.values, matrix.stays
-    shown = [[value if stay else None for value, stay in zip(*both, strict=True)] for both in zip(values, stays, strict=True)]
+    shown = [
+        [value if stay else None for value, stay in zip(*both, strict=True)]
+        for both in zip(values, stays, strict=True)
+    ]
     texts = [["" if value is None else signed(value, matrix.decimals) for value in row] for row in shown]
     top = largest(abs(value) for row in values for value in row) or 1.0
-    removed = [(row, column) for row, line in enumerate(stays) for column, stay in enumerate(line) if not stay]
+    removed = [
+        (row, column) for row, line in enumerate(stays) for column, stay in enumerate(line) if not stay
+    ]
     heat = go.Heatmap(
         z=shown,
         text=texts,
@@ -140,7 +159,12 @@ def _cells(matrix: Matrix) -> list[go.Heatmap | go.Scatter]:
         ygap=2,
     )
 
-    tiles = go.Heatmap(z=[[0] * len(row) for row in values], colorscale=[[0, palette.UNDONE], [1, palette.UNDONE]], showscale=False, hoverinfo="skip")
+    tiles = go.Heatmap(
+        z=[[0] * len(row) for row in values],
+        colorscale=[[0, palette.UNDONE], [1, palette.UNDONE]],
+        showscale=False,
+        hoverinfo="skip",
+    )
     tiles.update(xgap=2, ygap=2)
     crosses = go.Scatter(
         x=[column for _, column in removed],
@@ -156,15 +180,26 @@ def _cells(matrix: Matrix) -> list[go.Heatmap | go.Scatter]:
 def _add_above(figure: go.Figure, bars: Bars) -> None:
     top = 1.35 * (largest(bars.values) or 1.0)  # the numbers stand over the bars
     texts = [_short(value) for value in bars.values]
-    figure.add_trace(_bars(list(range(len(bars.values))), bars.values, texts, palette.GREEN, "v"), row=1, col=1)
-    figure.update_yaxes(range=[0, top], tickvals=[top / 3], ticktext=[bars.title], showgrid=False, row=1, col=1)
+    figure.add_trace(
+        _bars(list(range(len(bars.values))), bars.values, texts, palette.GREEN, "v"), row=1, col=1
+    )
+    figure.update_yaxes(
+        range=[0, top], tickvals=[top / 3], ticktext=[bars.title], showgrid=False, row=1, col=1
+    )
 
 
 def _add_beside(figure: go.Figure, bars: Bars, row: int, rows: int) -> None:
     top = 1.6 * ceiling(largest(bars.values))
     texts = [_short(value) for value in bars.values]
     figure.add_trace(_bars(bars.values, list(range(rows)), texts, palette.VERMILLION, "h"), row=row, col=2)
-    figure.update_xaxes(range=[0, top], showticklabels=False, tickvals=[], title={"text": bars.title, "font": {"size": 11}}, row=row, col=2)
+    figure.update_xaxes(
+        range=[0, top],
+        showticklabels=False,
+        tickvals=[],
+        title={"text": bars.title, "font": {"size": 11}},
+        row=row,
+        col=2,
+    )
     figure.update_yaxes(range=[rows - 0.5, -0.5], showticklabels=False, showgrid=False, row=row, col=2)
 
 
@@ -174,4 +209,14 @@ def _short(value: float) -> str:
 
 def _bars(x: Sequence[float], y: Sequence[float], texts: list[str], colour: str, way: str) -> go.Bar:
     marker = {"color": colour, "cornerradius": 3}
-    return go.Bar(x=x, y=y, text=texts, textposition="outside", cliponaxis=False, orientation=way, marker=marker, width=0.7, hoverinfo="skip")
+    return go.Bar(
+        x=x,
+        y=y,
+        text=texts,
+        textposition="outside",
+        cliponaxis=False,
+        orientation=way,
+        marker=marker,
+        width=0.7,
+        hoverinfo="skip",
+    )

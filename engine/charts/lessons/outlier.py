@@ -1,4 +1,6 @@
-"""The drawings of lesson 2: the masks under a loud input, the errors as it gets louder, the inputs of the bundled model."""
+"""The drawings of lesson 2: the masks under a loud input, the errors as it gets louder, the inputs of the
+bundled model.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
-from engine.charts.lessons.lines import line_chart
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
+from engine.charts.lessons.plots import line_chart
 from engine.charts.numbers import percent
 from engine.lessons.outlier import COLUMN, SPARSITY, STRENGTHS, WINDOWS, Inputs, Loud
 
@@ -19,11 +21,19 @@ LOUD = f"x{COLUMN + 1}"
 
 
 def loud_matrix(loud: Loud, score: str | None) -> Chart:
-    """The weights under the strengths of their inputs, with what a score removes unless that is still to be guessed."""
-    gone = "Nothing is removed yet." if score is None else f"{NAMES[score]} removes {loud.removed_there} of the {len(loud.kept)} weights of {LOUD}."
+    """The weights under the strengths of their inputs, with what a score removes unless that is still to be
+    guessed.
+    """
+    gone = (
+        "Nothing is removed yet."
+        if score is None
+        else f"{NAMES[score]} removes {loud.removed_there} of the {len(loud.kept)} weights of {LOUD}."
+    )
     return matrix_chart(
         Matrix(loud.weights, loud.kept if score else None, above=Bars("a", loud.strengths)),
-        title="The weights, and how strong their inputs are" if score is None else f"What {NAMES[score]} removes",
+        title="The weights, and how strong their inputs are"
+        if score is None
+        else f"What {NAMES[score]} removes",
         alt=f"Heat map of eight by eight weights; {LOUD} has strength {loud.strengths[COLUMN]:.1f}. {gone}",
         caption=f"Above: a, the root mean square of each input. {gone}",
     )
@@ -31,7 +41,10 @@ def loud_matrix(loud: Loud, score: str | None) -> Chart:
 
 def loud_curves(curves: Mapping[str, Sequence[float]], strength: float) -> Chart:
     """The output errors as the input gets louder."""
-    told = " ".join(f"{NAMES[name]} goes from {percent(errors[0])} to {percent(errors[-1])}." for name, errors in curves.items())
+    told = " ".join(
+        f"{NAMES[name]} goes from {percent(errors[0])} to {percent(errors[-1])}."
+        for name, errors in curves.items()
+    )
     return line_chart(
         STRENGTHS,
         {NAMES[name]: errors for name, errors in curves.items()},
@@ -46,12 +59,23 @@ def loud_curves(curves: Mapping[str, Sequence[float]], strength: float) -> Chart
 
 def input_strengths(inputs: Inputs) -> Chart:
     """How strong each input of one linear of the bundled model is."""
-    colours = [palette.VERMILLION if column == inputs.loudest else palette.BLUE for column in range(len(inputs.strengths))]
-    bars = go.Bar(y=inputs.strengths, marker={"color": colours, "line": {"width": 0}}, hovertemplate="feature %{x}: %{y:.2f}<extra></extra>")
+    colours = [
+        palette.VERMILLION if column == inputs.loudest else palette.BLUE
+        for column in range(len(inputs.strengths))
+    ]
+    bars = go.Bar(
+        y=inputs.strengths,
+        marker={"color": colours, "line": {"width": 0}},
+        hovertemplate="feature %{x}: %{y:.2f}<extra></extra>",
+    )
     figure = canvas(go.Figure(bars), height=250)
     figure.update_layout(bargap=0.15, showlegend=False)
     figure.add_annotation(
-        x=inputs.loudest, y=max(inputs.strengths), text=f"feature {inputs.loudest}, × {inputs.ratio:.1f}", yshift=10, showarrow=False
+        x=inputs.loudest,
+        y=max(inputs.strengths),
+        text=f"feature {inputs.loudest}, × {inputs.ratio:.1f}",
+        yshift=10,
+        showarrow=False,
     )
     figure.update_xaxes(title={"text": "Input feature"}, range=[-1, len(inputs.strengths)])
     figure.update_yaxes(title={"text": "a, root mean square"}, range=[0, 1.18 * max(inputs.strengths)])
@@ -66,11 +90,22 @@ def input_strengths(inputs: Inputs) -> Chart:
 
 def gains(inputs: Sequence[Inputs], chosen: Inputs) -> Chart:
     """What Wanda gains over magnitude in each linear, against how loud its loudest input is."""
-    rows = [(each.block, each.linear, each.ratio, each.loudest, each.errors["magnitude"], each.errors["wanda"]) for each in inputs]
-    table = pd.DataFrame(rows, columns=["block", "linear", "loudest_over_median", "loudest", "magnitude_error", "wanda_error"])
+    rows = [
+        (each.block, each.linear, each.ratio, each.loudest, each.errors["magnitude"], each.errors["wanda"])
+        for each in inputs
+    ]
+    table = pd.DataFrame(
+        rows, columns=["block", "linear", "loudest_over_median", "loudest", "magnitude_error", "wanda_error"]
+    )
     table["gain"] = 1 - table["wanda_error"] / table["magnitude_error"]
     figure = canvas(
-        go.Figure([_points(table, palette.BLUE, "circle", 8), _points(_row(table, chosen), palette.VERMILLION, "diamond", 14)]), height=280
+        go.Figure(
+            [
+                _points(table, palette.BLUE, "circle", 8),
+                _points(_row(table, chosen), palette.VERMILLION, "diamond", 14),
+            ]
+        ),
+        height=280,
     )
     figure.add_hline(y=0, line={"color": palette.GREY, "width": 1})
     figure.update_layout(showlegend=False)

@@ -1,17 +1,20 @@
-"""Recorded runs of the bundled model beside a lesson: perplexity over sparsity, by what pruned it, and what an addition changes about it."""
+"""Recorded runs of the bundled model beside a lesson: perplexity over sparsity, by what pruned it, and what
+an addition changes about it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from engine.charts.chart import Chart
-from engine.charts.lessons.lines import line_chart
+from engine.charts.lessons.plots import line_chart
 from engine.charts.numbers import listed, percent, perplexity
 from engine.record import RunRecord
 
 
 def recorded_perplexities(runs: Mapping[str, Sequence[RunRecord]], at: float) -> Chart:
-    """Perplexities over the sparsity, with a line for each name; the runs of all names are finished and at the same sparsities.
+    """Perplexities over the sparsity, with a line for each name; the runs of all names are finished and at
+    the same sparsities.
 
     Args:
         at: the sparsity that is marked, and whose numbers are said.
@@ -35,14 +38,25 @@ def recorded_perplexities(runs: Mapping[str, Sequence[RunRecord]], at: float) ->
     )
 
 
-def recorded_changes(pairs: Mapping[str, tuple[Sequence[RunRecord], Sequence[RunRecord]]], at: float) -> Chart:
-    """By how much an addition changes the perplexity: for each name the runs without it and with it, as in `recorded_perplexities`."""
+def recorded_changes(
+    pairs: Mapping[str, tuple[Sequence[RunRecord], Sequence[RunRecord]]], at: float
+) -> Chart:
+    """By how much an addition changes the perplexity: for each name the runs without it and with it, as in
+    `recorded_perplexities`.
+    """
     first = next(iter(pairs.values()))[0]
     shares = _shares(first)
     place = _nearest(shares, at)
     found = {name: (_perplexities(before), _perplexities(after)) for name, (before, after) in pairs.items()}
-    lines = {name: [one / other - 1 for other, one in zip(*both, strict=True)] for name, both in found.items()}
-    told = listed([f"{name} {perplexity(before[place])} to {perplexity(after[place])}" for name, (before, after) in found.items()])
+    lines = {
+        name: [one / other - 1 for other, one in zip(*both, strict=True)] for name, both in found.items()
+    }
+    told = listed(
+        [
+            f"{name} {perplexity(before[place])} to {perplexity(after[place])}"
+            for name, (before, after) in found.items()
+        ]
+    )
     return line_chart(
         [100 * share for share in shares],
         lines,

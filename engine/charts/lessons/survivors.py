@@ -1,19 +1,22 @@
-"""The drawings of lesson 4: two correlated inputs, the matrix under way, the updates against one another, and what they are worth on new text."""
+"""The drawings of lesson 4: two correlated inputs, the matrix under way, the updates against one another, and
+what they are worth on new text.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from engine.charts.chart import Chart
-from engine.charts.lessons.bars import Bar, bar_chart
-from engine.charts.lessons.lines import line_chart
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
+from engine.charts.lessons.plots import Bar, bar_chart, line_chart
 from engine.charts.numbers import percent
 from engine.lessons.survivors import CORRELATIONS, COUNTS, LEFT_ALONE, OWN, Weights
 
 
 def pair_curves(pairs: Mapping[str, Sequence[float]], correlation: float, *, updated: bool) -> Chart:
-    """The error of removing one of two weights, without and, where that is to be seen, with an update of the other."""
+    """The error of removing one of two weights, without and, where that is to be seen, with an update of the
+    other.
+    """
     shown = {name: errors for name, errors in pairs.items() if updated or name == LEFT_ALONE}
     last = ", ".join(f"{name} {percent(errors[-1])}" for name, errors in shown.items())
     return line_chart(
@@ -31,7 +34,13 @@ def weights_matrix(weights: Weights, title: str, frames: str = "") -> Chart:
     """A matrix under way or done; `frames` says what they are, where there are any."""
     removed = sum(row.count(False) for row in weights.kept)
     return matrix_chart(
-        Matrix(weights.values, weights.kept, decimals=2, marked=weights.moved, beside=Bars("error, %", [100 * each for each in weights.row_errors])),
+        Matrix(
+            weights.values,
+            weights.kept,
+            decimals=2,
+            marked=weights.moved,
+            beside=Bars("error, %", [100 * each for each in weights.row_errors]),
+        ),
         title=title,
         alt=f"Heat map of eight by eight weights, {removed} removed, {len(weights.moved)} framed. Output error {percent(weights.error)}.",
         caption=f"Crosses are removed weights. {frames}{' ' if frames else ''}Beside: each output's part of the error.",

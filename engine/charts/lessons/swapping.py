@@ -1,4 +1,6 @@
-"""The drawings of lesson 7: what each weight of a row adds to its output, and what swaps do to the expected and to the real error."""
+"""The drawings of lesson 7: what each weight of a row adds to its output, and what swaps do to the expected
+and to the real error.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ import plotly.graph_objects as go
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 from engine.charts.lessons.matrix import signed
-from engine.charts.lessons.pairs import Panel, pair_chart
+from engine.charts.lessons.plots import Panel, pair_chart
 from engine.charts.numbers import listed, percent
 from engine.lessons.swapping import Mended, Row, best
 
@@ -20,7 +22,9 @@ STRIPES = {"shape": "/", "fillmode": "replace", "solidity": 0.35}
 
 
 def contributions(row: Row) -> Chart:
-    """What the output loses on average with each weight; what is removed is hatched, what was swapped last says so."""
+    """What the output loses on average with each weight; what is removed is hatched, what was swapped last
+    says so.
+    """
     names = _names(len(row.kept))
     bars = [_bars(names, row, kept=True), _bars(names, row, kept=False)]
     figure = canvas(go.Figure([*bars, _labels(names, row)]), HEIGHT, legend_lines=1)
@@ -28,7 +32,12 @@ def contributions(row: Row) -> Chart:
     figure.update_xaxes(title={"text": "Input"}, type="category", categoryarray=names)
     most, least = max(*row.changes, 0.0), min(*row.changes, 0.0)
     room = 0.16 * (most - least)
-    figure.update_yaxes(title={"text": "c = w · m"}, range=[least - room, most + room], zeroline=True, zerolinecolor=palette.GREY)
+    figure.update_yaxes(
+        title={"text": "c = w · m"},
+        range=[least - room, most + room],
+        zeroline=True,
+        zerolinecolor=palette.GREY,
+    )
     return Chart(
         title="What each weight adds to the output on average",
         figure=figure,
@@ -91,7 +100,11 @@ def _removed(names: Sequence[str], row: Row) -> list[str]:
 
 
 def _last_swap(row: Row) -> str:
-    return "" if row.swapped is None else f"The last swap brought x{row.swapped[0] + 1} back and removed x{row.swapped[1] + 1}."
+    return (
+        ""
+        if row.swapped is None
+        else f"The last swap brought x{row.swapped[0] + 1} back and removed x{row.swapped[1] + 1}."
+    )
 
 
 def candidates(row: Row) -> pd.DataFrame:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from engine.charts.chart import Chart
-from engine.charts.lessons.lines import line_chart
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
+from engine.charts.lessons.plots import line_chart
 from engine.charts.numbers import listed, percent
 from engine.lessons.symmetric import MODEL_SPARSITIES, Lost, Masked
 
@@ -14,9 +14,17 @@ STRENGTH = "a<sub>j</sub>"
 
 
 def masked_matrix(found: Masked, title: str) -> Chart:
-    """The weights with crosses on what is removed, the inputs' strengths above and beside each row how many stay."""
+    """The weights with crosses on what is removed, the inputs' strengths above and beside each row how many
+    stay.
+    """
     return matrix_chart(
-        Matrix(found.weights, found.kept, decimals=2, above=Bars(STRENGTH, found.strengths), beside=Bars("weights left", found.left)),
+        Matrix(
+            found.weights,
+            found.kept,
+            decimals=2,
+            above=Bars(STRENGTH, found.strengths),
+            beside=Bars("weights left", found.left),
+        ),
         title=title,
         alt=f"Heat map of the weights with what is removed crossed out; by row {listed(found.left, len(found.left))} stay. {dead_words(found)}",
         caption=f"Crosses are removed weights. Above: the strength of each input. Beside: how many weights each output keeps. {dead_words(found)}",
@@ -27,7 +35,13 @@ def score_matrix(found: Masked, title: str) -> Chart:
     """What the score says of each weight, beside how loud each output is."""
     return matrix_chart(
         Matrix(
-            found.scores, found.kept, signed=False, decimals=2, name="score", above=Bars(STRENGTH, found.strengths), beside=Bars("b", found.loudness)
+            found.scores,
+            found.kept,
+            signed=False,
+            decimals=2,
+            name="score",
+            above=Bars(STRENGTH, found.strengths),
+            beside=Bars("b", found.loudness),
         ),
         title=title,
         alt=f"Heat map of the scores, what is removed crossed out. {dead_words(found)}",
@@ -40,7 +54,10 @@ def dead_words(found: Masked) -> str:
     """Which outputs and inputs are cut off."""
     rows = [f"y{row + 1}" for row in found.dead_rows]
     columns = [f"x{column + 1}" for column in found.dead_columns]
-    said = [f"No input is left for {listed(rows)}." if rows else "", f"Nobody listens to {listed(columns)}." if columns else ""]
+    said = [
+        f"No input is left for {listed(rows)}." if rows else "",
+        f"Nobody listens to {listed(columns)}." if columns else "",
+    ]
     return " ".join(filter(None, said)) or "Every output has an input left, and every input is heard."
 
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
-from engine.charts.lessons.lines import line_chart
+from engine.charts.lessons.plots import line_chart
 from engine.charts.numbers import percent
 from engine.lessons.zeros import SHARES, SIDE, TOKENS, Kernel, Product, break_even, sizes
 
@@ -25,7 +25,9 @@ def size_curves(width: int, at: float) -> Chart:
     """Bytes of one weight over its sparsity, as a share of dense storage."""
     shown = SHARES[::5]
     found = [sizes(share, width) for share in shown]
-    packed = [each.semi_structured / each.dense if each.semi_structured is not None else nan for each in found]
+    packed = [
+        each.semi_structured / each.dense if each.semi_structured is not None else nan for each in found
+    ]
     lines = {
         "zeros stored": [1.0] * len(found),
         "bitmask + values": [each.bitmask / each.dense for each in found],
@@ -34,7 +36,9 @@ def size_curves(width: int, at: float) -> Chart:
     }
     here, least = sizes(at, width), break_even(width)
     csr, bitmask = (percent(bytes_ / here.dense, 0) for bytes_ in (here.csr, here.bitmask))
-    said = f"At {percent(at, 0)} zeros sparse rows take {csr} of the dense bytes, bitmask and values {bitmask}."
+    said = (
+        f"At {percent(at, 0)} zeros sparse rows take {csr} of the dense bytes, bitmask and values {bitmask}."
+    )
     return line_chart(
         [100 * share for share in shown],
         lines,
@@ -69,12 +73,18 @@ def product_times(products: Sequence[Product]) -> Chart:
 
 
 def product_words(products: Sequence[Product]) -> str:
-    """What the dense kernel makes of the most zeros, and from which of the sparsities on sparse rows are faster."""
+    """What the dense kernel makes of the most zeros, and from which of the sparsities on sparse rows are
+    faster.
+    """
     dense = {each.sparsity: each.median for each in products if each.kernel == "dense"}
     sparse = {each.sparsity: each.median for each in products if each.kernel == "csr"}
     most = max(dense)
     faster = [share for share in dense if sparse[share] < dense[share]]
-    ahead = f"sparse rows are faster from {percent(min(faster), 0)} on, of those timed" if faster else "sparse rows are never faster here"
+    ahead = (
+        f"sparse rows are faster from {percent(min(faster), 0)} on, of those timed"
+        if faster
+        else "sparse rows are never faster here"
+    )
     return f"With {percent(most, 0)} zeros the dense product takes × {dense[most] / dense[min(dense)]:.2f} of its time without any; {ahead}."
 
 

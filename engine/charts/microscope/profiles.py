@@ -6,19 +6,24 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.microscope.types import Counts, Numbers, Picture, Span
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, panels
 from engine.charts.numbers import percent
-from engine.inspection.facts import Counts, Numbers, Picture, Span
 
 HEIGHT = 300
 
 
 def sparsity_profiles(picture: Picture) -> Chart:
     """Two step lines over the whole linear; the part that the map shows is shaded."""
-    rows, columns = profile(picture.row_removed, picture.shape[1]), profile(picture.column_removed, picture.shape[0])
+    rows, columns = (
+        profile(picture.row_removed, picture.shape[1]),
+        profile(picture.column_removed, picture.shape[0]),
+    )
     figure = panels([0.5, 0.5], [f"Rows: {_spread(rows)}", f"Columns: {_spread(columns)}"], spacing=0.26)
-    for place, (values, span, colour) in enumerate(((rows, picture.rows, palette.BLUE), (columns, picture.columns, palette.GREEN)), 1):
+    for place, (values, span, colour) in enumerate(
+        ((rows, picture.rows, palette.BLUE), (columns, picture.columns, palette.GREEN)), 1
+    ):
         figure.add_trace(_line(values, "row" if place == 1 else "column", colour), row=place, col=1)
         if not picture.whole:
             _shade(figure, span, place)
@@ -28,7 +33,10 @@ def sparsity_profiles(picture: Picture) -> Chart:
     figure.update_xaxes(range=[-0.5, len(rows) - 0.5], row=1, col=1)
     figure.update_xaxes(range=[-0.5, len(columns) - 0.5], row=2, col=1, matches=None)
     figure.update_xaxes(matches=None, showticklabels=True)
-    table = pd.concat([_table("row", picture.row_removed, rows), _table("column", picture.column_removed, columns)], ignore_index=True)
+    table = pd.concat(
+        [_table("row", picture.row_removed, rows), _table("column", picture.column_removed, columns)],
+        ignore_index=True,
+    )
     return Chart(
         title="What each row and column lost",
         figure=figure,
@@ -45,7 +53,11 @@ def profile(removed: Counts, length: int) -> Numbers:
 
 
 def _caption(rows: Numbers, columns: Numbers) -> str:
-    dead = [_counted(int((values == 1).sum()), name) for values, name in ((rows, "row"), (columns, "column")) if (values == 1).any()]
+    dead = [
+        _counted(int((values == 1).sum()), name)
+        for values, name in ((rows, "row"), (columns, "column"))
+        if (values == 1).any()
+    ]
     words = f" Nothing is left of {' and '.join(dead)}." if dead else ""
     return f"Rows that lose all become constant outputs; columns that lose all are inputs that nobody reads any more.{words}"
 
@@ -56,7 +68,9 @@ def _counted(number: int, name: str) -> str:
 
 def _spread(values: Numbers) -> str:
     low, high = float(values.min()), float(values.max())
-    return f"all lose {percent(low)}" if percent(low) == percent(high) else f"{percent(low)} to {percent(high)}"
+    return (
+        f"all lose {percent(low)}" if percent(low) == percent(high) else f"{percent(low)} to {percent(high)}"
+    )
 
 
 def _line(values: Numbers, name: str, colour: str) -> go.Scatter:
@@ -71,8 +85,18 @@ def _line(values: Numbers, name: str, colour: str) -> go.Scatter:
 
 
 def _shade(figure: go.Figure, span: Span, place: int) -> None:
-    figure.add_vrect(x0=span[0] - 0.5, x1=span[1] - 0.5, fillcolor=palette.GREY, opacity=0.25, line_width=0, row=place, col=1)
+    figure.add_vrect(
+        x0=span[0] - 0.5,
+        x1=span[1] - 0.5,
+        fillcolor=palette.GREY,
+        opacity=0.25,
+        line_width=0,
+        row=place,
+        col=1,
+    )
 
 
 def _table(kind: str, removed: Counts, shares: Numbers) -> pd.DataFrame:
-    return pd.DataFrame({"kind": kind, "index": np.arange(len(removed)), "removed": removed, "sparsity": shares})
+    return pd.DataFrame(
+        {"kind": kind, "index": np.arange(len(removed)), "removed": removed, "sparsity": shares}
+    )

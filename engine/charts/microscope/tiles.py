@@ -1,7 +1,9 @@
-"""Weights as tiles over rows and columns: a square of the cell whose area is the share that stays, a small one of another colour where nothing does.
+"""Weights as tiles over rows and columns: a square of the cell whose area is the share that stays, a small
+one of another colour where nothing does.
 
-A cell is drawn as a few picture elements a side, all in one heat map without gaps, which a browser draws as one picture: 16,000 cells take it a
-tenth of a second, where heat maps with gaps took seconds. What was removed is seen by size as well as by colour; close up it is crossed out.
+A cell is drawn as a few picture elements a side, all in one heat map without gaps, which a browser draws as
+one picture: 16,000 cells take it a tenth of a second, where heat maps with gaps took seconds. What was
+removed is seen by size as well as by colour; close up it is crossed out.
 """
 
 from __future__ import annotations
@@ -9,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
+from engine.analysis.microscope.types import Counts, Numbers, Values
 from engine.charts import palette
-from engine.inspection.facts import Counts, Numbers, Values
 
 SIDES = (11, 7, 5, 3)
 """Picture elements a side of a cell, the most that `ELEMENTS` allow."""
@@ -59,17 +61,35 @@ def tiles(strength: Numbers, kept: Numbers, x: Values, y: Values, top: float) ->
     )
 
 
-def close_up(weight: Numbers, kept: Numbers, x: Values, y: Values, top: float) -> list[go.Heatmap | go.Scatter]:
-    """Tiles of single entries, few enough to cross out the removed ones and, if there are fewer still, to read them all."""
+def close_up(
+    weight: Numbers, kept: Numbers, x: Values, y: Values, top: float
+) -> list[go.Heatmap | go.Scatter]:
+    """Tiles of single entries, few enough to cross out the removed ones and, if there are fewer still, to
+    read them all.
+    """
     if weight.size > NUMBERED:
         return [tiles(np.abs(weight), kept, x, y, top), _marks(kept <= 0, x, y, "markers")]
     words = np.vectorize(lambda value: f"{value:z.2f}".replace("-", "−"))(weight)  # z: no minus before a zero
     level = np.where(kept > 0, np.clip(np.abs(weight) / top, 0, 1), np.nan).astype(np.float32)
-    stays = go.Heatmap(x=x, y=y, z=level, zmin=0, zmax=1, colorscale=palette.AMOUNT, showscale=False, hoverinfo="skip", xgap=2, ygap=2)
+    stays = go.Heatmap(
+        x=x,
+        y=y,
+        z=level,
+        zmin=0,
+        zmax=1,
+        colorscale=palette.AMOUNT,
+        showscale=False,
+        hoverinfo="skip",
+        xgap=2,
+        ygap=2,
+    )
     gone = np.where(kept > 0, np.nan, 0).astype(np.float32)
     empty = [[0, palette.UNDONE], [1, palette.UNDONE]]
     goes = go.Heatmap(x=x, y=y, z=gone, colorscale=empty, showscale=False, hoverinfo="skip", xgap=2, ygap=2)
-    read, crossed = _marks(kept > 0, x, y, "text", words), _marks(kept <= 0, x, y, "text", np.char.add("× ", words))
+    read, crossed = (
+        _marks(kept > 0, x, y, "text", words),
+        _marks(kept <= 0, x, y, "text", np.char.add("× ", words)),
+    )
     read.textfont, crossed.textfont = {"color": palette.INK}, {"color": palette.VERMILLION}
     return [stays, goes, read, crossed]
 
@@ -91,7 +111,9 @@ def spacing(centres: Numbers) -> float:
 
 
 def _stamps(kept: Numbers, side: int) -> Counts:
-    """1 where a cell's picture elements are drawn, `[rows * side, columns * side]`: a square of the share's area, a third of the side for nothing."""
+    """1 where a cell's picture elements are drawn, `[rows * side, columns * side]`: a square of the share's
+    area, a third of the side for nothing.
+    """
     widths = np.where(kept > 0, np.maximum(1, np.round(side * np.sqrt(kept))), max(1, side // 3)).astype(int)
     if side > SIDES[-1]:
         widths = np.minimum(widths, side - 1)  # a hairline between full tiles, where there is room for one

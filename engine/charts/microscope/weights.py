@@ -1,4 +1,6 @@
-"""The weight of one linear as a heat map with its mask over it, and above each column how strongly the calibration text activates it."""
+"""The weight of one linear as a heat map with its mask over it, and above each column how strongly the
+calibration text activates it.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,12 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from engine.analysis.microscope.picture import pooled
+from engine.analysis.microscope.types import Numbers, Picture
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 from engine.charts.microscope.tiles import CROSSED, NUMBERED, boxes, close_up, spacing, tiles
 from engine.charts.numbers import percent
-from engine.inspection.facts import Numbers, Picture
-from engine.inspection.picture import pooled
 
 STRIP = 74  # pixels of the strip of activation norms
 WIDTH, LEAST, MOST = 1100, 200, 560  # pixels of the map: its width on a large screen, and its height
@@ -32,10 +34,16 @@ def weight_map(picture: Picture, norms: Numbers | None = None, m: int | None = N
     x, y = _centres(picture.columns, picture.cell[1]), _centres(picture.rows, picture.cell[0])
     strength = np.abs(picture.dense)
     top = float(np.quantile(strength, DEEPEST)) or 1.0
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.02, row_heights=_heights(picture))
+    figure = make_subplots(
+        rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.02, row_heights=_heights(picture)
+    )
     figure.add_trace(_strip(picture, norms, x), row=1, col=1)
     close = not picture.pooled and strength.size <= CROSSED
-    drawn = close_up(picture.dense, picture.kept, x, y, top) if close else [tiles(strength, picture.kept, x, y, top)]
+    drawn = (
+        close_up(picture.dense, picture.kept, x, y, top)
+        if close
+        else [tiles(strength, picture.kept, x, y, top)]
+    )
     for layer in drawn:
         figure.add_trace(layer, row=2, col=1)
     figure.add_trace(_pointer(picture, x, y, top), row=2, col=1)
@@ -69,14 +77,22 @@ def _cell_words(picture: Picture) -> str:
 
 
 def _caption(picture: Picture, has_norms: bool) -> str:
-    strip = "Above: activation norm of each input." if has_norms else "The activation norms of the inputs come in a moment."
+    strip = (
+        "Above: activation norm of each input."
+        if has_norms
+        else "The activation norms of the inputs come in a moment."
+    )
     if picture.pooled:
         how = "the deeper the colour the larger the mean absolute weight, the larger the tile the more of them stay; an orange speck keeps none"
     elif picture.dense.size <= NUMBERED:
         how = "grey and crossed out is removed, with the value that it had; a blue tile stays, the deeper the larger its absolute value"
     else:
-        how = "a full blue tile stays, the deeper the larger its absolute value; a small orange one is removed"
-    return f"{_cell_words(picture)} {how[0].upper()}{how[1:]}. {strip} Drag a box over the map to look closer."
+        how = (
+            "a full blue tile stays, the deeper the larger its absolute value; a small orange one is removed"
+        )
+    return (
+        f"{_cell_words(picture)} {how[0].upper()}{how[1:]}. {strip} Drag a box over the map to look closer."
+    )
 
 
 def _centres(span: tuple[int, int], size: int) -> Numbers:
@@ -97,7 +113,11 @@ def _map_height(picture: Picture) -> int:
 
 
 def _strip(picture: Picture, norms: Numbers | None, x: Numbers) -> go.Bar:
-    shown = np.zeros(len(x)) if norms is None else pooled(norms[slice(*picture.columns)][None], (1, picture.cell[1]))[0]
+    shown = (
+        np.zeros(len(x))
+        if norms is None
+        else pooled(norms[slice(*picture.columns)][None], (1, picture.cell[1]))[0]
+    )
     return go.Bar(
         x=x,
         y=shown,
@@ -148,8 +168,17 @@ def _axes(figure: go.Figure, picture: Picture, norms: Numbers | None) -> None:
     figure.update_layout(dragmode="select", bargap=0, uirevision=part_words(picture), selectdirection="any")
     figure.update_xaxes(range=[left - 0.5, right - 0.5], fixedrange=False)
     figure.update_xaxes(title={"text": "Column: input"}, tickformat="d", **_steps(right - left), row=2, col=1)
-    figure.update_yaxes(title={"text": "Row: output"}, range=[bottom - 0.5, top - 0.5], showgrid=False, **_steps(bottom - top), row=2, col=1)
-    figure.update_yaxes(title={"text": "Norm"}, rangemode="tozero", nticks=3, showticklabels=norms is not None, row=1, col=1)
+    figure.update_yaxes(
+        title={"text": "Row: output"},
+        range=[bottom - 0.5, top - 0.5],
+        showgrid=False,
+        **_steps(bottom - top),
+        row=2,
+        col=1,
+    )
+    figure.update_yaxes(
+        title={"text": "Norm"}, rangemode="tozero", nticks=3, showticklabels=norms is not None, row=1, col=1
+    )
 
 
 def _steps(length: int) -> dict[str, int]:
@@ -167,5 +196,10 @@ def _table(picture: Picture) -> pd.DataFrame:
         return pd.DataFrame({"row": first_row, "column": first_column, **values})
     last_row = np.minimum(first_row + picture.cell[0], picture.rows[1]) - 1
     last_column = np.minimum(first_column + picture.cell[1], picture.columns[1]) - 1
-    places = {"first_row": first_row, "last_row": last_row, "first_column": first_column, "last_column": last_column}
+    places = {
+        "first_row": first_row,
+        "last_row": last_row,
+        "first_column": first_column,
+        "last_column": last_column,
+    }
     return pd.DataFrame({**places, **values})

@@ -1,4 +1,5 @@
-"""Small pieces of HTML. Every text is escaped here and nowhere else: whoever composes pieces passes texts or pieces, never half of one.
+"""Small pieces of HTML. Every text is escaped here and nowhere else: whoever composes pieces passes texts or
+pieces, never half of one.
 
 A piece is an `Html`, so that a plain text cannot slip into a page unescaped.
 """
@@ -21,8 +22,14 @@ class Html(str):
 
 
 def element(name: str, *content: str, **attributes: str | None) -> Html:
-    """An element; texts in it are escaped, pieces are not. `class_` is `class`, `aria_label` is `aria-label`; None leaves an attribute away."""
-    given = "".join(f' {key.rstrip("_").replace("_", "-")}="{html.escape(value)}"' for key, value in attributes.items() if value is not None)
+    """An element; texts in it are escaped, pieces are not. `class_` is `class`, `aria_label` is `aria-label`;
+    None leaves an attribute away.
+    """
+    given = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{html.escape(value)}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
     return Html(f"<{name}{given}>{joined(content)}</{name}>")
 
 
@@ -40,14 +47,24 @@ def pairs_table(rows: Iterable[tuple[str, str]]) -> Html:
 def data_table(table: pd.DataFrame, caption: str) -> Html:
     """A table with a head; numbers to six digits, at the right."""
     kinds = ["number" if pd.api.types.is_numeric_dtype(kind) else None for kind in table.dtypes]
-    head = element("tr", *(element("th", str(name), scope="col", class_=kind) for name, kind in zip(table.columns, kinds, strict=True)))
+    head = element(
+        "tr",
+        *(
+            element("th", str(name), scope="col", class_=kind)
+            for name, kind in zip(table.columns, kinds, strict=True)
+        ),
+    )
     lines = [_line(row, kinds) for row in table.itertuples(index=False)]
     inner = [element("caption", caption), element("thead", head), element("tbody", *lines)]
-    return element("div", element("table", *inner), class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return element(
+        "div", element("table", *inner), class_="scroll", tabindex="0", role="region", aria_label=caption
+    )
 
 
 def _line(values: Iterable[Any], kinds: Iterable[str | None]) -> Html:
-    return element("tr", *(element("td", _text(value), class_=kind) for value, kind in zip(values, kinds, strict=True)))
+    return element(
+        "tr", *(element("td", _text(value), class_=kind) for value, kind in zip(values, kinds, strict=True))
+    )
 
 
 def folded(summary: str, *content: str, printed: bool = False) -> Html:

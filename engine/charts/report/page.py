@@ -1,7 +1,9 @@
-"""The report of a run: a pure function of its record to one HTML file, about as large as the drawing library that is written into it.
+"""The report of a run: a pure function of its record to one HTML file, about as large as the drawing library
+that is written into it.
 
-The page loads nothing, and its own security policy forbids it to: no script, style, picture or font comes from anywhere but the file. The same
-record gives the same file. Paths of the disk that computed stay out of it.
+The page loads nothing, and its own security policy forbids it to: no script, style, picture or font comes
+from anywhere but the file. The same record gives the same file. Paths of the disk that computed stay out of
+it.
 """
 
 from __future__ import annotations
@@ -17,24 +19,52 @@ from plotly.offline import get_plotlyjs
 
 from engine.charts import numbers
 from engine.charts.chart import Chart
-from engine.charts.choice import parts_of
 from engine.charts.headline import run_numbers
-from engine.charts.measured import measured, surroundings
-from engine.charts.report.markup import Html, code, data_block, data_table, element, folded, joined, links, pairs_table, section
-from engine.charts.tables import block_table, evaluation_table, linear_table
+from engine.charts.report.markup import (
+    Html,
+    code,
+    data_block,
+    data_table,
+    element,
+    folded,
+    joined,
+    links,
+    pairs_table,
+    section,
+)
+from engine.charts.run_charts import parts_of
+from engine.charts.tables import block_table, evaluation_table, linear_table, measured, surroundings
 from engine.charts.tasks import task_scores
-from engine.citations import bibtex, cited
-from engine.command import command
-from engine.places import places, shareable
+from engine.export.citations import bibtex, cited
+from engine.export.command_line import command
+from engine.export.redaction import places, shareable
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.registry import Paper
 
 HERE = Path(__file__).parent
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; form-action 'none'; base-uri 'none'"
-MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 """In the report's language, whatever the machine speaks."""
-STATES = {"running": "not finished", "failed": "failed", "cancelled": "cancelled", "interrupted": "interrupted"}
+STATES = {
+    "running": "not finished",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "interrupted": "interrupted",
+}
 
 
 def report(record: RunRecord) -> str:
@@ -49,7 +79,11 @@ def report(record: RunRecord) -> str:
     assert shared.recipe is not None, "it has names for paths, and is a recipe as before"
     parts = _charts(shared)
     body = _body(record.recipe, shared.recipe, shared, parts)
-    figures = [data_block(f"figure-{name}", _drawing(chart)) for charts in parts.values() for name, chart in charts.items()]
+    figures = [
+        data_block(f"figure-{name}", _drawing(chart))
+        for charts in parts.values()
+        for name, chart in charts.items()
+    ]
     return _document(shared.recipe.title, body, figures)
 
 
@@ -61,14 +95,19 @@ def drawing_bytes() -> int:
 
 def _charts(record: RunRecord) -> dict[str, dict[str, Chart]]:
     """The charts that Explore shows, by part and name; parts without any are left out."""
-    parts = {title: {name: make(record) for name, make in makers.items()} for title, makers in parts_of(record).items()}
+    parts = {
+        title: {name: make(record) for name, make in makers.items()}
+        for title, makers in parts_of(record).items()
+    }
     if record.tasks.dense:
         parts = {"Zero-shot tasks": {"tasks": task_scores(record.tasks.dense, record.tasks.pruned)}, **parts}
     return {title: charts for title, charts in parts.items() if charts}
 
 
 def _drawing(chart: Chart) -> dict[str, Any]:
-    """A figure as JSON, without the template that whoever imported the drawing library may have set: the page brings its own."""
+    """A figure as JSON, without the template that whoever imported the drawing library may have set: the page
+    brings its own.
+    """
     figure: dict[str, Any] = json.loads(plotly.io.to_json(chart.figure))
     figure["layout"].pop("template", None)
     return figure
@@ -85,7 +124,12 @@ def _document(title: str, body: Html, figures: list[Html]) -> str:
         element("style", Html(style)),
     ]
     drawing = element("script", Html(get_plotlyjs()))
-    page = element("html", element("head", *head), element("body", body, *figures, drawing, element("script", Html(script))), lang="en")
+    page = element(
+        "html",
+        element("head", *head),
+        element("body", body, *figures, drawing, element("script", Html(script))),
+        lang="en",
+    )
     return f"<!doctype html>\n{page}\n"
 
 
@@ -102,7 +146,9 @@ def _body(original: Recipe, recipe: Recipe, record: RunRecord, parts: dict[str, 
     ]
     shown = [(name, title, content) for name, title, content in sections if content]
     main = element("main", *(section(name, title, *content) for name, title, content in shown))
-    return joined([_head(record, recipe.title), links([(name, title) for name, title, _ in shown]), main, _foot(record)])
+    return joined(
+        [_head(record, recipe.title), links([(name, title) for name, title, _ in shown]), main, _foot(record)]
+    )
 
 
 def _head(record: RunRecord, title: str) -> Html:
@@ -110,7 +156,11 @@ def _head(record: RunRecord, title: str) -> Html:
     assert model is not None, "a report is of a run that has one"
     what = f"{model.architecture}, {numbers.count(model.parameters)} weights in {model.blocks} blocks. "
     done = f"Computed in {numbers.seconds(record.elapsed)}, {_when(record.started)}."
-    lines = [element("p", "Prunescope report", class_="kind"), element("h1", title), element("p", what + done)]
+    lines = [
+        element("p", "Prunescope report", class_="kind"),
+        element("h1", title),
+        element("p", what + done),
+    ]
     if record.state in STATES:
         blocks = f"{len(record.blocks)} of {model.blocks} blocks were done."
         why = f" {record.error}" if record.error else ""
@@ -187,7 +237,11 @@ def _papers(papers: list[Paper]) -> list[Html]:
 
 
 def _reference(paper: Paper) -> Html:
-    title = element("a", paper.title, href=paper.url, rel="noreferrer") if paper.url else element("cite", paper.title)
+    title = (
+        element("a", paper.title, href=paper.url, rel="noreferrer")
+        if paper.url
+        else element("cite", paper.title)
+    )
     people = f"{_people(paper.authors)}. " if paper.authors else ""
     where = f". {paper.venue.name}, {paper.venue.year}." if paper.venue else f", {paper.year}."
     return joined([people, title, where])
@@ -195,7 +249,9 @@ def _reference(paper: Paper) -> Html:
 
 def _people(authors: tuple[str, ...]) -> str:
     """First names first."""
-    return numbers.listed([" ".join(reversed(author.split(", ", 1))) for author in authors], most=len(authors))
+    return numbers.listed(
+        [" ".join(reversed(author.split(", ", 1))) for author in authors], most=len(authors)
+    )
 
 
 def _foot(record: RunRecord) -> Html:

@@ -1,8 +1,10 @@
-"""Scores on disk, so that a model that was asked a task is not asked again: the dense model of every run is the same.
+"""Scores on disk, so that a model that was asked a task is not asked again: the dense model of every run is
+the same.
 
-One small JSON file a score, written whole or not at all. A file that is missing, damaged or of another key is as if it were not there; a disk
-that refuses costs the time of the next run and nothing else. Documents of the hub count as the same for ever: a score that was measured is
-found without a network, and a set that is changed there is not noticed.
+One small JSON file a score, written whole or not at all. A file that is missing, damaged or of another key is
+as if it were not there; a disk that refuses costs the time of the next run and nothing else. Documents of the
+hub count as the same for ever: a score that was measured is found without a network, and a set that is
+changed there is not noticed.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ class ResultCache:
 
     Args:
         directory: where scores of all models lie; it is made when the first is put there.
-        fingerprint: what identifies the model with its weights, in any words: two models that differ must not share it.
+        fingerprint: what identifies the model with its weights, in any words: two models that differ must not
+            share it.
     """
 
     def __init__(self, directory: Path, fingerprint: str) -> None:

@@ -1,8 +1,10 @@
-"""The zero-shot tasks that pruning papers report, said for a reader who has met none of them; the tasks themselves are lm-eval's.
+"""The zero-shot tasks that pruning papers report, said for a reader who has met none of them; the tasks
+themselves are lm-eval's.
 
-Wanda and the papers after it report the plain accuracy (`acc`) of the first seven and their mean (arXiv 2306.11695, section 4.1), so that is
-what is measured here, of all nine; length-normalised accuracies (`acc_norm`), which other papers give for some of them, are other numbers.
-This file imports neither lm-eval nor torch: recipes and forms read it.
+Wanda and the papers after it report the plain accuracy (`acc`) of the first seven and their mean (arXiv
+2306.11695, section 4.1), so that is what is measured here, of all nine; length-normalised accuracies
+(`acc_norm`), which other papers give for some of them, are other numbers. This file imports neither lm-eval
+nor torch: recipes and forms read it.
 """
 
 from __future__ import annotations
@@ -47,7 +49,11 @@ class Task:
     metric: Literal["acc", "acc_norm"] = "acc"
 
 
-_ARC = Paper(title="Think you have Solved Question Answering? Try ARC, the AI2 Reasoning Challenge", year=2018, arxiv="1803.05457")
+_ARC = Paper(
+    title="Think you have Solved Question Answering? Try ARC, the AI2 Reasoning Challenge",
+    year=2018,
+    arxiv="1803.05457",
+)
 
 _ALL = (
     Task(
@@ -56,7 +62,11 @@ _ALL = (
         explanation="A passage and a question about it, asked by a real searcher; is the answer yes or no? Always saying yes is right in 62 %.",
         chance=0.5,
         examples=3270,
-        paper=Paper(title="BoolQ: Exploring the Surprising Difficulty of Natural Yes/No Questions", year=2019, arxiv="1905.10044"),
+        paper=Paper(
+            title="BoolQ: Exploring the Surprising Difficulty of Natural Yes/No Questions",
+            year=2019,
+            arxiv="1905.10044",
+        ),
         harness="boolq",
         folder="super_glue/boolq",
     ),
@@ -66,7 +76,11 @@ _ALL = (
         explanation="Two short texts; does the second follow from the first? Small, so its standard error is large.",
         chance=0.5,
         examples=277,
-        paper=Paper(title="GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding", year=2018, arxiv="1804.07461"),
+        paper=Paper(
+            title="GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding",
+            year=2018,
+            arxiv="1804.07461",
+        ),
         harness="rte",
         folder="glue/rte",
     ),
@@ -76,7 +90,9 @@ _ALL = (
         explanation="The beginning of an everyday scene; which of four endings is the one that happened?",
         chance=0.25,
         examples=10042,
-        paper=Paper(title="HellaSwag: Can a Machine Really Finish Your Sentence?", year=2019, arxiv="1905.07830"),
+        paper=Paper(
+            title="HellaSwag: Can a Machine Really Finish Your Sentence?", year=2019, arxiv="1905.07830"
+        ),
         harness="hellaswag",
         folder="hellaswag",
     ),
@@ -86,7 +102,11 @@ _ALL = (
         explanation="A sentence with a blank for one of two names; which of them makes sense of the rest?",
         chance=0.5,
         examples=1267,
-        paper=Paper(title="WinoGrande: An Adversarial Winograd Schema Challenge at Scale", year=2019, arxiv="1907.10641"),
+        paper=Paper(
+            title="WinoGrande: An Adversarial Winograd Schema Challenge at Scale",
+            year=2019,
+            arxiv="1907.10641",
+        ),
         harness="winogrande",
         folder="winogrande",
     ),
@@ -116,7 +136,11 @@ _ALL = (
         explanation="Questions that need a fact of elementary science and a step of common sense; four answers.",
         chance=0.25,
         examples=500,
-        paper=Paper(title="Can a Suit of Armor Conduct Electricity? A New Dataset for Open Book Question Answering", year=2018, arxiv="1809.02789"),
+        paper=Paper(
+            title="Can a Suit of Armor Conduct Electricity? A New Dataset for Open Book Question Answering",
+            year=2018,
+            arxiv="1809.02789",
+        ),
         harness="openbookqa",
         folder="openbookqa",
     ),
@@ -126,7 +150,11 @@ _ALL = (
         explanation="A goal of everyday life and two ways to reach it; which one works in the physical world?",
         chance=0.5,
         examples=1838,
-        paper=Paper(title="PIQA: Reasoning about Physical Commonsense in Natural Language", year=2019, arxiv="1911.11641"),
+        paper=Paper(
+            title="PIQA: Reasoning about Physical Commonsense in Natural Language",
+            year=2019,
+            arxiv="1911.11641",
+        ),
         harness="piqa",
         folder="piqa",
     ),
@@ -136,7 +164,11 @@ _ALL = (
         explanation="A passage of a novel without its last word, which only the whole passage gives away; does the model write that very word?",
         chance=0.0,
         examples=5153,
-        paper=Paper(title="The LAMBADA dataset: Word prediction requiring a broad discourse context", year=2016, arxiv="1606.06031"),
+        paper=Paper(
+            title="The LAMBADA dataset: Word prediction requiring a broad discourse context",
+            year=2016,
+            arxiv="1606.06031",
+        ),
         harness="lambada_openai",
         folder="lambada",
     ),

@@ -1,9 +1,11 @@
 """Zero-shot tasks on a model: yields how far it is, returns the scores.
 
-A limit takes the first examples of a task's own order, so dense and pruned, and everybody with this limit, are asked the same ones; nothing is
-drawn. What can fail early does: names, files and documents of all tasks are looked at before the first example is asked. Works on a model that
-is in memory as a whole; one that is streamed from the disk would be read once a batch. Cost: one forward pass over every choice of every
-example; 100 of ARC-easy take the bundled model 2 s on one core. Closing the generator stops it at once: it waits between two batches.
+A limit takes the first examples of a task's own order, so dense and pruned, and everybody with this limit,
+are asked the same ones; nothing is drawn. What can fail early does: names, files and documents of all tasks
+are looked at before the first example is asked. Works on a model that is in memory as a whole; one that is
+streamed from the disk would be read once a batch. Cost: one forward pass over every choice of every example;
+100 of ARC-easy take the bundled model 2 s on one core. Closing the generator stops it at once: it waits
+between two batches.
 """
 
 from __future__ import annotations
@@ -20,9 +22,9 @@ from engine.errors import TaskError
 from engine.evaluation.tasks import harness
 from engine.evaluation.tasks.cache import Key, ResultCache
 from engine.evaluation.tasks.catalogue import Task, chosen
+from engine.evaluation.tasks.compare import TaskProgress, scored
 from engine.evaluation.tasks.likelihood import Encoder, Likelihood, Request, likelihoods
 from engine.evaluation.tasks.local import Local, read
-from engine.evaluation.tasks.scores import TaskProgress, scored
 from engine.events import TaskScore
 from engine.models.language_model import LanguageModel
 
@@ -30,17 +32,24 @@ PAUSE = 0.25  # seconds between two reports
 
 
 def evaluate(
-    model: LanguageModel, names: Iterable[str], *, limit: int | None, data: Path | None = None, cache: ResultCache | None = None
+    model: LanguageModel,
+    names: Iterable[str],
+    *,
+    limit: int | None,
+    data: Path | None = None,
+    cache: ResultCache | None = None,
 ) -> Generator[TaskProgress, None, tuple[TaskScore, ...]]:
     """The model's scores on the named tasks, in their order. The last report on each task carries its score.
 
     Args:
         limit: at most so many examples of each task, the first ones; None for all.
-        data: a directory of `NAME.jsonl` files to take the documents from, in place of the hub (`local.py` says the format).
+        data: a directory of `NAME.jsonl` files to take the documents from, in place of the hub (`local.py`
+            says the format).
         cache: where scores of this very model are found and kept.
 
     Raises:
-        TaskError: a task is unknown or its documents cannot be had, lm-eval is missing, or the model cannot be asked.
+        TaskError: a task is unknown or its documents cannot be had, lm-eval is missing, or the model cannot
+            be asked.
         ModelError: the device's memory does not suffice for a single text.
     """
     tasks = chosen(names)
@@ -79,11 +88,15 @@ def _encoder(model: LanguageModel, limit: int | None) -> Encoder:
 
 def _key(task: Task, limit: int | None, local: Local | None) -> Key:
     documents = harness.HUB if local is None else local.digest
-    return Key(task=task.name, metric=task.metric, limit=limit, documents=documents, harness=harness.named(task))
+    return Key(
+        task=task.name, metric=task.metric, limit=limit, documents=documents, harness=harness.named(task)
+    )
 
 
 def _load(task: Task, local: Local | None) -> Generator[TaskProgress, None, harness.Exam]:
-    """In a thread of its own, for a download cannot be asked to stop: when nobody waits for it any more, it fills the hub's cache and ends."""
+    """In a thread of its own, for a download cannot be asked to stop: when nobody waits for it any more, it
+    fills the hub's cache and ends.
+    """
     exam: Future[harness.Exam] = Future()
 
     def work() -> None:
@@ -99,12 +112,17 @@ def _load(task: Task, local: Local | None) -> Generator[TaskProgress, None, harn
             return exam.result(PAUSE)
 
 
-def _measure(model: LanguageModel, encoder: Encoder, exam: harness.Exam, limit: int | None) -> Generator[TaskProgress, None, TaskScore]:
+def _measure(
+    model: LanguageModel, encoder: Encoder, exam: harness.Exam, limit: int | None
+) -> Generator[TaskProgress, None, TaskScore]:
     documents = exam.documents(limit)
     asked = yield from _ask(encoder, exam, documents)
     answers = yield from _answer(model, exam.task, asked)
     return scored(
-        [exam.outcome(number, document, given) for number, (document, given) in enumerate(zip(documents, answers, strict=True))],
+        [
+            exam.outcome(number, document, given)
+            for number, (document, given) in enumerate(zip(documents, answers, strict=True))
+        ],
         task=exam.task.name,
         metric=exam.task.metric,
         available=exam.available,
@@ -114,7 +132,9 @@ def _measure(model: LanguageModel, encoder: Encoder, exam: harness.Exam, limit: 
     )
 
 
-def _ask(encoder: Encoder, exam: harness.Exam, documents: list[Any]) -> Generator[TaskProgress, None, list[list[Request]]]:
+def _ask(
+    encoder: Encoder, exam: harness.Exam, documents: list[Any]
+) -> Generator[TaskProgress, None, list[list[Request]]]:
     """The requests of each document."""
     asked, due = [], _pace()
     for number, document in enumerate(documents):
@@ -124,8 +144,12 @@ def _ask(encoder: Encoder, exam: harness.Exam, documents: list[Any]) -> Generato
     return asked
 
 
-def _answer(model: LanguageModel, task: Task, asked: list[list[Request]]) -> Generator[TaskProgress, None, list[list[tuple[float, bool]]]]:
-    """The answers to each document's requests. They come in the order of their length, so a document is done when its last one is."""
+def _answer(
+    model: LanguageModel, task: Task, asked: list[list[Request]]
+) -> Generator[TaskProgress, None, list[list[tuple[float, bool]]]]:
+    """The answers to each document's requests. They come in the order of their length, so a document is done
+    when its last one is.
+    """
     owners = [number for number, requests in enumerate(asked) for _ in requests]
     answers: dict[int, Likelihood] = {}
     missing, done, due = [len(requests) for requests in asked], 0, _pace()

@@ -1,8 +1,10 @@
-"""What is taken from lm-eval: a task's documents, its prompts and choices, and how an answer is judged. All of its imports are here.
+"""What is taken from lm-eval: a task's documents, its prompts and choices, and how an answer is judged. All
+of its imports are here.
 
-lm-eval's own evaluation loop is not used, for it seeds the process, prints, and cannot be watched or stopped; its task objects do the same
-work one document at a time. Only the folder that defines a task is indexed (0.05 s; all folders take 7 s). Everything else of lm-eval stays as
-it was: its logs and progress bars are silent while it is at work, and what its import writes into the environment is taken back.
+lm-eval's own evaluation loop is not used, for it seeds the process, prints, and cannot be watched or stopped;
+its task objects do the same work one document at a time. Only the folder that defines a task is indexed (0.05
+s; all folders take 7 s). Everything else of lm-eval stays as it was: its logs and progress bars are silent
+while it is at work, and what its import writes into the environment is taken back.
 """
 
 from __future__ import annotations
@@ -60,7 +62,9 @@ class Exam:
             TaskError: the document is not one of this task.
         """
         with self._judged(number):
-            text = self.harness.fewshot_context(document, num_fewshot=0, gen_prefix=self.harness.doc_to_prefix(document))
+            text = self.harness.fewshot_context(
+                document, num_fewshot=0, gen_prefix=self.harness.doc_to_prefix(document)
+            )
             asked = self.harness.construct_requests(document, text, metadata=(self.task.harness, number, 1))
             return [instance.args for instance in (asked if isinstance(asked, list) else [asked])]
 
@@ -77,8 +81,12 @@ class Exam:
     def _judged(self, number: int) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # prompts are templates over whatever a document holds, so they fail in any way
-            raise TaskError(f"Example {number + 1} of {self.task.title} ({self.source}) cannot be used: {_first_words(error)}") from error
+        except (
+            Exception
+        ) as error:  # prompts are templates over whatever a document holds, so they fail in any way
+            raise TaskError(
+                f"Example {number + 1} of {self.task.title} ({self.source}) cannot be used: {_first_words(error)}"
+            ) from error
 
 
 def named(task: Task) -> str:
@@ -100,7 +108,10 @@ def load(task: Task, local: Local | None) -> Exam:
     """
     harness = named(task)
     with LOADING, _silent():
-        changes: dict[str, Any] = {"task": task.harness, "training_split": None}  # which would be read for solved examples
+        changes: dict[str, Any] = {
+            "task": task.harness,
+            "training_split": None,
+        }  # which would be read for solved examples
         try:
             if local is not None:
                 changes["custom_dataset"] = _dataset(local)
@@ -114,7 +125,9 @@ def _manager(task: Task) -> Any:
     with _kept_environment():
         package = import_module("lm_eval")
         tasks = import_module("lm_eval.tasks")
-    return tasks.TaskManager(include_defaults=False, include_path=str(Path(package.__path__[0]) / "tasks" / task.folder))
+    return tasks.TaskManager(
+        include_defaults=False, include_path=str(Path(package.__path__[0]) / "tasks" / task.folder)
+    )
 
 
 def _dataset(local: Local) -> Callable[..., Mapping[str, Any]]:
@@ -126,12 +139,18 @@ def _dataset(local: Local) -> Callable[..., Mapping[str, Any]]:
 def _source(config: Any, local: Local | None) -> str:
     if local is not None:
         return f"{local.path.name}, SHA-256 {local.digest}"
-    return ", ".join(str(part) for part in (config.dataset_path, config.dataset_name, config.test_split or config.validation_split) if part)
+    return ", ".join(
+        str(part)
+        for part in (config.dataset_path, config.dataset_name, config.test_split or config.validation_split)
+        if part
+    )
 
 
 def _sentence(task: Task, local: Local | None, harness: str, error: Exception) -> str:
     if local is not None:
-        return f"The documents {local.path} of {task.title} cannot be used by {harness}: {_first_words(error)}"
+        return (
+            f"The documents {local.path} of {task.title} cannot be used by {harness}: {_first_words(error)}"
+        )
     return (
         f"The examples of {task.title} could not be had from the hub or its cache ({harness}): {_first_words(error)} "
         f"Connect to the network once, after which they stay in the cache; or put them into a directory as {task.name}.jsonl "
@@ -161,7 +180,10 @@ def _silent() -> Iterator[None]:
     """No logs and no progress bars of the libraries while they are at work."""
     loggers = [logging.getLogger(name) for name in LOUD]
     levels = [logger.level for logger in loggers]
-    bars = [(library, library.are_progress_bars_disabled()) for library in (import_module("datasets"), import_module("huggingface_hub.utils"))]
+    bars = [
+        (library, library.are_progress_bars_disabled())
+        for library in (import_module("datasets"), import_module("huggingface_hub.utils"))
+    ]
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)

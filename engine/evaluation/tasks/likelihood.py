@@ -1,10 +1,12 @@
-"""How likely a model finds a continuation of a text: what a choice, or a last word, is judged by. Knows nothing of lm-eval.
+"""How likely a model finds a continuation of a text: what a choice, or a last word, is judged by. Knows
+nothing of lm-eval.
 
-Texts become tokens as lm-eval's own Hugging Face model does it: text and continuation are tokenised as one and parted where the text alone
-ends; what is longer than the model loses its beginning. Requests that feed the model the same tokens (the yes and the no of one question) share
-one row; rows go longest first in batches of about one length, padded at the right, which a causal model cannot see. The head is asked for
-the last positions only where the model's forward can be told so. A batch that does not fit into the device's memory is halved.
-Does not share the passage's work among the choices of one example.
+Texts become tokens as lm-eval's own Hugging Face model does it: text and continuation are tokenised as one
+and parted where the text alone ends; what is longer than the model loses its beginning. Requests that feed
+the model the same tokens (the yes and the no of one question) share one row; rows go longest first in batches
+of about one length, padded at the right, which a causal model cannot see. The head is asked for the last
+positions only where the model's forward can be told so. A batch that does not fit into the device's memory is
+halved. Does not share the passage's work among the choices of one example.
 """
 
 from __future__ import annotations
@@ -67,7 +69,9 @@ class Encoder:
 
     def __init__(self, model: LanguageModel) -> None:
         if model.tokenizer is None:
-            raise TaskError("Zero-shot tasks are texts, but this model has no tokenizer, so they cannot be measured.")
+            raise TaskError(
+                "Zero-shot tasks are texts, but this model has no tokenizer, so they cannot be measured."
+            )
         self._tokenizer = model.tokenizer
         self._longest = _longest(model)
         start = model.tokenizer.bos_token_id
@@ -76,7 +80,9 @@ class Encoder:
         self._last: tuple[str, list[int]] = ("", [])
 
     def __call__(self, text: str, continuation: str) -> Request:
-        """The request for a continuation that begins where `text` ends; spaces at the text's end count as the continuation's."""
+        """The request for a continuation that begins where `text` ends; spaces at the text's end count as the
+        continuation's.
+        """
         kept = text.rstrip()
         before = self._of_text(kept) if kept else []
         whole = self._ids(text + continuation, special=None if kept else False)
@@ -89,7 +95,9 @@ class Encoder:
 
     def _first(self) -> int:
         if self._prefix is None:
-            raise TaskError("A text of this task is empty, and the model has no token to begin with, so it cannot be measured.")
+            raise TaskError(
+                "A text of this task is empty, and the model has no token to begin with, so it cannot be measured."
+            )
         return self._prefix
 
     def _of_text(self, text: str) -> list[int]:
@@ -174,19 +182,29 @@ def _answers(model: LanguageModel, rows: Sequence[_Row]) -> list[Likelihood]:
     logits = _logits(model, ids.to(model.device), width - start)
     asked = [(place, request) for place, row in enumerate(rows) for request in row.requests]
     at = torch.tensor([place for place, request in asked for _ in request.targets], device=model.device)
-    position = torch.tensor([position for _, request in asked for position in range(request.start, len(request.inputs))], device=model.device)
+    position = torch.tensor(
+        [position for _, request in asked for position in range(request.start, len(request.inputs))],
+        device=model.device,
+    )
     target = torch.tensor([token for _, request in asked for token in request.targets], device=model.device)
-    logs = logits[at, position - (width - logits.shape[1])].float().log_softmax(-1)  # [targets of all, vocabulary]
+    logs = (
+        logits[at, position - (width - logits.shape[1])].float().log_softmax(-1)
+    )  # [targets of all, vocabulary]
     chosen = logs.gather(1, target[:, None])[:, 0].double().cpu()
     likeliest = (logs.argmax(-1) == target).cpu()
     lengths = [len(request.targets) for _, request in asked]
-    return [Likelihood(log.sum().item(), bool(hit.all())) for log, hit in zip(chosen.split(lengths), likeliest.split(lengths), strict=True)]
+    return [
+        Likelihood(log.sum().item(), bool(hit.all()))
+        for log, hit in zip(chosen.split(lengths), likeliest.split(lengths), strict=True)
+    ]
 
 
 def _logits(model: LanguageModel, ids: Tensor, last: int) -> Tensor:
     """Logits `[rows, positions, vocabulary]` of at least the `last` positions."""
     module: Any = model.module
-    options = {"logits_to_keep": last} if "logits_to_keep" in inspect.signature(module.forward).parameters else {}
+    options = (
+        {"logits_to_keep": last} if "logits_to_keep" in inspect.signature(module.forward).parameters else {}
+    )
     logits: Tensor = module(input_ids=ids, use_cache=False, **options).logits
     return logits
 

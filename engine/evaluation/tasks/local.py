@@ -1,8 +1,10 @@
-"""Documents of a task from a directory of `NAME.jsonl` files, for measuring without a network: one JSON object a line.
+"""Documents of a task from a directory of `NAME.jsonl` files, for measuring without a network: one JSON
+object a line.
 
-An object has either the fields of the task's own data set on the hub, or the short form that several collections of tasks share: `query`,
-`choices` and `gold` (the right choice's place), for WinoGrande `context_options`, `continuation` and `gold`, for LAMBADA `context` and
-`continuation`. Either way lm-eval's definition of the task makes the prompt; of the short form, words that the prompt adds are taken off first.
+An object has either the fields of the task's own data set on the hub, or the short form that several
+collections of tasks share: `query`, `choices` and `gold` (the right choice's place), for WinoGrande
+`context_options`, `continuation` and `gold`, for LAMBADA `context` and `continuation`. Either way lm-eval's
+definition of the task makes the prompt; of the short form, words that the prompt adds are taken off first.
 RTE has no short form, since its two texts cannot be told apart in one.
 """
 
@@ -43,11 +45,17 @@ def find(directory: Path, task: Task) -> Path:
     """
     wanted = {_plain(task.name), _plain(task.harness)}
     try:
-        found = sorted(path for path in directory.iterdir() if path.suffix == ".jsonl" and _plain(path.stem) in wanted)
+        found = sorted(
+            path for path in directory.iterdir() if path.suffix == ".jsonl" and _plain(path.stem) in wanted
+        )
     except OSError as error:
-        raise TaskError(f"The tasks' documents were to be read from {directory}, but that is no directory that can be read.") from error
+        raise TaskError(
+            f"The tasks' documents were to be read from {directory}, but that is no directory that can be read."
+        ) from error
     if not found:
-        raise TaskError(f"{task.title} was asked of the documents in {directory}, but there is no {task.name}.jsonl. Put it there, or leave it out.")
+        raise TaskError(
+            f"{task.title} was asked of the documents in {directory}, but there is no {task.name}.jsonl. Put it there, or leave it out."
+        )
     return found[0]
 
 
@@ -63,7 +71,9 @@ def read(directory: Path, task: Task) -> Local:
         lines = content.decode("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"The documents {path} cannot be read: {error}.") from error
-    documents = tuple(_document(task, path, number, line) for number, line in enumerate(lines, start=1) if line.strip())
+    documents = tuple(
+        _document(task, path, number, line) for number, line in enumerate(lines, start=1) if line.strip()
+    )
     if not documents:
         raise TaskError(f"The documents {path} of {task.title} are none: the file is empty.")
     return Local(path, documents, hashlib.sha256(content).hexdigest()[:16])
@@ -78,7 +88,9 @@ def _document(task: Task, path: Path, number: int, line: str) -> Document:
         return convert(given)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         forms = " or ".join(", ".join(form) for form in (fields, short) if form)
-        raise TaskError(f"Line {number} of {path} is not a document of {task.title}: expected a JSON object with {forms}.") from error
+        raise TaskError(
+            f"Line {number} of {path} is not a document of {task.title}: expected a JSON object with {forms}."
+        ) from error
 
 
 def _chosen(given: Mapping[str, Any], count: int | None = None) -> tuple[str, list[str], int]:
@@ -86,7 +98,11 @@ def _chosen(given: Mapping[str, Any], count: int | None = None) -> tuple[str, li
     query, choices, gold = given["query"], list(given["choices"]), given["gold"]
     if not isinstance(query, str) or not all(isinstance(choice, str) and choice for choice in choices):
         raise TypeError("not text")
-    if type(gold) is not int or not 0 <= gold < len(choices) or len(choices) not in (range(2, 27) if count is None else (count,)):
+    if (
+        type(gold) is not int
+        or not 0 <= gold < len(choices)
+        or len(choices) not in (range(2, 27) if count is None else (count,))
+    ):
         raise ValueError("no such choice")
     return query, choices, gold
 
@@ -94,7 +110,11 @@ def _chosen(given: Mapping[str, Any], count: int | None = None) -> tuple[str, li
 def _lettered(given: Mapping[str, Any]) -> Document:
     query, choices, gold = _chosen(given)
     labels = list(LETTERS[: len(choices)])
-    return {"text": query.removeprefix("Question: "), "choices": {"text": choices, "label": labels}, "answerKey": labels[gold]}
+    return {
+        "text": query.removeprefix("Question: "),
+        "choices": {"text": choices, "label": labels},
+        "answerKey": labels[gold],
+    }
 
 
 def _arc(given: Mapping[str, Any]) -> Document:
@@ -129,12 +149,19 @@ def _hellaswag(given: Mapping[str, Any]) -> Document:
 
 def _piqa(given: Mapping[str, Any]) -> Document:
     query, (first, second), gold = _chosen(given, 2)
-    return {"goal": query.removeprefix("Question: ").rstrip("\n"), "sol1": first, "sol2": second, "label": gold}
+    return {
+        "goal": query.removeprefix("Question: ").rstrip("\n"),
+        "sol1": first,
+        "sol2": second,
+        "label": gold,
+    }
 
 
 def _winogrande(given: Mapping[str, Any]) -> Document:
     """The blank stands at the front, so that each option is the whole beginning."""
-    ending, (first, second), gold = _chosen({"query": given["continuation"], "choices": given["context_options"], "gold": given["gold"]}, 2)
+    ending, (first, second), gold = _chosen(
+        {"query": given["continuation"], "choices": given["context_options"], "gold": given["gold"]}, 2
+    )
     return {"sentence": f"_ {ending}", "option1": first, "option2": second, "answer": str(gold + 1)}
 
 
@@ -155,14 +182,20 @@ FORMS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Callable[[Mapping[str, 
     "boolq": (("passage", "question", "label"), SHORT, _boolq),
     "rte": (("sentence1", "sentence2", "label"), (), _rte),
     "hellaswag": (("activity_label", "ctx_a", "ctx_b", "endings", "label"), SHORT, _hellaswag),
-    "winogrande": (("sentence", "option1", "option2", "answer"), ("context_options", "continuation", "gold"), _winogrande),
+    "winogrande": (
+        ("sentence", "option1", "option2", "answer"),
+        ("context_options", "continuation", "gold"),
+        _winogrande,
+    ),
     "arc_easy": _ARC_FORM,
     "arc_challenge": _ARC_FORM,
     "openbookqa": (("question_stem", "choices", "answerKey"), SHORT, _openbookqa),
     "piqa": (("goal", "sol1", "sol2", "label"), SHORT, _piqa),
     "lambada": (("text",), ("context", "continuation"), _lambada),
 }
-"""By task: the fields of the hub's data set that lm-eval reads, those of the short form, and how the short form becomes the other."""
+"""By task: the fields of the hub's data set that lm-eval reads, those of the short form, and how the short
+form becomes the other.
+"""
 
 
 def _plain(name: str) -> str:

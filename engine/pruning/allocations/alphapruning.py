@@ -1,8 +1,10 @@
-"""AlphaPruning: blocks whose weights have heavy-tailed spectra are the well-trained ones, and keep more (arXiv 2410.10912).
+"""AlphaPruning: blocks whose weights have heavy-tailed spectra are the well-trained ones, and keep more
+(arXiv 2410.10912).
 
-Uses no text. Cost: the singular values of every linear, about `8/3 n^3` operations for one that is n wide at its narrow side, and `n^2` for the tail;
-the distances of many candidates are computed at once, within 64 MiB. On a GPU the eigenvalues of the float64 Gram matrix take the singular values'
-place, which are slow there; on a CPU the float32 singular values are those of the published code, so that its histogram has the same bins.
+Uses no text. Cost: the singular values of every linear, about `8/3 n^3` operations for one that is n wide at
+its narrow side, and `n^2` for the tail; the distances of many candidates are computed at once, within 64 MiB.
+On a GPU the eigenvalues of the float64 Gram matrix take the singular values' place, which are slow there; on
+a CPU the float32 singular values are those of the published code, so that its histogram has the same bins.
 """
 
 from __future__ import annotations
@@ -15,24 +17,32 @@ from torch import Tensor
 
 from engine.events import BlockMeasured, Event
 from engine.pruning import papers
-from engine.pruning.methods import ALLOCATIONS, Allocation
+from engine.pruning.axes import ALLOCATIONS, Allocation
+from engine.pruning.search import Walk
 from engine.pruning.shares import HIGHEST, Shares, rescaled, weighted_mean
-from engine.pruning.walk import Walk
 from engine.registry import Parameter
 
 BINS = 100
 NOISE = (16 * torch.finfo(torch.float32).eps) ** 2
-"""Eigenvalues up to this share of the largest are the rounding of singular values that are 0 (measured: up to 9 roundings of float32)."""
+"""Eigenvalues up to this share of the largest are the rounding of singular values that are 0 (measured: up to
+9 roundings of float32).
+"""
 ENTRIES = 2**19
 """Distances computed at once: 4 MiB each, about a dozen tensors of that size."""
 
 
 def alphapruning(walk: Walk, *, spread: float, window: str) -> Generator[Event, None, Shares]:
-    """Measures the tail exponent of each block, the mean over its linears, then shares the sparsity out by it."""
+    """Measures the tail exponent of each block, the mean over its linears, then shares the sparsity out by
+    it.
+    """
     exponents: list[float] = []
     for block in walk.blocks:
         with walk.present(block):
-            exponents.append(_mean([tail_exponent(eigenvalues(linear.weight), window) for linear in block.linears.values()]))
+            exponents.append(
+                _mean(
+                    [tail_exponent(eigenvalues(linear.weight), window) for linear in block.linears.values()]
+                )
+            )
         yield BlockMeasured(index=block.index, value=exponents[-1])
     ratios, clipped = alpha_ratios(exponents, walk.sizes, walk.target, spread)
     return Shares(tuple(ratios), clipped=clipped)
@@ -40,7 +50,11 @@ def alphapruning(walk: Walk, *, spread: float, window: str) -> Generator[Event, 
 
 def eigenvalues(weight: Tensor) -> Tensor:
     """The eigenvalues of `W^T W` that are not 0, `[at most min(out, in)]` float64, ascending."""
-    found = _by_gram(weight) if weight.device.type == "cuda" else torch.linalg.svdvals(weight.cpu().float()).square().double()
+    found = (
+        _by_gram(weight)
+        if weight.device.type == "cuda"
+        else torch.linalg.svdvals(weight.cpu().float()).square().double()
+    )
     ascending = found.sort().values
     return ascending[ascending > NOISE * ascending[-1]]
 
@@ -51,11 +65,14 @@ def _by_gram(weight: Tensor) -> Tensor:
 
 
 def tail_exponent(values: Tensor, window: str = "published") -> float:
-    """The exponent alpha of a power law fitted to the upper tail of `values`, `[n]` float64 ascending and positive; NaN where no tail can be fitted.
+    """The exponent alpha of a power law fitted to the upper tail of `values`, `[n]` float64 ascending and
+    positive; NaN where no tail can be fitted.
 
-    Maximum likelihood (Hill) above each candidate x_min, of which the one with the smallest Kolmogorov-Smirnov distance is taken, the first on ties.
-    Candidates are near the peak of the histogram of `log10(values)`: at most 1.5 times the left edge of its fullest bin, and at least
-    0.95 times (`peak`) or the base-10 logarithm of that (`published`: the published code compares a value with a logarithm, hardly a limit).
+    Maximum likelihood (Hill) above each candidate x_min, of which the one with the smallest
+    Kolmogorov-Smirnov distance is taken, the first on ties. Candidates are near the peak of the histogram of
+    `log10(values)`: at most 1.5 times the left edge of its fullest bin, and at least 0.95 times (`peak`) or
+    the base-10 logarithm of that (`published`: the published code compares a value with a logarithm, hardly a
+    limit).
     """
     if len(values) < 2:
         return nan
@@ -81,7 +98,9 @@ def _peak(values: Tensor) -> Tensor:
 
 
 def _distances(logs: Tensor, places: Tensor, exponents: Tensor) -> Tensor:
-    """Kolmogorov-Smirnov distance of each tail `values[place:]` from its power law, `[candidates]`; 1 for one that is no power law."""
+    """Kolmogorov-Smirnov distance of each tail `values[place:]` from its power law, `[candidates]`; 1 for one
+    that is no power law.
+    """
     gaps = logs - logs[places, None]  # [candidates, n]
     ranks = torch.arange(len(logs), device=logs.device) - places[:, None]
     fitted = 1 - ((1 - exponents)[:, None] * gaps).exp()
@@ -89,8 +108,11 @@ def _distances(logs: Tensor, places: Tensor, exponents: Tensor) -> Tensor:
     return apart.where(exponents.isfinite() & (exponents > 1), 1)
 
 
-def alpha_ratios(exponents: Sequence[float], sizes: Sequence[int], target: float, spread: float) -> tuple[list[float], tuple[int, ...]]:
-    """Sparsity of each block, from `1 - spread` (smallest exponent) to `1 + spread` times a common factor, at most 0.99; and the blocks held there.
+def alpha_ratios(
+    exponents: Sequence[float], sizes: Sequence[int], target: float, spread: float
+) -> tuple[list[float], tuple[int, ...]]:
+    """Sparsity of each block, from `1 - spread` (smallest exponent) to `1 + spread` times a common factor, at
+    most 0.99; and the blocks held there.
 
     The mean by size is the target. A block without an exponent counts as an average one.
     """

@@ -1,7 +1,7 @@
 """Manual: one ratio a block, given by the user, rescaled to the target on request; and shapes to begin with.
 
-`flat`, `ramp` and `ends_spared` give ratios whose weighted mean is the target, whatever the sizes. They are guesses for a person to edit: nothing is
-measured.
+`flat`, `ramp` and `ends_spared` give ratios whose weighted mean is the target, whatever the sizes. They are
+guesses for a person to edit: nothing is measured.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from engine.events import Event
-from engine.pruning.methods import ALLOCATIONS, Allocation
+from engine.pruning.axes import ALLOCATIONS, Allocation
+from engine.pruning.search import Walk
 from engine.pruning.shares import HIGHEST, Shares, rescaled
-from engine.pruning.walk import Walk
 from engine.registry import Parameter
 
 TOLERANCE = 5e-4
-"""How far the mean of ratios that are not rescaled may be from the target: half of the last digit a person types."""
+"""How far the mean of ratios that are not rescaled may be from the target: half of the last digit a person
+types.
+"""
 
 RAMP = 0.2
 """A ramp goes from this share of the target below it to the same above it: 40 to 60 % at a target of 50 %."""
@@ -42,7 +44,9 @@ def ends_spared(sizes: Sequence[int], target: float) -> list[float]:
 
 
 def manual(walk: Walk, *, ratios: Sequence[float], rescale: str) -> Generator[Event, None, Shares]:
-    """The given ratios, multiplied by one factor (and held at 0.99) so that their weighted mean is the target where `rescale` is `yes`."""
+    """The given ratios, multiplied by one factor (and held at 0.99) so that their weighted mean is the target
+    where `rescale` is `yes`.
+    """
     yield from ()
     return Shares(tuple(ratios if rescale == "no" else rescaled(ratios, walk.sizes, walk.target)))
 

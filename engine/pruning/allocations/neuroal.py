@@ -1,11 +1,14 @@
-"""NeuroAL: let the neurons of the pruned blocks keep firing in the proportions of the dense ones (arXiv 2411.07066, TMLR 2025).
+"""NeuroAL: let the neurons of the pruned blocks keep firing in the proportions of the dense ones (arXiv
+2411.07066, TMLR 2025).
 
-Two steps, each a search over one strength lambda by the same objective, the alignment summed over all linears: the *block step* lets the
-sparsity rise with depth, the *row step* spares rows whose downstream norm fell most. The search runs on a few windows; `engine.pruning.search`
-says what it costs and what was done to make it cheap. Candidates are pruned with the score, update and refinement of the run.
+Two steps, each a search over one strength lambda by the same objective, the alignment summed over all
+linears: the *block step* lets the sparsity rise with depth, the *row step* spares rows whose downstream norm
+fell most. The search runs on a few windows; `engine.pruning.search` says what it costs and what was done to
+make it cheap. Candidates are pruned with the score, update and refinement of the run.
 
-Behind the row step every row keeps `floor((1 - r) * in)`, as published: up to one weight a row fewer than its share, half a percent of a row of
-128. So the sparsity achieved may be a little above the target, where everywhere else it is rounded down; the record says the achieved one.
+Behind the row step every row keeps `floor((1 - r) * in)`, as published: up to one weight a row fewer than its
+share, half a percent of a row of 128. So the sparsity achieved may be a little above the target, where
+everywhere else it is rounded down; the record says the achieved one.
 """
 
 from __future__ import annotations
@@ -18,11 +21,10 @@ from torch import Tensor
 from engine.events import Candidate, CandidateChosen, CandidateTried, Event, Noted, Step
 from engine.models.dataflow import Consumer, consumers
 from engine.pruning import papers
-from engine.pruning.methods import ALLOCATIONS, Allocation
+from engine.pruning.axes import ALLOCATIONS, Allocation
 from engine.pruning.patterns import Group
-from engine.pruning.search import Search, Trial
+from engine.pruning.search import Search, Trial, Walk
 from engine.pruning.shares import HIGHEST, LOWEST, Shares, centred, rescale, within_limits
-from engine.pruning.walk import Walk
 from engine.registry import Parameter
 
 BLOCK_STRENGTHS = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.25)
@@ -44,13 +46,17 @@ def neuroal(walk: Walk, *, step: str, windows: int, heads: str, stop: str) -> Ge
     if halt or step == "row":  # nothing may be stopped by the reference, for nothing might be left
         start = yield from _tried(search, uniform, "uniform", stop=False)
     if step != "row":
-        blocks: Candidates = {("block", strength): shares for strength, shares in block_candidates(walk).items()}
+        blocks: Candidates = {
+            ("block", strength): shares for strength, shares in block_candidates(walk).items()
+        }
         start = yield from _tried(search, blocks if halt else uniform | blocks, "block", stop=halt)
     if step == "block":
         return start.shares
     fed = _consumers(search, heads)
     yield from _unclear(fed)
-    rows: Candidates = {("row", strength): shares for strength, shares in row_candidates(walk, start, fed).items()}
+    rows: Candidates = {
+        ("row", strength): shares for strength, shares in row_candidates(walk, start, fed).items()
+    }
     best = yield from _tried(search, rows, "row", stop=halt)
     return best.shares
 
@@ -61,7 +67,9 @@ def candidates(step: str) -> int:
 
 
 def block_candidates(walk: Walk) -> dict[float, Shares]:
-    """By strength: sparsity `s - lambda + 2 lambda l / (L - 1)` of block l, centred on s by size and held within 0.01 and 0.99."""
+    """By strength: sparsity `s - lambda + 2 lambda l / (L - 1)` of block l, centred on s by size and held
+    within 0.01 and 0.99.
+    """
     depth = range(len(walk.sizes))
     found = {}
     for strength in BLOCK_STRENGTHS:
@@ -74,14 +82,18 @@ def block_candidates(walk: Walk) -> dict[float, Shares]:
 
 
 def row_candidates(walk: Walk, best: Trial, fed: Consumers) -> dict[float, Shares]:
-    """By strength: every row's sparsity, from how much of the norm of the neuron that it feeds was lost in the best trial so far."""
+    """By strength: every row's sparsity, from how much of the norm of the neuron that it feeds was lost in
+    the best trial so far.
+    """
     return {strength: _with_rows(walk, best, fed, strength) for strength in ROW_STRENGTHS}
 
 
 def row_sparsities(lost: Tensor, sparsity: float, strength: float) -> Tensor:
-    """Sparsity of each row, `[out]` float64: `1 - density`, the density `2 lambda minmax(lost)` centred on `1 - sparsity`.
+    """Sparsity of each row, `[out]` float64: `1 - density`, the density `2 lambda minmax(lost)` centred on `1
+    - sparsity`.
 
-    Held within 0.01 and 0.99, and rescaled where that moved the mean. Where nothing tells the rows apart they are alike.
+    Held within 0.01 and 0.99, and rescaled where that moved the mean. Where nothing tells the rows apart they
+    are alike.
     """
     lost = lost.double()
     even = torch.full_like(lost, sparsity)
@@ -102,27 +114,37 @@ def _with_rows(walk: Walk, best: Trial, fed: Consumers, strength: float) -> Shar
     for block in walk.blocks:
         lost = best.lost[block.index]
         rows[block.index] = {
-            name: _rows(block.linears[name].shape[0], fed[block.index].get(name), lost, ratios[block.index], strength) for name in lost
+            name: _rows(
+                block.linears[name].shape[0], fed[block.index].get(name), lost, ratios[block.index], strength
+            )
+            for name in lost
         }
     named = {index: {name: consumer.name for name, consumer in block.items()} for index, block in fed.items()}
     return Shares(ratios, rows, best.shares.clipped, named)
 
 
-def _rows(count: int, consumer: Consumer | None, lost: Mapping[str, Tensor], sparsity: float, strength: float) -> Tensor:
+def _rows(
+    count: int, consumer: Consumer | None, lost: Mapping[str, Tensor], sparsity: float, strength: float
+) -> Tensor:
     if consumer is None or consumer.name is None or consumer.columns is None or consumer.name not in lost:
         return torch.full((count,), sparsity, dtype=torch.float64)
     return row_sparsities(lost[consumer.name].cpu()[consumer.columns.cpu()], sparsity, strength)
 
 
 def _consumers(search: Search, heads: str) -> Consumers:
-    """Where each linear's rows go; the last block's stay uniform, for nothing of the model's blocks comes behind it."""
+    """Where each linear's rows go; the last block's stay uniform, for nothing of the model's blocks comes
+    behind it.
+    """
     hidden, calls = search.stream.hidden[0], search.stream.calls
     *blocks, last = search.model.blocks
     found = {}
     for block in blocks:
         with search.model.present(block):
             found[block.index] = consumers(block, hidden, calls[block.index][0], heads=heads)
-    return {**found, last.index: {name: Consumer(None, None, "the last block stays uniform") for name in last.linears}}
+    return {
+        **found,
+        last.index: {name: Consumer(None, None, "the last block stays uniform") for name in last.linears},
+    }
 
 
 def _unclear(fed: Consumers) -> Iterable[Event]:
@@ -136,10 +158,16 @@ def _unclear(fed: Consumers) -> Iterable[Event]:
         yield Noted(message=f"NeuroAL's row step leaves the rows of {', '.join(names)} uniform: {reason}.")
 
 
-def _tried(search: Search, candidates: Candidates, step: Step, *, stop: bool) -> Generator[Event, None, Trial]:
-    """Try all, say what came of each, and return the step's one with the smallest objective, the first on ties."""
+def _tried(
+    search: Search, candidates: Candidates, step: Step, *, stop: bool
+) -> Generator[Event, None, Trial]:
+    """Try all, say what came of each, and return the step's one with the smallest objective, the first on
+    ties.
+    """
     complete: dict[float, Trial] = {}
-    for (kind, strength), trial in zip(candidates, search.trials(list(candidates.values()), stop=stop), strict=True):
+    for (kind, strength), trial in zip(
+        candidates, search.trials(list(candidates.values()), stop=stop), strict=True
+    ):
         yield CandidateTried(candidate=_described(kind, strength, trial))
         if kind == step and not trial.stopped:
             complete[strength] = trial
@@ -176,7 +204,14 @@ ALLOCATIONS.add(
                 choices=("block", "row", "both"),
                 explanation="share out over the blocks, over the rows of each linear, or one after the other",
             ),
-            Parameter(name="windows", kind="int", default=8, minimum=1, maximum=1024, explanation="calibration windows for the search"),
+            Parameter(
+                name="windows",
+                kind="int",
+                default=8,
+                minimum=1,
+                maximum=1024,
+                explanation="calibration windows for the search",
+            ),
             Parameter(
                 name="heads",
                 kind="choice",
@@ -193,7 +228,10 @@ ALLOCATIONS.add(
             ),
         ),
         function=neuroal,
-        passes=lambda parameters: (PASSES_A_CANDIDATE * candidates(parameters["step"]), parameters["windows"]),
+        passes=lambda parameters: (
+            PASSES_A_CANDIDATE * candidates(parameters["step"]),
+            parameters["windows"],
+        ),
         rows=lambda parameters: parameters["step"] != "block",
         group=Group.ROW,
     )

@@ -1,7 +1,7 @@
 """OWL: blocks with many outliers among their Wanda scores keep more (arXiv 2310.05175).
 
-Cost: one dense forward pass over the calibration windows, and two readings of every score; the scores of one block are in memory at once. A
-linear that is never called has no scores and does not count.
+Cost: one dense forward pass over the calibration windows, and two readings of every score; the scores of one
+block are in memory at once. A linear that is never called has no scores and does not count.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from torch import Tensor
 
 from engine.events import BlockMeasured, Event
 from engine.pruning import papers
-from engine.pruning.methods import ALLOCATIONS, Allocation
+from engine.pruning.axes import ALLOCATIONS, Allocation
 from engine.pruning.scores.wanda import wanda
+from engine.pruning.search import Walk
 from engine.pruning.shares import Shares, centred, within_limits
 from engine.pruning.statistics import Need
-from engine.pruning.walk import Walk
 from engine.registry import Parameter
 
 
@@ -32,14 +32,19 @@ def owl(walk: Walk, *, threshold: float, strength: float) -> Generator[Event, No
 
 
 def outlier_share(scores: Sequence[Tensor], threshold: float) -> float:
-    """Percentage of all entries, of all tensors together, that exceed `threshold` times their common mean; 0 where there are none."""
+    """Percentage of all entries, of all tensors together, that exceed `threshold` times their common mean; 0
+    where there are none.
+    """
     entries = sum(score.numel() for score in scores)
     limit = threshold * sum(float(score.double().sum()) for score in scores) / max(1, entries)
     return 100 * sum(int((score > limit).sum()) for score in scores) / max(1, entries)
 
 
-def owl_ratios(outliers: Sequence[float], sizes: Sequence[int], target: float, strength: float) -> tuple[list[float], tuple[int, ...]]:
-    """Sparsity of each block, `1 - density`, the density `2 lambda minmax(outliers)` centred on `1 - target` by size; and the blocks that were held.
+def owl_ratios(
+    outliers: Sequence[float], sizes: Sequence[int], target: float, strength: float
+) -> tuple[list[float], tuple[int, ...]]:
+    """Sparsity of each block, `1 - density`, the density `2 lambda minmax(outliers)` centred on `1 - target`
+    by size; and the blocks that were held.
 
     Blocks with equally many outliers are pruned alike.
     """

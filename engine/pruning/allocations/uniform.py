@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from engine.events import Event
-from engine.pruning.methods import ALLOCATIONS, Allocation
+from engine.pruning.axes import ALLOCATIONS, Allocation
+from engine.pruning.search import Walk
 from engine.pruning.shares import Shares
-from engine.pruning.walk import Walk
 
 
 def uniform(walk: Walk) -> Generator[Event, None, Shares]:

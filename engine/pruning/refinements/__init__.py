@@ -1,4 +1,6 @@
-"""Mask refinements: swapping entries after the score has decided. A new one is a file here and an import below."""
+"""Mask refinements: swapping entries after the score has decided. A new one is a file here and an import
+below.
+"""
 
 from engine.pruning.refinements import dsnot, none, r2_dsnot
 

@@ -1,7 +1,9 @@
-"""DSnoT: weights are swapped in each row until what the row is expected to lose is gone. No weight changes its value.
+"""DSnoT: weights are swapped in each row until what the row is expected to lose is gone. No weight changes
+its value.
 
-Costs one more reading of the activations for their mean and variance; see `swaps` for the rest. It looks at the expected output alone: a row
-whose errors cancel in the mean counts as fine, however large they are for single tokens.
+Costs one more reading of the activations for their mean and variance; see `swaps` for the rest. It looks at
+the expected output alone: a row whose errors cancel in the mean counts as fine, however large they are for
+single tokens.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from engine.pruning import papers
-from engine.pruning.methods import REFINEMENTS, Refined, Refinement
+from engine.pruning.axes import REFINEMENTS, Refined, Refinement
 from engine.pruning.refinements.swaps import PARAMETERS, Criteria, Rules, swapped
 from engine.pruning.statistics import Need, Statistics
 
@@ -29,17 +31,25 @@ def dsnot(
 ) -> Refined:
     """The mask `[out, in]` behind the swaps (arXiv 2310.08915, section 3).
 
-    With `c_ij = W_ij m_j` and a row's error `e_i`, the sum of c over what is pruned, it grows the pruned entry with the largest
-    `sign(e_i) c_ij / v_j` and prunes the kept one of the opposite sign with the lowest `|W_ij| a_j`; with `group`, the lowest one of that group.
+    With `c_ij = W_ij m_j` and a row's error `e_i`, the sum of c over what is pruned, it grows the pruned
+    entry with the largest `sign(e_i) c_ij / v_j` and prunes the kept one of the opposite sign with the lowest
+    `|W_ij| a_j`; with `group`, the lowest one of that group.
     """
-    rules = Rules.of(weight.shape[1], group, cycles=cycles, threshold=threshold, same_sign=same_sign, lower=lower)
+    rules = Rules.of(
+        weight.shape[1], group, cycles=cycles, threshold=threshold, same_sign=same_sign, lower=lower
+    )
     return swapped(keep, dsnot_criteria(weight, statistics), rules, group)
 
 
 def dsnot_criteria(weight: Tensor, statistics: Statistics) -> Criteria:
     """What DSnoT chooses by, for a weight `[out, in]`."""
     change = weight * statistics.input_sum
-    return Criteria(change=change, value=change, variance=statistics.input_variance, score=weight.abs() * statistics.input_norm)
+    return Criteria(
+        change=change,
+        value=change,
+        variance=statistics.input_variance,
+        score=weight.abs() * statistics.input_norm,
+    )
 
 
 REFINEMENTS.add(

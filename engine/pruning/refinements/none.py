@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from engine.pruning.methods import REFINEMENTS, Refined, Refinement
+from engine.pruning.axes import REFINEMENTS, Refined, Refinement
 from engine.pruning.statistics import Statistics
 
 

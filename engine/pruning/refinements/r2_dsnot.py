@@ -1,6 +1,8 @@
-"""R2-DSnoT: DSnoT whose choices also look at a weight's share of its row and column (relative), and at a norm of it (regularised).
+"""R2-DSnoT: DSnoT whose choices also look at a weight's share of its row and column (relative), and at a norm
+of it (regularised).
 
-Costs what DSnoT costs and a pass or two over the weight. The error that is being driven down stays the true one.
+Costs what DSnoT costs and a pass or two over the weight. The error that is being driven down stays the true
+one.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from engine.pruning import papers
-from engine.pruning.methods import REFINEMENTS, Refined, Refinement
+from engine.pruning.axes import REFINEMENTS, Refined, Refinement
 from engine.pruning.refinements.dsnot import NEEDS
 from engine.pruning.refinements.swaps import PARAMETERS, Criteria, Rules, swapped
 from engine.pruning.scores.ria import ALPHA, relative_importance
@@ -35,24 +37,46 @@ def r2_dsnot(
 ) -> Refined:
     """The mask `[out, in]` behind the swaps (arXiv 2501.18980, section 4).
 
-    With the relative importance D it grows the pruned entry with the largest `sign(e_i) sign(W_ij) D_ij m_j / v_j + gamma1 R_ij`, of those that
-    lower |e_i|, and prunes the lowest `|W_ij| a_j^alpha + gamma2 R_ij` (D in place of |W| where asked), R being the relative norm
-    `|W_ij| (1 / ||W_:j||_p + 1 / ||W_i:||_p)`. Without both, with gammas 0 and alpha 1, it is DSnoT.
+    With the relative importance D it grows the pruned entry with the largest `sign(e_i) sign(W_ij) D_ij m_j /
+    v_j + gamma1 R_ij`, of those that lower |e_i|, and prunes the lowest `|W_ij| a_j^alpha + gamma2 R_ij` (D
+    in place of |W| where asked), R being the relative norm `|W_ij| (1 / ||W_:j||_p + 1 / ||W_i:||_p)`.
+    Without both, with gammas 0 and alpha 1, it is DSnoT.
     """
     criteria = r2_dsnot_criteria(
-        weight, statistics, relative_grow=relative_grow, relative_prune=relative_prune, alpha=alpha, gamma1=gamma1, gamma2=gamma2, p=p
+        weight,
+        statistics,
+        relative_grow=relative_grow,
+        relative_prune=relative_prune,
+        alpha=alpha,
+        gamma1=gamma1,
+        gamma2=gamma2,
+        p=p,
     )
-    rules = Rules.of(weight.shape[1], group, cycles=cycles, threshold=threshold, same_sign=same_sign, lower=lower)
+    rules = Rules.of(
+        weight.shape[1], group, cycles=cycles, threshold=threshold, same_sign=same_sign, lower=lower
+    )
     return swapped(keep, criteria, rules, group)
 
 
 def r2_dsnot_criteria(
-    weight: Tensor, statistics: Statistics, *, relative_grow: str, relative_prune: str, alpha: float, gamma1: float, gamma2: float, p: float
+    weight: Tensor,
+    statistics: Statistics,
+    *,
+    relative_grow: str,
+    relative_prune: str,
+    alpha: float,
+    gamma1: float,
+    gamma2: float,
+    p: float,
 ) -> Criteria:
     """What R2-DSnoT chooses by, for a weight `[out, in]`."""
     importance = relative_norm(weight, 1) if "yes" in (relative_grow, relative_prune) else None
     change = weight * statistics.input_sum
-    value = change if importance is None or relative_grow == "no" else weight.sign() * importance * statistics.input_sum
+    value = (
+        change
+        if importance is None or relative_grow == "no"
+        else weight.sign() * importance * statistics.input_sum
+    )
     size = weight.abs() if importance is None or relative_prune == "no" else importance
     score = size * statistics.input_norm.pow(alpha)
     regular = relative_norm(weight, p) if gamma1 or gamma2 else None
@@ -89,11 +113,38 @@ REFINEMENTS.add(
                 choices=("yes", "no"),
                 explanation="whether who returns is chosen by relative importance",
             ),
-            Parameter(name="relative_prune", kind="choice", default="no", choices=("no", "yes"), explanation="whether who goes is, too"),
+            Parameter(
+                name="relative_prune",
+                kind="choice",
+                default="no",
+                choices=("no", "yes"),
+                explanation="whether who goes is, too",
+            ),
             ALPHA,
-            Parameter(name="gamma1", kind="float", default=0.0, minimum=0.0, maximum=1000.0, explanation="weight of the relative norm in growing"),
-            Parameter(name="gamma2", kind="float", default=0.0, minimum=0.0, maximum=1000.0, explanation="weight of the relative norm in pruning"),
-            Parameter(name="p", kind="float", default=1.0, minimum=0.1, maximum=10.0, explanation="which relative norm; used where a gamma is not 0"),
+            Parameter(
+                name="gamma1",
+                kind="float",
+                default=0.0,
+                minimum=0.0,
+                maximum=1000.0,
+                explanation="weight of the relative norm in growing",
+            ),
+            Parameter(
+                name="gamma2",
+                kind="float",
+                default=0.0,
+                minimum=0.0,
+                maximum=1000.0,
+                explanation="weight of the relative norm in pruning",
+            ),
+            Parameter(
+                name="p",
+                kind="float",
+                default=1.0,
+                minimum=0.1,
+                maximum=10.0,
+                explanation="which relative norm; used where a gamma is not 0",
+            ),
             *PARAMETERS,
         ),
         function=r2_dsnot,

@@ -1,11 +1,14 @@
-"""Swapping within rows, shared by DSnoT and R2-DSnoT: a pruned weight returns, a kept one goes, until the row's expected error is gone.
+"""Swapping within rows, shared by DSnoT and R2-DSnoT: a pruned weight returns, a kept one goes, until the
+row's expected error is gone.
 
-All rows swap at once and the only loop is over the cycles. Who comes next is settled before it: shortlists of a few candidates for either
-sign of the error, so that a cycle gathers a handful of numbers from each row that is still at it. Cost: four selections over the weight
-(two with N:M), then next to nothing; memory: about eight tensors of the weight's size for a moment.
+All rows swap at once and the only loop is over the cycles. Who comes next is settled before it: shortlists of
+a few candidates for either sign of the error, so that a cycle gathers a handful of numbers from each row that
+is still at it. Cost: four selections over the weight (two with N:M), then next to nothing; memory: about
+eight tensors of the weight's size for a moment.
 
-An entry is swapped at most once. A row stops for good once its error is within the threshold, nothing is left whose return would help, or a
-rule forbids the next swap; rows that have stopped are not touched. Not covered: a swap between rows, or one that looks ahead.
+An entry is swapped at most once. A row stops for good once its error is within the threshold, nothing is left
+whose return would help, or a rule forbids the next swap; rows that have stopped are not touched. Not covered:
+a swap between rows, or one that looks ahead.
 """
 
 from __future__ import annotations
@@ -17,16 +20,18 @@ import torch
 from torch import Tensor
 
 from engine.errors import NumericsError
-from engine.pruning.methods import Refined
+from engine.pruning.axes import Refined
 from engine.registry import Parameter
 
 MOST_CYCLES = 50
 """As published: rows of 4,096 columns and more."""
 COLUMNS_PER_SWAP = 80
-"""Fifty swaps wreck a narrow row, so by default there is one for so many columns: 50 from 4,000 on, as published, and few in a narrow row.
+"""Fifty swaps wreck a narrow row, so by default there is one for so many columns: 50 from 4,000 on, as
+published, and few in a narrow row.
 
-Measured on the bundled model (rows of 128 and 384) with 32 windows, perplexity at 60 and 70 %: Wanda 63.7 and 143; with a swap for every 128 columns
-60.5 and 125, 80: 60.2 and 125, 64: 61.8 and 145, 48: 61.9 and 141, 32: 64.6 and 171.
+Measured on the bundled model (rows of 128 and 384) with 32 windows, perplexity at 60 and 70 %: Wanda 63.7 and
+143; with a swap for every 128 columns 60.5 and 125, 80: 60.2 and 125, 64: 61.8 and 145, 48: 61.9 and 141, 32:
+64.6 and 171.
 """
 CONSTANT = 1e30
 """The rank that constant inputs begin at: above any other, and far from overflow."""
@@ -68,7 +73,9 @@ class Rules:
     lower: bool = False
 
     @classmethod
-    def of(cls, width: int, group: int | None, *, cycles: int, threshold: float, same_sign: str, lower: str) -> Rules:
+    def of(
+        cls, width: int, group: int | None, *, cycles: int, threshold: float, same_sign: str, lower: str
+    ) -> Rules:
         """The rules that the parameters of a method stand for, in a linear of `width` columns."""
         one_sign = same_sign == "yes" or (same_sign == "published" and group is not None)
         return cls(cycles or default_cycles(width), threshold, one_sign, lower == "yes")
@@ -126,25 +133,34 @@ PARAMETERS = (
 
 
 def default_cycles(width: int) -> int:
-    """How many swaps a row of `width` columns may make where nobody says: a fixed share of them, up to the published number."""
+    """How many swaps a row of `width` columns may make where nobody says: a fixed share of them, up to the
+    published number.
+    """
     return min(MOST_CYCLES, max(1, width // COLUMNS_PER_SWAP))
 
 
 def swapped(keep: Tensor, criteria: Criteria, rules: Rules, group: int | None) -> Refined:
-    """The mask `[out, in]` behind all swaps, with as many kept in each row (with `group`, in each `group` consecutive columns) as before.
+    """The mask `[out, in]` behind all swaps, with as many kept in each row (with `group`, in each `group`
+    consecutive columns) as before.
 
     Raises:
         NumericsError: an expected change of the output is not a finite number.
     """
     change = criteria.change
     if not change.isfinite().all():
-        raise NumericsError("Some mean activations are not numbers: they overflowed. Try another dtype (float32 or bfloat16) or calibration text.")
+        raise NumericsError(
+            "Some mean activations are not numbers: they overflowed. Try another dtype (float32 or bfloat16) or calibration text."
+        )
     error = change.masked_fill(keep, 0).sum(1)  # e, [out]
     before, swaps, keep = float(error.abs().mean()), 0, keep.clone()
     rows = (error.abs() > rules.threshold).nonzero()[:, 0]
     if rules.cycles == 0 or len(rows) == 0:
         return Refined(keep, 0, before, before)
-    pairs: Pairs = RowPairs(keep, criteria, rules.cycles) if group is None else GroupPairs(keep, criteria, rules.cycles, group)
+    pairs: Pairs = (
+        RowPairs(keep, criteria, rules.cycles)
+        if group is None
+        else GroupPairs(keep, criteria, rules.cycles, group)
+    )
     for _ in range(rules.cycles):
         now = error[rows]
         grown, pruned, found = pairs.draw(rows, (now > 0).long())
@@ -164,14 +180,17 @@ class Pairs(Protocol):
     """The swaps that are left. `side` is 1 where a row's error is positive and 0 where it is negative."""
 
     def draw(self, rows: Tensor, side: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The next column to grow and the one to prune of each of the `rows`, and whether there is such a pair: all `[rows]`.
+        """The next column to grow and the one to prune of each of the `rows`, and whether there is such a
+        pair: all `[rows]`.
 
         A pair is used up by this: a row that does not make the swap has stopped, and is not asked for again.
         """
 
 
 class RowPairs:
-    """Within whole rows: on each side the n-th to grow goes with the n-th to prune, whatever happened on the other side."""
+    """Within whole rows: on each side the n-th to grow goes with the n-th to prune, whatever happened on the
+    other side.
+    """
 
     def __init__(self, keep: Tensor, criteria: Criteria, cycles: int) -> None:
         count = min(cycles, keep.shape[1])
@@ -188,9 +207,11 @@ class RowPairs:
 
 
 class GroupPairs:
-    """Within groups of m columns (N:M): who grows has its partner in its own group, the lowest score there, whichever sign its change has.
+    """Within groups of m columns (N:M): who grows has its partner in its own group, the lowest score there,
+    whichever sign its change has.
 
-    An entry whose group has no partner left is passed over. A swap uses up a group of at most m - 1 pruned entries, hence the list's length.
+    An entry whose group has no partner left is passed over. A swap uses up a group of at most m - 1 pruned
+    entries, hence the list's length.
     """
 
     def __init__(self, keep: Tensor, criteria: Criteria, cycles: int, m: int) -> None:
@@ -223,13 +244,16 @@ class _Ranking(Protocol):
 
 
 def _both_sides(keep: Tensor, criteria: Criteria, count: int, ranking: _Ranking) -> tuple[Tensor, Tensor]:
-    """Candidates `[out, 2, count]`, best first, for negative and for positive errors, and how many there are, `[out, 2]`."""
+    """Candidates `[out, 2, count]`, best first, for negative and for positive errors, and how many there are,
+    `[out, 2]`.
+    """
     columns, lengths = zip(*(highest(ranking(keep, criteria, sign), count) for sign in (-1, 1)), strict=True)
     return torch.stack(columns, 1), torch.stack(lengths, 1)
 
 
 def growing(keep: Tensor, criteria: Criteria, sign: int) -> Tensor:
-    """How urgently each entry should return when the error has this sign, `[out, in]`; -inf where that would not help.
+    """How urgently each entry should return when the error has this sign, `[out, in]`; -inf where that would
+    not help.
 
     An input of variance 0 corrects every token alike, so it comes before all others, the larger value first.
     """
@@ -240,17 +264,22 @@ def growing(keep: Tensor, criteria: Criteria, sign: int) -> Tensor:
         rank += criteria.bonus
     rank.clamp_(max=CONSTANT)
     if not varies.all():
-        rank = rank.where(varies, CONSTANT * (1 + value / value.max().clamp(min=torch.finfo(value.dtype).tiny)))
+        rank = rank.where(
+            varies, CONSTANT * (1 + value / value.max().clamp(min=torch.finfo(value.dtype).tiny))
+        )
     return rank.masked_fill_(keep | (criteria.change * sign <= 0), -torch.inf)
 
 
 def dispensing(keep: Tensor, criteria: Criteria, sign: int) -> Tensor:
-    """How dispensable each entry is when the error has this sign, `[out, in]`; -inf where its removal would not help."""
+    """How dispensable each entry is when the error has this sign, `[out, in]`; -inf where its removal would
+    not help.
+    """
     return (-criteria.score).masked_fill_(~keep | (criteria.change * sign >= 0), -torch.inf)
 
 
 def highest(rank: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Columns of the `count` highest of each row, `[out, count]`, highest first, and how many of them are above -inf, `[out]`.
+    """Columns of the `count` highest of each row, `[out, count]`, highest first, and how many of them are
+    above -inf, `[out]`.
 
     The lower column comes first among equals, also where only some of the equals are among the highest.
     """

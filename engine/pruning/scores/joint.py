@@ -1,8 +1,9 @@
 """APT's joint choice of the weights to remove from each group of an N:M pattern (its mask letter M).
 
-SparseGPT ranks single weights as if each were the only one to go. Here all `C(m, m-n)` sets of a group are weighed by the loss of removing the
-whole set when the weights that stay make up for it: 6 sets for 2:4, 70 for 4:8. Cost: `out * in * sets * (m-n)` multiply-adds in batched products,
-12 a weight for 2:4 and 280 for 4:8; beyond `MOST_SETS` sets it is refused. The sets of different groups are weighed apart from one another;
+SparseGPT ranks single weights as if each were the only one to go. Here all `C(m, m-n)` sets of a group are
+weighed by the loss of removing the whole set when the weights that stay make up for it: 6 sets for 2:4, 70
+for 4:8. Cost: `out * in * sets * (m-n)` multiply-adds in batched products, 12 a weight for 2:4 and 280 for
+4:8; beyond `MOST_SETS` sets it is refused. The sets of different groups are weighed apart from one another;
 what they cost together only the update sees.
 """
 
@@ -15,15 +16,17 @@ import torch
 from torch import Tensor
 
 from engine.errors import NumericsError
+from engine.hardware.memory import at_once, budget, near
 from engine.pruning import papers
-from engine.pruning.budget import at_once, budget, near
-from engine.pruning.methods import SCORES, Score
+from engine.pruning.axes import SCORES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.statistics import Need, Statistics
 
 MOST_SETS = 1000
 ROUNDING = 16
-"""Units of the last place by which the diagonal of `B_PP` is raised, so that rounding cannot make it indefinite."""
+"""Units of the last place by which the diagonal of `B_PP` is raised, so that rounding cannot make it
+indefinite.
+"""
 
 
 def sets(n: int, m: int) -> int:
@@ -31,29 +34,49 @@ def sets(n: int, m: int) -> int:
     return comb(m, m - n)
 
 
-def joint(weight: Tensor, statistics: Statistics, *, n: int, m: int, columns: slice = slice(None), most: int | None = None) -> Tensor:
+def joint(
+    weight: Tensor,
+    statistics: Statistics,
+    *,
+    n: int,
+    m: int,
+    columns: slice = slice(None),
+    most: int | None = None,
+) -> Tensor:
     """1.0 where a weight is kept and 0.0 where it is removed, `[out, columns]` (APT, arXiv 2410.15567).
 
-    Of each m consecutive columns the set P with the least `w_P (B_PP)^-1 w_P^T` is removed; among equals the one whose columns come first. For
-    the whole weight, B is the inverse of the damped Hessian: all other columns make up for the loss. For a slice of the
-    columns it is the inverse for the columns from each group on: those before it are settled. Columns that the text never activates cost nothing.
+    Of each m consecutive columns the set P with the least `w_P (B_PP)^-1 w_P^T` is removed; among equals the
+    one whose columns come first. For the whole weight, B is the inverse of the damped Hessian: all other
+    columns make up for the loss. For a slice of the columns it is the inverse for the columns from each group
+    on: those before it are settled. Columns that the text never activates cost nothing.
 
     Args:
         weight: the slice's current weights, `[out, columns]`.
-        most: bytes that temporaries may take; where it is None, half of what is free on an accelerator and little on a CPU.
+        most: bytes that temporaries may take; where it is None, half of what is free on an accelerator and
+            little on a CPU.
 
     Raises:
-        NumericsError: there are more than `MOST_SETS` sets, or a group's part of the inverse is not positive definite.
+        NumericsError: there are more than `MOST_SETS` sets, or a group's part of the inverse is not positive
+            definite.
     """
     if sets(n, m) > MOST_SETS:
-        raise NumericsError(f"{n}:{m} has {sets(n, m):,} sets to remove in each group; a joint choice weighs at most {MOST_SETS:,}.")
+        raise NumericsError(
+            f"{n}:{m} has {sets(n, m):,} sets to remove in each group; a joint choice weighs at most {MOST_SETS:,}."
+        )
     factor = statistics.factor
     active = weight.masked_fill(factor.dead[columns], 0)
-    return removed_together(active, group_inverses(factor.upper, m, columns), n, near(budget(weight.device), weight.device) if most is None else most)
+    return removed_together(
+        active,
+        group_inverses(factor.upper, m, columns),
+        n,
+        near(budget(weight.device), weight.device) if most is None else most,
+    )
 
 
 def group_inverses(upper: Tensor, m: int, columns: slice) -> Tensor:
-    """`B_GG` of each group of m columns, `[groups, m, m]`, from U with `H^-1 = U^T U`; B is never formed as a whole."""
+    """`B_GG` of each group of m columns, `[groups, m, m]`, from U with `H^-1 = U^T U`; B is never formed as a
+    whole.
+    """
     if columns == slice(None):
         tall = upper.view(len(upper), -1, m).permute(1, 2, 0)  # [groups, m, in]
     else:
@@ -63,12 +86,18 @@ def group_inverses(upper: Tensor, m: int, columns: slice) -> Tensor:
 
 
 def removed_together(weight: Tensor, inverses: Tensor, n: int, most: int) -> Tensor:
-    """1.0 kept and 0.0 removed, `[out, in]`: the set of least loss in each group of each row, given `B_GG` as `[groups, m, m]`."""
+    """1.0 kept and 0.0 removed, `[out, in]`: the set of least loss in each group of each row, given `B_GG` as
+    `[groups, m, m]`.
+    """
     groups, m, _ = inverses.shape
-    chosen = torch.tensor(list(combinations(range(m), m - n)), device=weight.device)  # [sets, removed], the first columns first
+    chosen = torch.tensor(
+        list(combinations(range(m), m - n)), device=weight.device
+    )  # [sets, removed], the first columns first
     kept = torch.ones(len(chosen), m, dtype=weight.dtype, device=weight.device).scatter_(1, chosen, 0)
     parted = weight.unflatten(1, (groups, m)).transpose(0, 1)  # [groups, out, m]
-    each = chosen.numel() * weight.element_size()  # bytes of one temporary for each group of a row, and of each row of a group's roots
+    each = (
+        chosen.numel() * weight.element_size()
+    )  # bytes of one temporary for each group of a row, and of each row of a group's roots
     rows = at_once(len(weight), 3 * each, most)
     together = at_once(groups, 3 * (rows + m) * each, most)
     masks = []
@@ -79,15 +108,18 @@ def removed_together(weight: Tensor, inverses: Tensor, n: int, most: int) -> Ten
 
 
 def _cheapest(weight: Tensor, roots: Tensor) -> Tensor:
-    """Which set costs least, the first among equals, `[groups, out]`, for weights `[groups, out, m]` and roots `[groups, m, sets, removed]`."""
+    """Which set costs least, the first among equals, `[groups, out]`, for weights `[groups, out, m]` and
+    roots `[groups, m, sets, removed]`.
+    """
     return (weight @ roots.flatten(2)).square_().unflatten(2, roots.shape[2:]).sum(3).argmin(2)
 
 
 def _roots(inverses: Tensor, chosen: Tensor) -> Tensor:
-    """`R_s`, `[groups, m, sets, removed]`, with `w_P (B_PP)^-1 w_P^T = |w_G R_s|^2` for the columns P that set s removes.
+    """`R_s`, `[groups, m, sets, removed]`, with `w_P (B_PP)^-1 w_P^T = |w_G R_s|^2` for the columns P that
+    set s removes.
 
-    R is zero outside P and the inverse Cholesky factor of `B_PP` within: a sum of squares loses no digits where an inverse would. Worked out in
-    float64 where the device has it.
+    R is zero outside P and the inverse Cholesky factor of `B_PP` within: a sum of squares loses no digits
+    where an inverse would. Worked out in float64 where the device has it.
     """
     groups, m, _ = inverses.shape
     count, size = chosen.shape
@@ -96,8 +128,12 @@ def _roots(inverses: Tensor, chosen: Tensor) -> Tensor:
     lift = ROUNDING * torch.finfo(inverses.dtype).eps * parts.diagonal(dim1=2, dim2=3)
     lower, failed = torch.linalg.cholesky_ex(parts + torch.diag_embed(lift))
     if failed.any():
-        raise NumericsError("The inverse Hessian of a group of columns is not positive definite. Try another dtype or calibration text.")
-    inverse = torch.linalg.solve_triangular(lower, torch.eye(size, dtype=parts.dtype, device=parts.device).expand_as(lower), upper=False)
+        raise NumericsError(
+            "The inverse Hessian of a group of columns is not positive definite. Try another dtype or calibration text."
+        )
+    inverse = torch.linalg.solve_triangular(
+        lower, torch.eye(size, dtype=parts.dtype, device=parts.device).expand_as(lower), upper=False
+    )
     roots = inverses.new_zeros(groups, m, count, size)
     which = torch.arange(count, device=chosen.device)[:, None, None]  # [sets, 1, 1]
     into = torch.arange(size, device=chosen.device)  # [removed]

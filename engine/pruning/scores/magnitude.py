@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from engine.pruning import papers
-from engine.pruning.methods import SCORES, Score
+from engine.pruning.axes import SCORES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.statistics import Statistics
 

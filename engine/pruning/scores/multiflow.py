@@ -5,13 +5,15 @@ from __future__ import annotations
 from torch import Tensor
 
 from engine.pruning import papers
-from engine.pruning.methods import SCORES, Score
+from engine.pruning.axes import SCORES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.statistics import Need, Statistics
 
 
 def multiflow(weight: Tensor, statistics: Statistics) -> Tensor:
-    """`|W_ij| * mean_j(S)_i * mean_i(S)_j`, `[out, in]`, with `S_ij = |W_ij| a_j` (Farina et al., arXiv 2404.05621, section 4)."""
+    """`|W_ij| * mean_j(S)_i * mean_i(S)_j`, `[out, in]`, with `S_ij = |W_ij| a_j` (Farina et al., arXiv
+    2404.05621, section 4).
+    """
     size = weight.abs()
     flow = size * statistics.input_norm
     return size * flow.mean(1)[:, None] * flow.mean(0)

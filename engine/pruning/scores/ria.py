@@ -1,6 +1,8 @@
-"""Relative importance (RI), and with activations (RIA): a weight counts by its share of its row and of its column.
+"""Relative importance (RI), and with activations (RIA): a weight counts by its share of its row and of its
+column.
 
-No row or column loses everything, which plain magnitudes allow. One pass over the weight; RIA also needs Wanda's statistics.
+No row or column loses everything, which plain magnitudes allow. One pass over the weight; RIA also needs
+Wanda's statistics.
 """
 
 from __future__ import annotations
@@ -8,16 +10,25 @@ from __future__ import annotations
 from torch import Tensor
 
 from engine.pruning import papers
-from engine.pruning.methods import SCORES, Score
+from engine.pruning.axes import SCORES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.statistics import Need, Statistics
 from engine.registry import Parameter
 
-ALPHA = Parameter(name="alpha", kind="float", default=0.5, minimum=0.0, maximum=2.0, explanation="exponent of the activation norm")
+ALPHA = Parameter(
+    name="alpha",
+    kind="float",
+    default=0.5,
+    minimum=0.0,
+    maximum=2.0,
+    explanation="exponent of the activation norm",
+)
 
 
 def relative_importance(weight: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
-    """`|W_ij| / columns_j + |W_ij| / rows_i`, `[out, in]`, for sums (or norms) `[in]` and `[out]`; a sum of 0 gives 0."""
+    """`|W_ij| / columns_j + |W_ij| / rows_i`, `[out, in]`, for sums (or norms) `[in]` and `[out]`; a sum of 0
+    gives 0.
+    """
     size = weight.abs()
     return (size / columns).where(columns > 0, 0) + (size / rows[:, None]).where(rows[:, None] > 0, 0)
 
@@ -29,7 +40,9 @@ def ri(weight: Tensor, statistics: Statistics) -> Tensor:
 
 
 def ria(weight: Tensor, statistics: Statistics, *, alpha: float) -> Tensor:
-    """`RI_ij * a_j^alpha`, `[out, in]`, with the activation norms a, `[in]` (Zhang et al., ICLR 2024, equation 3)."""
+    """`RI_ij * a_j^alpha`, `[out, in]`, with the activation norms a, `[in]` (Zhang et al., ICLR 2024,
+    equation 3).
+    """
     return ri(weight, statistics) * statistics.input_norm.pow(alpha)
 
 

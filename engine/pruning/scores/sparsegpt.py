@@ -1,17 +1,20 @@
-"""SparseGPT's saliency: the loss of removing one weight when all later columns may make up for it (optimal brain surgeon)."""
+"""SparseGPT's saliency: the loss of removing one weight when all later columns may make up for it (optimal
+brain surgeon).
+"""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 from engine.pruning import papers
-from engine.pruning.methods import SCORES, Score
+from engine.pruning.axes import SCORES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.statistics import Need, Statistics
 
 
 def sparsegpt(weight: Tensor, statistics: Statistics, *, columns: slice = slice(None)) -> Tensor:
-    """`W_ij^2 / U_jj^2`, `[out, columns]`, U the upper factor of the damped inverse Hessian (arXiv 2301.00774, section 3.3).
+    """`W_ij^2 / U_jj^2`, `[out, columns]`, U the upper factor of the damped inverse Hessian (arXiv
+    2301.00774, section 3.3).
 
     Columns that the text never activates score 0: removing them costs nothing.
     """

@@ -1,7 +1,8 @@
 """stochRIA: relative importance from a random sample of each row and column.
 
-The random numbers are drawn on the CPU whatever the device, so that a seed means the same everywhere. Finding the samples costs more than the sums
-that they save: the method shows that a tenth of a row tells as much as all of it, not that it is faster.
+The random numbers are drawn on the CPU whatever the device, so that a seed means the same everywhere. Finding
+the samples costs more than the sums that they save: the method shows that a tenth of a row tells as much as
+all of it, not that it is faster.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.pruning import papers
-from engine.pruning.methods import SCORES, Score
+from engine.pruning.axes import SCORES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.scores.ria import ALPHA, relative_importance
 from engine.pruning.statistics import Need, Statistics
@@ -18,10 +19,11 @@ from engine.registry import Parameter
 
 
 def stochria(weight: Tensor, statistics: Statistics, *, beta: float, alpha: float, seed: int) -> Tensor:
-    """RIA, `[out, in]`, whose row sums run over tau random columns and whose column sums over tau random rows (arXiv 2501.18980, section 4).
+    """RIA, `[out, in]`, whose row sums run over tau random columns and whose column sums over tau random rows
+    (arXiv 2501.18980, section 4).
 
-    `tau = max(1, floor(beta * min(out, in)))`, drawn without replacement anew for each row and column; the sums are not rescaled. A weight whose
-    sample sums to 0 gets nothing from it.
+    `tau = max(1, floor(beta * min(out, in)))`, drawn without replacement anew for each row and column; the
+    sums are not rescaled. A weight whose sample sums to 0 gets nothing from it.
     """
     count = max(1, int(beta * min(weight.shape)))
     generator = torch.Generator().manual_seed(seed)
@@ -47,9 +49,23 @@ SCORES.add(
         formula=r"|W_{ij}| \left( \frac{1}{\sum_{i' \in S_j} |W_{i'j}|} + \frac{1}{\sum_{j' \in S_i} |W_{ij'}|} \right) \lVert X_{:j} \rVert^\alpha",
         paper=papers.SYMMETRIC,
         parameters=(
-            Parameter(name="beta", kind="float", default=0.1, minimum=0.001, maximum=1.0, explanation="share of the shorter side in a sample"),
+            Parameter(
+                name="beta",
+                kind="float",
+                default=0.1,
+                minimum=0.001,
+                maximum=1.0,
+                explanation="share of the shorter side in a sample",
+            ),
             ALPHA,
-            Parameter(name="seed", kind="int", default=0, minimum=0, maximum=2**31 - 1, explanation="chooses the samples"),
+            Parameter(
+                name="seed",
+                kind="int",
+                default=0,
+                minimum=0,
+                maximum=2**31 - 1,
+                explanation="chooses the samples",
+            ),
         ),
         function=stochria,
         needs=frozenset({Need.INPUT_NORM}),

@@ -1,7 +1,7 @@
 """SymWanda: the symmetric family, which weighs a weight by the strength of its input and of its output.
 
-Its objective is `||X (W' - W)|| + ||(W' - W) Y||`; the members differ in what they take for X and Y. Costs Wanda's statistics, and for the
-`output` and `general` forms also one reading of every linear's output.
+Its objective is `||X (W' - W)|| + ||(W' - W) Y||`; the members differ in what they take for X and Y. Costs
+Wanda's statistics, and for the `output` and `general` forms also one reading of every linear's output.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from engine.pruning import papers
-from engine.pruning.methods import SCORES, Score
+from engine.pruning.axes import SCORES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.scores.ria import ALPHA, relative_importance
 from engine.pruning.statistics import Need, Statistics
@@ -18,11 +18,21 @@ from engine.registry import Parameter
 FORMS = ("general", "input", "output", "symmetric", "relative")
 
 
-def symwanda(weight: Tensor, statistics: Statistics, *, form: str, alpha_in: float, alpha_out: float, p: float, alpha: float) -> Tensor:
-    """`|W_ij| (alpha_in a_j + alpha_out b_i)`, `[out, in]`, and its relatives by `form` (arXiv 2501.18980, section 3).
+def symwanda(
+    weight: Tensor,
+    statistics: Statistics,
+    *,
+    form: str,
+    alpha_in: float,
+    alpha_out: float,
+    p: float,
+    alpha: float,
+) -> Tensor:
+    """`|W_ij| (alpha_in a_j + alpha_out b_i)`, `[out, in]`, and its relatives by `form` (arXiv 2501.18980,
+    section 3).
 
-    `input` is Wanda, `output` takes the output norms b, `[out]`, alone; `symmetric` takes `||W_:j||_2 + ||W_i:||_2`; `relative` is
-    `|W_ij| (1 / ||W_:j||_p + 1 / ||W_i:||_p) a_j^alpha`, which is RIA for p = 1.
+    `input` is Wanda, `output` takes the output norms b, `[out]`, alone; `symmetric` takes `||W_:j||_2 +
+    ||W_i:||_2`; `relative` is `|W_ij| (1 / ||W_:j||_p + 1 / ||W_i:||_p) a_j^alpha`, which is RIA for p = 1.
     """
     size = weight.abs()
     if form == "relative":
@@ -46,10 +56,37 @@ SCORES.add(
         formula=r"|W_{ij}| \left( \alpha_{in} \lVert X_{:j} \rVert_2 + \alpha_{out} \lVert (X W^\top)_{:i} \rVert_2 \right)",
         paper=papers.SYMMETRIC,
         parameters=(
-            Parameter(name="form", kind="choice", default="general", choices=FORMS, explanation="which member of the family"),
-            Parameter(name="alpha_in", kind="float", default=1.0, minimum=0.0, maximum=10.0, explanation="weight of the input (general form)"),
-            Parameter(name="alpha_out", kind="float", default=1.0, minimum=0.0, maximum=10.0, explanation="weight of the output (general form)"),
-            Parameter(name="p", kind="float", default=1.0, minimum=0.1, maximum=10.0, explanation="which norm (relative form); 1 gives RIA"),
+            Parameter(
+                name="form",
+                kind="choice",
+                default="general",
+                choices=FORMS,
+                explanation="which member of the family",
+            ),
+            Parameter(
+                name="alpha_in",
+                kind="float",
+                default=1.0,
+                minimum=0.0,
+                maximum=10.0,
+                explanation="weight of the input (general form)",
+            ),
+            Parameter(
+                name="alpha_out",
+                kind="float",
+                default=1.0,
+                minimum=0.0,
+                maximum=10.0,
+                explanation="weight of the output (general form)",
+            ),
+            Parameter(
+                name="p",
+                kind="float",
+                default=1.0,
+                minimum=0.1,
+                maximum=10.0,
+                explanation="which norm (relative form); 1 gives RIA",
+            ),
             ALPHA,
         ),
         function=symwanda,

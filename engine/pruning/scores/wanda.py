@@ -5,13 +5,15 @@ from __future__ import annotations
 from torch import Tensor
 
 from engine.pruning import papers
-from engine.pruning.methods import SCORES, Score
+from engine.pruning.axes import SCORES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.statistics import Need, Statistics
 
 
 def wanda(weight: Tensor, statistics: Statistics) -> Tensor:
-    """`|W_ij| * a_j`, `[out, in]`, with the activation norms a, `[in]` (Sun et al., arXiv 2306.11695, equation 1)."""
+    """`|W_ij| * a_j`, `[out, in]`, with the activation norms a, `[in]` (Sun et al., arXiv 2306.11695,
+    equation 1).
+    """
     return weight.abs() * statistics.input_norm
 
 

@@ -1,9 +1,12 @@
-"""APT's joint update: all that a row loses is made up for by all that it keeps, at once and as well as can be (its update letter M).
+"""APT's joint update: all that a row loses is made up for by all that it keeps, at once and as well as can be
+(its update letter M).
 
-Among all weights with the given mask these are the ones with the least error of the layer's output. Each row has a system of its own, over its
-removed weights or over its kept ones, whichever are fewer: `out * k^3 / 3` operations for k of them a row (`engine.pruning.systems`), beside one
-product for the inverse Hessian. On two cores at 50 % a [768, 768] layer takes half a second and a [768, 3072] layer 13 (8 at 60 %).
-It starts from the dense weights and solves once: block by block with one inverse Hessian would revive weights that are gone.
+Among all weights with the given mask these are the ones with the least error of the layer's output. Each row
+has a system of its own, over its removed weights or over its kept ones, whichever are fewer: `out * k^3 / 3`
+operations for k of them a row (`engine.pruning.batched_solve`), beside one product for the inverse Hessian.
+On two cores at 50 % a [768, 768] layer takes half a second and a [768, 3072] layer 13 (8 at 60 %). It starts
+from the dense weights and solves once: block by block with one inverse Hessian would revive weights that are
+gone.
 """
 
 from __future__ import annotations
@@ -13,15 +16,16 @@ from torch import Tensor
 
 from engine.errors import NumericsError
 from engine.pruning import papers
+from engine.pruning.axes import UPDATES, Update, Updated
+from engine.pruning.batched_solve import solve
 from engine.pruning.hessian import DAMPING_LADDER, damped
 from engine.pruning.masks import MaskSource
-from engine.pruning.methods import UPDATES, Update, Updated
 from engine.pruning.statistics import Need, Statistics
-from engine.pruning.systems import solve
 
 
 def mrp(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
-    """The best weights `[out, in]`, float32, under a mask that is decided on the dense weights (APT, arXiv 2410.15567).
+    """The best weights `[out, in]`, float32, under a mask that is decided on the dense weights (APT, arXiv
+    2410.15567).
 
     Columns that the text never activates are coupled to no other: what is kept there stays as it was.
 
@@ -40,20 +44,25 @@ def mrp(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
     return Updated(updated, keep, (*factor.warnings, slow))
 
 
-def joint_update(weight: Tensor, keep: Tensor, hessian: Tensor, upper: Tensor | None = None, most: int | None = None) -> tuple[Tensor, Tensor]:
+def joint_update(
+    weight: Tensor, keep: Tensor, hessian: Tensor, upper: Tensor | None = None, most: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Least squares of the dense output on the kept inputs, in the dtype of the arguments.
 
-    With `B = H^-1` and P removed, K kept: `w - w_P (B_PP)^-1 B_P:`, which is `w_K + (H_KK)^-1 H_KP w_P` on K and 0 on P.
+    With `B = H^-1` and P removed, K kept: `w - w_P (B_PP)^-1 B_P:`, which is `w_K + (H_KK)^-1 H_KP w_P` on K
+    and 0 on P.
 
     Args:
         weight: dense, `[out, in]`.
         keep: `[out, in]` bool.
         hessian: H, `[in, in]`.
-        upper: U with `H^-1 = U^T U`, `[in, in]`; without it every row is solved over what it keeps, for which `H_KK` alone has to be regular.
+        upper: U with `H^-1 = U^T U`, `[in, in]`; without it every row is solved over what it keeps, for which
+            `H_KK` alone has to be regular.
         most: bytes that temporaries may take; half of what is free where it is None.
 
     Returns:
-        The new weight `[out, in]`, 0 where removed, and which rows' systems were not positive definite, `[out]` bool.
+        The new weight `[out, in]`, 0 where removed, and which rows' systems were not positive definite,
+        `[out]` bool.
     """
     updated, failed = weight.clone(), torch.zeros(len(weight), dtype=torch.bool, device=weight.device)
     by_removed = 2 * keep.sum(1) >= keep.shape[1] if upper is not None else failed
@@ -68,7 +77,8 @@ def joint_update(weight: Tensor, keep: Tensor, hessian: Tensor, upper: Tensor | 
 
 
 def solve_slowly(weight: Tensor, keep: Tensor, hessian: Tensor, damping: float) -> tuple[Tensor, float]:
-    """`joint_update` of rows that failed, `[rows, in]` float32: in float64, over what they keep, with more damping where that fails too.
+    """`joint_update` of rows that failed, `[rows, in]` float32: in float64, over what they keep, with more
+    damping where that fails too.
 
     Returns:
         The new weights `[rows, in]` and the damping of them all.
@@ -98,6 +108,8 @@ UPDATES.add(
         paper=papers.APT,
         function=mrp,
         needs=frozenset({Need.HESSIAN}),
-        operations=lambda rows, columns, sparsity: rows * (min(sparsity, 1 - sparsity) * columns) ** 3 / 3 + 2 * columns**3,
+        operations=lambda rows, columns, sparsity: (
+            rows * (min(sparsity, 1 - sparsity) * columns) ** 3 / 3 + 2 * columns**3
+        ),
     )
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from engine.pruning.axes import UPDATES, Update, Updated
 from engine.pruning.masks import MaskSource
-from engine.pruning.methods import UPDATES, Update, Updated
 from engine.pruning.statistics import Statistics
 
 

@@ -1,7 +1,8 @@
 """SparseGPT's sequential update: column by column, the later columns make up for what was just removed.
 
-Cost: one factorisation of the Hessian (shared by linears with the same input) and `out * in^2 / 2` multiply-adds. The columns are worked through in
-blocks of 128 and sub-blocks of 16, so that all but the last few of a column's effects travel in matrix products.
+Cost: one factorisation of the Hessian (shared by linears with the same input) and `out * in^2 / 2`
+multiply-adds. The columns are worked through in blocks of 128 and sub-blocks of 16, so that all but the last
+few of a column's effects travel in matrix products.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import torch
 from torch import Tensor
 
 from engine.pruning import papers
+from engine.pruning.axes import UPDATES, Update, Updated
 from engine.pruning.masks import MaskSource
-from engine.pruning.methods import UPDATES, Update, Updated
 from engine.pruning.patterns import BLOCK_WIDTH
 from engine.pruning.statistics import Need, Statistics
 
@@ -28,13 +29,17 @@ def obs(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
     work = _Work(running, factor.upper, torch.ones_like(running, dtype=torch.bool), source)
     work.through(0, len(running), widths(source.step))
     keep = work.keep.T.contiguous()
-    if keep.all():  # nothing is removed, so nothing changes: not even the columns that this text never activates
+    if (
+        keep.all()
+    ):  # nothing is removed, so nothing changes: not even the columns that this text never activates
         return Updated(weight.clone(), keep, factor.warnings)
     return Updated(running.T.masked_fill(~keep, 0), keep, factor.warnings)
 
 
 def widths(step: int | None) -> tuple[int, int]:
-    """Columns a block and a sub-block: about 128 and 16, such that what the mask source decides at once never begins inside an unfinished piece."""
+    """Columns a block and a sub-block: about 128 and 16, such that what the mask source decides at once never
+    begins inside an unfinished piece.
+    """
     if step is None or step >= BLOCK_WIDTH:
         return step or BLOCK_WIDTH, SUB_BLOCK_WIDTH
     small = max(step, SUB_BLOCK_WIDTH // step * step)
@@ -59,7 +64,8 @@ class _Work:
     def through(self, start: int, stop: int, pieces: tuple[int, ...]) -> Tensor:
         """Work through the columns `start:stop`, piece by piece; their errors over U_jj, `[columns, out]`.
 
-        The errors of a piece reach the columns behind it, up to `stop`, in one product; a piece is worked through the same way in smaller pieces.
+        The errors of a piece reach the columns behind it, up to `stop`, in one product; a piece is worked
+        through the same way in smaller pieces.
         """
         if stop - start == 1:
             return self._column(start)[None]

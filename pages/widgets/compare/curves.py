@@ -7,13 +7,12 @@ from typing import Any
 
 import streamlit as st
 
+from engine.analysis.comparison.points import curve
 from engine.charts.chart import Chart
 from engine.charts.compare.curves import patterns, perplexity_curves
 from engine.charts.compare.ranges import cliff_ranking, pattern_ranking
-from engine.comparison.points import curve
 from pages.widgets.chart import draw_chart
-from pages.widgets.compare.families import Families, Known, choose_families
-from pages.widgets.compare.links import draw_links
+from pages.widgets.compare.data import Families, Known, choose_families, draw_links
 
 SCALES = {"Automatic": None, "Linear": False, "Logarithmic": True}
 ENDS = {"Everything": None, "20 × dense": 20.0, "3 × dense": 3.0}
@@ -27,17 +26,30 @@ def draw_curves(known: Known) -> None:
         st.info("Choose a pruner above to see its curve.", icon=":material/show_chart:")
         return
     with st.container(horizontal=True, gap="large"):
-        scale = st.segmented_control("Scale of the perplexity", list(SCALES), default="Automatic", key="scale", bind="query-params", required=True)
-        end = st.segmented_control("Shown up to", list(ENDS), default="Everything", key="upto", bind="query-params", required=True)
+        scale = st.segmented_control(
+            "Scale of the perplexity",
+            list(SCALES),
+            default="Automatic",
+            key="scale",
+            bind="query-params",
+            required=True,
+        )
+        end = st.segmented_control(
+            "Shown up to", list(ENDS), default="Everything", key="upto", bind="query-params", required=True
+        )
     chart = kept_curves(families, known.order, SCALES[scale or "Automatic"], ENDS[end or "Everything"])
     _draw_chosen(draw_chart(chart, "curves", select="points")["selection"], known)
     _draw_answers(families, known.order)
 
 
-def kept_curves(families: Families, order: Sequence[str], logarithmic: bool | None = None, most: float | None = None) -> Chart:
+def kept_curves(
+    families: Families, order: Sequence[str], logarithmic: bool | None = None, most: float | None = None
+) -> Chart:
     """The chart of the curves, drawn anew only when it shows something else."""
     stage = (families, order, logarithmic, most)
-    return _kept("curves", stage, lambda: perplexity_curves(families, logarithmic=logarithmic, most=most, order=order))
+    return _kept(
+        "curves", stage, lambda: perplexity_curves(families, logarithmic=logarithmic, most=most, order=order)
+    )
 
 
 def _draw_answers(families: Families, order: Sequence[str]) -> None:
@@ -50,7 +62,9 @@ def _draw_answers(families: Families, order: Sequence[str]) -> None:
     for name, make in makers.items():
         with grid.cell():
             arguments = (families, order) if make is cliff_ranking else (families,)
-            draw_chart(_kept(name, (families, order), lambda make=make, arguments=arguments: make(*arguments)), name)  # type: ignore[misc]
+            draw_chart(
+                _kept(name, (families, order), lambda make=make, arguments=arguments: make(*arguments)), name
+            )  # type: ignore[misc]
 
 
 def _kept(name: str, stage: object, make: Callable[[], Chart]) -> Chart:
@@ -63,11 +77,20 @@ def _kept(name: str, stage: object, make: Callable[[], Chart]) -> Chart:
 def _draw_chosen(selection: Mapping[str, Any], known: Known) -> None:
     """The run behind a clicked point; the same by a list, for those who do not click."""
     keys = {point.title: point.runs[0].key for family in known.all.values() for point in family}
-    clicked = next((str(point["customdata"]) for point in selection.get("points", []) if point.get("customdata")), None)
+    clicked = next(
+        (str(point["customdata"]) for point in selection.get("points", []) if point.get("customdata")), None
+    )
     if clicked is not None and clicked != st.session_state.get(CLICKED):
         st.session_state[CLICKED] = clicked
         st.session_state[POINT] = next((name for name, key in keys.items() if key == clicked), None)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox("A point of the curves", list(keys), None, key=POINT, placeholder="Click a point, or choose one", width=340)
+        chosen = st.selectbox(
+            "A point of the curves",
+            list(keys),
+            None,
+            key=POINT,
+            placeholder="Click a point, or choose one",
+            width=340,
+        )
         if chosen:
             draw_links(keys[chosen], "point")

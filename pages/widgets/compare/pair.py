@@ -1,4 +1,6 @@
-"""Two runs side by side: in what their recipes differ, their numbers, the charts that hold both, and what their masks share."""
+"""Two runs side by side: in what their recipes differ, their numbers, the charts that hold both, and what
+their masks share.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +9,18 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
+from engine.analysis.comparison.differences import differences
 from engine.charts import numbers
 from engine.charts.compare.pair import pair_alignment, pair_allocation, pair_depth
-from engine.comparison.differences import differences
-from engine.jobs.store import RunSummary
 from engine.record import RunRecord
+from engine.store.runs import RunSummary
 from pages.widgets.chart import draw_chart
-from pages.widgets.compare.links import GONE, ONE, OTHER
+from pages.widgets.compare.data import GONE, ONE, OTHER
 from pages.widgets.compare.overlap import draw_overlap
 from pages.widgets.run_picker import finished_runs, pick_run, usual_keys
 
 if TYPE_CHECKING:
-    from engine.jobs.background import BackgroundEngine
+    from engine.jobs.service import BackgroundEngine
 
 
 def draw_pair(engine: BackgroundEngine) -> None:
@@ -32,13 +34,21 @@ def draw_pair(engine: BackgroundEngine) -> None:
     with right:
         other = pick_run(runs, "Another run", OTHER, first=first[-1])
     if one is None or other is None or one.record is None or other.record is None:
-        st.info("Two finished runs are needed. Prune something on Explore, or start a sweep.", icon=":material/compare_arrows:")
+        st.info(
+            "Two finished runs are needed. Prune something on Explore, or start a sweep.",
+            icon=":material/compare_arrows:",
+        )
         return
     if one.key == other.key:
         st.info("Both are the same run. Choose another one on the right.", icon=":material/compare_arrows:")
         return
     for column, run in ((left, one), (right, other)):
-        column.page_link("pages/explore.py", label="Open in Explore", icon=":material/content_cut:", query_params={"run": run.key})
+        column.page_link(
+            "pages/explore.py",
+            label="Open in Explore",
+            icon=":material/content_cut:",
+            query_params={"run": run.key},
+        )
     names = _names(one, other)
     _draw_recipes((one.record, other.record), names)
     grid = st.grid(2, min_column_width=400, border=True)
@@ -59,13 +69,29 @@ def _names(one: RunSummary, other: RunSummary) -> tuple[str, str]:
 def _draw_recipes(records: tuple[RunRecord, RunRecord], names: tuple[str, str]) -> None:
     one, other = records
     assert one.recipe is not None and other.recipe is not None, "finished runs have recipes"
-    rows = [(difference.field, difference.one, difference.other) for difference in differences(one.recipe, other.recipe)]
-    rows += [("dense perplexity", *(numbers.perplexity(record.dense.perplexity if record.dense else None) for record in records))]
-    rows += [("pruned perplexity", *(numbers.perplexity(record.pruned.perplexity if record.pruned else None) for record in records))]
+    rows = [
+        (difference.field, difference.one, difference.other)
+        for difference in differences(one.recipe, other.recipe)
+    ]
+    rows += [
+        (
+            "dense perplexity",
+            *(numbers.perplexity(record.dense.perplexity if record.dense else None) for record in records),
+        )
+    ]
+    rows += [
+        (
+            "pruned perplexity",
+            *(numbers.perplexity(record.pruned.perplexity if record.pruned else None) for record in records),
+        )
+    ]
     rows += [("ratio", *(numbers.ratio(record.ratio) for record in records))]
     rows += [("sparsity achieved", *(numbers.percent(record.sparsity.achieved, 2) for record in records))]
     rows += [("time", *(numbers.seconds(record.elapsed) for record in records))]
     st.markdown("**In what they differ, and what came of it**")
     st.table(pd.DataFrame(rows, columns=["", *names]), hide_index=True, border="horizontal")
     if one.protocol.perplexity != other.protocol.perplexity:
-        st.warning(f"Their perplexities do not compare: {one.protocol.perplexity}; {other.protocol.perplexity}.", icon=":material/warning:")
+        st.warning(
+            f"Their perplexities do not compare: {one.protocol.perplexity}; {other.protocol.perplexity}.",
+            icon=":material/warning:",
+        )

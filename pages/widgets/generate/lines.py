@@ -1,13 +1,15 @@
-"""The lines that can be walked: the runs of one way to prune over the sparsities, the dense model at their beginning."""
+"""The lines that can be walked: the runs of one way to prune over the sparsities, the dense model at their
+beginning.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.analysis.comparison.points import Point, by_protocol, curve, measured, points
 from engine.charts import numbers
-from engine.comparison.points import Point, by_protocol, curve, measured, points
-from engine.jobs.store import RunSummary
+from engine.store.runs import RunSummary
 
 LEAST = 2
 """Runs that a walk needs."""
@@ -34,7 +36,9 @@ class Stop:
 
 
 def walkable(runs: Sequence[RunSummary]) -> dict[str, tuple[Stop, ...]]:
-    """Every line by its name: those of the protocol with most runs first, those of others with their protocol."""
+    """Every line by its name: those of the protocol with most runs first, those of others with their
+    protocol.
+    """
     by_key = {run.key: run for run in runs}
     groups = by_protocol(measured((run.record, not run.recorded) for run in runs))
     found: dict[str, tuple[Stop, ...]] = {}
@@ -42,7 +46,10 @@ def walkable(runs: Sequence[RunSummary]) -> dict[str, tuple[Stop, ...]]:
         for name, family in points(group).items():
             line = curve(family)
             if len(line) >= LEAST:
-                found[name if place == 0 else f"{name} · {protocol.title}"] = (_dense(line[0]), *(_stop(point, by_key) for point in line))
+                found[name if place == 0 else f"{name} · {protocol.title}"] = (
+                    _dense(line[0]),
+                    *(_stop(point, by_key) for point in line),
+                )
     return dict(sorted(found.items(), key=lambda item: item[0] != FIRST))
 
 

@@ -1,4 +1,6 @@
-"""One prompt, continued by the dense model and by one or more pruned ones; where each of them first parts from the dense text is marked."""
+"""One prompt, continued by the dense model and by one or more pruned ones; where each of them first parts
+from the dense text is marked.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,14 @@ import streamlit as st
 
 from engine.charts import numbers
 from engine.charts.generate.marked import marked_text, scale, summary
-from engine.evaluation.passage import Reading, parting
+from engine.evaluation.text_types import Reading, parting
 from engine.jobs.requests import ReadRequest
-from engine.jobs.store import RunSummary
-from pages.widgets.generate.asking import Views, answered, drawn
+from engine.store.runs import RunSummary
+from pages.widgets.generate.run_choice import Views, answered, drawn
 from pages.widgets.generate.text import asked_of
 
 if TYPE_CHECKING:
-    from engine.jobs.background import BackgroundEngine
+    from engine.jobs.service import BackgroundEngine
 
 OWN, DENSE = "Each model's own", "The dense model's"
 PLAIN, COLOURS, NUMBERS = "Plain", "Colours", "Colours and numbers"
@@ -27,10 +29,29 @@ def draw_side_by_side(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> N
     """The prompt, how to go on, and the texts."""
     asked = asked_of()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        words = st.segmented_control("Whose words", (OWN, DENSE), default=OWN, key="words", bind="query-params", required=True, help=WORDS_HELP)
-        look = st.segmented_control("Loss added", (PLAIN, COLOURS, NUMBERS), default=PLAIN, key="look", bind="query-params", required=True)
+        words = st.segmented_control(
+            "Whose words",
+            (OWN, DENSE),
+            default=OWN,
+            key="words",
+            bind="query-params",
+            required=True,
+            help=WORDS_HELP,
+        )
+        look = st.segmented_control(
+            "Loss added",
+            (PLAIN, COLOURS, NUMBERS),
+            default=PLAIN,
+            key="look",
+            bind="query-params",
+            required=True,
+        )
     if not asked.text.strip() or not runs:
-        st.caption("Type a beginning, and choose a run; both models continue it." if runs else "Choose a run whose weights are here.")
+        st.caption(
+            "Type a beginning, and choose a run; both models continue it."
+            if runs
+            else "Choose a run whose weights are here."
+        )
         return
     reference = ReadRequest(runs[0].key, which="dense", **asdict(asked))
     which = "dense" if words == DENSE else "pruned"

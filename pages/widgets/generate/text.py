@@ -14,9 +14,7 @@ TEXT = (
 MOST = 2_000  # letters
 TOKENS = 60
 HOW = ("Likeliest", "Sampled")
-HOW_HELP = (
-    "**Likeliest**: always the likeliest token, so the text is the model's own.  \n**Sampled**: drawn by probability; all models get the same seed."
-)
+HOW_HELP = "**Likeliest**: always the likeliest token, so the text is the model's own.  \n**Sampled**: drawn by probability; all models get the same seed."
 
 
 @dataclass(frozen=True)
@@ -31,19 +29,41 @@ class Asked:
 
 def prompt_of(first: str = PROMPT) -> str:
     """A beginning, in a line."""
-    return st.text_input("Prompt", first, key="prompt", bind="query-params", max_chars=MOST, placeholder="Type a beginning") or ""
+    return (
+        st.text_input(
+            "Prompt", first, key="prompt", bind="query-params", max_chars=MOST, placeholder="Type a beginning"
+        )
+        or ""
+    )
 
 
 def text_of(first: str = TEXT) -> str:
     """A text, in an area."""
-    return st.text_area("Text", first, key="text", bind="query-params", max_chars=MOST, height=110, placeholder="Paste a text of your own") or ""
+    return (
+        st.text_area(
+            "Text",
+            first,
+            key="text",
+            bind="query-params",
+            max_chars=MOST,
+            height=110,
+            placeholder="Paste a text of your own",
+        )
+        or ""
+    )
 
 
 def asked_of() -> Asked:
     """A beginning and how to go on with it."""
     prompt = prompt_of()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        how = st.segmented_control("Next word", HOW, default=HOW[0], key="how", bind="query-params", required=True, help=HOW_HELP)
+        how = st.segmented_control(
+            "Next word", HOW, default=HOW[0], key="how", bind="query-params", required=True, help=HOW_HELP
+        )
         tokens = st.slider("Tokens", 20, 200, TOKENS, 20, key="tokens", bind="query-params", width=200)
-        seed = st.number_input("Seed", 0, 2**31, 0, key="seed", bind="query-params", width=130) if how == HOW[1] else 0
+        seed = (
+            st.number_input("Seed", 0, 2**31, 0, key="seed", bind="query-params", width=130)
+            if how == HOW[1]
+            else 0
+        )
     return Asked(prompt, tokens, 1.0 if how == HOW[1] else 0.0, int(seed))

@@ -1,4 +1,6 @@
-"""A text token by token: what pruning cost on each, what both models expected in its place, and which tokens suffered most."""
+"""A text token by token: what pruning cost on each, what both models expected in its place, and which tokens
+suffered most.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +11,18 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.charts import numbers
-from engine.charts.generate.guesses import guess_bars
-from engine.charts.generate.losses import added_losses
 from engine.charts.generate.marked import marked_text, scale, worst_tokens
-from engine.evaluation.passage import Reading
+from engine.charts.generate.tokens import added_losses, guess_bars
+from engine.evaluation.text_types import Reading
 from engine.events import Which
 from engine.jobs.requests import ReadRequest
-from engine.jobs.store import RunSummary
+from engine.store.runs import RunSummary
 from pages.widgets.chart import draw_chart
-from pages.widgets.generate.asking import Views, answered, drawn
+from pages.widgets.generate.run_choice import Views, answered, drawn
 from pages.widgets.generate.text import asked_of, text_of
 
 if TYPE_CHECKING:
-    from engine.jobs.background import BackgroundEngine
+    from engine.jobs.service import BackgroundEngine
 
 WRITERS: dict[str, Which] = {"The dense model": "dense", "The pruned model": "pruned"}
 NO_RUN = "Choose a run whose weights are here."
@@ -31,14 +32,24 @@ def draw_tokens(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
     """A prompt with what one of the models writes behind it, token by token."""
     asked = asked_of()
     if not asked.text.strip() or not runs:
-        st.caption("Type a beginning; a model continues it, and both are asked about each token." if runs else NO_RUN)
+        st.caption(
+            "Type a beginning; a model continues it, and both are asked about each token." if runs else NO_RUN
+        )
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         writer = st.segmented_control(
-            "Written by", list(WRITERS), default="The dense model", key="writer", bind="query-params", required=True, help=WRITER_HELP
+            "Written by",
+            list(WRITERS),
+            default="The dense model",
+            key="writer",
+            bind="query-params",
+            required=True,
+            help=WRITER_HELP,
         )
         run = _reader(runs)
-    _draw(engine, ReadRequest(run.key, which=WRITERS[writer or "The dense model"], losses=True, **asdict(asked)))
+    _draw(
+        engine, ReadRequest(run.key, which=WRITERS[writer or "The dense model"], losses=True, **asdict(asked))
+    )
 
 
 def draw_own_text(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
@@ -55,7 +66,9 @@ def _reader(runs: Sequence[RunSummary]) -> RunSummary:
     if len(runs) == 1:
         return runs[0]
     titles = {run.title: run for run in runs}
-    title = st.segmented_control("Pruned model", list(titles), default=runs[0].title, key="reader", bind="query-params", required=True)
+    title = st.segmented_control(
+        "Pruned model", list(titles), default=runs[0].title, key="reader", bind="query-params", required=True
+    )
     return titles.get(title or "", runs[0])
 
 
@@ -70,7 +83,9 @@ def _draw(engine: BackgroundEngine, request: ReadRequest) -> None:
 
 def _draw_reading(reading: Reading) -> None:
     dense, pruned = (numbers.perplexity(reading.perplexity(which)) for which in ("dense", "pruned"))
-    st.markdown(f"Perplexity of this text: **{dense}** dense, **{pruned}** pruned, over {len(reading.tokens) - reading.first} predicted tokens.")
+    st.markdown(
+        f"Perplexity of this text: **{dense}** dense, **{pruned}** pruned, over {len(reading.tokens) - reading.first} predicted tokens."
+    )
     with st.container(border=True):
         chosen = _choose(reading)
         st.html(marked_text(reading, chosen=chosen))
@@ -81,7 +96,12 @@ def _draw_reading(reading: Reading) -> None:
     with grid.cell():
         draw_chart(added_losses(reading, chosen), "added")
         st.markdown("**The tokens that suffer most**")
-        st.dataframe(worst_tokens(reading), hide_index=True, height=220, column_config={"loss added": st.column_config.NumberColumn(format="%+.2f")})
+        st.dataframe(
+            worst_tokens(reading),
+            hide_index=True,
+            height=220,
+            column_config={"loss added": st.column_config.NumberColumn(format="%+.2f")},
+        )
 
 
 def _choose(reading: Reading) -> int:
@@ -94,7 +114,15 @@ def _choose(reading: Reading) -> int:
     st.session_state["token.of"] = text
     if first == last:
         return last
-    place = st.slider("Token to look at", first, last, reading.worst, key="token", bind="query-params", help="The arrow keys move it.")
+    place = st.slider(
+        "Token to look at",
+        first,
+        last,
+        reading.worst,
+        key="token",
+        bind="query-params",
+        help="The arrow keys move it.",
+    )
     return int(place)
 
 

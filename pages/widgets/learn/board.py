@@ -1,4 +1,6 @@
-"""A matrix of buttons: pressing a weight removes it or brings it back. Which are removed stands in the address, a bit for each in hex."""
+"""A matrix of buttons: pressing a weight removes it or brings it back. Which are removed stands in the
+address, a bit for each in hex.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +15,30 @@ CELL = 44
 
 
 def removed_places(key: str, cells: int) -> frozenset[int]:
-    """The places, counted row by row from 0, that the address has removed; none where it has something else there."""
+    """The places, counted row by row from 0, that the address has removed; none where it has something else
+    there.
+    """
     text = st.query_params.get(key, "")
     try:
         bits = int(text or "0", 16)
     except ValueError:
         bits = -1
     if not 0 <= bits < 2**cells:
-        st.warning(f"The address has {key} = {text}, but that is no mask of {cells} weights. Nothing is removed.", icon=":material/link_off:")
+        st.warning(
+            f"The address has {key} = {text}, but that is no mask of {cells} weights. Nothing is removed.",
+            icon=":material/link_off:",
+        )
         bits = 0
     return frozenset(place for place in range(cells) if bits >> place & 1)
 
 
-def draw_board(key: str, values: Sequence[Sequence[float]], removed: frozenset[int], heads: Sequence[str]) -> None:
+def draw_board(
+    key: str, values: Sequence[Sequence[float]], removed: frozenset[int], heads: Sequence[str]
+) -> None:
     """Draw the matrix under the heads of its columns."""
-    grid = st.grid(len(heads) + 1, min_column_width=CELL, wrap=False, gap="xxsmall", vertical_alignment="center")
+    grid = st.grid(
+        len(heads) + 1, min_column_width=CELL, wrap=False, gap="xxsmall", vertical_alignment="center"
+    )
     grid.caption("")
     for head in heads:
         grid.caption(head, text_alignment="center")

@@ -1,4 +1,5 @@
-"""The frame of the lessons: the list of them as cards, and one step with the way to the others. A step draws into two `panes`.
+"""The frame of the lessons: the list of them as cards, and one step with the way to the others. A step draws
+into two `panes`.
 
 Ways are buttons that write the address: a link to the page that one is on would leave the address as it was.
 """
@@ -23,7 +24,9 @@ CARD, PANE = 280, 430
 def draw_contents(lessons: Sequence[Lesson], complaint: str) -> None:
     """All lessons as cards."""
     st.title("Learn", anchor=False)
-    st.markdown("Short lessons for people who know linear algebra and have never pruned. Each has something to move, and asks before it answers.")
+    st.markdown(
+        "Short lessons for people who know linear algebra and have never pruned. Each has something to move, and asks before it answers."
+    )
     _warn(complaint)
     grid = st.grid(4, min_column_width=CARD, border=True)
     for number, lesson in enumerate(lessons, start=1):
@@ -38,7 +41,9 @@ def draw_contents(lessons: Sequence[Lesson], complaint: str) -> None:
 
 
 def draw_lesson(lessons: Sequence[Lesson], lesson: Lesson) -> None:
-    """The step of a lesson that the address asks for, below the line of its steps; the title stands before what takes time to import."""
+    """The step of a lesson that the address asks for, below the line of its steps; the title stands before
+    what takes time to import.
+    """
     number = lessons.index(lesson) + 1
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(f"Lesson {number} of {len(lessons)} · {lesson.minutes} minutes", width="content")
@@ -48,7 +53,9 @@ def draw_lesson(lessons: Sequence[Lesson], lesson: Lesson) -> None:
     _draw_line(lesson, at)
     _warn(complaint)
     if locked():
-        st.caption(":material/lock: A teacher has locked the controls of this page. Questions can be answered.")
+        st.caption(
+            ":material/lock: A teacher has locked the controls of this page. Questions can be answered."
+        )
     step = lesson.steps[at]
     st.subheader(step.title, anchor=False)
     step.draw()
@@ -56,7 +63,9 @@ def draw_lesson(lessons: Sequence[Lesson], lesson: Lesson) -> None:
 
 
 def panes() -> tuple[DeltaGenerator, DeltaGenerator]:
-    """Two places side by side, for text with controls and for the drawing; one above the other on a narrow screen."""
+    """Two places side by side, for text with controls and for the drawing; one above the other on a narrow
+    screen.
+    """
     grid = st.grid(2, min_column_width=PANE, gap=("small", "medium"))
     return grid.cell(), grid.cell()
 
@@ -81,7 +90,14 @@ def _draw_way(lessons: Sequence[Lesson], lesson: Lesson, at: int) -> None:
     """Back and on: to the next step, behind the last to the next lesson."""
     steps, following = lesson.steps, lessons[lessons.index(lesson) + 1 :]
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.button("Back", icon=":material/arrow_back:", key="learn.back", disabled=at == 0 or way_locked(), on_click=_go, args=(lesson, at - 1))
+        st.button(
+            "Back",
+            icon=":material/arrow_back:",
+            key="learn.back",
+            disabled=at == 0 or way_locked(),
+            on_click=_go,
+            args=(lesson, at - 1),
+        )
         st.caption(f"Step {at + 1} of {len(steps)}", width="content")
         if at + 1 < len(steps):
             st.button(
@@ -102,7 +118,9 @@ def _go(lesson: Lesson, step: int) -> None:
     st.query_params[STEP] = lesson.steps[step].name
 
 
-def _draw_door(label: str, lesson: Lesson | None, kind: Literal["primary", "secondary"] = "secondary") -> None:
+def _draw_door(
+    label: str, lesson: Lesson | None, kind: Literal["primary", "secondary"] = "secondary"
+) -> None:
     """The way to another lesson, or to the list."""
     st.button(
         label,
@@ -119,7 +137,9 @@ def _draw_door(label: str, lesson: Lesson | None, kind: Literal["primary", "seco
 def _open(lesson: Lesson | None) -> None:
     """Leave what the address says of the lesson that is open; what a teacher has locked goes along."""
     for name in set(st.query_params) - {LOCK}:
-        with suppress(StreamlitAPIException):  # a control's own value leaves the address when the control is no longer drawn
+        with suppress(
+            StreamlitAPIException
+        ):  # a control's own value leaves the address when the control is no longer drawn
             del st.query_params[name]
     if lesson:
         st.query_params[LESSON] = lesson.name

@@ -1,4 +1,6 @@
-"""What lessons ask of the engine in the background: recorded runs, and a run of one's own. A lesson asks in its steps, when all is imported."""
+"""What lessons ask of the engine in the background: recorded runs, and a run of one's own. A lesson asks in
+its steps, when all is imported.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import PrunescopeError, StoreError
-from engine.pin import pin
-from engine.recipe import Recipe
+from engine.recipe import Recipe, pin
 from engine.record import RunRecord
 
 if TYPE_CHECKING:
-    from engine.jobs.background import BackgroundEngine
+    from engine.jobs.service import BackgroundEngine
     from engine.jobs.views import RunView
 
 

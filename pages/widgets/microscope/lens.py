@@ -1,4 +1,6 @@
-"""The heat map of a weight with its mask, and the ways to look closer: a box drawn on it, two ranges, three buttons."""
+"""The heat map of a weight with its mask, and the ways to look closer: a box drawn on it, two ranges, three
+buttons.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from engine.analysis.microscope.types import Picture, Study
+from engine.analysis.microscope.zoom import covered, scaled, span_words
 from engine.charts.microscope.weights import weight_map
-from engine.inspection.facts import Picture, Study
-from engine.inspection.zoom import covered, scaled, span_words
 from engine.pruning.patterns import parse_pattern
 from engine.recipe import Recipe
 from pages.widgets.chart import draw_chart
-from pages.widgets.microscope.asking import answered, hold_place
-from pages.widgets.microscope.place import Place, zoom_to
+from pages.widgets.live import answered, hold_place
+from pages.widgets.microscope.picker import Place, zoom_to
 
 if TYPE_CHECKING:
-    from engine.jobs.background import BackgroundEngine
+    from engine.jobs.service import BackgroundEngine
 
 HELD = 640  # pixels that the map takes, about
 IN, OUT = 0.5, 2.0
@@ -28,11 +30,16 @@ def draw_lens(engine: BackgroundEngine, place: Place, recipe: Recipe, study: Stu
     view = answered(lambda: engine.picture(place.request, rows, columns))
     with st.container(border=True):
         if view.found is None and view.state != "failed":
-            hold_place(lambda: [answered(lambda: engine.picture(place.request, rows, columns))], HELD, "The weight is being read.")
+            hold_place(
+                lambda: [answered(lambda: engine.picture(place.request, rows, columns))],
+                HELD,
+                "The weight is being read.",
+            )
         elif view.found is None:
             st.error(view.message, icon=":material/error:")
         else:
-            key = f"m.map.{span_words(place.rows)}.{span_words(place.columns)}"  # a box drawn on one part means nothing on another
+            # a box drawn on one part means nothing on another
+            key = f"m.map.{span_words(place.rows)}.{span_words(place.columns)}"
             chart = weight_map(view.found, None if study is None else study.norms, _side_by_side(recipe))
             draw_chart(chart, key, select="box", on_select=lambda: _zoom_to_box(f"chart.{key}", place))
         _draw_zoom(place)
@@ -60,11 +67,28 @@ def _draw_zoom(place: Place) -> None:
         _draw_range("Columns", place, 1)
     with buttons.container(horizontal=True, gap="small"):
         for label, icon, factor in (("Closer", "zoom_in", IN), ("Farther", "zoom_out", OUT)):
-            spans = (scaled(place.rows, place.shape[0], factor), scaled(place.columns, place.shape[1], factor))
+            spans = (
+                scaled(place.rows, place.shape[0], factor),
+                scaled(place.columns, place.shape[1], factor),
+            )
             still = spans == (place.rows, place.columns)
-            st.button(label, key=f"m.{icon}", icon=f":material/{icon}:", disabled=still, on_click=zoom_to, args=(place.shape, *spans))
+            st.button(
+                label,
+                key=f"m.{icon}",
+                icon=f":material/{icon}:",
+                disabled=still,
+                on_click=zoom_to,
+                args=(place.shape, *spans),
+            )
         whole = ((0, place.shape[0]), (0, place.shape[1]))
-        st.button("All of it", key="m.whole", icon=":material/zoom_out_map:", disabled=place.whole, on_click=zoom_to, args=(place.shape, *whole))
+        st.button(
+            "All of it",
+            key="m.whole",
+            icon=":material/zoom_out_map:",
+            disabled=place.whole,
+            on_click=zoom_to,
+            args=(place.shape, *whole),
+        )
 
 
 def _draw_range(label: str, place: Place, axis: int) -> None:

@@ -1,4 +1,6 @@
-"""What else there is to see of a linear: how it was decided, where its zeros are, what it cost, and what its groups and singular values look like."""
+"""What else there is to see of a linear: how it was decided, where its zeros are, what it cost, and what its
+groups and singular values look like.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +9,29 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from engine.charts.microscope.groups import group_boxes
-from engine.charts.microscope.lost_rows import lost_rows
-from engine.charts.microscope.norms import norms_against_sparsity
+from engine.analysis.microscope.findings import is_quick
+from engine.analysis.microscope.types import Picture, Study
+from engine.charts.microscope.curves import lost_rows, norms_against_sparsity, singular_values
 from engine.charts.microscope.profiles import sparsity_profiles
-from engine.charts.microscope.scores import score_histogram
-from engine.charts.microscope.spectrum import singular_values
-from engine.inspection.facts import Picture, Study
-from engine.inspection.spectrum import is_quick
+from engine.charts.microscope.scores import group_boxes, score_histogram
 from engine.jobs.views import InspectionView
-from engine.pruning.methods import SCORES
+from engine.pruning.axes import SCORES
 from engine.recipe import Recipe
 from pages.widgets.chart import draw_chart
-from pages.widgets.microscope.asking import answered, hold_place
-from pages.widgets.microscope.place import Place
+from pages.widgets.live import answered, hold_place
+from pages.widgets.microscope.picker import Place
 
 if TYPE_CHECKING:
-    from engine.jobs.background import BackgroundEngine
+    from engine.jobs.service import BackgroundEngine
 
 HELD = 300  # pixels of a card's chart
 PASSING = "The calibration text is passing through the pruned blocks before this one, as it did in the run."
 
 
 def draw_panels(engine: BackgroundEngine, place: Place, recipe: Recipe, picture: Picture) -> None:
-    """The cards, in pairs; what is not known yet has its place, and comes all at once: each drawing of the page takes the browser time."""
+    """The cards, in pairs; what is not known yet has its place, and comes all at once: each drawing of the
+    page takes the browser time.
+    """
     if any(answer.state == "pending" for answer in _answers(engine, place)):
         with st.container(border=True):
             hold_place(lambda: _answers(engine, place), HELD, PASSING)
@@ -85,9 +86,17 @@ def _wants_spectrum(place: Place) -> bool:
 def _draw_spectrum(engine: BackgroundEngine, place: Place) -> None:
     if not _wants_spectrum(place):
         st.markdown("**Singular values, dense against pruned**")
-        st.caption(f"A weight of {place.shape[0]:,} × {place.shape[1]:,} takes a while to decompose, so it is done only when you ask for it.")
+        st.caption(
+            f"A weight of {place.shape[0]:,} × {place.shape[1]:,} takes a while to decompose, so it is done only when you ask for it."
+        )
         wanted = st.session_state["m.spectra"]
-        st.button("Compute them", key="m.decompose", icon=":material/play_arrow:", on_click=wanted.add, args=(place.request,))
+        st.button(
+            "Compute them",
+            key="m.decompose",
+            icon=":material/play_arrow:",
+            on_click=wanted.add,
+            args=(place.request,),
+        )
         return
     view = answered(lambda: engine.spectrum(place.request))
     if view.found is None:

@@ -1,4 +1,6 @@
-"""The microscope's page from top to bottom: which run, which linear, the map, the cards, and the map of all linears to go on from."""
+"""The microscope's page from top to bottom: which run, which linear, the map, the cards, and the map of all
+linears to go on from.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +8,33 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from engine.analysis.microscope.types import Picture, Study
 from engine.charts import numbers
 from engine.charts.grids import output_error_grid
 from engine.errors import PrunescopeError
-from engine.inspection.facts import Picture, Study
-from engine.jobs.store import RunSummary
 from engine.recipe import Recipe
 from engine.record import RunRecord
+from engine.store.runs import RunSummary
 from pages.widgets.block_map import draw_block_map
-from pages.widgets.microscope.absent import choosable, draw_absent
-from pages.widgets.microscope.asking import answered
+from pages.widgets.live import answered
 from pages.widgets.microscope.lens import draw_lens
+from pages.widgets.microscope.no_weights import choosable, draw_absent
 from pages.widgets.microscope.panels import draw_panels
-from pages.widgets.microscope.place import Place, choose_place, complaints
+from pages.widgets.microscope.picker import Place, choose_place, complaints
 from pages.widgets.run_picker import pick_run
 
 if TYPE_CHECKING:
-    from engine.jobs.background import BackgroundEngine
+    from engine.jobs.service import BackgroundEngine
 
 RUN = 380  # pixels of the list of runs
-FIRST = {"score": "wanda", "pattern": "unstructured", "sparsity": 0.5, "allocation": "uniform", "update": "none", "refinement": "none"}
+FIRST = {
+    "score": "wanda",
+    "pattern": "unstructured",
+    "sparsity": 0.5,
+    "allocation": "uniform",
+    "update": "none",
+    "refinement": "none",
+}
 """What the run that is shown first is made of, where there is one."""
 
 
@@ -36,7 +45,10 @@ def draw_run_under(engine: BackgroundEngine) -> None:
     with controls.container(width=RUN):
         run = pick_run(runs, "Run", first=first_run(runs))
     if run is None or run.recipe is None:
-        st.info("There is no finished run to look into yet. Prune a model in Explore first.", icon=":material/biotech:")
+        st.info(
+            "There is no finished run to look into yet. Prune a model in Explore first.",
+            icon=":material/biotech:",
+        )
         st.page_link("pages/explore.py", label="Go to Explore", icon=":material/content_cut:")
         return
     try:
@@ -54,9 +66,17 @@ def draw_run_under(engine: BackgroundEngine) -> None:
 
 
 def first_run(runs: list[RunSummary]) -> str | None:
-    """A run that can be looked into at once and that everybody knows: plain Wanda at a half, else the first with weights."""
+    """A run that can be looked into at once and that everybody knows: plain Wanda at a half, else the first
+    with weights.
+    """
     with_weights = [run for run in runs if run.has_weights and run.recipe is not None]
-    known = [run for run in with_weights if run.recorded and run.recipe and all(getattr(run.recipe, name) == value for name, value in FIRST.items())]
+    known = [
+        run
+        for run in with_weights
+        if run.recorded
+        and run.recipe
+        and all(getattr(run.recipe, name) == value for name, value in FIRST.items())
+    ]
     return next((run.key for run in [*known, *with_weights]), None)
 
 
@@ -68,7 +88,9 @@ def _draw_linear(engine: BackgroundEngine, place: Place, recipe: Recipe, record:
     if picture is not None:
         draw_panels(engine, place, recipe, picture)
     with st.container(border=True):
-        draw_block_map(output_error_grid(record, clickable=True), f"m.blocks.{place.block}.{place.facts.name}", record)
+        draw_block_map(
+            output_error_grid(record, clickable=True), f"m.blocks.{place.block}.{place.facts.name}", record
+        )
 
 
 def _facts(place: Place, picture: Picture | None, study: Study | None) -> str:

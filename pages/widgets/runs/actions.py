@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import PrunescopeError
-from engine.jobs.label import NAME, NOTE, Label
-from engine.jobs.store import RunSummary
 from engine.jobs.views import RunView
+from engine.store.runs import NAME, NOTE, Label, RunSummary
+from pages.widgets.explore.downloads import draw_take_away
 from pages.widgets.runs.deleting import ERROR, draw_deletion
-from pages.widgets.take_away import draw_take_away
 
 if TYPE_CHECKING:
-    from engine.jobs.background import BackgroundEngine
+    from engine.jobs.service import BackgroundEngine
 
 UNFINISHED = ("failed", "cancelled", "interrupted", "damaged")
 
@@ -22,40 +21,68 @@ UNFINISHED = ("failed", "cancelled", "interrupted", "damaged")
 def draw_actions(engine: BackgroundEngine, run: RunSummary) -> None:
     """The chosen run."""
     with st.container(border=True):
-        st.markdown(f"**{run.title}** · `{run.key}`" + (f"  \n{run.recipe.title}" if run.label.name and run.recipe else ""))
+        st.markdown(
+            f"**{run.title}** · `{run.key}`"
+            + (f"  \n{run.recipe.title}" if run.label.name and run.recipe else "")
+        )
         if run.message:
             st.warning(run.message, icon=":material/info:")
         with st.container(horizontal=True, vertical_alignment="center"):
             _draw_links(run)
             st.button(
-                "Unpin" if run.label.pinned else "Pin", key="pin", icon=":material/keep:", on_click=_label, args=(engine, run, not run.label.pinned)
+                "Unpin" if run.label.pinned else "Pin",
+                key="pin",
+                icon=":material/keep:",
+                on_click=_label,
+                args=(engine, run, not run.label.pinned),
             )
             if run.recipe is not None and run.state in UNFINISHED:
-                st.button("Try again", key="retry", icon=":material/refresh:", on_click=_retry, args=(engine, run))
+                st.button(
+                    "Try again", key="retry", icon=":material/refresh:", on_click=_retry, args=(engine, run)
+                )
             draw_deletion(engine, [run], "Delete", "one")
         _draw_label(engine, run)
         if run.state == "finished" and run.record is not None:
             with st.expander("Take it along", icon=":material/download:"):
-                draw_take_away(engine, RunView(run.record, "finished", imported=run.imported, has_weights=run.has_weights))
+                draw_take_away(
+                    engine,
+                    RunView(run.record, "finished", imported=run.imported, has_weights=run.has_weights),
+                )
 
 
 def _draw_links(run: RunSummary) -> None:
     if run.state == "damaged":
         return
-    st.page_link("pages/explore.py", label="Explore", icon=":material/content_cut:", query_params={"run": run.key})
+    st.page_link(
+        "pages/explore.py", label="Explore", icon=":material/content_cut:", query_params={"run": run.key}
+    )
     if run.state == "finished":
         two = {"section": "Two runs", "one": run.key}
         st.page_link("pages/compare.py", label="Compare", icon=":material/compare_arrows:", query_params=two)
-        st.page_link("pages/microscope.py", label="Microscope", icon=":material/biotech:", query_params={"run": run.key})
-        st.page_link("pages/generate.py", label="Generate", icon=":material/notes:", query_params={"part": "Side by side", "runs": run.key})
+        st.page_link(
+            "pages/microscope.py",
+            label="Microscope",
+            icon=":material/biotech:",
+            query_params={"run": run.key},
+        )
+        st.page_link(
+            "pages/generate.py",
+            label="Generate",
+            icon=":material/notes:",
+            query_params={"part": "Side by side", "runs": run.key},
+        )
 
 
 def _draw_label(engine: BackgroundEngine, run: RunSummary) -> None:
     """A name and a note; both are kept with the run and are no part of its result."""
     with st.form(f"label.{run.key}", border=False):
         left, right, button = st.columns([2, 4, 1], vertical_alignment="bottom")
-        name = left.text_input("Name", run.label.name, max_chars=NAME, placeholder=run.recipe.title if run.recipe else run.key)
-        note = right.text_input("Note", run.label.note, max_chars=NOTE, placeholder="What it was for, what came of it")
+        name = left.text_input(
+            "Name", run.label.name, max_chars=NAME, placeholder=run.recipe.title if run.recipe else run.key
+        )
+        note = right.text_input(
+            "Note", run.label.note, max_chars=NOTE, placeholder="What it was for, what came of it"
+        )
         if button.form_submit_button("Keep", icon=":material/save:"):
             _write(engine, run.key, run.label.model_copy(update={"name": name.strip(), "note": note.strip()}))
             st.rerun()

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import PrunescopeError
-from engine.jobs.importing import import_run
+from engine.store.import_run import import_run
 
 if TYPE_CHECKING:
-    from engine.jobs.background import BackgroundEngine
+    from engine.jobs.service import BackgroundEngine
 
 IMPORTED = "runs.imported"
-HELP = (
-    "The Record (json) that Explore and Runs offer, or the events.jsonl of a run's folder. Numbers alone; its weights are computed here on request."
-)
+HELP = "The Record (json) that Explore and Runs offer, or the events.jsonl of a run's folder. Numbers alone; its weights are computed here on request."
 
 
 def draw_import(engine: BackgroundEngine) -> None:
     """A file, and what became of it."""
-    with st.expander("Take in a colleague's run", icon=":material/upload_file:"), st.form("import", border=False, clear_on_submit=True):
+    with (
+        st.expander("Take in a colleague's run", icon=":material/upload_file:"),
+        st.form("import", border=False, clear_on_submit=True),
+    ):
         file = st.file_uploader("A run's record or events", ["json", "jsonl"], help=HELP, key="runs.file")
         if st.form_submit_button("Take it in", icon=":material/download_done:") and file is not None:
             try:
@@ -33,6 +34,13 @@ def draw_import(engine: BackgroundEngine) -> None:
     if key is not None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown("The run is taken in.", width="stretch")
-            st.page_link("pages/explore.py", label="Open it", icon=":material/content_cut:", query_params={"run": key})
+            st.page_link(
+                "pages/explore.py", label="Open it", icon=":material/content_cut:", query_params={"run": key}
+            )
             two = {"section": "Two runs", "one": key}
-            st.page_link("pages/compare.py", label="See what differs", icon=":material/compare_arrows:", query_params=two)
+            st.page_link(
+                "pages/compare.py",
+                label="See what differs",
+                icon=":material/compare_arrows:",
+                query_params=two,
+            )

@@ -1,4 +1,7 @@
-"""The list of one's own runs: find, order, choose, and act on what is chosen."""
+"""The list of one's own runs: find, order, choose, and act on what is chosen.
+
+The runs that came with the project, folded away: there are many, and they are not one's own.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,47 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.charts.runs import ORDERS, SIGNS, found, ordered, run_table
-from engine.jobs.store import RunSummary
+from engine.store.runs import RunSummary
+from pages.widgets.run_picker import words
 from pages.widgets.runs.actions import draw_actions
 from pages.widgets.runs.deleting import draw_deletion
 
 if TYPE_CHECKING:
-    from engine.jobs.background import BackgroundEngine
+    from engine.jobs.service import BackgroundEngine
+
+
+def draw_recorded(runs: Sequence[RunSummary]) -> None:
+    """A list to find one in, and its links."""
+    with st.expander(
+        f"{len(runs)} recorded runs of the bundled model, which came with Prunescope",
+        icon=":material/inventory_2:",
+    ):
+        wanted = st.text_input(
+            "Find among them", key="runs.recorded", placeholder="wanda 60, 2:4, NeuroAL …", width=320
+        )
+        shown = found(runs, wanted or "", [])
+        table = run_table(shown, time.time()).drop(columns=["", "state", "run", "age", "note"])
+        st.dataframe(
+            table,
+            hide_index=True,
+            height=300,
+            alt="The recorded runs",
+            column_config={"MB": st.column_config.NumberColumn(format="%.2f")},
+        )
+        by_key = {run.key: run for run in shown}
+        key = st.selectbox(
+            "Open one",
+            list(by_key),
+            None,
+            format_func=lambda key: words(by_key[key]),
+            key="runs.open",
+            placeholder="Choose a run",
+        )
+        if key:
+            st.page_link(
+                "pages/explore.py", label="Explore", icon=":material/content_cut:", query_params={"run": key}
+            )
+
 
 TALL = 420  # pixels that the list takes at most
 ROW = 36
@@ -27,9 +65,14 @@ def draw_list(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
         st.info(words, icon=":material/inventory_2:")
         return
     shown = _choose(runs)
-    st.caption(f"{len(shown)} of {len(runs)} runs. Choose rows by the boxes at their left, or one in the list below.")
+    st.caption(
+        f"{len(shown)} of {len(runs)} runs. Choose rows by the boxes at their left, or one in the list below."
+    )
     height = min(TALL, ROW * (len(shown) + 1) + 4)
-    columns = {"MB": st.column_config.NumberColumn(format="%.2f"), "note": st.column_config.TextColumn(width="medium")}
+    columns = {
+        "MB": st.column_config.NumberColumn(format="%.2f"),
+        "note": st.column_config.TextColumn(width="medium"),
+    }
     chosen = st.dataframe(
         run_table(shown, time.time()),
         hide_index=True,
@@ -54,11 +97,32 @@ def _choose(runs: Sequence[RunSummary]) -> list[RunSummary]:
     """The runs that are found, in the order that is chosen; both in the address."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words = st.text_input(
-            "Find", key="find", type="search", placeholder="A name, a pruner, a model, a key", bind="query-params", live=True, width=320
+            "Find",
+            key="find",
+            type="search",
+            placeholder="A name, a pruner, a model, a key",
+            bind="query-params",
+            live=True,
+            width=320,
         )
         there = [state for state in SIGNS if any(run.state == state for run in runs)]
-        states = st.pills("State", there, selection_mode="multi", format_func=lambda state: SIGNS[state], key="runs.states") if len(there) > 1 else []
-        order = st.segmented_control("Order", list(ORDERS), default="Newest", key="order", bind="query-params", required=True) or "Newest"
+        states = (
+            st.pills(
+                "State",
+                there,
+                selection_mode="multi",
+                format_func=lambda state: SIGNS[state],
+                key="runs.states",
+            )
+            if len(there) > 1
+            else []
+        )
+        order = (
+            st.segmented_control(
+                "Order", list(ORDERS), default="Newest", key="order", bind="query-params", required=True
+            )
+            or "Newest"
+        )
     return ordered(found(runs, words or "", states or []), order)
 
 
@@ -70,7 +134,13 @@ def _one(shown: Sequence[RunSummary], several: Sequence[RunSummary]) -> RunSumma
     if st.session_state.get("runs.one") not in by_key:
         st.session_state.pop("runs.one", None)
     key = st.selectbox(
-        "One run", list(by_key), None, format_func=lambda key: by_key[key].title, key="runs.one", placeholder="Choose a run", width=420
+        "One run",
+        list(by_key),
+        None,
+        format_func=lambda key: by_key[key].title,
+        key="runs.one",
+        placeholder="Choose a run",
+        width=420,
     )
     return by_key.get(key) if key else None
 
@@ -80,5 +150,7 @@ def _draw_several(engine: BackgroundEngine, several: Sequence[RunSummary]) -> No
         st.markdown(f"**{len(several)} runs chosen**", width="content")
         if len(several) == 2:
             two = {"section": "Two runs", "one": several[0].key, "other": several[1].key}
-            st.page_link("pages/compare.py", label="Compare them", icon=":material/compare_arrows:", query_params=two)
+            st.page_link(
+                "pages/compare.py", label="Compare them", icon=":material/compare_arrows:", query_params=two
+            )
         draw_deletion(engine, several, "Delete them", "several")

@@ -8,12 +8,12 @@ import streamlit as st
 
 from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
-from pages.widgets import session
+from pages.widgets.explore import session
+from pages.widgets.live import redraw_page
 from pages.widgets.progress import progress_words, share
-from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:
-    from engine.jobs.background import BackgroundEngine
+    from engine.jobs.service import BackgroundEngine
 
 POLL = 0.8
 MOST = 12
@@ -36,8 +36,16 @@ def _draw(engine: BackgroundEngine, before: int) -> None:
             if view is not None and view.record.recipe is not None:
                 bar, link, button = st.columns([6, 1, 1], vertical_alignment="bottom")
                 bar.progress(share(view), text=f"{view.record.recipe.title} · {progress_words(view)}")
-                link.page_link("pages/explore.py", label="Watch", icon=":material/visibility:", query_params={"run": key})
-                button.button("Cancel", key=f"cancel.{key}", icon=":material/stop:", on_click=session.cancel, args=(engine, key))
+                link.page_link(
+                    "pages/explore.py", label="Watch", icon=":material/visibility:", query_params={"run": key}
+                )
+                button.button(
+                    "Cancel",
+                    key=f"cancel.{key}",
+                    icon=":material/stop:",
+                    on_click=session.cancel,
+                    args=(engine, key),
+                )
         if len(keys) > MOST:
             st.caption(f"and {len(keys) - MOST} more")
     if len(keys) != before:  # one has ended: it is in the list now

@@ -14,30 +14,32 @@ from engine.charts.numbers import percent
 from engine.charts.search import search_curves
 from engine.lessons import allocation as lesson
 from engine.lessons.allocation import AUTOMATIC, MINE
-from engine.pin import pin
-from engine.pruning.methods import ALLOCATIONS
-from engine.recipe import Recipe
+from engine.pruning.axes import ALLOCATIONS
+from engine.recipe import Recipe, pin
 from engine.record import RunRecord
 from engine.replay import Replay
-from pages.widgets import shared
+from pages.widgets import engine_handle
 from pages.widgets.chart import draw_chart
 from pages.widgets.learn.controls import choice, locked, slider
 from pages.widgets.learn.frame import panes
 from pages.widgets.learn.lesson import Step
-from pages.widgets.learn.question import ask
+from pages.widgets.learn.question import ask, remember
 from pages.widgets.learn.recorded import by_name, draw_missing, finished, submit, view
-from pages.widgets.learn.remember import remember
+from pages.widgets.live import redraw_page
 from pages.widgets.progress import progress_words, share
-from pages.widgets.redraw import redraw_page
 
 if TYPE_CHECKING:
-    from engine.jobs.background import BackgroundEngine
+    from engine.jobs.service import BackgroundEngine
 
 SPARSITIES = ("50 %", "60 %", "70 %", "80 %")
 POLL, TICK = 0.4, 0.5
 NEUROAL = "neuroal"
 COMPLAINT, MOMENT, PLAYING = "allocation.complaint", "allocation.moment", "allocation.playing"
-TURNS = ("It rises from the start: any slope is worse.", "It falls all the way: the steeper, the better.", "It falls and then rises.")
+TURNS = (
+    "It rises from the start: any slope is worse.",
+    "It falls all the way: the steeper, the better.",
+    "It falls and then rises.",
+)
 
 
 def _draw_guess() -> None:
@@ -48,7 +50,7 @@ def _draw_guess() -> None:
             "Make a guess with two handles: a slope through the depth, and mercy for both ends."
         )
         target = _share(_draw_sparsity())
-        record = finished(shared.shared_engine(), lesson.recorded_recipe(NEUROAL, target))
+        record = finished(engine_handle.shared_engine(), lesson.recorded_recipe(NEUROAL, target))
         if record is None:
             draw_missing()
             return
@@ -56,7 +58,12 @@ def _draw_guess() -> None:
         answered = ask(
             "allocation.spared",
             f"NeuroAL decides by trying. Which blocks does it spare at {percent(target, 0)}?",
-            ["The first blocks.", "The middle ones.", "The last blocks.", "None: it takes the same from all."],
+            [
+                "The first blocks.",
+                "The middle ones.",
+                "The last blocks.",
+                "None: it takes the same from all.",
+            ],
             0,
             f"It takes {percent(record.allocation[0], 0)} from the first block and {percent(record.allocation[-1], 0)} from the last. "
             "An error that is made early goes through all blocks behind it.",
@@ -68,7 +75,10 @@ def _draw_guess() -> None:
                 help="Mean distance to NeuroAL's ratios over the blocks.",
             )
     with right:
-        draw_chart(charts.shares(mine, {"NeuroAL": record.allocation} if answered else {}, target), "allocation.guess")
+        draw_chart(
+            charts.shares(mine, {"NeuroAL": record.allocation} if answered else {}, target),
+            "allocation.guess",
+        )
 
 
 def _draw_sparsity() -> str:
@@ -82,9 +92,35 @@ def _share(text: str) -> float:
 
 def _draw_handles(record: RunRecord, target: float) -> tuple[float, ...]:
     """The guess, for the model of a record."""
-    slope = slider("Slope: the last block is above the middle by", -25, 25, 0, 1, "allocation.slope", unit="%d points") / 100
-    ends = slider("Ends: first and last block are below the middle by", -25, 25, 0, 1, "allocation.ends", unit="%d points") / 100
-    sizes = [sum(linear.rows * linear.columns for linear in block) for block in record.model.linears] if record.model else []
+    slope = (
+        slider(
+            "Slope: the last block is above the middle by",
+            -25,
+            25,
+            0,
+            1,
+            "allocation.slope",
+            unit="%d points",
+        )
+        / 100
+    )
+    ends = (
+        slider(
+            "Ends: first and last block are below the middle by",
+            -25,
+            25,
+            0,
+            1,
+            "allocation.ends",
+            unit="%d points",
+        )
+        / 100
+    )
+    sizes = (
+        [sum(linear.rows * linear.columns for linear in block) for block in record.model.linears]
+        if record.model
+        else []
+    )
     return lesson.guess(slope, ends, sizes, target)
 
 
@@ -97,7 +133,7 @@ def _draw_search() -> None:
         )
         st.latex(ALLOCATIONS[NEUROAL].formula)
         target = _share(_draw_sparsity())
-        engine, recipe = shared.shared_engine(), lesson.recorded_recipe(NEUROAL, target)
+        engine, recipe = engine_handle.shared_engine(), lesson.recorded_recipe(NEUROAL, target)
         record = finished(engine, recipe)
         if record is None:
             draw_missing()
@@ -118,7 +154,9 @@ def _draw_search() -> None:
 
 
 def _draw_replay(replay: Replay) -> None:
-    """The search again, moment by moment. The button stands outside of what is drawn again and again: it starts and stops just that."""
+    """The search again, moment by moment. The button stands outside of what is drawn again and again: it
+    starts and stops just that.
+    """
     places = lesson.moments(replay.events)
     playing = bool(st.session_state.get(PLAYING))
     label, icon = ("Stop", ":material/stop:") if playing else ("Play", ":material/play_arrow:")
@@ -128,7 +166,9 @@ def _draw_replay(replay: Replay) -> None:
 
 
 def _draw_moment(replay: Replay, places: Sequence[int], ticks: bool) -> None:
-    """The search as it was at one of its moments; while it plays, each drawing is one further. `ticks`: whether it is drawn again by itself."""
+    """The search as it was at one of its moments; while it plays, each drawing is one further. `ticks`:
+    whether it is drawn again by itself.
+    """
     last = len(places) - 1
     if st.session_state.get(PLAYING):
         st.session_state[MOMENT] = min(st.session_state.get(MOMENT, last) + 1, last)
@@ -167,8 +207,11 @@ def _draw_opinions() -> None:
             "blocks. A rule that measures something else than the damage is a guess, too; that is why one measures.",
         )
     with right:
-        recipes = {ALLOCATIONS[name].title: [lesson.recorded_recipe(name, _share(text)) for text in SPARSITIES] for name in AUTOMATIC}
-        runs = by_name(shared.shared_engine(), recipes)
+        recipes = {
+            ALLOCATIONS[name].title: [lesson.recorded_recipe(name, _share(text)) for text in SPARSITIES]
+            for name in AUTOMATIC
+        }
+        runs = by_name(engine_handle.shared_engine(), recipes)
         if not runs:
             return
         ratios = {name: records[SPARSITIES.index(chosen)].allocation for name, records in runs.items()}
@@ -179,7 +222,7 @@ def _draw_opinions() -> None:
 
 
 def _draw_race() -> None:
-    engine = shared.shared_engine()
+    engine = engine_handle.shared_engine()
     left, right = panes()
     with left:
         st.markdown(
@@ -214,7 +257,11 @@ def _draw_start(engine: BackgroundEngine, recipe: Recipe) -> None:
     answered = ask(
         "allocation.race",
         "With its row step NeuroAL reaches a lower objective than any slope. Will it also have a lower perplexity than your best slope?",
-        ["Yes, that is what the objective is for.", "No, the row step always harms.", "That has to be measured."],
+        [
+            "Yes, that is what the objective is for.",
+            "No, the row step always harms.",
+            "That has to be measured.",
+        ],
         2,
         "The objective says whether neurons fire in the same proportions; nobody promises that the text becomes more probable. "
         "Try 15 points at 70 %.",
@@ -235,7 +282,9 @@ def _draw_start(engine: BackgroundEngine, recipe: Recipe) -> None:
         st.error(st.session_state[COMPLAINT], icon=":material/error:")
 
 
-def _draw_outcome(engine: BackgroundEngine, neuroal: RunRecord, mine: tuple[float, ...], target: float) -> None:
+def _draw_outcome(
+    engine: BackgroundEngine, neuroal: RunRecord, mine: tuple[float, ...], target: float
+) -> None:
     """How one's own run stands, and once it is there the ranking."""
     recipe = lesson.own_recipe(mine, target)
     found = view(engine, recipe)
@@ -243,7 +292,9 @@ def _draw_outcome(engine: BackgroundEngine, neuroal: RunRecord, mine: tuple[floa
         st.fragment(_draw_progress, run_every=POLL)(engine, recipe)
     elif found is not None and found.state == "finished":
         others = {name: finished(engine, lesson.recorded_recipe(name, target)) for name in AUTOMATIC}
-        records = {name: record for name, record in {**others, MINE: found.record}.items() if record is not None}
+        records = {
+            name: record for name, record in {**others, MINE: found.record}.items() if record is not None
+        }
         draw_chart(charts.ranking(lesson.race(records, mine), target), "allocation.ranking")
     elif found is not None:
         st.error(found.record.error or found.message or "This run was cancelled.", icon=":material/error:")

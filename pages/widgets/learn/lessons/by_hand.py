@@ -1,4 +1,6 @@
-"""Lesson 1: prune an 8 x 8 matrix by hand, see why size alone is not the cost, and meet the scores on a leaderboard."""
+"""Lesson 1: prune an 8 x 8 matrix by hand, see why size alone is not the cost, and meet the scores on a
+leaderboard.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,13 @@ from engine.charts.lessons import by_hand as charts
 from engine.charts.numbers import percent
 from engine.lessons import by_hand as lesson
 from engine.lessons.by_hand import COLUMNS, COUNTS, WEIGHTS
-from engine.pruning.methods import SCORES
+from engine.pruning.axes import SCORES
 from pages.widgets.chart import draw_chart
 from pages.widgets.learn.board import draw_board, put, removed_places
 from pages.widgets.learn.controls import choice, locked, slider
 from pages.widgets.learn.frame import panes
 from pages.widgets.learn.lesson import Step
-from pages.widgets.learn.question import ask
-from pages.widgets.learn.remember import remember
+from pages.widgets.learn.question import ask, remember
 
 REMOVED = "by_hand.removed"
 TITLES = {charts.NAMES[name]: name for name in lesson.SCORE_NAMES}
@@ -46,7 +47,11 @@ def _draw_inputs() -> None:
         answered = ask(
             "by_hand.cost",
             "The weight 0.9 sits on an input of strength 0.2, the weight −0.3 on one of strength 4. Which one is missed more when it is removed?",
-            ["0.9, for it is three times as large.", "−0.3, for its input is twenty times as loud.", "Neither: each is one weight of 64."],
+            [
+                "0.9, for it is three times as large.",
+                "−0.3, for its input is twenty times as loud.",
+                "Neither: each is one weight of 64.",
+            ],
             1,
             "Alone, a weight is missed by |w| · a: 0.9 · 0.2 = 0.18 against 0.3 · 4 = 1.2. Its sign does not matter.",
         )
@@ -60,16 +65,24 @@ def _draw_inputs() -> None:
 def _draw_scores() -> None:
     left, right = panes()
     with left:
-        st.markdown("A **score** says how much each weight matters; the lowest scores go. Three that you will meet everywhere:")
+        st.markdown(
+            "A **score** says how much each weight matters; the lowest scores go. Three that you will meet everywhere:"
+        )
         title = choice("Score", list(TITLES), "by_hand.score")
         method = SCORES[TITLES[title]]
         st.latex(method.formula)
         st.markdown(method.explanation)
-        count = int(slider("Weights removed", COUNTS[0], COUNTS[-1], WEIGHTS // 2, COUNTS.step, "by_hand.count"))
+        count = int(
+            slider("Weights removed", COUNTS[0], COUNTS[-1], WEIGHTS // 2, COUNTS.step, "by_hand.count")
+        )
         answered = ask(
             "by_hand.best",
             "With half of the weights gone, how far is Wanda from the best of all 10¹⁸ masks?",
-            ["It makes several times the error of the best.", "It is within a tenth or so of the best.", "It is the best."],
+            [
+                "It makes several times the error of the best.",
+                "It is within a tenth or so of the best.",
+                "It is the best.",
+            ],
             1,
             _distances(),
         )
@@ -94,19 +107,27 @@ def _distances() -> str:
 def _draw_leaderboard() -> None:
     left, right = panes()
     with left:
-        st.markdown("Your matrix once more, now with the strength of each input above it. Does your mask get better?")
+        st.markdown(
+            "Your matrix once more, now with the strength of each input above it. Does your mask get better?"
+        )
         removed = _draw_weights([f"{strength:.2g}" for strength in lesson.layer().strengths])
         answered = ask(
             "by_hand.beat",
             "Can anything with as many zeros beat the best of all masks?",
-            ["No, the best is the best.", "Yes: a larger matrix.", "Yes: whoever also changes the weights that stay."],
+            [
+                "No, the best is the best.",
+                "Yes: a larger matrix.",
+                "Yes: whoever also changes the weights that stay.",
+            ],
             2,
             "Inputs are correlated, so a weight that stays can take over part of what a removed one did. Lesson 4 is about that.",
         )
     with right:
         _draw_state(removed)
         if not removed:
-            st.info("Remove some weights first: on the left, or on the first step.", icon=":material/touch_app:")
+            st.info(
+                "Remove some weights first: on the left, or on the first step.", icon=":material/touch_app:"
+            )
         elif answered:
             draw_chart(charts.ranking(lesson.leaderboard(removed), len(removed)), "by_hand.ranking")
         else:
@@ -129,7 +150,12 @@ def _draw_weights(heads: list[str]) -> frozenset[int]:
     removed = removed_places(REMOVED, WEIGHTS)
     draw_board(REMOVED, lesson.board(()).weights, removed, heads)
     st.button(
-        "Bring all back", icon=":material/undo:", key="by_hand.all", disabled=not removed or locked(), on_click=put, args=(REMOVED, frozenset())
+        "Bring all back",
+        icon=":material/undo:",
+        key="by_hand.all",
+        disabled=not removed or locked(),
+        on_click=put,
+        args=(REMOVED, frozenset()),
     )
     return removed
 
@@ -137,7 +163,11 @@ def _draw_weights(heads: list[str]) -> frozenset[int]:
 def _draw_state(removed: frozenset[int]) -> None:
     grid = st.grid(2, min_column_width=140, border=True)
     grid.metric("Weights removed", f"{len(removed)} of {WEIGHTS}", help="The aim is 32, half of them.")
-    grid.metric("Output error", percent(lesson.board(removed).error), help="‖XWᵀ − XW′ᵀ‖ / ‖XWᵀ‖ over 64 tokens of calibration input.")
+    grid.metric(
+        "Output error",
+        percent(lesson.board(removed).error),
+        help="‖XWᵀ − XW′ᵀ‖ / ‖XWᵀ‖ over 64 tokens of calibration input.",
+    )
 
 
 STEPS = (

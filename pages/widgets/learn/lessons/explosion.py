@@ -12,14 +12,13 @@ from engine.lessons import zeros
 from engine.lessons.explosion import LAYERS, SPOILT
 from engine.lessons.zeros import SIDE, Product
 from engine.recipe import Recipe
-from pages.widgets import shared
+from pages.widgets import engine_handle
 from pages.widgets.chart import draw_chart
 from pages.widgets.learn.controls import choice, locked, slider
 from pages.widgets.learn.frame import panes
 from pages.widgets.learn.lesson import Step
-from pages.widgets.learn.question import ask
+from pages.widgets.learn.question import ask, remember
 from pages.widgets.learn.recorded import all_finished
-from pages.widgets.learn.remember import remember
 
 SPARSITIES = range(10, 100, 10)
 FIRST = 0.3
@@ -33,7 +32,9 @@ MEMORY = 600.0
 def _draw_loss() -> None:
     left, right = panes()
     with left:
-        st.markdown("A model reads a text and gives each next token a probability. The **loss** of a token is minus its logarithm. Perplexity is")
+        st.markdown(
+            "A model reads a text and gives each next token a probability. The **loss** of a token is minus its logarithm. Perplexity is"
+        )
         st.latex(r"\mathrm{PPL} = \exp\Big( \frac{1}{T} \sum_{t=1}^{T} -\ln p_t \Big)")
         before, one = lesson.sentence(), lesson.sentence(1, 6)
         answered = ask(
@@ -51,7 +52,11 @@ def _draw_loss() -> None:
         if answered or not spoilt:
             grid = st.grid(2, min_column_width=140, border=True)
             grid.metric("Mean loss", f"{now.nll:.2f} nats")
-            grid.metric("Perplexity", perplexity(now.perplexity), help="exp of the mean loss of the twenty tokens, by the engine's own function.")
+            grid.metric(
+                "Perplexity",
+                perplexity(now.perplexity),
+                help="exp of the mean loss of the twenty tokens, by the engine's own function.",
+            )
             draw_chart(charts.token_losses(now), "explosion.losses")
         else:
             st.info("Answer first, then spoil tokens.", icon=":material/quiz:")
@@ -68,7 +73,11 @@ def _draw_layers() -> None:
         answered = ask(
             "explosion.layers",
             f"Each layer alone is off by {percent(lesson.chain(FIRST).typical, 0)}. How far off is the signal behind {LAYERS} of them?",
-            ["By as much: errors cancel out.", "By more than half.", f"By more than 300 %: {LAYERS} times as much."],
+            [
+                "By as much: errors cancel out.",
+                "By more than half.",
+                f"By more than 300 %: {LAYERS} times as much.",
+            ],
             1,
             _layer_words(FIRST),
         )
@@ -78,7 +87,9 @@ def _draw_layers() -> None:
         if not answered:
             return
         draw_chart(charts.error_through_layers(lesson.chain(sparsity), layers), "explosion.chain")
-        records = all_finished(shared.shared_engine(), [_recipe("wanda", share) for share in SPARSITIES])
+        records = all_finished(
+            engine_handle.shared_engine(), [_recipe("wanda", share) for share in SPARSITIES]
+        )
         if records:
             draw_chart(charts.error_in_runs(records, sparsity), "explosion.runs")
 
@@ -112,7 +123,9 @@ def _draw_cliff() -> None:
     with right:
         if not answered:
             return
-        records = all_finished(shared.shared_engine(), [_recipe(PRUNERS[pruner], share) for share in SPARSITIES])
+        records = all_finished(
+            engine_handle.shared_engine(), [_recipe(PRUNERS[pruner], share) for share in SPARSITIES]
+        )
         if records:
             draw_chart(charts.loss_and_perplexity(records, sparsity), "explosion.cliff")
 
@@ -159,7 +172,13 @@ def _draw_time() -> None:
             "no order is slow itself, so it takes many zeros, or an order like 2:4 that hardware knows.",
         )
         if answered:
-            st.button("Measure again", key="explosion.again", icon=":material/speed:", disabled=locked(), on_click=_timings.clear)
+            st.button(
+                "Measure again",
+                key="explosion.again",
+                icon=":material/speed:",
+                disabled=locked(),
+                on_click=_timings.clear,
+            )
     with right:
         if answered:
             draw_chart(zero_charts.product_times(_timings()), "explosion.times")

@@ -1,4 +1,6 @@
-"""Lesson 3: which weights are compared with one another, from the whole layer to four neighbours, and what each freedom is worth."""
+"""Lesson 3: which weights are compared with one another, from the whole layer to four neighbours, and what
+each freedom is worth.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,12 @@ from engine.charts.lessons import groups as charts
 from engine.charts.numbers import percent
 from engine.lessons import groups as lesson
 from engine.lessons.groups import FREEDOMS, LAYER, MATRICES, PATTERNS, QUIET, ROW
-from engine.pruning.methods import SCORES
+from engine.pruning.axes import SCORES
 from pages.widgets.chart import draw_chart
 from pages.widgets.learn.controls import choice, number, slider
 from pages.widgets.learn.frame import panes
 from pages.widgets.learn.lesson import Step
-from pages.widgets.learn.question import ask
-from pages.widgets.learn.remember import remember
+from pages.widgets.learn.question import ask, remember
 
 TITLES = {SCORES[name].title: name for name in lesson.SCORE_NAMES}
 
@@ -29,7 +30,11 @@ def _draw_row() -> None:
         answered = ask(
             "groups.row",
             f"Magnitude removes half of the layer, all weights in one competition. What becomes of y{QUIET + 1}?",
-            ["It loses half, as the others do.", "It loses everything.", "It is spared, for its few weights carry the output."],
+            [
+                "It loses half, as the others do.",
+                "It loses everything.",
+                "It is spared, for its few weights carry the output.",
+            ],
             1,
             f"All its weights are below the cut, so the output y{QUIET + 1} is 0 whatever comes in: the neuron is gone. "
             "Row by row it keeps its largest half. Try how far the sparsity has to fall for it to survive.",
@@ -69,7 +74,9 @@ def _draw_neighbours() -> None:
             grid = st.grid(2, min_column_width=140, border=True)
             grid.metric("Output error", percent(masked.error))
             grid.metric(
-                "Removed by their group alone", len(masked.forced), help="A comparison within each row, with as many removed, would keep these."
+                "Removed by their group alone",
+                len(masked.forced),
+                help="A comparison within each row, with as many removed, would keep these.",
             )
     with right:
         if answered:
@@ -88,13 +95,24 @@ def _draw_price() -> None:
         answered = ask(
             "groups.price",
             "What follows from that, for every matrix?",
-            ["The wider freedom keeps more of the score.", "The wider freedom has the smaller output error.", "Both."],
+            [
+                "The wider freedom keeps more of the score.",
+                "The wider freedom has the smaller output error.",
+                "Both.",
+            ],
             0,
             "The lowest scores go, so with more masks to choose from no less of the score stays. The output error is another matter: the score "
             "only stands in for it. Mostly it follows. Change the matrix until it does not.",
         )
         if answered:
-            matrix = number("Matrix", 1, MATRICES, 1, "groups.matrix_number", about="Each number is another matrix with other inputs.")
+            matrix = number(
+                "Matrix",
+                1,
+                MATRICES,
+                1,
+                "groups.matrix_number",
+                about="Each number is another matrix with other inputs.",
+            )
             score = TITLES[choice("Score", list(TITLES), "groups.price_score", default="Wanda")]
             prices = lesson.prices(matrix, score)
             st.markdown(_order([price.error for price in prices]))

@@ -1,4 +1,6 @@
-"""Lesson 2: one input that is louder than all others, what it does to magnitude and Wanda, and where the bundled model has one."""
+"""Lesson 2: one input that is louder than all others, what it does to magnitude and Wanda, and where the
+bundled model has one.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,8 @@ from pages.widgets.chart import draw_chart
 from pages.widgets.learn.controls import choice, select, slider
 from pages.widgets.learn.frame import panes
 from pages.widgets.learn.lesson import Step
-from pages.widgets.learn.question import ask
-from pages.widgets.learn.remember import remember
-from pages.widgets.redraw import redraw_page
+from pages.widgets.learn.question import ask, remember
+from pages.widgets.live import redraw_page
 
 POLL = 0.4
 TITLES = {title: name for name, title in charts.NAMES.items()}
@@ -26,7 +27,9 @@ TITLES = {title: name for name, title in charts.NAMES.items()}
 
 @st.cache_resource(show_spinner=False)
 def inputs_of_model() -> Future[tuple[Inputs, ...]]:
-    """The bundled model's inputs, for all sessions of this server; begun as soon as somebody opens the lesson, for it takes seconds."""
+    """The bundled model's inputs, for all sessions of this server; begun as soon as somebody opens the
+    lesson, for it takes seconds.
+    """
     pool = ThreadPoolExecutor(1, "lesson")
     future = pool.submit(lesson.inputs_of_model)
     pool.shutdown(wait=False)
@@ -81,11 +84,20 @@ def _draw_error() -> None:
         if answered:
             draw_chart(charts.loud_curves(curves, strength), "outlier.curves")
         else:
-            draw_chart(charts.loud_matrix(lesson.pruned(strength, "magnitude"), "magnitude"), "outlier.before")
+            draw_chart(
+                charts.loud_matrix(lesson.pruned(strength, "magnitude"), "magnitude"), "outlier.before"
+            )
 
 
 def _strength() -> float:
-    return slider(f"How many times as loud {charts.LOUD} is", STRENGTHS[0], STRENGTHS[-1], STRENGTHS[0], 1, "outlier.strength")
+    return slider(
+        f"How many times as loud {charts.LOUD} is",
+        STRENGTHS[0],
+        STRENGTHS[-1],
+        STRENGTHS[0],
+        1,
+        "outlier.strength",
+    )
 
 
 def _draw_model() -> None:
@@ -102,7 +114,9 @@ def _draw_measured(future: Future[tuple[Inputs, ...]], was_pending: bool) -> Non
         st.button("Try again", key="outlier.again", icon=":material/refresh:", on_click=inputs_of_model.clear)
     else:
         _draw_inputs(future.result())
-    if (was_pending and future.done()) or inputs_of_model() is not future:  # it is there, or is to be tried again
+    if (
+        was_pending and future.done()
+    ) or inputs_of_model() is not future:  # it is there, or is to be tried again
         redraw_page("outlier")
 
 
@@ -110,11 +124,17 @@ def _draw_inputs(inputs: Sequence[Inputs]) -> None:
     left, right = panes()
     loudest, times = lesson.shared_loudest(inputs)
     with left:
-        st.markdown("And in a real model? This is what the linears of the bundled model read, a Llama of 3 million parameters that tells stories.")
+        st.markdown(
+            "And in a real model? This is what the linears of the bundled model read, a Llama of 3 million parameters that tells stories."
+        )
         answered = ask(
             "outlier.model",
             "Does such a small model have an outlier feature?",
-            ["No: they come with size.", "Yes, another one in each layer.", "Yes, and in many layers it is the same one."],
+            [
+                "No: they come with size.",
+                "Yes, another one in each layer.",
+                "Yes, and in many layers it is the same one.",
+            ],
             2,
             f"Feature {loudest} is the loudest input of {times} of the {len(inputs)} linears. It lives in the residual stream that runs through "
             "all blocks, so whatever reads that stream sees it. In models of billions of parameters such features are louder still "
@@ -126,7 +146,11 @@ def _draw_inputs(inputs: Sequence[Inputs]) -> None:
             chosen = here[select("Linear", list(here), "outlier.linear")]
             grid = st.grid(2, min_column_width=140, border=True)
             for score, name in charts.NAMES.items():
-                grid.metric(f"{name}, output error", percent(chosen.errors[score]), help="This linear alone at 50 %, in the dense model.")
+                grid.metric(
+                    f"{name}, output error",
+                    percent(chosen.errors[score]),
+                    help="This linear alone at 50 %, in the dense model.",
+                )
     with right:
         if answered:
             draw_chart(charts.input_strengths(chosen), "outlier.inputs")

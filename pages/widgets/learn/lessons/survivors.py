@@ -1,4 +1,6 @@
-"""Lesson 4: what becomes of the weights that stay: nothing, SparseGPT's update, the joint solution, and what each is worth on new text."""
+"""Lesson 4: what becomes of the weights that stay: nothing, SparseGPT's update, the joint solution, and what
+each is worth on new text.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,12 @@ from engine.charts.lessons import survivors as charts
 from engine.charts.numbers import percent
 from engine.lessons import survivors as lesson
 from engine.lessons.survivors import COLUMNS, COUNTS, UPDATES
-from engine.pruning.methods import UPDATES as REGISTRY
+from engine.pruning.axes import UPDATES as REGISTRY
 from pages.widgets.chart import draw_chart
 from pages.widgets.learn.controls import choice, slider, stops
 from pages.widgets.learn.frame import panes
 from pages.widgets.learn.lesson import Step
-from pages.widgets.learn.question import ask
-from pages.widgets.learn.remember import remember
+from pages.widgets.learn.question import ask, remember
 
 AFTER = {
     "Nothing": "The weights under the mask alone",
@@ -38,11 +39,17 @@ def _draw_pair() -> None:
             1,
             "With x₁ = x₂ the output was 2 x₂, and the weight 2 gives it back without any error. In general the best is 1 + ρ.",
         )
-        correlation = slider("Correlation of the two inputs, ρ", 0.0, 0.99, 0.5, 0.01, "survivors.correlation")
+        correlation = slider(
+            "Correlation of the two inputs, ρ", 0.0, 0.99, 0.5, 0.01, "survivors.correlation"
+        )
         if answered:
             pair = lesson.pair(correlation)
             grid = st.grid(3, min_column_width=120, border=True)
-            grid.metric("Second weight", f"{pair.survivor:.2f}", help="By the joint solution, with the engine's usual damping of 1 %.")
+            grid.metric(
+                "Second weight",
+                f"{pair.survivor:.2f}",
+                help="By the joint solution, with the engine's usual damping of 1 %.",
+            )
             grid.metric("Error, left alone", percent(pair.left))
             grid.metric("Error, updated", percent(pair.updated))
     with right:
@@ -69,7 +76,12 @@ def _draw_columns() -> None:
     with right:
         if answered or done < COLUMNS:
             title = "Before the first column" if done == 0 else f"Behind column {done} of {COLUMNS}"
-            draw_chart(charts.weights_matrix(weights, title, f"Frames: what column {done} has changed." if done else ""), "survivors.columns")
+            draw_chart(
+                charts.weights_matrix(
+                    weights, title, f"Frames: what column {done} has changed." if done else ""
+                ),
+                "survivors.columns",
+            )
         else:
             st.info("Answer first, then see the last column go.", icon=":material/quiz:")
 

@@ -12,17 +12,16 @@ from engine.charts.lessons.recorded import recorded_changes
 from engine.charts.numbers import percent
 from engine.lessons import swapping as lesson
 from engine.lessons.swapping import COLUMNS, METHODS, MOST, ROWS, WIDTH, Mended, Row
-from engine.pruning.methods import REFINEMENTS
+from engine.pruning.axes import REFINEMENTS
 from engine.pruning.refinements.swaps import COLUMNS_PER_SWAP
 from engine.recipe import Recipe
-from pages.widgets import shared
+from pages.widgets import engine_handle
 from pages.widgets.chart import draw_chart
 from pages.widgets.learn.controls import choice, slider, toggle
 from pages.widgets.learn.frame import panes
 from pages.widgets.learn.lesson import Step
-from pages.widgets.learn.question import ask
+from pages.widgets.learn.question import ask, remember
 from pages.widgets.learn.recorded import by_name
-from pages.widgets.learn.remember import remember
 
 TITLES = {REFINEMENTS[name].title: name for name in METHODS}
 SPARSITIES = (30, 40, 50, 60, 70, 80)
@@ -81,7 +80,11 @@ def _draw_swaps() -> None:
         _draw_state(row, swaps, with_error=answered)
         if row.following:
             st.caption("Who may come back, and who may go, before the next swap. The first of each is taken.")
-            st.dataframe(charts.candidates(row), hide_index=True, alt="Candidates of the next swap, the first choice on top")
+            st.dataframe(
+                charts.candidates(row),
+                hide_index=True,
+                alt="Candidates of the next swap, the first choice on top",
+            )
     with right:
         draw_chart(charts.contributions(row), "swapping.row")
         if answered:
@@ -91,15 +94,26 @@ def _draw_swaps() -> None:
 def _draw_state(row: Row, swaps: int, *, with_error: bool) -> None:
     grid = st.grid(2 if with_error else 1, min_column_width=140, border=True)
     grid.metric(
-        "Expected error e", signed(row.drift, 1), help="The sum of c over what is removed, in units of the output summed over a window's tokens."
+        "Expected error e",
+        signed(row.drift, 1),
+        help="The sum of c over what is removed, in units of the output summed over a window's tokens.",
     )
     if with_error:
-        grid.metric("Error of the output", percent(row.error), help=f"‖Xw − Xw′‖ / ‖Xw‖ over all tokens, after {swaps} swaps.")
+        grid.metric(
+            "Error of the output",
+            percent(row.error),
+            help=f"‖Xw − Xw′‖ / ‖Xw‖ over all tokens, after {swaps} swaps.",
+        )
 
 
 def _rows(method: str) -> list[Row]:
     """The row before the first swap and behind each that the method makes."""
-    return [lesson.row(0, method), *takewhile(lambda row: row.swapped is not None, (lesson.row(swaps, method) for swaps in range(1, MOST + 1)))]
+    return [
+        lesson.row(0, method),
+        *takewhile(
+            lambda row: row.swapped is not None, (lesson.row(swaps, method) for swaps in range(1, MOST + 1))
+        ),
+    ]
 
 
 def _real_words() -> str:
@@ -127,7 +141,14 @@ def _draw_many() -> None:
             1,
             _many_words(plain),
         )
-        mean = slider("How far the inputs' means are from zero, in standard deviations", 0.0, 1.0, 1.0, 0.1, "swapping.mean")
+        mean = slider(
+            "How far the inputs' means are from zero, in standard deviations",
+            0.0,
+            1.0,
+            1.0,
+            0.1,
+            "swapping.mean",
+        )
         lower = toggle("Refuse a swap that does not lower |e|", "swapping.lower")
     with right:
         if answered:
@@ -180,9 +201,17 @@ def _draw_relative() -> None:
 
 def _draw_recorded() -> None:
     names = [pruner for pair in PAIRS.values() for pruner in pair]
-    runs = by_name(shared.shared_engine(), {name: [Recipe.build(pruner=name, sparsity=share / 100) for share in SPARSITIES] for name in names})
+    runs = by_name(
+        engine_handle.shared_engine(),
+        {name: [Recipe.build(pruner=name, sparsity=share / 100) for share in SPARSITIES] for name in names},
+    )
     if runs:
-        draw_chart(recorded_changes({title: (runs[before], runs[after]) for title, (before, after) in PAIRS.items()}, 0.7), "swapping.model")
+        draw_chart(
+            recorded_changes(
+                {title: (runs[before], runs[after]) for title, (before, after) in PAIRS.items()}, 0.7
+            ),
+            "swapping.model",
+        )
 
 
 STEPS = (

@@ -9,17 +9,16 @@ from engine.charts.lessons.recorded import recorded_perplexities
 from engine.charts.numbers import percent
 from engine.lessons import symmetric as lesson
 from engine.lessons.symmetric import FAINT_ROW, WITHOUT_TEXT, Masked
-from engine.pruning.methods import SCORES
+from engine.pruning.axes import SCORES
 from engine.pruning.patterns import Group
 from engine.recipe import Recipe
-from pages.widgets import shared
+from pages.widgets import engine_handle
 from pages.widgets.chart import draw_chart
 from pages.widgets.learn.controls import choice, slider
 from pages.widgets.learn.frame import panes
 from pages.widgets.learn.lesson import Step
-from pages.widgets.learn.question import ask
+from pages.widgets.learn.question import ask, remember
 from pages.widgets.learn.recorded import by_name
-from pages.widgets.learn.remember import remember
 
 FAINT = f"y{FAINT_ROW + 1}"
 FIRST = {SCORES[name].title: name for name in ("magnitude", "wanda")}
@@ -50,13 +49,24 @@ def _draw_rows() -> None:
     with right:
         found = lesson.masked(FIRST[score], sparsity) if answered else whole
         _draw_state(found)
-        draw_chart(charts.masked_matrix(found, f"What {score} removes" if answered else "The weights"), "symmetric.rows")
+        draw_chart(
+            charts.masked_matrix(found, f"What {score} removes" if answered else "The weights"),
+            "symmetric.rows",
+        )
 
 
 def _draw_state(found: Masked) -> None:
     grid = st.grid(3, min_column_width=120, border=True)
-    grid.metric("Outputs cut off", len(found.dead_rows), help="Rows without a weight: these outputs are 0 at every token.")
-    grid.metric("Inputs unheard", len(found.dead_columns), help="Columns without a weight: no output listens to these inputs.")
+    grid.metric(
+        "Outputs cut off",
+        len(found.dead_rows),
+        help="Rows without a weight: these outputs are 0 at every token.",
+    )
+    grid.metric(
+        "Inputs unheard",
+        len(found.dead_columns),
+        help="Columns without a weight: no output listens to these inputs.",
+    )
     grid.metric("Output error", percent(found.error), help="‖XWᵀ − XW′ᵀ‖ / ‖XWᵀ‖ over 64 tokens.")
 
 
@@ -66,7 +76,9 @@ def _draw_sides() -> None:
         st.markdown(
             "Wanda asks how loud a weight's **input** is. One may as well ask how loud its **output** is, or both. The symmetric family mixes them:"
         )
-        st.latex(r"S_{ij} = |W_{ij}| \left( (1 - \beta)\, a_j + \beta\, b_i \right), \quad a_j = \lVert X_{:j} \rVert, \; b_i = \lVert Y_{:i} \rVert")
+        st.latex(
+            r"S_{ij} = |W_{ij}| \left( (1 - \beta)\, a_j + \beta\, b_i \right), \quad a_j = \lVert X_{:j} \rVert, \; b_i = \lVert Y_{:i} \rVert"
+        )
         answered = ask(
             "symmetric.output",
             "β = 1, the output alone, and each row chooses among its own weights. Which score picks the same ones?",
@@ -84,13 +96,17 @@ def _draw_sides() -> None:
             _draw_state(found)
             draw_chart(charts.score_matrix(found, f"Scores with β = {part:.2f}"), "symmetric.sides")
         else:
-            draw_chart(charts.masked_matrix(lesson.masked("magnitude", 0.0), "The weights"), "symmetric.weights")
+            draw_chart(
+                charts.masked_matrix(lesson.masked("magnitude", 0.0), "The weights"), "symmetric.weights"
+            )
 
 
 def _draw_shares() -> None:
     left, right = panes()
     with left:
-        st.markdown("**Relative importance** does not ask how large a weight is, but what *share* of its row and of its column it makes up:")
+        st.markdown(
+            "**Relative importance** does not ask how large a weight is, but what *share* of its row and of its column it makes up:"
+        )
         st.latex(SCORES["ria"].formula)
         answered = ask(
             "symmetric.shares",
@@ -103,7 +119,11 @@ def _draw_shares() -> None:
         )
         score = choice("Score", list(SHARED), "symmetric.shared", default=SCORES["ria"].title)
         scale = slider(f"Multiply {FAINT} by", 0.25, 8.0, 1.0, 0.25, "symmetric.scale")
-        alpha = slider("α, how much the input's strength counts", 0.0, 1.0, 0.5, 0.1, "symmetric.alpha") if SHARED[score] == "ria" else 0.5
+        alpha = (
+            slider("α, how much the input's strength counts", 0.0, 1.0, 0.5, 0.1, "symmetric.alpha")
+            if SHARED[score] == "ria"
+            else 0.5
+        )
         sparsity = slider("Sparsity, %", 10, 90, 50, 5, "symmetric.third") / 100
     with right:
         name = SHARED[score]
@@ -112,7 +132,9 @@ def _draw_shares() -> None:
             _draw_state(found)
             draw_chart(charts.masked_matrix(found, f"What {score} removes"), "symmetric.shares")
         else:
-            draw_chart(charts.masked_matrix(lesson.masked(name, 0.0, scale=scale), "The weights"), "symmetric.scaled")
+            draw_chart(
+                charts.masked_matrix(lesson.masked(name, 0.0, scale=scale), "The weights"), "symmetric.scaled"
+            )
 
 
 def _left(score: str) -> int:
@@ -153,8 +175,11 @@ def _draw_model() -> None:
 
 
 def _draw_recorded() -> None:
-    recipes = {title: [Recipe.build(pruner=pruner, sparsity=share / 100) for share in SPARSITIES] for title, pruner in MODELS.items()}
-    runs = by_name(shared.shared_engine(), recipes)
+    recipes = {
+        title: [Recipe.build(pruner=pruner, sparsity=share / 100) for share in SPARSITIES]
+        for title, pruner in MODELS.items()
+    }
+    runs = by_name(engine_handle.shared_engine(), recipes)
     if runs:
         draw_chart(recorded_perplexities(runs, 0.7), "symmetric.recorded")
 

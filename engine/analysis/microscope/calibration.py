@@ -1,0 +1,90 @@
+"""The calibration windows of a run at the input of one of its blocks, passed through the pruned blocks before
+it: what the run itself saw there.
+
+A walk to the last block of the bundled model takes about a second. So the process remembers the way of the
+last run that was looked into, on a CPU and where that takes little of the free memory: the next linear, or
+the next block, then costs a block at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+
+from torch import Tensor
+
+from engine.corpora.windows import calibration_windows, finish
+from engine.hardware.batching import Room
+from engine.hardware.memory import host_free
+from engine.models.language_model import LanguageModel, Stream
+from engine.models.summary import longest
+from engine.pruning.weights import BlockWeights, restore
+from engine.recipe import Recipe
+
+SHARE = 0.1
+"""Of the free memory, the most that a remembered way may take."""
+
+
+class Trail:
+    """The way of one run through its model, as far as anybody has gone."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._key: str | None = None
+        self._start: Stream | None = None
+        self._hidden: dict[int, list[Tensor]] = {}
+
+    def stream_at(
+        self,
+        model: LanguageModel,
+        recipe: Recipe,
+        kept: Mapping[int, BlockWeights],
+        index: int,
+        cache: Path | None = None,
+    ) -> Stream:
+        """The windows at the input of block `index`.
+
+        Args:
+            model: dense; where it is not streamed, the blocks before `index` are pruned when this returns.
+            kept: the pruned weights of the blocks before it.
+            cache: where token windows are kept.
+
+        Raises:
+            CorpusError: the text cannot be had.
+        """
+        with self._lock:
+            if self._key != recipe.key:
+                self._begin(recipe.key, record(model, recipe, cache), len(model.blocks))
+            start = self._start
+            assert start is not None, "a trail that has begun has a start"
+            nearest = max(place for place in self._hidden if place <= index)
+            stream = Stream(start.ids, list(self._hidden[nearest]), start.calls, start.offloaded)
+            for block in model.blocks[nearest:index]:
+                with model.present(block):
+                    restore(block, kept[block.index])
+                    stream.advance(block)
+                if self._key is not None:
+                    self._hidden[block.index + 1] = list(stream.hidden)
+            return stream
+
+    def _begin(self, key: str, start: Stream, blocks: int) -> None:
+        """Forget the last run; remember this one's way where there is room."""
+        needed, free = blocks * sum(hidden.nbytes for hidden in start.hidden), host_free()
+        on_host = all(ids.device.type == "cpu" for ids in start.ids)
+        self._key = key if on_host and free is not None and needed <= SHARE * free else None
+        self._start, self._hidden = start, {0: list(start.hidden)}
+
+
+def record(model: LanguageModel, recipe: Recipe, cache: Path | None) -> Stream:
+    """The recipe's calibration windows at the first block, in the batches in which a run passes them."""
+    choice = {
+        "samples": recipe.samples,
+        "length": recipe.window(longest(model.module.config)),
+        "seed": recipe.seed,
+    }
+    windows = finish(
+        calibration_windows(recipe.calibration, model.tokenizer, model.vocabulary, **choice, cache=cache)
+    )
+    room = Room.on(model.device, model.residence, offload=model.device.type != "cpu")
+    return model.record(windows.ids, room.batch(windows.ids.shape[1]), offload=room.offload)

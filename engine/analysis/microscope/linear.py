@@ -1,0 +1,217 @@
+"""One linear of a finished run under the microscope: from the run's record and its kept blocks to what a page
+shows.
+
+The dense model is read block by block, so a look costs one block from the disk, whatever the model's size:
+0.1 s for the bundled one. A study passes the calibration windows through the pruned blocks before, as the run
+did, and asks the run's own methods what they thought.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from engine.analysis.microscope.calibration import Trail
+from engine.analysis.microscope.decision import decide
+from engine.analysis.microscope.findings import group_facts, losses, score_facts, spectrum
+from engine.analysis.microscope.picture import picture
+from engine.analysis.microscope.types import Picture, Span, Spectrum, Study
+from engine.errors import ModelError
+from engine.inputs import dense_model
+from engine.models.block import Block, Linear
+from engine.models.language_model import LanguageModel
+from engine.models.threads import threads_for
+from engine.pruning.patterns import Group, SemiStructured, Sparsity, Unstructured
+from engine.pruning.pipeline import sample_size
+from engine.pruning.plan import Plan
+from engine.pruning.statistics import Need, Statistics, observe
+from engine.pruning.weights import BlockWeights, PrunedLinear
+from engine.recipe import Recipe
+from engine.record import RunRecord
+
+_trail = Trail()
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A linear of a finished run.
+
+    Attributes:
+        record: the run's.
+        kept: its pruned blocks.
+        block: the block's index.
+        name: the linear's name inside the block.
+        cache: where token windows are kept, None for nowhere.
+    """
+
+    record: RunRecord
+    kept: Mapping[int, BlockWeights]
+    block: int
+    name: str
+    cache: Path | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        assert self.record.recipe is not None, "a finished run has a recipe"
+        return self.record.recipe
+
+    def pruned(self) -> PrunedLinear:
+        """What is kept of the linear.
+
+        Raises:
+            ModelError: the run has no such block, or did not prune such a linear.
+        """
+        blocks = self.record.model.blocks if self.record.model else len(self.kept)
+        if not 0 <= self.block < blocks:
+            raise ModelError(
+                f"Block {self.block} was asked for, but this run's model has the blocks 0 to {blocks - 1}."
+            )
+        weights = self.kept[self.block]
+        if self.name not in weights:
+            raise ModelError(
+                f"The linear {self.name} was asked for, but in block {self.block} this run pruned {', '.join(weights)}."
+            )
+        return weights[self.name]
+
+
+@torch.no_grad()
+def look(specimen: Specimen, rows: Span | None = None, columns: Span | None = None) -> Picture:
+    """The weight and its mask, all of it or a part.
+
+    Raises:
+        ModelError: there is no such linear or part, or the model cannot be read.
+    """
+    pruned = specimen.pruned()
+    with _dense(specimen) as model, model.present(model.blocks[specimen.block]) as block:
+        before = block.linears[specimen.name].weight.cpu()
+        return picture(before, _after(before, pruned), pruned.keep, rows, columns)
+
+
+@torch.no_grad()
+def singular_values(specimen: Specimen) -> Spectrum:
+    """The singular values before and after.
+
+    Raises:
+        ModelError: there is no such linear, or the model cannot be read.
+    """
+    pruned = specimen.pruned()
+    with _dense(specimen) as model, model.present(model.blocks[specimen.block]) as block:
+        before = block.linears[specimen.name].weight
+        return spectrum(before, _after(before, pruned))
+
+
+@torch.no_grad()
+def study(specimen: Specimen) -> Study:
+    """What the calibration text says about the linear.
+
+    Raises:
+        ModelError: there is no such linear, or the model cannot be read.
+        CorpusError: the calibration text cannot be had.
+        NumericsError: as the run's methods.
+    """
+    start = time.perf_counter()
+    pruned, recipe = specimen.pruned(), specimen.recipe
+    choices = ("score", "pattern", "group", "permutation", "allocation", "update", "refinement", "settings")
+    plan = Plan.of(**recipe.model_dump(include=set(choices)))
+    with _dense(specimen) as model, threads_for(model, alone=not recipe.evaluations):
+        stream = _trail.stream_at(model, recipe, specimen.kept, specimen.block, specimen.cache)
+        with model.present(model.blocks[specimen.block]) as block:
+            linear = block.linears[specimen.name]
+            tokens = sum(ids.numel() for ids in stream.ids)
+            watched = _watched(block, linear)
+            needs = frozenset(_needs(plan) | {Need.INPUT_NORM, Need.SAMPLE})
+            with observe(watched, stream.windows, needs, sample=sample_size(tokens), tokens=tokens) as seen:
+                deque(stream.through(block), maxlen=0)
+            return _studied(
+                plan, linear, seen[specimen.name], pruned, _sparsity(specimen, plan, pruned), start
+            )
+
+
+def _studied(
+    plan: Plan, linear: Linear, statistics: Statistics, pruned: PrunedLinear, sparsity: Sparsity, start: float
+) -> Study:
+    before = linear.weight.float()
+    keep, after = pruned.keep.to(before.device), _after(before, pruned).float()
+    lost = losses(statistics.sample.float(), before, after, keep)
+    decision = decide(plan, before, statistics, sparsity, path=linear.path, attention=linear.attention)
+    pattern, running = plan.pattern, plan.decides_while_updating
+    return Study(
+        norms=statistics.input_norm.cpu().numpy(),
+        scores=None if plan.score.joint else score_facts(decision, keep, pattern, running=running),
+        unscored=JOINT if plan.score.joint else "",
+        lost=lost.lost,
+        median_error=lost.median,
+        error=lost.error,
+        groups=group_facts(before, keep, pattern, decision.order)
+        if isinstance(pattern, SemiStructured)
+        else None,
+        tokens=statistics.tokens,
+        sampled=len(statistics.sample),
+        notes=tuple(f"{linear.path}: {warning}." for warning in decision.warnings),
+        seconds=time.perf_counter() - start,
+    )
+
+
+@contextmanager
+def _dense(specimen: Specimen) -> Iterator[LanguageModel]:
+    """The run's dense model; where memory runs out while it is looked at, a sentence."""
+    try:
+        try:
+            model = dense_model(specimen.recipe, "streamed")
+        except (
+            ModelError
+        ):  # its blocks share weights: then it has to be held whole, or that says what is wrong
+            model = dense_model(specimen.recipe)
+        yield model
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise ModelError(
+            "Memory ran out while this linear was looked at. Try again when no run is going on.",
+            kind="memory",
+        ) from error
+
+
+def _after(before: Tensor, pruned: PrunedLinear) -> Tensor:
+    """The pruned weight `[out, in]`, where the dense one is."""
+    if pruned.weight is not None:
+        return pruned.weight.to(before)
+    return before.masked_fill(~pruned.keep.to(before.device), 0)
+
+
+def _needs(plan: Plan) -> frozenset[Need]:
+    """The statistics that the decision rests on: an update's own count only where it has a say."""
+    return plan.needs if plan.decides_while_updating else plan.score.needs
+
+
+def _watched(block: Block, linear: Linear) -> dict[str, Linear]:
+    """The linear, and of an expert the others of its parameter, by which one to which nothing was sent is
+    told from one that is never called.
+    """
+    if linear.expert is None:
+        return {linear.name: linear}
+    same = (linear.module, linear.parameter)
+    return {name: other for name, other in block.linears.items() if (other.module, other.parameter) == same}
+
+
+def _sparsity(specimen: Specimen, plan: Plan, pruned: PrunedLinear) -> Sparsity:
+    """What the run asked of the linear: its block's ratio, or one a row where the mask shows that rows got
+    shares of their own.
+    """
+    rows = (~pruned.keep).sum(1)
+    uneven = (
+        isinstance(plan.pattern, Unstructured)
+        and plan.pattern.group is Group.ROW
+        and bool((rows != rows[0]).any())
+    )
+    if uneven:
+        return rows.double() / pruned.keep.shape[1]
+    return specimen.record.allocation[specimen.block]
+
+
+JOINT = "This method weighs whole groups of weights against each other, so a single weight has no score of its own."

@@ -1,0 +1,192 @@
+"""`bench`: each preset's time over the floor, peak memory, and how long the app takes to start.
+
+The floor is two plain forward passes of the model's decoder (without the head) over the calibration windows,
+at its fastest batch size. Times are the best of several, taken in turn, so that a slow moment of the machine
+hits all of them. Nothing is evaluated, so a ratio of 1 cannot be beaten.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+from engine.cli.bench.memory import bench_memory
+from engine.cli.bench.search import compare, windows_of
+from engine.cli.bench.sweep import bench_sweep
+from engine.cli.bench.table import print_table
+from engine.events import Failed, Finished
+from engine.hardware.device import pick_device
+from engine.models.identity import ROOT, resolve
+from engine.models.loading import load
+from engine.pruning.presets import PRESETS
+from engine.recipe import Recipe
+from engine.run import run
+
+FLOOR_BATCHES = (512, 1024, 2048, 4096)  # tokens a batch
+PHASES_BEFORE = ("load", "windows")  # what the floor does not do either
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and windows to measure on."""
+
+    name: str
+    model: str
+    windows: int
+    length: int
+    rounds: int
+
+
+def bench(shapes: Sequence[str]) -> int:
+    """Print the measurements of each shape."""
+    print(
+        f"torch {torch.__version__}, transformers {transformers.__version__}, {pick_device().type}, {torch.get_num_threads()} threads\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        if "demo" in shapes:
+            _measure(Subject("bundled model", "demo", 64, 256, 5), Path(folder))
+        if "opt-125m" in shapes:
+            _measure(
+                Subject("random model of OPT-125M's shape", _random_opt(Path(folder)), 16, 512, 2),
+                Path(folder),
+            )
+    if "search" in shapes:
+        _compare_searches()
+    if "memory" in shapes:
+        bench_memory()
+    if "sweep" in shapes:
+        bench_sweep()
+    if "table" in shapes:
+        print_table()
+    if "app" in shapes:
+        print(f"app: first page answered {_app_start():.1f} s after the start of the server's process")
+    return 0
+
+
+def _compare_searches() -> None:
+    print("NeuroAL's search at 60 %, block and row step, 8 windows of 256 tokens:")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, model, rounds in (
+            ("bundled model", "demo", 2),
+            ("random model of OPT-125M's shape", _random_opt(Path(folder)), 1),
+        ):
+            print(f" {name}, best of {rounds}")
+            loaded = load(Path(resolve(model)), dtype=torch.float32, device=pick_device())
+            compare(loaded, windows_of(loaded, 8, 256), 4, rounds)
+
+
+def _random_opt(folder: Path) -> str:
+    torch.manual_seed(0)
+    directory = folder / "opt-125m-shape"
+    model: Any = transformers.OPTForCausalLM(transformers.OPTConfig())
+    model.save_pretrained(directory)
+    return str(directory)
+
+
+def _measure(subject: Subject, folder: Path) -> None:
+    """Time the floor and every preset in turn, and print the best of each."""
+    vocabulary = load(Path(resolve(subject.model)), dtype=torch.float32, device=pick_device()).vocabulary
+    ids = np.random.default_rng(0).integers(0, vocabulary, (subject.windows, subject.length))
+    np.save(file := folder / "ids.npy", ids)
+    recipes = {
+        name: Recipe.build(model=subject.model, pruner=name, calibration=str(file), evaluation=None)
+        for name in PRESETS
+    }
+    floors: dict[int, float] = {}
+    times: dict[str, float] = {}
+    peaks: dict[str, int] = {}
+    for _ in range(subject.rounds):
+        for batch, seconds in _floor(subject, torch.from_numpy(ids)).items():
+            floors[batch] = min(floors.get(batch, seconds), seconds)
+        for name, recipe in recipes.items():
+            seconds, peaks[name] = _run(recipe)
+            times[name] = min(times.get(name, seconds), seconds)
+    _print(subject, floors, times, peaks)
+
+
+def _print(
+    subject: Subject, floors: dict[int, float], times: dict[str, float], peaks: dict[str, int]
+) -> None:
+    batch = min(floors, key=lambda size: floors[size])
+    print(f"{subject.name}: {subject.windows} windows of {subject.length} tokens, best of {subject.rounds}")
+    print(f"  floor       {floors[batch]:7.2f} s           (two forward passes, {batch} tokens a batch)")
+    for name, seconds in times.items():
+        print(
+            f"  {name:<11} {seconds:7.2f} s  {seconds / floors[batch]:5.2f} x  peak {peaks[name] / 1e6:,.0f} MB"
+        )
+    print(flush=True)
+
+
+@torch.no_grad()
+def _floor(subject: Subject, ids: torch.Tensor) -> dict[int, float]:
+    """Seconds of two forward passes, by tokens a batch."""
+    device = pick_device()
+    body: Any = load(Path(resolve(subject.model)), dtype=torch.float32, device=device).module.base_model
+    windows = ids.to(device)
+    return {
+        size: _timed(partial(_pass, body, windows, size)) for size in FLOOR_BATCHES if size >= subject.length
+    }
+
+
+def _pass(body: Any, windows: torch.Tensor, tokens: int) -> None:
+    for _ in range(2):
+        for part in windows.split(max(1, tokens // windows.shape[1])):
+            body(input_ids=part, use_cache=False)
+
+
+def _timed(work: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def _run(recipe: Recipe) -> tuple[float, int]:
+    """Seconds of a run without loading and tokenising, and the peak memory of the process."""
+    *_, last = run(recipe)
+    if isinstance(last, Failed):
+        raise RuntimeError(last.detail or last.message)
+    assert isinstance(last, Finished), "a run ends"
+    return last.elapsed - sum(last.timings[phase] for phase in PHASES_BEFORE), last.peak_host or 0
+
+
+def _app_start() -> float:
+    """Seconds from starting the server's process until it answers with the page."""
+    port = "8599"
+    start = time.perf_counter()
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(ROOT / "app.py"),
+        "--server.port",
+        port,
+        "--server.headless",
+        "true",
+    ]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while time.perf_counter() - start < 60:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1)
+                return time.perf_counter() - start
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError("the app did not answer within 60 s")
+    finally:
+        server.terminate()
+        server.wait()

@@ -1,0 +1,131 @@
+"""`bench --shape search`: NeuroAL's search against plain ones, in one run, with the same windows, candidates
+and threads.
+
+A plain search does what the paper says and nothing else: for each candidate every block dense and then
+pruned, over all windows. One has this project's batches and masks, so that only the search differs; the other
+goes window by window and sorts for its masks, as published code does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from engine.corpora.windows import calibration_windows, finish
+from engine.events import CandidateChosen
+from engine.models.block import Linear
+from engine.models.language_model import LanguageModel
+from engine.models.threads import is_small, threads_for
+from engine.pruning.drift import alignment
+from engine.pruning.patterns import Sparsity, removed
+from engine.pruning.plan import Plan
+from engine.pruning.search import Search, Trial, Walk
+from engine.pruning.shares import Shares
+from engine.pruning.statistics import Need, Statistics, observe
+
+TARGET = 0.6
+
+
+class PlainSearch(Search):
+    """The search without any of its savings."""
+
+    def trials(self, candidates: Sequence[Shares], *, stop: bool = False) -> Iterator[Trial]:
+        return map(self._plain, candidates)
+
+    @torch.no_grad()
+    def _plain(self, shares: Shares) -> Trial:
+        stream, aligned, lost = self.stream.fork(), [], []
+        for block in self.model.blocks:
+            with observe(block.linears, stream.windows, self.needs) as dense:
+                stream.fork().advance(block)
+            with (
+                self._pruned(block, dense, shares),
+                observe(block.linears, stream.windows, {Need.INPUT_NORM}) as pruned,
+            ):
+                stream.advance(block)
+            aligned.append(sum(alignment(dense[name].input_norm, pruned[name].input_norm) for name in dense))
+            lost.append({name: dense[name].input_norm - pruned[name].input_norm for name in dense})
+        return Trial(shares, tuple(aligned), tuple(lost))
+
+
+@dataclass(frozen=True)
+class _PlainWalk(Walk):
+    def search(self, windows: int) -> Search:
+        search = super().search(windows)
+        return PlainSearch(search.model, search.stream, search.prune, search.needs)
+
+
+@dataclass(frozen=True)
+class _PublishedWalk(Walk):
+    def search(self, windows: int) -> Search:
+        search = super().search(windows)
+        one_by_one = search.model.record(torch.cat(search.stream.ids), 1)
+        return PlainSearch(search.model, one_by_one, _sorted_wanda, search.needs)
+
+
+def _sorted_wanda(linear: Linear, statistics: Statistics, sparsity: Sparsity) -> torch.Tensor:
+    """Wanda within rows, by a stable sort of every row."""
+    columns = linear.shape[1]
+    order = (linear.weight.abs() * statistics.input_norm).sort(dim=1, stable=True).indices
+    if isinstance(sparsity, torch.Tensor):
+        gone = columns - (columns * (1 - sparsity)).round(decimals=6).floor()
+    else:
+        gone = torch.full((len(order),), float(removed(columns, sparsity)))
+    mask = torch.empty_like(order, dtype=torch.bool).scatter_(
+        1, order, torch.arange(columns) >= gone[:, None]
+    )
+    return linear.weight * mask
+
+
+def compare(model: LanguageModel, ids: torch.Tensor, batch: int, rounds: int) -> None:
+    """Print the seconds of both searches on these windows, `[windows, tokens]` ids, the best of some rounds
+    taken in turn, and what they chose.
+    """
+    stream = model.record(ids, batch)
+    plan = Plan.of(score="wanda", allocation="neuroal")
+    sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
+
+    def prune(linear: Linear, statistics: Statistics, sparsity: Sparsity) -> torch.Tensor:
+        return plan.prune(linear.weight, statistics, sparsity, path=linear.path).weight
+
+    kinds: dict[str, type[Walk]] = {"as published": _PublishedWalk, "plain": _PlainWalk, "ours": Walk}
+    walks = {kind: walk(TARGET, sizes, model, stream, prune, plan.needs) for kind, walk in kinds.items()}
+    settings = (
+        (("as in a run with evaluation", False), ("all threads", True))
+        if is_small(model)
+        else (("all threads", True),)
+    )
+    for label, alone in settings:
+        best: dict[str, float] = {}
+        chosen: dict[str, list[float]] = {}
+        with threads_for(model, alone=alone):
+            for _ in range(rounds):
+                for kind, walk in walks.items():
+                    start = time.perf_counter()
+                    events = list(plan.allocate(walk))
+                    best[kind] = min(best.get(kind, float("inf")), time.perf_counter() - start)
+                    chosen[kind] = [event.strength for event in events if isinstance(event, CandidateChosen)]
+            threads = torch.get_num_threads()
+        print(f"  {label}, {threads} threads", flush=True)
+        for kind, seconds in best.items():
+            same = "the same choice" if chosen[kind] == chosen["ours"] else "ANOTHER CHOICE"
+            print(
+                f"    {kind:<12} {seconds:7.2f} s, ours is {best['ours'] / seconds:.2f} of it; lambda {chosen[kind]}, {same}",
+                flush=True,
+            )
+
+
+def windows_of(model: LanguageModel, windows: int, length: int) -> torch.Tensor:
+    """Windows of the bundled stories where the model can read them, else random ids, `[windows, length]`."""
+    if model.tokenizer is None:
+        return torch.randint(
+            0, model.vocabulary, (windows, length), generator=torch.Generator().manual_seed(0)
+        )
+    return finish(
+        calibration_windows(
+            "stories", model.tokenizer, model.vocabulary, samples=windows, length=length, seed=0
+        )
+    ).ids

@@ -1,0 +1,90 @@
+"""`bench --shape table`: what every preset and top-up makes of the bundled model, as the README shows it
+(Markdown).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.errors import RecipeError
+from engine.pruning.axes import ALLOCATIONS
+from engine.pruning.presets import PRESETS
+from engine.recipe import Recipe
+from engine.record import RunRecord
+from engine.run import run
+
+COLUMNS: dict[str, dict[str, Any]] = {
+    "50 %": {"sparsity": 0.5},
+    "60 %": {"sparsity": 0.6},
+    "70 %": {"sparsity": 0.7},
+    "2:4": {"pattern": "2:4"},
+}
+TIMED = ("60 %", "2:4")
+"""The time of a row is that of the first of these columns which it has."""
+BASES = ("wanda", "sparsegpt")
+"""The pruners that top-ups are shown over."""
+
+
+def print_table() -> None:
+    """Run everything and print the table, a row at a time."""
+    print(f"| pruner | {' | '.join(COLUMNS)} | time |\n|---|{'---|' * (len(COLUMNS) + 1)}")
+    for name, fields in _rows().items():
+        records = {column: _record({**fields, **more}) for column, more in COLUMNS.items()}
+        if not any(records.values()):
+            continue
+        cells = [
+            f"{record.pruned.perplexity:.1f}" if record is not None and record.pruned is not None else ""
+            for record in records.values()
+        ]
+        timed = next(record for column in TIMED if (record := records[column]) is not None)
+        print(f"| {name} | {' | '.join(cells)} | {_pruning_seconds(timed):.1f} s |", flush=True)
+
+
+def _rows() -> dict[str, dict[str, Any]]:
+    """What is run, by the name that it is shown under."""
+    rows: dict[str, dict[str, Any]] = {name: {"pruner": name} for name in PRESETS}
+    rows |= {
+        f"{name}, {order} permutation": {"pruner": name, "permutation": order}
+        for name in ("ria",)
+        for order in ("zigzag", "assignment")
+    }
+    for base in BASES:
+        for allocation in ALLOCATIONS.values():
+            if not allocation.even and allocation.name != "manual":
+                rows |= _over(base, allocation.name)
+    return rows
+
+
+def _over(base: str, allocation: str) -> dict[str, dict[str, Any]]:
+    """A top-up over a base, by each of its steps where it has some."""
+    steps = ALLOCATIONS[allocation].parameter("step")
+    if steps is None:
+        return {f"{base} + {allocation}": {"pruner": base, "allocation": allocation}}
+    return {
+        f"{base} + {allocation} ({step})": {
+            "pruner": base,
+            "allocation": allocation,
+            "settings": {f"{allocation}.step": step},
+        }
+        for step in steps.choices
+    }
+
+
+def _record(fields: Mapping[str, Any]) -> RunRecord | None:
+    """The run's record, None where the recipe is refused (for instance a top-up over N:M)."""
+    try:
+        recipe = Recipe.build(fields)
+    except RecipeError:
+        return None
+    record = RunRecord.fold(run(recipe))
+    if record.error is not None:
+        raise RuntimeError(record.error)
+    return record
+
+
+def _pruning_seconds(record: RunRecord) -> float:
+    """Seconds that were not loading, cutting windows or measuring."""
+    return sum(
+        seconds for phase, seconds in record.timings.items() if phase not in ("load", "windows", "evaluate")
+    )

@@ -1,0 +1,201 @@
+"""A recipe as options of the command line and back: the options follow the recipe's field names, and one
+table serves both directions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engine.errors import Fault, RecipeError
+from engine.evaluation.tasks.catalogue import TASKS
+from engine.pruning.axes import AXES
+from engine.recipe import Recipe
+from engine.validation import KNOWN_CORPORA
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The names in a text, parted by commas; none in `none`. A file whose name has a comma is given alone."""
+    if text == "none":
+        return ()
+    return (
+        (text,) if Path(text).is_file() else tuple(part.strip() for part in text.split(",") if part.strip())
+    )
+
+
+def _count(text: str) -> int | None:
+    return None if text == "all" else int(text)
+
+
+FIELDS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "pruner": (str, "a preset, for instance wanda or apt-sm; `python -m engine methods` lists them"),
+    "model": (str, "`demo`, a directory, or a hub id (default: demo)"),
+    "revision": (str, "the hub revision"),
+    "score": (str, "how weights are ranked"),
+    "pattern": (str, "`unstructured` or n:m, for instance 2:4 (it implies the sparsity)"),
+    "group": (str, "what competes: layer, row or block (default: the score's own)"),
+    "permutation": (
+        str,
+        "with n:m, how columns are dealt over the groups: none, zigzag or assignment (default: none)",
+    ),
+    "sparsity": (float, "share of the prunable weights to remove (default: 0.5)"),
+    "allocation": (str, "how the sparsity is shared out over the blocks"),
+    "update": (str, "what happens to the weights that stay"),
+    "refinement": (str, "what happens to the mask afterwards"),
+    "calibration": (str, f"{', '.join(KNOWN_CORPORA)}, or a .txt, .jsonl or .npy file (default: stories)"),
+    "evaluation": (
+        names_in,
+        "the same, several of them parted by commas, or `none` to measure no perplexity (default: stories)",
+    ),
+    "tasks": (names_in, f"zero-shot tasks parted by commas: {', '.join(TASKS)}"),
+    "task-limit": (_count, "examples of each task, the first of them, or `all` (default: 100)"),
+    "samples": (int, "calibration windows (default: 64)"),
+    "length": (int, "tokens a window (default: 2048, or the model's most if that is less; 256 for demo)"),
+    "seed": (int, "chooses the calibration windows (default: 0)"),
+    "device": (str, "auto, cuda, mps or cpu"),
+    "dtype": (str, "auto, float32, bfloat16 or float16"),
+    "residence": (
+        str,
+        "auto, resident (the whole model in memory) or streamed (block by block from the disk)",
+    ),
+}
+
+
+def add_recipe_options(parser: argparse.ArgumentParser) -> None:
+    """Add the recipe file, one option a field, and `--set`."""
+    parser.add_argument("recipe", nargs="?", help="a recipe file (JSON); options override its fields")
+    for name, (_, explanation) in FIELDS.items():
+        parser.add_argument(f"--{name}", help=explanation)
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="METHOD.PARAMETER=VALUE",
+        help="a parameter of a chosen method; may be repeated",
+    )
+
+
+def recipe_of(arguments: argparse.Namespace) -> Recipe:
+    """The recipe that the arguments describe.
+
+    Raises:
+        RecipeError: with every fault of the file, the options and the recipe.
+    """
+    fields = _file_fields(arguments.recipe) if arguments.recipe else {}
+    said = {name: getattr(arguments, field_of(name)) for name in FIELDS}
+    given = {field_of(name): _value(name, text) for name, text in said.items() if text is not None}
+    if (
+        "pruner" in given or "score" in given
+    ):  # a new choice of method overrides what the file says of the old one
+        fields = {
+            name: value
+            for name, value in fields.items()
+            if name not in ("score", "update", "refinement", "group", "settings")
+        }
+    if "pattern" in given:
+        fields = {
+            name: value for name, value in fields.items() if name not in ("sparsity", "group", "permutation")
+        }
+    settings, faults = _settings(arguments.set)
+    merged = {**fields, **given, "settings": {**fields.get("settings", {}), **settings}}
+    try:
+        recipe = Recipe.build(merged)
+    except RecipeError as error:
+        raise RecipeError([*faults, *error.faults]) from None
+    if faults:
+        raise RecipeError(faults)
+    return recipe
+
+
+def _file_fields(name: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(Path(name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecipeError(
+            [Fault("recipe", f"the file {name} cannot be read as a recipe: {error}")]
+        ) from error
+    if not isinstance(fields, dict):
+        raise RecipeError([Fault("recipe", f"the file {name} holds no JSON object, so it is no recipe.")])
+    return {key: value for key, value in fields.items() if key != "digests"}
+
+
+def _value(name: str, text: str) -> Any:
+    """The text as the field's type; text that does not parse is left for the recipe to refuse."""
+    try:
+        return FIELDS[name][0](text)
+    except ValueError:
+        return text
+
+
+def _settings(pairs: list[str]) -> tuple[dict[str, Any], list[Fault]]:
+    settings: dict[str, Any] = {}
+    faults = []
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            faults.append(Fault("set", f"expected METHOD.PARAMETER=VALUE, got {pair!r}."))
+            continue
+        settings[key] = _parse(key, text)
+    return settings, faults
+
+
+def _parse(key: str, text: str) -> Any:
+    name, _, parameter = key.partition(".")
+    for registry in AXES.values():
+        found = registry[name].parameter(parameter) if name in registry else None
+        if found is not None:
+            return found.parse(text)
+    return text
+
+
+def command(recipe: Recipe) -> str:
+    """The command line that reproduces a recipe: what differs from the defaults, under a preset's name where
+    there is one.
+    """
+    default = Recipe.build({"pruner": recipe.pruner} if recipe.pruner else {})
+    parts = ["python", "-m", "engine", "prune"]
+    if recipe.pruner:
+        parts += ["--pruner", recipe.pruner]
+    for name in FIELDS:
+        if name == "pruner" or _is_implied(name, recipe):
+            continue
+        value = getattr(recipe, field_of(name))
+        if value != getattr(default, field_of(name)) or name == "sparsity":
+            parts += [f"--{name}", _text(name, value)]
+    for key, value in _unusual(recipe).items():
+        parts += ["--set", f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}"]
+    return shlex.join(parts)
+
+
+def field_of(option: str) -> str:
+    """The recipe's field that an option stands for."""
+    return option.replace("-", "_")
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None:
+        return "all" if name == "task-limit" else "none"
+    return ",".join(value) or "none" if isinstance(value, tuple) else str(value)
+
+
+def _unusual(recipe: Recipe) -> dict[str, Any]:
+    """The settings that are not what their methods do by themselves."""
+    defaults = {
+        f"{method.name}.{parameter.name}": parameter.default
+        for method in recipe.methods.values()
+        for parameter in method.parameters
+    }
+    return {key: value for key, value in recipe.settings.items() if value != defaults[key]}
+
+
+def _is_implied(name: str, recipe: Recipe) -> bool:
+    """Whether a field follows from another: a pattern's sparsity and group, a local directory's fingerprint."""
+    if name == "revision":
+        return recipe.model == "demo" or Path(recipe.model).is_dir()
+    if name == "permutation":
+        return recipe.permutation in (None, "none")
+    return recipe.pattern != "unstructured" and name in ("sparsity", "group")

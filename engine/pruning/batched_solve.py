@@ -1,0 +1,188 @@
+"""Many symmetric systems at once, each on its own rows and columns of one matrix: `x_S = (M_SS)^-1 r_S` for a
+set S a row.
+
+Rows of like set size go together in a batch, padded to the largest with an identity: `sum |S|^3 / 3`
+operations and a few `|S|^2` numbers a row in memory. On an accelerator a batch is all that fits, and its
+factors grow by panels in large batched products (`by_panels`). On a CPU a batch is what stays near the core
+and goes to LAPACK (`by_library`), and each thread has batches of its own: threads that share a small product
+mostly wait for each other, and much longer where another process has a core.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.hardware.memory import at_once, budget, near
+
+ALIGNMENT = 16
+"""Sizes are padded to a multiple of this many numbers, 64 bytes of float32."""
+SLACK = 1 / 16
+"""How much smaller than the largest a set may be to join its batch: the padding is at most a fifth of the
+operations.
+"""
+Piece = tuple[int, int, int]
+"""First row, last row and padded set size of a batch, rows in falling order of their set's size."""
+
+
+def solve(matrix: Tensor, members: Tensor, right: Tensor, most: int | None = None) -> tuple[Tensor, Tensor]:
+    """Solve `M_SS x_S = r_S` for each row.
+
+    Args:
+        matrix: M, `[in, in]`, symmetric positive definite.
+        members: S of each row, `[rows, in]` bool.
+        right: r, `[rows, in]`.
+        most: bytes that temporaries may take; half of what is free where it is None. A batch has at least one
+            row.
+
+    Returns:
+        x, `[rows, in]`, 0 outside S, and which rows failed, `[rows]` bool: their x means nothing.
+    """
+    solution, failed = torch.zeros_like(right), torch.zeros(len(right), dtype=torch.bool, device=right.device)
+    sizes, order = members.sum(1).sort(descending=True, stable=True)
+    counts = sizes.tolist()
+    factored, workers, most = _means(
+        matrix, max(counts, default=0), budget(matrix.device) if most is None else most
+    )
+
+    def work(piece: Piece) -> None:
+        start, stop, width = piece
+        rows = order[start:stop]
+        columns = (
+            members[rows].to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :width]
+        )  # S, then others as padding
+        real = torch.arange(width, device=rows.device) < sizes[start:stop, None]
+        systems = Systems(matrix, columns, real, padded=counts[stop - 1] < width)
+        solved, wrong = factored(systems, right[rows].gather(1, columns) * systems.real)
+        solution[rows] = torch.zeros_like(right[rows]).scatter_(1, columns, solved)
+        failed[rows] = wrong | ~solved.isfinite().all(1)
+
+    _each(work, _pieces(counts, matrix, near(most // workers, matrix.device)), workers)
+    return solution, failed
+
+
+@dataclass(frozen=True)
+class Systems:
+    """The systems of some rows, padded to one size.
+
+    Attributes:
+        matrix: M, `[in, in]`.
+        columns: the members of each set and, behind them, any other columns, `[batch, width]`.
+        real: which of them are members, `[batch, width]` bool.
+        padded: whether any is not.
+    """
+
+    matrix: Tensor
+    columns: Tensor
+    real: Tensor
+    padded: bool
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """Rows `start:stop` of each `M_SS` from the diagonal on, an identity in the padding, `[batch, rows,
+        width - start]`.
+        """
+        mine, behind = self.columns[:, start:stop], self.columns[:, None, start:]
+        whole = self.matrix.index_select(0, mine.flatten()).unflatten(0, mine.shape)  # [batch, rows, in]
+        gathered = whole.gather(2, behind.expand(-1, stop - start, -1))
+        if self.padded:
+            gathered *= self.real[:, start:stop, None] & self.real[:, None, start:]
+            gathered.diagonal(dim1=1, dim2=2).add_(~self.real[:, start:stop])
+        return gathered
+
+
+def by_library(systems: Systems, right: Tensor) -> tuple[Tensor, Tensor]:
+    """x, `[batch, width]`, and which systems are not positive definite, `[batch]`; `right` is 0 in the
+    padding.
+    """
+    lower, info = torch.linalg.cholesky_ex(systems.rows(0, right.shape[1]))
+    half = torch.linalg.solve_triangular(lower, right[:, :, None], upper=False)
+    return torch.linalg.solve_triangular(lower.mT, half, upper=True)[:, :, 0], info != 0
+
+
+def by_panels(systems: Systems, right: Tensor) -> tuple[Tensor, Tensor]:
+    """The same, with `M_SS = R^T R` grown a panel of rows at a time.
+
+    A panel takes a gather, one product with the panels above it, the factorisation of its small square on the
+    diagonal, and one more product: each a single batched kernel, where a library's batched Cholesky is made
+    for small matrices alone.
+    """
+    batch, width = right.shape
+    factor = right.new_empty(batch, width, width)  # R; below the diagonal squares it is never read
+    solved, failed = right[:, :, None].clone(), torch.zeros(batch, dtype=torch.bool, device=right.device)
+    step, inverses = panel_rows(width), []
+    for start in range(0, width, step):
+        stop = min(start + step, width)
+        above = factor[:, :start, start:stop].mT
+        panel = systems.rows(start, stop).baddbmm_(
+            above, factor[:, :start, start:], alpha=-1
+        )  # [batch, step, width - start]
+        lower, info = torch.linalg.cholesky_ex(panel[:, :, : stop - start])
+        identity = torch.eye(stop - start, dtype=lower.dtype, device=lower.device)
+        inverse = torch.linalg.solve_triangular(lower, identity.expand_as(lower), upper=False)
+        factor[:, start:stop, start:] = inverse @ panel
+        solved[:, start:stop] = inverse @ (solved[:, start:stop] - above @ solved[:, :start])  # R^T y = r
+        inverses.append((start, stop, inverse))
+        failed |= info != 0
+    for start, stop, inverse in reversed(inverses):  # R x = y
+        solved[:, start:stop] = inverse.mT @ (
+            solved[:, start:stop] - factor[:, start:stop, stop:] @ solved[:, stop:]
+        )
+    return solved[:, :, 0], failed
+
+
+def panel_rows(width: int) -> int:
+    """Rows of a panel: enough for the products to run at speed, few enough for the squares on the diagonal to
+    stay small.
+    """
+    return min(128, max(32, width // 24 // ALIGNMENT * ALIGNMENT))
+
+
+def bytes_each(width: int, matrix: Tensor) -> int:
+    """What a row with a padded set size takes in a batch: the rows of M gathered at once, the squares made of
+    them, and some vectors.
+    """
+    on_cpu, columns = matrix.device.type == "cpu", len(matrix)
+    at_a_time = width if on_cpu else panel_rows(width)
+    squares = 3 * width * width if on_cpu else width * width + 3 * width * at_a_time  # by_library, by_panels
+    return matrix.element_size() * (at_a_time * columns + squares + 4 * columns) + 16 * columns
+
+
+def _means(
+    matrix: Tensor, widest: int, most: int
+) -> tuple[Callable[[Systems, Tensor], tuple[Tensor, Tensor]], int, int]:
+    """How batches are solved on the matrix's device, how many at a time, and the bytes for all of them."""
+    if matrix.device.type != "cpu":
+        return by_panels, 1, most
+    return by_library, at_once(torch.get_num_threads(), bytes_each(widest, matrix), most), most
+
+
+def _pieces(sizes: list[int], matrix: Tensor, most: int) -> Iterator[Piece]:
+    """Batches of at most so many bytes each, for sizes in falling order; rows without a set are in none."""
+    start, total = 0, len(sizes) - sizes.count(0)
+    while start < total:
+        width = min(len(matrix), -(-sizes[start] // ALIGNMENT) * ALIGNMENT)
+        least = min(width - ALIGNMENT, sizes[start] * (1 - SLACK))
+        like = next((at for at in range(start, total) if sizes[at] < least), total) - start
+        stop = start + at_once(like, bytes_each(width, matrix), most)
+        yield start, stop, width
+        start = stop
+
+
+def _each(work: Callable[[Piece], None], pieces: Iterable[Piece], workers: int) -> None:
+    """Do all pieces, `workers` at a time, the threads of torch shared out among them."""
+    if workers == 1:
+        for piece in pieces:
+            work(piece)
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads // workers)
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            deque(pool.map(torch.no_grad()(work), pieces), maxlen=0)
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,44 @@
+"""NeuroAL's neuron alignment: how differently a linear's input neurons fire once the block before and around
+it is pruned.
+
+How far the pruned model's hidden states have moved from the dense model's, at one depth.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from engine.models.language_model import Stream
+
+
+def divergence(dense: Stream, pruned: Stream) -> tuple[float, float]:
+    """`||h - h'||_F / ||h||_F` over all tokens, and the mean over tokens of the cosine, of two streams at the
+    same place.
+    """
+    distance = norm = cosine = 0.0
+    for h, h_pruned in zip(dense.hidden, pruned.hidden, strict=True):
+        left, right = h.float().flatten(0, 1), h_pruned.float().flatten(0, 1)  # [tokens, width]
+        distance += (left - right).square().sum(dtype=torch.float64).item()
+        norm += left.square().sum(dtype=torch.float64).item()
+        cosine += torch.cosine_similarity(left, right, dim=1).sum(dtype=torch.float64).item()
+    tokens = sum(ids.numel() for ids in dense.ids)
+    return (distance / norm) ** 0.5 if norm else 0.0, cosine / tokens
+
+
+def alignment(dense: Tensor, pruned: Tensor) -> float:
+    """`|| d / sum(d) - q / sum(q) ||_2 / in` of the activation norms d and q, `[in]`; 0 = unchanged (arXiv
+    2411.07066, equation 3).
+
+    Norms that are all zero count as zeros.
+    """
+    difference = _normalised(dense) - _normalised(pruned)
+    return float(difference.norm()) / len(dense)
+
+
+def _normalised(norms: Tensor) -> Tensor:
+    total = norms.sum()
+    return norms / total if total > 0 else norms

@@ -1,0 +1,149 @@
+"""A talk: the views of the app that a presenter steps through, in their order, kept in the home so that it
+can be prepared the day before.
+
+A view is a page with its parameters, as in a link; so anything that a link can show can be part of a talk.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import parse_qsl, urlparse
+
+from pydantic import ValidationError
+
+from engine.errors import StoreError
+from engine.events import Facts
+from engine.recipe import Recipe, pin
+from engine.store import atomic_files
+
+MOST_VIEWS = 60
+HOME_PAGE = "explore"
+
+
+class View(Facts):
+    """One step of a talk.
+
+    Attributes:
+        title: what the audience reads beneath it.
+        page: the page's name in the address; `explore` is the app's first.
+        parameters: the address's parameters; several values of one are parted as the page parts them.
+    """
+
+    title: str
+    page: str
+    parameters: dict[str, str] = {}
+
+
+class Talk(Facts):
+    """The views in their order."""
+
+    views: tuple[View, ...] = ()
+
+    def moved(self, place: int, by: int) -> Talk:
+        """The talk with one view moved, as far as there is room."""
+        views = list(self.views)
+        views.insert(min(max(place + by, 0), len(views) - 1), views.pop(place))
+        return Talk(views=tuple(views))
+
+    def without(self, place: int) -> Talk:
+        """The talk without one view."""
+        return Talk(views=self.views[:place] + self.views[place + 1 :])
+
+    def having(self, view: View) -> Talk:
+        """The talk with one more view at its end.
+
+        Raises:
+            StoreError: it is full.
+        """
+        if len(self.views) >= MOST_VIEWS:
+            raise StoreError(f"A talk has at most {MOST_VIEWS} views. Remove one first.")
+        return Talk(views=(*self.views, view))
+
+
+def ten_minutes() -> Talk:
+    """The talk that Prunescope comes with: from a matrix pruned by hand to a text that falls apart, on
+    recorded runs and one live.
+    """
+    wanda = {sparsity: pin(Recipe.build(pruner="wanda", sparsity=sparsity)).key for sparsity in (0.5, 0.7)}
+    searched = pin(Recipe.build(pruner="wanda", sparsity=0.7, allocation="neuroal")).key
+    views = (
+        View(
+            title="Which weights can go? Prune a matrix by hand",
+            page="learn",
+            parameters={"lesson": "by_hand"},
+        ),
+        View(title="Half of a model's weights, live", page=HOME_PAGE),
+        View(title="What half costs", page=HOME_PAGE, parameters={"run": wanda[0.5], "focus": "numbers"}),
+        View(
+            title="The error grows through depth",
+            page=HOME_PAGE,
+            parameters={"run": wanda[0.7], "focus": "depth"},
+        ),
+        View(title="Every pruner has its cliff", page="compare"),
+        View(
+            title="Who deserves the weights? A search decides",
+            page=HOME_PAGE,
+            parameters={"run": searched, "focus": "search"},
+        ),
+        View(title="One layer under the microscope", page="microscope", parameters={"run": wanda[0.5]}),
+        View(title="The text falls apart", page="generate"),
+    )
+    return Talk(views=views)
+
+
+def load_talk(home: Path) -> Talk:
+    """The talk that was prepared, or the one that Prunescope comes with.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    path = _path(home)
+    try:
+        return Talk.model_validate_json(path.read_bytes()) if path.is_file() else ten_minutes()
+    except (OSError, ValidationError) as error:
+        raise StoreError(
+            f"The talk in {path} cannot be read. Delete that file to begin with the usual one."
+        ) from error
+
+
+def save_talk(home: Path, talk: Talk) -> None:
+    """Keep a talk.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    with atomic_files.said(home):
+        home.mkdir(parents=True, exist_ok=True)
+    atomic_files.write(_path(home), talk.model_dump_json(indent=1).encode())
+
+
+def forget_talk(home: Path) -> None:
+    """Go back to the talk that Prunescope comes with."""
+    with atomic_files.said(home):
+        _path(home).unlink(missing_ok=True)
+
+
+def view_of(link: str, pages: tuple[str, ...], title: str = "") -> View:
+    """The view that a link of this app shows.
+
+    Args:
+        link: as copied from the browser, or only its end (`compare?x=1`, `?run=KEY`).
+        pages: names of the app's pages.
+
+    Raises:
+        StoreError: no page has this name.
+    """
+    parsed = urlparse(link.strip())
+    name = parsed.path.strip("/").rpartition("/")[2] or HOME_PAGE
+    if name not in pages:
+        raise StoreError(
+            f"The link {link} was to be a view, but there is no page {name}. The pages are {', '.join(pages)}."
+        )
+    parameters: dict[str, str] = {}
+    for key, value in parse_qsl(parsed.query, keep_blank_values=True):
+        parameters[key] = f"{parameters[key]},{value}" if key in parameters else value
+    return View(title=title.strip() or name.capitalize(), page=name, parameters=parameters)
+
+
+def _path(home: Path) -> Path:
+    return home / "talk.json"

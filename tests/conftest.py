@@ -1,0 +1,45 @@
+"""Fixtures that several packages of tests use: one thread, a tiny corpus, small recipes and an empty store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch: small work, and the same threads here and in the worker
+
+import torch
+
+from engine.recipe import Recipe, pin
+from engine.store.runs import Store
+
+torch.set_num_threads(1)
+
+RecipeMaker = Callable[..., Recipe]
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("corpus") / "tale.txt"
+    path.write_text(
+        "Once there was a small green bird who wanted to see the wide sea and the high hills beyond it. " * 8
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def small(corpus: Path) -> RecipeMaker:
+    """Makes small pinned recipes of the bundled model; another seed is another run."""
+
+    def make(seed: int = 0, **fields: object) -> Recipe:
+        given = {"samples": 2, "length": 16, "evaluation": str(corpus), "seed": seed, **fields}
+        return pin(Recipe.build(given))
+
+    return make
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "home")

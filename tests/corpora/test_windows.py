@@ -1,0 +1,144 @@
+"""Text and token ids as windows: what is cut, what is chosen, and what is said when it does not suffice."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.corpora.documents import STORIES, read_documents
+from engine.corpora.windows import calibration_windows, evaluation_windows, finish
+from engine.errors import CorpusError
+
+
+class Letters:
+    """A tokenizer that gives each character its code point, starts with 0, and adds that by itself only to a
+    lone text.
+    """
+
+    bos_token_id = 0
+    eos_token_id = 1
+
+    def __call__(
+        self, text: str | list[str], add_special_tokens: bool = True, verbose: bool = False
+    ) -> dict[str, list]:
+        if isinstance(text, str):
+            return {"input_ids": [0] * add_special_tokens + [ord(letter) for letter in text]}
+        return {"input_ids": [[ord(letter) for letter in one] for one in text]}
+
+
+def calibration(path: Path, samples: int = 2, length: int = 3, seed: int = 0) -> torch.Tensor:
+    return finish(
+        calibration_windows(str(path), Letters(), 200, samples=samples, length=length, seed=seed)
+    ).ids
+
+
+def evaluation(path: Path, length: int = 3) -> torch.Tensor:
+    return finish(evaluation_windows(str(path), Letters(), 200, length=length)).ids
+
+
+def test_evaluation_windows_are_cut_in_order_without_overlap_and_the_remainder_is_dropped(
+    tmp_path: Path,
+) -> None:
+    (file := tmp_path / "a.txt").write_text("abcdefg")
+    assert evaluation(file).tolist() == [[0, 97, 98], [99, 100, 101]]
+
+
+def test_every_one_of_several_documents_begins_with_the_start_token(tmp_path: Path) -> None:
+    (file := tmp_path / "a.txt").write_text("ab\n<|endoftext|>\ncd\n<|endoftext|>\n\n")
+    assert evaluation(file).tolist() == [[0, 97, 98], [0, 99, 100]]
+
+
+@pytest.mark.parametrize("line", ["ab", {"text": "ab", "meta": 3}])
+def test_jsonl_holds_a_string_or_an_object_with_text_a_line(tmp_path: Path, line: object) -> None:
+    (file := tmp_path / "a.jsonl").write_text(f"{json.dumps(line)}\n\n{json.dumps('cd')}\n")
+    assert evaluation(file).tolist() == [[0, 97, 98], [0, 99, 100]]
+
+
+def test_calibration_is_a_seeded_choice_of_distinct_windows(tmp_path: Path) -> None:
+    (file := tmp_path / "a.txt").write_text("".join(chr(40 + i % 100) for i in range(299)))
+    every = {tuple(window) for window in evaluation(file).tolist()}
+    first, again, other = calibration(file, 20), calibration(file, 20), calibration(file, 20, seed=1)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert len({tuple(window) for window in first.tolist()} & every) == 20
+
+
+def test_too_little_text_says_how_many_windows_fit(tmp_path: Path) -> None:
+    (file := tmp_path / "a.txt").write_text("abcdefgh")
+    with pytest.raises(CorpusError, match=r"4 calibration windows of 3 tokens .* but 3 fit"):
+        calibration(file, 4)
+    assert len(calibration(file, 3)) == 3
+    with pytest.raises(CorpusError, match="shorter than one"):
+        evaluation(file, 100)
+
+
+def test_token_ids_are_used_exactly_as_given(tmp_path: Path) -> None:
+    ids = np.random.default_rng(0).integers(0, 200, (5, 7))
+    np.save(file := tmp_path / "a.npy", ids)
+    for windows in (calibration(file, samples=2, length=3), evaluation(file)):
+        assert windows.tolist() == ids.tolist()
+    found = finish(calibration_windows(str(file), None, 200, samples=1, length=2, seed=3))
+    assert (found.seed, found.documents, found.available) == (None, None, 5)
+
+
+@pytest.mark.parametrize(
+    ("ids", "wrong"),
+    [
+        (np.zeros((2, 3)), "float64"),
+        (np.zeros(5, dtype=np.int64), r"\[5\]"),
+        (np.zeros((0, 3), dtype=np.int64), r"\[0, 3\]"),
+        (np.full((2, 3), 200), "from 200 to 200, but the model has ids 0 to 199"),
+        (np.full((2, 3), -1), "from -1 to -1"),
+        (np.array([["a", "b"]], dtype=object), "cannot be read"),
+    ],
+)
+def test_wrong_token_ids_are_refused_with_what_is_wrong(tmp_path: Path, ids: np.ndarray, wrong: str) -> None:
+    np.save(file := tmp_path / "a.npy", ids, allow_pickle=True)
+    with pytest.raises(CorpusError, match=wrong):
+        evaluation(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "wrong"),
+    [
+        ("a.txt", b"\xff\xfe\x00", "not UTF-8"),
+        ("a.txt", b" \n ", "holds no text"),
+        ("a.jsonl", b'"fine"\n{"text": 3}\n', "Line 2 .* neither a string nor an object"),
+        ("a.jsonl", b'"fine"\n{oops\n', "Line 2 .* not JSON"),
+        ("a.npy", b"not numpy", "cannot be read"),
+        (None, b"", "cannot be read: No such file"),
+    ],
+)
+def test_a_damaged_file_is_a_sentence(tmp_path: Path, name: str | None, content: bytes, wrong: str) -> None:
+    file = tmp_path / (name or "missing.txt")
+    if name:
+        file.write_bytes(content)
+    with pytest.raises(CorpusError, match=wrong):
+        evaluation(file)
+
+
+def test_text_without_a_tokenizer_asks_for_ids(tmp_path: Path) -> None:
+    (file := tmp_path / "a.txt").write_text("abc")
+    with pytest.raises(CorpusError, match=r"has none. Give token ids as an \.npy file"):
+        finish(evaluation_windows(str(file), None, 200, length=2))
+
+
+def test_the_fingerprint_follows_the_ids(tmp_path: Path) -> None:
+    (file := tmp_path / "a.txt").write_text("abcdefgh")
+    one, two = (
+        finish(evaluation_windows(str(file), Letters(), 200, length=length)).fingerprint for length in (2, 3)
+    )
+    assert one != two
+    assert one == finish(evaluation_windows(str(file), Letters(), 200, length=2)).fingerprint
+
+
+def test_no_story_is_in_both_parts() -> None:
+    calibration_part, evaluation_part = (
+        read_documents("stories", role) for role in ("calibration", "evaluation")
+    )
+    assert len(calibration_part) + len(evaluation_part) == 140
+    assert not set(calibration_part) & set(evaluation_part)
+    assert 1.8 < len(calibration_part) / len(evaluation_part) < 2.2
+    assert all((STORIES / f"{role}.txt").exists() for role in ("calibration", "evaluation"))

@@ -1,0 +1,188 @@
+"""Whether a run fits, how the model is held, and what would fit where it does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.cost.advice import scaled
+from engine.cost.estimate import DISK_SPARE, USED, estimate, plan
+from engine.cost.footprint import footprint
+from engine.hardware.memory import Capacity
+from engine.hub.catalogue import catalogue
+from engine.models.shape import LinearKind, Storage
+from engine.recipe import Recipe
+from tests.cost.shapes import billions, shape
+
+GIGA = 10**9
+
+
+def recipe(**fields):
+    return Recipe.build({"model": "org/model", "evaluation": None, "samples": 128, "length": 2048, **fields})
+
+
+def need(asked=None, residence="resident", device="cpu", summary=None, **more):
+    return footprint(asked or recipe(), summary or billions(), device, residence, **more)
+
+
+def room(host, **more):
+    """A machine on which exactly `host` bytes may be taken."""
+    return Capacity(host_free=-int(-host // USED) + 1, **more)
+
+
+def test_a_model_that_fits_is_kept_whole():
+    cost = estimate(recipe(), billions(), room(need().host))
+    assert (cost.residence, cost.fits, cost.problem, cost.advice) == ("resident", True, "", "")
+    assert cost.host_bytes == need().host
+
+
+def test_a_little_less_and_it_is_read_block_by_block():
+    cost = estimate(recipe(), billions(), room(need().host - 100))
+    assert (cost.residence, cost.fits) == ("streamed", True)
+    assert cost.host_bytes == need(residence="streamed").host < need().host
+
+
+def test_a_little_less_than_that_and_it_does_not_fit():
+    smallest = need(residence="streamed").host
+    assert estimate(recipe(), billions(), room(smallest)).fits
+    cost = estimate(recipe(), billions(), room(smallest - 100))
+    assert not cost.fits and "It does not fit in memory" in cost.problem and cost.problem in cost.sentence
+    assert cost.advice
+
+
+def test_without_a_capacity_nothing_is_known_to_be_short():
+    cost = estimate(recipe(), billions())
+    assert cost.fits and cost.residence == "resident" and cost.host_free is None
+
+
+def test_what_is_asked_is_planned_even_if_it_does_not_fit():
+    tight = room(need().host - 100)
+    cost = estimate(recipe(residence="resident"), billions(), tight)
+    assert (
+        cost.residence == "resident"
+        and not cost.fits
+        and "block by block from the disk it would fit" in cost.advice
+    )
+    assert estimate(recipe(residence="streamed"), billions(), room(10**12)).residence == "streamed"
+
+
+def test_hidden_states_wait_on_the_host_before_blocks_are_read_from_the_disk():
+    gpu = billions(device="cuda", speeds={"cpu": 1e11, "cuda": 1e13})
+    whole, waiting, streamed = (need(residence=how, device="cuda", offload=off).device for how, off in WAYS)
+    assert whole > waiting > streamed
+    for size, (residence, offload) in zip((whole, waiting, streamed), WAYS, strict=True):
+        free = Capacity(host_free=100 * GIGA, device_free=-int(-size // USED) + 1, device="cuda")
+        cost = estimate(recipe(), gpu, free)
+        assert (cost.residence, cost.offload, cost.fits, cost.device_bytes) == (
+            residence,
+            offload,
+            True,
+            size,
+        )
+
+
+WAYS = [("resident", False), ("resident", True), ("streamed", True)]
+
+
+def test_the_cpu_is_proposed_where_the_gpu_is_too_small():
+    gpu = billions(device="cuda", speeds={"cpu": 1e11, "cuda": 1e13}, longest=None)
+    cost = estimate(
+        recipe(dtype="bfloat16", samples=4, length=64),
+        gpu,
+        Capacity(host_free=100 * GIGA, device_free=GIGA // 10, device="cuda"),
+    )
+    assert (
+        not cost.fits
+        and cost.problem.startswith("It does not fit on the GPU")
+        and "On the CPU it would fit" in cost.advice
+    )
+
+
+def test_what_is_advised_fits():
+    asked = recipe(residence="streamed", samples=512)
+    tight = room(need(asked, "streamed").host // 2)
+    cost = estimate(asked, billions(), tight)
+    assert not cost.fits
+    assert estimate(asked.model_copy(update={"dtype": "bfloat16"}), billions(), tight).fits == (
+        "In bfloat16" in cost.advice
+    )
+    windows = int(cost.advice.split("With ")[1].split(" calibration")[0])
+    fewer, more = (
+        plan(asked.model_copy(update={"samples": count}), billions(), tight)
+        for count in (windows, windows + 1)
+    )
+    assert fewer.fits and not more.fits, "the most that fit are named"
+
+
+def test_a_smaller_model_is_proposed_where_nothing_else_helps():
+    cost = estimate(recipe(samples=8, length=128), billions(), Capacity(host_free=10**9))
+    assert not cost.fits and "A smaller model would fit, for instance " in cost.advice
+    assert any(
+        entry.title in cost.advice and not entry.gated and entry.parameters < billions().parameters
+        for entry in catalogue()
+    )
+
+
+def test_a_scaled_model_keeps_its_proportions():
+    half = scaled(billions(), billions().parameters // 2, 10)
+    assert half.parameters == billions().parameters // 2 and half.storage.missing == 10
+    assert (
+        footprint(recipe(), half, "cpu", "streamed").host
+        < footprint(recipe(), billions(), "cpu", "streamed").host
+    )
+
+
+def test_a_download_that_does_not_fit_on_the_disk():
+    missing = billions().storage.missing
+    free = {"host_free": 100 * GIGA, "store_free": 100 * GIGA}
+    assert estimate(recipe(), billions(), Capacity(**free, disk_free=missing + DISK_SPARE)).fits
+    cost = estimate(recipe(), billions(), Capacity(**free, disk_free=missing + DISK_SPARE - 1))
+    assert (
+        not cost.fits and "2.2 GB are needed in the hub's cache" in cost.problem and "HF_HOME" in cost.problem
+    )
+    there = billions(storage=Storage(place="cache", total=2_200_000_000))
+    assert estimate(recipe(), there, Capacity(**free, disk_free=0)).fits, "what is there needs no room"
+
+
+def test_a_result_that_does_not_fit_on_the_disk():
+    summary = billions(storage=Storage(place="cache", total=1))
+    masks = estimate(recipe(), summary).store_bytes
+    assert masks == summary.prunable // 8
+    assert estimate(recipe(pruner="sparsegpt"), summary).store_bytes == masks + 2 * summary.prunable
+    free = Capacity(host_free=100 * GIGA, store_free=masks + DISK_SPARE - 1)
+    assert "PRUNESCOPE_HOME" in estimate(recipe(), summary, free).problem
+
+
+def test_the_download_is_said_with_its_assumed_rate():
+    cost = estimate(recipe(), billions())
+    assert (cost.download_bytes, cost.download_seconds) == (2_200_000_000, 110)
+    assert "2.2 GB to download (about 2 min if 20 MB come in a second)" in cost.sentence
+    assert "nothing to download" in estimate(recipe(), shape()).sentence
+    unknown = billions(storage=Storage(place="hub", missing=None, note="Offline."))
+    assert (
+        "not known" in estimate(recipe(), unknown).sentence
+        and estimate(recipe(), unknown).download_bytes is None
+    )
+
+
+def test_the_time_counts_only_the_experts_that_see_a_token():
+    mixture = (LinearKind(path="experts.0", rows=1000, columns=1000, count=64),)
+    dense, sparse = (
+        billions(linears=tuple(kind.model_copy(update={"share": share}) for kind in mixture))
+        for share in (1.0, 0.125)
+    )
+    assert sparse.active == dense.active / 8 == 8e6
+    assert estimate(recipe(), sparse).seconds < estimate(recipe(), dense).seconds
+
+
+def test_the_time_of_a_pass_by_hand():
+    summary = shape(storage=Storage(place="directory", total=1_000_000_000), speeds={"cpu": 2e6})
+    cost = estimate(recipe(samples=10, length=64), summary)
+    assert cost.seconds == pytest.approx(0.3 + 1 + 4 * 640 * 3200 / 1e6)
+    twice = estimate(recipe(samples=10, length=64, residence="streamed", allocation="neuroal"), summary)
+    assert twice.seconds > cost.seconds + 1, "a search reads the blocks from the disk again"
+
+
+def test_another_device_has_its_own_speed():
+    summary = billions(device="cuda", speeds={"cuda": 1e13, "cpu": 1e11})
+    assert estimate(recipe(), summary).seconds < estimate(recipe(device="cpu"), summary).seconds
+    assert estimate(recipe(device="cpu"), summary).device_bytes is None

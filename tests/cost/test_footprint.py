@@ -1,0 +1,155 @@
+"""Memory by part, worked out by hand, and the laws that every estimate keeps."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from engine.cost.footprint import DEVICE_SLACK, HOST_SLACK, LOGITS_AT_ONCE, dtype_of, footprint, text_of
+from engine.evaluation import perplexity
+from engine.models.shape import LinearKind
+from engine.recipe import Recipe
+from tests.cost.shapes import billions, shape
+
+
+@pytest.fixture
+def ids(tmp_path):
+    """Token ids: 6 windows of 16."""
+    path = tmp_path / "ids.npy"
+    np.save(path, np.zeros((6, 16), dtype=np.int64))
+    return str(path)
+
+
+def recipe(**fields):
+    return Recipe.build({"model": "org/model", "evaluation": None, "samples": 8, "length": 16, **fields})
+
+
+def test_the_parts_of_a_small_model():
+    parts = footprint(recipe(), shape(), "cpu", "resident").parts
+    assert parts["weights"] == 4 * 4280
+    assert parts["text"] == 8 * 16 * (10 * 4 + 8)
+    assert parts["block"] == 24 * 400 + 1024 * (6 * 10 + 3 * 40) * 4 + 800
+    assert parts["loading"] == 2 * 4280, "the file is bfloat16, the run float32"
+    assert (parts["logits"], parts["search"]) == (0, 0)
+
+
+def test_the_sum_is_the_weights_the_text_and_the_larger_of_block_and_logits(ids):
+    found = footprint(recipe(evaluation=ids), shape(vocabulary=1_000_000), "cpu", "resident")
+    parts = found.parts
+    assert parts["logits"] == 12 * LOGITS_AT_ONCE, "sixteen tokens, a window's worth"
+    assert parts["logits"] > parts["block"]
+    assert (
+        found.host == HOST_SLACK + parts["weights"] + parts["text"] + parts["logits"] and found.device is None
+    )
+
+
+def test_evaluation_is_there_twice_and_its_tokens_are_counted_in_the_file(ids):
+    assert text_of(recipe(evaluation=ids), shape()).evaluation == (6 * 16 * 8 + 128) // 8
+    assert text_of(recipe(calibration=ids), shape()).calibration == (6 * 16 * 8 + 128) // 8
+    with_one = footprint(recipe(evaluation=ids), shape(), "cpu", "resident").parts["text"]
+    without = footprint(recipe(), shape(), "cpu", "resident").parts["text"]
+    assert with_one - without == 112 * (2 * 10 * 4 + 8)
+
+
+def test_several_texts_add_up(ids, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("four" * 100)
+    assert text_of(recipe(evaluation=(ids, str(text))), shape()).evaluation == 112 + 100
+    assert text_of(recipe(evaluation=("c4",), length=64), shape()).evaluation == 256 * 64
+
+
+def test_hessians_are_counted_where_a_method_needs_them():
+    plain = footprint(recipe(), shape(), "cpu", "resident").parts["block"]
+    obs = footprint(recipe(pruner="sparsegpt"), shape(), "cpu", "resident").parts["block"]
+    assert obs - plain == 4 * (2 * 1700 + 4 * 40**2) + 3 * 800, (
+        "Gram matrices and factors; new weights instead of masks on the way to the disk"
+    )
+
+
+def test_every_expert_has_a_hessian_of_its_own():
+    experts = (LinearKind(path="blocks.0.experts.0.up", rows=40, columns=10, count=4 * 8, share=0.25),)
+    mixture = shape(linears=experts, sizes=(3200,) * 4, block_grams=8 * 100)
+    obs, plain = (
+        footprint(recipe(pruner=name), mixture, "cpu", "resident").parts["block"]
+        for name in ("sparsegpt", "wanda")
+    )
+    assert obs - plain == 4 * (2 * 800 + 4 * 100) + 3 * 3200
+
+
+def test_the_embeddings_and_one_block_are_what_a_streamed_model_holds():
+    assert footprint(recipe(), shape(), "cpu", "streamed").parts["weights"] == 4 * (1000 + 820)
+
+
+def test_on_an_accelerator_the_text_moves_to_the_host():
+    there = footprint(recipe(), shape(), "cuda", "resident")
+    here = footprint(recipe(), shape(), "cuda", "resident", offload=True)
+    text = 8 * 16 * (10 * 2 + 8)
+    assert there.device is not None and here.device is not None
+    assert there.device - here.device == here.host - there.host == text
+    assert there.device == DEVICE_SLACK + 2 * 4280 + text + there.parts["block"]
+
+
+def test_mps_takes_the_memory_of_the_host():
+    assert footprint(recipe(), shape(), "mps", "resident").device is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "dtype"),
+    [
+        ("auto", "cpu", "float32"),
+        ("auto", "cuda", "bfloat16"),
+        ("bfloat16", "cpu", "bfloat16"),
+        ("float32", "cuda", "float32"),
+    ],
+)
+def test_the_dtype_as_run(asked, device, dtype):
+    assert dtype_of(recipe(dtype=asked), shape(), device) == dtype
+
+
+GROWING = {
+    "samples": (1, 8, 64, 512),
+    "length": (16, 64, 512, 2048),
+    "dtype": ("bfloat16", "float32"),
+    "pruner": ("wanda", "sparsegpt"),
+    "allocation": ("uniform", "neuroal"),
+    "evaluation": (None, "stories", ("stories", "wikitext2"), ("stories", "wikitext2", "c4")),
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("residence", ["resident", "streamed"])
+def test_more_never_needs_less(name, device, residence):
+    found = [footprint(recipe(**{name: value}), billions(), device, residence) for value in GROWING[name]]
+    for less, more in pairwise(found):
+        assert more.host >= less.host and (more.device or 0) >= (less.device or 0)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+@pytest.mark.parametrize("pruner", ["magnitude", "sparsegpt", "apt-mm"])
+def test_streamed_never_needs_more_than_resident(device, pruner):
+    streamed, resident = (
+        footprint(recipe(pruner=pruner, evaluation="stories"), billions(), device, how)
+        for how in ("streamed", "resident")
+    )
+    assert streamed.host <= resident.host and (streamed.device or 0) <= (resident.device or 0)
+    assert (streamed.device or streamed.host) < (resident.device or resident.host)
+
+
+def test_swaps_are_counted_where_there_are_some():
+    plain, refined = (
+        footprint(recipe(pruner=name), shape(), "cpu", "resident").parts["block"]
+        for name in ("wanda", "wanda-dsnot")
+    )
+    assert refined - plain == 11 * 400
+
+
+def test_one_token_is_measured_at_least(ids):
+    parts = footprint(recipe(evaluation=ids), shape(vocabulary=2 * LOGITS_AT_ONCE), "cpu", "resident").parts
+    assert parts["logits"] == 12 * 2 * LOGITS_AT_ONCE
+
+
+def test_as_many_logits_are_counted_as_are_held():
+    assert LOGITS_AT_ONCE == perplexity.LOGITS_AT_ONCE

@@ -1,0 +1,258 @@
+"""Runs in the background on a real cluster: watched, queued, shared, cancelled, and taken up again after a
+kill.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.errors import RecipeError, StoreError
+from engine.events import Cancelled, Interrupted, Resumed, RunStarted
+from engine.jobs.execute import execute
+from engine.jobs.requests import TextRequest
+from engine.jobs.service import BackgroundEngine
+from engine.recipe import Recipe
+from engine.store.runs import Store
+from tests.conftest import RecipeMaker
+from tests.jobs.conftest import BLOCKS, behind, ended, until
+from tests.jobs.pace import Pace, client, worker_pid
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(engine: BackgroundEngine, pace: Pace) -> None:
+    pace.set(0)
+
+
+def test_events_are_seen_while_the_run_goes_on(
+    engine: BackgroundEngine, pace: Pace, small: RecipeMaker
+) -> None:
+    pace.set(0.1)
+    key = engine.submit(small(1))
+    assert key == small(1).key and engine.active() == [key]
+    seen = []
+    while (view := engine.view(key)).active:
+        seen.append((view.state, len(view.record.blocks)))
+        time.sleep(0.02)
+    assert {("running", blocks) for blocks in range(1, BLOCKS)} <= set(seen)
+    assert view.state == "finished" and view.record.pruned is not None and view.message == ""
+    assert engine.active() == []
+    assert engine.submit(small(1)) == key and engine.active() == []
+
+
+def test_no_call_blocks(engine: BackgroundEngine, pace: Pace, small: RecipeMaker) -> None:
+    pace.set(0.05)
+    slowest = {"submit": 0.0, "view": 0.0, "cancel": 0.0}
+
+    def timed(name: str, call: object, *args: object) -> None:
+        start = time.perf_counter()
+        call(*args)  # type: ignore[operator]
+        slowest[name] = max(slowest[name], time.perf_counter() - start)
+
+    timed("submit", engine.submit, small(2))
+    timed("submit", engine.submit, small(3))
+    while engine.view(small(2).key).active:
+        timed("view", engine.view, small(2).key)
+        timed("view", engine.view, small(3).key)
+        time.sleep(0.02)
+    timed("cancel", engine.cancel, small(3).key)
+    ended(engine, small(3).key)
+    assert max(slowest.values()) < 0.3, slowest
+
+
+def test_the_second_run_waits_in_its_place(engine: BackgroundEngine, pace: Pace, small: RecipeMaker) -> None:
+    pace.set(0.1)
+    keys = [engine.submit(small(seed)) for seed in (10, 11, 12)]
+    behind(engine, keys[0], 1)
+    assert engine.active() == keys
+    assert [engine.view(key).place for key in keys] == [None, 1, 2]
+    assert engine.view(keys[1]).state == "queued" and "Place 1" in engine.view(keys[1]).message
+    assert engine.view(keys[1]).record.recipe == small(11)
+    engine.cancel(keys[1])
+    assert engine.view(keys[1]).state == "cancelled" and engine.view(keys[2]).place == 1
+    assert engine.active() == [keys[0], keys[2]]
+    pace.set(0)
+    assert ended(engine, keys[0]).state == "finished" and ended(engine, keys[2]).state == "finished"
+    assert not engine.store.folder(keys[1]).exists
+
+
+def test_two_who_ask_for_the_same_share_one_computation(
+    engine: BackgroundEngine, pace: Pace, small: RecipeMaker
+) -> None:
+    pace.set(0.05)
+    elsewhere = BackgroundEngine(Store(engine.store.home))  # another app over the same store
+    elsewhere.start()
+    keys: list[str] = []
+    asking = [
+        threading.Thread(target=lambda e=e: keys.append(e.submit(small(20))))
+        for e in [engine] * 3 + [elsewhere]
+    ]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    assert len(set(keys)) == 1 and engine.active() == [keys[0]]
+    assert ended(engine, keys[0]).state == "finished"
+    until(lambda: elsewhere.active() == [])
+    assert elsewhere.view(keys[0]).record == engine.view(keys[0]).record
+    elsewhere.close()
+    assert sum(isinstance(event, RunStarted) for event in engine.store.folder(keys[0]).events()) == 1
+
+
+def test_a_cancelled_run_stops_within_a_block(
+    engine: BackgroundEngine, pace: Pace, small: RecipeMaker
+) -> None:
+    pace.set(0.3)
+    process = worker_pid(engine)
+    key = engine.submit(small(30))
+    behind(engine, key, 2)
+    blocks = len(engine.view(key).record.blocks)
+    engine.cancel(key)
+    view = ended(engine, key)
+    assert view.state == "cancelled" and len(view.record.blocks) <= blocks + 1
+    assert engine.store.folder(key).events()[-1].model_copy(update={"elapsed": 0}) == Cancelled(forced=False)
+    assert worker_pid(engine) == process
+    assert engine.active() == []
+    pace.set(0)
+    engine.submit(small(30))
+    view = ended(engine, key)
+    assert view.state == "finished" and view.record.resumed and len(view.record.blocks) == BLOCKS
+
+
+def test_a_run_that_does_not_stop_is_stopped_by_force(
+    engine: BackgroundEngine, pace: Pace, small: RecipeMaker
+) -> None:
+    pace.set(0.3)
+    process = worker_pid(engine)
+    key = engine.submit(small(40))
+    behind(engine, key, 1)
+    pace.set(30)
+    time.sleep(0.5)  # the block that it is at ends, and the next takes half a minute
+    engine.cancel(key)
+    assert engine.view(key).state == "running"
+    assert until(lambda: not engine.view(key).active) < 10
+    assert engine.view(key).state == "cancelled"
+    assert engine.store.folder(key).events()[-1].model_copy(update={"elapsed": 0}) == Cancelled(forced=True)
+    until(lambda: not os.path.exists(f"/proc/{process}"))
+    pace.set(0)
+    engine.submit(small(41))
+    assert ended(engine, small(41).key).state == "finished" and worker_pid(engine) != process
+
+
+def test_a_killed_worker_leaves_a_run_that_can_be_taken_up(
+    engine: BackgroundEngine, pace: Pace, small: RecipeMaker, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    undisturbed = Store(tmp_path_factory.mktemp("other")).folder(small(50).key)
+    expected = execute(small(50), undisturbed)
+    pace.set(0.5)
+    key, waiting = engine.submit(small(50)), engine.submit(small(51))
+    behind(engine, key, 3)
+    os.kill(worker_pid(engine), signal.SIGKILL)
+    pace.set(0)
+    assert until(lambda: engine.view(key).state == "interrupted") < 10
+    view = engine.view(key)
+    assert "was killed" in view.message and "Trying again goes on behind block" in view.message
+    assert isinstance(engine.store.folder(key).events()[-1], Interrupted)
+    assert ended(engine, waiting).state == "finished"  # the queue goes on
+
+    assert engine.submit(small(50)) == key
+    view = ended(engine, key)
+    assert view.state == "finished" and (view.record.resumed or 0) >= 3
+    assert any(isinstance(event, Resumed) for event in engine.store.folder(key).events())
+    assert (view.record.dense, view.record.pruned) == (expected.dense, expected.pruned)
+    masks, others = engine.store.folder(key).masks("b"), undisturbed.masks("b")
+    assert masks.keys() == others.keys() and all(torch.equal(masks[name], others[name]) for name in masks)
+
+
+def test_a_failed_run_says_why(engine: BackgroundEngine, corpus: object, small: RecipeMaker) -> None:
+    key = engine.submit(small(60, calibration=str(corpus), samples=5000))
+    view = ended(engine, key)
+    assert view.state == "failed" and "windows" in view.message and view.record.error == view.message
+    assert engine.active() == []
+    assert engine.submit(small(60, calibration=str(corpus), samples=5000)) == key and engine.active() == [key]
+    ended(engine, key)
+
+
+def test_a_recipe_for_a_missing_file_is_refused_at_once(engine: BackgroundEngine) -> None:
+    with pytest.raises(RecipeError, match="not there"):
+        engine.submit(Recipe.build(evaluation="missing.txt"))
+
+
+def test_an_unknown_and_a_damaged_run(engine: BackgroundEngine, small: RecipeMaker) -> None:
+    with pytest.raises(StoreError, match="no run"):
+        engine.view("0123456789")
+    folder = engine.store.folder(engine.submit(small(70)))
+    ended(engine, folder.key)
+    assert engine.active() == []
+    folder.events_path.write_bytes(b"garbage\n")
+    for _ in range(2):
+        with pytest.raises(StoreError, match="damaged"):
+            engine.view(folder.key)
+    engine.submit(small(70))
+    assert ended(engine, folder.key).state == "finished"
+
+
+def test_a_full_store_is_refused_at_once(
+    engine: BackgroundEngine, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.store.atomic_files.SMALLEST_ROOM", 2**70)
+    with pytest.raises(StoreError, match="is full"):
+        engine.submit(small(80))
+    assert small(80).key not in engine.active() and not engine.store.folder(small(80).key).exists
+
+
+def test_a_summary_and_a_text(engine: BackgroundEngine, small: RecipeMaker) -> None:
+    assert engine.summary("demo").state == "pending"
+    until(lambda: engine.summary("demo").state != "pending")
+    summary = engine.summary("demo").summary
+    assert summary is not None and summary.blocks == BLOCKS
+    until(lambda: engine.summary("/nowhere/at/all").state == "failed")
+    assert "no such directory" in engine.summary("/nowhere/at/all").message
+
+    key = engine.submit(small(90))
+    ended(engine, key)
+    request = TextRequest(key, "Once upon a time", tokens=4)
+    assert engine.text(request).state == "pending"
+    until(lambda: engine.text(request).state != "pending")
+    text = engine.text(request).text
+    assert text is not None and text.prompt == "Once upon a time" and text.dense and text.pruned
+    seen = client(engine).run_on_scheduler(eval, "'torch' in __import__('sys').modules")
+    assert not seen, (
+        "the scheduler passes questions on without importing what they are about, which would hold up the first for seconds"
+    )
+    missing = TextRequest("0123", "Once", tokens=4)
+    until(lambda: engine.text(missing).state == "failed")
+
+
+def test_questions_are_answered_beside_a_run(
+    engine: BackgroundEngine, pace: Pace, small: RecipeMaker
+) -> None:
+    pace.set(0.5)
+    key = engine.submit(small(100))
+    behind(engine, key, 1)
+    assert engine.summary("demo", "other").state == "pending"
+    until(lambda: engine.summary("demo", "other").state == "done")
+    assert engine.view(key).state == "running"
+    engine.cancel(key)
+    ended(engine, key)
+
+
+def test_questions_that_come_while_a_worker_starts_are_all_answered(tmp_path: Path) -> None:
+    """Each of them imports the model library, which two threads must not do at once."""
+    program = (
+        "import threading; from engine.jobs import worker\n"
+        "found = []\n"
+        "ask = lambda: found.append(worker.call('summarise_model', 'demo', None))\n"
+        "threads = [threading.Thread(target=ask) for _ in range(4)] + [threading.Thread(target=worker._warm_up)]\n"
+        "[thread.start() for thread in threads]; [thread.join() for thread in threads]\n"
+        "assert [type(one).__name__ for one in found] == ['ModelSummary'] * 4, found\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

@@ -1,0 +1,186 @@
+"""Every family as blocks: replaying the recorded calls gives the model's own hidden states, with more than
+one window.
+"""
+
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+import transformers as hf
+from safetensors.torch import load, save
+from torch import Tensor
+
+from engine.hardware.device import Clock
+from engine.models.discovery import skipped_kind
+from engine.models.language_model import LanguageModel
+from engine.pruning.pipeline import Streams, prune_blocks
+from engine.pruning.plan import Plan
+from engine.pruning.shares import Shares
+from engine.pruning.weights import pack, restore, unpack
+from tests.models.families import FAMILIES, WINDOWS, built, pruned, windows
+
+
+@pytest.fixture(params=FAMILIES)
+def model(request: pytest.FixtureRequest) -> LanguageModel:
+    return built(request.param)
+
+
+@pytest.fixture(autouse=True)
+def no_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+@pytest.mark.parametrize("batch", [1, 2, WINDOWS])
+def test_replay_equals_the_models_own_hidden_states(model: LanguageModel, batch: int) -> None:
+    seen: list[list[Tensor]] = [[] for _ in model.blocks]
+    hooks = [
+        block.module.register_forward_hook(
+            lambda m, a, o, index=block.index: seen[index].append(o[0] if isinstance(o, tuple) else o)
+        )
+        for block in model.blocks
+    ]
+    own = torch.cat([model.module(input_ids=part, use_cache=False).logits for part in windows().split(batch)])
+    for hook in hooks:
+        hook.remove()
+
+    stream = model.record(windows(), batch)
+    for block in model.blocks:
+        assert stream.windows == WINDOWS
+        once = torch.cat(list(stream.through(block)))
+        stream.advance(block)
+        replayed = torch.cat(stream.hidden)
+        assert torch.equal(once, replayed), "a block changed its input or its recorded call"
+        torch.testing.assert_close(replayed, torch.cat(seen[block.index]), rtol=0, atol=1e-5)
+    logits = torch.cat(
+        [model.logits(hidden, ids) for hidden, ids in zip(stream.hidden, stream.ids, strict=True)]
+    )
+    torch.testing.assert_close(logits, own, rtol=0, atol=1e-4)
+
+
+def test_one_blocks_call_does_not_serve_every_block() -> None:
+    """The reason for recording each block's own: Gemma-3's blocks differ, and block 0's call gives other
+    hidden states.
+    """
+    torch.manual_seed(0)
+    model = LanguageModel(hf.AutoModelForCausalLM.from_config(FAMILIES["gemma3"]()))
+    stream = model.record(windows(), WINDOWS)
+    block = model.blocks[1]
+    right = block(stream.hidden[0], stream.calls[1][0])
+    wrong = block(stream.hidden[0], stream.calls[0][0])
+    assert not torch.allclose(right, wrong)
+
+
+def test_equal_call_arguments_are_kept_once() -> None:
+    model = LanguageModel(hf.AutoModelForCausalLM.from_config(FAMILIES["mistral"]()))
+    stream = model.record(windows()[:4], 2)
+    masks = {id(calls[batch].kwargs["attention_mask"]) for calls in stream.calls for batch in range(2)}
+    assert len(masks) == 1
+
+
+def test_recording_leaves_the_model_as_it_was(model: LanguageModel) -> None:
+    before = model.module(input_ids=windows(), use_cache=False).logits
+    model.record(windows(), 2)
+    assert all("forward" not in vars(block.module) for block in model.blocks)
+    assert not any(
+        module._forward_hooks or module._forward_pre_hooks
+        for block in model.blocks
+        for module in block.module.modules()
+    )
+    assert torch.equal(before, model.module(input_ids=windows(), use_cache=False).logits)
+
+
+PLANS = {
+    "score": Plan.of(score="wanda"),
+    "obs": Plan.of(score="sparsegpt", update="obs"),
+    "mrp": Plan.of(score="wanda", pattern="2:4", update="mrp"),
+    "owl": Plan.of(score="wanda", allocation="owl"),
+    "neuroal": Plan.of(
+        score="wanda", allocation="neuroal", settings={"neuroal.windows": 2, "neuroal.step": "block"}
+    ),
+}
+"""Score-based, second order, with N:M, and two allocations: one that measures and one that searches."""
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_the_pruned_stream_equals_the_pruned_models_own_forward(model: LanguageModel, plan: Plan) -> None:
+    result = pruned(model, plan)
+    ends = result.streams.pruned
+    assert ends is not None
+    logits = torch.cat([model.logits(hidden, ids) for hidden, ids in zip(ends.hidden, ends.ids, strict=True)])
+    torch.testing.assert_close(
+        logits, model.module(input_ids=torch.cat(ends.ids), use_cache=False).logits, rtol=1e-3, atol=1e-3
+    )
+    assert len([event for event in result.events if event.event == "block_pruned"]) == len(model.blocks)
+    for path, linear in result.linears.items():
+        index, name = path.split(".", 1)
+        weight = model.blocks[int(index)].linears[name].weight
+        assert tuple(weight.shape) == (linear.rows, linear.columns)
+        share = result.shares.blocks[int(index)]
+        assert (
+            int((weight == 0).sum())
+            == linear.removed
+            == linear.rows * math.floor(round(linear.columns * share, 6))
+        ), path
+
+
+def test_everything_is_pruned_or_named(model: LanguageModel) -> None:
+    """Prunable weights and skipped kinds are all weights, once; no linear is left out that is not noted."""
+    kinds = skipped_kind(model.module)
+    prunable = {id(linear.stored): linear.stored for linear in model.linears.values()}
+    assert not prunable.keys() & kinds.keys()
+    assert prunable.keys() | kinds.keys() == {id(parameter) for parameter in model.module.parameters()}
+    weights = sum(linear.weight.numel() for linear in model.linears.values())
+    assert weights == sum(parameter.numel() for parameter in prunable.values()), (
+        "a parameter is pruned in part"
+    )
+    result = pruned(model, PLANS["score"])
+    left = model.linears.keys() - {
+        f"{model.blocks[0].path.rpartition('.')[0]}.{path}" for path in result.linears
+    }
+    assert all(any(path in note and "left dense" in note for note in result.notes) for path in left)
+    assert {path.rpartition(".")[2] for path in left} <= {"dt_proj"}
+
+
+def test_dense_parameters_stay_as_they_are(model: LanguageModel) -> None:
+    kinds = skipped_kind(model.module)
+    before = {
+        name: parameter.clone()
+        for name, parameter in model.module.named_parameters()
+        if id(parameter) in kinds
+    }
+    pruned(model, PLANS["obs"])
+    after = dict(model.module.named_parameters())
+    assert all(torch.equal(after[name], parameter) for name, parameter in before.items())
+
+
+def test_what_was_kept_makes_the_pruned_model_of_the_dense_one(
+    request: pytest.FixtureRequest, model: LanguageModel
+) -> None:
+    result = pruned(model, PLANS["obs"])
+    family = request.node.callspec.params["model"]
+    again = built(family)
+    for block in again.blocks:
+        restore(block, unpack(load(save(pack(result.kept[block.index])))))
+    assert {name: tensor.tolist() for name, tensor in again.module.state_dict().items()} == {
+        name: tensor.tolist() for name, tensor in model.module.state_dict().items()
+    }
+
+
+def test_a_linear_that_is_never_called_stays_dense_and_is_named() -> None:
+    torch.manual_seed(0)
+    model = LanguageModel(hf.AutoModelForCausalLM.from_config(FAMILIES["mamba"]()))
+    before = model.blocks[0].linears["mixer.dt_proj"].weight.clone()
+    events = list(
+        prune_blocks(
+            model,
+            Streams(model.record(windows(), 2)),
+            Plan.of(score="magnitude"),
+            Shares((0.5,) * 4),
+            {},
+            Clock(model.device),
+        )
+    )
+    assert torch.equal(before, model.blocks[0].linears["mixer.dt_proj"].weight)
+    assert any("dt_proj" in event.message for event in events if event.event == "noted")

@@ -1,0 +1,312 @@
+"""Streamed models: the same masks, weights and hidden states as models that are whole in memory, with one
+block there at a time.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import transformers as hf
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from engine.errors import ModelError
+from engine.export.model import save_model
+from engine.hardware.device import Clock
+from engine.models.language_model import LanguageModel, Stream
+from engine.models.loading import load
+from engine.pruning.pipeline import Streams, prune_blocks
+from engine.pruning.plan import Plan
+from engine.pruning.search import Prune, Walk
+from engine.pruning.shares import Shares
+from engine.pruning.weights import BlockWeights
+from engine.recipe import Recipe
+from engine.record import RunRecord
+from engine.run import run
+from tests.models.families import FAMILIES, built, windows
+
+CPU = torch.device("cpu")
+SHARED = ("zamba2",)
+"""Families whose blocks share weights, which can only be held whole."""
+
+
+@pytest.fixture(autouse=True)
+def no_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+@pytest.fixture(scope="module", params=[family for family in FAMILIES if family not in SHARED])
+def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory: Path = tmp_path_factory.mktemp("saved") / request.param
+    built(request.param).module.save_pretrained(directory, max_shard_size="40KB")
+    return directory
+
+
+def both(directory: Path) -> tuple[LanguageModel, LanguageModel]:
+    resident, streamed = (
+        load(directory, dtype=torch.float32, device=CPU, residence=where)
+        for where in ("resident", "streamed")
+    )
+    assert (resident.residence, streamed.residence) == ("resident", "streamed")
+    return resident, streamed
+
+
+def absent(model: LanguageModel) -> list[bool]:
+    return [all(parameter.is_meta for parameter in block.module.parameters()) for block in model.blocks]
+
+
+def pruned(
+    model: LanguageModel, score: str = "wanda", update: str = "none"
+) -> tuple[dict[int, BlockWeights], Tensor]:
+    kept: dict[int, BlockWeights] = {}
+    streams = Streams(model.record(windows(), 2))
+    plan = Plan.of(score=score, update=update)
+    list(prune_blocks(model, streams, plan, Shares((0.5,) * len(model.blocks)), kept, Clock(CPU)))
+    stream = streams.calibration
+    return kept, torch.cat(
+        [model.logits(hidden, ids) for hidden, ids in zip(stream.hidden, stream.ids, strict=True)]
+    )
+
+
+def test_a_streamed_model_is_pruned_bit_for_bit_alike(saved: Path) -> None:
+    resident, streamed = both(saved)
+    assert all(absent(streamed)) and not any(absent(resident))
+    (masks, logits), (other_masks, other_logits) = pruned(resident), pruned(streamed)
+    assert torch.equal(logits, other_logits) and all(absent(streamed))
+    assert masks.keys() == other_masks.keys()
+    for index, block in masks.items():
+        assert block.keys() == other_masks[index].keys()
+        assert all(torch.equal(one.keep, other_masks[index][name].keep) for name, one in block.items())
+
+
+def test_its_dense_logits_are_those_of_the_whole_model(saved: Path) -> None:
+    resident, streamed = both(saved)
+    stream = streamed.record(windows(), 5)
+    for block in streamed.blocks:
+        with streamed.present(block):
+            stream.advance(block)
+            assert absent(streamed).count(False) == 1
+    expected = resident.module(input_ids=windows(), use_cache=False).logits
+    torch.testing.assert_close(streamed.logits(stream.hidden[0], stream.ids[0]), expected, rtol=0, atol=1e-4)
+
+
+def test_updated_weights_are_alike_too(tmp_path: Path) -> None:
+    built("llama").module.save_pretrained(tmp_path)
+    (one, logits), (other, other_logits) = (pruned(model, "sparsegpt", "obs") for model in both(tmp_path))
+    assert torch.equal(logits, other_logits)
+    for index, block in one.items():
+        for name, linear in block.items():
+            assert linear.weight is not None and torch.equal(linear.weight, other[index][name].weight)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("allocation", ["owl", "alphapruning", "neuroal"])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "olmoe"])
+def test_allocations_are_alike(family: str, allocation: str, tmp_path: Path) -> None:
+    built(family).module.save_pretrained(tmp_path)
+    found = []
+    for model in both(tmp_path):
+        plan = Plan.of(score="wanda", allocation=allocation)
+
+        def prune(linear: object, statistics: object, sparsity: object, plan: Plan = plan) -> Tensor:
+            return plan.prune(linear.weight, statistics, sparsity, path=linear.path).weight  # type: ignore[attr-defined, arg-type]
+
+        sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
+        work: Prune = prune
+        events = plan.allocate(Walk(0.5, sizes, model, model.record(windows(), 5), work, plan.needs))
+        while True:
+            try:
+                next(events)
+            except StopIteration as stopped:
+                found.append(stopped.value.blocks)
+                break
+    assert found[0] == found[1] and all(absent(model))
+
+
+def test_a_run_says_where_the_model_was_and_gives_the_same_numbers() -> None:
+    records = [
+        RunRecord.fold(
+            run(
+                Recipe.build(
+                    samples=4,
+                    length=64,
+                    residence=where,
+                    allocation="neuroal",
+                    settings={"neuroal.step": "block"},
+                )
+            )
+        )
+        for where in ("resident", "streamed")
+    ]
+    assert [record.model.residence for record in records if record.model] == ["resident", "streamed"]
+    one, other = (record.pruned for record in records)
+    assert (
+        one is not None and other is not None and one.perplexity == pytest.approx(other.perplexity, rel=1e-6)
+    )
+    assert records[0].allocation == records[1].allocation
+
+
+def test_hidden_states_may_wait_on_the_host(saved: Path) -> None:
+    _, model = both(saved)
+    here, away = model.record(windows(), 2), model.record(windows(), 2, offload=True)
+    for block in model.blocks:
+        with model.present(block):
+            here.advance(block)
+            away.advance(block)
+    assert all(torch.equal(one, other) for one, other in zip(here.hidden, away.hidden, strict=True))
+
+
+def test_streams_are_joined_and_parted() -> None:
+    model = built("gemma3")
+    one, two = model.record(windows()[:3], 2), model.record(windows()[3:], 2)
+    joined = Stream.joined([one, two])
+    assert joined.windows == 5 and len(joined.ids) == 3
+    for block in model.blocks:
+        for stream in (one, two, joined):
+            stream.advance(block)
+    parts = [*joined.part(slice(0, 2)).hidden, *joined.part(slice(2, 3)).hidden]
+    assert all(
+        torch.equal(left, right) for left, right in zip(parts, [*one.hidden, *two.hidden], strict=True)
+    )
+
+
+# ---- checkpoints of other forms
+# -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("family", "prefix"), [("gpt2", "transformer."), ("opt", "model."), ("llama", "model.")]
+)
+def test_a_checkpoint_without_the_models_own_prefix(family: str, prefix: str, tmp_path: Path) -> None:
+    built(family).module.save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    save_file(
+        {name.removeprefix(prefix): tensor for name, tensor in load_file(file).items()},
+        file,
+        metadata={"format": "pt"},
+    )
+    resident, streamed = both(tmp_path)
+    assert torch.equal(pruned(resident)[1], pruned(streamed)[1])
+
+
+def test_blocks_that_share_weights_can_only_be_whole(tmp_path: Path) -> None:
+    built("zamba2").module.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="share weights") as caught:
+        load(tmp_path, dtype=torch.float32, device=CPU, residence="streamed")
+    assert caught.value.kind == "other"
+
+
+@pytest.mark.parametrize("where", ["resident", "streamed"])
+@pytest.mark.parametrize("name", ["model.layers.1.mlp.up_proj.weight", "model.embed_tokens.weight"])
+def test_a_tensor_that_is_missing_is_never_made_up(name: str, where: str, tmp_path: Path) -> None:
+    built("llama").module.save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    save_file(
+        {key: tensor for key, tensor in load_file(file).items() if key != name},
+        file,
+        metadata={"format": "pt"},
+    )
+    with pytest.raises(ModelError, match="not complete") as caught:
+        pruned(load(tmp_path, dtype=torch.float32, device=CPU, residence=where))  # type: ignore[arg-type]
+    assert caught.value.kind == "damaged"
+
+
+@pytest.mark.parametrize("where", ["resident", "streamed"])
+def test_a_tensor_of_another_shape(where: str, tmp_path: Path) -> None:
+    built("llama").module.save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    tensors["model.layers.1.mlp.up_proj.weight"] = tensors["model.layers.1.mlp.up_proj.weight"][:-1].clone()
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(ModelError) as caught:
+        pruned(load(tmp_path, dtype=torch.float32, device=CPU, residence=where))  # type: ignore[arg-type]
+    assert caught.value.kind == "damaged"
+
+
+@pytest.mark.parametrize("where", ["resident", "streamed"])
+def test_a_file_that_was_cut_off(where: str, tmp_path: Path) -> None:
+    built("llama").module.save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(ModelError, match="of it is damaged") as caught:
+        load(tmp_path, dtype=torch.float32, device=CPU, residence=where, name="it")  # type: ignore[arg-type]
+    assert caught.value.kind == "damaged"
+
+
+def test_a_shard_that_is_missing(tmp_path: Path) -> None:
+    built("llama").module.save_pretrained(tmp_path, max_shard_size="40KB")
+    sorted(tmp_path.glob("*.safetensors"))[1].unlink()
+    with pytest.raises(ModelError, match=r"model-00002.*is missing"):
+        load(tmp_path, dtype=torch.float32, device=CPU)
+
+
+def test_pickled_weights_are_never_read(tmp_path: Path) -> None:
+    built("llama").module.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="pickled") as caught:
+        load(tmp_path, dtype=torch.float32, device=CPU)
+    assert caught.value.kind == "no-safetensors"
+
+
+def test_a_model_that_is_not_causal(tmp_path: Path) -> None:
+    config = hf.T5Config(d_model=16, d_ff=16, num_layers=1, num_heads=2, vocab_size=32)
+    hf.AutoModelForSeq2SeqLM.from_config(config).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="causal") as caught:
+        load(tmp_path, dtype=torch.float32, device=CPU)
+    assert caught.value.kind == "not-causal"
+
+
+# ---- saving
+# ---------------------------------------------------------------------------------------------------------
+
+
+def finished(directory: Path, tmp_path: Path) -> tuple[RunRecord, dict[int, BlockWeights]]:
+    import numpy as np
+
+    ids = tmp_path / "ids.npy"
+    np.save(ids, windows().numpy())
+    kept: dict[int, BlockWeights] = {}
+    recipe = Recipe.build(model=str(directory), calibration=str(ids), evaluation=str(ids), sparsity=0.5)
+    record = RunRecord.fold(run(recipe, kept))
+    assert record.state == "finished", record.error
+    return record, kept
+
+
+@pytest.mark.parametrize("shard", [10**9, 60_000])
+def test_a_saved_model_has_the_masks_and_the_perplexity(saved: Path, shard: int, tmp_path: Path) -> None:
+    record, kept = finished(saved, tmp_path)
+    save_model(record, kept, tmp_path / "out", card="# A card\n", shard=shard)
+    assert (tmp_path / "out" / "README.md").read_text() == "# A card\n"
+    assert (tmp_path / "out" / "model.safetensors.index.json").is_file() == (shard == 60_000)
+    again = load(tmp_path / "out", dtype=torch.float32, device=CPU)
+    for block in again.blocks:
+        for name, one in kept[block.index].items():
+            weight = block.linears[name].weight
+            assert not weight[~one.keep].any() and (weight[one.keep] != 0).float().mean() > 0.99
+    logits = again.module(input_ids=windows(), use_cache=False).logits[:, :-1]
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).double(), windows()[:, 1:].flatten())
+    assert record.pruned is not None and loss.item() == pytest.approx(record.pruned.nll, rel=1e-5)
+
+
+def test_it_loads_in_a_process_of_its_own_with_its_tokenizer(tmp_path: Path) -> None:
+    kept: dict[int, BlockWeights] = {}
+    record = RunRecord.fold(run(Recipe.build(samples=4, length=32, evaluation=None), kept))
+    save_model(record, kept, tmp_path / "out", shard=3_000_000)
+    script = (
+        "import sys, transformers as hf; m = hf.AutoModelForCausalLM.from_pretrained(sys.argv[1]); t = hf.AutoTokenizer.from_pretrained(sys.argv[1]);"
+        "w = m.model.layers[0].mlp.up_proj.weight; print(float((w == 0).float().mean()), len(t('Once upon a time')['input_ids']))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    share, tokens = found.stdout.split()
+    assert float(share) == 0.5 and int(tokens) > 2

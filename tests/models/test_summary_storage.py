@@ -1,0 +1,55 @@
+"""Where a model's files are, asked of the cache first and of the hub after."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from engine.errors import ModelError
+from engine.hub import cache, planning
+from engine.models.identity import DEMO_DIRECTORY
+from engine.models.summary import summarise
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A hub that has the bundled model under a name of its own; `cached` and `files` say what it answers."""
+    found = SimpleNamespace(cached=None, files=None)
+    monkeypatch.setattr(planning, "config_directory", lambda model, revision: DEMO_DIRECTORY)
+    monkeypatch.setattr(cache, "snapshot", lambda model, revision: found.cached)
+
+    def listed(model, revision):
+        if isinstance(found.files, Exception):
+            raise found.files
+        return SimpleNamespace(**found.files)
+
+    monkeypatch.setattr(planning, "listing", listed)
+    return found
+
+
+def test_what_is_still_on_the_hub(hub):
+    hub.files = {"total_bytes": 900, "missing_bytes": 300, "licence": "mit", "gated": True, "commit": "abc"}
+    storage = summarise("some/model").storage
+    assert storage.model_dump() == {
+        "place": "hub",
+        "total": 900,
+        "missing": 300,
+        "licence": "mit",
+        "gated": True,
+        "commit": "abc",
+        "note": "",
+    }
+
+
+def test_a_cached_model_needs_no_hub(hub):
+    hub.cached, hub.files = DEMO_DIRECTORY, AssertionError("the hub was asked")
+    found = summarise("some/model")
+    assert (found.storage.place, found.storage.missing, found.local) == ("cache", 0, True)
+    assert found.storage.total > 7_000_000
+
+
+def test_a_size_that_nobody_can_say_is_left_open(hub):
+    hub.files = ModelError("The hub cannot be reached.", kind="offline")
+    storage = summarise("some/model").storage
+    assert (storage.place, storage.missing, storage.note) == ("hub", None, "The hub cannot be reached.")

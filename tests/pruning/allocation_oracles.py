@@ -1,0 +1,344 @@
+"""Allocations re-derived slowly in float64: OWL and AlphaPruning from weights and norms, NeuroAL's search on
+a model's own blocks.
+
+The search takes one window at a time and every candidate from the first block to the last; nothing is shared
+between candidates, none is stopped. It knows Llama-like models and OPT by the names of their linears, and no
+other.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from math import floor, log, log10
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+LOWEST, HIGHEST = 0.01, 0.99
+BLOCK_LAMBDAS = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.10, 0.12, 0.15, 0.20, 0.25]
+ROW_LAMBDAS = [0.0, *BLOCK_LAMBDAS]
+SEARCH_WINDOWS = 8
+
+
+# ---- ratios
+# ---------------------------------------------------------------------------------------------------------
+
+
+def mean(ratios: Sequence[float], sizes: Sequence[float]) -> float:
+    return sum(ratio * size for ratio, size in zip(ratios, sizes, strict=True)) / sum(sizes)
+
+
+def clip(ratio: float) -> float:
+    return min(max(ratio, LOWEST), HIGHEST)
+
+
+def to_target(ratios: Sequence[float], sizes: Sequence[float], target: float) -> list[float]:
+    """Clipped to [0.01, 0.99]; if that moved the mean, `clip(c * ratio)` with the one c that brings it back."""
+    if all(clip(ratio) == ratio for ratio in ratios):
+        return list(ratios)
+    low, high = 0.0, 1e6
+    for _ in range(200):
+        c = (low + high) / 2
+        low, high = (c, high) if mean([clip(c * ratio) for ratio in ratios], sizes) < target else (low, c)
+    return [clip(high * ratio) for ratio in ratios]
+
+
+def centred(ratios: Sequence[float], sizes: Sequence[float], target: float) -> list[float]:
+    shift = target - mean(ratios, sizes)
+    return to_target([ratio + shift for ratio in ratios], sizes, target)
+
+
+def minmax(values: Sequence[float]) -> list[float]:
+    """From 0 to 1; where all are equal there is nothing to tell apart."""
+    low, high = min(values), max(values)
+    return [(value - low) / (high - low) if high > low else 0.5 for value in values]
+
+
+# ---- OWL
+# ------------------------------------------------------------------------------------------------------------
+
+
+def outliers(scores: Sequence[Tensor], threshold: float = 5) -> float:
+    """Percentage of a block's Wanda scores, those of all its linears together, that exceed `threshold` times
+    their mean.
+    """
+    entries = [entry for score in scores for entry in score.double().flatten().tolist()]
+    limit = threshold * sum(entries) / len(entries)
+    return 100 * sum(entry > limit for entry in entries) / len(entries)
+
+
+def owl(
+    measured: Sequence[float], sizes: Sequence[int], target: float, strength: float = 0.08
+) -> list[float]:
+    """More outliers, more kept: keep ratios over a range of `2 * strength`."""
+    return centred([-2 * strength * place for place in minmax(measured)], sizes, target)
+
+
+# ---- AlphaPruning
+# ---------------------------------------------------------------------------------------------------
+
+
+def eigenvalues(weight: Tensor) -> list[float]:
+    """Of `W^T W` (the smaller side's), ascending."""
+    return sorted(
+        value * value for value in np.linalg.svd(weight.detach().double().numpy(), compute_uv=False).tolist()
+    )
+
+
+def peak(spectrum: Sequence[float], bins: int = 100) -> float:
+    """The left edge of the fullest bin of log10, the first on ties."""
+    logs = [log10(value) for value in spectrum]
+    low, width = min(logs), (max(logs) - min(logs)) / bins
+    counts = [0] * bins
+    for value in logs:
+        counts[min(int((value - low) / width), bins - 1)] += 1
+    return 10 ** (low + width * counts.index(max(counts)))
+
+
+def tail(spectrum: Sequence[float], start: int) -> tuple[float, float]:
+    """The maximum-likelihood exponent of the eigenvalues from `start` on, and its Kolmogorov-Smirnov
+    distance.
+    """
+    xmin, n = spectrum[start], len(spectrum) - start
+    alpha = 1 + n / (sum(log(value) for value in spectrum[start:]) - n * log(xmin))
+    if alpha <= 1:
+        return alpha, 1.0
+    return alpha, max(
+        abs(1 - (value / xmin) ** (1 - alpha) - k / n) for k, value in enumerate(spectrum[start:])
+    )
+
+
+def exponent(spectrum: Sequence[float], window: str = "published") -> float:
+    """The tail's exponent with the xmin near the peak that fits best.
+
+    The published code compares eigenvalues with the logarithm of 0.95 times the peak; `peak` is what must
+    have been meant.
+    """
+    top = peak(spectrum)
+    lowest = 0.95 * top if window == "peak" else log10(0.95 * top)
+    starts = [i for i, value in enumerate(spectrum[:-1]) if lowest <= value <= 1.5 * top]
+    return min((tail(spectrum, start) for start in starts), key=lambda fit: fit[1])[0]
+
+
+def alphapruning(
+    values: Sequence[float], sizes: Sequence[int], target: float, spread: float = 0.3
+) -> list[float]:
+    """`values` are the blocks' means over their linears' exponents."""
+    raw = [1 - spread + 2 * spread * place for place in minmax(values)]
+    factor = target / mean(raw, sizes)
+    return to_target([factor * value for value in raw], sizes, target)
+
+
+# ---- NeuroAL
+# --------------------------------------------------------------------------------------------------------
+
+ScoreOf = Callable[[Tensor, Tensor], Tensor]
+Rows = dict[int, dict[str, list[float]]]
+
+
+@dataclass
+class Tried:
+    """One candidate: the alignment of each block, and `d - q` of every linear's input by block and name."""
+
+    strength: float
+    blocks: list[float]
+    rows: Rows = field(default_factory=dict)
+    alignment: list[float] = field(default_factory=list)
+    delta: list[dict[str, Tensor]] = field(default_factory=list)
+
+    @property
+    def objective(self) -> float:
+        return sum(self.alignment)
+
+
+@dataclass
+class Found:
+    block_step: list[Tried]
+    row_step: list[Tried]
+    best: Tried
+
+
+class Slow:
+    """A tiny model in float64, its blocks and what they are called with, window by window."""
+
+    def __init__(self, model: nn.Module, ids: Tensor, score: ScoreOf, group: str) -> None:
+        self.model = deepcopy(model).double().eval()
+        self.score, self.group = score, group
+        inner = self.model.model
+        self.blocks: list[nn.Module] = list(
+            inner.layers if hasattr(inner, "layers") else inner.decoder.layers
+        )
+        self.windows = [self._calls(window) for window in ids[:SEARCH_WINDOWS]]
+
+    def _calls(self, window: Tensor) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+        """The arguments that each block is given, hidden states first."""
+        calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+        def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            given = dict(kwargs)
+            hidden = args[0] if args else given.pop("hidden_states")
+            calls.append(((hidden, *args[1:]), given))
+
+        hooks = [block.register_forward_pre_hook(note, with_kwargs=True) for block in self.blocks]
+        with torch.no_grad():
+            self.model(input_ids=window[None], use_cache=False)
+        for hook in hooks:
+            hook.remove()
+        return calls
+
+    def linears(self, block: nn.Module) -> dict[str, nn.Linear]:
+        return {name: module for name, module in block.named_modules() if isinstance(module, nn.Linear)}
+
+    @property
+    def sizes(self) -> list[int]:
+        return [
+            sum(linear.weight.numel() for linear in self.linears(block).values()) for block in self.blocks
+        ]
+
+    def run(self, index: int, inputs: list[Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """The block's outputs, window by window, and the activation norms of every linear's input columns."""
+        outputs = []
+        with squares(self.linears(self.blocks[index])) as sums, torch.no_grad():
+            for hidden, calls in zip(inputs, self.windows, strict=True):
+                args, kwargs = calls[index]
+                output = self.blocks[index](hidden, *args[1:], **kwargs)
+                outputs.append(output[0] if isinstance(output, tuple) else output)
+        return outputs, {name: (total / len(inputs)).sqrt() for name, total in sums.items()}
+
+    def mask(self, weight: Tensor, norms: Tensor, share: float, rows: list[float] | None) -> Tensor:
+        """Removed: `floor(n * s)` of each group, or what is more than `floor((1 - r_i) * in)` in row i."""
+        scores = self.score(weight, norms)
+        keep = torch.ones(scores.shape, dtype=torch.bool)
+        width = scores.shape[1]
+        if rows is not None:
+            for i, ratio in enumerate(rows):
+                keep[i, lowest(scores[i], width - exact_floor((1 - ratio) * width))] = False
+        elif self.group == "row":
+            for i in range(len(scores)):
+                keep[i, lowest(scores[i], exact_floor(share * width))] = False
+        else:
+            keep.view(-1)[lowest(scores.flatten(), exact_floor(share * scores.numel()))] = False
+        return keep
+
+    def try_out(self, strength: float, blocks: list[float], rows: Rows | None = None) -> Tried:
+        """Block after block: dense, pruned, sparse; the sparse outputs go on to the next."""
+        tried = Tried(strength, blocks, rows or {})
+        inputs = [calls[0][0][0] for calls in self.windows]
+        for index, block in enumerate(self.blocks):
+            _, dense = self.run(index, inputs)
+            weights = {name: linear.weight.data.clone() for name, linear in self.linears(block).items()}
+            for name, linear in self.linears(block).items():
+                linear.weight.data *= self.mask(
+                    weights[name], dense[name], blocks[index], tried.rows.get(index, {}).get(name)
+                )
+            inputs, sparse = self.run(index, inputs)
+            for name, linear in self.linears(block).items():
+                linear.weight.data = weights[name]
+            tried.alignment.append(sum(alignment(dense[name], sparse[name]) for name in dense))
+            tried.delta.append({name: dense[name] - sparse[name] for name in dense})
+        return tried
+
+    def block_step(self, target: float) -> list[Tried]:
+        lambdas = [strength for strength in BLOCK_LAMBDAS if strength < 0.25 or target < 0.8]
+        return [self.try_out(strength, block_ratios(strength, self.sizes, target)) for strength in lambdas]
+
+    def row_step(self, base: Tried, *, query: bool = False) -> list[Tried]:
+        """Every row of every linear has a ratio: its consumer's columns decide it, or it is the block's (in
+        the last block, and without a consumer).
+
+        Uniform rows are counted as all others, by `floor((1 - r_i) * in)` kept.
+        """
+        tried = []
+        for strength in ROW_LAMBDAS:
+            rows: Rows = {}
+            for index, block in enumerate(self.blocks):
+                linears = self.linears(block)
+                found = consumers(linears, query=query) if block is not self.blocks[-1] else {}
+                uniform = {
+                    name: [base.blocks[index]] * linear.out_features for name, linear in linears.items()
+                }
+                deltas = {name: base.delta[index][consumer].tolist() for name, consumer in found.items()}
+                rows[index] = uniform | {
+                    name: row_ratios(delta, base.blocks[index], strength) for name, delta in deltas.items()
+                }
+            tried.append(self.try_out(strength, base.blocks, rows))
+        return tried
+
+    def search(self, target: float, step: str, *, query: bool = False) -> Found:
+        """`step` is block, row or both; the row step alone starts from uniform blocks."""
+        candidates = self.block_step(target) if step != "row" else []
+        base = smallest(candidates) if candidates else self.try_out(0.0, [target] * len(self.blocks))
+        rows = self.row_step(base, query=query) if step != "block" else []
+        return Found(candidates, rows, smallest(rows) if rows else base)
+
+
+@contextmanager
+def squares(linears: dict[str, nn.Linear]) -> Iterator[dict[str, Tensor]]:
+    """Sums of squared inputs by column, while the `with` lasts."""
+    sums: dict[str, Tensor] = {}
+
+    def note(name: str) -> Callable[..., None]:
+        def see(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            entries = args[0].reshape(-1, args[0].shape[-1])
+            sums[name] = sums.get(name, 0) + entries.square().sum(0)
+
+        return see
+
+    hooks = [linear.register_forward_pre_hook(note(name)) for name, linear in linears.items()]
+    yield sums
+    for hook in hooks:
+        hook.remove()
+
+
+def smallest(candidates: list[Tried]) -> Tried:
+    return min(candidates, key=lambda candidate: candidate.objective)
+
+
+def exact_floor(value: float) -> int:
+    """`floor`, but for the binary representation of a decimal number."""
+    return floor(round(value, 9))
+
+
+def lowest(values: Tensor, count: int) -> list[int]:
+    """Places of the lowest, the earlier first among equals."""
+    entries = values.tolist()
+    return sorted(range(len(entries)), key=lambda place: entries[place])[:count]
+
+
+def alignment(dense: Tensor, sparse: Tensor) -> float:
+    """`||d/sum(d) - q/sum(q)||_2 / in`; norms that are all 0 have no shares."""
+    shares = [norms / norms.sum() if norms.sum() else norms for norms in (dense, sparse)]
+    return float((shares[0] - shares[1]).square().sum().sqrt()) / len(dense)
+
+
+def block_ratios(strength: float, sizes: Sequence[int], target: float) -> list[float]:
+    last = len(sizes) - 1
+    raw = [target - strength + 2 * strength * index / last if last else target for index in range(len(sizes))]
+    return centred(raw, sizes, target)
+
+
+def row_ratios(delta: Sequence[float], target: float, strength: float) -> list[float]:
+    """Row i of a linear is column i of its consumer: the more its norm fell, the more of the row stays."""
+    if max(delta) == min(delta):
+        return [target] * len(delta)
+    return centred([-2 * strength * place for place in minmax(delta)], [1] * len(delta), target)
+
+
+def consumers(linears: dict[str, nn.Linear], *, query: bool = False) -> dict[str, str]:
+    """The linear whose input columns a linear's rows become: Llama-like models and OPT, by their names.
+
+    Where keys and values are fewer than the queries all three stay out, or the queries alone come in.
+    """
+    output = next(name for name in linears if name.endswith(("o_proj", "out_proj")))
+    first = next(name for name in linears if name.endswith(("gate_proj", "fc1")))
+    last = next(name for name in linears if name.endswith(("down_proj", "fc2")))
+    found = {output: first}
+    found |= {name: last for name in linears if name.endswith(("gate_proj", "up_proj", "fc1"))}
+    attention = [name for name in linears if name.endswith(("q_proj", "k_proj", "v_proj"))]
+    alike = [name for name in attention if linears[name].out_features == linears[output].in_features]
+    if len(alike) == len(attention) or query:
+        found |= dict.fromkeys(alike, output)
+    return found

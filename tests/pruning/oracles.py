@@ -1,0 +1,441 @@
+"""Slow, obvious float64 re-derivations of the methods, statement by statement, and the layers that they are
+tried on.
+
+Nothing here is modelled on the code under test: groups are Python loops, the obs update eliminates one column
+after the other from the whole inverse Hessian, statistics are sums over windows. A score or update without an
+entry fails a test.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from math import sqrt
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from engine.models.block import Linear
+from engine.pruning.patterns import parse_pattern
+from engine.pruning.statistics import Need, Statistics, observe
+
+BLOCK = 128
+Decide = Callable[[int, Tensor, list[Tensor]], Tensor | None]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A weight `[out, in]` and its calibration input `[windows, tokens, in]`."""
+
+    weight: Tensor
+    inputs: Tensor
+
+    @property
+    def width(self) -> int:
+        return self.weight.shape[1]
+
+
+def random_layer(
+    rows: int, width: int, *, windows: int = 3, tokens: int | None = None, seed: int = 0
+) -> Layer:
+    """Correlated inputs of uneven strength, so that methods that look at them differ from those that do not."""
+    generator = torch.Generator().manual_seed(1000 * seed + 7 * rows + width)
+    tokens = tokens or 2 * width + 5
+    mixing = torch.eye(width) + 0.3 * torch.randn(width, width, generator=generator) / sqrt(width)
+    strength = torch.rand(width, generator=generator) * 3 + 0.1
+    inputs = torch.randn(windows, tokens, width, generator=generator) @ mixing * strength
+    return Layer(torch.randn(rows, width, generator=generator), inputs)
+
+
+def observed(layer: Layer, needs: frozenset[Need] = frozenset(Need), batch: int = 2) -> Statistics:
+    """The statistics that the code under test gathers while the windows pass, `batch` at a time."""
+    module = nn.Linear(layer.width, len(layer.weight), bias=False)
+    module.weight.data = layer.weight.clone()
+    windows, tokens, _ = layer.inputs.shape
+    with (
+        torch.no_grad(),
+        observe(
+            {"it": Linear("it", "it", module)}, windows, needs, sample=16, tokens=windows * tokens
+        ) as seen,
+    ):
+        for part in layer.inputs.split(batch):
+            module(part)
+    return seen["it"]
+
+
+def input_norm(inputs: Tensor) -> Tensor:
+    """`a_j = sqrt(1/N * sum_n ||X_n[:, j]||^2)`."""
+    return (sum(window.double().square().sum(0) for window in inputs) / len(inputs)).sqrt()
+
+
+def hessian(inputs: Tensor) -> Tensor:
+    """`H = 2/N * sum_n X_n^T X_n`."""
+    return 2 / len(inputs) * sum(window.double().T @ window.double() for window in inputs)
+
+
+def dead(inputs: Tensor) -> Tensor:
+    return hessian(inputs).diagonal() == 0
+
+
+def damped(matrix: Tensor, damping: float = 0.01) -> Tensor:
+    """Dead columns get 1 on the diagonal; then `damping * mean(diag H)` is added to all of it."""
+    matrix = matrix.double().clone()
+    for column in range(len(matrix)):
+        if matrix[column, column] == 0:
+            matrix[column, column] = 1
+    return matrix + damping * matrix.diagonal().mean() * torch.eye(len(matrix), dtype=torch.float64)
+
+
+def remaining_inverse(matrix: Tensor, column: int) -> Tensor:
+    """The inverse of the Hessian of the columns from `column` on: those before it are settled and change no
+    more.
+    """
+    return torch.linalg.inv(matrix[column:, column:])
+
+
+def eliminate(matrix: Tensor) -> list[Tensor]:
+    """`remaining_inverse` of every column: the inverse; one column after the other leaves by a Schur
+    complement.
+    """
+    inverses = [np.linalg.inv(matrix.numpy())]
+    while len(inverses[-1]) > 1:
+        inverse = inverses[-1]
+        inverses.append(inverse[1:, 1:] - np.outer(inverse[1:, 0], inverse[0, 1:]) / inverse[0, 0])
+    return [torch.from_numpy(inverse) for inverse in inverses]
+
+
+# ---- scores: (weight, inputs) -> [out, in]
+# --------------------------------------------------------------------------
+
+
+def magnitude(weight: Tensor, inputs: Tensor) -> Tensor:
+    return torch.tensor(
+        [[abs(entry) for entry in row] for row in weight.double().tolist()], dtype=torch.float64
+    ).view(weight.shape)
+
+
+def wanda(weight: Tensor, inputs: Tensor) -> Tensor:
+    norms = input_norm(inputs).tolist()
+    return torch.tensor(
+        [
+            [abs(entry) * norm for entry, norm in zip(row, norms, strict=True)]
+            for row in weight.double().tolist()
+        ],
+        dtype=torch.float64,
+    ).view(weight.shape)
+
+
+def sparsegpt(weight: Tensor, inputs: Tensor) -> Tensor:
+    """The loss of removing one weight when the later columns make up for it; a dead column's weight is 0 by
+    then.
+    """
+    inverses, unused = eliminate(damped(hessian(inputs))), dead(inputs)
+    result = torch.zeros(weight.shape, dtype=torch.float64)
+    for column in range(weight.shape[1]):
+        if not unused[column]:
+            result[:, column] = weight[:, column].double().square() / inverses[column][0, 0]
+    return result
+
+
+def output_norm(weight: Tensor, inputs: Tensor) -> Tensor:
+    """`b_i = sqrt(1/N * sum_n ||(X_n W^T)[:, i]||^2)`."""
+    return (
+        sum((window.double() @ weight.double().T).square().sum(0) for window in inputs) / len(inputs)
+    ).sqrt()
+
+
+def norm(values: Sequence[float], p: float = 2) -> float:
+    return sum(abs(value) ** p for value in values) ** (1 / p)
+
+
+def ratio(part: float, whole: float) -> float:
+    """A share of nothing is nothing."""
+    return part / whole if whole else 0.0
+
+
+def per_entry(weight: Tensor, value: Callable[[int, int, float], float]) -> Tensor:
+    """`value(i, j, |W_ij|)` of every entry."""
+    rows = weight.double().abs().tolist()
+    return torch.tensor(
+        [[value(i, j, entry) for j, entry in enumerate(row)] for i, row in enumerate(rows)],
+        dtype=torch.float64,
+    )
+
+
+def relative(weight: Tensor, p: float = 1) -> Tensor:
+    """`|W_ij| / ||W_:j||_p + |W_ij| / ||W_i:||_p`; p = 1 is the relative importance of RIA."""
+    rows = [norm(row, p) for row in weight.double().tolist()]
+    columns = [norm(column, p) for column in weight.double().T.tolist()]
+    return per_entry(weight, lambda i, j, entry: ratio(entry, columns[j]) + ratio(entry, rows[i]))
+
+
+def ri(weight: Tensor, inputs: Tensor) -> Tensor:
+    return relative(weight)
+
+
+def ria(weight: Tensor, inputs: Tensor, alpha: float = 0.5) -> Tensor:
+    return relative(weight) * input_norm(inputs) ** alpha
+
+
+def stochria(
+    weight: Tensor, inputs: Tensor, columns: list[list[int]], rows: list[list[int]], alpha: float = 0.5
+) -> Tensor:
+    """`columns[i]` are those that row i's sum runs over, `rows[j]` those of column j's; the sums are not
+    rescaled.
+    """
+    size, norms = weight.double().abs().tolist(), input_norm(inputs).tolist()
+
+    def value(i: int, j: int, entry: float) -> float:
+        row_sum = sum(size[i][place] for place in columns[i])
+        column_sum = sum(size[place][j] for place in rows[j])
+        return (ratio(entry, column_sum) + ratio(entry, row_sum)) * norms[j] ** alpha
+
+    return per_entry(weight, value)
+
+
+def tau(shape: Sequence[int], beta: float) -> int:
+    return max(1, floor_share(min(shape), beta))
+
+
+def symwanda(
+    weight: Tensor,
+    inputs: Tensor,
+    form: str = "general",
+    alpha_in: float = 1,
+    alpha_out: float = 1,
+    p: float = 1,
+    alpha: float = 0.5,
+) -> Tensor:
+    entering, leaving = input_norm(inputs).tolist(), output_norm(weight, inputs).tolist()
+    if form == "relative":
+        return relative(weight, p) * input_norm(inputs) ** alpha
+    if form == "input":
+        return per_entry(weight, lambda i, j, entry: entry * entering[j])
+    if form == "output":
+        return per_entry(weight, lambda i, j, entry: entry * leaving[i])
+    if form == "symmetric":
+        entering = [norm(column) for column in weight.double().T.tolist()]
+        leaving = [norm(row) for row in weight.double().tolist()]
+    return per_entry(weight, lambda i, j, entry: entry * (alpha_in * entering[j] + alpha_out * leaving[i]))
+
+
+def multiflow(weight: Tensor, inputs: Tensor) -> Tensor:
+    strength = wanda(weight, inputs).tolist()
+    rows = [sum(row) / len(row) for row in strength]
+    columns = [sum(column) / len(column) for column in zip(*strength, strict=True)]
+    return per_entry(weight, lambda i, j, entry: entry * rows[i] * columns[j])
+
+
+SCORE_ORACLES: dict[str, Callable[..., Tensor]] = {
+    "magnitude": magnitude,
+    "wanda": wanda,
+    "sparsegpt": sparsegpt,
+    "ri": ri,
+    "ria": ria,
+    "symwanda": symwanda,
+    "multiflow": multiflow,
+}
+"""Of scores that follow from weight and inputs alone; `stochria` needs what was drawn, `joint_oracles` has
+those that need the pattern.
+"""
+RUNNING_ORACLES = {"sparsegpt": lambda weight, inverse: weight.square() / inverse[0, 0]}
+"""Scores of one column on its running weight, given the inverse Hessian of the columns that are left."""
+OTHER_SCORES = {"stochria", "joint"}
+
+
+# ---- patterns: scores -> mask
+# ---------------------------------------------------------------------------------------
+
+
+def floor_share(count: int, sparsity: float) -> int:
+    """`floor(count * sparsity)` with the decimals as a person writes them."""
+    return int(Decimal(count) * Decimal(str(sparsity)))
+
+
+def groups(rows: int, width: int, pattern: str, group: str | None) -> list[list[tuple[int, int]]]:
+    """Which entries compete with one another, each group in row-major order."""
+    n_of_m = parse_pattern(pattern)
+    if n_of_m is not None:
+        return [
+            [(i, j) for j in range(start, start + n_of_m[1])]
+            for i in range(rows)
+            for start in range(0, width, n_of_m[1])
+        ]
+    if group == "row":
+        return [[(i, j) for j in range(width)] for i in range(rows)]
+    if group == "block":
+        return [
+            [(i, j) for i in range(rows) for j in range(start, min(start + BLOCK, width))]
+            for start in range(0, width, BLOCK)
+        ]
+    return [[(i, j) for i in range(rows) for j in range(width)]]
+
+
+def lost(mask: Tensor, pattern: str, group: str | None) -> list[tuple[int, int]]:
+    """How many of each group were removed, of how many."""
+    stays = mask.tolist()
+    return [
+        (sum(not stays[i][j] for i, j in entries), len(entries))
+        for entries in groups(*mask.shape, pattern, group)
+    ]
+
+
+def removed_of(entries: int, pattern: str, sparsity: float) -> int:
+    n_of_m = parse_pattern(pattern)
+    return floor_share(entries, sparsity) if n_of_m is None else n_of_m[1] - n_of_m[0]
+
+
+def keep(scores: Tensor, pattern: str, group: str | None, sparsity: float) -> Tensor:
+    """Drop the lowest of each group one after the other, the earlier first among equals."""
+    mask = torch.ones(scores.shape, dtype=torch.bool)
+    values = scores.tolist()
+    for entries in groups(*scores.shape, pattern, group):
+        ranked = sorted(entries, key=lambda place: values[place[0]][place[1]])
+        for i, j in ranked[: removed_of(len(entries), pattern, sparsity)]:
+            mask[i, j] = False
+    return mask
+
+
+# ---- updates: (weight, inputs, mask) -> new weight
+# ------------------------------------------------------------------
+
+
+def none(weight: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
+    return torch.where(mask, weight.double(), 0.0)
+
+
+def obs(weight: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
+    return work_through(weight, damped(hessian(inputs)), dead(inputs), lambda column, *_: mask[:, [column]])[
+        0
+    ]
+
+
+def mrp(weight: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
+    return optimal(weight, damped(hessian(inputs)), mask)
+
+
+def optimal(weight: Tensor, matrix: Tensor, mask: Tensor) -> Tensor:
+    """`w - w_P (B_PP)^-1 B_P:` row by row, with B the inverse of the Hessian given."""
+    inverse = torch.linalg.inv(matrix)
+    rows = []
+    for row, stays in zip(weight.double(), mask, strict=True):
+        gone = [place for place, kept in enumerate(stays.tolist()) if not kept]
+        change = torch.linalg.solve(inverse[gone][:, gone], row[gone]) @ inverse[gone]
+        rows.append(torch.where(stays, row - change, 0.0))
+    return torch.stack(rows)
+
+
+def least_squares(weight: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
+    """Weights of the kept inputs alone that come nearest to the dense output, undamped."""
+    tokens = inputs.flatten(0, 1).double()
+    result = torch.zeros(weight.shape, dtype=torch.float64)
+    for new, row, stays in zip(result, weight.double(), mask, strict=True):
+        if stays.any():
+            new[stays] = torch.linalg.lstsq(tokens[:, stays], tokens @ row).solution
+    return result
+
+
+UPDATE_ORACLES: dict[str, Callable[..., Tensor]] = {"none": none, "obs": obs, "mrp": mrp}
+
+
+def work_through(
+    weight: Tensor, matrix: Tensor, dead_columns: Tensor, decide: Decide
+) -> tuple[Tensor, Tensor]:
+    """Column by column on the whole row; the new weight and its mask.
+
+    `decide(column, running, inverses)` gives the mask of some columns from `column` on, or None.
+    """
+    inverses = eliminate(matrix)
+    running = weight.double().clone()
+    running[:, dead_columns] = 0
+    mask = torch.ones(weight.shape, dtype=torch.bool)
+    for column in range(weight.shape[1]):
+        decided = decide(column, running, inverses)
+        if decided is not None:
+            mask[:, column : column + decided.shape[1]] = decided
+        inverse = inverses[column]
+        lost = torch.where(mask[:, column], 0.0, running[:, column])
+        running[:, column:] -= torch.outer(lost / inverse[0, 0], inverse[0])
+        running[~mask[:, column], column] = 0
+    return running, mask
+
+
+def running_obs(
+    name: str, weight: Tensor, inputs: Tensor, pattern: str, sparsity: float
+) -> tuple[Tensor, Tensor]:
+    """The obs update, its mask decided on the running weights: every m columns, or at the start of a block of
+    128.
+    """
+    n_of_m = parse_pattern(pattern)
+    step = BLOCK if n_of_m is None else n_of_m[1]
+    unused = dead(inputs)
+
+    def decide(column: int, running: Tensor, inverses: list[Tensor]) -> Tensor | None:
+        if column % step:
+            return None
+        places = range(column, min(column + step, weight.shape[1]))
+        scores = torch.stack([RUNNING_ORACLES[name](running[:, at], inverses[at]) for at in places], dim=1)
+        scores[:, unused[column : places.stop]] = 0
+        return keep(scores, pattern, "layer", sparsity)
+
+    return work_through(weight, damped(hessian(inputs)), unused, decide)
+
+
+# ---- layers that are odd in some way
+# --------------------------------------------------------------------------------
+
+
+def _with(
+    layer: Layer,
+    *,
+    weight: Callable[[Tensor], None] | None = None,
+    inputs: Callable[[Tensor], None] | None = None,
+) -> Layer:
+    if weight is not None:
+        weight(layer.weight)
+    if inputs is not None:
+        inputs(layer.inputs)
+    return layer
+
+
+def _dead_columns(inputs: Tensor) -> None:
+    inputs[..., [0, 5, 6, inputs.shape[-1] - 1]] = 0
+
+
+def _constant(inputs: Tensor) -> None:
+    inputs.fill_(0.5)
+
+
+def _outlier(inputs: Tensor) -> None:
+    inputs[..., 3] *= 1e4
+
+
+def _twins(inputs: Tensor) -> None:
+    inputs[..., 1::2] = inputs[..., 0::2]
+
+
+def _zero_rows(weight: Tensor) -> None:
+    weight[::3] = 0
+
+
+ODD_LAYERS: dict[str, Callable[[], Layer]] = {
+    "plain": lambda: random_layer(12, 48),
+    "narrow": lambda: random_layer(24, 8),
+    "one-row": lambda: random_layer(1, 40),
+    "wider-than-a-block": lambda: random_layer(6, 200, tokens=160),
+    "two-blocks": lambda: random_layer(3, 256, windows=2, tokens=140),
+    "odd-width": lambda: random_layer(7, 135),
+    "one-column": lambda: random_layer(9, 1),
+    "dead-columns": lambda: _with(random_layer(12, 48), inputs=_dead_columns),
+    "all-dead": lambda: _with(random_layer(5, 16), inputs=lambda inputs: inputs.zero_()),
+    "constant-inputs": lambda: _with(random_layer(8, 32), inputs=_constant),
+    "fewer-tokens-than-columns": lambda: random_layer(8, 64, windows=2, tokens=4),
+    "one-token": lambda: random_layer(8, 32, windows=1, tokens=1),
+    "twin-columns": lambda: _with(random_layer(8, 32), inputs=_twins),
+    "zero-rows": lambda: _with(random_layer(9, 32), weight=_zero_rows),
+    "zero-weight": lambda: _with(random_layer(4, 24), weight=lambda weight: weight.zero_()),
+    "equal-weights": lambda: _with(random_layer(6, 24), weight=lambda weight: weight.fill_(0.25)),
+    "outlier-input": lambda: _with(random_layer(8, 32), inputs=_outlier),
+    "tiny-inputs": lambda: _with(random_layer(8, 32), inputs=lambda inputs: inputs.mul_(1e-5)),
+    "huge-inputs": lambda: _with(random_layer(8, 32), inputs=lambda inputs: inputs.mul_(1e5)),
+}

@@ -1,0 +1,179 @@
+"""Every pair of choices on the axes, on a tiny model: it runs with the exact sparsity, or the recipe refuses
+it with a sentence.
+"""
+
+from collections.abc import Iterator
+from itertools import combinations, product
+from math import floor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from engine.errors import RecipeError
+from engine.pruning import presets  # noqa: F401  (fills the registries)
+from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, SCORES, UPDATES
+from engine.pruning.patterns import Group, removed
+from engine.recipe import Recipe
+from engine.record import RunRecord
+from engine.run import run
+
+BLOCKS, SPARSITY = 3, 0.6
+SHAPES: list[dict[str, Any]] = [
+    {},
+    *({"group": group} for group in Group),
+    *({"pattern": pattern} for pattern in ("2:4", "1:4")),
+    *({"pattern": "2:4", "permutation": order} for order in ("zigzag", "assignment")),
+]
+AXES: dict[str, list[Any]] = {
+    "score": list(SCORES),
+    "shape": SHAPES,
+    "allocation": list(ALLOCATIONS),
+    "update": list(UPDATES),
+    "refinement": list(REFINEMENTS),
+}
+RATIOS = (0.5, 0.6, 0.7)
+
+
+def pairs(choice: tuple[Any, ...]) -> set[str]:
+    """What a choice on all axes has of pairs of choices on two of them."""
+    return {f"{left}{right}" for left, right in combinations(enumerate(choice), 2)}
+
+
+def covering() -> list[tuple[Any, ...]]:
+    """Few choices on all axes that have every pair: greedily, the first with the most pairs that are still
+    missing.
+
+    A choice that a recipe refuses says nothing about the pairs in it, so choices that run come first.
+    """
+    found: list[tuple[Any, ...]] = []
+    for choices in (POSSIBLE, EVERY):
+        having = [(choice, pairs(choice)) for choice in choices]
+        missing = set().union(*(pair for _, pair in having)) - set().union(*map(pairs, found))
+        while missing:
+            best, covered = max(having, key=lambda item: len(item[1] & missing))
+            found.append(best)
+            missing -= covered
+    return found
+
+
+def fields(choice: tuple[Any, ...]) -> dict[str, Any]:
+    score, shape, allocation, update, refinement = choice
+    sparsity = {} if "pattern" in shape else {"sparsity": SPARSITY}
+    settings = {"manual.ratios": RATIOS} if allocation == "manual" else {}
+    return {
+        "score": score,
+        **shape,
+        **sparsity,
+        "allocation": allocation,
+        "update": update,
+        "refinement": refinement,
+        "settings": settings,
+    }
+
+
+def runs(choice: tuple[Any, ...]) -> bool:
+    try:
+        Recipe.build(fields(choice))
+    except RecipeError:
+        return False
+    return True
+
+
+EVERY = list(product(*AXES.values()))
+POSSIBLE = [choice for choice in EVERY if runs(choice)]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model and calibration ids."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("tiny")
+    config = LlamaConfig(
+        vocab_size=40,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=BLOCKS,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder / "model")
+    np.save(folder / "ids.npy", np.random.default_rng(0).integers(0, 40, (4, 12)))
+    return folder
+
+
+def removed_by_group(rows: int, columns: int, recipe: Recipe, sparsity: float) -> int:
+    """How many weights of a linear go, counted group by group."""
+    if recipe.pattern != "unstructured":
+        kept, of = map(int, recipe.pattern.split(":"))
+        return rows * columns // of * (of - kept)
+    if recipe.group is Group.ROW:
+        return rows * removed(columns, sparsity)
+    width = columns if recipe.group is Group.LAYER else 128
+    return sum(removed(rows * min(width, columns - start), sparsity) for start in range(0, columns, width))
+
+
+def removed_by_row(rows: int, columns: int, quantiles: tuple[float, ...]) -> tuple[int, int]:
+    """At least and at most how many go where each row has a sparsity of its own: a row keeps `floor((1 - r) *
+    columns)`.
+    """
+    least, most = (
+        rows * (columns - floor(round((1 - ratio) * columns, 6))) for ratio in (quantiles[0], quantiles[-1])
+    )
+    return least, most
+
+
+@pytest.mark.parametrize(
+    "choice",
+    covering(),
+    ids=lambda choice: "-".join(
+        str(next(iter(c.values()), "own")) if isinstance(c, dict) else c for c in choice
+    ),
+)
+def test_every_pair_runs_with_the_exact_sparsity_or_is_refused(choice: tuple[Any, ...], tiny: Path) -> None:
+    try:
+        recipe = Recipe.build(
+            fields(choice), model=str(tiny / "model"), calibration=str(tiny / "ids.npy"), evaluation=None
+        )
+    except RecipeError as error:
+        assert all(len(fault.message.split()) > 5 and fault.message.endswith(".") for fault in error.faults)
+        return
+    record = RunRecord.fold(run(recipe))
+    assert record.state == "finished", record.error
+    assert np.mean(record.allocation) == pytest.approx(recipe.sparsity, abs=1e-9)
+    for index, name, rows, columns, gone in counts(record):
+        spread = (
+            next((spread for spread in record.rows[index] if spread.name == name), None)
+            if record.rows
+            else None
+        )
+        if spread is None:
+            assert gone == removed_by_group(rows, columns, recipe, record.allocation[index])
+        else:
+            least, most = removed_by_row(rows, columns, spread.quantiles)
+            assert least <= gone <= most
+    assert record.sparsity.achieved == pytest.approx(
+        recipe.sparsity, abs=1 / 16
+    )  # less than one weight a row
+
+
+def counts(record: RunRecord) -> Iterator[tuple[int, str, int, int, int]]:
+    for block in record.blocks:
+        for linear in block.linears:
+            yield block.index, linear.name, linear.rows, linear.columns, linear.removed
+
+
+def test_the_product_is_mostly_possible() -> None:
+    """Refusing is not an easy way out: of single choices each is possible with something, and all
+    unstructured rows with all but the joint score.
+    """
+    possible = {part for choice in POSSIBLE for part in map(str, enumerate(choice))}
+    assert possible == {part for choice in EVERY for part in map(str, enumerate(choice))}
+    rows = {"group": Group.ROW}
+    every = product(
+        [name for name, score in SCORES.items() if not score.joint], [rows], ALLOCATIONS, UPDATES, REFINEMENTS
+    )
+    assert all(runs(choice) for choice in every)

@@ -1,0 +1,261 @@
+"""Whole runs on the bundled model and on tiny ones: agreement with the models' own forward, exactness,
+resumption, failures as sentences.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+
+from engine.analysis.text import generate_pair
+from engine.events import BlockPruned, Event, Failed, Finished, ModelLoaded, WindowsReady
+from engine.models.identity import DEMO_DIRECTORY
+from engine.pruning.presets import PRESETS
+from engine.pruning.weights import BlockWeights
+from engine.recipe import Recipe, pin
+from engine.record import RunRecord
+from engine.run import run
+
+Fields = dict[str, Any]
+
+
+def record_of(recipe: Recipe, kept: dict[int, BlockWeights] | None = None) -> RunRecord:
+    record = RunRecord.fold(run(recipe, kept))
+    assert record.state == "finished", record.error
+    return record
+
+
+@pytest.fixture(scope="module")
+def evaluation_ids(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    np.save(
+        file := tmp_path_factory.mktemp("ids") / "ids.npy",
+        np.random.default_rng(0).integers(0, 2048, (5, 64)),
+    )
+    return file
+
+
+@pytest.fixture
+def fast(evaluation_ids: Path) -> Fields:
+    """Few and short windows."""
+    return {"samples": 6, "length": 64, "evaluation": str(evaluation_ids)}
+
+
+def own_perplexity(module: torch.nn.Module, ids: torch.Tensor) -> float:
+    """By the model's own forward, one window at a time, in float64 from the logits on."""
+    total, tokens = 0.0, 0
+    with torch.no_grad():
+        for window in ids:
+            logits = module(input_ids=window[None]).logits[0, :-1].double()
+            total += cross_entropy(logits, window[1:], reduction="sum").item()
+            tokens += len(window) - 1
+    return math.exp(total / tokens)
+
+
+@pytest.mark.parametrize("pruner", PRESETS)
+@pytest.mark.parametrize("pattern", ["unstructured", "2:4"])
+def test_both_perplexities_are_those_of_the_models_own_forward(
+    pruner: str, pattern: str, evaluation_ids: Path, fast: Fields
+) -> None:
+    if PRESETS[pruner].pattern and pattern == "unstructured":
+        pytest.skip("it is for N:M alone")
+    recipe = Recipe.build(pruner=pruner, pattern=pattern, **fast)
+    kept: dict[int, BlockWeights] = {}
+    record = record_of(recipe, kept)
+    ids = torch.from_numpy(np.load(evaluation_ids))
+    module = AutoModelForCausalLM.from_pretrained(DEMO_DIRECTORY)
+    assert record.dense is not None and record.pruned is not None
+    assert record.dense.perplexity == pytest.approx(own_perplexity(module, ids), rel=1e-5)
+    for index, block in kept.items():
+        for name, pruned in block.items():
+            weight = module.get_parameter(f"model.layers.{index}.{name}.weight")
+            weight.data = weight.data * pruned.keep if pruned.weight is None else pruned.weight
+            assert int((weight == 0).sum()) >= int((~pruned.keep).sum())
+    assert record.pruned.perplexity == pytest.approx(own_perplexity(module, ids), rel=1e-5)
+    assert record.pruned.perplexity != record.dense.perplexity
+
+
+@pytest.mark.parametrize("pruner", [name for name, preset in PRESETS.items() if preset.pattern is None])
+def test_sparsity_0_gives_the_dense_perplexity_exactly(pruner: str, fast: Fields) -> None:
+    record = record_of(Recipe.build(pruner=pruner, sparsity=0, **fast))
+    assert record.dense == record.pruned
+    assert record.ratio == 1
+    assert record.sparsity.achieved == 0
+    assert all(block.relative_error == 0 and block.alignment == 0 for block in record.blocks)
+
+
+@pytest.mark.parametrize("pruner", PRESETS)
+def test_the_same_recipe_gives_the_same_masks_bit_for_bit(pruner: str, fast: Fields) -> None:
+    runs: list[dict[int, BlockWeights]] = [{}, {}]
+    records = [record_of(Recipe.build(pruner=pruner, **fast), kept) for kept in runs]
+    assert records[0].pruned == records[1].pruned
+    assert all(
+        torch.equal(runs[0][i][name].keep, runs[1][i][name].keep) for i in runs[0] for name in runs[0][i]
+    )
+
+
+@pytest.mark.parametrize("pruner", PRESETS)
+@pytest.mark.parametrize("done", [1, 7, 8])
+def test_a_run_that_goes_on_behind_finished_blocks_ends_as_an_undisturbed_one(
+    pruner: str, done: int, fast: Fields
+) -> None:
+    recipe = Recipe.build(pruner=pruner, **fast)
+    whole: dict[int, BlockWeights] = {}
+    undisturbed = record_of(recipe, whole)
+    part: dict[int, BlockWeights] = {}
+    before: list[Event] = []
+    for event in run(recipe, part):
+        before.append(event)
+        if isinstance(event, BlockPruned) and event.index == done - 1:
+            break
+    assert len(part) == done
+    events = list(run(recipe, part))
+    record = RunRecord.fold([*before, *events])
+    assert record.resumed == done
+    assert [block.index for block in record.blocks] == list(range(8))
+    assert record.pruned == undisturbed.pruned
+    assert all(torch.equal(whole[i][name].keep, part[i][name].keep) for i in whole for name in whole[i])
+    assert sum(isinstance(event, BlockPruned) for event in events) == 8 - done
+
+
+def test_the_record_accounts_for_every_weight_and_says_its_protocol(fast: Fields) -> None:
+    record = record_of(Recipe.build({**fast, "sparsity": 0.6, "evaluation": "stories"}))
+    assert record.model is not None and record.sparsity.coverage is not None
+    assert record.model.prunable + sum(record.sparsity.skipped.values()) == record.model.parameters
+    assert record.sparsity.coverage == record.model.prunable / record.model.parameters
+    removed = sum(linear.removed for block in record.blocks for linear in block.linears)
+    assert record.sparsity.achieved == removed / record.model.prunable
+    for linear in (linear for block in record.blocks for linear in block.linears):
+        assert linear.removed == linear.rows * math.floor(linear.columns * 0.6)
+        assert 0 < linear.output_error < 1
+    assert "windows of 64 tokens of stories (all in order), computed in float32" in record.protocol.perplexity
+    assert "6 windows of 64 tokens of stories (chosen with seed 0" in record.protocol.statistics
+    assert set(record.timings) >= {"load", "windows", "statistics", "prune", "propagate", "evaluate"}
+    assert RunRecord.model_validate_json(record.model_dump_json()) == record
+
+
+def test_without_evaluation_nothing_is_measured_but_the_blocks(fast: Fields) -> None:
+    record = record_of(Recipe.build({**fast, "evaluation": None}))
+    assert (record.dense, record.pruned, record.ratio) == (None, None, None)
+    assert record.protocol.perplexity == "not measured"
+    assert all(
+        block.relative_error is None and block.cosine is None and block.alignment > 0
+        for block in record.blocks
+    )
+
+
+def test_manual_ratios_reach_the_blocks(fast: Fields) -> None:
+    ratios = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+    record = record_of(
+        Recipe.build(
+            allocation="manual", sparsity=0.35, settings={"manual.ratios": ratios}, group="layer", **fast
+        )
+    )
+    assert record.allocation == ratios
+    assert [round(block.sparsity, 3) for block in record.blocks] == list(ratios)
+    scaled = record_of(
+        Recipe.build(
+            allocation="manual",
+            settings={"manual.ratios": ratios, "manual.rescale": "yes"},
+            group="layer",
+            **fast,
+        )
+    )
+    assert scaled.sparsity.achieved == pytest.approx(0.5, abs=1e-4)
+    assert scaled.blocks[0].sparsity == 0
+
+
+def failure(**fields: Any) -> str:
+    *_, last = run(Recipe.build(fields))
+    assert isinstance(last, Failed)
+    assert "Traceback" not in last.message
+    return last.message
+
+
+def test_a_recipe_that_does_not_suit_the_model_fails_with_every_fault() -> None:
+    message = failure(pattern="3:5")
+    assert "input widths that 5 divides" in message
+    message = failure(allocation="manual", settings={"manual.ratios": (0.5, 0.5)})
+    assert "8 blocks, but 2 ratios" in message
+
+
+def test_failures_are_sentences(tmp_path: Path) -> None:
+    assert "no such directory" in failure(model=str(tmp_path / "nothing"))
+    (tmp_path / "config.json").write_text("{}")
+    assert "does not know" in failure(model=str(tmp_path))
+    assert "but 111 fit" in failure(samples=5000)
+
+
+def test_a_damaged_weight_file_is_a_sentence(tmp_path: Path) -> None:
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((DEMO_DIRECTORY / name).read_bytes())
+    (tmp_path / "model.safetensors").write_bytes((DEMO_DIRECTORY / "model.safetensors").read_bytes()[:10_000])
+    assert "model.safetensors" in failure(model=str(tmp_path)) and "is damaged" in failure(
+        model=str(tmp_path)
+    )
+
+
+def test_a_model_without_a_tokenizer_takes_token_ids(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=50, n_embd=16, n_layer=2, n_head=2, n_positions=32, bos_token_id=0, eos_token_id=0
+    )
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
+    np.save(file := tmp_path / "ids.npy", np.random.default_rng(0).integers(0, 50, (4, 16)))
+    recipe = Recipe.build(
+        model=str(tmp_path / "gpt2"),
+        calibration=str(file),
+        evaluation=str(file),
+        score="sparsegpt",
+        update="obs",
+    )
+    record = record_of(pin(recipe))
+    assert record.model is not None and record.model.path == "transformer.h"
+    assert record.sparsity.achieved == pytest.approx(0.5, abs=1e-3)
+
+
+def test_both_ways_of_naming_the_bundled_model_have_one_key() -> None:
+    keys = {
+        pin(Recipe.build(model=name)).key
+        for name in ("demo", str(DEMO_DIRECTORY), f"{DEMO_DIRECTORY}/../demo-model")
+    }
+    assert len(keys) == 1
+
+
+def test_the_key_follows_what_files_hold(tmp_path: Path) -> None:
+    (file := tmp_path / "a.txt").write_text("one")
+    before = pin(Recipe.build(calibration=str(file))).key
+    file.write_text("two")
+    assert pin(Recipe.build(calibration=str(file))).key != before
+
+
+def test_events_come_in_order(fast: Fields) -> None:
+    events = list(run(Recipe.build(**fast)))
+    kinds = [event.event for event in events]
+    head = ["run_started", "model_loaded", "windows_ready", "windows_ready", "allocated"]
+    assert kinds == [*head, *["block_pruned"] * 8, "evaluated", "finished"]
+    assert [event.elapsed for event in events] == sorted(event.elapsed for event in events)
+    assert (
+        isinstance(events[1], ModelLoaded)
+        and isinstance(events[2], WindowsReady)
+        and isinstance(events[-1], Finished)
+    )
+
+
+def test_the_same_prompt_is_continued_by_both_models(fast: Fields) -> None:
+    recipe = Recipe.build(sparsity=0.9, **fast)
+    kept: dict[int, BlockWeights] = {}
+    record_of(recipe, kept)
+    greedy = generate_pair(recipe, kept, "Once upon a time", tokens=12)
+    assert greedy.dense and greedy.dense != greedy.pruned
+    assert greedy == generate_pair(recipe, kept, "Once upon a time", tokens=12)
+    sampled = [
+        generate_pair(recipe, kept, "Once upon a time", tokens=12, temperature=1.0, seed=seed)
+        for seed in (0, 0, 1)
+    ]
+    assert sampled[0] == sampled[1]
+    assert sampled[0].dense != sampled[2].dense

@@ -1,0 +1,172 @@
+"""What runs share changes nothing: every pruner gives the same record and the same weights on a bench that
+others have used as alone.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from engine import run_cache
+from engine.models.language_model import LanguageModel
+from engine.pruning.axes import ALLOCATIONS
+from engine.pruning.presets import PRESETS
+from engine.pruning.weights import BlockWeights
+from engine.recipe import Recipe
+from engine.record import RunRecord
+from engine.run import run
+from engine.run_cache import Workbench
+
+Fields = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory: pytest.TempPathFactory) -> Fields:
+    """Few and short windows."""
+    np.save(
+        file := tmp_path_factory.mktemp("ids") / "ids.npy",
+        np.random.default_rng(0).integers(0, 2048, (5, 48)),
+    )
+    return {"samples": 6, "length": 48, "evaluation": str(file)}
+
+
+@pytest.fixture(scope="module")
+def used(fast: Fields) -> Workbench:
+    """A bench that another run has used."""
+    bench = Workbench()
+    computed(Recipe.build(pruner="sparsegpt", sparsity=0.8, **fast), bench)
+    return bench
+
+
+def computed(recipe: Recipe, bench: Workbench | None) -> tuple[RunRecord, dict[int, BlockWeights]]:
+    kept: dict[int, BlockWeights] = {}
+    record = RunRecord.fold(run(recipe, kept, None, bench))
+    assert record.state == "finished", record.error
+    return record, kept
+
+
+def timeless(record: RunRecord) -> RunRecord:
+    """The record without what a clock or a meter says."""
+    blocks = tuple(block.model_copy(update={"seconds": 0.0, "elapsed": 0.0}) for block in record.blocks)
+    nothing = {"elapsed": 0.0, "started": None, "timings": {}, "peak_host": None, "peak_device": None}
+    protocol = record.protocol.model_copy(update={"calibration": None, "evaluation": None, "evaluations": ()})
+    return record.model_copy(update={"blocks": blocks, "protocol": protocol, **nothing})
+
+
+def assert_same(recipe: Recipe, bench: Workbench) -> None:
+    (alone, own), (shared, kept) = computed(recipe, None), computed(recipe, bench)
+    assert timeless(shared) == timeless(alone)
+    for index, block in own.items():
+        for name, linear in block.items():
+            other = kept[index][name]
+            assert torch.equal(linear.keep, other.keep)
+            assert (linear.weight is None) == (other.weight is None)
+            assert linear.weight is None or torch.equal(linear.weight, other.weight)
+
+
+@pytest.mark.parametrize("pruner", PRESETS)
+def test_every_pruner_gives_the_same_on_a_used_bench(pruner: str, fast: Fields, used: Workbench) -> None:
+    shape = {"pattern": PRESETS[pruner].pattern} if PRESETS[pruner].pattern else {"sparsity": 0.6}
+    assert_same(Recipe.build(pruner=pruner, **shape, **fast), used)
+    assert used.keeps
+
+
+@pytest.mark.parametrize(
+    "allocation", [name for name, method in ALLOCATIONS.items() if not method.even and name != "manual"]
+)
+def test_every_top_up_gives_the_same_on_a_used_bench(allocation: str, fast: Fields, used: Workbench) -> None:
+    assert_same(Recipe.build(allocation=allocation, sparsity=0.6, **fast), used)
+
+
+def test_other_calibration_windows_are_not_taken_for_the_same(fast: Fields, used: Workbench) -> None:
+    assert_same(Recipe.build(sparsity=0.6, seed=5, **fast), used)
+
+
+def test_a_run_that_was_given_up_in_the_middle_leaves_the_model_dense(fast: Fields) -> None:
+    bench = Workbench()
+    events = run(Recipe.build(sparsity=0.9, **fast), {}, None, bench)
+    list(islice(events, 8))
+    events.close()  # type: ignore[attr-defined]
+    assert_same(Recipe.build(sparsity=0.5, **fast), bench)
+
+
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with each model that is loaded."""
+    from engine import run
+
+    seen: list[int] = []
+    real = run.load
+
+    def counted(*args: Any, **kwargs: Any) -> LanguageModel:
+        seen.append(1)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(run, "load", counted)
+    return seen
+
+
+def test_the_model_is_loaded_once_and_passes_once(fast: Fields, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, seen = Workbench(), loads(monkeypatch)
+    passes: list[int] = []
+    real = run_cache.Stream.advance
+
+    def counted(self: Any, block: Any) -> None:
+        if isinstance(self, run_cache.Remembered):
+            passes.append(block.index)
+        real(self, block)
+
+    monkeypatch.setattr(run_cache.Stream, "advance", counted)
+    for sparsity in (0.3, 0.5, 0.7):
+        computed(Recipe.build(sparsity=sparsity, **fast), bench)
+    assert len(seen) == 1
+    assert passes == list(range(8)), "the dense model read the evaluation text once"
+
+
+def test_another_dtype_is_another_model(fast: Fields, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, seen = Workbench(), loads(monkeypatch)
+    computed(Recipe.build(**fast), bench)
+    assert_same(Recipe.build(dtype="bfloat16", **fast), bench)
+    assert len(seen) == 3
+
+
+def test_a_streamed_model_is_not_kept(fast: Fields) -> None:
+    bench = Workbench()
+    assert_same(Recipe.build(residence="streamed", **fast), bench)
+    assert not bench.keeps
+
+
+def test_without_room_nothing_is_kept(fast: Fields, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_cache, "host_free", lambda: 1_000_000)
+    bench = Workbench()
+    assert_same(Recipe.build(**fast), bench)
+    assert not bench.keeps
+
+
+@pytest.fixture
+def two_at_once(fast: Fields) -> Iterator[tuple[Iterator[Any], Workbench]]:
+    bench = Workbench()
+    events = run(Recipe.build(sparsity=0.9, **fast), {}, None, bench)
+    list(islice(events, 6))
+    yield events, bench
+    events.close()  # type: ignore[attr-defined]
+
+
+def test_a_second_run_at_the_same_time_keeps_its_hands_off(
+    two_at_once: tuple[Iterator[Any], Workbench], fast: Fields
+) -> None:
+    first, bench = two_at_once
+    assert_same(Recipe.build(sparsity=0.4, **fast), bench)
+    record = RunRecord.fold(run(Recipe.build(sparsity=0.9, **fast)))
+    rest = [event for event in first if event.event == "evaluated"]
+    assert rest[0].pruned == record.pruned
+
+
+def test_a_cleared_bench_loads_the_model_anew(fast: Fields) -> None:
+    bench = Workbench()
+    computed(Recipe.build(**fast), bench)
+    bench.clear()
+    assert not bench.keeps
+    assert_same(Recipe.build(sparsity=0.7, **fast), bench)
