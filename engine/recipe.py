@@ -23,7 +23,8 @@ from engine.corpora.documents import corpus_path
 from engine.corpora.named import NAMED
 from engine.errors import Fault, RecipeError
 from engine.models.identity import DEMO, canonical, fingerprint
-from engine.pruning.axes import AXES
+from engine.numbers import short_percent
+from engine.pruning.axes import ALLOCATIONS, AXES
 from engine.pruning.patterns import Group
 from engine.pruning.presets import PRESETS
 from engine.registry import Method
@@ -134,16 +135,21 @@ class Recipe(BaseModel):
         return next((preset.name for preset in PRESETS.values() if preset.choices == mine), None)
 
     @property
+    def pruner_title(self) -> str:
+        """The preset's title, or the methods of the user's own mix: `Wanda`, `ria + sparsegpt`."""
+        if self.pruner:
+            return PRESETS[self.pruner].title
+        return " + ".join(name for name in (self.score, self.update, self.refinement) if name != "none")
+
+    @property
+    def shape_title(self) -> str:
+        """The sparsity or the N:M pattern: `60%`, `2:4`."""
+        return short_percent(self.sparsity) if self.pattern == "unstructured" else self.pattern
+
+    @property
     def title(self) -> str:
-        """The recipe in a few words, for a list."""
-        name = (
-            PRESETS[self.pruner].title
-            if self.pruner
-            else " + ".join(x for x in (self.score, self.update, self.refinement) if x != "none")
-        )
-        shape = f"{self.sparsity:.0%}" if self.pattern == "unstructured" else self.pattern
-        top_up = "" if self.allocation == "uniform" else f" with {self.methods['allocation'].title}"
-        return f"{name} {shape}{top_up} on {Path(self.model).name}"
+        """The recipe in a few words, for a list: `Wanda 60% with OWL on demo`."""
+        return f"{self.pruner_title} {self.shape_title}{with_allocation(self.allocation)} on {Path(self.model).name}"
 
     @property
     def methods(self) -> dict[str, Method]:
@@ -157,6 +163,11 @@ class Recipe(BaseModel):
             parameter.name: self.settings[f"{method.name}.{parameter.name}"]
             for parameter in method.parameters
         }
+
+
+def with_allocation(name: str) -> str:
+    """Return what a title says about an allocation: ` with OWL`, nothing for the uniform one."""
+    return "" if name == "uniform" else f" with {ALLOCATIONS[name].title}"
 
 
 def _without_invalid(recipe: type[Recipe], given: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:

@@ -19,6 +19,7 @@ SOURCES = sorted([ROOT / "app.py", *(ROOT / "pages").rglob("*.py"), *(ROOT / "en
 LAYERS: tuple[str, ...] = (
     "engine.errors",
     "engine.version",
+    "engine.numbers",
     "engine.events",
     "engine.registry",
     "engine.progress",

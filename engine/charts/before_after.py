@@ -14,16 +14,19 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import (
+    FINE,
     HEIGHT,
     block_count,
     canvas,
+    ceiling,
     done_blocks,
+    largest,
     panels,
     progress_words,
     share_block_axis,
 )
-from engine.charts.numbers import FINE, ceiling, largest, percent
 from engine.events import LinearPruned
+from engine.numbers import percent
 from engine.record import RunRecord
 
 Value = Callable[[LinearPruned], float | None]

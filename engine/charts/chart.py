@@ -1,14 +1,17 @@
-"""What every chart is: a figure, the same numbers as a table, and words for those who see neither.
+"""What all charts have in common: the `Chart` itself, its look, its axes, and the names of linears.
 
-A figure is drawn for all blocks from the start, so it grows without jumping while a run goes on; `uirevision`
-keeps a zoom that a person made when the next block arrives. Text takes the page's own colour: backgrounds are
-transparent and no font colour is set.
+A chart is a figure, the same numbers as a table, and words for readers who see neither. A figure is drawn for
+all blocks from the start, so it grows without jumping while a run continues; `uirevision` keeps the user's
+zoom when the next block arrives. Text takes the page's colour: backgrounds are transparent and no font
+colour is set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import floor, isfinite, log10
 from typing import Any
 
 import pandas as pd
@@ -17,10 +20,13 @@ from plotly.subplots import make_subplots
 
 from engine.charts import palette
 from engine.events import BlockPruned
+from engine.numbers import power_of_ten
 from engine.record import RunRecord
 
 HEIGHT = 260
 LEGEND_LINE = 24  # pixels
+COARSE, FINE = (1, 2, 5, 10), (1, 1.5, 2, 3, 4, 6, 8, 10)
+"""Steps at which an axis may end, times a power of ten."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,8 @@ class Chart:
 
     Attributes:
         title: what it shows.
-        figure: the drawing, without a title of its own.
-        table: its numbers, one row a mark.
+        figure: the Plotly figure, without a title inside.
+        table: its numbers, one row per mark.
         alt: what it shows in a sentence or two, with the numbers that matter.
         caption: how to read it.
     """
@@ -43,27 +49,49 @@ class Chart:
 
 
 def done_blocks(record: RunRecord) -> list[BlockPruned]:
-    """The blocks that are done, in the order of the model."""
+    """Return the finished blocks in the model's order."""
     return sorted(record.blocks, key=lambda block: block.index)
 
 
 def block_count(record: RunRecord) -> int:
-    """How many blocks the axes must hold."""
+    """Return how many blocks the axes must hold."""
     return (
         record.model.blocks if record.model else max((block.index + 1 for block in record.blocks), default=0)
     )
 
 
 def progress_words(record: RunRecord) -> str:
-    """`8 blocks`, or `3 of 8 blocks so far`."""
+    """Return `8 blocks`, or `3 of 8 blocks so far`."""
     done, total = len(record.blocks), block_count(record)
     return f"{total} blocks" if done == total else f"{done} of {total} blocks so far"
 
 
-def canvas(figure: go.Figure, height: int = HEIGHT, legend_lines: int = 0) -> go.Figure:
-    """The look that all figures share; a legend over several panels is given room for so many lines above
-    them.
+def linear_names(record: RunRecord) -> list[str]:
+    """Return the names of all linears inside the blocks, in the model's order; blocks may differ."""
+    shapes = record.model.linears if record.model else ()
+    return list(dict.fromkeys(shape.name for block in shapes for shape in block))
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Return a unique short label for each name: its last part, preceded by as many as tell two apart.
+
+    `self_attn.q_proj` becomes `q_proj`; GPT-2's two `c_proj` become `attn.c_proj` and `mlp.c_proj`.
     """
+
+    def tail(name: str, parts: int) -> str:
+        return ".".join(name.split(".")[-parts:])
+
+    short = {name: tail(name, 1) for name in names}
+    for parts in range(2, 1 + max((name.count(".") + 1 for name in names), default=1)):
+        ambiguous = {label for label, times in Counter(short.values()).items() if times > 1}
+        if not ambiguous:
+            break
+        short = {name: tail(name, parts) if label in ambiguous else label for name, label in short.items()}
+    return short
+
+
+def canvas(figure: go.Figure, height: int = HEIGHT, legend_lines: int = 0) -> go.Figure:
+    """Give a figure the look that all share, with space above the panels for this many lines of legend."""
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
@@ -84,7 +112,7 @@ def canvas(figure: go.Figure, height: int = HEIGHT, legend_lines: int = 0) -> go
 
 
 def panels(heights: Sequence[float], titles: Sequence[str] = (), spacing: float = 0.1) -> go.Figure:
-    """Panels over one axis of blocks, stacked, each under a small title at its left if it has one."""
+    """Return stacked panels that share the block axis, each with a small title at its left if it has one."""
     figure = make_subplots(
         rows=len(heights),
         cols=1,
@@ -98,7 +126,7 @@ def panels(heights: Sequence[float], titles: Sequence[str] = (), spacing: float 
 
 
 def share_block_axis(figure: go.Figure, total: int, rows: int) -> None:
-    """The same axis of blocks beneath each panel, named beneath the last."""
+    """Put the same block axis beneath each of the `rows` panels, with its title beneath the last."""
     axis = block_axis(total)
     title = axis.pop("title")
     figure.update_xaxes(**axis)
@@ -106,7 +134,7 @@ def share_block_axis(figure: go.Figure, total: int, rows: int) -> None:
 
 
 def block_axis(total: int) -> dict[str, Any]:
-    """The x axis that every chart over the blocks has: all of them, first to last."""
+    """Return the x axis that every chart over the blocks has: all of them, first to last."""
     step = next(step for step in (1, 2, 4, 5, 10, 20, 50, 100) if total / step <= 16 or step == 100)
     return {
         "title": {"text": "Block"},
@@ -115,3 +143,58 @@ def block_axis(total: int) -> dict[str, Any]:
         "tick0": 0,
         "dtick": step,
     }
+
+
+def name_rows(figure: go.Figure, names: Sequence[str], row: int | None = None) -> None:
+    """Label the rows 0, 1, ... of a horizontal chart, or of one of its panels, with the first at the top."""
+    panel = {} if row is None else {"row": row, "col": 1}
+    figure.update_yaxes(
+        range=[max(len(names), 1) - 0.5, -0.5],
+        tickmode="array",
+        tickvals=list(range(len(names))),
+        ticktext=list(names),
+        showgrid=False,
+        **panel,
+    )
+
+
+def cell_handles(
+    blocks: Sequence[int], names: Sequence[str], values: Sequence[object], hover: str
+) -> go.Scatter:
+    """Return an invisible point in the middle of each cell of a heat map, which can be selected by a click.
+
+    A heat map's own cells cannot be selected in Plotly. `values` is each point's `customdata`.
+    """
+    hidden = {"marker": {"opacity": 0}}
+    return go.Scatter(
+        x=list(blocks),
+        y=list(names),
+        customdata=list(values),
+        mode="markers",
+        marker={"symbol": "square", "size": 22, "opacity": 0},
+        selected=hidden,
+        unselected=hidden,
+        hovertemplate=f"{hover}<extra></extra>",
+        showlegend=False,
+    )
+
+
+def ceiling(value: float, steps: Sequence[float] = COARSE) -> float:
+    """Return the end of an axis that seldom moves as a chart grows: the lowest step times a power of ten that
+    is not below `value`.
+    """
+    if not 0 < value < float("inf"):
+        return 1.0
+    power = float(10 ** floor(log10(value)))
+    return next(step * power for step in steps if step * power >= value * (1 - 1e-9))
+
+
+def largest(values: Iterable[float | None]) -> float:
+    """Return the largest of the finite values, 0 if there are none."""
+    return max((value for value in values if value is not None and isfinite(value)), default=0.0)
+
+
+def unit_of(top: float) -> tuple[float, str]:
+    """Return the power of ten in which amounts up to `top` are drawn, and its words for the axis: `in 10⁻³`."""
+    exponent = floor(log10(top) + 1e-9) if 0 < top < float("inf") else 0
+    return 10.0**exponent, "no unit" if exponent == 0 else f"in {power_of_ten(exponent)}"

@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
-from engine.charts.numbers import count, percent
 from engine.models.shape import ModelSummary
+from engine.numbers import count, percent
 from engine.record import RunRecord
 
 HEIGHT = 165

@@ -15,8 +15,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from engine.charts import palette
-from engine.charts.chart import Chart, block_axis, block_count, canvas, done_blocks, progress_words
-from engine.charts.numbers import ceiling, percent, power_of_ten, scientific
+from engine.charts.chart import Chart, block_axis, block_count, canvas, ceiling, done_blocks, progress_words
+from engine.numbers import percent, power_of_ten, scientific
 from engine.record import RunRecord
 
 

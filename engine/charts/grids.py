@@ -13,9 +13,19 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from engine.charts import palette
-from engine.charts.chart import Chart, block_axis, block_count, canvas, done_blocks, progress_words
-from engine.charts.numbers import ceiling, linear_names, percent, short_names
+from engine.charts.chart import (
+    Chart,
+    block_axis,
+    block_count,
+    canvas,
+    ceiling,
+    done_blocks,
+    linear_names,
+    progress_words,
+    short_names,
+)
 from engine.events import LinearPruned
+from engine.numbers import percent
 from engine.record import RunRecord
 
 ROOM_FOR_NUMBERS = 36

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.charts import numbers
+from engine import numbers
 from engine.charts.rows import has_uneven_rows
 from engine.record import RunRecord
 

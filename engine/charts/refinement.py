@@ -16,17 +16,20 @@ import plotly.graph_objects as go
 from engine.charts import palette
 from engine.charts.before_after import dumbbells, error_figure, pairs, summary, weights
 from engine.charts.chart import (
+    FINE,
     HEIGHT,
     Chart,
     block_count,
     canvas,
+    ceiling,
     done_blocks,
+    largest,
     panels,
     progress_words,
     share_block_axis,
 )
-from engine.charts.numbers import FINE, ceiling, largest, percent
 from engine.events import LinearPruned
+from engine.numbers import percent
 from engine.record import RunRecord
 
 RECOVERY_NAMES = ("mask alone", "after the update")

@@ -13,9 +13,17 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from engine.charts import palette
-from engine.charts.chart import Chart, block_count, canvas, panels, share_block_axis
-from engine.charts.numbers import linear_names, listed, short_names
+from engine.charts.chart import (
+    Chart,
+    block_count,
+    canvas,
+    linear_names,
+    panels,
+    share_block_axis,
+    short_names,
+)
 from engine.events import QUANTILES, RowSpread
+from engine.numbers import listed
 from engine.record import RunRecord
 
 PANEL, REST = 105, 65  # pixels

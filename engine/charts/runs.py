@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from engine.charts.numbers import perplexity, ratio
+from engine.numbers import perplexity, ratio
 from engine.store.runs import RunSummary
 
 SIGNS = {

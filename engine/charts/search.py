@@ -15,9 +15,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from engine.charts import palette
-from engine.charts.chart import Chart, block_axis, block_count, canvas
-from engine.charts.numbers import largest, percent, scientific, unit_of
+from engine.charts.chart import Chart, block_axis, block_count, canvas, largest, unit_of
 from engine.events import Candidate
+from engine.numbers import percent, scientific
 from engine.record import RunRecord
 
 STRONGEST = 0.25

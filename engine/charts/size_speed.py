@@ -15,7 +15,7 @@ from plotly.subplots import make_subplots
 
 from engine.charts import palette
 from engine.charts.chart import LEGEND_LINE, Chart, canvas
-from engine.charts.numbers import listed, percent, seconds, size
+from engine.numbers import listed, percent, seconds, size
 
 if TYPE_CHECKING:
     from engine.analysis.size_speed import Measurement

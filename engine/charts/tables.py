@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from engine.charts import numbers
+from engine import numbers
 from engine.charts.chart import done_blocks
 from engine.record import RunRecord
 
@@ -46,7 +46,7 @@ def measured(record: RunRecord) -> Rows:
 
 def surroundings(record: RunRecord) -> Rows:
     """The machine, the software, when, and the key."""
-    rows = [("Started", record.started or numbers.NOTHING), ("Key", str(record.key))]
+    rows = [("Started", record.started or numbers.UNKNOWN), ("Key", str(record.key))]
     if record.environment is None:
         return rows
     machine = record.environment

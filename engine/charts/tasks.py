@@ -15,9 +15,9 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import LEGEND_LINE, Chart, canvas
-from engine.charts.numbers import listed, percent
 from engine.evaluation.tasks.compare import Comparison, compare, mean
 from engine.events import TaskScore
+from engine.numbers import listed, percent
 
 LINE, REST = 34, 62  # pixels
 APART = 0.13  # of a line, so that the error bars of the two models do not cover each other

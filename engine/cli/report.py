@@ -23,6 +23,7 @@ from engine.events import (
     TaskProgressed,
     to_line,
 )
+from engine.numbers import accuracy
 from engine.record import Evaluation, RunRecord
 
 
@@ -115,9 +116,7 @@ def _bits(item: Evaluation) -> str:
 
 
 def _share(value: float | None, stderr: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{100 * value:.1f} %" + (f" ± {100 * stderr:.1f}" if stderr is not None else "")
+    return "-" if value is None else accuracy(value, stderr)
 
 
 def _search(record: RunRecord) -> str:

@@ -24,6 +24,7 @@ from engine.hardware.memory import Capacity, measure
 from engine.hub.settings import hub_cache
 from engine.models.shape import ModelSummary
 from engine.models.summary import summarise
+from engine.numbers import about, size
 from engine.pruning.axes import UPDATES
 from engine.recipe import Recipe
 from engine.validation import faults_against
@@ -166,7 +167,7 @@ def _sentence(cost: Cost, dtype: str) -> str:
     if cost.device_bytes is not None:
         memory = f"{size(cost.device_bytes)} of its memory and {memory}"
     held = f"the model {HELD[cost.residence]} in {dtype}"
-    words = f"About {time(cost.seconds)} on {NAMES.get(cost.device, cost.device)}, {memory}, {held}"
+    words = f"About {about(cost.seconds)} on {NAMES.get(cost.device, cost.device)}, {memory}, {held}"
     return f"{words}; {_download(cost)}.{f' {cost.problem}' if cost.problem else ''}"
 
 
@@ -175,19 +176,7 @@ def _download(cost: Cost) -> str:
         return "how much has to be downloaded is not known"
     if not cost.download_bytes:
         return "nothing to download"
-    return f"{size(cost.download_bytes)} to download (about {time(cost.download_seconds)} if {size(int(DOWNLOAD_RATE))} come in a second)"
-
-
-def time(seconds: float) -> str:
-    """`12 s`, `7 min`, `1.5 h`."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def size(count: int) -> str:
-    """`320 MB`, `1.2 GB`."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
+    return f"{size(cost.download_bytes)} to download (about {about(cost.download_seconds)} if {size(int(DOWNLOAD_RATE))} come in a second)"
 
 
 def require_fit(recipe: Recipe) -> None:

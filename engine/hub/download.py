@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock
 
+from engine import numbers
 from engine.errors import ModelError
 from engine.hub import settings
 from engine.hub.cache import CONFIG, INDEX, snapshot
@@ -132,8 +133,8 @@ def _require_disk(listed: Listing) -> None:
     needed = listed.missing_bytes + SPARE
     if listed.missing_bytes and listed.free_disk is not None and listed.free_disk < needed:
         raise ModelError(
-            f"The model {listed.model} needs {listed.missing_bytes / 1e9:.1f} GB more on the disk that holds {settings.hub_cache()}, which has "
-            f"{listed.free_disk / 1e9:.1f} GB free. Free some space, set HF_HOME to another disk, or take a smaller model.",
+            f"The model {listed.model} needs {numbers.size(listed.missing_bytes)} more on the disk that holds {settings.hub_cache()}, which has "
+            f"{numbers.size(listed.free_disk)} free. Free some space, set HF_HOME to another disk, or take a smaller model.",
             kind="disk-full",
         )
 

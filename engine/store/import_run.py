@@ -12,6 +12,7 @@ import uuid
 
 from pydantic import ValidationError
 
+from engine import numbers
 from engine.errors import StoreError
 from engine.events import Event, from_line, to_line
 from engine.record import RunRecord
@@ -35,7 +36,7 @@ def import_run(store: Store, content: bytes, name: str) -> str:
     """
     if len(content) > MOST_BYTES:
         raise StoreError(
-            f"The file {name} has {len(content) / 1e6:.0f} MB, and a record has at most {MOST_BYTES / 1e6:.0f} MB. {WANTED}"
+            f"The file {name} has {numbers.size(len(content))}, and a record has at most {numbers.size(MOST_BYTES)}. {WANTED}"
         )
     events = _events(content, name)
     record = RunRecord.fold(events)

@@ -8,8 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from engine.charts.chart import Chart
-from engine.charts.numbers import linear_names, short_names
+from engine.charts.chart import Chart, linear_names, short_names
 from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
 

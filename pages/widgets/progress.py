@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.charts import numbers
+from engine import numbers
 from engine.charts.allocation import measure
 from engine.charts.run_charts import is_deciding
 from engine.charts.search import best_candidate

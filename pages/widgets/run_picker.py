@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from engine.charts import numbers
+from engine import numbers
 from engine.store.runs import RunSummary
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import pytest
 
 from engine.charts import palette
 from engine.charts.allocation import allocation_bars
+from engine.charts.chart import linear_names, short_names
 from engine.charts.coverage import coverage_bar, coverage_forecast
 from engine.charts.depth import alignment_bars, error_through_depth
 from engine.charts.grids import output_error_grid, sparsity_grid
-from engine.charts.numbers import linear_names, short_names
 from engine.charts.refinement import error_taken_back, refinement_error, refinement_swaps
 from engine.charts.rows import row_spread
 from engine.charts.search import alignment_against_uniform, search_curves

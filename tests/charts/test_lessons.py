@@ -11,11 +11,12 @@ from engine.charts.lessons import by_hand as by_hand_charts
 from engine.charts.lessons import groups as group_charts
 from engine.charts.lessons import outlier as outlier_charts
 from engine.charts.lessons import survivors as survivor_charts
-from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart, signed
+from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
 from engine.charts.lessons.plots import STYLES, Bar, bar_chart, line_chart
 from engine.lessons import by_hand, groups, outlier, survivors
 from engine.lessons.groups import LAYER, ROW
 from engine.lessons.outlier import Inputs
+from engine.numbers import decimal
 
 INPUTS = (
     Inputs(0, "q_proj", (1.0, 2.0, 8.0), {"magnitude": 0.2, "wanda": 0.1}),
@@ -122,7 +123,7 @@ def luminance(colour: str) -> float:
 
 
 def test_numbers_have_a_proper_minus_sign():
-    assert signed(-0.25, 2) == "−0.25" and signed(3, 1) == "3.0"
+    assert decimal(-0.25, 2) == "−0.25" and decimal(3, 1) == "3.0"
 
 
 def test_lines_are_told_apart_without_their_colour():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.charts import numbers
+from engine import numbers
 from engine.charts.report import drawing_bytes
 from engine.jobs.views import EngineStatus, SummaryView, TextView
 from engine.recipe import Recipe

@@ -7,8 +7,9 @@ from __future__ import annotations
 import pytest
 
 from engine import run as engine_run
-from engine.charts.runs import age, found, ordered
+from engine.charts.runs import found, ordered
 from engine.jobs.execute import execute
+from engine.numbers import age
 from engine.recipe import Recipe
 from engine.store.runs import Label, RunSummary, Store
 from tests.jobs import imitation

@@ -13,8 +13,8 @@ from statistics import fmean, stdev
 from typing import Literal
 
 from engine.analysis.comparison.sweep import Cell
-from engine.pruning.axes import ALLOCATIONS
 from engine.pruning.presets import PRESETS
+from engine.recipe import with_allocation
 from engine.record import RunRecord
 
 State = Literal[
@@ -93,9 +93,7 @@ def shape_of(text: str) -> str:
 
 def way(cell: Cell) -> str:
     """Pruner and top-up of a cell in words."""
-    return PRESETS[cell.pruner].title + (
-        "" if cell.allocation == "uniform" else f" with {ALLOCATIONS[cell.allocation].title}"
-    )
+    return PRESETS[cell.pruner].title + with_allocation(cell.allocation)
 
 
 def grid(cells: Sequence[Cell], standings: Mapping[str, Standing]) -> list[Square]:

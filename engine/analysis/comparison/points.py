@@ -20,8 +20,8 @@ from math import inf, log
 from pathlib import Path
 from statistics import fmean, stdev
 
-from engine.pruning.presets import PRESETS
-from engine.recipe import Recipe
+from engine.numbers import short_percent
+from engine.recipe import Recipe, with_allocation
 from engine.record import RunRecord
 from engine.validation import default_group
 
@@ -138,13 +138,7 @@ def titles(protocols: Iterable[Protocol]) -> dict[str, Protocol]:
 
 def family(recipe: Recipe) -> str:
     """The way to prune in words, all but how much: pruner, top-up, and what differs from their defaults."""
-    name = (
-        PRESETS[recipe.pruner].title
-        if recipe.pruner
-        else " + ".join(x for x in (recipe.score, recipe.update, recipe.refinement) if x != "none")
-    )
-    top_up = "" if recipe.allocation == "uniform" else f" with {recipe.methods['allocation'].title}"
-    return f"{name}{top_up}{_unusual(recipe)}"
+    return f"{recipe.pruner_title}{with_allocation(recipe.allocation)}{_unusual(recipe)}"
 
 
 def _unusual(recipe: Recipe) -> str:
@@ -214,7 +208,7 @@ class Point:
     @property
     def title(self) -> str:
         """`Wanda 60%` or `Wanda 2:4`."""
-        return f"{self.family} {self.shape if self.is_grouped else f'{100 * self.sparsity:g}%'}"
+        return f"{self.family} {self.shape if self.is_grouped else short_percent(self.sparsity)}"
 
     @property
     def own(self) -> bool:

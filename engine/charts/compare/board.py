@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine import numbers
 from engine.analysis.comparison.leaderboard import Place
-from engine.charts import numbers, palette
+from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 from engine.charts.compare.style import Scale, top, wants_logarithm
 

@@ -13,8 +13,9 @@ from math import isfinite
 
 import plotly.graph_objects as go
 
+from engine import numbers
 from engine.analysis.comparison.points import FACTOR, Cliff, Point, cliff, curve
-from engine.charts import numbers, palette
+from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 from engine.charts.compare.style import (
     CLIFF,

@@ -12,10 +12,10 @@ import plotly.graph_objects as go
 
 from engine.analysis.comparison.overlap import LinearOverlap, Shared, Side, overall
 from engine.charts import palette
-from engine.charts.chart import Chart, block_axis, canvas, done_blocks
+from engine.charts.chart import Chart, block_axis, canvas, done_blocks, largest, short_names, unit_of
 from engine.charts.grids import ROOM_FOR_NUMBERS
-from engine.charts.numbers import largest, percent, short_names, unit_of
 from engine.events import BlockPruned
+from engine.numbers import percent
 from engine.record import RunRecord
 
 Names = tuple[str, str]

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine import numbers
 from engine.analysis.comparison.points import FACTOR, Point, cliff, curve
-from engine.charts import numbers, palette
+from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 from engine.charts.compare.curves import Families, cliff_words, patterns
 from engine.charts.compare.style import Style, style

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from math import exp, isfinite, log, log10
 from typing import Any
 
-from engine.charts import numbers, palette
+from engine import numbers
+from engine.charts import palette
 
 SPAN = 6.0
 """From this factor between the least and the largest on, a logarithmic axis suits them better."""

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from engine import numbers
 from engine.analysis.comparison.grid import Square, State
-from engine.charts import numbers, palette
+from engine.charts import palette
 
 SIGNS: dict[State, str] = {
     "finished": "✓",

@@ -13,9 +13,9 @@ from html import escape
 import pandas as pd
 
 from engine.charts import palette
-from engine.charts.numbers import percent
 from engine.evaluation.text_types import Guess, Reading, Token
 from engine.events import Which
+from engine.numbers import percent
 
 FULL = 3.0
 """Nats of added loss at which the colour is as deep as it gets: a twentieth of the probability is left."""

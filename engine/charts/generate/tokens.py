@@ -17,11 +17,12 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from engine.charts import numbers, palette
+from engine import numbers
+from engine.charts import palette
 from engine.charts.chart import LEGEND_LINE, Chart, canvas, panels
 from engine.charts.generate.marked import shown, summary, token_table
-from engine.charts.numbers import percent
 from engine.evaluation.text_types import Guess, Reading, Token
+from engine.numbers import percent
 
 WALK_HEIGHT = 250
 LOGARITHMIC = 10.0

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from engine.charts import palette
 from engine.charts.chart import Chart, block_axis, canvas
 from engine.charts.lessons.plots import STYLES
-from engine.charts.numbers import listed, percent, perplexity, scientific
 from engine.lessons.allocation import MINE, Racer
+from engine.numbers import listed, percent, perplexity, scientific
 
 HEIGHT, LINE, EDGE = 330, 40, 70
 YOURS = "your guess"

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from engine.charts.chart import Chart
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
 from engine.charts.lessons.plots import Bar, bar_chart, line_chart
-from engine.charts.numbers import listed, percent
 from engine.lessons.by_hand import COUNTS, OBS, WEIGHTS, Board, Entry
 from engine.lessons.layer import Table
+from engine.numbers import listed, percent
 
 NAMES = {"magnitude": "Magnitude", "wanda": "Wanda", OBS: "OBS saliency", "best": "Best mask of all"}
 STRENGTH = "a"

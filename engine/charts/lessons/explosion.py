@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 from engine.charts import palette
 from engine.charts.chart import Chart, block_axis, canvas
 from engine.charts.lessons.plots import Panel, line_chart, pair_chart
-from engine.charts.numbers import percent, perplexity
 from engine.lessons.explosion import Chain, Sentence
+from engine.numbers import percent, perplexity
 from engine.record import RunRecord
 
 HEIGHT = 330

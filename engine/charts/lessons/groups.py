@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from engine.charts.chart import Chart
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
 from engine.charts.lessons.plots import Bar, bar_chart
-from engine.charts.numbers import percent, power_of_ten
 from engine.lessons.groups import LAYER, QUIET, ROW, Masked, Price
+from engine.numbers import percent, power_of_ten
 
 WITHIN = {LAYER: "the whole layer", ROW: "each row"}
 

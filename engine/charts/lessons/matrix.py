@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from engine.charts import palette
-from engine.charts.chart import Chart, canvas
-from engine.charts.numbers import ceiling, largest
+from engine.charts.chart import Chart, canvas, ceiling, largest
+from engine.numbers import decimal
 
 CELL, EDGE, STRIP = 33, 46, 64
 """Pixels of a row, of the axis, and of the bars above."""
@@ -67,11 +67,6 @@ class Matrix:
 def matrix_chart(matrix: Matrix, *, title: str, alt: str, caption: str) -> Chart:
     """The matrix as a chart; its table has a row for each cell."""
     return Chart(title=title, figure=_figure(matrix), table=_table(matrix), alt=alt, caption=caption)
-
-
-def signed(value: float, decimals: int) -> str:
-    """A number with a proper minus sign."""
-    return f"{value:.{decimals}f}".replace("-", "−")
 
 
 def _table(matrix: Matrix) -> pd.DataFrame:
@@ -139,7 +134,7 @@ def _cells(matrix: Matrix) -> list[go.Heatmap | go.Scatter]:
         [value if stay else None for value, stay in zip(*both, strict=True)]
         for both in zip(values, stays, strict=True)
     ]
-    texts = [["" if value is None else signed(value, matrix.decimals) for value in row] for row in shown]
+    texts = [["" if value is None else decimal(value, matrix.decimals) for value in row] for row in shown]
     top = largest(abs(value) for row in values for value in row) or 1.0
     removed = [
         (row, column) for row, line in enumerate(stays) for column, stay in enumerate(line) if not stay
@@ -169,7 +164,7 @@ def _cells(matrix: Matrix) -> list[go.Heatmap | go.Scatter]:
     crosses = go.Scatter(
         x=[column for _, column in removed],
         y=[row for row, _ in removed],
-        text=[signed(values[row][column], matrix.decimals) for row, column in removed],
+        text=[decimal(values[row][column], matrix.decimals) for row, column in removed],
         mode="markers",
         marker={"symbol": "x-thin", "size": 10, "line": {"color": palette.GREY, "width": 2}},
         hovertemplate="removed, it was %{text}<extra></extra>",

@@ -13,8 +13,8 @@ from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
 from engine.charts.lessons.plots import line_chart
-from engine.charts.numbers import percent
 from engine.lessons.outlier import COLUMN, SPARSITY, STRENGTHS, WINDOWS, Inputs, Loud
+from engine.numbers import percent
 
 NAMES = {"magnitude": "Magnitude", "wanda": "Wanda"}
 LOUD = f"x{COLUMN + 1}"

@@ -17,8 +17,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from engine.charts import palette
-from engine.charts.chart import LEGEND_LINE, Chart, canvas, panels
-from engine.charts.numbers import largest, percent
+from engine.charts.chart import LEGEND_LINE, Chart, canvas, largest, panels
+from engine.numbers import percent
 
 PAIRS_HEIGHT = 390
 LOOKS = ((palette.BLUE, "circle"), (palette.VERMILLION, "diamond"))

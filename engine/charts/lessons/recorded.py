@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from engine.charts.chart import Chart
 from engine.charts.lessons.plots import line_chart
-from engine.charts.numbers import listed, percent, perplexity
+from engine.numbers import listed, percent, perplexity
 from engine.record import RunRecord
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from engine.charts.chart import Chart
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
 from engine.charts.lessons.plots import Bar, bar_chart, line_chart
-from engine.charts.numbers import percent
 from engine.lessons.survivors import CORRELATIONS, COUNTS, LEFT_ALONE, OWN, Weights
+from engine.numbers import percent
 
 
 def pair_curves(pairs: Mapping[str, Sequence[float]], correlation: float, *, updated: bool) -> Chart:

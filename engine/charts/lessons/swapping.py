@@ -11,10 +11,9 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
-from engine.charts.lessons.matrix import signed
 from engine.charts.lessons.plots import Panel, pair_chart
-from engine.charts.numbers import listed, percent
 from engine.lessons.swapping import Mended, Row, best
+from engine.numbers import decimal, listed, percent
 
 HEIGHT = 330
 BACK, OUT = "▲ back", "▼ out"
@@ -43,8 +42,8 @@ def contributions(row: Row) -> Chart:
         figure=figure,
         table=_table(names, row),
         alt=f"Bar chart of what each of {len(names)} weights adds to the output on average. Removed: {listed(_removed(names, row), len(names))}. "
-        f"Their sum, e, is {signed(row.drift, 1)}. {_last_swap(row)}",
-        caption=f"c = w · m, the weight times the mean of its input, summed over a window's tokens. Hatched: removed. e = {signed(row.drift, 1)} "
+        f"Their sum, e, is {decimal(row.drift, 1)}. {_last_swap(row)}",
+        caption=f"c = w · m, the weight times the mean of its input, summed over a window's tokens. Hatched: removed. e = {decimal(row.drift, 1)} "
         f"is the sum of the hatched bars. {_last_swap(row)}".rstrip(),
     )
 
@@ -109,8 +108,8 @@ def _last_swap(row: Row) -> str:
 
 def candidates(row: Row) -> pd.DataFrame:
     """Who may come back and who may go next, the first choice of each on top, as two columns of words."""
-    back = [f"{name} ({signed(rank, 1)})" for name, rank in _ranked(row.growing)]
-    out = [f"{name} ({signed(-rank, 1)})" for name, rank in _ranked(row.leaving)]
+    back = [f"{name} ({decimal(rank, 1)})" for name, rank in _ranked(row.growing)]
+    out = [f"{name} ({decimal(-rank, 1)})" for name, rank in _ranked(row.leaving)]
     longest = max(len(back), len(out))
     columns = {"may come back (how much it asks to)": back, "may go (its score)": out}
     return pd.DataFrame({title: [*words, *[""] * (longest - len(words))] for title, words in columns.items()})
@@ -124,7 +123,7 @@ def _ranked(ranks: Sequence[float | None]) -> list[tuple[str, float]]:
 def swap_by_swap(rows: Sequence[Row], at: int) -> Chart:
     """The expected error of the row behind each swap, and the real error of its output."""
     drifts, errors = [row.drift for row in rows], [row.error for row in rows]
-    told = ", ".join(signed(drift, 1) for drift in drifts)
+    told = ", ".join(decimal(drift, 1) for drift in drifts)
     return pair_chart(
         list(range(len(rows))),
         Panel("Expected error e", drifts),

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from engine.charts.chart import Chart
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
 from engine.charts.lessons.plots import line_chart
-from engine.charts.numbers import listed, percent
 from engine.lessons.symmetric import MODEL_SPARSITIES, Lost, Masked
+from engine.numbers import listed, percent
 
 STRENGTH = "a<sub>j</sub>"
 

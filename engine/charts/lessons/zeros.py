@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 from engine.charts.lessons.plots import line_chart
-from engine.charts.numbers import percent
 from engine.lessons.zeros import SHARES, SIDE, TOKENS, Kernel, Product, break_even, sizes
+from engine.numbers import percent
 
 HEIGHT = 330
 LOOKS: dict[Kernel, tuple[str, str, str]] = {

@@ -14,9 +14,9 @@ import plotly.graph_objects as go
 
 from engine.analysis.microscope.types import Counts, Numbers, Spectrum, Study, Values
 from engine.charts import palette
-from engine.charts.chart import Chart, canvas
+from engine.charts.chart import Chart, canvas, ceiling
 from engine.charts.microscope.profiles import profile
-from engine.charts.numbers import ceiling, percent
+from engine.numbers import percent
 
 SPECTRUM_HEIGHT = 300
 

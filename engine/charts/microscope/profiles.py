@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from engine.analysis.microscope.types import Counts, Numbers, Picture, Span
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, panels
-from engine.charts.numbers import percent
+from engine.numbers import percent
 
 HEIGHT = 300
 

@@ -15,7 +15,7 @@ from engine.analysis.microscope.types import Groups, Numbers, Scores, Values
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 from engine.charts.microscope.tiles import boxes, close_up
-from engine.charts.numbers import power_of_ten
+from engine.numbers import power_of_ten
 
 TALL = 30  # pixels of a row
 

@@ -14,7 +14,7 @@ from engine.analysis.microscope.types import Numbers, Picture
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 from engine.charts.microscope.tiles import CROSSED, NUMBERED, boxes, close_up, spacing, tiles
-from engine.charts.numbers import percent
+from engine.numbers import percent
 
 STRIP = 74  # pixels of the strip of activation norms
 WIDTH, LEAST, MOST = 1100, 200, 560  # pixels of the map: its width on a large screen, and its height

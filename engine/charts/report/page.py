@@ -17,7 +17,7 @@ from typing import Any
 import plotly.io
 from plotly.offline import get_plotlyjs
 
-from engine.charts import numbers
+from engine import numbers
 from engine.charts.chart import Chart
 from engine.charts.headline import run_numbers
 from engine.charts.report.markup import (

@@ -6,8 +6,8 @@ from typing import Any
 
 import streamlit as st
 
+from engine import numbers
 from engine.analysis.comparison.leaderboard import budgets, leaderboard
-from engine.charts import numbers
 from engine.charts.compare.board import board_chart, board_table
 from pages.widgets.chart import draw_chart
 from pages.widgets.compare.data import Known, draw_links

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from engine import numbers
 from engine.analysis.comparison.overlap import LinearOverlap, Side
-from engine.charts import numbers
+from engine.charts.chart import linear_names
 from engine.charts.compare.pair import overlap_grid
-from engine.charts.numbers import linear_names
 from engine.errors import PrunescopeError
 from engine.jobs.views import OverlapView, RunView
 from engine.store.runs import RunSummary

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
+from engine import numbers
 from engine.analysis.comparison.differences import differences
-from engine.charts import numbers
 from engine.charts.compare.pair import pair_alignment, pair_allocation, pair_depth
 from engine.record import RunRecord
 from engine.store.runs import RunSummary

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from engine import numbers
 from engine.analysis.comparison.grid import shape_of
 from engine.analysis.comparison.sweep import Cell, sweep
 from engine.analysis.comparison.sweep_cost import Outlay, outlay, times
-from engine.charts import numbers
 from engine.corpora.named import NAMED
 from engine.cost.estimate import estimate
 from engine.errors import PrunescopeError, RecipeError

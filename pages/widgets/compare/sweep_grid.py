@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from engine import numbers
 from engine.analysis.comparison.grid import Square, Standing, grid, way
 from engine.analysis.comparison.points import family
 from engine.analysis.comparison.sweep import Cell
 from engine.analysis.comparison.sweep_cost import Outlay
-from engine.charts import numbers
 from engine.charts.compare.sweep import LEGEND, column_words, sweep_colours, sweep_words
 from engine.errors import PrunescopeError
 from pages.widgets.chart import draw_chart

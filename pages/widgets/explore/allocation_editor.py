@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from engine.charts.numbers import percent
 from engine.models.shape import ModelSummary
+from engine.numbers import percent
 from engine.pruning.allocations.manual import TOLERANCE, ends_spared, flat, ramp
 from engine.pruning.axes import ALLOCATIONS
 from engine.pruning.shares import rescaled, weighted_mean

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from engine.charts import numbers
+from engine import numbers
 from engine.cost.duration import DOWNLOAD_RATE
-from engine.cost.estimate import HELD, NAMES, Cost, estimate, time
+from engine.cost.estimate import HELD, NAMES, Cost, estimate
 from engine.jobs.views import SummaryView
 from engine.models.shape import ModelSummary
 from pages.widgets.explore.fields import Checked
@@ -118,11 +118,11 @@ def _run(cost: Cost) -> Iterator[str]:
     waits = "; the text waits in the host's memory" if cost.offload else ""
     yield f":material/inventory_2: {HELD[cost.residence].capitalize()}{slower}{waits}"
     download = (
-        f", and {time(cost.download_seconds)} of download at {_size(int(DOWNLOAD_RATE))}/s"
+        f", and {numbers.about(cost.download_seconds)} of download at {_size(int(DOWNLOAD_RATE))}/s"
         if cost.download_bytes
         else ""
     )
-    yield f":material/schedule: About {time(cost.seconds)} on {NAMES.get(cost.device, cost.device)}{download}".replace(
+    yield f":material/schedule: About {numbers.about(cost.seconds)} on {NAMES.get(cost.device, cost.device)}{download}".replace(
         " h ", f"{NBSP}h "
     )
 

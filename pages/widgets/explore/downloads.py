@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from engine.charts import numbers
+from engine import numbers
 from engine.charts.report import drawing_bytes, report
 from engine.charts.tables import block_table, linear_table, measured, surroundings
 from engine.export.command_line import command

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from engine.charts import numbers
+from engine import numbers
 from engine.hub.cache import cached_models
 from engine.hub.catalogue import Entry, catalogue
 from engine.models.identity import DEMO

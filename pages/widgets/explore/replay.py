@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from engine.charts import numbers
+from engine import numbers
 from engine.jobs.views import RunView
 from engine.replay import Replay
 

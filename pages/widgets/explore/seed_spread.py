@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
+from engine import numbers
 from engine.analysis.comparison.seeds import Spread, over_seeds, spreads
-from engine.charts import numbers
 from engine.errors import PrunescopeError
 from engine.record import RunRecord
 from pages.widgets.explore.allocation_trials import record_of
@@ -89,4 +89,4 @@ def _table(records: list[RunRecord]) -> pd.DataFrame:
         rows.append(
             {"seed": str(record.recipe.seed if record.recipe else ""), "state": record.state, **scores}
         )
-    return pd.DataFrame(rows).fillna(numbers.NOTHING)
+    return pd.DataFrame(rows).fillna(numbers.UNKNOWN)

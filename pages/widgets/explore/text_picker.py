@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from engine.charts import numbers
+from engine import numbers
 from engine.corpora.named import NAMED, describe
 from engine.corpora.user_texts import MOST_BYTES, save_text
 from engine.errors import PrunescopeError

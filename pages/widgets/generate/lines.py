@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine import numbers
 from engine.analysis.comparison.points import Point, by_protocol, curve, measured, points
-from engine.charts import numbers
 from engine.store.runs import RunSummary
 
 LEAST = 2

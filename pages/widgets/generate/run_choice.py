@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from engine.charts import numbers
+from engine import numbers
 from engine.errors import PrunescopeError
 from engine.jobs.requests import ReadRequest
 from engine.jobs.views import ReadingView

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from engine.charts import numbers
+from engine import numbers
 from engine.charts.generate.marked import marked_text, scale
 from engine.charts.generate.tokens import walk_line
 from engine.evaluation.text_types import Reading, parting

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from engine.numbers import decimal
 from pages.widgets.learn.controls import locked
 
 CELL = 44
@@ -47,7 +48,7 @@ def draw_board(
         for column, value in enumerate(line):
             place = row * len(line) + column
             gone = place in removed
-            number = f"{value:.1f}".replace("-", "−")
+            number = decimal(value, 1)
             grid.button(
                 f":gray[~~{number}~~]" if gone else number,
                 key=f"{key}.{place}",

@@ -14,7 +14,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from engine.analysis.microscope.types import Span
 from engine.analysis.microscope.zoom import parse_span, span_words
-from engine.charts.numbers import short_names
+from engine.charts.chart import short_names
 from engine.events import LinearPruned
 from engine.jobs.requests import LinearRequest
 from engine.record import RunRecord

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from engine import numbers
 from engine.analysis.microscope.types import Picture, Study
-from engine.charts import numbers
 from engine.charts.grids import output_error_grid
 from engine.errors import PrunescopeError
 from engine.recipe import Recipe

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from engine.charts import numbers
+from engine import numbers
 from engine.charts.runs import run_table
 from engine.errors import PrunescopeError
 from engine.hardware.memory import disk_free

@@ -10,10 +10,10 @@ import streamlit as st
 from engine.charts.allocation import allocation_bars
 from engine.charts.lessons import allocation as charts
 from engine.charts.lessons.recorded import recorded_perplexities
-from engine.charts.numbers import percent
 from engine.charts.search import search_curves
 from engine.lessons import allocation as lesson
 from engine.lessons.allocation import AUTOMATIC, MINE
+from engine.numbers import percent
 from engine.pruning.axes import ALLOCATIONS
 from engine.recipe import Recipe, pin
 from engine.record import RunRecord

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.charts import numbers
+from engine import numbers
 from engine.charts.lessons import by_hand as charts
-from engine.charts.numbers import percent
 from engine.lessons import by_hand as lesson
 from engine.lessons.by_hand import COLUMNS, COUNTS, WEIGHTS
+from engine.numbers import percent
 from engine.pruning.axes import SCORES
 from pages.widgets.chart import draw_chart
 from pages.widgets.learn.board import draw_board, put, removed_places

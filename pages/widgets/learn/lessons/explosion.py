@@ -6,11 +6,11 @@ import streamlit as st
 
 from engine.charts.lessons import explosion as charts
 from engine.charts.lessons import zeros as zero_charts
-from engine.charts.numbers import percent, perplexity
 from engine.lessons import explosion as lesson
 from engine.lessons import zeros
 from engine.lessons.explosion import LAYERS, SPOILT
 from engine.lessons.zeros import SIDE, Product
+from engine.numbers import percent, perplexity
 from engine.recipe import Recipe
 from pages.widgets import engine_handle
 from pages.widgets.chart import draw_chart

@@ -7,9 +7,9 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.charts.lessons import groups as charts
-from engine.charts.numbers import percent
 from engine.lessons import groups as lesson
 from engine.lessons.groups import FREEDOMS, LAYER, MATRICES, PATTERNS, QUIET, ROW
+from engine.numbers import percent
 from engine.pruning.axes import SCORES
 from pages.widgets.chart import draw_chart
 from pages.widgets.learn.controls import choice, number, slider

@@ -10,10 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import streamlit as st
 
 from engine.charts.lessons import outlier as charts
-from engine.charts.numbers import percent
 from engine.errors import PrunescopeError
 from engine.lessons import outlier as lesson
 from engine.lessons.outlier import STRENGTHS, Inputs
+from engine.numbers import percent
 from pages.widgets.chart import draw_chart
 from pages.widgets.learn.controls import choice, select, slider
 from pages.widgets.learn.frame import panes

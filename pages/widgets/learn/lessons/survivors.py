@@ -7,9 +7,9 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.charts.lessons import survivors as charts
-from engine.charts.numbers import percent
 from engine.lessons import survivors as lesson
 from engine.lessons.survivors import COLUMNS, COUNTS, UPDATES
+from engine.numbers import percent
 from engine.pruning.axes import UPDATES as REGISTRY
 from pages.widgets.chart import draw_chart
 from pages.widgets.learn.controls import choice, slider, stops

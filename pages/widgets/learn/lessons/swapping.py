@@ -7,11 +7,10 @@ from itertools import takewhile
 import streamlit as st
 
 from engine.charts.lessons import swapping as charts
-from engine.charts.lessons.matrix import signed
 from engine.charts.lessons.recorded import recorded_changes
-from engine.charts.numbers import percent
 from engine.lessons import swapping as lesson
 from engine.lessons.swapping import COLUMNS, METHODS, MOST, ROWS, WIDTH, Mended, Row
+from engine.numbers import decimal, percent
 from engine.pruning.axes import REFINEMENTS
 from engine.pruning.refinements.swaps import COLUMNS_PER_SWAP
 from engine.recipe import Recipe
@@ -39,7 +38,7 @@ def _draw_expected() -> None:
         )
         st.latex(r"e = \sum_{j\ \text{removed}} c_j, \qquad c_j = w_j\, m_j")
         st.markdown(
-            f"with $m_j$ the mean of input j, summed over the tokens of a window. Here **e = {signed(row.drift, 1)}**: the output is too low."
+            f"with $m_j$ the mean of input j, summed over the tokens of a window. Here **e = {decimal(row.drift, 1)}**: the output is too low."
         )
         answered = ask(
             "swapping.first",
@@ -95,7 +94,7 @@ def _draw_state(row: Row, swaps: int, *, with_error: bool) -> None:
     grid = st.grid(2 if with_error else 1, min_column_width=140, border=True)
     grid.metric(
         "Expected error e",
-        signed(row.drift, 1),
+        decimal(row.drift, 1),
         help="The sum of c over what is removed, in units of the output summed over a window's tokens.",
     )
     if with_error:
@@ -119,7 +118,7 @@ def _rows(method: str) -> list[Row]:
 def _real_words() -> str:
     before, one, two = (lesson.row(swaps) for swaps in range(3))
     return (
-        f"The first swap lowers both: e from {signed(before.drift, 1)} to {signed(one.drift, 1)}, the error of the output from "
+        f"The first swap lowers both: e from {decimal(before.drift, 1)} to {decimal(one.drift, 1)}, the error of the output from "
         f"{percent(before.error)} to {percent(one.error)}. The second one lowers |e| again, to {abs(two.drift):.1f}, but the output "
         f"gets worse: {percent(two.error)}. "
         "It removed a weight whose input swings around a mean near 0: nothing for e, much for each token."

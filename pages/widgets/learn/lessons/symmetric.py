@@ -6,9 +6,9 @@ import streamlit as st
 
 from engine.charts.lessons import symmetric as charts
 from engine.charts.lessons.recorded import recorded_perplexities
-from engine.charts.numbers import percent
 from engine.lessons import symmetric as lesson
 from engine.lessons.symmetric import FAINT_ROW, WITHOUT_TEXT, Masked
+from engine.numbers import percent
 from engine.pruning.axes import SCORES
 from engine.pruning.patterns import Group
 from engine.recipe import Recipe

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from engine.charts import numbers
+from engine import numbers
 
 
 @pytest.mark.parametrize(
@@ -93,32 +93,27 @@ def test_listed(items, text):
     assert numbers.listed(items) == text
 
 
-def test_the_largest_is_a_finite_number():
-    assert numbers.largest([0.1, None, math.inf, math.nan, 0.3]) == 0.3
-    assert numbers.largest([math.inf, None]) == 0
-
-
 @pytest.mark.parametrize(
-    ("top", "unit", "words"),
-    [
-        (1.2e-3, 1e-3, "in 10⁻³"),
-        (1e-3, 1e-3, "in 10⁻³"),
-        (4.0, 1, "no unit"),
-        (0, 1, "no unit"),
-        (math.inf, 1, "no unit"),
-    ],
+    ("value", "text"), [(0.0, "0.0"), (0.04, "0.0"), (-0.04, "0.0"), (0.5, "+0.5"), (-0.5, "−0.5")]
 )
-def test_amounts_are_drawn_in_a_power_of_ten(top, unit, words):
-    assert numbers.unit_of(top) == (pytest.approx(unit), words)
+def test_a_change_has_a_sign_unless_it_is_zero(value, text):
+    assert numbers.signed(value) == text
 
 
-@pytest.mark.parametrize(
-    ("value", "end"),
-    [(0.32, 0.5), (0.5, 0.5), (0.0006, 0.001), (7, 10), (0, 1), (math.inf, 1), (math.nan, 1)],
-)
-def test_ceiling(value, end):
-    assert numbers.ceiling(value) == pytest.approx(end)
+def test_an_accuracy_has_its_error_if_there_is_one():
+    assert numbers.accuracy(0.6123, 0.005) == "61.2 ± 0.5 %"
+    assert numbers.accuracy(0.6123) == "61.2 %" and numbers.accuracy(None) == "—"
 
 
-def test_a_finer_ceiling():
-    assert numbers.ceiling(0.53, numbers.FINE) == pytest.approx(0.6)
+@pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (12.4, "12 s"), (400, "7 min"), (5400, "1.5 h")])
+def test_an_estimated_time_is_rounded(seconds, text):
+    assert numbers.about(seconds) == text
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.6, "60%"), (0.57, "57%"), (0.625, "62.5%")])
+def test_a_sparsity_in_a_title_has_no_superfluous_digits(share, text):
+    assert numbers.short_percent(share) == text
+
+
+def test_three_digits_of_megabytes_never_become_an_exponent():
+    assert numbers.size(999_400_000) == "999 MB" and numbers.size(999_600_000) == "1.0 GB"
