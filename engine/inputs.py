@@ -1,4 +1,4 @@
-"""What a run reads, model and texts, wherever it has to come from: as events while it comes."""
+"""Find or download what a run reads: the model and the texts. Progress is reported as events."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ from engine.recipe import Recipe
 Result = TypeVar("Result")
 
 
-def located(recipe: Recipe) -> Generator[Event, None, Path]:
-    """The directory that holds the recipe's model, once it is on this machine.
+def model_directory(recipe: Recipe) -> Generator[Event, None, Path]:
+    """Return the directory with the recipe's model, downloading it if necessary.
 
     Raises:
-        ModelError: there is none, or it cannot be fetched.
+        ModelError: there is no such model, or it cannot be downloaded.
     """
-    place = resolve(recipe.model)
-    if Path(place).is_dir():
-        return Path(place)
+    local = Path(resolve(recipe.model))
+    if local.is_dir():
+        return local
     if recipe.model.startswith(("/", ".", "~")):
         raise ModelError(
-            f"The model {recipe.model} was asked for, but there is no such directory. Check the path.",
+            f"The model {recipe.model} was requested, but there is no such directory. Check the path.",
             kind="missing",
         )
-    return (yield from told(fetch(recipe.model, recipe.revision)))
+    return (yield from as_events(fetch(recipe.model, recipe.revision)))
 
 
 def dense_model(recipe: Recipe, residence: Residence = "resident") -> LanguageModel:
-    """The recipe's model as it is before pruning, in the recipe's dtype on its device.
+    """Load the recipe's model unpruned, in the recipe's dtype and on its device.
 
     Raises:
-        ModelError: it cannot be had, or read.
+        ModelError: it cannot be downloaded or read.
     """
-    directory, device = quietly(located(recipe)), pick_device(recipe.device)
+    directory, device = drain(model_directory(recipe)), pick_device(recipe.device)
     dtype = pick_dtype(recipe.dtype, device, stored_dtype(read_config(directory, recipe.model)))
     return load(directory, dtype=dtype, device=device, residence=residence, name=recipe.model)
 
 
-def quietly(work: Generator[Event, None, Result]) -> Result:
-    """The result of some work that nobody watches."""
+def drain(work: Generator[Event, None, Result]) -> Result:
+    """Return the result of a generator, ignoring its events."""
     try:
         while True:
             next(work)
@@ -60,8 +60,8 @@ def quietly(work: Generator[Event, None, Result]) -> Result:
         return result
 
 
-def told(work: Generator[Progress, None, Result]) -> Generator[Event, None, Result]:
-    """The result of some work whose progress becomes events; closing this closes the work."""
+def as_events(work: Generator[Progress, None, Result]) -> Generator[Event, None, Result]:
+    """Return the result of `work`, passing its progress on as events. Closing this closes `work`."""
     try:
         while True:
             progress = next(work)
@@ -76,14 +76,14 @@ def told(work: Generator[Progress, None, Result]) -> Generator[Event, None, Resu
 def read_windows(
     recipe: Recipe, model: LanguageModel, cache: Path | None
 ) -> Generator[Event, None, tuple[Windows, dict[str, Windows]]]:
-    """Calibration windows, and evaluation windows by corpus.
+    """Return the calibration windows, and the evaluation windows by corpus.
 
     Raises:
-        CorpusError: a text cannot be had, does not suffice, or its windows are longer than the model takes.
+        CorpusError: a text cannot be downloaded or is too short, or its windows are too long for the model.
     """
     most = longest(model.module.config)
     tokenizer, ids, length = model.tokenizer, model.vocabulary, recipe.window(most)
-    calibration = yield from told(
+    calibration = yield from as_events(
         calibration_windows(
             recipe.calibration,
             tokenizer,
@@ -97,7 +97,7 @@ def read_windows(
     yield _ready("calibration", recipe.calibration, calibration, most, recipe.model)
     evaluations: dict[str, Windows] = {}
     for name in recipe.evaluations:
-        evaluations[name] = yield from told(
+        evaluations[name] = yield from as_events(
             evaluation_windows(name, tokenizer, ids, length=length, cache=cache)
         )
         yield _ready("evaluation", name, evaluations[name], most, recipe.model)
@@ -108,7 +108,7 @@ def _ready(role: Role, corpus: str, windows: Windows, most: int | None, model: s
     count, length = windows.ids.shape
     if most is not None and length > most:
         raise CorpusError(
-            f"The windows have {length} tokens, but {model} takes at most {most}. Ask for shorter ones."
+            f"The windows have {length} tokens, but {model} takes at most {most}. Use shorter windows."
         )
     return WindowsReady(
         role=role,

@@ -1,7 +1,7 @@
-"""What would fit where a run does not: the same recipe with one thing changed, each tried before it is said.
+"""Say what would fit when a run does not: the same recipe with one change, each tried before it is proposed.
 
-In the order in which they cost least: the model read block by block, bfloat16, fewer or shorter windows, the
-CPU, and if nothing of that helps a smaller model of the catalogue.
+Tried in the order of what they cost the user: the model read block by block, bfloat16, fewer or shorter
+calibration windows, the CPU, and if none of these helps, a smaller model of the catalogue.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from engine.models.shape import ModelSummary, Storage
 from engine.recipe import Recipe
 
 MOST = 2
-"""How many ways are said."""
+"""Proposals at most."""
 FEWEST_WINDOWS, SHORTEST = 8, 128
-"""Less calibration than that is not proposed."""
+"""Fewer or shorter calibration windows than these give poor results and are not proposed."""
 
 
 class Planned(Protocol):
-    """What is looked at of a cost."""
+    """The part of a cost that advice reads."""
 
     @property
     def fits(self) -> bool: ...
@@ -30,31 +30,27 @@ Try = Callable[[Recipe, ModelSummary], Planned]
 
 
 def advice(recipe: Recipe, summary: ModelSummary, attempt: Try) -> list[str]:
-    """Sentences about what would fit; `attempt` plans another recipe on the same machine."""
-    found = list(
-        islice(
-            _changes(
-                recipe, lambda **changes: attempt(recipe.model_copy(update=changes), summary).fits, summary
-            ),
-            MOST,
-        )
-    )
-    return found or list(_smaller(recipe, summary, attempt))
+    """Return sentences that say what would fit. `attempt` estimates another recipe on the same machine."""
+
+    def fits(**changes: object) -> bool:
+        return attempt(recipe.model_copy(update=changes), summary).fits
+
+    return list(islice(_changes(recipe, fits, summary), MOST)) or list(_smaller(recipe, summary, attempt))
 
 
 def _changes(recipe: Recipe, fits: Callable[..., bool], summary: ModelSummary) -> Iterator[str]:
     if recipe.residence == "resident" and fits(residence="streamed"):
-        yield "Read block by block from the disk it would fit."
+        yield "It would fit if the model is read block by block from the disk."
     if recipe.dtype in ("auto", "float32") and fits(dtype="bfloat16"):
-        yield "In bfloat16 it would fit."
+        yield "It would fit in bfloat16."
     if windows := _most(lambda count: fits(samples=count), FEWEST_WINDOWS, recipe.samples):
-        yield f"With {windows} calibration windows instead of {recipe.samples} it would fit."
+        yield f"It would fit with {windows} calibration windows instead of {recipe.samples}."
     length = recipe.window(summary.longest)
     shorter = next((tokens for tokens in _halves(length) if fits(length=tokens)), None)
     if shorter is not None:
-        yield f"With windows of {shorter:,} tokens instead of {length:,} it would fit."
+        yield f"It would fit with windows of {shorter:,} tokens instead of {length:,}."
     if recipe.device != "cpu" and summary.device != "cpu" and fits(device="cpu"):
-        yield "On the CPU it would fit, more slowly."
+        yield "It would fit on the CPU, but run more slowly."
 
 
 def _halves(length: int) -> Iterator[int]:
@@ -63,7 +59,10 @@ def _halves(length: int) -> Iterator[int]:
 
 
 def _most(fits: Callable[[int], bool], low: int, high: int) -> int | None:
-    """The most in `low` up to `high - 1` that fits, None where not even `low` does; fewer never need more."""
+    """Return the largest number from `low` to `high - 1` that fits; None if not even `low` does.
+
+    A bisection: memory never falls as the number grows.
+    """
     if low >= high or not fits(low):
         return None
     while high - low > 1:
@@ -73,42 +72,43 @@ def _most(fits: Callable[[int], bool], low: int, high: int) -> int | None:
 
 
 def _smaller(recipe: Recipe, summary: ModelSummary, attempt: Try) -> Iterator[str]:
-    """The largest smaller model of the catalogue that would fit, judged as if it had this model's
-    proportions.
-    """
+    """Propose the largest model of the catalogue that would fit, assumed to have this model's proportions."""
     from engine.hub.catalogue import catalogue
 
     for entry in reversed(catalogue()):
         if entry.parameters < summary.parameters and not entry.gated:
-            other = recipe.model_copy(
-                update={"model": entry.id, "revision": None, "length": recipe.window(summary.longest)}
-            )
+            # the window that this model would get, since another model may have another default
+            changes = {"model": entry.id, "revision": None, "length": recipe.window(summary.longest)}
+            other = recipe.model_copy(update=changes)
             if attempt(other, scaled(summary, entry.parameters, entry.bytes)).fits:
                 yield f"A smaller model would fit, for instance {entry.title}."
                 return
 
 
 def scaled(summary: ModelSummary, parameters: int, stored: int) -> ModelSummary:
-    """A model of the same proportions with so many parameters, `stored` bytes to be downloaded."""
+    """Return a model of the same proportions with other `parameters`, and `stored` bytes to download.
+
+    The number of blocks stays, so widths grow with the square root of the parameters.
+    """
     ratio = parameters / summary.parameters
     side = ratio**0.5
-    counts = {
-        name: round(getattr(summary, name) * ratio)
-        for name in ("prunable", "block_most", "block_grams", "outside", "bytes")
-    }
+    names = ("prunable", "block_most", "block_grams", "outside", "bytes")
+    counts = {name: round(getattr(summary, name) * ratio) for name in names}
+
+    def wide(length: int) -> int:
+        return max(1, round(length * side))
+
     linears = tuple(
-        kind.model_copy(
-            update={"rows": max(1, round(kind.rows * side)), "columns": max(1, round(kind.columns * side))}
-        )
+        kind.model_copy(update={"rows": wide(kind.rows), "columns": wide(kind.columns)})
         for kind in summary.linears
     )
-    sizes = tuple(round(count * ratio) for count in summary.sizes)
-    storage = Storage(place="hub", total=stored, missing=stored)
-    more = {
-        "parameters": parameters,
-        "width": round(summary.width * side),
-        "linears": linears,
-        "sizes": sizes,
-        "storage": storage,
-    }
-    return summary.model_copy(update={**counts, **more})
+    return summary.model_copy(
+        update={
+            **counts,
+            "parameters": parameters,
+            "width": round(summary.width * side),
+            "linears": linears,
+            "sizes": tuple(round(count * ratio) for count in summary.sizes),
+            "storage": Storage(place="hub", total=stored, missing=stored),
+        }
+    )

@@ -1,12 +1,11 @@
-"""How long a run takes: operations over how fast this machine multiplies, and bytes over how fast a disk
-reads.
+"""Estimate how long a run takes: operations / speed of this machine, and bytes read / speed of a disk.
 
-Work is `2 * weights * tokens` operations a pass: two passes over the calibration windows, two over the
-evaluation windows, plus the Hessians, what the update does with them, the passes of an allocation that
-searches, and the zero-shot tasks. Of a mixture of experts only the weights that a token is multiplied with
-count. Small models reach a fraction of the speed of a large matrix product; `EFFICIENCY` is that fraction as
-the benchmark measured it on a CPU. It is an estimate, good to a factor of about two. Download and disk are at
-assumed rates.
+A pass over tokens is `2 * weights * tokens` operations. A run makes two passes over the calibration windows
+and two over the evaluation windows, computes Hessians and the weight update, runs the passes of an allocation
+that searches, and the zero-shot tasks. In a mixture of experts only the weights that a token is multiplied
+with count.
+
+The estimate is good to a factor of about two. Download and disk speeds are assumed, not measured.
 """
 
 from __future__ import annotations
@@ -18,29 +17,30 @@ from engine.pruning.axes import ALLOCATIONS, UPDATES
 from engine.recipe import Recipe
 
 EFFICIENCY = 0.5
-SECONDS_BESIDE = 0.3  # loading a small model, cutting windows, writing files
+"""Share of the speed of a large matrix product that small models reach, measured on a CPU."""
+FIXED_SECONDS = 0.3  # loading a small model, cutting windows, writing files
 DOWNLOAD_RATE = 20e6
-"""Bytes a second that a download is assumed to take: 160 Mbit/s."""
+"""Assumed download speed in bytes per second: 160 Mbit/s."""
 READ_RATE = 1e9
-"""Bytes a second that a disk is assumed to read."""
+"""Assumed speed of a disk in bytes per second."""
 TASK_EXAMPLES, TASK_TOKENS = 2_000, 300
-"""Examples of a zero-shot task without a limit, and tokens that an example's answers take together, roughly."""
+"""Rough number of examples of a task without a limit, and of tokens in all answers of one example."""
 
 
 def duration(recipe: Recipe, summary: ModelSummary, device: str, residence: Residence) -> float:
-    """Seconds of a run, without the download."""
+    """Return the seconds that a run takes, without the download."""
     passes = 1.0
-    if residence == "streamed":  # every pass through the blocks reads them anew
-        passes += ALLOCATIONS[recipe.allocation].passes(recipe.parameters("allocation"))[0] + 2 * bool(
-            recipe.tasks
-        )
+    if residence == "streamed":  # every pass through the blocks reads them from the disk again
+        searched, _ = ALLOCATIONS[recipe.allocation].passes(recipe.parameters("allocation"))
+        passes += searched + 2 * bool(recipe.tasks)
     reading = passes * (summary.storage.total or summary.bytes) / READ_RATE
-    return SECONDS_BESIDE + operations(recipe, summary) / (summary.speed(device) * EFFICIENCY) + reading
+    return FIXED_SECONDS + operations(recipe, summary) / (summary.speed(device) * EFFICIENCY) + reading
 
 
 def operations(recipe: Recipe, summary: ModelSummary) -> float:
-    """Floating-point operations of a run."""
+    """Return the floating-point operations of a run."""
     text = text_of(recipe, summary)
+    # 2 passes * 2 operations per weight and token
     forward = 4 * (text.calibration + text.evaluation) * summary.active
     head = 4 * text.evaluation * summary.vocabulary * summary.width
     return (
@@ -54,9 +54,10 @@ def operations(recipe: Recipe, summary: ModelSummary) -> float:
 
 
 def _hessians(recipe: Recipe, summary: ModelSummary, text: Text) -> float:
-    """Gram matrices of every linear's input and their factors."""
+    """Gram matrices of the inputs of all linears, and their factors."""
     if not uses_hessian(recipe):
         return 0
+    # per linear: the Gram matrix, `in^2 * tokens` (half of it is computed), and its factor, `2 in^3`
     return sum(
         kind.count * (kind.columns**2 * text.calibration * kind.share + 2 * kind.columns**3)
         for kind in summary.linears
@@ -64,7 +65,7 @@ def _hessians(recipe: Recipe, summary: ModelSummary, text: Text) -> float:
 
 
 def _allocation(recipe: Recipe, summary: ModelSummary, text: Text) -> float:
-    """The forward passes that an allocation takes for itself."""
+    """Forward passes of an allocation that measures or searches."""
     passes, windows = ALLOCATIONS[recipe.allocation].passes(recipe.parameters("allocation"))
     return passes * 2 * summary.active * min(text.calibration, (windows or recipe.samples) * text.window)
 

@@ -1,23 +1,18 @@
-"""What a run will cost and whether it fits, before it starts: memory, disk, download, time; and how the model
-is held.
+"""Estimate a run before it starts: whether it fits, its memory, disk space, download and time.
 
-A model that fits with a margin is kept whole in memory, which is faster; else the text's hidden states wait
-on the host (where there is an accelerator), else the model is read block by block from the disk. Where
-nothing fits, `advice` says what would. The numbers are those of `footprint` and `duration`; without a
-`Capacity` nothing is known about what is free, so everything fits and the model is kept whole.
-
-Whether a recipe suits its model: asked before a run starts, from the model's configuration alone.
+The numbers come from `placement`, `footprint` and `duration`, from the model's configuration alone: no
+weights are read. If a run does not fit, `advice` says what would. If it is not known what is free, everything
+fits.
 """
 
 from __future__ import annotations
-
-from itertools import product
 
 from pydantic import BaseModel, ConfigDict
 
 from engine.cost.advice import advice
 from engine.cost.duration import DOWNLOAD_RATE, duration
-from engine.cost.footprint import Footprint, dtype_of, footprint
+from engine.cost.footprint import Footprint, dtype_of
+from engine.cost.placement import exceeds, placement
 from engine.errors import RecipeError
 from engine.hardware.batching import Residence
 from engine.hardware.memory import Capacity, measure
@@ -29,33 +24,31 @@ from engine.pruning.axes import UPDATES
 from engine.recipe import Recipe
 from engine.validation import faults_against
 
-USED = 0.9
-"""Share of what is free that a run may take."""
 DISK_SPARE = 500_000_000
-"""Bytes of a disk that stay free."""
+"""Bytes of a disk that a run leaves free."""
 NAMES = {"cpu": "the CPU", "cuda": "CUDA", "mps": "MPS"}
-HELD = {"resident": "kept whole in memory", "streamed": "read block by block from the disk"}
+HELD = {"resident": "held in memory", "streamed": "read block by block from the disk"}
 
 
 class Cost(BaseModel):
-    """An estimate.
+    """An estimate. Sizes are in bytes, times in seconds.
 
     Attributes:
-        device: where it runs.
-        residence: how the model is held.
-        offload: whether the text's hidden states wait on the host.
-        seconds: time of the run.
-        download_seconds: time of the download before it, at an assumed rate.
-        host_bytes: memory at the peak, beyond what the program itself takes.
-        device_bytes: the same on the accelerator, None where the run stays on the host.
-        host_free, device_free: what is free of them, None where it is not known.
-        parts: the memory by what it is for (on the device, where there is one).
-        download_bytes: 0 for what is on the disk already, None where nobody could say.
-        store_bytes: disk that the run's folder will take.
-        fits: whether it can run here as it stands.
-        problem: a sentence that says why not; empty where it fits.
-        advice: what would fit, in sentences; empty where it fits.
-        sentence: all of it in words.
+        device: where the run computes.
+        residence: whether the model is in memory (`resident`) or read block by block (`streamed`).
+        offload: whether hidden states wait on the host between two blocks.
+        seconds: time of the run, without the download.
+        download_seconds: time of the download, at an assumed rate.
+        host_bytes: peak memory, beyond what the program itself takes.
+        device_bytes: peak memory on the accelerator; None if the run stays on the host.
+        host_free, device_free: free memory; None if unknown.
+        parts: the memory by purpose, on the device if there is one.
+        download_bytes: what has to be downloaded; None if unknown.
+        store_bytes: disk space of the run's folder.
+        fits: whether the run can start on this machine.
+        problem: a sentence that says why not; empty if it fits.
+        advice: sentences that say what would fit; empty if it fits.
+        sentence: the whole estimate in words.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -79,35 +72,36 @@ class Cost(BaseModel):
 
 
 def estimate(recipe: Recipe, summary: ModelSummary, capacity: Capacity | None = None) -> Cost:
-    """The cost of a recipe for a model of this shape, on a machine with so much free."""
-    cost = plan(recipe, summary, capacity)
-    if cost.fits or capacity is None:
+    """Return the cost of a recipe for a model of this shape.
+
+    Args:
+        capacity: what is free on the machine; None if unknown, and then everything fits.
+    """
+    cost = estimate_without_advice(recipe, summary, capacity)
+    if cost.fits:
         return cost
-    return cost.model_copy(
-        update={"advice": " ".join(advice(recipe, summary, lambda other, its: plan(other, its, capacity)))}
-    )
+
+    def attempt(other: Recipe, shape: ModelSummary) -> Cost:
+        return estimate_without_advice(other, shape, capacity)
+
+    return cost.model_copy(update={"advice": " ".join(advice(recipe, summary, attempt))})
 
 
-def plan(recipe: Recipe, summary: ModelSummary, capacity: Capacity | None) -> Cost:
-    """`estimate` without advice: the first way to hold the model that fits, or the one that needs least."""
-    device = summary.device if recipe.device == "auto" else recipe.device
-    for residence, offload in ways(recipe, device):
-        need = footprint(recipe, summary, device, residence, offload=offload)
-        if capacity is None or not _too_much(need, capacity):
-            break
+def estimate_without_advice(recipe: Recipe, summary: ModelSummary, capacity: Capacity | None) -> Cost:
+    """`estimate` without the advice."""
+    placed = placement(recipe, summary, capacity)
+    need = placed.footprint
     download = 0 if summary.local else summary.storage.missing
-    store = (
-        summary.prunable // 8
-        + UPDATES[recipe.update].changes_kept * summary.bytes * summary.prunable // summary.parameters
-    )
-    problem = (
-        "" if capacity is None else _too_much(need, capacity) or _too_large(download or 0, store, capacity)
-    )
+    # masks are stored as bits; the new weights only if the update changes the kept ones
+    store = summary.prunable // 8
+    if UPDATES[recipe.update].changes_kept:
+        store += summary.bytes * summary.prunable // summary.parameters
+    problem = "" if capacity is None else _problem(need, download or 0, store, capacity)
     cost = Cost(
-        device=device,
-        residence=residence,
-        offload=offload,
-        seconds=duration(recipe, summary, device, residence),
+        device=placed.device,
+        residence=placed.residence,
+        offload=placed.offload,
+        seconds=duration(recipe, summary, placed.device, placed.residence),
         download_seconds=(download or 0) / DOWNLOAD_RATE,
         host_bytes=need.host,
         device_bytes=need.device,
@@ -120,70 +114,58 @@ def plan(recipe: Recipe, summary: ModelSummary, capacity: Capacity | None) -> Co
         problem=problem,
         sentence="",
     )
-    return cost.model_copy(update={"sentence": _sentence(cost, dtype_of(recipe, summary, device))})
+    return cost.model_copy(update={"sentence": _sentence(cost, dtype_of(recipe, summary, placed.device))})
 
 
-def ways(recipe: Recipe, device: str) -> list[tuple[Residence, bool]]:
-    """How the model may be held, and whether hidden states wait on the host: the fastest first."""
-    residences: list[Residence] = (
-        ["resident", "streamed"] if recipe.residence == "auto" else [recipe.residence]
-    )
-    return list(product(residences, (False, True) if device == "cuda" else (False,)))
-
-
-def _too_much(need: Footprint, capacity: Capacity) -> str:
-    """Why the memory does not suffice, empty where it does or where nobody knows."""
-    if (
-        need.device is not None
-        and capacity.device_free is not None
-        and need.device > USED * capacity.device_free
-    ):
-        return f"It does not fit on the GPU: {size(need.device)} of its memory are needed, {size(capacity.device_free)} are free."
-    if capacity.host_free is not None and need.host > USED * capacity.host_free:
+def _problem(need: Footprint, download: int, store: int, capacity: Capacity) -> str:
+    """Return why the run cannot start; empty if it can, or if it is unknown what is free."""
+    if exceeds(need.device, capacity.device_free):
+        return _too_little("on the GPU", need.device, capacity.device_free)
+    if exceeds(need.host, capacity.host_free):
+        return _too_little("in memory", need.host, capacity.host_free)
+    if download and capacity.disk_free is not None and download + DISK_SPARE > capacity.disk_free:
         return (
-            f"It does not fit in memory: {size(need.host)} are needed, {size(capacity.host_free)} are free."
+            f"The download does not fit on the disk: the hub's cache needs {size(download)} more, and "
+            f"{size(capacity.disk_free)} are free there. Free some space, or start the app with HF_HOME on a "
+            "larger disk."
+        )
+    if capacity.store_free is not None and store + DISK_SPARE > capacity.store_free:
+        return (
+            f"The result does not fit on the disk: the run's folder needs {size(store)}, and "
+            f"{size(capacity.store_free)} are free there. Free some space, or start the app with "
+            "PRUNESCOPE_HOME on a larger disk."
         )
     return ""
 
 
-def _too_large(download: int, store: int, capacity: Capacity) -> str:
-    """Why a disk does not suffice, empty where it does or where nobody knows."""
-    free, kept = capacity.disk_free, capacity.store_free
-    if free is not None and download and download + DISK_SPARE > free:
-        return (
-            f"The download does not fit on the disk: {size(download)} are needed in the hub's cache, {size(free)} are free there. "
-            "Free some space, or start the app with HF_HOME on a larger disk."
-        )
-    if kept is not None and store + DISK_SPARE > kept:
-        return (
-            f"The result does not fit on the disk: the run's folder needs {size(store)}, {size(kept)} are free there. "
-            "Free some space, or start the app with PRUNESCOPE_HOME on a larger disk."
-        )
-    return ""
+def _too_little(where: str, needed: int | None, free: int | None) -> str:
+    return f"It does not fit {where}: it needs {size(needed or 0)}, and {size(free or 0)} are free."
 
 
 def _sentence(cost: Cost, dtype: str) -> str:
     memory = f"{size(cost.host_bytes)} of memory"
     if cost.device_bytes is not None:
-        memory = f"{size(cost.device_bytes)} of its memory and {memory}"
-    held = f"the model {HELD[cost.residence]} in {dtype}"
-    words = f"About {about(cost.seconds)} on {NAMES.get(cost.device, cost.device)}, {memory}, {held}"
+        memory = f"{size(cost.device_bytes)} of GPU memory and {memory}"
+    model = f"the model {HELD[cost.residence]} in {dtype}"
+    words = f"About {about(cost.seconds)} on {NAMES.get(cost.device, cost.device)}, {memory}, {model}"
     return f"{words}; {_download(cost)}.{f' {cost.problem}' if cost.problem else ''}"
 
 
 def _download(cost: Cost) -> str:
     if cost.download_bytes is None:
-        return "how much has to be downloaded is not known"
+        return "download size unknown"
     if not cost.download_bytes:
         return "nothing to download"
-    return f"{size(cost.download_bytes)} to download (about {about(cost.download_seconds)} if {size(int(DOWNLOAD_RATE))} come in a second)"
+    rate = size(int(DOWNLOAD_RATE))
+    return f"{size(cost.download_bytes)} to download (about {about(cost.download_seconds)} at {rate}/s)"
 
 
 def require_fit(recipe: Recipe) -> None:
-    """Refuse a recipe that its model cannot take.
+    """Check a recipe against its model's configuration.
 
     Raises:
-        RecipeError: with every fault (widths that m does not divide, a ratio too few, windows too long).
+        RecipeError: with every fault (widths that m does not divide, too few ratios, windows that are too
+            long).
         ModelError: the model cannot be found or read.
     """
     summary = summarise(recipe.model, recipe.revision)
@@ -192,7 +174,7 @@ def require_fit(recipe: Recipe) -> None:
 
 
 def shortage(recipe: Recipe) -> str:
-    """Why this machine has no room for a recipe and what would fit, in sentences; empty where it has."""
+    """Return why this machine cannot hold a run, and what would fit. Empty if it can."""
     summary = summarise(recipe.model, recipe.revision)
     device = summary.device if recipe.device == "auto" else recipe.device
     cost = estimate(recipe, summary, measure(device, hub_cache()))

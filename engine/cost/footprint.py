@@ -1,10 +1,12 @@
-"""How much memory a run takes at its peak, part by part, from the model's shape and the recipe.
+"""Estimate the peak memory of a run, part by part, from the model's shape and the recipe.
 
-What is there at once: the weights that are held; the text's hidden states in three streams (calibration,
-evaluation dense and pruned); and either one block at work or the logits of some tokens. Bytes a weight are
-counted from the code, the constants were measured: on a CPU the peaks of random models of 2 to 140 million
-parameters came out within a fifth, that of 1.1 billion read block by block a third lower. Not counted: the
-program itself (`PROGRAM`), what a method takes only because it is free (the joint update's batches), and
+At the peak a run holds: the weights; the hidden states of three streams (calibration, and evaluation dense
+and pruned); and either the block that is being pruned or the logits of some tokens.
+
+Bytes per weight are counted from the code; the constants were measured. On a CPU the estimates for random
+models of 2 to 140 million parameters were within a fifth of the measured peaks; a model of 1.1 billion
+parameters read block by block needed a third less than estimated. Not counted: the program itself
+(`PROGRAM`), memory that a method takes only because it is free (the batches of the joint update), and the
 libraries of zero-shot tasks.
 """
 
@@ -23,43 +25,43 @@ from engine.pruning.statistics import Need
 from engine.recipe import Recipe
 
 ITEM = {"float32": 4, "bfloat16": 2, "float16": 2}
-"""Bytes a number."""
+"""Bytes per number."""
 FLOAT32, TOKEN_ID = 4, 8
 PROGRAM = 440_000_000
 """Bytes of a process that has imported everything and computed nothing."""
 HOST_SLACK, DEVICE_SLACK = 110_000_000, 300_000_000
-"""Bytes that the first computation takes for good, beside its tensors: libraries and fragments on the host,
-the context on a device.
+"""Bytes that the first computation allocates permanently, besides its tensors: libraries and fragmentation on
+the host, the context on a device.
 """
 SCRATCH, REFINING = 24, 11
-"""Bytes a weight of the linear at work: the weight before and after, scores, masks (16 where rows compete, 20
-to 24 else); and for swaps.
+"""Bytes per weight of the linear that is being pruned: the weight before and after, scores and masks (16 if
+weights compete within rows, 20 to 24 otherwise); and on top of that for a refinement.
 """
 HESSIANS, FACTORING = 2, 4
-"""Matrices `[in, in]` float32 a linear of the block at work (the Gram matrix and its factor), and beside them
-while one is factored.
+"""Float32 matrices `[in, in]` per linear of the current block (the Gram matrix and its factor), and in
+addition while one is factored.
 """
 ACTIVATIONS_WIDTH, ACTIVATIONS_WIDEST = 6, 3
-"""Activations a token in a block, in hidden states and in outputs of its widest linear."""
+"""Activations per token in a block, counted in hidden states and in outputs of its widest linear."""
 LOGITS_AT_ONCE = 8_000_000
-"""As many as `engine.evaluation.perplexity` holds at a time. Not imported: a page would wait for the model
-library.
+"""Logits that `engine.evaluation.perplexity` holds at a time. A copy, since importing that module would
+import the model library, and the first page would wait for it.
 """
 LOGITS = 3 * FLOAT32
-"""Bytes a logit: as computed, as contiguous predictions, and as logarithms."""
-BYTES_PER_TOKEN = 4  # of English text, roughly
+"""Bytes per logit: as computed, as contiguous predictions, and as logarithms."""
+BYTES_PER_TOKEN = 4  # English text, roughly
 TEXT_BYTES = {"wikitext2": 1_290_000, "ptb": 450_000}
-"""UTF-8 bytes of named corpora's test parts."""
+"""UTF-8 bytes of the test splits of named corpora."""
 C4_WINDOWS = 256
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes at the peak, beyond what the program takes by itself.
+    """Bytes at the peak, beyond what the program itself takes.
 
     Attributes:
-        host, device: in all; None on the device where the run stays on the host.
-        parts: the same by what it is for: weights, text, block, logits, loading, search.
+        host, device: totals; `device` is None if the run stays on the host.
+        parts: the bytes by purpose: weights, text, block, logits, loading, search, kept.
     """
 
     host: int
@@ -69,7 +71,7 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Text:
-    """Tokens of a run: calibration, evaluation, and of one window."""
+    """Numbers of tokens: calibration, evaluation, and per window."""
 
     calibration: int
     evaluation: int
@@ -77,7 +79,7 @@ class Text:
 
 
 def text_of(recipe: Recipe, summary: ModelSummary) -> Text:
-    """The tokens of a recipe, those of files and named corpora from their sizes."""
+    """Return the tokens of a recipe. Those of files and named corpora are estimated from their sizes."""
     window = recipe.window(summary.longest)
     given = _given_tokens(recipe.calibration)
     calibration = recipe.samples * window if given is None else given
@@ -95,7 +97,7 @@ def _evaluation_tokens(name: str, window: int) -> int:
 
 
 def _given_tokens(name: str) -> int | None:
-    """Tokens of a file of token ids, None for a text."""
+    """Return the tokens in a file of token ids; None for a text."""
     return _size(Path(name).expanduser()) // TOKEN_ID if name.endswith(".npy") else None
 
 
@@ -104,8 +106,8 @@ def _size(path: Path) -> int:
 
 
 def dtype_of(recipe: Recipe, summary: ModelSummary, device: str) -> str:
-    """What the weights are held in: what is asked; else float32 on a CPU, and on an accelerator what the file
-    holds.
+    """Return the dtype of the weights in memory: the requested one; if `auto`, float32 on a CPU and the dtype
+    of the file on an accelerator.
     """
     if recipe.dtype != "auto":
         return recipe.dtype
@@ -115,21 +117,26 @@ def dtype_of(recipe: Recipe, summary: ModelSummary, device: str) -> str:
 def footprint(
     recipe: Recipe, summary: ModelSummary, device: str, residence: Residence, *, offload: bool = False
 ) -> Footprint:
-    """The peak of a run on `device`, the model held so; `offload`: the text's hidden states wait on the host."""
+    """Return the peak memory of a run on `device`.
+
+    Args:
+        residence: whether the model is in memory or read block by block.
+        offload: whether hidden states wait on the host between two blocks.
+    """
     dtype = dtype_of(recipe, summary, device)
     item, tokens = ITEM[dtype], text_of(recipe, summary)
+    held = summary.parameters if residence == "resident" else summary.outside + summary.block_most
     parts = {
-        "weights": item
-        * (summary.parameters if residence == "resident" else summary.outside + summary.block_most),
+        "weights": item * held,
         "text": _text(tokens, summary, item),
         "block": _block(recipe, summary, device, item),
         "logits": _logits(tokens, summary, device),
         "search": _search(recipe, summary, device, item),
     }
     if device == "cpu" and residence == "resident" and dtype != summary.dtype:
-        parts["loading"] = summary.bytes  # the file stays mapped while the weights are converted
+        parts["loading"] = summary.bytes  # the file stays mapped while its weights are converted
     working = parts["text"] + max(parts["block"] + parts["search"], parts["logits"])
-    if device != "cuda":  # mps takes the host's memory
+    if device != "cuda":  # mps shares the memory of the host
         return Footprint(HOST_SLACK + parts["weights"] + max(working, parts.get("loading", 0)), None, parts)
     parts["kept"] = _kept(recipe, summary, item)
     on_host = HOST_SLACK + parts["kept"] + item * summary.block_most + (parts["text"] if offload else 0)
@@ -138,14 +145,14 @@ def footprint(
 
 
 def _text(tokens: Text, summary: ModelSummary, item: int) -> int:
-    """Hidden states of three streams, and the ids of two."""
+    """Hidden states of three streams; the token ids of the two evaluation streams are shared."""
     states = tokens.calibration + 2 * tokens.evaluation
     return states * summary.width * item + (tokens.calibration + tokens.evaluation) * TOKEN_ID
 
 
 def _block(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> int:
-    """A block while it is pruned: its results, the linear at work, activations of a batch, and Hessians where
-    the methods use them.
+    """A block while it is pruned: its results, the current linear, the activations of a batch, and Hessians
+    if the methods use them.
     """
     largest = max(kind.rows * kind.columns for kind in summary.linears)
     scratch = SCRATCH + (REFINING if recipe.refinement != "none" else 0)
@@ -158,8 +165,8 @@ def _block(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> int
 
 
 def _kept(recipe: Recipe, summary: ModelSummary, item: int) -> int:
-    """The block's new weights on their way into the run's folder, where they are not the old ones behind a
-    mask.
+    """What is stored of the block: its new weights if the update changes them, otherwise a mask of one byte
+    per weight.
     """
     return (item if UPDATES[recipe.update].changes_kept else 1) * max(summary.sizes)
 
@@ -171,7 +178,7 @@ def _activations(recipe: Recipe, summary: ModelSummary, device: str, item: int) 
 
 
 def _logits(tokens: Text, summary: ModelSummary, device: str) -> int:
-    """Logits of as many tokens as are measured at a time."""
+    """Logits of the tokens measured at a time: a batch, at most `LOGITS_AT_ONCE`, at least one token."""
     if not tokens.evaluation:
         return 0
     batch = max(1, TOKENS_AT_ONCE[device] // tokens.window) * tokens.window
@@ -179,8 +186,8 @@ def _logits(tokens: Text, summary: ModelSummary, device: str) -> int:
 
 
 def _search(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> int:
-    """What a search of the allocation takes beside: its own windows, and copies of a small model for those
-    that go side by side.
+    """What the search of an allocation takes in addition: its windows, and copies of a small model to try
+    candidates in parallel.
     """
     passes, windows = ALLOCATIONS[recipe.allocation].passes(recipe.parameters("allocation"))
     if not passes:
@@ -192,8 +199,6 @@ def _search(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> in
 
 
 def uses_hessian(recipe: Recipe) -> bool:
-    """Whether a chosen method needs the Gram matrix of its inputs."""
-    return (
-        Need.HESSIAN
-        in SCORES[recipe.score].needs | UPDATES[recipe.update].needs | REFINEMENTS[recipe.refinement].needs
-    )
+    """Whether one of the chosen methods needs the Hessian (the Gram matrix of the inputs)."""
+    methods = (SCORES[recipe.score], UPDATES[recipe.update], REFINEMENTS[recipe.refinement])
+    return any(Need.HESSIAN in method.needs for method in methods)

@@ -15,7 +15,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from engine.inputs import dense_model, quietly, read_windows
+from engine.inputs import dense_model, drain, read_windows
 from engine.lessons.layer import Layer, Table, example, table
 from engine.pruning.plan import Plan
 from engine.pruning.statistics import Need, Statistics, observe
@@ -103,7 +103,7 @@ def inputs_of_model() -> tuple[Inputs, ...]:
     """
     recipe = Recipe.build(samples=WINDOWS, evaluation=None)
     model = dense_model(recipe)
-    windows, _ = quietly(read_windows(recipe, model, None))
+    windows, _ = drain(read_windows(recipe, model, None))
     stream = model.record(windows.ids, WINDOWS)
     found = []
     for block in model.blocks:

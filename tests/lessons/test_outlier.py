@@ -5,7 +5,7 @@ from statistics import median
 import pytest
 import torch
 
-from engine.inputs import dense_model, quietly, read_windows
+from engine.inputs import dense_model, drain, read_windows
 from engine.lessons import outlier
 from engine.lessons.outlier import COLUMN, SMALL, STRENGTHS
 from engine.recipe import Recipe
@@ -46,7 +46,7 @@ def seen():
     """
     recipe = Recipe.build(samples=outlier.WINDOWS, evaluation=None)
     model = dense_model(recipe)
-    windows, _ = quietly(read_windows(recipe, model, None))
+    windows, _ = drain(read_windows(recipe, model, None))
     found = {}
     handles = [
         linear.module.register_forward_pre_hook(
