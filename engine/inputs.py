@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from engine.corpora.windows import Role, Windows, calibration_windows, evaluation_windows
-from engine.errors import CorpusError, ModelError
+from engine.errors import CorpusError
 from engine.events import Event, Fetching, WindowsReady
+from engine.hardware.batching import Residence
 from engine.hardware.device import pick_device, pick_dtype
 from engine.hub.download import fetch
-from engine.models.identity import resolve
+from engine.models.identity import local_directory
 from engine.models.language_model import LanguageModel
 from engine.models.loading import load, read_config, stored_dtype
-from engine.models.streaming import Residence
-from engine.models.summary import longest
+from engine.models.summary import context_length
 from engine.progress import Progress
 from engine.recipe import Recipe
 
@@ -28,14 +28,9 @@ def model_directory(recipe: Recipe) -> Generator[Event, None, Path]:
     Raises:
         ModelError: there is no such model, or it cannot be downloaded.
     """
-    local = Path(resolve(recipe.model))
-    if local.is_dir():
-        return local
-    if recipe.model.startswith(("/", ".", "~")):
-        raise ModelError(
-            f"The model {recipe.model} was requested, but there is no such directory. Check the path.",
-            kind="missing",
-        )
+    directory = local_directory(recipe.model)
+    if directory is not None:
+        return directory
     return (yield from as_events(fetch(recipe.model, recipe.revision)))
 
 
@@ -81,7 +76,7 @@ def read_windows(
     Raises:
         CorpusError: a text cannot be downloaded or is too short, or its windows are too long for the model.
     """
-    most = longest(model.module.config)
+    most = context_length(model.module.config)
     tokenizer, ids, length = model.tokenizer, model.vocabulary, recipe.window(most)
     calibration = yield from as_events(
         calibration_windows(

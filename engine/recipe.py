@@ -19,10 +19,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine import validation
-from engine.corpora.documents import corpus_path
-from engine.corpora.named import NAMED
+from engine.corpora.named import NAMED, corpus_path
 from engine.errors import Fault, RecipeError
-from engine.models.identity import DEMO, canonical, fingerprint
+from engine.models.identity import DEMO, canonical, fingerprint, looks_like_path
 from engine.numbers import short_percent
 from engine.pruning.axes import ALLOCATIONS, AXES
 from engine.pruning.patterns import Group
@@ -213,7 +212,7 @@ def pin(recipe: Recipe) -> Recipe:
                 continue
             absolute[name] = name if name == "stories" else str(path.resolve())
             digests[f"{role}.{place}" if place else role] = _digest(path)
-    if recipe.model.startswith(("/", ".", "~")) and not Path(recipe.model).expanduser().is_dir():
+    if looks_like_path(recipe.model) and not Path(recipe.model).expanduser().is_dir():
         faults.append(
             Fault(
                 "model", f"the directory {recipe.model} was asked for, but it is not there; check the path."

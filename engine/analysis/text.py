@@ -25,7 +25,7 @@ from engine.evaluation.text_types import PromptTexts, Reading, Token, Writing
 from engine.evaluation.tokens import Spelling, behind_blocks, compare, plain, predictions
 from engine.inputs import dense_model
 from engine.models.language_model import LanguageModel
-from engine.models.summary import longest
+from engine.models.summary import context_length
 from engine.models.threads import threads_for
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe
@@ -179,4 +179,4 @@ def _fitting(model: LanguageModel, text: str, writing: Writing) -> Tensor:
 
 
 def _most(model: LanguageModel) -> int:
-    return min(MOST_TOKENS, longest(model.module.config) or MOST_TOKENS)
+    return min(MOST_TOKENS, context_length(model.module.config) or MOST_TOKENS)

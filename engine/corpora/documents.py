@@ -1,7 +1,7 @@
-"""Any text as documents: the bundled stories, a `.txt` or `.jsonl` file, or a named corpus of the hub.
+"""Any text as a list of documents: the bundled stories, a `.txt` or `.jsonl` file, or a named corpus.
 
-Files are read at once; a named corpus that is not cached comes over the network, as a generator of progress
-that may be closed at any moment.
+Files are read immediately. A named corpus that is not cached is downloaded, as a generator of progress that may
+be closed at any time.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 from engine.corpora.download import documents_of
-from engine.corpora.named import NAMED, STORIES, NamedCorpus, Role, corpus_path
+from engine.corpora.named import NAMED, Role, corpus_path
 from engine.corpora.user_texts import parse
 from engine.errors import CorpusError
 from engine.progress import Progress
-
-__all__ = ["STORIES", "Corpus", "corpus_path", "fetch", "read_documents"]
 
 
 @dataclass(frozen=True)
@@ -25,13 +23,12 @@ class Corpus:
 
     Attributes:
         documents: the texts, in order.
-        joined: what stands between them where they are tokenised as one text. None: a lone document is
-            tokenised as the tokenizer does it, of several each begins with the start token.
-        apart: whether a window lies within one document.
-        windows: only the first so many are measured; None for all.
-        whole: whether there are no more documents where these come from.
-        identity: where a named corpus comes from: source, configuration, file, revision, split; empty for
-            files.
+        joined: the separator if they are tokenised as one text. None: a single document is tokenised as the
+            tokenizer does by default; of several, each begins with the start token.
+        apart: whether a window must lie within one document.
+        windows: only the first `windows` windows are measured; None for all.
+        whole: whether these are all documents of the source.
+        identity: the source of a named corpus: source, configuration, file, revision, split. Empty for files.
     """
 
     documents: tuple[str, ...]
@@ -43,24 +40,25 @@ class Corpus:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the documents and of how they are joined, 16 hex digits."""
+        """SHA-256 of the documents and of how they are joined, 16 hexadecimal digits."""
         digest = hashlib.sha256(repr((self.joined, self.apart)).encode())
         for document in self.documents:
             content = document.encode()
+            # the length first, so that moving text between two documents changes the hash
             digest.update(len(content).to_bytes(8, "little") + content)
         return digest.hexdigest()[:16]
 
 
 def fetch(name: str, role: Role, documents: int | None = None) -> Generator[Progress, None, Corpus]:
-    """The documents of a corpus.
+    """Return the documents of a corpus.
 
     Args:
         name: `stories`, a named corpus, or a file.
-        role: what they are for; a named corpus has a split of its own for each.
-        documents: of a named corpus that is taken in part, how many instead of the usual number.
+        role: what they are used for; a named corpus has a separate split for each role.
+        documents: how many documents to read of a corpus of which only an excerpt is read, if not the default.
 
     Raises:
-        CorpusError: it cannot be read, or is not here and cannot be fetched.
+        CorpusError: it cannot be read, or is not on this machine and cannot be downloaded.
     """
     if name not in NAMED:
         return Corpus(tuple(read_documents(name, role)), joined=None, identity={})
@@ -69,8 +67,16 @@ def fetch(name: str, role: Role, documents: int | None = None) -> Generator[Prog
     count = part.documents if part.documents is None or documents is None else documents
     texts, commit = yield from documents_of(corpus, part, count)
     if not any(text.strip() for text in texts):
-        raise CorpusError(f"{corpus.title} came without any text from {corpus.url}. Try again later.")
-    identity = _identity(corpus, role, commit)
+        raise CorpusError(
+            f"{corpus.title} was downloaded from {corpus.url}, but has no text. Try again later."
+        )
+    identity = {
+        "source": corpus.repo,
+        "config": corpus.config,
+        "revision": commit,
+        "split": part.split,
+        "file": part.file,
+    }
     return Corpus(
         texts,
         part.joined,
@@ -81,28 +87,17 @@ def fetch(name: str, role: Role, documents: int | None = None) -> Generator[Prog
     )
 
 
-def _identity(corpus: NamedCorpus, role: Role, commit: str) -> dict[str, str]:
-    part = corpus.parts[role]
-    return {
-        "source": corpus.repo,
-        "config": corpus.config,
-        "revision": commit,
-        "split": part.split,
-        "file": part.file,
-    }
-
-
 def read_documents(name: str, role: Role) -> list[str]:
-    """The documents of a file or of the bundled stories, without empty ones.
+    """Return the documents of a file or of the bundled stories, without empty ones.
 
     Raises:
-        CorpusError: the file is missing, not UTF-8, or not of the form its ending says.
+        CorpusError: the file is missing, not UTF-8, or not in the format of its suffix.
     """
     path = corpus_path(name, role)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise CorpusError(
-            f"The text {path} was asked for, but it cannot be read: {error.strerror}. Check the path."
+            f"The text {path} was requested, but it cannot be read: {error.strerror}. Check the path."
         ) from error
     return list(parse(content, path.suffix, f"The text {path}"))

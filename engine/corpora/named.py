@@ -1,13 +1,12 @@
-"""Corpora by name: where each comes from, what is taken of it for calibration and for measurement, and
-whether it is on this machine.
+"""Corpora by name: their source, what calibration and evaluation read of them, and whether they are cached.
 
-The measurement is the one of the published pruning codes (SparseGPT, Wanda): WikiText-2's test split joined
-by blank lines, the first 1,100 documents of C4's first validation shard joined by spaces and cut to 256
-windows, PTB's test split joined by spaces; windows do not overlap, the remainder is dropped. Calibration is
-from the training split, by one of two seeded rules: a choice among the windows of the joined text
-(WikiText-2, PTB), or one window at a random place of each of a random choice of the documents that are longer
-than a window (C4). The published codes draw the windows of a joined text at random starts, so that two may
-overlap; here they never do. Nothing in this file uses the network.
+Evaluation follows the published pruning codes (SparseGPT, Wanda): WikiText-2's test split joined by blank
+lines; the first 1,100 documents of C4's first validation shard, joined by spaces and cut to 256 windows; PTB's
+test split joined by spaces. Windows do not overlap, and the remainder is dropped. Calibration reads the
+training split, by one of two seeded rules: a choice among the windows of the joined text (WikiText-2, PTB), or
+one window at a random position of each of a random choice of the documents that are longer than a window (C4).
+The published codes draw windows of a joined text at random positions, so two may overlap; here they never do.
+Nothing in this file uses the network.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from engine.corpora import dataset_cache
 from engine.errors import CorpusError
+from engine.hub import settings
+from engine.hub.cache import cached_dataset_file
 
 Role = Literal["calibration", "evaluation"]
 ROLES: tuple[Role, ...] = ("calibration", "evaluation")
@@ -28,19 +28,17 @@ INSTEAD = "choose the bundled stories, or a file"
 
 @dataclass(frozen=True)
 class Part:
-    """What a role takes of a corpus.
+    """What one role reads of a corpus.
 
     Attributes:
-        file: its file in the repository.
-        split: the split that the file is of.
-        bytes: what has to be downloaded for it, roughly.
-        joined: what stands between documents where they are tokenised as one text; None where each is
-            tokenised by itself.
-        documents: only the first so many; the file is then read from the network as far as needed, and what
-            was taken is kept. None for all.
-        most_documents: how many may be taken instead where `documents` hold too few windows.
-        windows: only the first so many.
-        apart: whether a window lies within one document.
+        file: the file in the repository.
+        split: the split that the file belongs to.
+        bytes: approximate size of the download.
+        joined: the separator if documents are tokenised as one text; None if each is tokenised separately.
+        documents: only the first `documents` are read, streamed and saved as an excerpt; None for all.
+        most_documents: the limit up to which more are read if `documents` contain too few windows.
+        windows: only the first `windows` windows are used; None for all.
+        apart: whether a window must lie within one document.
     """
 
     file: str
@@ -58,14 +56,15 @@ class NamedCorpus:
     """A corpus of the hub.
 
     Attributes:
-        title: how it is called in papers.
+        title: its name in papers.
         repo: dataset id.
-        config: its configuration there, for the record; files are named in full.
-        revision: a commit, or a branch that is resolved when it is fetched.
-        format: what `datasets` reads it as.
+        config: its configuration on the hub, for the record; files are requested by their full name.
+        revision: a commit, or a branch that is resolved at download.
+        format: the format that `datasets` reads it as.
         column: the field that holds a document's text.
-        parts: by role.
-        explanation: what it is, and what is taken of it.
+        parts: what each role reads.
+        explanation: what it is.
+        protocol: what is read of it, and how.
         licence: in words.
     """
 
@@ -82,7 +81,7 @@ class NamedCorpus:
 
     @property
     def url(self) -> str:
-        """Its page."""
+        """Its page on the hub."""
         return f"https://huggingface.co/datasets/{self.repo}"
 
 
@@ -102,9 +101,9 @@ NAMED: dict[str, NamedCorpus] = {
                 "wikitext-2-raw-v1/test-00000-of-00001.parquet", "test", 733_000, joined="\n\n"
             ),
         },
-        explanation="Good and featured articles of the English Wikipedia, raw. The literature's usual text to measure pruned models on.",
-        protocol="Measured on the test split joined by blank lines, in windows without overlap, the remainder dropped. "
-        "Calibrated on a seeded choice of the train split's windows, lines joined by spaces.",
+        explanation="Good and featured articles of the English Wikipedia, raw. The usual text for evaluating pruned models.",
+        protocol="Evaluation: the test split joined by blank lines, in windows without overlap, the remainder dropped. "
+        "Calibration: a seeded choice of the train split's windows, lines joined by spaces.",
         licence="CC BY-SA 3.0 and GFDL",
     ),
     "c4": NamedCorpus(
@@ -133,10 +132,11 @@ NAMED: dict[str, NamedCorpus] = {
                 windows=256,
             ),
         },
-        explanation="Cleaned web pages in English. The literature's usual text to calibrate on.",
-        protocol="Measured on the first 1,100 documents of the first validation shard joined by spaces, in at most 256 windows without overlap. "
-        "Calibrated on one window at a random place of each of a seeded choice of documents longer than a window, out of the first 10,000 of the "
-        "first train shard (twice as many, up to 80,000, where these do not suffice). Only as much of a shard is downloaded as is taken of it.",
+        explanation="Cleaned web pages in English. The usual text for calibration.",
+        protocol="Evaluation: the first 1,100 documents of the first validation shard joined by spaces, in at most 256 "
+        "windows without overlap. Calibration: one window at a random position of each of a seeded choice of "
+        "documents longer than a window, out of the first 10,000 of the first train shard (doubled, up to 80,000, "
+        "if these are too few). Only the part of a shard that is read is downloaded.",
         licence="ODC-BY 1.0, and Common Crawl's terms of use",
     ),
     "ptb": NamedCorpus(
@@ -150,22 +150,23 @@ NAMED: dict[str, NamedCorpus] = {
             "calibration": Part("penn_treebank/train/0000.parquet", "train", 2_950_000, joined=" "),
             "evaluation": Part("penn_treebank/test/0000.parquet", "test", 262_000, joined=" "),
         },
-        explanation="Sentences of the Wall Street Journal of 1989, in lower case, with <unk> for rare words and N for numbers.",
-        protocol="Measured on the test split joined by spaces, in windows without overlap, the remainder dropped. "
-        "Calibrated on a seeded choice of the train split's windows, sentences joined by spaces.",
+        explanation="Sentences of the Wall Street Journal of 1989, in lower case, with <unk> for rare words and N for "
+        "numbers.",
+        protocol="Evaluation: the test split joined by spaces, in windows without overlap, the remainder dropped. "
+        "Calibration: a seeded choice of the train split's windows, sentences joined by spaces.",
         licence="LDC User Agreement, for research",
     ),
 }
-"""By the name that a recipe uses."""
+"""Keyed by the name that a recipe uses."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a page says of a corpus before it is chosen.
+    """What a page shows about a corpus before it is chosen.
 
     Attributes:
-        cached: whether everything is on this machine.
-        bytes_to_download: of what is missing, roughly; None where nothing is.
+        cached: whether all of it is on this machine.
+        bytes_to_download: approximate size of what is missing; None if nothing is.
     """
 
     title: str
@@ -177,8 +178,20 @@ class Description:
     protocol: str
 
 
+BUNDLED = Description(
+    title="Bundled stories",
+    explanation="140 short stories for children, written for this project.",
+    licence="CC0 1.0",
+    url="",
+    cached=True,
+    bytes_to_download=None,
+    protocol="Evaluation: the stories of the second part, each after a start token, in windows without overlap, the "
+    "remainder dropped. Calibration: a seeded choice of the first part's windows.",
+)
+
+
 def describe(name: str) -> Description:
-    """What a corpus is, and what of it is missing here, over both roles. No network.
+    """Return what a corpus is and how much of it (over both roles) is not on this machine. No network.
 
     Raises:
         CorpusError: there is no corpus of this name.
@@ -198,47 +211,47 @@ def describe(name: str) -> Description:
     )
 
 
-BUNDLED = Description(
-    title="Bundled stories",
-    explanation="140 short stories for children, written for this project.",
-    licence="CC0 1.0",
-    url="",
-    cached=True,
-    bytes_to_download=None,
-    protocol="Measured on the second part's stories, each behind a start token, in windows without overlap, the remainder dropped. "
-    "Calibrated on a seeded choice of the first part's windows.",
-)
-
-
 def named(name: str) -> NamedCorpus:
-    """The corpus of this name.
+    """Return the corpus of this name.
 
     Raises:
         CorpusError: there is none.
     """
     if name not in NAMED:
         raise CorpusError(
-            f"There is no corpus {name!r}. Those there are: stories, {', '.join(NAMED)}; or give a .txt, .jsonl or .npy file."
+            f"There is no corpus {name!r}. Choose from stories, {', '.join(NAMED)}; or give a .txt, .jsonl or .npy file."
         )
     return NAMED[name]
 
 
 def available(name: str, role: Role) -> bool:
-    """Whether a corpus can be had without the network: it is a file that is there, or cached."""
+    """Return whether a corpus needs no network: it is a file that exists, or is cached."""
     if name not in NAMED:
         return corpus_path(name, role).is_file()
     corpus = NAMED[name]
     part = corpus.parts[role]
-    if dataset_cache.hub_file(corpus.repo, corpus.revision, part.file) is not None:
+    if cached_file(corpus, part) is not None:
         return True
-    return (
-        part.documents is not None
-        and dataset_cache.head(corpus.repo, corpus.revision, part.file, part.documents).is_file()
-    )
+    return part.documents is not None and excerpt_file(corpus, part, part.documents).is_file()
 
 
 def corpus_path(name: str, role: str) -> Path:
-    """The file that a corpus name stands for in a role, of those that are files; the stories have a part of
-    their own for each.
-    """
+    """Return the file that a name refers to, if it is not a named corpus. The stories have one file per role."""
     return STORIES / f"{role}.txt" if name == "stories" else Path(name).expanduser()
+
+
+def cached_file(corpus: NamedCorpus, part: Part) -> Path | None:
+    """Return the whole file of a part in the hub's cache, None if it is not there."""
+    return cached_dataset_file(corpus.repo, corpus.revision, part.file)
+
+
+def excerpt_file(corpus: NamedCorpus, part: Part, documents: int) -> Path:
+    """Return the path of the excerpt that holds the first `documents` of a part, whether or not it exists."""
+    short_name = Path(part.file).name.partition(".json")[0]
+    name = f"{corpus.repo}-{corpus.revision[:12]}-{short_name}-{documents}.jsonl.gz"
+    return excerpts() / name.replace("/", "--")
+
+
+def excerpts() -> Path:
+    """Return the directory of excerpts, among the caches of the `datasets` library."""
+    return settings.datasets_cache() / "prunescope"

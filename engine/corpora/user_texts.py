@@ -8,7 +8,6 @@ what they are. What is kept has its content in its name, so the same text is kep
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.errors import CorpusError
+from engine.hub.failures import DISK_FULL
 
 SEPARATOR = "<|endoftext|>"
 MOST_BYTES = 20_000_000
@@ -29,7 +29,6 @@ much.
 UNUSED_DAYS = 7
 LONGEST_NAME = 40
 ENDINGS = (".txt", ".jsonl")
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def parse(content: bytes, suffix: str, source: str) -> tuple[str, ...]:
@@ -77,7 +76,7 @@ def save_text(content: str | bytes, directory: Path, suffix: str, name: str = "t
     try:
         _keep(path, content)
     except OSError as error:
-        reason = "the disk is full" if error.errno in FULL else error.strerror or str(error)
+        reason = "the disk is full" if error.errno in DISK_FULL else error.strerror or str(error)
         raise CorpusError(
             f"The text could not be kept in {directory} ({reason}). Free some space there, or check that it can be written."
         ) from error

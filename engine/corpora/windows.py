@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.corpora.documents import Corpus, corpus_path, fetch
-from engine.corpora.named import NAMED, Role
+from engine.corpora.documents import Corpus, fetch
+from engine.corpora.named import NAMED, Role, corpus_path
 from engine.corpora.row_cache import RowCache, tokenizer_fingerprint
 from engine.corpora.tokenise import Rows, tokenised
 from engine.errors import CorpusError

@@ -16,7 +16,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.corpora.documents import corpus_path
+from engine.corpora.named import corpus_path
 from engine.hardware.batching import TOKENS_AT_ONCE, Residence
 from engine.models.shape import ModelSummary
 from engine.models.threads import MOST_SIDES, SMALL

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from engine.errors import ModelError, PrunescopeError
 from engine.models.language_model import LanguageModel
-from engine.models.summary import longest
+from engine.models.summary import context_length
 
 
 def generate(model: LanguageModel, prompt: str, *, tokens: int, temperature: float, seed: int) -> str:
@@ -17,7 +17,7 @@ def generate(model: LanguageModel, prompt: str, *, tokens: int, temperature: flo
     arguments give the same text.
     """
     ids = encode(model, prompt)
-    room = (longest(model.module.config) or 10**9) - len(ids)
+    room = (context_length(model.module.config) or 10**9) - len(ids)
     if room < 1:
         raise PrunescopeError(f"The prompt has {len(ids)} tokens, which is all this model takes. Shorten it.")
     written = write(model, ids, tokens=min(tokens, room), temperature=temperature, seed=seed)

@@ -165,10 +165,10 @@ def speed(
 def _window(model: LanguageModel) -> tuple[Tensor, int]:
     """Ids `[1, tokens]` for a prompt and all the tokens that may follow it, and the prompt's length."""
     from engine.models.summary import (
-        longest,  # (imports transformers, which whoever reads a report does without)
+        context_length,  # (imports transformers, which whoever reads a report does without)
     )
 
-    most = longest(model.module.config)
+    most = context_length(model.module.config)
     prompt = PROMPT if most is None else max(1, min(PROMPT, most // 2))
     more = WARM_UP + MOST if most is None else min(WARM_UP + MOST, most - prompt)
     ids = torch.randint(0, model.vocabulary, (1, prompt + more), generator=torch.Generator().manual_seed(0))

@@ -20,8 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.errors import ModelError, StoreError
+from engine.hub.cache import INDEX, SINGLE
 from engine.inputs import dense_model
-from engine.models.checkpoint import INDEX, SINGLE
 from engine.models.language_model import LanguageModel
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe

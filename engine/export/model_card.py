@@ -17,8 +17,8 @@ from engine.evaluation.tasks.catalogue import TASKS
 from engine.events import TaskScore, WindowsReady
 from engine.export.citations import bibtex, cited
 from engine.export.command_line import command
-from engine.export.redaction import is_place, name_of, places, without_places
-from engine.models.identity import DEMO
+from engine.export.redaction import name_of, places, without_places
+from engine.models.identity import DEMO, looks_like_path
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.record import Evaluation, RunRecord
@@ -54,7 +54,7 @@ def model_card(record: RunRecord) -> str:
 
 
 def _on_hub(recipe: Recipe) -> bool:
-    return recipe.model != DEMO and not is_place(recipe.model)
+    return recipe.model != DEMO and not looks_like_path(recipe.model)
 
 
 def _front_matter(original: Recipe, recipe: Recipe) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 
 from engine.events import WindowsReady
+from engine.models.identity import looks_like_path
 from engine.recipe import Recipe
 from engine.record import Protocol, RunRecord
 
@@ -23,30 +24,21 @@ def without_places(recipe: Recipe) -> Recipe:
     texts = tuple(name_of(text) for text in recipe.evaluations)
     evaluation = texts if isinstance(recipe.evaluation, tuple) else next(iter(texts), None)
     changes: dict[str, object] = {"calibration": name_of(recipe.calibration), "evaluation": evaluation}
-    if is_place(recipe.model):
+    if looks_like_path(recipe.model):
         changes |= {"model": name_of(recipe.model), "revision": None}
     return recipe.model_copy(update=changes)
-
-
-def is_place(name: str) -> bool:
-    """Whether a name is a path on some machine; a pinned recipe's are absolute."""
-    return (
-        PurePosixPath(name).is_absolute()
-        or PureWindowsPath(name).is_absolute()
-        or name.startswith((".", "~"))
-    )
 
 
 def name_of(place: str) -> str:
     """The last part of a path; other names as they are."""
     kind: type[PurePath] = PureWindowsPath if PureWindowsPath(place).is_absolute() else PurePosixPath
-    return kind(place).name if is_place(place) else place
+    return kind(place).name if looks_like_path(place) else place
 
 
 def places(recipe: Recipe) -> list[str]:
     """The paths in a recipe, each once, the longest first."""
     names = {recipe.model, recipe.calibration, *recipe.evaluations}
-    return sorted((name for name in names if is_place(name)), key=lambda name: (-len(name), name))
+    return sorted((name for name in names if looks_like_path(name)), key=lambda name: (-len(name), name))
 
 
 def shareable(record: RunRecord) -> RunRecord:

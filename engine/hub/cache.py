@@ -1,10 +1,7 @@
-"""Models that are on this machine already, in the hub's own cache: found without a network, and used without
-one.
+"""The hub's cache on this machine: which models are complete there, and which files of a repository a run needs.
 
-Which files of a model's repository a run needs: configuration, tokenizer, and the safetensors that
-transformers reads.
-
-Never a pickle, never a script.
+A run needs the configuration, the tokenizer, and the safetensors that transformers reads; never a pickle and
+never a script. Nothing in this file uses the network.
 """
 
 from __future__ import annotations
@@ -33,49 +30,11 @@ TEXT = (
     "chat_template.*",
     INDEX,
 )
-"""What is fetched beside the weights: patterns of names at the top of the repository."""
+"""The files that are downloaded besides the weights, as patterns of names at the top level."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
-
-
-def text_files(names: Iterable[str]) -> list[str]:
-    """The small files among a repository's names."""
-    return [name for name in names if "/" not in name and any(fnmatch(name, pattern) for pattern in TEXT)]
-
-
-def weight_files(names: Sequence[str]) -> list[str]:
-    """The safetensors that transformers would read; copies for other programs (`consolidated`, folders) are
-    left out.
-
-    An empty list: the repository has none. With an index the shards are named like it; which they are is in
-    the index alone, but a repository has no other `model-*`.
-    """
-    if INDEX in names:
-        return [name for name in names if "/" not in name and fnmatch(name, "model-*.safetensors")]
-    return [SINGLE] if SINGLE in names else []
-
-
-def has_pickles(names: Iterable[str]) -> bool:
-    """Whether there are weights in a format that can hold code."""
-    return any(fnmatch(name, pattern) for name in names for pattern in PICKLES)
-
-
-def missing_weights(directory: Path) -> list[str]:
-    """Weight files that a snapshot should hold and does not: what its index names, else the single file."""
-    index = directory / INDEX
-    try:
-        names = (
-            sorted(set(json.loads(index.read_text())["weight_map"].values())) if index.is_file() else [SINGLE]
-        )
-    except (OSError, ValueError, KeyError, AttributeError):
-        return [INDEX]
-    return [name for name in names if not (directory / name).is_file()]
-
-
-PREFIX = "models--"
-KINDS = ("ForCausalLM", "LMHeadModel")
-"""What the name of a causal language model's class ends with; other models that share the cache are not
-listed.
-"""
+FOLDER_PREFIX = "models--"
+CAUSAL_SUFFIXES = ("ForCausalLM", "LMHeadModel")
+"""Endings of the class names of causal language models. Other models share the cache and are not listed."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +43,9 @@ class CachedModel:
 
     Attributes:
         id: the hub id.
-        commit: which version, 40 hexadecimal digits.
-        bytes: what its files take.
-        complete: whether nothing is missing.
+        commit: its version, 40 hexadecimal digits.
+        bytes: total size of its files.
+        complete: whether no file is missing.
     """
 
     id: str
@@ -96,23 +55,84 @@ class CachedModel:
     complete: bool
 
 
+def text_files(names: Iterable[str]) -> list[str]:
+    """Return the small files (configuration, tokenizer, index) among a repository's file names."""
+    return [name for name in names if "/" not in name and any(fnmatch(name, pattern) for pattern in TEXT)]
+
+
+def weight_files(names: Sequence[str]) -> list[str]:
+    """Return the safetensors among a repository's file names that transformers would read.
+
+    Copies for other programs (`consolidated.safetensors`, folders) are left out. The list is empty if there
+    are none. In a repository with an index every `model-*.safetensors` is taken for a shard, because the
+    index itself has not been downloaded yet.
+    """
+    if INDEX in names:
+        return [name for name in names if "/" not in name and fnmatch(name, "model-*.safetensors")]
+    return [SINGLE] if SINGLE in names else []
+
+
+def has_pickles(names: Iterable[str]) -> bool:
+    """Return whether there are weights in a format that can contain code."""
+    return any(fnmatch(name, pattern) for name in names for pattern in PICKLES)
+
+
+def indexed_files(index: Path) -> list[str]:
+    """Return the names of the shards that an index lists.
+
+    Raises:
+        ValueError: it is not an index.
+    """
+    try:
+        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (LookupError, AttributeError, TypeError) as error:
+        raise ValueError(f"{index} is not an index of shards") from error
+
+
+def missing_weights(directory: Path) -> list[str]:
+    """Return the weight files that a snapshot lacks: those of its index, or else the single file."""
+    index = directory / INDEX
+    try:
+        names = indexed_files(index) if index.is_file() else [SINGLE]
+    except (OSError, ValueError):
+        return [INDEX]
+    return [name for name in names if not (directory / name).is_file()]
+
+
 def cached_models() -> tuple[CachedModel, ...]:
-    """The causal language models in the cache, complete ones first, then by name. A cache that is missing or
-    damaged has none.
+    """Return the causal language models in the cache, complete ones first, then by name.
+
+    A cache that is missing or damaged contains none.
     """
     try:
         folders = [
-            path for path in settings.hub_cache().iterdir() if path.name.startswith(PREFIX) and path.is_dir()
+            path
+            for path in settings.hub_cache().iterdir()
+            if path.name.startswith(FOLDER_PREFIX) and path.is_dir()
         ]
     except OSError:
         return ()
-    found = [model for folder in folders if (model := _newest(folder)) is not None]
-    return tuple(sorted(found, key=lambda model: (not model.complete, model.id.lower())))
+    models = [model for folder in folders if (model := _cached_model(folder)) is not None]
+    return tuple(sorted(models, key=lambda model: (not model.complete, model.id.lower())))
+
+
+def _cached_model(folder: Path) -> CachedModel | None:
+    """Return the version that `main` points to, or else any version, if it is a causal language model."""
+    commit = commit_of(folder, "main") or min(
+        (path.name for path in _subfolders(folder / "snapshots")), default=None
+    )
+    if commit is None:
+        return None
+    directory = folder / "snapshots" / commit
+    if not _is_causal(directory):
+        return None
+    name = folder.name.removeprefix(FOLDER_PREFIX).replace("--", "/")
+    return CachedModel(name, commit, _size(directory), directory, _is_complete(directory))
 
 
 def snapshot(model: str, revision: str | None = None) -> Path | None:
-    """The directory of a complete model in the cache, None where it is not there as a whole. No network."""
-    folder = settings.repo_cache(model)
+    """Return the directory of a model in the cache, None if it is absent or incomplete."""
+    folder = settings.model_cache(model)
     commit = commit_of(folder, revision or "main")
     if commit is None:
         return None
@@ -121,7 +141,10 @@ def snapshot(model: str, revision: str | None = None) -> Path | None:
 
 
 def commit_of(folder: Path, revision: str) -> str | None:
-    """The commit that a branch, tag or commit stood for when it was last fetched."""
+    """Return the commit that a branch or tag pointed to when it was last downloaded; a commit is returned as is.
+
+    None if no snapshot of it exists.
+    """
     if (folder / "snapshots" / revision).is_dir():
         return revision
     try:
@@ -131,20 +154,20 @@ def commit_of(folder: Path, revision: str) -> str | None:
     return commit if commit and (folder / "snapshots" / commit).is_dir() else None
 
 
-def _newest(folder: Path) -> CachedModel | None:
-    commit = commit_of(folder, "main") or next(
-        (path.name for path in sorted(_directories(folder / "snapshots"))), None
-    )
-    if commit is None:
+def cached_dataset_file(repo: str, revision: str, file: str) -> Path | None:
+    """Return the path of a dataset's file in the cache, None if it is not there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        path = try_to_load_from_cache(
+            repo, file, cache_dir=settings.hub_cache(), revision=revision, repo_type="dataset"
+        )
+    except OSError:
         return None
-    directory = folder / "snapshots" / commit
-    if not _is_language_model(directory):
-        return None
-    name = folder.name.removeprefix(PREFIX).replace("--", "/")
-    return CachedModel(name, commit, _size(directory), directory, _is_complete(directory))
+    return Path(path) if isinstance(path, str) else None  # also a marker object for "known to be absent"
 
 
-def _directories(parent: Path) -> Iterator[Path]:
+def _subfolders(parent: Path) -> Iterator[Path]:
     try:
         yield from (path for path in parent.iterdir() if path.is_dir())
     except OSError:
@@ -155,12 +178,13 @@ def _is_complete(directory: Path) -> bool:
     return (directory / CONFIG).is_file() and not missing_weights(directory)
 
 
-def _is_language_model(directory: Path) -> bool:
+def _is_causal(directory: Path) -> bool:
     try:
-        kinds = json.loads((directory / CONFIG).read_text(encoding="utf-8")).get("architectures") or []
+        config = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+        names = config.get("architectures") or []
     except (OSError, ValueError, AttributeError):
         return False
-    return any(str(kind).endswith(KINDS) for kind in kinds)
+    return any(str(name).endswith(CAUSAL_SUFFIXES) for name in names)
 
 
 def _size(directory: Path) -> int:
@@ -168,6 +192,6 @@ def _size(directory: Path) -> int:
     for path in directory.iterdir():
         try:
             total += path.stat().st_size
-        except OSError:  # a link to nothing
+        except OSError:  # a dangling link into the blobs
             continue
     return total

@@ -1,7 +1,7 @@
-"""Models worth starting with, small to mid, from one data file: `assets/catalogue.json`.
+"""A list of models that are good to start with, small to medium-sized, from `assets/catalogue.json`.
 
-Only models whose main revision holds safetensors are in it (OPT's holds pickles alone). Sizes are those of
-the configurations; what a download really takes is asked of the hub before it.
+Only models whose main revision has safetensors are listed (OPT's has only pickles). Sizes are computed from
+the configurations; the actual size of a download is requested from the hub.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 FILE = Path(__file__).parents[2] / "assets" / "catalogue.json"
-ALIKE, MOST = 0.75, 3
-"""How much a name must resemble another one to be offered for it, and how many are."""
+SIMILARITY = 0.75  # of 1, how similar two names must be for one to be suggested for the other
+MAX_SUGGESTIONS = 3
 
 
 class Entry(BaseModel):
     """A model of the hub.
 
     Attributes:
-        family: the architecture that it is of.
-        parameters: all weights, tied ones once.
-        bytes: of its weights in `dtype`; a file may hold a little more, such as masks that older checkpoints
-            saved.
-        licence: as the hub names it.
-        gated: whether its authors ask for consent first.
-        why: what it is good for, in a sentence.
+        family: its architecture.
+        parameters: number of weights, tied ones counted once.
+        bytes: size of the weights in `dtype`. The file may be slightly larger, for instance because of masks
+            that older checkpoints saved.
+        licence: the hub's name for it.
+        gated: whether the authors require consent first.
+        why: what the model is good for, in one sentence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,17 +47,21 @@ class Entry(BaseModel):
 
 @cache
 def catalogue() -> tuple[Entry, ...]:
-    """All entries, the smallest first."""
+    """Return all entries, the smallest first."""
     entries = [Entry.model_validate(item) for item in json.loads(FILE.read_text(encoding="utf-8"))]
     return tuple(sorted(entries, key=lambda entry: entry.parameters))
 
 
-def near(name: str) -> list[str]:
-    """Ids of the catalogue that a mistyped one resembles, by the whole id or by the part behind the owner."""
+def similar_ids(name: str) -> list[str]:
+    """Return the ids of the catalogue that `name` may be a misspelling of.
+
+    The whole id is compared, and also the part after the owner alone.
+    """
     ids = [entry.id for entry in catalogue()]
-    short = {one.rpartition("/")[2].lower(): one for one in ids}
+    by_id = {id_.lower(): id_ for id_ in ids}
+    by_short_name = {id_.rpartition("/")[2].lower(): id_ for id_ in ids}
     wanted = name.lower()
-    found = difflib.get_close_matches(wanted, [one.lower() for one in ids], MOST, ALIKE)
-    tails = difflib.get_close_matches(wanted.rpartition("/")[2], list(short), MOST, ALIKE)
-    whole = {one.lower(): one for one in ids}
-    return list(dict.fromkeys([*(whole[one] for one in found), *(short[one] for one in tails)]))[:MOST]
+    whole = difflib.get_close_matches(wanted, by_id, MAX_SUGGESTIONS, SIMILARITY)
+    short = difflib.get_close_matches(wanted.rpartition("/")[2], by_short_name, MAX_SUGGESTIONS, SIMILARITY)
+    found = [*(by_id[match] for match in whole), *(by_short_name[match] for match in short)]
+    return list(dict.fromkeys(found))[:MAX_SUGGESTIONS]

@@ -1,12 +1,9 @@
-"""Fetching a model into the hub's cache, where every other program finds it too.
+"""Downloading a model into the hub's cache, where every other program finds it too; and retrying requests.
 
-The hub's library drops what it has of a file when a download breaks off, so large files are fetched here:
-each into a part beside the cache's blobs (`blobs/HASH.part`), which the next try goes on with by a range
-request, checked and renamed when it is whole. The library then makes the snapshot from the blob. Closing the
-generator stops within a megabyte.
-
-Asking the hub again, a few times and not for long: when it is busy, or when a connection breaks. Each wait is
-said.
+The hub's library discards a partial file when a download breaks off, so large files are downloaded here: into
+`blobs/HASH.part` next to the cache's blobs. The next attempt resumes that part with a range request; when it is
+complete, its hash is checked and it is renamed. The library then builds the snapshot from the blob. Closing the
+generator stops the download within one chunk (1 MB).
 """
 
 from __future__ import annotations
@@ -25,159 +22,146 @@ from engine import numbers
 from engine.errors import ModelError
 from engine.hub import settings
 from engine.hub.cache import CONFIG, INDEX, snapshot
-from engine.hub.failures import Damaged, to_model_error
-from engine.hub.planning import Listing, RemoteFile, listing
+from engine.hub.failures import HTTP_LIBRARIES, Damaged, http_status, is_from
+from engine.hub.planning import DownloadPlan, RemoteFile, model_errors, plan_download
 from engine.progress import Progress, Report, in_background
 
 T = TypeVar("T")
-BUSY = (408, 429, 500, 502, 503, 504)
-TRIES, USUAL_WAIT, LONGEST_WAIT = 4, 2.0, 30.0
-LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2")
+RETRY_STATUSES = (408, 429, 500, 502, 503, 504)
+MAX_TRIES = 4
+DEFAULT_WAIT, LONGEST_WAIT = 2.0, 30.0  # seconds between two tries
+CHUNK = 1 << 20  # bytes
+DISK_RESERVE = 200_000_000  # bytes of the disk that a download leaves free
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def patiently(ask: Callable[[], T], report: Report) -> T:
-    """The answer, asked for up to four times; other errors than those of a busy hub or a broken connection
-    are raised at once.
+class Truncated(Exception):
+    """Fewer bytes arrived than were announced."""
 
-    A hub that cannot be reached at all is not asked again: nobody is there.
+
+def with_retries(request: Callable[[], T], report: Report) -> T:
+    """Return the result of `request`, which is tried up to four times.
+
+    Only a busy hub and a connection that broke are retried; every other error is raised immediately. That
+    includes a hub that cannot be reached at all: waiting would not help. Each wait is shown in the report.
     """
-    for left in reversed(range(TRIES)):
+    for left in reversed(range(MAX_TRIES)):
         try:
-            return ask()
-        except Exception as found:
-            error = _origin(found)
-            wait = _wait(error)
+            return request()
+        except Exception as raised:
+            error = _root(raised)
+            wait = _seconds_to_wait(error)
             if wait is None or not left:
                 raise
-            _pause(wait, report, "The hub is busy" if _status(error) else "The connection broke")
+            reason = "Hugging Face is busy" if http_status(error) else "The connection broke"
+            _wait(wait, report, f"{reason}; retrying in {max(1, round(wait))} s.")
     raise AssertionError("the last try returns or raises")
 
 
-def _origin(error: BaseException) -> BaseException:
-    """What the hub or the network said, behind a sentence made of it."""
+def _root(error: BaseException) -> BaseException:
+    """Return the exception of the library from which a ModelError was made."""
     while isinstance(error, ModelError) and error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
-def _wait(error: BaseException) -> float | None:
-    """Seconds until it is worth asking again, None where it is not."""
-    status = _status(error)
+def _seconds_to_wait(error: BaseException) -> float | None:
+    """Return the seconds until a retry makes sense, None if it never does."""
+    status = http_status(error)
     if status is not None:
-        return _told(error) if status in BUSY else None
-    name = type(error).__name__
-    broken = type(error).__module__.partition(".")[0] in LIBRARIES and not name.startswith("Connect")
-    return USUAL_WAIT / 2 if broken or isinstance(error, Short) else None
+        if status not in RETRY_STATUSES:
+            return None
+        requested = str(error.response.headers.get("Retry-After", ""))  # type: ignore[attr-defined]
+        return min(float(requested) if requested.isdecimal() else DEFAULT_WAIT, LONGEST_WAIT)
+    # ConnectError and ConnectTimeout: no connection was made in the first place
+    broke = is_from(error, HTTP_LIBRARIES) and not type(error).__name__.startswith("Connect")
+    return DEFAULT_WAIT / 2 if broke or isinstance(error, Truncated) else None
 
 
-class Short(Exception):
-    """Fewer bytes came than were announced."""
-
-
-def _status(error: BaseException) -> int | None:
-    response = getattr(error, "response", None)
-    return None if response is None else int(response.status_code)
-
-
-def _told(error: BaseException) -> float:
-    """What the hub asks for, within reason."""
-    told = str(error.response.headers.get("Retry-After", ""))  # type: ignore[attr-defined]
-    return min(float(told) if told.isdecimal() else USUAL_WAIT, LONGEST_WAIT)
-
-
-def _pause(seconds: float, report: Report, why: str) -> None:
-    report.note = f"{why}; it is asked again in {max(1, round(seconds))} s."
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+def _wait(seconds: float, report: Report, note: str) -> None:
+    report.note = note
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
         report.check()
         time.sleep(min(0.1, seconds))
     report.note = ""
 
 
-CHUNK = 1 << 20
-SPARE = 200_000_000  # bytes that a disk should keep
-SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
 def fetch(model: str, revision: str | None = None) -> Generator[Progress, None, Path]:
-    """The directory of a model of the hub: at once and without a network where it is on this machine, else
-    once it is fetched.
+    """Return the directory of a model, downloading what is missing. A complete model needs no network.
 
     Raises:
-        ModelError: it cannot be had; the sentence says why, its kind which way.
+        ModelError: it cannot be downloaded; the message and `kind` say why.
     """
-    found = snapshot(model, revision)
-    if found is not None:
-        return found
+    cached = snapshot(model, revision)
+    if cached is not None:
+        return cached
     return (yield from in_background(model, lambda report: _fetch(model, revision, report)))
 
 
 def _fetch(model: str, revision: str | None, report: Report) -> Path:
-    try:
-        listed = patiently(lambda: listing(model, revision), report)
-        _require_disk(listed)
-        report.total = listed.total_bytes
-        report.done = listed.total_bytes - listed.missing_bytes
-        for file in listed.files:
+    with model_errors(model, revision):
+        plan = with_retries(lambda: plan_download(model, revision), report)
+        _require_disk_space(plan)
+        report.total = plan.total_bytes
+        report.done = plan.total_bytes - plan.missing_bytes
+        for file in plan.files:
             if not file.cached:
-                _fetch_file(listed, file, revision, report)
+                _fetch_file(plan, file, revision, report)
         report.note = ""
-        return settings.repo_cache(model) / "snapshots" / listed.commit
-    except ModelError:
-        raise
-    except Exception as error:
-        raise to_model_error(model, revision, error) from error
+        return settings.model_cache(model) / "snapshots" / plan.commit
 
 
-def _require_disk(listed: Listing) -> None:
-    needed = listed.missing_bytes + SPARE
-    if listed.missing_bytes and listed.free_disk is not None and listed.free_disk < needed:
+def _require_disk_space(plan: DownloadPlan) -> None:
+    if not plan.missing_bytes or plan.free_disk is None:
+        return
+    if plan.free_disk < plan.missing_bytes + DISK_RESERVE:
         raise ModelError(
-            f"The model {listed.model} needs {numbers.size(listed.missing_bytes)} more on the disk that holds {settings.hub_cache()}, which has "
-            f"{numbers.size(listed.free_disk)} free. Free some space, set HF_HOME to another disk, or take a smaller model.",
+            f"The model {plan.model} needs another {numbers.size(plan.missing_bytes)} on the disk that holds "
+            f"{settings.hub_cache()}, which has {numbers.size(plan.free_disk)} free. Free some space, set HF_HOME "
+            "to a directory on another disk, or choose a smaller model.",
             kind="disk-full",
         )
 
 
-def _fetch_file(listed: Listing, file: RemoteFile, revision: str | None, report: Report) -> None:
+def _fetch_file(plan: DownloadPlan, file: RemoteFile, revision: str | None, report: Report) -> None:
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     hub, cache = settings.endpoint(), settings.hub_cache()
-    url = hf_hub_url(listed.model, file.name, revision=listed.commit, endpoint=hub)
-    found = patiently(lambda: get_hf_file_metadata(url, endpoint=hub), report)
-    if found.etag and found.size is not None and file.name != INDEX:
-        blob = settings.repo_cache(listed.model) / "blobs" / found.etag
-        _fetch_blob(url, blob, int(found.size), report)
-    name = (
-        revision or "main" if file.name == CONFIG else listed.commit
-    )  # the cache notes once which commit the name stands for
-    patiently(
-        lambda: hf_hub_download(listed.model, file.name, revision=name, cache_dir=cache, endpoint=hub), report
+    url = hf_hub_url(plan.model, file.name, revision=plan.commit, endpoint=hub)
+    metadata = with_retries(lambda: get_hf_file_metadata(url, endpoint=hub), report)
+    if metadata.etag and metadata.size is not None and file.name != INDEX:
+        blob = settings.model_cache(plan.model) / "blobs" / metadata.etag
+        _fetch_blob(url, blob, int(metadata.size), report)
+    # Requesting the configuration by branch or tag makes the library store which commit that points to.
+    name = (revision or "main") if file.name == CONFIG else plan.commit
+    with_retries(
+        lambda: hf_hub_download(plan.model, file.name, revision=name, cache_dir=cache, endpoint=hub), report
     )
 
 
 def _fetch_blob(url: str, blob: Path, size: int, report: Report) -> None:
     blob.parent.mkdir(parents=True, exist_ok=True)
     part = blob.with_name(f"{blob.name}.part")
-    with FileLock(f"{part}.lock"):
+    with FileLock(f"{part}.lock"):  # another process may be downloading the same model
         before = report.done
         if not blob.exists():
-            for last in (False, True):  # what is damaged is fetched again, once
-                patiently(lambda: _fill(url, part, size, before, report), report)
-                if _is_sound(part, blob.name, size):
+            for last_try in (False, True):  # a damaged file is downloaded a second time
+                with_retries(lambda: _resume(url, part, size, before, report), report)
+                if _is_intact(part, blob.name, size):
                     os.replace(part, blob)
                     break
                 part.unlink()
-                if last:
+                if last_try:
                     raise Damaged(url.rpartition("/")[2])
         report.done = before + size
 
 
-def _fill(url: str, part: Path, size: int, before: int, report: Report) -> None:
-    """Append what is missing of a file; `before`: bytes that were done without this file.
+def _resume(url: str, part: Path, size: int, before: int, report: Report) -> None:
+    """Download the rest of a file and append it to `part`; `before`: bytes done without this file.
 
     Raises:
-        Short: the connection ended early without saying so.
+        Truncated: the connection ended early without an error.
     """
     from huggingface_hub import get_session
     from huggingface_hub.utils._headers import build_hf_headers
@@ -192,19 +176,20 @@ def _fill(url: str, part: Path, size: int, before: int, report: Report) -> None:
             headers["Range"] = f"bytes={have}-"
         with get_session().stream("GET", url, headers=headers, follow_redirects=True) as response:
             hf_raise_for_status(response)
-            if have and response.status_code != 206:  # the server gives the whole file anyway
+            if have and response.status_code != 206:  # the server ignored the range and sends everything
                 file.truncate(0)
             for chunk in response.iter_bytes(CHUNK):
                 report.check()
                 file.write(chunk)
                 report.done = before + file.tell()
         if file.tell() < size:
-            raise Short(url)
+            raise Truncated(url)
 
 
-def _is_sound(part: Path, etag: str, size: int) -> bool:
-    """Whether the file has the announced size and, for a large one (whose name in the cache is its SHA-256),
-    the announced content.
+def _is_intact(part: Path, etag: str, size: int) -> bool:
+    """Return whether a file has the announced size and content.
+
+    The content can only be checked for large files: their ETag is their SHA-256.
     """
     if part.stat().st_size != size:
         return False

@@ -1,171 +1,258 @@
-"""What goes wrong between a model of the hub and this machine, as sentences: what was asked, what is wrong,
-what to do.
+"""Network and disk errors as sentences, for everything that is downloaded from the Hugging Face hub.
 
-Libraries wrap one error in another; the first of the chain that says something known decides.
+One table serves models and corpora. A row says which exceptions it recognises, what kind of failure they are,
+and the sentence: what was requested, what is wrong, what to do. Whatever differs between a model and a corpus
+(name, page, alternative) is part of the `Request`.
+
+Libraries wrap one exception in another. The first exception of the chain that a row recognises decides.
 """
 
 from __future__ import annotations
 
 import errno
-import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from engine.errors import ModelError, chain
+from engine.errors import ModelError, ModelFault, PrunescopeError, chain
 from engine.hub import settings
-from engine.hub.catalogue import near
+from engine.hub.cache import CONFIG
+from engine.hub.catalogue import similar_ids
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
-HTTP = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")
-"""Libraries that speak HTTP, whose error classes change with their versions."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
+HTTP_LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "requests", "urllib3")
+"""Recognised by package, because the names of their exceptions change between versions."""
 LOGIN = "log in with `hf auth login` where the app runs, or set HF_TOKEN before it starts"
+MAX_WORDS = 200  # characters of a library's message that are shown
 
 
 class Damaged(Exception):
-    """A file that came whole and is not what the hub said; `str(error)` names it."""
+    """A file whose content is not what it should be; `str(error)` is its name or path."""
 
 
-def to_model_error(model: str, revision: str | None, error: BaseException) -> ModelError:
-    """The sentence for whatever came up while a model was looked up or fetched."""
-    for cause in chain(error):
-        found = _known(model, revision, cause)
-        if found is not None:
-            return found
-    return ModelError(
-        f"The model {model} could not be had from the hub ({type(error).__name__}: {_first_words(error)}). Try again, or take another."
-    )
+@dataclass(frozen=True)
+class Request:
+    """What was requested from the hub, in the words that the sentences use.
+
+    Attributes:
+        name: for instance "the model openai-community/gpt2" or "C4".
+        url: its page.
+        file: the file that was read.
+        revision: the requested branch, tag or commit; None for the default branch.
+        instead: what to do instead, an imperative without a full stop.
+        instead_offline: the same, when there is no network.
+        suggestion: similar names, as a sentence with a space before it; empty if there are none.
+        datasets: whether the offline mode of the `datasets` library applies.
+        action: what failed, as a participle.
+    """
+
+    name: str
+    url: str
+    file: str
+    revision: str | None
+    instead: str
+    instead_offline: str
+    suggestion: str = ""
+    datasets: bool = False
+    action: str = "downloaded from the hub"
 
 
-def no_safetensors(model: str, *, pickles: bool) -> ModelError:
-    """There are no weights in a format that is read here."""
-    what = "only pickled weights, which can hold code and are never read here" if pickles else "no weights"
-    return ModelError(
-        f"The model {model} has {what}; safetensors are needed. Take another one, or a revision that has them (many have a pull request "
-        "by the hub's converter: give its reference, such as refs/pr/1, as the revision).",
-        kind="no-safetensors",
-    )
+class Row(NamedTuple):
+    """One known failure. `sentence` is a format string over the fields of `_fields`."""
+
+    matches: Callable[[BaseException], bool]
+    kind: ModelFault
+    sentence: str
 
 
-def _known(model: str, revision: str | None, error: BaseException) -> ModelError | None:
-    if isinstance(error, ModelError):
-        return error
-    if isinstance(error, Damaged):
-        return ModelError(
-            f"The file {error} of {model} came damaged, also when it was fetched again. Try later, or report it on {settings.page(model)}.",
-            kind="damaged",
-        )
+def _is(name: str) -> Callable[[BaseException], bool]:
+    """Match a class of `huggingface_hub.errors` by name, so that the library need not be imported."""
+    return lambda error: any(base.__name__ == name for base in type(error).__mro__)
+
+
+def _has_status(*statuses: int) -> Callable[[BaseException], bool]:
+    """Match an HTTP error of the hub that has one of these statuses, or any status if none is given."""
+    is_http = _is("HfHubHTTPError")
+    return lambda error: is_http(error) and (not statuses or http_status(error) in statuses)
+
+
+def _says(*phrases: str) -> Callable[[BaseException], bool]:
+    """Match by message: transformers raises plain ValueErrors for several different problems."""
+    return lambda error: any(phrase in str(error) for phrase in phrases)
+
+
+def _has_errno(numbers: tuple[int, ...]) -> Callable[[BaseException], bool]:
+    return lambda error: isinstance(error, OSError) and error.errno in numbers
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    """Match every way of getting no answer at all. `OfflineModeIsEnabled` is a ConnectionError."""
     return (
-        _from_hub(model, revision, error)
-        or _from_library(model, error)
-        or _from_disk(model, error)
-        or _from_network(model, error)
+        isinstance(error, (ConnectionError, TimeoutError))
+        or _is("LocalEntryNotFoundError")(error)
+        or is_from(error, HTTP_LIBRARIES)
     )
 
 
-def _from_hub(model: str, revision: str | None, error: BaseException) -> ModelError | None:
-    from huggingface_hub import errors
+# The order matters: GatedRepoError is a RepositoryNotFoundError, and all of them are an HfHubHTTPError.
+TABLE: tuple[Row, ...] = (
+    Row(
+        lambda error: isinstance(error, Damaged),
+        "damaged",
+        "{name} is damaged: the file {detail} failed its check, and could not be replaced by a new download. "
+        "Try again (delete that file first if it still exists), or {instead}.",
+    ),
+    Row(
+        _is("HFValidationError"),
+        "missing",
+        "{name} cannot be looked up, because this is not a valid hub id: those look like `owner/name`. {Instead}.",
+    ),
+    Row(
+        _is("GatedRepoError"),
+        "gated",
+        "{name} is gated: its authors require consent first. Accept the terms at {url}, then {login}; or {instead}.",
+    ),
+    Row(
+        _is("RevisionNotFoundError"),
+        "revision",
+        "{name} has no revision {revision!r} on the hub. Use another branch, tag or commit, or {instead}.",
+    ),
+    Row(
+        _is("RepositoryNotFoundError"),
+        "missing",
+        "{name} is not on the hub, or it is private and you have no access.{suggestion} "
+        "Check the name; for a private one, {login}; or {instead}.",
+    ),
+    Row(
+        _is("RemoteEntryNotFoundError"),
+        "missing",
+        "{name} is on the hub, but has no file {file} (revision {revision}). {Instead}.",
+    ),
+    Row(
+        _has_status(401, 403),
+        "token",
+        "Hugging Face rejected the access token for {name} (status {status}). To renew it, {login}; or {instead}.",
+    ),
+    Row(
+        _has_status(429),
+        "server",
+        "Hugging Face is rate-limiting requests ({name}, status 429). Wait a few minutes, or {instead}.",
+    ),
+    Row(
+        _has_status(),
+        "server",
+        "Hugging Face returned an error ({name}, status {status}). Try again later, or {instead}.",
+    ),
+    Row(
+        _says("trust_remote_code", "requires you to execute"),
+        "remote-code",
+        "{name} is defined by code in its own repository, which is never run here. Choose a model that "
+        "transformers supports without such code.",
+    ),
+    Row(
+        _says("does not recognize this architecture", "Unrecognized model"),
+        "not-causal",
+        "{name} has an architecture that this version of transformers does not know. Update transformers, "
+        "or {instead}.",
+    ),
+    Row(
+        _has_errno(DISK_FULL),
+        "disk-full",
+        "{name} could not be saved: the disk that holds {where} is full. Free some space (finished parts of the "
+        "download are kept), or {instead}.",
+    ),
+    Row(
+        _has_errno(NOT_WRITABLE),
+        "other",
+        "{name} could not be saved: {where} is not writable. Make it writable, set HF_HOME to another directory, "
+        "or {instead}.",
+    ),
+    Row(
+        _is_unreachable,
+        "offline",
+        "{name} is not on this machine, and {no_network}. Download it once with a network connection, "
+        "or {instead_offline}.",
+    ),
+)
 
-    if isinstance(error, errors.HFValidationError):
-        return ModelError(
-            f"The name {model!r} is no hub id: those look like `owner/name`. Type one, or a directory on this machine.",
-            kind="missing",
-        )
-    if isinstance(error, errors.GatedRepoError):
-        return ModelError(
-            f"The model {model} is gated: its authors ask for consent first. Accept the terms on {settings.page(model)}, then {LOGIN}.",
-            kind="gated",
-        )
-    if isinstance(error, errors.RevisionNotFoundError):
-        return ModelError(
-            f"The model {model} has no revision {revision!r}. Give a branch, a tag or a commit, or leave it out.",
-            kind="revision",
-        )
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return ModelError(_no_such_model(model), kind="missing")
-    if isinstance(error, errors.RemoteEntryNotFoundError):
-        return ModelError(
-            f"{model} is on the hub, but has no config.json, so it is no model that can be read here.",
-            kind="missing",
-        )
-    return _from_status(model, error) if isinstance(error, errors.HfHubHTTPError) else None
+
+def explain(request: Request, error: BaseException) -> tuple[ModelFault, str]:
+    """Return the kind of a failure and a sentence for it, whatever was raised."""
+    for cause in chain(error):
+        if isinstance(cause, PrunescopeError):  # explained already, where more was known about it
+            return getattr(cause, "kind", "other"), str(cause)
+        for row in TABLE:
+            if row.matches(cause):
+                return row.kind, _sentence(row.sentence, request, cause)
+    words = f"{type(error).__name__}: {first_words(error)}"
+    fallback = "{name} could not be {action} ({detail}). Try again, or {instead}."
+    return "other", _sentence(fallback, request, error, detail=words)
 
 
-def _no_such_model(model: str) -> str:
-    alike = near(model)
-    meant = f" Did you mean {' or '.join(alike)}?" if alike else ""
-    return f"There is no model {model} on the hub, or it is private and not yours.{meant} Check the name; for a private one, {LOGIN}."
-
-
-def _from_status(model: str, error: BaseException) -> ModelError:
-    status = error.response.status_code  # type: ignore[attr-defined]
-    if status in (401, 403):
-        return ModelError(
-            f"The hub refused {model} to the token it was shown (status {status}). To renew it, {LOGIN}.",
-            kind="token",
-        )
-    if status == 429:
-        return ModelError(
-            f"The hub answers no more for now: too much was asked of it ({model}, status 429). Wait a few minutes.",
-            kind="server",
-        )
-    return ModelError(
-        f"The hub does not answer as it should ({model}, status {status}). Try again later.", kind="server"
+def _sentence(template: str, request: Request, error: BaseException, detail: str = "") -> str:
+    sentence = template.format(
+        **vars(request) | {"revision": request.revision or "main"},
+        Instead=request.instead[0].upper() + request.instead[1:],
+        login=LOGIN,
+        status=http_status(error),
+        detail=detail or str(error),
+        where=getattr(error, "filename", None) or settings.hub_cache(),
+        no_network="offline mode is on (HF_HUB_OFFLINE)"
+        if _is("OfflineModeIsEnabled")(error) or settings.offline(datasets=request.datasets)
+        else f"{settings.endpoint()} cannot be reached",
     )
+    return sentence[0].upper() + sentence[1:]
 
 
-def _from_library(model: str, error: BaseException) -> ModelError | None:
-    """What transformers says of a configuration: its errors are plain ones, told apart by their words."""
-    words = str(error)
-    if "trust_remote_code" in words or re.search(r"requires you to execute", words):
-        return ModelError(
-            f"The model {model} is defined by code in its own repository, which is never run here. Take a model that transformers knows by itself.",
-            kind="remote-code",
-        )
-    if "does not recognize this architecture" in words or "Unrecognized model" in words:
-        return ModelError(
-            f"The model {model} is of a kind that this version of transformers does not know. Take another one, or update transformers.",
-            kind="not-causal",
-        )
-    return None
-
-
-def _from_disk(model: str, error: BaseException) -> ModelError | None:
-    number = getattr(error, "errno", None) if isinstance(error, OSError) else None
-    where = settings.hub_cache()
-    if number in FULL:
-        return ModelError(
-            f"The disk that holds {where} ran full while {model} came. Free some space; what is there is used.",
-            kind="disk-full",
-        )
-    if number in REFUSED:
-        return ModelError(
-            f"The model {model} cannot be kept: {where} cannot be written. Make it writable, or set HF_HOME elsewhere."
-        )
-    return None
-
-
-def _from_network(model: str, error: BaseException) -> ModelError | None:
-    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    told = isinstance(error, OfflineModeIsEnabled) or settings.offline()
-    transport = type(error).__module__.partition(".")[0] in HTTP
-    if (
-        not told
-        and not transport
-        and not isinstance(error, (LocalEntryNotFoundError, ConnectionError, TimeoutError))
-    ):
-        return None
-    why = (
-        "this machine is told to stay offline (HF_HUB_OFFLINE)"
-        if told
-        else f"{settings.endpoint()} cannot be reached"
+def to_model_error(
+    model: str, revision: str | None, error: BaseException, action: str = "downloaded from the hub"
+) -> ModelError:
+    """Return the error to raise when a model cannot be looked up, downloaded or read (the `action`)."""
+    ids = similar_ids(model)
+    request = Request(
+        name=f"the model {model}",
+        url=settings.model_page(model),
+        file=CONFIG,
+        revision=revision,
+        instead="choose another model",
+        instead_offline="choose the bundled model or one that is listed as on this machine",
+        suggestion=f" Did you mean {' or '.join(ids)}?" if ids else "",
+        action=action,
     )
-    return ModelError(
-        f"The model {model} is not on this machine, and {why}. Fetch it once with a network, or take the bundled model or one listed as "
-        "on this machine.",
-        kind="offline",
+    kind, sentence = explain(request, error)
+    return ModelError(sentence, kind=kind)
+
+
+def no_safetensors(model: str, *, pickles: bool, local: bool = False) -> ModelError:
+    """Return the error for a model without weights in a format that is read here.
+
+    Args:
+        pickles: whether it has pickled weights.
+        local: whether it is a directory on this machine.
+    """
+    has = "only pickled weights, which can contain code and are never read here" if pickles else "no weights"
+    fix = (
+        "Save the model with `save_pretrained`."
+        if local
+        else "Choose another model, or a revision that has them (many models have a pull request by the hub's "
+        "converter: use its reference, such as refs/pr/1, as the revision)."
     )
+    return ModelError(f"The model {model} has {has}; safetensors are required. {fix}", kind="no-safetensors")
 
 
-def _first_words(error: BaseException, most: int = 200) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= most else f"{text[:most].rsplit(' ', 1)[0]} ..."
+def http_status(error: BaseException) -> int | None:
+    """Return the HTTP status that an exception carries, None if there was no response."""
+    response = getattr(error, "response", None)
+    return None if response is None else int(response.status_code)
+
+
+def is_from(error: BaseException, packages: tuple[str, ...]) -> bool:
+    """Return whether the exception's class is defined in one of these packages."""
+    return type(error).__module__.partition(".")[0] in packages
+
+
+def first_words(error: BaseException, limit: int = MAX_WORDS) -> str:
+    """Return the start of an exception's message on one line, cut between words."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else f"{text[:limit].rsplit(' ', 1)[0]} ..."

@@ -1,14 +1,13 @@
-"""What a model's download would be, before any of it: one small request for the repository's files and sizes,
-one more for an index of shards.
+"""What downloading a model would involve, before any of it is downloaded.
 
-A model's configuration alone: a few kilobytes that say how large it is, before anything else of it is
-fetched.
+One small request returns the repository's files and their sizes; a sharded model needs one more, for the index
+of its shards. The configuration alone (a few kilobytes) is enough to know how large a model is.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,53 +15,15 @@ from typing import Any
 from engine.errors import ModelError
 from engine.hardware.memory import disk_free
 from engine.hub import settings
-from engine.hub.cache import CONFIG, INDEX, has_pickles, text_files, weight_files
+from engine.hub.cache import CONFIG, INDEX, has_pickles, indexed_files, text_files, weight_files
 from engine.hub.failures import no_safetensors, to_model_error
-
-
-def config_directory(model: str, revision: str | None = None) -> Path:
-    """A directory that holds the `config.json` of a model of the hub; what is on this machine is used without
-    asking the network.
-
-    Raises:
-        ModelError: there is no such model, or the hub cannot be asked.
-    """
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
-
-    try:
-        found = try_to_load_from_cache(model, CONFIG, cache_dir=settings.hub_cache(), revision=revision)
-        if isinstance(found, str):
-            return Path(found).parent
-        _ask_once(model, revision)
-        path = hf_hub_download(
-            model, CONFIG, revision=revision, cache_dir=settings.hub_cache(), endpoint=settings.endpoint()
-        )
-        return Path(path).parent
-    except ModelError:
-        raise
-    except Exception as error:
-        raise to_model_error(model, revision, error) from error
-
-
-def _ask_once(model: str, revision: str | None) -> None:
-    """One small request: where nothing answers it fails at once, while a download would be tried for half a
-    minute.
-    """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.errors import OfflineModeIsEnabled
-
-    if settings.offline():
-        raise OfflineModeIsEnabled
-    url = hf_hub_url(model, CONFIG, revision=revision, endpoint=settings.endpoint())
-    get_hf_file_metadata(url, endpoint=settings.endpoint())
-
 
 TIMEOUT = 10.0  # seconds
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of the repository; `cached`: it is on this machine already."""
+    """A file of the repository. `cached`: whether it is on this machine already."""
 
     name: str
     size: int
@@ -70,16 +31,16 @@ class RemoteFile:
 
 
 @dataclass(frozen=True)
-class Listing:
-    """What a run needs of a repository.
+class DownloadPlan:
+    """What a run needs from a repository.
 
     Attributes:
-        commit: the version that the revision stands for.
-        files: configuration first, then the rest.
-        total_bytes: of all files.
-        missing_bytes: of those that are not on this machine.
-        free_disk: free bytes where they would go, None where nobody can say.
-        gated: whether the authors ask for consent first.
+        commit: the version that the revision points to.
+        files: the configuration first, the weights last.
+        total_bytes: size of all files.
+        missing_bytes: size of those that are not on this machine.
+        free_disk: free bytes on the disk of the cache, None if unknown.
+        gated: whether the authors require consent first.
     """
 
     model: str
@@ -92,53 +53,83 @@ class Listing:
     licence: str | None
 
 
-def listing(model: str, revision: str | None = None) -> Listing:
-    """The files of a model on the hub.
+def config_directory(model: str, revision: str | None = None) -> Path:
+    """Return a directory with the `config.json` of a model; no network is used if it is cached.
 
     Raises:
-        ModelError: there is no such model or revision, it has no safetensors, or the hub cannot be asked.
+        ModelError: there is no such model, or the hub does not answer.
     """
-    try:
-        info = _info(model, revision)
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+
+    with model_errors(model, revision):
+        cached = try_to_load_from_cache(model, CONFIG, cache_dir=settings.hub_cache(), revision=revision)
+        if isinstance(cached, str):
+            return Path(cached).parent
+        _require_online()
+        # One small request first: it fails immediately without a network, whereas a download retries for
+        # half a minute.
+        url = hf_hub_url(model, CONFIG, revision=revision, endpoint=settings.endpoint())
+        get_hf_file_metadata(url, endpoint=settings.endpoint())
+        path = hf_hub_download(
+            model, CONFIG, revision=revision, cache_dir=settings.hub_cache(), endpoint=settings.endpoint()
+        )
+        return Path(path).parent
+
+
+def plan_download(model: str, revision: str | None = None) -> DownloadPlan:
+    """Return the files of a model on the hub that a run needs.
+
+    Raises:
+        ModelError: there is no such model or revision, it has no safetensors, or the hub does not answer.
+    """
+    from huggingface_hub import HfApi
+
+    with model_errors(model, revision):
+        _require_online()
+        info: Any = HfApi(endpoint=settings.endpoint()).model_info(
+            model, revision=revision, files_metadata=True, timeout=TIMEOUT
+        )
         names = [item.rfilename for item in info.siblings or ()]
         weights = _shards(model, str(info.sha)) if INDEX in names else weight_files(names)
         if not weights:
             raise no_safetensors(model, pickles=has_pickles(names))
-        return _listed(model, info, [*text_files(names), *weights])
+        return _plan(model, info, [*text_files(names), *weights])
+
+
+@contextmanager
+def model_errors(model: str, revision: str | None) -> Iterator[None]:
+    """Convert every exception raised inside the `with` into a ModelError that explains it."""
+    try:
+        yield
     except ModelError:
         raise
     except Exception as error:
         raise to_model_error(model, revision, error) from error
 
 
-def _info(model: str, revision: str | None) -> Any:
-    from huggingface_hub import HfApi
+def _require_online() -> None:
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     if settings.offline():
         raise OfflineModeIsEnabled
-    return HfApi(endpoint=settings.endpoint()).model_info(
-        model, revision=revision, files_metadata=True, timeout=TIMEOUT
-    )
 
 
 def _shards(model: str, commit: str) -> list[str]:
-    """The files that the index names."""
+    """Download the index and return the files that it names."""
     from huggingface_hub import hf_hub_download
 
     path = hf_hub_download(
         model, INDEX, revision=commit, cache_dir=settings.hub_cache(), endpoint=settings.endpoint()
     )
-    return sorted(set(json.loads(Path(path).read_text(encoding="utf-8"))["weight_map"].values()))
+    return indexed_files(Path(path))
 
 
-def _listed(model: str, info: Any, wanted: Sequence[str]) -> Listing:
+def _plan(model: str, info: Any, wanted: Sequence[str]) -> DownloadPlan:
     sizes = {item.rfilename: int(item.size or 0) for item in info.siblings}
-    directory = settings.repo_cache(model) / "snapshots" / str(info.sha)
-    first = sorted(wanted, key=lambda name: (name != CONFIG, name.endswith(".safetensors"), name))
-    files = tuple(RemoteFile(name, sizes.get(name, 0), (directory / name).is_file()) for name in first)
-    card = info.card_data
-    return Listing(
+    directory = settings.model_cache(model) / "snapshots" / str(info.sha)
+    ordered = sorted(wanted, key=lambda name: (name != CONFIG, name.endswith(".safetensors"), name))
+    files = tuple(RemoteFile(name, sizes.get(name, 0), (directory / name).is_file()) for name in ordered)
+    return DownloadPlan(
         model=model,
         commit=str(info.sha),
         files=files,
@@ -146,5 +137,5 @@ def _listed(model: str, info: Any, wanted: Sequence[str]) -> Listing:
         missing_bytes=sum(file.size for file in files if not file.cached),
         free_disk=disk_free(settings.hub_cache()),
         gated=bool(info.gated),
-        licence=getattr(card, "license", None) if card is not None else None,
+        licence=getattr(info.card_data, "license", None),
     )

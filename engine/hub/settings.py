@@ -1,6 +1,7 @@
-"""Where the hub is, where its files lie on this machine, and whether it may be asked.
+"""The hub's address, its caches on this machine, and offline mode.
 
-The environment is read at each call: a page's process may be told of another cache or hub while it runs.
+The environment is read on every call, because the variables may change while the process runs (tests and the
+page's process do this). The libraries read it only once, on import.
 """
 
 from __future__ import annotations
@@ -9,46 +10,54 @@ import os
 from pathlib import Path
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+DATASETS_OFFLINE = "HF_DATASETS_OFFLINE"
 
 
-def offline(more: tuple[str, ...] = ()) -> bool:
-    """Whether the person has said that nothing may be asked of the network; `more` are other variables that
-    say so.
-    """
+def offline(*, datasets: bool = False) -> bool:
+    """Return whether the user has turned network access off; `datasets` also honours `HF_DATASETS_OFFLINE`."""
     from huggingface_hub import constants
 
-    told = [os.environ[name] for name in (*OFFLINE, *more) if name in os.environ]
-    return (
-        any(value.upper() in constants.ENV_VARS_TRUE_VALUES for value in told)
-        if told
-        else constants.is_offline_mode()
-    )
+    names = (*OFFLINE, DATASETS_OFFLINE) if datasets else OFFLINE
+    values = [os.environ[name] for name in names if name in os.environ]
+    if not values:
+        return constants.is_offline_mode()
+    return any(value.upper() in constants.ENV_VARS_TRUE_VALUES for value in values)
 
 
 def endpoint() -> str:
-    """The hub's address."""
+    """Return the hub's base URL."""
     from huggingface_hub import constants
 
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or constants.ENDPOINT
 
 
-def page(model: str) -> str:
-    """The model's page, for a person."""
+def model_page(model: str) -> str:
+    """Return the URL of a model's page, to be shown to the user."""
     return f"https://huggingface.co/{model}"
 
 
 def hub_cache() -> Path:
-    """The hub's cache of whole files."""
+    """Return the directory of the hub's cache, which is shared with every other program that uses the hub."""
     from huggingface_hub import constants
 
-    told = os.environ.get("HF_HUB_CACHE")
-    if not told and "HF_HOME" in os.environ:
-        told = str(Path(os.environ["HF_HOME"]) / "hub")
-    return Path(told or constants.HF_HUB_CACHE).expanduser()
+    configured = os.environ.get("HF_HUB_CACHE")
+    if not configured and "HF_HOME" in os.environ:
+        configured = str(Path(os.environ["HF_HOME"]) / "hub")
+    return Path(configured or constants.HF_HUB_CACHE).expanduser()
 
 
-def repo_cache(model: str) -> Path:
-    """The part of the cache that holds one model."""
+def model_cache(model: str) -> Path:
+    """Return the folder of the hub's cache that holds one model."""
     from huggingface_hub.file_download import repo_folder_name
 
     return hub_cache() / str(repo_folder_name(repo_id=model, repo_type="model"))
+
+
+def datasets_cache() -> Path:
+    """Return the directory in which the `datasets` library keeps its caches."""
+    configured = os.environ.get("HF_DATASETS_CACHE")
+    if configured:
+        return Path(configured).expanduser()
+    from huggingface_hub import constants
+
+    return Path(os.environ.get("HF_HOME") or constants.HF_HOME).expanduser() / "datasets"

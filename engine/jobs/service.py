@@ -33,7 +33,7 @@ from engine.jobs.views import (
     SummaryView,
     TextView,
 )
-from engine.models.identity import resolve
+from engine.models.identity import looks_like_path, resolve
 from engine.recipe import Recipe, pin
 from engine.store.runs import RunSummary, Store
 
@@ -296,7 +296,7 @@ class BackgroundEngine:
 
 def _is_here(model: str, revision: str | None) -> bool:
     """Whether a model of the hub is complete on this machine."""
-    if resolve(model) != model or model.startswith(("/", ".", "~")):
+    if resolve(model) != model or looks_like_path(model):
         return True
     from engine.hub.cache import snapshot
 

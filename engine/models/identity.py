@@ -1,32 +1,57 @@
-"""What a recipe's `model` stands for, without any heavy import: the bundled model, a local directory, or a
-hub id.
-"""
+"""What a recipe's `model` refers to: the bundled model, a local directory, or a hub id. No heavy imports."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from engine.errors import ModelError
 
 DEMO = "demo"
 ROOT = Path(__file__).parents[2]
 DEMO_DIRECTORY = ROOT / "assets" / "demo-model"
 SAMPLES, SAMPLE_BYTES = 64, 16_384
+HASHED_SUFFIXES = {".safetensors", ".json", ".model", ".txt"}
+
+
+def looks_like_path(name: str) -> bool:
+    """Return whether a name is written like a path, of this or another system, rather than like a hub id."""
+    return (
+        name.startswith((".", "~"))
+        or PurePosixPath(name).is_absolute()
+        or PureWindowsPath(name).is_absolute()
+    )
 
 
 def resolve(model: str) -> str:
-    """The directory or hub id that the model loads from."""
+    """Return the directory or hub id that the model is loaded from."""
     if model == DEMO:
         return str(DEMO_DIRECTORY)
     path = Path(model).expanduser()
     return str(path) if path.is_dir() else model
 
 
-def canonical(model: str) -> str:
-    """One name for one model: `demo` for the bundled directory, the absolute path of any other, a hub id as
-    it is.
+def local_directory(model: str) -> Path | None:
+    """Return the directory on this machine that a model refers to, None for a hub id.
+
+    Raises:
+        ModelError: it is written like a path, and there is no such directory.
     """
+    directory = Path(resolve(model))
+    if directory.is_dir():
+        return directory
+    if looks_like_path(model):
+        raise ModelError(
+            f"The model {model} was requested, but there is no such directory. Check the path.",
+            kind="missing",
+        )
+    return None
+
+
+def canonical(model: str) -> str:
+    """Return one name per model: `demo` for the bundled directory, an absolute path, or the hub id unchanged."""
     path = Path(model).expanduser()
     if model == DEMO or not path.is_dir():
         return model
@@ -35,29 +60,25 @@ def canonical(model: str) -> str:
 
 
 def fingerprint(model: str) -> str | None:
-    """A hash of what a local directory holds, None for a hub id.
+    """Return a hash of the files in a local directory (16 hexadecimal digits), None for a hub id.
 
-    Small files are hashed whole; of a large weight file its size, its header and 64 stretches of 16 KiB
-    spread evenly over it.
+    Small files are hashed whole. Of a large weight file only its size and 64 samples of 16 KiB are hashed,
+    spread evenly over it; the first sample covers the header.
     """
     directory = Path(resolve(model))
     if not directory.is_dir():
         return None
     digest = hashlib.sha256()
-    for path in sorted(_content(directory)):
+    for path in sorted(directory.iterdir()):
+        if path.suffix not in HASHED_SUFFIXES or not path.is_file():
+            continue
         digest.update(json.dumps([path.name, path.stat().st_size]).encode())
-        for piece in _pieces(path):
+        for piece in _samples(path):
             digest.update(piece)
     return digest.hexdigest()[:16]
 
 
-def _content(directory: Path) -> Iterator[Path]:
-    for path in directory.iterdir():
-        if path.suffix in {".safetensors", ".json", ".model", ".txt"} and path.is_file():
-            yield path
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
+def _samples(path: Path) -> Iterator[bytes]:
     size = path.stat().st_size
     if size <= SAMPLES * SAMPLE_BYTES:
         yield path.read_bytes()

@@ -18,11 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.hardware.batching import Residence
 from engine.models.block import Block, Call, Linear, share
 from engine.models.checkpoint import Checkpoint
 from engine.models.discovery import find_blocks
 from engine.models.hooks import one_by_one
-from engine.models.streaming import Residence, Streamer
+from engine.models.streaming import Streamer
 
 
 @dataclass

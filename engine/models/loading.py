@@ -1,5 +1,7 @@
-"""Loading a model from a directory on this machine. Only safetensors, never remote code; what is not complete
-is refused, never made up.
+"""Loading a model from a directory on this machine.
+
+Only safetensors are read and no remote code is run. An incomplete model is rejected; missing weights are never
+initialised at random.
 """
 
 from __future__ import annotations
@@ -14,37 +16,34 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from engine.errors import ModelError
-from engine.hub.failures import to_model_error
+from engine.hardware.batching import Residence
+from engine.hub.failures import first_words, to_model_error
 from engine.models.checkpoint import Checkpoint
 from engine.models.language_model import LanguageModel
-from engine.models.streaming import Residence, without_weights
+from engine.models.streaming import without_weights
 
 BUILDING = threading.Lock()
-"""transformers changes settings of the whole process while it builds a model, so two threads must not build
-at the same time.
-"""
-
-FIRST_WORDS = 300  # characters of a library's message that are shown
+"""transformers changes process-wide settings while it builds a model, so only one thread may build at a time."""
 
 
 def read_config(directory: Path, name: str = "") -> Any:
-    """The configuration in a local directory.
+    """Return the configuration in a local directory; `name` is what error messages call the model.
 
     Raises:
-        ModelError: there is none, or it is not one that this tool can read.
+        ModelError: there is none, or transformers cannot read it.
     """
-    _quiet()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     if not (directory / "config.json").is_file():
         raise ModelError(
-            f"The directory {directory} holds no config.json, so there is no model in it that can be read.",
+            f"The directory {directory} holds no config.json, so it does not contain a model. Choose the directory "
+            "that `save_pretrained` wrote, with config.json and safetensors.",
             kind="missing",
         )
     try:
         return AutoConfig.from_pretrained(directory, trust_remote_code=False)
-    except (
-        Exception
-    ) as error:  # the library raises many kinds; each means that there is no usable configuration
-        raise to_model_error(name or str(directory), None, error) from error
+    except Exception as error:  # transformers raises many types here
+        raise to_model_error(name or str(directory), None, error, action="read") from error
 
 
 def load(
@@ -55,40 +54,38 @@ def load(
     residence: Residence = "resident",
     name: str = "",
 ) -> LanguageModel:
-    """The model of a local directory in evaluation mode on `device`, with its tokenizer where it has one.
+    """Return the model of a local directory in evaluation mode on `device`, with its tokenizer if it has one.
 
     Args:
-        directory: config.json and safetensors.
-        residence: whether the blocks are read now, or each when it is present.
-        name: what a person calls the model; the directory where left out.
+        directory: holds config.json and safetensors.
+        residence: whether all blocks are read now, or each one only while it is in use.
+        name: what error messages call the model; by default the directory.
 
     Raises:
-        ModelError: it cannot be read as a whole, is not a causal language model, or has no list of blocks
-            with linears.
+        ModelError: it is incomplete, is not a causal language model, or has no list of blocks with linears.
     """
     name = name or str(directory)
     config = read_config(directory, name)
-    checkpoint = Checkpoint(directory, name)
-    module = (
-        _resident(directory, config, dtype, name) if residence == "resident" else _empty(config, dtype, name)
-    )
+    checkpoint = Checkpoint(directory, name)  # also checks that all files are present and readable
+    build = _build_resident if residence == "resident" else _build_empty
+    module = build(directory, config, dtype, name)
     try:
         if residence == "resident":
-            found = LanguageModel(module.to(device), _tokenizer(directory))
+            model = LanguageModel(module.to(device), _tokenizer(directory))
         else:
-            found = LanguageModel(module, _tokenizer(directory), checkpoint, dtype=dtype, device=device)
+            model = LanguageModel(module, _tokenizer(directory), checkpoint, dtype=dtype, device=device)
     except LookupError as error:
         raise ModelError(
             f"The model {name} ({type(module).__name__}) has no list of blocks, so it cannot be pruned block by block."
         ) from error
-    if not found.linears:
+    if not model.linears:
         raise ModelError(
-            f"The blocks of {name} ({type(module).__name__}) hold no linear layers, so there is nothing to prune."
+            f"The blocks of {name} ({type(module).__name__}) have no linear layers, so there is nothing to prune."
         )
-    return found
+    return model
 
 
-def _resident(directory: Path, config: Any, dtype: torch.dtype, name: str) -> nn.Module:
+def _build_resident(directory: Path, config: Any, dtype: torch.dtype, name: str) -> nn.Module:
     try:
         with BUILDING:
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -100,61 +97,51 @@ def _resident(directory: Path, config: Any, dtype: torch.dtype, name: str) -> nn
                 output_loading_info=True,
             )
     except Exception as error:
-        raise _unreadable(name, config, error) from error
-    module, found = loaded
-    if wrong := [
-        *found["missing_keys"],
-        *found["mismatched_keys"],
-    ]:  # transformers fills such weights with random numbers
+        raise _cannot_build(name, config, error) from error
+    module, info = loaded
+    # transformers initialises these weights at random instead of failing
+    if wrong := [*info["missing_keys"], *info["mismatched_keys"]]:
         raise ModelError(
-            f"The files of {name} do not hold {sorted(map(str, wrong))[0]} as its configuration says, so they are not complete. "
-            "Fetch or save the model anew.",
+            f"The files of {name} do not contain {sorted(map(str, wrong))[0]} as its configuration says, so they are "
+            "incomplete. Download or save the model again.",
             kind="damaged",
         )
     result: nn.Module = module
     return result
 
 
-def _empty(config: Any, dtype: torch.dtype, name: str) -> nn.Module:
+def _build_empty(directory: Path, config: Any, dtype: torch.dtype, name: str) -> nn.Module:
+    """Build the model without weights, for streaming."""
     try:
         with BUILDING, without_weights():
             module: nn.Module = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
     except Exception as error:
-        raise _unreadable(name, config, error) from error
+        raise _cannot_build(name, config, error) from error
     return module
 
 
+def _cannot_build(name: str, config: Any, error: Exception) -> ModelError:
+    """Return the error for a model that transformers does not build."""
+    if "Unrecognized configuration class" in str(error):
+        kind = getattr(config, "model_type", "unknown")
+        return ModelError(
+            f"The model {name} (type {kind}) is not a causal language model, so it cannot be pruned here.",
+            kind="not-causal",
+        )
+    return ModelError(
+        f"The model {name} cannot be read: {first_words(error, 300).rstrip('.')}.", kind="damaged"
+    )
+
+
 def stored_dtype(config: Any) -> torch.dtype | None:
-    """The dtype that the configuration says the weights are stored in."""
+    """Return the dtype in which the weights are stored, according to the configuration; None if it is not given."""
     dtype = getattr(config.get_text_config(), "dtype", None) or getattr(config, "dtype", None)
     return dtype if isinstance(dtype, torch.dtype) else None
 
 
 def _tokenizer(directory: Path) -> Any:
-    """The tokenizer, None where there is none: token ids can still be given."""
+    """Return the tokenizer, None if there is none: token ids can still be used as text."""
     try:
         return AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
-    except Exception:
+    except Exception:  # missing files and unknown classes raise many types
         return None
-
-
-def _unreadable(name: str, config: Any, error: Exception) -> ModelError:
-    """The sentence for a model that transformers does not build."""
-    if "Unrecognized configuration class" in str(error):
-        kind = getattr(config, "model_type", "unknown")
-        return ModelError(
-            f"The model {name} (type {kind}) is no causal language model, so there is nothing to prune here.",
-            kind="not-causal",
-        )
-    return ModelError(f"The model {name} cannot be read: {_first_words(error)}", kind="damaged")
-
-
-def _first_words(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    short = text if len(text) <= FIRST_WORDS else f"{text[:FIRST_WORDS].rsplit(' ', 1)[0]} ..."
-    return short if short.endswith(".") else f"{short}."
-
-
-def _quiet() -> None:
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()

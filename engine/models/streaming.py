@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import torch
 from torch import nn
@@ -20,8 +19,6 @@ from engine.errors import ModelError
 from engine.hardware.memory import give_back, return_large
 from engine.models.block import Block
 from engine.models.checkpoint import Checkpoint
-
-Residence = Literal["resident", "streamed"]
 
 
 class Streamer:

@@ -15,13 +15,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.errors import StoreError
+from engine.hub.failures import DISK_FULL, NOT_WRITABLE
 
 TEMPORARY = ".tmp"
 SMALLEST_ROOM = 4 * 2**20
 """Free bytes below which no run is begun: the masks, records and events of a small model."""
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 IN_THE_WAY = (errno.ENOTDIR, errno.EEXIST)
 FAILED = "The run could not be saved"
 ELSEWHERE = "or set PRUNESCOPE_HOME to a directory on another disk."
@@ -29,9 +28,9 @@ ELSEWHERE = "or set PRUNESCOPE_HOME to a directory on another disk."
 
 def refusal(path: Path, error: OSError) -> StoreError:
     """The sentence for a write that the system refused."""
-    if error.errno in FULL:
+    if error.errno in DISK_FULL:
         return StoreError(f"{FAILED}: the disk that holds {path} is full. Free some space there, {ELSEWHERE}")
-    if error.errno in REFUSED:
+    if error.errno in NOT_WRITABLE:
         return StoreError(
             f"{FAILED}: {path} is read-only or belongs to someone else. Make it writable, {ELSEWHERE}"
         )

@@ -14,12 +14,22 @@ from pathlib import Path
 
 import pytest
 
-from engine.corpora import dataset_cache, download
+from engine.corpora import download
 from engine.corpora.documents import fetch
-from engine.corpora.named import NAMED, ROLES, available, describe, named
+from engine.corpora.named import (
+    NAMED,
+    ROLES,
+    available,
+    cached_file,
+    describe,
+    excerpt_file,
+    excerpts,
+    named,
+)
 from engine.corpora.windows import Windows, calibration_windows, evaluation_windows, finish
 from engine.errors import CorpusError
 from engine.hub import download as hub_download
+from engine.hub import settings
 from tests.corpora.conftest import LINES, SENTENCES, web_pages
 from tests.corpora.plain import ids_of
 from tests.corpora.server import COMMIT, HubServer
@@ -158,9 +168,7 @@ def test_half_of_a_corpus_is_described_as_half(hub: HubServer) -> None:
 
 def test_a_shard_in_the_hubs_cache_serves_too(hub: HubServer, tmp_path: Path) -> None:
     part = NAMED["c4"].parts["evaluation"]
-    snapshot = (
-        dataset_cache.hub_cache() / "datasets--allenai--c4" / "snapshots" / NAMED["c4"].revision / part.file
-    )
+    snapshot = settings.hub_cache() / "datasets--allenai--c4" / "snapshots" / NAMED["c4"].revision / part.file
     snapshot.parent.mkdir(parents=True)
     shutil.copy(tmp_path / "hub" / "c4" / part.file, snapshot)
     assert available("c4", "evaluation")
@@ -175,7 +183,7 @@ def test_offline_and_not_cached_offers_the_stories(
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(
-        CorpusError, match=f"{NAMED[name].title} is not on this machine, and .* offline .*{INSTEAD}"
+        CorpusError, match=f"{NAMED[name].title} is not on this machine, and offline mode is on .*{INSTEAD}"
     ):
         finish(fetch(name, role))
     assert not hub.asked
@@ -196,15 +204,15 @@ def test_a_hub_that_cannot_be_reached_is_said_soon(name: str, hub: HubServer) ->
     [
         (
             (403, "GatedRepo"),
-            r"asks for consent first. Accept its terms at https://huggingface.co/datasets/.* `hf auth login`",
+            r"require consent first. Accept the terms at https://huggingface.co/datasets/.* `hf auth login`",
         ),
-        ((404, "RepoNotFound"), "the hub has no such dataset"),
-        ((404, "EntryNotFound"), "there is no .* any more"),
-        ((404, "RevisionNotFound"), "there is no .* any more"),
-        ((401, ""), "does not take your token"),
-        ((403, ""), "does not take your token"),
+        ((404, "RepoNotFound"), "is not on the hub"),
+        ((404, "EntryNotFound"), "has no file .*"),
+        ((404, "RevisionNotFound"), "has no revision .*"),
+        ((401, ""), "rejected the access token"),
+        ((403, ""), "rejected the access token"),
         ((429, ""), "status 429.* Wait a few minutes"),
-        ((503, ""), "does not answer as it should"),
+        ((503, ""), "returned an error"),
     ],
 )
 def test_what_the_hub_refuses_is_a_sentence(
@@ -221,7 +229,7 @@ def test_what_the_hub_refuses_is_a_sentence(
 def test_a_busy_hub_is_asked_again_and_says_so(name: str, hub: HubServer) -> None:
     hub.refuses, hub.refusals = (429, ""), 1
     steps = fetch(name, "evaluation")
-    assert any(step.note == "The hub is busy; it is asked again in 1 s." for step in steps)
+    assert any(step.note == "Hugging Face is busy; retrying in 1 s." for step in steps)
     assert finish(steps).documents
 
 
@@ -240,11 +248,11 @@ def test_a_full_disk_is_a_sentence(hub: HubServer, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(
-        CorpusError, match=f"C4 could not be kept: the disk that holds .* is full. .*{INSTEAD}"
+        CorpusError, match=f"C4 could not be saved: the disk that holds .* is full. .*{INSTEAD}"
     ):
         measured("c4")
     assert not available("c4", "evaluation")
-    assert not list(dataset_cache.heads().glob("*.tmp"))
+    assert not list(excerpts().glob("*.tmp"))
 
 
 @pytest.mark.parametrize("name", ["wikitext2", "c4"])
@@ -259,7 +267,7 @@ def test_what_is_damaged_is_fetched_again(name: str, hub: HubServer) -> None:
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("wikitext2", "WikiText-2 on this machine is damaged"), ("c4", "C4 is not on this machine")],
+    [("wikitext2", "WikiText-2 is damaged"), ("c4", "C4 is not on this machine")],
 )
 def test_what_is_damaged_offline_is_a_sentence(
     name: str, sentence: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch
@@ -273,8 +281,7 @@ def test_what_is_damaged_offline_is_a_sentence(
 
 def _damage(name: str) -> None:
     part = NAMED[name].parts["evaluation"]
-    file = dataset_cache.hub_file(NAMED[name].repo, NAMED[name].revision, part.file)
-    file = file or dataset_cache.head(NAMED[name].repo, NAMED[name].revision, part.file, part.documents or 0)
+    file = cached_file(NAMED[name], part) or excerpt_file(NAMED[name], part, part.documents or 0)
     content = file.resolve().read_bytes()
     file.resolve().write_bytes(content[: len(content) // 2])
 
@@ -282,7 +289,7 @@ def _damage(name: str) -> None:
 def test_a_kept_head_that_lacks_a_document_is_not_used(hub: HubServer) -> None:
     before = measured("c4")
     part = NAMED["c4"].parts["evaluation"]
-    file = dataset_cache.head(NAMED["c4"].repo, NAMED["c4"].revision, part.file, part.documents or 0)
+    file = excerpt_file(NAMED["c4"], part, part.documents or 0)
     lines = gzip.decompress(file.read_bytes()).splitlines()
     assert json.loads(lines[0])["documents"] == 1100
     file.write_bytes(gzip.compress(b"\n".join(lines[:-1])))
@@ -314,7 +321,7 @@ def test_several_at_once_agree(hub: HubServer, tmp_path: Path) -> None:
 
 def test_an_unknown_name_lists_those_there_are() -> None:
     with pytest.raises(
-        CorpusError, match=r"no corpus 'wiki'. Those there are: stories, wikitext2, c4, ptb; or give a \.txt"
+        CorpusError, match=r"no corpus 'wiki'. Choose from stories, wikitext2, c4, ptb; or give a \.txt"
     ):
         named("wiki")
     with pytest.raises(CorpusError, match="no corpus 'wiki'"):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.corpora.documents import STORIES, read_documents
+from engine.corpora.documents import read_documents
+from engine.corpora.named import STORIES
 from engine.corpora.windows import calibration_windows, evaluation_windows, finish
 from engine.errors import CorpusError
 

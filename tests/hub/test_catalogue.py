@@ -4,7 +4,7 @@ import pytest
 import torch
 import transformers as hf
 
-from engine.hub.catalogue import catalogue, near
+from engine.hub.catalogue import catalogue, similar_ids
 from tests.models.test_families_published import PUBLISHED
 
 SIZES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -50,9 +50,9 @@ def test_numbers_are_those_of_the_published_configuration(model: str) -> None:
 
 
 def test_a_mistyped_name_is_near_the_right_one() -> None:
-    assert near("openai-comunity/gpt2")[0] == "openai-community/gpt2"
-    assert "HuggingFaceTB/SmolLM2-135M" in near("SmolLM2-135m")
-    assert near("something/entirely-different") == []
+    assert similar_ids("openai-comunity/gpt2")[0] == "openai-community/gpt2"
+    assert "HuggingFaceTB/SmolLM2-135M" in similar_ids("SmolLM2-135m")
+    assert similar_ids("something/entirely-different") == []
 
 
 def test_a_large_entry_by_its_own_arithmetic() -> None:

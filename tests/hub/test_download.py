@@ -12,7 +12,7 @@ from engine.errors import ModelError
 from engine.hub import download, settings
 from engine.hub.cache import cached_models, missing_weights, snapshot, text_files, weight_files
 from engine.hub.download import fetch
-from engine.hub.planning import config_directory, listing
+from engine.hub.planning import config_directory, plan_download
 from engine.progress import Progress
 from tests.hub import models
 from tests.hub.server import HubServer
@@ -40,7 +40,7 @@ def failing(work: Callable[[], object]) -> ModelError:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.hub.download.USUAL_WAIT", 0.05)
+    monkeypatch.setattr("engine.hub.download.DEFAULT_WAIT", 0.05)
     monkeypatch.setattr("engine.progress.PAUSE", 0.02)
 
 
@@ -99,7 +99,7 @@ def test_a_revision_is_a_version_of_its_own(hub: HubServer, tmp_path: Path) -> N
 def test_a_listing_says_what_comes_before_it_does(hub: HubServer, tmp_path: Path) -> None:
     source = models.duplicates(tmp_path / "source")
     hub.add_model(ID, source, licence="mit")
-    before = listing(ID)
+    before = plan_download(ID)
     assert (
         {file.name for file in before.files} >= {"config.json", "model.safetensors"}
         and before.licence == "mit"
@@ -111,7 +111,7 @@ def test_a_listing_says_what_comes_before_it_does(hub: HubServer, tmp_path: Path
         == sum((source / file.name).stat().st_size for file in before.files)
     )
     directory, _ = fetched()
-    after = listing(ID)
+    after = plan_download(ID)
     assert after.missing_bytes == 0 and after.commit == directory.name and after.free_disk > 0
     assert after.total_bytes == sum(path.stat().st_size for path in directory.iterdir())
 
@@ -170,7 +170,7 @@ def test_a_closed_download_stops_and_the_next_one_goes_on(hub: HubServer, tmp_pa
     directory, _ = fetched()
     assert (directory / "model.safetensors").read_bytes() == (source / "model.safetensors").read_bytes()
     assert any(request.range for request in hub.requests if request.path.endswith("model.safetensors"))
-    assert not list(settings.repo_cache(ID).rglob("*.part"))
+    assert not list(settings.model_cache(ID).rglob("*.part"))
 
 
 def test_a_busy_hub_is_asked_again_when_it_says(hub: HubServer, tmp_path: Path) -> None:
@@ -183,9 +183,9 @@ def test_a_busy_hub_is_asked_again_when_it_says(hub: HubServer, tmp_path: Path) 
 def test_a_part_that_was_damaged_is_fetched_anew(hub: HubServer, tmp_path: Path) -> None:
     source = models.large(tmp_path / "source")
     hub.add_model(ID, source)
-    listed = listing(ID)
+    listed = plan_download(ID)
     etag = next(item for item in models_etags(hub, listed.commit) if item)
-    part = settings.repo_cache(ID) / "blobs" / f"{etag}.part"
+    part = settings.model_cache(ID) / "blobs" / f"{etag}.part"
     part.parent.mkdir(parents=True, exist_ok=True)
     part.write_bytes(b"x" * 1000)
     directory, _ = fetched()
@@ -206,7 +206,7 @@ def test_no_such_model(hub: HubServer) -> None:
     for work in (
         lambda: fetched("nobody/nothing"),
         lambda: config_directory("nobody/nothing"),
-        lambda: listing("nobody/nothing"),
+        lambda: plan_download("nobody/nothing"),
     ):
         error = failing(work)
         assert error.kind == "missing" and "nobody/nothing" in str(error)
@@ -235,7 +235,7 @@ def test_gated(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             and f"https://huggingface.co/{ID}" in str(error)
             and "hf auth login" in str(error)
         )
-    assert listing(ID).gated
+    assert plan_download(ID).gated
 
 
 def test_with_a_token_that_was_granted_a_gated_model_comes(
@@ -257,7 +257,7 @@ def test_only_pickles(hub: HubServer, tmp_path: Path) -> None:
 
 def test_a_hub_that_cannot_be_reached_is_said_at_once(hub: HubServer) -> None:
     hub.close()
-    for work in (fetched, lambda: config_directory(ID), lambda: listing(ID)):
+    for work in (fetched, lambda: config_directory(ID), lambda: plan_download(ID)):
         error = failing(work)
         assert error.kind == "offline" and "cannot be reached" in str(error)
 
@@ -294,7 +294,7 @@ def test_a_disk_that_runs_full(hub: HubServer, tmp_path: Path, monkeypatch: pyte
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(download, "_fill", full)
+    monkeypatch.setattr(download, "_resume", full)
     assert failing(fetched).kind == "disk-full"
 
 
@@ -302,7 +302,7 @@ def test_a_file_that_keeps_coming_damaged(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add_model(ID, models.large(tmp_path / "source"))
-    monkeypatch.setattr(download, "_is_sound", lambda part, etag, size: False)
+    monkeypatch.setattr(download, "_is_intact", lambda part, etag, size: False)
     error = failing(fetched)
     assert error.kind == "damaged" and snapshot(ID) is None
 
@@ -322,7 +322,7 @@ def test_the_cache_lists_what_is_whole_first(hub: HubServer, tmp_path: Path) -> 
 
 def test_a_cache_that_is_missing_or_damaged_lists_nothing(hub: HubServer, tmp_path: Path) -> None:
     assert cached_models() == ()
-    folder = settings.repo_cache(ID)
+    folder = settings.model_cache(ID)
     (folder / "snapshots" / "abc").mkdir(parents=True)
     (folder / "snapshots" / "abc" / "config.json").write_text("{")
     assert cached_models() == () and snapshot(ID) is None

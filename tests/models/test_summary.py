@@ -121,15 +121,15 @@ def test_a_directory_may_be_typed_in_any_way(tmp_path, monkeypatch, ending):
 @pytest.mark.parametrize(
     ("files", "sentence", "kind"),
     [
-        ({}, "holds no config.json", "other"),
+        ({}, "holds no config.json", "missing"),
         (
             {"config.json": json.dumps(LlamaConfig(**SMALL).to_dict())},
-            "holds no safetensors, so",
+            "has no weights; safetensors are required",
             "no-safetensors",
         ),
         (
             {"config.json": json.dumps(LlamaConfig(**SMALL).to_dict()), "pytorch_model.bin": ""},
-            "only pickled ones",
+            "has only pickled weights",
             "no-safetensors",
         ),
         (

@@ -24,7 +24,7 @@ def hub(monkeypatch):
             raise found.files
         return SimpleNamespace(**found.files)
 
-    monkeypatch.setattr(planning, "listing", listed)
+    monkeypatch.setattr(planning, "plan_download", listed)
     return found
 
 

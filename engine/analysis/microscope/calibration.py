@@ -18,7 +18,7 @@ from engine.corpora.windows import calibration_windows, finish
 from engine.hardware.batching import Room
 from engine.hardware.memory import host_free
 from engine.models.language_model import LanguageModel, Stream
-from engine.models.summary import longest
+from engine.models.summary import context_length
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe
 
@@ -80,7 +80,7 @@ def record(model: LanguageModel, recipe: Recipe, cache: Path | None) -> Stream:
     """The recipe's calibration windows at the first block, in the batches in which a run passes them."""
     choice = {
         "samples": recipe.samples,
-        "length": recipe.window(longest(model.module.config)),
+        "length": recipe.window(context_length(model.module.config)),
         "seed": recipe.seed,
     }
     windows = finish(

@@ -20,7 +20,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from engine.models.checkpoint import INDEX
+from engine.hub.cache import INDEX
 from engine.models.streaming import without_weights
 
 WIDTH, INNER, BLOCKS, HEADS, KEYS, VOCABULARY = 2048, 5632, 22, 32, 4, 32_000

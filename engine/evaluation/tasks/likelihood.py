@@ -21,7 +21,7 @@ from torch import Tensor
 
 from engine.errors import ModelError, TaskError
 from engine.models.language_model import LanguageModel
-from engine.models.summary import longest
+from engine.models.summary import context_length
 
 TOKENS_AT_ONCE = {"cpu": 1024}
 MANY_TOKENS = 16_384  # on an accelerator
@@ -212,7 +212,7 @@ def _logits(model: LanguageModel, ids: Tensor, last: int) -> Tensor:
 def _longest(model: LanguageModel) -> int:
     """Tokens that the model reads at once: of its configuration, else of its tokenizer."""
     module: Any = model.module
-    named = longest(module.config)
+    named = context_length(module.config)
     if named is not None:
         return named
     length = int(getattr(model.tokenizer, "model_max_length", LONGEST))
