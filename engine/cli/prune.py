@@ -105,4 +105,4 @@ def _save(arguments: argparse.Namespace, record: RunRecord, folder: RunFolder) -
     if arguments.save_masks:
         save_masks(folder.masks(record.model.path), folder.path / "masks.safetensors")
     if arguments.save_model and not (folder.path / "model" / "config.json").exists():
-        save_model(record, folder.kept, folder.path / "model", card=model_card(record))
+        save_model(record, folder.blocks, folder.path / "model", card=model_card(record))

@@ -82,7 +82,7 @@ def export(arguments: argparse.Namespace) -> int:
     if arguments.masks:
         save_masks(folder.masks(record.model.path), Path(arguments.masks))
     if arguments.model:
-        save_model(record, folder.kept, Path(arguments.model).absolute(), card=model_card(record))
+        save_model(record, folder.blocks, Path(arguments.model).absolute(), card=model_card(record))
     return 0
 
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import os
-import uuid
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import suppress
@@ -22,6 +20,7 @@ from typing import Any
 
 from engine.corpora.named import INSTEAD, NamedCorpus, Part, cached_file, excerpt_file
 from engine.errors import CorpusError
+from engine.hardware import disk
 from engine.hub import settings
 from engine.hub.download import with_retries
 from engine.hub.failures import Damaged, Request, explain
@@ -231,12 +230,10 @@ def _load_excerpt(path: Path) -> Documents:
 
 def _save_excerpt(path: Path, documents: tuple[str, ...], commit: str) -> None:
     header = {"format": EXCERPT_FORMAT, "documents": len(documents), "commit": commit}
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+
+    def save(temporary: Path) -> None:
         with gzip.open(temporary, "wt", compresslevel=3, encoding="utf-8", newline="\n") as file:
             file.writelines(f"{json.dumps(line)}\n" for line in (header, *documents))
-        os.replace(temporary, path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    disk.replace_file(path, save)

@@ -9,8 +9,6 @@ go when there are too many. A disk that refuses costs the time of the next run a
 from __future__ import annotations
 
 import hashlib
-import os
-import uuid
 import zipfile
 import zlib
 from contextlib import suppress
@@ -21,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from engine.corpora.tokenise import Rows
+from engine.hardware import disk
 
 FORMAT = 1
 """Raised when what a file holds changes, or how rows are made."""
@@ -73,7 +72,6 @@ class RowCache:
     def put(self, key: str, rows: Rows) -> None:
         """Keep rows; where the disk refuses, they are not kept."""
         path = self._path(key)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         arrays: dict[str, Any] = {
             "ids": rows.ids.astype("<u4"),
             "ends": rows.ends.astype("<i8"),
@@ -81,14 +79,14 @@ class RowCache:
         }
         if rows.counts is not None:
             arrays["counts"] = rows.counts.astype(np.min_scalar_type(int(rows.counts.max(initial=0))))
+
+        def save(temporary: Path) -> None:
+            with temporary.open("wb") as file:  # given a name, numpy would append `.npz` to it
+                np.savez(file, allow_pickle=False, **arrays)
+
         with suppress(OSError):
             self._directory.mkdir(parents=True, exist_ok=True)
-            try:
-                with temporary.open("wb") as file:
-                    np.savez(file, allow_pickle=False, **arrays)
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
+            disk.replace_file(path, save)
             self._make_room(path)
 
     def _make_room(self, newest: Path) -> None:

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import time
-import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from engine.errors import CorpusError
+from engine.hardware import disk
 from engine.hub.failures import DISK_FULL
 
 SEPARATOR = "<|endoftext|>"
@@ -113,13 +112,7 @@ def _keep(path: Path, content: bytes) -> None:
         path.touch()
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    disk.write_file(path, content)
 
 
 def _encoded(content: str | bytes) -> bytes:

@@ -1,16 +1,15 @@
-"""What is taken away from a finished run: the pruned model as an ordinary `from_pretrained` directory, and
-the masks as one file.
+"""Exports of a finished run: the pruned model as an ordinary `from_pretrained` directory, and the masks as
+one file.
 
-Both are made from the dense model and the blocks that the run kept, in the dtype of the run, and appear in
-one step. The model is read, pruned and written a block at a time, so that saving needs the memory of a block,
-the embeddings and one shard, however large the model is. Names are those of the model's own parameters
-(experts fused, as transformers holds them), which `from_pretrained` takes as they are.
+Both are made from the dense model and the run's pruned blocks, in the run's dtype, and appear in one step.
+The model is read, pruned and written block by block, so that saving needs the memory of one block, the
+embeddings and one shard, however large the model is. The tensors have the names of the model's own parameters
+(fused experts as transformers holds them), which `from_pretrained` loads as they are.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.errors import ModelError, StoreError
+from engine.hardware import disk
 from engine.hub.cache import INDEX, SINGLE
 from engine.inputs import dense_model
 from engine.models.language_model import LanguageModel
@@ -28,13 +28,14 @@ from engine.recipe import Recipe
 from engine.record import RunRecord
 
 SHARD = 4_000_000_000
-"""Bytes of weights a file at most, but for a block that is larger."""
+"""Most bytes of weights in one file; a block is never split, so a larger block makes a larger file."""
 FORMAT = {"format": "pt"}
+"""The metadata without which transformers refuses a safetensors file."""
 
 
 def save_model(
     record: RunRecord,
-    kept: Mapping[int, BlockWeights],
+    pruned: Mapping[int, BlockWeights],
     directory: Path,
     *,
     card: str | None = None,
@@ -43,40 +44,37 @@ def save_model(
     """Write the pruned model, with its tokenizer, to a directory that does not exist or is empty.
 
     Args:
+        pruned: the run's pruned blocks by index.
         card: the text of its README.md; None for none.
-        shard: bytes of weights a file.
+        shard: bytes of weights per file.
 
     Raises:
-        StoreError: the directory holds something, or cannot be written.
-        ModelError: the dense model cannot be loaded any more.
+        StoreError: the directory is not empty, or cannot be written.
+        ModelError: the dense model can no longer be loaded.
     """
     assert record.recipe is not None and record.model is not None, "a finished run has both"
     if directory.exists() and any(directory.iterdir()):
         raise StoreError(
-            f"The model was to be written to {directory}, but that directory is not empty. Choose another, or empty it."
+            f"The model cannot be written to {directory}, because that directory is not empty. "
+            "Choose another, or empty it."
         )
     recipe = record.recipe.model_copy(update={"dtype": record.model.dtype, "device": "cpu"})
     model = _dense(recipe)
-    partial = directory.with_name(f".{directory.name}.partial")
+    disk.remove_leftovers(directory)  # a killed export leaves gigabytes
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        _write_weights(model, kept, partial, shard)
-        _write_rest(model, partial, card)
-        if directory.exists():
-            directory.rmdir()
-        partial.rename(directory)
+        with disk.new_directory(directory) as new:
+            _write_weights(model, pruned, new, shard)
+            _write_rest(model, new, card)
     except (OSError, SafetensorError) as error:
-        said = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise StoreError(
-            f"The model could not be written to {directory}: {said}. Free some space, or choose another place."
+            f"The model could not be written to {directory}: {reason}. "
+            "Free some space, or choose another directory."
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _dense(recipe: Recipe) -> LanguageModel:
-    """Streamed where that is possible, for it needs less; whole where blocks share weights."""
+    """Load the dense model streamed, which needs less memory; whole if its blocks share weights."""
     try:
         return dense_model(recipe, "streamed")
     except ModelError as error:
@@ -86,84 +84,74 @@ def _dense(recipe: Recipe) -> LanguageModel:
 
 
 def _write_weights(
-    model: LanguageModel, kept: Mapping[int, BlockWeights], directory: Path, shard: int
+    model: LanguageModel, pruned: Mapping[int, BlockWeights], directory: Path, shard: int
 ) -> None:
-    """All weights, block by block, in files of at most `shard` bytes with an index, or in a single one."""
-    lot: dict[str, Tensor] = {}
-    where: dict[str, str] = {}
-    total = number = 0
-    for tensors in _pieces(model, kept):
+    """Write all weights block by block: files of at most `shard` bytes with an index, or a single file."""
+    pending: dict[str, Tensor] = {}
+    parts: dict[str, int] = {}  # the number of the file that holds each tensor
+    total = count = 0
+
+    def write_part() -> None:
+        nonlocal count
+        count += 1
+        save_file(pending, directory / f"part-{count:05d}", metadata=FORMAT)
+        parts.update(dict.fromkeys(pending, count))
+        pending.clear()
+
+    for tensors in _pieces(model, pruned):
         size = sum(tensor.nbytes for tensor in tensors.values())
-        if lot and sum(tensor.nbytes for tensor in lot.values()) + size > shard:
-            number += 1
-            where |= _write_shard(lot, directory, number)
-            lot = {}
-        lot |= tensors
+        if pending and sum(tensor.nbytes for tensor in pending.values()) + size > shard:
+            write_part()
+        pending |= tensors
         total += size
-    if not number:
-        save_file(lot, directory / SINGLE, metadata=FORMAT)
+    if not count:
+        save_file(pending, directory / SINGLE, metadata=FORMAT)
         return
-    where |= _write_shard(lot, directory, number + 1)
-    _name_shards(directory, where, number + 1, total)
+    write_part()
+    # `from_pretrained` expects names that tell the number of files, which is known only now.
+    names = {number: f"model-{number:05d}-of-{count:05d}.safetensors" for number in range(1, count + 1)}
+    for number, name in names.items():
+        (directory / f"part-{number:05d}").rename(directory / name)
+    index = {
+        "metadata": {"total_size": total},
+        "weight_map": {tensor: names[number] for tensor, number in parts.items()},
+    }
+    (directory / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
 
 
-def _pieces(model: LanguageModel, kept: Mapping[int, BlockWeights]) -> Iterator[dict[str, Tensor]]:
-    """What stands outside the blocks, then each pruned block; a weight that is tied to another one comes
-    once.
+def _pieces(model: LanguageModel, pruned: Mapping[int, BlockWeights]) -> Iterator[dict[str, Tensor]]:
+    """Yield the tensors outside the blocks with the model's buffers, then those of each pruned block.
+
+    A weight that is tied to another one is yielded once, as a checkpoint stores it.
     """
     inside = tuple(f"{block.path}." for block in model.blocks)
+    parameters = dict(model.module.named_parameters(remove_duplicate=False))
+    buffers = {
+        name: value.contiguous()
+        for name, value in model.module.state_dict().items()
+        if name not in parameters and not value.is_meta
+    }
     yield {
         name: weight.detach().contiguous()
         for name, weight in model.module.named_parameters()
         if not name.startswith(inside)
-    } | _buffers(model)
+    } | buffers
     seen: set[int] = set()
     for block in model.blocks:
         with model.present(block):
-            restore(block, kept[block.index])
+            restore(block, pruned[block.index])
             own = {
                 name: weight
                 for name, weight in block.module.named_parameters(prefix=block.path)
                 if id(weight) not in seen
             }
+            # A streamed block is freed after use, so the next one may have the same ids.
             seen |= {id(weight) for weight in own.values()} if model.residence == "resident" else set()
             yield {name: weight.detach().contiguous().clone() for name, weight in own.items()}
 
 
-def _buffers(model: LanguageModel) -> dict[str, Tensor]:
-    """Buffers that files hold: all that the model's state has beside its parameters."""
-    parameters = dict(model.module.named_parameters(remove_duplicate=False))
-    return {
-        name: value.contiguous()
-        for name, value in model.module.state_dict().items()
-        if name not in parameters and not value.is_meta
-    }
-
-
-def _write_shard(tensors: dict[str, Tensor], directory: Path, number: int) -> dict[str, str]:
-    """Write one file; which file holds each of its tensors."""
-    name = f"part-{number:05d}"
-    save_file(tensors, directory / name, metadata=FORMAT)
-    return dict.fromkeys(tensors, name)
-
-
-def _name_shards(directory: Path, where: Mapping[str, str], count: int, total: int) -> None:
-    """The names that `from_pretrained` looks for, which say how many files there are, and their index."""
-    names = {
-        f"part-{number:05d}": f"model-{number:05d}-of-{count:05d}.safetensors"
-        for number in range(1, count + 1)
-    }
-    for part, name in names.items():
-        (directory / part).rename(directory / name)
-    index = {
-        "metadata": {"total_size": total},
-        "weight_map": {tensor: names[part] for tensor, part in where.items()},
-    }
-    (directory / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
-
-
 def _write_rest(model: LanguageModel, directory: Path, card: str | None) -> None:
-    """Configuration, tokenizer and card."""
+    """Write the configuration, the tokenizer and the card."""
     config: Any = model.module.config
     config.dtype = model.dtype
     config.architectures = [type(model.module).__name__]
@@ -178,16 +166,14 @@ def _write_rest(model: LanguageModel, directory: Path, card: str | None) -> None
 
 
 def save_masks(masks: Mapping[str, Tensor], path: Path) -> None:
-    """Write the masks, a bool tensor `[out, in]` a linear under its path in the model, True = kept.
+    """Write the masks: a bool tensor `[out, in]` per linear under its path in the model, True = kept.
 
     Raises:
         StoreError: the file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    tensors = {name: mask.contiguous() for name, mask in masks.items()}
     try:
-        save_file({name: mask.contiguous() for name, mask in masks.items()}, partial)
-        partial.rename(path)
-    except OSError as error:
-        raise StoreError(f"The masks could not be written to {path}: {error.strerror or error}.") from error
-    finally:
-        partial.unlink(missing_ok=True)
+        disk.replace_file(path, lambda temporary: save_file(tensors, temporary))
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise StoreError(f"The masks could not be written to {path}: {reason}.") from error

@@ -97,7 +97,7 @@ def _record(recipe: Recipe, folder: RunFolder, tell: Publish) -> RunRecord:
     """Write the events down as they come, until one ends the run or a person does."""
     last = 0.0
     try:
-        with _stopped(engine_run.run(recipe, folder.kept, folder.cache, BENCH)) as events:
+        with _stopped(engine_run.run(recipe, folder.blocks, folder.cache, BENCH)) as events:
             for event in events:
                 last = event.elapsed
                 if event.ends:
@@ -136,7 +136,7 @@ def _give_up(folder: RunFolder, error: StoreError, created: bool) -> RunRecord |
     try:
         events = folder.events()
         if events:
-            folder.kept.clear_after(len(RunRecord.fold(events).blocks))
+            folder.blocks.clear_after(len(RunRecord.fold(events).blocks))
             return folder.end(Failed(message=str(error), elapsed=events[-1].elapsed))
         if created:
             folder.remove()

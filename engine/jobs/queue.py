@@ -22,7 +22,7 @@ from engine.jobs.views import RunView, ViewState
 from engine.recipe import Recipe
 from engine.record import RunRecord, State
 from engine.store import repair
-from engine.store.folder import RunFolder, Signature, prospect
+from engine.store.folder import RunFolder, Signature, retry_hint
 from engine.store.follow import Tail
 from engine.store.runs import Store
 
@@ -160,7 +160,7 @@ class Runs:
         if followed.wrong is not None:
             raise StoreError(followed.wrong)
         return replace(
-            _seen(folder.derived(followed.tail.record)),
+            _seen(folder.with_derived_state(followed.tail.record)),
             recorded=folder.recorded,
             imported=folder.imported,
             has_weights=folder.has_weights,
@@ -266,7 +266,7 @@ class Runs:
 
     def _interrupt(self, job: Job, reason: str) -> None:
         try:
-            sentence = f"{reason} {prospect(RunRecord.fold(job.folder.events()))}"
+            sentence = f"{reason} {retry_hint(RunRecord.fold(job.folder.events()))}"
         except StoreError:
             sentence = reason
         self._close(job, Interrupted(reason=sentence), "interrupted", sentence)

@@ -110,7 +110,7 @@ def continue_text(home: str, request: TextRequest) -> PromptTexts | str:
             )
         return generate_pair(
             folder.recipe(),
-            folder.kept,
+            folder.blocks,
             request.prompt,
             tokens=request.tokens,
             temperature=request.temperature,
@@ -133,7 +133,7 @@ def read_text(home: str, request: ReadRequest) -> Reading | str:
             )
         if request.which == "pruned" or request.losses:
             folder.require_weights()
-        return _reader().read(folder.recipe(), folder.kept, request.text, writing, losses=request.losses)
+        return _reader().read(folder.recipe(), folder.blocks, request.text, writing, losses=request.losses)
     except PrunescopeError as error:
         return str(error)
 
@@ -155,7 +155,7 @@ def measure_run(home: str, key: str) -> Measurement | str:
         folder.require_weights()
         if _is_streamed(folder):
             return f"Measuring needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
-        return measure(folder.recipe(), folder.kept)
+        return measure(folder.recipe(), folder.blocks)
     except PrunescopeError as error:
         return str(error)
 
@@ -168,7 +168,7 @@ def overlap_runs(home: str, one: str, other: str) -> tuple[LinearOverlap, ...] |
         folders = [_found(home, key) for key in (one, other)]
         for folder in folders:
             folder.require_weights()
-        return overlaps(folders[0].kept, folders[1].kept)
+        return overlaps(folders[0].blocks, folders[1].blocks)
     except PrunescopeError as error:
         return str(error)
 
@@ -210,7 +210,7 @@ def _specimen(home: str, request: LinearRequest) -> Specimen:
 
     folder = _found(home, request.key)
     folder.require_weights()
-    return Specimen(folder.record(), folder.kept, request.block, request.linear, folder.cache)
+    return Specimen(folder.record(), folder.blocks, request.block, request.linear, folder.cache)
 
 
 def save_run(home: str, key: str) -> Saved | str:
@@ -229,7 +229,7 @@ def save_run(home: str, key: str) -> Saved | str:
             (Path(home) / "models" / key if folder.recorded else folder.path / "model"),
         )
         if not (directory / "config.json").exists():
-            save_model(record, folder.kept, directory, card=model_card(record))
+            save_model(record, folder.blocks, directory, card=model_card(record))
         return Saved(str(directory), sum(path.stat().st_size for path in directory.iterdir()))
     except PrunescopeError as error:
         return str(error)

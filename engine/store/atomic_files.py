@@ -1,50 +1,46 @@
-"""Writing files so that a reader never sees half of one, and saying in a sentence why a disk refused.
-
-A file is written under a temporary name beside its place, synced, and renamed. Whatever fails leaves the old
-file and no temporary one.
-"""
+"""Writing a run's files: atomically, with a sentence about the disk in place of an OSError."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import StoreError
+from engine.hardware import disk
 from engine.hub.failures import DISK_FULL, NOT_WRITABLE
 
-TEMPORARY = ".tmp"
+TEMPORARY = disk.TEMPORARY
 SMALLEST_ROOM = 4 * 2**20
-"""Free bytes below which no run is begun: the masks, records and events of a small model."""
+"""Free bytes below which no run is started: the masks, records and events of a small model."""
 
 IN_THE_WAY = (errno.ENOTDIR, errno.EEXIST)
 FAILED = "The run could not be saved"
 ELSEWHERE = "or set PRUNESCOPE_HOME to a directory on another disk."
 
 
-def refusal(path: Path, error: OSError) -> StoreError:
-    """The sentence for a write that the system refused."""
+def store_error(path: Path, error: OSError) -> StoreError:
+    """Return the error that explains why the system refused a write to `path`, and what to do about it."""
     if error.errno in DISK_FULL:
         return StoreError(f"{FAILED}: the disk that holds {path} is full. Free some space there, {ELSEWHERE}")
     if error.errno in NOT_WRITABLE:
         return StoreError(
-            f"{FAILED}: {path} is read-only or belongs to someone else. Make it writable, {ELSEWHERE}"
+            f"{FAILED}: {path} is read-only or belongs to another user. Make it writable, {ELSEWHERE}"
         )
     if error.errno in IN_THE_WAY:
         return StoreError(
-            f"{FAILED}: on the way to {path} a file stands in a directory's place. Move it, {ELSEWHERE}"
+            f"{FAILED}: part of the path {path} is a file, not a directory. Move that file, {ELSEWHERE}"
         )
     reason = error.strerror or str(error)
     return StoreError(f"{FAILED} at {path} ({reason}). Check that disk, {ELSEWHERE}")
 
 
 @contextmanager
-def said(path: Path) -> Iterator[None]:
-    """Turns what the system says about a write to `path` into a sentence.
+def store_errors(path: Path) -> Iterator[None]:
+    """Turn the OSErrors of writes to `path` into sentences.
 
     Raises:
         StoreError: in place of an OSError.
@@ -52,7 +48,7 @@ def said(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise refusal(path, error) from error
+        raise store_error(path, error) from error
 
 
 def write(path: Path, content: bytes) -> None:
@@ -65,42 +61,29 @@ def write(path: Path, content: bytes) -> None:
 
 
 def replace(path: Path, fill: Callable[[Path], object]) -> None:
-    """Put the file that `fill` writes under a temporary name in `path`'s place.
+    """Let `fill` write a file under a temporary name, then put it in the place of `path`.
 
     Raises:
         StoreError: the disk refuses.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
-    with said(path):
-        try:
-            fill(temporary)
-            _sync(temporary)
-            os.replace(temporary, path)
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with store_errors(path):
+        disk.replace_file(path, fill)
 
 
 def append(path: Path, line: bytes) -> None:
-    """Add a line to the end of a file; a line that does not fit leaves the file as it was.
+    """Append a line to a file; if the line does not fit on the disk, the file keeps its old content.
 
     Raises:
         StoreError: the disk refuses.
     """
-    with said(path):
+    with store_errors(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             size = os.fstat(descriptor).st_size
+            rest = memoryview(line)
             try:
-                _write_all(descriptor, line)
+                while rest:  # `os.write` may write less than it is given
+                    rest = rest[os.write(descriptor, rest) :]
             except OSError:
                 os.ftruncate(descriptor, size)
                 raise
@@ -108,27 +91,16 @@ def append(path: Path, line: bytes) -> None:
             os.close(descriptor)
 
 
-def _write_all(descriptor: int, content: bytes) -> None:
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
 def check_writable(directory: Path) -> None:
-    """Make sure that a run can be begun in a directory, which is made where it is missing.
+    """Check that a run can be started in a directory, creating the directory if it is missing.
 
     Raises:
-        StoreError: it cannot be written, or has next to no room left.
+        StoreError: the directory cannot be written, or its disk is almost full.
     """
-    with said(directory):
+    with store_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        room = shutil.disk_usage(directory).free
-        if room < SMALLEST_ROOM:
-            raise OSError(errno.ENOSPC, f"{room} bytes left")
-    probe = directory / f".probe-{uuid.uuid4().hex}{TEMPORARY}"
-    with said(directory):
-        try:
+        free = shutil.disk_usage(directory).free
+        if free < SMALLEST_ROOM:
+            raise OSError(errno.ENOSPC, f"{free} bytes left")
+        with disk.temporary_name(directory / "probe") as probe:
             probe.write_bytes(b"?")
-        finally:
-            with suppress(OSError):
-                probe.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""The pruned blocks of a run as files `blocks/000.safetensors`, a mapping from index to weights.
+"""The pruned blocks of a run as files `blocks/000.safetensors`: a mapping from block index to weights.
 
-Each file carries a checksum of its tensors, so that a damaged one is never taken for a block: resuming would
-go on from wrong weights. Reading checks it; `sound` looks at the length and the header only, which is cheap
+Each file carries a checksum of its tensors, so that a run never resumes from a damaged block. Reading a block
+verifies the checksum; `has_full_length` only compares the header with the file's length, which is cheap
 enough for a list of runs.
 """
 
@@ -21,12 +21,12 @@ from engine.errors import StoreError
 from engine.pruning.weights import BlockWeights, pack, unpack
 from engine.store import atomic_files
 
-HEADER = 8  # bytes that hold the length of a safetensors file's header
-LARGEST_HEADER = 10**8
+LENGTH_BYTES = 8  # a safetensors file begins with its header's length, a little-endian integer
+LARGEST_HEADER = 10**8  # in a damaged file those 8 bytes may say anything; do not read gigabytes
 
 
 class Blocks(MutableMapping[int, BlockWeights]):
-    """The blocks in a directory, which is made with the first of them."""
+    """The blocks in a directory, which is created with the first of them."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -35,33 +35,34 @@ class Blocks(MutableMapping[int, BlockWeights]):
         return self._directory / f"{index:03d}.safetensors"
 
     def __getitem__(self, index: int) -> BlockWeights:
-        """The weights of a block.
+        """Return the weights of a block.
 
         Raises:
-            KeyError: it is not there.
+            KeyError: there is no such block.
             StoreError: its file is damaged.
         """
         path = self.path(index)
         if not path.is_file():
             raise KeyError(index)
+        damaged = StoreError(f"The block file {path} is damaged. Delete the run and compute it again.")
         try:
             with safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
                 checksum = (file.metadata() or {}).get("crc32")
         except (SafetensorError, OSError) as error:
-            raise _damaged(path) from error
+            raise damaged from error
         if checksum != _checksum(tensors):
-            raise _damaged(path)
+            raise damaged
         return unpack(tensors)
 
     def __setitem__(self, index: int, weights: BlockWeights) -> None:
-        """Keep a block.
+        """Write a block.
 
         Raises:
             StoreError: the disk refuses.
         """
         tensors = pack(weights)
-        with atomic_files.said(self._directory):
+        with atomic_files.store_errors(self._directory):
             self._directory.mkdir(parents=True, exist_ok=True)
         atomic_files.replace(self.path(index), lambda path: _save(tensors, path))
 
@@ -82,26 +83,26 @@ class Blocks(MutableMapping[int, BlockWeights]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def sound(self, index: int) -> bool:
-        """Whether the file is there and as long as its header says."""
+    def has_full_length(self, index: int) -> bool:
+        """Return whether the block's file exists and is as long as its header says."""
         try:
             with self.path(index).open("rb") as file:
-                length = int.from_bytes(file.read(HEADER), "little")
+                length = int.from_bytes(file.read(LENGTH_BYTES), "little")
                 entries = json.loads(file.read(length)) if length < LARGEST_HEADER else {}
                 ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
-                return bool(file.seek(0, 2) == HEADER + length + max(ends))
+                return bool(file.seek(0, 2) == LENGTH_BYTES + length + max(ends))
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return False
 
     def readable(self, index: int) -> bool:
-        """Whether the block can be read and its checksum is right."""
+        """Return whether the block can be read and its checksum is right."""
         try:
             return bool(self[index])
         except (KeyError, StoreError, ValueError):
             return False
 
     def clear_after(self, count: int) -> None:
-        """Drop the blocks from `count` on, and what was left half-written."""
+        """Delete the blocks after the first `count`, and temporary files of interrupted writes."""
         for path in self._directory.glob(f".*{atomic_files.TEMPORARY}"):
             path.unlink(missing_ok=True)
         for index in self:
@@ -112,24 +113,17 @@ class Blocks(MutableMapping[int, BlockWeights]):
 def _save(tensors: dict[str, Tensor], path: Path) -> None:
     try:
         save_file(tensors, path, metadata={"crc32": _checksum(tensors)})
-    except SafetensorError as error:  # carries the system's words, but not its number
-        raise OSError(*_number(str(error))) from error
-
-
-def _number(words: str) -> tuple[int, str]:
-    """The number in `... (os error 28)`, and the words."""
-    _, _, tail = words.rpartition("os error ")
-    digits = tail.rstrip(") }\"'")
-    return (int(digits) if digits.isdigit() else 0), words
+    except SafetensorError as error:
+        # safetensors reports a full disk only in words, `... (os error 28)`; the number becomes the errno
+        _, _, tail = str(error).rpartition("os error ")
+        digits = tail.rstrip(") }\"'")
+        raise OSError(int(digits) if digits.isdigit() else 0, str(error)) from error
 
 
 def _checksum(tensors: dict[str, Tensor]) -> str:
+    """Return the CRC-32 of all names and bytes, in the order of the names, as 8 hex digits."""
     total = 0
     for name in sorted(tensors):
         flat = tensors[name].contiguous().reshape(-1)
         total = zlib.crc32(flat.view(torch.uint8).numpy().data, zlib.crc32(name.encode(), total))
     return f"{total:08x}"
-
-
-def _damaged(path: Path) -> StoreError:
-    return StoreError(f"The block file {path} is damaged. Delete the run and compute it again.")

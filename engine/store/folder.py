@@ -1,17 +1,15 @@
-"""A run as a folder: recipe.json, events.jsonl, record.json, blocks/, a `lock` held while computed, a
-`cancel` marker.
+"""A run as a folder: recipe.json, events.jsonl, record.json, blocks/, a `lock` file and a `cancel` marker.
 
-The state of a run is derived, never stored: what the last event says, if it ends the run; else running while
-a process holds the lock; else interrupted. So a process that dies leaves no run that only looks alive. Only
-the holder of the lock writes (and a `cancel` marker, which anyone may leave). Readers follow events.jsonl by
-offset and ignore a last line that is not yet whole.
+The state of a run is derived, never stored: the last event's, if that ends the run; else running while a
+process holds the lock; else interrupted. So a process that dies leaves no run that only looks alive. Only the
+holder of the lock writes (except for the `cancel` marker, which any process may create). Readers follow
+events.jsonl by byte offset and ignore an incomplete last line.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +21,7 @@ from torch import Tensor
 
 from engine.errors import StoreError
 from engine.events import Event, from_line, to_line
+from engine.hardware import disk
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.store import atomic_files
@@ -31,16 +30,16 @@ from engine.store.blocks import Blocks
 F = TypeVar("F", bound=BaseModel)
 
 Signature = tuple[int, int, int] | None
-"""Inode, size and time of the events file: what changes when a run moves on. None where there is no such
-file.
-"""
+"""Inode, size and modification time of the events file; None if there is no such file."""
 
 
 class RunFolder:
-    """One run on the disk, which need not be there yet. `kept` are its pruned blocks by index, `cache` is
-    what runs share (None: nothing).
+    """One run on the disk; the folder need not exist yet.
 
-    A `recorded` run came with the project: it is only read, and most have no blocks.
+    Attributes:
+        blocks: the pruned blocks by index.
+        cache: the directory of what runs share; None to share nothing.
+        recorded: whether the run is bundled with the project: it is only read, and most have no blocks.
     """
 
     def __init__(self, path: Path | str, cache: Path | None = None, *, recorded: bool = False) -> None:
@@ -52,7 +51,7 @@ class RunFolder:
         self.record_path = self.path / "record.json"
         self.cancel_path = self.path / "cancel"
         self.label_path = self.path / "label.json"
-        self.kept = Blocks(self.path / "blocks")
+        self.blocks = Blocks(self.path / "blocks")
 
     @property
     def key(self) -> str:
@@ -64,19 +63,19 @@ class RunFolder:
 
     @property
     def imported(self) -> bool:
-        """Whether it was computed elsewhere and taken in as numbers alone."""
+        """Whether the run was computed elsewhere and imported as results without weights."""
         return (self.path / "imported").is_file()
 
     @property
     def has_weights(self) -> bool:
-        """Whether pruned blocks are there: without them a run can be watched, but its model cannot be used."""
-        return self.kept.path(0).is_file()
+        """Whether there are pruned blocks: without them a run can be watched, but its model cannot be used."""
+        return self.blocks.path(0).is_file()
 
     def require_weights(self) -> None:
-        """Make sure that the pruned model can be put together.
+        """Check that the pruned model can be restored.
 
         Raises:
-            StoreError: the run is not finished, or was recorded without its weights.
+            StoreError: the run is not finished, or is stored without its weights.
         """
         state = self.record().state
         if state != "finished":
@@ -85,22 +84,22 @@ class RunFolder:
             )
         if not self.has_weights:
             raise StoreError(
-                "This run is here as numbers alone, without its weights. Compute it here first; the result is the same."
+                "This run is stored without its weights. Compute it here first; the result is the same."
             )
 
     def recipe(self) -> Recipe:
-        """The recipe.
+        """Return the recipe.
 
         Raises:
-            StoreError: it is missing or damaged.
+            StoreError: its file is missing or damaged.
         """
         return self.read(self.recipe_path, Recipe)
 
     def read(self, path: Path, kind: type[F]) -> F:
-        """One of the folder's JSON files.
+        """Read one of the folder's JSON files.
 
         Raises:
-            StoreError: it is missing or damaged.
+            StoreError: the file is missing or damaged.
         """
         try:
             return kind.model_validate_json(path.read_bytes())
@@ -109,11 +108,11 @@ class RunFolder:
             raise self.damaged(f"its {path.name} {what}") from error
 
     def damaged(self, what: str) -> StoreError:
-        """The error that says what is wrong with this folder."""
+        """Return the error that says what is damaged in this folder."""
         return StoreError(f"The run {self.key} is damaged: {what}. Compute it again, or delete it.")
 
     def events(self) -> list[Event]:
-        """All events so far, in order.
+        """Return all events so far, in order.
 
         Raises:
             StoreError: a line is damaged.
@@ -121,7 +120,7 @@ class RunFolder:
         return self.events_from(0)[0]
 
     def events_from(self, offset: int) -> tuple[list[Event], int]:
-        """The whole events behind a byte offset, and the offset behind them.
+        """Return the complete events after a byte offset, and the offset after them.
 
         Raises:
             StoreError: a line is damaged.
@@ -135,14 +134,13 @@ class RunFolder:
         except OSError as error:
             raise self.damaged(f"its events cannot be read ({error.strerror})") from error
         try:
-            return [from_line(line) for line in whole.split(b"\n") if line], offset + len(whole) + len(
-                newline
-            )
+            events = [from_line(line) for line in whole.split(b"\n") if line]
         except ValidationError as error:
             raise self.damaged("its events cannot be read") from error
+        return events, offset + len(whole) + len(newline)
 
     def signature(self) -> Signature:
-        """Changes whenever something is written to the events."""
+        """Return a value that changes whenever the events file is written."""
         try:
             status = self.events_path.stat()
         except OSError:
@@ -150,35 +148,35 @@ class RunFolder:
         return status.st_ino, status.st_size, status.st_mtime_ns
 
     def record(self) -> RunRecord:
-        """The fold of the events, with the derived state.
+        """Return the fold of the events, with the derived state.
 
         Raises:
             StoreError: the events are damaged.
         """
-        return self.derived(RunRecord.fold(self.events()))
+        return self.with_derived_state(RunRecord.fold(self.events()))
 
-    def derived(self, record: RunRecord) -> RunRecord:
-        """A fold of this folder's events with the state that follows from who holds the lock."""
+    def with_derived_state(self, record: RunRecord) -> RunRecord:
+        """Return a fold of this folder's events with its state derived from the lock."""
         if record.state not in ("empty", "running"):
             return record
         if self.locked:
             return record.model_copy(update={"state": "running"})
-        reason = f"The process that computed this run is gone. {prospect(record)}"
+        reason = f"The process that computed this run is gone. {retry_hint(record)}"
         return record.model_copy(update={"state": "interrupted", "error": reason})
 
-    def masks(self, blocks: str) -> dict[str, Tensor]:
-        """The mask `[out, in]` of each linear, True = kept, by its path in the model.
+    def masks(self, prefix: str) -> dict[str, Tensor]:
+        """Return the mask `[out, in]` of each linear, True = kept, by its path in the model.
 
         Args:
-            blocks: path of the list of blocks in the model, for instance `model.layers`.
+            prefix: the path of the list of blocks in the model, for instance `model.layers`.
 
         Raises:
             StoreError: a block is damaged.
         """
         return {
-            f"{blocks}.{index}.{name}": one.keep
-            for index in self.kept
-            for name, one in self.kept[index].items()
+            f"{prefix}.{index}.{name}": linear.keep
+            for index in self.blocks
+            for name, linear in self.blocks[index].items()
         }
 
     @property
@@ -186,44 +184,40 @@ class RunFolder:
         """Bytes on the disk."""
         return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
 
-    # Writing: for the holder of the lock.
+    # Writing: only the holder of the lock may call these.
 
     def create(self, recipe: Recipe) -> bool:
-        """Make the folder with its recipe, in one step; whether it was not there before.
+        """Create the folder with its recipe in one step; return whether it did not exist before.
 
         Raises:
-            StoreError: the disk refuses; nothing is left behind.
+            StoreError: the disk refuses; nothing is left on it.
         """
         if self.recipe_path.exists():
             return False
-        fresh = self.path.with_name(f".{self.key}.{uuid.uuid4().hex}{atomic_files.TEMPORARY}")
-        with atomic_files.said(self.path):
+        with atomic_files.store_errors(self.path):
             try:
-                fresh.mkdir(parents=True)
-                atomic_files.write(fresh / self.recipe_path.name, recipe.model_dump_json(indent=1).encode())
-                fresh.rename(self.path)
-                return True
+                with disk.new_directory(self.path) as new:
+                    atomic_files.write(new / self.recipe_path.name, recipe.model_dump_json(indent=1).encode())
             except OSError:
-                if not self.exists:  # else another process was quicker
+                if not self.exists:
                     raise
-                return False
-            finally:
-                shutil.rmtree(fresh, ignore_errors=True)
+                return False  # another process created it in the meantime
+        return True
 
     def append(self, event: Event) -> None:
-        """Add an event.
+        """Append an event.
 
         Raises:
-            StoreError: the disk refuses; the events are as they were.
+            StoreError: the disk refuses; the events stay as they were.
         """
         atomic_files.append(self.events_path, to_line(event).encode() + b"\n")
 
     def end(self, event: Event) -> RunRecord:
-        """Add the event that ends the run, and write its record.
+        """Append the event that ends the run, then write and return its record.
 
         Raises:
-            StoreError: the disk refuses the event. A record that it refuses is left out: the events say the
-                same.
+            StoreError: the disk refuses the event. If it refuses the record, the record is left out: the
+                events hold the same information.
         """
         self.append(event)
         record = RunRecord.fold(self.events())
@@ -232,41 +226,40 @@ class RunFolder:
         return record
 
     def remove(self) -> None:
-        """Delete the folder: out of sight in one step, then piece by piece.
+        """Delete the folder: rename it to a hidden name in one step, then delete its files.
 
         Raises:
             StoreError: the disk refuses.
         """
-        gone = self.path.with_name(f".{self.key}.{uuid.uuid4().hex}{atomic_files.TEMPORARY}")
-        with atomic_files.said(self.path):
-            self.path.rename(gone)
-            shutil.rmtree(gone)
+        with atomic_files.store_errors(self.path), disk.temporary_name(self.path) as hidden:
+            self.path.rename(hidden)
+            shutil.rmtree(hidden)
 
     # The lock and the cancel marker.
 
     @contextmanager
     def lock(self, timeout: float = 0) -> Iterator[None]:
-        """Hold the run for writing; `timeout` in seconds.
+        """Hold the run's lock for writing; `timeout` in seconds.
 
         Raises:
             Timeout: another process holds it.
             StoreError: the lock cannot be written.
         """
-        held = FileLock(self.path / "lock", timeout=timeout, thread_local=False)
+        lock = FileLock(self.path / "lock", timeout=timeout, thread_local=False)
         try:
-            held.acquire()
+            lock.acquire()
         except Timeout:
             raise
         except OSError as error:
-            raise atomic_files.refusal(self.path, error) from error
+            raise atomic_files.store_error(self.path, error) from error
         try:
             yield
         finally:
-            held.release()
+            lock.release()
 
     @property
     def locked(self) -> bool:
-        """Whether some process computes the run now."""
+        """Whether a process is computing the run now."""
         if not os.access(self.path / "lock", os.W_OK):
             return False
         try:
@@ -278,8 +271,9 @@ class RunFolder:
             return False
 
     def request_cancel(self) -> None:
-        """Ask the process that computes the run to stop behind the block it is at. Best effort on a full
-        disk.
+        """Ask the process that computes the run to stop after its current block.
+
+        Does nothing if the disk refuses the marker.
         """
         with suppress(OSError):
             self.cancel_path.touch()
@@ -293,8 +287,8 @@ class RunFolder:
         return self.cancel_path.exists()
 
 
-def prospect(record: RunRecord) -> str:
-    """What trying a run again will do, in a sentence."""
+def retry_hint(record: RunRecord) -> str:
+    """Return a sentence that says where a retry of the run would resume."""
     if not record.blocks:
-        return "No block was finished yet, so trying again starts from the beginning."
-    return f"Trying again goes on behind block {len(record.blocks)}."
+        return "No block was finished yet, so a retry starts from the beginning."
+    return f"A retry resumes after block {len(record.blocks)}."

@@ -1,4 +1,4 @@
-"""Following a run folder while another process writes it: each refresh reads only what is new."""
+"""Following a run folder while another process writes it: each refresh reads only the new events."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from engine.store.folder import RunFolder, Signature
 
 
 class Tail:
-    """The fold of a folder's events so far. `record` is as of the last `refresh`, with the state that the
-    events say.
+    """The fold of a folder's events so far.
 
     Attributes:
-        signature: what the events file was like at the last refresh.
+        record: as of the last refresh, with the state that the events alone give.
+        signature: of the events file at the last refresh.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -24,8 +24,7 @@ class Tail:
         self._offset = 0
 
     def refresh(self) -> list[Event]:
-        """Read what is new; from the beginning where the file was put back to an earlier place. The new
-        events.
+        """Read and return the new events; start over if the file was replaced or truncated by a new attempt.
 
         Raises:
             StoreError: the events are damaged.

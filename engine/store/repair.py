@@ -1,8 +1,8 @@
-"""What is wrong with a run folder, and how far back a new try has to go.
+"""Finding damage in a run folder, and rewinding a folder to where a retry can resume.
 
-A folder that a crash left is not damaged: its events simply stop, and a new try goes on behind the last block
-that is whole. Damaged is what no crash leaves: a file that cannot be read, a record without the end of its
-events, an ended run without the blocks that it tells of.
+A folder that a crash left is not damaged: its events simply stop, and a retry resumes after the last complete
+block. Damage is what no crash leaves: an unreadable file, a record whose events have no end, an ended run
+whose blocks are missing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from engine.errors import StoreError
-from engine.events import BlockPruned, Event, Finished, from_line
+from engine.events import BlockPruned, Finished, from_line
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.store import atomic_files
@@ -18,30 +18,25 @@ from engine.store.folder import RunFolder
 
 
 def damage(folder: RunFolder) -> str | None:
-    """What is wrong with the folder, in a sentence; None where nothing is. Of blocks, header and length are
-    checked.
-    """
+    """Return a sentence about what is damaged in the folder, or None. Blocks are checked by length only."""
     try:
         folder.recipe()
         events = folder.events()
-        recorded = folder.record_path.exists() and bool(folder.read(folder.record_path, RunRecord))
+        has_record = folder.record_path.exists() and bool(folder.read(folder.record_path, RunRecord))
     except StoreError as error:
         return str(error)
-    if events and events[-1].ends:
-        return _missing_block(folder, events)
-    return str(folder.damaged("the end of its events is missing")) if recorded else None
-
-
-def _missing_block(folder: RunFolder, events: list[Event]) -> str | None:
+    if not (events and events[-1].ends):
+        return str(folder.damaged("the end of its events is missing")) if has_record else None
     if (folder.recorded or folder.imported) and not folder.has_weights:
         return None
-    told = (event.index for event in events if isinstance(event, BlockPruned))
-    bad = next((index for index in told if not folder.kept.sound(index)), None)
-    return None if bad is None else str(folder.damaged(f"its block {bad} is missing or unreadable"))
+    for event in events:
+        if isinstance(event, BlockPruned) and not folder.blocks.has_full_length(event.index):
+            return str(folder.damaged(f"its block {event.index} is missing or unreadable"))
+    return None
 
 
 def is_finished(folder: RunFolder) -> bool:
-    """Whether the run is there, finished and undamaged."""
+    """Return whether the run exists, is finished, and is undamaged."""
     if not folder.exists or damage(folder):
         return False
     events = folder.events()
@@ -49,27 +44,33 @@ def is_finished(folder: RunFolder) -> bool:
 
 
 def rewind(folder: RunFolder, recipe: Recipe) -> int:
-    """Go back to the last block that is whole on the disk, from which a new try goes on; how many blocks are
-    kept.
+    """Rewind the folder to the last block that is complete on the disk, so that a retry resumes after it.
 
-    For the holder of the lock.
+    Only the holder of the lock may call this.
+
+    Returns:
+        How many blocks are kept.
 
     Raises:
         StoreError: the disk refuses.
     """
-    offset, count = _whole_blocks(folder)
-    kept = folder.events_path.read_bytes()[:offset] if offset else b""
-    with atomic_files.said(folder.path):
+    offset, count = _complete_blocks(folder)
+    events = folder.events_path.read_bytes()[:offset] if offset else b""
+    # The record goes first: without it a crash in the middle of this leaves an interrupted run, not a
+    # damaged one.
+    with atomic_files.store_errors(folder.path):
         folder.record_path.unlink(missing_ok=True)
-        folder.kept.clear_after(count)
+        folder.blocks.clear_after(count)
         folder.cancel_path.unlink(missing_ok=True)
     atomic_files.write(folder.recipe_path, recipe.model_dump_json(indent=1).encode())
-    atomic_files.write(folder.events_path, kept)
+    atomic_files.write(folder.events_path, events)
     return count
 
 
-def _whole_blocks(folder: RunFolder) -> tuple[int, int]:
-    """Offset behind the last event of an unbroken row of readable blocks from 0 on, and how many they are."""
+def _complete_blocks(folder: RunFolder) -> tuple[int, int]:
+    """Return the byte offset after the last event of an unbroken sequence of readable blocks, which starts
+    with block 0, and the number of those blocks.
+    """
     offset = position = count = 0
     lines = folder.events_path.read_bytes().splitlines(keepends=True) if folder.events_path.exists() else []
     for line in lines:
@@ -79,7 +80,7 @@ def _whole_blocks(folder: RunFolder) -> tuple[int, int]:
         except ValidationError:
             break
         if isinstance(event, BlockPruned):
-            if event.index != count or not folder.kept.readable(count):
+            if event.index != count or not folder.blocks.readable(count):
                 break
             offset, count = position, count + 1
     return offset, count

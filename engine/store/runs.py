@@ -1,15 +1,14 @@
 """All runs of a home directory: HOME/runs/KEY, HOME being PRUNESCOPE_HOME or the platform's data directory.
-Behind them stand the recorded runs, which come with the project (assets/recorded/KEY) and are only read:
-where both have a run, the home's own is meant.
+The recorded runs, which are bundled with the project (assets/recorded/KEY), are read-only; if both have a
+run of the same key, the home's own is used.
 
-There is no index that could be wrong: a list is made from the folders, and only what changed since the last
-list is read again. Folders that cannot be read are listed as damaged, with the reason; a list never fails
-because of one.
+There is no index that could be wrong: the list is made from the folders, and only folders that changed since
+the last list are read again. A folder that cannot be read is listed as damaged, with the reason; a list never
+fails because of one.
 
-What a person says of a run: a name, a note, and whether it is to be kept. It stands beside the run and is no
-part of its result.
-
-Freeing space: which runs would go, by age or by size. Pinned runs and those that are going on never do.
+A label (name, note, pin) is what the user says about a run. It is stored with the run, but is not part of the
+result. `older_than` and `largest_until` choose what to delete to free space; they never choose a pinned,
+recorded, queued or running run.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from engine.record import RunRecord
 from engine.store import atomic_files, repair
 from engine.store.folder import RunFolder
 
-NAME, NOTE = 120, 4_000  # letters at most
+NAME, NOTE = 120, 4_000  # characters at most
 
 
 class Label(Facts):
@@ -44,23 +43,6 @@ class Label(Facts):
     name: str = Field(default="", max_length=NAME)
     note: str = Field(default="", max_length=NOTE)
     pinned: bool = False
-
-
-def read_label(path: Path) -> Label:
-    """The label in a file; an empty one where there is none that can be read."""
-    try:
-        return Label.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return Label()
-
-
-def write_label(path: Path, label: Label) -> None:
-    """Keep a label.
-
-    Raises:
-        StoreError: the disk refuses.
-    """
-    atomic_files.write(path, label.model_dump_json(indent=1).encode())
 
 
 RunState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted", "damaged"]
@@ -73,15 +55,14 @@ _Fingerprint = tuple[tuple[str, int, int], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """One line of the list of runs.
+    """One entry of the list of runs.
 
     Attributes:
         message: why the run failed, was interrupted or is damaged.
         size: bytes on the disk.
-        changed: when something was last written, seconds since 1970.
-        recorded: whether it came with the project.
-        imported: whether it was computed elsewhere and taken in.
-        label: what a person says of it.
+        changed: when the run last changed, seconds since 1970; changing its label does not count.
+        recorded: whether it is bundled with the project.
+        imported: whether it was computed elsewhere and imported.
         has_weights: whether its pruned model can be used.
     """
 
@@ -99,16 +80,14 @@ class RunSummary:
 
     @property
     def title(self) -> str:
-        """Its name, the recipe in a few words, or the key where it cannot be read."""
+        """The label's name, else the recipe in a few words, else the key."""
         if self.label.name:
             return self.label.name
         return self.recipe.title if self.recipe else self.key
 
 
 class Store:
-    """The runs below `home`, an absolute path, and the `recorded` ones behind them. Nothing is written until
-    a run is.
-    """
+    """The runs in `home` and the recorded ones. No directory is created until a run is written."""
 
     def __init__(self, home: Path | str | None = None, recorded: Path = RECORDED) -> None:
         chosen = home or os.environ.get("PRUNESCOPE_HOME") or user_data_dir("prunescope")
@@ -117,10 +96,10 @@ class Store:
         self.trash = self.home / "trash"
         self.cache = self.home / "cache"
         self._recorded = recorded
-        self._seen: dict[str, tuple[_Fingerprint, RunSummary]] = {}
+        self._known: dict[str, tuple[_Fingerprint, RunSummary]] = {}
 
     def find(self, key: str) -> RunFolder:
-        """The folder that a run is read from: its own, or the one that came with the project.
+        """Return the folder to read a run from: the home's own, else the recorded one.
 
         Raises:
             StoreError: no run can have this key.
@@ -129,43 +108,43 @@ class Store:
         return recorded if recorded.exists and not own.exists else own
 
     def folder(self, key: str) -> RunFolder:
-        """The folder of a run of one's own, which need not be there.
+        """Return the folder of a run in the home, which need not exist.
 
         Raises:
             StoreError: no run can have this key.
         """
         if not KEY.fullmatch(key):
-            raise StoreError(f"There is no run {key!r}: a key is made of letters and digits.")
+            raise StoreError(f"There is no run {key!r}: a key consists of letters and digits.")
         return RunFolder(self.runs / key, self.cache)
 
     def list(self) -> list[RunSummary]:
-        """All runs of one's own, the last changed first. Never raises."""
+        """Return all runs in the home, most recently changed first. Never raises."""
         names = _folders(self.runs)
-        self._seen = {name: self._seen[name] for name in names if name in self._seen}
+        self._known = {name: self._known[name] for name in names if name in self._known}
         summaries = [self._summary(self.folder(name)) for name in names]
         return sorted(summaries, key=lambda summary: summary.changed, reverse=True)
 
     @cached_property
     def recorded(self) -> tuple[RunSummary, ...]:
-        """The runs that came with the project, in no order. They do not change, so they are read once."""
+        """The recorded runs, in no particular order; read once, because they do not change."""
         folders = [RunFolder(self._recorded / name, recorded=True) for name in _folders(self._recorded)]
         return tuple(_summarise(folder, _fingerprint(folder.path)) for folder in folders)
 
     def size(self, key: str) -> int:
-        """Bytes that a run takes on the disk."""
+        """Return the bytes that a run takes on the disk."""
         return sum(size for _, size, _ in _fingerprint(self.folder(key).path))
 
     def delete(self, key: str) -> None:
-        """Put a run into the trash, from which `restore` takes it back until `empty_trash`.
+        """Move a run to the trash, from which `restore` brings it back until `empty_trash`.
 
         Raises:
-            StoreError: there is none, it is being computed, or the disk refuses.
+            StoreError: there is no such run, it is being computed, or the disk refuses.
         """
         folder = self.folder(key)
         if not folder.exists:
             raise StoreError(f"There is no run {key} to delete.")
         try:
-            with folder.lock(), atomic_files.said(self.trash):
+            with folder.lock(), atomic_files.store_errors(self.trash):
                 self.trash.mkdir(parents=True, exist_ok=True)
                 shutil.rmtree(self.trash / key, ignore_errors=True)
                 folder.path.rename(self.trash / key)
@@ -173,63 +152,61 @@ class Store:
             raise StoreError(f"The run {key} is being computed. Cancel it first, then delete it.") from None
 
     def restore(self, key: str) -> None:
-        """Take a run back out of the trash.
+        """Move a run back out of the trash.
 
         Raises:
-            StoreError: it is not there any more, was computed anew meanwhile, or the disk refuses.
+            StoreError: the run is no longer in the trash, was computed again, or the disk refuses.
         """
-        gone, folder = self.trash / key, self.folder(key)
-        if not gone.is_dir():
+        deleted, folder = self.trash / key, self.folder(key)
+        if not deleted.is_dir():
             raise StoreError(
-                f"The run {key} is not in the trash any more; it was deleted for good when the app started anew."
+                f"The run {key} is no longer in the trash: it was permanently deleted when the app restarted."
             )
         if folder.exists:
             raise StoreError(
-                f"The run {key} was computed again since it was deleted, so there is nothing to take back."
+                f"The run {key} was computed again after it was deleted, so there is nothing to restore."
             )
-        with atomic_files.said(folder.path):
-            gone.rename(folder.path)
+        with atomic_files.store_errors(folder.path):
+            deleted.rename(folder.path)
 
     def empty_trash(self) -> None:
-        """Delete for good what is in the trash; what cannot be deleted stays."""
+        """Permanently delete what is in the trash; ignore what cannot be deleted."""
         shutil.rmtree(self.trash, ignore_errors=True)
 
     def label(self, key: str, label: Label) -> None:
-        """Say something of a run of one's own.
+        """Write the label of a run in the home.
 
         Raises:
-            StoreError: there is no such run here, or the disk refuses.
+            StoreError: there is no such run in the home, or the disk refuses.
         """
         folder = self.folder(key)
         if not folder.exists:
             raise StoreError(
-                f"There is no run {key} here that could be named. Runs that came with Prunescope cannot be."
+                f"There is no run {key} that can be named. Runs that came with Prunescope cannot be named."
             )
-        write_label(folder.label_path, label)
+        atomic_files.write(folder.label_path, label.model_dump_json(indent=1).encode())
 
     def check_writable(self) -> None:
-        """Make sure that a run can be begun.
+        """Check that a run can be started.
 
         Raises:
-            StoreError: the home cannot be written, or has next to no room left.
+            StoreError: the home cannot be written, or its disk is almost full.
         """
         atomic_files.check_writable(self.runs)
 
     def _summary(self, folder: RunFolder) -> RunSummary:
-        found = _fingerprint(folder.path)
-        known = self._seen.get(folder.key)
-        unsettled = known is not None and known[1].state in (
-            "running",
-            "interrupted",
-        )  # a lock leaves no trace in the files
-        if known is None or known[0] != found or unsettled:
-            known = (found, _summarise(folder, found))
-            self._seen[folder.key] = known
+        fingerprint = _fingerprint(folder.path)
+        known = self._known.get(folder.key)
+        # Taking or losing the lock changes no file, so these two states are always derived again.
+        unsettled = known is not None and known[1].state in ("running", "interrupted")
+        if known is None or known[0] != fingerprint or unsettled:
+            known = (fingerprint, _summarise(folder, fingerprint))
+            self._known[folder.key] = known
         return known[1]
 
 
 def _folders(directory: Path) -> list[str]:
-    """Names of the run folders in a directory; none where there is no such directory."""
+    """Return the names of the run folders in a directory; none if there is no such directory."""
     try:
         with os.scandir(directory) as entries:
             return [entry.name for entry in entries if KEY.fullmatch(entry.name) and entry.is_dir()]
@@ -237,77 +214,85 @@ def _folders(directory: Path) -> list[str]:
         return []
 
 
-def _summarise(folder: RunFolder, found: _Fingerprint) -> RunSummary:
+def _summarise(folder: RunFolder, fingerprint: _Fingerprint) -> RunSummary:
+    times = [time for name, _, time in fingerprint if name != folder.label_path.name]
     facts: dict[str, Any] = {
         "key": folder.key,
-        "size": sum(item[1] for item in found),
+        "size": sum(size for _, size, _ in fingerprint),
+        "changed": max(times, default=0) / 1e9,
         "recorded": folder.recorded,
-    }
-    facts["changed"] = (
-        max((time for name, _, time in found if name != folder.label_path.name), default=0) / 1e9
-    )
-    facts |= {
         "has_weights": folder.has_weights,
         "imported": folder.imported,
-        "label": read_label(folder.label_path),
+        "label": _read_label(folder.label_path),
     }
     try:
-        wrong = None if folder.recorded else repair.damage(folder)  # which reads all of it once more
-        if wrong is None:
+        # Recorded runs are checked by a test; checking means to parse all events a second time.
+        problem = None if folder.recorded else repair.damage(folder)
+        if problem is None:
             record = folder.record()
             state: RunState = "running" if record.state == "empty" else record.state
             return RunSummary(
                 **facts, state=state, message=record.error, recipe=folder.recipe(), record=record
             )
-    except (
-        StoreError,
-        OSError,
-        ValueError,
-    ) as error:  # it changed under our eyes, or holds what nobody foresaw
-        wrong = str(error)
-    return RunSummary(**facts, state="damaged", message=wrong)
+    except (StoreError, OSError, ValueError) as error:  # it changed meanwhile, or in an unforeseen way
+        problem = str(error)
+    return RunSummary(**facts, state="damaged", message=problem)
+
+
+def _read_label(path: Path) -> Label:
+    """Return the label in a file; an empty one if there is none or it cannot be read."""
+    try:
+        return Label.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return Label()
 
 
 def _fingerprint(path: Path) -> _Fingerprint:
-    """Name, size and time of every file of a run but the lock, whose time says nothing."""
-    found = []
+    """Return name, size and modification time (ns) of every file of a run except the lock, whose time means
+    nothing.
+    """
+    found: list[tuple[str, int, int]] = []
     for directory in (path, path / "blocks"):
         try:
             with os.scandir(directory) as entries:
-                statuses = [
+                files = [
                     (entry.name, entry.stat())
                     for entry in entries
                     if entry.is_file() and entry.name != "lock"
                 ]
         except OSError:
             continue
-        found += [(name, status.st_size, status.st_mtime_ns) for name, status in statuses]
+        found += [(name, status.st_size, status.st_mtime_ns) for name, status in files]
     return tuple(sorted(found))
 
 
-DAY = 86_400.0
-GOING_ON = ("queued", "running")
+DAY = 86_400.0  # seconds
+ACTIVE = ("queued", "running")
 
 
 def older_than(runs: Iterable[RunSummary], days: float, now: float) -> list[RunSummary]:
-    """The runs that nobody has changed for so many days; `now` in seconds since 1970. The oldest first."""
-    return sorted((run for run in _free(runs) if now - run.changed > days * DAY), key=lambda run: run.changed)
+    """Return the deletable runs that have not changed for this many days, the oldest first.
+
+    Args:
+        now: seconds since 1970.
+    """
+    old = [run for run in _deletable(runs) if now - run.changed > days * DAY]
+    return sorted(old, key=lambda run: run.changed)
 
 
 def largest_until(runs: Iterable[RunSummary], limit: int) -> list[RunSummary]:
-    """The largest runs, as many as it takes until all that are left have at most `limit` bytes; fewer where
-    the rest may not go.
+    """Return the largest deletable runs, as many as must go for all others to take at most `limit` bytes, or
+    all of them if that is not enough.
     """
-    everything = list(runs)
-    total, found = sum(run.size for run in everything), []
-    for run in sorted(_free(everything), key=lambda run: run.size, reverse=True):
+    runs = list(runs)
+    total, chosen = sum(run.size for run in runs), []
+    for run in sorted(_deletable(runs), key=lambda run: run.size, reverse=True):
         if total <= limit:
             break
-        found.append(run)
+        chosen.append(run)
         total -= run.size
-    return found
+    return chosen
 
 
-def _free(runs: Iterable[RunSummary]) -> list[RunSummary]:
-    """The runs that may go."""
-    return [run for run in runs if not (run.recorded or run.label.pinned or run.state in GOING_ON)]
+def _deletable(runs: Iterable[RunSummary]) -> list[RunSummary]:
+    return [run for run in runs if not (run.recorded or run.label.pinned or run.state in ACTIVE)]

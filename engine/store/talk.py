@@ -1,7 +1,7 @@
-"""A talk: the views of the app that a presenter steps through, in their order, kept in the home so that it
-can be prepared the day before.
+"""A talk: the views of the app that a presenter steps through in order, stored in the home directory so that
+it can be prepared in advance.
 
-A view is a page with its parameters, as in a link; so anything that a link can show can be part of a talk.
+A view is a page with its parameters, as in a link, so anything that a link can show can be part of a talk.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from engine.store import atomic_files
 
 MOST_VIEWS = 60
 HOME_PAGE = "explore"
+FILE = "talk.json"
 
 
 class View(Facts):
     """One step of a talk.
 
     Attributes:
-        title: what the audience reads beneath it.
-        page: the page's name in the address; `explore` is the app's first.
-        parameters: the address's parameters; several values of one are parted as the page parts them.
+        title: the caption that the audience reads.
+        page: the page's name in the address; `explore` is the app's first page.
+        parameters: the address's parameters; several values of one are comma-separated.
     """
 
     title: str
@@ -35,34 +36,34 @@ class View(Facts):
 
 
 class Talk(Facts):
-    """The views in their order."""
+    """The views in presentation order."""
 
     views: tuple[View, ...] = ()
 
-    def moved(self, place: int, by: int) -> Talk:
-        """The talk with one view moved, as far as there is room."""
+    def moved(self, index: int, by: int) -> Talk:
+        """Return the talk with one view moved by `by` places, at most to either end."""
         views = list(self.views)
-        views.insert(min(max(place + by, 0), len(views) - 1), views.pop(place))
+        views.insert(min(max(index + by, 0), len(views) - 1), views.pop(index))
         return Talk(views=tuple(views))
 
-    def without(self, place: int) -> Talk:
-        """The talk without one view."""
-        return Talk(views=self.views[:place] + self.views[place + 1 :])
+    def without(self, index: int) -> Talk:
+        """Return the talk without one view."""
+        return Talk(views=self.views[:index] + self.views[index + 1 :])
 
-    def having(self, view: View) -> Talk:
-        """The talk with one more view at its end.
+    def with_view(self, view: View) -> Talk:
+        """Return the talk with a view appended.
 
         Raises:
-            StoreError: it is full.
+            StoreError: the talk is full.
         """
         if len(self.views) >= MOST_VIEWS:
             raise StoreError(f"A talk has at most {MOST_VIEWS} views. Remove one first.")
         return Talk(views=(*self.views, view))
 
 
-def ten_minutes() -> Talk:
-    """The talk that Prunescope comes with: from a matrix pruned by hand to a text that falls apart, on
-    recorded runs and one live.
+def default_talk() -> Talk:
+    """Return the bundled 10-minute talk: from a matrix pruned by hand to a text that falls apart, on recorded
+    runs and one live run.
     """
     wanda = {sparsity: pin(Recipe.build(pruner="wanda", sparsity=sparsity)).key for sparsity in (0.5, 0.7)}
     searched = pin(Recipe.build(pruner="wanda", sparsity=0.7, allocation="neuroal")).key
@@ -92,43 +93,47 @@ def ten_minutes() -> Talk:
 
 
 def load_talk(home: Path) -> Talk:
-    """The talk that was prepared, or the one that Prunescope comes with.
+    """Return the talk that was prepared, or the default one.
 
     Raises:
         StoreError: the file is damaged.
     """
-    path = _path(home)
+    path = home / FILE
     try:
-        return Talk.model_validate_json(path.read_bytes()) if path.is_file() else ten_minutes()
+        return Talk.model_validate_json(path.read_bytes()) if path.is_file() else default_talk()
     except (OSError, ValidationError) as error:
         raise StoreError(
-            f"The talk in {path} cannot be read. Delete that file to begin with the usual one."
+            f"The talk in {path} cannot be read. Delete that file to return to the default talk."
         ) from error
 
 
 def save_talk(home: Path, talk: Talk) -> None:
-    """Keep a talk.
+    """Write a talk.
 
     Raises:
         StoreError: the disk refuses.
     """
-    with atomic_files.said(home):
+    with atomic_files.store_errors(home):
         home.mkdir(parents=True, exist_ok=True)
-    atomic_files.write(_path(home), talk.model_dump_json(indent=1).encode())
+    atomic_files.write(home / FILE, talk.model_dump_json(indent=1).encode())
 
 
-def forget_talk(home: Path) -> None:
-    """Go back to the talk that Prunescope comes with."""
-    with atomic_files.said(home):
-        _path(home).unlink(missing_ok=True)
+def reset_talk(home: Path) -> None:
+    """Return to the default talk.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    with atomic_files.store_errors(home):
+        (home / FILE).unlink(missing_ok=True)
 
 
-def view_of(link: str, pages: tuple[str, ...], title: str = "") -> View:
-    """The view that a link of this app shows.
+def view_from_link(link: str, pages: tuple[str, ...], title: str = "") -> View:
+    """Return the view that a link to this app shows.
 
     Args:
-        link: as copied from the browser, or only its end (`compare?x=1`, `?run=KEY`).
-        pages: names of the app's pages.
+        link: as copied from the browser, or only its last part (`compare?x=1`, `?run=KEY`).
+        pages: the names of the app's pages.
 
     Raises:
         StoreError: no page has this name.
@@ -137,13 +142,9 @@ def view_of(link: str, pages: tuple[str, ...], title: str = "") -> View:
     name = parsed.path.strip("/").rpartition("/")[2] or HOME_PAGE
     if name not in pages:
         raise StoreError(
-            f"The link {link} was to be a view, but there is no page {name}. The pages are {', '.join(pages)}."
+            f"The link {link} cannot be shown: there is no page {name}. The pages are {', '.join(pages)}."
         )
     parameters: dict[str, str] = {}
     for key, value in parse_qsl(parsed.query, keep_blank_values=True):
         parameters[key] = f"{parameters[key]},{value}" if key in parameters else value
     return View(title=title.strip() or name.capitalize(), page=name, parameters=parameters)
-
-
-def _path(home: Path) -> Path:
-    return home / "talk.json"

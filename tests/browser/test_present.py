@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from engine.recipe import Recipe, pin
 from engine.store.runs import Store
-from engine.store.talk import ten_minutes
+from engine.store.talk import default_talk
 
 MINUTE = 60_000
 KEY = pin(Recipe.build(pruner="wanda", sparsity=0.6)).key
@@ -27,7 +27,7 @@ def page(browser: Browser) -> Iterator[Page]:
 def test_the_usual_talk_goes_forth_and_back_by_the_arrow_keys(page: Page, address: str) -> None:
     page.goto(f"{address}/present")
     page.get_by_role("button", name="Start").click()
-    views = ten_minutes().views
+    views = default_talk().views
     for place, view in enumerate(views, start=1):
         expect(page.get_by_text(f"{place} of {len(views)} · {view.title}")).to_be_visible()
         assert not page.get_by_text("encountered an error").count()

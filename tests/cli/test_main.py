@@ -205,7 +205,7 @@ def test_an_interrupt_ends_with_130_and_keeps_the_finished_blocks(home: Path) ->
     assert "Traceback" not in rest
     (run,) = Store().list()
     assert run.state == "cancelled"
-    assert len(Store().folder(run.key).kept) >= 1
+    assert len(Store().folder(run.key).blocks) >= 1
 
 
 def test_a_sweep_runs_what_is_missing_and_says_what_it_leaves_out(

@@ -46,7 +46,7 @@ def test_all_are_finished_and_whole(store: Store) -> None:
         assert summary.recipe is not None and summary.recipe.key == summary.key
         assert summary.has_weights == recorded.has_weights(summary.recipe)
         folder = store.find(summary.key)
-        assert all(folder.kept.readable(index) for index in range(8)) == summary.has_weights
+        assert all(folder.blocks.readable(index) for index in range(8)) == summary.has_weights
 
 
 def test_they_are_small() -> None:

@@ -38,7 +38,7 @@ class Letters:
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Mapping[int, BlockWeights]:
-    return Store(tmp_path_factory.mktemp("home")).find(RECIPE.key).kept
+    return Store(tmp_path_factory.mktemp("home")).find(RECIPE.key).blocks
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,7 @@ def test_an_interrupted_run_goes_on_with_the_same_result(
     undisturbed = RunFolder(tmp_path / "other" / small().key)
     expected = execute(small(), undisturbed)
     interrupt(small(), folder, at=4)
-    assert folder.record().state == "interrupted" and "behind block 5" in (folder.record().error or "")
+    assert folder.record().state == "interrupted" and "after block 5" in (folder.record().error or "")
     seen: list[Event] = []
     record = execute(small(), folder, publish=seen.append)
     assert Resumed(blocks=5) in [event.model_copy(update={"elapsed": 0}) for event in seen]
@@ -96,9 +96,9 @@ def test_a_block_without_event_and_one_that_is_damaged_are_computed_again(
     small: RecipeMaker, folder: RunFolder
 ) -> None:
     interrupt(small(), folder, at=2)
-    folder.kept[3] = folder.kept[2]  # kept just before the process died
-    folder.kept.path(1).write_bytes(b"garbage")
-    (folder.kept.path(1).parent / f".left{atomic_files.TEMPORARY}").touch()
+    folder.blocks[3] = folder.blocks[2]  # kept just before the process died
+    folder.blocks.path(1).write_bytes(b"garbage")
+    (folder.blocks.path(1).parent / f".left{atomic_files.TEMPORARY}").touch()
     seen: list[Event] = []
     assert execute(small(), folder, publish=seen.append).state == "finished"
     assert [event.index for event in seen if isinstance(event, BlockPruned)] == [1, 2, 3]
@@ -115,7 +115,7 @@ def test_a_damaged_run_is_mended_by_computing_it_again(
     path = {
         "recipe": folder.recipe_path,
         "events": folder.events_path,
-        "block": folder.kept.path(2),
+        "block": folder.blocks.path(2),
         "record": folder.record_path,
     }[damage]
     path.write_bytes(b"garbage\n" + path.read_bytes()[20:])
@@ -168,7 +168,7 @@ def test_whoever_comes_second_follows_the_first(
     heard: list[Event] = []
     first = threading.Thread(target=lambda: records.append(execute(small(), folder)))
     first.start()
-    until(lambda: folder.exists and len(folder.kept) == 2)
+    until(lambda: folder.exists and len(folder.blocks) == 2)
     second = threading.Thread(target=lambda: records.append(execute(small(), folder, publish=heard.append)))
     second.start()
     until(lambda: len(heard) >= 3)  # the start and two blocks, while the first is still at it
@@ -199,7 +199,7 @@ def test_a_disk_that_fills_up_at_an_event_ends_the_run_with_a_sentence(
     monkeypatch.setattr(os, "write", write)
     record = execute(small(), folder)
     assert record.state == "failed" and record.error is not None and "is full" in record.error
-    assert len(record.blocks) == 2 and list(folder.kept) == [0, 1] and not leftovers(folder)
+    assert len(record.blocks) == 2 and list(folder.blocks) == [0, 1] and not leftovers(folder)
     assert execute(small(), folder).state == "finished"
 
 
@@ -211,7 +211,7 @@ def test_a_disk_without_room_for_even_the_end(
     with monkeypatch.context() as patch, pytest.raises(StoreError, match="is full"):
         patch.setattr(os, "write", _no_room)
         execute(small(), folder)
-    assert folder.record().state == "interrupted" and list(folder.kept) == [0, 1] and not leftovers(folder)
+    assert folder.record().state == "interrupted" and list(folder.blocks) == [0, 1] and not leftovers(folder)
     assert execute(small(), folder).state == "finished"
 
 

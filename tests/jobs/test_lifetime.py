@@ -65,7 +65,7 @@ def test_a_killed_app_leaves_its_runs_and_no_process(tmp_path: Path, small: Reci
     store = Store(tmp_path / "home")
     states = {summary.key: (summary.state, summary.message) for summary in store.list()}
     assert states[recipes[0].key] == ("finished", None)
-    assert states[recipes[1].key][0] == "interrupted" and "goes on behind block" in (
+    assert states[recipes[1].key][0] == "interrupted" and "resumes after block" in (
         states[recipes[1].key][1] or ""
     )
 

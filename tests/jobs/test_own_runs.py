@@ -1,4 +1,4 @@
-"""Names, the trash, freeing space, and taking in a colleague's run."""
+"""Names, the trash, freeing space, and importing a run."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class TestTrash:
         store.delete(finished.key)
         store.empty_trash()
         assert not store.trash.exists()
-        with pytest.raises(StoreError, match="not in the trash any more"):
+        with pytest.raises(StoreError, match="no longer in the trash"):
             store.restore(finished.key)
 
     def test_a_run_that_was_computed_again_is_not_overwritten(
@@ -121,7 +121,7 @@ class TestImport:
         execute(small(), folder)
         return folder
 
-    def test_events_are_taken_in_as_numbers(self, store: Store, elsewhere: RunFolder) -> None:
+    def test_events_are_imported_as_results(self, store: Store, elsewhere: RunFolder) -> None:
         key = import_run(store, elsewhere.events_path.read_bytes(), "events.jsonl")
         (run,) = store.list()
         assert (run.key, run.state, run.imported, run.has_weights) == (key, "finished", True, False)
@@ -129,30 +129,30 @@ class TestImport:
         with pytest.raises(StoreError, match="without its weights"):
             store.find(key).require_weights()
 
-    def test_a_record_alone_is_taken_in_too(self, tmp_path: Path) -> None:
+    def test_a_record_alone_is_imported_too(self, tmp_path: Path) -> None:
         store, recorded = Store(tmp_path / "home", recorded=tmp_path / "none"), Store(tmp_path).recorded
         record = next(run.record for run in recorded if run.recipe and run.recipe.allocation == "neuroal")
         assert record is not None
         key = import_run(store, record.model_dump_json().encode(), "record.json")
         assert store.find(key).record() == record
 
-    def test_what_is_here_is_not_taken_in_again(self, store: Store, elsewhere: RunFolder) -> None:
+    def test_what_is_already_here_is_not_imported_again(self, store: Store, elsewhere: RunFolder) -> None:
         content = elsewhere.events_path.read_bytes()
         import_run(store, content, "a.jsonl")
-        with pytest.raises(StoreError, match="here already"):
+        with pytest.raises(StoreError, match="already here"):
             import_run(store, content, "a.jsonl")
         known = store.find(store.recorded[0].key)
-        with pytest.raises(StoreError, match="here already"):
+        with pytest.raises(StoreError, match="already here"):
             import_run(store, known.events_path.read_bytes(), "a.jsonl")
 
     @pytest.mark.parametrize(
         ("content", "words"),
         [
             (b"", "is empty"),
-            (b"\xff\xfe\x00", "no text"),
-            (b"hello", "no record and no events"),
-            (b'{"colour": "red"}', "no record and no events"),
-            (b"[1, 2]", "no record and no events"),
+            (b"\xff\xfe\x00", "not text"),
+            (b"hello", "neither a record nor events"),
+            (b'{"colour": "red"}', "neither a record nor events"),
+            (b"[1, 2]", "neither a record nor events"),
             (RunRecord().model_dump_json().encode(), "not that of a finished run"),
         ],
     )

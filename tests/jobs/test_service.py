@@ -159,7 +159,7 @@ def test_a_killed_worker_leaves_a_run_that_can_be_taken_up(
     pace.set(0)
     assert until(lambda: engine.view(key).state == "interrupted") < 10
     view = engine.view(key)
-    assert "was killed" in view.message and "Trying again goes on behind block" in view.message
+    assert "was killed" in view.message and "A retry resumes after block" in view.message
     assert isinstance(engine.store.folder(key).events()[-1], Interrupted)
     assert ended(engine, waiting).state == "finished"  # the queue goes on
 

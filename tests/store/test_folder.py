@@ -57,28 +57,33 @@ def test_blocks_come_back(folder: RunFolder, dtype: torch.dtype) -> None:
         "mlp.up": PrunedLinear(keep),
         "mlp.down": PrunedLinear(~keep, torch.rand(5, 7).to(dtype)),
     }
-    folder.kept[3] = weights
-    again = folder.kept[3]
-    assert 3 in folder.kept and 2 not in folder.kept and list(folder.kept) == [3] and len(folder.kept) == 1
+    folder.blocks[3] = weights
+    again = folder.blocks[3]
+    assert (
+        3 in folder.blocks
+        and 2 not in folder.blocks
+        and list(folder.blocks) == [3]
+        and len(folder.blocks) == 1
+    )
     assert torch.equal(again["mlp.up"].keep, keep) and again["mlp.up"].weight is None
     assert again["mlp.down"].weight is not None and again["mlp.down"].weight.dtype == dtype
     assert torch.equal(again["mlp.down"].weight, weights["mlp.down"].weight)
     assert folder.masks("model.layers").keys() == {"model.layers.3.mlp.up", "model.layers.3.mlp.down"}
-    del folder.kept[3]
-    assert not folder.kept
+    del folder.blocks[3]
+    assert not folder.blocks
 
 
 def test_a_damaged_block_is_not_taken_for_one(folder: RunFolder) -> None:
-    folder.kept[0] = {"up": PrunedLinear(torch.ones(64, 64, dtype=torch.bool))}
-    path = folder.kept.path(0)
+    folder.blocks[0] = {"up": PrunedLinear(torch.ones(64, 64, dtype=torch.bool))}
+    path = folder.blocks.path(0)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))  # one bit
-    assert folder.kept.sound(0) and not folder.kept.readable(0)
+    assert folder.blocks.has_full_length(0) and not folder.blocks.readable(0)
     with pytest.raises(StoreError, match="damaged"):
-        folder.kept[0]
+        folder.blocks[0]
     for content in (whole[:-9], b"garbage", b""):
         path.write_bytes(content)
-        assert not folder.kept.sound(0) and not folder.kept.readable(0)
+        assert not folder.blocks.has_full_length(0) and not folder.blocks.readable(0)
 
 
 def test_the_state_follows_from_the_lock(folder: RunFolder, small: RecipeMaker) -> None:

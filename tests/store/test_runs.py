@@ -50,9 +50,9 @@ DAMAGES: dict[str, Callable[[RunFolder], object]] = {
     "truncated events": lambda folder: _shorten(folder.events_path),
     "no events": lambda folder: folder.events_path.unlink(),
     "garbage in the record": lambda folder: _garbage(folder.record_path),
-    "garbage in a block": lambda folder: _garbage(folder.kept.path(2)),
-    "a shortened block": lambda folder: _shorten(folder.kept.path(2)),
-    "a block missing": lambda folder: folder.kept.path(2).unlink(),
+    "garbage in a block": lambda folder: _garbage(folder.blocks.path(2)),
+    "a shortened block": lambda folder: _shorten(folder.blocks.path(2)),
+    "a block missing": lambda folder: folder.blocks.path(2).unlink(),
     "no blocks": lambda folder: shutil.rmtree(folder.path / "blocks"),
     "nothing in it": lambda folder: [shutil.rmtree(folder.path), folder.path.mkdir()],
     "a directory for the events": lambda folder: [folder.events_path.unlink(), folder.events_path.mkdir()],
@@ -110,7 +110,7 @@ def test_a_home_below_a_file(tmp_path: Path, small: RecipeMaker) -> None:
     store = Store(tmp_path / "file" / "home")
     assert store.list() == []
     for attempt in (store.check_writable, lambda: execute(small(), store.folder(small().key))):
-        with pytest.raises(StoreError, match="a file stands"):
+        with pytest.raises(StoreError, match="is a file, not a directory"):
             attempt()
 
 
@@ -158,7 +158,9 @@ def test_a_disk_that_fills_up_on_the_way(disk: Path, small: RecipeMaker) -> None
         "interrupted",
     )
     assert (
-        list(folder.kept) == [0, 1] and not list(disk.rglob("*.tmp")) and store.list()[0].state == state.state
+        list(folder.blocks) == [0, 1]
+        and not list(disk.rglob("*.tmp"))
+        and store.list()[0].state == state.state
     )
     (disk / "ballast").unlink()
     assert execute(small(), folder).state == "finished"

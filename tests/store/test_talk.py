@@ -6,7 +6,16 @@ import pytest
 
 from engine.errors import StoreError
 from engine.store.runs import Store
-from engine.store.talk import MOST_VIEWS, Talk, View, forget_talk, load_talk, save_talk, ten_minutes, view_of
+from engine.store.talk import (
+    MOST_VIEWS,
+    Talk,
+    View,
+    default_talk,
+    load_talk,
+    reset_talk,
+    save_talk,
+    view_from_link,
+)
 
 PAGES = ("explore", "compare", "learn")
 TALK = Talk(views=tuple(View(title=name, page="compare") for name in "abc"))
@@ -20,22 +29,22 @@ def test_moving_and_removing() -> None:
     assert titles(TALK.moved(0, 1)) == "bac" and titles(TALK.moved(2, -1)) == "acb"
     assert titles(TALK.moved(0, -1)) == "abc" and titles(TALK.moved(2, 5)) == "abc"
     assert titles(TALK.without(1)) == "ac"
-    assert titles(TALK.having(View(title="d", page="learn"))) == "abcd"
+    assert titles(TALK.with_view(View(title="d", page="learn"))) == "abcd"
 
 
 def test_a_full_talk_says_so() -> None:
     full = Talk(views=TALK.views[:1] * MOST_VIEWS)
     with pytest.raises(StoreError, match="at most 60 views"):
-        full.having(TALK.views[0])
+        full.with_view(TALK.views[0])
 
 
 def test_it_is_kept_in_the_home(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    assert load_talk(home) == ten_minutes()
+    assert load_talk(home) == default_talk()
     save_talk(home, TALK)
     assert load_talk(home) == TALK
-    forget_talk(home)
-    assert load_talk(home) == ten_minutes()
+    reset_talk(home)
+    assert load_talk(home) == default_talk()
 
 
 def test_a_damaged_file_is_a_sentence(tmp_path: Path) -> None:
@@ -54,16 +63,16 @@ def test_a_damaged_file_is_a_sentence(tmp_path: Path) -> None:
     ],
 )
 def test_a_link_is_a_view(link: str, page: str, parameters: dict[str, str]) -> None:
-    view = view_of(link, PAGES, "A title")
+    view = view_from_link(link, PAGES, "A title")
     assert (view.title, view.page, view.parameters) == ("A title", page, parameters)
 
 
 def test_a_link_to_nowhere_is_a_sentence() -> None:
     with pytest.raises(StoreError, match="there is no page nowhere"):
-        view_of("http://localhost:8501/nowhere", PAGES)
+        view_from_link("http://localhost:8501/nowhere", PAGES)
 
 
 def test_the_usual_talk_shows_runs_that_come_with_the_project(tmp_path: Path) -> None:
     recorded = {run.key for run in Store(tmp_path).recorded}
-    keys = [view.parameters["run"] for view in ten_minutes().views if "run" in view.parameters]
+    keys = [view.parameters["run"] for view in default_talk().views if "run" in view.parameters]
     assert keys and set(keys) <= recorded

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import PrunescopeError, StoreError
-from engine.store.talk import Talk, View, forget_talk, load_talk, save_talk, view_of
+from engine.store.talk import Talk, View, load_talk, reset_talk, save_talk, view_from_link
 from pages.widgets.present import presenter
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def draw_talk(engine: BackgroundEngine) -> None:
             key="present.usual",
             icon=":material/restart_alt:",
             on_click=_do,
-            args=(forget_talk, engine.store.home),
+            args=(reset_talk, engine.store.home),
         )
     if not talk.views:
         st.info(
@@ -102,7 +102,7 @@ def _draw_adding(engine: BackgroundEngine, talk: Talk) -> None:
         )
         name = title.text_input("What the audience reads beneath it", key="present.title")
         if st.form_submit_button("Add this view", icon=":material/add:") and address:
-            _do(lambda: save_talk(engine.store.home, talk.having(view_of(address, PAGES, name))))
+            _do(lambda: save_talk(engine.store.home, talk.with_view(view_from_link(address, PAGES, name))))
             st.rerun()
 
 
