@@ -6,7 +6,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TypeVar
 
-from engine.corpora.windows import Role, Windows, calibration_windows, evaluation_windows
+from engine.corpora.named import Role
+from engine.corpora.windows import Windows, calibration_windows, evaluation_windows
 from engine.errors import CorpusError
 from engine.events import Event, Fetching, WindowsReady
 from engine.hardware.batching import Residence
@@ -16,7 +17,7 @@ from engine.models.identity import local_directory
 from engine.models.language_model import LanguageModel
 from engine.models.loading import load, read_config, stored_dtype
 from engine.models.summary import context_length
-from engine.progress import Progress
+from engine.progress import Progress, drain
 from engine.recipe import Recipe
 
 Result = TypeVar("Result")
@@ -43,16 +44,6 @@ def dense_model(recipe: Recipe, residence: Residence = "resident") -> LanguageMo
     directory, device = drain(model_directory(recipe)), pick_device(recipe.device)
     dtype = pick_dtype(recipe.dtype, device, stored_dtype(read_config(directory, recipe.model)))
     return load(directory, dtype=dtype, device=device, residence=residence, name=recipe.model)
-
-
-def drain(work: Generator[Event, None, Result]) -> Result:
-    """Return the result of a generator, ignoring its events."""
-    try:
-        while True:
-            next(work)
-    except StopIteration as stopped:
-        result: Result = stopped.value
-        return result
 
 
 def as_events(work: Generator[Progress, None, Result]) -> Generator[Event, None, Result]:

@@ -90,3 +90,13 @@ def _settle(future: Future[T], work: Callable[[Report], T], report: Report) -> N
         future.set_result(work(report))
     except BaseException as error:  # it belongs to whoever waits
         future.set_exception(error)
+
+
+def drain(steps: Generator[object, None, T]) -> T:
+    """Return the result of a generator of progress or events, ignoring what it yields."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result

@@ -9,7 +9,7 @@ In order:
 5. Prune block by block (`engine.pruning.pipeline`). Each finished block is stored, so that a run can resume.
 6. Measure perplexity and zero-shot tasks, dense and pruned.
 
-If memory runs out, steps 3 to 6 are tried again using less of it (`Room.smaller`), resuming after the blocks
+If memory runs out, steps 3 to 6 are tried again using less of it (`MemoryPlan.reduced`), resuming after the blocks
 that are finished.
 """
 
@@ -51,9 +51,9 @@ from engine.events import (
     TaskProgressed,
     Which,
 )
-from engine.hardware.batching import Room, is_out_of_memory
+from engine.hardware.batching import MemoryPlan, is_out_of_memory
 from engine.hardware.device import Clock, device_name, pick_device, pick_dtype
-from engine.hardware.memory import measure, peak_device, peak_host, reset_peaks
+from engine.hardware.memory import measure_capacity, peak_device, peak_host, reset_peaks
 from engine.hub.settings import hub_cache
 from engine.inputs import model_directory, read_windows
 from engine.models.block import Linear
@@ -135,20 +135,22 @@ def _run(
     with clock.phase("fetch"):
         directory = yield from model_directory(recipe)
     summary = summarise(str(directory))
-    placed = placement(recipe, summary, measure(device.type, hub_cache()))
-    room = Room.on(device, placed.residence, offload=placed.offload)
+    placed = placement(recipe, summary, measure_capacity(device.type, hub_cache()))
+    memory = MemoryPlan.for_device(device, placed.residence, offload=placed.offload)
     while True:
         try:
-            yield from Attempt(recipe, directory, finished_blocks, room, cache, clock, device, bench).events()
+            yield from Attempt(
+                recipe, directory, finished_blocks, memory, cache, clock, device, bench
+            ).events()
             return
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            smaller = room.smaller(recipe.window(summary.longest), device)
+            smaller = memory.reduced(recipe.window(summary.context_length), device)
             if smaller is None:
                 raise ModelError(_too_large(recipe, device, error), kind="memory") from error
         # Only here, after the `except`: until then the traceback refers to the failed attempt's tensors.
-        room, words = smaller
+        memory, words = smaller
         bench.clear()
         gc.collect()
         if device.type == "cuda":
@@ -193,7 +195,7 @@ class Attempt:
     Attributes:
         directory: the model's files.
         finished_blocks: receives pruned blocks; those that it already holds are restored.
-        room: how much is kept in memory at a time.
+        memory: what is held in memory at a time.
         cache: a directory for what other runs can reuse, None for no cache.
         clock: counts the seconds of each phase.
         bench: what other runs of this process have left for this one.
@@ -202,7 +204,7 @@ class Attempt:
     recipe: Recipe
     directory: Path
     finished_blocks: MutableMapping[int, BlockWeights]
-    room: Room
+    memory: MemoryPlan
     cache: Path | None
     clock: Clock
     device: torch.device
@@ -211,7 +213,7 @@ class Attempt:
     def events(self) -> Iterator[Event]:
         """Do all of it; from `ModelLoaded` to `Finished`."""
         with self.clock.phase("load"):
-            identity = (self.directory, self._dtype, self.device, self.room.residence)
+            identity = (self.directory, self._dtype, self.device, self.memory.residence)
             model = self.bench.model(identity, self._load)
         loaded = _model_loaded(model)
         yield loaded
@@ -231,7 +233,7 @@ class Attempt:
             self.directory,
             dtype=self._dtype,
             device=self.device,
-            residence=self.room.residence,
+            residence=self.memory.residence,
             name=self.recipe.model,
         )
 
@@ -283,19 +285,19 @@ class Attempt:
         """
 
         def recorded(windows: Windows) -> Stream:
-            batch = self.room.batch(windows.ids.shape[1])  # windows per batch
-            record = partial(model.record, windows.ids, batch, offload=self.room.offload)
-            return self.bench.recall(("windows", self.room, windows.fingerprint), record)
+            batch = self.memory.windows_per_batch(windows.ids.shape[1])  # windows per batch
+            record = partial(model.record, windows.ids, batch, offload=self.memory.offload)
+            return self.bench.recall(("windows", self.memory, windows.fingerprint), record)
 
         streams, parts, batches = Streams(recorded(calibration).fork()), [], 0
         if self.bench.keeps:
-            streams.first = self.bench.recall(("first", self.room, calibration.fingerprint), dict)
+            streams.first = self.bench.recall(("first", self.memory, calibration.fingerprint), dict)
         if evaluations:
             inputs = [recorded(windows) for windows in evaluations.values()]
             for stream in inputs:
                 parts.append(slice(batches, batches + len(stream.ids)))
                 batches += len(stream.ids)
-            name = ("dense", self.room, *(windows.fingerprint for windows in evaluations.values()))
+            name = ("dense", self.memory, *(windows.fingerprint for windows in evaluations.values()))
             streams.dense = self.bench.recall(
                 name, lambda: self.bench.remembered(Stream.joined(inputs))
             ).again()

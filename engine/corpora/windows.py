@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,10 +25,6 @@ from engine.corpora.row_cache import RowCache, tokenizer_fingerprint
 from engine.corpora.tokenise import Rows, tokenised
 from engine.errors import CorpusError
 from engine.progress import Progress
-
-__all__ = ["Role", "Windows", "calibration_windows", "evaluation_windows", "finish"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -60,16 +56,6 @@ class Windows:
 
 
 Steps = Generator[Progress, None, Windows]
-
-
-def finish(steps: Generator[Progress, None, T]) -> T:
-    """What a generator of progress returns, for callers that do not show it."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            value: T = end.value
-            return value
 
 
 def calibration_windows(

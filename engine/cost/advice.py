@@ -45,7 +45,7 @@ def _changes(recipe: Recipe, fits: Callable[..., bool], summary: ModelSummary) -
         yield "It would fit in bfloat16."
     if windows := _most(lambda count: fits(samples=count), FEWEST_WINDOWS, recipe.samples):
         yield f"It would fit with {windows} calibration windows instead of {recipe.samples}."
-    length = recipe.window(summary.longest)
+    length = recipe.window(summary.context_length)
     shorter = next((tokens for tokens in _halves(length) if fits(length=tokens)), None)
     if shorter is not None:
         yield f"It would fit with windows of {shorter:,} tokens instead of {length:,}."
@@ -78,7 +78,7 @@ def _smaller(recipe: Recipe, summary: ModelSummary, attempt: Try) -> Iterator[st
     for entry in reversed(catalogue()):
         if entry.parameters < summary.parameters and not entry.gated:
             # the window that this model would get, since another model may have another default
-            changes = {"model": entry.id, "revision": None, "length": recipe.window(summary.longest)}
+            changes = {"model": entry.id, "revision": None, "length": recipe.window(summary.context_length)}
             other = recipe.model_copy(update=changes)
             if attempt(other, scaled(summary, entry.parameters, entry.bytes)).fits:
                 yield f"A smaller model would fit, for instance {entry.title}."
@@ -92,7 +92,7 @@ def scaled(summary: ModelSummary, parameters: int, stored: int) -> ModelSummary:
     """
     ratio = parameters / summary.parameters
     side = ratio**0.5
-    names = ("prunable", "block_most", "block_grams", "outside", "bytes")
+    names = ("prunable", "largest_block", "largest_grams", "outside", "bytes")
     counts = {name: round(getattr(summary, name) * ratio) for name in names}
 
     def wide(length: int) -> int:

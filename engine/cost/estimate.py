@@ -15,7 +15,7 @@ from engine.cost.footprint import Footprint, dtype_of
 from engine.cost.placement import exceeds, placement
 from engine.errors import RecipeError
 from engine.hardware.batching import Residence
-from engine.hardware.memory import Capacity, measure
+from engine.hardware.memory import Capacity, measure_capacity
 from engine.hub.settings import hub_cache
 from engine.models.shape import ModelSummary
 from engine.models.summary import summarise
@@ -169,7 +169,7 @@ def require_fit(recipe: Recipe) -> None:
         ModelError: the model cannot be found or read.
     """
     summary = summarise(recipe.model, recipe.revision)
-    if faults := faults_against(recipe.model_dump(), summary.widths, summary.sizes, summary.longest):
+    if faults := faults_against(recipe.model_dump(), summary.widths, summary.sizes, summary.context_length):
         raise RecipeError(faults)
 
 
@@ -177,5 +177,5 @@ def shortage(recipe: Recipe) -> str:
     """Return why this machine cannot hold a run, and what would fit. Empty if it can."""
     summary = summarise(recipe.model, recipe.revision)
     device = summary.device if recipe.device == "auto" else recipe.device
-    cost = estimate(recipe, summary, measure(device, hub_cache()))
+    cost = estimate(recipe, summary, measure_capacity(device, hub_cache()))
     return f"{cost.problem} {cost.advice}".strip()

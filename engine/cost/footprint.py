@@ -19,7 +19,7 @@ from pathlib import Path
 from engine.corpora.named import corpus_path
 from engine.hardware.batching import TOKENS_AT_ONCE, Residence
 from engine.models.shape import ModelSummary
-from engine.models.threads import MOST_SIDES, SMALL
+from engine.models.threads import MAX_PASSES, SMALL
 from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, SCORES, UPDATES
 from engine.pruning.statistics import Need
 from engine.recipe import Recipe
@@ -80,7 +80,7 @@ class Text:
 
 def text_of(recipe: Recipe, summary: ModelSummary) -> Text:
     """Return the tokens of a recipe. Those of files and named corpora are estimated from their sizes."""
-    window = recipe.window(summary.longest)
+    window = recipe.window(summary.context_length)
     given = _given_tokens(recipe.calibration)
     calibration = recipe.samples * window if given is None else given
     return Text(calibration, sum(_evaluation_tokens(name, window) for name in recipe.evaluations), window)
@@ -125,7 +125,7 @@ def footprint(
     """
     dtype = dtype_of(recipe, summary, device)
     item, tokens = ITEM[dtype], text_of(recipe, summary)
-    held = summary.parameters if residence == "resident" else summary.outside + summary.block_most
+    held = summary.parameters if residence == "resident" else summary.outside + summary.largest_block
     parts = {
         "weights": item * held,
         "text": _text(tokens, summary, item),
@@ -139,7 +139,7 @@ def footprint(
     if device != "cuda":  # mps shares the memory of the host
         return Footprint(HOST_SLACK + parts["weights"] + max(working, parts.get("loading", 0)), None, parts)
     parts["kept"] = _kept(recipe, summary, item)
-    on_host = HOST_SLACK + parts["kept"] + item * summary.block_most + (parts["text"] if offload else 0)
+    on_host = HOST_SLACK + parts["kept"] + item * summary.largest_block + (parts["text"] if offload else 0)
     on_device = DEVICE_SLACK + parts["weights"] + working - (parts["text"] if offload else 0)
     return Footprint(on_host, on_device, parts)
 
@@ -160,7 +160,7 @@ def _block(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> int
     if device == "cpu":
         work += _kept(recipe, summary, item)
     if uses_hessian(recipe):
-        work += FLOAT32 * (HESSIANS * summary.block_grams + FACTORING * max(summary.widths.values()) ** 2)
+        work += FLOAT32 * (HESSIANS * summary.largest_grams + FACTORING * max(summary.widths.values()) ** 2)
     return work
 
 
@@ -172,7 +172,7 @@ def _kept(recipe: Recipe, summary: ModelSummary, item: int) -> int:
 
 
 def _activations(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> int:
-    tokens = max(TOKENS_AT_ONCE[device], recipe.window(summary.longest))
+    tokens = max(TOKENS_AT_ONCE[device], recipe.window(summary.context_length))
     widest = max(max(kind.rows, kind.columns) for kind in summary.linears)
     return tokens * (ACTIVATIONS_WIDTH * summary.width + ACTIVATIONS_WIDEST * widest) * item
 
@@ -193,8 +193,10 @@ def _search(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> in
     if not passes:
         return 0
     small = device == "cpu" and max(kind.rows * kind.columns for kind in summary.linears) <= SMALL
-    sides = min(os.cpu_count() or 1, MOST_SIDES) if small else 1
-    states = min(recipe.samples, windows or recipe.samples) * recipe.window(summary.longest) * summary.width
+    sides = min(os.cpu_count() or 1, MAX_PASSES) if small else 1
+    states = (
+        min(recipe.samples, windows or recipe.samples) * recipe.window(summary.context_length) * summary.width
+    )
     return item * ((sides - 1) * summary.parameters + (1 + sides) * states + sides * max(summary.sizes))
 
 

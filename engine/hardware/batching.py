@@ -1,8 +1,8 @@
-"""How much a run keeps in memory at a time, and what it gives up when that was too much.
+"""How much a run holds in memory at a time, and what it gives up when it runs out of memory.
 
-What is tried after running out of memory, in this order: smaller batches, down to one window; hidden states
-on the host; blocks read from the disk one at a time. None of them changes the result beyond the rounding of
-differently shaped products.
+The steps after an out-of-memory error, in this order: smaller batches, down to one window; hidden states on the
+host; blocks read from the disk one at a time. None of them changes the result, except for the rounding of
+matrix products with other shapes.
 """
 
 from __future__ import annotations
@@ -13,23 +13,30 @@ from typing import Literal
 import torch
 
 Residence = Literal["resident", "streamed"]
+"""Whether all blocks are in memory, or each is read from the disk only while it is in use."""
 
 TOKENS_AT_ONCE = {"cpu": 1024, "mps": 8192, "cuda": 16384}
-"""Tokens a batch, by device: on a CPU the activations of a batch should stay in the cache (see the
-benchmark).
+"""Tokens per batch, by device. On a CPU the activations of a batch should fit into its cache (measured with
+`prunescope bench`).
 """
-NO_ROOM = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc", "bad allocation")
-"""What torch says in a plain RuntimeError where a CPU has no memory left."""
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "std::bad_alloc",
+    "bad allocation",
+)
+"""What torch's plain RuntimeErrors say when the host has no memory left."""
 
 
 @dataclass(frozen=True)
-class Room:
-    """What may be held at a time.
+class MemoryPlan:
+    """What a run holds in memory at a time.
 
     Attributes:
-        tokens: tokens a batch.
-        residence: where the model is held.
-        offload: whether hidden states wait on the host.
+        tokens: tokens per batch.
+        residence: where the blocks are.
+        offload: whether hidden states are kept on the host between blocks.
     """
 
     tokens: int
@@ -37,32 +44,33 @@ class Room:
     offload: bool = False
 
     @classmethod
-    def on(cls, device: torch.device, residence: Residence, *, offload: bool = False) -> Room:
-        """What a device does best with."""
+    def for_device(cls, device: torch.device, residence: Residence, *, offload: bool = False) -> MemoryPlan:
+        """Return the plan with the fastest batch size for a device."""
         return cls(TOKENS_AT_ONCE[device.type], residence, offload)
 
-    def batch(self, length: int) -> int:
-        """Windows a batch."""
+    def windows_per_batch(self, length: int) -> int:
+        """Return the number of windows of `length` tokens per batch, at least one."""
         return max(1, self.tokens // length)
 
-    def smaller(self, length: int, device: torch.device) -> tuple[Room, str] | None:
-        """Less room and what that means in words; None where nothing is left to give up. `length`: tokens a
-        window.
+    def reduced(self, length: int, device: torch.device) -> tuple[MemoryPlan, str] | None:
+        """Return a plan that needs less memory, and what changes in words; None if nothing is left to reduce.
+
+        Args:
+            length: tokens per window.
         """
-        if self.batch(length) > 1:
-            tokens = max(length, self.tokens // 4)
-            return replace(
-                self, tokens=tokens
-            ), f"batches of {max(1, tokens // length)} instead of {self.batch(length)} windows"
+        windows = self.windows_per_batch(length)
+        if windows > 1:
+            smaller = replace(self, tokens=max(length, self.tokens // 4))
+            return smaller, f"batches of {smaller.windows_per_batch(length)} instead of {windows} windows"
         if not self.offload and device.type != "cpu":
-            return replace(self, offload=True), "the text's hidden states kept on the host"
+            return replace(self, offload=True), "the hidden states kept on the host"
         if self.residence == "resident":
-            return replace(self, residence="streamed"), "the model read block by block from the disk"
+            return replace(self, residence="streamed"), "the model read from the disk block by block"
         return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is used up, on the device or on the host."""
+    """Return whether an error means that the device or the host ran out of memory."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_ROOM)
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY)

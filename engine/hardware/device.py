@@ -1,7 +1,7 @@
-"""Which device and dtype a model runs in: cuda, then mps, then cpu; float32 on a CPU, on an accelerator what
-the model's file holds.
+"""Which device and dtype a model runs in, and a clock that measures phases on it.
 
-Seconds by phase, counted where the work is done.
+By default the device is the first available of cuda, mps and cpu. The dtype is float32 on a CPU, and on an
+accelerator the dtype of the model's file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from engine.errors import ModelError
 
 
 class Clock:
-    """Adds up the seconds of each phase; on an accelerator it waits for queued work before it reads the time."""
+    """Accumulates seconds per phase.
+
+    Accelerators execute asynchronously, so the clock waits for queued work before it reads the time.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -26,7 +29,7 @@ class Clock:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Count the time inside the `with` towards `name`."""
+        """Add the time spent inside the `with` to the phase `name`."""
         start = self.now()
         try:
             yield
@@ -34,6 +37,7 @@ class Clock:
             self.seconds[name] += self.now() - start
 
     def now(self) -> float:
+        """Return the time in seconds, after all queued work has finished."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         elif self._device.type == "mps":
@@ -41,34 +45,37 @@ class Clock:
         return time.perf_counter()
 
 
-def pick_device(asked: str = "auto") -> torch.device:
-    """The device that is asked for, or the best there is.
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device of this name, or for `auto` the best available one.
 
     Raises:
-        ModelError: it is not there.
+        ModelError: this machine does not have it.
     """
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if asked == "auto":
-        return torch.device(next(name for name, there in present.items() if there))
-    if not present[asked]:
-        there = " and ".join(name for name, here in present.items() if here)
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    names = [device for device, present in available.items() if present]
+    if name == "auto":
+        return torch.device(names[0])
+    if name not in names:
         raise ModelError(
-            f"The device {asked} was asked for, but this machine has only {there}. Choose that, or auto."
+            f"The device {name} was requested, but this machine has only {' and '.join(names)}. Choose one of these, "
+            "or auto."
         )
-    return torch.device(asked)
+    return torch.device(name)
 
 
-def pick_dtype(asked: str, device: torch.device, stored: torch.dtype | None) -> torch.dtype:
-    """The dtype that is asked for, or the right one for the device."""
-    if asked != "auto":
-        dtype: torch.dtype = getattr(torch, asked)
+def pick_dtype(name: str, device: torch.device, stored: torch.dtype | None) -> torch.dtype:
+    """Return the dtype of this name, or for `auto` the default on the device; `stored`: that of the model's file."""
+    if name != "auto":
+        dtype: torch.dtype = getattr(torch, name)
         return dtype
-    half = stored in (torch.bfloat16, torch.float16)
-    return stored if half and stored is not None and device.type != "cpu" else torch.float32
+    if stored in (torch.bfloat16, torch.float16) and device.type != "cpu":
+        assert stored is not None
+        return stored
+    return torch.float32
 
 
 def device_name(device: torch.device) -> str:
-    """What a person calls the device."""
+    """Return the marketing name of a GPU, or the processor's name."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return platform.processor() or platform.machine()

@@ -255,11 +255,11 @@ def measure_capacity(home: str, device: str) -> Capacity | str:
     is no such device.
     """
     from engine.hardware.device import pick_device
-    from engine.hardware.memory import measure
+    from engine.hardware.memory import measure_capacity
     from engine.hub.settings import hub_cache
 
     try:
-        return measure(pick_device(device).type, hub_cache(), Path(home))
+        return measure_capacity(pick_device(device).type, hub_cache(), Path(home))
     except PrunescopeError as error:
         return str(error)
 

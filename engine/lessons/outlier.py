@@ -15,8 +15,9 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from engine.inputs import dense_model, drain, read_windows
+from engine.inputs import dense_model, read_windows
 from engine.lessons.layer import Layer, Table, example, table
+from engine.progress import drain
 from engine.pruning.plan import Plan
 from engine.pruning.statistics import Need, Statistics, observe
 from engine.recipe import Recipe

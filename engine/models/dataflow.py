@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from engine.models.block import Block, Call, Linear
-from engine.models.hooks import listening
+from engine.models.hooks import hooked
 
 DIGIT = 256
 """Row numbers go through attention as two digits, each 1 to 256 of 256: exact in bfloat16, and small enough
@@ -213,7 +213,7 @@ def _heard(block: Block, hidden: Tensor, call: Call, name: str, reader: str, dig
         return spoken
 
     linears = {called: block.linears[called] for called in (name, reader)}
-    with torch.no_grad(), listening(linears, after=replace):
+    with torch.no_grad(), hooked(linears, after=replace):
         block(hidden, call)
     whole = heard[reader].round()
     clear = (heard[reader] - whole).abs() < 0.01
@@ -232,7 +232,7 @@ def _calls(block: Block, hidden: Tensor, call: Call) -> list[_Called]:
     nothing_saved = saved_tensors_hooks(
         lambda tensor: None, lambda nothing: nothing
     )  # the graph is wanted, not the activations
-    with torch.enable_grad(), nothing_saved, listening(block.linears, after=cut):
+    with torch.enable_grad(), nothing_saved, hooked(block.linears, after=cut):
         block(hidden.detach(), call)
     return calls
 

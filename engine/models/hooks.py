@@ -3,7 +3,7 @@ out.
 
 A linear with a module of its own is called as a module, and hooks see it. An expert's slice of a fused
 parameter has no module: it is seen where `torch.nn.functional.linear` is given a weight that is a view of
-that slice. So experts have to be computed one after the other (`one_by_one`), in all of this project's
+that slice. So experts have to be computed one after the other (`compute_experts_separately`), in all of this project's
 passes, for the grouped product differs in its last bits. On one CPU thread an OLMoE layer takes 1.3 to 1.5 s
 of processor time for 1,024 tokens in float32, with the grouped product 1.5 to 2.0 s; on a GPU this was not
 measured. Listening costs about 1.2 microseconds for each torch function, in blocks with experts alone.
@@ -36,14 +36,14 @@ place, unless it is None.
 _Around = Callable[[str, Callable[..., Tensor], Tensor, Tensor, Tensor | None], Tensor]
 
 
-def one_by_one(model: nn.Module) -> None:
+def compute_experts_separately(model: nn.Module) -> None:
     """Let the model compute its experts one after the other, not in one grouped product, from now on."""
     if hasattr(model, "set_experts_implementation"):
         model.set_experts_implementation("eager")  # type: ignore[operator]
 
 
 @contextmanager
-def listening(
+def hooked(
     linears: Mapping[str, Linear], *, before: Before | None = None, after: After | None = None
 ) -> Iterator[None]:
     """Be told of the calls that this thread makes of `linears` while the `with` lasts; other windows may pass
@@ -59,7 +59,7 @@ def listening(
 
 
 @contextmanager
-def silenced(linears: Iterable[Linear]) -> Iterator[None]:
+def zeroed(linears: Iterable[Linear]) -> Iterator[None]:
     """Let linears be called, and seen to be called, but give zeros instead of a product, while the `with`
     lasts.
 

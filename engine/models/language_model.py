@@ -22,7 +22,7 @@ from engine.hardware.batching import Residence
 from engine.models.block import Block, Call, Linear, share
 from engine.models.checkpoint import Checkpoint
 from engine.models.discovery import find_blocks
-from engine.models.hooks import one_by_one
+from engine.models.hooks import compute_experts_separately
 from engine.models.streaming import Streamer
 
 
@@ -103,7 +103,7 @@ class LanguageModel:
         self.module = module.eval()
         self.tokenizer = tokenizer
         self.blocks = find_blocks(module)
-        one_by_one(module)
+        compute_experts_separately(module)
         self._returns_tuple: list[bool] | None = None
         self._streamer = None if checkpoint is None else Streamer(module, self.blocks, checkpoint, **held)
         self.residence: Residence = "resident" if checkpoint is None else "streamed"

@@ -68,13 +68,13 @@ class ModelSummary(BaseModel):
         skipped: the other weights by kind.
         sizes: prunable weights of each block.
         linears: the prunable linears by kind.
-        block_most: weights of the largest block, prunable or not.
-        block_grams: `in^2` summed over the linears of the block where that is most: entries of its Hessians,
+        largest_block: weights of the largest block, prunable or not.
+        largest_grams: `in^2` summed over the linears of the block where that is most: entries of its Hessians,
             experts each with their own.
         outside: weights outside of the blocks.
         width: entries of a token's hidden state.
         vocabulary: number of token ids.
-        longest: the most tokens it takes, None where it does not say.
+        context_length: the most tokens it takes, None where it does not say.
         dtype: what its file holds.
         bytes: the weights' size in that dtype.
         storage: where its files are.
@@ -93,12 +93,12 @@ class ModelSummary(BaseModel):
     blocks: int
     sizes: tuple[int, ...]
     linears: tuple[LinearKind, ...]
-    block_most: int
-    block_grams: int
+    largest_block: int
+    largest_grams: int
     outside: int
     width: int
     vocabulary: int
-    longest: int | None
+    context_length: int | None
     dtype: str
     bytes: int
     storage: Storage

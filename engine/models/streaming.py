@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from engine.errors import ModelError
-from engine.hardware.memory import give_back, return_large
+from engine.hardware.memory import release_large_allocations, trim_heap
 from engine.models.block import Block
 from engine.models.checkpoint import Checkpoint
 
@@ -43,7 +43,7 @@ class Streamer:
         self._module, self._checkpoint, self._dtype, self._device = module, checkpoint, dtype, device
         self._list = blocks[0].path.rpartition(".")[0]
         self._lock = threading.Lock()
-        return_large()
+        release_large_allocations()
         self._refuse_shared(blocks)
         self._fill_outside(blocks)
 
@@ -60,7 +60,7 @@ class Streamer:
             yield
         finally:
             _drop(block.module)
-            give_back()
+            trim_heap()
 
     def _refuse_shared(self, blocks: list[Block]) -> None:
         seen: set[int] = set()

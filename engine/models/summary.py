@@ -64,12 +64,14 @@ def summarise(model: str, revision: str | None = None) -> ModelSummary:
         blocks=len(blocks),
         sizes=sizes,
         linears=_kinds(blocks, _first_int(text, ACTIVE_EXPERTS)),
-        block_most=max(sum(parameter.numel() for parameter in block.module.parameters()) for block in blocks),
-        block_grams=max(sum(linear.shape[1] ** 2 for linear in block.linears.values()) for block in blocks),
+        largest_block=max(
+            sum(parameter.numel() for parameter in block.module.parameters()) for block in blocks
+        ),
+        largest_grams=max(sum(linear.shape[1] ** 2 for linear in block.linears.values()) for block in blocks),
         outside=_outside(skeleton, blocks),
         width=int(getattr(text, "hidden_size", None) or skeleton.get_input_embeddings().weight.shape[1]),  # type: ignore[operator]
         vocabulary=int(text.vocab_size),
-        longest=context_length(config),
+        context_length=context_length(config),
         dtype=str(stored).removeprefix("torch."),
         bytes=parameters * stored.itemsize,
         storage=_storage(model, revision, directory),

@@ -1,9 +1,9 @@
-"""How many threads a model's arithmetic is spread over on a CPU.
+"""How many CPU threads a model's arithmetic uses.
 
-A small model's matrix products take less time than it takes threads to meet, and where another process has a
-core (the page, a browser) they wait for each other most of the time: on two cores with one of them busy the
-bundled model took 23 s on two threads and 5 s on one. So a small model computes on one thread where
-independent passes (calibration and evaluation) can go side by side instead.
+The matrix products of a small model are shorter than the synchronisation of the threads, and if another process
+uses one of the cores (the page, a browser), the threads mostly wait for each other: with one of two cores busy,
+the bundled model took 23 s on two threads and 5 s on one. So a small model computes on one thread, and
+independent passes (calibration and evaluation) run in parallel instead.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from engine.models.language_model import LanguageModel
 
 SMALL = 512 * 512
-"""Entries of the largest linear up to which a model is small."""
-MOST_SIDES = 8
-"""Copies of a small model at most."""
+"""A model is small if none of its linears has more entries than this."""
+MAX_PASSES = 8
+"""Most passes of a small model that run in parallel."""
 
 
 def is_small(model: LanguageModel) -> bool:
-    """Whether one thread is the best that a model's products can use."""
+    """Return whether the model's products are fastest on one thread."""
     return (
         model.device.type == "cpu"
         and max(linear.weight.numel() for linear in model.linears.values()) <= SMALL
@@ -35,45 +35,49 @@ def is_small(model: LanguageModel) -> bool:
 
 @contextmanager
 def threads_for(model: LanguageModel, *, alone: bool) -> Iterator[None]:
-    """The right number of threads for this model, while the `with` lasts: one for a small model, unless its
-    passes are `alone`.
+    """Set the number of threads for this model while the `with` lasts.
+
+    It is one for a small model, unless its passes are `alone`, that is, nothing else runs in parallel.
     """
-    before = torch.get_num_threads()
-    if is_small(model) and not alone:
-        torch.set_num_threads(1)
-    try:
+    with _threads(1 if is_small(model) and not alone else torch.get_num_threads()):
         yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager
-def beside(work: Callable[[], None], *, at_once: bool) -> Iterator[Callable[[], None]]:
-    """Do `work` in a second thread while the `with` lasts, where `at_once` and there is a second core; else
-    when it is waited for.
+def concurrently(work: Callable[[], None], *, enabled: bool) -> Iterator[Callable[[], None]]:
+    """Do `work` in a second thread while the `with` lasts, if `enabled` and there is a second core.
+
+    Otherwise it is done when it is waited for.
 
     Yields:
-        A function that waits for the work to be done. It has to be called before the `with` ends.
+        A function that waits until the work is done; call it before the `with` ends.
     """
-    if not at_once or (os.cpu_count() or 1) < 2:
+    if not enabled or (os.cpu_count() or 1) < 2:
         yield work
         return
-    with ThreadPoolExecutor(1) as pool:  # gradients are off by thread, so they are switched off in there too
-        done = pool.submit(torch.no_grad()(work))
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(torch.no_grad()(work))  # grad mode is per thread, so it is switched off there too
         yield done.result
 
 
 @contextmanager
-def side_by_side(model: LanguageModel) -> Iterator[int]:
-    """How many passes may go side by side, each on one thread, while the `with` lasts: one a core for a small
-    model in memory, else one.
+def parallel_passes(model: LanguageModel) -> Iterator[int]:
+    """Yield how many passes may run in parallel, each on one thread.
+
+    That is one per core for a small model in memory, and one otherwise.
     """
     if not is_small(model) or model.residence == "streamed":
         yield 1
         return
+    with _threads(1):
+        yield min(os.cpu_count() or 1, MAX_PASSES)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
-        yield min(os.cpu_count() or 1, MOST_SIDES)
+        yield
     finally:
         torch.set_num_threads(before)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.hardware.memory import at_once, budget, near
+from engine.hardware.memory import batch_bytes, budget, pieces_that_fit
 
 ALIGNMENT = 16
 """Sizes are padded to a multiple of this many numbers, 64 bytes of float32."""
@@ -62,7 +62,7 @@ def solve(matrix: Tensor, members: Tensor, right: Tensor, most: int | None = Non
         solution[rows] = torch.zeros_like(right[rows]).scatter_(1, columns, solved)
         failed[rows] = wrong | ~solved.isfinite().all(1)
 
-    _each(work, _pieces(counts, matrix, near(most // workers, matrix.device)), workers)
+    _each(work, _pieces(counts, matrix, batch_bytes(most // workers, matrix.device)), workers)
     return solution, failed
 
 
@@ -158,7 +158,7 @@ def _means(
     """How batches are solved on the matrix's device, how many at a time, and the bytes for all of them."""
     if matrix.device.type != "cpu":
         return by_panels, 1, most
-    return by_library, at_once(torch.get_num_threads(), bytes_each(widest, matrix), most), most
+    return by_library, pieces_that_fit(torch.get_num_threads(), bytes_each(widest, matrix), most), most
 
 
 def _pieces(sizes: list[int], matrix: Tensor, most: int) -> Iterator[Piece]:
@@ -168,7 +168,7 @@ def _pieces(sizes: list[int], matrix: Tensor, most: int) -> Iterator[Piece]:
         width = min(len(matrix), -(-sizes[start] // ALIGNMENT) * ALIGNMENT)
         least = min(width - ALIGNMENT, sizes[start] * (1 - SLACK))
         like = next((at for at in range(start, total) if sizes[at] < least), total) - start
-        stop = start + at_once(like, bytes_each(width, matrix), most)
+        stop = start + pieces_that_fit(like, bytes_each(width, matrix), most)
         yield start, stop, width
         start = stop
 

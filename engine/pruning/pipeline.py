@@ -19,10 +19,10 @@ from torch import Tensor
 
 from engine.events import BlockPruned, Event, LinearPruned, Noted
 from engine.hardware.device import Clock
-from engine.hardware.memory import give_back
+from engine.hardware.memory import trim_heap
 from engine.models.block import Block, Linear
 from engine.models.language_model import LanguageModel, Stream
-from engine.models.threads import beside, is_small
+from engine.models.threads import concurrently, is_small
 from engine.pruning.drift import alignment, divergence
 from engine.pruning.patterns import Sparsity
 from engine.pruning.plan import Outcome, Plan
@@ -147,7 +147,7 @@ def _evaluating(stream: Stream | None, block: Block, clock: Clock, at_once: bool
     if stream is None:
         yield
         return
-    with beside(lambda: stream.advance(block), at_once=at_once) as wait:
+    with concurrently(lambda: stream.advance(block), enabled=at_once) as wait:
         yield
         with clock.phase("evaluate"):
             wait()
@@ -174,12 +174,12 @@ def _prune_linears(
     weights: BlockWeights = {}
     for name in list(statistics):
         if tidy:
-            give_back()
+            trim_heap()
         results[name], weights[name] = _prune(
             block.linears[name], statistics.pop(name), plan, shares.of(block.index, name)
         )
     if tidy:
-        give_back()
+        trim_heap()
     return results, weights
 
 

@@ -21,7 +21,7 @@ class Sample(Protocol):
         """The rows kept, `[sampled tokens, in]`, in the order in which they passed."""
 
 
-class Spread:
+class EvenSample:
     """`most` rows of the `tokens` that will pass."""
 
     def __init__(self, most: int, tokens: int) -> None:
@@ -42,7 +42,7 @@ class Spread:
         return torch.cat(self._kept)
 
 
-class Thinned:
+class ThinnedSample:
     """Every n-th row of an unknown number, n the smallest power of two that keeps at most `most` (so at least
     half of that, where as many pass).
     """

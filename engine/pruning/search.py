@@ -32,8 +32,8 @@ from torch import Tensor
 
 from engine.models.block import Block, Linear
 from engine.models.dataflow import feeds
-from engine.models.hooks import silenced
-from engine.models.threads import side_by_side
+from engine.models.hooks import zeroed
+from engine.models.threads import parallel_passes
 from engine.pruning.drift import alignment
 from engine.pruning.shares import Shares
 from engine.pruning.statistics import Need, Statistics, observe
@@ -91,7 +91,7 @@ class Search:
                 before (a round is what goes side by side), so the same ones are stopped every time.
         """
         assert self._leaving and self._first, "shared by the threads, so they are there before them"
-        with side_by_side(self.model) as cores, ThreadPoolExecutor(cores) as pool:
+        with parallel_passes(self.model) as cores, ThreadPoolExecutor(cores) as pool:
             models = self._models(min(cores, len(candidates)))
             work = torch.no_grad()(partial(self._try_on_one_of, models))
             rounds = (
@@ -116,7 +116,7 @@ class Search:
     def _copies(self) -> list[LanguageModel]:
         from engine.models.language_model import LanguageModel
 
-        with side_by_side(self.model) as cores:
+        with parallel_passes(self.model) as cores:
             return [LanguageModel(copy.deepcopy(self.model.module)) for _ in range(cores - 1)]
 
     @cached_property
@@ -171,7 +171,7 @@ class Search:
         unused = (
             [] if Need.OUTPUT_NORM in needs else [block.linears[name] for name in self._leaving[block.index]]
         )
-        with observe(block.linears, stream.windows, needs) as seen, silenced(unused):
+        with observe(block.linears, stream.windows, needs) as seen, zeroed(unused):
             deque(stream.through(block), maxlen=0)
         return seen
 

@@ -26,9 +26,9 @@ from torch import Tensor
 
 from engine.errors import NumericsError
 from engine.models.block import Linear
-from engine.models.hooks import listening
+from engine.models.hooks import hooked
 from engine.pruning.hessian import InverseFactor, inverse_factor
-from engine.pruning.sampling import Sample, Spread, Thinned
+from engine.pruning.sampling import EvenSample, Sample, ThinnedSample
 
 # columns of the Gram matrix computed at once: wide enough for the matrix product to run at full speed
 GRAM_PANEL = 768
@@ -86,7 +86,9 @@ class Statistics:
         self._sample: Sample | None = None
         if Need.SAMPLE in needs:
             self._sample = (
-                Thinned(sample // ROUTED_SAMPLE, width, device) if routed else Spread(sample, tokens)
+                ThinnedSample(sample // ROUTED_SAMPLE, width, device)
+                if routed
+                else EvenSample(sample, tokens)
             )
 
     def update(self, inputs: Tensor) -> None:
@@ -321,6 +323,6 @@ def observe(
     """
     observer = Observer(linears, windows, needs, sample=sample, tokens=tokens)
     after = observer.see_output if Need.OUTPUT_NORM in needs else None
-    with listening(linears, before=observer.see, after=after):
+    with hooked(linears, before=observer.see, after=after):
         yield observer.statistics
     observer.see_idle()

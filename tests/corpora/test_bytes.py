@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from engine.corpora.tokenise import ByteCounter
-from engine.corpora.windows import calibration_windows, evaluation_windows, finish
+from engine.corpora.windows import calibration_windows, evaluation_windows
+from engine.progress import drain
 from tests.corpora.tokenizers import TEXT, bundled, byte_level, composing, slow_bytes, words
 
 ALL = [bundled, byte_level, words]
@@ -30,7 +31,7 @@ def test_every_token_stands_for_its_bytes_also_inside_a_character(make) -> None:
 def test_a_window_counts_all_tokens_but_its_first(make, length: int, tmp_path: Path) -> None:
     tokenizer = make()
     (file := tmp_path / "a.txt").write_bytes(TEXT.encode())
-    windows = finish(evaluation_windows(str(file), tokenizer, 10_000, length=length))
+    windows = drain(evaluation_windows(str(file), tokenizer, 10_000, length=length))
     single = slow_bytes(tokenizer, TEXT)
     whole = len(single) // length
     assert windows.bytes == sum(
@@ -41,7 +42,7 @@ def test_a_window_counts_all_tokens_but_its_first(make, length: int, tmp_path: P
 def test_chosen_windows_count_their_own_bytes(tmp_path: Path) -> None:
     tokenizer = byte_level()
     (file := tmp_path / "a.txt").write_bytes(TEXT.encode())
-    chosen = finish(calibration_windows(str(file), tokenizer, 10_000, samples=9, length=5, seed=3))
+    chosen = drain(calibration_windows(str(file), tokenizer, 10_000, samples=9, length=5, seed=3))
     single, ids = slow_bytes(tokenizer, TEXT), tokenizer(TEXT)["input_ids"]
     by_window: dict[tuple[int, ...], set[int]] = {}
     for start in range(0, len(ids) - 4, 5):
@@ -63,7 +64,7 @@ def test_the_start_token_of_each_document_stands_for_nothing(tmp_path: Path) -> 
     (file := tmp_path / "a.jsonl").write_text('"first 你"\n"second 🙂🎉"\n', encoding="utf-8")
     ids = [tokenizer.bos_token_id, *tokenizer("first 你", add_special_tokens=False)["input_ids"]]
     ids += [tokenizer.bos_token_id, *tokenizer("second 🙂🎉", add_special_tokens=False)["input_ids"]]
-    windows = finish(evaluation_windows(str(file), tokenizer, 10_000, length=len(ids)))
+    windows = drain(evaluation_windows(str(file), tokenizer, 10_000, length=len(ids)))
     assert windows.ids.tolist() == [ids]
     assert windows.bytes == len("first 你second 🙂🎉".encode())
 
@@ -83,6 +84,6 @@ def test_bytes_are_not_known_of_given_ids_and_of_strange_tokenizers(tmp_path: Pa
     import numpy as np
 
     np.save(tmp_path / "a.npy", np.zeros((2, 4), dtype=np.int64))
-    assert finish(evaluation_windows(str(tmp_path / "a.npy"), None, 9, length=4)).bytes is None
+    assert drain(evaluation_windows(str(tmp_path / "a.npy"), None, 9, length=4)).bytes is None
     (tmp_path / "a.txt").write_text("abcdef")
-    assert finish(evaluation_windows(str(tmp_path / "a.txt"), NoOffsets(), 200, length=3)).bytes is None
+    assert drain(evaluation_windows(str(tmp_path / "a.txt"), NoOffsets(), 200, length=3)).bytes is None

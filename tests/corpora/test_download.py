@@ -26,10 +26,11 @@ from engine.corpora.named import (
     excerpts,
     named,
 )
-from engine.corpora.windows import Windows, calibration_windows, evaluation_windows, finish
+from engine.corpora.windows import Windows, calibration_windows, evaluation_windows
 from engine.errors import CorpusError
 from engine.hub import download as hub_download
 from engine.hub import settings
+from engine.progress import drain
 from tests.corpora.conftest import LINES, SENTENCES, web_pages
 from tests.corpora.plain import ids_of
 from tests.corpora.server import COMMIT, HubServer
@@ -40,11 +41,11 @@ INSTEAD = "choose the bundled stories, or a file"
 
 
 def measured(name: str, length: int = 32, cache: Path | None = None) -> Windows:
-    return finish(evaluation_windows(name, byte_level(), 10_000, length=length, cache=cache))
+    return drain(evaluation_windows(name, byte_level(), 10_000, length=length, cache=cache))
 
 
 def calibrated(name: str, samples: int = 4, length: int = 32, seed: int = 0) -> Windows:
-    return finish(calibration_windows(name, byte_level(), 10_000, samples=samples, length=length, seed=seed))
+    return drain(calibration_windows(name, byte_level(), 10_000, samples=samples, length=length, seed=seed))
 
 
 TEXTS: dict[str, Callable[[], str]] = {
@@ -185,7 +186,7 @@ def test_offline_and_not_cached_offers_the_stories(
     with pytest.raises(
         CorpusError, match=f"{NAMED[name].title} is not on this machine, and offline mode is on .*{INSTEAD}"
     ):
-        finish(fetch(name, role))
+        drain(fetch(name, role))
     assert not hub.asked
 
 
@@ -230,7 +231,7 @@ def test_a_busy_hub_is_asked_again_and_says_so(name: str, hub: HubServer) -> Non
     hub.refuses, hub.refusals = (429, ""), 1
     steps = fetch(name, "evaluation")
     assert any(step.note == "Hugging Face is busy; retrying in 1 s." for step in steps)
-    assert finish(steps).documents
+    assert drain(steps).documents
 
 
 @pytest.mark.parametrize("name", ["wikitext2", "c4"])
@@ -330,7 +331,7 @@ def test_an_unknown_name_lists_those_there_are() -> None:
 
 def test_a_model_without_a_tokenizer_is_told_before_anything_is_fetched(hub: HubServer) -> None:
     with pytest.raises(CorpusError, match="has none"):
-        finish(evaluation_windows("c4", None, 100, length=8))
+        drain(evaluation_windows("c4", None, 100, length=8))
     assert not hub.asked
 
 

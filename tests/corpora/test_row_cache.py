@@ -12,8 +12,8 @@ import pytest
 from engine import progress
 from engine.corpora.row_cache import RowCache, tokenizer_fingerprint
 from engine.corpora.tokenise import Rows
-from engine.corpora.windows import Windows, evaluation_windows, finish
-from engine.progress import Report, Stopped, in_background
+from engine.corpora.windows import Windows, evaluation_windows
+from engine.progress import Report, Stopped, drain, in_background
 from tests.corpora.tokenizers import TEXT, bundled, byte_level, composing, words
 
 
@@ -94,7 +94,7 @@ def test_tokenizers_are_told_apart() -> None:
 
 
 def cut(file: Path, length: int, cache: Path | None) -> Windows:
-    return finish(evaluation_windows(str(file), byte_level(), 10_000, length=length, cache=cache))
+    return drain(evaluation_windows(str(file), byte_level(), 10_000, length=length, cache=cache))
 
 
 def test_a_text_is_tokenised_once_and_again_only_where_it_changed(
@@ -147,7 +147,7 @@ def test_work_reports_and_returns() -> None:
     assert (step.what, step.done, step.total, step.note) == ("a thing", 3, 9, "so far")
     assert step.seconds > 0
     go.set()
-    assert finish(steps) == 7
+    assert drain(steps) == 7
 
 
 def test_an_error_of_the_work_is_the_readers() -> None:
@@ -155,7 +155,7 @@ def test_an_error_of_the_work_is_the_readers() -> None:
         raise TimeoutError("the work's own")
 
     with pytest.raises(TimeoutError, match="the work's own"):
-        finish(in_background("a thing", work))
+        drain(in_background("a thing", work))
 
 
 def test_closing_returns_at_once_and_the_work_hears_of_it() -> None:

@@ -18,8 +18,9 @@ from engine.corpora.user_texts import (
     save_text,
     touch_texts,
 )
-from engine.corpora.windows import calibration_windows, evaluation_windows, finish
+from engine.corpora.windows import calibration_windows, evaluation_windows
 from engine.errors import CorpusError
+from engine.progress import drain
 from tests.corpora.plain import ids_of, losses_of, perplexity_of
 from tests.corpora.tokenizers import TEXT, bundled, byte_level, composing, words
 
@@ -37,7 +38,7 @@ AWKWARD = [
 @pytest.mark.parametrize("text", AWKWARD)
 def test_a_lone_text_is_tokenised_as_it_stands(make, text: str, tmp_path: Path) -> None:
     (file := tmp_path / "a.txt").write_bytes(text.encode())
-    windows = finish(evaluation_windows(str(file), make(), 10_000, length=16))
+    windows = drain(evaluation_windows(str(file), make(), 10_000, length=16))
     assert windows.ids.tolist() == ids_of(make(), text, 16)
     assert windows.identity["tokens"] == str(len(make()(text, verbose=False)["input_ids"]))
 
@@ -46,13 +47,13 @@ def test_a_text_longer_than_the_model_takes_gives_no_warning(tmp_path: Path) -> 
     (file := tmp_path / "a.txt").write_text("word " * 3000)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert len(finish(evaluation_windows(str(file), bundled(), 10_000, length=512)).ids) > 1
+        assert len(drain(evaluation_windows(str(file), bundled(), 10_000, length=512)).ids) > 1
 
 
 def test_perplexity_and_bits_per_byte_equal_those_computed_plainly(tmp_path: Path) -> None:
     text = "Once upon a time there was a small dog. It ran to the hill, and it was happy.\n\n" * 60
     (file := tmp_path / "a.txt").write_bytes(text.encode())
-    windows = finish(evaluation_windows(str(file), bundled(), 2048, length=64))
+    windows = drain(evaluation_windows(str(file), bundled(), 2048, length=64))
     losses = losses_of(DEMO, windows.ids.tolist())
     plain = ids_of(bundled(), text, 64)
     assert exp(mean(losses)) == pytest.approx(perplexity_of(DEMO, plain), rel=1e-4)
@@ -82,7 +83,7 @@ def test_lines_of_json_are_documents_exactly_as_they_stand() -> None:
 
 def test_a_lone_line_of_json_is_tokenised_as_the_tokenizer_does_it(tmp_path: Path) -> None:
     (file := tmp_path / "a.jsonl").write_text(json.dumps(TEXT))
-    assert finish(evaluation_windows(str(file), byte_level(), 10_000, length=8)).ids.tolist() == ids_of(
+    assert drain(evaluation_windows(str(file), byte_level(), 10_000, length=8)).ids.tolist() == ids_of(
         byte_level(), TEXT, 8
     )
 
@@ -165,14 +166,12 @@ def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
 def test_ids_beyond_the_model_are_refused(tmp_path: Path) -> None:
     (file := tmp_path / "a.txt").write_text("words " * 50)
     with pytest.raises(CorpusError, match="the model has ids 0 to 9"):
-        finish(evaluation_windows(str(file), bundled(), 10, length=4))
+        drain(evaluation_windows(str(file), bundled(), 10, length=4))
 
 
 def test_calibration_and_evaluation_cut_the_same_windows(tmp_path: Path) -> None:
     (file := tmp_path / "a.txt").write_bytes(TEXT.encode())
-    every = finish(evaluation_windows(str(file), byte_level(), 10_000, length=6)).ids.tolist()
-    chosen = finish(
-        calibration_windows(str(file), byte_level(), 10_000, samples=len(every), length=6, seed=1)
-    )
+    every = drain(evaluation_windows(str(file), byte_level(), 10_000, length=6)).ids.tolist()
+    chosen = drain(calibration_windows(str(file), byte_level(), 10_000, samples=len(every), length=6, seed=1))
     assert sorted(chosen.ids.tolist()) == sorted(every)
     assert (chosen.seed, chosen.available) == (1, len(every))

@@ -9,8 +9,9 @@ import torch
 
 from engine.corpora.documents import read_documents
 from engine.corpora.named import STORIES
-from engine.corpora.windows import calibration_windows, evaluation_windows, finish
+from engine.corpora.windows import calibration_windows, evaluation_windows
 from engine.errors import CorpusError
+from engine.progress import drain
 
 
 class Letters:
@@ -30,13 +31,13 @@ class Letters:
 
 
 def calibration(path: Path, samples: int = 2, length: int = 3, seed: int = 0) -> torch.Tensor:
-    return finish(
+    return drain(
         calibration_windows(str(path), Letters(), 200, samples=samples, length=length, seed=seed)
     ).ids
 
 
 def evaluation(path: Path, length: int = 3) -> torch.Tensor:
-    return finish(evaluation_windows(str(path), Letters(), 200, length=length)).ids
+    return drain(evaluation_windows(str(path), Letters(), 200, length=length)).ids
 
 
 def test_evaluation_windows_are_cut_in_order_without_overlap_and_the_remainder_is_dropped(
@@ -80,7 +81,7 @@ def test_token_ids_are_used_exactly_as_given(tmp_path: Path) -> None:
     np.save(file := tmp_path / "a.npy", ids)
     for windows in (calibration(file, samples=2, length=3), evaluation(file)):
         assert windows.tolist() == ids.tolist()
-    found = finish(calibration_windows(str(file), None, 200, samples=1, length=2, seed=3))
+    found = drain(calibration_windows(str(file), None, 200, samples=1, length=2, seed=3))
     assert (found.seed, found.documents, found.available) == (None, None, 5)
 
 
@@ -123,16 +124,16 @@ def test_a_damaged_file_is_a_sentence(tmp_path: Path, name: str | None, content:
 def test_text_without_a_tokenizer_asks_for_ids(tmp_path: Path) -> None:
     (file := tmp_path / "a.txt").write_text("abc")
     with pytest.raises(CorpusError, match=r"has none. Give token ids as an \.npy file"):
-        finish(evaluation_windows(str(file), None, 200, length=2))
+        drain(evaluation_windows(str(file), None, 200, length=2))
 
 
 def test_the_fingerprint_follows_the_ids(tmp_path: Path) -> None:
     (file := tmp_path / "a.txt").write_text("abcdefgh")
     one, two = (
-        finish(evaluation_windows(str(file), Letters(), 200, length=length)).fingerprint for length in (2, 3)
+        drain(evaluation_windows(str(file), Letters(), 200, length=length)).fingerprint for length in (2, 3)
     )
     assert one != two
-    assert one == finish(evaluation_windows(str(file), Letters(), 200, length=2)).fingerprint
+    assert one == drain(evaluation_windows(str(file), Letters(), 200, length=2)).fingerprint
 
 
 def test_no_story_is_in_both_parts() -> None:

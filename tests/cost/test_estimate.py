@@ -85,7 +85,7 @@ WAYS = [("resident", False), ("resident", True), ("streamed", True)]
 
 
 def test_the_cpu_is_proposed_where_the_gpu_is_too_small():
-    gpu = billions(device="cuda", speeds={"cpu": 1e11, "cuda": 1e13}, longest=None)
+    gpu = billions(device="cuda", speeds={"cpu": 1e11, "cuda": 1e13}, context_length=None)
     cost = estimate(
         recipe(dtype="bfloat16", samples=4, length=64),
         gpu,

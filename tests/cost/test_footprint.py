@@ -70,7 +70,7 @@ def test_hessians_are_counted_where_a_method_needs_them():
 
 def test_every_expert_has_a_hessian_of_its_own():
     experts = (LinearKind(path="blocks.0.experts.0.up", rows=40, columns=10, count=4 * 8, share=0.25),)
-    mixture = shape(linears=experts, sizes=(3200,) * 4, block_grams=8 * 100)
+    mixture = shape(linears=experts, sizes=(3200,) * 4, largest_grams=8 * 100)
     obs, plain = (
         footprint(recipe(pruner=name), mixture, "cpu", "resident").parts["block"]
         for name in ("sparsegpt", "wanda")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from engine.events import Failed, Finished, ModelLoaded, Noted, Resumed
-from engine.hardware.batching import Room, is_out_of_memory
+from engine.hardware.batching import MemoryPlan, is_out_of_memory
 from engine.models.language_model import LanguageModel, Stream
 from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
@@ -19,16 +19,16 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 FAST: dict[str, Any] = {"samples": 8, "length": 64, "evaluation": "stories"}
 
 
-def steps(room: Room | None, device: torch.device, length: int = 512) -> Iterator[Room]:
+def steps(room: MemoryPlan | None, device: torch.device, length: int = 512) -> Iterator[MemoryPlan]:
     while room is not None:
         yield room
-        found = room.smaller(length, device)
+        found = room.reduced(length, device)
         room = found[0] if found else None
 
 
 def test_batches_shrink_to_one_window_then_the_model_leaves_memory() -> None:
-    found = list(steps(Room(4096, "resident"), CPU))
-    assert [(room.batch(512), room.residence, room.offload) for room in found] == [
+    found = list(steps(MemoryPlan(4096, "resident"), CPU))
+    assert [(room.windows_per_batch(512), room.residence, room.offload) for room in found] == [
         (8, "resident", False),
         (2, "resident", False),
         (1, "resident", False),
@@ -37,13 +37,13 @@ def test_batches_shrink_to_one_window_then_the_model_leaves_memory() -> None:
 
 
 def test_on_a_device_the_hidden_states_leave_it_before_the_model_does() -> None:
-    found = [(room.residence, room.offload) for room in steps(Room(512, "resident"), CUDA)]
+    found = [(room.residence, room.offload) for room in steps(MemoryPlan(512, "resident"), CUDA)]
     assert found == [("resident", False), ("resident", True), ("streamed", True)]
 
 
 def test_a_window_longer_than_a_batch_is_a_batch() -> None:
-    assert Room(100, "streamed").batch(512) == 1
-    assert Room(100, "streamed").smaller(512, CPU) is None
+    assert MemoryPlan(100, "streamed").windows_per_batch(512) == 1
+    assert MemoryPlan(100, "streamed").reduced(512, CPU) is None
 
 
 @pytest.mark.parametrize(

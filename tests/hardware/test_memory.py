@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.hardware.memory import disk_free, host_free, measure
+from engine.hardware.memory import disk_free, host_free, measure_capacity
 
 GIGA = 2**30
 
@@ -71,6 +71,6 @@ def test_a_directory_that_is_not_there_yet_has_its_parents_disk(tmp_path):
 
 
 def test_a_measurement_of_this_machine(tmp_path):
-    found = measure("cpu", tmp_path, Path(tmp_path) / "runs")
+    found = measure_capacity("cpu", tmp_path, Path(tmp_path) / "runs")
     assert found.device == "cpu" and found.device_free is None
     assert found.disk_free > 0 and found.store_free > 0

@@ -5,9 +5,10 @@ from statistics import median
 import pytest
 import torch
 
-from engine.inputs import dense_model, drain, read_windows
+from engine.inputs import dense_model, read_windows
 from engine.lessons import outlier
 from engine.lessons.outlier import COLUMN, SMALL, STRENGTHS
+from engine.progress import drain
 from engine.recipe import Recipe
 
 

@@ -18,11 +18,11 @@ from torch.overrides import _get_current_function_mode_stack
 from engine.models.block import Block, Call, Linear
 from engine.models.dataflow import consumers, feeds
 from engine.models.discovery import find_blocks, skipped_kind
-from engine.models.hooks import listening, silenced
+from engine.models.hooks import hooked, zeroed
 from engine.models.language_model import LanguageModel
 from engine.pruning.patterns import Group
 from engine.pruning.plan import FEWEST, FEWEST_WITH_HESSIAN, Plan
-from engine.pruning.sampling import Thinned
+from engine.pruning.sampling import ThinnedSample
 from engine.pruning.statistics import Need, Statistics, observe
 from tests.models.families import VOCABULARY, built, pruned, windows
 
@@ -136,7 +136,7 @@ def test_output_norms_are_those_of_the_slice(family: str) -> None:
     stream, given = at(model, block, windows(), 2), {}
     with (
         observe(block.linears, len(windows()), {Need.OUTPUT_NORM}) as seen,
-        listening(
+        hooked(
             block.linears,
             before=lambda name, inputs: given.setdefault(name, []).append(
                 inputs.reshape(-1, inputs.shape[-1])
@@ -179,7 +179,7 @@ def test_nothing_outlives_the_with(fail: bool) -> None:
     model = built("mixtral")
     block = model.blocks[0]
     try:
-        with observe(block.linears, 5, {Need.INPUT_NORM}), silenced(block.linears.values()):
+        with observe(block.linears, 5, {Need.INPUT_NORM}), zeroed(block.linears.values()):
             assert len(_get_current_function_mode_stack()) == 2
             if fail:
                 raise RuntimeError("in the middle")
@@ -347,7 +347,7 @@ def test_variances_and_sums_do_not_depend_on_the_batches() -> None:
 @pytest.mark.parametrize("most", [1, 7, 16, 999, 1000, 2000])
 def test_a_sample_of_unknown_length_is_bounded_and_even(most: int, parts: list[int]) -> None:
     numbers = torch.arange(1000, dtype=torch.float32)[:, None]
-    sample = Thinned(most, 1, numbers.device)
+    sample = ThinnedSample(most, 1, numbers.device)
     for part in numbers.split(parts):
         sample.add(part)
     kept = sample.rows.flatten().int().tolist()
@@ -610,7 +610,7 @@ def test_silencing_what_leaves_the_block_changes_nothing_that_is_seen(family: st
     stream = at(model, block, windows(), 2)
     with observe(block.linears, 5, {Need.INPUT_NORM}) as expected:
         list(stream.through(block))
-    with observe(block.linears, 5, {Need.INPUT_NORM}) as seen, silenced(leaving):
+    with observe(block.linears, 5, {Need.INPUT_NORM}) as seen, zeroed(leaving):
         list(stream.through(block))
     assert seen.keys() == expected.keys()
     assert all(torch.equal(seen[name].input_norm, expected[name].input_norm) for name in seen)
@@ -621,8 +621,8 @@ def test_silenced_linears_give_zeros() -> None:
     down: list[Linear] = [linear for name, linear in block.linears.items() if name.endswith("down")]
     inputs = torch.randn(2, 3, 4)
     with (
-        listening(block.linears, after=lambda name, given, gave, bias: heard.append((name, gave))),
-        silenced(down),
+        hooked(block.linears, after=lambda name, given, gave, bias: heard.append((name, gave))),
+        zeroed(down),
     ):
         assert torch.equal(block(inputs, Call()), inputs)
     assert [name for name, gave in heard if name.endswith("down") and not gave.any()] == [

@@ -67,7 +67,7 @@ def test_a_tied_weight_counts_once(tmp_path):
     assert untied.parameters - tied.parameters == 64 * 32
     assert tied.skipped["embeddings"] == untied.skipped["embeddings"] == untied.skipped["head"] == 64 * 32
     assert tied.outside == 64 * 32 + 32 and untied.outside == 2 * 64 * 32 + 32
-    assert in_all(tied) == tied.parameters == tied.outside + 2 * tied.block_most
+    assert in_all(tied) == tied.parameters == tied.outside + 2 * tied.largest_block
 
 
 def test_alike_linears_stand_once(tmp_path):
@@ -81,7 +81,7 @@ def test_alike_linears_stand_once(tmp_path):
         ("model.layers.0.mlp.up_proj", 48, 32): 2,
         ("model.layers.0.mlp.down_proj", 32, 48): 2,
     }
-    assert found.block_grams == 6 * 32**2 + 48**2
+    assert found.largest_grams == 6 * 32**2 + 48**2
     assert found.widths["model.layers.0.mlp.down_proj"] == 48
 
 
@@ -92,7 +92,7 @@ def test_a_mixture_of_experts_stays_small_and_knows_what_a_token_sees(tmp_path):
     assert {(kind.count, kind.share) for kind in experts} == {(2 * 16, 0.25)} and len(found.linears) < 10
     fused = sum(kind.rows * kind.columns * kind.count for kind in experts)
     assert found.active == found.prunable - 0.75 * fused
-    assert found.block_grams == 4 * 32**2 + 16 * (32**2 + 48**2), (
+    assert found.largest_grams == 4 * 32**2 + 16 * (32**2 + 48**2), (
         "q, k, v and o; gate and up together, and down, of each expert"
     )
     assert found.skipped["routers"] == 2 * 16 * 32
@@ -107,7 +107,7 @@ def test_the_bytes_and_dtype_are_those_of_the_file(tmp_path):
 
 
 def test_the_most_tokens(tmp_path):
-    assert summarise(saved(tmp_path, LlamaConfig(**SMALL, max_position_embeddings=77))).longest == 77
+    assert summarise(saved(tmp_path, LlamaConfig(**SMALL, max_position_embeddings=77))).context_length == 77
 
 
 @pytest.mark.parametrize("ending", ["", "/"])

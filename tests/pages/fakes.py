@@ -72,12 +72,12 @@ SUMMARY = ModelSummary(
         LinearKind(path=f"model.layers.0.{name}", rows=rows, columns=columns, count=BLOCKS)
         for name, (rows, columns) in SHAPES.items()
     ),
-    block_most=PRUNABLE // BLOCKS + 256,
-    block_grams=sum(columns**2 for _, columns in SHAPES.values()),
+    largest_block=PRUNABLE // BLOCKS + 256,
+    largest_grams=sum(columns**2 for _, columns in SHAPES.values()),
     outside=262_272,
     width=128,
     vocabulary=2048,
-    longest=512,
+    context_length=512,
     dtype="float32",
     bytes=7_000_000,
     storage=Storage(place="bundled", total=7_120_000),
@@ -108,7 +108,7 @@ def starting(recipe: Recipe) -> list[Event]:
     )
     windows = {
         "corpus": "stories",
-        "length": recipe.window(SUMMARY.longest),
+        "length": recipe.window(SUMMARY.context_length),
         "fingerprint": "0123456789abcdef",
     }
     return [

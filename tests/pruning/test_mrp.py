@@ -234,14 +234,14 @@ def test_threads_share_the_batches_and_are_given_back() -> None:
 
 
 def test_half_of_the_available_memory_is_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory._lately.cache_clear()
+    memory._recent_host_free.cache_clear()
     monkeypatch.setattr(memory, "host_free", lambda: 2 * 1024 * 1024)
     assert memory.budget(torch.device("cpu")) == 1024 * 1024
-    memory._lately.cache_clear()
+    memory._recent_host_free.cache_clear()
     monkeypatch.setattr(memory, "host_free", lambda: None)
     assert memory.budget(torch.device("cpu")) > 0
-    memory._lately.cache_clear()
-    assert [memory.at_once(10, each, 100) for each in (1, 30, 1000)] == [10, 3, 1]
+    memory._recent_host_free.cache_clear()
+    assert [memory.pieces_that_fit(10, each, 100) for each in (1, 30, 1000)] == [10, 3, 1]
 
 
 # ---- what goes wrong

@@ -14,11 +14,12 @@ from threading import Lock
 
 from torch import Tensor
 
-from engine.corpora.windows import calibration_windows, finish
-from engine.hardware.batching import Room
+from engine.corpora.windows import calibration_windows
+from engine.hardware.batching import MemoryPlan
 from engine.hardware.memory import host_free
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.summary import context_length
+from engine.progress import drain
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe
 
@@ -83,8 +84,8 @@ def record(model: LanguageModel, recipe: Recipe, cache: Path | None) -> Stream:
         "length": recipe.window(context_length(model.module.config)),
         "seed": recipe.seed,
     }
-    windows = finish(
+    windows = drain(
         calibration_windows(recipe.calibration, model.tokenizer, model.vocabulary, **choice, cache=cache)
     )
-    room = Room.on(model.device, model.residence, offload=model.device.type != "cpu")
-    return model.record(windows.ids, room.batch(windows.ids.shape[1]), offload=room.offload)
+    memory = MemoryPlan.for_device(model.device, model.residence, offload=model.device.type != "cpu")
+    return model.record(windows.ids, memory.windows_per_batch(windows.ids.shape[1]), offload=memory.offload)

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.corpora.windows import calibration_windows, finish
+from engine.corpora.windows import calibration_windows
 from engine.events import CandidateChosen
 from engine.models.block import Linear
 from engine.models.language_model import LanguageModel
 from engine.models.threads import is_small, threads_for
+from engine.progress import drain
 from engine.pruning.drift import alignment
 from engine.pruning.patterns import Sparsity, removed
 from engine.pruning.plan import Plan
@@ -124,7 +125,7 @@ def windows_of(model: LanguageModel, windows: int, length: int) -> torch.Tensor:
         return torch.randint(
             0, model.vocabulary, (windows, length), generator=torch.Generator().manual_seed(0)
         )
-    return finish(
+    return drain(
         calibration_windows(
             "stories", model.tokenizer, model.vocabulary, samples=windows, length=length, seed=0
         )

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import NumericsError
-from engine.hardware.memory import at_once, budget, near
+from engine.hardware.memory import batch_bytes, budget, pieces_that_fit
 from engine.pruning import papers
 from engine.pruning.axes import SCORES, Score
 from engine.pruning.patterns import Group
@@ -69,7 +69,7 @@ def joint(
         active,
         group_inverses(factor.upper, m, columns),
         n,
-        near(budget(weight.device), weight.device) if most is None else most,
+        batch_bytes(budget(weight.device), weight.device) if most is None else most,
     )
 
 
@@ -98,8 +98,8 @@ def removed_together(weight: Tensor, inverses: Tensor, n: int, most: int) -> Ten
     each = (
         chosen.numel() * weight.element_size()
     )  # bytes of one temporary for each group of a row, and of each row of a group's roots
-    rows = at_once(len(weight), 3 * each, most)
-    together = at_once(groups, 3 * (rows + m) * each, most)
+    rows = pieces_that_fit(len(weight), 3 * each, most)
+    together = pieces_that_fit(groups, 3 * (rows + m) * each, most)
     masks = []
     for some, inverse in zip(parted.split(together), inverses.split(together), strict=True):
         roots = _roots(inverse, chosen)

@@ -127,7 +127,7 @@ def check(fields: Fields, summary: ModelSummary | None, known: Sequence[Fault] =
         faults += (
             []
             if rest is None
-            else faults_against(rest.model_dump(), summary.widths, summary.sizes, summary.longest)
+            else faults_against(rest.model_dump(), summary.widths, summary.sizes, summary.context_length)
         )
     found: dict[str, list[str]] = {}
     for fault in faults:
