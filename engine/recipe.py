@@ -1,11 +1,9 @@
-"""The description of a run: frozen, validated, with a key.
+"""The recipe: everything that decides the result of a run, validated and frozen, with a key.
 
-`Recipe.build` collects *all* faults, in the user's words. Validation fills in what follows from other fields
-(the sparsity of an N:M pattern, a score's default group, the defaults of the chosen methods' parameters), so
-that two ways to say the same thing have the same key.
-
-Pinning: names in a recipe that stand for files get the fingerprint of what the files hold, so that the key
-follows the content.
+`Recipe.build` checks the fields and reports all faults at once. It fills in what follows from other fields
+(the sparsity of an N:M pattern, the default group of a score, the default parameters of the chosen methods),
+so that two ways to write the same recipe have the same key. `pin` then adds fingerprints of the files that
+the recipe names, so that the key changes with their content.
 """
 
 from __future__ import annotations
@@ -30,43 +28,43 @@ from engine.registry import Method
 from engine.validation import simplest
 
 USUAL_LENGTH, BUNDLED_LENGTH = 2048, 256
-"""Tokens a window where a recipe does not say: the literature's, and what the bundled model takes."""
+"""Default tokens per window: the usual value in the literature, and the value for the bundled model."""
 
 RESULT_VERSION = 3
-"""Raised whenever the same recipe would give different numbers, so that old results are not taken for new
-ones.
+"""Increased whenever the same recipe would give different numbers, so that stored results are not reused for
+it.
 """
 
 Value = str | int | float | tuple[float, ...]
 
 
 class Recipe(BaseModel):
-    """What to prune, with what, how far, and how to measure it. Build it with `Recipe.build`.
+    """What to prune, with which methods, how far, and how to measure it. Create it with `Recipe.build`.
 
     Attributes:
         model: `demo` (the bundled model), a local directory, or a hub id.
-        revision: the hub revision, or the content fingerprint of a local directory (filled in by
-            `engine.recipe`).
-        dtype: `auto` is float32 on a CPU, and what the model's file holds on an accelerator.
-        device: `auto` is cuda, then mps, then cpu.
-        residence: whether the model is held whole in memory (`resident`) or read block by block from the disk
-            (`streamed`); `auto` chooses by what is free. The result is the same, so it is no part of the key.
+        revision: the hub revision, or the content fingerprint of a local directory (set by `pin`).
+        dtype: `auto` is float32 on a CPU, and the dtype of the model's files on an accelerator.
+        device: `auto` is the first available of cuda, mps and cpu.
+        residence: whether the whole model is in memory (`resident`) or read block by block from the disk
+            (`streamed`); `auto` decides by the free memory. The result is the same, so it is not part of the
+            key.
         calibration: a named corpus (`stories`, `wikitext2`, `c4`, `ptb`), or a `.txt`, `.jsonl` or `.npy`
             file.
-        evaluation: the same, or several of them, or None to measure no perplexity.
-        tasks: zero-shot tasks that the dense and the pruned model are tried on.
-        task_limit: at most so many examples of each; None for all.
-        samples: calibration windows.
-        length: tokens a window, for calibration and evaluation; None for the literature's 2,048 (or the
-            model's most, if that is less), and for 256 on the bundled model.
-        seed: chooses the calibration windows.
+        evaluation: one or several of the same kinds, or None to measure no perplexity.
+        tasks: zero-shot tasks that the dense and the pruned model are evaluated on.
+        task_limit: maximum number of examples per task; None for all.
+        samples: number of calibration windows.
+        length: tokens per window, for calibration and evaluation; None for 2,048 (or the model's maximum, if
+            smaller), and for 256 on the bundled model.
+        seed: draws the calibration windows.
         score, update, allocation, refinement: names in the registry.
         pattern: `unstructured` or `n:m`.
-        group: what competes in an unstructured pattern; None with N:M.
-        permutation: how columns are dealt over the groups of an N:M pattern; None without one.
-        sparsity: share of the prunable weights to remove.
+        group: the comparison group of an unstructured pattern; None with N:M.
+        permutation: how columns are assigned to the groups of an N:M pattern; None without one.
+        sparsity: fraction of the prunable weights to remove.
         settings: parameters of the chosen methods as `method.parameter`.
-        digests: content fingerprints of corpus files by role (filled in by `engine.recipe`).
+        digests: content fingerprints of corpus files by role (set by `pin`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,10 +94,11 @@ class Recipe(BaseModel):
 
     @classmethod
     def build(cls, fields: Mapping[str, Any] | None = None, **more: Any) -> Self:
-        """The recipe of these fields; `pruner` may stand for a preset's score, update and refinement.
+        """Return the recipe with these fields. `pruner` names a preset, which sets score, update and
+        refinement.
 
         Raises:
-            RecipeError: with every fault there is.
+            RecipeError: with every fault.
         """
         given, faults = validation.expand_pruner({**(fields or {}), **more})
         given, invalid = _without_invalid(cls, given)
@@ -110,32 +109,32 @@ class Recipe(BaseModel):
 
     @property
     def key(self) -> str:
-        """A hash of everything that decides the result; the same recipe is never computed twice."""
-        canonical = json.dumps(
+        """A hash of everything that decides the result. Runs are stored and found by it."""
+        content = json.dumps(
             [RESULT_VERSION, self.model_dump(mode="json", exclude={"residence"})], sort_keys=True
         )
-        return hashlib.sha256(canonical.encode()).hexdigest()[:20]
+        return hashlib.sha256(content.encode()).hexdigest()[:20]
 
     @property
     def evaluations(self) -> tuple[str, ...]:
-        """The texts to measure on, none or several."""
+        """The evaluation texts as a tuple, which may be empty."""
         return (self.evaluation,) if isinstance(self.evaluation, str) else self.evaluation or ()
 
     def window(self, longest: int | None) -> int:
-        """Tokens a window for a model that takes at most `longest`."""
+        """Return the tokens per window for a model that takes at most `longest` (None if unknown)."""
         if self.length is not None:
             return self.length
         return BUNDLED_LENGTH if self.model == DEMO else min(USUAL_LENGTH, longest or USUAL_LENGTH)
 
     @property
     def pruner(self) -> str | None:
-        """The preset that these choices are, if any."""
-        mine = {"score": self.score, "update": self.update, "refinement": self.refinement}
-        return next((preset.name for preset in PRESETS.values() if preset.choices == mine), None)
+        """The preset that sets exactly these methods, None if there is none."""
+        choices = {"score": self.score, "update": self.update, "refinement": self.refinement}
+        return next((preset.name for preset in PRESETS.values() if preset.choices == choices), None)
 
     @property
     def pruner_title(self) -> str:
-        """The preset's title, or the methods of the user's own mix: `Wanda`, `ria + sparsegpt`."""
+        """The title of the preset, or the names of the chosen methods: `Wanda`, `ria + obs`."""
         if self.pruner:
             return PRESETS[self.pruner].title
         return " + ".join(name for name in (self.score, self.update, self.refinement) if name != "none")
@@ -147,16 +146,17 @@ class Recipe(BaseModel):
 
     @property
     def title(self) -> str:
-        """The recipe in a few words, for a list: `Wanda 60% with OWL on demo`."""
-        return f"{self.pruner_title} {self.shape_title}{with_allocation(self.allocation)} on {Path(self.model).name}"
+        """A short description for lists: `Wanda 60% with OWL on demo`."""
+        allocation = with_allocation(self.allocation)
+        return f"{self.pruner_title} {self.shape_title}{allocation} on {Path(self.model).name}"
 
     @property
     def methods(self) -> dict[str, Method]:
-        """The chosen method of each axis."""
+        """The chosen method per axis."""
         return {axis: registry[getattr(self, axis)] for axis, registry in AXES.items()}
 
     def parameters(self, axis: str) -> dict[str, Any]:
-        """The chosen method's parameters on an axis, all of them."""
+        """Return all parameters of the method chosen on an axis."""
         method = self.methods[axis]
         return {
             parameter.name: self.settings[f"{method.name}.{parameter.name}"]
@@ -170,8 +170,8 @@ def with_allocation(name: str) -> str:
 
 
 def _without_invalid(recipe: type[Recipe], given: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
-    """The fields whose type and range are right, and a fault for each other one, so that the rest can still
-    be checked.
+    """Split off the fields of the wrong type or range, each with a fault, so that the rest can still be
+    checked.
     """
     faults: dict[str, Fault] = {}
     try:
@@ -180,34 +180,34 @@ def _without_invalid(recipe: type[Recipe], given: dict[str, Any]) -> tuple[dict[
         for item in error.errors():
             field = str(item["loc"][0]) if item["loc"] else "recipe"
             named = f"settings.{item['loc'][1]}" if field == "settings" and len(item["loc"]) > 1 else field
-            faults[named] = Fault(named, _in_words(recipe, field, item["type"], item["msg"], item["input"]))
+            faults[named] = Fault(named, _message(recipe, field, item["type"], item["msg"], item["input"]))
     invalid = {name.partition(".")[0] for name in faults}
     return {name: value for name, value in given.items() if name not in invalid}, list(faults.values())
 
 
-def _in_words(recipe: type[Recipe], field: str, kind: str, message: str, value: Any) -> str:
+def _message(recipe: type[Recipe], field: str, kind: str, message: str, value: Any) -> str:
     if kind == "extra_forbidden":
-        return f"a recipe has no such field; its fields are pruner, {', '.join(recipe.model_fields)}."
+        return f"a recipe has no such field; available fields: pruner, {', '.join(recipe.model_fields)}."
     return f"{message[0].lower()}{message[1:]}, got {value!r}."
 
 
 def pin(recipe: Recipe) -> Recipe:
-    """The recipe with one name for each model and file, and their content fingerprints.
+    """Return the recipe with canonical names of its model and files, and fingerprints of their content.
 
     Raises:
-        RecipeError: a corpus file is not there.
+        RecipeError: a file or directory that the recipe names does not exist.
     """
     faults: list[Fault] = []
     absolute: dict[str, str] = {}
     digests: dict[str, str] = {}
     for role, names in (("calibration", (recipe.calibration,)), ("evaluation", recipe.evaluations)):
         for place, name in enumerate(names):
-            if name in NAMED:  # the same text everywhere; the record says which commit it was read at
+            if name in NAMED:  # the same text everywhere; the record states its commit
                 continue
             path = corpus_path(name, role)
             if not path.is_file():
                 faults.append(
-                    Fault(role, f"the file {name} was asked for, but it is not there; check the path.")
+                    Fault(role, f"the file {name} was requested, but it does not exist; check the path.")
                 )
                 continue
             absolute[name] = name if name == "stories" else str(path.resolve())
@@ -215,7 +215,7 @@ def pin(recipe: Recipe) -> Recipe:
     if looks_like_path(recipe.model) and not Path(recipe.model).expanduser().is_dir():
         faults.append(
             Fault(
-                "model", f"the directory {recipe.model} was asked for, but it is not there; check the path."
+                "model", f"the directory {recipe.model} was requested, but it does not exist; check the path."
             )
         )
     if faults:

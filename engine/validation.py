@@ -1,12 +1,14 @@
-"""What makes a recipe refused, in the user's words, all at once.
+"""Check a recipe and fill in what follows from its fields.
 
-`faults` needs the recipe alone; `faults_against` also needs the model's shape, which a configuration gives
-without any weights.
+`faults` needs only the recipe, `faults_against` also the shape of the model, which its configuration gives
+without any weights. Both return all faults at once. A message names what was requested, what is wrong with
+it, and what to change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from math import isclose
 from typing import Any
 
@@ -30,35 +32,39 @@ DEFAULT_METHODS = {"score": "wanda", "allocation": "uniform", "update": "none", 
 
 
 def expand_pruner(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
-    """The fields with `pruner` replaced by what it stands for; a choice that contradicts it is a fault."""
+    """Replace `pruner` by the fields that the preset sets. A field that contradicts the preset is a fault."""
     fields = dict(given)
     name = fields.pop("pruner", None)
     if name is None:
         return fields, []
     if not isinstance(name, str) or name not in PRESETS:
         return fields, [Fault("pruner", f"{PRESETS.unknown(name)}")]
-    choices, own_pattern = PRESETS[name].choices, PRESETS[name].pattern
-    if own_pattern is not None and fields.get("pattern") is None and fields.get("sparsity") is None:
-        fields["pattern"] = own_pattern
-    faults = [
+    choices, pattern = PRESETS[name].choices, PRESETS[name].pattern
+    if pattern is not None and fields.get("pattern") is None and fields.get("sparsity") is None:
+        fields["pattern"] = pattern
+    contradictions = [
         Fault(
             axis,
-            f"the pruner {name} means {axis} {choice}, but {fields[axis]} was asked; leave one of the two out.",
+            f"the pruner {name} sets {axis} to {choice}, but {fields[axis]} was requested; "
+            "leave one of them out.",
         )
         for axis, choice in choices.items()
         if fields.get(axis, choice) != choice
     ]
-    return {**fields, **choices}, faults
+    return {**fields, **choices}, contradictions
 
 
 def faults(given: Mapping[str, Any]) -> list[Fault]:
-    """Everything that is wrong with fields whose types are right."""
-    unknown = _unknown_methods(given)
-    product = [] if unknown else _product_faults(given)
+    """Return the faults of fields whose types are right."""
+    unknown = [
+        Fault(axis, registry.unknown(given[axis]))
+        for axis, registry in AXES.items()
+        if axis in given and given[axis] not in registry
+    ]
     return [
         *unknown,
         *_pattern_faults(given),
-        *product,
+        *([] if unknown else _combination_faults(given)),
         *_setting_faults(given),
         *_corpus_faults(given),
         *_task_faults(given),
@@ -66,7 +72,7 @@ def faults(given: Mapping[str, Any]) -> list[Fault]:
 
 
 def complete(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Faultless fields with everything filled in that follows from the others."""
+    """Fill in what follows from the other fields. There must be no faults."""
     fields: dict[str, Any] = {**DEFAULT_METHODS, "pattern": "unstructured", **given}
     n_of_m = parse_pattern(fields["pattern"])
     if n_of_m is None:
@@ -76,10 +82,12 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
         fields["permutation"] = fields.get("permutation") or "none"
         fields["sparsity"] = 1 - n_of_m[0] / n_of_m[1]
         fields["pattern"] = f"{n_of_m[0]}:{n_of_m[1]}"
-    fields["sparsity"] = abs(float(fields.get("sparsity", DEFAULT_SPARSITY)))  # -0.0 is 0
+    # -0.0 becomes 0.0, so that both have one key
+    fields["sparsity"] = abs(float(fields.get("sparsity", DEFAULT_SPARSITY)))
     fields["evaluation"] = simplest(fields.get("evaluation", DEFAULT_CORPUS))
     if not fields.get("tasks"):
-        fields["task_limit"] = DEFAULT_TASK_LIMIT  # it decides nothing
+        # without tasks it has no effect, so it must not change the key
+        fields["task_limit"] = DEFAULT_TASK_LIMIT
     settings = dict(fields.get("settings", {}))
     fields["settings"] = {
         key: parameter.coerced(settings.get(key, parameter.default))
@@ -89,15 +97,17 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def simplest(evaluation: str | Sequence[str] | None) -> str | tuple[str, ...] | None:
-    """One text as itself, none as None, several as a tuple."""
+    """Return one text as a string, none as None, several as a tuple."""
     if evaluation is None or isinstance(evaluation, str):
         return evaluation
     return tuple(evaluation) if len(evaluation) > 1 else next(iter(evaluation), None)
 
 
 def default_group(given: Mapping[str, Any]) -> Group:
-    """What competes where nothing was said: within rows for a refinement (which swaps within them), else the
-    score's own group; an allocation that was published with another takes that instead of whole layers.
+    """Return the comparison group of an unstructured pattern if the recipe does not set one.
+
+    Rows for a refinement, which swaps within rows. Otherwise the group of the score, except that an
+    allocation published with a smaller group replaces whole layers by that.
     """
     fields = {**DEFAULT_METHODS, **given}
     own = SCORES[fields["score"]].default_group
@@ -108,7 +118,7 @@ def default_group(given: Mapping[str, Any]) -> Group:
 
 
 def chosen_methods(given: Mapping[str, Any]) -> list[Method]:
-    """The known methods among the choices on the axes."""
+    """Return the chosen methods, without those whose names are unknown."""
     names = {axis: given.get(axis, default) for axis, default in DEFAULT_METHODS.items()}
     return [AXES[axis][name] for axis, name in names.items() if name in AXES[axis]]
 
@@ -119,240 +129,176 @@ def _parameters(methods: Sequence[Method]) -> dict[str, Any]:
     }
 
 
-def _unknown_methods(given: Mapping[str, Any]) -> list[Fault]:
-    return [
-        Fault(axis, registry.unknown(given[axis]))
-        for axis, registry in AXES.items()
-        if axis in given and given[axis] not in registry
-    ]
-
-
-def _pattern_faults(given: Mapping[str, Any]) -> list[Fault]:
+def _pattern_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
     try:
         n_of_m = parse_pattern(given.get("pattern", "unstructured"))
     except ValueError as error:
-        return [Fault("pattern", f"{error}.")]
+        yield Fault("pattern", f"{error}.")
+        return
     if n_of_m is None:
-        if given.get("permutation") in (None, "none"):
-            return []
-        return [
-            Fault(
-                "permutation",
-                "only the groups of an N:M pattern such as 2:4 can be dealt other columns; leave the permutation out.",
-            )
-        ]
-    (n, m), found = n_of_m, []
+        if given.get("permutation") not in (None, "none"):
+            message = "only an N:M pattern such as 2:4 has groups to permute columns between; "
+            yield Fault("permutation", message + "leave the permutation out.")
+        return
+    n, m = n_of_m
     implied = 1 - n / m
-    if given.get("sparsity") is not None and not isclose(given["sparsity"], implied, abs_tol=1e-6):
-        found.append(
-            Fault(
-                "sparsity",
-                f"the pattern {n}:{m} removes {implied:.4g} of the weights, but {given['sparsity']:g} was asked; leave it out.",
-            )
-        )
+    sparsity, allocation = given.get("sparsity"), given.get("allocation", "uniform")
+    if sparsity is not None and not isclose(sparsity, implied, abs_tol=1e-6):
+        message = f"the pattern {n}:{m} has a sparsity of {implied:.4g}, but {sparsity:g} was requested; "
+        yield Fault("sparsity", message + "leave the sparsity out.")
     if given.get("group") is not None:
-        found.append(
-            Fault(
-                "group",
-                f"with {n}:{m} each {m} consecutive columns of a row are the comparison group; leave the group out.",
-            )
-        )
-    allocation = given.get("allocation", "uniform")
+        message = f"with {n}:{m}, each {m} consecutive columns of a row form a comparison group; "
+        yield Fault("group", message + "leave the group out.")
     if allocation in ALLOCATIONS and not ALLOCATIONS[allocation].even:
-        found.append(
-            Fault(
-                "allocation",
-                f"with {n}:{m} every block and row loses the same share, so {allocation} has nothing to share out; choose uniform.",
-            )
-        )
-    return found
+        message = f"with {n}:{m}, every block and row has the same sparsity, so {allocation} has nothing to "
+        yield Fault("allocation", message + "allocate; choose uniform.")
 
 
-def _product_faults(given: Mapping[str, Any]) -> list[Fault]:
-    """Choices that are fine alone and do not go together."""
+def _combination_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield the faults of methods that are valid alone but cannot be combined."""
     fields = {**DEFAULT_METHODS, **given}
     try:
         n_of_m = parse_pattern(fields.get("pattern", "unstructured"))
-    except ValueError:  # said already
-        return []
-    joint = _joint_faults(fields, n_of_m) if SCORES[fields["score"]].joint else []
-    return [*joint, *(_row_faults(fields) if n_of_m is None else [])]
+    except ValueError:  # already a fault of the pattern
+        return
+    if SCORES[fields["score"]].joint:
+        yield from _joint_faults(fields, n_of_m)
+    if n_of_m is None:
+        yield from _row_faults(fields)
 
 
-def _joint_faults(fields: Mapping[str, Any], n_of_m: tuple[int, int] | None) -> list[Fault]:
+def _joint_faults(fields: Mapping[str, Any], n_of_m: tuple[int, int] | None) -> Iterator[Fault]:
+    """Yield the faults of a score that decides whole groups of an N:M pattern."""
     name = fields["score"]
     if n_of_m is None:
-        return [
-            Fault(
-                "pattern",
-                f"the score {name} decides whole groups of m columns at once, so it needs an N:M pattern such as 2:4.",
-            )
-        ]
-    found = []
+        message = f"the score {name} decides groups of m columns as a whole; "
+        yield Fault("pattern", message + "choose an N:M pattern such as 2:4.")
+        return
     if sets(*n_of_m) > MOST_SETS:
-        possible = f"{sets(*n_of_m):,} sets to remove in each group of {fields['pattern']}"
-        found.append(
-            Fault(
-                "pattern",
-                f"the score {name} would have to weigh {possible}, and does so for at most {MOST_SETS:,}; take a smaller m.",
-            )
-        )
+        message = f"the score {name} compares all sets of weights that a group can lose: {sets(*n_of_m):,} sets for "
+        message += f"{fields['pattern']}, but at most {MOST_SETS:,} are supported; choose a smaller m."
+        yield Fault("pattern", message)
     if fields.get("permutation") not in (None, "none"):
-        found.append(
-            Fault(
-                "permutation",
-                f"the score {name} ranks groups, not columns, so there is nothing to deal columns by; leave it out.",
-            )
-        )
-    return found
+        message = f"the score {name} rates groups, so there are no scores of columns to permute by; "
+        yield Fault("permutation", message + "leave the permutation out.")
 
 
-def _row_faults(fields: Mapping[str, Any]) -> list[Fault]:
-    """Methods that need each row's count for itself."""
+def _row_faults(fields: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield the faults of methods that work within rows, if weights of different rows compete."""
     group = fields.get("group") or default_group(fields)
     if group == Group.ROW:
-        return []
-    competing = {
-        Group.LAYER: "over the whole linear",
-        Group.BLOCK: f"within blocks of 128 columns, as {fields['score']} does by itself",
-    }
-    found = []
+        return
+    competing = "across the whole linear" if group == Group.LAYER else "within blocks of 128 columns"
     refinement, allocation = REFINEMENTS[fields["refinement"]], ALLOCATIONS[fields["allocation"]]
     if refinement.name != "none":
-        words = f"{refinement.title} swaps weights within a row, but the weights compete {competing[Group(group)]}; set the group to row, or use N:M."
-        found.append(Fault("refinement", words))
-    settings = {parameter.name: parameter.default for parameter in allocation.parameters}
-    chosen = fields.get("settings", {})
-    settings |= {
-        name: chosen[f"{allocation.name}.{name}"]
-        for name in settings
-        if f"{allocation.name}.{name}" in chosen
+        message = f"{refinement.title} swaps weights within a row, but the weights compete {competing}; "
+        yield Fault("refinement", message + "set the group to row, or choose an N:M pattern.")
+    requested = fields.get("settings", {})
+    settings = {
+        parameter.name: requested.get(f"{allocation.name}.{parameter.name}", parameter.default)
+        for parameter in allocation.parameters
     }
     if allocation.rows(settings):
-        words = f"the row step gives every row a sparsity of its own, but the weights compete {competing[Group(group)]}"
-        found.append(
-            Fault("allocation", f"{words}; set {allocation.name}.step to block, or the group to row.")
-        )
-    return found
+        message = f"the row step gives each row its own sparsity, but the weights compete {competing}; "
+        yield Fault("allocation", message + f"set {allocation.name}.step to block, or the group to row.")
 
 
-def _setting_faults(given: Mapping[str, Any]) -> list[Fault]:
+def _setting_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
     known = _parameters(chosen_methods(given))
-    found = []
     for key, value in given.get("settings", {}).items():
         if key not in known:
-            names = ", ".join(known) if known else "none of the chosen methods has any"
-            found.append(
-                Fault(f"settings.{key}", f"no chosen method has this parameter; those there are: {names}.")
-            )
+            available = ", ".join(known) or "none"
+            message = f"no chosen method has this parameter; available parameters: {available}."
+            yield Fault(f"settings.{key}", message)
         elif fault := known[key].fault(value):
-            found.append(Fault(f"settings.{key}", f"{fault}."))
-    return found
+            yield Fault(f"settings.{key}", f"{fault}.")
 
 
-def _corpus_faults(given: Mapping[str, Any]) -> list[Fault]:
-    found = []
+def _corpus_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
     for role in ("calibration", "evaluation"):
         names = corpora_in(given, role)
         for name in names:
             if name not in KNOWN_CORPORA and not name.endswith(FILE_ENDINGS):
-                found.append(
-                    Fault(
-                        role,
-                        f"expected {', '.join(KNOWN_CORPORA)}, or a .txt, .jsonl or .npy file, got {name!r}.",
-                    )
+                message = (
+                    f"expected {', '.join(KNOWN_CORPORA)}, or a .txt, .jsonl or .npy file, got {name!r}."
                 )
-        found += [
-            Fault(role, f"{name} is there more than once; name each text once.")
-            for name in dict.fromkeys(names)
-            if names.count(name) > 1
-        ]
-    return found
+                yield Fault(role, message)
+        yield from _repetitions(role, names, "text")
 
 
 def corpora_in(given: Mapping[str, Any], role: str) -> tuple[str, ...]:
-    """The corpora that a recipe's field names: none, one or several."""
+    """Return the corpora named by the field `role` of a recipe: none, one or several."""
     value = given.get(role)
     if value is None:
         return ()
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _task_faults(given: Mapping[str, Any]) -> list[Fault]:
+def _task_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
     names = given.get("tasks", ())
-    unknown = [
-        Fault("tasks", f"there is no task {name!r}; those there are: {', '.join(TASKS)}.")
-        for name in names
-        if name not in TASKS
-    ]
-    return unknown + [
-        Fault("tasks", f"{name} is there more than once; name each task once.")
-        for name in set(names)
-        if names.count(name) > 1
-    ]
+    for name in names:
+        if name not in TASKS:
+            yield Fault("tasks", f"there is no task {name!r}; available tasks: {', '.join(TASKS)}.")
+    yield from _repetitions("tasks", names, "task")
+
+
+def _repetitions(field: str, names: Sequence[str], what: str) -> Iterator[Fault]:
+    for name, count in Counter(names).items():
+        if count > 1:
+            yield Fault(field, f"{name} is listed more than once; list each {what} once.")
 
 
 def faults_against(
     given: Mapping[str, Any], widths: Mapping[str, int], sizes: Sequence[int], longest: int | None = None
 ) -> list[Fault]:
-    """Everything that is wrong with a complete recipe's fields for a model of this shape.
+    """Return the faults of a complete recipe for a model of this shape.
 
     Args:
         given: the recipe's fields.
         widths: input width of each prunable linear, by name.
-        sizes: prunable weights of each block.
-        longest: the most tokens the model takes, where it says so.
+        sizes: number of prunable weights per block.
+        longest: the longest window that the model takes, in tokens; None if unknown.
     """
     return [*_width_faults(given, widths), *_ratio_faults(given, sizes), *_length_faults(given, longest)]
 
 
-def _width_faults(given: Mapping[str, Any], widths: Mapping[str, int]) -> list[Fault]:
+def _width_faults(given: Mapping[str, Any], widths: Mapping[str, int]) -> Iterator[Fault]:
     n_of_m = parse_pattern(given["pattern"])
     if n_of_m is None:
-        return []
-    bad = [(name, width) for name, width in widths.items() if width % n_of_m[1]]
-    if not bad:
-        return []
-    name, width = bad[0]
-    more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-    return [
-        Fault(
-            "pattern",
-            f"{given['pattern']} needs input widths that {n_of_m[1]} divides, but {name}{more} has {width} inputs.",
+        return
+    _, m = n_of_m
+    bad = [(name, width) for name, width in widths.items() if width % m]
+    if bad:
+        name, width = bad[0]
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        message = (
+            f"{given['pattern']} needs input widths divisible by {m}, but {name}{more} has {width} inputs; "
         )
-    ]
+        yield Fault("pattern", message + "choose another pattern.")
 
 
-def _ratio_faults(given: Mapping[str, Any], sizes: Sequence[int]) -> list[Fault]:
+def _ratio_faults(given: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[Fault]:
     if given["allocation"] != "manual":
-        return []
-    ratios = given["settings"]["manual.ratios"]
+        return
+    field, ratios, sparsity = "settings.manual.ratios", given["settings"]["manual.ratios"], given["sparsity"]
     if len(ratios) != len(sizes):
-        return [
-            Fault(
-                "settings.manual.ratios",
-                f"the model has {len(sizes)} blocks, but {len(ratios)} ratios were given; give one a block.",
-            )
-        ]
+        message = (
+            f"the model has {len(sizes)} blocks, but {len(ratios)} ratios were given; give one per block."
+        )
+        yield Fault(field, message)
+        return
     mean = weighted_mean(ratios, sizes)
-    if given["settings"]["manual.rescale"] == "yes" or abs(mean - given["sparsity"]) <= TOLERANCE:
-        return []
-    return [
-        Fault(
-            "settings.manual.ratios",
-            f"the ratios remove {mean:.4g} of the weights, but the sparsity asked is {given['sparsity']:g}; "
-            "set the sparsity to that, or manual.rescale to yes.",
-        )
-    ]
+    if given["settings"]["manual.rescale"] != "yes" and abs(mean - sparsity) > TOLERANCE:
+        message = f"the ratios give a sparsity of {mean:.4g}, but {sparsity:g} was requested; "
+        yield Fault(field, message + f"set the sparsity to {mean:.4g}, or manual.rescale to yes.")
 
 
-def _length_faults(given: Mapping[str, Any], longest: int | None) -> list[Fault]:
+def _length_faults(given: Mapping[str, Any], longest: int | None) -> Iterator[Fault]:
     names = (*corpora_in(given, "calibration"), *corpora_in(given, "evaluation"))
-    cuts_text = any(not name.endswith(".npy") for name in names)
-    if longest is None or given["length"] is None or given["length"] <= longest or not cuts_text:
-        return []
-    return [
-        Fault(
-            "length", f"the model takes at most {longest} tokens a window, but {given['length']} were asked."
-        )
-    ]
+    cuts_text = any(
+        not name.endswith(".npy") for name in names
+    )  # token ids come as windows of their own length
+    length = given["length"]
+    if longest is not None and length is not None and length > longest and cuts_text:
+        message = f"the model takes at most {longest} tokens per window, but {length} were requested; "
+        yield Fault("length", message + "use shorter windows.")

@@ -178,7 +178,7 @@ def failure(**fields: Any) -> str:
 
 def test_a_recipe_that_does_not_suit_the_model_fails_with_every_fault() -> None:
     message = failure(pattern="3:5")
-    assert "input widths that 5 divides" in message
+    assert "input widths divisible by 5" in message
     message = failure(allocation="manual", settings={"manual.ratios": (0.5, 0.5)})
     assert "8 blocks, but 2 ratios" in message
 

@@ -139,7 +139,7 @@ def _problem(need: Footprint, download: int, store: int, capacity: Capacity) -> 
 
 
 def _too_little(where: str, needed: int | None, free: int | None) -> str:
-    return f"It does not fit {where}: it needs {size(needed or 0)}, and {size(free or 0)} are free."
+    return f"It does not fit {where}: it needs {size(needed)}, and {size(free)} are free."
 
 
 def _sentence(cost: Cost, dtype: str) -> str:

@@ -220,13 +220,13 @@ def test_a_refusal_of_the_engine_is_beside_its_field(open_app, engine, monkeypat
 
     def refuse(recipe):
         raise RecipeError(
-            [Fault("calibration", "the file a.txt was asked for, but it is not there; check the path.")]
+            [Fault("calibration", "the file a.txt was requested, but it does not exist; check the path.")]
         )
 
     monkeypatch.setattr(engine, "submit", refuse)
     app = healthy(open_app(calibration="a.txt").button(key="prune").click().run())
     assert [error.value for error in app.error] == [
-        "The file a.txt was asked for, but it is not there; check the path."
+        "The file a.txt was requested, but it does not exist; check the path."
     ]
 
     def full(recipe):

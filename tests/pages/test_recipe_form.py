@@ -154,7 +154,10 @@ def test_all_faults_stand_beside_their_fields_and_nothing_can_be_pressed(open_ap
     errors = "\n".join(error.value for error in app.error)
     assert "In n:m, n of each m consecutive weights are kept" in errors
     assert "Expected stories, wikitext2, c4, ptb, or a .txt, .jsonl or .npy file, got 'book.pdf'." in errors
-    assert "The model takes at most 512 tokens a window, but 1024 were asked." in errors
+    assert (
+        "The model takes at most 512 tokens per window, but 1024 were requested; use shorter windows."
+        in errors
+    )
 
 
 def test_faults_against_the_model_come_with_its_shape(open_app):
@@ -162,7 +165,7 @@ def test_faults_against_the_model_come_with_its_shape(open_app):
     app.number_input(key="form.length").set_value(1024)
     app = healthy(app.run())
     errors = "\n".join(error.value for error in app.error)
-    assert "needs input widths that 7 divides" in errors and "at most 512 tokens" in errors
+    assert "needs input widths divisible by 7" in errors and "at most 512 tokens" in errors
 
 
 def test_manual_ratios_can_be_typed(open_app, engine):
