@@ -1,12 +1,13 @@
-"""A linear layer small enough to see, and what the engine's own methods make of it.
+"""A linear layer small enough to display, pruned by the engine's own methods.
 
-Its calibration inputs count as one window a token, so that the activation norm a_j is the root mean square of
-a feature and stays readable. Scores, masks and updates are those of `engine.pruning`, through the same `Plan`
-as in a run; only the error is worked out here, in float64.
+Each calibration token counts as one window, so the activation norm a_j is the root mean square of feature j
+and easy to read. Scores, masks and updates come from `engine.pruning`, through the same `Plan` that a run
+uses; only the output error is computed here, in float64.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
@@ -14,7 +15,6 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from engine.lessons import observed
 from engine.pruning.axes import UPDATES
 from engine.pruning.masks import Frozen
 from engine.pruning.patterns import Group
@@ -35,11 +35,10 @@ class Layer:
 
     @cached_property
     def statistics(self) -> Statistics:
-        """What a run would know of the inputs."""
-        tokens, width = self.inputs.shape
-        statistics = Statistics(width, tokens, NEEDS, self.inputs.device)
-        statistics.update(self.inputs[:, None, :])  # [windows, tokens of a window, in]
-        return statistics
+        """The calibration statistics that a run would collect from these inputs."""
+        return statistics_of(
+            self.inputs[:, None, :], NEEDS
+        )  # [windows, tokens per window, in], one token each
 
     @property
     def strengths(self) -> tuple[float, ...]:
@@ -55,24 +54,24 @@ class Layer:
         pattern: str = "unstructured",
         update: str = "none",
     ) -> Pruned:
-        """What a run with these choices does to the weight."""
+        """Prune the weight as a run with these choices would."""
         outcome = Plan.of(score=score, group=group, pattern=pattern, update=update).prune(
             self.weight, self.statistics, sparsity
         )
         return Pruned(self, outcome.weight, outcome.keep)
 
     def masked(self, keep: Tensor) -> Pruned:
-        """The weight without what a mask `[out, in]` removes, the rest as it was."""
+        """Zero the weights that a mask `[out, in]` removes and leave the others unchanged."""
         return self.updated(keep, "none")
 
     def updated(self, keep: Tensor, update: str) -> Pruned:
-        """What an update makes of the weight under a mask `[out, in]` that is decided."""
+        """Apply a weight update under a fixed mask `[out, in]`."""
         return Pruned(self, UPDATES[update].function(self.weight, self.statistics, Frozen(keep)).weight, keep)
 
 
 @dataclass(frozen=True)
 class Pruned:
-    """A layer with other weights `[out, in]`, and the mask `[out, in]`, True = stays."""
+    """A layer with pruned weights `[out, in]` and their mask `[out, in]`, True = kept."""
 
     layer: Layer
     weight: Tensor
@@ -81,36 +80,53 @@ class Pruned:
     @property
     def error(self) -> float:
         """`‖XWᵀ − XW′ᵀ‖ / ‖XWᵀ‖` over the layer's calibration inputs."""
-        return output_error(self.layer, self.weight)
+        return output_error(self.layer.weight, self.weight, self.layer.inputs)
 
     @property
     def row_errors(self) -> tuple[float, ...]:
-        """Each output's part of the error; the squares of all of them add up to the square of the error."""
-        wide = self.layer.inputs.double()
-        change = wide @ (self.layer.weight - self.weight).double().T  # [tokens, out]
-        dense = wide @ self.layer.weight.double().T
+        """Each output's part of the error; their squares add up to the square of the error."""
+        inputs = self.layer.inputs.double()
+        change = inputs @ (self.layer.weight - self.weight).double().T  # [tokens, out]
+        dense = inputs @ self.layer.weight.double().T  # [tokens, out]
         return tuple((change.norm(dim=0) / dense.norm()).tolist())
 
 
-def output_error(layer: Layer, weight: Tensor, inputs: Tensor | None = None) -> float:
-    """`‖XWᵀ − XW′ᵀ‖ / ‖XWᵀ‖` for another weight `[out, in]`, over the calibration inputs or over others
-    `[tokens, in]`.
+def statistics_of(inputs: Tensor, needs: Collection[Need], weight: Tensor | None = None) -> Statistics:
+    """Return the engine's statistics of a linear's inputs `[windows, tokens, in]`.
+
+    Args:
+        inputs: the calibration inputs.
+        needs: which statistics to collect.
+        weight: `[out, in]`; if given, the statistics of the outputs are collected too.
     """
-    return observed.output_error(layer.weight, weight, layer.inputs if inputs is None else inputs)
+    windows, _, width = inputs.shape
+    statistics = Statistics(width, windows, needs, inputs.device)
+    statistics.update(inputs)
+    if weight is not None:
+        statistics.update_output(inputs @ weight.T)
+    return statistics
+
+
+def output_error(weight: Tensor, other: Tensor, inputs: Tensor) -> float:
+    """Return `‖XWᵀ − XW′ᵀ‖ / ‖XWᵀ‖` of two weights `[out, in]` over inputs `[..., in]`, in float64."""
+    dense = inputs.double() @ weight.double().T
+    return float((dense - inputs.double() @ other.double().T).norm() / dense.norm())
 
 
 def example(
     seed: int, *, rows: int = 8, columns: int = 8, tokens: int = 64, spread: float = 3.0, mixing: float = 0.7
 ) -> Layer:
-    """A layer drawn at random: weights of one decimal, none of them 0, and inputs that are correlated and of
-    uneven strength.
+    """Draw a random layer: weights with one decimal, none of them 0, and correlated, uneven inputs.
 
     Args:
-        spread: the natural logarithm of the strongest input over the weakest, before they are mixed.
-        mixing: how much of the others each input has in it.
+        seed: the same seed draws the same layer.
+        rows, columns, tokens: the sizes.
+        spread: the natural logarithm of the ratio of the strongest input to the weakest, before mixing.
+        mixing: how much of the other inputs is mixed into each.
     """
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randn(rows, columns, generator=generator) / 2
+    # A weight of 0 would look pruned, so the size is at least one tenth.
     tenths = (10 * drawn).round().abs().clamp(1, 15) * torch.where(drawn < 0, -1, 1)
     blend = torch.eye(columns) + mixing * torch.randn(columns, columns, generator=generator) / sqrt(columns)
     order = torch.randperm(columns, generator=generator)
@@ -119,5 +135,10 @@ def example(
 
 
 def table(values: Tensor) -> Table:
-    """A matrix `[rows, columns]` as plain numbers."""
+    """Return a matrix `[rows, columns]` as plain numbers."""
     return tuple(tuple(row) for row in values.tolist())
+
+
+def mask_table(keep: Tensor) -> tuple[tuple[bool, ...], ...]:
+    """Return a mask `[rows, columns]` as plain booleans."""
+    return tuple(tuple(row) for row in keep.tolist())

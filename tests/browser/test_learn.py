@@ -1,5 +1,5 @@
-"""The Learn page as a student and a teacher use it: a lesson by hand, its link opened elsewhere, and the
-controls locked.
+"""The Learn page as students and teachers use it: a lesson by hand, its link in another browser, and locked
+controls.
 """
 
 import re
@@ -26,7 +26,7 @@ def metric(page: Page, name: str) -> str:
 
 
 def weight(page: Page, place: int) -> object:
-    """The button of a weight, by its place row by row."""
+    """Return the button of a weight, numbered row by row."""
     return page.locator(f".st-key-by_hand-removed-{place} button")
 
 
@@ -38,20 +38,20 @@ def test_a_lesson_from_the_list_to_the_next_one(page: Page, browser: Browser, ad
         weight(page, place).click()
         expect(page.get_by_text(f"{count} of 64", exact=True)).to_be_visible()
     weight(page, 12).focus()
-    page.keyboard.press("Enter")  # without the mouse: it comes back
+    page.keyboard.press("Enter")  # restored by the keyboard
     expect(page.get_by_text("2 of 64", exact=True)).to_be_visible()
     error = metric(page, "Output error")
     assert error != "0.0 %"
 
-    page.get_by_role("button", name="Next: What comes in").click()
-    costs = page.get_by_text("Output error when this weight alone is removed")
-    expect(page.get_by_text("The weights, and how strong their inputs are")).to_be_visible()
+    page.get_by_role("button", name="Next: The inputs").click()
+    costs = page.get_by_text("Output error when only this weight is removed")
+    expect(page.get_by_text("The weights and the strengths of their inputs")).to_be_visible()
     assert not costs.count()
-    page.get_by_text("for its input is twenty times as loud").click()
+    page.get_by_text("because its input is twenty times as strong").click()
     expect(costs).to_be_visible()
     page.get_by_role("button", name="Next: Three scores").click()
     page.get_by_role("button", name="Next: Leaderboard").click()
-    expect(page.get_by_text("Does your mask get better?")).to_be_visible()
+    expect(page.get_by_text("Can you improve your mask?")).to_be_visible()
     expect(page.get_by_test_id("stMetric").filter(has_text="Output error")).to_contain_text(error)
 
     query = parse_qs(urlparse(page.url).query)
@@ -68,27 +68,27 @@ def test_a_lesson_from_the_list_to_the_next_one(page: Page, browser: Browser, ad
     assert not page.get_by_text("Traceback").count()
 
 
-def test_a_control_stands_in_the_address_and_a_teacher_can_lock_it(page: Page, address: str) -> None:
+def test_a_control_is_in_the_address_and_a_teacher_can_lock_it(page: Page, address: str) -> None:
     page.goto(f"{address}/learn?lesson=survivors&step=columns")
     slider = page.get_by_role("slider", name="Columns done")
     slider.focus()
     for _ in range(3):
         slider.press("ArrowRight")
-    expect(page.get_by_text("Behind column 4 of 8")).to_be_visible()
+    expect(page.get_by_text("After column 4 of 8")).to_be_visible()
     expect(page).to_have_url(re.compile(r"survivors\.columns=4"))
     page.goto(f"{page.url}&lock=all")
-    expect(page.get_by_text("Behind column 4 of 8")).to_be_visible()
+    expect(page.get_by_text("After column 4 of 8")).to_be_visible()
     expect(page.get_by_text("A teacher has locked the controls")).to_be_visible()
-    expect(page.get_by_role("button", name="Next: All at once")).to_be_disabled()
-    page.get_by_text("Nobody.", exact=True).click()
-    expect(page.get_by_text("To its right there is nothing")).to_be_visible()
+    expect(page.get_by_role("button", name="Next: All columns together")).to_be_disabled()
+    page.get_by_text("None.", exact=True).click()
+    expect(page.get_by_text("There is no column to its right")).to_be_visible()
 
 
 def test_the_bundled_model_shows_its_outlier(page: Page, address: str) -> None:
     page.goto(f"{address}/learn?lesson=outlier&step=model")
     page.get_by_text("in many layers it is the same one").click(timeout=2 * MINUTE)
     expect(
-        page.get_by_text(re.compile(r"Feature \d+ is the loudest input of \d+ of the 56 linears"))
+        page.get_by_text(re.compile(r"Feature \d+ is the strongest input of \d+ of the 56 linears"))
     ).to_be_visible()
     expect(page.locator(".js-plotly-plot")).to_have_count(2)
 

@@ -1,5 +1,5 @@
-"""The journey through lesson 5: a guess by the keyboard, the search replayed, the race against recorded runs,
-and its link in another browser.
+"""Lesson 5 from start to end: a guess by keyboard, the replayed search, the race against recorded runs, and
+its link in another browser.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def test_guess_watch_the_search_and_race(page: Page, browser: Browser, address: 
     for _ in range(15):
         page.keyboard.press("ArrowRight")
     page.wait_for_url(re.compile(r"allocation\.slope=15"), timeout=MINUTE)
-    assert not page.get_by_text("Your guess is off by").count()
+    assert not page.get_by_text("Distance to NeuroAL").count()
     page.get_by_text("The first blocks.").click()
-    expect(page.get_by_text("Your guess is off by")).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("Distance to NeuroAL")).to_be_visible(timeout=MINUTE)
 
     page.get_by_role("button", name="Next: A search").click()
     page.get_by_text("It falls and then rises.").click()
@@ -49,11 +49,11 @@ def test_guess_watch_the_search_and_race(page: Page, browser: Browser, address: 
     expect(page.get_by_role("button", name="Play")).to_be_visible(timeout=MINUTE)
     assert 1 < int(parameters(page)["allocation.moment"]) < 30
 
-    page.get_by_role("button", name="Next: Three opinions").click()
+    page.get_by_role("button", name="Next: Three methods").click()
     page.get_by_role("button", name="Next: The race").click()
     expect(page.get_by_role("button", name="Race", exact=True)).to_be_disabled(timeout=MINUTE)
     assert parameters(page)["allocation.slope"] == "15"
-    page.get_by_text("That has to be measured.").click()
+    page.get_by_text("Only a measurement can tell.").click()
     page.get_by_role("button", name="Race", exact=True).click()
     expect(page.get_by_text("The race at 70 %")).to_be_visible(timeout=2 * MINUTE)
     assert not page.get_by_text("Traceback").count()
@@ -73,7 +73,7 @@ def test_guess_watch_the_search_and_race(page: Page, browser: Browser, address: 
         "lesson=explosion&step=time",
     ],
 )
-def test_nothing_is_wider_than_a_narrow_screen(
+def test_no_page_is_wider_than_a_narrow_screen(
     browser: Browser, address: str, scheme: str, step: str
 ) -> None:
     context = browser.new_context(viewport={"width": 900, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]

@@ -1,21 +1,19 @@
-"""The lessons' charts on their data: what is drawn, what the table says, what is told to those who see
-neither.
-"""
+"""The charts of the lessons on their data: the figure, the table, and the text that describes them."""
 
 from __future__ import annotations
 
 import pytest
 
 from engine.charts import palette
-from engine.charts.lessons import by_hand as by_hand_charts
-from engine.charts.lessons import groups as group_charts
-from engine.charts.lessons import outlier as outlier_charts
-from engine.charts.lessons import survivors as survivor_charts
+from engine.charts.lessons import comparison_groups as group_charts
+from engine.charts.lessons import outlier_feature as outlier_charts
+from engine.charts.lessons import pruning_by_hand as by_hand_charts
+from engine.charts.lessons import weight_updates as update_charts
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
 from engine.charts.lessons.plots import STYLES, Bar, bar_chart, line_chart
-from engine.lessons import by_hand, groups, outlier, survivors
-from engine.lessons.groups import LAYER, ROW
-from engine.lessons.outlier import Inputs
+from engine.lessons import comparison_groups, outlier_feature, pruning_by_hand, weight_updates
+from engine.lessons.comparison_groups import LAYER, ROW
+from engine.lessons.outlier_feature import Inputs
 from engine.numbers import decimal
 
 INPUTS = (
@@ -26,29 +24,29 @@ WORDS = {"title": "What", "alt": "A matrix.", "caption": "How."}
 
 
 def all_charts():
-    board = by_hand.board(range(10))
-    yield "outputs", by_hand_charts.output_errors(board)
-    yield "weights", by_hand_charts.weight_matrix(board)
-    yield "costs", by_hand_charts.cost_matrix(by_hand.costs(), board.strengths)
-    yield "mask", by_hand_charts.masked_matrix(board, "wanda")
-    yield "curves", by_hand_charts.error_curves(by_hand.curves(), 32)
-    yield "ranking", by_hand_charts.ranking(by_hand.leaderboard(range(10)), 10)
-    yield "loud", outlier_charts.loud_matrix(outlier.pruned(8, "wanda"), "wanda")
-    yield "quiet", outlier_charts.loud_matrix(outlier.pruned(8, "wanda"), None)
-    yield "loud curves", outlier_charts.loud_curves(outlier.curves(), 8)
+    layer = pruning_by_hand.without(range(10))
+    yield "outputs", by_hand_charts.output_errors(layer)
+    yield "weights", by_hand_charts.weight_matrix(layer)
+    yield "costs", by_hand_charts.cost_matrix(pruning_by_hand.costs(), layer.strengths)
+    yield "mask", by_hand_charts.masked_matrix(layer, "wanda")
+    yield "curves", by_hand_charts.error_curves(pruning_by_hand.curves(), 32)
+    yield "ranking", by_hand_charts.ranking(pruning_by_hand.leaderboard(range(10)), 10)
+    yield "outlier", outlier_charts.outlier_matrix(outlier_feature.pruned(8, "wanda"), "wanda")
+    yield "unpruned", outlier_charts.outlier_matrix(outlier_feature.pruned(8, "wanda"), None)
+    yield "outlier curves", outlier_charts.error_curves(outlier_feature.curves(), 8)
     yield "inputs", outlier_charts.input_strengths(INPUTS[0])
     yield "gains", outlier_charts.gains(INPUTS, INPUTS[1])
-    yield "plain", group_charts.plain_matrix(groups.masked(ROW, "wanda"), 4)
-    yield "grouped", group_charts.grouped_matrix(groups.masked("2:4", "wanda"), "2:4", 4)
-    yield "kept", group_charts.kept_scores(groups.prices(1, "wanda"))
-    yield "lost", group_charts.output_errors(groups.prices(1, "wanda"))
-    yield "pairs", survivor_charts.pair_curves(survivors.pairs(), 0.5, updated=True)
+    yield "plain", group_charts.plain_matrix(comparison_groups.masked(ROW, "wanda"), 4)
+    yield "grouped", group_charts.grouped_matrix(comparison_groups.masked("2:4", "wanda"), "2:4", 4)
+    yield "kept", group_charts.kept_scores(comparison_groups.prices(1, "wanda"))
+    yield "lost", group_charts.output_errors(comparison_groups.prices(1, "wanda"))
+    yield "pairs", update_charts.pair_curves(weight_updates.pairs(), 0.5, updated=True)
     yield (
         "columns",
-        survivor_charts.weights_matrix(survivors.after_columns(3), "Behind column 3", "Frames: column 3."),
+        update_charts.weights_matrix(weight_updates.after_columns(3), "After column 3", "Frames: column 3."),
     )
-    yield "updates", survivor_charts.update_errors(survivors.errors(0.5), "Joint")
-    yield "fresh", survivor_charts.fresh_curves(survivors.fresh_errors(), 64)
+    yield "updates", update_charts.update_errors(weight_updates.errors(0.5), "Joint")
+    yield "fresh", update_charts.fresh_curves(weight_updates.fresh_errors(), 64)
 
 
 CHARTS = dict(all_charts())
@@ -64,7 +62,7 @@ def test_every_chart_has_a_title_a_table_and_words(name):
     assert chart.figure.layout.font.color is None
 
 
-def test_a_matrix_shows_what_stays_and_crosses_what_does_not():
+def test_a_matrix_shows_kept_weights_and_crosses_removed_ones():
     chart = matrix_chart(
         Matrix([[0.5, -1.25], [0.25, 2.0]], [[True, False], [True, True]], decimals=2), **WORDS
     )
@@ -80,12 +78,12 @@ def test_a_matrix_shows_what_stays_and_crosses_what_does_not():
     }
 
 
-def test_a_matrix_of_nothing_can_be_drawn():
+def test_a_matrix_of_zeros_can_be_drawn():
     heat = matrix_chart(Matrix([[0.0, 0.0]]), **WORDS).figure.data[1]
     assert heat.zmax == 1
 
 
-def test_frames_and_groups_stand_where_they_belong():
+def test_frames_and_groups_are_in_the_right_place():
     chart = matrix_chart(Matrix([[1.0] * 8] * 2, marked=[(1, 2)], group=4), **WORDS)
     line, frame = chart.figure.layout.shapes
     assert (line.x0, line.x1) == (3.5, 3.5)
@@ -93,19 +91,19 @@ def test_frames_and_groups_stand_where_they_belong():
     assert chart.table["framed"].sum() == 1
 
 
-def test_bars_stand_above_and_beside_their_columns_and_rows():
+def test_bars_are_aligned_with_their_columns_and_rows():
     chart = matrix_chart(
-        Matrix([[1.0, 2.0, 3.0]] * 2, above=Bars("a", [3, 2, 1]), beside=Bars("error", [12.3, 0.456])),
+        Matrix([[1.0, 2.0, 3.0]] * 2, above=Bars("a", [3, 2, 1]), right=Bars("error", [12.3, 0.456])),
         **WORDS,
     )
-    *_, above, beside = chart.figure.data
+    *_, above, right = chart.figure.data
     assert list(above.x) == [0, 1, 2] and list(above.y) == [3, 2, 1]
-    assert list(beside.x) == [12.3, 0.456] and list(beside.text) == ["12", "0.46"]
+    assert list(right.x) == [12.3, 0.456] and list(right.text) == ["12", "0.46"]
     assert len({trace.yaxis for trace in chart.figure.data}) == 3
 
 
-def test_a_cell_is_read_on_its_colour():
-    """Numbers are dark on any colour of either scale."""
+def test_a_number_is_readable_on_the_colour_of_its_cell():
+    """Dark numbers have enough contrast on every colour of both scales."""
     for scale in (palette.SIGNED, palette.AMOUNT):
         assert min(contrast(colour, palette.INK) for _, colour in scale) > 4.5
 
@@ -126,7 +124,7 @@ def test_numbers_have_a_proper_minus_sign():
     assert decimal(-0.25, 2) == "−0.25" and decimal(3, 1) == "3.0"
 
 
-def test_lines_are_told_apart_without_their_colour():
+def test_lines_can_be_told_apart_without_colour():
     assert all(len({style[part] for style in STYLES}) == len(STYLES) for part in range(3))
     chart = line_chart(
         [1, 10], {"one": [0.1, 0.2], "two": [0.3, 0.4]}, axes=("x", "y"), at=5, log=True, **WORDS
@@ -138,41 +136,41 @@ def test_lines_are_told_apart_without_their_colour():
     assert chart.figure.layout.shapes[0].x0 == 5
 
 
-def test_ones_own_bar_is_found_without_its_colour():
-    chart = bar_chart([Bar("Wanda", 0.1), Bar("You", 0.2, mine=True)], axis="Error, %", **WORDS)
+def test_a_highlighted_bar_is_found_without_colour():
+    chart = bar_chart([Bar("Wanda", 0.1), Bar("You", 0.2, highlighted=True)], axis="Error, %", **WORDS)
     bars = chart.figure.data[0]
     assert list(bars.marker.pattern.shape) == ["", "/"]
     assert list(bars.y) == ["Wanda", "▶ You"] and list(bars.x) == [10, 20]
     assert chart.table.to_dict("list") == {"name": ["Wanda", "You"], "value": [0.1, 0.2]}
 
 
-def test_the_leaderboard_says_ones_place():
-    entries = by_hand.leaderboard(range(10))
-    place = [entry.mine for entry in entries].index(True) + 1
-    assert CHARTS["ranking"].alt.endswith(f"You are number {place}.")
+def test_the_leaderboard_states_the_users_rank():
+    entries = pruning_by_hand.leaderboard(range(10))
+    rank = [entry.by_user for entry in entries].index(True) + 1
+    assert CHARTS["ranking"].alt.endswith(f"You are number {rank}.")
 
 
-def test_the_loudest_input_is_named():
+def test_the_strongest_input_is_labelled():
     figure = CHARTS["inputs"].figure
     assert figure.layout.annotations[0].text == "feature 2, × 4.0"
     assert len(set(figure.data[0].marker.color)) == 2
 
 
-def test_gains_are_shares_of_magnitudes_error_and_one_linear_is_chosen():
+def test_gains_are_shares_of_magnitudes_error_and_one_linear_is_marked():
     points, chosen = CHARTS["gains"].figure.data
     assert list(points.y) == pytest.approx([50, -10]) and list(points.x) == pytest.approx([4, 1.5])
     assert list(chosen.text) == ["block 1, up_proj"] and chosen.marker.symbol != points.marker.symbol
 
 
-def test_the_updated_line_waits_for_the_answer():
-    waiting = survivor_charts.pair_curves(survivors.pairs(), 0.5, updated=False)
-    assert [line.name for line in waiting.figure.data] == ["Left alone"] and list(waiting.table) == [
+def test_the_updated_line_is_hidden_until_the_answer():
+    waiting = update_charts.pair_curves(weight_updates.pairs(), 0.5, updated=False)
+    assert [line.name for line in waiting.figure.data] == ["Unchanged"] and list(waiting.table) == [
         "Correlation of the two inputs, ρ",
-        "Left alone",
+        "Unchanged",
     ]
     assert "Updated" not in waiting.caption + waiting.alt
-    assert [line.name for line in CHARTS["pairs"].figure.data] == ["Left alone", "Updated"]
+    assert [line.name for line in CHARTS["pairs"].figure.data] == ["Unchanged", "Updated"]
 
 
-def test_the_price_bars_name_their_masks():
+def test_the_bars_of_kept_scores_state_the_number_of_masks():
     assert CHARTS["kept"].figure.data[0].y[0] == f"{LAYER}, 10²⁸ masks"

@@ -1,4 +1,4 @@
-"""The small layer of the lessons, against loops in float64."""
+"""The small layer of the lessons, compared with loops in float64."""
 
 from math import sqrt
 
@@ -25,13 +25,13 @@ def loop_error(layer: Layer, weight: torch.Tensor, rows: range) -> float:
     return sqrt(change / dense)
 
 
-def test_weights_have_one_decimal_and_none_is_nothing(layer):
+def test_weights_have_one_decimal_and_none_is_zero(layer):
     tenths = 10 * layer.weight.double()
     assert torch.allclose(tenths, tenths.round(), atol=1e-5)
     assert layer.weight.abs().min() >= 0.1 - 1e-7
 
 
-def test_the_same_number_draws_the_same_layer():
+def test_the_same_seed_draws_the_same_layer():
     one, other = example(5), example(5)
     assert torch.equal(one.weight, other.weight) and torch.equal(one.inputs, other.inputs)
     assert not torch.equal(one.weight, example(6).weight)
@@ -57,14 +57,14 @@ def test_the_error_and_each_rows_part_of_it(layer):
 def test_the_error_on_other_inputs(layer):
     other = example(9, rows=3, columns=4, tokens=7).inputs
     weight = layer.weight.flip(0)
-    assert output_error(layer, weight, other) == pytest.approx(
+    assert output_error(layer.weight, weight, other) == pytest.approx(
         loop_error(Layer(layer.weight, other), weight, range(3)), rel=1e-9
     )
-    assert output_error(layer, layer.weight) == 0
-    assert output_error(layer, torch.zeros_like(layer.weight)) == 1
+    assert output_error(layer.weight, layer.weight, layer.inputs) == 0
+    assert output_error(layer.weight, torch.zeros_like(layer.weight), layer.inputs) == 1
 
 
-def test_pruning_is_the_engines(layer):
+def test_pruning_is_that_of_the_engine(layer):
     pruned = layer.prune("magnitude", 0.5)
     order = layer.weight.abs().flatten().argsort(stable=True)
     assert set((~pruned.keep).flatten().nonzero().flatten().tolist()) == set(order[:6].tolist())

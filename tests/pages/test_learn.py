@@ -1,5 +1,5 @@
-"""The Learn page: its list, each step of each lesson, questions that keep their answer, locks, and addresses
-that lead nowhere.
+"""The Learn page: its list, each step of each lesson, questions that hide their answer, locks, and invalid
+addresses.
 """
 
 from __future__ import annotations
@@ -12,41 +12,41 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine.errors import ModelError
-from engine.lessons import outlier
-from engine.lessons.outlier import Inputs
+from engine.lessons import outlier_feature
+from engine.lessons.outlier_feature import Inputs
 from engine.pruning.axes import AXES
 from engine.pruning.pattern_choices import LAYOUTS
 from engine.pruning.presets import PRESETS
 from pages.widgets.explore import address as addresses
 from pages.widgets.explore.fields import check, defaults
 from pages.widgets.learn.lessons import LESSONS
-from pages.widgets.learn.lessons import outlier as outlier_page
+from pages.widgets.learn.lessons import outlier_feature as outlier_page
 from pages.widgets.methods.reference import found
 from tests.pages.conftest import APP, address, healthy, words
 from tests.pages.fakes import SUMMARY
 
 QUESTIONS = {
-    ("by_hand", "inputs"): ("by_hand.cost", "when this weight alone is removed"),
+    ("by_hand", "inputs"): ("by_hand.cost", "when only this weight is removed"),
     ("by_hand", "scores"): ("by_hand.best", "four ways to choose"),
     ("by_hand", "leaderboard"): ("by_hand.beat", "Leaderboard with 8 of 64"),
-    ("outlier", "strength"): ("outlier.mask", "What Wanda removes"),
-    ("outlier", "error"): ("outlier.error", "Output error with 50 %"),
-    ("outlier", "model"): ("outlier.model", "What Wanda gains over magnitude"),
-    ("groups", "row"): ("groups.row", "What goes within"),
-    ("groups", "neighbours"): ("groups.neighbours", "What goes within"),
-    ("groups", "price"): ("groups.price", "What the score keeps"),
-    ("survivors", "pair"): ("survivors.pair", "Updated: it becomes"),
-    ("survivors", "columns"): ("survivors.last", "Behind column 8 of 8"),
-    ("survivors", "joint"): ("survivors.joint", "three ways to treat"),
-    ("survivors", "fresh"): ("survivors.fresh", "On new text"),
+    ("outlier", "strength"): ("outlier.mask", "Weights removed by Wanda"),
+    ("outlier", "error"): ("outlier.error", "Output error at 50 %"),
+    ("outlier", "model"): ("outlier.model", "Wanda's gain over magnitude"),
+    ("groups", "row"): ("groups.row", "Weights removed within"),
+    ("groups", "neighbours"): ("groups.neighbours", "Weights removed by 2:4"),
+    ("groups", "price"): ("groups.price", "Score kept"),
+    ("survivors", "pair"): ("survivors.pair", "Updated: the other weight"),
+    ("survivors", "columns"): ("survivors.last", "After column 8 of 8"),
+    ("survivors", "joint"): ("survivors.joint", "three weight updates"),
+    ("survivors", "fresh"): ("survivors.fresh", "Output error on new text"),
 }
-"""Each step that asks: the question, and the title of the chart that would give its answer away."""
-ALONG = {
+"""Each step with a question: its name, and a chart title that would give the answer away."""
+ANSWERABLE_WITH = {
     ("by_hand", "leaderboard"): {"by_hand__removed": "ff"},
     ("survivors", "columns"): {"survivors__columns": "8"},
 }
-TRIED = [lesson for lesson in LESSONS if lesson.name in {name for name, _ in QUESTIONS}]
-STEPS = [(lesson, step) for lesson in TRIED for step in lesson.steps]
+LESSONS_WITH_QUESTIONS = [lesson for lesson in LESSONS if lesson.name in {name for name, _ in QUESTIONS}]
+STEPS = [(lesson, step) for lesson in LESSONS_WITH_QUESTIONS for step in lesson.steps]
 INPUTS = tuple(
     Inputs(block, linear, (1.0, 2.0, 8.0), {"magnitude": 0.2, "wanda": 0.15})
     for block in range(2)
@@ -56,9 +56,9 @@ INPUTS = tuple(
 
 @pytest.fixture(autouse=True)
 def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What the bundled model reads, measured already: the lesson waits for it in a thread of its own."""
+    """Provide the inputs of the bundled model, which the lesson would measure in a thread."""
     outlier_page.inputs_of_model.clear()
-    monkeypatch.setattr(outlier, "inputs_of_model", lambda: INPUTS)
+    monkeypatch.setattr(outlier_feature, "inputs_of_model", lambda: INPUTS)
     clear = outlier_page.inputs_of_model.clear
     yield
     clear()
@@ -66,7 +66,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def open_at(engine) -> Callable[..., AppTest]:
-    """Opens the page at an address."""
+    """Return a function that opens the page with query parameters."""
 
     def open_(**parameters: str) -> AppTest:
         app = AppTest.from_file(APP, default_timeout=30).switch_page("pages/learn.py")
@@ -90,21 +90,21 @@ def test_the_list_has_every_lesson_with_its_question(open_at):
     assert not any(button.disabled for button in app.button)
 
 
-def test_while_the_list_is_read_the_browser_loads_what_it_draws_charts_with(open_at):
+def test_the_list_preloads_the_chart_library(open_at):
     assert len(open_at().get("plotly_chart")) == 1
 
 
-def test_a_card_opens_its_lesson_and_the_way_leads_back(open_at):
+def test_a_card_opens_its_lesson_and_all_lessons_leads_back(open_at):
     app = open_at(lock="1")
     healthy(app.button(key="learn.open.groups").click().run())
-    assert app.title[0].value == "Who competes with whom"
+    assert app.title[0].value == "Comparison groups"
     assert address(app) == {"lesson": "groups", "lock": "1"}
     healthy(app.radio(key="q.groups.row").set_value(1).run())
     healthy(app.button(key="learn.open.list").click().run())
     assert app.title[0].value == "Learn" and address(app) == {"lock": "1"}
 
 
-def test_the_last_step_leads_to_the_next_lesson_without_what_this_one_left(open_at):
+def test_the_last_step_leads_to_the_next_lesson_with_a_clean_address(open_at):
     app = open_at(lesson="by_hand", step="leaderboard", by_hand__removed="ff", q__by_hand__beat="c")
     healthy(app.button(key="learn.open.outlier").click().run())
     assert app.title[0].value == "One outlier feature"
@@ -122,8 +122,8 @@ def test_every_step_opens(open_at, lesson, step):
     assert f"Step {lesson.steps.index(step) + 1} of {len(lesson.steps)}" in words(app)
 
 
-@pytest.mark.parametrize("lesson", TRIED, ids=lambda lesson: lesson.name)
-def test_an_answered_lesson_ends_with_what_to_remember_and_where_to_go_on(open_at, lesson):
+@pytest.mark.parametrize("lesson", LESSONS_WITH_QUESTIONS, ids=lambda lesson: lesson.name)
+def test_an_answered_lesson_ends_with_a_summary_and_links(open_at, lesson):
     app = open_at(lesson=lesson.name, step=lesson.steps[-1].name)
     assert "**What to remember**" not in words(app)
     healthy(app.radio[0].set_value(0).run())
@@ -139,9 +139,9 @@ def test_an_answered_lesson_ends_with_what_to_remember_and_where_to_go_on(open_a
 
 
 @pytest.mark.parametrize("place", QUESTIONS, ids="-".join)
-def test_a_question_keeps_its_answer_until_there_is_a_choice(open_at, place):
+def test_a_question_hides_its_answer_until_the_user_chooses(open_at, place):
     question, revealed = QUESTIONS[place]
-    app = open_at(lesson=place[0], step=place[1], **ALONG.get(place, {}))
+    app = open_at(lesson=place[0], step=place[1], **ANSWERABLE_WITH.get(place, {}))
     radio = app.radio(key=f"q.{question}")
     assert radio.value is None
     assert not app.success and "Not quite" not in words(app) and revealed not in words(app)
@@ -165,40 +165,40 @@ def test_next_and_back_write_the_address(open_at):
     assert app.button(key="learn.back").disabled
     healthy(app.button(key="learn.next").click().run())
     assert address(app) == {"lesson": "by_hand", "step": "inputs"}
-    assert app.subheader[0].value == "What comes in"
+    assert app.subheader[0].value == "The inputs"
     healthy(app.button(key="learn.back").click().run())
     assert address(app)["step"] == "hand"
 
 
-def test_the_line_of_steps_leads_to_a_step(open_at):
+def test_a_click_on_a_step_opens_it(open_at):
     app = open_at(lesson="groups")
     healthy(app.segmented_control(key="learn.steps.groups").set_value(2).run())
     assert address(app)["step"] == "price"
-    assert app.subheader[0].value == "The price of order"
+    assert app.subheader[0].value == "The price of structure"
 
 
 @pytest.mark.parametrize(
-    ("parameters", "complaint"),
+    ("parameters", "warning"),
     [
-        ({"lesson": "nothing"}, "there is none of that name"),
+        ({"lesson": "nothing"}, "There is no lesson"),
         ({"lesson": "groups", "step": "nothing"}, "row, neighbours, price"),
-        ({"lesson": "by_hand", "by_hand__removed": "xyz"}, "no mask of 64 weights"),
-        ({"lesson": "by_hand", "by_hand__removed": "1" + 16 * "0"}, "no mask of 64 weights"),
-        ({"lesson": "by_hand", "by_hand__removed": "-1"}, "no mask of 64 weights"),
+        ({"lesson": "by_hand", "by_hand__removed": "xyz"}, "not a mask of 64 weights"),
+        ({"lesson": "by_hand", "by_hand__removed": "1" + 16 * "0"}, "not a mask of 64 weights"),
+        ({"lesson": "by_hand", "by_hand__removed": "-1"}, "not a mask of 64 weights"),
     ],
 )
-def test_what_the_address_gets_wrong_is_a_sentence(open_at, parameters, complaint):
+def test_an_invalid_address_draws_a_warning(open_at, parameters, warning):
     app = open_at(**parameters)
-    assert complaint in app.warning[0].value
+    assert warning in app.warning[0].value
 
 
 @pytest.mark.parametrize("value", ["loud", "-4", "1e9", "nan"])
-def test_a_control_that_the_address_gets_wrong_has_a_value_of_its_range(open_at, value):
+def test_an_invalid_value_in_the_address_becomes_one_in_range(open_at, value):
     app = open_at(lesson="outlier", step="strength", outlier__strength=value)
     assert 1 <= app.slider(key="outlier.strength").value <= 32
 
 
-def test_a_weight_is_removed_and_brought_back(open_at):
+def test_a_weight_is_removed_and_restored(open_at):
     app = open_at(lesson="by_hand")
     assert [item.value for item in app.metric] == ["0 of 64", "0.0 %"]
     healthy(app.button(key="by_hand.removed.9").click().run())
@@ -209,17 +209,17 @@ def test_a_weight_is_removed_and_brought_back(open_at):
     assert [item.value for item in app.metric] == ["0 of 64", "0.0 %"]
 
 
-def test_the_mask_goes_along_to_the_leaderboard(open_at):
+def test_the_leaderboard_uses_the_mask_of_the_first_step(open_at):
     app = open_at(lesson="by_hand", by_hand__removed="ff")
     for _ in range(3):
         healthy(app.button(key="learn.next").click().run())
     assert app.metric[0].value == "8 of 64"
     healthy(app.button(key="by_hand.all").click().run())
     assert app.metric[0].value == "0 of 64"
-    assert "Remove some weights first" in words(app)
+    assert "First remove some weights" in words(app)
 
 
-def test_a_teacher_locks_the_controls_and_questions_stay_open(open_at):
+def test_a_teacher_locks_the_controls_but_not_the_questions(open_at):
     app = open_at(lesson="outlier", step="strength", lock="1", outlier__strength="7")
     assert "A teacher has locked" in words(app)
     assert app.slider(key="outlier.strength").disabled and app.slider(key="outlier.strength").value == 7
@@ -228,7 +228,7 @@ def test_a_teacher_locks_the_controls_and_questions_stay_open(open_at):
     assert address(app)["lock"] == "1"
 
 
-def test_a_teacher_locks_the_way_as_well(open_at):
+def test_a_teacher_locks_the_navigation_too(open_at):
     app = open_at(lesson="by_hand", step="inputs", lock="all")
     assert app.button(key="learn.next").disabled and app.button(key="learn.back").disabled
     assert app.segmented_control(key="learn.steps.by_hand").disabled
@@ -240,11 +240,11 @@ def test_every_weight_is_locked(open_at):
     assert all(button.disabled for button in app.button if button.key.startswith("by_hand."))
 
 
-def test_the_real_model_that_cannot_be_read_is_a_sentence(open_at, monkeypatch):
+def test_a_model_that_cannot_be_read_is_an_error_message(open_at, monkeypatch):
     def fail() -> None:
         raise ModelError("The bundled model is not there.", kind="missing")
 
-    monkeypatch.setattr(outlier, "inputs_of_model", fail)
+    monkeypatch.setattr(outlier_feature, "inputs_of_model", fail)
     outlier_page.inputs_of_model.clear()
     with pytest.raises(ModelError):
         outlier_page.inputs_of_model().result(10)
@@ -252,14 +252,14 @@ def test_the_real_model_that_cannot_be_read_is_a_sentence(open_at, monkeypatch):
     app.query_params["lesson"], app.query_params["step"] = "outlier", "model"
     healthy(app.run())
     assert "The bundled model is not there." in app.error[0].value
-    monkeypatch.setattr(outlier, "inputs_of_model", lambda: INPUTS)
+    monkeypatch.setattr(outlier_feature, "inputs_of_model", lambda: INPUTS)
     healthy(app.button(key="outlier.again").click().run())
     outlier_page.inputs_of_model().result(10)
     healthy(app.run())
     assert not app.error and app.radio
 
 
-def test_while_the_real_model_is_being_read_the_page_says_so(open_at, monkeypatch):
+def test_the_page_says_that_the_model_is_being_read(open_at, monkeypatch):
     pending: Future[tuple[Inputs, ...]] = Future()
     monkeypatch.setattr(outlier_page, "inputs_of_model", lambda: pending)
     app = AppTest.from_file(APP, default_timeout=30).switch_page("pages/learn.py")

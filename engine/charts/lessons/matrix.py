@@ -1,4 +1,4 @@
-"""A matrix small enough to see: a heat map with its numbers in the cells. What is removed is an empty tile
+"""A matrix small enough to display: a heat map with numbers in the cells. A removed weight is an empty tile
 with a cross.
 """
 
@@ -16,16 +16,16 @@ from engine.charts.chart import Chart, canvas, ceiling, largest
 from engine.numbers import decimal
 
 CELL, EDGE, STRIP = 33, 46, 64
-"""Pixels of a row, of the axis, and of the bars above."""
+"""Pixels of a row, of the axis, and of the bars above the matrix."""
 WIDE = 10
-"""With more columns than this the numbers are smaller."""
+"""With more columns than this, the numbers are smaller."""
 FRAME = 0.44
-"""Half the side of a frame around a cell."""
+"""Half the side of a frame around a cell, in cells; below 0.5, so that frames of neighbours do not touch."""
 
 
 @dataclass(frozen=True)
 class Bars:
-    """A number for each column (above the matrix) or each row (beside it)."""
+    """A number for each column (above the matrix) or for each row (to its right)."""
 
     title: str
     values: Sequence[float]
@@ -33,18 +33,18 @@ class Bars:
 
 @dataclass(frozen=True)
 class Matrix:
-    """What is drawn.
+    """A matrix and how to draw it.
 
     Attributes:
         values: the numbers by row and column.
-        kept: which of them stay; all where it is None.
-        signed: whether the colours go from negative to positive, or from nothing to much.
-        decimals: digits behind the point.
+        kept: the mask by row and column; all are kept if it is None.
+        signed: whether the colour scale runs from negative to positive, or from zero to large.
+        decimals: digits after the decimal point.
         name: what a number is, for the table and under the pointer.
         marked: cells with a frame, by row and column.
-        group: how many columns belong together, with a line between groups; 0 for none.
-        above, beside: bars along the columns and rows.
-        rows, columns: what they are called, with a number behind.
+        group: how many columns form a group, with a line between groups; 0 for none.
+        above, right: bars along the columns and along the rows.
+        rows, columns: the letter before the number of a row and of a column.
     """
 
     values: Sequence[Sequence[float]]
@@ -55,17 +55,18 @@ class Matrix:
     marked: Sequence[tuple[int, int]] = ()
     group: int = 0
     above: Bars | None = None
-    beside: Bars | None = None
+    right: Bars | None = None
     rows: str = "y"
     columns: str = "x"
 
     @property
-    def stays(self) -> Sequence[Sequence[bool]]:
+    def mask(self) -> Sequence[Sequence[bool]]:
+        """True for each kept cell."""
         return self.kept or [[True] * len(row) for row in self.values]
 
 
 def matrix_chart(matrix: Matrix, *, title: str, alt: str, caption: str) -> Chart:
-    """The matrix as a chart; its table has a row for each cell."""
+    """Plot a matrix; the chart's table has a row per cell."""
     return Chart(title=title, figure=_figure(matrix), table=_table(matrix), alt=alt, caption=caption)
 
 
@@ -75,7 +76,7 @@ def _table(matrix: Matrix) -> pd.DataFrame:
             f"{matrix.rows}{row + 1}",
             f"{matrix.columns}{column + 1}",
             value,
-            matrix.stays[row][column],
+            matrix.mask[row][column],
             (row, column) in matrix.marked,
         )
         for row, values in enumerate(matrix.values)
@@ -88,16 +89,15 @@ def _table(matrix: Matrix) -> pd.DataFrame:
 def _figure(matrix: Matrix) -> go.Figure:
     rows, columns = len(matrix.values), len(matrix.values[0])
     inner, strip = rows * CELL, STRIP if matrix.above else 0
-    sides = 2 if matrix.beside else 1
     figure = make_subplots(
         rows=2 if matrix.above else 1,
-        cols=sides,
+        cols=2 if matrix.right else 1,
         row_heights=[strip / (inner + strip), inner / (inner + strip)] if matrix.above else None,
-        column_widths=[0.78, 0.22] if matrix.beside else None,
+        column_widths=[0.78, 0.22] if matrix.right else None,
         vertical_spacing=0.02,
         horizontal_spacing=0.03,
     )
-    place = {"row": 2 if matrix.above else 1, "col": 1}
+    place = {"row": 2 if matrix.above else 1, "col": 1}  # the panel of the matrix
     for trace in _cells(matrix):
         figure.add_trace(trace, **place)
     canvas(figure, height=inner + strip + EDGE)
@@ -112,8 +112,8 @@ def _figure(matrix: Matrix) -> go.Figure:
     )
     if matrix.above:
         _add_above(figure, matrix.above)
-    if matrix.beside:
-        _add_beside(figure, matrix.beside, place["row"], rows)
+    if matrix.right:
+        _add_right(figure, matrix.right, place["row"], rows)
     for at in range(matrix.group, columns, matrix.group) if matrix.group else ():
         figure.add_vline(x=at - 0.5, line={"color": palette.GREY, "width": 2}, **place)
     for row, column in matrix.marked:
@@ -128,17 +128,15 @@ def _names(word: str, count: int) -> list[str]:
 
 
 def _cells(matrix: Matrix) -> list[go.Heatmap | go.Scatter]:
-    """Empty tiles, the numbers of what stays, and crosses on what does not."""
-    values, stays = matrix.values, matrix.stays
+    """Return empty tiles, the numbers of the kept cells, and crosses on the removed ones."""
+    values, mask = matrix.values, matrix.mask
     shown = [
-        [value if stay else None for value, stay in zip(*both, strict=True)]
-        for both in zip(values, stays, strict=True)
+        [value if kept else None for value, kept in zip(*both, strict=True)]
+        for both in zip(values, mask, strict=True)
     ]
     texts = [["" if value is None else decimal(value, matrix.decimals) for value in row] for row in shown]
     top = largest(abs(value) for row in values for value in row) or 1.0
-    removed = [
-        (row, column) for row, line in enumerate(stays) for column, stay in enumerate(line) if not stay
-    ]
+    removed = [(row, column) for row, line in enumerate(mask) for column, kept in enumerate(line) if not kept]
     heat = go.Heatmap(
         z=shown,
         text=texts,
@@ -153,40 +151,37 @@ def _cells(matrix: Matrix) -> list[go.Heatmap | go.Scatter]:
         xgap=2,
         ygap=2,
     )
-
+    # Removed cells are holes in the heat map; the tiles below fill them with a neutral colour.
     tiles = go.Heatmap(
         z=[[0] * len(row) for row in values],
         colorscale=[[0, palette.UNDONE], [1, palette.UNDONE]],
         showscale=False,
         hoverinfo="skip",
+        xgap=2,
+        ygap=2,
     )
-    tiles.update(xgap=2, ygap=2)
     crosses = go.Scatter(
         x=[column for _, column in removed],
         y=[row for row, _ in removed],
         text=[decimal(values[row][column], matrix.decimals) for row, column in removed],
         mode="markers",
         marker={"symbol": "x-thin", "size": 10, "line": {"color": palette.GREY, "width": 2}},
-        hovertemplate="removed, it was %{text}<extra></extra>",
+        hovertemplate="removed, was %{text}<extra></extra>",
     )
     return [tiles, heat, crosses]
 
 
 def _add_above(figure: go.Figure, bars: Bars) -> None:
-    top = 1.35 * (largest(bars.values) or 1.0)  # the numbers stand over the bars
-    texts = [_short(value) for value in bars.values]
-    figure.add_trace(
-        _bars(list(range(len(bars.values))), bars.values, texts, palette.GREEN, "v"), row=1, col=1
-    )
+    top = 1.35 * (largest(bars.values) or 1.0)  # the numbers stand above the bars
+    figure.add_trace(_bars(list(range(len(bars.values))), bars.values, palette.GREEN, "v"), row=1, col=1)
     figure.update_yaxes(
         range=[0, top], tickvals=[top / 3], ticktext=[bars.title], showgrid=False, row=1, col=1
     )
 
 
-def _add_beside(figure: go.Figure, bars: Bars, row: int, rows: int) -> None:
+def _add_right(figure: go.Figure, bars: Bars, row: int, rows: int) -> None:
     top = 1.6 * ceiling(largest(bars.values))
-    texts = [_short(value) for value in bars.values]
-    figure.add_trace(_bars(bars.values, list(range(rows)), texts, palette.VERMILLION, "h"), row=row, col=2)
+    figure.add_trace(_bars(bars.values, list(range(rows)), palette.VERMILLION, "h"), row=row, col=2)
     figure.update_xaxes(
         range=[0, top],
         showticklabels=False,
@@ -198,20 +193,16 @@ def _add_beside(figure: go.Figure, bars: Bars, row: int, rows: int) -> None:
     figure.update_yaxes(range=[rows - 0.5, -0.5], showticklabels=False, showgrid=False, row=row, col=2)
 
 
-def _short(value: float) -> str:
-    return f"{value:.2g}" if value < 10 else f"{value:.0f}"
-
-
-def _bars(x: Sequence[float], y: Sequence[float], texts: list[str], colour: str, way: str) -> go.Bar:
-    marker = {"color": colour, "cornerradius": 3}
+def _bars(x: Sequence[float], y: Sequence[float], colour: str, orientation: str) -> go.Bar:
+    values = y if orientation == "v" else x
     return go.Bar(
         x=x,
         y=y,
-        text=texts,
+        text=[f"{value:.2g}" if value < 10 else f"{value:.0f}" for value in values],
         textposition="outside",
         cliponaxis=False,
-        orientation=way,
-        marker=marker,
+        orientation=orientation,
+        marker={"color": colour, "cornerradius": 3},
         width=0.7,
         hoverinfo="skip",
     )

@@ -1,7 +1,7 @@
-"""What a lesson lets one move. All of it stands in the address under its key, `LESSON.what`, and is locked by
-`?lock=1`.
+"""The controls of a lesson. The address holds the value of each under its key, `LESSON.name`.
 
-`?lock=all` locks the way between the steps as well. A value that the address gets wrong is the default.
+`?lock=1` locks the controls; `?lock=all` also locks the navigation between steps. An invalid value in the
+address is replaced by the default.
 """
 
 from __future__ import annotations
@@ -13,91 +13,91 @@ import streamlit as st
 LOCK = "lock"
 
 
-def locked() -> bool:
-    """Whether a teacher has locked the controls."""
+def controls_locked() -> bool:
+    """Return whether a teacher has locked the controls."""
     return st.query_params.get(LOCK) in ("1", "all")
 
 
-def way_locked() -> bool:
-    """Whether a teacher has locked the way between the steps too."""
+def navigation_locked() -> bool:
+    """Return whether a teacher has also locked the navigation between steps."""
     return st.query_params.get(LOCK) == "all"
 
 
 def slider(
     label: str,
-    least: float,
-    most: float,
+    minimum: float,
+    maximum: float,
     default: float,
     step: float,
     key: str,
     *,
     unit: str | None = None,
-    about: str | None = None,
 ) -> float:
-    """A number by a slider; all four of them whole numbers, or none. `unit` is a format like `%d %%`, `about`
-    a help text.
+    """Draw a slider and return its number.
+
+    Streamlit requires that the four numbers are all integers or all floats. `unit` is a format such as
+    `%d points`.
     """
     return float(
         st.slider(
             label,
-            least,
-            most,
+            minimum,
+            maximum,
             default,
             step,
             unit,
             key=key,
-            help=about,
-            disabled=locked(),
+            disabled=controls_locked(),
             bind="query-params",
         )
     )
 
 
-def choice(
-    label: str, options: Sequence[str], key: str, *, default: str | None = None, about: str | None = None
-) -> str:
-    """One of a few options, all of them seen; the first unless there is another default."""
-    first = options[0] if default is None else default
+def choice(label: str, options: Sequence[str], key: str, *, default: str | None = None) -> str:
+    """Draw a few options side by side and return the selected one; by default the first."""
     return str(
         st.segmented_control(
             label,
             options,
-            default=first,
+            default=options[0] if default is None else default,
             required=True,
             key=key,
-            help=about,
-            disabled=locked(),
+            disabled=controls_locked(),
             bind="query-params",
         )
     )
 
 
-def select(
-    label: str, options: Sequence[str], key: str, *, default: str | None = None, about: str | None = None
-) -> str:
-    """One of many options; the first unless there is another default."""
-    first = 0 if default is None else list(options).index(default)
-    return str(
-        st.selectbox(label, options, first, key=key, help=about, disabled=locked(), bind="query-params")
-    )
+def select(label: str, options: Sequence[str], key: str) -> str:
+    """Draw many options as a list and return the selected one; by default the first."""
+    return str(st.selectbox(label, options, 0, key=key, disabled=controls_locked(), bind="query-params"))
 
 
-def stops(label: str, values: Sequence[int], key: str, *, default: int, about: str | None = None) -> int:
-    """One of some whole numbers that grow unevenly, by a slider."""
+def stops(label: str, values: Sequence[int], key: str, *, default: int) -> int:
+    """Draw a slider over unevenly spaced whole numbers and return the selected one."""
     return int(
-        st.select_slider(label, values, default, key=key, help=about, disabled=locked(), bind="query-params")
+        st.select_slider(label, values, default, key=key, disabled=controls_locked(), bind="query-params")
     )
 
 
-def number(label: str, least: int, most: int, default: int, key: str, *, about: str | None = None) -> int:
-    """A whole number, typed."""
+def number(
+    label: str, minimum: int, maximum: int, default: int, key: str, *, help_text: str | None = None
+) -> int:
+    """Draw a field for a whole number and return the number."""
     return int(
         st.number_input(
-            label, least, most, default, key=key, help=about, disabled=locked(), bind="query-params"
+            label,
+            minimum,
+            maximum,
+            default,
+            key=key,
+            help=help_text,
+            disabled=controls_locked(),
+            bind="query-params",
         )
     )
 
 
-def toggle(label: str, key: str, *, default: bool = False, about: str | None = None) -> bool:
-    """On or off."""
-    return bool(st.toggle(label, default, key=key, help=about, disabled=locked(), bind="query-params"))
+def toggle(label: str, key: str) -> bool:
+    """Draw a switch, initially off, and return whether it is on."""
+    return bool(st.toggle(label, False, key=key, disabled=controls_locked(), bind="query-params"))

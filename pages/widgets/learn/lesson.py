@@ -1,7 +1,7 @@
-"""What a lesson is, and which lesson and step the address asks for: `?lesson=outlier&step=strength`.
+"""The structure of a lesson, and the lesson and step in the address: `?lesson=outlier&step=strength`.
 
-The steps of a lesson are imported when it is opened: their computations need torch, which the list of the
-lessons should not wait for.
+The steps of a lesson are imported when it is opened. Their computations need torch, and the list of lessons
+must not wait for that import.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LESSON, STEP = "lesson", "step"
 
 @dataclass(frozen=True)
 class Step:
-    """One idea: its name in the address, its title, and what draws it."""
+    """One idea: its name in the address, its title, and the function that draws it."""
 
     name: str
     title: str
@@ -26,45 +26,43 @@ class Step:
 
 @dataclass(frozen=True)
 class Lesson:
-    """A lesson as the list shows it: its name in the address, title, length in minutes, and the question that
-    it answers.
+    """A lesson as the list shows it.
+
+    Attributes:
+        name: its name in the address; links and stored talks contain it, so it never changes.
+        module: the module in `pages.widgets.learn.lessons` that has its `STEPS`.
+        title: its title.
+        minutes: its length.
+        question: the question that it answers.
     """
 
     name: str
+    module: str
     title: str
     minutes: int
     question: str
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """`STEPS` of the module that is named as the lesson."""
-        steps: tuple[Step, ...] = import_module(f"pages.widgets.learn.lessons.{self.name}").STEPS
+        """`STEPS` of the lesson's module."""
+        steps: tuple[Step, ...] = import_module(f"pages.widgets.learn.lessons.{self.module}").STEPS
         return steps
 
 
-def chosen(lessons: Sequence[Lesson]) -> tuple[Lesson | None, str]:
-    """The lesson that the address asks for, None for the list; and a sentence where there is none of that
-    name.
-    """
+def lesson_in_address(lessons: Sequence[Lesson]) -> tuple[Lesson | None, str]:
+    """Return the lesson in the address, None for the list, and a warning if there is no such lesson."""
     name = st.query_params.get(LESSON, "")
     lesson = next((lesson for lesson in lessons if lesson.name == name), None)
     if lesson is None and name:
-        return (
-            None,
-            f"The address asks for the lesson “{name}”, but there is none of that name. Choose one of these.",
-        )
+        return None, f"There is no lesson “{name}”. Choose one of the lessons below."
     return lesson, ""
 
 
-def chosen_step(lesson: Lesson) -> tuple[int, str]:
-    """The place of the step that the address asks for; the first, and a sentence, where the lesson has none
-    of that name.
-    """
+def step_in_address(lesson: Lesson) -> tuple[int, str]:
+    """Return the index of the step in the address; the first, and a warning, if there is no such step."""
     names = [step.name for step in lesson.steps]
     step = st.query_params.get(STEP, names[0])
     if step not in names:
-        return (
-            0,
-            f"The address asks for the step “{step}”, but this lesson has {', '.join(names)}. This is its first step.",
-        )
+        warning = f"This lesson has no step “{step}”, only {', '.join(names)}. This is the first step."
+        return 0, warning
     return names.index(step), ""

@@ -1,7 +1,6 @@
-"""A question that has to be answered before its answer is shown. The choice stands in the address as a
-letter: `?q.outlier.who=b`.
+"""A question that must be answered before the answer is shown, and the summary at the end of a lesson.
 
-The end of a lesson: what to remember, where it is explained, and where to try it on a model.
+The address holds the choice as a letter: `?q.outlier.mask=b`.
 """
 
 from __future__ import annotations
@@ -12,14 +11,57 @@ from string import ascii_lowercase
 import streamlit as st
 
 
-def remember(lines: Sequence[str], method: str, trial: Mapping[str, str], label: str) -> None:
-    """Draw it.
+def ask(name: str, text: str, choices: Sequence[str], right: int, why: str) -> bool:
+    """Ask a question, and explain the answer once the user has chosen.
+
+    Args:
+        name: `LESSON.name`; the address has it after `q.`.
+        text: the question.
+        choices: the answers to choose from; links contain their position, so their order is fixed.
+        right: the index of the right answer.
+        why: the explanation, in sentences.
+
+    Returns:
+        Whether the user has chosen; only then may the page draw what would give the answer away.
+    """
+    key = f"q.{name}"
+    letters = ascii_lowercase[: len(choices)]
+    chosen = st.query_params.get(key, "")
+    # The address decides and the widget follows, so that a link shows the answer.
+    st.session_state[key] = letters.index(chosen) if len(chosen) == 1 and chosen in letters else None
+    with st.container(border=True):
+        st.radio(
+            f":material/quiz: **{text}**",
+            range(len(choices)),
+            format_func=lambda index: choices[index],
+            key=key,
+            on_change=_write_choice,
+            args=(key,),
+        )
+        answer: int | None = st.session_state[key]
+        if answer is None:
+            st.caption("Choose an answer to see the explanation.")
+        elif answer == right:
+            st.success(f"**Right.** {why}", icon=":material/check:")
+        else:
+            choice = choices[right] if choices[right].endswith(".") else f"{choices[right]}."
+            st.info(f"**Not quite: {choice}** {why}", icon=":material/lightbulb:")
+    return answer is not None
+
+
+def _write_choice(key: str) -> None:
+    """Write the choice into the address."""
+    st.query_params[key] = ascii_lowercase[st.session_state[key]]
+
+
+def draw_summary(lines: Sequence[str], method: str, fields: Mapping[str, str], label: str) -> None:
+    """Draw what to remember, a link to the method, and a link to try it on a model.
 
     Args:
         lines: two or three sentences, Markdown.
         method: the title of a method, as the Methods page finds it.
-        trial: what the address of Explore has to say.
-        label: what is tried there, in a few words.
+        fields: the query parameters of Explore for the trial.
+        label: what the trial is, in a few words.
     """
     with st.container(border=True):
         st.markdown("**What to remember**")
@@ -32,51 +74,5 @@ def remember(lines: Sequence[str], method: str, trial: Mapping[str, str], label:
                 query_params={"methods.find": method},
             )
             st.page_link(
-                "pages/explore.py", label=label, icon=":material/play_arrow:", query_params=dict(trial)
+                "pages/explore.py", label=label, icon=":material/play_arrow:", query_params=dict(fields)
             )
-
-
-def ask(name: str, text: str, choices: Sequence[str], right: int, why: str) -> bool:
-    """Ask, and explain once there is a choice.
-
-    Args:
-        name: `LESSON.what`, its name in the address behind `q.`.
-        right: the place of the right choice.
-        why: the explanation, in sentences.
-
-    Returns:
-        Whether there is a choice; what would give the answer away is drawn only then.
-    """
-    key = f"q.{name}"
-    letters = ascii_lowercase[: len(choices)]
-    chosen = st.query_params.get(key, "")
-    st.session_state[key] = (
-        letters.index(chosen) if len(chosen) == 1 and chosen in letters else None
-    )  # the address knows, the widget follows
-    with st.container(border=True):
-        st.radio(
-            f":material/quiz: **{text}**",
-            range(len(choices)),
-            format_func=lambda at: choices[at],
-            key=key,
-            on_change=_note,
-            args=(key,),
-        )
-        answer: int | None = st.session_state[key]
-        if answer is None:
-            st.caption("Choose; the answer follows.")
-        elif answer == right:
-            st.success(f"**Right.** {why}", icon=":material/check:")
-        else:
-            st.info(f"**Not quite: {_small(choices[right])}** {why}", icon=":material/lightbulb:")
-    return answer is not None
-
-
-def _note(key: str) -> None:
-    """Write the choice into the address."""
-    st.query_params[key] = ascii_lowercase[st.session_state[key]]
-
-
-def _small(choice: str) -> str:
-    """A choice inside a sentence."""
-    return choice if choice.endswith(".") else f"{choice}."

@@ -1,28 +1,62 @@
-"""The lessons in their order. A lesson is an entry here and a module of its name, which has its `STEPS`."""
+"""The lessons in order. A lesson is an entry here and a module with its `STEPS`."""
 
 from pages.widgets.learn.lesson import Lesson
 
 LESSONS = (
-    Lesson("by_hand", "Prune a matrix by hand", 6, "Which weights can go, and how would one notice?"),
-    Lesson("outlier", "One outlier feature", 5, "Why does a single loud input change everything?"),
     Lesson(
-        "groups", "Who competes with whom", 5, "A layer, a row, four neighbours: what does each freedom cost?"
-    ),
-    Lesson("survivors", "Updating the survivors", 6, "Can the weights that stay make up for those that go?"),
-    Lesson(
-        "allocation",
-        "Who deserves the weights",
-        8,
-        "Should every block lose the same, and how would one know?",
+        name="by_hand",
+        module="pruning_by_hand",
+        title="Prune a matrix by hand",
+        minutes=6,
+        question="Which weights can be removed, and how can you tell?",
     ),
     Lesson(
-        "symmetric", "Both sides of a weight", 6, "Why do whole neurons die, and which scores protect them?"
+        name="outlier",
+        module="outlier_feature",
+        title="One outlier feature",
+        minutes=5,
+        question="Why does a single strong input change everything?",
     ),
-    Lesson("swapping", "Mending a mask by swaps", 7, "Can a mask be made better once the score has decided?"),
     Lesson(
-        "explosion",
-        "Why perplexity explodes",
-        8,
-        "How do small errors become a catastrophe, and what do the zeros buy?",
+        name="groups",
+        module="comparison_groups",
+        title="Comparison groups",
+        minutes=5,
+        question="A layer, a row, four neighbours: what does each choice cost?",
+    ),
+    Lesson(
+        name="survivors",
+        module="weight_updates",
+        title="Updating the remaining weights",
+        minutes=6,
+        question="Can the remaining weights make up for the removed ones?",
+    ),
+    Lesson(
+        name="allocation",
+        module="sparsity_allocation",
+        title="Allocating the sparsity",
+        minutes=8,
+        question="Should every block lose the same share, and how can you tell?",
+    ),
+    Lesson(
+        name="symmetric",
+        module="symmetric_scores",
+        title="Both sides of a weight",
+        minutes=6,
+        question="Why do whole neurons die, and which scores protect them?",
+    ),
+    Lesson(
+        name="swapping",
+        module="mask_refinement",
+        title="Refining a mask by swaps",
+        minutes=7,
+        question="Can a mask be improved after the score has chosen it?",
+    ),
+    Lesson(
+        name="explosion",
+        module="perplexity_explosion",
+        title="Why perplexity explodes",
+        minutes=8,
+        question="How do small errors become a catastrophe, and what do zeros save?",
     ),
 )
