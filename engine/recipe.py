@@ -22,7 +22,7 @@ from engine.errors import Fault, RecipeError
 from engine.models.identity import DEMO, canonical, fingerprint, looks_like_path
 from engine.numbers import short_percent
 from engine.pruning.axes import ALLOCATIONS, AXES
-from engine.pruning.patterns import Group
+from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, make_pattern
 from engine.pruning.presets import PRESETS
 from engine.registry import Method
 from engine.validation import simplest
@@ -82,7 +82,7 @@ class Recipe(BaseModel):
     length: int | None = Field(default=None, ge=2, le=1_000_000)
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
     score: str = "wanda"
-    pattern: str = "unstructured"
+    pattern: str = UNSTRUCTURED
     group: Group | None = None
     permutation: Literal["none", "zigzag", "assignment"] | None = None
     sparsity: float = Field(default=validation.DEFAULT_SPARSITY, ge=0, le=0.99)
@@ -116,6 +116,11 @@ class Recipe(BaseModel):
         return hashlib.sha256(content.encode()).hexdigest()[:20]
 
     @property
+    def mask_pattern(self) -> Pattern:
+        """The rule that turns scores into this recipe's masks."""
+        return make_pattern(self.pattern, self.group, self.permutation)
+
+    @property
     def evaluations(self) -> tuple[str, ...]:
         """The evaluation texts as a tuple, which may be empty."""
         return (self.evaluation,) if isinstance(self.evaluation, str) else self.evaluation or ()
@@ -142,7 +147,7 @@ class Recipe(BaseModel):
     @property
     def shape_title(self) -> str:
         """The sparsity or the N:M pattern: `60%`, `2:4`."""
-        return short_percent(self.sparsity) if self.pattern == "unstructured" else self.pattern
+        return short_percent(self.sparsity) if self.mask_pattern.fixed_sparsity is None else self.pattern
 
     @property
     def title(self) -> str:

@@ -14,6 +14,7 @@ from math import isfinite
 from typing import Any, Generic, Literal, TypeVar
 
 Kind = Literal["int", "float", "choice", "ratios"]
+Touched = Literal["mask", "weights"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,13 @@ class Paper:
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One setting of a method. `ratios` is a list of numbers, one a block; bounds are inclusive."""
+    """One setting of a method.
+
+    Attributes:
+        kind: `ratios` is a list of numbers, one per block.
+        minimum, maximum: inclusive.
+        for_plan: whether the plan reads it; the method's function then does not receive it.
+    """
 
     name: str
     kind: Kind
@@ -57,6 +64,7 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    for_plan: bool = False
 
     @property
     def range(self) -> str:
@@ -119,6 +127,8 @@ class Method:
     Attributes:
         explanation: what it does, in a sentence that a student understands.
         helps: when it helps, and when it does not.
+        uses_seed: whether it draws random numbers; its parameter `seed` then reaches the function mixed with
+            the linear's path, so that linears draw independently.
     """
 
     name: str
@@ -128,6 +138,7 @@ class Method:
     formula: str = ""
     paper: Paper | None = None
     parameters: tuple[Parameter, ...] = ()
+    uses_seed: bool = False
 
     def parameter(self, name: str) -> Parameter | None:
         return next((parameter for parameter in self.parameters if parameter.name == name), None)

@@ -64,7 +64,7 @@ from engine.models.threads import threads_for
 from engine.pruning.patterns import Sparsity
 from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
-from engine.pruning.search import Walk
+from engine.pruning.search import AllocationContext
 from engine.pruning.shares import Shares, spreads
 from engine.pruning.statistics import Statistics
 from engine.pruning.weights import BlockWeights
@@ -316,7 +316,7 @@ class Attempt:
             ).weight
 
         with self.clock.phase("allocate"):
-            walk = Walk(self.recipe.sparsity, sizes, model, calibration, prune, plan.needs)
+            walk = AllocationContext(self.recipe.sparsity, sizes, model, calibration, prune, plan.needs)
             shares = yield from plan.allocate(walk)
         yield Allocated(ratios=shares.blocks, clipped=shares.clipped, rows=spreads(shares))
         return shares

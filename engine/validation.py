@@ -15,12 +15,9 @@ from typing import Any
 from engine.corpora.named import NAMED
 from engine.errors import Fault
 from engine.evaluation.tasks.catalogue import TASKS
-from engine.pruning.allocations.manual import TOLERANCE
 from engine.pruning.axes import ALLOCATIONS, AXES, REFINEMENTS, SCORES
-from engine.pruning.patterns import Group, parse_pattern
+from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, make_pattern
 from engine.pruning.presets import PRESETS
-from engine.pruning.scores.joint import MOST_SETS, sets
-from engine.pruning.shares import weighted_mean
 from engine.registry import Method
 
 DEFAULT_SPARSITY = 0.5
@@ -73,15 +70,15 @@ def faults(given: Mapping[str, Any]) -> list[Fault]:
 
 def complete(given: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in what follows from the other fields. There must be no faults."""
-    fields: dict[str, Any] = {**DEFAULT_METHODS, "pattern": "unstructured", **given}
-    n_of_m = parse_pattern(fields["pattern"])
-    if n_of_m is None:
+    fields: dict[str, Any] = {**DEFAULT_METHODS, "pattern": UNSTRUCTURED, **given}
+    pattern = make_pattern(fields["pattern"])
+    if pattern.fixed_sparsity is None:
         fields["group"] = fields.get("group") or default_group(fields)
         fields["permutation"] = None
     else:
         fields["permutation"] = fields.get("permutation") or "none"
-        fields["sparsity"] = 1 - n_of_m[0] / n_of_m[1]
-        fields["pattern"] = f"{n_of_m[0]}:{n_of_m[1]}"
+        fields["sparsity"] = pattern.fixed_sparsity
+        fields["pattern"] = pattern.name  # 02:4 becomes 2:4
     # -0.0 becomes 0.0, so that both have one key
     fields["sparsity"] = abs(float(fields.get("sparsity", DEFAULT_SPARSITY)))
     fields["evaluation"] = simplest(fields.get("evaluation", DEFAULT_CORPUS))
@@ -111,7 +108,7 @@ def default_group(given: Mapping[str, Any]) -> Group:
     """
     fields = {**DEFAULT_METHODS, **given}
     own = SCORES[fields["score"]].default_group
-    if fields["refinement"] != "none":
+    if REFINEMENTS[fields["refinement"]].touches:
         return Group.ROW
     published = ALLOCATIONS[fields["allocation"]].group
     return published if published is not None and own is Group.LAYER else own
@@ -131,67 +128,65 @@ def _parameters(methods: Sequence[Method]) -> dict[str, Any]:
 
 def _pattern_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
     try:
-        n_of_m = parse_pattern(given.get("pattern", "unstructured"))
+        pattern = make_pattern(given.get("pattern", UNSTRUCTURED))
     except ValueError as error:
         yield Fault("pattern", f"{error}.")
         return
-    if n_of_m is None:
+    name, implied = pattern.name, pattern.fixed_sparsity
+    if implied is None:
         if given.get("permutation") not in (None, "none"):
             message = "only an N:M pattern such as 2:4 has groups to permute columns between; "
             yield Fault("permutation", message + "leave the permutation out.")
         return
-    n, m = n_of_m
-    implied = 1 - n / m
     sparsity, allocation = given.get("sparsity"), given.get("allocation", "uniform")
     if sparsity is not None and not isclose(sparsity, implied, abs_tol=1e-6):
-        message = f"the pattern {n}:{m} has a sparsity of {implied:.4g}, but {sparsity:g} was requested; "
+        message = f"the pattern {name} has a sparsity of {implied:.4g}, but {sparsity:g} was requested; "
         yield Fault("sparsity", message + "leave the sparsity out.")
     if given.get("group") is not None:
-        message = f"with {n}:{m}, each {m} consecutive columns of a row form a comparison group; "
+        message = (
+            f"with {name}, each {pattern.group_width} consecutive columns of a row form a comparison group; "
+        )
         yield Fault("group", message + "leave the group out.")
     if allocation in ALLOCATIONS and not ALLOCATIONS[allocation].even:
-        message = f"with {n}:{m}, every block and row has the same sparsity, so {allocation} has nothing to "
+        message = f"with {name}, every block and row has the same sparsity, so {allocation} has nothing to "
         yield Fault("allocation", message + "allocate; choose uniform.")
 
 
 def _combination_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield the faults of methods that are valid alone but cannot be combined."""
     fields = {**DEFAULT_METHODS, **given}
+    group = Group(fields.get("group") or default_group(fields))
     try:
-        n_of_m = parse_pattern(fields.get("pattern", "unstructured"))
+        pattern = make_pattern(fields.get("pattern", UNSTRUCTURED), group, fields.get("permutation"))
     except ValueError:  # already a fault of the pattern
         return
-    if SCORES[fields["score"]].joint:
-        yield from _joint_faults(fields, n_of_m)
-    if n_of_m is None:
-        yield from _row_faults(fields)
+    yield from _joint_faults(fields["score"], pattern)
+    yield from _row_faults(fields, pattern)
 
 
-def _joint_faults(fields: Mapping[str, Any], n_of_m: tuple[int, int] | None) -> Iterator[Fault]:
+def _joint_faults(name: str, pattern: Pattern) -> Iterator[Fault]:
     """Yield the faults of a score that decides whole groups of an N:M pattern."""
-    name = fields["score"]
-    if n_of_m is None:
+    score, group = SCORES[name], pattern.n_and_m
+    if not score.joint:
+        return
+    if not group:
         message = f"the score {name} decides groups of m columns as a whole; "
         yield Fault("pattern", message + "choose an N:M pattern such as 2:4.")
         return
-    if sets(*n_of_m) > MOST_SETS:
-        message = f"the score {name} compares all sets of weights that a group can lose: {sets(*n_of_m):,} sets for "
-        message += f"{fields['pattern']}, but at most {MOST_SETS:,} are supported; choose a smaller m."
-        yield Fault("pattern", message)
-    if fields.get("permutation") not in (None, "none"):
+    if refusal := score.refuses(group["n"], group["m"]):
+        yield Fault("pattern", f"{refusal}; choose a smaller m.")
+    if pattern.permuted:
         message = f"the score {name} rates groups, so there are no scores of columns to permute by; "
         yield Fault("permutation", message + "leave the permutation out.")
 
 
-def _row_faults(fields: Mapping[str, Any]) -> Iterator[Fault]:
+def _row_faults(fields: Mapping[str, Any], pattern: Pattern) -> Iterator[Fault]:
     """Yield the faults of methods that work within rows, if weights of different rows compete."""
-    group = fields.get("group") or default_group(fields)
-    if group == Group.ROW:
+    if pattern.fixes_row_counts:
         return
-    competing = "across the whole linear" if group == Group.LAYER else "within blocks of 128 columns"
     refinement, allocation = REFINEMENTS[fields["refinement"]], ALLOCATIONS[fields["allocation"]]
-    if refinement.name != "none":
-        message = f"{refinement.title} swaps weights within a row, but the weights compete {competing}; "
+    if refinement.touches:
+        message = f"{refinement.title} swaps weights within a row, but the weights compete {pattern.scope}; "
         yield Fault("refinement", message + "set the group to row, or choose an N:M pattern.")
     requested = fields.get("settings", {})
     settings = {
@@ -199,8 +194,13 @@ def _row_faults(fields: Mapping[str, Any]) -> Iterator[Fault]:
         for parameter in allocation.parameters
     }
     if allocation.rows(settings):
-        message = f"the row step gives each row its own sparsity, but the weights compete {competing}; "
-        yield Fault("allocation", message + f"set {allocation.name}.step to block, or the group to row.")
+        message = (
+            f"{allocation.title} gives each row its own sparsity, but the weights compete {pattern.scope}; "
+        )
+        even = " and ".join(
+            f"{allocation.name}.{name} to {value}" for name, value in allocation.whole_rows.items()
+        )
+        yield Fault("allocation", message + f"set {even}, or the group to row.")
 
 
 def _setting_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
@@ -263,11 +263,8 @@ def faults_against(
 
 
 def _width_faults(given: Mapping[str, Any], widths: Mapping[str, int]) -> Iterator[Fault]:
-    n_of_m = parse_pattern(given["pattern"])
-    if n_of_m is None:
-        return
-    _, m = n_of_m
-    bad = [(name, width) for name, width in widths.items() if width % m]
+    m = make_pattern(given["pattern"]).group_width
+    bad = [(name, width) for name, width in widths.items() if m is not None and width % m]
     if bad:
         name, width = bad[0]
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
@@ -278,19 +275,14 @@ def _width_faults(given: Mapping[str, Any], widths: Mapping[str, int]) -> Iterat
 
 
 def _ratio_faults(given: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[Fault]:
-    if given["allocation"] != "manual":
-        return
-    field, ratios, sparsity = "settings.manual.ratios", given["settings"]["manual.ratios"], given["sparsity"]
-    if len(ratios) != len(sizes):
-        message = (
-            f"the model has {len(sizes)} blocks, but {len(ratios)} ratios were given; give one per block."
-        )
-        yield Fault(field, message)
-        return
-    mean = weighted_mean(ratios, sizes)
-    if given["settings"]["manual.rescale"] != "yes" and abs(mean - sparsity) > TOLERANCE:
-        message = f"the ratios give a sparsity of {mean:.4g}, but {sparsity:g} was requested; "
-        yield Fault(field, message + f"set the sparsity to {mean:.4g}, or manual.rescale to yes.")
+    allocation = ALLOCATIONS[given["allocation"]]
+    parameters = {
+        parameter.name: given["settings"][f"{allocation.name}.{parameter.name}"]
+        for parameter in allocation.parameters
+    }
+    if refusal := allocation.refuses(parameters, sizes, given["sparsity"]):
+        name, message = refusal
+        yield Fault(f"settings.{allocation.name}.{name}", message)
 
 
 def _length_faults(given: Mapping[str, Any], longest: int | None) -> Iterator[Fault]:

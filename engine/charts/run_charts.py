@@ -17,7 +17,7 @@ from engine.charts.grids import output_error_grid, sparsity_grid
 from engine.charts.refinement import error_taken_back, refinement_error, refinement_swaps
 from engine.charts.rows import has_uneven_rows, row_spread
 from engine.charts.search import alignment_against_uniform, search_curves
-from engine.pruning.axes import ALLOCATIONS, UPDATES
+from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, UPDATES
 from engine.record import RunRecord
 
 PRUNING, SHARING = "What pruning did, block by block", "How the sparsity was shared out"
@@ -69,9 +69,9 @@ def pruning(record: RunRecord, *, clickable: bool = False) -> Makers:
         return {}
     grids: Makers = {name: partial(grid, clickable=clickable) for name, grid in GRIDS.items()}
     found: Makers = {**grids, "alignment": alignment_bars, "depth": error_through_depth}
-    if record.recipe.refinement != "none":
+    if REFINEMENTS[record.recipe.refinement].touches:
         found |= {"swaps": refinement_swaps, "refinement": refinement_error}
-    if UPDATES[record.recipe.update].changes_kept:
+    if UPDATES[record.recipe.update].touches:
         found["recovery"] = error_taken_back
     if record.state != "running":  # what was removed in all is known at the end
         found["coverage"] = coverage_bar

@@ -17,15 +17,23 @@ from typing import Any
 
 from engine.errors import EngineError, RecipeError
 from engine.jobs.execute import execute
-from engine.pruning.axes import ALLOCATIONS
-from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe, pin
 from engine.store.folder import RunFolder
 
 SPARSITIES = tuple(tenth / 10 for tenth in range(1, 10))
 PATTERNS = ("2:4", "4:8")
+PRUNERS = (
+    "magnitude", "wanda", "ria", "stochria", "symwanda", "multiflow", "sparsegpt", "apt-sm", "apt-mm", "apt-ms", "wanda-dsnot", "ria-r2-dsnot",
+)  # fmt: skip
+"""Listed, not taken from the registry: a new pruner comes without recorded runs until it is added here."""
 BASES = ("wanda", "sparsegpt")
-"""The pruners that top-ups are recorded over."""
+"""The pruners that allocations are recorded over."""
+TOP_UPS: tuple[dict[str, Any], ...] = (
+    {"allocation": "alphapruning"},
+    {"allocation": "neuroal"},
+    {"allocation": "owl"},
+    {"allocation": "neuroal", "settings": {"neuroal.step": "block"}},  # which every score allows
+)
 WITH_WEIGHTS = ("magnitude", "wanda")
 """The pruners whose masks are kept, where the sparsity is uniform."""
 
@@ -36,12 +44,8 @@ def recipes() -> list[Recipe]:
         *({"sparsity": sparsity} for sparsity in SPARSITIES),
         *({"pattern": pattern} for pattern in PATTERNS),
     ]
-    choices: list[dict[str, Any]] = [{"pruner": name} for name in PRESETS]
-    searching = [name for name, method in ALLOCATIONS.items() if not method.even and name != "manual"]
-    choices += [{"pruner": base, "allocation": name} for base in BASES for name in searching]
-    choices += [
-        {"pruner": base, "allocation": "neuroal", "settings": {"neuroal.step": "block"}} for base in BASES
-    ]  # which every score allows
+    choices: list[dict[str, Any]] = [{"pruner": name} for name in PRUNERS]
+    choices += [{"pruner": base, **top_up} for base in BASES for top_up in TOP_UPS]
     return [
         recipe
         for choice in choices

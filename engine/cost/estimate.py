@@ -94,7 +94,7 @@ def estimate_without_advice(recipe: Recipe, summary: ModelSummary, capacity: Cap
     download = 0 if summary.local else summary.storage.missing
     # masks are stored as bits; the new weights only if the update changes the kept ones
     store = summary.prunable // 8
-    if UPDATES[recipe.update].changes_kept:
+    if UPDATES[recipe.update].touches:
         store += summary.bytes * summary.prunable // summary.parameters
     problem = "" if capacity is None else _problem(need, download or 0, store, capacity)
     cost = Cost(

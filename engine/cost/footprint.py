@@ -155,7 +155,7 @@ def _block(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> int
     if the methods use them.
     """
     largest = max(kind.rows * kind.columns for kind in summary.linears)
-    scratch = SCRATCH + (REFINING if recipe.refinement != "none" else 0)
+    scratch = SCRATCH + (REFINING if REFINEMENTS[recipe.refinement].touches else 0)
     work = scratch * largest + _activations(recipe, summary, device, item)
     if device == "cpu":
         work += _kept(recipe, summary, item)
@@ -168,7 +168,7 @@ def _kept(recipe: Recipe, summary: ModelSummary, item: int) -> int:
     """What is stored of the block: its new weights if the update changes them, otherwise a mask of one byte
     per weight.
     """
-    return (item if UPDATES[recipe.update].changes_kept else 1) * max(summary.sizes)
+    return (item if UPDATES[recipe.update].touches else 1) * max(summary.sizes)
 
 
 def _activations(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> int:

@@ -20,7 +20,7 @@ def cited(recipe: Recipe) -> list[Paper]:
     chosen += [recipe.methods[axis].paper for axis in AXES]
     if recipe.permutation is not None:
         chosen.append(PERMUTATIONS[recipe.permutation].paper)
-    if recipe.pattern != "unstructured":
+    if recipe.mask_pattern.group_width is not None:
         chosen.append(papers.SEMI_STRUCTURED)
     return list(dict.fromkeys(paper for paper in chosen if paper is not None))
 

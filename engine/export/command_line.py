@@ -198,4 +198,4 @@ def _is_implied(name: str, recipe: Recipe) -> bool:
         return recipe.model == "demo" or Path(recipe.model).is_dir()
     if name == "permutation":
         return recipe.permutation in (None, "none")
-    return recipe.pattern != "unstructured" and name in ("sparsity", "group")
+    return recipe.mask_pattern.fixed_sparsity is not None and name in ("sparsity", "group")

@@ -96,7 +96,11 @@ def _front_matter(original: Recipe, recipe: Recipe) -> str:
 def _what_was_done(record: RunRecord, original: Recipe, recipe: Recipe) -> str:
     version = f" {record.environment.prunescope}" if record.environment else ""
     pruner = PRESETS[recipe.pruner].title if recipe.pruner else ", ".join(_methods(recipe))
-    shape = "without a pattern" if recipe.pattern == "unstructured" else f"in the pattern {recipe.pattern}"
+    shape = (
+        "without a pattern"
+        if recipe.mask_pattern.fixed_sparsity is None
+        else f"in the pattern {recipe.pattern}"
+    )
     shared = (
         "the same share from every block"
         if recipe.allocation == "uniform"

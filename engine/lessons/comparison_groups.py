@@ -13,7 +13,7 @@ from math import comb, log10
 
 from engine.lessons.layer import Layer, Pruned, Table, example, mask_table, table
 from engine.pruning.axes import SCORES
-from engine.pruning.patterns import Group, parse_pattern
+from engine.pruning.patterns import Group, is_n_of_m
 
 ROWS, COLUMNS = 6, 16
 WEAK_ROW = 3
@@ -73,10 +73,11 @@ def layer(matrix: int = 0) -> Layer:
 
 def masked(grouping: str, score: str, sparsity: float = 0.5) -> Masked:
     """Prune matrix 0; an N:M pattern fixes its own sparsity."""
-    n_of_m = parse_pattern(grouping) if ":" in grouping else None
-    result = _prune(layer(), grouping, score, 1 - n_of_m[0] / n_of_m[1] if n_of_m else sparsity)
+    result = _prune(layer(), grouping, score, sparsity)
     by_row = _prune(layer(), ROW, score, float((~result.keep).double().mean()))
-    forced = (by_row.keep & ~result.keep).nonzero().tolist() if n_of_m else []  # [row, column] each
+    forced = (
+        (by_row.keep & ~result.keep).nonzero().tolist() if is_n_of_m(grouping) else []
+    )  # [row, column] each
     return Masked(
         weights=table(result.layer.weight),
         kept=mask_table(result.keep),
@@ -99,7 +100,7 @@ def prices(matrix: int, score: str) -> tuple[Price, ...]:
 
 
 def _prune(drawn: Layer, grouping: str, score: str, sparsity: float) -> Pruned:
-    if ":" in grouping:
+    if is_n_of_m(grouping):
         return drawn.prune(score, sparsity, pattern=grouping)
     return drawn.prune(score, sparsity, group=Group.LAYER if grouping == LAYER else Group.ROW)
 

@@ -15,8 +15,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from engine.pruning.axes import UPDATES
-from engine.pruning.masks import Frozen
+from engine.pruning.axes import UPDATES, FrozenMask
 from engine.pruning.patterns import Group
 from engine.pruning.plan import Plan
 from engine.pruning.statistics import Need, Statistics
@@ -66,7 +65,9 @@ class Layer:
 
     def updated(self, keep: Tensor, update: str) -> Pruned:
         """Apply a weight update under a fixed mask `[out, in]`."""
-        return Pruned(self, UPDATES[update].function(self.weight, self.statistics, Frozen(keep)).weight, keep)
+        return Pruned(
+            self, UPDATES[update].function(self.weight, self.statistics, FrozenMask(keep)).weight, keep
+        )
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,72 @@
-"""The shapes of a method on each axis: what its function is given and what it returns. All are pure functions
-of tensors.
+"""The four axes that a pruner is composed of: what a method on each one declares, receives and returns.
+
+A new method is one file in the folder of its axis and one import in that folder's `__init__`. Everything that
+the rest of the program needs to know about it is declared here; nobody looks at its name or its parameters'
+names. All methods are pure functions of tensors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from engine.events import Event
-from engine.pruning.patterns import Group
+from engine.pruning.patterns import Group, Pattern
 from engine.pruning.shares import Shares
-from engine.pruning.statistics import Need
-from engine.registry import Method, Registry
+from engine.pruning.statistics import Need, Statistics
+from engine.registry import Method, Registry, Touched
+
+
+class RunningScore(Protocol):
+    """A score that can be computed for some of the columns only."""
+
+    def __call__(self, weight: Tensor, statistics: Statistics, *, columns: slice) -> Tensor: ...
+
+
+class MaskSource(Protocol):
+    """Where an update gets its mask from: `FrozenMask` or `RunningMask`."""
+
+    @property
+    def step(self) -> int | None:
+        """How many columns must be requested together while the weights change; None if any number will do."""
+
+    def keep(self, columns: slice, weight: Tensor) -> Tensor:
+        """Return the mask `[out, columns]` of these columns, given their current weights `[out, columns]`."""
+
+
+@dataclass(frozen=True)
+class FrozenMask:
+    """A mask `[out, in]` that was decided on the dense weights, before the update."""
+
+    mask: Tensor
+    step: int | None = None
+
+    def keep(self, columns: slice, weight: Tensor) -> Tensor:
+        return self.mask[:, columns]
+
+
+@dataclass(frozen=True)
+class RunningMask:
+    """A mask that is decided a few columns at a time, on their current weights, as SparseGPT does it.
+
+    It requires a running score, a pattern that decides a few columns at a time and no refinement. A
+    comparison group of a whole row or layer needs all scores at once, so its mask is always frozen.
+    """
+
+    score: RunningScore
+    statistics: Statistics
+    pattern: Pattern
+    sparsity: float
+
+    @property
+    def step(self) -> int | None:
+        return self.pattern.step
+
+    def keep(self, columns: slice, weight: Tensor) -> Tensor:
+        return self.pattern.keep(self.score(weight, self.statistics, columns=columns), self.sparsity)
 
 
 @dataclass(frozen=True)
@@ -24,7 +76,7 @@ class Updated:
     Attributes:
         weight: the new weight `[out, in]`, exactly 0 where pruned.
         keep: the mask `[out, in]`.
-        warnings: sentences about approximations made (for instance a raised damping).
+        warnings: sentences about approximations, for instance a raised damping.
     """
 
     weight: Tensor
@@ -37,10 +89,11 @@ class Refined:
     """What a refinement returns.
 
     Attributes:
-        keep: the mask `[out, in]`, with as many kept in each row (and group of an N:M pattern) as before.
-        swaps: entries that were exchanged.
-        drift_before: mean over the rows of |e_i|, for a method that measures it; None otherwise.
-        drift_after: the same behind the swaps.
+        keep: the mask `[out, in]`; each row (and each group of an N:M pattern) keeps as many as before.
+        swaps: how many pairs of entries were exchanged.
+        drift_before: mean over the rows of |e_i| before the swaps, for a method that measures it; None
+            otherwise.
+        drift_after: the same after the swaps.
     """
 
     keep: Tensor
@@ -51,16 +104,15 @@ class Refined:
 
 @dataclass(frozen=True, kw_only=True)
 class Score(Method):
-    """`function(weight [out, in], statistics, **parameters)` gives scores `[out, in]`; higher = kept.
-
-    A parameter named `seed` reaches the function mixed with the linear's path, so that linears draw
-    independently.
+    """`function(weight [out, in], statistics, **parameters)` returns scores `[out, in]`; higher = kept.
 
     Attributes:
-        running: whether an update that goes through the columns should have it evaluated on the weights as
-            updated so far.
-        joint: whether it decides whole groups of an N:M pattern at once; then the function is also given `n`
+        default_group: the comparison group that it was published with.
+        running: whether it can be computed for a slice of the columns (`columns=`) on weights that a running
+            update has already changed.
+        joint: whether it decides whole groups of an N:M pattern at once; the function then also receives `n`
             and `m`.
+        refuses: for a joint score, why it cannot be used with `(n, m)`; None if it can.
     """
 
     function: Callable[..., Tensor]
@@ -68,64 +120,77 @@ class Score(Method):
     default_group: Group
     running: bool = False
     joint: bool = False
+    refuses: Callable[[int, int], str | None] = lambda n, m: None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Update(Method):
-    """`function(weight [out, in] float32, statistics, source, **parameters)` gives an `Updated`.
+    """`function(weight [out, in] float32, statistics, source, **parameters)` returns an `Updated`.
 
     Attributes:
-        changes_kept: whether weights that stay may change; where they may not, the mask alone is worth
-            storing.
-        running: whether it goes through the columns, so that a running score is asked for them as they have
-            become.
-        operations: floating-point operations for a linear of `(rows, columns)` at a sparsity, beside the
-            statistics.
+        touches: `weights` if kept weights may change; None if the mask alone describes the result.
+        running: whether it proceeds column by column, so that a running score is evaluated on the weights as
+            updated so far.
+        operations: floating-point operations for a linear of `(rows, columns)` at a sparsity, not counting
+            the statistics.
     """
 
     function: Callable[..., Updated]
     needs: frozenset[Need] = frozenset()
-    changes_kept: bool = True
+    touches: Touched | None = "weights"
     running: bool = False
     operations: Callable[[int, int, float], float] = lambda rows, columns, sparsity: 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Allocation(Method):
-    """`function(walk, **parameters)` yields what it measures as events and returns the `Shares`.
+    """`function(context, **parameters)` yields what it measures as events and returns the `Shares`.
 
-    The parameter-weighted mean of the shares is the target. `walk` is an `engine.pruning.search.Walk`.
+    The mean of the shares, weighted by size, is the target. `context` is an `engine.pruning.search.AllocationContext`.
 
     Attributes:
-        measure: the quantity that its `BlockMeasured` events carry, with its unit; empty where it measures
-            nothing.
-        passes: with these parameters, how many forward passes of its own it takes and over how many windows
-            (None for all of them).
-        even: whether all blocks always get the same.
-        rows: whether, with these parameters, single rows get shares of their own.
-        group: the comparison group that it was published with, taken instead of a score's own where that is
-            the whole layer.
+        measure: the quantity that its `BlockMeasured` events carry, with its unit; empty if it measures none.
+        passes: for these parameters, how many additional forward passes it takes, and over how many windows
+            (None for all).
+        even: whether all blocks always get the same sparsity.
+        from_user: whether the user states the ratios, so that it cannot run without settings.
+        rows: whether, for these parameters, rows get sparsities of their own.
+        whole_rows: settings with which rows do not, for an allocation where `rows` can be true.
+        group: the comparison group that it was published with; replaces a score's own group if that is the
+            whole layer.
+        refuses: what is wrong with `(parameters, sizes, target)` for a model with these block sizes: the
+            parameter's name and a sentence, or None.
     """
 
     function: Callable[..., Generator[Event, None, Shares]]
     measure: str = ""
     passes: Callable[[Mapping[str, Any]], tuple[float, int | None]] = lambda parameters: (0, None)
     even: bool = False
+    from_user: bool = False
     rows: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
+    whole_rows: Mapping[str, Any] = field(default_factory=dict)
     group: Group | None = None
+    refuses: Callable[[Mapping[str, Any], Sequence[int], float], tuple[str, str] | None] = (
+        lambda parameters, sizes, target: None
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refinement(Method):
-    """`function(keep [out, in], weight, statistics, *, group, **parameters)` gives a `Refined`.
+    """`function(keep [out, in], weight, statistics, *, group, **parameters)` returns a `Refined`.
 
-    `group` is m where swaps have to stay within each m consecutive columns (N:M), None where they may go
-    anywhere in the row. A parameter named `layers` (`all` or `attention`) says which linears are refined; it
-    is read by the plan, the function never sees it.
+    `group` is m if swaps must stay within each m consecutive columns (N:M), None if they may go anywhere in
+    the row.
+
+    Attributes:
+        touches: `mask` if it may swap entries; None if it never does anything.
+        attention_only: whether, for these parameters, the block's other linears are left as they are.
     """
 
     function: Callable[..., Refined]
     needs: frozenset[Need] = frozenset()
+    touches: Touched | None = "mask"
+    attention_only: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
 
 
 SCORES: Registry[Score] = Registry("score")

@@ -1,9 +1,10 @@
-"""Sparsity patterns: which entries of a score matrix stay. True = stays, everywhere.
+"""Sparsity patterns: rules that turn a score matrix into a mask. In every mask True means kept.
 
-Counts are exact: a group of n entries loses `floor(n * s)`, never one more because of a tie with a threshold;
-with a sparsity for each row, a row keeps `floor((1 - r) * n)`. Among equal scores the lower position in the
-group (row-major, so the lower column within a row) is removed first. One count for all rows is a selection,
-30 ms for 768 x 3072 on a CPU core; counts of their own take a sort of each row, about as fast by numpy.
+Counts are exact: a group of n entries loses `floor(n * s)` of them, never one more because of a tie with a
+threshold; with one sparsity per row, a row keeps `floor((1 - r) * n)`. Among equal scores the lower position
+in the group (row-major, so the lower column within a row) is removed first. A single count for all rows is a
+selection, 30 ms for 768 x 3072 on a CPU core; one count per row needs a sort of each row, which numpy does
+about as fast.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from torch import Tensor
 from engine.errors import NumericsError
 from engine.pruning.permutation import column_order
 
+UNSTRUCTURED = "unstructured"
 BLOCK_WIDTH = 128
-ENTRIES_AT_ONCE = 1_000_000
-"""Scores that are looked at together where their groups are apart: what is made on the way takes up to 26
-bytes an entry.
+ENTRIES_PER_CHUNK = 1_000_000
+"""Scores processed together when their groups are independent: the temporaries take up to 26 bytes an entry.
 """
 Sparsity = float | Tensor
-"""One sparsity for all of a linear, or one a row, `[out]` float64: with fewer digits the decimals of a count
-are lost.
+"""One sparsity for the whole linear, or one per row, `[out]` float64: float32 would lose the decimals that
+decide a count.
 """
 
 
@@ -42,42 +43,129 @@ class Group(StrEnum):
 
 
 class Pattern(Protocol):
-    """A rule that turns scores into a mask."""
+    """A rule that turns scores into a mask, and everything its callers need to know about it."""
 
-    def keep(self, score: Tensor, sparsity: Sparsity) -> Tensor:
-        """The mask `[out, in]` of a score `[out, in]` at a sparsity."""
+    @property
+    def name(self) -> str:
+        """The pattern as a recipe spells it: `unstructured` or `2:4`."""
+
+    @property
+    def group_name(self) -> str:
+        """The comparison group: `layer`, `row` or `block`, or the `n:m` of the pattern."""
+
+    @property
+    def scope(self) -> str:
+        """Where weights compete, to complete a sentence: `across the whole linear`."""
+
+    @property
+    def fixed_sparsity(self) -> float | None:
+        """The sparsity that the pattern implies; None if the recipe chooses it."""
+
+    @property
+    def group_width(self) -> int | None:
+        """m of an N:M pattern, which has to divide the input width; None for an unstructured pattern."""
+
+    @property
+    def permuted(self) -> bool:
+        """Whether columns are reordered before they are cut into groups."""
+
+    @property
+    def n_and_m(self) -> dict[str, int]:
+        """`n` and `m` of an N:M pattern; empty for an unstructured one."""
+
+    @property
+    def fixes_row_counts(self) -> bool:
+        """Whether every row loses a count of its own, so that a refinement may swap within rows."""
+
+    @property
+    def allows_row_sparsities(self) -> bool:
+        """Whether rows may have different sparsities."""
 
     @property
     def step(self) -> int | None:
-        """How many columns a running mask source decides at once; None when it needs all of them."""
+        """How many columns are decided together while the weights change; None if all of them are needed."""
+
+    def keep(self, score: Tensor, sparsity: Sparsity) -> Tensor:
+        """Return the mask `[out, in]` for scores `[out, in]` at a sparsity."""
+
+    def keep_and_order(self, score: Tensor, sparsity: Sparsity) -> tuple[Tensor, Tensor | None]:
+        """Return the mask and the column order that its groups were formed in, see `order`."""
+
+    def order(self, score: Tensor) -> Tensor | None:
+        """Return the column order `[in]` in which groups are consecutive; None for the stored order."""
+
+    def split(self, values: Tensor, order: Tensor | None = None) -> list[Tensor]:
+        """Split `values`, `[out, in]`, into comparison groups: tensors `[groups, entries]`, several if group
+        sizes differ.
+        """
+
+
+def make_pattern(text: str, group: Group | None = None, permutation: str | None = None) -> Pattern:
+    """Return the pattern that a recipe's fields describe.
+
+    Args:
+        text: `unstructured` or `n:m`.
+        group: the comparison group of an unstructured pattern; None for the whole linear.
+        permutation: the channel permutation of an N:M pattern; None for none.
+
+    Raises:
+        ValueError: `text` is neither, or not 0 < n < m.
+    """
+    n_of_m = parse_pattern(text)
+    if n_of_m is None:
+        return Unstructured(group or Group.LAYER)
+    return SemiStructured(*n_of_m, permutation or "none")
+
+
+def parse_pattern(text: str) -> tuple[int, int] | None:
+    """Return `(n, m)` of a pattern `n:m`, None for `unstructured`.
+
+    Raises:
+        ValueError: it is neither, or not 0 < n < m.
+    """
+    if text == UNSTRUCTURED:
+        return None
+    match = re.fullmatch(r"(\d+):(\d+)", text)
+    if match is None:
+        raise ValueError(f"expected 'unstructured' or n:m (for instance 2:4, two kept of four), got {text!r}")
+    n, m = int(match[1]), int(match[2])
+    if not 0 < n < m:
+        raise ValueError(f"in n:m, n of each m consecutive weights are kept, so 0 < n < m; got {text}")
+    return n, m
+
+
+def is_n_of_m(text: str) -> bool:
+    """Whether a pattern, or the label of a run's pattern or sparsity, is meant as `n:m`; it may be malformed."""
+    return ":" in text
 
 
 def removed(count: int, sparsity: float) -> int:
-    """`floor(count * sparsity)`, as if computed with decimals (0.29 of 100 is 29, though 100 * 0.29 < 29 in
-    binary).
+    """Return `floor(count * sparsity)` as if computed in decimals: 0.29 of 100 is 29, although
+    100 * 0.29 < 29 in binary.
     """
     return floor(round(count * sparsity, 6))
 
 
 def removed_by_row(count: int, sparsity: Tensor) -> Tensor:
-    """How many of `count` each row loses, int64 `[out]`: it keeps `floor((1 - sparsity) * count)`, with the
-    decimal care of `removed`.
+    """Return how many of `count` entries each row loses, `[out]` int64, rounded like `removed`.
+
+    A row keeps `floor((1 - sparsity) * count)`.
     """
     kept = ((1 - sparsity.to("cpu", torch.float64)) * count).round(decimals=6).floor()
     return (count - kept).clamp(0, count).long()
 
 
 def remove_lowest(score: Tensor, count: int | Tensor) -> Tensor:
-    """A mask that drops the `count` lowest of each row of `score`, `[groups, entries]`, the earlier first
-    among equals.
+    """Return a mask that drops the `count` lowest entries of each row of `score`, `[groups, entries]`.
 
     Args:
-        count: one for all rows, or one a row `[groups]`.
+        score: among equal scores the earlier entry is dropped first.
+        count: one for all rows, or one per row `[groups]`.
 
     Raises:
-        NumericsError: a score is not a number.
+        NumericsError: a score is NaN.
     """
-    rows = max(1, ENTRIES_AT_ONCE // max(1, score.shape[1]))
+    rows = max(1, ENTRIES_PER_CHUNK // max(1, score.shape[1]))
     counts = count.split(rows) if isinstance(count, Tensor) else repeat(count)
     parts = [_remove_lowest(part, each) for part, each in zip(score.split(rows), counts, strict=False)]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -90,14 +178,13 @@ def _remove_lowest(score: Tensor, count: int | Tensor) -> Tensor:
         return torch.ones_like(score, dtype=torch.bool)
     if isinstance(count, int) and count >= entries:
         return torch.zeros_like(score, dtype=torch.bool)
-    threshold = _lowest(score, count)  # [groups, 1]
+    threshold = _count_th_lowest(score, count)  # [groups, 1]
     keep = score > threshold
-    excess = entries - count - keep.sum(1)  # ties with the threshold that must stay, [groups]
+    excess = entries - count - keep.sum(1)  # entries equal to the threshold that must be kept, [groups]
     if excess.any():
         tied = score == threshold
-        last_first = (
-            tied.flip(1).cumsum(1).flip(1)
-        )  # 1 for the last tied entry of the row, 2 for the one before it, ...
+        # 1 for the last tied entry of the row, 2 for the one before it, ...: the last ones are kept
+        last_first = tied.flip(1).cumsum(1).flip(1)  # [groups, entries]
         keep |= tied & (last_first <= excess[:, None])
     return keep
 
@@ -105,17 +192,16 @@ def _remove_lowest(score: Tensor, count: int | Tensor) -> Tensor:
 def _refuse_nan(score: Tensor) -> None:
     if score.isnan().any():
         raise NumericsError(
-            "Some scores are not numbers: activations overflowed. Try another dtype (float32 or bfloat16) or calibration text."
+            "Some scores are not numbers because activations overflowed. "
+            "Try another dtype (float32 or bfloat16) or calibration text."
         )
 
 
-def _lowest(score: Tensor, count: int | Tensor) -> Tensor:
-    """The `count`-th lowest of each row, `[groups, 1]`; where a row's count is 0, its lowest."""
-    if (
-        score.device.type == "cpu"
-        # numpy selects and sorts in vector registers: two to eight times as fast as torch, which makes indices
-        # too
-    ):
+def _count_th_lowest(score: Tensor, count: int | Tensor) -> Tensor:
+    """Return the `count`-th lowest score of each row, `[groups, 1]`; the lowest if a row's count is 0."""
+    # On a CPU, numpy selects and sorts in vector registers: two to eight times as fast as torch, which also
+    # computes indices.
+    if score.device.type == "cpu":
         values = score.numpy()
         if isinstance(count, int):
             return torch.from_numpy(np.partition(values, count - 1, axis=1)[:, count - 1 : count])
@@ -129,18 +215,62 @@ def _lowest(score: Tensor, count: int | Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Unstructured:
-    """The lowest entries of each comparison group, wherever they stand."""
+    """Remove the lowest entries of each comparison group, wherever they are."""
 
     group: Group
     width: int = BLOCK_WIDTH
 
+    @property
+    def name(self) -> str:
+        return UNSTRUCTURED
+
+    @property
+    def group_name(self) -> str:
+        return self.group.value
+
+    @property
+    def scope(self) -> str:
+        return {
+            Group.LAYER: "across the whole linear",
+            Group.ROW: "within each row",
+            Group.BLOCK: f"within blocks of {self.width} columns",
+        }[self.group]
+
+    @property
+    def fixed_sparsity(self) -> None:
+        return None
+
+    @property
+    def group_width(self) -> None:
+        return None
+
+    @property
+    def permuted(self) -> bool:
+        return False
+
+    @property
+    def n_and_m(self) -> dict[str, int]:
+        return {}
+
+    @property
+    def fixes_row_counts(self) -> bool:
+        return self.group is Group.ROW
+
+    @property
+    def allows_row_sparsities(self) -> bool:
+        return self.group is Group.ROW
+
+    @property
+    def step(self) -> int | None:
+        return self.width if self.group is Group.BLOCK else None
+
     def keep(self, score: Tensor, sparsity: Sparsity) -> Tensor:
-        """The mask `[out, in]` of a score `[out, in]`.
+        """Return the mask `[out, in]` for scores `[out, in]`.
 
         Raises:
-            ValueError: there are sparsities of single rows, but not one for each, or entries of different
-                rows compete.
-            NumericsError: a score is not a number.
+            ValueError: sparsities per row were given, but not one for each row, or entries of different rows
+                compete.
+            NumericsError: a score is NaN.
         """
         columns = score.shape[1]
         if isinstance(sparsity, Tensor):
@@ -149,17 +279,29 @@ class Unstructured:
         if self.group is Group.ROW:
             return remove_lowest(score, removed(columns, sparsity))
         width = columns if self.group is Group.LAYER else self.width
-        parts = [_keep_whole(part, sparsity) for part in score.split(width, dim=1)]
+        parts = [
+            remove_lowest(part.reshape(1, -1), removed(part.numel(), sparsity)).view(part.shape)
+            for part in score.split(width, dim=1)  # each [out, width]: one group
+        ]
         return torch.cat(parts, dim=1)
 
-    @property
-    def step(self) -> int | None:
-        return self.width if self.group is Group.BLOCK else None
+    def keep_and_order(self, score: Tensor, sparsity: Sparsity) -> tuple[Tensor, None]:
+        return self.keep(score, sparsity), None
+
+    def order(self, score: Tensor) -> None:
+        return None
+
+    def split(self, values: Tensor, order: Tensor | None = None) -> list[Tensor]:
+        if self.group is Group.ROW:
+            return [values]
+        width = values.shape[1] if self.group is Group.LAYER else self.width
+        return [part.reshape(1, -1) for part in values.split(width, dim=1)]
 
     def _check_rows(self, sparsity: Tensor, rows: int) -> None:
-        if self.group is not Group.ROW:
+        if not self.allows_row_sparsities:
             raise ValueError(
-                f"rows can have a sparsity each only where the weights of a row compete, not in the group {self.group.value}"
+                "rows can have different sparsities only if weights compete within a row, "
+                f"not in the group {self.group.value}"
             )
         if sparsity.shape != (rows,):
             raise ValueError(
@@ -167,80 +309,97 @@ class Unstructured:
             )
 
 
-def _keep_whole(score: Tensor, sparsity: float) -> Tensor:
-    return remove_lowest(score.reshape(1, -1), removed(score.numel(), sparsity)).view(score.shape)
-
-
 @dataclass(frozen=True)
 class SemiStructured:
-    """n:m - of each m consecutive columns of a row the n with the highest scores are kept (at most n
-    non-zeros of m).
+    """n:m - of each m consecutive columns of a row keep the n with the highest scores (at most n non-zeros
+    in m).
 
-    With a `permutation` (`zigzag` or `assignment`, `engine.pruning.permutation`) they are consecutive in
-    another order than they are stored in.
+    With a `permutation` (`zigzag` or `assignment`, see `engine.pruning.permutation`) columns are consecutive
+    in a different order than they are stored in.
     """
 
     n: int
     m: int
     permutation: str = "none"
 
+    @property
+    def name(self) -> str:
+        return f"{self.n}:{self.m}"
+
+    @property
+    def group_name(self) -> str:
+        return self.name
+
+    @property
+    def scope(self) -> str:
+        return f"within each {self.m} columns of a row"
+
+    @property
+    def fixed_sparsity(self) -> float:
+        return 1 - self.n / self.m
+
+    @property
+    def group_width(self) -> int:
+        return self.m
+
+    @property
+    def permuted(self) -> bool:
+        return self.permutation != "none"
+
+    @property
+    def n_and_m(self) -> dict[str, int]:
+        return {"n": self.n, "m": self.m}
+
+    @property
+    def fixes_row_counts(self) -> bool:
+        return True
+
+    @property
+    def allows_row_sparsities(self) -> bool:
+        return False
+
+    @property
+    def step(self) -> int | None:
+        """m; None if columns are permuted, because a group may then lie anywhere in its row."""
+        return None if self.permuted else self.m
+
     def keep(self, score: Tensor, sparsity: Sparsity) -> Tensor:
-        """The mask `[out, in]` of a score `[out, in]`; the sparsity follows from the pattern, so the argument
-        is not used.
+        """Return the mask `[out, in]` for scores `[out, in]`; `sparsity` is ignored, the pattern implies it.
 
         Raises:
-            NumericsError: columns are to be permuted and a score is not a number.
+            NumericsError: columns are to be permuted and a score is NaN.
         """
         return self.keep_within(score, self.order(score))
 
+    def keep_and_order(self, score: Tensor, sparsity: Sparsity) -> tuple[Tensor, Tensor | None]:
+        order = self.order(score)
+        return self.keep_within(score, order), order
+
     def order(self, score: Tensor) -> Tensor | None:
-        """The order of the columns `[in]`, `order[place] = column`, in which each m consecutive ones are a
-        group; None where they stay.
+        """Return the column order `[in]`, `order[position] = column`, in which each m consecutive columns are
+        a group; None for the stored order.
 
         Raises:
-            NumericsError: columns are to be permuted and a score is not a number.
+            NumericsError: columns are to be permuted and a score is NaN.
         """
-        if self.permutation == "none":
+        if not self.permuted:
             return None
         _refuse_nan(score)
         return column_order(score, self.n, self.m, self.permutation)
 
     def keep_within(self, score: Tensor, order: Tensor | None) -> Tensor:
-        """As `keep`, in an order that is known already."""
+        """Return the mask for a column order that is known already."""
         if order is None:
             return self._keep_consecutive(score)
         keep = torch.empty_like(score, dtype=torch.bool)
-        keep[:, order] = self._keep_consecutive(score[:, order])
+        keep[:, order] = self._keep_consecutive(score[:, order])  # back to the stored order
         return keep
+
+    def split(self, values: Tensor, order: Tensor | None = None) -> list[Tensor]:
+        return [(values if order is None else values[:, order]).reshape(-1, self.m)]
 
     def _keep_consecutive(self, score: Tensor) -> Tensor:
         groups = score.reshape(-1, self.m)  # [out * in / m, m]
         ascending = groups.argsort(dim=1, stable=True)
         keep = torch.ones_like(groups, dtype=torch.bool)
         return keep.scatter_(1, ascending[:, : self.m - self.n], False).view(score.shape)
-
-    @property
-    def step(self) -> int | None:
-        """m; None where columns are permuted, since a group then lies anywhere in its row."""
-        return self.m if self.permutation == "none" else None
-
-    @property
-    def sparsity(self) -> float:
-        return 1 - self.n / self.m
-
-
-def parse_pattern(text: str) -> tuple[int, int] | None:
-    """`(n, m)` of a pattern `n:m`, None for `unstructured`.
-
-    Raises:
-        ValueError: it is neither, or not 0 < n < m.
-    """
-    if text == "unstructured":
-        return None
-    match = re.fullmatch(r"(\d+):(\d+)", text)
-    if match is None:
-        raise ValueError(f"expected 'unstructured' or n:m (for instance 2:4, two kept of four), got {text!r}")
-    n, m = int(match[1]), int(match[2])
-    if not 0 < n < m:
-        raise ValueError(f"in n:m, n of each m consecutive weights are kept, so 0 < n < m; got {text}")
-    return n, m

@@ -200,12 +200,12 @@ def _prune(
         linear.name,
         outcome,
         error(linear.weight.float()),
-        error(before * outcome.keep) if plan.update.changes_kept else None,
+        error(before * outcome.keep) if plan.update.touches else None,
         error(before * outcome.unrefined)
-        if plan.refinement.name != "none" and outcome.unrefined is not None
+        if plan.refinement.touches and outcome.unrefined is not None
         else None,
     )
-    weight = linear.weight.to("cpu", copy=True) if plan.update.changes_kept else None
+    weight = linear.weight.to("cpu", copy=True) if plan.update.touches else None
     return _Result(event, outcome.warnings), PrunedLinear(outcome.keep.cpu(), weight)
 
 

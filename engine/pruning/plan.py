@@ -1,11 +1,12 @@
-"""The chosen method on every axis, bound to its parameters: what the one loop asks for each linear.
+"""A plan: the chosen method of every axis bound to its parameters, and how they prune one linear together.
 
-An expert that the router sent too few tokens is pruned by magnitude, in the same pattern and group, with no
-update and no refinement, and says so. Too few are fewer than half as many as it has inputs, or than twice as
-many where the methods use a Hessian. Measured on the bundled model's MLP linears at 50 %, error of the output
-on other text, as a multiple of what magnitude in the same group makes: Wanda with 1/8, 1/2 and 2 tokens an
-input 1.05, 1.00, 0.97; SparseGPT with 1/2, 1, 2 and 4 tokens 1.75, 1.32, 1.00, 0.92; Wanda with MRP 1.65,
-1.18, 0.96, 0.87. For ordinary linears the recipe says how many tokens there are, so they never fall back.
+An expert that received too few tokens from the router is pruned by magnitude, in the same pattern and group,
+without update or refinement, and a warning says so. Too few means fewer than half its number of inputs, or
+fewer than twice that number if the methods use a Hessian. Measured on the bundled model's MLP linears at
+50 %, as the output error on other text relative to magnitude in the same group: Wanda with 1/8, 1/2 and 2
+tokens per input 1.05, 1.00, 0.97; SparseGPT with 1/2, 1, 2 and 4 tokens 1.75, 1.32, 1.00, 0.92; Wanda with
+MRP 1.65, 1.18, 0.96, 0.87. Ordinary linears see every calibration token that the recipe requests, so they
+never fall back.
 """
 
 from __future__ import annotations
@@ -20,38 +21,40 @@ import torch
 from torch import Tensor
 
 from engine.events import Event
-from engine.pruning import presets  # noqa: F401  (importing them fills the registries)
+from engine.pruning import presets  # noqa: F401  (importing it fills the registries)
 from engine.pruning.axes import (
     ALLOCATIONS,
     REFINEMENTS,
     SCORES,
     UPDATES,
     Allocation,
+    FrozenMask,
     Refined,
     Refinement,
+    RunningMask,
+    RunningScore,
     Score,
     Update,
 )
-from engine.pruning.masks import Frozen, Running, RunningScore
-from engine.pruning.patterns import Group, Pattern, SemiStructured, Sparsity, Unstructured, parse_pattern
-from engine.pruning.search import Walk
+from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, Sparsity, make_pattern
+from engine.pruning.search import AllocationContext
 from engine.pruning.shares import Shares
 from engine.pruning.statistics import Need, Reordered, Statistics
 from engine.registry import Method
 
-FEWEST, FEWEST_WITH_HESSIAN = 0.5, 2.0
-"""Tokens that an expert must have seen for each of its inputs."""
+TOKENS_PER_INPUT, TOKENS_PER_INPUT_WITH_HESSIAN = 0.5, 2.0
+"""Tokens that an expert must have seen for each of its inputs; see the measurements above."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One linear, pruned.
+    """One pruned linear.
 
     Attributes:
         weight: the new weight `[out, in]`, exactly 0 where pruned.
         keep: the mask `[out, in]`.
-        warnings: sentences about approximations made.
-        unrefined: the mask as the score decided it, before refinement; None where it was decided while the
+        warnings: sentences about approximations.
+        unrefined: the mask as the score decided it, before refinement; None if it was decided while the
             weights changed.
         refined: what the refinement did.
     """
@@ -65,7 +68,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """One choice on each axis, with `parameters[axis]` by name."""
+    """One choice on each axis, with its parameters as `parameters[axis][name]`."""
 
     score: Score
     pattern: Pattern
@@ -79,7 +82,7 @@ class Plan:
         cls,
         *,
         score: str,
-        pattern: str = "unstructured",
+        pattern: str = UNSTRUCTURED,
         group: Group | None = None,
         permutation: str | None = None,
         allocation: str = "uniform",
@@ -87,21 +90,20 @@ class Plan:
         refinement: str = "none",
         settings: Mapping[str, Any] | None = None,
     ) -> Plan:
-        """The plan of these names; `settings` are `method.parameter`, and what they leave out has its
-        default.
+        """Return the plan for these names; `settings` are `method.parameter`, and missing ones take their
+        defaults.
         """
-        chosen = (SCORES[score], ALLOCATIONS[allocation], UPDATES[update], REFINEMENTS[refinement])
-        axes = ("score", "allocation", "update", "refinement")
-        n_of_m = parse_pattern(pattern)
+        chosen_score = SCORES[score]
+        chosen = {
+            "score": chosen_score,
+            "allocation": ALLOCATIONS[allocation],
+            "update": UPDATES[update],
+            "refinement": REFINEMENTS[refinement],
+        }
         return cls(
-            chosen[0],
-            Unstructured(group or chosen[0].default_group)
-            if n_of_m is None
-            else SemiStructured(*n_of_m, permutation or "none"),
-            *chosen[1:],
-            parameters={
-                axis: _bound(method, settings or {}) for axis, method in zip(axes, chosen, strict=True)
-            },
+            **chosen,  # type: ignore[arg-type]  # each axis has its own class
+            pattern=make_pattern(pattern, group or chosen_score.default_group, permutation),
+            parameters={axis: _parameters(method, settings or {}) for axis, method in chosen.items()},
         )
 
     @property
@@ -111,19 +113,19 @@ class Plan:
 
     @property
     def decides_while_updating(self) -> bool:
-        """Whether the mask is decided on running weights, a few columns at a time, instead of once on the
-        dense ones.
+        """Whether the mask is decided a few columns at a time on weights that the update has changed, instead
+        of once on the dense weights.
         """
         return (
             self.score.running
-            and self.refinement.name == "none"
+            and not self.refinement.touches
             and self.pattern.step is not None
             and self.update.running
         )
 
-    def allocate(self, walk: Walk) -> Generator[Event, None, Shares]:
-        """How much each block (and row) loses; what the method measures on the way are events."""
-        return self.allocation.function(walk, **self.parameters["allocation"])
+    def allocate(self, context: AllocationContext) -> Generator[Event, None, Shares]:
+        """Return the sparsity of each block (and row); yield what the method measures as events."""
+        return self.allocation.function(context, **self.parameters["allocation"])
 
     def prune(
         self,
@@ -137,72 +139,74 @@ class Plan:
         """Prune one linear's weight `[out, in]` (any dtype; the arithmetic is float32).
 
         Args:
-            sparsity: one number, or one a row `[out]`.
-            path: the linear's name in the model; methods that draw at random draw by it.
-            attention: whether it is part of the block's attention.
+            weight: is not changed.
+            statistics: those that `needs` lists.
+            sparsity: one number, or one per row `[out]`.
+            path: the linear's name in the model; methods that draw at random use it as part of their seed.
+            attention: whether the linear belongs to the block's attention.
         """
         weight = weight.to(torch.float32)
-        if statistics.routed and statistics.tokens < self.fewest(statistics.width):
-            return self._without_statistics(weight, statistics, sparsity)
+        if statistics.routed and statistics.tokens < self.fewest_tokens(statistics.width):
+            return self._prune_by_magnitude(weight, statistics, sparsity)
         score = partial(self.score.function, **self._score_parameters(path))
         if self.decides_while_updating:
-            running = Running(cast(RunningScore, score), statistics, self.pattern, cast(float, sparsity))
+            running = RunningMask(cast(RunningScore, score), statistics, self.pattern, cast(float, sparsity))
             updated = self.update.function(weight, statistics, running, **self.parameters["update"])
             return Outcome(updated.weight, updated.keep, updated.warnings)
-        scores = score(weight, statistics)
-        keep, order = self._mask(scores, sparsity)
+        scores = score(weight, statistics)  # [out, in]
+        keep, order = self.pattern.keep_and_order(scores, sparsity)
         del scores  # as large as the weight
         refined = self._refine(keep, order, weight, statistics, attention)
-        updated = self.update.function(weight, statistics, Frozen(refined.keep), **self.parameters["update"])
+        frozen = FrozenMask(refined.keep)
+        updated = self.update.function(weight, statistics, frozen, **self.parameters["update"])
         return Outcome(updated.weight, updated.keep, updated.warnings, unrefined=keep, refined=refined)
 
-    def fewest(self, width: int) -> int:
-        """Tokens that an expert with `width` inputs must have seen for the chosen methods to be worth more
-        than magnitude.
+    def fewest_tokens(self, width: int) -> int:
+        """Return how many tokens an expert with `width` inputs must have seen for the chosen methods to beat
+        magnitude.
         """
         if not self.needs:
             return 0
-        return max(1, round(width * (FEWEST_WITH_HESSIAN if Need.HESSIAN in self.needs else FEWEST)))
+        per_input = TOKENS_PER_INPUT_WITH_HESSIAN if Need.HESSIAN in self.needs else TOKENS_PER_INPUT
+        return max(1, round(width * per_input))
 
-    def _without_statistics(self, weight: Tensor, statistics: Statistics, sparsity: Sparsity) -> Outcome:
-        """The pattern alone, on the weights' magnitudes."""
-        keep, _ = self._mask(weight.abs(), sparsity)
-        asked = f"fewer than the {self.fewest(statistics.width)} that the chosen methods need for its {statistics.width} inputs"
-        seen = f"the router sent it {statistics.tokens} token{'' if statistics.tokens == 1 else 's'}, {asked}"
-        return Outcome(weight.masked_fill(~keep, 0), keep, (f"{seen}, so it was pruned by magnitude alone",))
-
-    def _mask(self, scores: Tensor, sparsity: Sparsity) -> tuple[Tensor, Tensor | None]:
-        """The mask, and the order of the columns that its groups were formed in where that is not their own."""
-        order = self.pattern.order(scores) if isinstance(self.pattern, SemiStructured) else None
-        if order is not None and isinstance(self.pattern, SemiStructured):
-            return self.pattern.keep_within(scores, order), order
-        return self.pattern.keep(scores, sparsity), None
+    def _prune_by_magnitude(self, weight: Tensor, statistics: Statistics, sparsity: Sparsity) -> Outcome:
+        keep = self.pattern.keep(weight.abs(), sparsity)
+        plural = "" if statistics.tokens == 1 else "s"
+        warning = (
+            f"the router sent it {statistics.tokens} token{plural}, fewer than the "
+            f"{self.fewest_tokens(statistics.width)} that the chosen methods need for its {statistics.width} "
+            "inputs, so it was pruned by magnitude alone"
+        )
+        return Outcome(weight.masked_fill(~keep, 0), keep, (warning,))
 
     def _score_parameters(self, path: str) -> dict[str, Any]:
         parameters = dict(self.parameters["score"])
-        if "seed" in parameters:
+        if self.score.uses_seed:
             parameters["seed"] = crc32(f"{parameters['seed']} {path}".encode())
-        if self.score.joint and isinstance(self.pattern, SemiStructured):
-            parameters |= {"n": self.pattern.n, "m": self.pattern.m}
+        if self.score.joint:
+            parameters |= self.pattern.n_and_m
         return parameters
 
     def _refine(
         self, keep: Tensor, order: Tensor | None, weight: Tensor, statistics: Statistics, attention: bool
     ) -> Refined:
-        parameters = dict(self.parameters["refinement"])
-        if self.refinement.name == "none" or (
-            parameters.pop("layers", "all") == "attention" and not attention
-        ):
+        """Refine the mask `keep`, `[out, in]`, whose groups were formed in the column order `order`, `[in]`."""
+        refinement, parameters = self.refinement, self.parameters["refinement"]
+        if not refinement.touches or (refinement.attention_only(parameters) and not attention):
             return Refined(keep)
-        group = self.pattern.m if isinstance(self.pattern, SemiStructured) else None
+        own = {item.name: parameters[item.name] for item in refinement.parameters if not item.for_plan}
+        group = self.pattern.group_width
         if order is None:
-            return self.refinement.function(keep, weight, statistics, group=group, **parameters)
-        moved = Reordered(statistics, order)  # swaps stay within the groups that the permutation formed
-        refined = self.refinement.function(keep[:, order], weight[:, order], moved, group=group, **parameters)
+            return refinement.function(keep, weight, statistics, group=group, **own)
+        # Swaps must stay within the groups that the permutation formed: refine in the permuted order, then
+        # put the columns back.
+        moved = Reordered(statistics, order)
+        refined = refinement.function(keep[:, order], weight[:, order], moved, group=group, **own)
         return replace(refined, keep=refined.keep[:, order.argsort()])
 
 
-def _bound(method: Method, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _parameters(method: Method, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         parameter.name: settings.get(f"{method.name}.{parameter.name}", parameter.default)
         for parameter in method.parameters

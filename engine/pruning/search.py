@@ -190,7 +190,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Walk:
+class AllocationContext:
     """The way through a model that is still dense.
 
     Attributes:

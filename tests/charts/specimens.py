@@ -10,7 +10,7 @@ from engine.analysis.microscope.decision import Decision
 from engine.analysis.microscope.findings import group_facts, losses, score_facts, spectrum
 from engine.analysis.microscope.picture import picture
 from engine.analysis.microscope.types import Picture, Scores, Spectrum, Study
-from engine.pruning.patterns import Group, SemiStructured, Unstructured
+from engine.pruning.patterns import Group, Pattern, Unstructured
 
 
 class Sample:
@@ -20,7 +20,7 @@ class Sample:
         self,
         rows: int = 12,
         columns: int = 8,
-        pattern: Unstructured | SemiStructured | None = None,
+        pattern: Pattern | None = None,
         sparsity: float = 0.5,
     ) -> None:
         generator = torch.Generator().manual_seed(rows + columns)
@@ -55,9 +55,7 @@ class Sample:
             lost=lost.lost,
             median_error=lost.median,
             error=lost.error,
-            groups=group_facts(self.dense, self.keep, self.pattern)
-            if isinstance(self.pattern, SemiStructured)
-            else None,
+            groups=group_facts(self.dense, self.keep, self.pattern),
             tokens=1024,
             sampled=len(self.inputs),
             notes=(),

@@ -14,7 +14,7 @@ from engine.models.block import Linear
 from engine.models.language_model import LanguageModel
 from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
-from engine.pruning.search import Walk
+from engine.pruning.search import AllocationContext
 from engine.pruning.shares import Shares
 from engine.pruning.statistics import Statistics
 from engine.pruning.weights import BlockWeights
@@ -228,7 +228,7 @@ def pruned(
 
     def run() -> Generator[Event, None, Shares]:
         shares = yield from plan.allocate(
-            Walk(sparsity, sizes, model, streams.calibration, new_weight, plan.needs)
+            AllocationContext(sparsity, sizes, model, streams.calibration, new_weight, plan.needs)
         )
         yield from prune_blocks(model, streams, plan, shares, kept, Clock(model.device))
         return shares

@@ -21,7 +21,7 @@ from engine.models.discovery import find_blocks, skipped_kind
 from engine.models.hooks import hooked, zeroed
 from engine.models.language_model import LanguageModel
 from engine.pruning.patterns import Group
-from engine.pruning.plan import FEWEST, FEWEST_WITH_HESSIAN, Plan
+from engine.pruning.plan import TOKENS_PER_INPUT, TOKENS_PER_INPUT_WITH_HESSIAN, Plan
 from engine.pruning.sampling import ThinnedSample
 from engine.pruning.statistics import Need, Statistics, observe
 from tests.models.families import VOCABULARY, built, pruned, windows
@@ -370,20 +370,20 @@ def statistics_of(tokens: int, needs: frozenset[Need], *, width: int = 16, route
 
 
 FALLING = {
-    "wanda": (Plan.of(score="wanda"), FEWEST),
-    "ria": (Plan.of(score="ria"), FEWEST),
-    "dsnot": (Plan.of(score="wanda", refinement="dsnot"), FEWEST),
-    "sparsegpt": (Plan.of(score="sparsegpt", update="obs"), FEWEST_WITH_HESSIAN),
-    "mrp": (Plan.of(score="magnitude", update="mrp"), FEWEST_WITH_HESSIAN),
-    "2:4": (Plan.of(score="sparsegpt", update="obs", pattern="2:4"), FEWEST_WITH_HESSIAN),
-    "permuted": (Plan.of(score="ria", pattern="2:4", permutation="zigzag"), FEWEST),
+    "wanda": (Plan.of(score="wanda"), TOKENS_PER_INPUT),
+    "ria": (Plan.of(score="ria"), TOKENS_PER_INPUT),
+    "dsnot": (Plan.of(score="wanda", refinement="dsnot"), TOKENS_PER_INPUT),
+    "sparsegpt": (Plan.of(score="sparsegpt", update="obs"), TOKENS_PER_INPUT_WITH_HESSIAN),
+    "mrp": (Plan.of(score="magnitude", update="mrp"), TOKENS_PER_INPUT_WITH_HESSIAN),
+    "2:4": (Plan.of(score="sparsegpt", update="obs", pattern="2:4"), TOKENS_PER_INPUT_WITH_HESSIAN),
+    "permuted": (Plan.of(score="ria", pattern="2:4", permutation="zigzag"), TOKENS_PER_INPUT),
 }
 
 
 @pytest.mark.parametrize(("plan", "fewest"), FALLING.values(), ids=FALLING)
 def test_from_the_fewest_tokens_on_the_methods_are_used(plan: Plan, fewest: float) -> None:
     weight, enough = torch.randn(8, 16, generator=torch.Generator().manual_seed(3)), int(16 * fewest)
-    assert plan.fewest(16) == enough
+    assert plan.fewest_tokens(16) == enough
     assert not plan.prune(weight, statistics_of(enough, plan.needs), 0.5).warnings
     for tokens in (0, 1, enough - 1):
         outcome = plan.prune(weight, statistics_of(tokens, plan.needs), 0.5)

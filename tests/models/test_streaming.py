@@ -22,7 +22,7 @@ from engine.models.language_model import LanguageModel, Stream
 from engine.models.loading import load
 from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
-from engine.pruning.search import Prune, Walk
+from engine.pruning.search import AllocationContext, Prune
 from engine.pruning.shares import Shares
 from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
@@ -118,7 +118,9 @@ def test_allocations_are_alike(family: str, allocation: str, tmp_path: Path) -> 
 
         sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
         work: Prune = prune
-        events = plan.allocate(Walk(0.5, sizes, model, model.record(windows(), 5), work, plan.needs))
+        events = plan.allocate(
+            AllocationContext(0.5, sizes, model, model.record(windows(), 5), work, plan.needs)
+        )
         while True:
             try:
                 next(events)

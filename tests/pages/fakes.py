@@ -42,7 +42,7 @@ from engine.jobs.views import (
 )
 from engine.models.shape import LinearKind, ModelSummary, Storage
 from engine.pruning.axes import UPDATES
-from engine.pruning.patterns import Group, SemiStructured, Unstructured, parse_pattern
+from engine.pruning.patterns import make_pattern
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.store.runs import RunSummary
@@ -171,7 +171,7 @@ def block(index: int, sparsity: float, recipe: Recipe | None = None) -> BlockPru
 
 def _reported(recipe: Recipe, index: int, weights: int) -> dict[str, Any]:
     found: dict[str, Any] = (
-        {"error_before_update": 0.2 + 0.025 * index} if UPDATES[recipe.update].changes_kept else {}
+        {"error_before_update": 0.2 + 0.025 * index} if UPDATES[recipe.update].touches else {}
     )
     if recipe.refinement != "none":
         drifts = {"drift_before": 3.0 + index % 3, "drift_after": 0.1 + 0.02 * index}
@@ -328,11 +328,7 @@ def _sample(engine: FakeEngine, request: LinearRequest) -> Sample:
     """A random weight of the linear's shape, in the run's pattern."""
     recipe = engine.view(request.key).record.recipe
     assert recipe is not None
-    n_of_m = parse_pattern(recipe.pattern)
-    return Sample(
-        *SHAPES[request.linear],
-        SemiStructured(*n_of_m) if n_of_m else Unstructured(recipe.group or Group.ROW),
-    )
+    return Sample(*SHAPES[request.linear], make_pattern(recipe.pattern, recipe.group))
 
 
 def _summary(key: str, view: RunView) -> RunSummary:

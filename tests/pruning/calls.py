@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from engine.pruning import presets  # noqa: F401  (fills the registries)
-from engine.pruning.axes import REFINEMENTS, SCORES, UPDATES, Refined
+from engine.pruning.axes import REFINEMENTS, SCORES, UPDATES, FrozenMask, Refined
 from engine.pruning.hessian import inverse_factor
-from engine.pruning.masks import Frozen
 from engine.pruning.statistics import Statistics
 from engine.registry import Method
 from tests.pruning import oracles
@@ -55,7 +54,10 @@ def updated(name: str, layer: Layer, mask: Tensor, seen: Statistics | None = Non
     """The new weight for a mask that was decided before."""
     update = UPDATES[name]
     return update.function(
-        layer.weight.clone(), seen or oracles.observed(layer, update.needs), Frozen(mask), **defaults(update)
+        layer.weight.clone(),
+        seen or oracles.observed(layer, update.needs),
+        FrozenMask(mask),
+        **defaults(update),
     ).weight
 
 

@@ -7,7 +7,7 @@ import torch
 
 from engine.pruning.allocations.neuroal import block_candidates, row_sparsities
 from engine.pruning.plan import Plan
-from engine.pruning.search import Walk
+from engine.pruning.search import AllocationContext
 from engine.pruning.shares import HIGHEST, Shares, centred, rescaled, weighted_mean, within_limits
 
 SIZES = [[100, 100, 100, 100], [10, 200, 3000, 40], [1, 1_000_000, 1, 7], [37, 37, 911, 5]]
@@ -23,7 +23,7 @@ def mean(ratios: list[float], sizes: list[int]) -> float:
 
 def shares(target: float, sizes: list[int], **choices: Any) -> Shares:
     """What an allocation returns when its events have been read."""
-    steps = Plan.of(score="magnitude", **choices).allocate(Walk(target, sizes))
+    steps = Plan.of(score="magnitude", **choices).allocate(AllocationContext(target, sizes))
     while True:
         try:
             next(steps)
@@ -84,21 +84,23 @@ def test_row_sparsities_keep_their_mean(sparsity: float, strength: float) -> Non
 
 
 def test_a_block_step_rises_with_depth() -> None:
-    found = block_candidates(Walk(0.5, [10] * 5))
+    found = block_candidates(AllocationContext(0.5, [10] * 5))
     assert list(found) == [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.25]
     assert found[0.1].blocks == pytest.approx([0.4, 0.45, 0.5, 0.55, 0.6])
     assert not found[0.25].clipped
 
 
 def test_from_80_percent_on_the_widest_is_left_out_and_what_is_clipped_is_said() -> None:
-    found = block_candidates(Walk(0.8, [10] * 3))
+    found = block_candidates(AllocationContext(0.8, [10] * 3))
     assert 0.25 not in found and len(found) == 13
     assert found[0.2].clipped == (2,) and found[0.2].blocks[2] == pytest.approx(0.99)
     assert mean(list(found[0.2].blocks), [10] * 3) == pytest.approx(0.8, abs=1e-9)
 
 
 def test_one_block_has_nothing_to_share_out() -> None:
-    assert {candidate.blocks for candidate in block_candidates(Walk(0.6, [10])).values()} == {(0.6,)}
+    assert {candidate.blocks for candidate in block_candidates(AllocationContext(0.6, [10])).values()} == {
+        (0.6,)
+    }
 
 
 def test_hand_worked_rescaling() -> None:

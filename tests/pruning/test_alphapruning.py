@@ -16,7 +16,7 @@ from engine.models.language_model import LanguageModel
 from engine.pruning.allocations import alphapruning as module
 from engine.pruning.allocations.alphapruning import alpha_ratios, alphapruning, eigenvalues, tail_exponent
 from engine.pruning.axes import ALLOCATIONS
-from engine.pruning.search import Walk
+from engine.pruning.search import AllocationContext
 from engine.pruning.shares import Shares
 
 
@@ -181,7 +181,7 @@ def test_the_mean_by_size_is_the_target(target: float, spread: float) -> None:
     assert all(0 <= ratio <= 0.99 + 1e-12 for ratio in ratios)
 
 
-def walk_of(target: float, blocks: int = 3) -> Walk:
+def walk_of(target: float, blocks: int = 3) -> AllocationContext:
     torch.manual_seed(0)
     shape = {
         "vocab_size": 64,
@@ -195,10 +195,10 @@ def walk_of(target: float, blocks: int = 3) -> Walk:
     for linear in model.linears.values():
         linear.write(torch.randn(linear.shape) * torch.rand(linear.shape[1]).pow(2))
     sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
-    return Walk(target, sizes, model=model)  # no windows: it uses none
+    return AllocationContext(target, sizes, model=model)  # no windows: it uses none
 
 
-def run(walk: Walk, **parameters: Any) -> tuple[list[Event], Shares]:
+def run(walk: AllocationContext, **parameters: Any) -> tuple[list[Event], Shares]:
     events, steps = [], alphapruning(walk, **({"spread": 0.3, "window": "published"} | parameters))
     while True:
         try:

@@ -14,10 +14,9 @@ from torch import Tensor
 from engine.errors import NumericsError
 from engine.hardware import memory
 from engine.pruning import batched_solve
-from engine.pruning.axes import SCORES, UPDATES, Updated
+from engine.pruning.axes import SCORES, UPDATES, FrozenMask, Updated
 from engine.pruning.batched_solve import Systems, by_library, by_panels, solve
 from engine.pruning.hessian import DAMPING_LADDER, damped, inverse_factor
-from engine.pruning.masks import Frozen
 from engine.pruning.plan import Plan
 from engine.pruning.scores.joint import MOST_SETS, group_inverses, removed_together, sets
 from engine.pruning.statistics import Statistics
@@ -52,7 +51,7 @@ def positive_definite(width: int, dtype: torch.dtype = torch.float64) -> Tensor:
 
 
 def frozen(layer: Layer, keep: Tensor) -> Updated:
-    return MRP.function(layer.weight.clone(), oracles.observed(layer), Frozen(keep))
+    return MRP.function(layer.weight.clone(), oracles.observed(layer), FrozenMask(keep))
 
 
 # ---- laws
@@ -261,7 +260,7 @@ def coupled(strength: float) -> Statistics:
 def test_rows_that_fail_are_solved_in_float64_with_more_damping_and_said() -> None:
     keep = torch.tensor([[True, True, False, False, False], [False, False, True, False, True]])
     seen, weight = coupled(1.05), torch.randn(2, 5, generator=generator())
-    updated = MRP.function(weight, seen, Frozen(keep))
+    updated = MRP.function(weight, seen, FrozenMask(keep))
     assert torch.equal(updated.weight, weight * keep)  # nothing removed is coupled to what is kept
     assert len(updated.warnings) == 1
     assert (
@@ -274,7 +273,7 @@ def test_rows_that_fail_are_solved_in_float64_with_more_damping_and_said() -> No
 def test_rows_that_no_damping_helps_are_refused() -> None:
     with pytest.raises(NumericsError, match=f"1 rows .* damping {DAMPING_LADDER[-1]}"):
         MRP.function(
-            torch.ones(1, 5), coupled(5.0), Frozen(torch.tensor([[True, True, False, False, False]]))
+            torch.ones(1, 5), coupled(5.0), FrozenMask(torch.tensor([[True, True, False, False, False]]))
         )
 
 
@@ -295,7 +294,7 @@ def test_more_damping_than_usual_is_reported() -> None:
     matrix[0, 1] = matrix[1, 0] = 1.05
     seen = cast(Statistics, SimpleNamespace(hessian=matrix, factor=inverse_factor(matrix), width=5))
     (warning,) = MRP.function(
-        torch.ones(1, 5), seen, Frozen(torch.tensor([[True, False, True, False, True]]))
+        torch.ones(1, 5), seen, FrozenMask(torch.tensor([[True, False, True, False, True]]))
     ).warnings
     assert "damping of 0.1" in warning
 

@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.pruning.axes import SCORES, UPDATES, Updated
+from engine.pruning.axes import SCORES, UPDATES, FrozenMask, Updated
 from engine.pruning.hessian import inverse_factor
-from engine.pruning.masks import Frozen
 from engine.pruning.patterns import Group
 from engine.pruning.plan import Plan
 from engine.pruning.statistics import Statistics
@@ -27,7 +26,7 @@ def random_mask(layer: Layer, share: float = 0.5, seed: int = 0) -> Tensor:
 
 
 def frozen_obs(layer: Layer, mask: Tensor) -> Updated:
-    return OBS.function(layer.weight.clone(), oracles.observed(layer), Frozen(mask))
+    return OBS.function(layer.weight.clone(), oracles.observed(layer), FrozenMask(mask))
 
 
 def assert_weights(got: Tensor, expected: Tensor, relative: float = 2e-3) -> None:
@@ -254,7 +253,7 @@ def test_rows_do_not_meet() -> None:
 def test_the_input_is_left_alone() -> None:
     layer = oracles.random_layer(6, 40)
     weight, mask = layer.weight.clone(), random_mask(layer)
-    OBS.function(weight, oracles.observed(layer), Frozen(mask))
+    OBS.function(weight, oracles.observed(layer), FrozenMask(mask))
     assert torch.equal(weight, layer.weight)
 
 
@@ -263,7 +262,7 @@ def test_a_raised_damping_is_reported(lowest: float, named: str | None) -> None:
     basis, _ = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(0)))
     matrix = basis @ torch.diag(torch.tensor([lowest, 1.0, 1.0, 1.0, 2.0 - lowest])) @ basis.T
     seen = cast(Statistics, SimpleNamespace(factor=inverse_factor((matrix + matrix.T) / 2), width=5))
-    updated = OBS.function(torch.ones(2, 5), seen, Frozen(torch.ones(2, 5, dtype=torch.bool)))
+    updated = OBS.function(torch.ones(2, 5), seen, FrozenMask(torch.ones(2, 5, dtype=torch.bool)))
     if named is None:
         assert not updated.warnings
     else:

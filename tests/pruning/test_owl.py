@@ -12,7 +12,7 @@ from engine.events import BlockMeasured, Event
 from engine.models.language_model import LanguageModel
 from engine.pruning.allocations.owl import outlier_share, owl, owl_ratios
 from engine.pruning.axes import ALLOCATIONS
-from engine.pruning.search import Walk
+from engine.pruning.search import AllocationContext
 from engine.pruning.shares import Shares
 
 
@@ -88,13 +88,13 @@ def tiny(blocks: int = 3) -> LanguageModel:
     return model
 
 
-def walk_of(model: LanguageModel, target: float) -> Walk:
+def walk_of(model: LanguageModel, target: float) -> AllocationContext:
     ids = torch.randint(0, 64, (5, 10), generator=torch.Generator().manual_seed(1))
     sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
-    return Walk(target, sizes, model=model, calibration=model.record(ids, 2))
+    return AllocationContext(target, sizes, model=model, calibration=model.record(ids, 2))
 
 
-def run(walk: Walk, **parameters: Any) -> tuple[list[Event], Shares]:
+def run(walk: AllocationContext, **parameters: Any) -> tuple[list[Event], Shares]:
     events, steps = [], owl(walk, **({"threshold": 5.0, "strength": 0.08} | parameters))
     while True:
         try:
@@ -103,7 +103,7 @@ def run(walk: Walk, **parameters: Any) -> tuple[list[Event], Shares]:
             return events, end.value
 
 
-def dense_inputs(model: LanguageModel, walk: Walk) -> list[dict[str, Tensor]]:
+def dense_inputs(model: LanguageModel, walk: AllocationContext) -> list[dict[str, Tensor]]:
     """What goes into each linear when the model itself reads the windows, `[windows, tokens, in]`."""
     seen: list[dict[str, Tensor]] = [{} for _ in model.blocks]
     hooks = [

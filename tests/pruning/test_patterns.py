@@ -310,7 +310,7 @@ def test_hand_worked_n_of_m() -> None:
 @pytest.mark.parametrize(("n", "m"), N_OF_M)
 def test_n_of_m_sparsity_and_step(n: int, m: int) -> None:
     pattern = SemiStructured(n, m)
-    assert pattern.sparsity == pytest.approx(1 - n / m)
+    assert pattern.fixed_sparsity == pytest.approx(1 - n / m)
     assert pattern.step == m
 
 

@@ -312,7 +312,7 @@ def test_no_permutation_is_no_order_and_a_permutation_has_no_step(name: str) -> 
     score = noise(3, 8, 0)
     assert column_order(score, 2, 4, "none") is None and SemiStructured(2, 4).order(score) is None
     assert SemiStructured(2, 4).step == 4 and SemiStructured(2, 4, name).step is None
-    assert SemiStructured(2, 4, name).sparsity == 0.5
+    assert SemiStructured(2, 4, name).fixed_sparsity == 0.5
 
 
 @pytest.mark.parametrize("name", PERMUTATIONS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from engine.analysis.comparison.points import Measured, Point
+from engine.pruning.patterns import is_n_of_m
 
 NOT_PRUNING = ("fetch", "load", "windows", "evaluate", "tasks")
 """Phases of a run that say nothing of the pruner."""
@@ -62,7 +63,9 @@ def leaderboard(families: Mapping[str, Sequence[Point]], budget: str) -> list[Pl
 
 def _is_at(point: Point, budget: str) -> bool:
     return (
-        point.shape == budget if ":" in budget else not point.is_grouped and f"{point.sparsity:g}" == budget
+        point.shape == budget
+        if is_n_of_m(budget)
+        else not point.is_grouped and f"{point.sparsity:g}" == budget
     )
 
 

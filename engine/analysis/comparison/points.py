@@ -21,6 +21,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from engine.numbers import short_percent
+from engine.pruning.patterns import is_n_of_m
 from engine.recipe import Recipe, with_allocation
 from engine.record import RunRecord
 from engine.validation import default_group
@@ -218,7 +219,7 @@ class Point:
     @property
     def is_grouped(self) -> bool:
         """Whether it is an N:M pattern."""
-        return ":" in self.shape
+        return is_n_of_m(self.shape)
 
 
 def points(runs: Iterable[Measured]) -> dict[str, tuple[Point, ...]]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.errors import Fault, RecipeError
+from engine.pruning.patterns import is_n_of_m
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe, pin
 
@@ -106,7 +107,7 @@ SHARED = (
 
 
 def _cell(common: dict[str, object], pruner: str, allocation: str, shape: str, seed: int) -> Cell:
-    how = {"pattern": shape} if ":" in shape else {"sparsity": shape}
+    how = {"pattern": shape} if is_n_of_m(shape) else {"sparsity": shape}
     try:
         recipe = pin(
             Recipe.build({**common, "pruner": pruner, "allocation": allocation, "seed": seed, **how})

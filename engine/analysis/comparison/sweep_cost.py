@@ -14,6 +14,7 @@ from statistics import median
 from engine.analysis.comparison.grid import MISSING, Standing
 from engine.analysis.comparison.sweep import Cell
 from engine.cost.estimate import Cost
+from engine.pruning.patterns import is_n_of_m
 from engine.recipe import Recipe
 from engine.record import RunRecord
 
@@ -86,7 +87,7 @@ def outlay(
 
 def kind(recipe: Recipe) -> Kind:
     """What runs that take about as long have in common."""
-    return (*(getattr(recipe, name) for name in ALIKE), ":" in recipe.pattern)
+    return (*(getattr(recipe, name) for name in ALIKE), is_n_of_m(recipe.pattern))
 
 
 def times(records: Iterable[RunRecord]) -> dict[Kind, float]:

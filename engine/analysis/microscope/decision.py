@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from engine.pruning.axes import REFINEMENTS, UPDATES
-from engine.pruning.patterns import Group, Pattern, SemiStructured, Sparsity, Unstructured
+from engine.pruning.patterns import Pattern, Sparsity
 from engine.pruning.plan import Plan
 from engine.pruning.statistics import Statistics
 
@@ -62,45 +62,24 @@ def decide(
         return found
 
     listened = replace(plan, score=replace(plan.score, function=listening))
-    too_few = statistics.routed and statistics.tokens < plan.fewest(statistics.width)
+    too_few = statistics.routed and statistics.tokens < plan.fewest_tokens(statistics.width)
     if not plan.decides_while_updating and not too_few:
         parameters: dict[str, Mapping[str, Any]] = {**plan.parameters, "update": {}, "refinement": {}}
         listened = replace(
             listened, update=UPDATES["none"], refinement=REFINEMENTS["none"], parameters=parameters
         )
     outcome = listened.prune(weight, statistics, sparsity, path=path, attention=attention)
-    order = plan.pattern.order(scores) if isinstance(plan.pattern, SemiStructured) else None
+    order = plan.pattern.order(scores)
     return Decision(scores, outcome.keep, order, outcome.warnings)
-
-
-def grouped(values: Tensor, pattern: Pattern, order: Tensor | None = None) -> list[Tensor]:
-    """`values`, `[out, in]`, by the pattern's comparison groups: tensors `[groups, entries]`, several where
-    groups differ in size.
-    """
-    if isinstance(pattern, SemiStructured):
-        return [(values if order is None else values[:, order]).reshape(-1, pattern.m)]
-    assert isinstance(pattern, Unstructured), "there are two kinds of patterns"
-    if pattern.group is Group.ROW:
-        return [values]
-    width = values.shape[1] if pattern.group is Group.LAYER else pattern.width
-    return [part.reshape(1, -1) for part in values.split(width, dim=1)]
-
-
-def group_name(pattern: Pattern) -> str:
-    """`layer`, `row`, `block` or `n:m`."""
-    if isinstance(pattern, SemiStructured):
-        return f"{pattern.n}:{pattern.m}"
-    assert isinstance(pattern, Unstructured), "there are two kinds of patterns"
-    return pattern.group.value
 
 
 def cuts(decision: Decision, pattern: Pattern) -> Tensor:
     """The highest removed score of each comparison group that lost anything, `[groups that did]`."""
     gone = decision.scores.masked_fill(decision.keep, -torch.inf)
-    highest = torch.cat([part.amax(1) for part in grouped(gone, pattern, decision.order)])
+    highest = torch.cat([part.amax(1) for part in pattern.split(gone, decision.order)])
     return highest[highest > -torch.inf]
 
 
 def group_count(shape: tuple[int, int], pattern: Pattern) -> int:
     """How many comparison groups a weight of `shape` has."""
-    return sum(len(part) for part in grouped(torch.empty(shape, device="meta"), pattern))
+    return sum(len(part) for part in pattern.split(torch.empty(shape, device="meta")))

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.analysis.microscope.decision import Decision, cuts, group_count, group_name
+from engine.analysis.microscope.decision import Decision, cuts, group_count
 from engine.analysis.microscope.types import Groups, LostRow, Numbers, Scores, Spectrum
-from engine.pruning.patterns import Pattern, SemiStructured
+from engine.pruning.patterns import Pattern
 
 QUICK = 1e9
 """`out * in * min(out, in)` up to which both decompositions take about a second on two CPU cores."""
@@ -81,18 +81,20 @@ SHOWN_ROWS, SHOWN_COLUMNS = 8, 32
 """Entries of the sample."""
 
 
-def group_facts(weight: Tensor, keep: Tensor, pattern: SemiStructured, order: Tensor | None = None) -> Groups:
+def group_facts(weight: Tensor, keep: Tensor, pattern: Pattern, order: Tensor | None = None) -> Groups | None:
     """Count and sample the groups of a dense weight `[out, in]` with the mask `keep`; `order` is that of
-    permuted columns, `[in]`.
+    permuted columns, `[in]`. None for a pattern without such groups.
     """
+    m = pattern.group_width
+    if m is None:
+        return None
     columns = torch.arange(keep.shape[1]) if order is None else order.cpu()
     stays = keep.cpu()[:, columns]
-    counts = stays.reshape(-1, pattern.m).sum(1).bincount(minlength=pattern.m + 1)
-    shown = columns[: max(1, SHOWN_COLUMNS // pattern.m) * pattern.m]
+    counts = stays.reshape(-1, m).sum(1).bincount(minlength=m + 1)
+    shown = columns[: max(1, SHOWN_COLUMNS // m) * m]
     rows = min(SHOWN_ROWS, len(keep))
     return Groups(
-        n=pattern.n,
-        m=pattern.m,
+        **pattern.n_and_m,
         kept=tuple(counts.tolist()),
         order=shown.numpy(),
         permuted=order is not None,
@@ -128,7 +130,7 @@ def score_facts(decision: Decision, keep: Tensor, pattern: Pattern, *, running: 
         zeros=int((scores == 0).sum()),
         cuts=_spread(cuts(decision, pattern)),
         groups=group_count((rows, columns), pattern),
-        group=group_name(pattern),
+        group=pattern.group_name,
         moved=int((decision.keep.cpu() != keep.cpu()).sum()),
         running=running,
     )

@@ -28,7 +28,7 @@ from engine.inputs import dense_model
 from engine.models.block import Block, Linear
 from engine.models.language_model import LanguageModel
 from engine.models.threads import threads_for
-from engine.pruning.patterns import Group, SemiStructured, Sparsity, Unstructured
+from engine.pruning.patterns import Sparsity
 from engine.pruning.pipeline import sample_size
 from engine.pruning.plan import Plan
 from engine.pruning.statistics import Need, Statistics, observe
@@ -149,9 +149,7 @@ def _studied(
         lost=lost.lost,
         median_error=lost.median,
         error=lost.error,
-        groups=group_facts(before, keep, pattern, decision.order)
-        if isinstance(pattern, SemiStructured)
-        else None,
+        groups=group_facts(before, keep, pattern, decision.order),
         tokens=statistics.tokens,
         sampled=len(statistics.sample),
         notes=tuple(f"{linear.path}: {warning}." for warning in decision.warnings),
@@ -204,11 +202,7 @@ def _sparsity(specimen: Specimen, plan: Plan, pruned: PrunedLinear) -> Sparsity:
     shares of their own.
     """
     rows = (~pruned.keep).sum(1)
-    uneven = (
-        isinstance(plan.pattern, Unstructured)
-        and plan.pattern.group is Group.ROW
-        and bool((rows != rows[0]).any())
-    )
+    uneven = plan.pattern.allows_row_sparsities and bool((rows != rows[0]).any())
     if uneven:
         return rows.double() / pruned.keep.shape[1]
     return specimen.record.allocation[specimen.block]

@@ -23,7 +23,7 @@ from engine.progress import drain
 from engine.pruning.drift import alignment
 from engine.pruning.patterns import Sparsity, removed
 from engine.pruning.plan import Plan
-from engine.pruning.search import Search, Trial, Walk
+from engine.pruning.search import AllocationContext, Search, Trial
 from engine.pruning.shares import Shares
 from engine.pruning.statistics import Need, Statistics, observe
 
@@ -53,14 +53,14 @@ class PlainSearch(Search):
 
 
 @dataclass(frozen=True)
-class _PlainWalk(Walk):
+class _PlainContext(AllocationContext):
     def search(self, windows: int) -> Search:
         search = super().search(windows)
         return PlainSearch(search.model, search.stream, search.prune, search.needs)
 
 
 @dataclass(frozen=True)
-class _PublishedWalk(Walk):
+class _PublishedContext(AllocationContext):
     def search(self, windows: int) -> Search:
         search = super().search(windows)
         one_by_one = search.model.record(torch.cat(search.stream.ids), 1)
@@ -92,7 +92,11 @@ def compare(model: LanguageModel, ids: torch.Tensor, batch: int, rounds: int) ->
     def prune(linear: Linear, statistics: Statistics, sparsity: Sparsity) -> torch.Tensor:
         return plan.prune(linear.weight, statistics, sparsity, path=linear.path).weight
 
-    kinds: dict[str, type[Walk]] = {"as published": _PublishedWalk, "plain": _PlainWalk, "ours": Walk}
+    kinds: dict[str, type[AllocationContext]] = {
+        "as published": _PublishedContext,
+        "plain": _PlainContext,
+        "ours": AllocationContext,
+    }
     walks = {kind: walk(TARGET, sizes, model, stream, prune, plan.needs) for kind, walk in kinds.items()}
     settings = (
         (("as in a run with evaluation", False), ("all threads", True))

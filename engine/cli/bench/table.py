@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.errors import RecipeError
-from engine.pruning.axes import ALLOCATIONS
+from engine.pruning.axes import ALLOCATIONS, Allocation
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.record import RunRecord
@@ -51,23 +51,26 @@ def _rows() -> dict[str, dict[str, Any]]:
     }
     for base in BASES:
         for allocation in ALLOCATIONS.values():
-            if not allocation.even and allocation.name != "manual":
-                rows |= _over(base, allocation.name)
+            if not allocation.even and not allocation.from_user:
+                rows |= _over(base, allocation)
     return rows
 
 
-def _over(base: str, allocation: str) -> dict[str, dict[str, Any]]:
-    """A top-up over a base, by each of its steps where it has some."""
-    steps = ALLOCATIONS[allocation].parameter("step")
-    if steps is None:
-        return {f"{base} + {allocation}": {"pruner": base, "allocation": allocation}}
+def _over(base: str, allocation: Allocation) -> dict[str, dict[str, Any]]:
+    """Return an allocation over a base pruner, for each choice of the parameter that decides whether rows get
+    sparsities of their own.
+    """
+    fields = {"pruner": base, "allocation": allocation.name}
+    name = next(iter(allocation.whole_rows), None)
+    parameter = None if name is None else allocation.parameter(name)
+    if parameter is None:
+        return {f"{base} + {allocation.name}": fields}
     return {
-        f"{base} + {allocation} ({step})": {
-            "pruner": base,
-            "allocation": allocation,
-            "settings": {f"{allocation}.step": step},
+        f"{base} + {allocation.name} ({choice})": {
+            **fields,
+            "settings": {f"{allocation.name}.{parameter.name}": choice},
         }
-        for step in steps.choices
+        for choice in parameter.choices
     }
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from engine.events import BlockMeasured, Event
 from engine.pruning import papers
 from engine.pruning.axes import ALLOCATIONS, Allocation
-from engine.pruning.search import Walk
+from engine.pruning.search import AllocationContext
 from engine.pruning.shares import HIGHEST, Shares, rescaled, weighted_mean
 from engine.registry import Parameter
 
@@ -31,20 +31,20 @@ ENTRIES = 2**19
 """Distances computed at once: 4 MiB each, about a dozen tensors of that size."""
 
 
-def alphapruning(walk: Walk, *, spread: float, window: str) -> Generator[Event, None, Shares]:
+def alphapruning(context: AllocationContext, *, spread: float, window: str) -> Generator[Event, None, Shares]:
     """Measures the tail exponent of each block, the mean over its linears, then shares the sparsity out by
     it.
     """
     exponents: list[float] = []
-    for block in walk.blocks:
-        with walk.present(block):
+    for block in context.blocks:
+        with context.present(block):
             exponents.append(
                 _mean(
                     [tail_exponent(eigenvalues(linear.weight), window) for linear in block.linears.values()]
                 )
             )
         yield BlockMeasured(index=block.index, value=exponents[-1])
-    ratios, clipped = alpha_ratios(exponents, walk.sizes, walk.target, spread)
+    ratios, clipped = alpha_ratios(exponents, context.sizes, context.target, spread)
     return Shares(tuple(ratios), clipped=clipped)
 
 

@@ -6,12 +6,13 @@ guesses for a person to edit: nothing is measured.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any
 
 from engine.events import Event
 from engine.pruning.axes import ALLOCATIONS, Allocation
-from engine.pruning.search import Walk
-from engine.pruning.shares import HIGHEST, Shares, rescaled
+from engine.pruning.search import AllocationContext
+from engine.pruning.shares import HIGHEST, Shares, rescaled, weighted_mean
 from engine.registry import Parameter
 
 TOLERANCE = 5e-4
@@ -43,12 +44,31 @@ def ends_spared(sizes: Sequence[int], target: float) -> list[float]:
     return rescaled([SPARED if place in (0, last) else 1.0 for place in range(len(sizes))], sizes, target)
 
 
-def manual(walk: Walk, *, ratios: Sequence[float], rescale: str) -> Generator[Event, None, Shares]:
+def refusal(parameters: Mapping[str, Any], sizes: Sequence[int], target: float) -> tuple[str, str] | None:
+    """Return which parameter does not fit a model with blocks of these sizes, and why; None if all do."""
+    ratios = parameters["ratios"]
+    if len(ratios) != len(sizes):
+        return (
+            "ratios",
+            f"the model has {len(sizes)} blocks, but {len(ratios)} ratios were given; give one per block.",
+        )
+    mean = weighted_mean(ratios, sizes)
+    if parameters["rescale"] == "yes" or abs(mean - target) <= TOLERANCE:
+        return None
+    return "ratios", (
+        f"the ratios give a sparsity of {mean:.4g}, but {target:g} was requested; "
+        f"set the sparsity to {mean:.4g}, or manual.rescale to yes."
+    )
+
+
+def manual(
+    context: AllocationContext, *, ratios: Sequence[float], rescale: str
+) -> Generator[Event, None, Shares]:
     """The given ratios, multiplied by one factor (and held at 0.99) so that their weighted mean is the target
     where `rescale` is `yes`.
     """
     yield from ()
-    return Shares(tuple(ratios if rescale == "no" else rescaled(ratios, walk.sizes, walk.target)))
+    return Shares(tuple(ratios if rescale == "no" else rescaled(ratios, context.sizes, context.target)))
 
 
 ALLOCATIONS.add(
@@ -76,5 +96,7 @@ ALLOCATIONS.add(
             ),
         ),
         function=manual,
+        from_user=True,
+        refuses=refusal,
     )
 )

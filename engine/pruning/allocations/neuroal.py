@@ -23,7 +23,7 @@ from engine.models.dataflow import Consumer, consumers
 from engine.pruning import papers
 from engine.pruning.axes import ALLOCATIONS, Allocation
 from engine.pruning.patterns import Group
-from engine.pruning.search import Search, Trial, Walk
+from engine.pruning.search import AllocationContext, Search, Trial
 from engine.pruning.shares import HIGHEST, LOWEST, Shares, centred, rescale, within_limits
 from engine.registry import Parameter
 
@@ -39,15 +39,17 @@ Consumers = Mapping[int, Mapping[str, Consumer]]
 Candidates = dict[tuple[Step, float], Shares]
 
 
-def neuroal(walk: Walk, *, step: str, windows: int, heads: str, stop: str) -> Generator[Event, None, Shares]:
+def neuroal(
+    context: AllocationContext, *, step: str, windows: int, heads: str, stop: str
+) -> Generator[Event, None, Shares]:
     """The best candidate of the block step, of the row step, or of one after the other."""
-    search, halt = walk.search(windows), stop == "yes"
-    uniform: Candidates = {("uniform", 0.0): Shares((walk.target,) * len(walk.sizes))}
+    search, halt = context.search(windows), stop == "yes"
+    uniform: Candidates = {("uniform", 0.0): Shares((context.target,) * len(context.sizes))}
     if halt or step == "row":  # nothing may be stopped by the reference, for nothing might be left
         start = yield from _tried(search, uniform, "uniform", stop=False)
     if step != "row":
         blocks: Candidates = {
-            ("block", strength): shares for strength, shares in block_candidates(walk).items()
+            ("block", strength): shares for strength, shares in block_candidates(context).items()
         }
         start = yield from _tried(search, blocks if halt else uniform | blocks, "block", stop=halt)
     if step == "block":
@@ -55,7 +57,7 @@ def neuroal(walk: Walk, *, step: str, windows: int, heads: str, stop: str) -> Ge
     fed = _consumers(search, heads)
     yield from _unclear(fed)
     rows: Candidates = {
-        ("row", strength): shares for strength, shares in row_candidates(walk, start, fed).items()
+        ("row", strength): shares for strength, shares in row_candidates(context, start, fed).items()
     }
     best = yield from _tried(search, rows, "row", stop=halt)
     return best.shares
@@ -66,26 +68,28 @@ def candidates(step: str) -> int:
     return 1 + len(BLOCK_STRENGTHS) * (step != "row") + len(ROW_STRENGTHS) * (step != "block")
 
 
-def block_candidates(walk: Walk) -> dict[float, Shares]:
+def block_candidates(context: AllocationContext) -> dict[float, Shares]:
     """By strength: sparsity `s - lambda + 2 lambda l / (L - 1)` of block l, centred on s by size and held
     within 0.01 and 0.99.
     """
-    depth = range(len(walk.sizes))
+    depth = range(len(context.sizes))
     found = {}
     for strength in BLOCK_STRENGTHS:
-        if strength == BLOCK_STRENGTHS[-1] and walk.target >= NOT_FROM:
+        if strength == BLOCK_STRENGTHS[-1] and context.target >= NOT_FROM:
             continue
         rising = [2 * strength * block / max(1, len(depth) - 1) for block in depth]
-        ratios, clipped = within_limits(centred(rising, walk.sizes, walk.target), walk.sizes, walk.target)
+        ratios, clipped = within_limits(
+            centred(rising, context.sizes, context.target), context.sizes, context.target
+        )
         found[strength] = Shares(tuple(ratios), clipped=clipped)
     return found
 
 
-def row_candidates(walk: Walk, best: Trial, fed: Consumers) -> dict[float, Shares]:
+def row_candidates(context: AllocationContext, best: Trial, fed: Consumers) -> dict[float, Shares]:
     """By strength: every row's sparsity, from how much of the norm of the neuron that it feeds was lost in
     the best trial so far.
     """
-    return {strength: _with_rows(walk, best, fed, strength) for strength in ROW_STRENGTHS}
+    return {strength: _with_rows(context, best, fed, strength) for strength in ROW_STRENGTHS}
 
 
 def row_sparsities(lost: Tensor, sparsity: float, strength: float) -> Tensor:
@@ -108,10 +112,10 @@ def row_sparsities(lost: Tensor, sparsity: float, strength: float) -> Tensor:
     return even if scaled is None else scaled
 
 
-def _with_rows(walk: Walk, best: Trial, fed: Consumers, strength: float) -> Shares:
+def _with_rows(context: AllocationContext, best: Trial, fed: Consumers, strength: float) -> Shares:
     ratios = best.shares.blocks
     rows: dict[int, dict[str, Tensor]] = {}
-    for block in walk.blocks:
+    for block in context.blocks:
         lost = best.lost[block.index]
         rows[block.index] = {
             name: _rows(
@@ -233,6 +237,7 @@ ALLOCATIONS.add(
             parameters["windows"],
         ),
         rows=lambda parameters: parameters["step"] != "block",
+        whole_rows={"step": "block"},
         group=Group.ROW,
     )
 )

@@ -14,20 +14,20 @@ from engine.events import BlockMeasured, Event
 from engine.pruning import papers
 from engine.pruning.axes import ALLOCATIONS, Allocation
 from engine.pruning.scores.wanda import wanda
-from engine.pruning.search import Walk
+from engine.pruning.search import AllocationContext
 from engine.pruning.shares import Shares, centred, within_limits
 from engine.pruning.statistics import Need
 from engine.registry import Parameter
 
 
-def owl(walk: Walk, *, threshold: float, strength: float) -> Generator[Event, None, Shares]:
+def owl(context: AllocationContext, *, threshold: float, strength: float) -> Generator[Event, None, Shares]:
     """Measures the outliers of each dense block, then shares the sparsity out by them."""
     outliers: list[float] = []
-    for block, statistics in walk.statistics({Need.INPUT_NORM}):
+    for block, statistics in context.statistics({Need.INPUT_NORM}):
         scores = [wanda(block.linears[name].weight.float(), seen) for name, seen in statistics.items()]
         outliers.append(outlier_share(scores, threshold))
         yield BlockMeasured(index=block.index, value=outliers[-1])
-    ratios, clipped = owl_ratios(outliers, walk.sizes, walk.target, strength)
+    ratios, clipped = owl_ratios(outliers, context.sizes, context.target, strength)
     return Shares(tuple(ratios), clipped=clipped)
 
 

@@ -6,14 +6,14 @@ from collections.abc import Generator
 
 from engine.events import Event
 from engine.pruning.axes import ALLOCATIONS, Allocation
-from engine.pruning.search import Walk
+from engine.pruning.search import AllocationContext
 from engine.pruning.shares import Shares
 
 
-def uniform(walk: Walk) -> Generator[Event, None, Shares]:
+def uniform(context: AllocationContext) -> Generator[Event, None, Shares]:
     """The target for each block."""
     yield from ()
-    return Shares((walk.target,) * len(walk.sizes))
+    return Shares((context.target,) * len(context.sizes))
 
 
 ALLOCATIONS.add(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.pruning import papers
 from engine.pruning.axes import REFINEMENTS, Refined, Refinement
-from engine.pruning.refinements.swaps import PARAMETERS, Criteria, Rules, swapped
+from engine.pruning.refinements.swaps import PARAMETERS, Criteria, Rules, attention_only, swapped
 from engine.pruning.statistics import Need, Statistics
 
 NEEDS = frozenset({Need.INPUT_NORM, Need.INPUT_SUM, Need.INPUT_VARIANCE})
@@ -64,5 +64,6 @@ REFINEMENTS.add(
         parameters=PARAMETERS,
         function=dsnot,
         needs=NEEDS,
+        attention_only=attention_only,
     )
 )

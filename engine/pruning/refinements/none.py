@@ -21,5 +21,6 @@ REFINEMENTS.add(
         helps="The plain case: nothing is swapped.",
         formula=r"M' = M",
         function=unrefined,
+        touches=None,
     )
 )

@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.pruning import papers
 from engine.pruning.axes import REFINEMENTS, Refined, Refinement
 from engine.pruning.refinements.dsnot import NEEDS
-from engine.pruning.refinements.swaps import PARAMETERS, Criteria, Rules, swapped
+from engine.pruning.refinements.swaps import PARAMETERS, Criteria, Rules, attention_only, swapped
 from engine.pruning.scores.ria import ALPHA, relative_importance
 from engine.pruning.statistics import Statistics
 from engine.registry import Parameter
@@ -149,5 +149,6 @@ REFINEMENTS.add(
         ),
         function=r2_dsnot,
         needs=NEEDS,
+        attention_only=attention_only,
     )
 )

@@ -13,8 +13,9 @@ a swap between rows, or one that looks ahead.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -126,10 +127,16 @@ PARAMETERS = (
         kind="choice",
         default="all",
         choices=("all", "attention"),
-        explanation="the linears that are refined; the published code leaves out the MLP",
+        explanation="which linears are refined; the published code leaves out the MLP",
+        for_plan=True,
     ),
 )
-"""Of both methods. The plan reads `layers`."""
+"""Parameters of both methods."""
+
+
+def attention_only(parameters: Mapping[str, Any]) -> bool:
+    """Whether linears outside the attention are left as they are."""
+    return bool(parameters["layers"] == "attention")
 
 
 def default_cycles(width: int) -> int:

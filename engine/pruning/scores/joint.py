@@ -34,6 +34,16 @@ def sets(n: int, m: int) -> int:
     return comb(m, m - n)
 
 
+def too_many_sets(n: int, m: int) -> str | None:
+    """Return why n:m cannot be used: there are more than `MOST_SETS` sets to rank. None if it can."""
+    if sets(n, m) <= MOST_SETS:
+        return None
+    return (
+        f"joint removal compares all sets of weights that a group can lose: {sets(n, m):,} sets for {n}:{m}, "
+        f"but at most {MOST_SETS:,} are supported"
+    )
+
+
 def joint(
     weight: Tensor,
     statistics: Statistics,
@@ -59,10 +69,8 @@ def joint(
         NumericsError: there are more than `MOST_SETS` sets, or a group's part of the inverse is not positive
             definite.
     """
-    if sets(n, m) > MOST_SETS:
-        raise NumericsError(
-            f"{n}:{m} has {sets(n, m):,} sets to remove in each group; a joint choice weighs at most {MOST_SETS:,}."
-        )
+    if refusal := too_many_sets(n, m):
+        raise NumericsError(f"{refusal}.")
     factor = statistics.factor
     active = weight.masked_fill(factor.dead[columns], 0)
     return removed_together(
@@ -154,5 +162,6 @@ SCORES.add(
         default_group=Group.ROW,
         running=True,
         joint=True,
+        refuses=too_many_sets,
     )
 )

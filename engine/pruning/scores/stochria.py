@@ -67,6 +67,7 @@ SCORES.add(
                 explanation="chooses the samples",
             ),
         ),
+        uses_seed=True,
         function=stochria,
         needs=frozenset({Need.INPUT_NORM}),
         default_group=Group.LAYER,

@@ -16,10 +16,9 @@ from torch import Tensor
 
 from engine.errors import NumericsError
 from engine.pruning import papers
-from engine.pruning.axes import UPDATES, Update, Updated
+from engine.pruning.axes import UPDATES, MaskSource, Update, Updated
 from engine.pruning.batched_solve import solve
 from engine.pruning.hessian import DAMPING_LADDER, damped
-from engine.pruning.masks import MaskSource
 from engine.pruning.statistics import Need, Statistics
 
 

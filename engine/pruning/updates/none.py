@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from engine.pruning.axes import UPDATES, Update, Updated
-from engine.pruning.masks import MaskSource
+from engine.pruning.axes import UPDATES, MaskSource, Update, Updated
 from engine.pruning.statistics import Statistics
 
 
@@ -23,6 +22,6 @@ UPDATES.add(
         helps="Costs nothing, and shows what the mask alone is worth.",
         formula=r"W' = M \odot W",
         function=leave,
-        changes_kept=False,
+        touches=None,
     )
 )

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.pruning import papers
-from engine.pruning.axes import UPDATES, Update, Updated
-from engine.pruning.masks import MaskSource
+from engine.pruning.axes import UPDATES, MaskSource, Update, Updated
 from engine.pruning.patterns import BLOCK_WIDTH
 from engine.pruning.statistics import Need, Statistics
 

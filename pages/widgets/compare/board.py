@@ -9,6 +9,7 @@ import streamlit as st
 from engine import numbers
 from engine.analysis.comparison.leaderboard import budgets, leaderboard
 from engine.charts.compare.board import board_chart, board_table
+from engine.pruning.patterns import is_n_of_m
 from pages.widgets.chart import draw_chart
 from pages.widgets.compare.data import Known, draw_links
 
@@ -37,7 +38,7 @@ COLUMNS: dict[str, Any] = {
 def draw_board(known: Known) -> None:
     """A budget, and all ways to prune at it."""
     offered = {
-        budget if ":" in budget else numbers.percent(float(budget), 0): budget
+        budget if is_n_of_m(budget) else numbers.percent(float(budget), 0): budget
         for budget in budgets(known.all)
     }
     if not offered:

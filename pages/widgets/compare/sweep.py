@@ -107,7 +107,7 @@ def choose_base(runs: Sequence[RunSummary]) -> Recipe | None:
 POLL, CURVES_POLL = 0.8, 2.0
 SHAPES = (*(f"0.{tenth}" for tenth in range(1, 10)), "2:4", "4:8")
 FIRST_PRUNERS, FIRST_SHAPES = ("magnitude", "wanda", "sparsegpt"), ("0.5", "0.6", "0.7")
-TOP_UPS = tuple(name for name in ALLOCATIONS if name != "manual")
+TOP_UPS = tuple(name for name, allocation in ALLOCATIONS.items() if not allocation.from_user)
 MOST_SEEDS = 10
 ERROR = "sweep.error"
 SEEDS_HELP = "How many draws of the calibration windows each cell is run with: seeds 0, 1, … The spread between them is drawn as an error bar."

@@ -17,7 +17,7 @@ from typing import Any
 from engine.errors import Fault, RecipeError
 from engine.models.shape import ModelSummary
 from engine.pruning.axes import AXES
-from engine.pruning.patterns import parse_pattern
+from engine.pruning.patterns import UNSTRUCTURED, make_pattern
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.registry import Parameter
@@ -92,16 +92,15 @@ def relevant(fields: Fields) -> list[str]:
 
 def is_unstructured(pattern: str) -> bool:
     """Whether the pattern leaves the sparsity open; a pattern that cannot be read does not."""
-    return pattern == "unstructured"
+    return pattern == UNSTRUCTURED
 
 
 def implied_sparsity(pattern: str) -> float | None:
     """The sparsity of an N:M pattern, None where it leaves it open or cannot be read."""
     try:
-        n_of_m = parse_pattern(pattern)
+        return make_pattern(pattern).fixed_sparsity
     except ValueError:
         return None
-    return None if n_of_m is None else 1 - n_of_m[0] / n_of_m[1]
 
 
 def given(fields: Fields) -> dict[str, Any]:

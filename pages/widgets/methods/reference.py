@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from engine.pruning.axes import AXES, SCORES, Score
 from engine.pruning.pattern_choices import GROUPS
+from engine.pruning.patterns import UNSTRUCTURED
 from engine.pruning.presets import Preset
 from engine.registry import Method
 from pages.widgets.methods.method_card import anchor
@@ -74,7 +75,7 @@ def facts(method: Method) -> dict[str, str]:
 def trial(axis: str, method: Method) -> dict[str, str]:
     """What the address of Explore says to try a method: itself, and a pattern where it needs one."""
     if axis == "pattern":
-        return {"pattern": EXAMPLE if method.name == "n:m" else method.name}
+        return {"pattern": method.name if method.name == UNSTRUCTURED else EXAMPLE}
     return {
         axis: method.name,
         **({"pattern": EXAMPLE} if axis == "permutation" or _needs_groups(method) else {}),

@@ -11,7 +11,6 @@ import streamlit as st
 from engine.analysis.microscope.types import Picture, Study
 from engine.analysis.microscope.zoom import covered, scaled, span_words
 from engine.charts.microscope.weights import weight_map
-from engine.pruning.patterns import parse_pattern
 from engine.recipe import Recipe
 from pages.widgets.chart import draw_chart
 from pages.widgets.live import answered, hold_place
@@ -48,8 +47,8 @@ def draw_lens(engine: BackgroundEngine, place: Place, recipe: Recipe, study: Stu
 
 def _side_by_side(recipe: Recipe) -> int | None:
     """Columns of a group of an N:M pattern, where groups are of neighbours."""
-    n_of_m = parse_pattern(recipe.pattern)
-    return n_of_m[1] if n_of_m and recipe.permutation in (None, "none") else None
+    pattern = recipe.mask_pattern
+    return None if pattern.permuted else pattern.group_width
 
 
 def _zoom_to_box(widget: str, place: Place) -> None:
