@@ -1,4 +1,4 @@
-"""The command line: `python -m engine ...`."""
+"""Entry point of the command line: `python -m engine ...`."""
 
 import sys
 

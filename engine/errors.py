@@ -1,13 +1,13 @@
-"""Every error that a person may be shown, as one small tree. A message is whole sentences: what was asked,
-what is wrong, what to do.
+"""The errors that may be shown to a user, as one small tree. A message is whole sentences that say what was
+requested, what is wrong, and what to do.
 
 PrunescopeError
-├── RecipeError     a recipe that is refused; carries one `Fault` a field
-├── ModelError      a model that cannot be found, fetched, read, or seen as blocks of linears; carries its
-kind ├── CorpusError     text or token ids that cannot be fetched or read, or do not suffice
-├── TaskError       a zero-shot task that cannot be had or measured
-├── NumericsError   a computation that has no usable result (for instance a Hessian that no damping mends)
-├── StoreError      a run folder that cannot be written, read or found
+├── RecipeError     an invalid recipe; has a `Fault` per field
+├── ModelError      a model that cannot be found, downloaded, read, or split into blocks; has a kind
+├── CorpusError     text or token ids that cannot be downloaded or read, or that are too short
+├── TaskError       a zero-shot task that cannot be loaded or evaluated
+├── NumericsError   a computation without a usable result (such as a Hessian that no damping makes regular)
+├── StoreError      a run folder that cannot be found, read or written
 └── EngineError     the background engine cannot be started or reached
 """
 
@@ -19,7 +19,7 @@ from typing import Literal
 
 
 class PrunescopeError(Exception):
-    """Root of the tree: `str(error)` may be shown to a person as it stands."""
+    """Root of the tree: `str(error)` may be shown to the user as it is."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Fault:
 
 
 class RecipeError(PrunescopeError):
-    """A recipe that is refused. `faults` lists everything that is wrong with it, not only the first thing."""
+    """An invalid recipe. `faults` lists everything that is wrong, not only the first fault found."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
@@ -56,8 +56,8 @@ ModelFault = Literal[
 
 
 class ModelError(PrunescopeError):
-    """A model that cannot be found, fetched, read, or seen as blocks of linears. `kind` says which of these,
-    for a page that offers a way on.
+    """A model that cannot be found, downloaded, read, or split into blocks of linears. `kind` says which, so
+    that a page can offer the matching remedy.
     """
 
     def __init__(self, sentence: str, *, kind: ModelFault = "other") -> None:
@@ -66,11 +66,11 @@ class ModelError(PrunescopeError):
 
 
 class CorpusError(PrunescopeError):
-    """Text or token ids that cannot be read, or do not suffice for the windows asked."""
+    """Text or token ids that cannot be downloaded or read, or that are too short."""
 
 
 class TaskError(PrunescopeError):
-    """A zero-shot task that cannot be had or measured."""
+    """A zero-shot task that cannot be loaded or evaluated."""
 
 
 class NumericsError(PrunescopeError):
@@ -78,7 +78,7 @@ class NumericsError(PrunescopeError):
 
 
 class StoreError(PrunescopeError):
-    """A run folder that cannot be written, read or found."""
+    """A run folder that cannot be found, read or written."""
 
 
 class EngineError(PrunescopeError):
@@ -86,10 +86,10 @@ class EngineError(PrunescopeError):
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it came from, each once, the innermost last."""
-    seen: list[BaseException] = []
+    """Yield an error and its causes, the innermost last, each once even if the chain is a circle."""
+    visited: list[BaseException] = []
     current: BaseException | None = error
-    while current is not None and current not in seen:
-        seen.append(current)
+    while current is not None and current not in visited:
+        visited.append(current)
         yield current
         current = current.__cause__ or current.__context__

@@ -1,14 +1,14 @@
-"""The vocabulary of a run: everything that happens, as small frozen records that round-trip through JSON.
+"""The events of a run: small frozen records that round-trip through JSON, one per line of `events.jsonl`.
 
-Events carry numbers ready to draw, never tensors. Non-finite numbers are written as the strings "Infinity",
-"-Infinity" and "NaN", so a line is always strict JSON. Order of a run without a fault:
+Events hold numbers that are ready to draw, never tensors. Non-finite numbers are written as the strings
+"Infinity", "-Infinity" and "NaN", so that a line is always strict JSON. The order of a run without errors:
 
     RunStarted, [Fetching ...], ModelLoaded, [Fetching ...], WindowsReady (calibration), [WindowsReady
     (evaluation) ...], [BlockMeasured ...], [CandidateTried ..., CandidateChosen ...], Allocated, BlockPruned
     ..., [Evaluated ...], [TaskProgressed ..., TaskMeasured ...], Finished
 
-A run ends with exactly one of Finished, Failed, Cancelled, Interrupted. An interrupted run that is taken up
-again goes on with `Resumed`.
+A run ends with exactly one of Finished, Failed, Cancelled, Interrupted. If it is resumed later, `Resumed`
+follows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 
 class Facts(BaseModel):
-    """A frozen piece of an event or a record."""
+    """Base class of events, records and their parts: frozen, and unknown fields are an error."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -32,10 +32,11 @@ class Facts(BaseModel):
 
 
 class Event(Facts):
-    """Something that happened.
+    """Base class of all events.
 
     Attributes:
-        elapsed: seconds since the run (or its resumption) began.
+        elapsed: seconds since the run began, or since it was last resumed.
+        ends: whether no other event may follow, except after resuming.
     """
 
     elapsed: float = 0.0
@@ -43,7 +44,7 @@ class Event(Facts):
 
 
 class Environment(Facts):
-    """Where a run was computed."""
+    """The machine and the versions that computed a run."""
 
     prunescope: str
     python: str
@@ -56,7 +57,7 @@ class Environment(Facts):
 
 
 class RunStarted(Event):
-    """The recipe is accepted and work begins. `started` is ISO 8601, UTC."""
+    """The recipe is valid and work begins. `started` is ISO 8601 in UTC."""
 
     event: Literal["run_started"] = "run_started"
     key: str
@@ -66,13 +67,13 @@ class RunStarted(Event):
 
 
 class Fetching(Event):
-    """Something comes over the network, or is made ready for use.
+    """Something is being downloaded, or prepared for use.
 
     Attributes:
         what: a file or a dataset.
-        done: bytes that are there.
-        total: bytes that there will be, None where nobody says.
-        note: a sentence where there is something to say, for instance why it waits.
+        done: bytes that are done.
+        total: bytes in total, None if unknown.
+        note: an optional sentence, for instance why it waits.
     """
 
     event: Literal["fetching"] = "fetching"
@@ -83,7 +84,7 @@ class Fetching(Event):
 
 
 class LinearShape(Facts):
-    """A prunable linear of a block: `[rows, columns]` = `[out, in]`."""
+    """A prunable linear of a block, of shape `[rows, columns]` = `[out, in]`."""
 
     name: str
     rows: int
@@ -94,12 +95,13 @@ class ModelLoaded(Event):
     """The model is in memory.
 
     Attributes:
-        path: its list of blocks, for instance `model.layers`.
-        prunable: weights of the linears in the blocks.
-        skipped: the weights that are never pruned, by kind; with `prunable` they add up to `parameters`.
-        bytes: size of the weights in memory, were they all there at once.
-        residence: `resident` when they are, `streamed` when each block is read from the disk as its turn
-            comes.
+        path: the path of its list of blocks, for instance `model.layers`.
+        prunable: number of weights in the linears of the blocks.
+        skipped: number of weights that are never pruned, by kind; `prunable` and these add up to
+            `parameters`.
+        bytes: size of all weights in memory.
+        residence: `resident` if all weights are in memory, `streamed` if each block is read from the disk
+            when it is needed.
     """
 
     event: Literal["model_loaded"] = "model_loaded"
@@ -116,18 +118,18 @@ class ModelLoaded(Event):
 
 
 class WindowsReady(Event):
-    """Token windows are cut.
+    """Token windows are ready.
 
     Attributes:
         role: what they are for.
-        corpus: the corpus's name or file.
-        documents: documents they were cut from, None for token ids given as such.
-        windows: how many windows.
-        length: tokens a window.
-        available: how many windows the corpus holds.
-        seed: the seed that chose among them, None where all are used in order.
+        corpus: the name of the corpus, or its file.
+        documents: number of documents they were cut from, None for a file of token ids.
+        windows: number of windows.
+        length: tokens per window.
+        available: number of windows in the corpus.
+        seed: the seed that drew them, None if all are used in order.
         fingerprint: SHA-256 of the token ids (int64, little endian, row-major), 16 hex digits.
-        identity: where a named corpus comes from: source, revision, split.
+        identity: source, revision and split of a named corpus.
     """
 
     event: Literal["windows_ready"] = "windows_ready"
@@ -199,16 +201,16 @@ class CandidateChosen(Event):
 
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
-"""At which shares of the rows a `RowSpread` says the sparsity."""
+"""Quantiles of the rows at which a `RowSpread` holds the sparsity."""
 
 
 class RowSpread(Facts):
-    """How the rows of one linear share its sparsity.
+    """How the sparsity of one linear is distributed over its rows.
 
     Attributes:
-        consumer: the linear whose input columns its rows became, None where there is no clear one and the
-            rows stay uniform.
-        quantiles: the rows' sparsities at `QUANTILES`.
+        consumer: the linear that reads its rows as input columns; None if there is no single one, and then
+            the rows are uniform.
+        quantiles: sparsities of the rows at `QUANTILES`.
     """
 
     name: str
@@ -217,13 +219,13 @@ class RowSpread(Facts):
 
 
 class Allocated(Event):
-    """How much each block will lose.
+    """The allocation has decided how much each block loses.
 
     Attributes:
-        ratios: one sparsity a block.
-        clipped: the blocks whose ratio was held at a limit.
-        rows: of each block, the linears whose rows have sparsities of their own or might have had; empty
-            where no method looks at rows.
+        ratios: the sparsity per block.
+        clipped: blocks whose ratio was clipped to a limit.
+        rows: per block, the linears that could get a sparsity per row; empty if the method does not look at
+            rows.
     """
 
     event: Literal["allocated"] = "allocated"
@@ -236,15 +238,15 @@ class LinearPruned(Facts):
     """One linear after pruning.
 
     Attributes:
-        sparsity: share of its weights removed.
+        sparsity: fraction of its weights removed.
         output_error: `||X W^T - X W'^T||_F / ||X W^T||_F` over a sample of calibration tokens.
-        error_before_update: the same with the mask alone, before the weights that stay were updated; None
+        error_before_update: the same with the final mask but the dense values of the kept weights; None
             without an update.
         error_before_refinement: the same with the mask as the score decided it; None without a refinement.
-        swaps: entries that the refinement exchanged; None without one.
-        drift_before: mean over the rows of |e_i|, the refinement's own measure (methods that have one),
-            before it.
-        drift_after: the same behind it.
+        swaps: number of swaps that the refinement made; None without one.
+        drift_before: mean |e_i| over the rows, the error that the refinement minimises, before it; None for
+            methods without one.
+        drift_after: the same after it.
     """
 
     name: str
@@ -261,16 +263,16 @@ class LinearPruned(Facts):
 
 
 class BlockPruned(Event):
-    """One block is pruned and the windows have passed through it.
+    """A block is pruned, and the windows have passed through it.
 
     Attributes:
-        sparsity: share of its prunable weights removed.
-        alignment: NeuroAL's A (arXiv 2411.07066), dense against pruned from the same input, summed over the
-            block's linears; 0 = unchanged.
-        relative_error: `||h - h'|| / ||h||` of the evaluation windows' hidden states behind the block, dense
-            against pruned; None without evaluation.
-        cosine: mean over tokens of their cosine.
-        seconds: the time it took.
+        sparsity: fraction of its prunable weights removed.
+        alignment: NeuroAL's A (arXiv 2411.07066) between the dense and the pruned block with the same input,
+            summed over its linears; 0 = unchanged.
+        relative_error: `||h - h'|| / ||h||` between the dense and the pruned hidden states of the evaluation
+            windows after the block; None without evaluation.
+        cosine: mean cosine of the same hidden states over the tokens.
+        seconds: time that the block took.
     """
 
     event: Literal["block_pruned"] = "block_pruned"
@@ -288,10 +290,9 @@ class Score(Facts):
 
     Attributes:
         perplexity: `exp(nll)`.
-        nll: mean negative log likelihood a predicted token, nats.
-        tokens: predicted tokens.
-        bits_per_byte: bits that the model needs for a byte of the text, comparable between tokenizers; None
-            where the text is not known.
+        nll: mean negative log likelihood per predicted token, in nats.
+        tokens: number of predicted tokens.
+        bits_per_byte: bits per byte of text, comparable between tokenizers; None if the text is unknown.
     """
 
     perplexity: float
@@ -301,7 +302,7 @@ class Score(Facts):
 
 
 class Evaluated(Event):
-    """Dense and pruned perplexity on one corpus, under one protocol."""
+    """The perplexities of the dense and the pruned model on one corpus."""
 
     event: Literal["evaluated"] = "evaluated"
     corpus: str
@@ -313,11 +314,11 @@ Which = Literal["dense", "pruned"]
 
 
 class TaskProgressed(Event):
-    """A model is being tried on a task.
+    """A model is being evaluated on a task.
 
     Attributes:
-        done: examples that are scored.
-        total: examples that will be; 0 while they are being loaded.
+        done: examples scored so far.
+        total: examples in total; 0 while they are being loaded.
     """
 
     event: Literal["task_progressed"] = "task_progressed"
@@ -332,15 +333,15 @@ class TaskScore(Facts):
 
     Attributes:
         task: its name in the catalogue.
-        metric: lm-eval's name of the measure.
+        metric: the name of the metric in lm-eval.
         value: the mean over the examples.
-        stderr: its standard error, None for a single example.
-        examples: how many were asked: the first of the task's split, in its own order.
-        available: how many the split holds.
-        truncated: examples that are longer than the model takes, and lost their beginning.
+        stderr: the standard error of the mean, None for a single example.
+        examples: number of examples scored: the first ones of the split, in its order.
+        available: number of examples in the split.
+        truncated: number of examples longer than the model takes, whose beginning was cut off.
         source: where the examples come from.
-        harness: lm-eval's version and its name of the task.
-        outcomes: one digit an example in order, 1 = right.
+        harness: the version of lm-eval and its name of the task.
+        outcomes: one digit per example, in order; 1 = correct.
     """
 
     task: str
@@ -356,7 +357,7 @@ class TaskScore(Facts):
 
 
 class TaskMeasured(Event):
-    """A model was tried on a task."""
+    """The score of one model on one task."""
 
     event: Literal["task_measured"] = "task_measured"
     which: Which
@@ -364,27 +365,27 @@ class TaskMeasured(Event):
 
 
 class Noted(Event):
-    """A sentence the reader of the result should know, for instance an approximation."""
+    """Something the reader of the result should know, for instance an approximation."""
 
     event: Literal["noted"] = "noted"
     message: str
 
 
 class Resumed(Event):
-    """An interrupted run goes on behind the blocks that it had finished."""
+    """The run continues after the given number of finished blocks."""
 
     event: Literal["resumed"] = "resumed"
     blocks: int
 
 
 class Finished(Event):
-    """All is done.
+    """The run completed.
 
     Attributes:
         coverage: prunable weights / all weights.
-        timings: seconds by phase.
-        peak_host: most memory the process held, bytes (None where the system does not say).
-        peak_device: most memory allocated on the accelerator, bytes (None on a CPU).
+        timings: seconds per phase.
+        peak_host: peak memory of the process in bytes; None if the system does not report it.
+        peak_device: peak memory on the accelerator in bytes; None on a CPU.
     """
 
     event: Literal["finished"] = "finished"
@@ -396,7 +397,7 @@ class Finished(Event):
 
 
 class Failed(Event):
-    """The run ended with an error. `detail` is the traceback, for the log and never for a page."""
+    """The run ended with an error. `detail` is the traceback, for the log only."""
 
     event: Literal["failed"] = "failed"
     ends: ClassVar[bool] = True
@@ -405,7 +406,7 @@ class Failed(Event):
 
 
 class Cancelled(Event):
-    """The run was cancelled by a person."""
+    """The user cancelled the run. `forced`: its process was stopped, since it did not react in time."""
 
     event: Literal["cancelled"] = "cancelled"
     ends: ClassVar[bool] = True
@@ -413,7 +414,7 @@ class Cancelled(Event):
 
 
 class Interrupted(Event):
-    """The process that computed the run ended before the run did."""
+    """The process that computed the run ended before the run."""
 
     event: Literal["interrupted"] = "interrupted"
     ends: ClassVar[bool] = True
@@ -445,12 +446,12 @@ _ADAPTER: TypeAdapter[Event] = TypeAdapter(AnyEvent)
 
 
 def to_line(event: Event) -> str:
-    """The event as one line of strict JSON."""
+    """Return the event as one line of strict JSON."""
     return event.model_dump_json()
 
 
 def from_line(line: str | bytes) -> Event:
-    """The event that `to_line` wrote.
+    """Return the event that `to_line` wrote.
 
     Raises:
         pydantic.ValidationError: the line is not an event.

@@ -1,10 +1,8 @@
-"""Work in a thread of its own, seen as a generator of progress: to cancel is to stop reading.
+"""Run slow work (a download, tokenising a text) in a thread, and report its progress as a generator.
 
-The reader hears something three times a second, also while the work waits for a network that does not answer.
-Closing the generator returns at once; the work ends by itself where it next looks, and what it returns then
-is nobody's: it must not leave anything half-written in a place where whole things are looked for.
-
-How far something is that takes a while: a download, or what is made of it.
+The generator yields three times per second, even while the work waits for a network that does not answer. To
+cancel, close the generator. That returns immediately; the thread ends at its next `Report.check`, and its
+result is dropped. So the work must not leave half-written files where complete ones are expected.
 """
 
 from __future__ import annotations
@@ -19,14 +17,14 @@ from typing import TypeVar
 
 @dataclass(frozen=True)
 class Progress:
-    """A moment of it.
+    """The progress at one moment.
 
     Attributes:
         what: the file or dataset.
-        done: bytes that are there.
-        total: bytes that there will be, None where nobody says.
-        seconds: since it began.
-        note: a sentence where there is something to say, for instance why it waits.
+        done: bytes that are done.
+        total: bytes in total, None if unknown.
+        seconds: since the work began.
+        note: an optional sentence, for instance why the work is waiting.
     """
 
     what: str
@@ -38,15 +36,15 @@ class Progress:
 
 T = TypeVar("T")
 PAUSE = 1 / 3
-"""Seconds between two words of progress."""
+"""Seconds between two reports."""
 
 
 class Stopped(Exception):
-    """Nobody waits for this work any more."""
+    """The reader cancelled this work."""
 
 
 class Report:
-    """What the work says of itself while another thread looks: bytes done and to do, and a sentence."""
+    """The progress as the work sets it; another thread reads it."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -55,25 +53,21 @@ class Report:
         self._stop = threading.Event()
 
     def stop(self) -> None:
-        """Ask the work to end."""
+        """Request the work to end."""
         self._stop.set()
 
     def check(self) -> None:
-        """To be called often by the work.
-
-        Raises:
-            Stopped: it was asked to end.
-        """
+        """Raise `Stopped` if the work was cancelled. The work calls this often."""
         if self._stop.is_set():
             raise Stopped
 
 
 def in_background(what: str, work: Callable[[Report], T]) -> Generator[Progress, None, T]:
-    """Do `work` in a thread; its result and its errors are the generator's.
+    """Run `work` in a thread, yield its progress, and return its result. Errors of the work are raised here.
 
     Args:
-        what: what is being worked on, in a few words.
-        work: gets the report to fill in and to check.
+        what: the file or dataset, for the reports.
+        work: receives the report to update and to check.
     """
     report, future, start = Report(), Future[T](), time.monotonic()
     threading.Thread(target=_settle, args=(future, work, report), name=f"fetch {what}", daemon=True).start()
@@ -88,7 +82,7 @@ def in_background(what: str, work: Callable[[Report], T]) -> Generator[Progress,
 def _settle(future: Future[T], work: Callable[[Report], T], report: Report) -> None:
     try:
         future.set_result(work(report))
-    except BaseException as error:  # it belongs to whoever waits
+    except BaseException as error:  # raised again by `future.result()` in the reader's thread
         future.set_exception(error)
 
 

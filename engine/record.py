@@ -1,7 +1,7 @@
 """The record of a run: the fold of its events, and nothing else.
 
-`RunRecord.fold(events)` of the events so far is a valid record at any moment: a live page, a finished run and
-a replay show the same type.
+The fold of the events so far is a valid record at any moment, so a live page, a finished run and a replay
+show the same type.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ from engine.events import (
 )
 from engine.recipe import Recipe
 
-LARGEST = 700.0  # whose exponential still is a number
+LARGEST = 700.0  # exp overflows a float at about 709
 
 State = Literal["empty", "running", "finished", "failed", "cancelled", "interrupted"]
 
 
 class SparsityFacts(Facts):
-    """How much was removed, of what.
+    """How much was removed.
 
     Attributes:
-        target: what the recipe asks.
-        achieved: share of the prunable weights removed so far.
+        target: the sparsity of the recipe.
+        achieved: fraction of the prunable weights removed so far.
         coverage: prunable weights / all weights of the model.
-        skipped: weights that are never pruned, by kind.
+        skipped: number of weights that are never pruned, by kind.
     """
 
     target: float | None = None
@@ -64,7 +64,7 @@ class SparsityFacts(Facts):
 
 
 class ModelFacts(Facts):
-    """The model's shape."""
+    """The shape of the model; for the fields see `engine.events.ModelLoaded`."""
 
     name: str
     architecture: str
@@ -79,7 +79,9 @@ class ModelFacts(Facts):
 
 
 class Protocol(Facts):
-    """What the numbers were measured on. `evaluation` is the first of `evaluations`."""
+    """The texts and the dtype that the numbers were measured with. `evaluation` is the first of
+    `evaluations`.
+    """
 
     calibration: WindowsReady | None = None
     evaluation: WindowsReady | None = None
@@ -88,33 +90,31 @@ class Protocol(Facts):
 
     @property
     def perplexity(self) -> str:
-        """The protocol of the first corpus's perplexities in a sentence."""
+        """How the perplexities on the first corpus were measured, in words."""
         return self.perplexity_on(self.evaluation)
 
     def perplexity_on(self, windows: WindowsReady | None) -> str:
-        """The protocol of the perplexities on these windows in a sentence."""
+        """Return how the perplexities on these windows were measured, in words."""
         return _sentence("exp of the mean negative log likelihood over", windows, self.dtype)
 
     @property
     def statistics(self) -> str:
-        """The protocol of the calibration in a sentence."""
+        """How the calibration statistics were collected, in words."""
         return _sentence("statistics over", self.calibration, self.dtype)
 
 
 def _sentence(what: str, windows: WindowsReady | None, dtype: str | None) -> str:
     if windows is None:
         return "not measured"
-    choice = (
-        "all in order"
-        if windows.seed is None
-        else f"chosen with seed {windows.seed} of {windows.available:,}"
+    choice = "all in order"
+    if windows.seed is not None:
+        choice = f"chosen with seed {windows.seed} of {windows.available:,}"
+    if "source" in windows.identity:
+        choice += f", {windows.identity['source']} at {windows.identity.get('revision', '?')[:8]}"
+    return (
+        f"{what} {windows.windows:,} windows of {windows.length:,} tokens of {Path(windows.corpus).name} "
+        f"({choice}), computed in {dtype}"
     )
-    source = (
-        f", {windows.identity['source']} at {windows.identity.get('revision', '?')[:8]}"
-        if "source" in windows.identity
-        else ""
-    )
-    return f"{what} {windows.windows:,} windows of {windows.length:,} tokens of {Path(windows.corpus).name} ({choice}{source}), computed in {dtype}"
 
 
 class Evaluation(Facts):
@@ -132,20 +132,23 @@ class Evaluation(Facts):
 
 
 class TaskScores(Facts):
-    """Zero-shot scores of both models, in the order in which they came."""
+    """Zero-shot scores of both models, in the order in which they were measured."""
 
     dense: tuple[TaskScore, ...] = ()
     pruned: tuple[TaskScore, ...] = ()
 
 
 class RunRecord(Facts):
-    """Everything known about a run.
+    """Everything that the events say about a run.
 
     Attributes:
-        dense, pruned: the first evaluation's scores.
-        evaluations: one a corpus, in the recipe's order.
-        fetching: what it waits for at the moment, for instance a download.
-        trying: the zero-shot task that is being asked at the moment.
+        elapsed: seconds since the run began or was last resumed.
+        dense, pruned: the scores of the first evaluation.
+        evaluations: one per corpus, in the recipe's order.
+        fetching: the download that the run is waiting for, None if it is not.
+        trying: the zero-shot task that is being evaluated, None if there is none.
+        measured: what the allocation measured, by block.
+        resumed: number of finished blocks when the run was last resumed, None if it never was.
     """
 
     key: str | None = None
@@ -178,12 +181,12 @@ class RunRecord(Facts):
 
     @classmethod
     def fold(cls, events: Iterable[Event]) -> RunRecord:
-        """The record after these events."""
+        """Return the record after these events."""
         return reduce(step, events, cls())
 
     @property
     def progress(self) -> float:
-        """Share of the blocks that are done."""
+        """Fraction of the blocks that are done, 0 to 1."""
         return len(self.blocks) / self.model.blocks if self.model else 0.0
 
     @property
@@ -201,7 +204,7 @@ class RunRecord(Facts):
 
     @property
     def worst(self) -> tuple[int, str] | None:
-        """Block and name of the linear whose output changed most, None before any is done."""
+        """Block and name of the linear with the largest output error, None before any is done."""
         errors = {
             (block.index, linear.name): linear.output_error
             for block in self.blocks
@@ -216,11 +219,11 @@ class RunRecord(Facts):
 
 
 def step(record: RunRecord, event: Event) -> RunRecord:
-    """The record after one more event."""
+    """Return the record after one more event."""
     return record.model_copy(update={"elapsed": event.elapsed, **_changes(record, event)})
 
 
-def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C901, PLR0911, PLR0912  (one branch a kind of event)
+def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C901, PLR0911, PLR0912  (a branch per kind of event)
     match event:
         case RunStarted():
             recipe = Recipe.model_validate(event.recipe)
@@ -242,12 +245,8 @@ def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C90
         case BlockMeasured():
             return {"measured": {**record.measured, event.index: event.value}}
         case CandidateTried():
-            return {
-                "search": (
-                    *(tried for tried in record.search if _place(tried) != _place(event.candidate)),
-                    event.candidate,
-                )
-            }
+            others = (tried for tried in record.search if _place(tried) != _place(event.candidate))
+            return {"search": (*others, event.candidate)}
         case CandidateChosen():
             return {"search": tuple(_chosen(tried, event) for tried in record.search)}
         case Allocated():
@@ -265,20 +264,18 @@ def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C90
         case TaskMeasured():
             return {"trying": None, "tasks": _task_measured(record.tasks, event)}
         case Noted():
-            return {
-                "warnings": record.warnings
-                if event.message in record.warnings
-                else (*record.warnings, event.message)
-            }
+            known = event.message in record.warnings  # a resumed run repeats some
+            return {"warnings": record.warnings if known else (*record.warnings, event.message)}
         case Resumed():
-            decided: dict[str, object] = {
+            # a resumed run repeats its allocation, so what was decided before is dropped
+            empty: dict[str, object] = {
                 "search": (),
                 "measured": {},
                 "allocation": (),
                 "clipped": (),
                 "rows": (),
-            }  # the allocation is made anew
-            return {"state": "running", "error": None, "resumed": event.blocks, **decided}
+            }
+            return {"state": "running", "error": None, "resumed": event.blocks, **empty}
         case Finished():
             facts = {
                 "achieved": _removed(record.blocks) / record.model.prunable if record.model else None,
@@ -301,7 +298,8 @@ def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C90
 
 
 def _windows_ready(protocol: Protocol, event: WindowsReady) -> Protocol:
-    if event.role == "calibration":  # it comes first, also when a run is taken up again
+    # comes first, also in a resumed run, whose windows replace the earlier ones
+    if event.role == "calibration":
         return protocol.model_copy(update={"calibration": event, "evaluation": None, "evaluations": ()})
     return protocol.model_copy(
         update={"evaluation": protocol.evaluation or event, "evaluations": (*protocol.evaluations, event)}

@@ -1,8 +1,7 @@
-"""The registry that all axes share: a method is one `Method` object in its own file and one `add` line.
+"""The registry of methods, one per axis. A method is a `Method` object, added in the file that implements it.
 
-The command line, the forms, the reference of methods and the parametrised tests read nothing but this: name,
-title, explanation, formula, parameters with ranges and defaults, paper. A second object under a name is
-refused; an unknown name is answered with the near ones.
+Everything that lists methods (the command line, the forms, the reference page, the parametrised tests) reads
+only this: name, title, explanation, formula, paper, and the parameters with their ranges and defaults.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ Touched = Literal["mask", "weights"]
 
 @dataclass(frozen=True)
 class Venue:
-    """The conference that a paper appeared at, which may be later than its preprint."""
+    """The conference where a paper appeared, often a year or more after its preprint."""
 
     name: str
     year: int
@@ -27,12 +26,14 @@ class Venue:
 
 @dataclass(frozen=True, kw_only=True)
 class Paper:
-    """Where a method was published: its number on arXiv, or another address where it has none.
+    """Where a method was published.
 
     Attributes:
-        year: of the preprint, where there is one.
-        authors: each `Last, First`, in the paper's order; none where they are not known for sure.
-        venue: where it appeared after review.
+        year: of the preprint if there is one, otherwise of the publication.
+        arxiv: the number on arXiv.
+        link: the address, for a paper that is not on arXiv.
+        authors: `Last, First` each, in the paper's order; empty if they could not be verified.
+        venue: the conference, for a reviewed paper.
     """
 
     title: str
@@ -68,7 +69,7 @@ class Parameter:
 
     @property
     def range(self) -> str:
-        """What may be chosen, in words: `1 to 20, default 5`."""
+        """The allowed values and the default in words: `1 to 20, default 5`."""
         if self.choices:
             return f"{' or '.join(self.choices)}, default {self.default}"
         low, high = (None if bound is None else f"{bound:,.12g}" for bound in (self.minimum, self.maximum))
@@ -81,10 +82,10 @@ class Parameter:
         return ", ".join(limits + default)
 
     def fault(self, value: Any) -> str | None:
-        """A sentence that says why `value` is refused, or None when it is fine."""
+        """Return what is wrong with `value`, without a full stop; None if it is valid."""
         if self.kind == "ratios":
             if not isinstance(value, (list, tuple)) or not all(map(_is_number, value)):
-                return f"expected numbers parted by commas, got {value!r}"
+                return f"expected comma-separated numbers, got {value!r}"
             return next((fault for item in value if (fault := self._range_fault(item))), None)
         if self.kind == "choice":
             return (
@@ -99,19 +100,18 @@ class Parameter:
         if not isfinite(value):
             return f"expected a finite number, got {value}"
         if (low is not None and value < low) or (high is not None and value > high):
-            return f"{value} is outside {low if low is not None else '-∞'} to {high if high is not None else '∞'}"
+            least, most = "-∞" if low is None else low, "∞" if high is None else high
+            return f"{value} is outside {least} to {most}"
         return None
 
     def coerced(self, value: Any) -> Any:
-        """A value without fault in the parameter's own type, so that 1 and 1.0 are one value."""
+        """Return a valid value in the parameter's type, so that recipes with 1 and 1.0 have the same key."""
         if self.kind == "ratios":
             return tuple(float(item) for item in value)
         return {"int": int, "float": float, "choice": str}[self.kind](value)
 
     def parse(self, text: str) -> Any:
-        """The value that `text` stands for on the command line; text that does not parse is returned as it
-        is, for `fault` to refuse.
-        """
+        """Parse a value from the command line. Unparsable text is returned as it is; `fault` rejects it."""
         try:
             if self.kind == "ratios":
                 return tuple(float(part) for part in text.split(","))
@@ -122,11 +122,12 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """What every axis has in common; each axis adds the function it needs.
+    """What methods of all axes have in common. Each axis adds the function that it calls.
 
     Attributes:
-        explanation: what it does, in a sentence that a student understands.
-        helps: when it helps, and when it does not.
+        explanation: what it does, in a sentence for a student.
+        helps: when to use it, and when not.
+        formula: LaTeX.
         uses_seed: whether it draws random numbers; its parameter `seed` then reaches the function mixed with
             the linear's path, so that linears draw independently.
     """
@@ -148,7 +149,9 @@ M = TypeVar("M", bound=Method)
 
 
 class Registry(Mapping[str, M], Generic[M]):
-    """The methods of one axis by name, in the order in which they were added."""
+    """The methods of one axis by name, in the order in which they were added. Unknown names are answered with
+    similar ones.
+    """
 
     def __init__(self, axis: str) -> None:
         self.axis = axis
@@ -162,13 +165,13 @@ class Registry(Mapping[str, M], Generic[M]):
         """
         if self._methods.get(method.name, method) is not method:
             raise ValueError(
-                f"There are two methods named {method.name!r} on the axis {self.axis!r}; give one another name."
+                f"There are two methods named {method.name!r} on the axis {self.axis!r}; rename one of them."
             )
         self._methods[method.name] = method
         return method
 
     def unknown(self, name: object) -> str:
-        """The sentence that answers a name nobody has."""
+        """Return the error message for an unknown name, with similar names if there are any."""
         near = difflib.get_close_matches(str(name), self._methods, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(self._methods)}."
         return f"there is no {self.axis} named {name!r}; {hint}"

@@ -1,12 +1,9 @@
-"""Watching a run again: its events on one clock, and the record as it was behind any of them.
+"""Replay a run: its events on one clock, and the record as it was after any of them.
 
-Nothing is drawn from anything but the record, so what is seen again is what was seen live. The seconds of a
-run that was taken up again begin anew in its events; here they go on where they stopped.
+Pages draw nothing but the record, so a replay shows exactly what was shown live. In the events of a resumed
+run the seconds start again at 0; a replay continues them.
 
-A finished record as events again: the inverse of the fold, for records that come without them.
-
-`RunRecord.fold(events_of(record))` is the record. When an event happened is known of the windows and the
-blocks alone; what comes before them is dated to the beginning, and what comes behind them to the end.
+A record that is stored without its events (`events_of`) gets them back, with approximate times.
 """
 
 from __future__ import annotations
@@ -36,12 +33,96 @@ from engine.events import (
 )
 from engine.record import RunRecord
 
+SHARED = (
+    "architecture",
+    "path",
+    "parameters",
+    "prunable",
+    "blocks",
+    "linears",
+    "dtype",
+    "bytes",
+    "residence",
+)
+"""Fields that `ModelLoaded` and the record's `ModelFacts` have in common."""
+
+
+class Replay:
+    """The events of a run, to step through. A place is a number of events; 0 is before the first."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = tuple(events)
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    @cached_property
+    def moments(self) -> list[float]:
+        """The time of each event, in seconds since the run first began; never decreasing."""
+        elapsed = [0.0, *(event.elapsed for event in self.events)]
+        moments, now = [], 0.0
+        for before, after in pairwise(elapsed):
+            now += after - before if after >= before else after  # a lower time: the run was resumed
+            moments.append(now)
+        return moments
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took, without interruptions."""
+        return self.moments[-1] if self.events else 0.0
+
+    def moment(self, place: int) -> float:
+        """Return the time of the last event before a place, in seconds."""
+        return self.moments[place - 1] if place else 0.0
+
+    def place_at(self, seconds: float) -> int:
+        """Return the number of events in the first `seconds` of the run."""
+        return bisect_right(self.moments, seconds)
+
+    def record(self, place: int) -> RunRecord:
+        """Return the record after the first `place` events."""
+        return RunRecord.fold(self.events[:place])
+
+    def describe(self, place: int) -> str:
+        """Return the last event before a place in a few words."""
+        return _describe(self.events[place - 1]) if place else "before the first event"
+
+
+def _describe(event: Event) -> str:  # noqa: C901, PLR0911  (a line per kind of event)
+    match event:
+        case ModelLoaded():
+            return "model loaded"
+        case Fetching():
+            return f"downloading {event.what}"
+        case WindowsReady():
+            return f"{event.role} windows cut"
+        case BlockMeasured():
+            return f"block {event.index} measured"
+        case CandidateTried():
+            return f"{event.candidate.step} candidate λ = {event.candidate.strength:g} tried"
+        case CandidateChosen():
+            return f"{event.step} step: λ = {event.strength:g} chosen"
+        case Allocated():
+            return "sparsity allocated"
+        case BlockPruned():
+            return f"block {event.index} pruned"
+        case Evaluated():
+            return "perplexity measured"
+        case TaskProgressed() | TaskMeasured():
+            return f"{event.which} model evaluated on a task"
+        case Resumed():
+            return f"resumed after {event.blocks} blocks"
+    return type(event).__name__.lower().replace("runstarted", "run started")
+
 
 def events_of(record: RunRecord) -> list[Event]:
-    """The events of a finished record.
+    """Return the events that fold to a finished record: the inverse of `RunRecord.fold`.
+
+    Only windows and blocks keep their times. Earlier events are dated to the beginning, later ones to the
+    end.
 
     Raises:
-        ValueError: the record is not that of a finished run, or lacks what every such run has.
+        ValueError: the run is not finished, or the record is incomplete.
     """
     if (
         record.state != "finished"
@@ -56,7 +137,7 @@ def events_of(record: RunRecord) -> list[Event]:
 
 def _events(record: RunRecord) -> Iterator[Event]:
     assert record.recipe is not None and record.model is not None and record.environment is not None, (
-        "checked before"
+        "checked by `events_of`"
     )
     yield RunStarted(
         key=str(record.key),
@@ -65,19 +146,10 @@ def _events(record: RunRecord) -> Iterator[Event]:
         environment=record.environment,
     )
     model = record.model
-    shared = (
-        "architecture",
-        "path",
-        "parameters",
-        "prunable",
-        "blocks",
-        "linears",
-        "dtype",
-        "bytes",
-        "residence",
-    )
-    yield ModelLoaded(skipped=record.sparsity.skipped, **{name: getattr(model, name) for name in shared})
-    yield from _windows(record)
+    yield ModelLoaded(skipped=record.sparsity.skipped, **{name: getattr(model, name) for name in SHARED})
+    if record.protocol.calibration is not None:
+        yield record.protocol.calibration
+    yield from record.protocol.evaluations
     for index, value in record.measured.items():
         yield BlockMeasured(index=index, value=value)
     for candidate in record.search:
@@ -102,79 +174,3 @@ def _events(record: RunRecord) -> Iterator[Event]:
         peak_host=record.peak_host,
         peak_device=record.peak_device,
     )
-
-
-def _windows(record: RunRecord) -> Iterator[WindowsReady]:
-    if record.protocol.calibration is not None:
-        yield record.protocol.calibration
-    yield from record.protocol.evaluations
-
-
-class Replay:
-    """A run's events to go back and forth in. A place is how many events have happened: 0 is before the
-    first.
-    """
-
-    def __init__(self, events: Sequence[Event]) -> None:
-        self.events = tuple(events)
-
-    def __len__(self) -> int:
-        return len(self.events)
-
-    @cached_property
-    def moments(self) -> list[float]:
-        """When each event happened, in seconds since the first try began; never falling."""
-        elapsed = [0.0, *(event.elapsed for event in self.events)]
-        moments, now = [], 0.0
-        for before, after in pairwise(elapsed):
-            now += after - before if after >= before else after
-            moments.append(now)
-        return moments
-
-    @property
-    def seconds(self) -> float:
-        """How long the run took."""
-        return self.moments[-1] if self.events else 0.0
-
-    def moment(self, place: int) -> float:
-        """When the last event before a place happened."""
-        return self.moments[place - 1] if place else 0.0
-
-    def place_at(self, seconds: float) -> int:
-        """How many events had happened so many seconds into the run."""
-        return bisect_right(self.moments, seconds)
-
-    def record(self, place: int) -> RunRecord:
-        """The record after so many events."""
-        return RunRecord.fold(self.events[:place])
-
-    def words(self, place: int) -> str:
-        """What happened last before a place."""
-        return _words(self.events[place - 1]) if place else "before the first event"
-
-
-def _words(event: Event) -> str:  # noqa: C901, PLR0911  (one line a kind of event)
-    match event:
-        case ModelLoaded():
-            return "model loaded"
-        case Fetching():
-            return f"fetching {event.what}"
-        case WindowsReady():
-            return f"{event.role} windows cut"
-        case BlockMeasured():
-            return f"block {event.index} measured"
-        case CandidateTried():
-            return f"{event.candidate.step} candidate λ = {event.candidate.strength:g} tried"
-        case CandidateChosen():
-            return f"{event.step} step: λ = {event.strength:g} chosen"
-        case Allocated():
-            return "sparsity shared out"
-        case BlockPruned():
-            return f"block {event.index} pruned"
-        case Evaluated():
-            return "perplexity measured"
-        case TaskProgressed() | TaskMeasured():
-            return f"{event.which} model tried on a task"
-        case Resumed():
-            return f"taken up again behind {event.blocks} blocks"
-    return type(event).__name__.lower().replace("runstarted", "run started")

@@ -9,8 +9,8 @@ In order:
 5. Prune block by block (`engine.pruning.pipeline`). Each finished block is stored, so that a run can resume.
 6. Measure perplexity and zero-shot tasks, dense and pruned.
 
-If memory runs out, steps 3 to 6 are tried again using less of it (`MemoryPlan.reduced`), resuming after the blocks
-that are finished.
+If memory runs out, steps 3 to 6 are tried again using less of it (`MemoryPlan.reduced`), resuming after the
+blocks that are finished.
 """
 
 from __future__ import annotations

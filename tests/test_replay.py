@@ -56,7 +56,7 @@ def test_a_run_that_was_taken_up_again_goes_on_where_its_clock_stopped() -> None
 
 
 def test_every_event_has_words(replay: Replay) -> None:
-    words = [replay.words(place) for place in range(len(replay) + 1)]
+    words = [replay.describe(place) for place in range(len(replay) + 1)]
     assert words[0] == "before the first event" and words[1] == "run started" and words[-1] == "finished"
     assert "block 3 pruned" in words and "perplexity measured" in words
 

@@ -127,7 +127,7 @@ def test_ratios_for_another_model_are_said_and_not_drawn(open_app):
 def test_text_that_is_no_ratios_leaves_the_page_usable(open_app):
     app = open_app(allocation="manual")
     app = healthy(app.text_input(key="form.manual.ratios").set_value("half of it").run())
-    assert "Expected numbers parted by commas" in app.sidebar.error[0].value
+    assert "Expected comma-separated numbers" in app.sidebar.error[0].value
     assert shown(app)["ratios"] == [0.5] * 8
 
 

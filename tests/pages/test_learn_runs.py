@@ -148,7 +148,7 @@ def test_an_invalid_guess_in_the_address_becomes_one_in_range(recorded, open_at,
 def test_the_search_is_replayed_from_its_first_moment(recorded, open_at):
     app = open_at("allocation", "search", q__allocation__turn="a")
     moment = app.slider(key="allocation.moment")
-    assert moment.value == moment.max and "sparsity shared out" in words(app)
+    assert moment.value == moment.max and "sparsity allocated" in words(app)
     healthy(moment.set_value(1).run())
     assert "uniform candidate" in words(app)
     healthy(app.button(key="allocation.play").click().run())

@@ -208,7 +208,7 @@ def test_the_address_is_the_form(open_app):
         ({"pruner": "wandaa"}, "did you mean wanda or"),
         ({"seed": "x"}, "seed = x"),
         ({"colour": "red"}, "no part of a recipe has that name"),
-        ({"manual.ratios": "a,b"}, "expected numbers parted by commas"),
+        ({"manual.ratios": "a,b"}, "expected comma-separated numbers"),
     ],
 )
 def test_what_an_address_gets_wrong_is_said_and_left_out(open_app, asked, sentence):

@@ -151,7 +151,7 @@ def _draw_scrubber(playing: Playing, place: int, total: int) -> None:
 
     moment = f"{numbers.seconds(playing.replay.moment(place))} of {numbers.seconds(playing.replay.seconds)}"
     st.slider(
-        f"Event {place} of {total} · {playing.replay.words(place)} · {moment}",
+        f"Event {place} of {total} · {playing.replay.describe(place)} · {moment}",
         0,
         total,
         key="replay.scrubber",

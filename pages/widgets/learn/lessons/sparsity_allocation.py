@@ -169,7 +169,7 @@ def _draw_moment(replay: Replay, moments: Sequence[int], redraws_itself: bool) -
         if st.session_state[MOMENT] == last:
             _play(None)
     moment = moments[int(slider("Moments of the search", 0, last, last, 1, MOMENT))]
-    st.caption(f":material/replay: A recorded run: {replay.words(moment)}.")
+    st.caption(f":material/replay: A recorded run: {replay.describe(moment)}.")
     record = replay.record(moment)
     draw_chart(search_curves(record), "allocation.search")
     draw_chart(allocation_bars(record), "allocation.best")
