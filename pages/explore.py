@@ -22,7 +22,7 @@ summary = engine.summary(fields["model"], fields["revision"])
 checked = session.check_form(engine, fields, summary)
 
 with st.sidebar:
-    draw_sentence(engine, checked, summary.summary.sizes if summary.summary else ())
+    draw_sentence(engine, checked, summary.value.sizes if summary.value else ())
     draw_cost(engine, checked, summary)
     ready = checked.recipe is not None
     st.button(
@@ -44,7 +44,7 @@ if not presenting():
 for sentence in session.complaints():
     st.warning(sentence, icon=":material/info:")
 
-draw_editor(engine, checked, summary.summary)
+draw_editor(engine, checked, summary.value)
 draw_trials(engine, fields)
 note, place = (
     st.container(),
@@ -54,7 +54,7 @@ key = session.run_key()
 if key is None and presenting():
     draw_stage(engine, checked)
 elif key is None:
-    draw_welcome(engine, checked, summary.summary)
+    draw_welcome(engine, checked, summary.value)
 else:
     if session.has_changed(fields):
         note.caption(

@@ -1,8 +1,8 @@
-"""A connection to Dask: the embedded cluster in a process of its own, or one that is there already.
+"""A connection to Dask: to the embedded cluster, a separate process, or to an existing scheduler.
 
-The embedded one is `engine.jobs.serve`, started as a fresh interpreter (never a fork or spawn of the app,
-which would run `app.py` again in the child). The client stays inside: it is awaitable, which Streamlit's
-caches refuse.
+The embedded cluster is `engine.jobs.serve`, started as a fresh interpreter: a fork or spawn of the app would
+run `app.py` again in the child. The client is not exposed to pages: it is awaitable, which Streamlit's caches
+reject.
 """
 
 from __future__ import annotations
@@ -10,24 +10,42 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from distributed import CancelledError, Client, KilledWorker
+from distributed import CancelledError, Client, KilledWorker, Nanny, Worker, WorkerPlugin
 
 from engine.errors import EngineError
 from engine.jobs import worker
+from engine.jobs.questions import Answer
+from engine.jobs.worker import warm_up
 from engine.store import atomic_files
 
 ROOT = Path(__file__).parents[2]
 DEVICE = "DEVICE"
 CONNECT = 15.0  # seconds
-CLOSE = 6.0  # seconds: a little more than the cluster gives itself for an orderly end
+CLOSE = 6.0  # seconds: a little longer than the cluster gives itself to shut down
 START = "dask worker ADDRESS --resources DEVICE=1"
+
+
+class WarmUp(WorkerPlugin):
+    """Warms a worker process up as soon as it starts, in a thread next to its tasks."""
+
+    name = "prunescope-warm-up"
+
+    def setup(self, worker: Worker) -> None:
+        threading.Thread(target=warm_up, name=self.name, daemon=True).start()
+
+
+async def kill_worker(dask_worker: Nanny) -> None:
+    """Kill a nanny's worker process; the nanny starts another. Dask passes the nanny it runs in by this name."""
+    process = dask_worker.process and dask_worker.process.process
+    if process is not None:
+        await process.kill()
 
 
 class Embedded:
@@ -45,7 +63,7 @@ class Embedded:
         )
 
     def address(self) -> str:
-        """The scheduler's address, once it listens.
+        """Wait until the scheduler listens and return its address.
 
         Raises:
             EngineError: the process ended instead.
@@ -54,7 +72,8 @@ class Embedded:
         if not line:
             code = self._process.wait()
             raise EngineError(
-                f"The background engine could not be started: its process ended with status {code}. The log says why."
+                f"The background engine could not be started: its process ended with status {code}. "
+                "See the log."
             )
         return line
 
@@ -80,7 +99,7 @@ class Embedded:
 
 
 class Task(Protocol):
-    """What is used of a `distributed.Future`."""
+    """The part of `distributed.Future` that is used."""
 
     key: str
     status: str
@@ -94,62 +113,49 @@ class Task(Protocol):
     def add_done_callback(self, fn: Callable[[Task], object]) -> object: ...
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a task: its value, or that its process died, or a sentence."""
-
-    value: Any = None
-    died: bool = False
-    message: str = ""
-
-
 class Cluster:
-    """A scheduler that answers, with workers that see the store.
+    """A connected scheduler whose workers see the store.
 
     Args:
         home: the store's home, an absolute path that exists.
-        scheduler: address of a scheduler that is there; None starts the embedded cluster.
-        wake: called, in a thread of Dask's, whenever a task ends.
+        scheduler: address of an existing scheduler; None starts the embedded cluster.
+        wake: called, in one of Dask's threads, whenever a task ends.
 
     Raises:
-        EngineError: it cannot be started or reached, or its workers do not see the store.
+        EngineError: the cluster cannot be started or reached, or its workers do not see the store.
     """
 
     def __init__(self, home: Path, scheduler: str | None, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._embedded = None if scheduler else Embedded()
-        self._client: Any = None  # a Client, most of whose methods carry no types
+        self._client: Any = None  # a Client, most of whose methods are untyped
         try:
-            self._connect(scheduler or self._started().address(), home)
+            self._connect(scheduler, home)
         except BaseException:
             self.close()
             raise
 
-    def _started(self) -> Embedded:
-        assert self._embedded is not None
-        return self._embedded
-
-    def _connect(self, address: str, home: Path) -> None:
+    def _connect(self, scheduler: str | None, home: Path) -> None:
+        address = self._embedded.address() if self._embedded is not None else scheduler
+        # Dask would log what is reported below as an EngineError
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
-            logging.getLogger("distributed.client").setLevel(
-                logging.CRITICAL
-            )  # what is wrong, we say in our words
             connect: Callable[..., Any] = Client
             self._client = connect(address, timeout=CONNECT, set_as_default=False, name="prunescope")
             if self._embedded is not None:
                 self._client.wait_for_workers(1, timeout=CONNECT)
         except (OSError, ValueError, TimeoutError) as error:
-            whose = (
+            name = (
                 "The background engine"
                 if self._embedded
                 else f"The scheduler {address} that PRUNESCOPE_SCHEDULER names"
             )
             raise EngineError(
-                f"{whose} does not answer ({error}). Start it, or correct the address, and try again."
+                f"{name} does not answer ({error}). Start it, or correct the address, and try again."
             ) from error
         if self._embedded is None:
             self._check_workers(home)
-        self._client.register_plugin(worker.WarmUp())
+        self._client.register_plugin(WarmUp())
 
     @property
     def client(self) -> Any:
@@ -158,82 +164,80 @@ class Cluster:
         return self._client
 
     def _check_workers(self, home: Path) -> None:
-        """Every worker there is reads back a token that was written into the store."""
+        """Check that every worker can read a token written to the store."""
         atomic_files.check_writable(home)
         token = uuid.uuid4().hex
         path = home / f".seen-{token}{atomic_files.TEMPORARY}"
         atomic_files.write(path, token.encode())
         try:
-            seen = self.client.run(worker.holds, str(path), token)
-        except Exception as error:  # whatever the worker raised, for instance because it has no Prunescope
+            replies = self.client.run(worker.has_token, str(path), token)
+        except Exception as error:  # anything the worker raised, for instance because Prunescope is missing
             raise EngineError(
                 f"The workers cannot run Prunescope ({type(error).__name__}: {error}). "
                 f"Install the same version there, or start them in its directory: {START}."
             ) from error
         finally:
             path.unlink(missing_ok=True)
-        if blind := [address for address, there in seen.items() if not there]:
+        if blind := [address for address, has_token in replies.items() if not has_token]:
             raise EngineError(
-                f"The worker {blind[0]} does not see the run store {home}. Mount it there under the same path, "
-                "or set PRUNESCOPE_HOME to one that both see."
+                f"The worker {blind[0]} does not see the run store {home}. Mount it there under the same "
+                "path, or set PRUNESCOPE_HOME to one that both see."
             )
 
     @property
     def alive(self) -> bool:
-        """Whether tasks that were sent can still come back."""
+        """Whether results of submitted tasks can still arrive."""
         return bool(self.client.status == "running") and (self._embedded is None or self._embedded.alive)
 
     def devices(self) -> int:
-        """How many runs can be computed at once."""
+        """Return how many runs can be computed at the same time."""
         if self._embedded is not None:
             return 1
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
-        return int(sum(found["resources"].get(DEVICE, 0) for found in workers))
+        return int(sum(info["resources"].get(DEVICE, 0) for info in workers))
 
-    def submit(self, function: str, *args: Any, device: bool = False) -> Task:
-        """Have a worker call a function of `engine.jobs.worker`; `device`: on a device of its own."""
-        key, needs = f"{function}-{uuid.uuid4().hex[:8]}", {DEVICE: 1} if device else None
+    def submit(self, function: Callable[..., Any], *args: Any, device: bool = False) -> Task:
+        """Have a worker call a function of `engine.jobs.worker`; with `device`, on a device of its own.
+
+        The function is pickled by reference, so neither the app nor the scheduler has to import torch.
+        """
+        key = f"{function.__name__}-{uuid.uuid4().hex[:8]}"
+        needs = {DEVICE: 1} if device else None
         task: Task = self.client.submit(worker.call, function, *args, key=key, resources=needs, pure=False)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_done)
         return task
 
-    def _ended(self, task: Task) -> None:
+    def _on_done(self, task: Task) -> None:
         self._wake()
 
-    def outcome(self, task: Task) -> Outcome:
-        """What came of a task that is done."""
+    def result(self, task: Task) -> Answer[Any] | None:
+        """Return the answer of a task that is done, or None if its process died."""
         try:
             if task.status in ("cancelled", "lost"):
-                return Outcome(died=True)
-            return Outcome(value=task.result(timeout=CLOSE))
-        except (
-            KilledWorker,
-            OSError,
-            TimeoutError,
-            CancelledError,
-        ):  # the last three: it died with the answer in its hands
-            return Outcome(died=True)
-        except (
-            Exception
-        ) as error:  # nothing of ours is raised over there, so this is Dask's or the installation's
-            return Outcome(
+                return None
+            answer: Answer[Any] = task.result(timeout=CLOSE)
+            return answer
+        # the last three: the worker died before its answer was fetched
+        except (KilledWorker, OSError, TimeoutError, CancelledError):
+            return None
+        # `worker.call` returns our own errors as answers, so this one comes from Dask or the installation
+        except Exception as error:
+            return Answer(
                 message=f"The worker could not do it ({type(error).__name__}: {error}). Its log says more."
             )
 
     def abort(self, task: Task, *, kill: bool) -> None:
-        """Give a task up; `kill` the worker process that is at it (not where the task waits behind
-        another's).
-        """
-        at = [address for address, keys in self.client.processing().items() if task.key in keys]
+        """Give up a task; with `kill`, also kill the worker process that is running it."""
+        addresses = [address for address, keys in self.client.processing().items() if task.key in keys]
         task.cancel()
-        if at and kill:
-            with suppress(Exception):  # a worker that no nanny watches is left to end its block
-                self.client.run(worker.kill_worker, workers=at, nanny=True)
+        if addresses and kill:
+            with suppress(Exception):  # a worker without a nanny is left to finish its block
+                self.client.run(kill_worker, workers=addresses, nanny=True)
 
     def close(self) -> None:
-        """Leave a cluster that is not ours; end ours."""
+        """Disconnect, and end the embedded cluster."""
         if self._client is not None:
-            with suppress(Exception):  # it may be gone already
+            with suppress(Exception):  # the cluster may have ended already
                 self._client.close(timeout=2)
         if self._embedded is not None:
             self._embedded.close()

@@ -1,5 +1,7 @@
-"""Short questions to the worker (a text, a summary) beside a run: asked once, answered when the page looks
-again.
+"""Short questions to the worker (a text, a model's summary), answered alongside a run.
+
+A page asks on every redraw: the first call queues the question, later calls return what is known so far. This
+module imports nothing heavy, because Dask's scheduler imports it (see `engine.jobs.requests`).
 """
 
 from __future__ import annotations
@@ -9,109 +11,138 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from engine.jobs.views import AnswerState
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple
 
 if TYPE_CHECKING:
     from engine.jobs.cluster import Cluster, Task
 
-AT_ONCE = 2
-TRIES = 2  # a question whose worker died (maybe because of another's run) is asked once more
-REMEMBERED = 256
-FAILURES = 20.0  # seconds for which a failure is remembered, before the same question is asked anew
+AT_ONCE = 2  # questions sent to the worker at the same time; `engine.jobs.serve` has a thread for each
+TRIES = 2  # the worker may have died because of a run, so a question it held is asked a second time
+REMEMBERED = 256  # questions whose answers are kept
+FAILURES = 20.0  # seconds for which a failure is kept before the same question is sent again
 GONE = "The worker process ended before it could answer. Try again."
+
+Value = TypeVar("Value")
+Value_co = TypeVar("Value_co", covariant=True)
+Args = TypeVarTuple("Args")
+
+
+@dataclass(frozen=True)
+class Answer(Generic[Value_co]):
+    """What is known of a question to the worker: `Answer(value)`, `Answer(pending=True)` or
+    `Answer(message=...)`.
+
+    Attributes:
+        value: the result; None while the answer is pending and after a failure.
+        message: why the question failed; empty unless it did.
+    """
+
+    value: Value_co | None = None
+    pending: bool = False
+    message: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.message)
 
 
 @dataclass
-class Answer:
-    """A question, and what is known of its answer."""
+class Question:
+    """A question with the answer so far; `failed_at` is on the monotonic clock."""
 
-    function: str
+    function: Callable[..., Any]
     args: tuple[Any, ...]
-    state: AnswerState = "pending"
-    value: Any = None
-    message: str = ""
+    answer: Answer[Any] = Answer(pending=True)
     task: Task | None = None
     tries: int = 0
     failed_at: float = 0.0
 
     def fail(self, message: str) -> None:
-        self.state, self.message, self.task, self.failed_at = "failed", message, None, time.monotonic()
+        self.answer, self.task, self.failed_at = Answer(message=message), None, time.monotonic()
 
     @property
     def stale(self) -> bool:
-        return self.state == "failed" and time.monotonic() - self.failed_at > FAILURES
+        return self.answer.failed and time.monotonic() - self.failed_at > FAILURES
 
 
-class Answers:
+class Questions:
     """The questions of all pages. `wake` tells the engine's thread that there is something to do."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._lock = threading.Lock()
-        self._known: OrderedDict[Hashable, Answer] = OrderedDict()
+        self._questions: OrderedDict[Hashable, Question] = OrderedDict()
         self._wake = wake
 
-    def ask(self, question: Hashable, function: str, *args: Any) -> Answer:
-        """The answer so far. The first call asks `function` of `engine.jobs.worker`: a value or, as a str,
-        why not.
+    def ask(
+        self, function: Callable[[*Args], Value], *args: *Args, version: Hashable = None
+    ) -> Answer[Value]:
+        """Return the answer so far; the first call queues the question.
+
+        Args:
+            function: a function of `engine.jobs.worker`.
+            args: its arguments, hashable.
+            version: anything else the answer depends on; another version is another question.
         """
+        name = (function, args, version)
         with self._lock:
-            found = self._known.get(question)
-            if found is None or found.stale:
-                found = self._known[question] = Answer(function, args)
+            question = self._questions.get(name)
+            if question is None or question.stale:
+                question = self._questions[name] = Question(function, args)
                 self._wake()
-            self._known.move_to_end(question)
-            while len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
-            return found
+            self._questions.move_to_end(name)
+            while len(self._questions) > REMEMBERED:
+                self._questions.popitem(last=False)
+            return question.answer
 
     @property
     def waiting(self) -> bool:
-        """Whether there is a question that was not sent yet."""
-        return any(answer.task is None for answer in self._pending())
+        """Whether a question has not been sent yet."""
+        return any(question.task is None for question in self._pending())
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is still to come."""
+        return bool(self._pending())
 
     def drive(self, cluster: Cluster) -> None:
-        """Take answers in and send questions out."""
-        for answer in self._pending():
-            if answer.task is not None and answer.task.done():
-                self._collect(answer, cluster)
+        """Collect the answers that have arrived and send out waiting questions."""
+        for question in self._pending():
+            if question.task is not None and question.task.done():
+                self._collect(question, cluster)
         pending = self._pending()
-        room = AT_ONCE - sum(answer.task is not None for answer in pending)
-        latest = reversed(
-            [answer for answer in pending if answer.task is None]
-        )  # what was asked last is what somebody looks at
-        for answer in list(latest)[: max(0, room)]:
-            answer.tries += 1
-            answer.task = cluster.submit(answer.function, *answer.args)
+        free = AT_ONCE - sum(question.task is not None for question in pending)
+        waiting = [question for question in pending if question.task is None]
+        # the newest first: it is the one the user is looking at
+        for question in waiting[::-1][: max(0, free)]:
+            question.tries += 1
+            question.task = cluster.submit(question.function, *question.args)
 
     def lost(self) -> None:
-        """The cluster is gone: what was sent is asked again."""
-        for answer in self._pending():
-            if answer.task is not None:
-                self._again(answer)
+        """Ask again what was sent to a cluster that has ended."""
+        for question in self._pending():
+            if question.task is not None:
+                self._retry(question)
 
-    def fail(self, sentence: str) -> None:
-        """There is no cluster to ask."""
-        for answer in self._pending():
-            answer.fail(sentence)
+    def fail(self, message: str) -> None:
+        """Fail every pending question: there is no cluster to ask."""
+        for question in self._pending():
+            question.fail(message)
 
-    def _pending(self) -> list[Answer]:
+    def _pending(self) -> list[Question]:
         with self._lock:
-            return [answer for answer in self._known.values() if answer.state == "pending"]
+            return [question for question in self._questions.values() if question.answer.pending]
 
-    def _collect(self, answer: Answer, cluster: Cluster) -> None:
-        assert answer.task is not None
-        outcome = cluster.outcome(answer.task)
-        if outcome.died:
-            self._again(answer)
-        elif outcome.message or isinstance(outcome.value, str):
-            answer.fail(outcome.message or outcome.value)
+    def _collect(self, question: Question, cluster: Cluster) -> None:
+        assert question.task is not None
+        answer = cluster.result(question.task)
+        if answer is None:
+            self._retry(question)
+        elif answer.failed:
+            question.fail(answer.message)
         else:
-            answer.value, answer.task = outcome.value, None
-            answer.state = "done"  # last: a page may look at any moment
+            question.answer, question.task = answer, None
 
-    def _again(self, answer: Answer) -> None:
-        answer.task = None
-        if answer.tries >= TRIES:
-            answer.fail(GONE)
+    def _retry(self, question: Question) -> None:
+        question.task = None
+        if question.tries >= TRIES:
+            question.fail(GONE)

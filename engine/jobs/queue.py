@@ -18,6 +18,7 @@ from filelock import Timeout
 
 from engine.errors import StoreError
 from engine.events import Cancelled, Event, Interrupted
+from engine.jobs import worker
 from engine.jobs.views import RunView, ViewState
 from engine.recipe import Recipe
 from engine.record import RunRecord, State
@@ -69,7 +70,12 @@ class Followed:
 
 
 class Runs:
-    """All runs of this process. `wake` tells the engine's thread that there is work; `grace` is in seconds."""
+    """All runs of this process.
+
+    Args:
+        grace: seconds a cancelled run may take to stop before its process is killed.
+        wake: tells the engine's thread that there is work.
+    """
 
     def __init__(self, store: Store, grace: float, wake: Callable[[], None]) -> None:
         self._store, self._grace, self._wake = store, grace, wake
@@ -239,17 +245,16 @@ class Runs:
             for job in waiting:
                 job.before = job.folder.signature()
                 fields = job.recipe.model_dump(mode="json")
-                job.task = cluster.submit("compute", str(self._store.home), fields, device=True)
+                job.task = cluster.submit(worker.compute, str(self._store.home), fields, device=True)
 
     def _collect(self, job: Job, cluster: Cluster) -> None:
         assert job.task is not None
-        outcome = cluster.outcome(job.task)
-        if outcome.died:
+        answer = cluster.result(job.task)
+        if answer is None:
             self._interrupt(job, KILLED)
-        elif sentence := outcome.message or outcome.value:
-            self._forget(
-                job, RunRecord(key=job.recipe.key, recipe=job.recipe, state="failed", error=sentence)
-            )
+        elif answer.failed:
+            error = answer.message
+            self._forget(job, RunRecord(key=job.recipe.key, recipe=job.recipe, state="failed", error=error))
         else:
             self._forget(job)
 

@@ -1,8 +1,8 @@
-"""What a page asks of the background engine about a finished run: plain values.
+"""The requests that pages send to the worker about a finished run: plain values.
 
-They are all that this module has, and it imports nothing of ours: Dask's scheduler unpacks what passes it, in
-a process that should not have to import a model library for that, which would hold up the first question by
-seconds.
+Dask's scheduler unpickles every task that passes through it, and so imports the modules of the task's
+function and arguments. This module therefore imports nothing of ours: otherwise the scheduler would import a
+model library, which would delay the first answer by seconds.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class TextRequest:
     """A prompt to be continued by a finished run's dense and pruned model.
 
     Attributes:
-        key: the run.
-        tokens: at most so many new tokens.
+        key: the run's key.
+        tokens: maximum number of new tokens.
         temperature: 0 = greedy.
     """
 
@@ -33,15 +33,14 @@ class TextRequest:
 
 @dataclass(frozen=True)
 class ReadRequest:
-    """A text to be read by a finished run's dense and pruned model, with or without what one of them writes
-    behind it.
+    """A text to be read by a finished run's dense and pruned model, optionally continued by one of them.
 
     Attributes:
-        key: the run. Where only the dense model is asked it need not have weights.
-        which: the model that writes.
-        tokens: at most so many new tokens; 0 for none.
+        key: the run's key. If only the dense model is used, the run needs no weights.
+        which: the model that continues the text.
+        tokens: maximum number of new tokens; 0 = no continuation.
         temperature: 0 = greedy.
-        losses: whether the tokens are compared, with what both models expected in their places.
+        losses: whether to compare both models' losses and predictions per token.
     """
 
     key: str
@@ -55,12 +54,12 @@ class ReadRequest:
 
 @dataclass(frozen=True)
 class LinearRequest:
-    """One linear of a finished run.
+    """One linear layer of a finished run.
 
     Attributes:
-        key: the run.
+        key: the run's key.
         block: the block's index.
-        linear: its name inside the block, for instance `mlp.up_proj`.
+        linear: the layer's name inside the block, for instance `mlp.up_proj`.
     """
 
     key: str

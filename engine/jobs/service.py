@@ -12,35 +12,33 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from engine.corpora.user_texts import drop_unused_texts, touch_texts
 from engine.errors import EngineError, PrunescopeError
 from engine.events import Event
-from engine.jobs.questions import Answers
+from engine.jobs import worker
+from engine.jobs.questions import Answer, Questions
 from engine.jobs.queue import Runs
 from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
-from engine.jobs.views import (
-    CapacityView,
-    EngineStatus,
-    InspectionView,
-    MeasurementView,
-    OverlapView,
-    ReadingView,
-    RunView,
-    SaveView,
-    SummaryView,
-    TextView,
-)
+from engine.jobs.views import EngineStatus, RunView, Saved
 from engine.models.identity import looks_like_path, resolve
 from engine.recipe import Recipe, pin
 from engine.store.runs import RunSummary, Store
 
 if TYPE_CHECKING:
+    from engine.analysis.comparison.overlap import LinearOverlap
     from engine.analysis.microscope.types import Picture, Span, Spectrum, Study
+    from engine.analysis.size_speed import Measurement
+    from engine.evaluation.text_types import PromptTexts, Reading
     from engine.hardware.memory import Capacity
     from engine.jobs.cluster import Cluster
+    from engine.models.shape import ModelSummary
+
+Value = TypeVar("Value")
+Args = TypeVarTuple("Args")
 
 FRESH = 10.0  # seconds for which what is free is taken to stay so
 PAUSE = 1.0  # seconds between two looks at the cluster when nothing happens
@@ -64,10 +62,11 @@ class BackgroundEngine:
 
     def __init__(self, store: Store | None = None, scheduler: str | None = None, grace: float = 5.0) -> None:
         self.store = store or Store()
+        self._home = str(self.store.home)
         self._scheduler = scheduler or os.environ.get("PRUNESCOPE_SCHEDULER") or None
         self._wake = threading.Event()
         self._runs = Runs(self.store, grace, self._wake.set)
-        self._answers = Answers(self._wake.set)
+        self._questions = Questions(self._wake.set)
         self._capacities: dict[str, Capacity] = {}
         self._cluster: Cluster | None = None
         self._status = EngineStatus("starting", "The engine has not been started yet.")
@@ -143,94 +142,67 @@ class BackgroundEngine:
         """
         self._runs.cancel(key)
 
-    def text(self, request: TextRequest) -> TextView:
-        """The dense and the pruned model's continuation of a prompt, once there is one; the first call asks
-        for it.
-        """
-        self.start()
-        found = self._answers.ask(request, "continue_text", str(self.store.home), request)
-        return TextView(found.state, found.value, found.message)
+    # Questions: each returns what is known so far; the first call sends it to the worker.
 
-    def read(self, request: ReadRequest) -> ReadingView:
-        """What a run's model makes of a text, once it has read it; the first call asks for it."""
-        self.start()
-        found = self._answers.ask(request, "read_text", str(self.store.home), request)
-        return ReadingView(found.state, found.value, found.message)
+    def _ask(
+        self, function: Callable[[*Args], Value], *args: *Args, version: Hashable = None
+    ) -> Answer[Value]:
+        """Ask `function` of `engine.jobs.worker`; see `Questions.ask`. A closed engine is a failed answer."""
+        try:
+            self.start()
+        except EngineError as error:
+            return Answer(message=str(error))
+        return self._questions.ask(function, *args, version=version)
 
-    def measure(self, key: str) -> MeasurementView:
-        """The size and speed of a finished run's model, once they are measured; the first call asks for it."""
-        self.start()
-        found = self._answers.ask(("measure", key), "measure_run", str(self.store.home), key)
-        return MeasurementView(found.state, found.value, found.message)
+    def text(self, request: TextRequest) -> Answer[PromptTexts]:
+        """Return a prompt as the dense and the pruned model continue it."""
+        return self._ask(worker.continue_text, self._home, request)
 
-    def overlap(self, one: str, other: str) -> OverlapView:
-        """What the masks of two finished runs share, once it is counted; the first call asks for it."""
-        self.start()
-        found = self._answers.ask(("overlap", one, other), "overlap_runs", str(self.store.home), one, other)
-        return OverlapView(found.state, found.value or (), found.message)
+    def read(self, request: ReadRequest) -> Answer[Reading]:
+        """Return a text as a run's dense and pruned model read and continue it."""
+        return self._ask(worker.read_text, self._home, request)
+
+    def measure(self, key: str) -> Answer[Measurement]:
+        """Return the size and speed of a finished run's model, dense and pruned."""
+        return self._ask(worker.measure_run, self._home, key)
+
+    def overlap(self, one: str, other: str) -> Answer[tuple[LinearOverlap, ...]]:
+        """Return how far the masks of two finished runs agree, per linear."""
+        return self._ask(worker.overlap_runs, self._home, one, other)
 
     def picture(
         self, request: LinearRequest, rows: Span | None = None, columns: Span | None = None
-    ) -> InspectionView[Picture]:
-        """A part of a linear (all of it where None) as a picture, once there is one; the first call asks for
-        it.
+    ) -> Answer[Picture]:
+        """Return a part of a linear as a picture; None means all rows or columns."""
+        return self._ask(worker.picture_linear, self._home, request, rows, columns)
+
+    def inspect(self, request: LinearRequest) -> Answer[Study]:
+        """Return what the calibration text shows about a linear."""
+        return self._ask(worker.study_linear, self._home, request)
+
+    def spectrum(self, request: LinearRequest) -> Answer[Spectrum]:
+        """Return the singular values of a linear, dense and pruned."""
+        return self._ask(worker.spectrum_linear, self._home, request)
+
+    def save(self, key: str) -> Answer[Saved]:
+        """Write a finished run's pruned model into the run's folder and return where."""
+        return self._ask(worker.save_run, self._home, key)
+
+    def summary(self, model: str, revision: str | None = None) -> Answer[ModelSummary]:
+        """Return a model's summary."""
+        # the summary says where the model's files are, so a download changes it
+        return self._ask(worker.summarise_model, model, revision, version=_is_here(model, revision))
+
+    def capacity(self, device: str) -> Answer[Capacity]:
+        """Return the free memory and disk space for a run on `device` (or `auto`), at most `FRESH` seconds
+        old once the next measurement has arrived.
         """
-        self.start()
-        found = self._answers.ask(
-            ("picture", request, rows, columns),
-            "picture_linear",
-            str(self.store.home),
-            request,
-            rows,
-            columns,
+        answer = self._ask(
+            worker.measure_capacity, self._home, device, version=int(time.monotonic() // FRESH)
         )
-        return InspectionView(found.state, found.value, found.message)
-
-    def inspect(self, request: LinearRequest) -> InspectionView[Study]:
-        """What the calibration text says about a linear, once it has passed; the first call asks for it."""
-        self.start()
-        found = self._answers.ask(("study", request), "study_linear", str(self.store.home), request)
-        return InspectionView(found.state, found.value, found.message)
-
-    def spectrum(self, request: LinearRequest) -> InspectionView[Spectrum]:
-        """The singular values of a linear, dense and pruned, once they are computed; the first call asks for
-        them.
-        """
-        self.start()
-        found = self._answers.ask(("spectrum", request), "spectrum_linear", str(self.store.home), request)
-        return InspectionView(found.state, found.value, found.message)
-
-    def save(self, key: str) -> SaveView:
-        """A finished run's pruned model as a directory in the run's folder, once it is written; the first
-        call asks for it.
-        """
-        self.start()
-        found = self._answers.ask(("save", key), "save_run", str(self.store.home), key)
-        return SaveView(found.state, found.value, found.message)
-
-    def summary(self, model: str, revision: str | None = None) -> SummaryView:
-        """A model's shape, once it is known; the first call asks for it."""
-        self.start()
-        known = (
-            "summary",
-            model,
-            revision,
-            _is_here(model, revision),
-        )  # where its files are is part of the answer
-        found = self._answers.ask(known, "summarise_model", model, revision)
-        return SummaryView(found.state, found.value, found.message)
-
-    def capacity(self, device: str) -> CapacityView:
-        """What is free for a run on `device` (or `auto`), as it was a moment ago; the first call asks for it."""
-        self.start()
-        found = self._answers.ask(
-            ("capacity", device, time.monotonic() // FRESH), "measure_capacity", str(self.store.home), device
-        )
-        if found.state == "done":
-            self._capacities[device] = found.value
-        elif device in self._capacities:
-            return CapacityView("done", self._capacities[device])
-        return CapacityView(found.state, found.value, found.message)
+        if answer.value is not None:
+            self._capacities[device] = answer.value
+        return Answer(self._capacities[device]) if device in self._capacities else answer
 
     def close(self) -> None:
         """End the embedded cluster; runs that are computed there are interrupted."""
@@ -258,11 +230,11 @@ class BackgroundEngine:
         if self._cluster is not None and not self._cluster.alive:
             self._drop(LOST)
             self._status = EngineStatus("starting", f"{ENDED} It is started again with the next run.")
-        if self._cluster is None and (self._wanted or self._runs.waiting or self._answers.waiting):
+        if self._cluster is None and (self._wanted or self._runs.waiting or self._questions.waiting):
             self._connect()
         if self._cluster is not None:
             self._runs.drive(self._cluster)
-            self._answers.drive(self._cluster)
+            self._questions.drive(self._cluster)
 
     def _connect(self) -> None:
         self._wanted = False
@@ -283,7 +255,7 @@ class BackgroundEngine:
                 _log.exception(sentence)
             self._status = EngineStatus("failed", sentence)
             self._runs.fail(sentence)
-            self._answers.fail(sentence)
+            self._questions.fail(sentence)
 
     def _drop(self, reason: str) -> None:
         """Let go of the cluster, and of what was sent to it."""
@@ -291,7 +263,7 @@ class BackgroundEngine:
         if cluster is not None:
             cluster.close()
         self._runs.lost(reason)
-        self._answers.lost()
+        self._questions.lost()
 
 
 def _is_here(model: str, revision: str | None) -> bool:

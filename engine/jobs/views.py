@@ -1,28 +1,18 @@
-"""What the background engine shows to a page: plain values."""
+"""What the background engine tells a page about itself and its runs: plain values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import Literal
 
 from engine.record import RunRecord
 
-if TYPE_CHECKING:
-    from engine.analysis.comparison.overlap import LinearOverlap
-    from engine.analysis.microscope.types import Picture, Spectrum, Study
-    from engine.analysis.size_speed import Measurement
-    from engine.evaluation.text_types import PromptTexts, Reading
-    from engine.hardware.memory import Capacity
-    from engine.models.shape import ModelSummary
-
 ViewState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
-AnswerState = Literal["pending", "done", "failed"]
-Found = TypeVar("Found", "Picture", "Study", "Spectrum")
 
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """How the engine is; `message` is a sentence."""
+    """The engine's state; `message` is a sentence to show."""
 
     state: Literal["starting", "ready", "failed"]
     message: str
@@ -33,13 +23,12 @@ class RunView:
     """A run as it is now.
 
     Attributes:
-        record: the fold of its events so far; while it is queued, that of nothing but the recipe.
+        record: the fold of its events so far; only the recipe while it is queued.
         place: its place in the queue, 1 = next; None when it is not queued.
-        message: what a person should know: what it waits for, or why it ended. Empty where there is nothing
-            to say.
-        recorded: whether it came with the project.
-        imported: whether it was computed elsewhere and taken in.
-        has_weights: whether its pruned blocks are there; a recorded run may be its numbers alone.
+        message: what it waits for, or why it ended; empty if there is nothing to say.
+        recorded: whether it is one of the bundled runs.
+        imported: whether it was computed on another machine and imported.
+        has_weights: whether its pruned blocks are stored here; a bundled run may have results only.
     """
 
     record: RunRecord
@@ -52,53 +41,8 @@ class RunView:
 
     @property
     def active(self) -> bool:
-        """Whether it is worth looking again."""
+        """Whether the run may still change."""
         return self.state in ("queued", "running")
-
-
-@dataclass(frozen=True)
-class TextView:
-    """The answer to a `TextRequest`; `message` says why it failed."""
-
-    state: AnswerState
-    text: PromptTexts | None = None
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class ReadingView:
-    """The answer to a `ReadRequest`; `message` says why it failed."""
-
-    state: AnswerState
-    reading: Reading | None = None
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class InspectionView(Generic[Found]):
-    """Something about one linear; `message` says why it is not there."""
-
-    state: AnswerState
-    found: Found | None = None
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class MeasurementView:
-    """The size and speed of a finished run's model, dense and pruned; `message` says why there is none."""
-
-    state: AnswerState
-    measurement: Measurement | None = None
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class OverlapView:
-    """What two runs' masks share, linear by linear; `message` says why that is not known."""
-
-    state: AnswerState
-    overlaps: tuple[LinearOverlap, ...] = ()
-    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,36 +50,9 @@ class Saved:
     """A pruned model on the disk of the machine that computes.
 
     Attributes:
-        directory: what `from_pretrained` is given.
-        bytes: what it holds.
+        directory: the path to give to `from_pretrained`.
+        bytes: the size of its files.
     """
 
     directory: str
     bytes: int
-
-
-@dataclass(frozen=True)
-class SaveView:
-    """Writing a finished run's model; `message` says why it failed."""
-
-    state: AnswerState
-    saved: Saved | None = None
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class SummaryView:
-    """A model's summary; `message` says why it failed."""
-
-    state: AnswerState
-    summary: ModelSummary | None = None
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class CapacityView:
-    """What is free where runs are computed, as it was a moment ago; `message` says why that is not known."""
-
-    state: AnswerState
-    capacity: Capacity | None = None
-    message: str = ""

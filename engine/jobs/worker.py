@@ -1,20 +1,21 @@
-"""What runs in a worker process. It answers with plain values or sentences, not with our exceptions, which
-need not survive pickling.
+"""The functions that run in a worker process: computing a run, and answering questions about one.
 
-Heavy imports stand inside the functions: this module is imported by the app as well, to name them.
+They return values and raise our errors; `call`, the entry point of every task, turns an error into an
+`Answer` with a message, because our exceptions need not survive pickling. The app and Dask's scheduler import
+this module to name the functions, so everything heavy is imported inside them.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from distributed import Nanny, Worker, WorkerPlugin
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from engine.errors import EngineError, PrunescopeError
+from engine.jobs.questions import Answer
 
 if TYPE_CHECKING:
     from engine.analysis.comparison.overlap import LinearOverlap
@@ -29,33 +30,26 @@ if TYPE_CHECKING:
     from engine.models.shape import ModelSummary
     from engine.store.folder import RunFolder
 
+Value = TypeVar("Value")
+Args = TypeVarTuple("Args")
 
-ELSEWHERE = "Save it, and load it with `from_pretrained` on a machine that has room for it."
 _importing = threading.Lock()
-_busy = threading.Event()
-"""Set by the first run in this process, which warms it up by itself."""
+_has_run = threading.Event()
+"""Set by the first run in this process, which warms it up as well as `warm_up` would."""
 
 
-class WarmUp(WorkerPlugin):
-    """Imports what a run needs as soon as a worker process starts, beside whatever it does."""
-
-    name = "prunescope-warm-up"
-
-    def setup(self, worker: Worker) -> None:
-        threading.Thread(target=_warm_up, name=self.name, daemon=True).start()
-
-
-def call(function: str, *args: Any) -> Any:
-    """The answer of a function of this module: the way in for every task, which sees to it that the imports
-    are done.
-    """
-    _import()
-    return globals()[function](*args)
+def call(function: Callable[[*Args], Value], *args: *Args) -> Answer[Value]:
+    """Call a function of this module and return its result, or why it failed."""
+    _import_libraries()
+    try:
+        return Answer(function(*args))
+    except PrunescopeError as error:
+        return Answer(message=str(error))
 
 
-def _import() -> None:
-    """Import what needs seconds in one thread at a time: `transformers` makes its names when they are asked
-    for, and two threads that do so at once may each find it half made.
+def _import_libraries() -> None:
+    """Import the modules that take seconds, in one thread at a time: `transformers` creates its names lazily,
+    and two threads that do so concurrently may each find it half initialised.
     """
     with _importing:
         import engine.analysis.microscope.linear
@@ -64,233 +58,186 @@ def _import() -> None:
         import engine.run  # noqa: F401
 
 
-def _warm_up() -> None:
-    _import()
+def warm_up() -> None:
+    """Import and use once what a first run and a first text need, so that the user does not wait for it."""
+    _import_libraries()
     from engine.evaluation.text_types import Writing
     from engine.recipe import Recipe, pin
     from engine.run import run
 
-    if _busy.is_set():
+    if _has_run.is_set():
         return
-    for _ in run(
-        Recipe.build(samples=1, length=8, evaluation=None)
-    ):  # a tiny run: much is imported only when it is first used
+    # a tiny run, because much is imported only on first use
+    for _ in run(Recipe.build(samples=1, length=8, evaluation=None)):
         pass
     summarise_model("demo", None)
-    _reader().read(
-        pin(Recipe.build()), None, "Once", Writing("dense", 2), losses=False
-    )  # the reader keeps the bundled model, so the first text is quick
+    # the reader keeps the bundled model loaded, so the first text is quick
+    _reader().read(pin(Recipe.build()), None, "Once", Writing("dense", 2), losses=False)
 
 
-def compute(home: str, fields: dict[str, Any]) -> str | None:
-    """Compute a run into the store at `home`; a sentence when that could not even be written there."""
+def compute(home: str, fields: dict[str, Any]) -> None:
+    """Compute a run into the store at `home`; `fields` are its recipe's.
+
+    Raises:
+        PrunescopeError: the run's end could not be written to the store.
+    """
     from engine.jobs.execute import execute
     from engine.recipe import Recipe
     from engine.store.runs import Store
 
-    _busy.set()
-    try:
-        recipe = Recipe.model_validate(fields)
-        execute(recipe, Store(_seen(home)).folder(recipe.key))
-    except PrunescopeError as error:
-        return str(error)
-    return None
+    _has_run.set()
+    recipe = Recipe.model_validate(fields)
+    execute(recipe, Store(_require_store(home)).folder(recipe.key))
 
 
-def continue_text(home: str, request: TextRequest) -> PromptTexts | str:
-    """The prompt continued by a run's dense and pruned model, or a sentence that says why not."""
+def continue_text(home: str, request: TextRequest) -> PromptTexts:
+    """Return the prompt continued by a run's dense and pruned model."""
     from engine.analysis.text import generate_pair
 
-    try:
-        folder = _found(home, request.key)
-        folder.require_weights()
-        if _is_streamed(folder):
-            return (
-                f"Writing needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
-            )
-        return generate_pair(
-            folder.recipe(),
-            folder.blocks,
-            request.prompt,
-            tokens=request.tokens,
-            temperature=request.temperature,
-            seed=request.seed,
-        )
-    except PrunescopeError as error:
-        return str(error)
+    folder = _run_folder(home, request.key)
+    folder.require_weights()
+    _require_resident(folder, "Writing")
+    return generate_pair(
+        folder.recipe(),
+        folder.blocks,
+        request.prompt,
+        tokens=request.tokens,
+        temperature=request.temperature,
+        seed=request.seed,
+    )
 
 
-def read_text(home: str, request: ReadRequest) -> Reading | str:
-    """What a run's dense and pruned model make of a text, or a sentence that says why they cannot be asked."""
+def read_text(home: str, request: ReadRequest) -> Reading:
+    """Return a text as a run's dense and pruned model read and continue it."""
     from engine.evaluation.text_types import Writing
 
     writing = Writing(request.which, request.tokens, request.temperature, request.seed)
-    try:
-        folder = _found(home, request.key)
-        if _is_streamed(folder):
-            return (
-                f"Reading needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
-            )
-        if request.which == "pruned" or request.losses:
-            folder.require_weights()
-        return _reader().read(folder.recipe(), folder.blocks, request.text, writing, losses=request.losses)
-    except PrunescopeError as error:
-        return str(error)
+    folder = _run_folder(home, request.key)
+    _require_resident(folder, "Reading")
+    if request.which == "pruned" or request.losses:
+        folder.require_weights()
+    return _reader().read(folder.recipe(), folder.blocks, request.text, writing, losses=request.losses)
 
 
 @cache
 def _reader() -> Reader:
-    """The reader of this process, which keeps the last small model."""
+    """Return the reader of this process, which keeps the last small model loaded."""
     from engine.analysis.text import Reader
 
     return Reader()
 
 
-def measure_run(home: str, key: str) -> Measurement | str:
-    """How large and how fast a run's dense and pruned model are, or a sentence that says why not."""
+def measure_run(home: str, key: str) -> Measurement:
+    """Return the size and speed of a run's dense and pruned model."""
     from engine.analysis.size_speed import measure
 
-    try:
-        folder = _found(home, key)
-        folder.require_weights()
-        if _is_streamed(folder):
-            return f"Measuring needs the whole model in memory, and this one was read block by block. {ELSEWHERE}"
-        return measure(folder.recipe(), folder.blocks)
-    except PrunescopeError as error:
-        return str(error)
+    folder = _run_folder(home, key)
+    folder.require_weights()
+    _require_resident(folder, "Measuring")
+    return measure(folder.recipe(), folder.blocks)
 
 
-def overlap_runs(home: str, one: str, other: str) -> tuple[LinearOverlap, ...] | str:
-    """What the masks of two finished runs share, or a sentence that says why that cannot be said."""
+def overlap_runs(home: str, one: str, other: str) -> tuple[LinearOverlap, ...]:
+    """Return how far the masks of two finished runs agree, per linear."""
     from engine.analysis.comparison.overlap import overlaps
 
-    try:
-        folders = [_found(home, key) for key in (one, other)]
-        for folder in folders:
-            folder.require_weights()
-        return overlaps(folders[0].blocks, folders[1].blocks)
-    except PrunescopeError as error:
-        return str(error)
+    folders = [_run_folder(home, key) for key in (one, other)]
+    for folder in folders:
+        folder.require_weights()
+    return overlaps(folders[0].blocks, folders[1].blocks)
 
 
-def picture_linear(
-    home: str, request: LinearRequest, rows: Span | None, columns: Span | None
-) -> Picture | str:
-    """A part of a run's linear as a picture, or a sentence that says why there is none."""
+def picture_linear(home: str, request: LinearRequest, rows: Span | None, columns: Span | None) -> Picture:
+    """Return a part of a run's linear as a picture; None means all rows or columns."""
     from engine.analysis.microscope.linear import look
 
-    try:
-        return look(_specimen(home, request), rows, columns)
-    except PrunescopeError as error:
-        return str(error)
+    return look(_specimen(home, request), rows, columns)
 
 
-def study_linear(home: str, request: LinearRequest) -> Study | str:
-    """What the calibration text says about a run's linear, or a sentence that says why nothing."""
+def study_linear(home: str, request: LinearRequest) -> Study:
+    """Return what the calibration text shows about a run's linear."""
     from engine.analysis.microscope.linear import study
 
-    try:
-        return study(_specimen(home, request))
-    except PrunescopeError as error:
-        return str(error)
+    return study(_specimen(home, request))
 
 
-def spectrum_linear(home: str, request: LinearRequest) -> Spectrum | str:
-    """The singular values of a run's linear, or a sentence that says why there are none."""
+def spectrum_linear(home: str, request: LinearRequest) -> Spectrum:
+    """Return the singular values of a run's linear, dense and pruned."""
     from engine.analysis.microscope.linear import singular_values
 
-    try:
-        return singular_values(_specimen(home, request))
-    except PrunescopeError as error:
-        return str(error)
+    return singular_values(_specimen(home, request))
 
 
 def _specimen(home: str, request: LinearRequest) -> Specimen:
     from engine.analysis.microscope.linear import Specimen
 
-    folder = _found(home, request.key)
+    folder = _run_folder(home, request.key)
     folder.require_weights()
     return Specimen(folder.record(), folder.blocks, request.block, request.linear, folder.cache)
 
 
-def save_run(home: str, key: str) -> Saved | str:
-    """A finished run's pruned model written into its folder, or a sentence that says why not. What is there
-    already is left.
-    """
+def save_run(home: str, key: str) -> Saved:
+    """Write a finished run's pruned model into its folder, unless it is there already."""
     from engine.export.model import save_model
     from engine.export.model_card import model_card
     from engine.jobs.views import Saved
 
-    try:
-        folder = _found(home, key)
-        folder.require_weights()
-        record, directory = (
-            folder.record(),
-            (Path(home) / "models" / key if folder.recorded else folder.path / "model"),
-        )
-        if not (directory / "config.json").exists():
-            save_model(record, folder.blocks, directory, card=model_card(record))
-        return Saved(str(directory), sum(path.stat().st_size for path in directory.iterdir()))
-    except PrunescopeError as error:
-        return str(error)
+    folder = _run_folder(home, key)
+    folder.require_weights()
+    record = folder.record()
+    # the folder of a bundled run belongs to the program and may be read-only
+    directory = Path(home) / "models" / key if folder.recorded else folder.path / "model"
+    if not (directory / "config.json").exists():
+        save_model(record, folder.blocks, directory, card=model_card(record))
+    return Saved(str(directory), sum(path.stat().st_size for path in directory.iterdir()))
 
 
-def _is_streamed(folder: RunFolder) -> bool:
-    model = folder.record().model
-    return model is not None and model.residence == "streamed"
-
-
-def summarise_model(model: str, revision: str | None) -> ModelSummary | str:
-    """The model's summary, or a sentence that says why there is none."""
+def summarise_model(model: str, revision: str | None) -> ModelSummary:
+    """Return a model's summary."""
     from engine.models.summary import summarise
 
-    try:
-        return summarise(model, revision)
-    except PrunescopeError as error:
-        return str(error)
+    return summarise(model, revision)
 
 
-def measure_capacity(home: str, device: str) -> Capacity | str:
-    """What is free here for a run on `device` (a recipe's, so also `auto`), or a sentence that says why there
-    is no such device.
-    """
+def measure_capacity(home: str, device: str) -> Capacity:
+    """Return the free memory and disk space here for a run on `device`, a recipe's device or `auto`."""
     from engine.hardware.device import pick_device
-    from engine.hardware.memory import measure_capacity
+    from engine.hardware import memory
     from engine.hub.settings import hub_cache
 
-    try:
-        return measure_capacity(pick_device(device).type, hub_cache(), Path(home))
-    except PrunescopeError as error:
-        return str(error)
+    return memory.measure_capacity(pick_device(device).type, hub_cache(), Path(home))
 
 
-def holds(path: str, token: str) -> bool:
-    """Whether the file at `path` is there and holds `token`: the worker and the app see the same disk."""
+def has_token(path: str, token: str) -> bool:
+    """Whether the file at `path` holds `token`, that is, the worker sees the app's disk."""
     try:
         return Path(path).read_text() == token
     except OSError:
         return False
 
 
-async def kill_worker(dask_worker: Nanny) -> None:
-    """For a nanny: kill its worker process at once. The nanny starts another."""
-    process = dask_worker.process and dask_worker.process.process
-    if process is not None:
-        await process.kill()
-
-
-def _found(home: str, key: str) -> RunFolder:
-    """The run's folder; one that came with the project needs no store."""
+def _run_folder(home: str, key: str) -> RunFolder:
+    """Return the run's folder. A bundled run does not need the store, so only others check for it."""
     from engine.store.runs import Store
 
     folder = Store(home).find(key)
-    return folder if folder.recorded else Store(_seen(home)).find(key)
+    return folder if folder.recorded else Store(_require_store(home)).find(key)
 
 
-def _seen(home: str) -> str:
-    """The store, which the app made before it sent the run."""
+def _require_store(home: str) -> str:
+    """Return `home`, which the app created before it sent the task."""
     if not os.path.isdir(home):
         raise EngineError(
-            f"The worker does not see the run store {home}. Mount it there under the same path, on every worker."
+            f"The worker does not see the run store {home}. Mount it there under the same path, on "
+            "every worker."
         )
     return home
+
+
+def _require_resident(folder: RunFolder, action: str) -> None:
+    model = folder.record().model
+    if model is not None and model.residence == "streamed":
+        raise EngineError(
+            f"{action} needs the whole model in memory, but this one was read block by block. Save it, and "
+            "load it with `from_pretrained` on a machine with enough memory."
+        )

@@ -1,36 +1,36 @@
-"""Having the whole page drawn again, from a part of it that is drawn by itself: when what it waits for is
-there, the rest has to follow.
+"""Parts of a page that follow the engine: `live` and `live_answer` draw something now and again until it is
+complete; then the whole page is redrawn, because its other parts may depend on it.
 
-The browser asks for it. A bare rerun would do so at once, with two things that go wrong while somebody uses
-the page: it cuts off the run that it is called in, and Streamlit forgets what that run has not yet sent, so
-that a widget whose value was set in it stands in the browser at its default and sends that back as a person's
-choice; and it reads the address as it was when that run began, so that a widget that is bound to the address
-falls back to where it was then. A request of the browser's carries what all widgets hold and comes in its
-turn.
-
-Asking the worker about a linear and waiting for the answer: a place is held for it, and the page is drawn
-again when it has come.
+The browser requests that redraw. `st.rerun` would do it immediately, with two faults for a user who is working
+on the page. It aborts the script run in which it is called, and Streamlit drops what that run has not sent
+yet: a widget whose value that run set keeps its default in the browser, which sends the default back as if the
+user had chosen it. And it reads the query parameters as they were when that run began, so a widget bound to
+the address falls back to an older value. A request from the browser carries the values of all widgets and
+waits for its turn.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar
 
 import streamlit as st
 
-from engine.errors import PrunescopeError
-from engine.jobs.views import Found, InspectionView
+from engine.jobs.questions import Answer
 
-WHOLE = "redraw.whole"
-"""There while the whole page is drawn."""
-ASKED = "redraw.asked"
-"""There while that is because a part asked for it."""
+State = TypeVar("State")
+Value = TypeVar("Value")
+
+POLL = 0.4  # seconds between two looks at something that is not complete
+DRAWING_PAGE = "redraw.whole"
+"""Session state: present while the whole page is being drawn."""
+REQUESTED = "redraw.asked"
+"""Session state: present while it is being drawn because a part requested it."""
 NOTHING = "<span hidden></span>"
-UNSEEN = "<style>[class*='st-key-unseen'] { display: none; }</style>"
-"""What asks and what listens (a key that begins with "unseen.") takes no place on the page."""
+HIDE_UNSEEN = "<style>[class*='st-key-unseen'] { display: none; }</style>"
+"""The components below (their keys begin with "unseen.") take no space on the page."""
 LISTEN = st.components.v2.component(
     "redraw_listen",
     html=NOTHING,
@@ -47,58 +47,115 @@ ASK = st.components.v2.component(
 )
 
 
+def live(
+    part: str,
+    ask: Callable[[], State],
+    draw: Callable[[State], None],
+    *,
+    left: Callable[[State], int],
+    every: float = POLL,
+) -> None:
+    """Draw what `ask` returns, repeatedly while something is left to come, then redraw the page.
+
+    The part is a Streamlit fragment: it redraws alone, on its timer and when the user changes a widget in it.
+    Example, several runs of which each redraws the page when it ends:
+
+        live(
+            "compare.runs",
+            lambda: [engine.view(key) for key in keys],
+            draw_progress,
+            left=lambda views: sum(view.active for view in views),
+        )
+
+    Args:
+        part: the part's name, unique on the page.
+        ask: returns the current state; called once here and once per drawing.
+        draw: draws the state into the fragment, whether it is complete or not.
+        left: what is still to come, as a number: the part polls if it is not 0, and redraws the whole page
+            as soon as it differs from when the page was drawn. It is called after `draw`.
+        every: seconds between two polls.
+    """
+    before = int(left(ask()))
+
+    def refresh() -> None:
+        state = ask()
+        draw(state)
+        if left(state) != before:
+            redraw_page(part)
+
+    st.fragment(refresh, run_every=every if before else None)()
+
+
+def live_answer(
+    part: str,
+    ask: Callable[[], Answer[Value]],
+    draw: Callable[[Value], None],
+    *,
+    waiting: Callable[[], None],
+    failed: Callable[[str], None] | None = None,
+    every: float = POLL,
+) -> None:
+    """Draw the answer to a question to the engine as soon as it is there, then redraw the page. Example:
+
+        live_answer(
+            "overlap",
+            lambda: engine.overlap(one, other),
+            draw_overlaps,
+            waiting=lambda: st.caption("The masks are being compared."),
+        )
+
+    Args:
+        part: the part's name, unique on the page.
+        ask: asks the engine.
+        draw: draws the answer's value.
+        waiting: draws a placeholder while the answer is pending.
+        failed: draws why there is no answer; the default is an error box.
+        every: seconds between two polls.
+    """
+
+    def show(answer: Answer[Value]) -> None:
+        if answer.pending:
+            waiting()
+        elif answer.value is None:
+            (failed or show_error)(answer.message)
+        else:
+            draw(answer.value)
+
+    live(part, ask, show, left=lambda answer: answer.pending, every=every)
+
+
+def show_error(message: str) -> None:
+    st.error(message, icon=":material/error:")
+
+
 @contextmanager
 def whole_page() -> Iterator[None]:
-    """Around the drawing of the whole page; for `app.py`."""
-    st.session_state[WHOLE] = True
+    """Mark the drawing of the whole page; for `app.py`."""
+    st.session_state[DRAWING_PAGE] = True
     try:
-        st.html(UNSEEN)
-        LISTEN(key="unseen.redraw", on_again_change=_drawn_again)
+        st.html(HIDE_UNSEEN)
+        LISTEN(key="unseen.redraw", on_again_change=_note_request)
         yield
     finally:
-        st.session_state.pop(WHOLE, None)
-        st.session_state.pop(ASKED, None)
+        st.session_state.pop(DRAWING_PAGE, None)
+        st.session_state.pop(REQUESTED, None)
 
 
 def redraw_page(part: str) -> None:
-    """Have the whole page drawn again; for a part that is drawn by itself again and again, whose name is
-    `part`.
+    """Request a redraw of the whole page from a fragment; `part` is its name.
 
-    What is called while the whole page is drawn does nothing: the part's next turn, by itself, asks again.
+    While the whole page is being drawn, this does nothing: the fragment requests again on its next turn.
     """
-    if WHOLE not in st.session_state:
+    if DRAWING_PAGE not in st.session_state:
         ASK(key=f"unseen.redraw.{part}", data=time.monotonic())
 
 
 def is_redraw() -> bool:
-    """Whether the page is drawn because a part asked for it. The address that comes with it may be older than
-    the one that was just written.
+    """Whether the page is drawn because a part requested it. The address that the browser sent with that
+    request may be older than the one that was just written.
     """
-    return ASKED in st.session_state
+    return REQUESTED in st.session_state
 
 
-def _drawn_again() -> None:
-    st.session_state[ASKED] = True
-
-
-POLL = 0.4
-
-
-def answered(ask: Callable[[], InspectionView[Found]]) -> InspectionView[Found]:
-    """What is known so far; what the engine refuses is a failure like any other."""
-    try:
-        return ask()
-    except PrunescopeError as error:
-        return InspectionView("failed", message=str(error))
-
-
-def hold_place(ask: Callable[[], Sequence[InspectionView[Any]]], height: int, words: str) -> None:
-    """An empty place until all answers are there; then the page is drawn again with them."""
-    st.fragment(_wait, run_every=POLL)(ask, height, words)
-
-
-def _wait(ask: Callable[[], Sequence[InspectionView[Any]]], height: int, words: str) -> None:
-    if all(view.state != "pending" for view in ask()):
-        redraw_page("microscope.asking")
-    st.skeleton(height=height)
-    st.caption(words)
+def _note_request() -> None:
+    st.session_state[REQUESTED] = True

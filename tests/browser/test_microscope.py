@@ -36,7 +36,7 @@ def test_open_look_closer_come_back_and_go_on(page: Page, address: str) -> None:
     expect(page.get_by_text("all 384 × 128")).to_be_visible(timeout=MINUTE)
     expect(page.get_by_text("The rows that lost most")).to_be_visible(timeout=MINUTE)
     expect(page.get_by_text("Wanda scores, and where they part")).to_be_visible(timeout=MINUTE)
-    expect(page.get_by_text("Singular values, dense against pruned")).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("Singular values, dense and pruned")).to_be_visible(timeout=MINUTE)
 
     weights = page.locator(".js-plotly-plot").first
     drag(page, weights, (300, 200), (500, 300))
@@ -44,7 +44,7 @@ def test_open_look_closer_come_back_and_go_on(page: Page, address: str) -> None:
         timeout=MINUTE
     )
     expect(page).to_have_url(re.compile("rows=.*columns="), timeout=MINUTE)
-    page.get_by_role("button", name="All of it").click()
+    page.get_by_role("button", name="Whole weight").click()
     expect(page.get_by_text("all 384 × 128")).to_be_visible(timeout=MINUTE)
 
     blocks = page.locator(".js-plotly-plot").last

@@ -117,6 +117,7 @@ def test_a_dead_cluster_is_started_again_and_closing_ends_it(
     assert engine.view(key).state == "interrupted" and "app was closed" in engine.view(key).message
     with pytest.raises(EngineError, match="closed"):
         engine.submit(small(2))
+    assert "closed" in engine.measure(key).message
 
 
 def test_an_engine_that_cannot_start_says_so(

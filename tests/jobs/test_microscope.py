@@ -9,6 +9,7 @@ import shutil
 import pytest
 
 from engine.analysis.microscope.types import Picture, Spectrum, Study
+from engine.errors import PrunescopeError
 from engine.jobs import worker
 from engine.jobs.execute import execute
 from engine.jobs.requests import LinearRequest
@@ -34,14 +35,14 @@ def request_one():
 
 def ask_all(home, request):
     return (
-        worker.picture_linear(str(home), request, None, None),
-        worker.study_linear(str(home), request),
-        worker.spectrum_linear(str(home), request),
+        worker.call(worker.picture_linear, str(home), request, None, None),
+        worker.call(worker.study_linear, str(home), request),
+        worker.call(worker.spectrum_linear, str(home), request),
     )
 
 
 def test_a_run_of_the_store_is_looked_into(home, request_one):
-    assert [type(answer) for answer in ask_all(home, request_one)] == [Picture, Study, Spectrum]
+    assert [type(answer.value) for answer in ask_all(home, request_one)] == [Picture, Study, Spectrum]
     part = worker.picture_linear(str(home), request_one, (8, 16), (0, 4))
     assert isinstance(part, Picture) and part.dense.shape == (8, 4)
 
@@ -50,7 +51,7 @@ def test_a_recorded_run_needs_no_store(home, request_one, tmp_path, monkeypatch)
     recorded = tmp_path / "recorded"
     shutil.copytree(Store(home).folder(RECIPE.key).path, recorded / RECIPE.key)
     monkeypatch.setattr(runs.Store.__init__, "__defaults__", (None, recorded))
-    assert [type(answer) for answer in ask_all(tmp_path / "nothing", request_one)] == [
+    assert [type(answer.value) for answer in ask_all(tmp_path / "nothing", request_one)] == [
         Picture,
         Study,
         Spectrum,
@@ -63,13 +64,18 @@ def test_numbers_alone_are_a_sentence(home, request_one, tmp_path, monkeypatch):
         Store(home).folder(RECIPE.key).path, recorded / RECIPE.key, ignore=shutil.ignore_patterns("blocks")
     )
     monkeypatch.setattr(runs.Store.__init__, "__defaults__", (None, recorded))
-    assert all("without its weights" in answer for answer in ask_all(tmp_path / "nothing", request_one))
+    assert all(
+        "without its weights" in answer.message for answer in ask_all(tmp_path / "nothing", request_one)
+    )
 
 
 def test_what_is_not_there_is_a_sentence(home):
-    assert all("blocks 0 to 7" in answer for answer in ask_all(home, LinearRequest(RECIPE.key, 99, "x")))
-    assert all("this run pruned" in answer for answer in ask_all(home, LinearRequest(RECIPE.key, 0, "x")))
-    assert all(isinstance(answer, str) for answer in ask_all(home, LinearRequest("nobody", 0, "x")))
-    assert "Zoom out" in worker.picture_linear(
-        str(home), LinearRequest(RECIPE.key, 0, "self_attn.k_proj"), (0, 999), None
+    assert all(
+        "blocks 0 to 7" in answer.message for answer in ask_all(home, LinearRequest(RECIPE.key, 99, "x"))
     )
+    assert all(
+        "this run pruned" in answer.message for answer in ask_all(home, LinearRequest(RECIPE.key, 0, "x"))
+    )
+    assert all(answer.failed for answer in ask_all(home, LinearRequest("nobody", 0, "x")))
+    with pytest.raises(PrunescopeError, match="Zoom out"):
+        worker.picture_linear(str(home), LinearRequest(RECIPE.key, 0, "self_attn.k_proj"), (0, 999), None)

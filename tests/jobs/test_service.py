@@ -210,26 +210,26 @@ def test_a_full_store_is_refused_at_once(
 
 
 def test_a_summary_and_a_text(engine: BackgroundEngine, small: RecipeMaker) -> None:
-    assert engine.summary("demo").state == "pending"
-    until(lambda: engine.summary("demo").state != "pending")
-    summary = engine.summary("demo").summary
+    assert engine.summary("demo").pending
+    until(lambda: not engine.summary("demo").pending)
+    summary = engine.summary("demo").value
     assert summary is not None and summary.blocks == BLOCKS
-    until(lambda: engine.summary("/nowhere/at/all").state == "failed")
+    until(lambda: engine.summary("/nowhere/at/all").failed)
     assert "no such directory" in engine.summary("/nowhere/at/all").message
 
     key = engine.submit(small(90))
     ended(engine, key)
     request = TextRequest(key, "Once upon a time", tokens=4)
-    assert engine.text(request).state == "pending"
-    until(lambda: engine.text(request).state != "pending")
-    text = engine.text(request).text
+    assert engine.text(request).pending
+    until(lambda: not engine.text(request).pending)
+    text = engine.text(request).value
     assert text is not None and text.prompt == "Once upon a time" and text.dense and text.pruned
     seen = client(engine).run_on_scheduler(eval, "'torch' in __import__('sys').modules")
     assert not seen, (
         "the scheduler passes questions on without importing what they are about, which would hold up the first for seconds"
     )
     missing = TextRequest("0123", "Once", tokens=4)
-    until(lambda: engine.text(missing).state == "failed")
+    until(lambda: engine.text(missing).failed)
 
 
 def test_questions_are_answered_beside_a_run(
@@ -238,8 +238,8 @@ def test_questions_are_answered_beside_a_run(
     pace.set(0.5)
     key = engine.submit(small(100))
     behind(engine, key, 1)
-    assert engine.summary("demo", "other").state == "pending"
-    until(lambda: engine.summary("demo", "other").state == "done")
+    assert engine.summary("demo", "other").pending
+    until(lambda: engine.summary("demo", "other").value is not None)
     assert engine.view(key).state == "running"
     engine.cancel(key)
     ended(engine, key)
@@ -250,9 +250,9 @@ def test_questions_that_come_while_a_worker_starts_are_all_answered(tmp_path: Pa
     program = (
         "import threading; from engine.jobs import worker\n"
         "found = []\n"
-        "ask = lambda: found.append(worker.call('summarise_model', 'demo', None))\n"
-        "threads = [threading.Thread(target=ask) for _ in range(4)] + [threading.Thread(target=worker._warm_up)]\n"
+        "ask = lambda: found.append(worker.call(worker.summarise_model, 'demo', None))\n"
+        "threads = [threading.Thread(target=ask) for _ in range(4)] + [threading.Thread(target=worker.warm_up)]\n"
         "[thread.start() for thread in threads]; [thread.join() for thread in threads]\n"
-        "assert [type(one).__name__ for one in found] == ['ModelSummary'] * 4, found\n"
+        "assert [type(one.value).__name__ for one in found] == ['ModelSummary'] * 4, found\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

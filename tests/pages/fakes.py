@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.analysis.comparison.overlap import LinearOverlap
+from engine.analysis.size_speed import Measurement
 from engine.errors import StoreError
 from engine.evaluation.text_types import Guess, PromptTexts, Reading, Token
 from engine.events import (
@@ -27,19 +29,9 @@ from engine.events import (
     WindowsReady,
 )
 from engine.hardware.memory import Capacity
+from engine.jobs.questions import Answer
 from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
-from engine.jobs.views import (
-    CapacityView,
-    EngineStatus,
-    InspectionView,
-    MeasurementView,
-    OverlapView,
-    ReadingView,
-    RunView,
-    SaveView,
-    SummaryView,
-    TextView,
-)
+from engine.jobs.views import EngineStatus, RunView, Saved
 from engine.models.shape import LinearKind, ModelSummary, Storage
 from engine.pruning.axes import UPDATES
 from engine.pruning.patterns import make_pattern
@@ -241,19 +233,17 @@ class FakeEngine:
 
     views: dict[str, RunView] = field(default_factory=dict)
     status: EngineStatus = field(default_factory=lambda: EngineStatus("ready", "The engine is ready."))
-    model: SummaryView = field(default_factory=lambda: SummaryView("done", SUMMARY))
-    room: CapacityView = field(
-        default_factory=lambda: CapacityView(
-            "done", Capacity(host_free=20_000_000_000, disk_free=80_000_000_000)
-        )
+    model: Answer[ModelSummary] = field(default_factory=lambda: Answer(SUMMARY))
+    room: Answer[Capacity] = field(
+        default_factory=lambda: Answer(Capacity(host_free=20_000_000_000, disk_free=80_000_000_000))
     )
-    written: TextView | None = None
-    saved: SaveView = field(default_factory=lambda: SaveView("pending"))
-    measured: MeasurementView = field(default_factory=lambda: MeasurementView("pending"))
-    inspected: InspectionView[Any] | None = None
+    written: Answer[PromptTexts] | None = None
+    saved: Answer[Saved] = field(default_factory=lambda: Answer(pending=True))
+    measured: Answer[Measurement] = field(default_factory=lambda: Answer(pending=True))
+    inspected: Answer[Any] | None = None
     asked: list[ReadRequest] = field(default_factory=list)
-    reading: ReadingView | None = None
-    overlapping: OverlapView = field(default_factory=lambda: OverlapView("pending"))
+    reading: Answer[Reading] | None = None
+    overlapping: Answer[tuple[LinearOverlap, ...]] = field(default_factory=lambda: Answer(pending=True))
     texts: Path = Path("/nowhere")
     submitted: list[Recipe] = field(default_factory=list)
     behind: dict[str, RunView] = field(default_factory=dict)
@@ -292,35 +282,35 @@ class FakeEngine:
     def cancel(self, key: str) -> None:
         self.cancelled.append(key)
 
-    def text(self, request: TextRequest) -> TextView:
-        return self.written or TextView("done", PromptTexts(**_texts(request)))
+    def text(self, request: TextRequest) -> Answer[PromptTexts]:
+        return self.written or Answer(PromptTexts(**_texts(request)))
 
-    def picture(self, request: LinearRequest, rows: Any = None, columns: Any = None) -> InspectionView[Any]:
-        return self.inspected or InspectionView("done", _sample(self, request).picture(rows, columns))
+    def picture(self, request: LinearRequest, rows: Any = None, columns: Any = None) -> Answer[Any]:
+        return self.inspected or Answer(_sample(self, request).picture(rows, columns))
 
-    def inspect(self, request: LinearRequest) -> InspectionView[Any]:
-        return self.inspected or InspectionView("done", _sample(self, request).study())
+    def inspect(self, request: LinearRequest) -> Answer[Any]:
+        return self.inspected or Answer(_sample(self, request).study())
 
-    def spectrum(self, request: LinearRequest) -> InspectionView[Any]:
-        return self.inspected or InspectionView("done", _sample(self, request).spectrum())
+    def spectrum(self, request: LinearRequest) -> Answer[Any]:
+        return self.inspected or Answer(_sample(self, request).spectrum())
 
-    def save(self, key: str) -> SaveView:
+    def save(self, key: str) -> Answer[Saved]:
         return self.saved
 
-    def measure(self, key: str) -> MeasurementView:
+    def measure(self, key: str) -> Answer[Measurement]:
         return self.measured
 
-    def read(self, request: ReadRequest) -> ReadingView:
+    def read(self, request: ReadRequest) -> Answer[Reading]:
         self.asked.append(request)
-        return self.reading if self.reading is not None else ReadingView("done", _reading(request))
+        return self.reading if self.reading is not None else Answer(_reading(request))
 
-    def overlap(self, one: str, other: str) -> OverlapView:
+    def overlap(self, one: str, other: str) -> Answer[tuple[LinearOverlap, ...]]:
         return self.overlapping
 
-    def summary(self, model: str, revision: str | None = None) -> SummaryView:
+    def summary(self, model: str, revision: str | None = None) -> Answer[ModelSummary]:
         return self.model
 
-    def capacity(self, device: str) -> CapacityView:
+    def capacity(self, device: str) -> Answer[Capacity]:
         return self.room
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from engine.jobs.views import SummaryView
+from engine.jobs.questions import Answer
 from engine.pruning.shares import weighted_mean
 from tests.pages.conftest import address, healthy, words
 from tests.pages.fakes import SUMMARY
@@ -97,9 +97,7 @@ def test_the_run_may_do_the_rescaling(open_app, engine):
 
 def test_blocks_count_by_their_weights(open_app, engine):
     sizes = (100, 100, 600)
-    engine.model = SummaryView(
-        "done", SUMMARY.model_copy(update={"blocks": 3, "sizes": sizes, "prunable": 800})
-    )
+    engine.model = Answer(SUMMARY.model_copy(update={"blocks": 3, "sizes": sizes, "prunable": 800}))
     app = open_app(**{"allocation": "manual", "manual.ratios": "0.2,0.2,0.6"})
     assert not app.error and shown(app)["sizes"] == list(sizes)
 
@@ -107,8 +105,8 @@ def test_blocks_count_by_their_weights(open_app, engine):
 @pytest.mark.parametrize("blocks", [1, 32, 80])
 def test_any_number_of_blocks(open_app, engine, blocks):
     sizes = tuple(1_000_000 + 1_000 * index for index in range(blocks))
-    engine.model = SummaryView(
-        "done", SUMMARY.model_copy(update={"blocks": blocks, "sizes": sizes, "prunable": sum(sizes)})
+    engine.model = Answer(
+        SUMMARY.model_copy(update={"blocks": blocks, "sizes": sizes, "prunable": sum(sizes)})
     )
     app = healthy(open_app(sparsity="0.55").selectbox(key="form.allocation").set_value("manual").run())
     app = press(app, "shape.Ramp up")
@@ -136,7 +134,7 @@ def test_groups_leave_nothing_to_edit(open_app):
 
 
 def test_a_model_that_is_not_known_yet_has_no_handles(open_app, engine):
-    engine.model = SummaryView("pending")
+    engine.model = Answer(pending=True)
     assert shown(open_app(allocation="manual")) is None
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from engine.analysis.comparison.overlap import LinearOverlap, Shared
 from engine.errors import StoreError
-from engine.jobs.views import OverlapView
+from engine.jobs.questions import Answer
 from engine.recipe import Recipe, pin
 from engine.store.runs import Store
 from tests.pages.conftest import healthy, words
@@ -159,14 +159,14 @@ def test_nonsense_in_the_address_is_the_usual_page(compare, some, parameters):
 class TestTwoRuns:
     def test_what_differs_and_what_the_masks_share(self, compare, some):
         found = (LinearOverlap(block=0, linear="mlp.up_proj", kept=shared(80), removed=shared(70)),)
-        some.overlapping = OverlapView("done", found)
+        some.overlapping = Answer(found)
         app = compare("Two runs", one=RUNS[1].key, other=RUNS[5].key)
         assert len(app.get("plotly_chart")) == 4
         assert "Over the whole model 80.0 %" in words(app)
 
     def test_the_removed_weights_have_a_map_too_and_a_linear_leads_into_the_microscope(self, compare, some):
         found = (LinearOverlap(block=3, linear="mlp.up_proj", kept=shared(80), removed=shared(70)),)
-        some.overlapping = OverlapView("done", found)
+        some.overlapping = Answer(found)
         app = compare("Two runs", one=RUNS[1].key, other=RUNS[5].key, overlap="Removed weights")
         assert "% of the removed weights" in words(app) and "Over the whole model 70.0 %" in words(app)
         assert app.selectbox(key="overlap.cell").value == "Block 3, mlp.up_proj: 70.0 %"
@@ -199,8 +199,7 @@ class TestTwoRuns:
         assert "being laid over one another" in words(compare("Two runs", one=RUNS[1].key, other=RUNS[5].key))
 
     def test_masks_that_cannot_be_compared_are_a_sentence(self, compare, some):
-        some.overlapping = OverlapView(
-            "failed",
+        some.overlapping = Answer(
             message="The two runs have different blocks, so their masks cannot be laid over one another.",
         )
         app = compare("Two runs", one=RUNS[1].key, other=RUNS[5].key)

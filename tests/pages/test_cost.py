@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.hardware.memory import Capacity
-from engine.jobs.views import CapacityView, EngineStatus, SummaryView
+from engine.jobs.questions import Answer
+from engine.jobs.views import EngineStatus
 from engine.models.shape import Storage
 from tests.cost.shapes import billions
 from tests.pages.conftest import healthy, words
@@ -34,18 +35,16 @@ def test_a_model_that_fits(open_app):
 
 
 def test_a_model_that_has_to_be_read_block_by_block(open_app, engine):
-    engine.model = SummaryView(
-        "done", billions(storage=Storage(place="hub", total=2_200_000_000, missing=1_100_000_000))
-    )
-    engine.hardware.batching = CapacityView("done", Capacity(host_free=4 * GIGA))
+    engine.model = Answer(billions(storage=Storage(place="hub", total=2_200_000_000, missing=1_100_000_000)))
+    engine.room = Answer(Capacity(host_free=4 * GIGA))
     said = words(open_app(model="some/model", length="128")).replace("\u00a0", " ")
     assert "Read block by block from the disk: slower, but needs only this" in said
     assert "1.1 GB to download of 2.2 GB; the rest is here" in said and "55 s of download at 20 MB/s" in said
 
 
 def test_one_that_does_not_fit_is_said_before_and_not_forbidden(open_app, engine):
-    engine.model = SummaryView("done", billions())
-    engine.hardware.batching = CapacityView("done", Capacity(host_free=2 * GIGA))
+    engine.model = Answer(billions())
+    engine.room = Answer(Capacity(host_free=2 * GIGA))
     app = open_app(model="some/model", length="2048")
     assert len(warnings(app)) == 1
     assert "It does not fit in memory" in warnings(app)[0] and "would fit" in warnings(app)[0]
@@ -54,43 +53,41 @@ def test_one_that_does_not_fit_is_said_before_and_not_forbidden(open_app, engine
 
 
 def test_a_disk_that_is_too_small(open_app, engine):
-    engine.model = SummaryView("done", billions())
-    engine.hardware.batching = CapacityView("done", Capacity(host_free=99 * GIGA, disk_free=GIGA))
+    engine.model = Answer(billions())
+    engine.room = Answer(Capacity(host_free=99 * GIGA, disk_free=GIGA))
     assert "The download does not fit on the disk" in warnings(open_app(model="some/model", length="128"))[0]
 
 
 def test_a_gpu_has_a_bar_of_its_own(open_app, engine):
-    engine.model = SummaryView("done", billions(device="cuda", speeds={"cuda": 1e13, "cpu": 1e11}))
-    engine.hardware.batching = CapacityView(
-        "done", Capacity(host_free=30 * GIGA, device_free=24 * GIGA, device="cuda")
-    )
+    engine.model = Answer(billions(device="cuda", speeds={"cuda": 1e13, "cpu": 1e11}))
+    engine.room = Answer(Capacity(host_free=30 * GIGA, device_free=24 * GIGA, device="cuda"))
     app = open_app(model="some/model", length="128")
     assert ["on the GPU" in bar.text for bar in bars(app)] == [True, False] and "on CUDA" in words(app)
 
 
 def test_while_the_model_is_looked_up(open_app, engine):
-    engine.model = SummaryView("pending")
+    engine.model = Answer(pending=True)
     assert "Looking at the model" in words(open_app(model="some/model"))
     engine.status = EngineStatus("starting", "The engine is starting.")
     assert "The engine is starting; what the run will cost" in words(open_app(model="some/model"))
 
 
 def test_while_it_is_not_known_what_is_free(open_app, engine):
-    engine.hardware.batching = CapacityView("pending")
+    engine.room = Answer(pending=True)
     app = open_app()
     assert not bars(app) and "in memory" in words(app) and not warnings(app)
 
 
 def test_a_device_that_is_not_there(open_app, engine):
-    engine.hardware.batching = CapacityView(
-        "failed", None, "The device cuda was asked for, but this machine has only cpu. Choose that, or auto."
+    engine.room = Answer(
+        message="The device cuda was asked for, but this machine has only cpu. Choose that, or auto."
     )
     assert "this machine has only cpu" in words(open_app(device="cuda"))
 
 
 def test_a_model_that_cannot_be_had_is_said_once_with_a_link(open_app, engine):
     sentence = "The model a/b is gated. Accept its terms at https://huggingface.co/a/b and log in with `hf auth login`."
-    engine.model = SummaryView("failed", None, sentence)
+    engine.model = Answer(message=sentence)
     app = open_app(model="a/b")
     assert [error.value for error in app.error] == [sentence]
     assert "cannot be said without the model" in words(app) and app.button(key="prune").disabled
@@ -98,7 +95,7 @@ def test_a_model_that_cannot_be_had_is_said_once_with_a_link(open_app, engine):
 
 def test_a_hub_that_does_not_answer_leaves_the_size_open(open_app, engine):
     offline = Storage(place="hub", missing=None, note="The hub cannot be reached.")
-    engine.model = SummaryView("done", SUMMARY.model_copy(update={"storage": offline}))
+    engine.model = Answer(SUMMARY.model_copy(update={"storage": offline}))
     said = words(open_app(model="some/model", length="128"))
     assert "How much has to be downloaded is not known. The hub cannot be reached." in said
 

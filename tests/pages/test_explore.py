@@ -6,7 +6,8 @@ import pytest
 
 from engine import numbers
 from engine.charts.report import drawing_bytes
-from engine.jobs.views import EngineStatus, SummaryView, TextView
+from engine.jobs.questions import Answer
+from engine.jobs.views import EngineStatus
 from engine.recipe import Recipe
 from pages.widgets.explore import downloads
 from tests.pages.conftest import address, healthy, words
@@ -36,7 +37,7 @@ def test_the_first_screen_is_ready_to_run(open_app):
 
 
 def test_the_cost_says_that_the_engine_is_starting(open_app, engine):
-    engine.model, engine.status = SummaryView("pending"), EngineStatus("starting", "The engine is starting.")
+    engine.model, engine.status = Answer(pending=True), EngineStatus("starting", "The engine is starting.")
     app = open_app()
     assert "The engine is starting" in words(app)
     assert not app.button(key="prune").disabled
@@ -44,7 +45,7 @@ def test_the_cost_says_that_the_engine_is_starting(open_app, engine):
 
 def test_an_engine_that_cannot_start_says_so_once(open_app, engine):
     engine.model, engine.status = (
-        SummaryView("failed", message="No port."),
+        Answer(message="No port."),
         EngineStatus("failed", "The engine cannot be started: no port."),
     )
     app = open_app()
@@ -139,14 +140,12 @@ def test_the_prompt_can_be_edited(open_app, engine):
     app = open_app(run=WANDA.key)
     app.text_input(key="prompt").set_value("A cat").run()
     assert app.text[0].value.startswith("A cat")
-    engine.written = TextView(
-        "failed", message="The prompt has 600 tokens, which is all this model takes. Shorten it."
-    )
+    engine.written = Answer(message="The prompt has 600 tokens, which is all this model takes. Shorten it.")
     assert "Shorten it" in words(healthy(app.run()))
 
 
 def test_texts_that_are_being_written_leave_the_page_usable(open_app, engine):
-    engine.views[WANDA.key], engine.written = run_view(WANDA, "finished"), TextView("pending")
+    engine.views[WANDA.key], engine.written = run_view(WANDA, "finished"), Answer(pending=True)
     app = open_app(run=WANDA.key)
     assert "Both models are writing." in words(app)
     assert app.code

@@ -9,8 +9,9 @@ import re
 
 import pytest
 
+from engine.jobs.questions import Answer
 from engine.jobs.requests import ReadRequest
-from engine.jobs.views import EngineStatus, ReadingView
+from engine.jobs.views import EngineStatus
 from engine.recipe import Recipe, pin
 from tests.pages.conftest import healthy, words
 from tests.pages.fakes import run_view
@@ -58,7 +59,7 @@ def test_without_runs_it_says_what_to_do(generate):
 
 @pytest.mark.parametrize("part", ["From 0 to 90 %", "Side by side", "Token by token", "Your own text"])
 def test_a_starting_engine_is_said_where_a_text_will_be(generate, some, part):
-    some.reading, some.status = ReadingView("pending"), EngineStatus("starting", "The engine is starting.")
+    some.reading, some.status = Answer(pending=True), EngineStatus("starting", "The engine is starting.")
     app = generate(part)
     assert app.get("skeleton") and "The engine is starting." in words(app)
 
@@ -73,7 +74,7 @@ def test_a_starting_engine_is_said_where_a_text_will_be(generate, some, part):
     ],
 )
 def test_a_failure_is_its_sentence(generate, some, part, sentence):
-    some.reading = ReadingView("failed", message=sentence)
+    some.reading = Answer(message=sentence)
     assert sentence in [error.value for error in generate(part).error]
 
 
@@ -88,7 +89,7 @@ class TestWalk:
         }
 
     def test_the_text_at_the_slider_and_the_dense_one_come_before_all_others(self, generate, some):
-        some.reading = ReadingView("pending")
+        some.reading = Answer(pending=True)
         generate(at="60 %")
         assert some.asked[0].key == LINE[1].key, "the engine sends the first question on at once"
         assert {(request.key, request.which) for request in some.asked} == {
@@ -107,7 +108,7 @@ class TestWalk:
         )
 
     def test_while_texts_are_written_there_is_a_place_for_them(self, generate, some):
-        some.reading = ReadingView("pending")
+        some.reading = Answer(pending=True)
         app = generate()
         assert "0 of 4 texts are written" in words(app) and app.get("plotly_chart"), "the curve needs no text"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from engine.jobs.views import SummaryView, TextView
+from engine.jobs.questions import Answer
 from engine.recipe import Recipe
-from pages.widgets.live import ASKED
+from pages.widgets.live import REQUESTED
 from tests.pages.conftest import address, healthy, words
 from tests.pages.fakes import run_view
 
@@ -31,7 +31,7 @@ def test_a_model_that_becomes_known_while_the_page_is_drawn_does_not_cut_it_off(
 
     def summary(model, revision=None):
         asked.append(model)
-        return SummaryView("pending") if len(asked) == 1 else known
+        return Answer(pending=True) if len(asked) == 1 else known
 
     monkeypatch.setattr(engine, "summary", summary)
     app = open_app(pruner="ria", sparsity="0.7")
@@ -56,7 +56,7 @@ def test_a_page_that_is_asked_for_with_an_address_of_before_keeps_the_run_that_w
     app.query_params.clear()
     for name, value in before.items():
         app.query_params[name] = value
-    app.session_state[ASKED] = True
+    app.session_state[REQUESTED] = True
     assert address(healthy(app.run()))["run"] == recipe.key
 
 
@@ -81,7 +81,7 @@ def test_the_texts_of_a_run_that_ends_are_asked_for_before_the_page_follows(engi
 
     def text(request):
         asked.append(request)
-        return TextView("pending")
+        return Answer(pending=True)
 
     monkeypatch.setattr("pages.widgets.explore.run_view._look", look)
     monkeypatch.setattr(engine, "text", text)

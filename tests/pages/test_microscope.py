@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import StoreError
-from engine.jobs.views import InspectionView
+from engine.jobs.questions import Answer
 from engine.recipe import Recipe
 from pages.widgets.block_map import _chosen
 from tests.pages.conftest import address, healthy, words
@@ -170,7 +170,7 @@ def test_a_refusal_is_a_sentence(open_page, engine, monkeypatch):
 
 
 def test_what_is_still_to_come_has_its_place(open_page, engine):
-    engine.views[WANDA.key], engine.inspected = run_view(WANDA, "finished"), InspectionView("pending")
+    engine.views[WANDA.key], engine.inspected = run_view(WANDA, "finished"), Answer(pending=True)
     app = open_page()
     assert "The weight is being read." in words(app)
     assert "Block 7, mlp.down_proj" in words(app), "what the record knows is there at once"
@@ -180,8 +180,8 @@ def test_what_is_still_to_come_has_its_place(open_page, engine):
 
 def test_what_cannot_be_looked_at_is_a_sentence(open_page, engine):
     engine.views[WANDA.key] = run_view(WANDA, "finished")
-    engine.inspected = InspectionView(
-        "failed", message="Memory ran out while this linear was looked at. Try again when no run is going on."
+    engine.inspected = Answer(
+        message="Memory ran out while this linear was looked at. Try again when no run is going on."
     )
     assert "Memory ran out" in words(open_page())
 

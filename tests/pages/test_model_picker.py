@@ -8,7 +8,7 @@ import pytest
 
 from engine.hub.cache import CachedModel
 from engine.hub.catalogue import Entry
-from engine.jobs.views import SummaryView
+from engine.jobs.questions import Answer
 from pages.widgets.explore import model_picker
 from tests.pages.conftest import address, healthy, type_in, words
 from tests.pages.fakes import SUMMARY
@@ -89,7 +89,7 @@ def test_a_gated_one_says_how_to_get_at_it_and_asks_for_no_token(here, open_app,
         app
     ) and "hf auth login" in words(app)
     assert not [box for box in app.text_input if "oken" in box.label]
-    engine.model = SummaryView("failed", None, "The model b/locked is gated.")
+    engine.model = Answer(message="The model b/locked is gated.")
     assert "accept its terms on" not in words(open_app(model="b/locked")), "the fault says it"
 
 
@@ -108,10 +108,10 @@ def test_anything_may_be_typed_and_stays(here, open_app, engine):
 
 
 def test_what_is_wrong_with_the_model_stands_beneath_it(here, open_app, engine):
-    engine.model = SummaryView("failed", None, "The directory /x holds no config.json.")
+    engine.model = Answer(message="The directory /x holds no config.json.")
     app = open_app(model="/x")
     assert [error.value for error in app.sidebar.error] == ["The directory /x holds no config.json."]
-    engine.model = SummaryView("done", SUMMARY)
+    engine.model = Answer(SUMMARY)
     assert not healthy(picker(app).set_value("a/tiny").run()).error
 
 

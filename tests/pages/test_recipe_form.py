@@ -8,7 +8,7 @@ from itertools import takewhile
 
 import pytest
 
-from engine.jobs.views import SummaryView
+from engine.jobs.questions import Answer
 from engine.pruning.axes import AXES
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
@@ -180,7 +180,7 @@ def test_manual_ratios_can_be_typed(open_app, engine):
 
 
 def test_a_model_that_cannot_be_read_is_said_beside_the_model(open_app, engine):
-    engine.model = SummaryView("failed", message="There is no model no/where. Check the name.")
+    engine.model = Answer(message="There is no model no/where. Check the name.")
     app = open_app(model="no/where")
     assert [error.value for error in app.error] == ["There is no model no/where. Check the name."]
     assert app.selectbox(key="form.model").value == "no/where"

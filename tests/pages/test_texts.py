@@ -6,7 +6,8 @@ import pytest
 
 from engine.analysis.comparison.seeds import over_seeds
 from engine.events import Evaluated, Fetching, Score, TaskProgressed
-from engine.jobs.views import RunView, Saved, SaveView
+from engine.jobs.questions import Answer
+from engine.jobs.views import RunView, Saved
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from pages.widgets.progress import progress_words, share
@@ -140,9 +141,9 @@ def test_a_run_over_seeds(open_app, engine):
 @pytest.mark.parametrize(
     ("view", "said"),
     [
-        (SaveView("pending"), "being written"),
-        (SaveView("failed", message="The disk is full."), "The disk is full."),
-        (SaveView("done", Saved("/runs/x/model", 7_000_000)), "7 MB"),
+        (Answer(pending=True), "being written"),
+        (Answer(message="The disk is full."), "The disk is full."),
+        (Answer(Saved("/runs/x/model", 7_000_000)), "7 MB"),
     ],
 )
 def test_saving_a_model(open_app, engine, view, said):

@@ -14,7 +14,7 @@ from engine.analysis.comparison.overlap import LinearOverlap, Side
 from engine.charts.chart import linear_names
 from engine.charts.compare.pair import overlap_grid
 from engine.errors import PrunescopeError
-from engine.jobs.views import OverlapView, RunView
+from engine.jobs.views import RunView
 from engine.store.runs import RunSummary
 from pages.widgets.chart import draw_chart
 from pages.widgets.live import redraw_page
@@ -47,7 +47,7 @@ def draw_overlap(
     if missing:
         _draw_missing(engine, missing)
         return
-    pending = _ask(engine, one.key, other.key).state == "pending"
+    pending = engine.overlap(one.key, other.key).pending
     st.fragment(_draw_answer, run_every=POLL if pending else None)(engine, one, other, names, pending)
 
 
@@ -62,27 +62,20 @@ def _alike(one: RunSummary, other: RunSummary) -> bool:
     )
 
 
-def _ask(engine: BackgroundEngine, one: str, other: str) -> OverlapView:
-    try:
-        return engine.overlap(one, other)
-    except PrunescopeError as error:
-        return OverlapView("failed", message=str(error))
-
-
 def _draw_answer(
     engine: BackgroundEngine, one: RunSummary, other: RunSummary, names: tuple[str, str], was_pending: bool
 ) -> None:
-    view = _ask(engine, one.key, other.key)
-    if view.state == "failed":
+    answer = engine.overlap(one.key, other.key)
+    if answer.failed:
         st.markdown(TITLE)
-        st.error(view.message, icon=":material/error:")
-    elif view.overlaps:
-        _draw_map(view.overlaps, (one, other), names)
+        st.error(answer.message, icon=":material/error:")
+    elif answer.value:
+        _draw_map(answer.value, (one, other), names)
     else:
         st.markdown(TITLE)
         st.skeleton(height=260)
         st.caption("The masks are being laid over one another.")
-    if was_pending and view.state != "pending":
+    if was_pending and not answer.pending:
         redraw_page("overlap")
 
 

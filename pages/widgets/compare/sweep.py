@@ -188,8 +188,8 @@ def _outlay(engine: BackgroundEngine, cells: Sequence[Cell], known: Standings) -
     recipe = next((cell.recipe for cell in cells if cell.recipe is not None), None)
     if recipe is None:
         return outlay(cells, known, {}, None)
-    summary = engine.summary(recipe.model, recipe.revision).summary
-    free = engine.hardware.memory(recipe.device).capacity
+    summary = engine.summary(recipe.model, recipe.revision).value
+    free = engine.capacity(recipe.device).value
     own = times(run.record for run in engine.runs() if run.record is not None and not run.recorded)
     return outlay(cells, known, own, partial(estimate, summary=summary, capacity=free) if summary else None)
 

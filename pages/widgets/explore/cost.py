@@ -16,7 +16,7 @@ import streamlit as st
 from engine import numbers
 from engine.cost.duration import DOWNLOAD_RATE
 from engine.cost.estimate import HELD, NAMES, Cost, estimate
-from engine.jobs.views import SummaryView
+from engine.jobs.questions import Answer
 from engine.models.shape import ModelSummary
 from pages.widgets.explore.fields import Checked
 from pages.widgets.live import redraw_page
@@ -39,24 +39,24 @@ PARTS = {
 PLACES = {"bundled": "nothing to download", "directory": "nothing to download", "cache": "on this machine"}
 
 
-def draw_cost(engine: BackgroundEngine, checked: Checked, summary: SummaryView) -> Cost | None:
+def draw_cost(engine: BackgroundEngine, checked: Checked, summary: Answer[ModelSummary]) -> Cost | None:
     """The plan, and the cost that it shows; while the model's shape is not known yet, why, looking again
     twice a second.
     """
-    if summary.state == "pending":
+    if summary.pending:
         st.fragment(_wait, run_every=POLL)(engine, checked)
     elif engine.status.state == "failed":
         st.error(engine.status.message, icon=":material/error:")
-    elif summary.summary is None:
+    elif summary.value is None:
         st.caption(":material/help: What the run would cost cannot be said without the model.")
     else:
-        return _draw_plan(engine, checked, summary.summary)
+        return _draw_plan(engine, checked, summary.value)
     return None
 
 
 def _draw_plan(engine: BackgroundEngine, checked: Checked, summary: ModelSummary) -> Cost | None:
-    free = engine.hardware.memory(checked.fields["device"])
-    cost = estimate(checked.recipe, summary, free.capacity) if checked.recipe is not None else None
+    free = engine.capacity(checked.fields["device"])
+    cost = estimate(checked.recipe, summary, free.value) if checked.recipe is not None else None
     with st.container(border=True, gap="xsmall"):
         st.caption("  \n".join(_model(summary)))
         if cost is None:
@@ -66,7 +66,7 @@ def _draw_plan(engine: BackgroundEngine, checked: Checked, summary: ModelSummary
             st.caption("  \n".join(_run(cost)), help=_detail(cost))
         if free.message:
             st.caption(f":material/help: {free.message}")
-    if free.state == "pending":
+    if free.pending:
         st.fragment(_wait_for_capacity, run_every=POLL)(engine, checked)
     if cost is not None and not cost.fits:
         st.warning(f"{cost.problem} {cost.advice}".strip(), icon=":material/warning:")
@@ -133,7 +133,7 @@ def _size(count: int | None) -> str:
 
 
 def _wait(engine: BackgroundEngine, checked: Checked) -> None:
-    if engine.summary(checked.fields["model"], checked.fields["revision"]).state != "pending":
+    if not engine.summary(checked.fields["model"], checked.fields["revision"]).pending:
         redraw_page("cost")
     if engine.status.state == "starting":
         st.caption(
@@ -146,5 +146,5 @@ def _wait(engine: BackgroundEngine, checked: Checked) -> None:
 
 
 def _wait_for_capacity(engine: BackgroundEngine, checked: Checked) -> None:
-    if engine.hardware.memory(checked.fields["device"]).state != "pending":
+    if not engine.capacity(checked.fields["device"]).pending:
         redraw_page("capacity")

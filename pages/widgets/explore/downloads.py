@@ -122,23 +122,23 @@ def _draw_saving(engine: BackgroundEngine, key: str) -> None:
             args=(key,),
         )
         return
-    pending = engine.save(key).state == "pending"
+    pending = engine.save(key).pending
     st.fragment(_draw_saved, run_every=POLL if pending else None)(engine, key, pending)
 
 
 def _draw_saved(engine: BackgroundEngine, key: str, was_pending: bool) -> None:
-    view = engine.save(key)
-    if view.state == "pending":
+    answer = engine.save(key)
+    if answer.pending:
         st.caption(":material/hourglass_top: The model is being written.")
-    elif view.saved is None:
-        st.error(view.message, icon=":material/error:")
+    elif answer.value is None:
+        st.error(answer.message, icon=":material/error:")
     else:
-        size = numbers.size(view.saved.bytes)
+        size = numbers.size(answer.value.bytes)
         st.caption(
             f":material/check: Saved, {size}. Load it with `AutoModelForCausalLM.from_pretrained`, or prune it again:"
         )
-        st.code(view.saved.directory, language=None, wrap_lines=True)
-    if was_pending and view.state != "pending":
+        st.code(answer.value.directory, language=None, wrap_lines=True)
+    if was_pending and not answer.pending:
         redraw_page("saving")
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from engine.errors import PrunescopeError
 from engine.jobs.requests import TextRequest
 from pages.widgets.live import redraw_page
 
@@ -23,7 +22,7 @@ def ask_ahead(engine: BackgroundEngine, key: str) -> None:
     """Have the texts written that `draw_prompt` shows at first, while the page is still being drawn anew
     around a run that has just ended.
     """
-    _ask(engine, TextRequest(key=key, prompt=PROMPT, tokens=TOKENS))
+    engine.text(TextRequest(key=key, prompt=PROMPT, tokens=TOKENS))
 
 
 def draw_prompt(engine: BackgroundEngine, key: str) -> None:
@@ -54,26 +53,17 @@ def draw_prompt(engine: BackgroundEngine, key: str) -> None:
     request = TextRequest(
         key=key, prompt=prompt, tokens=tokens, temperature=0.0 if how == "Likeliest" else 1.0, seed=seed
     )
-    pending = _ask(engine, request) is None
+    pending = engine.text(request).pending
     st.fragment(_draw_texts, run_every=POLL if pending else None)(engine, request, pending)
 
 
-def _ask(engine: BackgroundEngine, request: TextRequest) -> PromptTexts | str | None:
-    """The texts, a sentence why there are none, or None while they are being written."""
-    try:
-        view = engine.text(request)
-    except PrunescopeError as error:
-        return str(error)
-    return None if view.state == "pending" else view.text or view.message
-
-
 def _draw_texts(engine: BackgroundEngine, request: TextRequest, was_pending: bool) -> None:
-    answer = _ask(engine, request)
-    if isinstance(answer, str):
-        st.error(answer)
+    answer = engine.text(request)
+    if answer.failed:
+        st.error(answer.message)
     else:
-        _draw_pair(request, answer)
-    if was_pending and answer is not None:
+        _draw_pair(request, answer.value)
+    if was_pending and not answer.pending:
         redraw_page("prompt")
 
 

@@ -20,8 +20,9 @@ from pages.widgets.explore.recipe_form import begin_manual
 from pages.widgets.live import is_redraw
 
 if TYPE_CHECKING:
+    from engine.jobs.questions import Answer
     from engine.jobs.service import BackgroundEngine
-    from engine.jobs.views import SummaryView
+    from engine.models.shape import ModelSummary
     from engine.recipe import Recipe
 
 FOCUS, EVERYTHING, NUMBERS = "focus", "everything", "numbers"
@@ -45,17 +46,17 @@ def open_session(engine: BackgroundEngine) -> Fields:
     return dict(state["fields"])
 
 
-def check_form(engine: BackgroundEngine, fields: Fields, summary: SummaryView) -> Checked:
+def check_form(engine: BackgroundEngine, fields: Fields, summary: Answer[ModelSummary]) -> Checked:
     """The form's recipe, or everything that is wrong: with the recipe, with the model, and what the engine
     refused about these fields.
     """
-    if summary.summary is not None:
-        begin_manual(fields, summary.summary.sizes)
+    if summary.value is not None:
+        begin_manual(fields, summary.value.sizes)
     refused_fields, faults = st.session_state["refused"]
     known = list(faults) if refused_fields == fields else []
-    if summary.state == "failed" and engine.status.state != "failed":
+    if summary.failed and engine.status.state != "failed":
         known.append(Fault("model", summary.message))
-    return check(fields, summary.summary, known)
+    return check(fields, summary.value, known)
 
 
 def complaints() -> list[str]:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.charts.size_speed import latencies, model_sizes, why_zeros_buy_nothing
-from engine.errors import PrunescopeError
-from engine.jobs.views import MeasurementView
 from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
 from pages.widgets.live import redraw_page
 
 if TYPE_CHECKING:
+    from engine.analysis.size_speed import Measurement
     from engine.jobs.service import BackgroundEngine
 
 POLL = 0.5
@@ -36,21 +35,14 @@ def draw_size_speed(engine: BackgroundEngine, record: RunRecord) -> None:
         )
         st.caption(COST)
         return
-    pending = _ask(engine, key).state == "pending"
+    pending = engine.measure(key).pending
     st.fragment(_draw, run_every=POLL if pending else None)(engine, key, pending)
 
 
-def _ask(engine: BackgroundEngine, key: str) -> MeasurementView:
-    try:
-        return engine.measure(key)
-    except PrunescopeError as error:
-        return MeasurementView("failed", message=str(error))
-
-
 def _draw(engine: BackgroundEngine, key: str, was_pending: bool) -> None:
-    view = _ask(engine, key)
-    if view.state == "failed":
-        st.error(view.message, icon=":material/error:")
+    answer = engine.measure(key)
+    if answer.failed:
+        st.error(answer.message, icon=":material/error:")
         st.button(
             "Try again",
             key="measure_again",
@@ -59,26 +51,26 @@ def _draw(engine: BackgroundEngine, key: str, was_pending: bool) -> None:
             args=(key,),
         )
     else:
-        _draw_measurement(view)
-    if (was_pending and view.state != "pending") or key not in st.session_state["measuring"]:
+        _draw_measurement(answer.value)
+    if (was_pending and not answer.pending) or key not in st.session_state["measuring"]:
         redraw_page("size_speed")
 
 
-def _draw_measurement(view: MeasurementView) -> None:
+def _draw_measurement(measurement: Measurement | None) -> None:
     grid = st.grid(2, min_column_width=400, border=True)
-    if view.measurement is None:
+    if measurement is None:
         for _ in range(2):
             with grid.cell():
                 st.skeleton(height=PLACE)
         st.caption(PENDING)
         return
     for chart, name in (
-        (model_sizes(view.measurement.size), "sizes"),
-        (latencies(view.measurement), "latencies"),
+        (model_sizes(measurement.size), "sizes"),
+        (latencies(measurement), "latencies"),
     ):
         with grid.cell():
             draw_chart(chart, name)
-    st.markdown(why_zeros_buy_nothing(view.measurement))
+    st.markdown(why_zeros_buy_nothing(measurement))
 
 
 COST = (

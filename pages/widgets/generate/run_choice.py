@@ -1,22 +1,20 @@
-"""Which runs' models read and write: chosen from the finished ones, their keys in the address; those without
-weights are computed on request.
-
-Asking the worker about texts, and what stands there until it answers.
+"""The runs whose models read and write: chosen from the finished ones, with their keys in the address; those
+without weights are computed on request. And the questions to those models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from engine import numbers
 from engine.errors import PrunescopeError
+from engine.jobs.questions import Answer
 from engine.jobs.requests import ReadRequest
-from engine.jobs.views import ReadingView
 from engine.store.runs import RunSummary
-from pages.widgets.live import redraw_page
+from pages.widgets.live import live, show_error
 from pages.widgets.progress import progress_words, share
 from pages.widgets.run_picker import words
 
@@ -25,188 +23,170 @@ if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
     from engine.jobs.views import RunView
 
+MOST = 4  # runs that can be chosen together
+POLL = 0.5  # seconds
+Answers = dict[ReadRequest, Answer[Any]]
+"""Of readings."""
 
-ASKING_POLL = 0.3
-Views = dict[ReadRequest, ReadingView]
 
+def ask(engine: BackgroundEngine, requests: Sequence[ReadRequest]) -> Answers:
+    """Ask for all readings, the first of them with the highest priority.
 
-def ask(engine: BackgroundEngine, requests: Sequence[ReadRequest]) -> Views:
-    """What is known of each request; the first of them are answered first.
-
-    The engine turns to what was asked last, but sends the very first question on at once: so the most urgent
-    one is asked at both ends.
+    The engine sends the very first question immediately and after that always the newest, so the most urgent
+    request is asked both first and last.
     """
-    views = {request: _ask(engine, request) for request in (*requests[:1], *reversed(requests))}
-    return {request: views[request] for request in requests}
+    answers = {request: engine.read(request) for request in (*requests[:1], *reversed(requests))}
+    return {request: answers[request] for request in requests}
 
 
-def ask_in_turn(engine: BackgroundEngine, requests: Sequence[ReadRequest], urgent: int) -> Views:
-    """The same where only the first few are looked at: the others are not asked before those are answered,
-    for they would take the processor from them and from the browser that draws them.
+def ask_in_turn(engine: BackgroundEngine, requests: Sequence[ReadRequest], urgent: int) -> Answers:
+    """Ask for the first `urgent` readings, and for the others only once those are answered: they would take
+    processor time from the urgent ones and from the browser that draws them.
     """
-    views = ask(engine, requests[:urgent])
-    rest = requests[urgent:]
-    return views | (dict.fromkeys(rest, ReadingView("pending")) if is_pending(views) else ask(engine, rest))
+    answers = ask(engine, requests[:urgent])
+    others = requests[urgent:]
+    if any_pending(answers):
+        return answers | dict.fromkeys(others, Answer(pending=True))
+    return answers | ask(engine, others)
 
 
-def _ask(engine: BackgroundEngine, request: ReadRequest) -> ReadingView:
-    try:
-        return engine.read(request)
-    except PrunescopeError as error:
-        return ReadingView("failed", message=str(error))
+def any_pending(answers: Answers) -> bool:
+    return any(answer.pending for answer in answers.values())
 
 
-def is_pending(views: Views) -> bool:
-    """Whether there is something to wait for."""
-    return any(view.state == "pending" for view in views.values())
-
-
-def drawn(
-    part: str, engine: BackgroundEngine, requests: Sequence[ReadRequest], draw: Callable[[Views], None]
+def draw_answers(
+    part: str, engine: BackgroundEngine, requests: Sequence[ReadRequest], draw: Callable[[Answers], None]
 ) -> None:
-    """Draw the answers now, and again as they come; what is there is shown while others are on their way.
-    `part`: its name on the page.
-    """
-    pending = is_pending(ask(engine, requests))
-
-    def again() -> None:
-        views = ask(engine, requests)
-        draw(views)
-        if pending and not is_pending(views):
-            redraw_page(part)
-
-    st.fragment(again, run_every=ASKING_POLL if pending else None)()
+    """Draw the answers as they arrive, each while the others are still pending."""
+    live(part, lambda: ask(engine, requests), draw, left=any_pending)
 
 
-def answered(engine: BackgroundEngine, view: ReadingView, height: int = 130) -> Reading | None:
-    """The answer; where there is none, what is the matter stands in its place."""
-    if view.state == "failed":
-        st.error(view.message, icon=":material/error:")
-    elif view.reading is None:
+def reading_or_placeholder(
+    engine: BackgroundEngine, answer: Answer[Reading], height: int = 130
+) -> Reading | None:
+    """Return the reading; if there is none, draw an error or a placeholder of `height` pixels instead."""
+    if answer.failed:
+        show_error(answer.message)
+    elif answer.value is None:
         st.skeleton(height=height)
         if engine.status.state != "ready":
             st.caption(engine.status.message)
-    return view.reading
-
-
-MOST = 4
-POLL = 0.5
+    return answer.value
 
 
 def choose_runs(runs: Sequence[RunSummary], first: Sequence[str]) -> list[RunSummary]:
-    """Up to `MOST` runs of one model; the address names them as `?runs=KEY,KEY`."""
-    found = {run.key: run for run in runs}
-    asked = [key for key in (st.query_params.get("runs") or "").split(",") if key]
-    if asked and asked != st.session_state.get("generate.asked"):
-        st.session_state["generate.asked"] = asked
-        st.session_state["generate.runs"] = [key for key in asked if key in found][:MOST] or [
-            key for key in first if key in found
-        ]
-        _say_missing([key for key in asked if key not in found])
-    default = [key for key in first if key in found]
+    """Let the user choose up to `MOST` runs of one model; the address names them as `?runs=KEY,KEY`.
+
+    Args:
+        first: keys of the runs to begin with, as far as they exist.
+    """
+    by_key = {run.key: run for run in runs}
+    requested = [key for key in (st.query_params.get("runs") or "").split(",") if key]
+    default = [key for key in first if key in by_key]
+    if requested and requested != st.session_state.get("generate.asked"):
+        st.session_state["generate.asked"] = requested
+        st.session_state["generate.runs"] = [key for key in requested if key in by_key][:MOST] or default
+        for key in requested:
+            if key not in by_key:
+                st.warning(
+                    f"The address names the run {key}, but there is no finished run with that key here. It is "
+                    "left out.",
+                    icon=":material/info:",
+                )
     keys = st.multiselect(
-        "Pruned by",
-        list(found),
+        "Runs",
+        list(by_key),
         default,
-        format_func=lambda key: words(found[key]),
+        format_func=lambda key: words(by_key[key]),
         key="generate.runs",
         max_selections=MOST,
     )
-    if keys and keys != asked:
+    if keys and keys != requested:
         st.query_params["runs"] = ",".join(keys)
         st.session_state["generate.asked"] = keys
-    return _of_one_model([found[key] for key in keys])
-
-
-def with_weights(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> list[RunSummary]:
-    """The runs whose models are here; one click computes the others, and they join as they are done."""
-    missing = [run for run in runs if not run.has_weights]
-    if missing:
-        active = [run.key for run in missing if (view := _view(engine, run.key)) and view.active]
-        if active:
-            st.fragment(_draw_computing, run_every=POLL)(engine, missing, len(active))
-        else:
-            _draw_offer(engine, missing)
-    return [run for run in runs if run.has_weights]
-
-
-def _say_missing(keys: Sequence[str]) -> None:
-    for key in keys:
-        st.warning(
-            f"The address asks for the run {key}, but there is no finished run of that key here; it is left out.",
-            icon=":material/info:",
-        )
+    return _of_one_model([by_key[key] for key in keys])
 
 
 def _of_one_model(runs: list[RunSummary]) -> list[RunSummary]:
-    """The runs of the first one's model: texts are held against one dense text."""
+    """Return the runs of the first run's model: all texts are compared with one dense text."""
     models = [(run.recipe.model, run.recipe.revision) if run.recipe else None for run in runs]
     others = [run.title for run, model in zip(runs, models, strict=True) if model != models[0]]
     if others:
         st.warning(
-            f"{numbers.listed(others)} left out: all texts are held against one dense model's, and that is another.",
+            f"{numbers.listed(others)} left out: all texts are compared with the dense model's, and this is a "
+            "different model.",
             icon=":material/info:",
         )
     return [run for run, model in zip(runs, models, strict=True) if model == models[0]]
 
 
+def with_weights(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> list[RunSummary]:
+    """Return the runs that have weights here, and offer to compute the others; they join once finished."""
+    missing = [run for run in runs if not run.has_weights]
+    if any(view.active for view in _views(engine, missing)):
+        live(
+            "generate.computing",
+            lambda: _views(engine, missing),
+            _draw_progress,
+            left=lambda views: sum(view.active for view in views),
+            every=POLL,
+        )
+    elif missing:
+        _draw_offer(engine, missing)
+    return [run for run in runs if run.has_weights]
+
+
 def _draw_offer(engine: BackgroundEngine, missing: Sequence[RunSummary]) -> None:
-    """What is missing, what it would take, and the one button."""
-    for run in missing:
-        view = _view(engine, run.key)
-        if view is not None and view.state != "finished":
-            st.error(
-                f"{run.title} could not be computed: {view.record.error or view.message or view.state}",
-                icon=":material/error:",
-            )
-    titles, took = (
-        numbers.listed([run.title for run in missing], 4),
-        sum(run.record.elapsed for run in missing if run.record),
-    )
+    """Draw which runs have no weights, how long computing them takes, and the button that does it."""
+    for view in _views(engine, missing):
+        if view.state != "finished":
+            title = view.record.recipe.title if view.record.recipe else "A run"
+            reason = view.record.error or view.message or view.state
+            show_error(f"{title} could not be computed: {reason}")
+    titles = numbers.listed([run.title for run in missing], 4)
+    took = numbers.seconds(sum(run.record.elapsed for run in missing if run.record))
     with st.container(
         border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
     ):
         st.markdown(
-            f"{titles}: here as numbers alone, without weights. Computing {'it' if len(missing) == 1 else 'them'} gives the same "
-            f"(it took {numbers.seconds(took)}).",
+            f"{titles}: results only, without weights. Computing {'it' if len(missing) == 1 else 'them'} here "
+            f"gives the same results (it took {took}).",
             width="stretch",
         )
-        label = "Compute it here" if len(missing) == 1 else f"Compute these {len(missing)} here"
         st.button(
-            label,
+            "Compute it here" if len(missing) == 1 else f"Compute these {len(missing)} here",
             key="generate.compute",
             icon=":material/play_arrow:",
             on_click=_compute,
             args=(engine, missing),
         )
-    if sentence := st.session_state.pop("generate.error", ""):
-        st.error(sentence, icon=":material/error:")
+    if message := st.session_state.pop("generate.error", ""):
+        show_error(message)
 
 
-def _draw_computing(engine: BackgroundEngine, missing: Sequence[RunSummary], active_before: int) -> None:
-    """How far all of them are; the page is drawn anew whenever one is done."""
-    views = [view for run in missing if (view := _view(engine, run.key)) is not None]
+def _draw_progress(views: Sequence[RunView]) -> None:
+    """Draw one bar for all runs."""
     active = [view for view in views if view.active]
-    if active:
-        first = active[0]
-        title = first.record.recipe.title if first.record.recipe else ""
-        st.progress(
-            sum(map(_share, views)) / len(views),
-            text=f"{len(active)} of {len(views)} to go · {title}: {progress_words(first)}",
-        )
-    if len(active) != active_before:
-        redraw_page("generate.computing")
+    if not active:
+        return
+    # a bundled run that has not been recomputed yet is "finished" too
+    done = [share(view) if view.active else view.state == "finished" and not view.recorded for view in views]
+    title = active[0].record.recipe.title if active[0].record.recipe else ""
+    st.progress(
+        sum(done) / len(views),
+        text=f"{len(active)} of {len(views)} to go · {title}: {progress_words(active[0])}",
+    )
 
 
-def _share(view: RunView) -> float:
-    return share(view) if view.active else float(view.state == "finished" and not view.recorded)
-
-
-def _view(engine: BackgroundEngine, key: str) -> RunView | None:
-    try:
-        return engine.view(key)
-    except PrunescopeError:
-        return None
+def _views(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> list[RunView]:
+    """Return the runs' views, without those that have been deleted since."""
+    views = []
+    for run in runs:
+        try:
+            views.append(engine.view(run.key))
+        except PrunescopeError:
+            continue
+    return views
 
 
 def _compute(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:

@@ -15,7 +15,7 @@ from engine.charts.generate.marked import marked_text, scale, summary
 from engine.evaluation.text_types import Reading, parting
 from engine.jobs.requests import ReadRequest
 from engine.store.runs import RunSummary
-from pages.widgets.generate.run_choice import Views, answered, drawn
+from pages.widgets.generate.run_choice import Answers, draw_answers, reading_or_placeholder
 from pages.widgets.generate.text import asked_of
 
 if TYPE_CHECKING:
@@ -57,23 +57,23 @@ def draw_side_by_side(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> N
     which = "dense" if words == DENSE else "pruned"
     requests = [ReadRequest(run.key, which=which, losses=True, **asdict(asked)) for run in runs]
 
-    def draw(views: Views) -> None:
+    def draw(answers: Answers) -> None:
         grid = st.grid(2, min_column_width=320, border=True)
         with grid.cell():
             st.markdown("**Dense**")
-            dense = answered(engine, views[reference])
+            dense = reading_or_placeholder(engine, answers[reference])
             if dense is not None:
                 st.html(marked_text(dense, coloured=False))
         for run, request in zip(runs, requests, strict=True):
             with grid.cell():
                 _draw_head(run)
-                reading = answered(engine, views[request])
+                reading = reading_or_placeholder(engine, answers[request])
                 if reading is not None:
                     _draw_one(reading, dense, look or PLAIN, own=words != DENSE)
         if look != PLAIN:
             st.html(scale())
 
-    drawn("side_by_side", engine, [reference, *requests], draw)
+    draw_answers("side_by_side", engine, [reference, *requests], draw)
 
 
 def _draw_head(run: RunSummary) -> None:

@@ -14,15 +14,22 @@ from engine import numbers
 from engine.charts.generate.marked import marked_text, scale
 from engine.charts.generate.tokens import walk_line
 from engine.evaluation.text_types import Reading, parting
+from engine.jobs.questions import Answer
 from engine.jobs.requests import ReadRequest
-from engine.jobs.views import ReadingView
 from engine.store.runs import RunSummary
 from pages.widgets.chart import draw_chart
 from pages.widgets.generate.lines import LEAST, Stop, walkable
-from pages.widgets.generate.run_choice import POLL, answered, ask_in_turn, is_pending, with_weights
+from pages.widgets.generate.run_choice import (
+    POLL,
+    Answers,
+    any_pending,
+    ask_in_turn,
+    reading_or_placeholder,
+    with_weights,
+)
 from pages.widgets.generate.side_by_side import agreement
 from pages.widgets.generate.text import TOKENS, prompt_of
-from pages.widgets.live import redraw_page
+from pages.widgets.live import live
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -54,12 +61,14 @@ def draw_walk(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
         return
     line = tuple(stop for stop in lines[name] if stop.run is None or stop.run.has_weights)
     requests = _requests(lines[name], line, prompt)
-    pending = is_pending(
-        ask_in_turn(engine, _ordered(requests, _place([stop.label for stop in line])), LOOKED_AT)
-    )
-    playing = PLAYING in st.session_state
-    st.fragment(_stage, run_every=POLL if pending or playing else None)(
-        engine, line, requests, lines[name], (pending, playing)
+    labels = [stop.label for stop in line]
+    live(
+        "walk",
+        lambda: ask_in_turn(engine, _ordered(requests, _place(labels)), LOOKED_AT),
+        lambda answers: _draw_stage(engine, line, requests, lines[name], answers),
+        # distinct for every combination: the page's timer depends on both
+        left=lambda answers: any_pending(answers) + 2 * (PLAYING in st.session_state),
+        every=POLL,
     )
 
 
@@ -90,22 +99,16 @@ def _place(labels: Sequence[str]) -> int:
     return labels.index(asked) if asked in labels else 0
 
 
-def _stage(
+def _draw_stage(
     engine: BackgroundEngine,
     line: Sequence[Stop],
     requests: Sequence[ReadRequest],
     whole: Sequence[Stop],
-    before: tuple[bool, bool],
+    answers: Answers,
 ) -> None:
-    """The slider, the text there, and where it is on the curve.
-
-    Args:
-        before: whether there was something to wait for, and whether it played, when the page was drawn: its
-            clock is as that asks.
-    """
-    labels = [stop.label for stop in line]
-    known = ask_in_turn(engine, _ordered(requests, _place(labels)), LOOKED_AT)
-    at = _slide(labels, [known[request].state != "pending" for request in requests])
+    """Draw the slider, the text at its position, and that position on the perplexity curve."""
+    at = _slide([stop.label for stop in line], [not answers[request].pending for request in requests])
+    # again, because the slider may have moved
     answers = ask_in_turn(engine, _ordered(requests, at), LOOKED_AT)
     views = [answers[request] for request in requests]
     left, right = st.columns([3, 2], gap="medium")
@@ -119,9 +122,6 @@ def _stage(
             ),
             "walk.line",
         )
-    was_pending, was_playing = before
-    if was_playing != (PLAYING in st.session_state) or (was_pending and not is_pending(answers)):
-        redraw_page("walk")
 
 
 def _slide(labels: Sequence[str], known: Sequence[bool]) -> int:
@@ -150,8 +150,7 @@ def _slide(labels: Sequence[str], known: Sequence[bool]) -> int:
                 args=(labels,),
             )
     return labels.index(
-        right.select_slider("So much of the model is gone", labels, labels[0], key="at", bind="query-params")
-        or labels[0]
+        right.select_slider("Sparsity", labels, labels[0], key="at", bind="query-params") or labels[0]
     )
 
 
@@ -166,11 +165,11 @@ def _pause() -> None:
     st.session_state.pop(PLAYING, None)
 
 
-def _draw_text(engine: BackgroundEngine, stop: Stop, views: Sequence[ReadingView], at: int) -> None:
-    dense = views[0].reading
+def _draw_text(engine: BackgroundEngine, stop: Stop, views: Sequence[Answer[Reading]], at: int) -> None:
+    dense = views[0].value
     with st.container(border=True):
         st.markdown(f"**{stop.title}** · perplexity {numbers.perplexity(stop.perplexity)}")
-        reading = answered(engine, views[at])
+        reading = reading_or_placeholder(engine, views[at])
         if reading is not None:
             coloured = at > 0 and bool(st.session_state.get("colours"))
             st.html(
@@ -189,7 +188,7 @@ def _draw_text(engine: BackgroundEngine, stop: Stop, views: Sequence[ReadingView
     if at and dense is not None:
         st.caption("The dense model's text, to compare")
         st.html(marked_text(dense, coloured=False))
-    known = sum(view.state == "done" for view in views)
+    known = sum(view.value is not None for view in views)
     st.caption(
         f"{known} of {len(views)} texts are written; always the likeliest token."
         if known < len(views)
@@ -197,14 +196,16 @@ def _draw_text(engine: BackgroundEngine, stop: Stop, views: Sequence[ReadingView
     )
 
 
-def _agreeing(line: Sequence[Stop], whole: Sequence[Stop], views: Sequence[ReadingView]) -> list[int | None]:
+def _agreeing(
+    line: Sequence[Stop], whole: Sequence[Stop], views: Sequence[Answer[Reading]]
+) -> list[int | None]:
     """For each stop how many tokens are the dense model's before the texts part."""
-    dense = views[0].reading
+    dense = views[0].value
     pairs = zip(line, views, strict=True)
     found = {
-        stop.sparsity: _same(dense, view.reading)
+        stop.sparsity: _same(dense, view.value)
         for stop, view in pairs
-        if dense is not None and view.reading is not None
+        if dense is not None and view.value is not None
     }
     return [found.get(stop.sparsity) for stop in whole]
 

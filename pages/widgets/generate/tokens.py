@@ -18,7 +18,7 @@ from engine.events import Which
 from engine.jobs.requests import ReadRequest
 from engine.store.runs import RunSummary
 from pages.widgets.chart import draw_chart
-from pages.widgets.generate.run_choice import Views, answered, drawn
+from pages.widgets.generate.run_choice import Answers, draw_answers, reading_or_placeholder
 from pages.widgets.generate.text import asked_of, text_of
 
 if TYPE_CHECKING:
@@ -73,12 +73,12 @@ def _reader(runs: Sequence[RunSummary]) -> RunSummary:
 
 
 def _draw(engine: BackgroundEngine, request: ReadRequest) -> None:
-    def draw(views: Views) -> None:
-        reading = answered(engine, views[request], height=220)
+    def draw(answers: Answers) -> None:
+        reading = reading_or_placeholder(engine, answers[request], height=220)
         if reading is not None:
             _draw_reading(reading)
 
-    drawn("tokens", engine, [request], draw)
+    draw_answers("tokens", engine, [request], draw)
 
 
 def _draw_reading(reading: Reading) -> None:

@@ -1,5 +1,5 @@
-"""The heat map of a weight with its mask, and the ways to look closer: a box drawn on it, two ranges, three
-buttons.
+"""The heat map of a weight and its mask, with the controls to zoom: a box drawn on the map, two range sliders,
+three buttons.
 """
 
 from __future__ import annotations
@@ -13,40 +13,46 @@ from engine.analysis.microscope.zoom import covered, scaled, span_words
 from engine.charts.microscope.weights import weight_map
 from engine.recipe import Recipe
 from pages.widgets.chart import draw_chart
-from pages.widgets.live import answered, hold_place
+from pages.widgets.live import live, show_error
 from pages.widgets.microscope.picker import Place, zoom_to
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
-HELD = 640  # pixels that the map takes, about
-IN, OUT = 0.5, 2.0
+MAP = 640  # approximate height of the map in pixels
+IN, OUT = 0.5, 2.0  # factors on the visible rows and columns
 
 
 def draw_lens(engine: BackgroundEngine, place: Place, recipe: Recipe, study: Study | None) -> Picture | None:
-    """Draw the map, or hold its place; the picture that it shows."""
+    """Draw the map or its placeholder, and return the picture that it shows."""
     rows, columns = (None, None) if place.whole else (place.rows, place.columns)
-    view = answered(lambda: engine.picture(place.request, rows, columns))
+    answer = engine.picture(place.request, rows, columns)
     with st.container(border=True):
-        if view.found is None and view.state != "failed":
-            hold_place(
-                lambda: [answered(lambda: engine.picture(place.request, rows, columns))],
-                HELD,
-                "The weight is being read.",
+        if answer.pending:
+            live(
+                "microscope.map",
+                lambda: engine.picture(place.request, rows, columns),
+                lambda _: _draw_placeholder(),
+                left=lambda answer: answer.pending,
             )
-        elif view.found is None:
-            st.error(view.message, icon=":material/error:")
+        elif answer.value is None:
+            show_error(answer.message)
         else:
-            # a box drawn on one part means nothing on another
+            # the key names the part, because a box selected on one part means nothing on another
             key = f"m.map.{span_words(place.rows)}.{span_words(place.columns)}"
-            chart = weight_map(view.found, None if study is None else study.norms, _side_by_side(recipe))
+            chart = weight_map(answer.value, None if study is None else study.norms, _group_width(recipe))
             draw_chart(chart, key, select="box", on_select=lambda: _zoom_to_box(f"chart.{key}", place))
         _draw_zoom(place)
-    return view.found
+    return answer.value
 
 
-def _side_by_side(recipe: Recipe) -> int | None:
-    """Columns of a group of an N:M pattern, where groups are of neighbours."""
+def _draw_placeholder() -> None:
+    st.skeleton(height=MAP)
+    st.caption("The weight is being read.")
+
+
+def _group_width(recipe: Recipe) -> int | None:
+    """Return M of an N:M pattern whose groups are adjacent columns; None otherwise, and after a permutation."""
     pattern = recipe.mask_pattern
     return None if pattern.permuted else pattern.group_width
 
@@ -59,29 +65,29 @@ def _zoom_to_box(widget: str, place: Place) -> None:
 
 
 def _draw_zoom(place: Place) -> None:
-    """Ranges and buttons, which do by keyboard what the box does by pointer."""
+    """Draw sliders and buttons that do with the keyboard what the box does with the pointer."""
     ranges, buttons = st.columns([3, 2], vertical_alignment="bottom", gap="medium")
     with ranges.container(horizontal=True, gap="medium"):
         _draw_range("Rows", place, 0)
         _draw_range("Columns", place, 1)
     with buttons.container(horizontal=True, gap="small"):
-        for label, icon, factor in (("Closer", "zoom_in", IN), ("Farther", "zoom_out", OUT)):
+        for label, icon, factor in (("Zoom in", "zoom_in", IN), ("Zoom out", "zoom_out", OUT)):
             spans = (
                 scaled(place.rows, place.shape[0], factor),
                 scaled(place.columns, place.shape[1], factor),
             )
-            still = spans == (place.rows, place.columns)
+            unchanged = spans == (place.rows, place.columns)
             st.button(
                 label,
                 key=f"m.{icon}",
                 icon=f":material/{icon}:",
-                disabled=still,
+                disabled=unchanged,
                 on_click=zoom_to,
                 args=(place.shape, *spans),
             )
         whole = ((0, place.shape[0]), (0, place.shape[1]))
         st.button(
-            "All of it",
+            "Whole weight",
             key="m.whole",
             icon=":material/zoom_out_map:",
             disabled=place.whole,

@@ -13,14 +13,13 @@ from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
 from engine.recipe import Recipe
 from engine.store.runs import RunSummary
-from pages.widgets.live import redraw_page
+from pages.widgets.live import live
 from pages.widgets.progress import progress_words, share
 from pages.widgets.run_picker import finished_runs
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
-POLL = 0.4
 ASKED, REFUSED = "m.asked", "m.refused"
 
 
@@ -37,7 +36,12 @@ def choosable(engine: BackgroundEngine) -> list[RunSummary]:
 def draw_absent(engine: BackgroundEngine, view: RunView, run: RunSummary, recipe: Recipe) -> None:
     """Why there is nothing to look at yet, and what can be done about it."""
     if view.active:
-        st.fragment(_draw_progress, run_every=POLL)(engine, recipe)
+        live(
+            "microscope.computing",
+            lambda: engine.view(recipe.key),
+            _draw_progress,
+            left=lambda view: view.active,
+        )
         return
     if view.state != "finished":
         st.error(view.record.error or view.message or f"This run was {view.state}.", icon=":material/error:")
@@ -72,9 +76,6 @@ def _compute(engine: BackgroundEngine, run: RunSummary, recipe: Recipe) -> None:
         st.session_state[REFUSED] = str(error)
 
 
-def _draw_progress(engine: BackgroundEngine, recipe: Recipe) -> None:
-    view = engine.view(recipe.key)
+def _draw_progress(view: RunView) -> None:
     st.progress(share(view), text=progress_words(view))
-    st.caption("The weights are being computed here; this page goes on by itself when they are there.")
-    if not view.active:
-        redraw_page("microscope.computing")
+    st.caption("The weights are being computed. This page continues automatically when they are ready.")

@@ -1,5 +1,5 @@
-"""What else there is to see of a linear: how it was decided, where its zeros are, what it cost, and what its
-groups and singular values look like.
+"""The cards below the map of a linear: its scores, where its zeros are, the output error per row, its groups
+and its singular values.
 """
 
 from __future__ import annotations
@@ -14,49 +14,56 @@ from engine.analysis.microscope.types import Picture, Study
 from engine.charts.microscope.curves import lost_rows, norms_against_sparsity, singular_values
 from engine.charts.microscope.profiles import sparsity_profiles
 from engine.charts.microscope.scores import group_boxes, score_histogram
-from engine.jobs.views import InspectionView
+from engine.jobs.questions import Answer
 from engine.pruning.axes import SCORES
 from engine.recipe import Recipe
 from pages.widgets.chart import draw_chart
-from pages.widgets.live import answered, hold_place
+from pages.widgets.live import live, show_error
 from pages.widgets.microscope.picker import Place
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
-HELD = 300  # pixels of a card's chart
-PASSING = "The calibration text is passing through the pruned blocks before this one, as it did in the run."
+CARD = 300  # height of a card's chart in pixels
 
 
 def draw_panels(engine: BackgroundEngine, place: Place, recipe: Recipe, picture: Picture) -> None:
-    """The cards, in pairs; what is not known yet has its place, and comes all at once: each drawing of the
-    page takes the browser time.
-    """
-    if any(answer.state == "pending" for answer in _answers(engine, place)):
+    """Draw the cards, all at once when every answer is there: each redraw of the page costs the browser time."""
+    if any(answer.pending for answer in _answers(engine, place)):
         with st.container(border=True):
-            hold_place(lambda: _answers(engine, place), HELD, PASSING)
+            live(
+                "microscope.panels",
+                lambda: _answers(engine, place),
+                lambda _: _draw_placeholder(),
+                left=lambda answers: any(answer.pending for answer in answers),
+            )
         return
-    view = answered(lambda: engine.inspect(place.request))
-    if view.found is None:
-        st.error(view.message, icon=":material/error:")
-    elif view.found.groups is not None:
+    study = engine.inspect(place.request)
+    if study.value is None:
+        show_error(study.message)
+    elif study.value.groups is not None:
         with st.container(border=True):
-            draw_chart(group_boxes(view.found.groups), "m.groups")
+            draw_chart(group_boxes(study.value.groups), "m.groups")
     grid = st.grid(2, min_column_width=400, border=True)
-    if view.found is not None:
-        _draw_study(grid, view.found, recipe, picture)
+    if study.value is not None:
+        _draw_study(grid, study.value, recipe, picture)
     with grid.cell():
         _draw_spectrum(engine, place)
     with grid.cell(column_span="all"):
         draw_chart(sparsity_profiles(picture), "m.profiles")
 
 
-def _answers(engine: BackgroundEngine, place: Place) -> list[InspectionView[Any]]:
-    """What is asked about a linear beside its picture."""
-    asked = [answered(lambda: engine.inspect(place.request))]
+def _draw_placeholder() -> None:
+    st.skeleton(height=CARD)
+    st.caption("The calibration text is passing through the preceding pruned blocks, as it did in the run.")
+
+
+def _answers(engine: BackgroundEngine, place: Place) -> list[Answer[Any]]:
+    """Return all answers that the cards need."""
+    answers: list[Answer[Any]] = [engine.inspect(place.request)]
     if _wants_spectrum(place):
-        asked.append(answered(lambda: engine.spectrum(place.request)))
-    return asked
+        answers.append(engine.spectrum(place.request))
+    return answers
 
 
 def _draw_study(grid: DeltaGenerator, study: Study, recipe: Recipe, picture: Picture) -> None:
@@ -79,27 +86,27 @@ def _draw_scores(study: Study, recipe: Recipe) -> None:
 
 
 def _wants_spectrum(place: Place) -> bool:
-    """Whether the singular values are computed without, or were asked for by, a click."""
+    """Whether the singular values are quick to compute or were requested."""
     return is_quick(*place.shape) or place.request in st.session_state.setdefault("m.spectra", set())
 
 
 def _draw_spectrum(engine: BackgroundEngine, place: Place) -> None:
     if not _wants_spectrum(place):
-        st.markdown("**Singular values, dense against pruned**")
+        st.markdown("**Singular values, dense and pruned**")
         st.caption(
-            f"A weight of {place.shape[0]:,} × {place.shape[1]:,} takes a while to decompose, so it is done only when you ask for it."
+            f"Decomposing a weight of {place.shape[0]:,} × {place.shape[1]:,} takes a while, so it is computed "
+            "only on request."
         )
-        wanted = st.session_state["m.spectra"]
         st.button(
             "Compute them",
             key="m.decompose",
             icon=":material/play_arrow:",
-            on_click=wanted.add,
+            on_click=st.session_state["m.spectra"].add,
             args=(place.request,),
         )
         return
-    view = answered(lambda: engine.spectrum(place.request))
-    if view.found is None:
-        st.error(view.message, icon=":material/error:")
+    spectrum = engine.spectrum(place.request)
+    if spectrum.value is None:
+        show_error(spectrum.message)
     else:
-        draw_chart(singular_values(view.found), "m.spectrum")
+        draw_chart(singular_values(spectrum.value), "m.spectrum")

@@ -16,7 +16,7 @@ from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.store.runs import RunSummary
 from pages.widgets.block_map import draw_block_map
-from pages.widgets.live import answered
+from pages.widgets.live import show_error
 from pages.widgets.microscope.lens import draw_lens
 from pages.widgets.microscope.no_weights import choosable, draw_absent
 from pages.widgets.microscope.panels import draw_panels
@@ -54,7 +54,7 @@ def draw_run_under(engine: BackgroundEngine) -> None:
     try:
         view = engine.view(run.key)
     except PrunescopeError as error:
-        st.error(str(error), icon=":material/error:")
+        show_error(str(error))
         return
     if view.state != "finished" or not view.has_weights:
         draw_absent(engine, view, run, run.recipe)
@@ -81,10 +81,10 @@ def first_run(runs: list[RunSummary]) -> str | None:
 
 
 def _draw_linear(engine: BackgroundEngine, place: Place, recipe: Recipe, record: RunRecord) -> None:
-    study = answered(lambda: engine.inspect(place.request))
+    study = engine.inspect(place.request).value
     heading = st.empty()
-    picture = draw_lens(engine, place, recipe, study.found)
-    heading.markdown(_facts(place, picture, study.found))
+    picture = draw_lens(engine, place, recipe, study)
+    heading.markdown(_facts(place, picture, study))
     if picture is not None:
         draw_panels(engine, place, recipe, picture)
     with st.container(border=True):
