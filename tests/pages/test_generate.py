@@ -163,7 +163,7 @@ class TestSideBySide:
     def test_the_address_chooses_the_runs(self, generate, some):
         app = generate("Side by side", runs=f"{LINE[2].key},nowhere")
         assert app.multiselect(key="generate.runs").value == [LINE[2].key]
-        assert "asks for the run nowhere" in words(app)
+        assert "names the run nowhere" in words(app)
 
     def test_an_address_of_nothing_but_unknown_runs_shows_the_usual_ones(self, generate, some):
         app = generate("Side by side", runs="nowhere")

@@ -13,7 +13,14 @@ from tests.pages.fakes import run_view
 
 WANDA = Recipe.build()
 PAGES = Path(__file__).parents[2] / "pages"
-ANSWERING_A_PRESS = {"entry.py", "text_picker.py", "talk_editor.py", "actions.py", "importing.py", "links.py"}
+ANSWERING_A_PRESS = {
+    "page_setup.py",
+    "text_picker.py",
+    "talk_editor.py",
+    "actions.py",
+    "importing.py",
+    "data.py",
+}
 """Where a run may be cut off: before anything was drawn, or behind a press."""
 
 
