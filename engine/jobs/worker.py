@@ -201,8 +201,8 @@ def summarise_model(model: str, revision: str | None) -> ModelSummary:
 
 def measure_capacity(home: str, device: str) -> Capacity:
     """Return the free memory and disk space here for a run on `device`, a recipe's device or `auto`."""
-    from engine.hardware.device import pick_device
     from engine.hardware import memory
+    from engine.hardware.device import pick_device
     from engine.hub.settings import hub_cache
 
     return memory.measure_capacity(pick_device(device).type, hub_cache(), Path(home))
