@@ -15,6 +15,7 @@ from engine.pruning.presets import PRESETS
 from engine.pruning.statistics import Need, Statistics
 from engine.recipe import Recipe
 from tests.pruning import oracles
+from tests.pruning.combinations import pairwise, possible
 from tests.pruning.oracles import ODD_LAYERS, SCORE_ORACLES, UPDATE_ORACLES, Layer
 
 SHAPES = [("unstructured", group) for group in Group] + [
@@ -32,29 +33,37 @@ def is_refused(score: str, update: str, refinement: str, pattern: str, group: Gr
     return False
 
 
-PRODUCTS = [
-    choice
-    for choice in product(SCORES, UPDATES, REFINEMENTS)
-    if not all(is_refused(*choice, *shape) for shape in SHAPES)
-]
+Shape = tuple[str, Group | None]
+COMBINATIONS = pairwise(
+    list(
+        possible(
+            (SCORES, UPDATES, REFINEMENTS, SHAPES), lambda choice: not is_refused(*choice[:3], *choice[3])
+        )
+    )
+)
+"""Score, update, refinement and shape: every pair of them that a recipe accepts, in as few rows as that takes."""
+UNSTRUCTURED = [choice for choice in COMBINATIONS if parse_pattern(choice[3][0]) is None]
 
 
-@pytest.fixture(params=PRODUCTS, ids="-".join)
-def names(request: pytest.FixtureRequest) -> tuple[str, str, str]:
-    return request.param
+def label(choice: tuple[str, str, str, Shape]) -> str:
+    pattern, group = choice[3]
+    return "-".join([*choice[:3], group or pattern])
 
 
-@pytest.fixture(params=SHAPES, ids=lambda shape: shape[1] or shape[0])
-def shape(request: pytest.FixtureRequest) -> tuple[str, Group | None]:
-    return request.param
+def each(choices: list[tuple[str, str, str, Shape]]) -> pytest.MarkDecorator:
+    """Run a test on the plan and the shape of every choice."""
+    return pytest.mark.parametrize(
+        ("plan", "shape"),
+        [(choice, choice[3]) for choice in choices],
+        ids=map(label, choices),
+        indirect=["plan"],
+    )
 
 
 @pytest.fixture
-def plan(names: tuple[str, str, str], shape: tuple[str, Group | None]) -> Plan:
-    if is_refused(*names, *shape):
-        pytest.skip("a recipe refuses this combination")
-    score, update, refinement = names
-    return Plan.of(score=score, update=update, refinement=refinement, pattern=shape[0], group=shape[1])
+def plan(request: pytest.FixtureRequest) -> Plan:
+    score, update, refinement, (pattern, group) = request.param
+    return Plan.of(score=score, update=update, refinement=refinement, pattern=pattern, group=group)
 
 
 COMMON = "common"
@@ -101,7 +110,8 @@ def assert_lawful(plan: Plan, layer: Layer, updated: Updated, odd: str) -> None:
         )
 
 
-def test_every_layer_however_odd(plan: Plan, shape: tuple[str, Group | None]) -> None:
+@each(COMBINATIONS)
+def test_every_layer_however_odd(plan: Plan, shape: Shape) -> None:
     pattern, group = shape
     for odd, layer in odd_layers(pattern):
         updated = pruned_odd(plan, odd, target(pattern))
@@ -111,11 +121,10 @@ def test_every_layer_however_odd(plan: Plan, shape: tuple[str, Group | None]) ->
                 assert lost == oracles.removed_of(entries, pattern, SPARSITY), odd
 
 
+@each(UNSTRUCTURED)
 @pytest.mark.parametrize("sparsity", [0.0, 0.29, 0.99])
-def test_extreme_sparsities(plan: Plan, shape: tuple[str, Group | None], sparsity: float) -> None:
+def test_extreme_sparsities(plan: Plan, shape: Shape, sparsity: float) -> None:
     pattern, group = shape
-    if parse_pattern(pattern) is not None:
-        pytest.skip("the pattern says the sparsity")
     for odd in ("wider-than-a-block", "one-row", "dead-columns"):
         updated = pruned_odd(plan, odd, sparsity)
         assert_lawful(plan, odd_layer(odd), updated, odd)
@@ -127,10 +136,9 @@ def test_extreme_sparsities(plan: Plan, shape: tuple[str, Group | None], sparsit
         ), odd
 
 
-def test_sparsity_zero_changes_nothing(plan: Plan, shape: tuple[str, Group | None]) -> None:
+@each(UNSTRUCTURED)
+def test_sparsity_zero_changes_nothing(plan: Plan, shape: Shape) -> None:
     """So that a run at sparsity 0 has exactly the dense perplexity."""
-    if parse_pattern(shape[0]) is not None:
-        pytest.skip("the pattern says the sparsity")
     for odd, layer in odd_layers("unstructured"):
         if odd not in WITH_DEAD_COLUMNS:
             updated = pruned_odd(plan, odd, 0.0)
@@ -146,15 +154,15 @@ def test_sparsity_zero_changes_nothing_where_columns_are_dead(update: str, odd: 
     assert torch.equal(updated.weight, odd_layer(odd).weight)
 
 
-def test_the_same_twice_is_the_same(plan: Plan, shape: tuple[str, Group | None]) -> None:
+@each(COMBINATIONS)
+def test_the_same_twice_is_the_same(plan: Plan, shape: Shape) -> None:
     first, second = (pruned(plan, odd_layer(COMMON), target(shape[0])) for _ in range(2))
     assert torch.equal(first.keep, second.keep) and torch.equal(first.weight, second.weight)
 
 
+@each(COMBINATIONS)
 @pytest.mark.parametrize("transposed", [False, True])
-def test_nothing_that_is_handed_over_is_changed(
-    plan: Plan, shape: tuple[str, Group | None], transposed: bool
-) -> None:
+def test_nothing_that_is_handed_over_is_changed(plan: Plan, shape: Shape, transposed: bool) -> None:
     layer = odd_layer(COMMON)
     weight, seen = layer.weight.clone(), oracles.observed(layer, plan.needs)
     weight = weight.T.contiguous().T if transposed else weight
@@ -164,7 +172,8 @@ def test_nothing_that_is_handed_over_is_changed(
     assert torch.equal(again.weight, first.weight), "the statistics were changed"
 
 
-def test_a_transposed_weight_is_the_same_weight(plan: Plan, shape: tuple[str, Group | None]) -> None:
+@each(COMBINATIONS)
+def test_a_transposed_weight_is_the_same_weight(plan: Plan, shape: Shape) -> None:
     """A Conv1D's weight is a view with the strides of the other order."""
     weight, seen = odd_layer(COMMON).weight, odd_statistics(COMMON, plan.needs)
     view = weight.T.contiguous().T
@@ -173,14 +182,16 @@ def test_a_transposed_weight_is_the_same_weight(plan: Plan, shape: tuple[str, Gr
     torch.testing.assert_close(straight.weight, turned.weight)
 
 
-def test_a_bfloat16_weight_is_worked_on_in_float32(plan: Plan, shape: tuple[str, Group | None]) -> None:
+@each(COMBINATIONS)
+def test_a_bfloat16_weight_is_worked_on_in_float32(plan: Plan, shape: Shape) -> None:
     half, seen = odd_layer(COMMON).weight.bfloat16(), odd_statistics(COMMON, plan.needs)
     low, high = (plan.prune(weight, seen, target(shape[0])) for weight in (half, half.float()))
     assert low.weight.dtype == torch.float32
     assert torch.equal(low.keep, high.keep) and torch.equal(low.weight, high.weight)
 
 
-def test_the_batches_of_the_calibration_hardly_matter(plan: Plan, shape: tuple[str, Group | None]) -> None:
+@each(COMBINATIONS)
+def test_the_batches_of_the_calibration_hardly_matter(plan: Plan, shape: Shape) -> None:
     layer = oracles.random_layer(6, 48, windows=6)
     one, all_at_once = (
         plan.prune(layer.weight, oracles.observed(layer, plan.needs, batch), target(shape[0]))
@@ -200,14 +211,23 @@ def test_every_update_has_an_oracle() -> None:
     )
 
 
-@pytest.mark.parametrize("update", UPDATES)
-@pytest.mark.parametrize("score", [name for name in SCORE_ORACLES if not SCORES[name].running])
+FROZEN = [
+    (score, update, *shape)
+    for score, update, shape in pairwise(
+        list(
+            possible(
+                ([name for name in SCORE_ORACLES if not SCORES[name].running], UPDATES, SHAPES),
+                lambda choice: not is_refused(choice[0], choice[1], "none", *choice[2]),
+            )
+        )
+    )
+]
+
+
+@pytest.mark.parametrize(("score", "update", "pattern", "group"), FROZEN)
 def test_a_frozen_product_is_what_the_oracles_give_together(
-    score: str, update: str, shape: tuple[str, Group | None]
+    score: str, update: str, pattern: str, group: Group | None
 ) -> None:
-    pattern, group = shape
-    if is_refused(score, update, "none", pattern, group):
-        pytest.skip("a recipe refuses this combination")
     layer = oracles.random_layer(5, 136)
     updated = pruned(
         Plan.of(score=score, update=update, pattern=pattern, group=group), layer, target(pattern)
@@ -220,8 +240,9 @@ def test_a_frozen_product_is_what_the_oracles_give_together(
     )
 
 
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape[1] or shape[0])
 @pytest.mark.parametrize("refinement", REFINEMENTS)
-def test_a_refinement_keeps_as_many_in_each_row(refinement: str, shape: tuple[str, Group | None]) -> None:
+def test_a_refinement_keeps_as_many_in_each_row(refinement: str, shape: Shape) -> None:
     pattern, group = shape
     for score, (odd, _) in product(SCORES, odd_layers(pattern)):
         if is_refused(score, "none", refinement, pattern, group):

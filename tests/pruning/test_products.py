@@ -3,7 +3,7 @@ it with a sentence.
 """
 
 from collections.abc import Iterator
-from itertools import combinations, product
+from itertools import product
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from engine.pruning.patterns import Group, removed
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.run import run
+from tests.pruning.combinations import pairwise
 
 BLOCKS, SPARSITY = 3, 0.6
 SHAPES: list[dict[str, Any]] = [
@@ -36,28 +37,6 @@ AXES: dict[str, list[Any]] = {
     "refinement": list(REFINEMENTS),
 }
 RATIOS = (0.5, 0.6, 0.7)
-
-
-def pairs(choice: tuple[Any, ...]) -> set[str]:
-    """What a choice on all axes has of pairs of choices on two of them."""
-    return {f"{left}{right}" for left, right in combinations(enumerate(choice), 2)}
-
-
-def covering() -> list[tuple[Any, ...]]:
-    """Few choices on all axes that have every pair: greedily, the first with the most pairs that are still
-    missing.
-
-    A choice that a recipe refuses says nothing about the pairs in it, so choices that run come first.
-    """
-    found: list[tuple[Any, ...]] = []
-    for choices in (POSSIBLE, EVERY):
-        having = [(choice, pairs(choice)) for choice in choices]
-        missing = set().union(*(pair for _, pair in having)) - set().union(*map(pairs, found))
-        while missing:
-            best, covered = max(having, key=lambda item: len(item[1] & missing))
-            found.append(best)
-            missing -= covered
-    return found
 
 
 def fields(choice: tuple[Any, ...]) -> dict[str, Any]:
@@ -85,6 +64,9 @@ def runs(choice: tuple[Any, ...]) -> bool:
 
 EVERY = list(product(*AXES.values()))
 POSSIBLE = [choice for choice in EVERY if runs(choice)]
+RUNNING = pairwise(POSSIBLE)
+COVERING = [*RUNNING, *pairwise(EVERY, RUNNING)]
+"""A choice that a recipe rejects says nothing about the pairs in it, so choices that run come first."""
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +110,7 @@ def removed_by_row(rows: int, columns: int, quantiles: tuple[float, ...]) -> tup
 
 @pytest.mark.parametrize(
     "choice",
-    covering(),
+    COVERING,
     ids=lambda choice: "-".join(
         str(next(iter(c.values()), "own")) if isinstance(c, dict) else c for c in choice
     ),
