@@ -1,4 +1,4 @@
-"""Fixtures that several packages of tests use: one thread, a tiny corpus, small recipes and an empty store."""
+"""Fixtures shared by all tests: one thread, a tiny corpus, small recipes and an empty store."""
 
 from __future__ import annotations
 
@@ -43,3 +43,18 @@ def small(corpus: Path) -> RecipeMaker:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "home")
+
+
+SLOWEST_FIRST = ("browser", "pages", "jobs", "pruning", "models", "evaluation")
+"""Folders that take longest. Two processes that begin with them end at about the same time."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, since they share its fixtures, and the browser tests in one
+    altogether: they share a server and a browser, and two browsers would slow one another down.
+    """
+    folders = {item: item.path.relative_to(config.rootpath / "tests").parts[0] for item in items}
+    for item, folder in folders.items():
+        item.add_marker(pytest.mark.xdist_group(folder if folder == "browser" else str(item.path)))
+    rank = {folder: number for number, folder in enumerate(SLOWEST_FIRST)}
+    items.sort(key=lambda item: rank.get(folders[item], len(rank)))

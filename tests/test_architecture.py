@@ -1,7 +1,6 @@
-"""The house stands on its floors: imports go downwards, libraries stay in their rooms, and nothing unsafe is
-used.
+"""The structure of the code: imports go one way, libraries stay in place, and nothing unsafe is used.
 
-Every `import` counts wherever it stands, also inside functions and for type checkers alone.
+Every `import` counts, also inside functions and for type checkers alone.
 """
 
 import ast
@@ -57,7 +56,7 @@ ONLY_IN = {
     "dask": ("engine.jobs",),
     "distributed": ("engine.jobs",),
 }
-"""Libraries and the rooms that may know them."""
+"""Libraries and the packages that may import them."""
 
 
 def module_name(path: Path) -> str:
@@ -67,8 +66,8 @@ def module_name(path: Path) -> str:
 MODULES = {module_name(path): path for path in SOURCES}
 
 
-def is_in(module: str, room: str) -> bool:
-    return module == room or module.startswith(f"{room}.")
+def is_in(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
 
 
 def layer(module: str) -> int | None:
@@ -82,10 +81,9 @@ def tree(module: str) -> ast.Module:
     return ast.parse(MODULES[module].read_text(encoding="utf-8"))
 
 
+@cache
 def imported(module: str) -> set[tuple[int, str]]:
-    """Line and full name of all that a module imports; `from engine.pruning import plan` is
-    `engine.pruning.plan`.
-    """
+    """The line and full name of each import; `from engine.pruning import plan` is `engine.pruning.plan`."""
     found: set[tuple[int, str]] = set()
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Import):
@@ -105,20 +103,17 @@ def test_every_module_has_a_layer() -> None:
     assert [module for module in MODULES if module != "engine" and layer(module) is None] == []
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_go_downwards(module: str) -> None:
-    own = layer(module)
-    if own is None:
-        return
+def test_imports_go_downwards() -> None:
     upwards = [
         f"{module}:{line} imports {name}"
+        for module in MODULES
         for line, name in sorted(imported(module))
-        if (other := layer(name)) is not None and other > own
+        if (own := layer(module)) is not None and (other := layer(name)) is not None and other > own
     ]
     assert not upwards
 
 
-def test_no_module_imports_itself_by_a_detour() -> None:
+def test_imports_form_no_circle() -> None:
     """Also within a package. Imports for type checkers alone do not run, so they close no circle."""
     order = TopologicalSorter(
         {module: {name for _, name in executed(module) if name in MODULES} for module in MODULES}
@@ -127,7 +122,7 @@ def test_no_module_imports_itself_by_a_detour() -> None:
 
 
 def executed(module: str) -> set[tuple[int, str]]:
-    """As `imported`, without what stands under `if TYPE_CHECKING`."""
+    """`imported` without the imports under `if TYPE_CHECKING`."""
     checked = {
         line
         for node in ast.walk(tree(module))
@@ -137,29 +132,34 @@ def executed(module: str) -> set[tuple[int, str]]:
     return {(line, name) for line, name in imported(module) if line not in checked}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_libraries_stay_in_their_rooms(module: str) -> None:
-    strangers = [
+def test_libraries_are_imported_only_where_they_belong() -> None:
+    assert [
         f"{module}:{line} imports {name}"
+        for module in MODULES
         for line, name in sorted(imported(module))
-        for library, rooms in ONLY_IN.items()
-        if is_in(name, library) and not any(is_in(module, room) for room in rooms)
-    ]
-    assert not strangers
+        for library, packages in ONLY_IN.items()
+        if is_in(name, library) and not any(is_in(module, package) for package in packages)
+    ] == []
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if is_in(name, "engine")])
-def test_the_engine_knows_no_page(module: str) -> None:
-    assert not [
-        name
-        for _, name in imported(module)
-        if is_in(name, "pages") or is_in(name, "app") or is_in(name, "tests")
-    ]
+def test_the_engine_knows_no_page() -> None:
+    above = ("pages", "app", "tests")
+    assert [
+        f"{module}:{line} imports {name}"
+        for module in MODULES
+        if is_in(module, "engine")
+        for line, name in sorted(imported(module))
+        if any(is_in(name, package) for package in above)
+    ] == []
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_nothing_unsafe(module: str) -> None:
+def test_nothing_unsafe() -> None:
     """No markup from texts, no code from a model's repository, no pickles."""
+    for module in MODULES:
+        assert_safe(module)
+
+
+def assert_safe(module: str) -> None:
     assert not [
         name
         for _, name in imported(module)
@@ -181,21 +181,21 @@ def test_nothing_unsafe(module: str) -> None:
         ), where
 
 
-def test_the_words_themselves_are_nowhere() -> None:
-    """Also not in a dictionary of options or behind a `**`."""
+def test_unsafe_options_appear_nowhere() -> None:
+    """Not in a dictionary of options or after a `**` either."""
     for path in SOURCES:
         text = path.read_text(encoding="utf-8")
-        for words in (
+        for option in (
             "unsafe_allow_html",
             "trust_remote_code=True",
             '"trust_remote_code": True',
             "pickle.load",
         ):
-            assert words not in text, f"{path.relative_to(ROOT)}: {words}"
+            assert option not in text, f"{path.relative_to(ROOT)}: {option}"
 
 
 def test_the_jobs_package_itself_imports_nothing() -> None:
-    """So that the run store works where there is no Dask."""
+    """So that the run store works without Dask."""
     assert not imported("engine.jobs")
 
 
@@ -214,8 +214,8 @@ HEADLESS = [
 ]
 
 
-def test_the_engine_and_its_command_line_run_without_the_libraries_of_the_upper_floors() -> None:
-    """On a GPU machine that has neither Streamlit nor Plotly nor Dask; pandas is of the charts alone."""
+def test_the_engine_and_its_command_line_need_no_interface_library() -> None:
+    """A GPU machine may have neither Streamlit nor Plotly nor Dask; only the charts use pandas."""
     missing = ["streamlit", "plotly", "dask", "distributed", "pandas"]
     code = f"import sys; sys.modules.update(dict.fromkeys({missing})); import {', '.join(HEADLESS)}"
     done = subprocess.run(
@@ -225,9 +225,9 @@ def test_the_engine_and_its_command_line_run_without_the_libraries_of_the_upper_
 
 
 def test_describing_a_run_needs_no_model_library() -> None:
-    """A page draws recipes, records and charts at once; what takes seconds to import is for the worker."""
-    rooms = "engine.recipe, engine.record, engine.export.command_line, engine.store.runs"
-    code = f"import sys; import {rooms}; print('transformers' in sys.modules)"
+    """A page draws recipes and records immediately; what takes seconds to import belongs to the worker."""
+    modules = "engine.recipe, engine.record, engine.export.command_line, engine.store.runs"
+    code = f"import sys; import {modules}; print('transformers' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
@@ -235,10 +235,8 @@ def test_describing_a_run_needs_no_model_library() -> None:
     assert done.stdout.strip() == "False"
 
 
-def test_the_list_of_lessons_is_there_before_torch_is() -> None:
-    """What the app itself imports before a page, and the page that needs no computations: a talk begins
-    there.
-    """
+def test_the_list_of_lessons_does_not_wait_for_torch() -> None:
+    """A talk begins on Learn: neither the app nor that page may import torch before the list is drawn."""
     before = (ROOT / "app.py").read_text(encoding="utf-8").partition("page.run()")[0] + (
         ROOT / "pages/learn.py"
     ).read_text(encoding="utf-8")
@@ -253,7 +251,7 @@ def test_the_list_of_lessons_is_there_before_torch_is() -> None:
 
 
 THIN = 65
-"""Lines that a page file has at most: widgets in, views out."""
+"""The most lines in a page file: it puts widgets together, and computes nothing."""
 NUMBERS = {"math", "numpy", "torch", "statistics", "scipy"}
 
 
@@ -262,6 +260,11 @@ def test_a_page_file_is_thin(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= THIN
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if is_in(name, "pages")])
-def test_no_page_holds_mathematics(name: str) -> None:
-    assert not {module.partition(".")[0] for _, module in imported(name)} & NUMBERS
+def test_no_page_holds_mathematics() -> None:
+    assert [
+        f"{module}:{line} imports {name}"
+        for module in MODULES
+        if is_in(module, "pages")
+        for line, name in sorted(imported(module))
+        if name.partition(".")[0] in NUMBERS
+    ] == []
