@@ -29,6 +29,7 @@ from pathlib import Path
 import torch
 import transformers
 
+from engine import VERSION
 from engine.corpora.windows import Windows
 from engine.cost.placement import placement
 from engine.errors import ModelError, PrunescopeError, RecipeError
@@ -71,7 +72,6 @@ from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
 from engine.run_cache import Workbench
 from engine.validation import faults_against
-from engine.version import VERSION
 
 DOCUMENTS = "PRUNESCOPE_TASKS"
 """Environment variable: a directory with the tasks' documents as `NAME.jsonl`, used instead of the hub."""

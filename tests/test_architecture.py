@@ -17,7 +17,6 @@ SOURCES = sorted([ROOT / "app.py", *(ROOT / "pages").rglob("*.py"), *(ROOT / "en
 
 LAYERS: tuple[str, ...] = (
     "engine.errors",
-    "engine.version",
     "engine.numbers",
     "engine.events",
     "engine.registry",

@@ -10,10 +10,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from engine import VERSION
 from engine.cli import prune, stored, sweep
 from engine.errors import PrunescopeError, RecipeError
 from engine.export.command_line import add_recipe_options
-from engine.version import VERSION
 
 FAILED, REFUSED, CANCELLED = 1, 2, 130
 

@@ -1,3 +1,0 @@
-"""The version of Prunescope."""
-
-VERSION = "0.1.0"
