@@ -1,4 +1,4 @@
-"""Events of a small made-up run, for the tests of the events and of the record."""
+"""Events of a small invented run, for the tests of events and record."""
 
 from typing import Any, Literal
 

@@ -100,14 +100,14 @@ def test_round_trip(event: Event) -> None:
 
 
 @pytest.mark.parametrize("value", [inf, -inf, nan])
-def test_what_is_not_finite_comes_back_as_a_number(value: float) -> None:
+def test_non_finite_numbers_round_trip(value: float) -> None:
     back = from_line(to_line(block_pruned(0, relative_error=value, alignment=value)))
     assert isinstance(back, events.BlockPruned)
     assert repr(back.relative_error) == repr(back.alignment) == repr(value)
 
 
 @pytest.mark.parametrize("value", [0.1, 1 / 3, 5e-324, 1.7976931348623157e308, 123456789.123456789])
-def test_numbers_come_back_to_the_last_digit(value: float) -> None:
+def test_finite_numbers_round_trip_exactly(value: float) -> None:
     back = from_line(to_line(block_pruned(0, alignment=value)))
     assert isinstance(back, events.BlockPruned)
     assert back.alignment == value
@@ -122,11 +122,11 @@ def test_an_event_is_frozen(event: Event) -> None:
 @pytest.mark.parametrize(
     "kind", sorted(kinds(Event), key=lambda kind: kind.__name__), ids=lambda kind: kind.__name__
 )
-def test_which_kinds_end_a_run(kind: type[Event]) -> None:
+def test_which_events_end_a_run(kind: type[Event]) -> None:
     assert kind.ends == (kind.__name__ in {"Finished", "Failed", "Cancelled", "Interrupted"})
 
 
-def test_the_names_in_the_file_are_told_apart() -> None:
+def test_event_names_are_unique() -> None:
     names = [kind.model_fields["event"].default for kind in kinds(Event)]
     assert len(set(names)) == len(names)
 
@@ -145,17 +145,17 @@ def test_the_names_in_the_file_are_told_apart() -> None:
         "run started",
     ],
 )
-def test_what_is_no_event_is_refused(line: str) -> None:
+def test_invalid_lines_are_rejected(line: str) -> None:
     with pytest.raises(ValidationError):
         from_line(line)
 
 
-def test_elapsed_defaults_to_zero_and_is_kept() -> None:
+def test_elapsed_defaults_to_zero_and_round_trips() -> None:
     assert from_line('{"event": "cancelled"}').elapsed == 0.0
     assert from_line(to_line(events.Resumed(blocks=1, elapsed=3.25))).elapsed == 3.25
 
 
-def test_tokens_are_counted() -> None:
+def test_the_number_of_tokens_in_windows() -> None:
     assert windows_ready("calibration").tokens == 4 * 16
 
 

@@ -1,4 +1,4 @@
-"""Recipes: all faults at once, in words; one key for one computation."""
+"""Recipes: all faults at once, and one key for each result."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def build(**fields: Any) -> Recipe:
 
 
 def refused(**fields: Any) -> dict[str, str]:
-    """The faults by field; each is a sentence of its own."""
+    """The faults by field; each message is a sentence."""
     with pytest.raises(RecipeError) as error:
         Recipe.build(fields)
     assert error.value.faults
@@ -36,7 +36,7 @@ def refused(**fields: Any) -> dict[str, str]:
 
 @pytest.fixture
 def tuned() -> Iterator[Score]:
-    """A score with parameters of every kind, registered while a test lasts."""
+    """A score with parameters of every kind, registered during the test."""
     score = Score(
         name="tuned",
         title="Tuned",
@@ -58,11 +58,10 @@ def tuned() -> Iterator[Score]:
     del SCORES._methods["tuned"]
 
 
-# ---- what is filled in
-# ----------------------------------------------------------------------------------------------
+# --- defaults
 
 
-def test_the_preset_recipe_is_wanda_at_a_half() -> None:
+def test_the_default_recipe_is_wanda_at_50_percent() -> None:
     recipe = build()
     assert (recipe.model, recipe.score, recipe.update, recipe.sparsity, recipe.group) == (
         "demo",
@@ -75,7 +74,7 @@ def test_the_preset_recipe_is_wanda_at_a_half() -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_pruner_is_its_choices(name: str) -> None:
+def test_a_pruner_equals_the_methods_it_sets(name: str) -> None:
     preset = PRESETS[name]
     by_name, by_axes = build(pruner=name), build(**preset.choices, pattern=preset.pattern or "unstructured")
     assert by_name == by_axes and by_name.key == by_axes.key
@@ -112,17 +111,17 @@ def test_a_pruner_is_its_choices(name: str) -> None:
     ],
     ids=str,
 )
-def test_the_group_is_what_the_methods_need(fields: dict[str, Any], group: Group) -> None:
+def test_the_default_group_depends_on_the_methods(fields: dict[str, Any], group: Group) -> None:
     assert Recipe.build(fields).group == group
 
 
-def test_a_preset_for_n_of_m_brings_its_pattern_unless_something_else_is_asked() -> None:
+def test_a_preset_for_n_of_m_sets_the_pattern_unless_one_is_requested() -> None:
     assert build(pruner="apt-mm").pattern == "2:4"
     assert build(pruner="apt-mm", pattern="4:8").pattern == "4:8"
     assert set(refused(pruner="apt-mm", sparsity=0.6)) == {"pattern"}
 
 
-def test_a_choice_that_no_preset_makes_has_no_pruner() -> None:
+def test_methods_of_no_preset_have_no_pruner() -> None:
     recipe = build(score="magnitude", update="obs")
     assert recipe.pruner is None and "magnitude" in recipe.title and "obs" in recipe.title
 
@@ -131,14 +130,14 @@ def test_a_choice_that_no_preset_makes_has_no_pruner() -> None:
     ("pattern", "sparsity"),
     [("2:4", 0.5), ("4:8", 0.5), ("1:4", 0.75), ("3:5", 0.4), ("1:2", 0.5), ("1:3", 2 / 3)],
 )
-def test_n_of_m_says_the_sparsity_and_has_no_group(pattern: str, sparsity: float) -> None:
+def test_n_of_m_implies_the_sparsity_and_has_no_group(pattern: str, sparsity: float) -> None:
     recipe = build(pattern=pattern)
     assert recipe.sparsity == pytest.approx(sparsity) and recipe.group is None
     assert build(pattern=pattern, sparsity=round(sparsity, 7)).key == recipe.key
     assert pattern in recipe.title
 
 
-def test_chosen_methods_defaults_are_filled_in(tuned: Score) -> None:
+def test_default_parameters_of_the_chosen_methods_are_filled_in(tuned: Score) -> None:
     assert build(score="tuned").settings == {"tuned.alpha": 0.5, "tuned.count": 10, "tuned.way": "up"}
     assert build(score="tuned").parameters("score") == {"alpha": 0.5, "count": 10, "way": "up"}
     assert build(score="tuned", settings={"tuned.alpha": 1.5}).parameters("score")["alpha"] == 1.5
@@ -152,8 +151,7 @@ def test_the_methods_by_axis() -> None:
     }
 
 
-# ---- the key
-# --------------------------------------------------------------------------------------------------------
+# --- the key
 
 EQUIVALENT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "nothing and the defaults": (
@@ -191,8 +189,8 @@ EQUIVALENT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("left", "right"), EQUIVALENT.values(), ids=list(EQUIVALENT))
-def test_two_ways_to_say_the_same_have_one_key(left: dict[str, Any], right: dict[str, Any]) -> None:
-    """Or the second way is refused: it never is another computation."""
+def test_equivalent_fields_have_the_same_key(left: dict[str, Any], right: dict[str, Any]) -> None:
+    """Or the second one is rejected; it never means another computation."""
     try:
         second = Recipe.build(right)
     except RecipeError:
@@ -208,13 +206,13 @@ def test_two_ways_to_say_the_same_have_one_key(left: dict[str, Any], right: dict
         ({}, {"tuned.count": 10}),
     ],
 )
-def test_settings_have_one_key_however_they_are_typed(
+def test_equal_settings_of_different_types_have_the_same_key(
     tuned: Score, left: dict[str, Any], right: dict[str, Any]
 ) -> None:
     assert build(score="tuned", settings=left).key == build(score="tuned", settings=right).key
 
 
-def test_a_whole_number_stays_whole_for_the_method(tuned: Score) -> None:
+def test_an_integer_setting_reaches_the_method_as_an_integer(tuned: Score) -> None:
     assert isinstance(build(score="tuned", settings={"tuned.count": 7.0}).parameters("score")["count"], int)
 
 
@@ -250,11 +248,11 @@ def test_every_field_that_changes_the_result_changes_the_key(field: str) -> None
     assert changed.key != build().key
 
 
-def test_where_the_model_is_held_does_not_change_the_key() -> None:
+def test_the_residence_does_not_change_the_key() -> None:
     assert build(residence="streamed").key == build(residence="resident").key == build().key
 
 
-def test_a_limit_without_tasks_decides_nothing() -> None:
+def test_a_task_limit_without_tasks_does_not_change_the_key() -> None:
     assert build(task_limit=5).key == build().key
 
 
@@ -262,7 +260,7 @@ def test_a_limit_without_tasks_decides_nothing() -> None:
     ("evaluation", "found"),
     [(["stories"], "stories"), ([], None), (["stories", "a.txt"], ("stories", "a.txt"))],
 )
-def test_texts_to_measure_on_have_one_form(evaluation: list[str], found: object) -> None:
+def test_evaluation_texts_are_stored_in_their_simplest_form(evaluation: list[str], found: object) -> None:
     recipe = build(evaluation=evaluation)
     assert recipe.evaluation == found and recipe.evaluations == tuple(evaluation)
 
@@ -277,13 +275,11 @@ def test_texts_to_measure_on_have_one_form(evaluation: list[str], found: object)
         ({"length": 7}, 4096, 7),
     ],
 )
-def test_a_window_has_the_literatures_length_unless_one_is_said(
-    fields: dict[str, Any], longest: int | None, tokens: int
-) -> None:
+def test_the_default_window_length(fields: dict[str, Any], longest: int | None, tokens: int) -> None:
     assert build(**fields).window(longest) == tokens
 
 
-def test_all_these_recipes_have_keys_of_their_own() -> None:
+def test_different_recipes_have_different_keys() -> None:
     keys = [
         build().key,
         build(evaluation=None).key,
@@ -314,8 +310,7 @@ def test_a_recipe_is_frozen() -> None:
         build().sparsity = 0.7  # type: ignore[misc]
 
 
-# ---- what is refused
-# ------------------------------------------------------------------------------------------------
+# --- faults
 
 
 def test_all_faults_at_once() -> None:
@@ -428,7 +423,7 @@ REFUSED: dict[str, tuple[dict[str, Any], set[str]]] = {
 
 
 @pytest.mark.parametrize(("fields", "faulty"), REFUSED.values(), ids=list(REFUSED))
-def test_refused_with_the_field_and_a_sentence(fields: dict[str, Any], faulty: set[str]) -> None:
+def test_a_fault_names_its_field(fields: dict[str, Any], faulty: set[str]) -> None:
     assert set(refused(**fields)) == faulty
 
 
@@ -443,22 +438,21 @@ def test_a_setting_out_of_range_is_refused(tuned: Score, value: object) -> None:
     assert all(field.startswith("settings") for field in faults)
 
 
-def test_a_refused_combination_says_the_way_out() -> None:
+def test_the_fault_of_a_combination_says_what_to_change() -> None:
     assert "neuroal.step to block" in refused(pruner="sparsegpt", allocation="neuroal")["allocation"]
     assert "128 columns" in refused(pruner="sparsegpt", allocation="neuroal")["allocation"]
     assert "group to row" in refused(score="ria", group="layer", refinement="dsnot")["refinement"]
     assert "12,870 sets" in refused(score="joint", pattern="8:16")["pattern"]
 
 
-def test_messages_hold_both_values_and_the_rule() -> None:
+def test_messages_name_the_conflicting_values() -> None:
     assert all(part in refused(pattern="2:4", sparsity=0.6)["sparsity"] for part in ("2:4", "0.5", "0.6"))
     assert all(part in refused(pruner="wanda", score="magnitude")["score"] for part in ("wanda", "magnitude"))
     settings = {"manual.rescales": "yes"}
     assert "manual.rescale" in refused(allocation="manual", settings=settings)["settings.manual.rescales"]
 
 
-# ---- against a model's shape
-# ----------------------------------------------------------------------------------------
+# --- faults against a model's shape
 
 
 def against(
@@ -476,7 +470,7 @@ def test_a_recipe_that_fits() -> None:
     assert against(build()) == against(build(pattern="2:4")) == against(Recipe.build(MANUAL)) == {}
 
 
-def test_a_width_that_m_does_not_divide() -> None:
+def test_a_width_that_is_not_divisible_by_m() -> None:
     widths = {"layers.0.q": 64, "layers.0.down": 90, "layers.1.down": 91}
     message = against(build(pattern="2:4"), widths=widths)["pattern"]
     assert all(part in message for part in ("layers.0.down", "90", "4", "1 more"))
@@ -485,13 +479,13 @@ def test_a_width_that_m_does_not_divide() -> None:
 
 
 @pytest.mark.parametrize("ratios", [(), (0.5,), (0.5, 0.5, 0.5)])
-def test_a_ratio_a_block(ratios: tuple[float, ...]) -> None:
+def test_manual_ratios_need_one_per_block(ratios: tuple[float, ...]) -> None:
     recipe = build(allocation="manual", settings={"manual.ratios": ratios, "manual.rescale": "yes"})
     message = against(recipe)["settings.manual.ratios"]
     assert "2 blocks" in message and str(len(ratios)) in message
 
 
-def test_ratios_whose_mean_is_not_the_sparsity() -> None:
+def test_manual_ratios_whose_mean_differs_from_the_sparsity() -> None:
     assert against(Recipe.build(MANUAL), sizes=(100, 100)) == {}
     message = against(Recipe.build(MANUAL), sizes=(300, 100))["settings.manual.ratios"]  # mean 0.375
     assert all(part in message for part in ("0.375", "0.5", "rescale"))
@@ -505,7 +499,7 @@ def test_windows_longer_than_the_model_takes() -> None:
     assert "129" in message and "128" in message
 
 
-def test_all_that_does_not_fit_at_once() -> None:
+def test_all_faults_against_a_model_at_once() -> None:
     recipe = build(allocation="manual", settings={"manual.ratios": (0.5,)}, length=300)
     assert set(against(recipe, longest=128)) == {"settings.manual.ratios", "length"}
     assert set(against(build(pattern="2:4", length=300), widths={"it": 90}, longest=128)) == {
@@ -514,7 +508,7 @@ def test_all_that_does_not_fit_at_once() -> None:
     }
 
 
-def test_completing_what_is_complete_changes_nothing() -> None:
+def test_complete_is_idempotent() -> None:
     for fields in ({}, {"pattern": "2:4"}, {"pruner": "sparsegpt"}, MANUAL):
         whole = Recipe.build(fields).model_dump()
         assert complete(whole) == whole

@@ -1,4 +1,4 @@
-"""The record is the fold of the events: every ending, every prefix, runs that were taken up again."""
+"""The record is the fold of the events: every ending, every prefix, and resumed runs."""
 
 import json
 from math import exp, inf, isfinite, nan
@@ -52,7 +52,7 @@ ENDINGS: dict[str, tuple[Event, str | None]] = {
 }
 
 
-def test_no_events_are_an_empty_record() -> None:
+def test_without_events_the_record_is_empty() -> None:
     record = RunRecord.fold([])
     assert record == RunRecord()
     assert (
@@ -64,7 +64,7 @@ def test_no_events_are_an_empty_record() -> None:
     assert record.key is None and record.blocks == () and record.warnings == ()
 
 
-def test_a_whole_run() -> None:
+def test_a_complete_run() -> None:
     record = RunRecord.fold(WHOLE)
     assert record.state == "finished" and record.error is None and record.elapsed == 9.0
     assert record.recipe == recipe() and record.key == recipe().key
@@ -97,7 +97,7 @@ def test_a_whole_run() -> None:
 
 @pytest.mark.parametrize("state", ENDINGS)
 @pytest.mark.parametrize("blocks", [0, 1, BLOCKS])
-def test_every_ending_keeps_what_there_was(state: str, blocks: int) -> None:
+def test_every_ending_keeps_the_earlier_results(state: str, blocks: int) -> None:
     ending, error = ENDINGS[state]
     record = RunRecord.fold([*START, *(block_pruned(index) for index in range(blocks)), ending])
     assert record.state == state and record.error == error and record.elapsed == 9.0
@@ -121,7 +121,7 @@ def test_every_prefix_is_a_record_that_round_trips() -> None:
         assert record.state == ("empty" if count == 0 else "finished" if count == len(WHOLE) else "running")
 
 
-def test_one_event_at_a_time_is_the_fold() -> None:
+def test_folding_step_by_step_gives_the_same_record() -> None:
     record = RunRecord()
     for count, event in enumerate(WHOLE, start=1):
         before = record.model_dump_json()
@@ -131,7 +131,7 @@ def test_one_event_at_a_time_is_the_fold() -> None:
         assert record == RunRecord.fold(WHOLE[:count])
 
 
-def test_elapsed_is_that_of_the_last_event() -> None:
+def test_elapsed_is_taken_from_the_last_event() -> None:
     assert [RunRecord.fold(WHOLE[:count]).elapsed for count in (1, 2, 6, 7)] == [0.0, 0.5, 1.0, 3.0]
 
 
@@ -144,14 +144,14 @@ def test_progress_and_remaining_time() -> None:
     assert record.remaining == pytest.approx(3.0)
 
 
-def test_achieved_so_far_weighs_linears_by_their_weights() -> None:
+def test_the_achieved_sparsity_weights_linears_by_size() -> None:
     record = RunRecord.fold([*START, block_pruned(0, removed=(32, 0)), block_pruned(1, removed=(0, 4))])
     assert record.sparsity.achieved == pytest.approx(36 / 96)
     assert record.sparsity.coverage == pytest.approx(PRUNABLE / (PRUNABLE + 96))
     assert record.sparsity.target == 0.5
 
 
-def test_the_target_of_n_of_m_is_the_patterns() -> None:
+def test_the_target_of_n_of_m_follows_from_the_pattern() -> None:
     assert RunRecord.fold([run_started(pattern="1:4")]).sparsity.target == pytest.approx(0.75)
 
 
@@ -161,7 +161,7 @@ def test_warnings_are_kept_once_in_order() -> None:
 
 
 @pytest.mark.parametrize("ending", [ENDINGS[state][0] for state in ("failed", "cancelled", "interrupted")])
-def test_a_run_that_is_taken_up_again(ending: Event) -> None:
+def test_a_resumed_run(ending: Event) -> None:
     before = [*START, block_pruned(0), ending]
     record = RunRecord.fold([*before, events.Resumed(blocks=1)])
     assert (
@@ -170,7 +170,7 @@ def test_a_run_that_is_taken_up_again(ending: Event) -> None:
     assert [block.index for block in record.blocks] == [0]
     rest = [
         events.Resumed(blocks=1),
-        START[-1],  # the allocation is made anew
+        START[-1],  # the allocation is repeated
         block_pruned(1),
         block_pruned(2),
         events.Evaluated(corpus="stories", dense=DENSE, pruned=PRUNED),
@@ -217,13 +217,13 @@ def test_a_broken_model_has_no_finite_ratio(nll: float) -> None:
     json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
 
 
-def test_a_perplexity_that_is_no_number_has_no_ratio_that_looks_like_one() -> None:
+def test_the_ratio_of_a_nan_perplexity_is_nan() -> None:
     broken = events.Score(perplexity=nan, nll=nan, tokens=9)
     ratio = RunRecord.fold([*START, events.Evaluated(corpus="stories", dense=DENSE, pruned=broken)]).ratio
     assert repr(ratio) in {"nan", "None"}, "infinite would say that the model was measured"
 
 
-def test_the_protocols_sentences_name_what_was_measured() -> None:
+def test_the_protocol_in_words() -> None:
     protocol = RunRecord.fold(START).protocol
     for part in ("4 windows", "16 tokens", "stories", "float32", "seed 7 of 50"):
         assert part in protocol.statistics
@@ -232,7 +232,7 @@ def test_the_protocols_sentences_name_what_was_measured() -> None:
 
 
 def test_the_contract_of_record_json() -> None:
-    """What scripts rely on: design, section "Command line"."""
+    """Fields that scripts may rely on."""
     record = json.loads(RunRecord.fold(WHOLE).model_dump_json())
     assert record["dense"]["perplexity"] == pytest.approx(exp(3.0)) and record["pruned"][
         "perplexity"
@@ -244,7 +244,7 @@ def test_the_contract_of_record_json() -> None:
     assert {"timings", "environment", "protocol"} <= record.keys()
 
 
-def test_a_search_is_kept_with_what_it_chose() -> None:
+def test_a_search_is_recorded_with_its_choice() -> None:
     tried = [
         CandidateTried(candidate=candidate("block", strength, objective=1 - strength))
         for strength in (0.01, 0.02)
@@ -266,13 +266,13 @@ def test_a_search_is_kept_with_what_it_chose() -> None:
     assert RunRecord.model_validate_json(record.model_dump_json()) == record
 
 
-def test_a_search_that_is_done_again_after_an_interruption_is_kept_once() -> None:
+def test_a_search_repeated_after_an_interruption_is_recorded_once() -> None:
     tried = CandidateTried(candidate=candidate("block", 0.01))
     record = RunRecord.fold([*START[:4], tried, CandidateChosen(step="block", strength=0.01), tried])
     assert len(record.search) == 1
 
 
-def test_measured_quantities_and_rows_are_kept() -> None:
+def test_block_measurements_and_row_spreads_are_recorded() -> None:
     spread = RowSpread(name="mlp", consumer=None, quantiles=(0.5,) * 7)
     allocated = Allocated(ratios=(0.2, 0.4, 0.9), clipped=(2,), rows=((spread,), (), ()))
     record = RunRecord.fold(

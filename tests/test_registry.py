@@ -1,4 +1,4 @@
-"""The registry, and that every method in it says what it is."""
+"""The registry, and the description of every method in it."""
 
 from itertools import chain
 from math import inf, nan
@@ -28,7 +28,7 @@ def parameter(kind: str, default: object = 0, **more: object) -> Parameter:
     return Parameter(name="it", kind=kind, default=default, explanation="what it does", **more)  # type: ignore[arg-type]
 
 
-def test_a_second_object_under_a_name_is_refused() -> None:
+def test_a_second_method_with_the_same_name_is_rejected() -> None:
     registry: Registry[Method] = Registry("score")
     first = registry.add(method("wanda"))
     assert registry.add(first) is first  # a module imported twice adds nothing new
@@ -38,7 +38,7 @@ def test_a_second_object_under_a_name_is_refused() -> None:
     assert list(registry) == ["wanda"] and registry["wanda"] is first
 
 
-def test_an_unknown_name_is_answered_with_the_near_ones() -> None:
+def test_an_unknown_name_is_answered_with_similar_names() -> None:
     registry: Registry[Method] = Registry("score")
     for name in ("magnitude", "wanda", "sparsegpt"):
         registry.add(method(name))
@@ -51,14 +51,14 @@ def test_an_unknown_name_is_answered_with_the_near_ones() -> None:
 
 
 @pytest.mark.parametrize("name", [None, 3, 1.5, ("a",)])
-def test_a_name_that_is_no_text_is_unknown_too(name: object) -> None:
+def test_a_name_that_is_not_a_string_is_unknown(name: object) -> None:
     registry: Registry[Method] = Registry("score")
     registry.add(method("wanda"))
     assert name not in registry
     assert "wanda" in registry.unknown(name)
 
 
-def test_the_order_is_that_of_adding() -> None:
+def test_methods_keep_the_order_in_which_they_were_added() -> None:
     registry: Registry[Method] = Registry("score")
     for name in ("c", "a", "b"):
         registry.add(method(name))
@@ -72,7 +72,7 @@ def test_the_axes() -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_says_what_it_is(name: str) -> None:
+def test_every_method_is_described(name: str) -> None:
     described = METHODS[name]
     assert described.name == described.name.lower().strip() and " " not in described.name and described.name
     assert described.title and described.title[0].isupper()
@@ -88,7 +88,7 @@ def test_a_method_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_paper_can_be_found(name: str) -> None:
+def test_every_paper_has_an_address(name: str) -> None:
     paper = METHODS[name].paper
     if paper is not None:
         assert paper.title and 1985 < paper.year < 2100
@@ -98,12 +98,12 @@ def test_a_paper_can_be_found(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(AXES))
-def test_titles_are_told_apart(name: str) -> None:
+def test_titles_are_unique(name: str) -> None:
     titles = [described.title for described in AXES[name].values()]
     assert len(set(titles)) == len(titles)
 
 
-def test_method_names_are_unique_where_settings_name_them() -> None:
+def test_names_of_methods_with_parameters_are_unique_across_axes() -> None:
     """`settings` are `method.parameter`: two methods with parameters may not share a name across axes."""
     with_parameters = [
         described.name
@@ -114,7 +114,7 @@ def test_method_names_are_unique_where_settings_name_them() -> None:
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_a_parameters_default_is_allowed(name: str) -> None:
+def test_every_default_is_valid(name: str) -> None:
     described = PARAMETERS[name]
     assert described.fault(described.default) is None
     assert described.explanation and described.name.isidentifier()
@@ -127,7 +127,7 @@ def test_a_parameters_default_is_allowed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_a_default_survives_the_command_line(name: str) -> None:
+def test_every_default_can_be_typed_on_the_command_line(name: str) -> None:
     described = PARAMETERS[name]
     if described.kind == "ratios" and not described.default:
         pytest.skip("there is no way to type an empty list")
@@ -175,7 +175,7 @@ RANGED = {"minimum": 1, "maximum": 5}
         (parameter("ratios", ()), ()),
     ],
 )
-def test_values_that_are_fine(described: Parameter, value: object) -> None:
+def test_valid_values(described: Parameter, value: object) -> None:
     assert described.fault(value) is None
 
 
@@ -207,12 +207,12 @@ def test_values_that_are_fine(described: Parameter, value: object) -> None:
         (parameter("ratios", (), **RANGED), (1.0, None)),
     ],
 )
-def test_values_that_are_refused(described: Parameter, value: object) -> None:
+def test_invalid_values(described: Parameter, value: object) -> None:
     fault = described.fault(value)
     assert isinstance(fault, str) and len(fault.split()) >= 3
 
 
-def test_a_fault_names_the_value_and_the_rule() -> None:
+def test_a_fault_names_the_value_and_the_limits() -> None:
     assert all(part in str(parameter("float", **RANGED).fault(7.25)) for part in ("7.25", "1", "5"))
     assert all(
         part in str(parameter("choice", "a", choices=("up", "down")).fault("left"))

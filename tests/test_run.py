@@ -1,6 +1,4 @@
-"""Whole runs on the bundled model and on tiny ones: agreement with the models' own forward, exactness,
-resumption, failures as sentences.
-"""
+"""Complete runs of the bundled model and tiny ones: perplexities, reproducibility, resuming, errors."""
 
 import math
 from pathlib import Path
@@ -24,8 +22,8 @@ from engine.run import run
 Fields = dict[str, Any]
 
 
-def record_of(recipe: Recipe, kept: dict[int, BlockWeights] | None = None) -> RunRecord:
-    record = RunRecord.fold(run(recipe, kept))
+def record_of(recipe: Recipe, blocks: dict[int, BlockWeights] | None = None) -> RunRecord:
+    record = RunRecord.fold(run(recipe, blocks))
     assert record.state == "finished", record.error
     return record
 
@@ -45,8 +43,8 @@ def fast(evaluation_ids: Path) -> Fields:
     return {"samples": 6, "length": 64, "evaluation": str(evaluation_ids)}
 
 
-def own_perplexity(module: torch.nn.Module, ids: torch.Tensor) -> float:
-    """By the model's own forward, one window at a time, in float64 from the logits on."""
+def reference_perplexity(module: torch.nn.Module, ids: torch.Tensor) -> float:
+    """The perplexity from plain forward passes, one window at a time, in float64 from the logits on."""
     total, tokens = 0.0, 0
     with torch.no_grad():
         for window in ids:
@@ -58,24 +56,24 @@ def own_perplexity(module: torch.nn.Module, ids: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("pruner", PRESETS)
 @pytest.mark.parametrize("pattern", ["unstructured", "2:4"])
-def test_both_perplexities_are_those_of_the_models_own_forward(
+def test_both_perplexities_match_the_forward_pass_of_transformers(
     pruner: str, pattern: str, evaluation_ids: Path, fast: Fields
 ) -> None:
     if PRESETS[pruner].pattern and pattern == "unstructured":
-        pytest.skip("it is for N:M alone")
+        pytest.skip("this preset needs an N:M pattern")
     recipe = Recipe.build(pruner=pruner, pattern=pattern, **fast)
-    kept: dict[int, BlockWeights] = {}
-    record = record_of(recipe, kept)
+    blocks: dict[int, BlockWeights] = {}
+    record = record_of(recipe, blocks)
     ids = torch.from_numpy(np.load(evaluation_ids))
     module = AutoModelForCausalLM.from_pretrained(DEMO_DIRECTORY)
     assert record.dense is not None and record.pruned is not None
-    assert record.dense.perplexity == pytest.approx(own_perplexity(module, ids), rel=1e-5)
-    for index, block in kept.items():
+    assert record.dense.perplexity == pytest.approx(reference_perplexity(module, ids), rel=1e-5)
+    for index, block in blocks.items():
         for name, pruned in block.items():
             weight = module.get_parameter(f"model.layers.{index}.{name}.weight")
             weight.data = weight.data * pruned.keep if pruned.weight is None else pruned.weight
             assert int((weight == 0).sum()) >= int((~pruned.keep).sum())
-    assert record.pruned.perplexity == pytest.approx(own_perplexity(module, ids), rel=1e-5)
+    assert record.pruned.perplexity == pytest.approx(reference_perplexity(module, ids), rel=1e-5)
     assert record.pruned.perplexity != record.dense.perplexity
 
 
@@ -91,7 +89,7 @@ def test_sparsity_0_gives_the_dense_perplexity_exactly(pruner: str, fast: Fields
 @pytest.mark.parametrize("pruner", PRESETS)
 def test_the_same_recipe_gives_the_same_masks_bit_for_bit(pruner: str, fast: Fields) -> None:
     runs: list[dict[int, BlockWeights]] = [{}, {}]
-    records = [record_of(Recipe.build(pruner=pruner, **fast), kept) for kept in runs]
+    records = [record_of(Recipe.build(pruner=pruner, **fast), blocks) for blocks in runs]
     assert records[0].pruned == records[1].pruned
     assert all(
         torch.equal(runs[0][i][name].keep, runs[1][i][name].keep) for i in runs[0] for name in runs[0][i]
@@ -100,12 +98,12 @@ def test_the_same_recipe_gives_the_same_masks_bit_for_bit(pruner: str, fast: Fie
 
 @pytest.mark.parametrize("pruner", PRESETS)
 @pytest.mark.parametrize("done", [1, 7, 8])
-def test_a_run_that_goes_on_behind_finished_blocks_ends_as_an_undisturbed_one(
+def test_a_resumed_run_gives_the_same_result_as_an_uninterrupted_one(
     pruner: str, done: int, fast: Fields
 ) -> None:
     recipe = Recipe.build(pruner=pruner, **fast)
     whole: dict[int, BlockWeights] = {}
-    undisturbed = record_of(recipe, whole)
+    uninterrupted = record_of(recipe, whole)
     part: dict[int, BlockWeights] = {}
     before: list[Event] = []
     for event in run(recipe, part):
@@ -117,12 +115,12 @@ def test_a_run_that_goes_on_behind_finished_blocks_ends_as_an_undisturbed_one(
     record = RunRecord.fold([*before, *events])
     assert record.resumed == done
     assert [block.index for block in record.blocks] == list(range(8))
-    assert record.pruned == undisturbed.pruned
+    assert record.pruned == uninterrupted.pruned
     assert all(torch.equal(whole[i][name].keep, part[i][name].keep) for i in whole for name in whole[i])
     assert sum(isinstance(event, BlockPruned) for event in events) == 8 - done
 
 
-def test_the_record_accounts_for_every_weight_and_says_its_protocol(fast: Fields) -> None:
+def test_the_record_accounts_for_every_weight_and_states_its_protocol(fast: Fields) -> None:
     record = record_of(Recipe.build({**fast, "sparsity": 0.6, "evaluation": "stories"}))
     assert record.model is not None and record.sparsity.coverage is not None
     assert record.model.prunable + sum(record.sparsity.skipped.values()) == record.model.parameters
@@ -138,7 +136,7 @@ def test_the_record_accounts_for_every_weight_and_says_its_protocol(fast: Fields
     assert RunRecord.model_validate_json(record.model_dump_json()) == record
 
 
-def test_without_evaluation_nothing_is_measured_but_the_blocks(fast: Fields) -> None:
+def test_without_evaluation_only_the_blocks_are_measured(fast: Fields) -> None:
     record = record_of(Recipe.build({**fast, "evaluation": None}))
     assert (record.dense, record.pruned, record.ratio) == (None, None, None)
     assert record.protocol.perplexity == "not measured"
@@ -176,21 +174,21 @@ def failure(**fields: Any) -> str:
     return last.message
 
 
-def test_a_recipe_that_does_not_suit_the_model_fails_with_every_fault() -> None:
+def test_a_recipe_that_does_not_suit_the_model_fails_with_all_faults() -> None:
     message = failure(pattern="3:5")
     assert "input widths divisible by 5" in message
     message = failure(allocation="manual", settings={"manual.ratios": (0.5, 0.5)})
     assert "8 blocks, but 2 ratios" in message
 
 
-def test_failures_are_sentences(tmp_path: Path) -> None:
+def test_failures_are_messages_without_traceback(tmp_path: Path) -> None:
     assert "no such directory" in failure(model=str(tmp_path / "nothing"))
     (tmp_path / "config.json").write_text("{}")
     assert "does not know" in failure(model=str(tmp_path))
     assert "but 111 fit" in failure(samples=5000)
 
 
-def test_a_damaged_weight_file_is_a_sentence(tmp_path: Path) -> None:
+def test_a_damaged_weight_file_is_named(tmp_path: Path) -> None:
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         (tmp_path / name).write_bytes((DEMO_DIRECTORY / name).read_bytes())
     (tmp_path / "model.safetensors").write_bytes((DEMO_DIRECTORY / "model.safetensors").read_bytes()[:10_000])
@@ -218,7 +216,7 @@ def test_a_model_without_a_tokenizer_takes_token_ids(tmp_path: Path) -> None:
     assert record.sparsity.achieved == pytest.approx(0.5, abs=1e-3)
 
 
-def test_both_ways_of_naming_the_bundled_model_have_one_key() -> None:
+def test_all_names_of_the_bundled_model_have_the_same_key() -> None:
     keys = {
         pin(Recipe.build(model=name)).key
         for name in ("demo", str(DEMO_DIRECTORY), f"{DEMO_DIRECTORY}/../demo-model")
@@ -226,7 +224,7 @@ def test_both_ways_of_naming_the_bundled_model_have_one_key() -> None:
     assert len(keys) == 1
 
 
-def test_the_key_follows_what_files_hold(tmp_path: Path) -> None:
+def test_the_key_changes_with_the_content_of_files(tmp_path: Path) -> None:
     (file := tmp_path / "a.txt").write_text("one")
     before = pin(Recipe.build(calibration=str(file))).key
     file.write_text("two")
@@ -248,13 +246,13 @@ def test_events_come_in_order(fast: Fields) -> None:
 
 def test_the_same_prompt_is_continued_by_both_models(fast: Fields) -> None:
     recipe = Recipe.build(sparsity=0.9, **fast)
-    kept: dict[int, BlockWeights] = {}
-    record_of(recipe, kept)
-    greedy = generate_pair(recipe, kept, "Once upon a time", tokens=12)
+    blocks: dict[int, BlockWeights] = {}
+    record_of(recipe, blocks)
+    greedy = generate_pair(recipe, blocks, "Once upon a time", tokens=12)
     assert greedy.dense and greedy.dense != greedy.pruned
-    assert greedy == generate_pair(recipe, kept, "Once upon a time", tokens=12)
+    assert greedy == generate_pair(recipe, blocks, "Once upon a time", tokens=12)
     sampled = [
-        generate_pair(recipe, kept, "Once upon a time", tokens=12, temperature=1.0, seed=seed)
+        generate_pair(recipe, blocks, "Once upon a time", tokens=12, temperature=1.0, seed=seed)
         for seed in (0, 0, 1)
     ]
     assert sampled[0] == sampled[1]

@@ -1,4 +1,4 @@
-"""Summaries of models that nobody has, small enough to work out by hand."""
+"""Summaries of imaginary models, small enough to calculate by hand."""
 
 from engine.models.shape import LinearKind, ModelSummary, Storage
 
@@ -9,9 +9,7 @@ KINDS = (
 
 
 def shape(**changes: object) -> ModelSummary:
-    """Four blocks of [40, 10] and [10, 40] and 20 weights more, an embedding of 100 tokens, no head of its
-    own.
-    """
+    """Four blocks of linears [40, 10] and [10, 40] with 20 other weights, 100 tokens, a tied head."""
     fields = {
         "name": "hand",
         "architecture": "HandForCausalLM",

@@ -1,4 +1,4 @@
-"""Whether a run fits, how the model is held, and what would fit where it does not."""
+"""Whether a run fits, where the model is kept, and the advice if it does not fit."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def need(asked=None, residence="resident", device="cpu", summary=None, **more):
 
 
 def room(host, **more):
-    """A machine on which exactly `host` bytes may be taken."""
+    """A machine on which a run may take exactly `host` bytes."""
     return Capacity(host_free=-int(-host // USED) + 1, **more)
 
 
-def test_a_model_that_fits_is_kept_whole():
+def test_a_model_that_fits_is_resident():
     cost = estimate(recipe(), billions(), room(need().host))
     assert (cost.residence, cost.fits, cost.problem, cost.advice) == ("resident", True, "", "")
     assert cost.host_bytes == need().host
 
 
-def test_a_little_less_and_it_is_read_block_by_block():
+def test_with_slightly_less_memory_the_model_is_streamed():
     cost = estimate(recipe(), billions(), room(need().host - 100))
     assert (cost.residence, cost.fits) == ("streamed", True)
     assert cost.host_bytes == need(residence="streamed").host < need().host
 
 
-def test_a_little_less_than_that_and_it_does_not_fit():
+def test_with_even_less_memory_it_does_not_fit():
     smallest = need(residence="streamed").host
     assert estimate(recipe(), billions(), room(smallest)).fits
     cost = estimate(recipe(), billions(), room(smallest - 100))
@@ -50,12 +50,12 @@ def test_a_little_less_than_that_and_it_does_not_fit():
     assert cost.advice
 
 
-def test_without_a_capacity_nothing_is_known_to_be_short():
+def test_with_unknown_capacity_everything_fits():
     cost = estimate(recipe(), billions())
     assert cost.fits and cost.residence == "resident" and cost.host_free is None
 
 
-def test_what_is_asked_is_planned_even_if_it_does_not_fit():
+def test_the_requested_residence_is_used_even_if_it_does_not_fit():
     tight = room(need().host - 100)
     cost = estimate(recipe(residence="resident"), billions(), tight)
     assert (
@@ -66,7 +66,7 @@ def test_what_is_asked_is_planned_even_if_it_does_not_fit():
     assert estimate(recipe(residence="streamed"), billions(), room(10**12)).residence == "streamed"
 
 
-def test_hidden_states_wait_on_the_host_before_blocks_are_read_from_the_disk():
+def test_hidden_states_are_offloaded_before_blocks_are_streamed():
     gpu = billions(device="cuda", speeds={"cpu": 1e11, "cuda": 1e13})
     whole, waiting, streamed = (need(residence=how, device="cuda", offload=off).device for how, off in WAYS)
     assert whole > waiting > streamed
@@ -84,7 +84,7 @@ def test_hidden_states_wait_on_the_host_before_blocks_are_read_from_the_disk():
 WAYS = [("resident", False), ("resident", True), ("streamed", True)]
 
 
-def test_the_cpu_is_proposed_where_the_gpu_is_too_small():
+def test_the_cpu_is_proposed_if_the_gpu_is_too_small():
     gpu = billions(device="cuda", speeds={"cpu": 1e11, "cuda": 1e13}, context_length=None)
     cost = estimate(
         recipe(dtype="bfloat16", samples=4, length=64),
@@ -98,7 +98,7 @@ def test_the_cpu_is_proposed_where_the_gpu_is_too_small():
     )
 
 
-def test_what_is_advised_fits():
+def test_the_advice_fits():
     asked = recipe(residence="streamed", samples=512)
     tight = room(need(asked, "streamed").host // 2)
     cost = estimate(asked, billions(), tight)
@@ -114,7 +114,7 @@ def test_what_is_advised_fits():
     assert fewer.fits and not more.fits, "the most that fit are named"
 
 
-def test_a_smaller_model_is_proposed_where_nothing_else_helps():
+def test_a_smaller_model_is_proposed_if_nothing_else_helps():
     cost = estimate(recipe(samples=8, length=128), billions(), Capacity(host_free=10**9))
     assert not cost.fits and "A smaller model would fit, for instance " in cost.advice
     assert any(
@@ -151,7 +151,7 @@ def test_a_result_that_does_not_fit_on_the_disk():
     assert "PRUNESCOPE_HOME" in estimate(recipe(), summary, free).problem
 
 
-def test_the_download_is_said_with_its_assumed_rate():
+def test_the_download_is_stated_with_its_assumed_speed():
     cost = estimate(recipe(), billions())
     assert (cost.download_bytes, cost.download_seconds) == (2_200_000_000, 110)
     assert "2.2 GB to download (about 2 min at 20 MB/s)" in cost.sentence

@@ -1,4 +1,4 @@
-"""Memory by part, worked out by hand, and the laws that every estimate keeps."""
+"""Memory by part, calculated by hand, and properties that hold for every estimate."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_sum_is_the_weights_the_text_and_the_larger_of_block_and_logits(ids)
     )
 
 
-def test_evaluation_is_there_twice_and_its_tokens_are_counted_in_the_file(ids):
+def test_evaluation_text_counts_twice_and_its_tokens_come_from_the_file(ids):
     assert text_of(recipe(evaluation=ids), shape()).evaluation == (6 * 16 * 8 + 128) // 8
     assert text_of(recipe(calibration=ids), shape()).calibration == (6 * 16 * 8 + 128) // 8
     with_one = footprint(recipe(evaluation=ids), shape(), "cpu", "resident").parts["text"]
@@ -60,7 +60,7 @@ def test_several_texts_add_up(ids, tmp_path):
     assert text_of(recipe(evaluation=("c4",), length=64), shape()).evaluation == 256 * 64
 
 
-def test_hessians_are_counted_where_a_method_needs_them():
+def test_hessians_are_counted_if_a_method_needs_them():
     plain = footprint(recipe(), shape(), "cpu", "resident").parts["block"]
     obs = footprint(recipe(pruner="sparsegpt"), shape(), "cpu", "resident").parts["block"]
     assert obs - plain == 4 * (2 * 1700 + 4 * 40**2) + 3 * 800, (
@@ -68,7 +68,7 @@ def test_hessians_are_counted_where_a_method_needs_them():
     )
 
 
-def test_every_expert_has_a_hessian_of_its_own():
+def test_every_expert_has_its_own_hessian():
     experts = (LinearKind(path="blocks.0.experts.0.up", rows=40, columns=10, count=4 * 8, share=0.25),)
     mixture = shape(linears=experts, sizes=(3200,) * 4, largest_grams=8 * 100)
     obs, plain = (
@@ -78,11 +78,11 @@ def test_every_expert_has_a_hessian_of_its_own():
     assert obs - plain == 4 * (2 * 800 + 4 * 100) + 3 * 3200
 
 
-def test_the_embeddings_and_one_block_are_what_a_streamed_model_holds():
+def test_a_streamed_model_holds_its_embeddings_and_one_block():
     assert footprint(recipe(), shape(), "cpu", "streamed").parts["weights"] == 4 * (1000 + 820)
 
 
-def test_on_an_accelerator_the_text_moves_to_the_host():
+def test_offloading_moves_the_hidden_states_to_the_host():
     there = footprint(recipe(), shape(), "cuda", "resident")
     here = footprint(recipe(), shape(), "cuda", "resident", offload=True)
     text = 8 * 16 * (10 * 2 + 8)
@@ -91,7 +91,7 @@ def test_on_an_accelerator_the_text_moves_to_the_host():
     assert there.device == DEVICE_SLACK + 2 * 4280 + text + there.parts["block"]
 
 
-def test_mps_takes_the_memory_of_the_host():
+def test_mps_shares_the_memory_of_the_host():
     assert footprint(recipe(), shape(), "mps", "resident").device is None
 
 
@@ -104,7 +104,7 @@ def test_mps_takes_the_memory_of_the_host():
         ("float32", "cuda", "float32"),
     ],
 )
-def test_the_dtype_as_run(asked, device, dtype):
+def test_the_dtype_of_the_run(asked, device, dtype):
     assert dtype_of(recipe(dtype=asked), shape(), device) == dtype
 
 
@@ -138,7 +138,7 @@ def test_streamed_never_needs_more_than_resident(device, pruner):
     assert (streamed.device or streamed.host) < (resident.device or resident.host)
 
 
-def test_swaps_are_counted_where_there_are_some():
+def test_swaps_are_counted_for_a_refinement():
     plain, refined = (
         footprint(recipe(pruner=name), shape(), "cpu", "resident").parts["block"]
         for name in ("wanda", "wanda-dsnot")
@@ -146,10 +146,10 @@ def test_swaps_are_counted_where_there_are_some():
     assert refined - plain == 11 * 400
 
 
-def test_one_token_is_measured_at_least(ids):
+def test_logits_of_at_least_one_token_are_counted(ids):
     parts = footprint(recipe(evaluation=ids), shape(vocabulary=2 * LOGITS_AT_ONCE), "cpu", "resident").parts
     assert parts["logits"] == 12 * 2 * LOGITS_AT_ONCE
 
 
-def test_as_many_logits_are_counted_as_are_held():
+def test_the_limit_of_logits_matches_the_evaluation():
     assert LOGITS_AT_ONCE == perplexity.LOGITS_AT_ONCE
