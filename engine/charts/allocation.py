@@ -1,8 +1,8 @@
-"""How much each block is to lose, and what that was decided by.
+"""The sparsity of each block, and the quantity that it was derived from.
 
-Bars from 0 with a fixed end, so that ratios of two runs can be compared by eye; uniform stands behind them as
-an outline. A method that measures something gets a panel for it above: it fills block by block before the
-ratios come. While a search goes on, the bars are the best candidate's.
+The bars have a fixed axis, so that two runs can be compared by eye; the uniform allocation is drawn as an
+outline. A method that measures something per block gets a panel for it above, which fills before the
+sparsities are known. During a search, the bars show the best candidate.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from engine.numbers import listed, percent
 from engine.pruning.axes import ALLOCATIONS
 from engine.record import RunRecord
 
-ROOM_FOR_NUMBERS = 16
+MOST_LABELS = 16
+"""Blocks up to which the bars have room for their numbers."""
 TOP = 108
-"""Percent at which the axis ends: above 99 there is room for a word."""
+"""End of the axis in percent: a bar of 99 % still has room for a word above it."""
 
 
-def measure(record: RunRecord) -> str:
-    """What the run's allocation measures on each block; empty where it measures nothing."""
+def measured_quantity(record: RunRecord) -> str:
+    """Return what the run's allocation measures on each block, in words; empty if it measures nothing."""
     return ALLOCATIONS[record.recipe.allocation].measure if record.recipe else ""
 
 
 def allocation_bars(record: RunRecord) -> Chart:
-    """The ratio of each block against the target and uniform, beside the quantity that it was made of."""
-    quantity, table = measure(record), _table(record)
+    """Return the sparsity of each block next to the target, and the quantity that it was derived from."""
+    quantity, table = measured_quantity(record), _table(record)
     figure = (
-        panels([0.4, 0.6], [f"{quantity[0].upper()}{quantity[1:]}", "The sparsity that it became, %"], 0.16)
+        panels([0.4, 0.6], [f"{quantity[0].upper()}{quantity[1:]}", "Sparsity derived from it, %"], 0.16)
         if quantity
         else panels([1])
     )
@@ -48,11 +49,12 @@ def allocation_bars(record: RunRecord) -> Chart:
         title={"text": "Sparsity, %"}, range=[0, TOP], tickvals=[0, 25, 50, 75, 100], row=last, col=1
     )
     return Chart(
-        title="How much each block loses",
+        title="Sparsity per block",
         figure=figure,
         table=table if quantity else table.drop(columns="measured"),
-        alt=f"Bar chart of the sparsity by block against the target. {_summary(record, table)}",
-        caption=f"{_summary(record, table)} {_direction(table, quantity)}Outlined: uniform. The mean over all weights is the target.",
+        alt=f"Bar chart of the sparsity per block against the target. {_summary(record, table)}",
+        caption=f"{_summary(record, table)} {_direction(table, quantity)}Outline: uniform. The mean over all "
+        "weights is the target.",
     )
 
 
@@ -81,13 +83,13 @@ def _measured(table: pd.DataFrame, quantity: str) -> go.Scatter:
 
 
 def _ratios(record: RunRecord, table: pd.DataFrame) -> list[go.Bar | go.Scatter]:
-    """Uniform as an outline, the ratios, those that were held at a limit, and the target."""
+    """Return the uniform outline, the sparsities, those clipped at a limit, and the target line."""
     total, target = block_count(record), record.sparsity.target
     free, held = table[~table["held"]], table[table["held"]]
     striped = {"color": palette.BLUE, "pattern": {"shape": "/", "fillmode": "replace", "solidity": 0.4}}
     traces: list[go.Bar | go.Scatter] = [_bars(free, "sparsity", {"color": palette.BLUE}, total, "")]
     if len(held):
-        traces.append(_bars(held, "held at a limit", striped, total, "held"))
+        traces.append(_bars(held, "clipped at a limit", striped, total, "clipped"))
     if target is None or not total:
         return traces
     ghost = {"color": palette.TRANSPARENT, "line": {"color": palette.GREY, "width": 1.5}}
@@ -111,8 +113,8 @@ def _ratios(record: RunRecord, table: pd.DataFrame) -> list[go.Bar | go.Scatter]
 
 
 def _bars(table: pd.DataFrame, name: str, marker: Mapping[str, object], total: int, word: str) -> go.Bar:
-    """Bars with their numbers inside, where there is room, or a word above."""
-    numbers = [f"{100 * ratio:.0f}" for ratio in table["sparsity"]] if total <= ROOM_FOR_NUMBERS else None
+    """Return bars with a word above them, or with their numbers inside if there is room."""
+    numbers = [f"{100 * ratio:.0f}" for ratio in table["sparsity"]] if total <= MOST_LABELS else None
     return go.Bar(
         x=table["block"],
         y=100 * table["sparsity"],
@@ -121,23 +123,23 @@ def _bars(table: pd.DataFrame, name: str, marker: Mapping[str, object], total: i
         name=name,
         text=[word] * len(table) if word else numbers,
         textposition="outside" if word else "inside",
-        textangle=0 if total <= ROOM_FOR_NUMBERS else -90,
+        textangle=0 if total <= MOST_LABELS else -90,
         insidetextanchor="start",
         constraintext="inside",
         cliponaxis=False,
-        hovertemplate=f"block %{{x}}<br>sparsity %{{y:.2f}} %{', held at a limit' if word else ''}<extra></extra>",
+        hovertemplate=f"block %{{x}}<br>sparsity %{{y:.2f}} %{', clipped at a limit' if word else ''}<extra></extra>",
     )
 
 
 def _summary(record: RunRecord, table: pd.DataFrame) -> str:
-    """What was decided, or how far that is."""
+    """Return a sentence on what was decided, or on how far the decision is."""
     known = table.dropna(subset="sparsity")
     if known.empty:
         done = len(record.measured)
         return (
-            f"{done} of {block_count(record)} blocks are measured; the ratios come when all are."
+            f"{done} of {block_count(record)} blocks are measured; the sparsities follow when all are."
             if done
-            else "Nothing is decided yet."
+            else "No sparsity is decided yet."
         )
     best = best_candidate(record)
     so_far = f"Best so far, {named(best)}: " if not record.allocation and best is not None else ""
@@ -145,20 +147,23 @@ def _summary(record: RunRecord, table: pd.DataFrame) -> str:
     if low["sparsity"] == high["sparsity"]:
         return f"{so_far}{percent(low['sparsity'])} in every block."
     start = f"{so_far}from" if so_far else "From"
-    words = f"{start} {percent(low['sparsity'])} in block {int(low['block'])} to {percent(high['sparsity'])} in block {int(high['block'])}"
+    words = (
+        f"{start} {percent(low['sparsity'])} in block {int(low['block'])} "
+        f"to {percent(high['sparsity'])} in block {int(high['block'])}"
+    )
     words += f", target {percent(record.sparsity.target)}." if record.sparsity.target is not None else "."
     held = [int(block) for block in known[known["held"]]["block"]]
-    return f"{words} Held at a limit: block{'s' if len(held) > 1 else ''} {listed(held)}." if held else words
+    return (
+        f"{words} Clipped at a limit: block{'s' if len(held) > 1 else ''} {listed(held)}." if held else words
+    )
 
 
 def _direction(table: pd.DataFrame, quantity: str) -> str:
-    """Which way the quantity works, where both are there and one follows from the other."""
+    """Return which way the quantity works, if both are known and are clearly correlated."""
     pairs = table[table["measured"].abs() < float("inf")].dropna(subset="sparsity")
     if not quantity or pairs["measured"].nunique() < 2 or pairs["sparsity"].nunique() < 2:
         return ""
     slope = pairs["measured"].corr(pairs["sparsity"])
     if abs(slope) < 0.9:
         return ""
-    return (
-        f"The more a block has of what was measured (above), the {'more' if slope > 0 else 'less'} it loses. "
-    )
+    return f"The higher the measured value of a block (upper panel), the {'higher' if slope > 0 else 'lower'} its sparsity. "

@@ -1,5 +1,6 @@
-"""All weights of the model as one bar: removed, kept, and never pruned by kind. A sparsity is a share of the
-first two only.
+"""All weights of the model as one bar: removed, kept, and never pruned, by kind.
+
+A sparsity is a share of the removed and kept ones only.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from engine.numbers import count, percent
 from engine.record import RunRecord
 
 HEIGHT = 165
-TWO_LINES = 46  # pixels that the legend takes where the page is narrow
+TWO_LINES = 46  # pixels of the legend on a narrow page
 COLOURS = (palette.VERMILLION, palette.BLUE, *palette.KINDS)
 """Removed, kept, then the kinds that are never pruned."""
 
 
 def coverage_bar(record: RunRecord) -> Chart:
-    """Which weights the sparsity is about, and which of them are gone."""
+    """Return which weights the sparsity refers to, and how many of them are removed."""
     if record.model is None:
-        return _chart("What was removed, of all weights", "are zero now", 0, 0, {})
+        return _chart("Removed weights, of all", "are zero now", 0, 0, {})
     removed = sum(linear.removed for block in record.blocks for linear in block.linears)
     return _chart(
-        "What was removed, of all weights",
+        "Removed weights, of all",
         "are zero now",
         removed,
         record.model.prunable,
@@ -34,11 +35,9 @@ def coverage_bar(record: RunRecord) -> Chart:
 
 
 def coverage_forecast(summary: ModelSummary, sparsity: float) -> Chart:
-    """The same before a run: what a sparsity will remove of a model."""
+    """Return the same chart before a run: what a sparsity will remove from a model."""
     removed = round(sparsity * summary.prunable)
-    return _chart(
-        "What will be removed, of all weights", "will be zero", removed, summary.prunable, summary.skipped
-    )
+    return _chart("Weights to be removed, of all", "will be zero", removed, summary.prunable, summary.skipped)
 
 
 def _chart(title: str, fate: str, removed: int, prunable: int, skipped: dict[str, int]) -> Chart:
@@ -68,8 +67,8 @@ def _chart(title: str, fate: str, removed: int, prunable: int, skipped: dict[str
         alt="Stacked bar of all weights: "
         + ", ".join(f"{kind} {percent(weights / total)}" for kind, weights in parts)
         + ".",
-        caption=f"{percent(removed / total)} of all {count(total)} weights {fate}. Embeddings, head and norms are never pruned, "
-        "so the sparsity of the whole model is lower than that of its prunable part.",
+        caption=f"{percent(removed / total)} of all {count(total)} weights {fate}. "
+        "Embeddings, head and norms are never pruned, so the sparsity of the whole model is lower than that of its prunable part.",
     )
 
 

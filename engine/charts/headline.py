@@ -1,17 +1,17 @@
-"""The six numbers that a run is judged by, each with its protocol: what it means and what it was measured on."""
+"""The six headline numbers of a run, each with its protocol: what it means and what it was measured on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from engine import numbers
-from engine.charts.rows import has_uneven_rows
+from engine.charts.row_sparsity import has_uneven_rows
 from engine.record import RunRecord
 
 
 @dataclass(frozen=True)
 class Number:
-    """A label, a value in words, and its protocol."""
+    """A label, a formatted value, and its protocol."""
 
     label: str
     value: str
@@ -19,7 +19,7 @@ class Number:
 
 
 def run_numbers(record: RunRecord) -> list[Number]:
-    """What a run is judged by."""
+    """Return the headline numbers of a run."""
     dense, pruned = record.dense, record.pruned
     measured = record.protocol.perplexity
     tokens = f" Predicted tokens: {dense.tokens:,}." if dense else ""
@@ -30,7 +30,7 @@ def run_numbers(record: RunRecord) -> list[Number]:
         Number(
             "Ratio",
             numbers.ratio(record.ratio),
-            f"Pruned perplexity / dense perplexity: × 1 means that nothing was lost. {both}",
+            f"Pruned perplexity / dense perplexity: × 1 means no loss. {both}",
         ),
         Number("Sparsity achieved", numbers.percent(record.sparsity.achieved, 2), _sparsity_protocol(record)),
         Number("Coverage", numbers.percent(record.sparsity.coverage), _coverage_protocol(record)),
@@ -39,14 +39,17 @@ def run_numbers(record: RunRecord) -> list[Number]:
 
 
 def _sparsity_protocol(record: RunRecord) -> str:
-    asked = numbers.percent(record.sparsity.target, 2)
-    done = "" if record.state == "finished" else " of the blocks done so far"
+    target = numbers.percent(record.sparsity.target, 2)
+    done = "" if record.state == "finished" else " of the blocks finished so far"
     rounding = (
-        "Each row keeps a rounded-down number of weights, so it may be above by less than one weight a row"
+        "The kept weights of each row are rounded down, so it may be higher by less than one weight per row"
         if has_uneven_rows(record)
-        else "Each group loses a rounded-down number, so it may stay below by less than one weight a group"
+        else "The removed weights of each group are rounded down, so it may be lower by less than one weight per group"
     )
-    return f"Zeros / prunable weights{done}, counted; {asked} was asked. {rounding}. Chosen with {record.protocol.statistics}."
+    return (
+        f"Zeros / prunable weights{done}, counted; the target is {target}. {rounding}. "
+        f"Chosen with {record.protocol.statistics}."
+    )
 
 
 def _coverage_protocol(record: RunRecord) -> str:
@@ -56,7 +59,8 @@ def _coverage_protocol(record: RunRecord) -> str:
         f"{kind} {numbers.count(weights)}" for kind, weights in record.sparsity.skipped.items()
     )
     return (
-        f"Prunable weights / all weights: {numbers.count(record.model.prunable)} of {numbers.count(record.model.parameters)}. "
+        f"Prunable weights / all weights: {numbers.count(record.model.prunable)} "
+        f"of {numbers.count(record.model.parameters)}. "
         f"Never pruned: {skipped or 'nothing'}."
     )
 
@@ -64,4 +68,4 @@ def _coverage_protocol(record: RunRecord) -> str:
 def _time_protocol(record: RunRecord) -> str:
     phases = ", ".join(f"{phase} {numbers.seconds(seconds)}" for phase, seconds in record.timings.items())
     place = f" on {record.environment.device_name or record.environment.device}" if record.environment else ""
-    return f"Wall clock of the run{place}, without the wait for its turn. {f'By phase: {phases}.' if phases else ''}"
+    return f"Wall-clock time of the run{place}, without waiting in the queue. {f'Per phase: {phases}.' if phases else ''}"

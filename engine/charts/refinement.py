@@ -1,11 +1,7 @@
-"""What a mask refinement did: how much it swapped, what that did to its own measure, and what to the error
-that counts.
+"""What a mask refinement did: how many weights it swapped, and what that did to the drift and to the error.
 
-Its own measure, the drift, nearly always falls: that is what swaps are chosen by. The output error need not,
-so it has a chart of its own.
-
-How much of each block's error an update takes back: with the mask alone, and with the weights that stay
-adjusted.
+The drift nearly always falls, because swaps are chosen to reduce it. The output error need not, so it has its
+own chart.
 """
 
 from __future__ import annotations
@@ -14,7 +10,6 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from engine.charts import palette
-from engine.charts.before_after import dumbbells, error_figure, pairs, summary, weights
 from engine.charts.chart import (
     FINE,
     HEIGHT,
@@ -28,103 +23,87 @@ from engine.charts.chart import (
     progress_words,
     share_block_axis,
 )
+from engine.charts.dumbbells import before_and_after, dumbbells, error_figure, size_of, summary
 from engine.events import LinearPruned
 from engine.numbers import percent
 from engine.record import RunRecord
-
-RECOVERY_NAMES = ("mask alone", "after the update")
-
-
-def error_taken_back(record: RunRecord) -> Chart:
-    """Output error of each block's linears before and after the update."""
-    table = pairs(record, lambda linear: linear.error_before_update, lambda linear: linear.output_error)
-    words = summary(record, table, "The update")
-    return Chart(
-        title="What the update took back",
-        figure=error_figure(record, table, RECOVERY_NAMES, "Taken back"),
-        table=table.rename(columns={"before": "mask_alone", "after": "updated", "less": "taken_back"}),
-        alt=f"Dumbbells of the output error by block, with the mask alone and after the update, and bars of the share taken back. {words}",
-        caption=f"{words} Relative error of the linears' outputs, a block's mean weighted by size. The mask is the same in both; "
-        "the update adjusts the weights that stay.",
-    )
-
 
 NAMES = ("before the swaps", "after the swaps")
 
 
 def refinement_swaps(record: RunRecord) -> Chart:
-    """How many entries changed sides, and how far the expected output moved before and after."""
-    swaps, drift = (
-        _swaps(record),
-        pairs(
-            record,
-            lambda linear: linear.drift_before,
-            lambda linear: linear.drift_after,
-            lambda linear: linear.rows,
-        ),
+    """Return the share of weights that were swapped per block, and the drift before and after."""
+    swaps = _swaps(record)
+    drift = before_and_after(
+        record,
+        lambda linear: linear.drift_before,
+        lambda linear: linear.drift_after,
+        lambda linear: linear.rows,
     )
-    two = not drift.empty or not record.blocks
+    has_drift = not drift.empty or not record.blocks
     figure = canvas(
-        panels([0.5, 0.5] if two else [1]), HEIGHT + 40 if two else HEIGHT, legend_lines=1 if two else 0
+        panels([0.5, 0.5] if has_drift else [1]),
+        HEIGHT + 40 if has_drift else HEIGHT,
+        legend_lines=1 if has_drift else 0,
     )
-    figure.add_trace(_bars(swaps), row=1, col=1)
-    figure.update_yaxes(
-        title={"text": "Swapped, %"},
-        nticks=4,
-        range=[0, 104 * (ceiling(largest(swaps["share"]), FINE) if len(swaps) else 0.1)],
-        row=1,
-        col=1,
-    )
-    if two:
+    figure.add_trace(_swap_bars(swaps), row=1, col=1)
+    top = ceiling(largest(swaps["share"]), FINE) if len(swaps) else 0.1
+    figure.update_yaxes(title={"text": "Swapped, %"}, nticks=4, range=[0, 104 * top], row=1, col=1)
+    if has_drift:
         figure.add_traces(dumbbells(drift, 1, NAMES, ""), rows=2, cols=1)
         top = ceiling(largest([*drift["before"], *drift["after"]]), FINE)
         figure.update_yaxes(
             title={"text": "Drift, mean |e|"}, range=[-0.06 * top, 1.08 * top], nticks=4, row=2, col=1
         )
-    share_block_axis(figure, block_count(record), 2 if two else 1)
+    share_block_axis(figure, block_count(record), 2 if has_drift else 1)
     columns = {"before": "drift_before", "after": "drift_after"}
-    words = f"{_amount(record, swaps)} {_drift(drift)}".rstrip()
+    words = f"{_swap_words(record, swaps)} {_drift_words(drift)}".rstrip()
     return Chart(
-        title="Swaps of the refinement",
+        title="Swaps of the mask refinement",
         figure=figure,
         table=swaps.merge(drift.drop(columns="less").rename(columns=columns), on="block", how="outer"),
-        alt=f"Bars of the share of weights swapped by block{', and dumbbells of the drift before and after' if two else ''}. {words}",
-        caption=f"{words} A swap keeps one weight more and one less in the same row. Drift: how far a row's summed output moves, "
-        "the mean over the rows; it is what the swaps are chosen to shrink.",
+        alt="Bars of the share of weights swapped per block"
+        f"{', and dumbbells of the drift before and after' if has_drift else ''}. {words}",
+        caption=f"{words} A swap restores one weight and removes another one of the same row. Drift: how far "
+        "the expected output of a row moves, mean over the rows; swaps are chosen to reduce it.",
     )
 
 
 def refinement_error(record: RunRecord) -> Chart:
-    """Output error with the mask as it was scored, and as it was refined."""
-    table = pairs(record, lambda linear: linear.error_before_refinement, masked_error)
+    """Return the output error with the mask as it was scored, and as it was refined."""
+    table = before_and_after(record, lambda linear: linear.error_before_refinement, masked_error)
     words = summary(record, table, "The refinement")
     return Chart(
-        title="Error before and after the refinement",
-        figure=error_figure(record, table, NAMES, "Less error"),
-        table=table.rename(columns={"before": "error_before", "after": "error_after", "less": "less_error"}),
-        alt=f"Dumbbells of the output error by block, before and after the swaps, and bars of the share that is gone. {words}",
-        caption=f"{words} Relative error of the refined linears' outputs with the mask alone, a block's mean weighted by size. "
-        "Below zero = the swaps made it worse, which a smaller drift does not rule out.",
+        title="Output error before and after the mask refinement",
+        figure=error_figure(record, table, NAMES, "Error removed"),
+        table=table.rename(
+            columns={"before": "error_before", "after": "error_after", "less": "error_removed"}
+        ),
+        alt="Dumbbells of the output error per block, before and after the swaps, and bars of the share "
+        f"removed. {words}",
+        caption=f"{words} Relative error of the refined linears' outputs with the mask alone; a block's value "
+        "is their mean, weighted by size. Below zero, the swaps made it worse; a smaller drift does not rule "
+        "that out.",
     )
 
 
 def masked_error(linear: LinearPruned) -> float:
-    """The error with the final mask and no update."""
+    """Return the error with the final mask and without an update."""
     return linear.output_error if linear.error_before_update is None else linear.error_before_update
 
 
 def _swaps(record: RunRecord) -> pd.DataFrame:
-    """One row a block: swaps, the weights of its refined linears, and their ratio."""
+    """Return one row per block: swaps, the weights of its refined linears, and their ratio."""
     rows = []
     for block in done_blocks(record):
         refined = [linear for linear in block.linears if linear.swaps is not None]
-        if size := sum(weights(linear) for linear in refined):
+        if size := sum(size_of(linear) for linear in refined):
             swaps = sum(linear.swaps or 0 for linear in refined)
             rows.append((block.index, swaps, size, swaps / size))
     return pd.DataFrame(rows, columns=["block", "swaps", "weights", "share"])
 
 
-def _bars(swaps: pd.DataFrame) -> go.Bar:
+def _swap_bars(swaps: pd.DataFrame) -> go.Bar:
     return go.Bar(
         x=swaps["block"],
         y=100 * swaps["share"].astype(float),
@@ -135,14 +114,14 @@ def _bars(swaps: pd.DataFrame) -> go.Bar:
     )
 
 
-def _amount(record: RunRecord, swaps: pd.DataFrame) -> str:
+def _swap_words(record: RunRecord, swaps: pd.DataFrame) -> str:
     if swaps.empty:
-        return "Not measured." if record.blocks else "Nothing is done yet."
+        return "Not measured." if record.blocks else "No block is finished yet."
     total, size = int(swaps["swaps"].sum()), int(swaps["weights"].sum())
-    return f"{total:,} swaps ({progress_words(record)}), {percent(total / size, 2)} of the weights that were refined."
+    return f"{total:,} swaps ({progress_words(record)}), {percent(total / size, 2)} of the refined weights."
 
 
-def _drift(drift: pd.DataFrame) -> str:
+def _drift_words(drift: pd.DataFrame) -> str:
     if drift.empty:
         return ""
     return f"Mean drift {drift['before'].mean():.3g} before, {drift['after'].mean():.3g} after."

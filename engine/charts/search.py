@@ -1,9 +1,8 @@
-"""What a search looked at: the objective of every candidate over its strength, and what the best one does for
-each block.
+"""What a search tried: the objective of every candidate over its strength, and the best one per block.
 
-Candidates are drawn as they come. One that was stopped has only a part of its objective, so it is a hollow
-mark that no line goes through. The best candidate is the one that the last step chose, and while a step goes
-on the best complete one so far.
+Candidates are drawn as they arrive. A candidate that was stopped early only has a part of its objective, so
+it is a hollow mark without a line. The best candidate is the one that the last step chose; while a step is
+running, the best complete one so far.
 """
 
 from __future__ import annotations
@@ -21,18 +20,16 @@ from engine.numbers import percent, scientific
 from engine.record import RunRecord
 
 STRONGEST = 0.25
-"""How far the axis of strengths reaches from the start; further only where a candidate is stronger."""
+"""Initial end of the strength axis, extended only for a stronger candidate."""
 LOOKS = {
     "block": (palette.BLUE, "circle", "top center"),
     "row": (palette.VERMILLION, "diamond", "bottom center"),
 }
-"""Colour, marker, and where the chosen one's label stands: the row step goes on below where the block step
-ended.
-"""
+"""Colour, marker and label position of each step; the row step continues below where the block step ended."""
 
 
 def best_candidate(record: RunRecord) -> Candidate | None:
-    """The candidate that counts at this moment, None before the first."""
+    """Return the best candidate so far, None before the first."""
     tried = [candidate for candidate in record.search if not candidate.stopped]
     if not tried:
         return None
@@ -42,17 +39,17 @@ def best_candidate(record: RunRecord) -> Candidate | None:
 
 
 def uniform_candidate(record: RunRecord) -> Candidate | None:
-    """The reference, all blocks and rows alike."""
+    """Return the reference candidate: the same sparsity for all blocks and rows."""
     return next((candidate for candidate in record.search if candidate.step == "uniform"), None)
 
 
 def named(candidate: Candidate) -> str:
-    """`block step, λ = 0.1`."""
+    """Return `block step, λ = 0.1`."""
     return "uniform" if candidate.step == "uniform" else f"{candidate.step} step, λ = {candidate.strength:g}"
 
 
 def search_curves(record: RunRecord) -> Chart:
-    """The objective over lambda, for each step."""
+    """Return the objective over lambda, for each step."""
     columns = ["step", "lambda", "objective", "stopped", "chosen"]
     rows = [
         (tried.step, tried.strength, tried.objective, tried.stopped, tried.chosen) for tried in record.search
@@ -68,17 +65,18 @@ def search_curves(record: RunRecord) -> Chart:
         range=_span([tried.objective / unit for tried in record.search]),
     )
     return Chart(
-        title="The search: objective over strength",
+        title="Search: objective over strength",
         figure=figure,
         table=pd.DataFrame(rows, columns=columns),
         alt=f"Line chart of the search's objective over λ, {len(rows)} candidates. {_outcome(record)}",
-        caption=f"{_outcome(record)} Objective: neuron alignment distance, summed over the blocks; less is better. "
-        "λ moves sparsity from early to late blocks (block step), or away from rows whose downstream neurons lost most (row step).",
+        caption=f"{_outcome(record)} Objective: neuron alignment distance, summed over the blocks; lower is "
+        "better. λ moves sparsity from early to late blocks (block step), or away from rows whose downstream "
+        "neurons lost most (row step).",
     )
 
 
 def alignment_against_uniform(record: RunRecord) -> Chart:
-    """Where along the depth the best candidate gains, and what it gives up for that."""
+    """Return in which blocks the best candidate is better than uniform, and in which it is worse."""
     uniform, best = uniform_candidate(record), best_candidate(record)
     parts = {"uniform": uniform.alignment if uniform else (), "best": best.alignment if best else ()}
     table = (
@@ -87,31 +85,23 @@ def alignment_against_uniform(record: RunRecord) -> Chart:
         .reset_index()
     )
     unit, words = unit_of(largest(chain.from_iterable(parts.values())))
-    figure = canvas(
-        go.Figure(
-            [
-                _bars(
-                    table,
-                    "uniform",
-                    unit,
-                    0.9,
-                    {"color": palette.TRANSPARENT, "line": {"color": palette.GREY, "width": 2}},
-                    "uniform",
-                ),
-                _bars(table, "best", unit, 0.6, {"color": palette.BLUE}, named(best) if best else "best"),
-            ]
-        )
-    )
+    outline = {"color": palette.TRANSPARENT, "line": {"color": palette.GREY, "width": 2}}
+    bars = [
+        _bars(table, "uniform", unit, 0.9, outline, "uniform"),
+        _bars(table, "best", unit, 0.6, {"color": palette.BLUE}, named(best) if best else "best"),
+    ]
+    figure = canvas(go.Figure(bars))
     figure.update_layout(barmode="overlay", bargap=0)
     figure.update_xaxes(**block_axis(block_count(record)))
     figure.update_yaxes(title={"text": f"Distance A, {words}"}, rangemode="tozero")
     return Chart(
-        title="Alignment against uniform",
+        title="Neuron alignment of the best candidate and of uniform",
         figure=figure,
         table=table,
-        alt=f"Bars of the neuron alignment distance by block, uniform as an outline around {named(best) if best else 'the best candidate'}. "
-        f"{_gain(record)}",
-        caption=f"{_gain(record)} Measured on the search's windows; a block's distance is its part of the objective, 0 = neurons fire as before.",
+        alt="Bars of the neuron alignment distance per block, uniform as an outline around "
+        f"{named(best) if best else 'the best candidate'}. {_gain(record)}",
+        caption=f"{_gain(record)} Measured on the search's windows; a block's distance is its term of the "
+        "objective, 0 = neurons are as active as in the dense model.",
     )
 
 
@@ -136,19 +126,17 @@ def _curves(record: RunRecord, unit: float) -> list[go.Scatter]:
             key=lambda candidate: candidate.strength,
         )
         traces += _of_step(step, tried, unit, {"color": colour, "symbol": symbol}, place)
-    said: set[str] = (
-        set()
-    )  # both steps may have stopped candidates; the legend says once what a hollow mark is
+    named_in_legend: set[str] = set()  # both steps may have stopped candidates, the legend needs one entry
     for trace in traces:
-        trace.update(showlegend=trace.name not in said and "chosen" not in trace.name)
-        said.add(trace.name)
+        trace.update(showlegend=trace.name not in named_in_legend and "chosen" not in trace.name)
+        named_in_legend.add(trace.name)
     return traces
 
 
 def _of_step(
     step: str, tried: list[Candidate], unit: float, look: dict[str, str], place: str
 ) -> list[go.Scatter]:
-    """A step's curve, the candidates that were stopped, and the one that was chosen; those that there are."""
+    """Return a step's curve, its stopped candidates, and the chosen one, as far as there are any."""
     complete = [candidate for candidate in tried if not candidate.stopped]
     stopped = [candidate for candidate in tried if candidate.stopped]
     chosen = [candidate for candidate in tried if candidate.chosen]
@@ -161,8 +149,8 @@ def _of_step(
         _points(
             stopped,
             unit,
-            "stopped: at least this much",
-            "stopped: at least this much, ",
+            "stopped: at least this value",
+            "stopped: at least this value, ",
             mode="markers",
             marker=hollow,
         ),
@@ -205,32 +193,32 @@ def _bars(
 
 
 def _span(values: list[float]) -> list[float] | None:
-    """An axis around the finite values with room for a label above and below; None (the figure's own choice)
-    where they do not differ.
+    """Return an axis around the finite values, with space for labels above and below; None, which leaves it
+    to Plotly, if the values do not differ.
     """
-    found = [value for value in values if abs(value) < float("inf")]
-    if not found or max(found) == min(found):
+    finite = [value for value in values if abs(value) < float("inf")]
+    if not finite or max(finite) == min(finite):
         return None
-    room = max(found) - min(found)
-    return [min(found) - 0.2 * room, max(found) + 0.12 * room]
+    extent = max(finite) - min(finite)
+    return [min(finite) - 0.2 * extent, max(finite) + 0.12 * extent]
 
 
 def _outcome(record: RunRecord) -> str:
-    """What was chosen, or what is best so far."""
+    """Return which candidates were chosen, or which is best so far."""
     best, uniform = best_candidate(record), uniform_candidate(record)
     if best is None:
-        return "No candidate was tried yet."
+        return "No candidate has been tried yet."
     if best.step == "uniform":
-        return f"Uniform gives {scientific(best.objective, 3)}; the candidates come next."
+        return f"Uniform gives {scientific(best.objective, 3)}; the candidates follow."
     chosen = [candidate for candidate in record.search if candidate.chosen]
     words = [
         f"{candidate.step} step λ = {candidate.strength:g} ({scientific(candidate.objective, 3)})"
         for candidate in chosen
     ]
-    said = [f"Chosen: {', '.join(words)}."] if words else []
+    sentences = [f"Chosen: {', '.join(words)}."] if words else []
     if not best.chosen:
-        said.append(f"Best so far: {named(best)} ({scientific(best.objective, 3)}).")
-    return " ".join([*said, *([f"Uniform: {scientific(uniform.objective, 3)}."] if uniform else [])])
+        sentences.append(f"Best so far: {named(best)} ({scientific(best.objective, 3)}).")
+    return " ".join([*sentences, *([f"Uniform: {scientific(uniform.objective, 3)}."] if uniform else [])])
 
 
 def _gain(record: RunRecord) -> str:
@@ -238,8 +226,10 @@ def _gain(record: RunRecord) -> str:
     if best is None or uniform is None:
         return "Nothing to compare yet."
     if best.step == "uniform" or not 0 < uniform.objective < float("inf"):
-        return f"Uniform: {scientific(uniform.objective, 3)} in all."
+        return f"Uniform: {scientific(uniform.objective, 3)} in total."
     change = best.objective / uniform.objective - 1
     side = "lower" if change <= 0 else "higher"
-    nearer = sum(mine < reference for mine, reference in zip(best.alignment, uniform.alignment, strict=False))
-    return f"In all {percent(abs(change))} {side} than uniform; lower in {nearer} of {len(best.alignment)} blocks."
+    lower = sum(
+        value < reference for value, reference in zip(best.alignment, uniform.alignment, strict=False)
+    )
+    return f"{percent(abs(change))} {side} than uniform in total; lower in {lower} of {len(best.alignment)} blocks."

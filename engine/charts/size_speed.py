@@ -1,8 +1,7 @@
-"""What a model weighs in the formats that there are, and how long it takes, dense and pruned: bars from zero,
-for both are amounts.
+"""The size of a model in each storage format, and its latency, dense and pruned.
 
-What is never pruned is a part of its own in every size, for no format makes it smaller; the dense size is a
-line through all of them.
+Both are amounts, so the bars start at zero. The weights that are never pruned are a separate part of every
+size, because no format makes them smaller; the dense size is a line through all bars.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from engine.charts import palette
-from engine.charts.chart import LEGEND_LINE, Chart, canvas
-from engine.numbers import listed, percent, seconds, size
+from engine.charts.chart import LEGEND_LINE, Chart, canvas, name_rows
+from engine.numbers import listed, milliseconds, percent, size
 
 if TYPE_CHECKING:
     from engine.analysis.size_speed import Measurement
@@ -23,10 +22,8 @@ if TYPE_CHECKING:
     from engine.evaluation.speed import SpeedReport, Stage, Timing
 
 LINE, REST = 30, 60  # pixels
-ROOM, WIDE_ROOM = 1.42, 1.75  # of the longest bar, for short and for long labels behind it
-CROSSED = (
-    0.66  # share of the dense size from which on a label behind a bar would lie under the line of that size
-)
+SHORT_LABELS, LONG_LABELS = 1.42, 1.75  # length of the axis in longest bars, with room for labels after them
+CROSSED = 0.66  # share of the dense size above which the line of that size would cross a bar's label
 COLOURS = {"dense": palette.VERMILLION, "pruned": palette.BLUE, "2:4": palette.GREEN}
 NAMES = {"dense": "dense", "pruned": "pruned", "2:4": "2:4 kernels"}
 WHERE = {"prefill": "the prompt", "token": "one more token"}
@@ -34,7 +31,7 @@ NEVER = "never pruned"
 
 
 def model_sizes(found: SizeReport) -> Chart:
-    """Bytes of the whole model by format."""
+    """Return the bytes of the whole model in each format."""
     table = _size_table(found)
     labels = [f"{size(total)} · {percent(total / found.dense, 0)}" for total in table["bytes"]]
     words = _size_words(found)
@@ -42,7 +39,7 @@ def model_sizes(found: SizeReport) -> Chart:
         title="Size by format",
         figure=_size_figure(table, labels, found),
         table=table,
-        alt="Bars of the model's size by format: "
+        alt="Bars of the model's size per format: "
         + ", ".join(f"{name} {label}" for name, label in zip(table["format"], labels, strict=True))
         + f". {words}",
         caption=f"{words} {_packed_words(found)} Dashed: dense. {found.not_semi_structured}".rstrip(),
@@ -50,7 +47,7 @@ def model_sizes(found: SizeReport) -> Chart:
 
 
 def _size_table(found: SizeReport) -> pd.DataFrame:
-    """One row a format, in the order in which they are drawn, top to bottom."""
+    """Return one row per format, in the order in which they are drawn, top to bottom."""
     packed = found.compressed
     rows = [
         ("dense", "dense", found.dense, found.rest, "counted"),
@@ -80,12 +77,12 @@ def _size_figure(table: pd.DataFrame, labels: list[str], found: SizeReport) -> g
     figure.update_layout(barmode="stack", bargap=0.3, legend={"traceorder": "normal"})
     figure.update_xaxes(
         title={"text": f"Size of the whole model, {name}"},
-        range=[0, ROOM * top],
+        range=[0, SHORT_LABELS * top],
         showgrid=True,
         gridcolor=palette.GRID,
         nticks=6,
     )
-    _name_rows(figure, list(table["format"]))
+    name_rows(figure, list(table["format"]))
     return figure
 
 
@@ -93,33 +90,25 @@ def _size_bars(table: pd.DataFrame, unit: float, name: str) -> list[go.Bar]:
     places = pd.Series(range(len(table)))
     bars = [_bar(places, table["never_pruned"] / unit, palette.GREY, NEVER, name)]
     for model in ("dense", "pruned"):
-        mine = (table["model"] == model).to_numpy()
-        bars.append(
-            _bar(
-                places[mine],
-                ((table["bytes"] - table["never_pruned"]) / unit)[mine],
-                COLOURS[model],
-                model,
-                name,
-            )
-        )
+        chosen = (table["model"] == model).to_numpy()
+        prunable = ((table["bytes"] - table["never_pruned"]) / unit)[chosen]
+        bars.append(_bar(places[chosen], prunable, COLOURS[model], model, name))
     return bars
 
 
 def _bar(places: pd.Series, values: pd.Series, colour: str, name: str, unit: str) -> go.Bar:
-    words = f"{name}: %{{x:.3~g}} {unit}<extra></extra>"
     return go.Bar(
         x=list(values),
         y=list(places),
         orientation="h",
         name=name,
         marker={"color": colour, "line": {"width": 0}},
-        hovertemplate=words,
+        hovertemplate=f"{name}: %{{x:.3~g}} {unit}<extra></extra>",
     )
 
 
 def _labels(ends: list[float], places: list[int], words: list[str]) -> go.Scatter:
-    """Words behind the bars, in the page's own colour."""
+    """Return words after the bars, in the page's text colour."""
     return go.Scatter(
         x=ends,
         y=places,
@@ -131,62 +120,51 @@ def _labels(ends: list[float], places: list[int], words: list[str]) -> go.Scatte
     )
 
 
-def _name_rows(figure: go.Figure, names: list[str], row: int | None = None) -> None:
-    """The first name on top."""
-    only = {} if row is None else {"row": row, "col": 1}
-    rows = list(range(len(names)))
-    figure.update_yaxes(
-        range=[len(names) - 0.5, -0.5],
-        tickmode="array",
-        tickvals=rows,
-        ticktext=names,
-        showgrid=False,
-        **only,
-    )
-
-
 def _size_words(found: SizeReport) -> str:
-    """What the zeros can save, from the format that saves most without a run of the packer."""
+    """Return what the zeros can save, with the best format that needs no compression."""
     name, best = "bitmask and values", found.bitmask
     if found.semi_structured is not None and found.semi_structured < best:
         name, best = "2:4", found.semi_structured
     change = "larger" if found.csr >= found.dense else "smaller"
     return (
-        f"Stored as they are the zeros save nothing; as {name} the model takes {size(best)} of {size(found.dense)}, "
-        f"as sparse rows it is {change} than dense, for each value needs its column."
+        f"In dense storage the zeros save nothing; as {name} the model takes {size(best)} of {size(found.dense)}; "
+        f"as sparse rows it is {change} than dense, because each value needs its column."
     )
 
 
 def _packed_words(found: SizeReport) -> str:
     packed = found.compressed
-    sample = f"inferred from {percent(packed.share, 0)} of the bytes" if packed.share < 1 else "all bytes"
-    return f"Zipped is measured ({packed.compressor}, {sample}), the rest is counted from the masks, in {found.dtype}."
+    sample = f"extrapolated from {percent(packed.share, 0)} of the bytes" if packed.share < 1 else "all bytes"
+    return (
+        f"Zipped sizes are measured ({packed.compressor}, {sample}), the others are counted from the masks, in "
+        f"{found.dtype}."
+    )
 
 
 def latencies(found: Measurement) -> Chart:
-    """Time for the prompt and for one token more, by variant."""
+    """Return the time for the prompt and for one more token, per model."""
     report = found.speed
     stages = _stages(report)
     words = _speed_words(report)
     return Chart(
-        title="Time for a prompt and for one more token",
+        title="Latency of the prompt and of one more token",
         figure=_speed_figure(report, stages),
         table=_speed_table(report),
-        alt="Bars of the median time by model, with quartiles: "
+        alt="Bars of the median time per model, with quartiles: "
         + "; ".join(
-            f"{title}: {listed([f'{NAMES[item.model]} {_time(item.median)}' for item in own])}"
+            f"{title}: {listed([f'{NAMES[item.model]} {milliseconds(item.median)}' for item in own])}"
             for title, own in stages.values()
         )
         + ".",
-        caption=f"{words} {_protocol(found)} {' '.join(note for note in (report.no_token, report.not_converted) if note)}".rstrip(),
+        caption=f"{words} {_protocol(found)} {' '.join(filter(None, (report.no_token, report.not_converted)))}".rstrip(),
     )
 
 
 def _stages(report: SpeedReport) -> dict[Stage, tuple[str, list[Timing]]]:
-    """The stages that were timed, each with its title and its timings."""
+    """Return the stages that were timed, each with its title and its timings."""
     titles: dict[Stage, str] = {
         "prefill": f"prompt of {report.prompt} tokens (prefill)",
-        "token": "one token behind it (cache in use)",
+        "token": "one more token (with the KV cache)",
     }
     own: dict[Stage, list[Timing]] = {
         stage: [item for item in report.timings if item.stage == stage] for stage in titles
@@ -208,9 +186,9 @@ def _speed_figure(report: SpeedReport, stages: dict[Stage, tuple[str, list[Timin
     figure.update_layout(margin={"t": LEGEND_LINE}, showlegend=False, bargap=0.3)
     for row, (stage, (_, items)) in enumerate(stages.items(), start=1):
         figure.add_traces(_speed_bars(report, stage, items), rows=row, cols=1)
-        span = [0, 1000 * WIDE_ROOM * max(item.high for item in items)]
+        span = [0, 1000 * LONG_LABELS * max(item.high for item in items)]
         figure.update_xaxes(range=span, showgrid=True, gridcolor=palette.GRID, nticks=6, row=row, col=1)
-        _name_rows(figure, [NAMES[item.model] for item in items], row)
+        name_rows(figure, [NAMES[item.model] for item in items], row)
     figure.update_xaxes(title={"text": "Median time of a pass, ms"}, row=len(stages), col=1)
     return figure
 
@@ -232,15 +210,16 @@ def _speed_bars(report: SpeedReport, stage: Stage, items: list[Timing]) -> list[
         orientation="h",
         marker={"color": [COLOURS[item.model] for item in items], "line": {"width": 0}},
         error_x=spread,
-        customdata=[[_time(item.low), _time(item.high), item.rounds] for item in items],
-        hovertemplate="%{x:.3~g} ms, half of %{customdata[2]} passes from %{customdata[0]} to %{customdata[1]}<extra></extra>",
+        customdata=[[milliseconds(item.low), milliseconds(item.high), item.rounds] for item in items],
+        hovertemplate="%{x:.3~g} ms, middle half of %{customdata[2]} passes from %{customdata[0]} to "
+        "%{customdata[1]}<extra></extra>",
     )
-    words = [f"{_time(item.median)} · {_rate(_tokens(report, item))} tokens/s" for item in items]
+    words = [f"{milliseconds(item.median)} · {_rate(_tokens(report, item))} tokens/s" for item in items]
     return [bar, _labels([1000 * item.high for item in items], places, words)]
 
 
 def _tokens(report: SpeedReport, item: Timing) -> float:
-    """Tokens a second."""
+    """Return tokens per second."""
     return (report.prompt if item.stage == "prefill" else 1) / item.median
 
 
@@ -275,12 +254,8 @@ def _speed_table(report: SpeedReport) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
-def _time(value: float) -> str:
-    return f"{1000 * value:.3g} ms" if value < 1 else seconds(value)
-
-
 def _ratio(report: SpeedReport, stage: Stage) -> str:
-    """`× 0.99`, and whether the spread of the passes explains it."""
+    """Return `× 0.99`, and whether that is within the spread of the passes."""
     value = report.ratio(stage)
     dense, pruned = report.timing(stage, "dense"), report.timing(stage, "pruned")
     if value is None or dense is None or pruned is None:
@@ -291,14 +266,14 @@ def _ratio(report: SpeedReport, stage: Stage) -> str:
 
 def _speed_words(report: SpeedReport) -> str:
     stages: list[Stage] = ["prefill", "token"]
-    said = [
+    ratios = [
         f"{_ratio(report, stage)} for {WHERE[stage]}" for stage in stages if report.timing(stage, "pruned")
     ]
     kernels = [
         f"× {ratio:.2f} for {WHERE[stage]}" for stage in stages if (ratio := report.ratio(stage, "2:4"))
     ]
     extra = f" 2:4 kernels: {listed(kernels)}." if kernels else ""
-    return f"The pruned model takes, of the dense one's time, {listed(said)}.{extra}"
+    return f"Time of the pruned model relative to the dense one: {listed(ratios)}.{extra}"
 
 
 def _protocol(found: Measurement) -> str:
@@ -306,19 +281,19 @@ def _protocol(found: Measurement) -> str:
     counts = listed([f"{count} passes" for count in rounds.values()])
     threads = f", {found.threads} thread{'' if found.threads == 1 else 's'}" if found.device == "cpu" else ""
     return (
-        f"Medians of {counts} of each model, taken in turns on {found.device_name} ({found.device}{threads}), batch 1, {found.size.dtype}; "
-        "lines: the middle half."
+        f"Medians of {counts} of each model, alternating, on {found.device_name} ({found.device}{threads}), "
+        f"batch 1, {found.size.dtype}; lines: middle half."
     )
 
 
-def why_zeros_buy_nothing(found: Measurement) -> str:
-    """The one sentence: zeros in dense storage are stored and multiplied like all other numbers; with what
-    was measured.
+def why_zeros_save_nothing(found: Measurement) -> str:
+    """Return the main message with the measured numbers: dense storage and dense kernels treat zeros like all
+    other numbers.
     """
     stages: list[Stage] = ["prefill", "token"]
     times = [f"× {ratio:.2f} for {WHERE[stage]}" for stage in stages if (ratio := found.speed.ratio(stage))]
     return (
-        f"**Zeros alone buy nothing**: dense storage keeps each zero like any other number, so the pruned model takes the same "
-        f"{size(found.size.dense)}, and dense kernels multiply by it, so of the dense model's time it takes {listed(times)}; "
-        "only a format or a kernel that leaves the zeros out saves anything."
+        "**Zeros alone save nothing**: dense storage keeps each zero like any other number, so the pruned model "
+        f"takes the same {size(found.size.dense)}, and dense kernels multiply by it, so its time relative to the "
+        f"dense model's is {listed(times)}; only a format or a kernel that leaves the zeros out saves anything."
     )

@@ -1,6 +1,6 @@
-"""A record as tables for a file: one row a block, one row a linear.
+"""A record as tables: results per block, linear and evaluation text, and how the run was measured.
 
-How a run was measured and where it was computed, as rows of a table: what, and its value.
+`measurement_rows` and `environment_rows` are pairs of a label and a value; the other tables are for files.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ HELD = {"resident": "held whole in memory", "streamed": "read block by block fro
 Rows = list[tuple[str, str]]
 
 
-def measured(record: RunRecord) -> Rows:
-    """What the numbers were measured on, how long it took, and how much memory."""
-    rows = [("Perplexity", record.protocol.perplexity), ("Calibration", record.protocol.statistics)]
+def measurement_rows(record: RunRecord) -> Rows:
+    """Return what the numbers were measured on, and the time and memory that it took."""
+    protocol = record.protocol
+    rows = [("Perplexity", protocol.perplexity), ("Calibration", protocol.statistics)]
     rows += [
-        (f"Perplexity on {Path(windows.corpus).name}", record.protocol.perplexity_on(windows))
-        for windows in record.protocol.evaluations[1:]
+        (f"Perplexity on {Path(windows.corpus).name}", protocol.perplexity_on(windows))
+        for windows in protocol.evaluations[1:]
     ]
-    for windows in (record.protocol.calibration, *record.protocol.evaluations):
+    for windows in (protocol.calibration, *protocol.evaluations):
         if windows:
             text = f"{Path(windows.corpus).name} ({windows.role})"
             rows.append(
@@ -38,31 +39,28 @@ def measured(record: RunRecord) -> Rows:
         weights = f"{numbers.count(model.parameters)} weights in {model.dtype}, {numbers.size(model.bytes)}"
         rows.append(("Model", f"{model.architecture}, {weights}, {HELD[model.residence]}"))
     rows += [(f"Time, {phase}", numbers.seconds(seconds)) for phase, seconds in record.timings.items()]
-    rows.append(("Most memory of the process", numbers.size(record.peak_host)))
+    rows.append(("Peak memory of the process", numbers.size(record.peak_host)))
     if record.peak_device is not None:
-        rows.append(("Most memory on the device", numbers.size(record.peak_device)))
+        rows.append(("Peak memory on the device", numbers.size(record.peak_device)))
     return rows
 
 
-def surroundings(record: RunRecord) -> Rows:
-    """The machine, the software, when, and the key."""
+def environment_rows(record: RunRecord) -> Rows:
+    """Return the machine, the software, the start time, and the key."""
     rows = [("Started", record.started or numbers.UNKNOWN), ("Key", str(record.key))]
     if record.environment is None:
         return rows
     machine = record.environment
-    software = f"Prunescope {machine.prunescope}, torch {machine.torch}, transformers {machine.transformers}, Python {machine.python}"
-    return [
-        (
-            "Machine",
-            f"{machine.device_name} ({machine.device}), {machine.threads} threads, {machine.platform}",
-        ),
-        ("Software", software),
-        *rows,
-    ]
+    device = f"{machine.device_name} ({machine.device}), {machine.threads} threads, {machine.platform}"
+    software = (
+        f"Prunescope {machine.prunescope}, torch {machine.torch}, transformers {machine.transformers}, "
+        f"Python {machine.python}"
+    )
+    return [("Machine", device), ("Software", software), *rows]
 
 
 def block_table(record: RunRecord) -> pd.DataFrame:
-    """One row a block that is done."""
+    """Return one row per finished block."""
     columns = ["index", "sparsity", "alignment", "relative_error", "cosine", "seconds"]
     return pd.DataFrame(
         [[getattr(block, name) for name in columns] for block in done_blocks(record)],
@@ -70,34 +68,8 @@ def block_table(record: RunRecord) -> pd.DataFrame:
     )
 
 
-def evaluation_table(record: RunRecord) -> pd.DataFrame:
-    """One row a corpus that the model was measured on."""
-    columns = [
-        "corpus",
-        "dense perplexity",
-        "pruned perplexity",
-        "ratio",
-        "dense bits per byte",
-        "pruned bits per byte",
-        "predicted tokens",
-    ]
-    rows = [
-        [
-            Path(item.corpus).name,
-            item.dense.perplexity,
-            item.pruned.perplexity,
-            item.ratio,
-            item.dense.bits_per_byte,
-            item.pruned.bits_per_byte,
-            item.dense.tokens,
-        ]
-        for item in record.evaluations
-    ]
-    return pd.DataFrame(rows, columns=columns)
-
-
 def linear_table(record: RunRecord) -> pd.DataFrame:
-    """One row a linear that is done."""
+    """Return one row per linear of the finished blocks."""
     columns = ["name", "rows", "columns", "removed", "sparsity", "output_error"]
     rows = [
         [block.index, *(getattr(linear, name) for name in columns)]
@@ -105,3 +77,20 @@ def linear_table(record: RunRecord) -> pd.DataFrame:
         for linear in block.linears
     ]
     return pd.DataFrame(rows, columns=["block", "linear", *columns[1:]])
+
+
+def evaluation_table(record: RunRecord) -> pd.DataFrame:
+    """Return one row per corpus that the model was evaluated on."""
+    rows = [
+        {
+            "corpus": Path(item.corpus).name,
+            "dense perplexity": item.dense.perplexity,
+            "pruned perplexity": item.pruned.perplexity,
+            "ratio": item.ratio,
+            "dense bits per byte": item.dense.bits_per_byte,
+            "pruned bits per byte": item.pruned.bits_per_byte,
+            "predicted tokens": item.dense.tokens,
+        }
+        for item in record.evaluations
+    ]
+    return pd.DataFrame(rows)

@@ -1,8 +1,7 @@
-"""Zero-shot tasks, dense against pruned: a line a task, hollow before and filled after, with standard errors
-and what guessing gives.
+"""Zero-shot tasks, dense against pruned: accuracies with standard errors, and the level of guessing.
 
-Tasks stand below one another, for their names are words; the first of the list is at the top, the mean of all
-at the bottom.
+Tasks are rows because their names are words: the first at the top, the mean of all at the bottom. The dense
+model's mark is hollow, the pruned one's is filled.
 """
 
 from __future__ import annotations
@@ -14,27 +13,28 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from engine.charts import palette
-from engine.charts.chart import LEGEND_LINE, Chart, canvas
+from engine.charts.chart import LEGEND_LINE, Chart, canvas, name_rows
 from engine.evaluation.tasks.compare import Comparison, compare, mean
 from engine.events import TaskScore
-from engine.numbers import listed, percent
+from engine.numbers import listed, percent, signed
 
 LINE, REST = 34, 62  # pixels
-APART = 0.13  # of a line, so that the error bars of the two models do not cover each other
+OFFSET = 0.13  # rows, so that the error bars of the two models do not overlap
 
 
 def task_scores(dense: Sequence[TaskScore], pruned: Sequence[TaskScore]) -> Chart:
-    """What the models score on each task that the dense one has been asked."""
+    """Return the accuracy of both models on each task on which the dense one was evaluated."""
     rows = list(compare(dense, pruned))
     words = _words(rows)
     total = mean(rows)
     drawn = rows + ([total] if total else [])
     return Chart(
-        title="Zero-shot tasks, dense and pruned",
+        title="Zero-shot accuracy, dense and pruned",
         figure=_figure(drawn),
         table=_table(drawn),
-        alt=f"Marks of the accuracy by task, dense and pruned, with standard errors and the level of guessing. {words}",
-        caption=f"{words} Bars: one standard error. Grey mark: what guessing gives. {_protocol(dense, rows)}".rstrip(),
+        alt="Marks of the accuracy per task, dense and pruned, with standard errors and the level of guessing. "
+        f"{words}",
+        caption=f"{words} Bars: one standard error. Grey mark: guessing. {_protocol(dense, rows)}".rstrip(),
     )
 
 
@@ -43,14 +43,7 @@ def _figure(rows: Sequence[Comparison]) -> go.Figure:
     figure.update_xaxes(
         title={"text": "Accuracy, %"}, range=_range(rows), showgrid=True, gridcolor=palette.GRID
     )
-    labels = [_label(row) for row in rows]
-    figure.update_yaxes(
-        range=[max(len(rows), 1) - 0.5, -0.5],
-        tickmode="array",
-        tickvals=list(range(len(rows))),
-        ticktext=labels,
-        showgrid=False,
-    )
+    name_rows(figure, [f"<b>{row.title}</b>" if row.task == "mean" else row.title for row in rows])
     return figure
 
 
@@ -76,13 +69,13 @@ def _marks(rows: Sequence[Comparison]) -> list[go.Scatter]:
         _model(
             "dense",
             hollow,
-            [place - APART for place in places],
+            [place - OFFSET for place in places],
             [(row.dense, row.dense_stderr) for row in rows],
         ),
         _model(
             "pruned",
             filled,
-            [place + APART for place in places],
+            [place + OFFSET for place in places],
             [(row.pruned, row.pruned_stderr) for row in rows],
         ),
     ]
@@ -107,12 +100,8 @@ def _model(
     )
 
 
-def _label(row: Comparison) -> str:
-    return f"<b>{row.title}</b>" if row.task == "mean" else row.title
-
-
 def _range(rows: Sequence[Comparison]) -> list[float]:
-    """From zero to a round number of tens behind the longest bar."""
+    """Return the axis from zero to the next multiple of ten after the longest bar."""
     scores = [
         score
         for row in rows
@@ -124,7 +113,7 @@ def _range(rows: Sequence[Comparison]) -> list[float]:
 
 
 def _table(rows: Sequence[Comparison]) -> pd.DataFrame:
-    """Accuracies as shares; what is not measured is empty."""
+    """Return accuracies as shares; what was not measured is empty."""
     columns = [
         "examples",
         "dense",
@@ -146,42 +135,47 @@ def _table(rows: Sequence[Comparison]) -> pd.DataFrame:
 
 
 def _words(rows: Sequence[Comparison]) -> str:
-    """What pruning did: the mean, and the tasks where it is more than chance."""
+    """Return how pruning changed the mean, and the tasks on which the change is significant."""
     if not rows:
-        return "Nothing is measured yet."
+        return "No task is evaluated yet."
     whole = mean(rows) or rows[0]
     subject = f"On average over {len(rows)} tasks" if len(rows) > 1 else f"On {whole.title}"
     if whole.pruned is None or whole.difference is None:
-        return f"{subject} the dense model scores {percent(whole.dense)}; the pruned one is not measured yet."
+        return (
+            f"{subject} the dense model scores {percent(whole.dense)}; the pruned one is not evaluated yet."
+        )
     clear = [row.title for row in rows if row.clear]
     verdict = (
         f"clearly different on {listed(clear)}"
         if clear
         else "no difference is larger than twice its standard error"
     )
-    return f"{subject} the accuracy goes from {percent(whole.dense)} to {percent(whole.pruned)} ({_signed(whole)} points); {verdict}."
+    return (
+        f"{subject} the accuracy changes from {percent(whole.dense)} to {percent(whole.pruned)} "
+        f"({_difference(whole)} points); {verdict}."
+    )
 
 
-def _signed(row: Comparison) -> str:
-    points = f"{100 * (row.difference or 0.0):+.1f}".replace("-", "−")
+def _difference(row: Comparison) -> str:
+    points = signed(100 * (row.difference or 0.0))
     return points if row.difference_stderr is None else f"{points} ± {100 * row.difference_stderr:.1f}"
 
 
 def _protocol(scores: Sequence[TaskScore], rows: Sequence[Comparison]) -> str:
-    """How it was measured, as far as that is the same everywhere."""
+    """Return how the tasks were evaluated, as far as that is the same for all."""
     if not scores:
         return ""
-    pieces = [f"{scores[0].harness.split(',')[0]}, no solved examples in the prompt"]
+    pieces = [f"{scores[0].harness.split(',')[0]}, zero-shot"]
     if any(score.examples < score.available for score in scores):
         most = max(score.examples for score in scores)
-        pieces.append(f"the first {most:,} examples of each task at most")
+        pieces.append(f"at most the first {most:,} examples of each task")
     if any(row.paired for row in rows):
-        pieces.append("the difference's error from the differences of single examples")
+        pieces.append("the error of a difference is that of the paired differences per example")
     cut = [
         f"{score.truncated} of {row.title}"
         for score, row in zip(scores, rows, strict=True)
         if score.truncated
     ]
     if cut:
-        pieces.append(f"too long for the model and cut at their beginning: {listed(cut)}")
+        pieces.append(f"examples too long for the model are cut at their beginning: {listed(cut)}")
     return f"Protocol: {'; '.join(pieces)}."

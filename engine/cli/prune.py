@@ -60,10 +60,10 @@ def _prune_over_seeds(recipe: Recipe, arguments: argparse.Namespace) -> int:
         print(summary(records[-1]))
         if records[-1].state != "finished":
             return STATUS.get(records[-1].state, 1)
-    for spread in spreads(records):
+    for corpus, spread in spreads(records).items():
         deviation = "" if spread.deviation is None else f" ± {spread.deviation:.3f}"
         print(
-            f"over seeds  {spread.mean:.3f}{deviation} pruned perplexity on {spread.corpus} (mean and standard deviation of {len(records)})"
+            f"over seeds  {spread.mean:.3f}{deviation} pruned perplexity on {corpus} (mean and standard deviation of {len(records)})"
         )
     return 0
 

@@ -16,7 +16,7 @@ MICROSCOPE = "pages/microscope.py"
 
 
 def draw_block_map(chart: Chart, key: str, record: RunRecord) -> None:
-    """Draw a chart of `engine.charts.grids` that was made to be `clickable`.
+    """Draw a chart of `engine.charts.heatmaps` that was made to be `clickable`.
 
     Args:
         key: as in `draw_chart`; another one where a cell is chosen already, for a choice stays with its

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import numbers
-from engine.charts.allocation import measure
+from engine.charts.allocation import measured_quantity
 from engine.charts.run_charts import is_deciding
 from engine.charts.search import best_candidate
 from engine.evaluation.tasks.catalogue import TASKS
@@ -75,7 +75,7 @@ def _fetching_words(fetching: Fetching) -> str:
 def _deciding_words(record: RunRecord, total: int) -> str:
     """What is tried or measured before the first block is pruned."""
     if not record.search:
-        quantity, done = measure(record), len(record.measured)
+        quantity, done = measured_quantity(record), len(record.measured)
         return (
             f"Measuring block {min(done + 1, total)} of {total}: {quantity}"
             if quantity

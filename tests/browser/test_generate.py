@@ -53,7 +53,7 @@ def test_from_nothing_to_ninety_percent_and_token_by_token(page: Page, address: 
 
     page.get_by_text("Token by token", exact=True).click()
     expect(page.get_by_text("over 60 predicted tokens", exact=False)).to_be_visible(timeout=2 * MINUTE)
-    expect(page.get_by_text("What could stand in the place of", exact=False)).to_be_visible()
+    expect(page.get_by_text("Predictions for", exact=False)).to_be_visible()
     assert not page.get_by_text("encountered an error").count()
 
 

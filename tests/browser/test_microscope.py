@@ -34,8 +34,8 @@ def drag(page: Page, plot: object, start: tuple[float, float], end: tuple[float,
 def test_open_look_closer_come_back_and_go_on(page: Page, address: str) -> None:
     page.goto(f"{address}/microscope?block=3&linear=mlp.up_proj")
     expect(page.get_by_text("all 384 × 128")).to_be_visible(timeout=MINUTE)
-    expect(page.get_by_text("The rows that lost most")).to_be_visible(timeout=MINUTE)
-    expect(page.get_by_text("Wanda scores, and where they part")).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("Rows with the largest output error")).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("Distribution of the Wanda scores")).to_be_visible(timeout=MINUTE)
     expect(page.get_by_text("Singular values, dense and pruned")).to_be_visible(timeout=MINUTE)
 
     weights = page.locator(".js-plotly-plot").first
@@ -56,7 +56,7 @@ def test_open_look_closer_come_back_and_go_on(page: Page, address: str) -> None:
         frame["y"] + frame["height"] * 0.5 / 7,
     )  # block 5, the first linear
     page.mouse.move(*middle)
-    expect(page.get_by_text("click to look inside")).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("click to open the microscope")).to_be_visible(timeout=MINUTE)
     page.mouse.click(*middle)
     expect(page.get_by_text("Block 5, self_attn.q_proj")).to_be_visible(timeout=MINUTE)
     expect(page).to_have_url(re.compile("block=5&linear=self_attn.q_proj"), timeout=MINUTE)
@@ -69,6 +69,6 @@ def test_nothing_is_wider_than_a_narrow_screen(browser: Browser, address: str, s
     context = browser.new_context(viewport={"width": 900, "height": 900}, color_scheme=scheme)
     page = context.new_page()
     page.goto(f"{address}/microscope")
-    expect(page.get_by_text("The rows that lost most")).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("Rows with the largest output error")).to_be_visible(timeout=MINUTE)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     context.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 
 from engine.analysis.microscope.decision import Decision
-from engine.analysis.microscope.findings import group_facts, losses, score_facts, spectrum
+from engine.analysis.microscope.findings import losses, sample_groups, score_distribution, spectrum
 from engine.analysis.microscope.picture import picture
 from engine.analysis.microscope.types import Picture, Scores, Spectrum, Study
 from engine.pruning.patterns import Group, Pattern, Unstructured
@@ -38,8 +38,8 @@ class Sample:
     def spectrum(self) -> Spectrum:
         return spectrum(self.dense, self.pruned)
 
-    def score_facts(self, keep: torch.Tensor | None = None, *, running: bool = False) -> Scores:
-        return score_facts(
+    def score_distribution(self, keep: torch.Tensor | None = None, *, running: bool = False) -> Scores:
+        return score_distribution(
             Decision(self.scores, self.keep),
             self.keep if keep is None else keep,
             self.pattern,
@@ -50,12 +50,12 @@ class Sample:
         lost = losses(self.inputs, self.dense, self.pruned, self.keep)
         return Study(
             norms=self.norms.numpy(),
-            scores=self.score_facts(),
+            scores=self.score_distribution(),
             unscored="",
             lost=lost.lost,
             median_error=lost.median,
             error=lost.error,
-            groups=group_facts(self.dense, self.keep, self.pattern),
+            groups=sample_groups(self.dense, self.keep, self.pattern),
             tokens=1024,
             sampled=len(self.inputs),
             notes=(),

@@ -14,17 +14,18 @@ from engine.charts.allocation import allocation_bars
 from engine.charts.chart import linear_names, short_names
 from engine.charts.coverage import coverage_bar, coverage_forecast
 from engine.charts.depth import alignment_bars, error_through_depth
-from engine.charts.grids import output_error_grid, sparsity_grid
-from engine.charts.refinement import error_taken_back, refinement_error, refinement_swaps
-from engine.charts.rows import row_spread
+from engine.charts.heatmaps import output_error_grid, sparsity_grid
+from engine.charts.refinement import refinement_error, refinement_swaps
+from engine.charts.row_sparsity import row_spread
 from engine.charts.search import alignment_against_uniform, search_curves
 from engine.charts.tables import block_table, linear_table
+from engine.charts.update import error_recovered
 from engine.record import RunRecord
 from tests.charts.records import infinite, record
 from tests.pages.fakes import BLOCKS, PRUNABLE, SHAPES, SUMMARY
 
 DECIDED = [allocation_bars, search_curves, alignment_against_uniform, row_spread]
-DONE = [error_taken_back, refinement_swaps, refinement_error]
+DONE = [error_recovered, refinement_swaps, refinement_error]
 CHARTS = [
     sparsity_grid,
     output_error_grid,

@@ -8,18 +8,20 @@ from random import Random
 
 import pytest
 
-from engine.analysis.comparison.grid import ORDER, Square
+from engine.analysis.comparison.grid import ORDER, GridCell
 from engine.analysis.comparison.leaderboard import leaderboard
 from engine.analysis.comparison.overlap import LinearOverlap, Shared
 from engine.analysis.comparison.points import points
 from engine.charts import palette
-from engine.charts.compare.board import board_chart
-from engine.charts.compare.curves import ROOM, patterns, perplexity_curves
-from engine.charts.compare.pair import overlap_grid, pair_alignment, pair_allocation, pair_depth
-from engine.charts.compare.ranges import cliff_ranking, pattern_ranking
-from engine.charts.compare.style import COLOURS, DASHES, Scale, spread, style, wants_logarithm
-from engine.charts.compare.sweep import column_words, square_words, sweep_colours, sweep_words
+from engine.charts.compare.curves import MOST_LABELS, patterns, perplexity_curves
+from engine.charts.compare.leaderboard import leaderboard_chart
+from engine.charts.compare.mask_overlap import overlap_grid
+from engine.charts.compare.perplexity_axis import Scale, spread, wants_logarithm
+from engine.charts.compare.rankings import cliff_ranking, pattern_ranking
+from engine.charts.compare.style import COLOURS, DASHES, style
+from engine.charts.compare.sweep_grid import cell_words, column_words, sweep_colours, sweep_words
 from engine.charts.compare.table import COLUMNS, curve_table, filtered
+from engine.charts.compare.two_runs import pair_alignment, pair_allocation, pair_depth
 from tests.analysis.comparison.records import DENSE, made
 from tests.charts.records import record
 
@@ -206,7 +208,7 @@ class TestCurves:
         assert all(trace.unselected.marker.opacity == 1 for trace in self.chart.figure.data)
 
     def test_a_crowd_gets_a_legend(self) -> None:
-        crowd = {f"way {place}": FAMILIES["Wanda"] for place in range(ROOM + 1)}
+        crowd = {f"way {place}": FAMILIES["Wanda"] for place in range(MOST_LABELS + 1)}
         chart = perplexity_curves(crowd)
         assert all(trace.showlegend for trace in traces(chart, mode="lines+markers"))
         assert not [note for note in chart.figure.layout.annotations if "way" in note.text]
@@ -233,13 +235,13 @@ class TestCurves:
         families = points([made(30.0), *broken])
         for axis in (
             perplexity_curves(families).figure.layout.yaxis,
-            board_chart(leaderboard(families, "0.9"), "90 %").figure.layout.xaxis,
+            leaderboard_chart(leaderboard(families, "0.9"), "90 %").figure.layout.xaxis,
         ):
             assert all(isfinite(end) and end < 15 for end in axis.range)
 
     def test_words(self) -> None:
         assert self.chart.alt.startswith(
-            "Line chart of the pruned perplexity by sparsity for 3 ways to prune. Cliffs from 5"
+            "Line chart of the pruned perplexity by sparsity for 3 pruners. Cliffs from 5"
         )
         assert "2 × that of the dense model" in self.chart.caption
         low = perplexity_curves(points([made(21.0)]))
@@ -268,7 +270,7 @@ class TestTable:
             ("own", None, 1),
             ("60%", None, 2),
             ("", 2.0, 6),
-            ("nobody", None, 0),
+            ("absent", None, 0),
         ],
     )
     def test_rows_by_words_and_by_ratio(self, words: str, most: float | None, count: int) -> None:
@@ -309,7 +311,7 @@ class TestRanges:
 
 
 class TestBoard:
-    chart = board_chart(leaderboard(FAMILIES, "0.7"), "70 %")
+    chart = leaderboard_chart(leaderboard(FAMILIES, "0.7"), "70 %")
 
     def test_lines_go_from_dense_to_each(self) -> None:
         assert [list(trace.x) for trace in traces(self.chart, mode="lines")] == [[DENSE, 90], [DENSE, 900]]
@@ -323,14 +325,14 @@ class TestBoard:
     def test_the_axis_holds_all(self) -> None:
         low, high = self.chart.figure.layout.xaxis.range
         assert self.chart.figure.layout.xaxis.type == "log" and low < log10(DENSE) and log10(900) < high
-        near = board_chart(leaderboard(FAMILIES, "0.5"), "50 %")
+        near = leaderboard_chart(leaderboard(FAMILIES, "0.5"), "50 %")
         assert near.figure.layout.xaxis.type == "linear" and near.figure.layout.xaxis.range[1] > 25
 
     def test_what_was_achieved_is_said(self) -> None:
         assert "Sparsity achieved: 69.00 %." in self.chart.caption
 
     def test_nobody(self) -> None:
-        assert board_chart([], "1:8").alt.endswith("Nobody is there yet.")
+        assert leaderboard_chart([], "1:8").alt.endswith("No runs yet.")
 
 
 class TestPair:
@@ -375,9 +377,11 @@ class TestPair:
         heat, handles = chart.figure.data
         assert [list(row) for row in heat.z] == [[10, 30], [10, 30]] and list(heat.y) == ["up_proj", "q_proj"]
         assert [tuple(one[:2]) for one in handles.customdata] == [(one.block, one.linear) for one in found]
-        assert "Over the whole model 20.0 %; two blind choices of as many would share 25.0 %." in chart.alt
+        assert (
+            "20.0 % over the whole model; two random masks of the same sizes would have 25.0 %." in chart.alt
+        )
         gone = overlap_grid(found, "removed")
-        assert gone.figure.data[0].z[0][0] == 25 and "would share 50.0 %" in gone.caption
+        assert gone.figure.data[0].z[0][0] == 25 and "would have 50.0 %" in gone.caption
         assert list(chart.table.columns) == [
             "block",
             "linear",
@@ -392,22 +396,22 @@ class TestSweep:
     @pytest.mark.parametrize(
         ("square", "words"),
         [
-            (Square("Wanda", "0.5", "missing", ("a",)), "·"),
-            (Square("Wanda", "0.5", "finished", ("a",), 1, (45.314,)), "✓ 45.31"),
-            (Square("Wanda", "0.5", "finished", ("a", "b"), 2, (44.0, 46.0)), "✓ 45.00 ± 1.41"),
-            (Square("Wanda", "0.5", "running", ("a",), progress=0.375), "▶ 38 %"),
-            (Square("Wanda", "0.5", "running", ("a", "b"), 1, (45.0,), 0.5), "▶ 50 % 45.00 (1/2)"),
-            (Square("Wanda", "0.5", "queued", ("a",)), "…"),
-            (Square("Wanda", "0.5", "failed", ("a",)), "✗"),
-            (Square("Wanda", "0.5", "refused"), "—"),
+            (GridCell("Wanda", "0.5", "missing", ("a",)), "·"),
+            (GridCell("Wanda", "0.5", "finished", ("a",), 1, (45.314,)), "✓ 45.31"),
+            (GridCell("Wanda", "0.5", "finished", ("a", "b"), 2, (44.0, 46.0)), "✓ 45.00 ± 1.41"),
+            (GridCell("Wanda", "0.5", "running", ("a",), progress=0.375), "▶ 38 %"),
+            (GridCell("Wanda", "0.5", "running", ("a", "b"), 1, (45.0,), 0.5), "▶ 50 % 45.00 (1/2)"),
+            (GridCell("Wanda", "0.5", "queued", ("a",)), "…"),
+            (GridCell("Wanda", "0.5", "failed", ("a",)), "✗"),
+            (GridCell("Wanda", "0.5", "refused"), "—"),
         ],
     )
-    def test_a_square_in_words(self, square: Square, words: str) -> None:
-        assert square_words(square) == words
+    def test_a_square_in_words(self, square: GridCell, words: str) -> None:
+        assert cell_words(square) == words
 
     def test_words_and_colours_have_one_shape(self) -> None:
         squares = [
-            Square(way, shape, state)
+            GridCell(way, shape, state)
             for way, (shape, state) in product(("RIA", "Wanda"), (("0.5", "finished"), ("2:4", "missing")))
         ]
         words, colours = sweep_words(squares), sweep_colours(squares)
@@ -417,7 +421,7 @@ class TestSweep:
         assert colours.loc["RIA", "2:4"] == "" and palette.GREEN in colours.loc["RIA", "50 %"]
 
     def test_no_state_is_told_by_colour_alone(self) -> None:
-        signs = {state: square_words(Square("x", "0.5", state)) for state in ORDER}
+        signs = {state: cell_words(GridCell("x", "0.5", state)) for state in ORDER}
         assert signs["failed"] == signs["damaged"] and signs["cancelled"] == signs["interrupted"]
         assert len(set(signs.values())) == len(ORDER) - 2
 

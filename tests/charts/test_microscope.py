@@ -7,17 +7,17 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from engine.charts.microscope.curves import (
-    lost_rows,
+from engine.charts.microscope.groups import group_boxes
+from engine.charts.microscope.mask_tiles import ELEMENTS, LEVELS, tiles
+from engine.charts.microscope.rows_and_columns import (
     norms_against_sparsity,
     rank_correlation,
-    singular_values,
-    stable_rank,
+    sparsity_profiles,
+    worst_rows,
 )
-from engine.charts.microscope.profiles import sparsity_profiles
-from engine.charts.microscope.scores import group_boxes, score_histogram
-from engine.charts.microscope.tiles import ELEMENTS, LEVELS, tiles
-from engine.charts.microscope.weights import weight_map
+from engine.charts.microscope.scores import score_histogram
+from engine.charts.microscope.spectrum import singular_values, stable_rank
+from engine.charts.microscope.weight_map import weight_map
 from engine.pruning.patterns import Group, SemiStructured, Unstructured
 from tests.charts.specimens import Sample
 
@@ -83,7 +83,7 @@ def test_close_up_every_removed_weight_is_crossed_out():
     assert {(int(x), int(y)) for x, y in zip(crosses.x, crosses.y, strict=True)} == {
         (j, i) for i, j in np.argwhere(~sample.keep.numpy())
     }
-    assert "come in a moment" in chart.caption
+    assert "being computed" in chart.caption
 
 
 def test_closest_the_numbers_are_read():
@@ -101,7 +101,7 @@ def test_closest_the_numbers_are_read():
             sample.dense[row, column].item(), abs=0.0051
         )
         assert text.startswith("×") != bool(sample.keep[row, column])
-    assert chart.title == "The weight and its mask: rows 100–109, columns 40–51 of 300 × 200"
+    assert chart.title == "Weight and mask: rows 100–109, columns 40–51 of 300 × 200"
 
 
 def test_groups_are_framed_where_they_can_be_seen():
@@ -124,7 +124,7 @@ def test_the_map_can_be_selected_in():
 @pytest.mark.parametrize(("group", "cuts"), [(Group.LAYER, 1), (Group.ROW, 12)])
 def test_the_histogram_holds_every_weight_and_shows_the_cut(group, cuts):
     sample = Sample(pattern=Unstructured(group))
-    facts = sample.score_facts()
+    facts = sample.score_distribution()
     chart = score_histogram(facts, "Wanda")
     assert chart.table[["kept", "removed"]].to_numpy().sum() == sample.dense.numel()
     assert [int(sum(trace.y)) for trace in chart.figure.data] == [
@@ -142,20 +142,24 @@ def test_the_histogram_says_what_else_had_a_say():
     sample = Sample()
     moved = sample.keep.clone()
     moved[0] = ~moved[0]
-    assert "8 weights the refinement" in score_histogram(sample.score_facts(moved), "Wanda").caption
     assert (
-        "at the moment of decision" in score_histogram(sample.score_facts(running=True), "SparseGPT").caption
+        "changed the decision for 8 weights"
+        in score_histogram(sample.score_distribution(moved), "Wanda").caption
+    )
+    assert (
+        "at the moment of decision"
+        in score_histogram(sample.score_distribution(running=True), "SparseGPT").caption
     )
     sample.scores[:, 0] = 0
-    assert "12 scores are exactly 0" in score_histogram(sample.score_facts(), "Wanda").caption
+    assert "12 scores are exactly 0" in score_histogram(sample.score_distribution(), "Wanda").caption
 
 
 def test_a_histogram_of_nothing_but_zeros_and_of_nothing_removed():
     sample = Sample()
     sample.scores[:] = 0
-    assert score_histogram(sample.score_facts(), "Wanda").table["kept"].sum() == sample.keep.sum()
+    assert score_histogram(sample.score_distribution(), "Wanda").table["kept"].sum() == sample.keep.sum()
     dense = Sample(sparsity=0)
-    assert "None was removed" in score_histogram(dense.score_facts(), "Wanda").caption
+    assert "None was removed" in score_histogram(dense.score_distribution(), "Wanda").caption
 
 
 def test_profiles_are_counted_over_the_whole_linear():
@@ -164,7 +168,7 @@ def test_profiles_are_counted_over_the_whole_linear():
     by_row = chart.table[chart.table["kind"] == "row"]
     assert by_row["removed"].tolist() == (~sample.keep).sum(1).tolist()
     assert chart.figure.data[1].y == pytest.approx(100 * (~sample.keep).double().mean(0).numpy())
-    assert "all lose 50.0 %" in chart.alt
+    assert "all 50.0 %" in chart.alt
     shaded = [shape for shape in chart.figure.layout.shapes if shape.type == "rect"]
     assert [(shape.x0, shape.x1) for shape in shaded] == [(4.5, 19.5), (-0.5, 49.5)]
 
@@ -173,7 +177,7 @@ def test_profiles_say_which_rows_are_dead():
     sample = Sample()
     sample.keep[3] = False
     sample.keep[:, 1] = False
-    assert "Nothing is left of 1 row and 1 column." in sparsity_profiles(sample.picture()).caption
+    assert "Empty: 1 row and 1 column." in sparsity_profiles(sample.picture()).caption
 
 
 def test_norms_stand_against_what_the_column_lost():
@@ -194,7 +198,7 @@ def test_the_rank_correlation_is_spearman_s():
 
 def test_the_rows_that_lost_most_come_first():
     study = Sample(40, 16).study()
-    chart = lost_rows(study)
+    chart = worst_rows(study)
     assert len(chart.table) == 12
     assert chart.table["error"].is_monotonic_decreasing
     assert chart.figure.data[1].y[0] == pytest.approx(100 * study.median_error)

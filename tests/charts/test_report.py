@@ -12,7 +12,7 @@ import pytest
 
 from engine.charts.headline import run_numbers
 from engine.charts.report import drawing_bytes, report
-from engine.charts.run_charts import parts_of
+from engine.charts.run_charts import chart_parts
 from engine.export.citations import bibtex, cited
 from engine.export.command_line import command
 from engine.recipe import Recipe
@@ -42,7 +42,7 @@ def run(request):
 
 def test_the_charts_are_those_of_the_page_with_their_data(run):
     found, _, page = run
-    charts = {name: make(found) for makers in parts_of(found).values() for name, make in makers.items()}
+    charts = {name: make(found) for makers in chart_parts(found).values() for name, make in makers.items()}
     assert list(page.figures) == list(charts)
     drawn = {name: json.loads(plotly.io.to_json(chart.figure)) for name, chart in charts.items()}
     for name, figure in page.figures.items():
@@ -52,7 +52,7 @@ def test_the_charts_are_those_of_the_page_with_their_data(run):
 
 def test_every_chart_has_words_and_its_table(run):
     found, _, page = run
-    charts = {name: make(found) for makers in parts_of(found).values() for name, make in makers.items()}
+    charts = {name: make(found) for makers in chart_parts(found).values() for name, make in makers.items()}
     plots = {
         item.attributes["id"].removeprefix("plot-"): item
         for item in page.all("div")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.charts.allocation import allocation_bars
-from engine.charts.rows import has_uneven_rows, row_spread
+from engine.charts.row_sparsity import has_uneven_rows, row_spread
 from engine.charts.search import alignment_against_uniform, best_candidate, search_curves, uniform_candidate
 from engine.events import QUANTILES, RowSpread
 from tests.charts.records import NEUROAL, record, undecided
@@ -39,10 +39,12 @@ def test_bars_are_the_ratios_between_the_target_and_an_outline_of_uniform():
 
 def test_held_blocks_are_marked_by_a_pattern_and_a_word():
     chart = allocation_bars(record(**NEUROAL))
-    held = named(chart)["held at a limit"]
-    assert list(held.x) == [BLOCKS - 1] and list(held.text) == ["held"] and held.marker.pattern.shape == "/"
+    held = named(chart)["clipped at a limit"]
+    assert (
+        list(held.x) == [BLOCKS - 1] and list(held.text) == ["clipped"] and held.marker.pattern.shape == "/"
+    )
     assert BLOCKS - 1 not in named(chart)["sparsity"].x
-    assert f"Held at a limit: block {BLOCKS - 1}." in chart.caption
+    assert f"Clipped at a limit: block {BLOCKS - 1}." in chart.caption
     assert chart.table["held"].tolist() == [False] * (BLOCKS - 1) + [True]
 
 
@@ -55,14 +57,14 @@ def test_what_was_measured_has_a_panel_above_and_comes_before_the_ratios():
     assert (late.figure.data[0].yaxis, named(late)["sparsity"].yaxis) == ("y", "y2")
     assert early.table["sparsity"].isna().all() and late.table["measured"].notna().all()
     assert "5 of 8 blocks are measured" in early.caption
-    assert "the less it loses" in late.caption
+    assert "the lower its sparsity" in late.caption
     assert "outliers" in late.figure.layout.annotations[0].text.lower()
 
 
 def test_a_quantity_that_does_not_decide_alone_is_given_no_direction():
     found = record(allocation="owl", sparsity=0.6)
     mixed = found.model_copy(update={"allocation": (0.5, 0.7) * 4})
-    assert "it loses" not in allocation_bars(mixed).caption
+    assert "its sparsity" not in allocation_bars(mixed).caption
 
 
 def test_while_a_search_goes_on_the_bars_are_the_best_candidates():
@@ -97,7 +99,7 @@ def test_both_curves_have_their_candidates_and_the_chosen_ones_stand_out():
 def test_a_stopped_candidate_is_hollow_and_on_no_line():
     found = record(**STOPPING)
     chart = search_curves(found)
-    stopped = [trace for trace in chart.figure.data if trace.name == "stopped: at least this much"]
+    stopped = [trace for trace in chart.figure.data if trace.name == "stopped: at least this value"]
     assert [trace.marker.symbol for trace in stopped] == ["circle-open", "diamond-open"]
     assert [trace.showlegend for trace in stopped] == [True, False]
     assert list(stopped[0].x) == [0.15, 0.2, 0.25] and max(named(chart)["block step"].x) == 0.12
@@ -135,13 +137,13 @@ def test_the_best_is_set_against_uniform_block_by_block():
     assert list(chart.table["best"]) == list(best_candidate(found).alignment)
     assert list(best.customdata) == list(best_candidate(found).alignment)
     assert best.name == "row step, λ = 0.04" and uniform.width > best.width
-    assert "In all 10.5 % lower than uniform; lower in 6 of 8 blocks." in chart.alt
+    assert "10.5 % lower than uniform in total; lower in 6 of 8 blocks." in chart.alt
     assert chart.figure.layout.xaxis.range == (-0.5, BLOCKS - 0.5)
 
 
 def test_before_a_comparison_there_is_uniform_alone():
     chart = alignment_against_uniform(undecided(1, **NEUROAL))
-    assert "Uniform: 1.140 × 10⁻³ in all." in chart.caption
+    assert "Uniform: 1.140 × 10⁻³ in total." in chart.caption
     assert alignment_against_uniform(undecided(0, **NEUROAL)).table.empty
 
 
@@ -176,7 +178,7 @@ def test_rows_have_a_panel_for_each_distribution_and_a_box_for_each_block():
 def test_uniform_rows_are_named_with_their_reason():
     caption = row_spread(record(**NEUROAL)).caption
     assert (
-        "Uniform rows: q_proj, k_proj, v_proj and down_proj (no one linear of the block reads their rows one by one) and all of block 7."
+        "Uniform rows: q_proj, k_proj, v_proj and down_proj (no single linear of the block consumes their rows) and all of block 7."
         in caption
     )
 
@@ -188,7 +190,7 @@ def test_linears_that_share_a_consumer_but_not_their_rows_have_panels_of_their_o
     ]
     found = record().model_copy(update={"rows": (tuple(spreads),)})
     assert len(row_spread(found).figure.layout.annotations) == 2
-    assert "leave all rows alike" in row_spread(found).alt
+    assert "the same sparsity for all rows" in row_spread(found).alt
 
 
 def test_rows_are_only_worth_a_chart_where_one_may_differ():

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from engine.charts import palette
-from engine.charts.size_speed import latencies, model_sizes, why_zeros_buy_nothing
+from engine.charts.size_speed import latencies, model_sizes, why_zeros_save_nothing
 from tests.charts.measurements import KERNELS, MILLION, SIZE, SPEED, measured
 
 
@@ -60,7 +60,7 @@ def test_labels_and_table_have_the_same_numbers_as_the_bars():
     assert chart.table["bytes"].tolist() == [20e6, 20e6, 21e6, 12.5e6, 18e6, 12e6]
     assert chart.table["share"].tolist() == pytest.approx([1, 1, 1.05, 0.625, 0.9, 0.6])
     assert chart.table["how"].tolist() == ["counted"] * 4 + ["measured"] * 2
-    assert labels.x[4] == 20, "a label that the dashed line would cross begins behind it"
+    assert labels.x[4] == 20, "a label that the dashed line would cross begins after it"
 
 
 def test_a_sample_is_said_to_be_one():
@@ -70,7 +70,7 @@ def test_a_sample_is_said_to_be_one():
     )
     assert (
         "all bytes" in model_sizes(whole).caption
-        and "inferred from 2 % of the bytes" in model_sizes(part).caption
+        and "extrapolated from 2 % of the bytes" in model_sizes(part).caption
     )
 
 
@@ -90,7 +90,7 @@ def test_each_stage_has_a_panel_with_medians_and_quartiles():
     assert [axis.ticktext for axis in chart.figure.select_yaxes()] == [("dense", "pruned")] * 2
     assert [note.text for note in chart.figure.layout.annotations] == [
         "prompt of 256 tokens (prefill)",
-        "one token behind it (cache in use)",
+        "one more token (with the KV cache)",
     ]
     assert [axis.title.text for axis in chart.figure.select_xaxes()][-1] == "Median time of a pass, ms"
 
@@ -128,7 +128,7 @@ def test_one_stage_alone_is_drawn_too():
         and "One token: not measured." in chart.caption
         and "token," not in chart.alt
     )
-    assert "× 0.99 for the prompt;" in why_zeros_buy_nothing(measured(speed=alone))
+    assert "× 0.99 for the prompt;" in why_zeros_save_nothing(measured(speed=alone))
 
 
 def test_the_table_of_the_times_is_in_seconds():
@@ -140,7 +140,7 @@ def test_the_table_of_the_times_is_in_seconds():
 
 
 def test_one_sentence_says_why_zeros_buy_nothing_with_what_was_measured():
-    sentence = why_zeros_buy_nothing(measured())
+    sentence = why_zeros_save_nothing(measured())
     assert sentence.count(".") - sentence.count(".9") - sentence.count(".0") == 1 and sentence.endswith(".")
     for words in (
         "the same 20 MB",

@@ -52,11 +52,11 @@ def test_models_differ_in_shape_and_not_in_colour_alone():
 
 def test_the_words_say_the_mean_and_what_is_clear():
     chart = task_scores(DENSE, PRUNED)
-    assert "On average over 2 tasks the accuracy goes from 65.0 % to 49.5 % (−15.5 ± " in chart.alt
+    assert "On average over 2 tasks the accuracy changes from 65.0 % to 49.5 % (−15.5 ± " in chart.alt
     assert "clearly different on ARC-easy." in chart.alt and "guessing" in chart.caption
-    assert "lm-eval 0.4.13, no solved examples in the prompt" in chart.caption
+    assert "lm-eval 0.4.13, zero-shot" in chart.caption
     same = task_scores(DENSE, DENSE)
-    assert "(+0.0 ± 0.0 points); no difference is larger than twice its standard error." in same.alt
+    assert "(0.0 ± 0.0 points); no difference is larger than twice its standard error." in same.alt
 
 
 def test_the_table_has_the_same_numbers():
@@ -70,21 +70,21 @@ def test_before_the_pruned_model_is_measured_there_is_the_dense_one_alone():
     chart = task_scores(DENSE, PRUNED[:1])
     pruned = list(named(chart)["pruned"].x)
     assert pruned[0] == pytest.approx(59) and isnan(pruned[1]) and isnan(pruned[2])
-    assert "the pruned one is not measured yet" in chart.alt
+    assert "the pruned one is not evaluated yet" in chart.alt
     assert chart.table["pruned"].isna().tolist() == [False, True, True]
 
 
 def test_one_task_has_no_mean_and_none_says_so():
     one = task_scores(DENSE[:1], PRUNED[:1])
-    assert one.table["task"].tolist() == ["RTE"] and "On RTE the accuracy goes from 60.0 %" in one.alt
+    assert one.table["task"].tolist() == ["RTE"] and "On RTE the accuracy changes from 60.0 %" in one.alt
     none = task_scores([], [])
-    assert "Nothing is measured yet." in none.alt and none.table.empty
+    assert "No task is evaluated yet." in none.alt and none.table.empty
 
 
 def test_the_protocol_names_the_limit_and_what_was_cut():
     cut = [score("boolq", [1, 0, 1], available=3270, truncated=2)]
     caption = task_scores(cut, []).caption
-    assert "the first 3 examples of each task at most" in caption
+    assert "at most the first 3 examples of each task" in caption
     assert "cut at their beginning: 2 of BoolQ" in caption
     assert "the first" not in task_scores(DENSE, []).caption
 

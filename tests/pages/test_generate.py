@@ -157,7 +157,7 @@ class TestSideBySide:
         assert all("it was happy" in text for text in texts(app))
         asked = {(request.key, request.which) for request in some.asked if request.losses}
         assert asked == {(LINE[1].key, "dense"), (OTHER.key, "dense")}
-        assert "Pruning added 1.00 nats a token" in words(app)
+        assert "Pruning added 1.00 nats per token" in words(app)
         assert any("+1.0" in element.proto.body for element in app.get("html"))
 
     def test_the_address_chooses_the_runs(self, generate, some):

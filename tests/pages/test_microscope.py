@@ -14,12 +14,12 @@ from tests.pages.fakes import run_view
 WANDA = Recipe.build(sparsity=0.5)
 OTHER = Recipe.build(sparsity=0.7)
 CARDS = [
-    "The weight and its mask",
-    "Wanda scores",
-    "Strong inputs",
-    "The rows that lost most",
+    "Weight and mask",
+    "Distribution of the Wanda scores",
+    "Activation norm against sparsity",
+    "Rows with the largest output error",
     "Singular values",
-    "What each row and column lost",
+    "Sparsity per row and column",
 ]
 
 
@@ -190,7 +190,7 @@ def test_the_groups_of_a_pattern_are_counted(open_page, engine):
     recipe = Recipe.build(pattern="2:4")
     engine.views[recipe.key] = run_view(recipe, "finished")
     app = open_page(run=recipe.key, block="0", linear="self_attn.q_proj", rows="0-15", columns="0-31")
-    assert "Groups of 4: at most 2 stay in each" in words(app)
+    assert "Groups of 4: at most 2 weights are kept in each" in words(app)
     assert "Of 4,096 groups 4,096 keep 2 of 4. None keeps more than 2." in words(app)
 
 

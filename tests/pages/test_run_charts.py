@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.charts.run_charts import is_deciding, pruning, sharing
+from engine.charts.run_charts import allocation_charts, is_deciding, result_charts
 from engine.jobs.views import RunView
 from engine.record import RunRecord
 from pages.widgets.progress import progress_words, share
@@ -39,21 +39,21 @@ PLAIN = ["sparsity", "output_error", "alignment", "depth"]
 )
 def test_charts_are_those_that_the_methods_give_a_meaning(fields, before, after):
     found = record(3, **fields)
-    assert list(sharing(found)) == before
-    assert list(pruning(found)) == after
-    assert list(pruning(record(BLOCKS, **fields))) == [*after, "coverage"]
+    assert list(allocation_charts(found)) == before
+    assert list(result_charts(found)) == after
+    assert list(result_charts(record(BLOCKS, **fields))) == [*after, "coverage"]
 
 
 @pytest.mark.parametrize("fields", [NEUROAL, {"allocation": "owl"}, {"allocation": "alphapruning"}])
 def test_while_it_is_decided_that_part_stands_alone(fields):
     for steps in (0, 1, 4):
         found = undecided(steps, **fields)
-        assert is_deciding(found) and sharing(found) and not pruning(found)
-    assert not is_deciding(record(0, **fields)) and pruning(record(0, **fields))
+        assert is_deciding(found) and allocation_charts(found) and not result_charts(found)
+    assert not is_deciding(record(0, **fields)) and result_charts(record(0, **fields))
 
 
 def test_nothing_is_drawn_of_a_record_that_knows_nothing():
-    assert not sharing(RunRecord()) and not pruning(RunRecord())
+    assert not allocation_charts(RunRecord()) and not result_charts(RunRecord())
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_the_page_shows_the_search_while_it_goes_on(open_app, engine):
     app = open_app(run=recipe.key)
     assert "candidate 5 done" in app.get("progress")[0].proto.text
     assert len(app.get("plotly_chart")) == 3
-    assert "The search: objective over strength" in words(app) and "Error through depth" not in words(app)
+    assert "Search: objective over strength" in words(app) and "Error over depth" not in words(app)
     engine.views[recipe.key] = deciding_view(recipe, 12)
     assert "Best so far: block step, λ = 0.1" in words(app.run())
 
@@ -110,10 +110,10 @@ def test_what_moves_is_on_top_once_blocks_are_pruned(open_app, engine):
     app = open_app(run=recipe.key)
     text = words(app)
     assert len(app.get("plotly_chart")) == 8
-    assert text.index("What pruning did, block by block") < text.index("How the sparsity was shared out")
+    assert text.index("Results per block") < text.index("Sparsity allocation")
 
 
 def test_one_part_alone_needs_no_heading(open_app, engine):
     recipe = record(0).recipe
     engine.views[recipe.key] = run_view(recipe, "finished")
-    assert "What pruning did" not in words(open_app(run=recipe.key))
+    assert "Results per block" not in words(open_app(run=recipe.key))

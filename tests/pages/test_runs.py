@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from engine import run as engine_run
-from engine.charts.runs import found, ordered
+from engine.charts.run_table import matching, ordered
 from engine.jobs.execute import execute
 from engine.numbers import age
 from engine.recipe import Recipe
@@ -144,9 +144,9 @@ class TestList:
         assert [run.key for run in ordered(self.runs, "Name")] == ["c", "a", "b"]
 
     def test_words_and_states(self):
-        assert [run.key for run in found(self.runs, "more ZEBRA", [])] == ["b"]
-        assert [run.key for run in found(self.runs, "", ["failed"])] == ["b"]
-        assert [run.key for run in found(self.runs, "wanda", ["failed"])] == []
+        assert [run.key for run in matching(self.runs, "more ZEBRA", [])] == ["b"]
+        assert [run.key for run in matching(self.runs, "", ["failed"])] == ["b"]
+        assert [run.key for run in matching(self.runs, "wanda", ["failed"])] == []
 
     @pytest.mark.parametrize(
         ("seconds", "text"),

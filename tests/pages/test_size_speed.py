@@ -71,8 +71,8 @@ def test_what_was_measured_is_drawn_with_the_sentence():
     app = opened(Engine(DONE))
     assert len(app.get("plotly_chart")) == 2
     text = words(app)
-    assert "Size by format" in text and "Time for a prompt and for one more token" in text
-    assert "**Zeros alone buy nothing**" in text and "× 0.99 for the prompt" in text
+    assert "Size by format" in text and "Latency of the prompt and of one more token" in text
+    assert "**Zeros alone save nothing**" in text and "× 0.99 for the prompt" in text
 
 
 def test_a_failure_is_a_sentence_and_can_be_tried_again():

@@ -1,4 +1,4 @@
-"""In what two recipes differ, field by field and parameter by parameter, in the command line's names."""
+"""The differences between two recipes, per field and parameter, under the command line's names."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from engine.recipe import Recipe
 
-UNSAID = "—"
+ABSENT = "—"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A field that two recipes do not share, as text; a parameter that one of them does not have is `UNSAID`."""
+    """A field that differs, with both values as text; `ABSENT` for a parameter that one recipe does not have."""
 
     field: str
     one: str
@@ -19,15 +19,16 @@ class Difference:
 
 
 def differences(one: Recipe, other: Recipe) -> list[Difference]:
-    """All fields in which two recipes differ, in the recipe's order; how a model is held is left out, for it
-    decides nothing.
+    """Return all fields in which two recipes differ, in the recipe's order.
+
+    The residence is left out, because it does not change the result.
     """
     first, second = _flat(one), _flat(other)
     names = dict.fromkeys([*first, *second])
     return [
-        Difference(name, first.get(name, UNSAID), second.get(name, UNSAID))
+        Difference(name, first.get(name, ABSENT), second.get(name, ABSENT))
         for name in names
-        if first.get(name, UNSAID) != second.get(name, UNSAID)
+        if first.get(name, ABSENT) != second.get(name, ABSENT)
     ]
 
 

@@ -1,17 +1,16 @@
-"""A sweep as a grid: a row for each way to prune, a column for each sparsity or pattern, and how far each
-cell is.
+"""A sweep as a grid: a row per pruner with its allocation, a column per sparsity or pattern, and each cell's state.
 
-A cell holds one run a seed. It is as far as the least settled of them: going on before waiting, failed before
-cancelled, finished only when all are.
+A cell has one run per seed. Its state is the least settled of theirs: running before queued, failed before
+cancelled, and finished only when all are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 from typing import Literal
 
+from engine.analysis.comparison.seeds import Spread
 from engine.analysis.comparison.sweep import Cell
 from engine.pruning.presets import PRESETS
 from engine.recipe import with_allocation
@@ -31,12 +30,12 @@ ORDER: tuple[State, ...] = (
     "finished",
     "refused",
 )
-"""Which state a cell takes from its runs: the first that any of them has."""
+"""A cell takes the first of these states that any of its runs has."""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where a run stands: its state, its record so far, and why it ended where it did not finish."""
+class RunStatus:
+    """The state of a run, its record so far, and why it ended if it did not finish."""
 
     state: State
     record: RunRecord | None = None
@@ -44,20 +43,20 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Square:
+class GridCell:
     """One cell of the grid.
 
     Attributes:
-        way: pruner and top-up in words.
+        method: pruner and allocation in words.
         shape: a sparsity such as `0.5`, or a pattern such as `2:4`.
-        keys: of its runs, seed by seed.
+        keys: keys of its runs, seed by seed.
         done: how many of them are finished.
-        values: their pruned perplexities.
-        progress: share of the blocks that the running one has done; None where none runs.
+        values: pruned perplexities of the finished ones.
+        progress: share of finished blocks of the running one; None if none is running.
         message: why it failed or is refused, else empty.
     """
 
-    way: str
+    method: str
     shape: str
     state: State
     keys: tuple[str, ...] = ()
@@ -67,22 +66,18 @@ class Square:
     message: str = ""
 
     @property
-    def mean(self) -> float | None:
-        """Of the perplexities, None without any."""
-        return fmean(self.values) if self.values else None
-
-    @property
-    def deviation(self) -> float | None:
-        """Their sample standard deviation, None for fewer than two."""
-        return stdev(self.values) if len(self.values) > 1 else None
+    def spread(self) -> Spread | None:
+        """The perplexities over the seeds, None without any."""
+        return Spread(self.values) if self.values else None
 
 
-MISSING = Standing("missing")
+MISSING = RunStatus("missing")
 
 
-def shape_of(text: str) -> str:
-    """A sparsity or pattern as a person may type it: `60 %`, `60%` and `0.60` are `0.6`; what is no number
-    stays as it is.
+def parse_shape(text: str) -> str:
+    """Return a typed sparsity or pattern in its usual form: `60 %`, `60%` and `0.60` are `0.6`.
+
+    Text that is no number is returned without its spaces.
     """
     plain = text.replace(" ", "")
     try:
@@ -91,33 +86,38 @@ def shape_of(text: str) -> str:
         return plain
 
 
-def way(cell: Cell) -> str:
-    """Pruner and top-up of a cell in words."""
-    return PRESETS[cell.pruner].title + with_allocation(cell.allocation)
+def method_title(cell: Cell) -> str:
+    """Return the pruner and the allocation of a cell in words."""
+    return f"{PRESETS[cell.pruner].title}{with_allocation(cell.allocation)}"
 
 
-def grid(cells: Sequence[Cell], standings: Mapping[str, Standing]) -> list[Square]:
-    """The squares of a sweep, row by row; a run that `standings` does not know is missing."""
+def grid(cells: Sequence[Cell], statuses: Mapping[str, RunStatus]) -> list[GridCell]:
+    """Return the grid of a sweep, row by row; a run that has no status is missing.
+
+    Args:
+        cells: the sweep's runs.
+        statuses: by the runs' keys.
+    """
     members: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
-        members.setdefault((way(cell), cell.shape), []).append(cell)
-    return [_square(row, column, its, standings) for (row, column), its in members.items()]
+        members.setdefault((method_title(cell), cell.shape), []).append(cell)
+    return [_grid_cell(row, column, runs, statuses) for (row, column), runs in members.items()]
 
 
-def _square(row: str, column: str, cells: Sequence[Cell], standings: Mapping[str, Standing]) -> Square:
+def _grid_cell(method: str, shape: str, cells: Sequence[Cell], statuses: Mapping[str, RunStatus]) -> GridCell:
     keys = tuple(cell.recipe.key for cell in cells if cell.recipe is not None)
     if not keys:
-        return Square(row, column, "refused", message=cells[0].refusal)
-    found = [standings.get(key, MISSING) for key in keys]
-    first = min(found, key=lambda one: ORDER.index(one.state))
-    finished = [one for one in found if one.state == "finished"]
-    return Square(
-        way=row,
-        shape=column,
+        return GridCell(method, shape, "refused", message=cells[0].refusal)
+    runs = [statuses.get(key, MISSING) for key in keys]
+    first = min(runs, key=lambda run: ORDER.index(run.state))
+    finished = [run for run in runs if run.state == "finished"]
+    return GridCell(
+        method=method,
+        shape=shape,
         state=first.state,
         keys=keys,
         done=len(finished),
-        values=tuple(one.record.pruned.perplexity for one in finished if one.record and one.record.pruned),
+        values=tuple(run.record.pruned.perplexity for run in finished if run.record and run.record.pruned),
         progress=first.record.progress if first.state == "running" and first.record else None,
         message=first.message,
     )

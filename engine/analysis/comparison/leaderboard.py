@@ -1,27 +1,27 @@
-"""Who does best at equal budget: all families at one sparsity or pattern, by perplexity."""
+"""The leaderboard: all families at the same sparsity or pattern, by perplexity."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from engine.analysis.comparison.points import Measured, Point
+from engine.analysis.comparison.points import Point
 from engine.pruning.patterns import is_n_of_m
 
 NOT_PRUNING = ("fetch", "load", "windows", "evaluate", "tasks")
-"""Phases of a run that say nothing of the pruner."""
+"""Phases of a run that do not belong to the pruner."""
 
 
 @dataclass(frozen=True)
-class Place:
+class Entry:
     """One line of a leaderboard.
 
     Attributes:
-        place: 1 is the best; equal perplexities share one.
+        place: 1 is the best; equal perplexities share a place.
         behind: perplexity / that of the best.
-        seconds: that pruning took, without loading and measuring; mean over the seeds.
-        achieved: share of the prunable weights that is gone; mean over the seeds.
+        seconds: time spent on pruning, without loading and evaluation; mean over the seeds.
+        achieved: share of the prunable weights that is removed; mean over the seeds.
     """
 
     place: int
@@ -32,46 +32,45 @@ class Place:
 
 
 def budgets(families: Mapping[str, Sequence[Point]]) -> list[str]:
-    """The sparsities and patterns that at least two families have: `0.5`, `2:4`; sparsities first, ascending."""
-    found: dict[tuple[bool, float, str], int] = {}
+    """Return the sparsities and patterns that at least two families have: `0.5`, `2:4`.
+
+    Sparsities come first, in ascending order.
+    """
+    counts: dict[tuple[bool, float, str], int] = {}
     for points in families.values():
         for point in points:
-            place = (point.is_grouped, point.sparsity, point.shape)
-            found[place] = found.get(place, 0) + 1
+            shape = (point.is_grouped, point.sparsity, point.shape)
+            counts[shape] = counts.get(shape, 0) + 1
     return [
         shape if grouped else f"{sparsity:g}"
-        for (grouped, sparsity, shape), count in sorted(found.items())
+        for (grouped, sparsity, shape), count in sorted(counts.items())
         if count > 1
     ]
 
 
-def leaderboard(families: Mapping[str, Sequence[Point]], budget: str) -> list[Place]:
-    """All families that have this sparsity (`0.5`) or pattern (`2:4`), the best first."""
+def leaderboard(families: Mapping[str, Sequence[Point]], budget: str) -> list[Entry]:
+    """Return all families that have this sparsity (`0.5`) or pattern (`2:4`), the best first."""
     ranked = sorted(
         (point for points in families.values() for point in points if _is_at(point, budget)),
         key=lambda point: point.perplexity,
     )
-    if not ranked:
-        return []
-    best = ranked[0].perplexity
     values = [point.perplexity for point in ranked]
     return [
-        Place(1 + values.index(point.perplexity), point, point.perplexity / best, *_costs(point.runs))
+        Entry(
+            place=1 + values.index(point.perplexity),
+            point=point,
+            behind=point.perplexity / values[0],
+            seconds=fmean(
+                sum(spent for phase, spent in run.record.timings.items() if phase not in NOT_PRUNING)
+                for run in point.runs
+            ),
+            achieved=fmean(run.record.sparsity.achieved or 0.0 for run in point.runs),
+        )
         for point in ranked
     ]
 
 
 def _is_at(point: Point, budget: str) -> bool:
-    return (
-        point.shape == budget
-        if is_n_of_m(budget)
-        else not point.is_grouped and f"{point.sparsity:g}" == budget
-    )
-
-
-def _costs(runs: Iterable[Measured]) -> tuple[float, float]:
-    found = list(runs)
-    seconds = fmean(
-        sum(spent for phase, spent in run.record.timings.items() if phase not in NOT_PRUNING) for run in found
-    )
-    return seconds, fmean(run.record.sparsity.achieved or 0.0 for run in found)
+    if is_n_of_m(budget):
+        return point.shape == budget
+    return not point.is_grouped and f"{point.sparsity:g}" == budget

@@ -1,8 +1,7 @@
-"""What two masks share: intersection over union of the weights that stay, and of those that go, by block and
-linear, beside what chance would give.
+"""The overlap of two masks: intersection over union of the kept and of the removed weights, per linear.
 
-By chance means two blind choices that keep as many weights as these do: of shares `a` and `b` they have `ab`
-in common and `a + b - ab` in all.
+It is compared with chance: two random masks that keep the shares `a` and `b` have an expected intersection of
+`ab` and an expected union of `a + b - ab`.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ Side = Literal["kept", "removed"]
 
 
 class Shared(Facts):
-    """Two sets of weights laid over one another.
+    """The overlap of two sets of weights.
 
     Attributes:
         both: weights in both sets.
         either: weights in at least one.
-        blind_both, blind_either: what these would be on average, were both sets drawn blindly and as large.
+        blind_both, blind_either: their expected values for random sets of the same sizes.
     """
 
     both: int
@@ -35,17 +34,17 @@ class Shared(Facts):
 
     @property
     def share(self) -> float:
-        """Intersection over union; 1 where both sets are empty."""
+        """Intersection over union; 1 if both sets are empty."""
         return self.both / self.either if self.either else 1.0
 
     @property
     def chance(self) -> float:
-        """The same of two blind sets."""
+        """Intersection over union of two random sets."""
         return self.blind_both / self.blind_either if self.blind_either else 1.0
 
 
 class LinearOverlap(Facts):
-    """Two masks of one linear: the weights that stay, and those that go."""
+    """The overlap of two masks of one linear, for the kept and for the removed weights."""
 
     block: int
     linear: str
@@ -54,40 +53,40 @@ class LinearOverlap(Facts):
 
 
 def overlaps(one: Mapping[int, BlockWeights], other: Mapping[int, BlockWeights]) -> tuple[LinearOverlap, ...]:
-    """The overlap of two runs' masks, block by block.
+    """Return the overlap of two runs' masks, block by block.
 
     Raises:
-        StoreError: they are not masks of one model's linears.
+        StoreError: the masks are not of the same model.
     """
     if sorted(one) != sorted(other):
         raise StoreError(
-            "The two runs have different blocks, so their masks cannot be laid over one another. Choose two runs of one model."
+            "The two runs have different blocks, so their masks cannot be compared. Choose two runs of the same model."
         )
     found = []
     for index in sorted(one):
-        mine, others = one[index], other[index]
-        for name in mine:
-            if name not in others or mine[name].keep.shape != others[name].keep.shape:
+        left, right = one[index], other[index]
+        for name in left:
+            if name not in right or left[name].keep.shape != right[name].keep.shape:
                 raise StoreError(
-                    f"Block {index} has no {name} of the same size in both runs. Choose two runs of one model."
+                    f"Block {index} has no {name} of the same size in both runs. Choose two runs of the same model."
                 )
-            found.append(overlap(index, name, mine[name].keep, others[name].keep))
+            found.append(overlap(index, name, left[name].keep, right[name].keep))
     return tuple(found)
 
 
 def overlap(block: int, name: str, one: Tensor, other: Tensor) -> LinearOverlap:
-    """The overlap of two masks `[out, in]`, True = kept."""
+    """Return the overlap of two masks `[out, in]`, True = kept."""
     return LinearOverlap(block=block, linear=name, kept=_shared(one, other), removed=_shared(~one, ~other))
 
 
 def _shared(one: Tensor, other: Tensor) -> Shared:
     first, second = float(one.double().mean()), float(other.double().mean())
-    both = first * second * one.numel()
+    both = first * second * one.numel()  # expected intersection of independent masks
     blind = {"blind_both": both, "blind_either": (first + second) * one.numel() - both}
     return Shared(both=int((one & other).sum()), either=int((one | other).sum()), **blind)
 
 
-def overall(found: Iterable[LinearOverlap], side: Side) -> Shared:
-    """The weights of all linears together."""
-    parts = [getattr(one, side) for one in found]
+def overall(overlaps: Iterable[LinearOverlap], side: Side) -> Shared:
+    """Return the overlap over the weights of all linears."""
+    parts = [getattr(one, side) for one in overlaps]
     return Shared(**{name: sum(getattr(part, name) for part in parts) for name in Shared.model_fields})

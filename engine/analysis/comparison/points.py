@@ -1,13 +1,9 @@
-"""Finished runs as points of curves: perplexity against sparsity, one curve for each way to prune.
+"""Finished runs as points of curves, perplexity against sparsity, and the cliff of a curve.
 
-Perplexities are compared only under one protocol: the same model, evaluation windows (by fingerprint), number
-type, and the same amount of the same calibration text. Runs that differ in nothing but the seed of the
-calibration windows are one point with a spread.
-
-The cliff of a curve: the sparsity at which the perplexity has become twice that of the dense model.
-
-Between two measured points the logarithm of the ratio is taken to be a straight line in the sparsity, for
-perplexity grows about exponentially there.
+A family is a pruner with its allocation and its unusual settings; it has one curve. Runs that differ only in
+the seed of the calibration windows are one point with a spread. The cliff of a curve is the sparsity at which
+its perplexity is twice the dense model's. Between two points the logarithm of the ratio is interpolated
+linearly, because perplexity grows about exponentially there.
 """
 
 from __future__ import annotations
@@ -17,173 +13,68 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf, log
-from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
+from engine.analysis.comparison.protocols import FinishedRun
+from engine.analysis.comparison.seeds import Spread
 from engine.numbers import short_percent
 from engine.pruning.patterns import is_n_of_m
 from engine.recipe import Recipe, with_allocation
-from engine.record import RunRecord
 from engine.validation import default_group
 
-SHORT = 12
-"""Letters of a parameter's value that a family's name has room for."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A finished run with a perplexity.
-
-    Attributes:
-        own: whether it was computed here rather than recorded.
-    """
-
-    key: str
-    recipe: Recipe
-    record: RunRecord
-    own: bool
-
-    @property
-    def perplexity(self) -> float:
-        assert self.record.pruned is not None, "only measured runs are made"
-        return self.record.pruned.perplexity
-
-    @property
-    def dense(self) -> float:
-        assert self.record.dense is not None, "only measured runs are made"
-        return self.record.dense.perplexity
-
-    @property
-    def ratio(self) -> float:
-        assert self.record.ratio is not None, "only measured runs are made"
-        return self.record.ratio
-
-
-def measured(runs: Iterable[tuple[RunRecord | None, bool]]) -> list[Measured]:
-    """The finished runs that have a perplexity, of records and whether each is one's own."""
-    return [
-        Measured(str(record.key), record.recipe, record, own)
-        for record, own in runs
-        if record is not None
-        and record.state == "finished"
-        and record.recipe is not None
-        and record.pruned is not None
-        and record.ratio is not None
-    ]
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """What a perplexity was measured on, and what the pruner was shown. Only points of one protocol belong in
-    one drawing.
-
-    Attributes:
-        evaluation: the corpus, and `fingerprint` that of the tokens that were predicted.
-        calibration: the corpus, and `text` the fingerprint of its file where it is one.
-        samples, length: calibration windows and tokens a window.
-    """
-
-    model: str
-    revision: str | None
-    dtype: str | None
-    evaluation: str
-    fingerprint: str
-    calibration: str
-    text: str
-    samples: int
-    length: int
-
-    @property
-    def title(self) -> str:
-        """In a line; two protocols may share it, where only a file's content or a model's revision differs."""
-        texts = f"{Path(self.evaluation).name}, calibrated on {self.samples} × {self.length} tokens of {Path(self.calibration).name}"
-        return f"{Path(self.model).name} in {self.dtype} on {texts}"
-
-
-def protocol(run: Measured) -> Protocol:
-    """The protocol of a run; its windows' fingerprint says which tokens were predicted."""
-    recipe, record = run.recipe, run.record
-    evaluation, calibration = record.protocol.evaluation, record.protocol.calibration
-    return Protocol(
-        recipe.model,
-        recipe.revision,
-        record.protocol.dtype,
-        evaluation.corpus if evaluation else "",
-        evaluation.fingerprint if evaluation else "",
-        recipe.calibration,
-        recipe.digests.get("calibration", ""),
-        recipe.samples,
-        calibration.length if calibration else recipe.length or 0,
-    )
-
-
-def by_protocol(runs: Iterable[Measured]) -> dict[Protocol, list[Measured]]:
-    """The runs of each protocol in their own order, the largest group first."""
-    groups: dict[Protocol, list[Measured]] = {}
-    for run in runs:
-        groups.setdefault(protocol(run), []).append(run)
-    return dict(sorted(groups.items(), key=lambda item: len(item[1]), reverse=True))
-
-
-def titles(protocols: Iterable[Protocol]) -> dict[str, Protocol]:
-    """Protocols by a title each; those that would share one also say their evaluation text's fingerprint and
-    the model's revision.
-    """
-    known = list(protocols)
-    twice = {one.title for one in known if sum(other.title == one.title for other in known) > 1}
-    long = {
-        one: f"{one.title} [{one.fingerprint[:6]} {(one.revision or '')[:6]} {one.text[:6]}]" for one in known
-    }
-    return {long[one] if one.title in twice else one.title: one for one in known}
+MOST_LETTERS = 12
+"""Letters of a parameter's value for which a family's name has room."""
+FACTOR = 2.0
+"""Dense perplexities at which a curve has its cliff."""
 
 
 def family(recipe: Recipe) -> str:
-    """The way to prune in words, all but how much: pruner, top-up, and what differs from their defaults."""
-    return f"{recipe.pruner_title}{with_allocation(recipe.allocation)}{_unusual(recipe)}"
+    """Return how a recipe prunes, without how much: pruner, allocation, and settings that are not defaults."""
+    return f"{recipe.pruner_title}{with_allocation(recipe.allocation)}{_unusual_settings(recipe)}"
 
 
-def _unusual(recipe: Recipe) -> str:
-    """What a recipe sets otherwise than its methods would: their parameters, the comparison group, the
-    permutation.
-    """
+def _unusual_settings(recipe: Recipe) -> str:
+    """Return the parameters, comparison group and permutation that differ from the methods' defaults."""
     known = [
         (f"{method.name}.{parameter.name}", parameter)
         for method in recipe.methods.values()
         for parameter in method.parameters
     ]
     given = [(parameter, recipe.settings[name]) for name, parameter in known if name in recipe.settings]
-    other = [
+    unusual = [
         f"{parameter.name} {_short(value)}"
         for parameter, value in given
         if value != parameter.coerced(parameter.default)
     ]
     if recipe.group is not None and recipe.group != default_group(recipe.model_dump()):
-        other.append(f"per {recipe.group}")
+        unusual.append(f"per {recipe.group}")
     if recipe.permutation not in (None, "none"):
-        other.append(str(recipe.permutation))
-    return f" ({', '.join(other)})" if other else ""
+        unusual.append(str(recipe.permutation))
+    return f" ({', '.join(unusual)})" if unusual else ""
 
 
 def _short(value: object) -> str:
-    """A value in a few letters; long ones end with a mark of their own, so that two never look the same."""
+    """Return a value in a few letters; long ones end with a hash, so that two different ones never look equal."""
     text = ",".join(f"{item:g}" for item in value) if isinstance(value, tuple) else str(value)
-    return text if len(text) <= SHORT else f"{text[:8]}… #{hashlib.sha256(text.encode()).hexdigest()[:4]}"
+    if len(text) <= MOST_LETTERS:
+        return text
+    return f"{text[:8]}… #{hashlib.sha256(text.encode()).hexdigest()[:4]}"
 
 
 @dataclass(frozen=True)
 class Point:
-    """The runs of one way to prune at one sparsity, over their seeds.
+    """The runs of one family at one sparsity, over their seeds.
 
     Attributes:
         shape: the pattern, `unstructured` or `n:m`.
-        sparsity: what was asked, a share.
-        runs: one a seed, in the order of the seeds.
+        sparsity: the target, a share.
+        runs: one per seed, in the order of the seeds.
     """
 
     family: str
     shape: str
     sparsity: float
-    runs: tuple[Measured, ...]
+    runs: tuple[FinishedRun, ...]
 
     @property
     def perplexity(self) -> float:
@@ -193,18 +84,18 @@ class Point:
     @property
     def deviation(self) -> float | None:
         """Sample standard deviation over the seeds, None for one."""
-        return stdev(run.perplexity for run in self.runs) if len(self.runs) > 1 else None
+        return Spread(tuple(run.perplexity for run in self.runs)).deviation
 
     @property
     def ratio(self) -> float:
-        """To the dense perplexity, mean over the seeds."""
+        """Ratio to the dense perplexity, mean over the seeds."""
         return fmean(run.ratio for run in self.runs)
 
     @property
     def achieved(self) -> float | None:
-        """Share of the prunable weights that is gone, mean over the seeds; None where a run does not say."""
-        found = [run.record.sparsity.achieved for run in self.runs]
-        return fmean(share for share in found if share is not None) if None not in found else None
+        """Share of the prunable weights that is removed, mean over the seeds; None if a run does not say."""
+        shares = [run.record.sparsity.achieved for run in self.runs]
+        return fmean(share for share in shares if share is not None) if None not in shares else None
 
     @property
     def title(self) -> str:
@@ -213,7 +104,7 @@ class Point:
 
     @property
     def own(self) -> bool:
-        """Whether a run of one's own is among them."""
+        """Whether one of the runs was computed here."""
         return any(run.own for run in self.runs)
 
     @property
@@ -222,45 +113,40 @@ class Point:
         return is_n_of_m(self.shape)
 
 
-def points(runs: Iterable[Measured]) -> dict[str, tuple[Point, ...]]:
-    """The points of each family by sparsity, unstructured ones first; runs of one protocol are expected. Of
-    two with one seed the first counts.
+def points(runs: Iterable[FinishedRun]) -> dict[str, tuple[Point, ...]]:
+    """Return the points of each family by sparsity, unstructured ones first.
+
+    Args:
+        runs: of one protocol. Of two runs with the same seed the first counts: other tasks or another device
+            do not make it a second sample.
     """
-    cells: dict[tuple[str, str, float], list[Measured]] = {}
+    cells: dict[tuple[str, str, float], dict[int, FinishedRun]] = {}
     for run in runs:
-        members = cells.setdefault((family(run.recipe), run.recipe.pattern, run.recipe.sparsity), [])
-        if all(
-            other.recipe.seed != run.recipe.seed for other in members
-        ):  # the same run with other tasks or on another device is no second draw
-            members.append(run)
-    found: dict[str, list[Point]] = {}
-    for (name, shape, sparsity), members in cells.items():
-        found.setdefault(name, []).append(
-            Point(name, shape, sparsity, tuple(sorted(members, key=lambda run: run.recipe.seed)))
-        )
+        cell = (family(run.recipe), run.recipe.pattern, run.recipe.sparsity)
+        cells.setdefault(cell, {}).setdefault(run.recipe.seed, run)
+    families: dict[str, list[Point]] = {}
+    for (name, shape, sparsity), by_seed in cells.items():
+        members = tuple(by_seed[seed] for seed in sorted(by_seed))
+        families.setdefault(name, []).append(Point(name, shape, sparsity, members))
     return {
-        name: tuple(sorted(mine, key=lambda point: (point.is_grouped, point.sparsity, point.shape)))
-        for name, mine in found.items()
+        name: tuple(sorted(members, key=lambda point: (point.is_grouped, point.sparsity, point.shape)))
+        for name, members in families.items()
     }
 
 
 def curve(family_points: Sequence[Point]) -> tuple[Point, ...]:
-    """The points that a line may join: the unstructured ones."""
+    """Return the points that a line may join: the unstructured ones."""
     return tuple(point for point in family_points if not point.is_grouped)
-
-
-FACTOR = 2.0
 
 
 @dataclass(frozen=True)
 class Cliff:
-    """Where a curve crosses `FACTOR` times the dense perplexity.
+    """Where a curve reaches `FACTOR` times the dense perplexity.
 
     Attributes:
         sparsity: a share.
-        perplexity: there.
-        known: whether the crossing lies between two measured points; else the first point is beyond it
-            already.
+        perplexity: at that sparsity.
+        known: whether the cliff lies between two measured points; else the first point is already beyond it.
     """
 
     sparsity: float
@@ -269,7 +155,7 @@ class Cliff:
 
 
 def cliff(points: Sequence[Point]) -> Cliff | None:
-    """The first crossing of a family's unstructured points, by sparsity; None where all stay below."""
+    """Return the cliff of a family's unstructured points at the lowest sparsity; None if all stay below."""
     ordered = sorted(points, key=lambda point: point.sparsity)
     if ordered and ordered[0].ratio >= FACTOR:
         return Cliff(ordered[0].sparsity, ordered[0].perplexity, known=False)

@@ -1,7 +1,7 @@
-"""How much of a number is the luck of the calibration windows: the same recipe over several seeds.
+"""How much a perplexity depends on the calibration windows: the same recipe over several seeds.
 
-Only the calibration text is drawn anew; the dense model and the evaluation text are the same, so the spread
-is that of the pruned perplexity.
+Only the calibration text is sampled again; the dense model and the evaluation text stay the same, so the
+spread is that of the pruned perplexity.
 """
 
 from __future__ import annotations
@@ -18,43 +18,38 @@ LARGEST_SEED = 2**63 - 1
 
 @dataclass(frozen=True)
 class Spread:
-    """Pruned perplexities on one corpus.
+    """Pruned perplexities, one per seed; at least one."""
 
-    Attributes:
-        values: one a seed.
-        mean: their mean.
-        deviation: their sample standard deviation, None for fewer than two.
-    """
-
-    corpus: str
     values: tuple[float, ...]
 
     @property
     def mean(self) -> float:
+        """Their mean."""
         return fmean(self.values)
 
     @property
     def deviation(self) -> float | None:
+        """Their sample standard deviation, None for fewer than two."""
         return stdev(self.values) if len(self.values) > 1 else None
 
 
 def over_seeds(recipe: Recipe, count: int) -> list[Recipe]:
-    """The recipe with its own seed and those that follow it, `count` in all. The order of the seeds is a
-    circle.
+    """Return the recipe with its own seed and the following ones, `count` in total; the last seed is followed
+    by 0.
     """
     return [
         recipe.model_copy(update={"seed": (recipe.seed + step) % (LARGEST_SEED + 1)}) for step in range(count)
     ]
 
 
-def spreads(records: Sequence[RunRecord]) -> list[Spread]:
-    """A spread for each corpus that all of the finished records measured, in the first one's order."""
+def spreads(records: Sequence[RunRecord]) -> dict[str, Spread]:
+    """Return the spread on each corpus that all finished records evaluated, in the first one's order."""
     finished = [record for record in records if record.state == "finished" and record.evaluations]
     if not finished:
-        return []
+        return {}
     scores = [{item.corpus: item.pruned.perplexity for item in record.evaluations} for record in finished]
-    return [
-        Spread(corpus, tuple(score[corpus] for score in scores))
+    return {
+        corpus: Spread(tuple(score[corpus] for score in scores))
         for corpus in scores[0]
         if all(corpus in score for score in scores)
-    ]
+    }

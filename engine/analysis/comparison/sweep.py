@@ -1,9 +1,9 @@
-"""Many runs at once: every pruner over every sparsity, top-up and seed, as plain recipes.
+"""Sweeps: every pruner at every sparsity, allocation and seed, as plain recipes.
 
-A sweep is not a thing of its own that could get lost: it is the list of its recipes, and each is a run like
-any other, with a key, events and a record. So cells fill as runs finish, what was computed before is there at
-once, and a sweep that was cancelled goes on where it stopped. What runs have in common is shared by whoever
-computes them (`engine.run_cache`); recipes of one pruner stand together for that.
+A sweep is just a list of recipes, and each is a run like any other, with a key, events and a record. So cells
+fill as runs finish, results that exist are shown immediately, and a cancelled sweep resumes where it stopped.
+Runs share the loaded model, the windows and the dense pass through `engine.run_cache`; that is why the recipes
+of one pruner are consecutive.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe, pin
 
 MOST_RUNS = 500
-"""More runs than this are refused: a slip of the hand would fill the queue for days."""
+"""Larger sweeps are rejected: a typing error would fill the queue for days."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Cell:
     Attributes:
         pruner, allocation: names in the registries.
         shape: a sparsity such as `0.5`, or a pattern such as `2:4`.
-        recipe: what is to be run, pinned; None where it is refused.
-        refusal: why it is refused, a sentence; else empty.
+        recipe: the recipe to run, pinned; None if it is invalid.
+        refusal: why it is invalid, a sentence; else empty.
     """
 
     pruner: str
@@ -47,37 +47,24 @@ def sweep(
     allocations: Sequence[str] = ("uniform",),
     seeds: Sequence[int] = (0,),
 ) -> tuple[Cell, ...]:
-    """The cells of a sweep, pruner by pruner; those that no recipe can be made of say why.
+    """Return the cells of a sweep, pruner by pruner; cells without a valid recipe say why.
 
     Args:
-        base: model, texts, windows, device: all that the runs have in common.
-        pruners: presets.
+        base: model, texts, windows and device, which all runs have in common.
+        pruners: names of presets.
         shapes: sparsities as text (`0.5`), or N:M patterns (`2:4`).
 
     Raises:
-        RecipeError: a name that is no pruner, a list that is empty, or more than `MOST_RUNS` runs.
+        RecipeError: an unknown pruner, an empty list, or more than `MOST_RUNS` runs.
     """
     if unknown := [name for name in pruners if name not in PRESETS]:
         raise RecipeError([Fault("pruners", PRESETS.unknown(unknown[0]))])
     count = len(pruners) * len(shapes) * len(allocations) * len(seeds)
     if not count:
-        raise RecipeError(
-            [
-                Fault(
-                    "sweep",
-                    "a sweep needs at least one pruner, one sparsity, one top-up and one seed; choose some of each.",
-                )
-            ]
-        )
+        raise RecipeError([Fault("sweep", EMPTY)])
     if count > MOST_RUNS:
-        raise RecipeError(
-            [
-                Fault(
-                    "sweep",
-                    f"{count:,} runs were asked for, but a sweep has at most {MOST_RUNS}; choose fewer of something.",
-                )
-            ]
-        )
+        message = f"these choices make {count:,} runs, but a sweep has at most {MOST_RUNS}; choose fewer."
+        raise RecipeError([Fault("sweep", message)])
     common = {
         name: getattr(base, name)
         for name in SHARED
@@ -103,14 +90,16 @@ SHARED = (
     "samples",
     "length",
 )
-"""The fields of a recipe that all runs of a sweep take from its base."""
+"""Fields of a recipe that all runs of a sweep take from its base."""
+
+EMPTY = "a sweep needs at least one pruner, one sparsity, one allocation and one seed; choose some of each."
 
 
 def _cell(common: dict[str, object], pruner: str, allocation: str, shape: str, seed: int) -> Cell:
-    how = {"pattern": shape} if is_n_of_m(shape) else {"sparsity": shape}
+    target = {"pattern": shape} if is_n_of_m(shape) else {"sparsity": shape}
     try:
         recipe = pin(
-            Recipe.build({**common, "pruner": pruner, "allocation": allocation, "seed": seed, **how})
+            Recipe.build({**common, "pruner": pruner, "allocation": allocation, "seed": seed, **target})
         )
     except RecipeError as error:
         return Cell(pruner, allocation, shape, seed, None, " ".join(fault.message for fault in error.faults))

@@ -27,7 +27,7 @@ SHARE = 0.1
 """Of the free memory, the most that a remembered way may take."""
 
 
-class Trail:
+class BlockInputs:
     """The way of one run through its model, as far as anybody has gone."""
 
     def __init__(self) -> None:

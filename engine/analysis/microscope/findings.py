@@ -81,7 +81,9 @@ SHOWN_ROWS, SHOWN_COLUMNS = 8, 32
 """Entries of the sample."""
 
 
-def group_facts(weight: Tensor, keep: Tensor, pattern: Pattern, order: Tensor | None = None) -> Groups | None:
+def sample_groups(
+    weight: Tensor, keep: Tensor, pattern: Pattern, order: Tensor | None = None
+) -> Groups | None:
     """Count and sample the groups of a dense weight `[out, in]` with the mask `keep`; `order` is that of
     permuted columns, `[in]`. None for a pattern without such groups.
     """
@@ -110,7 +112,7 @@ DECADES = 6
 LEVELS = (0.0, 0.05, 0.5, 0.95, 1.0)
 
 
-def score_facts(decision: Decision, keep: Tensor, pattern: Pattern, *, running: bool) -> Scores:
+def score_distribution(decision: Decision, keep: Tensor, pattern: Pattern, *, running: bool) -> Scores:
     """The histograms of a decision's scores.
 
     Args:

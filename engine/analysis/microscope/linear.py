@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from engine.analysis.microscope.calibration import Trail
+from engine.analysis.microscope.calibration import BlockInputs
 from engine.analysis.microscope.decision import decide
-from engine.analysis.microscope.findings import group_facts, losses, score_facts, spectrum
+from engine.analysis.microscope.findings import losses, sample_groups, score_distribution, spectrum
 from engine.analysis.microscope.picture import picture
 from engine.analysis.microscope.types import Picture, Span, Spectrum, Study
 from engine.errors import ModelError
@@ -36,7 +36,7 @@ from engine.pruning.weights import BlockWeights, PrunedLinear
 from engine.recipe import Recipe
 from engine.record import RunRecord
 
-_trail = Trail()
+_block_inputs = BlockInputs()
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def study(specimen: Specimen) -> Study:
     choices = ("score", "pattern", "group", "permutation", "allocation", "update", "refinement", "settings")
     plan = Plan.of(**recipe.model_dump(include=set(choices)))
     with _dense(specimen) as model, threads_for(model, alone=not recipe.evaluations):
-        stream = _trail.stream_at(model, recipe, specimen.kept, specimen.block, specimen.cache)
+        stream = _block_inputs.stream_at(model, recipe, specimen.kept, specimen.block, specimen.cache)
         with model.present(model.blocks[specimen.block]) as block:
             linear = block.linears[specimen.name]
             tokens = sum(ids.numel() for ids in stream.ids)
@@ -144,12 +144,12 @@ def _studied(
     pattern, running = plan.pattern, plan.decides_while_updating
     return Study(
         norms=statistics.input_norm.cpu().numpy(),
-        scores=None if plan.score.joint else score_facts(decision, keep, pattern, running=running),
+        scores=None if plan.score.joint else score_distribution(decision, keep, pattern, running=running),
         unscored=JOINT if plan.score.joint else "",
         lost=lost.lost,
         median_error=lost.median,
         error=lost.error,
-        groups=group_facts(before, keep, pattern, decision.order),
+        groups=sample_groups(before, keep, pattern, decision.order),
         tokens=statistics.tokens,
         sampled=len(statistics.sample),
         notes=tuple(f"{linear.path}: {warning}." for warning in decision.warnings),

@@ -1,9 +1,9 @@
-"""Perplexity against sparsity: a line for each way to prune, its cliff as a star where it is twice the dense
-perplexity, N:M patterns as open marks.
+"""Perplexity against sparsity: one line per pruner, N:M patterns as open marks, and cliffs as stars.
 
-The axis is logarithmic where that suits the perplexities, unless a person says otherwise: on a straight one
-every curve would be a floor and a wall. Up to `ROOM` lines carry their names at their ends; where there are
-more, or the axis ends before the lines do, a legend has them.
+A cliff is the sparsity at which the perplexity is twice the dense one. The axis is logarithmic if that suits
+the perplexities, unless the user chooses: on a linear axis every curve looks like a floor and a wall. Up to
+`MOST_LABELS` lines are labelled at their ends; if there are more, or if the axis ends before the lines do, the
+names are in a legend.
 """
 
 from __future__ import annotations
@@ -17,23 +17,14 @@ from engine import numbers
 from engine.analysis.comparison.points import FACTOR, Cliff, Point, cliff, curve
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
-from engine.charts.compare.style import (
-    CLIFF,
-    OWN,
-    PATTERNS,
-    Scale,
-    Style,
-    spread,
-    style,
-    top,
-    wants_logarithm,
-)
+from engine.charts.compare.perplexity_axis import Scale, spread, top, wants_logarithm
+from engine.charts.compare.style import CLIFF, OWN, PATTERNS, Style, style
 from engine.charts.compare.table import curve_table
 
 HEIGHT = 560
-LETTER = 17 / (HEIGHT - 110)
-"""Height of a label as a share of the axis."""
-ROOM = 20
+LABEL_HEIGHT = 17 / (HEIGHT - 110)
+"""Height of a label as a share of the axis, both in pixels."""
+MOST_LABELS = 20
 Families = Mapping[str, Sequence[Point]]
 
 
@@ -44,17 +35,17 @@ def perplexity_curves(
     most: float | None = None,
     order: Sequence[str] = (),
 ) -> Chart:
-    """The curves.
+    """Return the curves of all families.
 
     Args:
-        logarithmic: the scale of the perplexities; None for what suits them.
-        most: where the axis ends, in dense perplexities; None for the largest.
-        order: all families there could be, so that one keeps its look when others come and go.
+        logarithmic: the scale of the perplexities; None for the one that suits them.
+        most: end of the axis in dense perplexities; None for the largest value.
+        order: all possible families, so that each keeps its style when others come and go.
     """
     looks = {name: style(place) for place, name in enumerate(order or families)}
     cliffs = {name: cliff(curve(points)) for name, points in families.items()}
     scale = _scale(families, logarithmic, most)
-    labelled = most is None and sum(bool(curve(points)) for points in families.values()) <= ROOM
+    labelled = most is None and sum(bool(curve(points)) for points in families.values()) <= MOST_LABELS
     figure = canvas(go.Figure(), HEIGHT)
     _draw_levels(figure, families, scale)
     for name, points in families.items():
@@ -68,14 +59,15 @@ def perplexity_curves(
         title=f"Perplexity against sparsity{', logarithmic' if scale.logarithmic else ''}",
         figure=figure,
         table=curve_table(families),
-        alt=f"Line chart of the pruned perplexity by sparsity for {len(families)} ways to prune. {cliff_words(cliffs)}",
-        caption=f"Less is better. A curve's cliff is the sparsity at which its perplexity has become {FACTOR:g} × that of the dense model; between "
-        f"two runs the logarithm of the perplexity is taken to be a straight line. {cliff_words(cliffs)}",
+        alt=f"Line chart of the pruned perplexity by sparsity for {len(families)} pruners. {cliff_words(cliffs)}",
+        caption=f"Lower is better. The cliff of a curve is the sparsity at which its perplexity is {FACTOR:g} × that "
+        "of the dense model; between two runs, the logarithm of the perplexity is interpolated linearly. "
+        f"{cliff_words(cliffs)}",
     )
 
 
 def cliff_words(cliffs: Mapping[str, Cliff | None]) -> str:
-    """From where to where the cliffs are."""
+    """Return the range of the cliffs in words."""
     known = sorted(
         ((found.sparsity, name) for name, found in cliffs.items() if found is not None and found.known),
         reverse=True,
@@ -89,7 +81,7 @@ def cliff_words(cliffs: Mapping[str, Cliff | None]) -> str:
 
 
 def patterns(families: Families) -> list[str]:
-    """The N:M patterns that there are."""
+    """Return the N:M patterns of all points."""
     return sorted({point.shape for points in families.values() for point in points if point.is_grouped})
 
 
@@ -104,21 +96,21 @@ def _dense(families: Families) -> float | None:
 
 
 def _last(families: Families) -> float:
-    """The highest sparsity of a curve, percent."""
+    """Return the highest sparsity of a curve, in percent."""
     return max(
         (100 * point.sparsity for points in families.values() for point in curve(points)), default=100.0
     )
 
 
 def _first(families: Families) -> float:
-    """Where the axis of sparsities begins, percent."""
+    """Return the start of the sparsity axis, in percent."""
     return max(
         -2.0, min((100 * point.sparsity for points in families.values() for point in points), default=0.0) - 6
     )
 
 
 def _scale(families: Families, logarithmic: bool | None, most: float | None) -> Scale:
-    """Ends a little beyond all that is drawn."""
+    """Return an axis that ends a little beyond all points and levels."""
     dense = _dense(families) or 1.0
     least, largest = min([dense, *_values(families)]), top([1.2 * FACTOR * dense, *_values(families)], dense)
     if most is not None:
@@ -154,29 +146,28 @@ def _marks(name: str, points: Sequence[Point], marker: Mapping[str, object], **h
 
 
 def _hover(point: Point) -> str:
-    spread_words = (
+    deviation = (
         f" ± {numbers.perplexity(point.deviation)} over {len(point.runs)} seeds"
         if point.deviation is not None
         else ""
     )
     achieved = f" ({numbers.percent(point.achieved, 2)} achieved)" if point.achieved is not None else ""
-    own = "<br>a run of your own" if point.own else ""
+    own = "<br>includes your own run" if point.own else ""
+    shape = point.shape if point.is_grouped else numbers.percent(point.sparsity)
     return (
-        f"<b>{point.family}</b>, {point.shape if point.is_grouped else numbers.percent(point.sparsity)}{achieved}<br>"
-        f"perplexity {numbers.perplexity(point.perplexity)}{spread_words}, {numbers.ratio(point.ratio)} of dense{own}"
+        f"<b>{point.family}</b>, {shape}{achieved}<br>perplexity {numbers.perplexity(point.perplexity)}"
+        f"{deviation}, {numbers.ratio(point.ratio)} of dense{own}"
     )
 
 
 def _draw_grouped(figure: go.Figure, families: Families, looks: Mapping[str, Style]) -> None:
-    """N:M points at their sparsity: the pattern is the mark, the family its colour; a legend names the
-    patterns.
-    """
+    """Draw N:M points at their sparsity: the marker is the pattern, the colour the family."""
     for place, shape in enumerate(patterns(families)):
         symbol = PATTERNS[place % len(PATTERNS)]
         for name, points in families.items():
-            if mine := [point for point in points if point.shape == shape]:
+            if matching := [point for point in points if point.shape == shape]:
                 marker = {"symbol": symbol, "size": 11, "color": looks[name].colour, "line": {"width": 2}}
-                figure.add_trace(_marks(name, mine, marker, mode="markers", showlegend=False))
+                figure.add_trace(_marks(name, matching, marker, mode="markers", showlegend=False))
         figure.add_trace(_key(shape, symbol))
 
 
@@ -196,11 +187,11 @@ def _draw_cliffs(figure: go.Figure, cliffs: Mapping[str, Cliff | None], looks: M
 
 
 def _draw_own(figure: go.Figure, families: Families, looks: Mapping[str, Style]) -> None:
-    """A ring around each point that holds a run of one's own."""
+    """Draw a ring around each point that includes one of the user's own runs."""
     for name, points in families.items():
-        if mine := [point for point in points if point.own]:
+        if own := [point for point in points if point.own]:
             ring = {"symbol": OWN, "size": 18, "color": looks[name].colour, "line": {"width": 1.5}}
-            x, y = [100 * point.sparsity for point in mine], [point.perplexity for point in mine]
+            x, y = [100 * point.sparsity for point in own], [point.perplexity for point in own]
             figure.add_trace(
                 go.Scatter(
                     x=x,
@@ -217,13 +208,13 @@ def _draw_own(figure: go.Figure, families: Families, looks: Mapping[str, Style])
 
 
 def _key(words: str, symbol: str) -> go.Scatter:
-    """A line of the legend that says what a mark means, whoever's it is."""
+    """Return a trace that only adds a marker and its meaning to the legend."""
     marker = {"symbol": symbol, "size": 12, "color": palette.GREY, "line": {"width": 2}}
     return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name=words)
 
 
 def _draw_levels(figure: go.Figure, families: Families, scale: Scale) -> None:
-    """The dense perplexity as a line, and above it the one that makes a cliff."""
+    """Draw the dense perplexity as a line, and the level of the cliffs above it."""
     dense = _dense(families)
     if dense is None:
         return
@@ -254,13 +245,15 @@ def _draw_levels(figure: go.Figure, families: Families, scale: Scale) -> None:
 
 
 def _draw_labels(figure: go.Figure, families: Families, looks: Mapping[str, Style], scale: Scale) -> float:
-    """Each curve's name beside its end, joined to it by a thin line; where the axis of sparsities has to end
-    for them, percent.
+    """Draw each curve's name next to its end, joined to it by a thin line.
+
+    Returns:
+        The end of the sparsity axis that leaves space for the names, in percent.
     """
     ends = {name: curve(points)[-1] for name, points in families.items() if curve(points)}
     start = max((100 * end.sparsity for end in ends.values()), default=100.0) + 3
     wanted = [scale.place(min(end.perplexity, scale.high)) for end in ends.values()]
-    for (name, end), place in zip(ends.items(), spread(wanted, LETTER), strict=True):
+    for (name, end), place in zip(ends.items(), spread(wanted, LABEL_HEIGHT), strict=True):
         line = {"color": looks[name].colour, "dash": "dot", "width": 1}
         x, y = [100 * end.sparsity, start], [end.perplexity, scale.value(place)]
         figure.add_trace(
@@ -282,9 +275,7 @@ def _draw_labels(figure: go.Figure, families: Families, looks: Mapping[str, Styl
 
 
 def _draw_axes(figure: go.Figure, families: Families, scale: Scale, end: float) -> None:
-    figure.update_traces(
-        unselected={"marker": {"opacity": 1}}
-    )  # a click chooses a point, but must not dim the others
+    figure.update_traces(unselected={"marker": {"opacity": 1}})  # a click must not dim the other points
     figure.update_layout(
         margin={"t": 34, "r": 12},
         legend={"itemclick": False, "itemdoubleclick": False, "traceorder": "normal"},

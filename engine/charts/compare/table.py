@@ -1,4 +1,4 @@
-"""The points of a comparison as a table: a row a point, filtered by words and by how far it is from dense."""
+"""The points of a comparison as a table, with its filter by words and by the ratio to the dense perplexity."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from engine.analysis.comparison.points import Point
+from engine.numbers import short_percent
 
 COLUMNS = (
     "family",
@@ -23,7 +24,7 @@ COLUMNS = (
 
 
 def curve_table(families: Mapping[str, Sequence[Point]]) -> pd.DataFrame:
-    """One row a point; `run` is the key of its first seed's."""
+    """Return one row per point; `run` is the key of its first seed's run."""
     rows = [
         (
             name,
@@ -44,20 +45,21 @@ def curve_table(families: Mapping[str, Sequence[Point]]) -> pd.DataFrame:
 
 
 def filtered(table: pd.DataFrame, words: str, most: float | None) -> pd.DataFrame:
-    """The rows that hold every word (`own`, `recorded` and `70%` are words too), at most so many times the
-    dense perplexity.
+    """Return the rows that contain every word and whose ratio to the dense perplexity is at most `most`.
+
+    `own`, `recorded` and `70%` are words, too.
     """
     wanted = words.lower().split()
-    kept = [
-        all(word in _text(row) for word in wanted) and (most is None or row.ratio <= most)
+    matches = [
+        all(word in _search_text(row) for word in wanted) and (most is None or row.ratio <= most)
         for row in table.itertuples()
     ]
-    return table[pd.Series(kept, index=table.index, dtype=bool)]
+    return table[pd.Series(matches, index=table.index, dtype=bool)]
 
 
-def _text(row: object) -> str:
-    """What words are looked for in."""
+def _search_text(row: object) -> str:
+    """Return the text in which words are looked for."""
     family, pattern, sparsity, own, run = (
         getattr(row, name) for name in ("family", "pattern", "sparsity", "own", "run")
     )
-    return f"{family} {pattern} {100 * sparsity:g}% {'own' if own else 'recorded'} {run}".lower()
+    return f"{family} {pattern} {short_percent(sparsity)} {'own' if own else 'recorded'} {run}".lower()

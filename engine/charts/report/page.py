@@ -32,8 +32,14 @@ from engine.charts.report.markup import (
     pairs_table,
     section,
 )
-from engine.charts.run_charts import parts_of
-from engine.charts.tables import block_table, evaluation_table, linear_table, measured, surroundings
+from engine.charts.run_charts import chart_parts
+from engine.charts.tables import (
+    block_table,
+    environment_rows,
+    evaluation_table,
+    linear_table,
+    measurement_rows,
+)
 from engine.charts.tasks import task_scores
 from engine.export.citations import bibtex, cited
 from engine.export.command_line import command
@@ -97,7 +103,7 @@ def _charts(record: RunRecord) -> dict[str, dict[str, Chart]]:
     """The charts that Explore shows, by part and name; parts without any are left out."""
     parts = {
         title: {name: make(record) for name, make in makers.items()}
-        for title, makers in parts_of(record).items()
+        for title, makers in chart_parts(record).items()
     }
     if record.tasks.dense:
         parts = {"Zero-shot tasks": {"tasks": task_scores(record.tasks.dense, record.tasks.pruned)}, **parts}
@@ -140,8 +146,8 @@ def _body(original: Recipe, recipe: Recipe, record: RunRecord, parts: dict[str, 
         ("warnings", "Warnings", _warnings(record)),
         ("charts", "Charts", [_part(title, charts) for title, charts in parts.items()]),
         ("recipe", "Recipe", _recipe(original, recipe, record)),
-        ("measured", "How this was measured", [pairs_table(measured(record))]),
-        ("environment", "Environment", [pairs_table(surroundings(record))]),
+        ("measured", "How this was measured", [pairs_table(measurement_rows(record))]),
+        ("environment", "Environment", [pairs_table(environment_rows(record))]),
         ("papers", "Papers", _papers(papers)),
     ]
     shown = [(name, title, content) for name, title, content in sections if content]

@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine import numbers
 from engine.analysis.comparison.leaderboard import budgets, leaderboard
-from engine.charts.compare.board import board_chart, board_table
+from engine.charts.compare.leaderboard import leaderboard_chart, leaderboard_table
 from engine.pruning.patterns import is_n_of_m
 from pages.widgets.chart import draw_chart
 from pages.widgets.compare.data import Known, draw_links
@@ -56,8 +56,8 @@ def draw_board(known: Known) -> None:
         or first
     )
     places = leaderboard(known.all, offered[chosen])
-    draw_chart(board_chart(places, chosen), "board")
-    table = board_table(places)
+    draw_chart(leaderboard_chart(places, chosen), "board")
+    table = leaderboard_table(places)
     how: dict[str, Any] = {
         "hide_index": True,
         "column_config": COLUMNS,

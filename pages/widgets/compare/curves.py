@@ -10,7 +10,7 @@ import streamlit as st
 from engine.analysis.comparison.points import curve
 from engine.charts.chart import Chart
 from engine.charts.compare.curves import patterns, perplexity_curves
-from engine.charts.compare.ranges import cliff_ranking, pattern_ranking
+from engine.charts.compare.rankings import cliff_ranking, pattern_ranking
 from pages.widgets.chart import draw_chart
 from pages.widgets.compare.data import Families, Known, choose_families, draw_links
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from engine.analysis.comparison.points import Measured, Point, Protocol, by_protocol, measured, points, titles
+from engine.analysis.comparison.points import Point, points
+from engine.analysis.comparison.protocols import FinishedRun, Protocol, by_protocol, finished_runs, titles
 from engine.store.runs import RunSummary
 from pages.widgets.live import redraw_page
 
@@ -64,7 +65,7 @@ FIRST = ("Magnitude", "Wanda", "RIA", "SparseGPT", "APT-SM", "Wanda with NeuroAL
 """What is shown where nobody has chosen."""
 POLL = 1.5
 Families = dict[str, tuple[Point, ...]]
-Groups = dict[Protocol, list[Measured]]
+Groups = dict[Protocol, list[FinishedRun]]
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,11 @@ class Known:
 
 
 def known_runs(runs: Sequence[RunSummary]) -> Groups:
-    """The measured runs by protocol."""
+    """The finished_runs runs by protocol."""
     stage = _stage(runs)
     kept: tuple[object, Groups] | None = st.session_state.get("compare.runs")
     if kept is None or kept[0] != stage:
-        kept = (stage, by_protocol(measured((run.record, not run.recorded) for run in runs)))
+        kept = (stage, by_protocol(finished_runs((run.record, not run.recorded) for run in runs)))
         st.session_state["compare.runs"] = kept
     return kept[1]
 
@@ -158,8 +159,10 @@ def _stage(runs: Sequence[RunSummary]) -> object:
     return tuple((run.key, run.state, run.changed) for run in runs if run.state == "finished")
 
 
-def _points(protocol: Protocol, runs: list[Measured]) -> Families:
-    kept: dict[Protocol, tuple[list[Measured], Families]] = st.session_state.setdefault("compare.points", {})
+def _points(protocol: Protocol, runs: list[FinishedRun]) -> Families:
+    kept: dict[Protocol, tuple[list[FinishedRun], Families]] = st.session_state.setdefault(
+        "compare.points", {}
+    )
     if protocol not in kept or kept[protocol][0] is not runs:
         kept[protocol] = (runs, points(runs))
     return kept[protocol][1]

@@ -12,7 +12,7 @@ import streamlit as st
 from engine import numbers
 from engine.analysis.comparison.overlap import LinearOverlap, Side
 from engine.charts.chart import linear_names
-from engine.charts.compare.pair import overlap_grid
+from engine.charts.compare.mask_overlap import overlap_grid
 from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
 from engine.store.runs import RunSummary

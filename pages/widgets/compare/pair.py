@@ -11,7 +11,7 @@ import streamlit as st
 
 from engine import numbers
 from engine.analysis.comparison.differences import differences
-from engine.charts.compare.pair import pair_alignment, pair_allocation, pair_depth
+from engine.charts.compare.two_runs import pair_alignment, pair_allocation, pair_depth
 from engine.record import RunRecord
 from engine.store.runs import RunSummary
 from pages.widgets.chart import draw_chart

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine import numbers
-from engine.analysis.comparison.grid import shape_of
+from engine.analysis.comparison.grid import parse_shape
 from engine.analysis.comparison.sweep import Cell, sweep
-from engine.analysis.comparison.sweep_cost import Outlay, outlay, times
+from engine.analysis.comparison.sweep_cost import SweepCost, median_times, sweep_cost
 from engine.corpora.named import NAMED
 from engine.cost.estimate import estimate
 from engine.errors import PrunescopeError, RecipeError
@@ -146,7 +146,13 @@ def _choose(base: Recipe | None) -> tuple[Cell, ...]:
     seeds = right.number_input("Seeds", 1, MOST_SEEDS, 2, key="seeds", bind="query-params", help=SEEDS_HELP)
     if base is None:
         return ()
-    wanted = (base, tuple(pruners), tuple(dict.fromkeys(map(shape_of, shapes))), tuple(top_ups), int(seeds))
+    wanted = (
+        base,
+        tuple(pruners),
+        tuple(dict.fromkeys(map(parse_shape, shapes))),
+        tuple(top_ups),
+        int(seeds),
+    )
     kept: tuple[object, tuple[Cell, ...]] | None = st.session_state.get("sweep.cells")
     if kept is not None and kept[0] == wanted:
         return kept[1]
@@ -179,31 +185,33 @@ def _draw_live(engine: BackgroundEngine, cells: Sequence[Cell], was_active: bool
         st.error(sentence, icon=":material/error:")
     draw_progress(engine, cost)
     draw_grid(cells, known)
-    if was_active != bool(cost.going):
+    if was_active != bool(cost.active):
         redraw_page("sweep")
 
 
-def _outlay(engine: BackgroundEngine, cells: Sequence[Cell], known: Standings) -> Outlay:
+def _outlay(engine: BackgroundEngine, cells: Sequence[Cell], known: Standings) -> SweepCost:
     """The cost as it stands, with what is known of the model and of this machine."""
     recipe = next((cell.recipe for cell in cells if cell.recipe is not None), None)
     if recipe is None:
-        return outlay(cells, known, {}, None)
+        return sweep_cost(cells, known, {}, None)
     summary = engine.summary(recipe.model, recipe.revision).value
     free = engine.capacity(recipe.device).value
-    own = times(run.record for run in engine.runs() if run.record is not None and not run.recorded)
-    return outlay(cells, known, own, partial(estimate, summary=summary, capacity=free) if summary else None)
+    own = median_times(run.record for run in engine.runs() if run.record is not None and not run.recorded)
+    return sweep_cost(
+        cells, known, own, partial(estimate, summary=summary, capacity=free) if summary else None
+    )
 
 
-def _draw_cost(engine: BackgroundEngine, cost: Outlay) -> None:
+def _draw_cost(engine: BackgroundEngine, cost: SweepCost) -> None:
     """How many runs there are, how many to come, and what those take; the buttons."""
     with st.container(
         border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
     ):
         st.markdown(
-            f"**{cost.runs} run{'s' if cost.runs != 1 else ''}**, {cost.there} of them there already. {_words(cost)}",
+            f"**{cost.runs} run{'s' if cost.runs != 1 else ''}**, {cost.finished} of them there already. {_words(cost)}",
             width="stretch",
         )
-        label = "Start what is missing" if cost.there or cost.going else "Start"
+        label = "Start what is missing" if cost.finished or cost.active else "Start"
         icon = ":material/play_arrow:"
         st.button(
             label,
@@ -214,20 +222,20 @@ def _draw_cost(engine: BackgroundEngine, cost: Outlay) -> None:
             on_click=_start,
             args=(engine, cost.missing),
         )
-        if cost.going:
+        if cost.active:
             st.button(
                 "Cancel",
                 key="sweep.cancel",
                 icon=":material/stop:",
                 on_click=_cancel,
-                args=(engine, cost.going),
+                args=(engine, cost.active),
             )
     if cost.cost is not None and not cost.cost.fits:
         st.warning(f"{cost.cost.problem} {cost.cost.advice}".strip(), icon=":material/warning:")
 
 
-def _words(cost: Outlay) -> str:
-    left = cost.runs - cost.there
+def _words(cost: SweepCost) -> str:
+    left = cost.runs - cost.finished
     if not left:
         return "Nothing is left to compute."
     if cost.seconds is None or cost.memory is None:

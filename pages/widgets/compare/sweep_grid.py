@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from engine import numbers
-from engine.analysis.comparison.grid import Square, Standing, grid, way
+from engine.analysis.comparison.grid import GridCell, RunStatus, grid, method_title
 from engine.analysis.comparison.points import family
 from engine.analysis.comparison.sweep import Cell
-from engine.analysis.comparison.sweep_cost import Outlay
-from engine.charts.compare.sweep import LEGEND, column_words, sweep_colours, sweep_words
+from engine.analysis.comparison.sweep_cost import SweepCost
+from engine.charts.compare.sweep_grid import LEGEND, column_words, sweep_colours, sweep_words
 from engine.errors import PrunescopeError
 from pages.widgets.chart import draw_chart
 from pages.widgets.compare.curves import kept_curves
@@ -44,7 +44,7 @@ def draw_sweep_curves(engine: BackgroundEngine, cells: Sequence[Cell]) -> None:
     draw_chart(kept_curves(families, found.order), "sweep.curves")
 
 
-Standings = dict[str, Standing]
+Standings = dict[str, RunStatus]
 MOST_REASONS = 6
 """Failures that are told one by one."""
 
@@ -57,7 +57,7 @@ def standings(engine: BackgroundEngine, cells: Sequence[Cell]) -> Standings:
     active = set(engine.active())
     listed = {run.key: run for run in engine.runs() if run.key in keys - active}
     found = {
-        key: Standing(run.state, run.record, run.message or (run.record and run.record.error) or "")
+        key: RunStatus(run.state, run.record, run.message or (run.record and run.record.error) or "")
         for key, run in listed.items()
     }
     for key in keys - found.keys():
@@ -65,17 +65,17 @@ def standings(engine: BackgroundEngine, cells: Sequence[Cell]) -> Standings:
             view = engine.view(key)
         except PrunescopeError:  # there is no such run yet
             continue
-        found[key] = Standing(view.state, view.record, view.record.error or view.message)
+        found[key] = RunStatus(view.state, view.record, view.record.error or view.message)
     return found
 
 
-def draw_progress(engine: BackgroundEngine, cost: Outlay) -> None:
+def draw_progress(engine: BackgroundEngine, cost: SweepCost) -> None:
     """How far the sweep is, and what is being computed. The bar is always there: a grid that moves under the
     pointer loses the next click.
     """
-    done = f"{cost.there} of {cost.runs} runs finished"
-    stay = f"; they stay, also when the rest is cancelled.{_now(engine, cost.going)}" if cost.going else ""
-    st.progress(cost.there / max(1, cost.runs), text=f"{done}{stay}")
+    done = f"{cost.finished} of {cost.runs} runs finished"
+    stay = f"; they stay, also when the rest is cancelled.{_now(engine, cost.active)}" if cost.active else ""
+    st.progress(cost.finished / max(1, cost.runs), text=f"{done}{stay}")
 
 
 def _now(engine: BackgroundEngine, going: Sequence[str]) -> str:
@@ -109,7 +109,7 @@ def draw_refused(cells: Sequence[Cell]) -> None:
     refused = [cell for cell in cells if cell.recipe is None]
     reasons: dict[str, list[str]] = {}
     for cell in refused:
-        reasons.setdefault(cell.refusal, []).append(f"{way(cell)} {column_words(cell.shape)}")
+        reasons.setdefault(cell.refusal, []).append(f"{method_title(cell)} {column_words(cell.shape)}")
     if reasons:
         with st.expander(
             f"{len(refused)} cell{'s are' if len(refused) > 1 else ' is'} impossible", icon=":material/block:"
@@ -118,36 +118,36 @@ def draw_refused(cells: Sequence[Cell]) -> None:
                 st.markdown(f"**{numbers.listed(list(dict.fromkeys(names)))}**: {reason}")
 
 
-def _draw_failures(squares: Sequence[Square]) -> None:
+def _draw_failures(squares: Sequence[GridCell]) -> None:
     failed = [square for square in squares if square.state in ("failed", "damaged", "interrupted")]
     for square in failed[:MOST_REASONS]:
         st.error(
-            f"**{square.way}, {column_words(square.shape)}**: {square.message or 'it did not finish.'}",
+            f"**{square.method}, {column_words(square.shape)}**: {square.message or 'it did not finish.'}",
             icon=":material/error:",
         )
     if len(failed) > MOST_REASONS:
         st.caption(f"{len(failed) - MOST_REASONS} more cells failed; click one to see why in Explore.")
 
 
-def _draw_chosen(state: Any, squares: Sequence[Square]) -> None:
+def _draw_chosen(state: Any, squares: Sequence[GridCell]) -> None:
     """The way from a cell to its runs; of several seeds one is chosen."""
     picked = state["selection"]["cells"] if state else []
     if not picked:
         return
     row, column = picked[0]
-    ways = list(dict.fromkeys(square.way for square in squares))
+    ways = list(dict.fromkeys(square.method for square in squares))
     square = next(
         (
             one
             for one in squares
-            if row < len(ways) and one.way == ways[row] and column_words(one.shape) == column
+            if row < len(ways) and one.method == ways[row] and column_words(one.shape) == column
         ),
         None,
     )
     if square is None or not square.keys:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{square.way}, {column}**", width="content")
+        st.markdown(f"**{square.method}, {column}**", width="content")
         seed = 0
         if len(square.keys) > 1:
             seed = st.selectbox(
@@ -164,6 +164,6 @@ def _draw_chosen(state: Any, squares: Sequence[Square]) -> None:
             )
 
 
-def _alt(squares: Sequence[Square]) -> str:
+def _alt(squares: Sequence[GridCell]) -> str:
     done = sum(square.state == "finished" for square in squares)
-    return f"Sweep: a row a way to prune, a column a sparsity; {done} of {len(squares)} cells are finished"
+    return f"Sweep: one row per pruner, one column per sparsity; {done} of {len(squares)} cells are finished"

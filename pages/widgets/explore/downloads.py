@@ -15,7 +15,7 @@ import streamlit as st
 
 from engine import numbers
 from engine.charts.report import drawing_bytes, report
-from engine.charts.tables import block_table, linear_table, measured, surroundings
+from engine.charts.tables import block_table, environment_rows, linear_table, measurement_rows
 from engine.export.command_line import command
 from engine.jobs.views import RunView
 from engine.record import RunRecord
@@ -68,7 +68,7 @@ def draw_take_away(engine: BackgroundEngine, view: RunView) -> None:
         st.code(command(record.recipe), language="bash", wrap_lines=True)
     with st.expander("How this was measured", icon=":material/science:"):
         st.table(
-            pd.DataFrame([*measured(record), *surroundings(record)], columns=["What", "Value"]),
+            pd.DataFrame([*measurement_rows(record), *environment_rows(record)], columns=["What", "Value"]),
             hide_index=True,
             border="horizontal",
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.charts.chart import Chart
-from engine.charts.run_charts import GRIDS, SHARING, Makers, parts_of
+from engine.charts.run_charts import ALLOCATION, HEATMAPS, Makers, chart_parts
 from engine.record import RunRecord
 from pages.widgets.block_map import draw_block_map
 from pages.widgets.chart import draw_chart
@@ -29,14 +29,16 @@ def chart_titles(record: RunRecord) -> dict[str, str]:
     kept: dict[str | None, dict[str, str]] = st.session_state.setdefault("titles", {})
     if record.key not in kept:
         kept[record.key] = {
-            name: make(record).title for makers in parts_of(record).values() for name, make in makers.items()
+            name: make(record).title
+            for makers in chart_parts(record).values()
+            for name, make in makers.items()
         }
     return kept[record.key]
 
 
 def draw_charts(record: RunRecord, focus: str = EVERYTHING) -> None:
     """The charts of what is known so far; or one of them alone and large, or none."""
-    parts = parts_of(record, clickable=record.state == "finished")  # while it grows it only shows
+    parts = chart_parts(record, clickable=record.state == "finished")  # while it grows it only shows
     if focus != EVERYTHING:
         alone = {name: make for makers in parts.values() for name, make in makers.items() if name == focus}
         for name, make in alone.items():
@@ -54,7 +56,7 @@ def draw_charts(record: RunRecord, focus: str = EVERYTHING) -> None:
 
 
 def _draw(name: str, chart: Chart, record: RunRecord) -> None:
-    if name in GRIDS and record.state == "finished" and record.key is not None:
+    if name in HEATMAPS and record.state == "finished" and record.key is not None:
         draw_block_map(chart, name, record)
     else:
         draw_chart(chart, name)
@@ -71,7 +73,7 @@ def _made(title: str, makers: Makers, record: RunRecord) -> dict[str, Chart]:
 
 def _shown_by(title: str, record: RunRecord) -> tuple[object, ...]:
     """What of the record the charts of a part are made of."""
-    if title == SHARING:
+    if title == ALLOCATION:
         return record.measured, record.search, record.allocation, record.rows, record.clipped
     return record.state, record.blocks, record.protocol.evaluation
 

@@ -66,20 +66,20 @@ def _draw(engine: BackgroundEngine, keys: list[str], was_pending: bool) -> None:
     done = [found for found in records if found.state == "finished"]
     with st.container(border=True):
         st.markdown(f"**Spread over seeds** · {len(done)} of {len(keys)} runs finished")
-        for spread in spreads(records):
-            st.markdown(_sentence(spread))
+        for corpus, spread in spreads(records).items():
+            st.markdown(_sentence(corpus, spread))
         with st.expander("Seed by seed"):
             st.table(_table(records), hide_index=True, border="horizontal")
     if was_pending and not any(_is_active(engine, key) for key in keys):
         redraw_page("seeds")
 
 
-def _sentence(spread: Spread) -> str:
+def _sentence(corpus: str, spread: Spread) -> str:
     deviation = f" ± {numbers.perplexity(spread.deviation)}" if spread.deviation is not None else ""
     least, most = numbers.perplexity(min(spread.values)), numbers.perplexity(max(spread.values))
     count = len(spread.values)
     found = f"**{numbers.perplexity(spread.mean)}{deviation}**"
-    return f"{Path(spread.corpus).name}: pruned perplexity {found} (mean and standard deviation of {count}; {least} to {most})"
+    return f"{Path(corpus).name}: pruned perplexity {found} (mean and standard deviation of {count}; {least} to {most})"
 
 
 def _table(records: list[RunRecord]) -> pd.DataFrame:

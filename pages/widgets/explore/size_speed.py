@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from engine.charts.size_speed import latencies, model_sizes, why_zeros_buy_nothing
+from engine.charts.size_speed import latencies, model_sizes, why_zeros_save_nothing
 from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
 from pages.widgets.live import redraw_page
@@ -70,7 +70,7 @@ def _draw_measurement(measurement: Measurement | None) -> None:
     ):
         with grid.cell():
             draw_chart(chart, name)
-    st.markdown(why_zeros_buy_nothing(measurement))
+    st.markdown(why_zeros_save_nothing(measurement))
 
 
 COST = (

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine import numbers
-from engine.analysis.comparison.points import Point, by_protocol, curve, measured, points
+from engine.analysis.comparison.points import Point, curve, points
+from engine.analysis.comparison.protocols import by_protocol, finished_runs
 from engine.store.runs import RunSummary
 
 LEAST = 2
@@ -40,7 +41,7 @@ def walkable(runs: Sequence[RunSummary]) -> dict[str, tuple[Stop, ...]]:
     protocol.
     """
     by_key = {run.key: run for run in runs}
-    groups = by_protocol(measured((run.record, not run.recorded) for run in runs))
+    groups = by_protocol(finished_runs((run.record, not run.recorded) for run in runs))
     found: dict[str, tuple[Stop, ...]] = {}
     for place, (protocol, group) in enumerate(groups.items()):
         for name, family in points(group).items():

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine import numbers
-from engine.charts.generate.marked import marked_text, scale, summary
+from engine.charts.generate.token_loss import summary
+from engine.charts.generate.token_text import legend, token_text
 from engine.evaluation.text_types import Reading, parting
 from engine.jobs.requests import ReadRequest
 from engine.store.runs import RunSummary
@@ -63,7 +64,7 @@ def draw_side_by_side(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> N
             st.markdown("**Dense**")
             dense = reading_or_placeholder(engine, answers[reference])
             if dense is not None:
-                st.html(marked_text(dense, coloured=False))
+                st.html(token_text(dense, coloured=False))
         for run, request in zip(runs, requests, strict=True):
             with grid.cell():
                 _draw_head(run)
@@ -71,7 +72,7 @@ def draw_side_by_side(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> N
                 if reading is not None:
                     _draw_one(reading, dense, look or PLAIN, own=words != DENSE)
         if look != PLAIN:
-            st.html(scale())
+            st.html(legend())
 
     draw_answers("side_by_side", engine, [reference, *requests], draw)
 
@@ -84,7 +85,7 @@ def _draw_head(run: RunSummary) -> None:
 def _draw_one(reading: Reading, dense: Reading | None, look: str, *, own: bool) -> None:
     """A pruned model's text, or what the dense one's costs it."""
     parted = parting(dense, reading) if own and dense is not None else None
-    st.html(marked_text(reading, parted=parted, numbers=look == NUMBERS, coloured=look != PLAIN))
+    st.html(token_text(reading, parted=parted, numbers=look == NUMBERS, coloured=look != PLAIN))
     caption = agreement(reading, dense) if own else summary(reading)
     st.caption(f"{caption} {summary(reading)}" if own and look != PLAIN else caption)
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine import numbers
-from engine.charts.generate.marked import marked_text, scale
-from engine.charts.generate.tokens import walk_line
+from engine.charts.generate.sparsity_line import sparsity_line
+from engine.charts.generate.token_text import legend, token_text
 from engine.evaluation.text_types import Reading, parting
 from engine.jobs.questions import Answer
 from engine.jobs.requests import ReadRequest
@@ -117,7 +117,7 @@ def _draw_stage(
     with right, st.container(border=True):
         sparsities, perplexities = [stop.sparsity for stop in whole], [stop.perplexity for stop in whole]
         draw_chart(
-            walk_line(
+            sparsity_line(
                 sparsities, perplexities, sparsities.index(line[at].sparsity), _agreeing(line, whole, views)
             ),
             "walk.line",
@@ -173,7 +173,7 @@ def _draw_text(engine: BackgroundEngine, stop: Stop, views: Sequence[Answer[Read
         if reading is not None:
             coloured = at > 0 and bool(st.session_state.get("colours"))
             st.html(
-                marked_text(
+                token_text(
                     reading,
                     parted=parting(dense, reading) if dense and at else None,
                     numbers=False,
@@ -183,11 +183,11 @@ def _draw_text(engine: BackgroundEngine, stop: Stop, views: Sequence[Answer[Read
             )
             st.caption("This is the dense model's own text." if at == 0 else agreement(reading, dense))
             if coloured:
-                st.html(scale())
+                st.html(legend())
     st.toggle("Colour by the loss that pruning added", key="colours", bind="query-params", help=COLOURS_HELP)
     if at and dense is not None:
         st.caption("The dense model's text, to compare")
-        st.html(marked_text(dense, coloured=False))
+        st.html(token_text(dense, coloured=False))
     known = sum(view.value is not None for view in views)
     st.caption(
         f"{known} of {len(views)} texts are written; always the likeliest token."

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine import numbers
-from engine.charts.generate.marked import marked_text, scale, worst_tokens
-from engine.charts.generate.tokens import added_losses, guess_bars
+from engine.charts.generate.predictions import prediction_bars
+from engine.charts.generate.token_loss import added_losses, worst_tokens
+from engine.charts.generate.token_text import legend, token_text
 from engine.evaluation.text_types import Reading
 from engine.events import Which
 from engine.jobs.requests import ReadRequest
@@ -88,11 +89,11 @@ def _draw_reading(reading: Reading) -> None:
     )
     with st.container(border=True):
         chosen = _choose(reading)
-        st.html(marked_text(reading, chosen=chosen))
-        st.html(scale())
+        st.html(token_text(reading, chosen=chosen))
+        st.html(legend())
     grid = st.grid(2, min_column_width=400, border=True)
     with grid.cell():
-        draw_chart(guess_bars(reading.tokens[chosen]), "guesses")
+        draw_chart(prediction_bars(reading.tokens[chosen]), "guesses")
     with grid.cell():
         draw_chart(added_losses(reading, chosen), "added")
         st.markdown("**The tokens that suffer most**")

@@ -10,7 +10,7 @@ import streamlit as st
 
 from engine.analysis.microscope.types import Picture, Study
 from engine.analysis.microscope.zoom import covered, scaled, span_words
-from engine.charts.microscope.weights import weight_map
+from engine.charts.microscope.weight_map import weight_map
 from engine.recipe import Recipe
 from pages.widgets.chart import draw_chart
 from pages.widgets.live import live, show_error

@@ -11,9 +11,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 from engine.analysis.microscope.findings import is_quick
 from engine.analysis.microscope.types import Picture, Study
-from engine.charts.microscope.curves import lost_rows, norms_against_sparsity, singular_values
-from engine.charts.microscope.profiles import sparsity_profiles
-from engine.charts.microscope.scores import group_boxes, score_histogram
+from engine.charts.microscope.groups import group_boxes
+from engine.charts.microscope.rows_and_columns import norms_against_sparsity, sparsity_profiles, worst_rows
+from engine.charts.microscope.scores import score_histogram
+from engine.charts.microscope.spectrum import singular_values
 from engine.jobs.questions import Answer
 from engine.pruning.axes import SCORES
 from engine.recipe import Recipe
@@ -72,7 +73,7 @@ def _draw_study(grid: DeltaGenerator, study: Study, recipe: Recipe, picture: Pic
     with grid.cell():
         draw_chart(norms_against_sparsity(study.norms, picture.column_removed, picture.shape[0]), "m.norms")
     with grid.cell():
-        draw_chart(lost_rows(study), "m.lost")
+        draw_chart(worst_rows(study), "m.lost")
     for note in study.notes:
         st.warning(note, icon=":material/info:")
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from engine import numbers
 from engine.analysis.microscope.types import Picture, Study
-from engine.charts.grids import output_error_grid
+from engine.charts.heatmaps import output_error_grid
 from engine.errors import PrunescopeError
 from engine.recipe import Recipe
 from engine.record import RunRecord

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine import numbers
-from engine.charts.runs import run_table
+from engine.charts.run_table import run_table
 from engine.errors import PrunescopeError
 from engine.hardware.memory import disk_free
 from engine.store.runs import RunSummary, largest_until, older_than

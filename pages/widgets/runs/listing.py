@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from engine.charts.runs import ORDERS, SIGNS, found, ordered, run_table
+from engine.charts.run_table import ORDERS, SIGNS, matching, ordered, run_table
 from engine.store.runs import RunSummary
 from pages.widgets.run_picker import words
 from pages.widgets.runs.actions import draw_actions
@@ -30,7 +30,7 @@ def draw_recorded(runs: Sequence[RunSummary]) -> None:
         wanted = st.text_input(
             "Find among them", key="runs.recorded", placeholder="wanda 60, 2:4, NeuroAL …", width=320
         )
-        shown = found(runs, wanted or "", [])
+        shown = matching(runs, wanted or "", [])
         table = run_table(shown, time.time()).drop(columns=["", "state", "run", "age", "note"])
         st.dataframe(
             table,
@@ -94,7 +94,7 @@ def draw_list(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
 
 
 def _choose(runs: Sequence[RunSummary]) -> list[RunSummary]:
-    """The runs that are found, in the order that is chosen; both in the address."""
+    """The runs that are matching, in the order that is chosen; both in the address."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words = st.text_input(
             "Find",
@@ -123,7 +123,7 @@ def _choose(runs: Sequence[RunSummary]) -> list[RunSummary]:
             )
             or "Newest"
         )
-    return ordered(found(runs, words or "", states or []), order)
+    return ordered(matching(runs, words or "", states or []), order)
 
 
 def _one(shown: Sequence[RunSummary], several: Sequence[RunSummary]) -> RunSummary | None:

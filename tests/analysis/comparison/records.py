@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.analysis.comparison.points import Measured
+from engine.analysis.comparison.protocols import FinishedRun
 from engine.events import Score, WindowsReady
 from engine.recipe import Recipe
 from engine.record import Evaluation, Protocol, RunRecord, SparsityFacts
@@ -20,7 +20,7 @@ def made(
     dense: float = DENSE,
     seconds: float = 2.0,
     **fields: Any,
-) -> Measured:
+) -> FinishedRun:
     """A finished run of these fields."""
     from math import log
 
@@ -46,4 +46,4 @@ def made(
         sparsity=SparsityFacts(target=recipe.sparsity, achieved=recipe.sparsity - 0.01),
         timings={"load": 7.0, "prune": seconds, "evaluate": 5.0},
     )
-    return Measured(recipe.key, recipe, record, own)
+    return FinishedRun(recipe.key, recipe, record, own)

@@ -67,5 +67,5 @@ def test_a_mask_shares_all_with_itself_and_order_does_not_matter() -> None:
     "other", [weights(mask("xx")), weights(mask("xx"), mask("xxx"))], ids=["fewer blocks", "another size"]
 )
 def test_masks_of_different_models_are_refused_with_a_sentence(other: dict[int, BlockWeights]) -> None:
-    with pytest.raises(StoreError, match="Choose two runs of one model"):
+    with pytest.raises(StoreError, match="Choose two runs of the same model"):
         overlaps(weights(mask("xx"), mask("xx")), other)

@@ -7,18 +7,10 @@ from math import inf, log, sqrt
 
 import pytest
 
-from engine.analysis.comparison.differences import UNSAID, differences
+from engine.analysis.comparison.differences import ABSENT, differences
 from engine.analysis.comparison.leaderboard import budgets, leaderboard
-from engine.analysis.comparison.points import (
-    by_protocol,
-    cliff,
-    curve,
-    family,
-    measured,
-    points,
-    protocol,
-    titles,
-)
+from engine.analysis.comparison.points import cliff, curve, family, points
+from engine.analysis.comparison.protocols import by_protocol, finished_runs, protocol, titles
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.record import RunRecord, SparsityFacts
@@ -87,9 +79,9 @@ def test_only_finished_runs_with_a_perplexity_count() -> None:
         run.record.model_copy(update={"pruned": None}),
         None,
     ]
-    assert [one.key for one in measured([(run.record, True), *((record, True) for record in others)])] == [
-        run.key
-    ]
+    assert [
+        one.key for one in finished_runs([(run.record, True), *((record, True) for record in others)])
+    ] == [run.key]
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -200,7 +192,7 @@ class TestDifferences:
         }
         assert found["score"] == ("wanda", "symwanda")
         assert found["sparsity"] == ("0.5", "0.6") and found["seed"] == ("0", "2")
-        assert found["symwanda.form"][0] == UNSAID and "model" not in found
+        assert found["symwanda.form"][0] == ABSENT and "model" not in found
 
 
 class TestNames:

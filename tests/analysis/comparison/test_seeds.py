@@ -35,17 +35,17 @@ def test_behind_the_largest_seed_comes_zero() -> None:
 
 
 def test_mean_and_sample_standard_deviation_by_hand() -> None:
-    first, second = spreads(
-        [record(2.0, 10.0), record(4.0, 10.0), record(9.0, 10.0), record(1.0, finished=False)]
-    )
-    assert (first.corpus, first.mean, second.corpus, second.deviation) == ("a", 5.0, "b", 0.0)
+    found = spreads([record(2.0, 10.0), record(4.0, 10.0), record(9.0, 10.0), record(1.0, finished=False)])
+    assert list(found) == ["a", "b"]
+    first, second = found.values()
+    assert (first.mean, second.deviation) == (5.0, 0.0)
     assert first.deviation == pytest.approx(13**0.5)  # squares 9 + 1 + 16 = 26, over 3 - 1
 
 
 def test_one_seed_has_no_deviation_and_none_has_no_spread() -> None:
-    assert spreads([record(2.0)])[0].deviation is None
-    assert spreads([record(2.0, finished=False)]) == [] == spreads([])
+    assert spreads([record(2.0)])["a"].deviation is None
+    assert spreads([record(2.0, finished=False)]) == {} == spreads([])
 
 
 def test_a_corpus_that_not_all_measured_is_left_out() -> None:
-    assert [spread.corpus for spread in spreads([record(2.0, 3.0), record(2.0)])] == ["a"]
+    assert list(spreads([record(2.0, 3.0), record(2.0)])) == ["a"]

@@ -24,7 +24,7 @@ def test_every_product_is_there_once_and_is_the_run_that_one_would_start_alone()
 def test_what_does_not_go_together_is_a_cell_with_its_reason() -> None:
     cells = sweep(BASE, ["apt-mm"], ["0.5", "2:4"], allocations=["uniform", "owl"])
     assert [cell.recipe is not None for cell in cells] == [False, True, False, False]
-    assert "needs an N:M pattern" in cells[0].refusal
+    assert "choose an N:M pattern" in cells[0].refusal
     assert "owl has nothing to share out" in cells[3].refusal
 
 

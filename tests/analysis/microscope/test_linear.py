@@ -52,13 +52,13 @@ def recorded_error(found):
 def decisions(monkeypatch):
     """The decisions that studies make, as they are turned into histograms."""
     made: list[Decision] = []
-    original = inspection.score_facts
+    original = inspection.score_distribution
 
     def noted(decision, *args, **options):
         made.append(decision)
         return original(decision, *args, **options)
 
-    monkeypatch.setattr(inspection, "score_facts", noted)
+    monkeypatch.setattr(inspection, "score_distribution", noted)
     return made
 
 
@@ -206,9 +206,9 @@ def test_singular_values_have_the_weight_s_norm():
 
 def test_the_way_is_the_same_whether_it_is_walked_in_steps_or_at_once(monkeypatch):
     found = specimen(5, pruner="wanda")
-    monkeypatch.setattr(inspection, "_trail", inspection.Trail())
+    monkeypatch.setattr(inspection, "_block_inputs", inspection.BlockInputs())
     at_once = study(found).norms
-    monkeypatch.setattr(inspection, "_trail", inspection.Trail())
+    monkeypatch.setattr(inspection, "_block_inputs", inspection.BlockInputs())
     for block in (0, 3, 4):
         study(specimen(block, pruner="wanda"))
     assert np.array_equal(study(found).norms, at_once)

@@ -1,4 +1,4 @@
-"""The list of runs as a table."""
+"""The list of runs as a table, with its search and its sort orders."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from engine.numbers import perplexity, ratio
+from engine.numbers import age, perplexity, ratio
 from engine.store.runs import RunSummary
 
 SIGNS = {
     "finished": "✓ finished",
     "running": "▶ running",
-    "queued": "… waiting",
+    "queued": "… queued",
     "failed": "✗ failed",
     "cancelled": "■ cancelled",
     "interrupted": "↯ interrupted",
@@ -28,28 +28,29 @@ ORDERS: dict[str, Callable[[RunSummary], Any]] = {
     ),
     "Size": lambda run: -run.size,
 }
-"""Ways to order a list; pinned runs come first in all of them."""
+"""Sort keys; pinned runs come first in all orders."""
 
 
 def ordered(runs: Sequence[RunSummary], order: str) -> list[RunSummary]:
-    """The runs in an order, pinned ones first."""
+    """Return the runs in one of the `ORDERS`, pinned ones first."""
     return sorted(runs, key=lambda run: (not run.label.pinned, ORDERS[order](run)))
 
 
-def found(runs: Sequence[RunSummary], words: str, states: Sequence[str]) -> list[RunSummary]:
-    """The runs whose name, recipe, note, model or key hold every word, in one of the states (all where there
-    is none).
+def matching(runs: Sequence[RunSummary], words: str, states: Sequence[str]) -> list[RunSummary]:
+    """Return the runs in one of the states (in any if there are none) that contain every word.
+
+    Words are looked for in a run's name, recipe, note, model, key and state.
     """
     wanted = words.lower().split()
     return [
         run
         for run in runs
-        if (not states or run.state in states) and all(word in _text(run) for word in wanted)
+        if (not states or run.state in states) and all(word in _search_text(run) for word in wanted)
     ]
 
 
 def run_table(runs: Sequence[RunSummary], now: float) -> pd.DataFrame:
-    """One row a run; `now` in seconds since 1970."""
+    """Return one row per run; `now` in seconds since 1970."""
     rows = [
         {
             "": "📌" if run.label.pinned else "",
@@ -70,16 +71,8 @@ def run_table(runs: Sequence[RunSummary], now: float) -> pd.DataFrame:
     )
 
 
-def age(seconds: float) -> str:
-    """`just now`, `5 min`, `3 h`, `2 days`."""
-    for size, word in ((86_400, "day"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            count = int(seconds // size)
-            return f"{count} {word}{'s' if word == 'day' and count > 1 else ''}"
-    return "just now"
-
-
-def _text(run: RunSummary) -> str:
+def _search_text(run: RunSummary) -> str:
     model = Path(run.recipe.model).name if run.recipe else ""
     recipe = run.recipe.title if run.recipe else ""
-    return f"{run.title} {recipe} {run.label.note} {model} {run.key} {run.state} {'imported' if run.imported else ''}".lower()
+    imported = "imported" if run.imported else ""
+    return f"{run.title} {recipe} {run.label.note} {model} {run.key} {run.state} {imported}".lower()

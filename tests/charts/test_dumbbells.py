@@ -6,8 +6,9 @@ import math
 
 import pytest
 
-from engine.charts.before_after import pairs
-from engine.charts.refinement import error_taken_back, masked_error, refinement_error, refinement_swaps
+from engine.charts.dumbbells import before_and_after
+from engine.charts.refinement import masked_error, refinement_error, refinement_swaps
+from engine.charts.update import error_recovered
 from engine.record import RunRecord
 from tests.charts.records import linear, one_block, record
 
@@ -16,46 +17,46 @@ def test_a_block_is_the_mean_of_its_linears_weighted_by_their_weights():
     found = one_block(
         linear(10, 10, 0.1, error_before_update=0.2), linear(30, 10, 0.3, error_before_update=0.6)
     )
-    table = error_taken_back(found).table
+    table = error_recovered(found).table
     assert table.iloc[0].to_dict() == pytest.approx(
-        {"block": 0, "mask_alone": 0.5, "updated": 0.25, "taken_back": 0.5}
+        {"block": 0, "mask_alone": 0.5, "updated": 0.25, "error_removed": 0.5}
     )
 
 
 def test_linears_without_both_numbers_do_not_count():
     found = one_block(linear(10, 10, 0.1, error_before_update=0.2), linear(30, 10, 0.3))
-    assert error_taken_back(found).table["mask_alone"].tolist() == pytest.approx([0.2])
-    assert error_taken_back(one_block(linear(30, 10, 0.3))).table.empty
+    assert error_recovered(found).table["mask_alone"].tolist() == pytest.approx([0.2])
+    assert error_recovered(one_block(linear(30, 10, 0.3))).table.empty
 
 
-def test_the_update_is_drawn_as_dumbbells_with_the_share_taken_back():
-    chart = error_taken_back(record(3, pruner="sparsegpt"))
+def test_the_update_is_drawn_as_dumbbells_with_the_share_error_removed():
+    chart = error_recovered(record(3, pruner="sparsegpt"))
     join, before, after, share = chart.figure.data
     assert list(before.y) == pytest.approx([20, 22.5, 25]) and before.marker.symbol.endswith("-open")
     assert before.marker.symbol.removesuffix("-open") != after.marker.symbol
     assert [value for value in join.x if value is not None] == [0, 0, 1, 1, 2, 2]
-    assert list(share.text) == [f"{100 * less:.0f}" for less in chart.table["taken_back"]]
+    assert list(share.text) == [f"{100 * less:.0f}" for less in chart.table["error_removed"]]
     assert (before.yaxis, share.yaxis) == ("y", "y2")
-    assert "3 of 8 blocks so far" in chart.alt and "The update takes back" in chart.alt
+    assert "3 of 8 blocks so far" in chart.alt and "The update removes" in chart.alt
 
 
 def test_an_update_that_makes_it_worse_is_said_and_drawn_below_zero():
-    chart = error_taken_back(one_block(linear(10, 10, 0.3, error_before_update=0.2)))
-    assert chart.table["taken_back"].tolist() == pytest.approx([-0.5])
+    chart = error_recovered(one_block(linear(10, 10, 0.3, error_before_update=0.2)))
+    assert chart.table["error_removed"].tolist() == pytest.approx([-0.5])
     assert chart.figure.layout.yaxis2.range[0] < -50
     assert "The update adds 50 % to the error" in chart.alt
 
 
 def test_small_shares_have_a_digit_more():
-    chart = error_taken_back(one_block(linear(10, 10, 0.203, error_before_update=0.2)))
+    chart = error_recovered(one_block(linear(10, 10, 0.203, error_before_update=0.2)))
     assert list(chart.figure.data[3].text) == ["−1.5"]
     assert "adds 1.5 % to the error" in chart.alt
 
 
 @pytest.mark.parametrize(("before", "after"), [(0.0, 0.0), (math.inf, 0.1), (0.1, math.inf), (math.nan, 0.1)])
 def test_a_share_that_says_nothing_is_left_out(before, after):
-    chart = error_taken_back(one_block(linear(10, 10, after, error_before_update=before)))
-    assert chart.table["taken_back"].isna().all()
+    chart = error_recovered(one_block(linear(10, 10, after, error_before_update=before)))
+    assert chart.table["error_removed"].isna().all()
     assert list(chart.figure.data[3].text) == [""]
     assert "Not measured" in chart.alt
 
@@ -63,8 +64,8 @@ def test_a_share_that_says_nothing_is_left_out(before, after):
 def test_numbers_leave_the_bars_only_where_they_do_not_fit():
     found = record(8, pruner="sparsegpt")
     wide = found.model_copy(update={"model": found.model.model_copy(update={"blocks": 32})})
-    assert error_taken_back(found).figure.data[3].text is not None
-    assert error_taken_back(wide).figure.data[3].text is None
+    assert error_recovered(found).figure.data[3].text is not None
+    assert error_recovered(wide).figure.data[3].text is None
 
 
 def test_swaps_are_summed_over_the_refined_linears_alone():
@@ -72,7 +73,7 @@ def test_swaps_are_summed_over_the_refined_linears_alone():
     chart = refinement_swaps(one_block(*refined, linear(100, 10, 0.1)))
     assert chart.table[["swaps", "weights", "share"]].iloc[0].tolist() == pytest.approx([8, 200, 0.04])
     assert list(chart.figure.data[0].y) == pytest.approx([4])
-    assert "8 swaps" in chart.alt and "4.00 % of the weights" in chart.alt
+    assert "8 swaps" in chart.alt and "4.00 % of the refined weights" in chart.alt
 
 
 def test_the_drift_is_the_mean_over_all_rows_and_has_a_panel_where_it_is_measured():
@@ -100,8 +101,8 @@ def test_the_refinement_is_judged_by_the_mask_alone_also_where_an_update_follows
 
 
 def test_nothing_done_and_nothing_measured_are_told_apart():
-    for chart in (error_taken_back, refinement_error, refinement_swaps):
-        assert "Nothing is done yet." in chart(RunRecord()).alt
+    for chart in (error_recovered, refinement_error, refinement_swaps):
+        assert "No block is finished yet." in chart(RunRecord()).alt
         assert "Not measured." in chart(record(3)).alt
 
 
@@ -109,7 +110,7 @@ def test_blocks_that_come_out_of_order_are_paired_in_order():
     found = record(3, pruner="sparsegpt")
     mixed = found.model_copy(update={"blocks": found.blocks[::-1]})
     tables = [
-        pairs(each, lambda item: item.error_before_update, lambda item: item.output_error)
+        before_and_after(each, lambda item: item.error_before_update, lambda item: item.output_error)
         for each in (found, mixed)
     ]
     assert tables[0].equals(tables[1])

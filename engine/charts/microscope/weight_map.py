@@ -1,6 +1,4 @@
-"""The weight of one linear as a heat map with its mask over it, and above each column how strongly the
-calibration text activates it.
-"""
+"""The weight of one linear as a heat map with its mask, and the activation norm of each column above it."""
 
 from __future__ import annotations
 
@@ -13,30 +11,29 @@ from engine.analysis.microscope.picture import pooled
 from engine.analysis.microscope.types import Numbers, Picture
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
-from engine.charts.microscope.tiles import CROSSED, NUMBERED, boxes, close_up, spacing, tiles
-from engine.numbers import percent
+from engine.charts.microscope.mask_tiles import CROSSED, NUMBERED, boxes, close_up, spacing, tiles
+from engine.numbers import percent, plural
 
-STRIP = 74  # pixels of the strip of activation norms
-WIDTH, LEAST, MOST = 1100, 200, 560  # pixels of the map: its width on a large screen, and its height
-BOXED = 64
+STRIP = 74  # pixels, height of the panel of activation norms
+WIDTH, MIN_HEIGHT, MAX_HEIGHT = 1100, 200, 560  # pixels of the map; its width on a large screen
+MOST_FRAMED = 64
 """Columns up to which the groups of an N:M pattern are framed."""
 DEEPEST = 0.99
-"""The deepest colour is that of this quantile, so that a few giants do not make all others pale."""
+"""Quantile with the deepest colour, so that a few outliers do not make all others pale."""
 
 
 def weight_map(picture: Picture, norms: Numbers | None = None, m: int | None = None) -> Chart:
-    """Draw a part of a weight.
+    """Return the map of a part of a weight.
 
     Args:
-        norms: activation norm of each input of the whole linear, `[in]`; None as long as it is not known.
-        m: columns of a group of an N:M pattern whose groups stand side by side.
+        norms: activation norm of each input of the whole linear, `[in]`; None while it is not known.
+        m: group size of an N:M pattern without a permutation; None for no frames.
     """
     x, y = _centres(picture.columns, picture.cell[1]), _centres(picture.rows, picture.cell[0])
     strength = np.abs(picture.dense)
     top = float(np.quantile(strength, DEEPEST)) or 1.0
-    figure = make_subplots(
-        rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.02, row_heights=_heights(picture)
-    )
+    heights = [STRIP, _map_height(picture)]
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.02, row_heights=heights)
     figure.add_trace(_strip(picture, norms, x), row=1, col=1)
     close = not picture.pooled and strength.size <= CROSSED
     drawn = (
@@ -46,22 +43,23 @@ def weight_map(picture: Picture, norms: Numbers | None = None, m: int | None = N
     )
     for layer in drawn:
         figure.add_trace(layer, row=2, col=1)
-    figure.add_trace(_pointer(picture, x, y, top), row=2, col=1)
+    figure.add_trace(_hover_layer(picture, x, y, top), row=2, col=1)
     figure.add_trace(_handles(x, y), row=2, col=1)
-    if m is not None and not picture.pooled and len(x) <= BOXED and picture.columns[0] % m == 0:
+    if m is not None and not picture.pooled and len(x) <= MOST_FRAMED and picture.columns[0] % m == 0:
         boxes(figure, x, y, m, row=2)
     _axes(figure, picture, norms)
     return Chart(
-        title=f"The weight and its mask: {part_words(picture)}",
+        title=f"Weight and mask: {part_words(picture)}",
         figure=figure,
         table=_table(picture),
-        alt=f"Heat map of {part_words(picture)}; {percent(picture.sparsity)} of the whole linear is removed. {_cell_words(picture)}",
+        alt=f"Heat map of {part_words(picture)}; {percent(picture.sparsity)} of the whole linear is removed. "
+        f"{_cell_words(picture)}",
         caption=_caption(picture, norms is not None),
     )
 
 
 def part_words(picture: Picture) -> str:
-    """`all 384 × 128`, or `rows 0–63, columns 32–95 of 384 × 128`."""
+    """Return `all 384 × 128`, or `rows 0–63, columns 32–95 of 384 × 128`."""
     size = f"{picture.shape[0]:,} × {picture.shape[1]:,}"
     if picture.whole:
         return f"all {size}"
@@ -73,54 +71,45 @@ def _cell_words(picture: Picture) -> str:
     if not picture.pooled:
         return "Each cell is one weight."
     rows, columns = picture.cell
-    return f"Each cell stands for {rows * columns} weights ({rows} row{'s' * (rows > 1)} × {columns} column{'s' * (columns > 1)})."
+    return f"Each cell is {rows * columns} weights ({plural(rows, 'row')} × {plural(columns, 'column')})."
 
 
 def _caption(picture: Picture, has_norms: bool) -> str:
     strip = (
-        "Above: activation norm of each input."
+        "Upper panel: activation norm of each input."
         if has_norms
-        else "The activation norms of the inputs come in a moment."
+        else "The activation norms of the inputs are being computed."
     )
     if picture.pooled:
-        how = "the deeper the colour the larger the mean absolute weight, the larger the tile the more of them stay; an orange speck keeps none"
+        how = "Colour: mean absolute weight. Tile size: share of kept weights; an orange speck keeps none."
     elif picture.dense.size <= NUMBERED:
-        how = "grey and crossed out is removed, with the value that it had; a blue tile stays, the deeper the larger its absolute value"
+        how = "Grey and crossed out: removed, with its former value. Blue: kept, deeper for larger absolute values."
     else:
-        how = (
-            "a full blue tile stays, the deeper the larger its absolute value; a small orange one is removed"
-        )
-    return (
-        f"{_cell_words(picture)} {how[0].upper()}{how[1:]}. {strip} Drag a box over the map to look closer."
-    )
+        how = "Full blue tile: kept, deeper for larger absolute values. Small orange tile: removed."
+    return f"{_cell_words(picture)} {how} {strip} Drag a box over the map to zoom in."
 
 
 def _centres(span: tuple[int, int], size: int) -> Numbers:
-    """Middle of each cell, in rows or columns, as if the last one were as large as the others."""
+    """Return the middle of each cell, in rows or columns, as if the last one were as large as the others."""
     middle: Numbers = np.arange(*span, size) + (size - 1) / 2
     return middle
 
 
-def _heights(picture: Picture) -> list[float]:
-    height = _map_height(picture)
-    return [STRIP / (STRIP + height), height / (STRIP + height)]
-
-
 def _map_height(picture: Picture) -> int:
-    """Pixels of the map: square cells as far as that fits."""
+    """Return the pixels of the map: square cells if they fit."""
     rows, columns = picture.dense.shape
-    return int(min(MOST, max(LEAST, rows * min(WIDTH / columns, 44))))
+    return int(min(MAX_HEIGHT, max(MIN_HEIGHT, rows * min(WIDTH / columns, 44))))
 
 
 def _strip(picture: Picture, norms: Numbers | None, x: Numbers) -> go.Bar:
-    shown = (
+    means = (
         np.zeros(len(x))
         if norms is None
         else pooled(norms[slice(*picture.columns)][None], (1, picture.cell[1]))[0]
     )
     return go.Bar(
         x=x,
-        y=shown,
+        y=means,
         width=picture.cell[1],
         marker={"color": palette.GREEN, "line": {"width": 0}},
         hovertemplate="column %{x}<br>activation norm %{y:.3g}<extra></extra>",
@@ -128,11 +117,14 @@ def _strip(picture: Picture, norms: Numbers | None, x: Numbers) -> go.Bar:
     )
 
 
-def _pointer(picture: Picture, x: Numbers, y: Numbers, top: float) -> go.Heatmap:
-    """What the pointer reads, and the scale of the colours; drawn invisibly over the whole map."""
+def _hover_layer(picture: Picture, x: Numbers, y: Numbers, top: float) -> go.Heatmap:
+    """Return an invisible heat map over the whole map that has the hover texts."""
     words = "row %{y}, column %{x}<br>dense %{z:.4f}<br>pruned %{customdata[0]:.4f}<extra></extra>"
     if picture.pooled:
-        words = "around row %{y}, column %{x}<br>mean |w| dense %{z:.4f}, pruned %{customdata[0]:.4f}<br>%{customdata[1]:.0%} kept<extra></extra>"
+        words = (
+            "around row %{y}, column %{x}<br>mean |w| dense %{z:.4f}, pruned %{customdata[0]:.4f}"
+            "<br>%{customdata[1]:.0%} kept<extra></extra>"
+        )
     return go.Heatmap(
         x0=x[0],
         dx=spacing(x),
@@ -149,7 +141,7 @@ def _pointer(picture: Picture, x: Numbers, y: Numbers, top: float) -> go.Heatmap
 
 
 def _handles(x: Numbers, y: Numbers) -> go.Scatter:
-    """Invisible points: a heat map alone cannot be selected in."""
+    """Return invisible points, without which Plotly offers no selection on a heat map."""
     return go.Scatter(
         x=[x[0], x[-1]],
         y=[y[0], y[-1]],
@@ -182,12 +174,12 @@ def _axes(figure: go.Figure, picture: Picture, norms: Numbers | None) -> None:
 
 
 def _steps(length: int) -> dict[str, int]:
-    """Whole numbers on an axis that is so short that it would get halves."""
+    """Return whole-number ticks for an axis that is so short that it would get halves."""
     return {"dtick": 1} if length <= 12 else {}
 
 
 def _table(picture: Picture) -> pd.DataFrame:
-    """One row a cell."""
+    """Return one row per cell."""
     rows, columns = picture.dense.shape
     first_row = np.repeat(picture.rows[0] + picture.cell[0] * np.arange(rows), columns)
     first_column = np.tile(picture.columns[0] + picture.cell[1] * np.arange(columns), rows)

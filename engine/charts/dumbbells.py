@@ -1,7 +1,6 @@
-"""Two measurements of every block, before something was done to it and after, and what share of the first
-that took away.
+"""Dumbbell charts: a value per block before a step and after it, and the share of it that the step removed.
 
-A block's figure is the mean over those of its linears that have both, weighted by their weights.
+A block's value is the mean over its linears that have both measurements, weighted by their size.
 """
 
 from __future__ import annotations
@@ -31,46 +30,49 @@ from engine.record import RunRecord
 
 Value = Callable[[LinearPruned], float | None]
 Weight = Callable[[LinearPruned], int]
-ROOM_FOR_NUMBERS = 16
+MOST_LABELS = 16
+"""Blocks up to which the bars have room for their numbers."""
 
 
-def weights(linear: LinearPruned) -> int:
-    """How many weights the linear has."""
+def size_of(linear: LinearPruned) -> int:
+    """Return the number of weights of a linear."""
     return linear.rows * linear.columns
 
 
-def pairs(record: RunRecord, before: Value, after: Value, weight: Weight = weights) -> pd.DataFrame:
-    """One row a block that has both: `before`, `after` and `less`, the share of the first that is gone (none
-    where that says nothing).
+def before_and_after(
+    record: RunRecord, before: Value, after: Value, weight: Weight = size_of
+) -> pd.DataFrame:
+    """Return one row per block that has both measurements.
+
+    The columns are `block`, `before`, `after` and `less`, the share of `before` that is no longer there: NaN
+    if `before` is 0 or one of the two is not finite.
     """
     rows = []
     for block in done_blocks(record):
-        found = [(weight(linear), before(linear), after(linear)) for linear in block.linears]
-        both = [(size, one, other) for size, one, other in found if one is not None and other is not None]
+        measured = [(weight(linear), before(linear), after(linear)) for linear in block.linears]
+        both = [(size, one, other) for size, one, other in measured if one is not None and other is not None]
         if both:
             total = sum(size for size, *_ in both)
             first, second = (sum(item[0] * item[place] for item in both) / total for place in (1, 2))
-            rows.append(
-                (
-                    block.index,
-                    first,
-                    second,
-                    1 - second / first if 0 < first < float("inf") and isfinite(second) else nan,
-                )
-            )
-    return pd.DataFrame(rows, columns=["block", "before", "after", "less"]).astype(
-        {"before": float, "after": float, "less": float}
-    )
+            comparable = 0 < first < float("inf") and isfinite(second)
+            rows.append((block.index, first, second, 1 - second / first if comparable else nan))
+    table = pd.DataFrame(rows, columns=["block", "before", "after", "less"])
+    return table.astype({"before": float, "after": float, "less": float})
 
 
 def dumbbells(table: pd.DataFrame, scale: float, names: tuple[str, str], unit: str) -> list[go.Scatter]:
-    """A hollow mark before, a filled one after, and a line between the two; values are drawn times `scale`."""
+    """Return a hollow mark before, a filled one after, and a line between the two.
+
+    Args:
+        scale: factor from the table's values to the axis, 100 for percent.
+        names: of the two marks in the legend.
+        unit: what a hover text says after a value.
+    """
     ends: list[tuple[float | None, float | None]] = []
     for block, before, after in zip(
         table["block"], scale * table["before"], scale * table["after"], strict=True
     ):
-        ends += [(block, before), (block, after), (None, None)]
-    line = {"color": palette.GREY, "width": 2}
+        ends += [(block, before), (block, after), (None, None)]  # None breaks the line between blocks
     hollow = {"symbol": "circle-open", "size": 10, "color": palette.VERMILLION, "line": {"width": 2.5}}
     filled = {"symbol": "diamond", "size": 10, "color": palette.BLUE}
     marks = [
@@ -88,29 +90,31 @@ def dumbbells(table: pd.DataFrame, scale: float, names: tuple[str, str], unit: s
         x=[x for x, _ in ends],
         y=[y for _, y in ends],
         mode="lines",
-        line=line,
+        line={"color": palette.GREY, "width": 2},
         showlegend=False,
         hoverinfo="skip",
     )
     return [join, *marks]
 
 
-def error_figure(record: RunRecord, table: pd.DataFrame, names: tuple[str, str], gain: str) -> go.Figure:
-    """Dumbbells of an error above, the share of it that is gone below."""
+def error_figure(record: RunRecord, table: pd.DataFrame, names: tuple[str, str], share: str) -> go.Figure:
+    """Return dumbbells of an error in the upper panel, and in the lower one, titled `share`, the share of it
+    that is no longer there.
+    """
     total = block_count(record)
     figure = canvas(panels([0.6, 0.4]), HEIGHT + 40, legend_lines=1)
     figure.add_traces(dumbbells(table, 100, names, " %"), rows=1, cols=1)
-    figure.add_trace(_share(table, gain, total), row=2, col=1)
+    figure.add_trace(_share_bars(table, share, total), row=2, col=1)
     share_block_axis(figure, total, 2)
     figure.update_yaxes(
-        title={"text": "Error, %"},
+        title={"text": "Relative error, %"},
         range=[0, 108 * ceiling(largest([*table["before"], *table["after"]]), FINE)],
         row=1,
         col=1,
     )
     figure.update_yaxes(
-        title={"text": f"{gain}, %"},
-        range=_range(table["less"]),
+        title={"text": f"{share}, %"},
+        range=_share_range(table["less"]),
         zeroline=True,
         zerolinecolor=palette.GREY,
         nticks=5,
@@ -121,44 +125,46 @@ def error_figure(record: RunRecord, table: pd.DataFrame, names: tuple[str, str],
 
 
 def summary(record: RunRecord, table: pd.DataFrame, subject: str) -> str:
-    """What the subject did to the error on the whole, and where most and least of it went."""
+    """Return a sentence on how the subject changed the error on average, and in which blocks most and least."""
     known = table.dropna(subset="less")
     if known.empty:
-        return "Not measured." if record.blocks else "Nothing is done yet."
+        return "Not measured." if record.blocks else "No block is finished yet."
     mean, digits = known["less"].mean(), _digits(table)
-    did = f"takes back {percent(mean, digits)} of" if mean >= 0 else f"adds {percent(-mean, digits)} to"
+    change = f"removes {percent(mean, digits)} of" if mean >= 0 else f"adds {percent(-mean, digits)} to"
     best, worst = known.loc[known["less"].idxmax()], known.loc[known["less"].idxmin()]
     least, most = (
         f"{percent(block['less'], digits)} (block {int(block['block'])})" for block in (worst, best)
     )
-    return f"{subject} {did} the error on average ({progress_words(record)}); the share taken back goes from {least} to {most}."
+    return (
+        f"{subject} {change} the error on average ({progress_words(record)}); "
+        f"the share removed ranges from {least} to {most}."
+    )
 
 
 def _digits(table: pd.DataFrame) -> int:
-    """Digits behind the point of a share in percent: one where all are small."""
+    """Return the decimals of a share in percent: one if all shares are small."""
     return 1 if largest(table["less"].abs()) < 0.1 else 0
 
 
-def _share(table: pd.DataFrame, gain: str, total: int) -> go.Bar:
+def _share_bars(table: pd.DataFrame, name: str, total: int) -> go.Bar:
     digits = _digits(table)
+    labels = [percent(less, digits).removesuffix(" %") if isfinite(less) else "" for less in table["less"]]
     return go.Bar(
         x=table["block"],
         y=100 * table["less"],
         marker={"color": palette.GREEN, "cornerradius": 3},
-        text=[percent(less, digits).removesuffix(" %") if isfinite(less) else "" for less in table["less"]]
-        if total <= ROOM_FOR_NUMBERS
-        else None,
+        text=labels if total <= MOST_LABELS else None,
         textposition="outside",
         textangle=0,
         cliponaxis=False,
         showlegend=False,
-        hovertemplate=f"block %{{x}}<br>{gain.lower()} %{{y:.1f}} %<extra></extra>",
+        hovertemplate=f"block %{{x}}<br>{name.lower()} %{{y:.1f}} %<extra></extra>",
     )
 
 
-def _range(shares: pd.Series) -> list[float]:
-    """From 0, or from below where something was made worse, to a round number with room for labels."""
+def _share_range(shares: pd.Series) -> list[float]:
+    """Return the axis from 0, or from below if something became worse, with a quarter more for the labels."""
     top, bottom = 100 * largest(shares), 100 * largest(-shares)
     end, start = ceiling(top, FINE) if top > 0 else 0.0, ceiling(bottom, FINE) if bottom > 0 else 0.0
     height = (end + start) or 100.0
-    return [-start - (0.25 * height if start else 0), (end or 0.0) + 0.25 * height]
+    return [-start - (0.25 * height if start else 0), end + 0.25 * height]

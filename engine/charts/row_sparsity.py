@@ -1,10 +1,8 @@
-"""How unevenly the rows of each linear are pruned: a box a block, a panel for all linears that share one
-distribution.
+"""How unevenly the rows of each linear are pruned: one box per block, one panel per group of linears.
 
-Linears that feed the same consumer are given the same row sparsities (q, k and v; gate and up), so a panel is
-for a group of those; without that, seven linears would say three things. Boxes hold the middle half of the
-rows, whiskers the middle 80 %, dots are the extremes: these alone reach as far as the search's lambda says,
-so whiskers to them would look alike everywhere.
+Linears that feed the same consumer get the same row sparsities (q, k and v; gate and up), so they share a
+panel. Boxes hold the middle half of the rows, whiskers the middle 80 %, and dots are the extremes. Only the
+extremes reach as far as the search's lambda allows, so whiskers to them would look alike everywhere.
 """
 
 from __future__ import annotations
@@ -27,21 +25,21 @@ from engine.numbers import listed
 from engine.record import RunRecord
 
 PANEL, REST = 105, 65  # pixels
-LEVELS = ["least", "10 %", "25 %", "median", "75 %", "90 %", "most"]
+LEVELS = ["minimum", "10 %", "25 %", "median", "75 %", "90 %", "maximum"]
 Spreads = dict[int, RowSpread]
-"""One linear's spread by block, where its rows may differ."""
+"""One linear's spread by block, for the blocks in which its rows may differ."""
 
 
 def has_uneven_rows(record: RunRecord) -> bool:
-    """Whether the rows of any linear were given sparsities of their own."""
+    """Return whether the rows of any linear may have different sparsities."""
     return any(spread.consumer is not None for block in record.rows for spread in block)
 
 
 def row_spread(record: RunRecord) -> Chart:
-    """The distribution of the row sparsities."""
+    """Return the distribution of the row sparsities."""
     short = short_names(linear_names(record))
     groups = _groups(record)
-    titles = [_title(names, spreads, short) for names, spreads in groups] or ["no linear has rows of its own"]
+    titles = [_title(names, spreads, short) for names, spreads in groups] or ["no linear has uneven rows"]
     total, height = len(titles), PANEL * len(titles) + REST
     figure = panels([1] * total, titles, spacing=26 / height)
     canvas(figure, height)
@@ -49,29 +47,30 @@ def row_spread(record: RunRecord) -> Chart:
     for row, (_, spreads) in enumerate(groups, start=1):
         figure.add_traces(_boxes(spreads), rows=row, cols=1)
     share_block_axis(figure, block_count(record), total)
-    figure.update_yaxes(range=_span(groups), nticks=5)
-    figure.update_yaxes(title={"text": "Rows, %"})
+    figure.update_yaxes(range=_axis_range(groups), nticks=5)
+    figure.update_yaxes(title={"text": "Sparsity, %"})
+    words = f"{_widest(groups, short)} {_uniform(record, short)}".rstrip()
     return Chart(
-        title="How the rows share the sparsity",
+        title="Sparsity per row",
         figure=figure,
         table=_table(record),
-        alt=f"Box plots of the sparsity of the rows by block. {_widest(groups, short)} {_uniform(record, short)}".rstrip(),
-        caption="Sparsity of single rows. Box: middle half; whiskers: middle 80 %; dots: extremes; arrow: the linear that reads them. "
-        f"{_widest(groups, short)} {_uniform(record, short)}".rstrip(),
+        alt=f"Box plots of the row sparsities per block. {words}",
+        caption="Sparsity of single rows. Box: middle half; whiskers: middle 80 %; dots: extremes; arrow: the "
+        f"linear that consumes these rows. {words}",
     )
 
 
 def _by_linear(record: RunRecord) -> dict[str, Spreads]:
-    found: dict[str, Spreads] = {}
+    by_linear: dict[str, Spreads] = {}
     for index, block in enumerate(record.rows):
         for spread in block:
             if spread.consumer is not None:
-                found.setdefault(spread.name, {})[index] = spread
-    return found
+                by_linear.setdefault(spread.name, {})[index] = spread
+    return by_linear
 
 
 def _groups(record: RunRecord) -> list[tuple[list[str], Spreads]]:
-    """The linears that share their consumers and distributions, with these."""
+    """Return the groups of linears with the same consumers and distributions, and these distributions."""
     groups: dict[tuple[object, ...], tuple[list[str], Spreads]] = {}
     for name, spreads in _by_linear(record).items():
         same = tuple((block, spread.consumer, spread.quantiles) for block, spread in spreads.items())
@@ -80,22 +79,20 @@ def _groups(record: RunRecord) -> list[tuple[list[str], Spreads]]:
 
 
 def _title(names: list[str], spreads: Spreads, short: dict[str, str]) -> str:
-    readers = dict.fromkeys(spread.consumer for spread in spreads.values() if spread.consumer)
-    return f"{', '.join(short.get(name, name) for name in names)} → {', '.join(short.get(name, name) for name in readers)}"
+    """Return `q_proj, k_proj → o_proj`: the linears and their consumers."""
+    consumers = dict.fromkeys(spread.consumer for spread in spreads.values() if spread.consumer)
+    left, right = (", ".join(short.get(name, name) for name in side) for side in (names, consumers))
+    return f"{left} → {right}"
 
 
 def _boxes(spreads: Spreads) -> list[go.Box | go.Scatter]:
     blocks = list(spreads)
+    quantiles = [spread.quantiles for spread in spreads.values()]  # [blocks][levels]
     least, tenth, first, median, third, ninth, most = (
-        [100 * value for value in level] for level in zip(*_levels(spreads), strict=True)
+        [100 * value for value in level] for level in zip(*quantiles, strict=True)
     )
-    numbers = [[f"{100 * value:.1f}" for value in spread.quantiles] for spread in spreads.values()]
-    words = (
-        "block %{x}<br>"
-        + "<br>".join(f"{level}: %{{customdata[{place}]}} %" for place, level in enumerate(LEVELS))
-        + "<extra></extra>"
-    )
-    dots = {"symbol": "circle", "size": 4, "color": palette.VERMILLION}
+    numbers = [[f"{100 * value:.1f}" for value in levels] for levels in quantiles]
+    lines = [f"{level}: %{{customdata[{place}]}} %" for place, level in enumerate(LEVELS)]
     return [
         go.Box(
             x=blocks,
@@ -112,20 +109,18 @@ def _boxes(spreads: Spreads) -> list[go.Box | go.Scatter]:
             x=blocks * 2,
             y=[*least, *most],
             mode="markers",
-            marker=dots,
+            marker={"symbol": "circle", "size": 4, "color": palette.VERMILLION},
             customdata=numbers * 2,
-            hovertemplate=words,
+            hovertemplate=f"block %{{x}}<br>{'<br>'.join(lines)}<extra></extra>",
         ),
     ]
 
 
-def _levels(spreads: Spreads) -> list[tuple[float, ...]]:
-    return [spread.quantiles for spread in spreads.values()]
-
-
-def _span(groups: list[tuple[list[str], Spreads]]) -> list[float]:
-    """One axis for all panels, around what there is."""
-    values = [100 * level for _, spreads in groups for quantiles in _levels(spreads) for level in quantiles]
+def _axis_range(groups: list[tuple[list[str], Spreads]]) -> list[float]:
+    """Return one axis for all panels, a little longer than the values."""
+    values = [
+        100 * level for _, spreads in groups for spread in spreads.values() for level in spread.quantiles
+    ]
     return [max(-4.0, min(values) - 5), min(104.0, max(values) + 5)] if values else [0, 100]
 
 
@@ -141,22 +136,25 @@ def _table(record: RunRecord) -> pd.DataFrame:
 
 
 def _widest(groups: list[tuple[list[str], Spreads]], short: dict[str, str]) -> str:
-    """Where the rows differ most."""
-    found = [
+    """Return in which linear and block the rows differ most."""
+    widths = [
         (spread.quantiles[-2] - spread.quantiles[1], index, short.get(names[0], names[0]))
         for names, spreads in groups
         for index, spread in spreads.items()
     ]
-    if not found:
-        return "All rows of a linear are alike."
-    width, index, name = max(found)
+    if not widths:
+        return "All rows of a linear have the same sparsity."
+    width, index, name = max(widths)
     if width == 0:
-        return "The search chose to leave all rows alike."
-    return f"Widest: {name} of block {index}, with {100 * width:.0f} percentage points between 10 % and 90 % of its rows."
+        return "The search chose the same sparsity for all rows."
+    return (
+        f"Widest spread: {name} of block {index}, with {100 * width:.0f} percentage points between the 10 % and "
+        "the 90 % quantile of its rows."
+    )
 
 
 def _uniform(record: RunRecord, short: dict[str, str]) -> str:
-    """The linears whose rows stay alike for want of a consumer."""
+    """Return which linears have uniform rows because they have no single consumer."""
     if not record.rows:
         return ""
     uneven = _by_linear(record)
@@ -167,11 +165,9 @@ def _uniform(record: RunRecord, short: dict[str, str]) -> str:
         for index, block in enumerate(record.rows)
         if block and all(spread.consumer is None for spread in block)
     ]
-    parts = (
-        [f"{listed(everywhere, most=8)} (no one linear of the block reads their rows one by one)"]
-        if everywhere
-        else []
-    )
+    parts = []
+    if everywhere:
+        parts.append(f"{listed(everywhere, most=8)} (no single linear of the block consumes their rows)")
     if blocks and uneven:
         parts.append(f"all of block{'s' if len(blocks) > 1 else ''} {listed(blocks)}")
     return f"Uniform rows: {' and '.join(parts)}." if parts else ""

@@ -1,6 +1,4 @@
-"""Two short answers beside the curves: how far each way to prune goes until its cliff, and what each makes of
-the N:M patterns.
-"""
+"""Two rankings of the pruners: by the sparsity of their cliff, and by their perplexity at the N:M patterns."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from engine.charts.chart import Chart, canvas
 from engine.charts.compare.curves import Families, cliff_words, patterns
 from engine.charts.compare.style import Style, style
 
-LINE = 26  # pixels a row
+LINE = 26  # pixels per row
 PATTERN_LOOKS = (
     (palette.BLUE, "circle"),
     (palette.VERMILLION, "diamond"),
@@ -26,8 +24,12 @@ PATTERN_LOOKS = (
 
 
 def cliff_ranking(families: Families, order: Sequence[str] = ()) -> Chart:
-    """The cliffs, the latest first; a curve without one ends where its runs do, a curve that begins beyond it
-    has none to show.
+    """Return the cliffs, the highest sparsity first.
+
+    A curve that has not reached its cliff ends at its last run; one that starts beyond it is left out.
+
+    Args:
+        order: all families in their fixed order, which decides their colours.
     """
     looks = {name: style(place) for place, name in enumerate(order or families)}
     table = _cliffs(families)
@@ -40,11 +42,12 @@ def cliff_ranking(families: Families, order: Sequence[str] = ()) -> Chart:
     figure.update_yaxes(showgrid=False, type="category")
     known = {name: cliff(curve(points)) for name, points in families.items()}
     return Chart(
-        title=f"How far it goes: sparsity at {FACTOR:g} × the dense perplexity",
+        title=f"Cliffs: sparsity at {FACTOR:g} × the dense perplexity",
         figure=figure,
         table=table,
-        alt=f"Ranking of {len(shown)} ways to prune by the sparsity of their cliff. {cliff_words(known)}",
-        caption="The farther right, the more weights can go before the perplexity doubles. ▷: no run has reached the cliff yet.",
+        alt=f"Ranking of {len(shown)} pruners by the sparsity of their cliff. {cliff_words(known)}",
+        caption="The farther right, the more weights can be removed before the perplexity doubles. ▷: no run has "
+        "reached the cliff yet.",
     )
 
 
@@ -59,14 +62,13 @@ def _cliffs(families: Families) -> pd.DataFrame:
             rows.append((name, line[-1].sparsity, False))
         else:
             rows.append((name, found.sparsity if found.known else None, True))
-    table = pd.DataFrame(rows, columns=["family", "sparsity", "reached"]).astype(
-        {"sparsity": float, "reached": bool}
-    )
+    table = pd.DataFrame(rows, columns=["family", "sparsity", "reached"])
+    table = table.astype({"sparsity": float, "reached": bool})
     return table.sort_values("sparsity", ascending=False, ignore_index=True)
 
 
 def _reach(name: str, percent: float, look: Style, *, reached: bool) -> list[go.Scatter]:
-    """A line from nothing to the cliff, with its mark and its number."""
+    """Return a line from zero to the cliff, with its mark and its number."""
     marker = {
         "symbol": look.marker if reached else "triangle-right-open",
         "size": 11,
@@ -91,7 +93,7 @@ def _reach(name: str, percent: float, look: Style, *, reached: bool) -> list[go.
 
 
 def pattern_ranking(families: Families) -> Chart:
-    """Perplexity of every way to prune at each N:M pattern, the best first."""
+    """Return the perplexity of every pruner at each N:M pattern, the best first."""
     shapes = patterns(families)
     at = {
         name: {point.shape: point for point in points if point.is_grouped}
@@ -111,7 +113,7 @@ def pattern_ranking(families: Families) -> Chart:
                 PATTERN_LOOKS[place % len(PATTERN_LOOKS)],
             )
         )
-    dense = next((point.runs[0].dense for its in at.values() for point in its.values()), None)
+    dense = next((point.runs[0].dense for by_shape in at.values() for point in by_shape.values()), None)
     if dense is not None:
         figure.add_vline(
             x=dense,
@@ -121,11 +123,11 @@ def pattern_ranking(families: Families) -> Chart:
     figure.update_xaxes(title={"text": "Perplexity"}, showgrid=True, gridcolor=palette.GRID)
     figure.update_yaxes(showgrid=False, type="category", categoryorder="array", categoryarray=names)
     return Chart(
-        title="N:M patterns, the best first",
+        title="Perplexity at N:M patterns",
         figure=figure,
         table=_patterns(at),
-        alt=f"Dot chart of the perplexity of {len(names)} ways to prune at {numbers.listed(shapes)}. {_best(at, shapes)}",
-        caption=f"Pruned perplexity, less is better. {_best(at, shapes)}",
+        alt=f"Dot chart of the perplexity of {len(names)} pruners at {numbers.listed(shapes)}. {_best(at, shapes)}",
+        caption=f"Pruned perplexity, lower is better. {_best(at, shapes)}",
     )
 
 
@@ -146,17 +148,20 @@ def _pattern(shape: str, points: Sequence[Point], look: tuple[str, str]) -> go.S
 def _patterns(at: Mapping[str, Mapping[str, Point]]) -> pd.DataFrame:
     rows = [
         (name, shape, point.sparsity, point.perplexity, point.ratio)
-        for name, its in at.items()
-        for shape, point in its.items()
+        for name, by_shape in at.items()
+        for shape, point in by_shape.items()
     ]
     table = pd.DataFrame(rows, columns=["family", "pattern", "sparsity", "perplexity", "ratio"])
     return table.sort_values(["pattern", "perplexity"], ignore_index=True)
 
 
 def _best(at: Mapping[str, Mapping[str, Point]], shapes: Sequence[str]) -> str:
-    """Who is best at each pattern."""
+    """Return which pruner is best at each pattern."""
     best = {
-        shape: min((its[shape] for its in at.values() if shape in its), key=lambda point: point.perplexity)
+        shape: min(
+            (by_shape[shape] for by_shape in at.values() if shape in by_shape),
+            key=lambda point: point.perplexity,
+        )
         for shape in shapes
     }
     return " ".join(

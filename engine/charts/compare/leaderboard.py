@@ -1,0 +1,139 @@
+"""The leaderboard as a chart: the perplexity of every pruner at one sparsity, the best first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from engine import numbers
+from engine.analysis.comparison.leaderboard import Entry
+from engine.charts import palette
+from engine.charts.chart import Chart, canvas
+from engine.charts.compare.perplexity_axis import Scale, top, wants_logarithm
+
+LINE = 28  # pixels per row
+LABEL_SPACE = 0.55
+"""Share of the axis, beyond the largest perplexity, for the labels of the marks."""
+
+
+def leaderboard_table(entries: Sequence[Entry]) -> pd.DataFrame:
+    """Return one row per pruner; `behind` is its perplexity / the best one's - 1."""
+    columns = [
+        "place",
+        "family",
+        "perplexity",
+        "deviation",
+        "seeds",
+        "ratio",
+        "behind",
+        "achieved",
+        "seconds",
+        "own",
+        "run",
+    ]
+    rows = [
+        (
+            entry.place,
+            entry.point.family,
+            entry.point.perplexity,
+            entry.point.deviation,
+            len(entry.point.runs),
+            entry.point.ratio,
+            entry.behind - 1,
+            entry.achieved,
+            entry.seconds,
+            entry.point.own,
+            entry.point.runs[0].key,
+        )
+        for entry in entries
+    ]
+    return pd.DataFrame(rows, columns=columns).astype({"deviation": float})
+
+
+def leaderboard_chart(entries: Sequence[Entry], budget: str) -> Chart:
+    """Return a line from the dense perplexity to that of each pruner.
+
+    The axis is logarithmic if the perplexities are far apart.
+
+    Args:
+        budget: the sparsity or pattern in words.
+    """
+    names = [f"{one.place}. {one.point.family}{' (own)' if one.point.own else ''}" for one in entries]
+    dense = entries[0].point.runs[0].dense if entries else 1.0
+    scale = _scale(entries, dense)
+    figure = canvas(go.Figure(), 70 + LINE * max(3, len(entries)))
+    for entry, name in zip(entries, names, strict=True):
+        figure.add_traces(_row(entry, name, dense))
+    figure.update_layout(showlegend=False)
+    figure.add_vline(
+        x=dense,
+        line={"color": palette.GREY, "dash": "dash", "width": 1.5},
+        annotation={"text": "dense", "yanchor": "bottom"},
+    )
+    figure.update_xaxes(title={"text": "Perplexity"}, **scale.axis)
+    # a category axis starts at the bottom, the best entry belongs to the top
+    figure.update_yaxes(showgrid=False, type="category", categoryorder="array", categoryarray=names[::-1])
+    best = (
+        f"Best: {entries[0].point.family} with {numbers.perplexity(entries[0].point.perplexity)}."
+        if entries
+        else "No runs yet."
+    )
+    return Chart(
+        title=f"Leaderboard at {budget}{', logarithmic' if scale.logarithmic else ''}",
+        figure=figure,
+        table=leaderboard_table(entries),
+        alt=f"Ranking of {len(entries)} pruners by their perplexity at {budget}. {best}",
+        caption="Pruned perplexity, starting at the dense model's; lower is better. Percentages: distance to "
+        f"the best. {_achieved_words(entries)}",
+    )
+
+
+def _scale(entries: Sequence[Entry], dense: float) -> Scale:
+    worst = top((entry.point.perplexity for entry in entries), dense)
+    if wants_logarithm([dense, worst]):
+        return Scale(True, 0.95 * dense, worst * (worst / dense) ** LABEL_SPACE)
+    extent = max(worst - dense, 0.01 * dense)
+    return Scale(False, dense - 0.03 * extent, worst + LABEL_SPACE * extent)
+
+
+def _achieved_words(entries: Sequence[Entry]) -> str:
+    """Return how equal the sparsities are: groups are rounded down, and searches only come near the target."""
+    achieved = [entry.achieved for entry in entries]
+    if not achieved:
+        return ""
+    low, high = numbers.percent(min(achieved), 2), numbers.percent(max(achieved), 2)
+    return f"Sparsity achieved: {low}{'' if low == high else f' to {high}'}."
+
+
+def _row(entry: Entry, name: str, dense: float) -> list[go.Scatter]:
+    point, first = entry.point, entry.place == 1
+    colour = palette.GREEN if first else palette.BLUE
+    behind = "the best" if first else f"+ {numbers.percent(entry.behind - 1)}"
+    label = f"  {numbers.perplexity(point.perplexity)}, {numbers.ratio(point.ratio)} of dense, {behind}"
+    line = go.Scatter(
+        x=[dense, point.perplexity],
+        y=[name] * 2,
+        mode="lines",
+        line={"color": colour, "width": 2},
+        hoverinfo="skip",
+    )
+    mark = go.Scatter(
+        x=[point.perplexity],
+        y=[name],
+        error_x={
+            "type": "data",
+            "array": [point.deviation or 0.0],
+            "visible": point.deviation is not None,
+            "thickness": 1.5,
+        },
+        mode="markers+text",
+        marker={"symbol": "star" if first else "circle", "size": 14 if first else 10, "color": colour},
+        text=[label],
+        textposition="middle right",
+        cliponaxis=False,
+        hovertemplate=f"{name}<br>perplexity %{{x:.3f}}<br>pruning took {numbers.seconds(entry.seconds)}"
+        "<extra></extra>",
+    )
+    return [line, mark]

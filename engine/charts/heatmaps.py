@@ -1,0 +1,167 @@
+"""Heat maps of blocks by linears with the numbers in the cells: sparsity, and the error of each linear's output.
+
+Cells of blocks that are not finished are drawn empty. Above 36 blocks or linears the numbers no longer fit:
+a colour bar replaces them, and the values remain in the table and in the hover text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from engine.charts import palette
+from engine.charts.chart import (
+    Chart,
+    block_axis,
+    block_count,
+    canvas,
+    ceiling,
+    cell_handles,
+    done_blocks,
+    linear_names,
+    progress_words,
+    short_names,
+)
+from engine.events import LinearPruned
+from engine.numbers import percent
+from engine.record import RunRecord
+
+Value = Callable[[LinearPruned], float]
+MOST_LABELS = 36
+"""Blocks or linears up to which cells have room for their numbers."""
+MOST_DECIMALS = 14
+"""Blocks up to which the numbers have room for a decimal."""
+
+
+def sparsity_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
+    """Return the sparsity of each linear.
+
+    Args:
+        clickable: whether each cell carries its block and linear, for a page that handles clicks.
+    """
+    table = _table(record, lambda linear: linear.sparsity, "sparsity")
+    return Chart(
+        title="Sparsity per linear, %",
+        figure=_figure(record, lambda linear: linear.sparsity, 1.0, "Sparsity", clickable),
+        table=table,
+        alt=f"Heat map of sparsity, blocks by linears, {progress_words(record)}. {_range(table, 'sparsity')}",
+        caption="Share of the weights set to zero."
+        + (" Pale cells: not finished yet." if len(record.blocks) < block_count(record) else ""),
+    )
+
+
+def output_error_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
+    """Return the relative output error of each linear; `clickable` as in `sparsity_grid`."""
+    table = _table(record, lambda linear: linear.output_error, "output_error")
+    top = ceiling(table["output_error"].max()) if len(table) else 1.0
+    return Chart(
+        title="Output error per linear, %",
+        figure=_figure(record, lambda linear: linear.output_error, top, "Output error", clickable),
+        table=table,
+        alt=f"Heat map of the relative error of each linear's output, blocks by linears, {progress_words(record)}. "
+        f"{_range(table, 'output_error')}",
+        caption="Relative error ‖XWᵀ − XW′ᵀ‖ / ‖XWᵀ‖ of a linear's pruned output against its dense output, "
+        "from the same input.",
+    )
+
+
+def labelled_heatmap(
+    blocks: Sequence[int],
+    names: Sequence[str],
+    cells: Sequence[Sequence[float | None]],
+    top: float,
+    title: str,
+    *,
+    digits: int,
+    hover: str | None,
+) -> go.Heatmap:
+    """Return blocks by linears, coloured by amount, with numbers in the cells if they fit.
+
+    Args:
+        names: of the rows, as the axis shows them.
+        cells: percentages `[linears][blocks]`, None for an empty cell.
+        top: percentage with the deepest colour.
+        title: of the colour bar that replaces the numbers of a large map.
+        digits: decimals of the numbers.
+        hover: the hover template; None for none.
+    """
+    fits = len(blocks) <= MOST_LABELS and len(names) <= MOST_LABELS
+    return go.Heatmap(
+        x=list(blocks),
+        y=list(names),
+        z=[list(row) for row in cells],
+        text=[["" if cell is None else f"{cell:.{digits}f}" for cell in row] for row in cells],
+        texttemplate="%{text}" if fits else None,
+        textfont={"color": palette.INK},
+        zmin=0,
+        zmax=top,
+        colorscale=palette.AMOUNT,
+        showscale=not fits,
+        colorbar={"title": {"text": title, "side": "right"}, "thickness": 10, "outlinewidth": 0},
+        hovertemplate=hover,
+        hoverinfo="skip" if hover is None else None,
+        hoverongaps=False,
+        xgap=2,
+        ygap=2,
+    )
+
+
+def _table(record: RunRecord, value: Value, name: str) -> pd.DataFrame:
+    rows = [
+        (block.index, linear.name, value(linear), linear.rows, linear.columns, linear.removed)
+        for block in done_blocks(record)
+        for linear in block.linears
+    ]
+    return pd.DataFrame(rows, columns=["block", "linear", name, "rows", "columns", "removed"])
+
+
+def _range(table: pd.DataFrame, name: str) -> str:
+    if table.empty:
+        return "No block is finished yet."
+    low, high = percent(table[name].min()), percent(table[name].max())
+    return f"All at {low}." if low == high else f"From {low} to {high}."
+
+
+def _figure(record: RunRecord, value: Value, top: float, label: str, clickable: bool) -> go.Figure:
+    names, total = linear_names(record), block_count(record)
+    short = short_names(names)
+    blocks = list(range(total))
+    cells: list[list[float | None]] = [[None] * total for _ in names]
+    for block in done_blocks(record):
+        for linear in block.linears:
+            cells[names.index(linear.name)][block.index] = 100 * value(linear)
+    hover = f"block %{{x}}, %{{y}}<br>{label.lower()} %{{z:.2f}} %<extra></extra>"
+    digits = 1 if total <= MOST_DECIMALS else 0
+    labels = list(short.values())
+    heat = labelled_heatmap(blocks, labels, cells, 100 * top, f"{label}, %", digits=digits, hover=hover)
+    figure = go.Figure([_empty_cells(blocks, labels), heat])
+    if clickable:
+        done = [(block.index, linear) for block in done_blocks(record) for linear in block.linears]
+        values = [(index, linear.name, 100 * value(linear)) for index, linear in done]
+        hover = f"block %{{x}}, %{{y}}<br>{label.lower()} %{{customdata[2]:.2f}} %<br>click to open the microscope"
+        figure.add_trace(
+            cell_handles(
+                [index for index, _ in done], [short[linear.name] for _, linear in done], values, hover
+            )
+        )
+        # a click selects the nearest handle, however wide the cells are
+        figure.update_layout(hoverdistance=60)
+    canvas(figure, height=70 + max(3, len(names)) * (27 if len(names) <= MOST_LABELS else 10))
+    figure.update_xaxes(**block_axis(total))
+    figure.update_yaxes(title={"text": "Linear"}, autorange="reversed", showgrid=False)
+    return figure
+
+
+def _empty_cells(blocks: list[int], names: list[str]) -> go.Heatmap:
+    return go.Heatmap(
+        x=blocks,
+        y=names,
+        z=[[0] * len(blocks) for _ in names],
+        colorscale=[[0, palette.UNDONE], [1, palette.UNDONE]],
+        showscale=False,
+        hoverinfo="skip",
+        xgap=2,
+        ygap=2,
+    )

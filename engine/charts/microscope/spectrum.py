@@ -1,0 +1,52 @@
+"""Singular values of a weight, dense against pruned: the strengths of the directions that the linear transmits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from engine.analysis.microscope.types import Numbers, Spectrum, Values
+from engine.charts import palette
+from engine.charts.chart import Chart, canvas
+
+HEIGHT = 300
+
+
+def singular_values(spectrum: Spectrum) -> Chart:
+    """Return the singular values of both weights as lines, the largest first."""
+    ranks = np.arange(1, len(spectrum.dense) + 1)
+    lines = [
+        _line(ranks, spectrum.dense, "dense", palette.BLUE, "solid"),
+        _line(ranks, spectrum.pruned, "pruned", palette.VERMILLION, "dash"),
+    ]
+    figure = canvas(go.Figure(lines), height=HEIGHT, legend_lines=1)
+    figure.update_xaxes(title={"text": "Index, by size"}, rangemode="tozero")
+    figure.update_yaxes(title={"text": "Singular value"}, rangemode="tozero")
+    dense, pruned = stable_rank(spectrum.dense), stable_rank(spectrum.pruned)
+    return Chart(
+        title="Singular values, dense and pruned",
+        figure=figure,
+        table=pd.DataFrame({"index": ranks, "dense": spectrum.dense, "pruned": spectrum.pruned}),
+        alt=f"Two falling lines of {len(ranks):,} singular values. Largest {float(spectrum.dense[0]):.3g} dense "
+        f"and {float(spectrum.pruned[0]):.3g} pruned; stable rank {dense:.1f} and {pruned:.1f}.",
+        caption="How strongly the linear transmits each of its directions. Stable rank ‖W‖²_F / σ₁², about the "
+        f"number of directions that matter: {dense:.1f} dense, {pruned:.1f} pruned.",
+    )
+
+
+def stable_rank(values: Numbers) -> float:
+    """Return `||W||_F^2 / sigma_1^2` from the singular values, the largest first; 0 for a zero matrix."""
+    wide = values.astype(np.float64)
+    return float((wide**2).sum() / wide[0] ** 2) if wide[0] > 0 else 0.0
+
+
+def _line(ranks: Values, values: Numbers, name: str, colour: str, dash: str) -> go.Scatter:
+    return go.Scatter(
+        x=ranks,
+        y=values,
+        name=name,
+        mode="lines",
+        line={"color": colour, "width": 2.5, "dash": dash},
+        hovertemplate=f"{name}, index %{{x}}<br>%{{y:.4g}}<extra></extra>",
+    )
