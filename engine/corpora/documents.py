@@ -1,7 +1,7 @@
 """Any text as a list of documents: the bundled stories, a `.txt` or `.jsonl` file, or a named corpus.
 
-Files are read immediately. A named corpus that is not cached is downloaded, as a generator of progress that may
-be closed at any time.
+Files are read immediately. A named corpus that is not cached is downloaded, as a generator of progress that
+may be closed at any time.
 """
 
 from __future__ import annotations
@@ -52,10 +52,9 @@ class Corpus:
 def fetch(name: str, role: Role, documents: int | None = None) -> Generator[Progress, None, Corpus]:
     """Return the documents of a corpus.
 
-    Args:
-        name: `stories`, a named corpus, or a file.
-        role: what they are used for; a named corpus has a separate split for each role.
-        documents: how many documents to read of a corpus of which only an excerpt is read, if not the default.
+    Args: name: `stories`, a named corpus, or a file. role: what they are used for; a named corpus has a
+        separate split for each role. documents: how many documents to read of a corpus of which only an
+        excerpt is read, if not the default.
 
     Raises:
         CorpusError: it cannot be read, or is not on this machine and cannot be downloaded.

@@ -1,12 +1,12 @@
 """Corpora by name: their source, what calibration and evaluation read of them, and whether they are cached.
 
 Evaluation follows the published pruning codes (SparseGPT, Wanda): WikiText-2's test split joined by blank
-lines; the first 1,100 documents of C4's first validation shard, joined by spaces and cut to 256 windows; PTB's
-test split joined by spaces. Windows do not overlap, and the remainder is dropped. Calibration reads the
-training split, by one of two seeded rules: a choice among the windows of the joined text (WikiText-2, PTB), or
-one window at a random position of each of a random choice of the documents that are longer than a window (C4).
-The published codes draw windows of a joined text at random positions, so two may overlap; here they never do.
-Nothing in this file uses the network.
+lines; the first 1,100 documents of C4's first validation shard, joined by spaces and cut to 256 windows;
+PTB's test split joined by spaces. Windows do not overlap, and the remainder is dropped. Calibration reads the
+training split, by one of two seeded rules: a choice among the windows of the joined text (WikiText-2, PTB),
+or one window at a random position of each of a random choice of the documents that are longer than a window
+(C4). The published codes draw windows of a joined text at random positions, so two may overlap; here they
+never do. Nothing in this file uses the network.
 """
 
 from __future__ import annotations
@@ -101,9 +101,10 @@ NAMED: dict[str, NamedCorpus] = {
                 "wikitext-2-raw-v1/test-00000-of-00001.parquet", "test", 733_000, joined="\n\n"
             ),
         },
-        explanation="Good and featured articles of the English Wikipedia, raw. The usual text for evaluating pruned models.",
-        protocol="Evaluation: the test split joined by blank lines, in windows without overlap, the remainder dropped. "
-        "Calibration: a seeded choice of the train split's windows, lines joined by spaces.",
+        explanation="Good and featured articles of the English Wikipedia, raw. The usual text for evaluating "
+        "pruned models.",
+        protocol="Evaluation: the test split joined by blank lines, in windows without overlap, without the "
+        "remainder. Calibration: a seeded choice of the train split's windows, lines joined by spaces.",
         licence="CC BY-SA 3.0 and GFDL",
     ),
     "c4": NamedCorpus(
@@ -133,10 +134,11 @@ NAMED: dict[str, NamedCorpus] = {
             ),
         },
         explanation="Cleaned web pages in English. The usual text for calibration.",
-        protocol="Evaluation: the first 1,100 documents of the first validation shard joined by spaces, in at most 256 "
-        "windows without overlap. Calibration: one window at a random position of each of a seeded choice of "
-        "documents longer than a window, out of the first 10,000 of the first train shard (doubled, up to 80,000, "
-        "if these are too few). Only the part of a shard that is read is downloaded.",
+        protocol="Evaluation: the first 1,100 documents of the first validation shard joined by "
+        "spaces, at most 256 windows without overlap. Calibration: one window at a random position of each "
+        "of a seeded choice of documents longer than a window, out of the first 10,000 of the first train "
+        "shard (doubled, up to 80,000, if these are too few). Only the part of a shard that is read is "
+        "downloaded.",
         licence="ODC-BY 1.0, and Common Crawl's terms of use",
     ),
     "ptb": NamedCorpus(
@@ -150,10 +152,10 @@ NAMED: dict[str, NamedCorpus] = {
             "calibration": Part("penn_treebank/train/0000.parquet", "train", 2_950_000, joined=" "),
             "evaluation": Part("penn_treebank/test/0000.parquet", "test", 262_000, joined=" "),
         },
-        explanation="Sentences of the Wall Street Journal of 1989, in lower case, with <unk> for rare words and N for "
-        "numbers.",
-        protocol="Evaluation: the test split joined by spaces, in windows without overlap, the remainder dropped. "
-        "Calibration: a seeded choice of the train split's windows, sentences joined by spaces.",
+        explanation="Lower-case sentences of the 1989 Wall Street Journal, with <unk> for rare words and N "
+        "for numbers.",
+        protocol="Evaluation: the test split joined by spaces, in windows without overlap, without the "
+        "remainder. Calibration: a seeded choice of the train split's windows, sentences joined by spaces.",
         licence="LDC User Agreement, for research",
     ),
 }
@@ -185,8 +187,8 @@ BUNDLED = Description(
     url="",
     cached=True,
     bytes_to_download=None,
-    protocol="Evaluation: the stories of the second part, each after a start token, in windows without overlap, the "
-    "remainder dropped. Calibration: a seeded choice of the first part's windows.",
+    protocol="Evaluation: the second part's stories, each after a start token, in windows without overlap, "
+    "without the remainder. Calibration: a seeded choice of the first part's windows.",
 )
 
 
@@ -219,7 +221,8 @@ def named(name: str) -> NamedCorpus:
     """
     if name not in NAMED:
         raise CorpusError(
-            f"There is no corpus {name!r}. Choose from stories, {', '.join(NAMED)}; or give a .txt, .jsonl or .npy file."
+            f"There is no corpus {name!r}. Choose from stories, {', '.join(NAMED)}; or give a .txt, .jsonl "
+            f"or .npy file."
         )
     return NAMED[name]
 
@@ -236,7 +239,10 @@ def available(name: str, role: Role) -> bool:
 
 
 def corpus_path(name: str, role: str) -> Path:
-    """Return the file that a name refers to, if it is not a named corpus. The stories have one file per role."""
+    """Return the file that a name refers to, if it is not a named corpus.
+
+    The stories have one file per role.
+    """
     return STORIES / f"{role}.txt" if name == "stories" else Path(name).expanduser()
 
 

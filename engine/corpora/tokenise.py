@@ -1,17 +1,16 @@
-"""Documents as rows of token ids: one row of the whole text, or one of each document.
+"""Documents as rows of token ids (one row for the whole text, or one per document), with bytes per token.
 
-A text is tokenised in one step, exactly as the tokenizer does it by itself: a cut in between could fall into
-a word or a run of newlines. 10 MB take about 10 s and 0.7 GB (2.7 million tokens, one core); it happens in a
-thread, so that the reader may go away meanwhile. Several documents are tokenised a few at a time.
+A text is tokenised in one call, exactly as the tokenizer does it: a cut could fall into a word or a run of
+newlines. 10 MB take about 10 s and 0.7 GB (2.7 million tokens, one core), in a thread, so that the reader may
+cancel. Several documents are tokenised a few at a time.
 
-How many bytes of a text each token stands for, so that a model's loss can be told in bits per byte.
-
-First the tokens' own spellings are tried, in the two alphabets there are (bytes written as letters; words
-that begin with "▁", single bytes as <0xNN>). Where the spellings one after the other are the text, their
-lengths are exact, also inside a character that is split over tokens. Where they are not (a tokenizer that
-changes the text, for instance to composed characters), the offsets of a fast tokenizer say where each token
-ends; a character that is split then counts wholly for the first of its tokens, which moves at most three
-bytes over a window's edge. Where neither is known there is no count.
+The number of bytes that each token stands for is needed for bits per byte. First the tokens' own spellings
+are tried, in the two existing alphabets: bytes written as letters; or words that begin with "▁", with single
+bytes as <0xNN>. If the spellings add up to the text, their lengths are exact, even within a character that is
+split over several tokens. If not (the tokenizer changes the text, for instance to composed characters), the
+offsets of a fast tokenizer say where each token ends. A split character then counts for the first of its
+tokens alone, which moves at most three bytes across the edge of a window. If neither works, there are no
+counts.
 """
 
 from __future__ import annotations
@@ -27,17 +26,123 @@ import numpy.typing as npt
 from engine.corpora.documents import Corpus
 from engine.progress import Progress, Report, in_background
 
-Counts = npt.NDArray[np.int64]
+BATCH = 64
+"""Documents that are tokenised together, between two checks for cancellation."""
+MOST_INSERTED = 8
+"""Upper bound for the special tokens that a tokenizer inserts; two are usual."""
 
+Ints = npt.NDArray[np.int64]
+Row = tuple[list[int], Ints | None]
+"""Token ids, and bytes per token if known."""
+
+# ---- rows --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The tokens of a corpus.
+
+    Attributes:
+        ids: all rows concatenated, `[tokens]`.
+        counts: the UTF-8 bytes that each token stands for, `[tokens]`; None if not known.
+        ends: the end of each row within `ids`, `[rows]`.
+    """
+
+    ids: Ints
+    counts: Ints | None
+    ends: Ints
+
+    def __iter__(self) -> Iterator[slice]:
+        """Yield the slice of `ids` that each row occupies."""
+        return map(slice, [0, *self.ends[:-1].tolist()], self.ends.tolist())
+
+
+def tokenise(
+    corpus: Corpus, tokenizer: Any, longer_than: int | None, what: str
+) -> Generator[Progress, None, Rows]:
+    """Return the rows of a corpus.
+
+    Args:
+        longer_than: keep only rows with more tokens than this; None for all.
+        what: the name shown with the progress.
+    """
+
+    def work(report: Report) -> Rows:
+        return _concatenated(_rows(corpus, tokenizer, longer_than, report), longer_than)
+
+    return (yield from in_background(what, work))
+
+
+def _rows(corpus: Corpus, tokenizer: Any, longer_than: int | None, report: Report) -> Iterator[Row]:
+    if corpus.apart:
+        # Apart from the inserted ones, each token stands for at least one byte, so shorter documents can
+        # be left out untokenised.
+        texts = [text for text in corpus.documents if len(text.encode()) + MOST_INSERTED > (longer_than or 0)]
+        return _in_batches(texts, tokenizer, report, special=True)
+    if corpus.joined is not None or len(corpus.documents) == 1:
+        return _in_batches([(corpus.joined or "").join(corpus.documents)], tokenizer, report, special=True)
+    return _with_start(_in_batches(corpus.documents, tokenizer, report, special=False), tokenizer)
+
+
+def _with_start(rows: Iterator[Row], tokenizer: Any) -> Iterator[Row]:
+    """Put the start token, if there is one, in front of each row; it stands for no bytes."""
+    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    if start is None:
+        yield from rows
+        return
+    for ids, counts in rows:
+        yield [start, *ids], None if counts is None else np.concatenate([np.zeros(1, dtype=np.int64), counts])
+
+
+def _in_batches(texts: Sequence[str], tokenizer: Any, report: Report, *, special: bool) -> Iterator[Row]:
+    """Yield one row per text; `special`: with the special tokens that the tokenizer inserts."""
+    report.total, report.note = sum(len(text.encode()) for text in texts), "Tokenising."
+    counter = ByteCounter(tokenizer)
+    for first in range(0, len(texts), BATCH):
+        report.check()
+        batch = texts[first : first + BATCH]
+        yield from _batch(counter, tokenizer, batch, special=special)
+        report.done += sum(len(text.encode()) for text in batch)
+
+
+def _batch(counter: ByteCounter, tokenizer: Any, texts: Sequence[str], *, special: bool) -> Iterator[Row]:
+    is_transformers = hasattr(tokenizer, "convert_ids_to_tokens")  # others take no further options
+    options = {"return_special_tokens_mask": True, "return_attention_mask": False} if is_transformers else {}
+    # a single text is passed as a string: some tokenizers treat a list of one differently
+    given = texts if len(texts) > 1 else texts[0]
+    output = tokenizer(given, add_special_tokens=special, verbose=False, **options)
+    ids, inserted = output["input_ids"], output.get("special_tokens_mask")
+    if len(texts) == 1:
+        ids, inserted = [ids], [inserted]
+    for index, text in enumerate(texts):
+        counts = (
+            counter.counts(text, ids[index], inserted[index], special=special) if is_transformers else None
+        )
+        yield ids[index], counts
+
+
+def _concatenated(rows: Iterator[Row], longer_than: int | None) -> Rows:
+    long_enough = [row for row in rows if longer_than is None or len(row[0]) > longer_than]
+    empty = np.zeros(0, dtype=np.int64)
+    counted = [counts for _, counts in long_enough if counts is not None]
+    return Rows(
+        ids=np.concatenate([empty, *(np.asarray(ids, dtype=np.int64) for ids, _ in long_enough)]),
+        counts=np.concatenate([empty, *counted]) if len(counted) == len(long_enough) else None,
+        ends=np.cumsum([len(ids) for ids, _ in long_enough], dtype=np.int64) if long_enough else empty,
+    )
+
+
+# ---- bytes per token ---------------------------------------------------------------------------------------
 
 Spelling = Callable[[str], bytes | None]
+"""Returns the bytes of a token from its name in the vocabulary, None if the alphabet does not have it."""
 
 
 class ByteCounter:
-    """Counts for the texts of one tokenizer.
+    """Counts the bytes per token for texts of one tokenizer.
 
     Args:
-        tokenizer: one of transformers; anything else is never known.
+        tokenizer: a tokenizer of transformers.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -46,37 +151,36 @@ class ByteCounter:
             number: str(token).encode()
             for number, token in getattr(tokenizer, "added_tokens_decoder", {}).items()
         }
-        self._tables: dict[Spelling, dict[int, bytes | None]] = {_letters: {}, _words: {}}
+        self._tables: dict[Spelling, dict[int, bytes | None]] = {_byte_letters: {}, _words: {}}
 
-    def counts(
-        self, text: str, ids: Sequence[int], inserted: Sequence[int], *, special: bool
-    ) -> Counts | None:
-        """UTF-8 bytes that each token stands for, `[tokens]`; None where that cannot be known.
+    def counts(self, text: str, ids: Sequence[int], inserted: Sequence[int], *, special: bool) -> Ints | None:
+        """Return the UTF-8 bytes that each token stands for, `[tokens]`; None if that cannot be determined.
 
         Args:
-            text: what the ids were made of.
-            ids: the tokens.
-            inserted: 1 for each token that the tokenizer put in without there being text for it.
-            special: whether it was asked to put in such tokens.
+            text: the text that was tokenised.
+            ids: its tokens.
+            inserted: 1 for each token that the tokenizer inserted and that stands for no text.
+            special: whether the tokenizer was allowed to insert such tokens.
         """
         content = text.encode()
         for spell in self._tables:
-            if (counts := self._spelt(spell, content, ids, inserted)) is not None:
+            if (counts := self._by_spelling(spell, content, ids, inserted)) is not None:
                 return counts
-        return (
-            _by_offsets(self._tokenizer, text, ids, special)
-            if getattr(self._tokenizer, "is_fast", False)
-            else None
-        )
+        if not getattr(self._tokenizer, "is_fast", False):
+            return None
+        return _by_offsets(self._tokenizer, text, ids, special)
 
-    def _spelt(
+    def _by_spelling(
         self, spell: Spelling, content: bytes, ids: Sequence[int], inserted: Sequence[int]
-    ) -> Counts | None:
-        """The lengths of the spellings, if these are the text, or the text behind a blank that the tokenizer
-        puts before every text.
+    ) -> Ints | None:
+        """Return the lengths of the spellings if these add up to the text.
+
+        Some tokenizers put a space in front of every text; it is not counted.
         """
         table = self._table(spell, ids)
-        pieces = [b"" if put_in else table[number] for number, put_in in zip(ids, inserted, strict=True)]
+        pieces = [
+            b"" if is_inserted else table[number] for number, is_inserted in zip(ids, inserted, strict=True)
+        ]
         known = [piece for piece in pieces if piece is not None]
         if len(known) < len(pieces):
             return None
@@ -90,7 +194,7 @@ class ByteCounter:
         return None
 
     def _table(self, spell: Spelling, ids: Sequence[int]) -> dict[int, bytes | None]:
-        """What each token is spelt, of all tokens seen so far."""
+        """Return the spellings of all tokens so far, including these."""
         table = self._tables[spell]
         new = list(set(ids) - table.keys())
         for number, name in zip(new, self._tokenizer.convert_ids_to_tokens(new), strict=True):
@@ -100,8 +204,9 @@ class ByteCounter:
 
 @cache
 def _alphabet() -> dict[str, int]:
-    """The letter that stands for each byte in byte-level vocabularies: printable ones for themselves, the
-    others from U+0100 on in order (GPT-2).
+    """Return the byte of each letter in byte-level vocabularies (GPT-2).
+
+    Printable bytes stand for themselves; the others are the letters from U+0100 on, in order.
     """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
@@ -110,7 +215,7 @@ def _alphabet() -> dict[str, int]:
     }
 
 
-def _letters(name: str) -> bytes | None:
+def _byte_letters(name: str) -> bytes | None:
     alphabet = _alphabet()
     return bytes(alphabet[letter] for letter in name) if all(letter in alphabet for letter in name) else None
 
@@ -122,135 +227,27 @@ def _words(name: str) -> bytes | None:
 
 
 def spelt_bytes(name: str) -> bytes | None:
-    """The bytes of a token from its name in the vocabulary, where that spells bytes in either alphabet."""
-    return _words(name) if name.startswith("<0x") else _letters(name)
+    """Return the bytes that a token's name in the vocabulary spells, None if in neither alphabet."""
+    return _words(name) if name.startswith("<0x") else _byte_letters(name)
 
 
-def _by_offsets(tokenizer: Any, text: str, ids: Sequence[int], special: bool) -> Counts | None:
-    """From each token's end in the text, which never goes back; what no token covers counts for the next one."""
-    found = tokenizer(
+def _by_offsets(tokenizer: Any, text: str, ids: Sequence[int], special: bool) -> Ints | None:
+    """Count from each token's end in the text. Text that no token covers counts for the next token."""
+    output = tokenizer(
         text,
         add_special_tokens=special,
         return_offsets_mapping=True,
         return_attention_mask=False,
         verbose=False,
     )
-    if list(found["input_ids"]) != list(ids):
+    if list(output["input_ids"]) != list(ids):
         return None
-    ends = np.fromiter((end for _, end in found["offset_mapping"]), dtype=np.int64, count=len(ids))
-    letters = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
-    widths = 1 + (letters >= 0x80).astype(np.int64) + (letters >= 0x800) + (letters >= 0x10000)
+    if not len(ids):
+        return np.zeros(0, dtype=np.int64)
+    ends = np.fromiter((end for _, end in output["offset_mapping"]), dtype=np.int64, count=len(ids))
+    letters = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")  # one code point per entry
+    widths = 1 + (letters >= 0x80).astype(np.int64) + (letters >= 0x800) + (letters >= 0x10000)  # UTF-8 bytes
     bytes_before = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(widths)])
-    counts: Counts = (
-        np.diff(bytes_before[np.maximum.accumulate(ends)], prepend=0)
-        if len(ids)
-        else np.zeros(0, dtype=np.int64)
-    )
+    # inserted tokens have the offsets (0, 0), so ends may go back
+    counts: Ints = np.diff(bytes_before[np.maximum.accumulate(ends)], prepend=0)
     return counts
-
-
-AT_ONCE = 64
-"""Documents that are tokenised together, between two looks at whether anybody still waits."""
-MOST_INSERTED = 8
-"""Tokens that a tokenizer puts in by itself; two are usual."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Tokens of a corpus.
-
-    Attributes:
-        ids: all rows one after the other, `[tokens]`.
-        counts: the UTF-8 bytes that each token stands for, `[tokens]`; None where that is not known.
-        ends: where each row ends in them, `[rows]`.
-    """
-
-    ids: npt.NDArray[np.int64]
-    counts: npt.NDArray[np.int64] | None
-    ends: npt.NDArray[np.int64]
-
-    def __iter__(self) -> Iterator[slice]:
-        """Where each row is."""
-        return map(slice, [0, *self.ends[:-1].tolist()], self.ends.tolist())
-
-
-def tokenised(
-    corpus: Corpus, tokenizer: Any, longer_than: int | None, what: str
-) -> Generator[Progress, None, Rows]:
-    """The rows of a corpus.
-
-    Args:
-        corpus: the documents and how they are joined.
-        tokenizer: of the model.
-        longer_than: only rows with more tokens than this; None for all.
-        what: the name to report.
-    """
-
-    def work(report: Report) -> Rows:
-        return _packed(_rows(corpus, tokenizer, longer_than, report), longer_than)
-
-    return (yield from in_background(what, work))
-
-
-Row = tuple[list[int], npt.NDArray[np.int64] | None]
-
-
-def _rows(corpus: Corpus, tokenizer: Any, longer_than: int | None, report: Report) -> Iterator[Row]:
-    if corpus.apart:
-        # a token stands for at least a byte, but for the few that are put in: shorter documents need not be
-        # tried
-        texts = [text for text in corpus.documents if len(text.encode()) + MOST_INSERTED > (longer_than or 0)]
-        return _each(texts, tokenizer, report, special=True)
-    if corpus.joined is not None or len(corpus.documents) == 1:
-        return _each([(corpus.joined or "").join(corpus.documents)], tokenizer, report, special=True)
-    return _started(_each(corpus.documents, tokenizer, report, special=False), tokenizer)
-
-
-def _started(rows: Iterator[Row], tokenizer: Any) -> Iterator[Row]:
-    """Rows behind the start token, where there is one; it stands for no text."""
-    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    for ids, counts in rows:
-        if start is None:
-            yield ids, counts
-        else:
-            yield (
-                [start, *ids],
-                None if counts is None else np.concatenate([np.zeros(1, dtype=np.int64), counts]),
-            )
-
-
-def _each(texts: Sequence[str], tokenizer: Any, report: Report, *, special: bool) -> Iterator[Row]:
-    """Each text's row, with or without the tokens that the tokenizer puts in."""
-    report.total, report.note = sum(len(text.encode()) for text in texts), "Tokenising."
-    counter = ByteCounter(tokenizer)
-    for first in range(0, len(texts), AT_ONCE):
-        report.check()
-        some = texts[first : first + AT_ONCE]
-        yield from _some(counter, tokenizer, some, special=special)
-        report.done += sum(len(text.encode()) for text in some)
-
-
-def _some(counter: ByteCounter, tokenizer: Any, texts: Sequence[str], *, special: bool) -> Iterator[Row]:
-    asked = texts if len(texts) > 1 else texts[0]
-    known = hasattr(tokenizer, "convert_ids_to_tokens")
-    more = {"return_special_tokens_mask": True, "return_attention_mask": False} if known else {}
-    found = tokenizer(asked, add_special_tokens=special, verbose=False, **more)
-    ids, inserted = found["input_ids"], found.get("special_tokens_mask")
-    if len(texts) == 1:
-        ids, inserted = [ids], [inserted]
-    for place, text in enumerate(texts):
-        yield (
-            ids[place],
-            counter.counts(text, ids[place], inserted[place], special=special) if known else None,
-        )
-
-
-def _packed(rows: Iterator[Row], longer_than: int | None) -> Rows:
-    kept = [row for row in rows if longer_than is None or len(row[0]) > longer_than]
-    empty = np.zeros(0, dtype=np.int64)
-    counted = [counts for _, counts in kept if counts is not None]
-    return Rows(
-        ids=np.concatenate([empty, *(np.asarray(ids, dtype=np.int64) for ids, _ in kept)]),
-        counts=np.concatenate([empty, *counted]) if len(counted) == len(kept) else None,
-        ends=np.cumsum([len(ids) for ids, _ in kept], dtype=np.int64) if kept else empty,
-    )

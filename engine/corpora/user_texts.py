@@ -1,9 +1,9 @@
-"""One's own text: what a `.txt` or `.jsonl` file means, and a place for what is pasted or uploaded.
+"""The user's own texts: parsing `.txt` and `.jsonl` files, and storing pasted or uploaded texts.
 
-A `.txt` file is one document, exactly as it stands, unless it has lines `<|endoftext|>`: these part
-documents, whose newlines at both ends are dropped. A `.jsonl` file has one document a line, a string or an
-object with a string `text`, exactly as it stands. Empty documents are left out. Newlines of every kind stay
-what they are. What is kept has its content in its name, so the same text is kept once.
+A `.txt` file is one document, unchanged, unless it contains lines `<|endoftext|>`: these separate documents,
+whose leading and trailing newlines are dropped. A `.jsonl` file has one document per line, a string or an
+object with a string `text`, unchanged. Empty documents are left out. Newlines of every kind are preserved.
+The name of a stored text contains a hash of its content, so the same text is stored once.
 """
 
 from __future__ import annotations
@@ -22,75 +22,81 @@ from engine.hub.failures import DISK_FULL
 
 SEPARATOR = "<|endoftext|>"
 MOST_BYTES = 20_000_000
-"""Of a pasted or uploaded text. A tokenizer takes about ten seconds, and memory of 60 times its size, for so
-much.
-"""
+"""Limit for a pasted or uploaded text. A tokenizer needs about ten seconds, and 60 times this in memory."""
 UNUSED_DAYS = 7
-LONGEST_NAME = 40
-ENDINGS = (".txt", ".jsonl")
+MAX_NAME = 40
+SUFFIXES = (".txt", ".jsonl")
 
 
 def parse(content: bytes, suffix: str, source: str) -> tuple[str, ...]:
-    """The documents of a file's content.
+    """Return the documents in a file's content.
 
     Args:
         content: the whole file.
-        suffix: its ending, which says what it holds; anything but `.jsonl` is text.
-        source: how sentences call it.
+        suffix: its suffix, which determines the format; anything but `.jsonl` is text.
+        source: what error messages call it.
 
     Raises:
-        CorpusError: it is not UTF-8, not of the form that its ending says, or empty.
+        CorpusError: it is not UTF-8, not in the format of its suffix, or empty.
     """
-    text = _decoded(content, source)
-    documents = _json_lines(text, source) if suffix.lower() == ".jsonl" else _parted(text)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{source} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from error
+    documents = _json_lines(text, source) if suffix.lower() == ".jsonl" else _separated(text)
     documents = [document for document in documents if document.strip()]
     if not documents:
-        raise CorpusError(f"{source} was asked for, but it holds no text. Choose another one.")
+        raise CorpusError(f"{source} was requested, but it contains no text. Choose another one.")
     return tuple(documents)
 
 
 def save_text(content: str | bytes, directory: Path, suffix: str, name: str = "text") -> Path:
-    """Keep a pasted or uploaded text in a directory.
+    """Store a pasted or uploaded text in a directory and return its path.
 
     Args:
-        name: what its file is called in the first place, before what tells its content.
+        name: the first part of the file name; a hash of the content follows.
 
     Raises:
-        CorpusError: it is too long, not UTF-8, not of the form that its ending says, or empty, or the disk
-            refuses.
+        CorpusError: it is too long, not UTF-8, not in the format of its suffix, or empty, or the disk cannot
+            be written.
     """
     suffix = suffix.lower()
-    if suffix not in ENDINGS:
+    if suffix not in SUFFIXES:
         raise CorpusError(
-            f"A text ends in {' or '.join(ENDINGS)}, but this one ends in {suffix or 'nothing'}. Save it as one of these."
+            f"The file name of a text ends with {' or '.join(SUFFIXES)}, but this one ends with "
+            f"{suffix or 'neither'}. Save it as one of these."
         )
     content = _encoded(content)
     if len(content) > MOST_BYTES:
-        size = f"{len(content) / 1e6:,.1f} MB"
         raise CorpusError(
-            f"The text has {size}, but at most {MOST_BYTES / 1e6:,.0f} MB are taken. Give a part of it, or the path of a file on this machine."
+            f"The text has {len(content) / 1e6:,.1f} MB, but the limit is {MOST_BYTES / 1e6:,.0f} MB. Use a "
+            "part of it, or the path of a file on this machine."
         )
     parse(content, suffix, "The text")
-    path = _place(content, directory, suffix, name)
+    path = _path_for(content, directory, suffix, name)
     try:
-        _keep(path, content)
+        _write(path, content)
     except OSError as error:
         reason = "the disk is full" if error.errno in DISK_FULL else error.strerror or str(error)
         raise CorpusError(
-            f"The text could not be kept in {directory} ({reason}). Free some space there, or check that it can be written."
+            f"The text could not be saved in {directory} ({reason}). Free some space there, or make it "
+            f"writable."
         ) from error
     return path
 
 
-def _place(content: bytes, directory: Path, suffix: str, name: str) -> Path:
-    """Where the text is, or goes: a file that holds the same counts, whatever it is called."""
+def _path_for(content: bytes, directory: Path, suffix: str, name: str) -> Path:
+    """Return the path for a text, or that of the same text if it is stored under another name."""
     digest = hashlib.sha256(content).hexdigest()[:16]
-    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:LONGEST_NAME] or "text"
-    return next(iter(sorted(directory.glob(f"*-{digest}{suffix}"))), directory / f"{plain}-{digest}{suffix}")
+    existing = sorted(directory.glob(f"*-{digest}{suffix}"))
+    if existing:
+        return existing[0]
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:MAX_NAME] or "text"
+    return directory / f"{plain}-{digest}{suffix}"
 
 
 def touch_texts(names: Iterable[str], directory: Path) -> None:
-    """Note that kept texts are used, wherever a name stands for one of this directory."""
+    """Record that stored texts were used now; names that are not files in `directory` are ignored."""
     for name in names:
         path = Path(name)
         if path.parent == directory.resolve() and path.is_file():
@@ -98,7 +104,7 @@ def touch_texts(names: Iterable[str], directory: Path) -> None:
 
 
 def drop_unused_texts(directory: Path) -> None:
-    """Delete the kept texts that nobody has used for `UNUSED_DAYS`; what cannot be deleted stays."""
+    """Delete the stored texts that have not been used for `UNUSED_DAYS`, as far as they can be deleted."""
     oldest = time.time() - UNUSED_DAYS * 24 * 60 * 60
     for path in directory.glob("*"):
         with suppress(OSError):
@@ -106,8 +112,8 @@ def drop_unused_texts(directory: Path) -> None:
                 path.unlink()
 
 
-def _keep(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; where it is there already it counts as used now."""
+def _write(path: Path, content: bytes) -> None:
+    """Write a file atomically; if it exists already, record that it was used now."""
     if path.is_file() and path.stat().st_size == len(content):
         path.touch()
         return
@@ -122,25 +128,20 @@ def _encoded(content: str | bytes) -> bytes:
         return content.encode("utf-8")
     except UnicodeEncodeError as error:
         raise CorpusError(
-            f"The text holds half a character at place {error.start + 1}. Copy it again."
+            f"The text contains half a character at position {error.start + 1}. Copy it again."
         ) from error
 
 
-def _decoded(content: bytes, source: str) -> str:
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{source} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from error
-
-
-def _parted(text: str) -> list[str]:
+def _separated(text: str) -> list[str]:
     documents = re.split(f"{re.escape(SEPARATOR)}\\r?\\n", text)
     return [document.strip("\r\n") for document in documents] if len(documents) > 1 else documents
 
 
 def _json_lines(text: str, source: str) -> list[str]:
-    """One document a line. Only a newline ends a line: JSON may hold the other line ends of Unicode in a
-    string.
+    """Return one document per line.
+
+    Only a newline ends a line (`splitlines` would be wrong): a JSON string may contain Unicode's other line
+    ends.
     """
     lines = text.removeprefix("\ufeff").split("\n")
     return [
@@ -158,7 +159,7 @@ def _document(line: str, where: str) -> str:
             error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply or too long a number"
         )
         raise CorpusError(
-            f"{where} is not JSON ({reason}). Give one JSON string or object a line."
+            f"{where} is not JSON ({reason}). Write one JSON string or object per line."
         ) from error
     document = value.get("text") if isinstance(value, dict) else value
     if not isinstance(document, str):
@@ -167,6 +168,6 @@ def _document(line: str, where: str) -> str:
         document.encode("utf-8")
     except UnicodeEncodeError as error:
         raise CorpusError(
-            f"{where} holds half a character (an escape of a lone surrogate). Write the character whole."
+            f"{where} contains half a character (an escaped lone surrogate). Write the whole character."
         ) from error
     return document

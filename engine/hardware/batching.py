@@ -1,7 +1,7 @@
 """How much a run holds in memory at a time, and what it gives up when it runs out of memory.
 
-The steps after an out-of-memory error, in this order: smaller batches, down to one window; hidden states on the
-host; blocks read from the disk one at a time. None of them changes the result, except for the rounding of
+The steps after an out-of-memory error, in this order: smaller batches, down to one window; hidden states on
+the host; blocks read from the disk one at a time. None of them changes the result, except for the rounding of
 matrix products with other shapes.
 """
 

@@ -57,14 +57,18 @@ def pick_device(name: str = "auto") -> torch.device:
         return torch.device(names[0])
     if name not in names:
         raise ModelError(
-            f"The device {name} was requested, but this machine has only {' and '.join(names)}. Choose one of these, "
-            "or auto."
+            f"The device {name} was requested, but this machine has only {' and '.join(names)}. Choose one "
+            "of these, or auto."
         )
     return torch.device(name)
 
 
 def pick_dtype(name: str, device: torch.device, stored: torch.dtype | None) -> torch.dtype:
-    """Return the dtype of this name, or for `auto` the default on the device; `stored`: that of the model's file."""
+    """Return the dtype of this name, or for `auto` the default on the device.
+
+    Args:
+        stored: the dtype of the model's file.
+    """
     if name != "auto":
         dtype: torch.dtype = getattr(torch, name)
         return dtype

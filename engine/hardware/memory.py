@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict
 ROOT = Path("/")
 STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
-# ---- free memory and disk space ----------------------------------------------------------------------------
+# ---- free memory and disk space --------------------------------------------------------------------------
 
 
 class Capacity(BaseModel):
@@ -66,7 +66,7 @@ def measure_capacity(device: str, downloads: Path, store: Path | None = None) ->
 
 
 def host_free(root: Path = ROOT) -> int | None:
-    """Return the bytes of memory that this process can still get; `/proc` and `/sys` are read below `root`."""
+    """Return the bytes that this process can still get; `/proc` and `/sys` are read below `root`."""
     known = [free for free in (_system_free(root), *_cgroup_free(root)) if free is not None]
     return max(0, min(known)) if known else None
 
@@ -120,7 +120,7 @@ def _cgroup_free(root: Path) -> Iterator[int | None]:
 
 
 def _group_free(group: Path, limit_file: str, usage_file: str, cache_key: str) -> int | None:
-    """Return a group's limit minus its usage. Inactive file cache does not count as used: it can be dropped."""
+    """Return a group's limit minus its usage. Inactive file cache is not usage: it can be dropped."""
     limit, usage = _read(group / limit_file).strip(), _read(group / usage_file).strip()
     if not (limit.isdigit() and usage.isdigit()):  # "max", or there is no such group
         return None
@@ -139,7 +139,10 @@ def _read(path: Path) -> str:
 
 
 def reset_peaks(device: torch.device) -> None:
-    """Reset the peak counters, if the system allows it; otherwise the peak is that of the process's lifetime."""
+    """Reset the peak counters.
+
+    If the system does not allow it, the host's peak is that of the process's lifetime.
+    """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with suppress(OSError):  # not Linux, or not permitted
@@ -198,7 +201,7 @@ SHARE = 0.5
 CPU_BATCH = 4 * 2**20
 """Bytes of a batch that fits into a CPU's cache."""
 REFRESH = 0.25
-"""Seconds for which a reading of the host's free memory is reused: it takes as long as a small linear's batch."""
+"""Seconds for which a reading of the host's free memory is reused. It takes as long as a linear's batch."""
 ASSUMED_FREE = 2**30
 """Bytes that are assumed to be free if the system does not say."""
 

@@ -1,4 +1,4 @@
-"""The hub's cache on this machine: which models are complete there, and which files of a repository a run needs.
+"""The hub's cache on this machine: which models are complete, and which files of a repository a run needs.
 
 A run needs the configuration, the tokenizer, and the safetensors that transformers reads; never a pickle and
 never a script. Nothing in this file uses the network.
@@ -141,7 +141,7 @@ def snapshot(model: str, revision: str | None = None) -> Path | None:
 
 
 def commit_of(folder: Path, revision: str) -> str | None:
-    """Return the commit that a branch or tag pointed to when it was last downloaded; a commit is returned as is.
+    """Return the commit that a branch, tag or commit pointed to when it was last downloaded.
 
     None if no snapshot of it exists.
     """

@@ -1,9 +1,9 @@
 """Downloading a model into the hub's cache, where every other program finds it too; and retrying requests.
 
 The hub's library discards a partial file when a download breaks off, so large files are downloaded here: into
-`blobs/HASH.part` next to the cache's blobs. The next attempt resumes that part with a range request; when it is
-complete, its hash is checked and it is renamed. The library then builds the snapshot from the blob. Closing the
-generator stops the download within one chunk (1 MB).
+`blobs/HASH.part` next to the cache's blobs. The next attempt resumes that part with a range request; when it
+is complete, its hash is checked and it is renamed. The library then builds the snapshot from the blob.
+Closing the generator stops the download within one chunk (1 MB).
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ def _require_disk_space(plan: DownloadPlan) -> None:
     if plan.free_disk < plan.missing_bytes + DISK_RESERVE:
         raise ModelError(
             f"The model {plan.model} needs another {numbers.size(plan.missing_bytes)} on the disk that holds "
-            f"{settings.hub_cache()}, which has {numbers.size(plan.free_disk)} free. Free some space, set HF_HOME "
-            "to a directory on another disk, or choose a smaller model.",
+            f"{settings.hub_cache()}, which has {numbers.size(plan.free_disk)} free. Free some space, set "
+            "HF_HOME to a directory on another disk, or choose a smaller model.",
             kind="disk-full",
         )
 

@@ -106,12 +106,14 @@ TABLE: tuple[Row, ...] = (
     Row(
         _is("HFValidationError"),
         "missing",
-        "{name} cannot be looked up, because this is not a valid hub id: those look like `owner/name`. {Instead}.",
+        "{name} cannot be looked up, because this is not a valid hub id: those look like `owner/name`. "
+        "{Instead}.",
     ),
     Row(
         _is("GatedRepoError"),
         "gated",
-        "{name} is gated: its authors require consent first. Accept the terms at {url}, then {login}; or {instead}.",
+        "{name} is gated: its authors require consent first. Accept the terms at {url}, then {login}; or "
+        "{instead}.",
     ),
     Row(
         _is("RevisionNotFoundError"),
@@ -132,7 +134,8 @@ TABLE: tuple[Row, ...] = (
     Row(
         _has_status(401, 403),
         "token",
-        "Hugging Face rejected the access token for {name} (status {status}). To renew it, {login}; or {instead}.",
+        "Hugging Face rejected the access token for {name} (status {status}). To renew it, {login}; or "
+        "{instead}.",
     ),
     Row(
         _has_status(429),
@@ -159,14 +162,14 @@ TABLE: tuple[Row, ...] = (
     Row(
         _has_errno(DISK_FULL),
         "disk-full",
-        "{name} could not be saved: the disk that holds {where} is full. Free some space (finished parts of the "
-        "download are kept), or {instead}.",
+        "{name} could not be saved: the disk that holds {where} is full. Free some space (finished parts of "
+        "the download are kept), or {instead}.",
     ),
     Row(
         _has_errno(NOT_WRITABLE),
         "other",
-        "{name} could not be saved: {where} is not writable. Make it writable, set HF_HOME to another directory, "
-        "or {instead}.",
+        "{name} could not be saved: {where} is not writable. Make it writable, set HF_HOME to another "
+        "directory, or {instead}.",
     ),
     Row(
         _is_unreachable,
@@ -235,7 +238,7 @@ def no_safetensors(model: str, *, pickles: bool, local: bool = False) -> ModelEr
     fix = (
         "Save the model with `save_pretrained`."
         if local
-        else "Choose another model, or a revision that has them (many models have a pull request by the hub's "
+        else "Choose another model, or a revision that has them (many have a pull request by the hub's "
         "converter: use its reference, such as refs/pr/1, as the revision)."
     )
     return ModelError(f"The model {model} has {has}; safetensors are required. {fix}", kind="no-safetensors")

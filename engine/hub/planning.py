@@ -1,7 +1,7 @@
 """What downloading a model would involve, before any of it is downloaded.
 
-One small request returns the repository's files and their sizes; a sharded model needs one more, for the index
-of its shards. The configuration alone (a few kilobytes) is enough to know how large a model is.
+One small request returns the repository's files and their sizes; a sharded model needs one more, for the
+index of its shards. The configuration alone (a few kilobytes) is enough to know how large a model is.
 """
 
 from __future__ import annotations

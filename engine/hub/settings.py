@@ -14,7 +14,11 @@ DATASETS_OFFLINE = "HF_DATASETS_OFFLINE"
 
 
 def offline(*, datasets: bool = False) -> bool:
-    """Return whether the user has turned network access off; `datasets` also honours `HF_DATASETS_OFFLINE`."""
+    """Return whether the user has turned network access off.
+
+    Args:
+        datasets: honour `HF_DATASETS_OFFLINE` as well.
+    """
     from huggingface_hub import constants
 
     names = (*OFFLINE, DATASETS_OFFLINE) if datasets else OFFLINE

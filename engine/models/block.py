@@ -1,28 +1,25 @@
-"""A model seen as `blocks[i].linears[name]`, with the weight always `[out, in]`, whatever the class
-underneath.
-"""
+"""A model seen as `blocks[i].linears[name]`, with every weight `[out, in]`, whatever the class underneath."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
 class Linear:
-    """One prunable linear layer of a block: a module of its own, or one expert's slice of a fused parameter.
+    """One prunable linear layer of a block: a module, or one expert's slice of a fused parameter.
 
     Attributes:
-        name: its name inside the block, for instance `self_attn.q_proj` or `mlp.experts.3.gate_up_proj`.
-        path: its name in the whole model, for instance `model.layers.0.self_attn.q_proj`.
-        module: the module that holds its parameter; for a slice that of all the experts.
-        transposed: whether its weight is stored `[in, out]` (a `Conv1D`).
+        name: its name within the block, for instance `self_attn.q_proj` or `mlp.experts.3.gate_up_proj`.
+        path: its name within the model, for instance `model.layers.0.self_attn.q_proj`.
+        module: the module that holds its parameter; for a slice, the module of all experts.
+        transposed: whether its weight is stored as `[in, out]` (a `Conv1D`).
         attention: whether it is part of the block's attention.
-        expert: the expert whose slice it is, None where the parameter is its own.
-        parameter: the parameter's name in the module.
+        expert: the expert whose slice it is, None if it has a parameter to itself.
+        parameter: the parameter's name within the module.
     """
 
     name: str
@@ -35,8 +32,9 @@ class Linear:
 
     @property
     def stored(self) -> nn.Parameter:
-        """The parameter that holds the weight, `[experts, out, in]` for a slice. Asked for each time, for a
-        streamed model exchanges it.
+        """The parameter that holds the weight, `[experts, out, in]` for a slice.
+
+        It is looked up each time, because a streamed model replaces it.
         """
         parameter: nn.Parameter = getattr(self.module, self.parameter)
         return parameter
@@ -54,13 +52,13 @@ class Linear:
         return rows, columns
 
     def write(self, weight: Tensor) -> None:
-        """Replace the weight by `weight`, `[out, in]`, in the parameter's own dtype, layout and device."""
+        """Replace the weight by `weight`, `[out, in]`, keeping the parameter's dtype, layout and device."""
         self.weight.copy_(weight)
 
 
 @dataclass(frozen=True)
 class Call:
-    """Everything but the hidden states that one batch passes to one block: recorded once, replayed as it was."""
+    """All arguments except the hidden states that one batch passes to one block, recorded for replay."""
 
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
@@ -71,10 +69,10 @@ class Block:
     """One decoder layer.
 
     Attributes:
-        index: its place, from 0.
-        path: its name in the whole model.
+        index: its position, from 0.
+        path: its name within the model.
         module: the module underneath.
-        linears: its linears by the name inside the block, in the order of registration.
+        linears: its linears by their name within the block, in the order of registration.
     """
 
     index: int
@@ -83,22 +81,9 @@ class Block:
     linears: dict[str, Linear]
 
     def __call__(self, hidden: Tensor, call: Call) -> Tensor:
-        """Hidden states `[windows, tokens, width]` through the block; a tuple's first element where the class
-        returns one.
+        """Return the block's output for hidden states `[windows, tokens, width]`, in the same shape.
+
+        If the class returns a tuple, its first element is the output.
         """
         output = self.module(hidden, *call.args, **call.kwargs)
         return output[0] if isinstance(output, tuple) else output
-
-
-def share(new: Any, old: Any) -> Any:
-    """`old` where `new` holds the same values (tensors compared entry by entry), so that equal call arguments
-    are kept once.
-    """
-    if isinstance(new, Tensor) and isinstance(old, Tensor):
-        same = new.shape == old.shape and new.dtype == old.dtype and torch.equal(new, old)
-        return old if same else new
-    if isinstance(new, tuple) and isinstance(old, tuple) and len(new) == len(old):
-        return tuple(share(left, right) for left, right in zip(new, old, strict=True))
-    if isinstance(new, dict) and isinstance(old, dict) and new.keys() == old.keys():
-        return {key: share(value, old[key]) for key, value in new.items()}
-    return new

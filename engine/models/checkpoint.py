@@ -1,10 +1,10 @@
 """The weight files of a model directory: which tensors they contain, and reading some of them into a model.
 
-Only safetensors are read, one file or several with an index. Which block a tensor belongs to is taken from its
-name, which contains the last part of the block list's path and the block's number (`model.layers.3.`, `h.3.`),
-with or without a prefix. Renaming, merging (the experts of a mixture are separate in the files and fused in the
-model) and casting are done by transformers' own loader, which is given the tensors of one block at a time. That
-loader is internal to the library, so it is called here and nowhere else.
+Only safetensors are read, one file or several with an index. Which block a tensor belongs to is taken from
+its name, which contains the last part of the block list's path and the block's number (`model.layers.3.`,
+`h.3.`), with or without a prefix. Renaming, merging (the experts of a mixture are separate in the files and
+fused in the model) and casting are done by transformers' own loader, which is given the tensors of one block
+at a time. That loader is internal to the library, so it is called here and nowhere else.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class Checkpoint:
                 raise self._damaged(error) from error
         if wrong := [*getattr(info, "mismatched_keys", ()), *getattr(info, "conversion_errors", ())]:
             raise ModelError(
-                f"The weights of {self.name} do not fit its configuration: {wrong[0]}. The files are damaged or "
-                f"from different models. {RELOAD}",
+                f"The weights of {self.name} do not fit its configuration: {wrong[0]}. The files are damaged "
+                f"or from different models. {RELOAD}",
                 kind="damaged",
             )
 

@@ -1,11 +1,11 @@
 """Finding the blocks of a model and the linears in them, by structure, never by the name of a class.
 
-Linears are modules (`nn.Linear`, `Conv1D`), and the slices of fused expert parameters that are stored
-`[experts, out, in]` and multiplied expert by expert, as their module declares (`is_transposed` of
-transformers' experts). What stays dense is named by `skipped_kind`: routers, which are found as what beside
-the experts has one output an expert, or a single one; experts that cannot be seen (other layouts, GPT-OSS and
-Llama-4); linears whose parameter occurs in several blocks (Zamba2), for pruning it in one would change the
-others, the dense reference with them. Works on the meta device.
+Linears are modules (`nn.Linear`, `Conv1D`), and slices of fused expert parameters that are stored as
+`[experts, out, in]` and multiplied expert by expert, which their module declares (`is_transposed` in
+transformers). `skipped_kind` names what is never pruned: routers, which are recognised as siblings of the
+experts with one output per expert, or a single output; experts in other layouts (GPT-OSS, Llama-4); and
+linears whose parameter occurs in several blocks (Zamba2), because pruning it in one block would change the
+others, including the dense reference. Works on the meta device.
 """
 
 from __future__ import annotations
@@ -24,8 +24,13 @@ from engine.models.block import Block, Linear
 
 @dataclass(frozen=True)
 class Experts:
-    """The fused experts of a block: the module that holds them, its path in the block, its three-dimensional
-    parameters, and their number.
+    """The fused experts of a block.
+
+    Attributes:
+        path: the path of their module within the block.
+        module: the module that holds them.
+        parameters: the names of its three-dimensional parameters.
+        count: the number of experts.
     """
 
     path: str
@@ -34,13 +39,13 @@ class Experts:
     count: int
 
     @property
-    def seen(self) -> bool:
-        """Whether each expert's slice is a weight `[out, in]` that is multiplied by itself."""
+    def separable(self) -> bool:
+        """Whether each expert's slice is a weight `[out, in]` that can be multiplied separately."""
         return getattr(self.module, "is_transposed", None) is False
 
 
 def find_blocks(model: nn.Module) -> list[Block]:
-    """The blocks of a model: the outermost `nn.ModuleList` that holds the most parameters.
+    """Return the blocks of a model: the outermost `nn.ModuleList` with the most parameters.
 
     Raises:
         LookupError: the model has no module list.
@@ -57,9 +62,10 @@ def find_blocks(model: nn.Module) -> list[Block]:
 
 
 def skipped_kind(model: nn.Module) -> dict[int, str]:
-    """What each parameter that is never pruned is, by the parameter's id; a tied one is there once.
+    """Return the kind of each parameter that is never pruned, by the parameter's `id`; a tied one occurs
+    once.
 
-    The kinds: embeddings, head, norms and biases, routers, fused experts, state space, shared between blocks,
+    Kinds: embeddings, head, norms and biases, routers, fused experts, state space, shared between blocks,
     other.
     """
     blocks = _all_blocks(model)
@@ -73,7 +79,7 @@ def skipped_kind(model: nn.Module) -> dict[int, str]:
 
 
 def _kinds(model: nn.Module, blocks: list[Block]) -> Iterator[tuple[str, Iterable[nn.Parameter]]]:
-    """Kinds and the parameters of that kind; the first one that a parameter appears under is its own."""
+    """Yield kinds and their parameters; a parameter is of the first kind under which it appears."""
     parameters = dict(model.named_parameters())
     yield (
         "embeddings",
@@ -101,9 +107,7 @@ def _kinds(model: nn.Module, blocks: list[Block]) -> Iterator[tuple[str, Iterabl
 
 
 def _state_space(module: nn.Module) -> Iterator[nn.Parameter]:
-    """What a state-space mixer holds beside its linears and norms: its own parameters (`A_log`, `D`,
-    `dt_bias`) and its convolution's.
-    """
+    """Yield a state-space mixer's direct parameters (`A_log`, `D`, `dt_bias`) and those of its convolution."""
     for mixer in module.modules():
         if hasattr(mixer, "A_log"):
             yield from mixer.parameters(recurse=False)
@@ -113,7 +117,9 @@ def _state_space(module: nn.Module) -> Iterator[nn.Parameter]:
 
 
 def find_experts(module: nn.Module) -> list[Experts]:
-    """The fused experts in a block: modules with parameters `[experts, ..., ...]`, convolutions apart."""
+    """Return the fused experts in a block: modules with parameters `[experts, ..., ...]`, except
+    convolutions.
+    """
     found = []
     for path, child in module.named_modules():
         fused = {
@@ -127,7 +133,7 @@ def find_experts(module: nn.Module) -> list[Experts]:
 
 
 def _routers(module: nn.Module) -> list[nn.Parameter]:
-    """The matrices of a block that decide which experts a token goes to, and how much of it a shared expert."""
+    """Return the matrices of a block that decide which experts process a token, and the gate of a shared one."""
     found: list[nn.Parameter] = []
     for experts in find_experts(module):
         outer, _, own = experts.path.rpartition(".")
@@ -142,14 +148,11 @@ def _routers(module: nn.Module) -> list[nn.Parameter]:
 
 
 def _routes(module: nn.Module, experts: int) -> bool:
-    """Whether this module has one output an expert, which nothing in it reads, or is a linear with one output
-    in all.
-    """
+    """Return whether a module has one output per expert, which nothing in it reads, or a single output."""
     shapes = [tuple(parameter.shape) for parameter in module.parameters() if parameter.ndim == 2]
-    answers = any(rows == experts for rows, _ in shapes) and not any(
-        columns == experts for _, columns in shapes
-    )
-    return answers or (isinstance(module, nn.Linear) and shapes[0][0] == 1)
+    scores_experts = any(rows == experts for rows, _ in shapes)
+    reads_scores = any(columns == experts for _, columns in shapes)
+    return (scores_experts and not reads_scores) or (isinstance(module, nn.Linear) and shapes[0][0] == 1)
 
 
 def _identity(linear: Linear) -> tuple[int, int | None]:
@@ -157,7 +160,7 @@ def _identity(linear: Linear) -> tuple[int, int | None]:
 
 
 def _all_blocks(model: nn.Module) -> list[Block]:
-    """The blocks with all of their linears, also those whose parameter several blocks share."""
+    """Return the blocks with all of their linears, including those whose parameter several blocks share."""
     lists = _outermost_lists(model)
     if not lists:
         raise LookupError("no list of blocks")
@@ -178,7 +181,7 @@ def _block(index: int, path: str, module: nn.Module) -> Block:
     attention = [
         name for name, child in module.named_modules() if name and "attention" in type(child).__name__.lower()
     ]
-    experts = {found.path: found for found in find_experts(module) if found.seen}
+    experts = {found.path: found for found in find_experts(module) if found.separable}
     routers = {id(parameter) for parameter in _routers(module)}
     linears: dict[str, Linear] = {}
     for name, child in module.named_modules():
@@ -193,7 +196,7 @@ def _block(index: int, path: str, module: nn.Module) -> Block:
 
 
 def _slices(path: str, experts: Experts) -> Iterator[Linear]:
-    """Each expert's linears, expert by expert."""
+    """Yield the linears expert by expert."""
     for expert in range(experts.count):
         for parameter in experts.parameters:
             name = f"{experts.path}.{expert}.{parameter}"

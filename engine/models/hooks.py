@@ -1,14 +1,13 @@
-"""Standing beside the calls of linears: seeing what goes in and out, replacing it, or leaving the product
-out.
+"""Hooks on linears: observing inputs and outputs, replacing outputs, or skipping the product.
 
-A linear with a module of its own is called as a module, and hooks see it. An expert's slice of a fused
-parameter has no module: it is seen where `torch.nn.functional.linear` is given a weight that is a view of
-that slice. So experts have to be computed one after the other (`compute_experts_separately`), in all of this project's
-passes, for the grouped product differs in its last bits. On one CPU thread an OLMoE layer takes 1.3 to 1.5 s
-of processor time for 1,024 tokens in float32, with the grouped product 1.5 to 2.0 s; on a GPU this was not
-measured. Listening costs about 1.2 microseconds for each torch function, in blocks with experts alone.
-Nothing outlives the `with`. Does not cover experts that are stored transposed or multiplied all at once:
-those are never seen.
+A linear that is a module is observed with module hooks. An expert's slice of a fused parameter is not a
+module: it is recognised when `torch.nn.functional.linear` receives a weight that is a view of that slice. So
+experts must be computed one after the other (`compute_experts_separately`), and in every pass of this
+project, because the grouped product differs in its last bits. On one CPU thread an OLMoE layer takes 1.3 to
+1.5 s of processor time for 1,024 tokens in float32, and 1.5 to 2.0 s with the grouped product; this was not
+measured on a GPU. Observing costs about 1.2 microseconds per torch function, and only in blocks with experts.
+Every hook is removed at the end of its `with`. Does not cover experts that are stored transposed or
+multiplied together: those are never observed.
 """
 
 from __future__ import annotations
@@ -26,18 +25,19 @@ from torch.overrides import TorchFunctionMode, handle_torch_function, has_torch_
 from engine.models.block import Linear
 
 Before = Callable[[str, Tensor], None]
-"""Is told the name of the linear and its inputs `[..., in]`."""
+"""Called with the name of the linear and its inputs `[..., in]`."""
 
 After = Callable[[str, Tensor, Tensor, Tensor | None], Tensor | None]
-"""Is told the name, the inputs, the outputs `[..., out]` and the bias; what it returns takes the outputs'
-place, unless it is None.
+"""Called with the name, the inputs, the outputs `[..., out]` and the bias.
+
+What it returns replaces the outputs, unless it is None.
 """
 
 _Around = Callable[[str, Callable[..., Tensor], Tensor, Tensor, Tensor | None], Tensor]
 
 
 def compute_experts_separately(model: nn.Module) -> None:
-    """Let the model compute its experts one after the other, not in one grouped product, from now on."""
+    """Make the model compute its experts one after the other, from now on, not in one grouped product."""
     if hasattr(model, "set_experts_implementation"):
         model.set_experts_implementation("eager")  # type: ignore[operator]
 
@@ -46,25 +46,25 @@ def compute_experts_separately(model: nn.Module) -> None:
 def hooked(
     linears: Mapping[str, Linear], *, before: Before | None = None, after: After | None = None
 ) -> Iterator[None]:
-    """Be told of the calls that this thread makes of `linears` while the `with` lasts; other windows may pass
-    in another thread.
+    """Call `before` and `after` for each call of `linears` while the `with` lasts.
+
+    Only calls by this thread count: other windows may pass through the same modules in another thread.
     """
     with ExitStack() as undo:
         for name, linear in linears.items():
             if linear.expert is None:
                 _hook(undo, name, linear.module, before, after)
         if any(linear.expert is not None for linear in linears.values()):
-            undo.enter_context(_Slices(linears, partial(_told, before, after)))
+            undo.enter_context(_Slices(linears, partial(_observe, before, after)))
         yield
 
 
 @contextmanager
 def zeroed(linears: Iterable[Linear]) -> Iterator[None]:
-    """Let linears be called, and seen to be called, but give zeros instead of a product, while the `with`
-    lasts.
+    """Make linears return zeros instead of a product while the `with` lasts; hooks still observe the calls.
 
-    It has to stand inside the `listening` that is to see the calls. A module is silenced for all threads, an
-    expert for this one.
+    Enter it inside the `hooked` whose hooks are to be called. A module returns zeros in all threads, an
+    expert only in this one.
     """
     with ExitStack() as undo:
         experts = {}
@@ -75,32 +75,32 @@ def zeroed(linears: Iterable[Linear]) -> Iterator[None]:
             linear.module.forward = partial(_zeros, linear.shape[0])
             undo.callback(delattr, linear.module, "forward")
         if experts:
-            undo.enter_context(_Slices(experts, lambda name, compute, *given: _silent(*given)))
+            undo.enter_context(_Slices(experts, lambda name, compute, *given: _zero_product(*given)))
         yield
 
 
 def _hook(undo: ExitStack, name: str, module: nn.Module, before: Before | None, after: After | None) -> None:
-    mine = threading.get_ident()
+    own_thread = threading.get_ident()
     if before is not None:
 
-        def see(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            if threading.get_ident() == mine:
+        def call_before(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            if threading.get_ident() == own_thread:
                 before(name, args[0])
 
-        undo.callback(module.register_forward_pre_hook(see).remove)
+        undo.callback(module.register_forward_pre_hook(call_before).remove)
     if after is not None:
 
-        def see_output(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+        def call_after(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
             return (
                 after(name, args[0], output, getattr(module, "bias", None))
-                if threading.get_ident() == mine
+                if threading.get_ident() == own_thread
                 else None
             )
 
-        undo.callback(module.register_forward_hook(see_output).remove)
+        undo.callback(module.register_forward_hook(call_after).remove)
 
 
-def _told(
+def _observe(
     before: Before | None,
     after: After | None,
     name: str,
@@ -117,7 +117,7 @@ def _told(
 
 
 class _Slices(TorchFunctionMode):
-    """Hands products with a slice of a fused parameter to `around`; a mode is its thread's own."""
+    """Passes products with a slice of a fused parameter to `around`. A mode applies to one thread only."""
 
     def __init__(self, linears: Mapping[str, Linear], around: _Around) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class _Slices(TorchFunctionMode):
                 names[linear.expert] = name
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is product or func is _silent:
+        if func is product or func is _zero_product:
             inputs, weight, bias = _arguments(*args, **(kwargs or {}))
             name = self._name(weight)
             if name is not None:
@@ -137,11 +137,12 @@ class _Slices(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
     def _name(self, weight: Tensor) -> str | None:
-        """The linear whose slice this weight is a view of: same storage, shape and strides, and an offset
-        that is whole slices.
+        """Return the linear whose slice this weight is a view of, None if there is none.
+
+        Such a view has the same storage, shape and strides, and its offset is a whole number of slices.
         """
-        for one, names in self._fused.values():
-            stored = one.stored
+        for linear, names in self._fused.values():
+            stored = linear.stored
             if weight.shape != stored.shape[1:] or weight.stride() != stored.stride()[1:]:
                 continue
             if weight.untyped_storage().data_ptr() == stored.untyped_storage().data_ptr():
@@ -158,14 +159,13 @@ def _arguments(
     return input, weight, bias
 
 
-def _silent(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Zeros in the place of a product; modes that were entered before see it as the product that it stands
-    for.
-    """
+def _zero_product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return zeros in place of a product. Modes that were entered earlier observe it as that product."""
     if has_torch_function((inputs, weight)):
-        return handle_torch_function(_silent, (inputs, weight), inputs, weight, bias)
+        return handle_torch_function(_zero_product, (inputs, weight), inputs, weight, bias)
     return _zeros(len(weight), inputs)
 
 
 def _zeros(width: int, inputs: Tensor) -> Tensor:
-    return inputs.new_zeros(*inputs.shape[:-1], width)  # real memory, for some models add to it in place
+    # allocated, not expanded: some models add to it in place
+    return inputs.new_zeros(*inputs.shape[:-1], width)

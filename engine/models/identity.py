@@ -51,7 +51,7 @@ def local_directory(model: str) -> Path | None:
 
 
 def canonical(model: str) -> str:
-    """Return one name per model: `demo` for the bundled directory, an absolute path, or the hub id unchanged."""
+    """Return one name per model: `demo` for the bundled one, an absolute path, or the hub id unchanged."""
     path = Path(model).expanduser()
     if model == DEMO or not path.is_dir():
         return model

@@ -1,10 +1,10 @@
-"""A causal language model as blocks, with its head and tail around them.
+"""A causal language model as a list of blocks, with everything before and after them.
 
-The first block's inputs and every block's own call arguments are recorded with the blocks stubbed out, so
-recording costs the embedding and the masks, not a forward pass. The tail (final norm and head, whatever the
-class does there) is the model's own forward with the stream put in the blocks' place. Both rest on one
-assumption, which the family tests hold: blocks receive hidden states and return them, as a tensor or as the
-first element of a tuple.
+The inputs of the first block and the call arguments of every block are recorded with the blocks stubbed out,
+so recording costs the embedding and the masks, not a forward pass. What comes after the blocks (final norm
+and head, whatever the class does) is the model's own forward pass with the hidden states inserted in place of
+the blocks. Both rest on one assumption, which the family tests check: blocks receive hidden states and return
+them, as a tensor or as the first element of a tuple.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.hardware.batching import Residence
-from engine.models.block import Block, Call, Linear, share
+from engine.models.block import Block, Call, Linear
 from engine.models.checkpoint import Checkpoint
 from engine.models.discovery import find_blocks
 from engine.models.hooks import compute_experts_separately
@@ -31,11 +31,10 @@ class Stream:
     """Windows on their way through the blocks, in batches.
 
     Attributes:
-        ids: token ids of each batch, `[windows, tokens]`.
+        ids: token ids of each batch, `[windows, tokens]`, on the device of the blocks.
         hidden: hidden states of each batch, `[windows, tokens, width]`, at the input of the next block.
         calls: call arguments, `calls[block][batch]`.
-        offloaded: whether the hidden states wait on the host, and go to the blocks' device (that of the ids)
-            a batch at a time.
+        offloaded: whether the hidden states are kept on the host and moved to the device one batch at a time.
     """
 
     ids: list[Tensor]
@@ -48,41 +47,42 @@ class Stream:
         return sum(len(batch) for batch in self.ids)
 
     def fork(self) -> Stream:
-        """A second stream from the same place. Tensors are shared: a block never changes its input."""
+        """Return a second stream at the same block. Tensors are shared: a block never modifies its input."""
         return Stream(self.ids, list(self.hidden), self.calls, self.offloaded)
 
     def again(self) -> Stream:
-        """The same windows at the same place, for another pass of the same kind."""
+        """Return the same windows at the same block, for another pass of the same kind."""
         return self.fork()
 
     @classmethod
     def joined(cls, streams: Sequence[Stream]) -> Stream:
-        """One stream of all these streams' batches, in order."""
+        """Return one stream with the batches of all `streams`, in order."""
         calls = [
             [call for batches in block for call in batches]
             for block in zip(*(stream.calls for stream in streams), strict=True)
         ]
-        ids, hidden = (
-            [ids for one in streams for ids in one.ids],
-            [hidden for one in streams for hidden in one.hidden],
+        return cls(
+            [ids for stream in streams for ids in stream.ids],
+            [hidden for stream in streams for hidden in stream.hidden],
+            calls,
+            any(stream.offloaded for stream in streams),
         )
-        return cls(ids, hidden, calls, any(one.offloaded for one in streams))
 
     def part(self, batches: slice) -> Stream:
-        """The stream of some of the batches."""
+        """Return a stream with some of the batches."""
         return Stream(
             self.ids[batches], self.hidden[batches], [calls[batches] for calls in self.calls], self.offloaded
         )
 
     def through(self, block: Block) -> Iterator[Tensor]:
-        """The block's output for each batch, without advancing."""
+        """Yield the block's output for each batch, without advancing."""
         for ids, hidden, call in zip(self.ids, self.hidden, self.calls[block.index], strict=True):
             yield block(hidden.to(ids.device), call)
 
     def advance(self, block: Block) -> None:
         """Replace the hidden states by the block's outputs."""
-        for place, output in enumerate(self.through(block)):
-            self.hidden[place] = output.cpu() if self.offloaded else output
+        for index, output in enumerate(self.through(block)):
+            self.hidden[index] = output.cpu() if self.offloaded else output
 
 
 class LanguageModel:
@@ -90,16 +90,22 @@ class LanguageModel:
 
     Attributes:
         module: the `transformers` model, in evaluation mode.
-        tokenizer: its tokenizer, or None where the directory has none.
+        tokenizer: its tokenizer, None if the directory has none.
         blocks: its decoder layers.
-        residence: `resident` where they are in memory, `streamed` where each is read from the disk when it is
-            present.
+        residence: `resident` if all blocks are in memory, `streamed` if each is read from the disk only while
+            it is in use.
     """
 
     def __init__(
         self, module: nn.Module, tokenizer: Any = None, checkpoint: Checkpoint | None = None, **held: Any
     ) -> None:
-        """`checkpoint` and `held` (dtype, device): where the blocks of a model without weights come from."""
+        """Wrap a model.
+
+        Args:
+            module: the model; without weights if `checkpoint` is given.
+            checkpoint: the files from which blocks are streamed.
+            held: `dtype` and `device` of the streamed blocks.
+        """
         self.module = module.eval()
         self.tokenizer = tokenizer
         self.blocks = find_blocks(module)
@@ -110,7 +116,7 @@ class LanguageModel:
 
     @property
     def linears(self) -> dict[str, Linear]:
-        """All prunable linears by their path in the model."""
+        """All prunable linears by their path within the model."""
         return {linear.path: linear for block in self.blocks for linear in block.linears.values()}
 
     @property
@@ -123,8 +129,9 @@ class LanguageModel:
 
     @contextmanager
     def present(self, block: Block) -> Iterator[Block]:
-        """The block with its weights in memory while the `with` lasts. Behind it a streamed block is gone,
-        with all that was written to it.
+        """Hold the block's weights in memory while the `with` lasts.
+
+        After that a streamed block is dropped, with everything that was written to it.
         """
         with nullcontext() if self._streamer is None else self._streamer.present(block):
             yield block
@@ -135,11 +142,12 @@ class LanguageModel:
         return int(self.module.config.get_text_config().vocab_size)  # type: ignore[operator, union-attr]
 
     def record(self, windows: Tensor, batch: int, *, offload: bool = False) -> Stream:
-        """The stream of `windows`, `[windows, tokens]` ids, at the input of block 0, in batches of at most
-        `batch` windows.
+        """Return the stream of `windows` at the input of block 0.
 
         Args:
-            offload: keep the hidden states on the host.
+            windows: token ids, `[windows, tokens]`.
+            batch: windows per batch.
+            offload: keep the hidden states on the host between blocks.
         """
         stream = Stream([], [], [[] for _ in self.blocks], offload)
         for part in windows.split(batch):
@@ -147,24 +155,31 @@ class LanguageModel:
             hidden, calls = self._record_batch(ids)
             stream.ids.append(ids)
             stream.hidden.append(hidden.cpu() if offload else hidden)
-            for kept, call in zip(stream.calls, calls, strict=True):
-                kept.append(_shared(call, kept[-1]) if kept else call)
+            for recorded, call in zip(stream.calls, calls, strict=True):
+                recorded.append(_deduplicated(call, recorded[-1]) if recorded else call)
         return stream
 
     def logits(self, hidden: Tensor, ids: Tensor) -> Tensor:
-        """Next-token logits `[windows, tokens, vocabulary]` of hidden states that have left the last block."""
+        """Return next-token logits, `[windows, tokens, vocabulary]`, for outputs of the last block.
+
+        Args:
+            hidden: `[windows, tokens, width]`.
+            ids: the token ids, `[windows, tokens]`.
+        """
+        # the first block returns these hidden states, and the others pass them on
         with self._stubbed(lambda index, _: hidden if index == 0 else None):
             return self._forward(ids)
 
     def _record_batch(self, ids: Tensor) -> tuple[Tensor, list[Call]]:
-        seen: dict[int, tuple[Tensor, Call]] = {}
+        """Return the hidden states at the input of block 0 and the call of every block."""
+        inputs: dict[int, tuple[Tensor, Call]] = {}
 
-        def note(index: int, given: tuple[Tensor, Call]) -> None:
-            seen[index] = given
+        def record(index: int, given: tuple[Tensor, Call]) -> None:
+            inputs[index] = given
 
-        with self._stubbed(note):
+        with self._stubbed(record):
             self._forward(ids, head=False)
-        return seen[0][0], [seen[index][1] for index in range(len(self.blocks))]
+        return inputs[0][0], [inputs[index][1] for index in range(len(self.blocks))]
 
     def _forward(self, ids: Tensor, *, head: bool = True) -> Tensor:
         body = self.module if head else getattr(self.module, "base_model", self.module)
@@ -174,8 +189,9 @@ class LanguageModel:
 
     @contextmanager
     def _stubbed(self, visit: Any) -> Iterator[None]:
-        """Blocks that hand on what they are given, or what `visit(index, (hidden, call))` returns in its
-        place.
+        """Replace the blocks by stubs while the `with` lasts.
+
+        A stub returns its input, unless `visit(index, (hidden, call))` returns something else.
         """
         if self._returns_tuple is None:
             self._returns_tuple = self._probe()
@@ -186,8 +202,9 @@ class LanguageModel:
             yield
 
     def _probe(self) -> list[bool]:
-        """Whether each block returns a tuple: one forward pass over two tokens, real for the first block of
-        each class.
+        """Return for each block whether it returns a tuple.
+
+        This takes one forward pass over two tokens, in which only the first block of each class is computed.
         """
         returns: dict[type, bool] = {}
         with ExitStack() as undo:
@@ -198,9 +215,7 @@ class LanguageModel:
         return [returns[type(block.module)] for block in self.blocks]
 
     def _probed(self, returns: dict[type, bool], block: Block, *args: Any, **kwargs: Any) -> Any:
-        """The forward pass of a block that is being probed; later ones of its class hand on what they are
-        given.
-        """
+        """Forward pass of a block in a probe: real for the first block of a class, a stub for later ones."""
         kind = type(block.module)
         if kind in returns:
             hidden, _ = _split(args, kwargs)
@@ -212,6 +227,8 @@ class LanguageModel:
 
 
 def _stub(index: int, in_tuple: bool, visit: Any) -> Any:
+    """Return the forward method of a stub; see `LanguageModel._stubbed`."""
+
     def forward(*args: Any, **kwargs: Any) -> Any:
         hidden, call = _split(args, kwargs)
         replaced = visit(index, (hidden, call))
@@ -222,11 +239,24 @@ def _stub(index: int, in_tuple: bool, visit: Any) -> Any:
 
 
 def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Call]:
+    """Separate the hidden states, positional or by name, from the other arguments."""
     if args:
         return args[0], Call(args[1:], dict(kwargs))
     rest = dict(kwargs)
     return rest.pop("hidden_states"), Call((), rest)
 
 
-def _shared(new: Call, old: Call) -> Call:
-    return Call(share(new.args, old.args), share(new.kwargs, old.kwargs))
+def _deduplicated(new: Call, old: Call) -> Call:
+    return Call(_reuse(new.args, old.args), _reuse(new.kwargs, old.kwargs))
+
+
+def _reuse(new: Any, old: Any) -> Any:
+    """Return `old` if it equals `new`, so that masks and positions that all batches share are stored once."""
+    if isinstance(new, Tensor) and isinstance(old, Tensor):
+        same = new.shape == old.shape and new.dtype == old.dtype and torch.equal(new, old)
+        return old if same else new
+    if isinstance(new, tuple) and isinstance(old, tuple) and len(new) == len(old):
+        return tuple(_reuse(left, right) for left, right in zip(new, old, strict=True))
+    if isinstance(new, dict) and isinstance(old, dict) and new.keys() == old.keys():
+        return {key: _reuse(value, old[key]) for key, value in new.items()}
+    return new

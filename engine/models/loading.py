@@ -1,7 +1,7 @@
 """Loading a model from a directory on this machine.
 
-Only safetensors are read and no remote code is run. An incomplete model is rejected; missing weights are never
-initialised at random.
+Only safetensors are read and no remote code is run. An incomplete model is rejected; missing weights are
+never initialised at random.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from engine.models.language_model import LanguageModel
 from engine.models.streaming import without_weights
 
 BUILDING = threading.Lock()
-"""transformers changes process-wide settings while it builds a model, so only one thread may build at a time."""
+"""transformers changes process-wide settings while it builds a model, so only one thread may build at a time.
+"""
 
 
 def read_config(directory: Path, name: str = "") -> Any:
@@ -36,8 +37,8 @@ def read_config(directory: Path, name: str = "") -> Any:
     logging.disable_progress_bar()
     if not (directory / "config.json").is_file():
         raise ModelError(
-            f"The directory {directory} holds no config.json, so it does not contain a model. Choose the directory "
-            "that `save_pretrained` wrote, with config.json and safetensors.",
+            f"The directory {directory} holds no config.json, so it does not contain a model. Choose the "
+            "directory that `save_pretrained` wrote, with config.json and safetensors.",
             kind="missing",
         )
     try:
@@ -76,11 +77,13 @@ def load(
             model = LanguageModel(module, _tokenizer(directory), checkpoint, dtype=dtype, device=device)
     except LookupError as error:
         raise ModelError(
-            f"The model {name} ({type(module).__name__}) has no list of blocks, so it cannot be pruned block by block."
+            f"The model {name} ({type(module).__name__}) has no list of blocks, so it cannot be pruned block "
+            "by block."
         ) from error
     if not model.linears:
         raise ModelError(
-            f"The blocks of {name} ({type(module).__name__}) have no linear layers, so there is nothing to prune."
+            f"The blocks of {name} ({type(module).__name__}) have no linear layers, so there is nothing to "
+            "prune."
         )
     return model
 
@@ -102,8 +105,8 @@ def _build_resident(directory: Path, config: Any, dtype: torch.dtype, name: str)
     # transformers initialises these weights at random instead of failing
     if wrong := [*info["missing_keys"], *info["mismatched_keys"]]:
         raise ModelError(
-            f"The files of {name} do not contain {sorted(map(str, wrong))[0]} as its configuration says, so they are "
-            "incomplete. Download or save the model again.",
+            f"The files of {name} do not contain {sorted(map(str, wrong))[0]} as its configuration says, so "
+            "they are incomplete. Download or save the model again.",
             kind="damaged",
         )
     result: nn.Module = module
@@ -134,7 +137,9 @@ def _cannot_build(name: str, config: Any, error: Exception) -> ModelError:
 
 
 def stored_dtype(config: Any) -> torch.dtype | None:
-    """Return the dtype in which the weights are stored, according to the configuration; None if it is not given."""
+    """Return the dtype in which the weights are stored, according to the configuration; None if it is not
+    given.
+    """
     dtype = getattr(config.get_text_config(), "dtype", None) or getattr(config, "dtype", None)
     return dtype if isinstance(dtype, torch.dtype) else None
 

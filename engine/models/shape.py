@@ -1,8 +1,7 @@
-"""A model's shape and files, as validation and the cost estimate need them before a run. Imports no model
-library, so a page can hold one.
+"""A model's shape and files, as validation and the cost estimate need them before a run.
 
-It stays small for any model: linears that differ in the numbers of their path alone (a block's, an expert's)
-stand once, with how many they are.
+Imports no model library, so that pages can use it. A summary is small for any model: linears whose paths
+differ only in numbers (of the block, of the expert) are listed once, with their count.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ Place = Literal["bundled", "directory", "cache", "hub"]
 
 
 class LinearKind(BaseModel):
-    """Linears that are alike: one shape, and one path but for the numbers in it.
+    """Linears of one kind: equal shapes, and paths that differ only in numbers.
 
     Attributes:
-        path: the first one's path in the model.
-        rows, columns: out and in.
-        count: how many there are in the model.
-        share: share of a text's tokens that each of them sees; below 1 for experts, to which a router sends
-            some.
+        path: the path of the first one.
+        rows: output features.
+        columns: input features.
+        count: their number in the model.
+        share: share of the tokens that each of them processes; below 1 for routed experts.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,14 +37,14 @@ class Storage(BaseModel):
     """Where a model's files are.
 
     Attributes:
-        place: bundled with the app, a local directory, complete in the hub's cache, or (also partly) still on
-            the hub.
-        total: bytes of all files that a run reads, None where nobody could say.
-        missing: bytes that have to be downloaded first, None where nobody could say.
-        licence: as the hub names it, None where it is not known.
+        place: bundled with the app, in a local directory, complete in the hub's cache, or (partly or wholly)
+            on the hub.
+        total: bytes of all files that a run reads, None if not known.
+        missing: bytes that have to be downloaded first, None if not known.
+        licence: the hub's name for it, None if not known.
         gated: whether its terms have to be accepted on the hub first.
         commit: the hub's commit.
-        note: a sentence that says why something is not known; empty otherwise.
+        note: a sentence that explains why something is not known; empty otherwise.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,23 +62,23 @@ class ModelSummary(BaseModel):
     """The shape of a model.
 
     Attributes:
-        parameters: all weights, tied ones once.
+        parameters: all weights, tied ones counted once.
         prunable: weights of the linears in the blocks.
-        skipped: the other weights by kind.
+        skipped: the other weights, by kind.
         sizes: prunable weights of each block.
         linears: the prunable linears by kind.
         largest_block: weights of the largest block, prunable or not.
-        largest_grams: `in^2` summed over the linears of the block where that is most: entries of its Hessians,
-            experts each with their own.
-        outside: weights outside of the blocks.
-        width: entries of a token's hidden state.
+        largest_grams: entries of the Hessians of the block where these are largest: `in^2` summed over its
+            linears, with one Hessian per expert.
+        outside: weights outside the blocks.
+        width: features of a token's hidden state.
         vocabulary: number of token ids.
-        context_length: the most tokens it takes, None where it does not say.
-        dtype: what its file holds.
-        bytes: the weights' size in that dtype.
+        context_length: the most tokens it takes, None if its configuration does not say.
+        dtype: the dtype of its file.
+        bytes: size of the weights in that dtype.
         storage: where its files are.
-        device: the device it would run on by itself.
-        speeds: floating-point operations a second of a matrix product by device, measured when the summary
+        device: the device it would run on by default.
+        speeds: floating-point operations per second of a matrix product, by device, measured when the summary
             was made.
     """
 
@@ -107,19 +106,19 @@ class ModelSummary(BaseModel):
 
     @property
     def widths(self) -> dict[str, int]:
-        """Input width of each kind of linear, by the path of its first."""
+        """Input features of each kind of linear, by its path."""
         return {kind.path: kind.columns for kind in self.linears}
 
     @property
     def active(self) -> float:
-        """Prunable weights that one token is multiplied with: fewer than there are in a mixture of experts."""
+        """Prunable weights that process one token; in a mixture of experts fewer than all."""
         return sum(kind.rows * kind.columns * kind.count * kind.share for kind in self.linears)
 
     @property
     def local(self) -> bool:
-        """Whether nothing has to be downloaded."""
+        """Whether all files are on this machine."""
         return self.storage.place != "hub"
 
     def speed(self, device: str) -> float:
-        """Operations a second on a device; that of its own where the other was not measured."""
+        """Return operations per second on a device; on the default device if that one was not measured."""
         return self.speeds.get(device, self.speeds[self.device])

@@ -1,9 +1,9 @@
-"""Where a model's blocks are: all in memory, or on the disk until their turn comes.
+"""Streaming: reading each block from the disk only while it is in use.
 
-A streamed model is built without weights (parameters on the meta device, buffers real, for those that no file
-holds are computed by the class). What stands outside the block list is read once and stays; a block is read
-when it is present and dropped behind. Cost: the disk is read once for each time that a block is present. Does
-not cover models whose blocks share weights with each other or with what stands outside.
+A streamed model is built without weights: parameters are on the meta device, while buffers are real, because
+those that no file contains are computed by the class. Weights outside the block list are read once and remain
+in memory. A block is read each time it is used, and dropped afterwards. Does not cover models whose blocks
+share weights with each other or with other parts of the model.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ from engine.models.checkpoint import Checkpoint
 
 
 class Streamer:
-    """Brings blocks in from the files and drops them again.
+    """Reads blocks from the files and drops them again.
 
     Args:
-        module: the model, built `without_weights`.
+        module: the model, built inside `without_weights`.
         blocks: its blocks.
+        checkpoint: its weight files.
+        dtype: of the weights in memory.
+        device: of the weights in memory.
 
     Raises:
-        ModelError: the model cannot be held in this way, or a file is damaged.
+        ModelError: the model cannot be streamed, or a file is damaged.
     """
 
     def __init__(
@@ -49,13 +52,13 @@ class Streamer:
 
     @contextmanager
     def present(self, block: Block) -> Iterator[None]:
-        """The block's weights are in memory while the `with` lasts; what was written to them is lost behind
-        it.
+        """Hold the block's weights in memory while the `with` lasts; whatever is written to them is lost
+        then.
         """
         names = self._checkpoint.of_block(self._list, block.index)
-        with self._lock:  # the loader touches the model as a whole
+        with self._lock:  # the loader works on the model as a whole
             self._checkpoint.fill(self._module, names, self._dtype, self._device)
-        self._require_whole(block.module, block.path)
+        self._require_complete(block.module, block.path)
         try:
             yield
         finally:
@@ -63,14 +66,15 @@ class Streamer:
             trim_heap()
 
     def _refuse_shared(self, blocks: list[Block]) -> None:
-        seen: set[int] = set()
+        earlier: set[int] = set()
         for block in blocks:
-            mine = {id(parameter) for parameter in block.module.parameters()}
-            if mine & seen:
+            parameters = {id(parameter) for parameter in block.module.parameters()}
+            if parameters & earlier:
                 raise ModelError(
-                    f"Blocks of {self._checkpoint.name} share weights, so it can only be held whole in memory (residence resident)."
+                    f"Blocks of {self._checkpoint.name} share weights, so it cannot be streamed. Choose the "
+                    "residence `resident`."
                 )
-            seen |= mine
+            earlier |= parameters
 
     def _fill_outside(self, blocks: list[Block]) -> None:
         self._checkpoint.fill(self._module, self._checkpoint.outside(self._list), self._dtype, self._device)
@@ -88,7 +92,7 @@ class Streamer:
                 if buffer is not None:
                     module._buffers[name] = buffer.to(self._device)
 
-    def _require_whole(self, module: nn.Module, path: str) -> None:
+    def _require_complete(self, module: nn.Module, path: str) -> None:
         missing = next((name for name, parameter in module.named_parameters() if parameter.is_meta), None)
         if missing is not None:
             _drop(module)
@@ -97,13 +101,14 @@ class Streamer:
 
 def _missing(model: str, name: str) -> ModelError:
     return ModelError(
-        f"The files of {model} do not hold {name}, so they are not complete. Fetch or save the model anew.",
+        f"The files of {model} do not contain {name}, so they are incomplete. Download or save the model "
+        "again.",
         kind="damaged",
     )
 
 
 def _drop(module: nn.Module) -> None:
-    """Free the parameters' memory."""
+    """Replace the parameters by empty ones on the meta device, which frees their memory."""
     for child in module.modules():
         for name, parameter in child._parameters.items():
             if parameter is not None:
@@ -114,17 +119,19 @@ def _drop(module: nn.Module) -> None:
 
 @contextmanager
 def without_weights() -> Iterator[None]:
-    """Modules that are built inside get parameters on the meta device, which take no memory and no time, and
-    real buffers.
+    """Build modules with parameters on the meta device and real buffers while the `with` lasts.
+
+    Parameters on the meta device take no memory and are not initialised. `torch.device("meta")` would put the
+    buffers there as well.
     """
     register = nn.Module.register_parameter
 
-    def light(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+    def register_on_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         if parameter is not None and not parameter.is_meta:
             parameter = nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
         register(module, name, parameter)
 
-    nn.Module.register_parameter = light  # type: ignore[method-assign, assignment]
+    nn.Module.register_parameter = register_on_meta  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

@@ -1,4 +1,5 @@
-"""A model's shape, computed from its configuration and a skeleton on the meta device, and where its files are.
+"""A model's shape, computed from its configuration and a skeleton on the meta device, and where its files
+are.
 
 No weights are read. The skeleton of a 7-billion model takes 0.02 s, that of 48 blocks with 128 experts each
 0.2 s; the first one in a process takes 0.6 s more, and the first measurement of the speed 0.1 s. For a model
@@ -93,8 +94,8 @@ def _skeleton(model: str, config: Any) -> tuple[nn.Module, list[Block]]:
         blocks = find_blocks(skeleton)
     except (LookupError, ValueError) as error:
         raise ModelError(
-            f"The model {model} (type {kind}) is not a causal language model made of blocks, so it cannot be pruned "
-            "here.",
+            f"The model {model} (type {kind}) is not a causal language model made of blocks, so it cannot be "
+            "pruned here.",
             kind="not-causal",
         ) from error
     if not any(block.linears for block in blocks):
@@ -171,7 +172,7 @@ def _bytes(directory: Path) -> int:
 
 @cache
 def _speed(device: str) -> float:
-    """Measure operations per second of a float32 matrix product, the best of four: predictions start from it."""
+    """Measure operations per second of a float32 matrix product, the best of four."""
     target = torch.device(device)
     matrix = torch.rand(PROBE, PROBE, device=target)
     clock, best = Clock(target), float("inf")

@@ -1,9 +1,9 @@
 """How many CPU threads a model's arithmetic uses.
 
-The matrix products of a small model are shorter than the synchronisation of the threads, and if another process
-uses one of the cores (the page, a browser), the threads mostly wait for each other: with one of two cores busy,
-the bundled model took 23 s on two threads and 5 s on one. So a small model computes on one thread, and
-independent passes (calibration and evaluation) run in parallel instead.
+The matrix products of a small model are shorter than the synchronisation of the threads, and if another
+process uses one of the cores (the page, a browser), the threads mostly wait for each other: with one of two
+cores busy, the bundled model took 23 s on two threads and 5 s on one. So a small model computes on one
+thread, and independent passes (calibration and evaluation) run in parallel instead.
 """
 
 from __future__ import annotations

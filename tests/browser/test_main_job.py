@@ -109,7 +109,7 @@ def test_two_tabs_do_not_disturb_each_other(browser: Browser, address: str) -> N
 def test_a_run_that_fails_shows_its_sentence_and_no_traceback(page: Page, address: str) -> None:
     start(page, f"{address}/?samples=5000")
     expect(
-        page.get_by_text("5000 calibration windows of 256 tokens were asked of stories", exact=False)
+        page.get_by_text("5000 calibration windows of 256 tokens were requested from stories", exact=False)
     ).to_be_visible()
     assert not page.get_by_text("Traceback").count()
 

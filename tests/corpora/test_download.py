@@ -106,14 +106,14 @@ def test_more_of_c4_is_taken_where_long_documents_are_few(
     assert calibrated("c4", 100, 100).documents == 800
     with pytest.raises(
         CorpusError,
-        match=r"300 calibration windows of 100 tokens were asked of c4, but 200 of its first 1,000 documents are longer",
+        match=r"300 calibration windows of 100 tokens were requested from c4, but only 200 of its first 1,000 documents are longer",
     ):
         calibrated("c4", 300, 100)
 
 
 def test_a_shard_that_ends_early_is_taken_whole(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     _smaller(monkeypatch, documents=2000, most_documents=16_000)
-    with pytest.raises(CorpusError, match="but 260 of its first 1,300 documents are longer"):
+    with pytest.raises(CorpusError, match="but only 260 of its first 1,300 documents are longer"):
         calibrated("c4", 300, 100)
     assert len([line for line in hub.asked if line.startswith("HEAD")]) == 1
 

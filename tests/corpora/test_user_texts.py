@@ -94,14 +94,14 @@ def test_a_lone_line_of_json_is_tokenised_as_the_tokenizer_does_it(tmp_path: Pat
         (b"fine \xff", ".txt", r"not UTF-8 \(byte 5\)"),
         (b'"a"\n{"no": 1}', ".jsonl", "Line 2 of the text is neither"),
         (b'"a"\n\n[1', ".jsonl", "Line 3 of the text is not JSON"),
-        (b'"\\ud83d"', ".jsonl", "Line 1 of the text holds half a character"),
+        (b'"\\ud83d"', ".jsonl", "Line 1 of the text contains half a character"),
         (b"[" * 100_000, ".jsonl", "Line 1 of the text is not JSON"),
         (b"1" * 10_000, ".jsonl", "Line 1 of the text is not JSON"),
-        ("half \ud83d", ".txt", "half a character at place 6"),
-        (b" \n\t", ".txt", "holds no text"),
-        (b"", ".jsonl", "holds no text"),
-        (b"text", ".pdf", r"ends in \.txt or \.jsonl, but this one ends in \.pdf"),
-        (b"a" * (MOST_BYTES + 1), ".txt", "20.0 MB, but at most 20 MB"),
+        ("half \ud83d", ".txt", "half a character at position 6"),
+        (b" \n\t", ".txt", "contains no text"),
+        (b"", ".jsonl", "contains no text"),
+        (b"text", ".pdf", r"ends with \.txt or \.jsonl, but this one ends with \.pdf"),
+        (b"a" * (MOST_BYTES + 1), ".txt", "20.0 MB, but the limit is 20 MB"),
     ],
 )
 def test_what_is_wrong_with_an_upload_is_a_sentence(
@@ -159,7 +159,7 @@ def test_a_text_that_nobody_used_for_a_week_is_dropped(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "in the way").write_text("a file")
-    with pytest.raises(CorpusError, match=r"could not be kept in .*in the way"):
+    with pytest.raises(CorpusError, match=r"could not be saved in .*in the way"):
         save_text("text", tmp_path / "in the way", ".txt")
 
 

@@ -69,7 +69,7 @@ def test_calibration_is_a_seeded_choice_of_distinct_windows(tmp_path: Path) -> N
 
 def test_too_little_text_says_how_many_windows_fit(tmp_path: Path) -> None:
     (file := tmp_path / "a.txt").write_text("abcdefgh")
-    with pytest.raises(CorpusError, match=r"4 calibration windows of 3 tokens .* but 3 fit"):
+    with pytest.raises(CorpusError, match=r"4 calibration windows of 3 tokens .* but only 3 fit"):
         calibration(file, 4)
     assert len(calibration(file, 3)) == 3
     with pytest.raises(CorpusError, match="shorter than one"):
@@ -91,8 +91,8 @@ def test_token_ids_are_used_exactly_as_given(tmp_path: Path) -> None:
         (np.zeros((2, 3)), "float64"),
         (np.zeros(5, dtype=np.int64), r"\[5\]"),
         (np.zeros((0, 3), dtype=np.int64), r"\[0, 3\]"),
-        (np.full((2, 3), 200), "from 200 to 200, but the model has ids 0 to 199"),
-        (np.full((2, 3), -1), "from -1 to -1"),
+        (np.full((2, 3), 200), "range from 200 to 200, but the model has ids 0 to 199"),
+        (np.full((2, 3), -1), "range from -1 to -1"),
         (np.array([["a", "b"]], dtype=object), "cannot be read"),
     ],
 )
@@ -106,7 +106,7 @@ def test_wrong_token_ids_are_refused_with_what_is_wrong(tmp_path: Path, ids: np.
     ("name", "content", "wrong"),
     [
         ("a.txt", b"\xff\xfe\x00", "not UTF-8"),
-        ("a.txt", b" \n ", "holds no text"),
+        ("a.txt", b" \n ", "contains no text"),
         ("a.jsonl", b'"fine"\n{"text": 3}\n', "Line 2 .* neither a string nor an object"),
         ("a.jsonl", b'"fine"\n{oops\n', "Line 2 .* not JSON"),
         ("a.npy", b"not numpy", "cannot be read"),
@@ -123,7 +123,7 @@ def test_a_damaged_file_is_a_sentence(tmp_path: Path, name: str | None, content:
 
 def test_text_without_a_tokenizer_asks_for_ids(tmp_path: Path) -> None:
     (file := tmp_path / "a.txt").write_text("abc")
-    with pytest.raises(CorpusError, match=r"has none. Give token ids as an \.npy file"):
+    with pytest.raises(CorpusError, match=r"has none. Use token ids in an \.npy file"):
         drain(evaluation_windows(str(file), None, 200, length=2))
 
 

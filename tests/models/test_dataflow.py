@@ -182,7 +182,7 @@ def test_reasons_say_what_is_the_matter() -> None:
     assert mamba["mixer.dt_proj"].reason == "it is never called as a module"
     assert (
         mamba["mixer.in_proj"].reason
-        == "its 128 rows are not one by one the 64 columns of mixer.x_proj's input"
+        == "its 128 rows do not map one-to-one to the 64 columns of mixer.x_proj's input"
     )
 
 

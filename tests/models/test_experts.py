@@ -559,7 +559,7 @@ def test_every_expert_is_wired_like_its_fellows(family: str, tokens: int) -> Non
             continue
         if name.endswith("gate_up_proj"):
             assert fed[name] == (name.replace("gate_up", "down"),)
-            assert result[name].name is None and "not one by one" in result[name].reason
+            assert result[name].name is None and "do not map one-to-one" in result[name].reason
         else:
             assert fed[name] == () and result[name].reason == "its output leaves the block"
 
@@ -570,7 +570,9 @@ def test_attention_feeds_a_shared_expert_and_no_single_routed_one() -> None:
         stream = model.record(windows(), 5)
         found = consumers(model.blocks[0], stream.hidden[0], stream.calls[0][0])["self_attn.o_proj"]
         assert found.name == reader
-        assert found.reason == ("" if reader else "its readers are experts, each of which sees other tokens")
+        assert found.reason == (
+            "" if reader else "its readers are experts, each of which processes other tokens"
+        )
 
 
 def test_a_shared_expert_is_the_reader_also_where_it_is_called_last() -> None:
