@@ -107,7 +107,7 @@ def _kinds(model: nn.Module, blocks: list[Block]) -> Iterator[tuple[str, Iterabl
 
 
 def _state_space(module: nn.Module) -> Iterator[nn.Parameter]:
-    """Yield a state-space mixer's direct parameters (`A_log`, `D`, `dt_bias`) and those of its convolution."""
+    """Yield the direct parameters (`A_log`, `D`, `dt_bias`) and the convolution of state-space mixers."""
     for mixer in module.modules():
         if hasattr(mixer, "A_log"):
             yield from mixer.parameters(recurse=False)
@@ -117,9 +117,7 @@ def _state_space(module: nn.Module) -> Iterator[nn.Parameter]:
 
 
 def find_experts(module: nn.Module) -> list[Experts]:
-    """Return the fused experts in a block: modules with parameters `[experts, ..., ...]`, except
-    convolutions.
-    """
+    """Return the fused experts in a block: modules, except convolutions, with parameters `[experts, ...]`."""
     found = []
     for path, child in module.named_modules():
         fused = {
@@ -133,7 +131,7 @@ def find_experts(module: nn.Module) -> list[Experts]:
 
 
 def _routers(module: nn.Module) -> list[nn.Parameter]:
-    """Return the matrices of a block that decide which experts process a token, and the gate of a shared one."""
+    """Return the matrices that decide which experts process a token, and the gate of a shared expert."""
     found: list[nn.Parameter] = []
     for experts in find_experts(module):
         outer, _, own = experts.path.rpartition(".")

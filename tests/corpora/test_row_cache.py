@@ -103,8 +103,8 @@ def test_a_text_is_tokenised_once_and_again_only_where_it_changed(
     from engine.corpora import windows
 
     calls = []
-    plain = windows.tokenised
-    monkeypatch.setattr(windows, "tokenised", lambda *given: calls.append(given[-1]) or plain(*given))
+    plain = windows.tokenise
+    monkeypatch.setattr(windows, "tokenise", lambda *given: calls.append(given[-1]) or plain(*given))
     (file := tmp_path / "a.txt").write_bytes(TEXT.encode())
     cache = tmp_path / "cache"
     fresh, first, again, shorter = (
