@@ -67,34 +67,34 @@ def read_windows(
     Raises:
         CorpusError: a text cannot be downloaded or is too short, or its windows are too long for the model.
     """
-    most = context_length(model.module.config)
-    tokenizer, ids, length = model.tokenizer, model.vocabulary, recipe.window(most)
+    longest = context_length(model.module.config)
+    tokenizer, vocabulary, length = model.tokenizer, model.vocabulary, recipe.window(longest)
     calibration = yield from as_events(
         calibration_windows(
             recipe.calibration,
             tokenizer,
-            ids,
+            vocabulary,
             samples=recipe.samples,
             length=length,
             seed=recipe.seed,
             cache=cache,
         )
     )
-    yield _ready("calibration", recipe.calibration, calibration, most, recipe.model)
+    yield _ready("calibration", recipe.calibration, calibration, longest, recipe.model)
     evaluations: dict[str, Windows] = {}
     for name in recipe.evaluations:
         evaluations[name] = yield from as_events(
-            evaluation_windows(name, tokenizer, ids, length=length, cache=cache)
+            evaluation_windows(name, tokenizer, vocabulary, length=length, cache=cache)
         )
-        yield _ready("evaluation", name, evaluations[name], most, recipe.model)
+        yield _ready("evaluation", name, evaluations[name], longest, recipe.model)
     return calibration, evaluations
 
 
-def _ready(role: Role, corpus: str, windows: Windows, most: int | None, model: str) -> WindowsReady:
+def _ready(role: Role, corpus: str, windows: Windows, longest: int | None, model: str) -> WindowsReady:
     count, length = windows.ids.shape
-    if most is not None and length > most:
+    if longest is not None and length > longest:
         raise CorpusError(
-            f"The windows have {length} tokens, but {model} takes at most {most}. Use shorter windows."
+            f"The windows have {length} tokens, but {model} takes at most {longest}. Use shorter windows."
         )
     return WindowsReady(
         role=role,

@@ -125,11 +125,11 @@ class Recipe(BaseModel):
         """The evaluation texts as a tuple, which may be empty."""
         return (self.evaluation,) if isinstance(self.evaluation, str) else self.evaluation or ()
 
-    def window(self, longest: int | None) -> int:
-        """Return the tokens per window for a model that takes at most `longest` (None if unknown)."""
+    def window(self, context_length: int | None) -> int:
+        """Return the tokens per window for a model that takes at most `context_length` (None: unknown)."""
         if self.length is not None:
             return self.length
-        return BUNDLED_LENGTH if self.model == DEMO else min(USUAL_LENGTH, longest or USUAL_LENGTH)
+        return BUNDLED_LENGTH if self.model == DEMO else min(USUAL_LENGTH, context_length or USUAL_LENGTH)
 
     @property
     def pruner(self) -> str | None:

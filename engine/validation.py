@@ -249,7 +249,10 @@ def _repetitions(field: str, names: Sequence[str], what: str) -> Iterator[Fault]
 
 
 def faults_against(
-    given: Mapping[str, Any], widths: Mapping[str, int], sizes: Sequence[int], longest: int | None = None
+    given: Mapping[str, Any],
+    widths: Mapping[str, int],
+    sizes: Sequence[int],
+    context_length: int | None = None,
 ) -> list[Fault]:
     """Return the faults of a complete recipe for a model of this shape.
 
@@ -257,9 +260,13 @@ def faults_against(
         given: the recipe's fields.
         widths: input width of each prunable linear, by name.
         sizes: number of prunable weights per block.
-        longest: the longest window that the model takes, in tokens; None if unknown.
+        context_length: the longest window that the model takes, in tokens; None if unknown.
     """
-    return [*_width_faults(given, widths), *_ratio_faults(given, sizes), *_length_faults(given, longest)]
+    return [
+        *_width_faults(given, widths),
+        *_ratio_faults(given, sizes),
+        *_length_faults(given, context_length),
+    ]
 
 
 def _width_faults(given: Mapping[str, Any], widths: Mapping[str, int]) -> Iterator[Fault]:
@@ -285,12 +292,12 @@ def _ratio_faults(given: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[Fa
         yield Fault(f"settings.{allocation.name}.{name}", message)
 
 
-def _length_faults(given: Mapping[str, Any], longest: int | None) -> Iterator[Fault]:
+def _length_faults(given: Mapping[str, Any], context_length: int | None) -> Iterator[Fault]:
     names = (*corpora_in(given, "calibration"), *corpora_in(given, "evaluation"))
     cuts_text = any(
         not name.endswith(".npy") for name in names
     )  # token ids come as windows of their own length
     length = given["length"]
-    if longest is not None and length is not None and length > longest and cuts_text:
-        message = f"the model takes at most {longest} tokens per window, but {length} were requested; "
+    if context_length is not None and length is not None and length > context_length and cuts_text:
+        message = f"the model takes at most {context_length} tokens per window, but {length} were requested; "
         yield Fault("length", message + "use shorter windows.")

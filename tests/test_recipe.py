@@ -266,7 +266,7 @@ def test_evaluation_texts_are_stored_in_their_simplest_form(evaluation: list[str
 
 
 @pytest.mark.parametrize(
-    ("fields", "longest", "tokens"),
+    ("fields", "context_length", "tokens"),
     [
         ({}, 512, 256),
         ({"model": "other"}, 512, 512),
@@ -275,8 +275,8 @@ def test_evaluation_texts_are_stored_in_their_simplest_form(evaluation: list[str
         ({"length": 7}, 4096, 7),
     ],
 )
-def test_the_default_window_length(fields: dict[str, Any], longest: int | None, tokens: int) -> None:
-    assert build(**fields).window(longest) == tokens
+def test_the_default_window_length(fields: dict[str, Any], context_length: int | None, tokens: int) -> None:
+    assert build(**fields).window(context_length) == tokens
 
 
 def test_different_recipes_have_different_keys() -> None:
@@ -460,9 +460,9 @@ def against(
     *,
     widths: dict[str, int] | None = None,
     sizes: tuple[int, ...] = (100, 100),
-    longest: int | None = None,
+    context_length: int | None = None,
 ) -> dict[str, str]:
-    found = faults_against(recipe.model_dump(), widths or {"layers.0.q": 64}, sizes, longest)
+    found = faults_against(recipe.model_dump(), widths or {"layers.0.q": 64}, sizes, context_length)
     return {fault.field: fault.message for fault in found}
 
 
@@ -494,15 +494,15 @@ def test_manual_ratios_whose_mean_differs_from_the_sparsity() -> None:
 
 
 def test_windows_longer_than_the_model_takes() -> None:
-    assert against(build(length=128), longest=128) == {}
-    message = against(build(length=129), longest=128)["length"]
+    assert against(build(length=128), context_length=128) == {}
+    message = against(build(length=129), context_length=128)["length"]
     assert "129" in message and "128" in message
 
 
 def test_all_faults_against_a_model_at_once() -> None:
     recipe = build(allocation="manual", settings={"manual.ratios": (0.5,)}, length=300)
-    assert set(against(recipe, longest=128)) == {"settings.manual.ratios", "length"}
-    assert set(against(build(pattern="2:4", length=300), widths={"it": 90}, longest=128)) == {
+    assert set(against(recipe, context_length=128)) == {"settings.manual.ratios", "length"}
+    assert set(against(build(pattern="2:4", length=300), widths={"it": 90}, context_length=128)) == {
         "pattern",
         "length",
     }

@@ -87,13 +87,13 @@ def text_of(recipe: Recipe, summary: ModelSummary) -> Text:
 
 
 def _evaluation_tokens(name: str, window: int) -> int:
-    if name == "c4":
+    if name == "c4":  # a fixed number of windows, whatever their length
         return C4_WINDOWS * window
     given = _given_tokens(name)
     if given is not None:
         return given
-    tokens = TEXT_BYTES.get(name, 0) or _size(corpus_path(name, "evaluation"))
-    return tokens // BYTES_PER_TOKEN
+    text_bytes = TEXT_BYTES.get(name, 0) or _size(corpus_path(name, "evaluation"))
+    return text_bytes // BYTES_PER_TOKEN
 
 
 def _given_tokens(name: str) -> int | None:
@@ -135,6 +135,7 @@ def footprint(
     }
     if device == "cpu" and residence == "resident" and dtype != summary.dtype:
         parts["loading"] = summary.bytes  # the file stays mapped while its weights are converted
+    # blocks are pruned before the logits are computed, so the larger of the two counts
     working = parts["text"] + max(parts["block"] + parts["search"], parts["logits"])
     if device != "cuda":  # mps shares the memory of the host
         return Footprint(HOST_SLACK + parts["weights"] + max(working, parts.get("loading", 0)), None, parts)
