@@ -149,54 +149,59 @@ class WindowsReady(Event):
 
 
 class BlockMeasured(Event):
-    """What an allocation measured on one dense block before it decides; the method's `measure` names the
-    quantity.
-    """
+    """What an allocation measured on one dense block; `Allocation.measure` names the quantity."""
 
     event: Literal["block_measured"] = "block_measured"
     index: int
     value: float
 
 
-Step = Literal["uniform", "block", "row"]
+REFERENCE_STEP = "uniform"
+"""The step of the one candidate that a search only compares with: the same sparsity everywhere."""
 
 
 class Candidate(Facts):
-    """One setting that a search looked at.
+    """One allocation that a search has tried.
+
+    A search runs in steps. In each it varies one number, the strength, and chooses the candidate with the
+    smallest objective; `Allocation.objective` says what that is.
 
     Attributes:
-        step: `uniform` is the reference that nothing is chosen from.
-        strength: NeuroAL's lambda.
-        objective: what the search minimises; of a candidate that was stopped, the part that was computed: a
-            lower bound.
-        alignment: the blocks' parts of the objective, first block first; of a stopped candidate those that
-            were computed.
-        ratios: the blocks' sparsities.
-        stopped: whether it was given up because it was worse than another already.
+        step: the search's name for the step; `REFERENCE_STEP` for the reference.
+        strength: the number that the step varies; `lambda` in JSON.
+        objective: the sum of `block_objectives`; for a stopped candidate it covers only the blocks that were
+            computed, so it is a lower bound.
+        block_objectives: each block's part of the objective, first block first; `alignment` in JSON.
+        ratios: the sparsity of each block.
+        stopped: whether it was abandoned because another candidate was better already.
         chosen: whether the search chose it.
     """
 
-    step: Step
+    step: str
     strength: float = Field(validation_alias="lambda", serialization_alias="lambda")
     objective: float
-    alignment: tuple[float, ...]
+    block_objectives: tuple[float, ...] = Field(validation_alias="alignment", serialization_alias="alignment")
     ratios: tuple[float, ...]
     stopped: bool = False
     chosen: bool = False
 
+    @property
+    def is_reference(self) -> bool:
+        return self.step == REFERENCE_STEP
+
 
 class CandidateTried(Event):
-    """A search has looked at one setting."""
+    """A search has tried one candidate."""
 
     event: Literal["candidate_tried"] = "candidate_tried"
     candidate: Candidate
 
 
 class CandidateChosen(Event):
-    """A step of a search has ended: the smallest objective, the first on ties."""
+    """A step of a search has ended with the smallest objective, the first one on ties."""
 
     event: Literal["candidate_chosen"] = "candidate_chosen"
-    step: Step
+    step: str
     strength: float = Field(validation_alias="lambda", serialization_alias="lambda")
 
 
@@ -267,7 +272,8 @@ class BlockPruned(Event):
 
     Attributes:
         sparsity: fraction of its prunable weights removed.
-        alignment: NeuroAL's A (arXiv 2411.07066) between the dense and the pruned block with the same input,
+        alignment: neuron alignment distance A (arXiv 2411.07066) between the dense and the pruned block with the
+            same input,
             summed over its linears; 0 = unchanged.
         relative_error: `||h - h'|| / ||h||` between the dense and the pruned hidden states of the evaluation
             windows after the block; None without evaluation.

@@ -90,6 +90,6 @@ def block_pruned(index: int, *, removed: tuple[int, int] = (16, 8), **fields: An
     return events.BlockPruned(index=index, sparsity=sum(removed) / 48, linears=linears, **{**facts, **fields})
 
 
-def candidate(step: events.Step, strength: float, **more: Any) -> events.Candidate:
+def candidate(step: str, strength: float, **more: Any) -> events.Candidate:
     fields = {"objective": 0.5, "alignment": (0.2, 0.3), "ratios": (0.4, 0.6), **more}
     return events.Candidate(step=step, strength=strength, **fields)

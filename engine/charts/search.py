@@ -17,6 +17,7 @@ from engine.charts import palette
 from engine.charts.chart import Chart, block_axis, block_count, canvas, largest, unit_of
 from engine.events import Candidate
 from engine.numbers import percent, scientific
+from engine.pruning.axes import ALLOCATIONS
 from engine.record import RunRecord
 
 STRONGEST = 0.25
@@ -26,6 +27,8 @@ LOOKS = {
     "row": (palette.VERMILLION, "diamond", "bottom center"),
 }
 """Colour, marker and label position of each step; the row step continues below where the block step ended."""
+OTHER_LOOK = (palette.PURPLE, "square", "top center")
+"""For a step with any other name."""
 
 
 def best_candidate(record: RunRecord) -> Candidate | None:
@@ -40,12 +43,12 @@ def best_candidate(record: RunRecord) -> Candidate | None:
 
 def uniform_candidate(record: RunRecord) -> Candidate | None:
     """Return the reference candidate: the same sparsity for all blocks and rows."""
-    return next((candidate for candidate in record.search if candidate.step == "uniform"), None)
+    return next((candidate for candidate in record.search if candidate.is_reference), None)
 
 
 def named(candidate: Candidate) -> str:
     """Return `block step, λ = 0.1`."""
-    return "uniform" if candidate.step == "uniform" else f"{candidate.step} step, λ = {candidate.strength:g}"
+    return "uniform" if candidate.is_reference else f"{candidate.step} step, λ = {candidate.strength:g}"
 
 
 def search_curves(record: RunRecord) -> Chart:
@@ -69,16 +72,17 @@ def search_curves(record: RunRecord) -> Chart:
         figure=figure,
         table=pd.DataFrame(rows, columns=columns),
         alt=f"Line chart of the search's objective over λ, {len(rows)} candidates. {_outcome(record)}",
-        caption=f"{_outcome(record)} Objective: neuron alignment distance, summed over the blocks; lower is "
-        "better. λ moves sparsity from early to late blocks (block step), or away from rows whose downstream "
-        "neurons lost most (row step).",
+        caption=f"{_outcome(record)} {_explanation(record)}",
     )
 
 
 def alignment_against_uniform(record: RunRecord) -> Chart:
     """Return in which blocks the best candidate is better than uniform, and in which it is worse."""
     uniform, best = uniform_candidate(record), best_candidate(record)
-    parts = {"uniform": uniform.alignment if uniform else (), "best": best.alignment if best else ()}
+    parts = {
+        "uniform": uniform.block_objectives if uniform else (),
+        "best": best.block_objectives if best else (),
+    }
     table = (
         pd.DataFrame({name: pd.Series(values, dtype=float) for name, values in parts.items()})
         .rename_axis("block")
@@ -120,7 +124,9 @@ def _curves(record: RunRecord, unit: float) -> list[go.Scatter]:
                 hovertemplate=words,
             )
         )
-    for step, (colour, symbol, place) in LOOKS.items():
+    steps = dict.fromkeys(candidate.step for candidate in record.search if not candidate.is_reference)
+    for step in steps:
+        colour, symbol, place = LOOKS.get(step, OTHER_LOOK)
         tried = sorted(
             (candidate for candidate in record.search if candidate.step == step),
             key=lambda candidate: candidate.strength,
@@ -192,6 +198,14 @@ def _bars(
     )
 
 
+def _explanation(record: RunRecord) -> str:
+    """Return what the objective and the strength are, as the allocation declares them."""
+    allocation = ALLOCATIONS[record.recipe.allocation] if record.recipe else None
+    if allocation is None or not allocation.objective:
+        return "Lower is better."
+    return f"Objective: {allocation.objective}; lower is better. {allocation.strengths}".strip()
+
+
 def _span(values: list[float]) -> list[float] | None:
     """Return an axis around the finite values, with space for labels above and below; None, which leaves it
     to Plotly, if the values do not differ.
@@ -208,7 +222,7 @@ def _outcome(record: RunRecord) -> str:
     best, uniform = best_candidate(record), uniform_candidate(record)
     if best is None:
         return "No candidate has been tried yet."
-    if best.step == "uniform":
+    if best.is_reference:
         return f"Uniform gives {scientific(best.objective, 3)}; the candidates follow."
     chosen = [candidate for candidate in record.search if candidate.chosen]
     words = [
@@ -225,11 +239,12 @@ def _gain(record: RunRecord) -> str:
     best, uniform = best_candidate(record), uniform_candidate(record)
     if best is None or uniform is None:
         return "Nothing to compare yet."
-    if best.step == "uniform" or not 0 < uniform.objective < float("inf"):
+    if best.is_reference or not 0 < uniform.objective < float("inf"):
         return f"Uniform: {scientific(uniform.objective, 3)} in total."
     change = best.objective / uniform.objective - 1
     side = "lower" if change <= 0 else "higher"
     lower = sum(
-        value < reference for value, reference in zip(best.alignment, uniform.alignment, strict=False)
+        value < reference
+        for value, reference in zip(best.block_objectives, uniform.block_objectives, strict=False)
     )
-    return f"{percent(abs(change))} {side} than uniform in total; lower in {lower} of {len(best.alignment)} blocks."
+    return f"{percent(abs(change))} {side} than uniform in total; lower in {lower} of {len(best.block_objectives)} blocks."

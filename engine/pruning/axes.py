@@ -150,6 +150,8 @@ class Allocation(Method):
 
     Attributes:
         measure: the quantity that its `BlockMeasured` events carry, with its unit; empty if it measures none.
+        objective: what its search minimises, and `strengths`: what the number does that each step varies; empty
+            if it does not search.
         passes: for these parameters, how many additional forward passes it takes, and over how many windows
             (None for all).
         even: whether all blocks always get the same sparsity.
@@ -164,6 +166,8 @@ class Allocation(Method):
 
     function: Callable[..., Generator[Event, None, Shares]]
     measure: str = ""
+    objective: str = ""
+    strengths: str = ""
     passes: Callable[[Mapping[str, Any]], tuple[float, int | None]] = lambda parameters: (0, None)
     even: bool = False
     from_user: bool = False

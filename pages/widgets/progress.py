@@ -82,7 +82,7 @@ def _deciding_words(record: RunRecord, total: int) -> str:
             else "Searching: uniform, the reference"
         )
     step, best = record.search[-1].step, best_candidate(record)
-    if step == "uniform":
+    if record.search[-1].is_reference:
         return "Searching: first candidates"
     tried = sum(candidate.step == step for candidate in record.search)
     if best is not None and best.chosen:

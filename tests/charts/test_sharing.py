@@ -133,9 +133,9 @@ def test_the_best_is_set_against_uniform_block_by_block():
     found = record(**NEUROAL)
     chart = alignment_against_uniform(found)
     uniform, best = chart.figure.data
-    assert list(chart.table["uniform"]) == list(uniform_candidate(found).alignment)
-    assert list(chart.table["best"]) == list(best_candidate(found).alignment)
-    assert list(best.customdata) == list(best_candidate(found).alignment)
+    assert list(chart.table["uniform"]) == list(uniform_candidate(found).block_objectives)
+    assert list(chart.table["best"]) == list(best_candidate(found).block_objectives)
+    assert list(best.customdata) == list(best_candidate(found).block_objectives)
     assert best.name == "row step, λ = 0.04" and uniform.width > best.width
     assert "10.5 % lower than uniform in total; lower in 6 of 8 blocks." in chart.alt
     assert chart.figure.layout.xaxis.range == (-0.5, BLOCKS - 0.5)

@@ -90,10 +90,10 @@ def _candidate(
     computed = parts[: blocks - 2] if stopped else parts
     alignment = [(1.02 if stopped else 1) * objective * part / sum(computed) for part in computed]
     return Candidate(
-        step=step,  # type: ignore[arg-type]
+        step=step,
         strength=strength,
         objective=sum(alignment),
-        alignment=tuple(alignment),
+        block_objectives=tuple(alignment),
         ratios=_rising(recipe.sparsity, blocks, shift),
         stopped=stopped,
     )

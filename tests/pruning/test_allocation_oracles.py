@@ -306,7 +306,9 @@ def assert_step(tried: list[Candidate], expected: list[Tried]) -> None:
     best = slow.smallest(expected)
     for got, true in zip(tried, expected, strict=True):
         assert list(got.ratios) == pytest.approx(true.blocks, abs=1e-6)
-        assert list(got.alignment) == pytest.approx(true.alignment[: len(got.alignment)], rel=2e-3)
+        assert list(got.block_objectives) == pytest.approx(
+            true.alignment[: len(got.block_objectives)], rel=2e-3
+        )
         if got.stopped:
             assert best.objective < true.objective * 1.001 and got.objective <= true.objective * 1.001
         else:

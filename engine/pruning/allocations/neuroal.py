@@ -18,7 +18,7 @@ from collections.abc import Generator, Iterable, Mapping
 import torch
 from torch import Tensor
 
-from engine.events import Candidate, CandidateChosen, CandidateTried, Event, Noted, Step
+from engine.events import REFERENCE_STEP, Candidate, CandidateChosen, CandidateTried, Event, Noted
 from engine.models.dataflow import Consumer, consumers
 from engine.pruning import papers
 from engine.pruning.axes import ALLOCATIONS, Allocation
@@ -36,7 +36,7 @@ PASSES_A_CANDIDATE = 1.8
 """Forward passes: a dense one that is not computed to the end, and a pruned one."""
 
 Consumers = Mapping[int, Mapping[str, Consumer]]
-Candidates = dict[tuple[Step, float], Shares]
+Candidates = dict[tuple[str, float], Shares]
 
 
 def neuroal(
@@ -44,9 +44,9 @@ def neuroal(
 ) -> Generator[Event, None, Shares]:
     """The best candidate of the block step, of the row step, or of one after the other."""
     search, halt = context.search(windows), stop == "yes"
-    uniform: Candidates = {("uniform", 0.0): Shares((context.target,) * len(context.sizes))}
+    uniform: Candidates = {(REFERENCE_STEP, 0.0): Shares((context.target,) * len(context.sizes))}
     if halt or step == "row":  # nothing may be stopped by the reference, for nothing might be left
-        start = yield from _tried(search, uniform, "uniform", stop=False)
+        start = yield from _tried(search, uniform, REFERENCE_STEP, stop=False)
     if step != "row":
         blocks: Candidates = {
             ("block", strength): shares for strength, shares in block_candidates(context).items()
@@ -162,9 +162,7 @@ def _unclear(fed: Consumers) -> Iterable[Event]:
         yield Noted(message=f"NeuroAL's row step leaves the rows of {', '.join(names)} uniform: {reason}.")
 
 
-def _tried(
-    search: Search, candidates: Candidates, step: Step, *, stop: bool
-) -> Generator[Event, None, Trial]:
+def _tried(search: Search, candidates: Candidates, step: str, *, stop: bool) -> Generator[Event, None, Trial]:
     """Try all, say what came of each, and return the step's one with the smallest objective, the first on
     ties.
     """
@@ -176,17 +174,17 @@ def _tried(
         if kind == step and not trial.stopped:
             complete[strength] = trial
     chosen = min(complete, key=lambda strength: complete[strength].objective)
-    if step != "uniform":
+    if step != REFERENCE_STEP:
         yield CandidateChosen(step=step, strength=chosen)
     return complete[chosen]
 
 
-def _described(step: Step, strength: float, trial: Trial) -> Candidate:
+def _described(step: str, strength: float, trial: Trial) -> Candidate:
     return Candidate(
         step=step,
         strength=strength,
         objective=trial.objective,
-        alignment=trial.alignment,
+        block_objectives=trial.alignment,
         ratios=trial.shares.blocks,
         stopped=trial.stopped,
     )
@@ -232,6 +230,8 @@ ALLOCATIONS.add(
             ),
         ),
         function=neuroal,
+        objective="neuron alignment distance, summed over the blocks",
+        strengths="λ moves sparsity from early to late blocks (block step), or away from rows whose downstream neurons lost most (row step).",
         passes=lambda parameters: (
             PASSES_A_CANDIDATE * candidates(parameters["step"]),
             parameters["windows"],
