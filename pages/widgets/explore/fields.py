@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,6 @@ class Checked:
     faults: dict[str, list[str]] = field(default_factory=dict)
 
 
-@cache
 def parameters() -> dict[str, Parameter]:
     """Every parameter of every method as `method.parameter`."""
     methods = [method for registry in AXES.values() for method in registry.values()]
