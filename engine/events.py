@@ -272,9 +272,8 @@ class BlockPruned(Event):
 
     Attributes:
         sparsity: fraction of its prunable weights removed.
-        alignment: neuron alignment distance A (arXiv 2411.07066) between the dense and the pruned block with the
-            same input,
-            summed over its linears; 0 = unchanged.
+        alignment: neuron alignment distance A (arXiv 2411.07066) between the dense and the pruned block with
+            the same input, summed over its linears; 0 = unchanged.
         relative_error: `||h - h'|| / ||h||` between the dense and the pruned hidden states of the evaluation
             windows after the block; None without evaluation.
         cosine: mean cosine of the same hidden states over the tokens.
