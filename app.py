@@ -19,14 +19,14 @@ PAGES = [
     st.Page("pages/present.py", title="Present", icon=":material/slideshow:"),
 ]
 
-presenter.listen()
+presenter.listen_for_keys()
 enter()
 st.set_page_config(
     page_title="Prunescope", page_icon=":material/content_cut:", layout="wide", initial_sidebar_state=310
 )
-page = st.navigation(PAGES, position="hidden" if presenter.presenting() else "top")
+page = st.navigation(PAGES, position="hidden" if presenter.is_presenting() else "top")
 with whole_page():
-    presenter.open_presenter()
+    presenter.start_from_address()
     presenter.draw_presenter()
     page.run()
 

@@ -14,7 +14,7 @@ from pages.widgets.explore.run_view import draw_run
 from pages.widgets.explore.seed_spread import draw_spread
 from pages.widgets.explore.size_speed import draw_size_speed
 from pages.widgets.explore.welcome import draw_stage, draw_welcome
-from pages.widgets.present.presenter import presenting
+from pages.widgets.present.presenter import is_presenting
 
 engine = shared_engine()
 fields = session.open_session(engine)
@@ -36,7 +36,7 @@ with st.sidebar:
     )
     draw_more(engine, checked)
 
-if not presenting():
+if not is_presenting():
     st.title("Prunescope", anchor=False)
     st.markdown(
         "Pick a language model, a pruner and a sparsity; watch it being pruned block by block; see exactly what it cost."
@@ -51,7 +51,7 @@ note, place = (
     st.container(),
 )  # always both: a part that is drawn again by itself is known by where it stands
 key = session.run_key()
-if key is None and presenting():
+if key is None and is_presenting():
     draw_stage(engine, checked)
 elif key is None:
     draw_welcome(engine, checked, summary.value)

@@ -11,8 +11,9 @@ enter_through_app("present")
 engine = shared_engine()
 st.title("Present", anchor=False)
 st.markdown(
-    "A talk is a list of views. While you present, the type is larger, the sidebar and the menu are gone, and the arrow keys or a presenter's remote "
-    "step from view to view."
+    "A talk is a list of views. In presentation mode the type is larger and the sidebar and the menu are "
+    "hidden. "
+    "Step from view to view with the arrow keys or a presentation remote."
 )
 draw_talk(engine)
 load_ahead()

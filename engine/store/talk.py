@@ -69,20 +69,24 @@ def default_talk() -> Talk:
     searched = pin(Recipe.build(pruner="wanda", sparsity=0.7, allocation="neuroal")).key
     views = (
         View(
-            title="Which weights can go? Prune a matrix by hand",
+            title="Which weights can be removed? Prune a matrix by hand",
             page="learn",
             parameters={"lesson": "by_hand"},
         ),
-        View(title="Half of a model's weights, live", page=HOME_PAGE),
-        View(title="What half costs", page=HOME_PAGE, parameters={"run": wanda[0.5], "focus": "numbers"}),
+        View(title="Remove half of a model's weights, live", page=HOME_PAGE),
         View(
-            title="The error grows through depth",
+            title="What removing half costs",
+            page=HOME_PAGE,
+            parameters={"run": wanda[0.5], "focus": "numbers"},
+        ),
+        View(
+            title="The error grows with depth",
             page=HOME_PAGE,
             parameters={"run": wanda[0.7], "focus": "depth"},
         ),
-        View(title="Every pruner has its cliff", page="compare"),
+        View(title="Every pruner has a cliff", page="compare"),
         View(
-            title="Who deserves the weights? A search decides",
+            title="How much of each block? A search decides",
             page=HOME_PAGE,
             parameters={"run": searched, "focus": "search"},
         ),

@@ -1,4 +1,4 @@
-"""A talk with the keyboard alone, a run watched again, and a chart taken along as a picture."""
+"""A talk by keyboard only, the replay of a run, and a chart downloaded as an image."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_the_usual_talk_goes_forth_and_back_by_the_arrow_keys(page: Page, address: str) -> None:
+def test_the_default_talk_moves_forward_and_back_by_the_arrow_keys(page: Page, address: str) -> None:
     page.goto(f"{address}/present")
     page.get_by_role("button", name="Start").click()
     views = default_talk().views
@@ -32,7 +32,7 @@ def test_the_usual_talk_goes_forth_and_back_by_the_arrow_keys(page: Page, addres
         expect(page.get_by_text(f"{place} of {len(views)} · {view.title}")).to_be_visible()
         assert not page.get_by_text("encountered an error").count()
         expect(page.get_by_test_id("stSidebar")).to_be_hidden()
-        page.wait_for_timeout(1000)  # somebody says something about it
+        page.wait_for_timeout(1000)  # the presenter talks
         if place < len(views):
             page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowLeft")
@@ -42,7 +42,7 @@ def test_the_usual_talk_goes_forth_and_back_by_the_arrow_keys(page: Page, addres
     expect(page.get_by_text(f" of {len(views)} · ")).to_have_count(0)
 
 
-def test_a_run_is_watched_again_to_its_end(page: Page, address: str, tmp_path: Path) -> None:
+def test_a_run_is_replayed_to_its_end(page: Page, address: str, tmp_path: Path) -> None:
     events = len(Store(tmp_path).find(KEY).events())
     page.goto(f"{address}/?run={KEY}&replay=3")
     expect(page.get_by_text(f"Event 3 of {events}")).to_be_visible()
@@ -57,7 +57,7 @@ def test_a_run_is_watched_again_to_its_end(page: Page, address: str, tmp_path: P
 
 
 @pytest.mark.parametrize(("name", "first"), [("SVG", b"<svg"), ("PNG", b"\x89PNG")])
-def test_a_chart_is_taken_along_as_a_picture(
+def test_a_chart_is_downloaded_as_an_image(
     page: Page, address: str, tmp_path: Path, name: str, first: bytes
 ) -> None:
     page.goto(f"{address}/?run={KEY}")

@@ -21,7 +21,7 @@ from pages.widgets.explore import address as addresses
 from pages.widgets.explore.fields import check, defaults
 from pages.widgets.learn.lessons import LESSONS
 from pages.widgets.learn.lessons import outlier_feature as outlier_page
-from pages.widgets.methods.reference import found
+from pages.widgets.methods.reference import search
 from tests.pages.conftest import APP, address, healthy, words
 from tests.pages.fakes import SUMMARY
 
@@ -130,7 +130,7 @@ def test_an_answered_lesson_ends_with_a_summary_and_links(open_at, lesson):
     assert "**What to remember**" in words(app)
     method, trial = (dict(parse_qsl(link.proto.query_string)) for link in app.get("page_link"))
     assert any(
-        found(registry, method["methods.find"])
+        search(registry, method["methods.find"])
         for registry in {"pruner": PRESETS, **AXES, **LAYOUTS}.values()
     )
     fields, complaints = addresses.read(trial, defaults())

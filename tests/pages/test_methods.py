@@ -1,4 +1,4 @@
-"""The reference of the methods: complete, drawn from the registries alone, and each entry can be tried."""
+"""The Methods page: complete, drawn only from the registries, and each entry can be tried."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from pages.widgets.explore import address as addresses
 from pages.widgets.explore.fields import check, defaults
-from pages.widgets.methods.method_card import anchor, in_lines
-from pages.widgets.methods.reference import SECTIONS, trial
+from pages.widgets.methods.method_card import anchor, one_part_per_line
+from pages.widgets.methods.reference import SECTIONS, trial_fields
 from tests.pages.conftest import APP, address, healthy, words
 from tests.pages.fakes import SUMMARY
 
@@ -27,7 +27,7 @@ ENTRIES = {
 
 @pytest.fixture
 def page(engine) -> AppTest:
-    """The page, opened at its own address on a server that nobody has visited."""
+    """Return the page, opened directly on a fresh server."""
     return healthy(AppTest.from_file(APP, default_timeout=20).switch_page("pages/methods.py").run())
 
 
@@ -35,14 +35,14 @@ def headings(app):
     return [item.value for item in app.subheader]
 
 
-def test_everything_that_can_be_chosen_is_there(page):
+def test_every_choice_of_a_recipe_is_listed(page):
     assert page.title[0].value == "Methods"
     assert [item.value for item in page.header] == [SECTIONS[axis].title for axis in REGISTRIES]
     assert headings(page) == [method.title for _, method in ENTRIES.values()]
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_an_entry_says_what_there_is_to_know(name):
+def test_every_entry_is_complete(name):
     axis, method = ENTRIES[name]
     assert method.explanation.endswith((".", "?")) and method.helps.endswith(".")
     assert axis in ("pruner", "permutation") or method.formula
@@ -50,24 +50,24 @@ def test_an_entry_says_what_there_is_to_know(name):
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_a_formula_can_be_broken_at_its_wide_spaces(name):
+def test_a_formula_has_one_part_per_line(name):
     formula = ENTRIES[name][1].formula
     assert all(part.count("{") == part.count("}") for part in formula.split(r"\quad"))
-    assert in_lines(r"a = b, \quad c") == r"\begin{gathered} a = b, \\[0.6em] c \end{gathered}"
+    assert one_part_per_line(r"a = b, \quad c") == r"\begin{gathered} a = b, \\[0.6em] c \end{gathered}"
 
 
-def test_the_page_shows_it(page):
+def test_the_page_shows_every_entry(page):
     text, formulas = words(page), [item.value.strip("$\n ") for item in page.latex]
     tables = "\n".join(table.value.to_string() for table in page.table)
     for _, method in ENTRIES.values():
         assert method.explanation in text and method.helps in text
-        assert not method.formula or in_lines(method.formula) in formulas
+        assert not method.formula or one_part_per_line(method.formula) in formulas
         assert method.paper is None or (str(method.paper.year) in text and str(method.paper.url) in text)
         assert all(f"{method.name}.{parameter.name}" in tables for parameter in method.parameters)
     assert "default 8" in tables and "0.001 to 1" in tables
 
 
-def test_the_contents_lead_to_every_entry(page):
+def test_the_contents_link_to_every_entry(page):
     contents = "\n".join(item.value for item in page.sidebar.markdown)
     anchors = [item.proto.anchor for item in page.subheader]
     assert len(set(anchors)) == len(ENTRIES)
@@ -75,13 +75,13 @@ def test_the_contents_lead_to_every_entry(page):
     assert all(f"(#{axis})" in contents for axis in REGISTRIES)
 
 
-def test_a_preset_leads_to_what_it_stands_for(page):
+def test_a_pruner_links_to_its_choices(page):
     assert f"score [{AXES['score']['ria'].title}](#{anchor('score', 'ria')})" in words(page)
     assert "pattern 2:4" in words(page)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "first", "count"),
+    ("query", "first", "count"),
     [
         ("apt-m", "APT-MM", 2),
         ("NEUROAL", "MultiFlow", None),
@@ -90,27 +90,27 @@ def test_a_preset_leads_to_what_it_stands_for(page):
         ("Symmetric Pruning", "StochRIA", None),
     ],
 )
-def test_the_filter(page, wanted, first, count):
-    page.text_input(key="methods.find").set_value(wanted)
+def test_the_search(page, query, first, count):
+    page.text_input(key="methods.find").set_value(query)
     found = headings(healthy(page.run()))
     assert found[:1] == ([first] if first else []) and len(found) < len(ENTRIES)
     assert count is None or len(found) == count
     assert ("No method has" in words(page) + str([item.value for item in page.info])) == (not found)
 
 
-def test_a_link_can_filter(engine):
+def test_a_link_can_search(engine):
     app = AppTest.from_file(APP, default_timeout=20).switch_page("pages/methods.py")
     app.query_params["methods.find"] = "Wanda"
     assert 0 < len(headings(healthy(app.run()))) < len(ENTRIES)
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_each_can_be_tried(name):
+def test_every_method_can_be_tried(name):
     axis, method = ENTRIES[name]
-    fields, complaints = addresses.read(trial(axis, method), defaults())
+    fields, complaints = addresses.read(trial_fields(axis, method), defaults())
     assert not complaints
     recipe = check(fields, SUMMARY if method.name != "manual" else None).recipe
-    assert recipe is not None, "the form that it leads to has faults"
+    assert recipe is not None, "the form has errors"
     if axis in AXES:
         assert getattr(recipe, axis) == method.name
     elif axis == "pruner":
@@ -119,7 +119,7 @@ def test_each_can_be_tried(name):
         assert getattr(recipe, axis) == method.name
 
 
-def test_the_link_carries_it_and_keeps_the_model(page, engine, open_app):
+def test_the_trial_link_sets_the_method_and_keeps_the_model(page, engine, open_app):
     links = {link.proto.query_string for link in page.get("page_link")}
     assert {
         "pruner=wanda",
@@ -132,7 +132,7 @@ def test_the_link_carries_it_and_keeps_the_model(page, engine, open_app):
     assert "model=some%2Fmodel&pruner=wanda" in links
 
 
-def test_going_there_and_back_keeps_the_form(open_app):
+def test_a_visit_to_the_page_keeps_the_form_of_explore(open_app):
     app = open_app(pruner="ria", sparsity="0.65")
     healthy(app.switch_page("pages/methods.py").run())
     for name in list(app.query_params):
@@ -141,7 +141,7 @@ def test_going_there_and_back_keeps_the_form(open_app):
     assert address(app) == {"pruner": "ria", "sparsity": "0.65"}
 
 
-def test_the_layouts_are_those_that_a_recipe_takes():
+def test_the_listed_groups_and_permutations_are_those_of_a_recipe():
     assert set(GROUPS) == {group.value for group in Group}
     for name in PERMUTATIONS:
         assert Recipe.build(pattern="2:4", permutation=name).permutation == name

@@ -31,7 +31,7 @@ def open_present(open_app):
     return healthy(open_app().switch_page("pages/present.py").run())
 
 
-def test_the_usual_talk_is_there_at_first(open_app, engine, tmp_path):
+def test_the_default_talk_is_there_at_first(open_app, engine, tmp_path):
     engine.store = Store(tmp_path / "home")
     app = open_present(open_app)
     assert "The text falls apart" in words(app)
@@ -50,7 +50,7 @@ def test_views_are_moved_removed_and_added(open_app, store):
     assert load_talk(store.home).views[-1] == View(title="Curves", page="compare", parameters={"x": "1"})
 
 
-def test_a_link_to_nowhere_is_said_and_nothing_is_lost(open_app, store):
+def test_an_invalid_link_is_an_error_and_changes_nothing(open_app, store):
     app = open_present(open_app)
     app.text_input(key="present.link").set_value("http://localhost:8501/nowhere")
     app = healthy(next(button for button in app.button if button.label == "Add this view").click().run())
@@ -58,38 +58,38 @@ def test_a_link_to_nowhere_is_said_and_nothing_is_lost(open_app, store):
     assert len(load_talk(store.home).views) == 2
 
 
-def test_a_damaged_talk_is_a_sentence(open_app, store):
+def test_a_damaged_talk_is_an_error_message(open_app, store):
     (store.home / "talk.json").write_text("nonsense")
     assert "cannot be read" in words(open_present(open_app))
 
 
-def test_presenting_shows_one_idea_and_steps_within_the_talk(open_app, store):
+def test_presentation_mode_shows_one_view_at_a_time(open_app, store):
     app = open_app(present="1")
     assert "**1 of 2** · First" in words(app)
     assert len(app.get("plotly_chart")) == 1
     assert app.button(key="talk.back").disabled and not app.button(key="talk.next").disabled
     app.button(key="talk.next").click().run()
     assert app.session_state["talk.place"] == 1, (
-        "(the driver does not follow to another page; the browser's journey does)"
+        "(AppTest does not follow to another page; the browser test does)"
     )
 
 
-def test_the_talk_ends_where_it_is(open_app, store):
+def test_the_end_button_stays_on_the_page(open_app, store):
     app = healthy(open_app(present="2").button(key="talk.end").click().run())
     assert "of 2" not in words(app)
 
 
-def test_a_link_begins_at_a_view(open_app, store, monkeypatch):
+def test_a_link_starts_at_a_view(open_app, store, monkeypatch):
     app = open_app(present="2")
     assert "**2 of 2** · Second" in words(app)
 
 
-@pytest.mark.parametrize("place", ["x", "-1", ""])
-def test_a_place_that_is_none_is_the_app(open_app, store, place):
-    assert "of 2" not in words(open_app(present=place))
+@pytest.mark.parametrize("position", ["x", "-1", ""])
+def test_an_invalid_position_starts_no_talk(open_app, store, position):
+    assert "of 2" not in words(open_app(present=position))
 
 
-def test_live_in_a_talk_there_is_a_button_without_a_sidebar(open_app, store, engine):
+def test_a_live_view_has_a_prune_button_without_the_sidebar(open_app, store, engine):
     save_talk(store.home, Talk(views=(View(title="Live", page="explore"),)))
     app = open_app(present="1")
     healthy(app.button(key="prune.stage").click().run())
@@ -97,7 +97,7 @@ def test_live_in_a_talk_there_is_a_button_without_a_sidebar(open_app, store, eng
 
 
 @pytest.mark.parametrize("part", ["numbers", "depth", "everything", "nonsense"])
-def test_a_part_of_a_run_alone(open_app, store, part):
+def test_one_part_of_a_run(open_app, store, part):
     app = open_app(run=WANDA.key, focus=part)
     charts = {"numbers": 0, "depth": 1}.get(part)
     assert len(app.get("plotly_chart")) == charts if charts is not None else len(app.get("plotly_chart")) > 3

@@ -24,7 +24,7 @@ from pages.widgets.explore.prompt import ask_ahead
 from pages.widgets.explore.replay import Playing
 from pages.widgets.explore.run_charts import chart_titles, draw_charts
 from pages.widgets.live import redraw_page
-from pages.widgets.present.presenter import presenting
+from pages.widgets.present.presenter import is_presenting
 from pages.widgets.progress import progress_words, share
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _choose_focus(view: RunView) -> None:
     parts = {} if view.active or view.record.model is None else chart_titles(view.record)
     if session.focus() not in (session.EVERYTHING, session.NUMBERS, *parts):
         st.session_state[session.FOCUS] = session.EVERYTHING
-    if not parts or presenting():
+    if not parts or is_presenting():
         return
     titles = {session.EVERYTHING: "Everything", session.NUMBERS: "The numbers alone", **parts}
     st.selectbox(
@@ -121,7 +121,7 @@ def _draw(engine: BackgroundEngine, key: str, was_active: bool) -> None:
     if view is None:
         return
     _draw_head(view)
-    if view.state != "finished" or not presenting():
+    if view.state != "finished" or not is_presenting():
         _draw_state(engine, key, view)
     if session.focus() in WITH_NUMBERS:
         _draw_numbers(view)

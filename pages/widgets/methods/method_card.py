@@ -1,7 +1,6 @@
-"""One entry of the reference: what a method does, when it helps, its formula, paper and parameters, and the
-way to try it.
+"""The card of a method: what it does, when it helps, its formula, paper and parameters, and a link to try it.
 
-All of it comes from the method's own entry in a registry.
+Everything comes from the method's entry in a registry.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ EXPLORE = "pages/explore.py"
 
 
 def anchor(axis: str, name: str) -> str:
-    """The place of a method on its page, for a link to it."""
+    """Return the anchor of a method on the page, for links to it."""
     return f"{axis}-{name}".replace(":", "-")
 
 
-def draw_method(axis: str, method: Method, facts: Mapping[str, str], fields: Mapping[str, str]) -> None:
-    """Draw a method.
+def draw_method(axis: str, method: Method, related: Mapping[str, str], fields: Mapping[str, str]) -> None:
+    """Draw the card of a method.
 
     Args:
-        axis: the registry that it is in.
+        axis: the registry that has the method.
         method: the method.
-        facts: more about it as Markdown, by what it is.
-        fields: what the address of Explore must say to try it; empty where there is nothing to try.
+        related: links to related methods, Markdown by label.
+        fields: the query parameters of Explore that try the method; empty if there is nothing to try.
     """
     with st.container(border=True):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -37,30 +36,28 @@ def draw_method(axis: str, method: Method, facts: Mapping[str, str], fields: Map
                 st.page_link(EXPLORE, label="Try it", icon=":material/play_arrow:", query_params=dict(fields))
         st.markdown(method.explanation)
         if method.formula:
-            st.latex(in_lines(method.formula))
+            st.latex(one_part_per_line(method.formula))
         lines = {
             "When it helps": method.helps,
-            **facts,
+            **related,
             "Published in": _paper(method),
             "In a recipe": f"`{axis}={method.name}`",
         }
-        st.markdown("  \n".join(f"**{label}:** {words}" for label, words in lines.items() if words))
+        st.markdown("  \n".join(f"**{label}:** {text}" for label, text in lines.items() if text))
         if method.parameters:
             st.table(_parameters(method), hide_index=True, border="horizontal")
 
 
-def in_lines(formula: str) -> str:
-    """A formula of several parts, which a wide space keeps apart, with each part on a line of its own: side
-    by side they need a wide page.
-    """
+def one_part_per_line(formula: str) -> str:
+    r"""Put the parts of a formula, separated by `\quad`, on separate lines: one line would be too wide."""
     parts = [part.strip() for part in formula.split(r"\quad")]
-    return (
-        formula if len(parts) == 1 else r"\begin{gathered} " + r" \\[0.6em] ".join(parts) + r" \end{gathered}"
-    )
+    if len(parts) == 1:
+        return formula
+    return r"\begin{gathered} " + r" \\[0.6em] ".join(parts) + r" \end{gathered}"
 
 
 def _paper(method: Method) -> str:
-    """Title, year and link."""
+    """Return the title, with a link, and the year of the method's paper."""
     if method.paper is None:
         return ""
     title = f"[{method.paper.title}]({method.paper.url})" if method.paper.url else f"*{method.paper.title}*"
@@ -69,6 +66,7 @@ def _paper(method: Method) -> str:
 
 def _parameters(method: Method) -> pd.DataFrame:
     rows = [
+        # `capitalize` would lower-case the rest, such as abbreviations.
         (f"`{method.name}.{item.name}`", f"{item.explanation[:1].upper()}{item.explanation[1:]}", item.range)
         for item in method.parameters
     ]

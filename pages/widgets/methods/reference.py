@@ -1,5 +1,5 @@
-"""What the page of the methods says beyond a method's own entry: what each axis asks, what else follows from
-an entry, how to try it.
+"""The reference beyond a method's own entry: the question of each axis, the search, related methods, and the
+fields that try a method.
 """
 
 from __future__ import annotations
@@ -26,38 +26,45 @@ class Section:
 SECTIONS = {
     "pruner": Section(
         "Pruners",
-        "Names for a score, an update and a refinement that belong together. Allocations are top-ups over any of them.",
+        "Names for a score, a weight update and a mask refinement that belong together. "
+        "Any of them can be combined with an allocation.",
     ),
-    "score": Section("Scores", "Which weights matter least? The lowest scores go."),
+    "score": Section("Scores", "Which weights matter least? The weights with the lowest scores are removed."),
     "allocation": Section(
         "Allocations",
-        "How much does each block lose? All of them together lose what was asked, weight for weight.",
+        "How much of each block is removed? The whole model always has the requested sparsity.",
     ),
-    "update": Section("Weight updates", "What becomes of the weights that stay?"),
+    "update": Section("Weight updates", "How do the remaining weights change?"),
     "refinement": Section(
-        "Mask refinements", "Which weights should change places once the score has decided?"
+        "Mask refinements", "Which kept and removed weights are swapped after the score has chosen the mask?"
     ),
-    "pattern": Section("Patterns", "Where may the zeros stand?"),
+    "pattern": Section("Patterns", "Where may the zeros be?"),
     "group": Section(
         "Comparison groups", "Which weights compete with one another in an unstructured pattern?"
     ),
     "permutation": Section(
         "Channel permutations",
-        "Which columns form the groups of an N:M pattern? The mask is mapped back, so the model's function stays.",
+        "Which columns form the groups of an N:M pattern? "
+        "The mask is mapped back to the original order, so the model computes the same function.",
     ),
 }
 EXAMPLE = "2:4"
-"""The N:M pattern that things which need one are tried with."""
+"""The N:M pattern for trying methods that need one."""
 
 
-def found(registry: Mapping[str, Method], wanted: str) -> list[Method]:
-    """The methods that have all words in their name, title, explanation or paper."""
-    words = wanted.casefold().split()
+def search(registry: Mapping[str, Method], query: str) -> list[Method]:
+    """Return the methods that have all words of the query in their name, title, explanation or paper."""
+    words = query.casefold().split()
     return [method for method in registry.values() if all(word in _text(method) for word in words)]
 
 
-def facts(method: Method) -> dict[str, str]:
-    """What follows from an entry, as Markdown: what a pruner stands for, what a score compares within."""
+def _text(method: Method) -> str:
+    paper = f"{method.paper.title} {method.paper.year}" if method.paper else ""
+    return " ".join((method.name, method.title, method.explanation, method.helps, paper)).casefold()
+
+
+def related_methods(method: Method) -> dict[str, str]:
+    """Return links to related methods, Markdown: a pruner's choices, a score's comparison group."""
     if isinstance(method, Preset):
         parts = [
             f"{axis} [{AXES[axis][name].title}](#{anchor(axis, name)})"
@@ -66,28 +73,16 @@ def facts(method: Method) -> dict[str, str]:
         ]
         return {"Stands for": ", ".join([*parts, *([f"pattern {method.pattern}"] if method.pattern else [])])}
     if isinstance(method, Score):
-        return {
-            "Compares within": f"[{GROUPS[method.default_group].title.lower()}](#{anchor('group', method.default_group)})"
-        }
+        group = GROUPS[method.default_group].title.lower()
+        return {"Compares within": f"[{group}](#{anchor('group', method.default_group)})"}
     return {}
 
 
-def trial(axis: str, method: Method) -> dict[str, str]:
-    """What the address of Explore says to try a method: itself, and a pattern where it needs one."""
+def trial_fields(axis: str, method: Method) -> dict[str, str]:
+    """Return the query parameters of Explore that try a method: itself, and a pattern if it needs one."""
     if axis == "pattern":
         return {"pattern": method.name if method.name == UNSTRUCTURED else EXAMPLE}
-    return {
-        axis: method.name,
-        **({"pattern": EXAMPLE} if axis == "permutation" or _needs_groups(method) else {}),
-    }
-
-
-def _needs_groups(method: Method) -> bool:
-    """Whether a score, or the score of a pruner, decides whole groups of an N:M pattern."""
+    # A pruner needs an N:M pattern if its score chooses whole groups jointly.
     score = SCORES[method.score] if isinstance(method, Preset) else method
-    return isinstance(score, Score) and score.joint
-
-
-def _text(method: Method) -> str:
-    paper = f"{method.paper.title} {method.paper.year}" if method.paper else ""
-    return " ".join((method.name, method.title, method.explanation, method.helps, paper)).casefold()
+    needs_groups = axis == "permutation" or (isinstance(score, Score) and score.joint)
+    return {axis: method.name, **({"pattern": EXAMPLE} if needs_groups else {})}

@@ -1,8 +1,8 @@
-"""Presenting: a talk's views one after the other, in larger type, without the sidebar and the menu, moved by
-the arrow keys or a remote.
+"""Presentation mode: step through the views of a talk, in larger type and without sidebar and menu, by the
+arrow keys or a remote.
 
-Whether a tab presents, and at which view, is the tab's own matter; the address stays that of the page, so it
-can still be shared. `?present=3` opens a tab at the third view.
+Whether a browser tab presents, and which view it shows, is part of the session. The address stays that of the
+current page, so it can still be shared. `?present=3` starts a tab at the third view.
 """
 
 from __future__ import annotations
@@ -19,40 +19,39 @@ if TYPE_CHECKING:
     from engine.store.talk import Talk, View
 
 HERE = Path(__file__).parent
-PARAMETER, TALK, PLACE = "present", "talk", "talk.place"
+PARAMETER, TALK, POSITION = "present", "talk", "talk.place"
 KEYS = st.components.v2.component(
     "presenter_keys", html="<span hidden></span>", js=(HERE / "presenter.js").read_text(encoding="utf-8")
 )
-LOOK = f"<style>{(HERE / 'presenter.css').read_text(encoding='utf-8')}</style>"
+STYLE = f"<style>{(HERE / 'presenter.css').read_text(encoding='utf-8')}</style>"
 
 
-def presenting() -> bool:
-    """Whether this tab presents."""
-    return PLACE in st.session_state
+def is_presenting() -> bool:
+    """Return whether this browser tab is in presentation mode."""
+    return POSITION in st.session_state
 
 
 def page_file(view: View) -> str:
-    """The page's file, as Streamlit wants it."""
+    """Return the path of the view's page, as Streamlit expects it."""
     return f"pages/{view.page}.py"
 
 
-def open_presenter() -> None:
-    """Begin where the address asks for it; before any page is drawn."""
-    asked = st.query_params.get(PARAMETER)
-    if asked is None or st.session_state.get("talk.asked") == asked:
-        return
-    st.session_state["talk.asked"] = asked
-    if asked.isdigit():
-        from pages.widgets.engine_handle import (
-            shared_engine,  # (starting the engine is the pages' own first thing, behind their imports)
-        )
+def start_from_address() -> None:
+    """Start presenting if the address says so; `app.py` calls this before it draws a page."""
+    requested = st.query_params.get(PARAMETER)
+    if requested is None or st.session_state.get("talk.asked") == requested:
+        return  # a request that was already followed must not restart the talk on every rerun
+    st.session_state["talk.asked"] = requested
+    if requested.isdigit():
+        # Importing the engine takes seconds, so it waits until a talk really starts.
+        from pages.widgets.engine_handle import shared_engine
 
-        begin(shared_engine(), int(asked) - 1)
+        start(shared_engine(), int(requested) - 1)
 
 
-def begin(engine: BackgroundEngine, place: int = 0) -> None:
-    """Present the prepared talk from one of its views on."""
-    from engine.store.talk import load_talk  # (it imports torch, which the app's first page may not need)
+def start(engine: BackgroundEngine, position: int = 0) -> None:
+    """Present the prepared talk, starting at the view with this index."""
+    from engine.store.talk import load_talk  # imports torch, which the app's first page may not need
 
     try:
         talk = load_talk(engine.store.home)
@@ -61,82 +60,83 @@ def begin(engine: BackgroundEngine, place: int = 0) -> None:
         return
     if talk.views:
         st.session_state[TALK] = talk
-        st.session_state[PLACE] = min(max(place, 0), len(talk.views) - 1)
+        st.session_state[POSITION] = min(max(position, 0), len(talk.views) - 1)
         st.session_state["talk.moved"] = True
 
 
-def end() -> None:
-    """Back to the app."""
-    st.session_state.pop(PLACE, None)
+def stop() -> None:
+    """Leave presentation mode."""
+    st.session_state.pop(POSITION, None)
 
 
 def draw_presenter() -> None:
-    """The look, the keys and the line that says where the talk is; for `app.py`, before the page."""
-    if not presenting():
+    """Draw the style and the bar at the bottom, and open the current view if it has changed.
+
+    `app.py` calls this before it draws the page. Outside presentation mode it draws nothing.
+    """
+    if not is_presenting():
         return
-    st.html(LOOK)
+    st.html(STYLE)
     talk: Talk = st.session_state[TALK]
-    place: int = st.session_state[PLACE]
+    position: int = st.session_state[POSITION]
     if st.session_state.pop("talk.moved", False):
-        _go()
-    last = place == len(talk.views) - 1
+        _open_view(talk.views[position])
+    last = len(talk.views) - 1
     with st.bottom:
-        back, title, on, close = st.columns([1, 6, 1, 1], vertical_alignment="center")
+        back, title, forward, close = st.columns([1, 6, 1, 1], vertical_alignment="center")
         back.button(
             "Back",
             key="talk.back",
             icon=":material/arrow_back:",
-            on_click=_step,
-            args=(-1,),
-            disabled=place == 0,
+            on_click=_go_to,
+            args=(position - 1,),
+            disabled=position == 0,
         )
         title.markdown(
-            f"**{place + 1} of {len(talk.views)}** · {talk.views[place].title}", text_alignment="center"
+            f"**{position + 1} of {len(talk.views)}** · {talk.views[position].title}", text_alignment="center"
         )
-        on.button(
-            "Next", key="talk.next", icon=":material/arrow_forward:", on_click=_step, args=(1,), disabled=last
+        forward.button(
+            "Next",
+            key="talk.next",
+            icon=":material/arrow_forward:",
+            on_click=_go_to,
+            args=(position + 1,),
+            disabled=position == last,
         )
-        close.button("End", key="talk.end", icon=":material/close:", on_click=end)
+        close.button("End", key="talk.end", icon=":material/close:", on_click=stop)
 
 
-def listen() -> None:
-    """Have the keys listened to: always, so that a talk's first key finds somebody, and before all else in
-    `app.py`.
+def listen_for_keys() -> None:
+    """Mount the component that sends key presses; `app.py` calls this first.
 
-    A run that is cut off before it has come to a component forgets what that has sent.
+    It is mounted even outside presentation mode, so that the first key of a talk is not lost. It comes first
+    because a script run that is cancelled before it reaches a component loses what the component has sent.
     """
-    data = [st.session_state[PLACE], len(st.session_state[TALK].views) - 1] if presenting() else None
-    KEYS(key="unseen.keys", data=data, on_to_change=_pressed, on_end_change=_pressed)
+    data = [st.session_state[POSITION], len(st.session_state[TALK].views) - 1] if is_presenting() else None
+    KEYS(key="unseen.keys", data=data, on_to_change=_on_key, on_end_change=_on_key)
 
 
-def _pressed() -> None:
+def _on_key() -> None:
     pressed = st.session_state.get("unseen.keys")
-    if not presenting() or pressed is None:  # the same press came twice, or to a run that was cut off
+    if not is_presenting() or pressed is None:  # Streamlit repeated the press, or the run was cancelled
         return
     if pressed.get("end"):
-        end()
+        stop()
     elif pressed.get("to") is not None:
-        _move(int(pressed["to"]))
+        _go_to(int(pressed["to"]))
 
 
-def _step(by: int) -> None:
-    _move(st.session_state[PLACE] + by)
-
-
-def _move(to: int) -> None:
-    place = min(max(to, 0), len(st.session_state[TALK].views) - 1)
-    if place != st.session_state[PLACE]:
+def _go_to(position: int) -> None:
+    position = min(max(position, 0), len(st.session_state[TALK].views) - 1)
+    if position != st.session_state[POSITION]:
         st.session_state["talk.moved"] = True
-        st.session_state[PLACE] = place
+        st.session_state[POSITION] = position
 
 
-def _go() -> None:
-    """Open the view that the talk is at."""
-    from engine.store.talk import HOME_PAGE  # (as above)
+def _open_view(view: View) -> None:
+    from engine.store.talk import HOME_PAGE  # imports torch, as in `start`
 
-    st.session_state.pop("talk.moved", None)
-    view = st.session_state[TALK].views[st.session_state[PLACE]]
     if view.page == HOME_PAGE:
-        for name in ("fields", "run", "address"):  # Explore takes its address for new
+        for name in ("fields", "run", "address"):  # otherwise Explore would keep its state over the address
             st.session_state.pop(name, None)
     st.switch_page(page_file(view), query_params=view.parameters)

@@ -1,9 +1,10 @@
-"""Preparing a talk: its views in order, each opened, moved or removed by a click; a new one is a link that
-was copied from the browser.
+"""The editor of a talk: its views in order, with buttons to open, move or remove each; a link copied from the
+browser adds a view.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -16,46 +17,61 @@ if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
 PAGES = ("explore", "compare", "microscope", "generate", "learn", "methods", "runs")
-LINK_HELP = "Open the view in another tab, copy its address, and paste it here: everything that a link shows can be part of a talk."
+"""The pages that a view can show."""
+LINK_HELP = (
+    "Open the view in another tab, copy its address and paste it here. "
+    "Everything that a link can show can be part of a talk."
+)
 
 
 def draw_talk(engine: BackgroundEngine) -> None:
-    """The list, how to add to it, and the way into the talk."""
-    if sentence := st.session_state.pop("talk.error", ""):
-        st.error(sentence, icon=":material/error:")
+    """Draw the views of the talk, the form that adds one, and the buttons that start and reset the talk."""
+    if message := st.session_state.pop("talk.error", ""):
+        st.error(message, icon=":material/error:")
     try:
         talk = load_talk(engine.store.home)
     except StoreError as error:
         st.error(str(error), icon=":material/error:")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        start = {"type": "primary", "icon": ":material/slideshow:", "disabled": not talk.views}
-        st.button("Start", key="present.start", on_click=presenter.begin, args=(engine,), **start)  # type: ignore[arg-type]
         st.button(
-            "The usual ten minutes",
+            "Start",
+            key="present.start",
+            type="primary",
+            icon=":material/slideshow:",
+            disabled=not talk.views,
+            on_click=presenter.start,
+            args=(engine,),
+        )
+        st.button(
+            "Reset to the default 10-minute talk",
             key="present.usual",
             icon=":material/restart_alt:",
-            on_click=_do,
+            on_click=_change_talk,
             args=(reset_talk, engine.store.home),
         )
     if not talk.views:
         st.info(
-            "This talk has no views yet. Add one below, or take the usual ten minutes.",
+            "This talk has no views yet. Add a view below, or reset to the default talk.",
             icon=":material/slideshow:",
         )
-    for place, view in enumerate(talk.views):
-        _draw_view(engine, talk, place, view)
-    _draw_adding(engine, talk)
+    for position, view in enumerate(talk.views):
+        _draw_view(engine, talk, position, view)
+    _draw_add_form(engine, talk)
     st.caption(
-        "Right arrow or Page Down: next. Left arrow or Page Up: back. Escape: end. A control that has the keyboard keeps its arrows."
+        "Right arrow or Page Down: next view. Left arrow or Page Up: previous view. Escape: end. "
+        "While a control has the keyboard focus, the arrow keys belong to it."
     )
 
 
-def _draw_view(engine: BackgroundEngine, talk: Talk, place: int, view: View) -> None:
+def _draw_view(engine: BackgroundEngine, talk: Talk, position: int, view: View) -> None:
     home, last = engine.store.home, len(talk.views) - 1
+    parameters = ", ".join(
+        f"{name} {value[:8] if name == 'run' else value}" for name, value in view.parameters.items()
+    )
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
-            f"**{place + 1}** · {view.title}  \n:gray[{view.page.capitalize()} {_shown(view)}]",
+            f"**{position + 1}** · {view.title}  \n:gray[{view.page.capitalize()} {parameters}]",
             width="stretch",
         )
         st.page_link(
@@ -64,51 +80,45 @@ def _draw_view(engine: BackgroundEngine, talk: Talk, place: int, view: View) -> 
             icon=":material/open_in_new:",
             query_params=view.parameters,
         )
-        moves = (
-            (-1, ":material/arrow_upward:", "Earlier", place == 0),
-            (1, ":material/arrow_downward:", "Later", place == last),
-        )
-        for by, icon, label, stuck in moves:
-            key = f"present.{label}.{place}"
+        for by, icon, label, at_end in (
+            (-1, ":material/arrow_upward:", "Earlier", position == 0),
+            (1, ":material/arrow_downward:", "Later", position == last),
+        ):
             st.button(
                 label,
-                key=key,
+                key=f"present.{label}.{position}",
                 icon=icon,
-                disabled=stuck,
-                on_click=_do,
-                args=(save_talk, home, talk.moved(place, by)),
+                disabled=at_end,
+                on_click=_change_talk,
+                args=(save_talk, home, talk.moved(position, by)),
             )
         st.button(
             "Remove",
-            key=f"present.remove.{place}",
+            key=f"present.remove.{position}",
             icon=":material/delete:",
-            on_click=_do,
-            args=(save_talk, home, talk.without(place)),
+            on_click=_change_talk,
+            args=(save_talk, home, talk.without(position)),
         )
 
 
-def _shown(view: View) -> str:
-    """The view's parameters in a line, keys of runs shortened."""
-    return ", ".join(
-        f"{name} {value[:8] if name == 'run' else value}" for name, value in view.parameters.items()
-    )
+def _draw_add_form(engine: BackgroundEngine, talk: Talk) -> None:
+    def add(link: str, title: str) -> None:
+        save_talk(engine.store.home, talk.with_view(view_from_link(link, PAGES, title)))
 
-
-def _draw_adding(engine: BackgroundEngine, talk: Talk) -> None:
     with st.form("present.add", clear_on_submit=True):
-        link, title = st.columns(2)
-        address = link.text_input(
-            "Link of a view", key="present.link", placeholder="https://…/compare?…", help=LINK_HELP
+        left, right = st.columns(2)
+        link = left.text_input(
+            "Link to the view", key="present.link", placeholder="https://…/compare?…", help=LINK_HELP
         )
-        name = title.text_input("What the audience reads beneath it", key="present.title")
-        if st.form_submit_button("Add this view", icon=":material/add:") and address:
-            _do(lambda: save_talk(engine.store.home, talk.with_view(view_from_link(address, PAGES, name))))
+        title = right.text_input("Title that the audience sees", key="present.title")
+        if st.form_submit_button("Add this view", icon=":material/add:") and link:
+            _change_talk(add, link, title)
             st.rerun()
 
 
-def _do(change: object, *args: object) -> None:
-    """Change the talk; what stands in the way is said above it."""
+def _change_talk(change: Callable[..., None], *args: object) -> None:
+    """Change the talk; an error message is shown above it in the next run of the script."""
     try:
-        change(*args)  # type: ignore[operator]
+        change(*args)
     except PrunescopeError as error:
         st.session_state["talk.error"] = str(error)
