@@ -75,13 +75,11 @@ def masked(grouping: str, score: str, sparsity: float = 0.5) -> Masked:
     """Prune matrix 0; an N:M pattern fixes its own sparsity."""
     result = _prune(layer(), grouping, score, sparsity)
     by_row = _prune(layer(), ROW, score, float((~result.keep).double().mean()))
-    forced = (
-        (by_row.keep & ~result.keep).nonzero().tolist() if is_n_of_m(grouping) else []
-    )  # [row, column] each
+    forced = (by_row.keep & ~result.keep).nonzero().tolist()  # [row, column] each
     return Masked(
         weights=table(result.layer.weight),
         kept=mask_table(result.keep),
-        forced=tuple((row, column) for row, column in forced),
+        forced=tuple((row, column) for row, column in forced) if is_n_of_m(grouping) else (),
         row_shares=tuple((~result.keep).double().mean(1).tolist()),
         error=result.error,
     )

@@ -11,6 +11,7 @@ import streamlit as st
 
 from engine.charts.lessons import outlier_feature as charts
 from engine.errors import PrunescopeError
+from engine.jobs.questions import Answer
 from engine.lessons import outlier_feature as lesson
 from engine.lessons.outlier_feature import STRENGTHS, Inputs
 from engine.numbers import percent
@@ -19,9 +20,8 @@ from pages.widgets.learn.controls import choice, select, slider
 from pages.widgets.learn.layout import panes
 from pages.widgets.learn.lesson import Step
 from pages.widgets.learn.question import ask, draw_summary
-from pages.widgets.live import redraw_page
+from pages.widgets.live import live_answer, show_error
 
-POLL = 0.4
 TITLES = {title: name for name, title in charts.NAMES.items()}
 
 
@@ -110,22 +110,29 @@ def _draw_strength_slider() -> float:
 
 
 def _draw_model() -> None:
+    live_answer(
+        "outlier", _measured_inputs, _draw_inputs, waiting=_draw_placeholder, failed=_draw_error_and_retry
+    )
+
+
+def _measured_inputs() -> Answer[tuple[Inputs, ...]]:
+    """Return the inputs of the bundled model, as far as they are measured."""
     future = inputs_of_model()
-    st.fragment(_draw_measured, run_every=None if future.done() else POLL)(future, not future.done())
-
-
-def _draw_measured(future: Future[tuple[Inputs, ...]], was_pending: bool) -> None:
     if not future.done():
-        st.caption("The bundled model is reading 8 windows of text. This takes a few seconds, once.")
-        st.skeleton(height=420)
-    elif isinstance(error := future.exception(), PrunescopeError):
-        st.error(str(error), icon=":material/error:")
-        st.button("Try again", key="outlier.again", icon=":material/refresh:", on_click=inputs_of_model.clear)
-    else:
-        _draw_inputs(future.result())
-    # Either the measurement has just ended, or the user retries and this future is no longer the current one.
-    if (was_pending and future.done()) or inputs_of_model() is not future:
-        redraw_page("outlier")
+        return Answer(pending=True)
+    if isinstance(error := future.exception(), PrunescopeError):
+        return Answer(message=str(error))
+    return Answer(future.result())
+
+
+def _draw_placeholder() -> None:
+    st.caption("The bundled model is reading 8 windows of text. This takes a few seconds, once.")
+    st.skeleton(height=420)
+
+
+def _draw_error_and_retry(message: str) -> None:
+    show_error(message)
+    st.button("Try again", key="outlier.again", icon=":material/refresh:", on_click=inputs_of_model.clear)
 
 
 def _draw_inputs(inputs: Sequence[Inputs]) -> None:

@@ -31,15 +31,16 @@ from pages.widgets.learn.recorded_runs import (
     finished_record,
     submit,
 )
-from pages.widgets.live import redraw_page
+from pages.widgets.live import live, show_error
 from pages.widgets.progress import progress_words, share
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
+    from engine.jobs.views import RunView
 
 SPARSITIES = ("50 %", "60 %", "70 %", "80 %")
-POLL, TICK = 0.4, 0.5
-"""Seconds between two looks at a run, and between two moments of a replayed search."""
+TICK = 0.5
+"""Seconds between two moments of a replayed search."""
 NEUROAL = "neuroal"
 ERROR, MOMENT, PLAYING = "allocation.complaint", "allocation.moment", "allocation.playing"
 TRENDS = (
@@ -149,7 +150,7 @@ def _draw_search() -> None:
 def _draw_replay(replay: Replay) -> None:
     """Draw the search moment by moment.
 
-    The button is outside of the fragment that redraws itself, because it starts and stops this redrawing.
+    The button is outside of the live part, because it starts and stops its redrawing.
     """
     moments = lesson.search_moments(replay.events)
     playing = bool(st.session_state.get(PLAYING))
@@ -158,10 +159,16 @@ def _draw_replay(replay: Replay) -> None:
     st.button(
         label, icon=icon, key="allocation.play", disabled=controls_locked(), on_click=_play, args=(last,)
     )
-    st.fragment(_draw_moment, run_every=TICK if playing else None)(replay, moments, playing)
+    live(
+        "allocation.moment",
+        lambda: replay,
+        lambda replay: _draw_moment(replay, moments),
+        left=lambda _: bool(st.session_state.get(PLAYING)),  # at the end, the button changes back to Play
+        every=TICK,
+    )
 
 
-def _draw_moment(replay: Replay, moments: Sequence[int], redraws_itself: bool) -> None:
+def _draw_moment(replay: Replay, moments: Sequence[int]) -> None:
     """Draw the search at one of its moments; while it plays, each redraw advances by one."""
     last = len(moments) - 1
     if st.session_state.get(PLAYING):
@@ -173,8 +180,6 @@ def _draw_moment(replay: Replay, moments: Sequence[int], redraws_itself: bool) -
     record = replay.record(moment)
     draw_chart(search_curves(record), "allocation.search")
     draw_chart(allocation_bars(record), "allocation.best")
-    if redraws_itself and not st.session_state[PLAYING]:  # the end: the button must change back to Play
-        redraw_page("allocation.moment")
 
 
 def _play(last: int | None) -> None:
@@ -282,35 +287,39 @@ def _draw_start(engine: BackgroundEngine, recipe: Recipe) -> None:
         args=(engine, recipe, ERROR),
     )
     if ERROR in st.session_state:
-        st.error(st.session_state[ERROR], icon=":material/error:")
+        show_error(st.session_state[ERROR])
 
 
 def _draw_result(
     engine: BackgroundEngine, neuroal: RunRecord, ratios: tuple[float, ...], target: float
 ) -> None:
-    """Draw the state of the user's run and, once it is finished, the ranking."""
+    """Draw the user's run, which ends with the ranking, and the user's ratios next to NeuroAL's."""
     recipe = lesson.user_recipe(ratios, target)
-    run = find_run(engine, recipe)
-    if run is not None and run.active:
-        st.fragment(_draw_progress, run_every=POLL)(engine, recipe)
-    elif run is not None and run.state == "finished":
+    live(
+        "allocation.computing",
+        lambda: find_run(engine, recipe),
+        lambda run: _draw_run(engine, run, ratios, target),
+        left=lambda run: run is not None and run.active,
+    )
+    draw_chart(charts.shares(ratios, {"NeuroAL": neuroal.allocation}, target), "allocation.lanes")
+
+
+def _draw_run(
+    engine: BackgroundEngine, run: RunView | None, ratios: tuple[float, ...], target: float
+) -> None:
+    """Draw the progress of the user's run, its result or its error."""
+    if run is None:
+        return
+    if run.active:
+        st.progress(share(run), text=progress_words(run))
+    elif run.state == "finished":
         others = {name: finished_record(engine, lesson.bundled_recipe(name, target)) for name in AUTOMATIC}
         records = {
             name: record for name, record in {**others, USER: run.record}.items() if record is not None
         }
         draw_chart(charts.ranking(lesson.race(records, ratios), target), "allocation.ranking")
-    elif run is not None:
-        st.error(run.record.error or run.message or "This run was cancelled.", icon=":material/error:")
-    draw_chart(charts.shares(ratios, {"NeuroAL": neuroal.allocation}, target), "allocation.lanes")
-
-
-def _draw_progress(engine: BackgroundEngine, recipe: Recipe) -> None:
-    """Draw the progress bar of the user's run; when the run ends, the whole page is redrawn."""
-    run = find_run(engine, recipe)
-    if run is None or not run.active:
-        redraw_page("allocation.computing")
     else:
-        st.progress(share(run), text=progress_words(run))
+        show_error(run.record.error or run.message or "This run was cancelled.")
 
 
 STEPS = (
