@@ -1,10 +1,9 @@
-"""The runs that come with the project, so that every page has something true to show at once: what they are,
-and how they are made.
+"""The runs that are bundled with the project, so that every page has real results to show immediately.
 
-Every pruner over 10 to 90 % and 2:4 and 4:8, and the top-ups over two pruners, all on the bundled model. A
-run is its recipe and its events, some 25 kB; those of `WITH_WEIGHTS` also hold their masks, so that their
-model can be looked into and made to write at once. Anything else is computed again in seconds, under the same
-key.
+`FAMILIES` lists them explicitly, all on the bundled model; a method or preset that is added elsewhere is not
+recorded until it is added here. A recorded run is its recipe and its events, some 25 kB. Families with
+`weights` also store their pruned blocks, so that their models can be inspected and generate text without
+being computed. Any other run is computed again in seconds, under the same key.
 """
 
 from __future__ import annotations
@@ -12,94 +11,111 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError, RecipeError
+from engine.errors import EngineError
 from engine.jobs.execute import execute
 from engine.recipe import Recipe, pin
 from engine.store.folder import RunFolder
 
-SPARSITIES = tuple(tenth / 10 for tenth in range(1, 10))
-PATTERNS = ("2:4", "4:8")
-PRUNERS = (
-    "magnitude", "wanda", "ria", "stochria", "symwanda", "multiflow", "sparsegpt", "apt-sm", "apt-mm", "apt-ms", "wanda-dsnot", "ria-r2-dsnot",
-)  # fmt: skip
-"""Listed, not taken from the registry: a new pruner comes without recorded runs until it is added here."""
-BASES = ("wanda", "sparsegpt")
-"""The pruners that allocations are recorded over."""
-TOP_UPS: tuple[dict[str, Any], ...] = (
-    {"allocation": "alphapruning"},
-    {"allocation": "neuroal"},
-    {"allocation": "owl"},
-    {"allocation": "neuroal", "settings": {"neuroal.step": "block"}},  # which every score allows
+TENTHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+N_M = ("2:4", "4:8")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Recorded runs that differ only in sparsity.
+
+    Attributes:
+        sparsities: of the unstructured runs.
+        patterns: of the N:M runs.
+        weights: whether the pruned blocks are stored too.
+    """
+
+    pruner: str
+    allocation: str = "uniform"
+    settings: dict[str, Any] = field(default_factory=dict)
+    sparsities: tuple[float, ...] = TENTHS
+    patterns: tuple[str, ...] = N_M
+    weights: bool = False
+
+    def recipes(self) -> list[Recipe]:
+        """Return the pinned recipes of these runs."""
+        fixed = {"pruner": self.pruner, "allocation": self.allocation, "settings": self.settings}
+        amounts: list[dict[str, Any]] = [
+            *({"sparsity": sparsity} for sparsity in self.sparsities),
+            *({"pattern": pattern} for pattern in self.patterns),
+        ]
+        return [pin(Recipe.build({**fixed, **amount})) for amount in amounts]
+
+
+BLOCK_STEP = {"neuroal.step": "block"}
+
+FAMILIES = (
+    Family("magnitude", weights=True),
+    Family("wanda", weights=True),
+    Family("ria"),
+    Family("stochria"),
+    Family("symwanda"),
+    Family("multiflow"),
+    Family("sparsegpt"),
+    Family("apt-sm"),
+    Family("apt-mm", sparsities=()),  # APT's M:M and M:S are defined for N:M patterns only
+    Family("apt-ms", sparsities=()),
+    Family("wanda-dsnot"),
+    Family("ria-r2-dsnot"),
+    # An N:M pattern fixes the sparsity of every block, so allocations are unstructured only.
+    Family("wanda", "owl", patterns=()),
+    Family("wanda", "alphapruning", patterns=()),
+    Family("wanda", "neuroal", patterns=()),
+    Family("wanda", "neuroal", BLOCK_STEP, patterns=()),
+    Family("sparsegpt", "owl", patterns=()),
+    Family("sparsegpt", "alphapruning", patterns=()),
+    Family("sparsegpt", "neuroal", BLOCK_STEP, patterns=()),  # SparseGPT does not support the row step
 )
-WITH_WEIGHTS = ("magnitude", "wanda")
-"""The pruners whose masks are kept, where the sparsity is uniform."""
 
 
-def recipes() -> list[Recipe]:
-    """The recipes of all recorded runs, pinned; those that a method refuses are left out."""
-    shapes: list[dict[str, Any]] = [
-        *({"sparsity": sparsity} for sparsity in SPARSITIES),
-        *({"pattern": pattern} for pattern in PATTERNS),
-    ]
-    choices: list[dict[str, Any]] = [{"pruner": name} for name in PRUNERS]
-    choices += [{"pruner": base, **top_up} for base in BASES for top_up in TOP_UPS]
-    return [
-        recipe
-        for choice in choices
-        for shape in shapes
-        if (recipe := _recipe({**choice, **shape})) is not None
-    ]
-
-
-def _recipe(fields: dict[str, Any]) -> Recipe | None:
-    try:
-        return pin(Recipe.build(fields))
-    except RecipeError:
-        return None
-
-
-def has_weights(recipe: Recipe) -> bool:
-    """Whether a recorded run of this recipe holds its masks."""
-    return recipe.pruner in WITH_WEIGHTS and recipe.allocation == "uniform"
+def recipes() -> dict[str, tuple[Recipe, bool]]:
+    """Return by key the pinned recipe of every recorded run, and whether its blocks are stored."""
+    return {recipe.key: (recipe, family.weights) for family in FAMILIES for recipe in family.recipes()}
 
 
 def record(directory: Path, *, afresh: bool = False) -> Iterator[tuple[int, int, Recipe]]:
-    """Make the directory hold exactly the recorded runs: missing ones are computed, others removed.
+    """Make the directory hold exactly the recorded runs: compute the missing ones, remove all others.
 
     Args:
-        afresh: compute those that are there as well.
+        afresh: compute existing runs again.
 
     Yields:
-        Before each run: how many are done, of how many, and its recipe.
+        Before each run: how many are done, how many there are to do, and its recipe.
 
     Raises:
         EngineError: a run failed.
     """
-    wanted = {recipe.key: recipe for recipe in recipes()}
+    wanted = recipes()
     directory.mkdir(parents=True, exist_ok=True)
     for path in directory.iterdir():
         if path.name not in wanted or afresh:
             shutil.rmtree(path)
-    missing = [recipe for key, recipe in wanted.items() if not (directory / key).exists()]
+    missing = [key for key in wanted if not (directory / key).exists()]
     with tempfile.TemporaryDirectory() as scratch:
-        for done, recipe in enumerate(missing):
+        for done, key in enumerate(missing):
+            recipe, weights = wanted[key]
             yield done, len(missing), recipe
-            _record(
-                recipe, RunFolder(Path(scratch) / recipe.key, Path(scratch) / "cache"), directory / recipe.key
-            )
+            folder = RunFolder(Path(scratch) / key, Path(scratch) / "cache")
+            _record(recipe, folder, directory / key, weights=weights)
 
 
-def _record(recipe: Recipe, folder: RunFolder, place: Path) -> None:
-    """Compute a run and take along what is kept of it."""
+def _record(recipe: Recipe, folder: RunFolder, target: Path, *, weights: bool) -> None:
+    """Compute a run and copy what is recorded of it."""
     ended = execute(recipe, folder)
     if ended.state != "finished":
-        raise EngineError(f"{recipe.title} was to be recorded, but it {ended.state}: {ended.error}")
-    place.mkdir()
+        raise EngineError(f"{recipe.title} could not be recorded, because it {ended.state}: {ended.error}")
+    target.mkdir()
     for path in (folder.recipe_path, folder.events_path):
-        shutil.copyfile(path, place / path.name)
-    if has_weights(recipe):
-        shutil.copytree(folder.path / "blocks", place / "blocks")
+        shutil.copyfile(path, target / path.name)
+    if weights:
+        shutil.copytree(folder.path / "blocks", target / "blocks")
     shutil.rmtree(folder.path)

@@ -1,6 +1,4 @@
-"""The papers that a recipe's methods come from, and a paper as BibTeX: only fields that are known, nothing
-made up.
-"""
+"""The papers of a recipe's methods, and a paper as BibTeX with only the fields that are known."""
 
 from __future__ import annotations
 
@@ -11,11 +9,11 @@ from engine.recipe import Recipe
 from engine.registry import Paper
 
 AXES = ("score", "allocation", "update", "refinement")
-SMALL = ("a", "an", "the")
+ARTICLES = ("a", "an", "the")
 
 
 def cited(recipe: Recipe) -> list[Paper]:
-    """The papers of the pruner and of the method on each axis, each once."""
+    """Return the different papers of the pruner and of the method on each axis."""
     chosen = [PRESETS[recipe.pruner].paper] if recipe.pruner else []
     chosen += [recipe.methods[axis].paper for axis in AXES]
     if recipe.permutation is not None:
@@ -26,27 +24,24 @@ def cited(recipe: Recipe) -> list[Paper]:
 
 
 def bibtex(paper: Paper) -> str:
-    """A paper as a BibTeX entry, in UTF-8. Where it appeared counts more than its preprint."""
-    fields = {"title": f"{{{paper.title}}}"}
+    """Return a paper as a BibTeX entry in UTF-8, with its venue if it has one, else as a preprint."""
+    year = paper.venue.year if paper.venue else paper.year
+    fields = {"title": f"{{{paper.title}}}"}  # the inner braces keep the capitals
     if paper.authors:
         fields["author"] = " and ".join(paper.authors)
     if paper.venue:
         fields["booktitle"] = paper.venue.name
-    fields["year"] = str(_year(paper))
+    fields["year"] = str(year)
     if paper.arxiv:
         fields |= {"eprint": paper.arxiv, "archivePrefix": "arXiv"}
     if paper.url:
         fields["url"] = paper.url
+    # The key is the first author, the year and the first word of the title: `sun2024simple`.
+    family = _letters(paper.authors[0].split(",")[0]) if paper.authors else ""
+    word = next(word for word in map(_letters, paper.title.split()) if word not in ARTICLES)
     lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
-    return f"@{'inproceedings' if paper.venue else 'misc'}{{{_key(paper)},\n{lines}\n}}"
+    return f"@{'inproceedings' if paper.venue else 'misc'}{{{family}{year}{word},\n{lines}\n}}"
 
 
-def _key(paper: Paper) -> str:
-    """First author, year, first word of the title that says something: `sun2024simple`."""
-    words = ("".join(filter(str.isalnum, word)) for word in paper.title.lower().split())
-    family = "".join(filter(str.isalnum, paper.authors[0].split(",")[0].lower())) if paper.authors else ""
-    return f"{family}{_year(paper)}{next(word for word in words if word not in SMALL)}"
-
-
-def _year(paper: Paper) -> int:
-    return paper.venue.year if paper.venue else paper.year
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.lower()))

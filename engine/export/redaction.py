@@ -1,8 +1,7 @@
-"""Paths of somebody's disk in what is shared: of directories and files only the last part of the name gets
-out.
+"""Removing paths from what is shared: of a directory or file, only the last part of its path is kept.
 
-A model card and a report are for other people, so neither the recipe nor a sentence in them may say where
-things lie on the machine that computed.
+Model cards and reports are meant for other people, so neither the recipe nor the messages in them may reveal
+where files are on the machine that computed the run.
 """
 
 from __future__ import annotations
@@ -12,69 +11,66 @@ from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from engine.events import WindowsReady
 from engine.models.identity import looks_like_path
 from engine.recipe import Recipe
-from engine.record import Protocol, RunRecord
+from engine.record import RunRecord
 
 
-def without_places(recipe: Recipe) -> Recipe:
-    """The recipe with the names of directories and files in the place of their paths.
+def without_paths(recipe: Recipe) -> Recipe:
+    """Return the recipe with the names of directories and files in place of their paths.
 
-    A directory's fingerprint goes too: beside a bare name it would be taken for a revision of the hub. The
-    digests of text files stay.
+    A directory's fingerprint is removed too: next to a bare name it would look like a revision on the hub.
+    The digests of text files stay.
     """
-    texts = tuple(name_of(text) for text in recipe.evaluations)
+    texts = tuple(file_name(text) for text in recipe.evaluations)
     evaluation = texts if isinstance(recipe.evaluation, tuple) else next(iter(texts), None)
-    changes: dict[str, object] = {"calibration": name_of(recipe.calibration), "evaluation": evaluation}
+    changes: dict[str, object] = {"calibration": file_name(recipe.calibration), "evaluation": evaluation}
     if looks_like_path(recipe.model):
-        changes |= {"model": name_of(recipe.model), "revision": None}
+        changes |= {"model": file_name(recipe.model), "revision": None}
     return recipe.model_copy(update=changes)
 
 
-def name_of(place: str) -> str:
-    """The last part of a path; other names as they are."""
-    kind: type[PurePath] = PureWindowsPath if PureWindowsPath(place).is_absolute() else PurePosixPath
-    return kind(place).name if looks_like_path(place) else place
+def file_name(name: str) -> str:
+    """Return the last part of a path, of Windows or not; any other name as it is."""
+    kind: type[PurePath] = PureWindowsPath if PureWindowsPath(name).is_absolute() else PurePosixPath
+    return kind(name).name if looks_like_path(name) else name
 
 
-def places(recipe: Recipe) -> list[str]:
-    """The paths in a recipe, each once, the longest first."""
+def paths(recipe: Recipe) -> list[str]:
+    """Return the different paths in a recipe, the longest first, so that none is replaced inside another."""
     names = {recipe.model, recipe.calibration, *recipe.evaluations}
     return sorted((name for name in names if looks_like_path(name)), key=lambda name: (-len(name), name))
 
 
 def shareable(record: RunRecord) -> RunRecord:
-    """The record with names in the place of paths: in the recipe, the corpora, and the sentences that may
+    """Return the record with names in place of paths: in the recipe, the corpora, and the messages that may
     quote one.
     """
     if record.recipe is None:
         return record
-    found = places(record.recipe)
+    found = paths(record.recipe)
 
-    def said(text: str) -> str:
-        for place in found:
-            text = text.replace(place, name_of(place))
+    def redact(text: str) -> str:
+        for path in found:
+            text = text.replace(path, file_name(path))
         return text
 
+    def rename(windows: WindowsReady | None) -> WindowsReady | None:
+        return windows and windows.model_copy(update={"corpus": file_name(windows.corpus)})
+
+    protocol = record.protocol.model_copy(
+        update={
+            "calibration": rename(record.protocol.calibration),
+            "evaluation": rename(record.protocol.evaluation),
+            "evaluations": tuple(map(rename, record.protocol.evaluations)),
+        }
+    )
     changes: dict[str, object] = {
-        "recipe": without_places(record.recipe),
-        "model": record.model and record.model.model_copy(update={"name": name_of(record.model.name)}),
-        "protocol": _protocol(record.protocol),
+        "recipe": without_paths(record.recipe),
+        "model": record.model and record.model.model_copy(update={"name": file_name(record.model.name)}),
+        "protocol": protocol,
         "evaluations": tuple(
-            item.model_copy(update={"corpus": name_of(item.corpus)}) for item in record.evaluations
+            item.model_copy(update={"corpus": file_name(item.corpus)}) for item in record.evaluations
         ),
-        "warnings": tuple(map(said, record.warnings)),
-        "error": record.error and said(record.error),
+        "warnings": tuple(map(redact, record.warnings)),
+        "error": record.error and redact(record.error),
     }
     return record.model_copy(update=changes)
-
-
-def _protocol(protocol: Protocol) -> Protocol:
-    changes: dict[str, object] = {
-        "calibration": _windows(protocol.calibration),
-        "evaluation": _windows(protocol.evaluation),
-        "evaluations": tuple(map(_windows, protocol.evaluations)),
-    }
-    return protocol.model_copy(update=changes)
-
-
-def _windows(windows: WindowsReady | None) -> WindowsReady | None:
-    return windows and windows.model_copy(update={"corpus": name_of(windows.corpus)})

@@ -197,7 +197,7 @@ def test_a_run_that_ended_early_says_so():
     found = record(3).model_copy(update={"state": "failed", "error": "The memory is full."})
     page = read(report(found))
     (said,) = [item.text for item in page.all("p") if item.attributes.get("class") == "warning"]
-    assert said == "This run is failed: 3 of 8 blocks were done. The memory is full."
+    assert said == "This run failed: 3 of 8 blocks were pruned. The memory is full."
     assert "coverage" in page.figures
 
 

@@ -14,7 +14,7 @@ from engine.evaluation.tasks.catalogue import TASKS
 from engine.events import Event, Score, TaskMeasured, TaskScore
 from engine.export.command_line import command
 from engine.export.model_card import model_card
-from engine.export.redaction import without_places
+from engine.export.redaction import without_paths
 from engine.pruning import papers
 from engine.recipe import Recipe
 from engine.record import RunRecord
@@ -128,14 +128,14 @@ def test_of_every_kind_of_path_the_name_stays(place):
             "evaluation": (place, "stories"),
         }
     )
-    found = without_places(recipe)
+    found = without_paths(recipe)
     assert (found.model, found.revision, found.evaluation) == ("model", None, ("own.txt", "stories"))
 
 
 @pytest.mark.parametrize("fields", [{}, HUB, {"pruner": "sparsegpt", "pattern": "2:4"}, {"evaluation": None}])
 def test_names_are_left_alone(fields):
     recipe = Recipe.build(fields)
-    assert without_places(recipe) == recipe
+    assert without_paths(recipe) == recipe
 
 
 def test_results_stand_beside_their_protocol():
@@ -189,7 +189,7 @@ def test_numbers_that_are_none_are_words():
     record = recorded(HUB)
     broken = record.evaluations[0].model_copy(update={"pruned": Score(perplexity=inf, nll=inf, tokens=9)})
     text = section(model_card(record.model_copy(update={"evaluations": (broken,)})), "Results")
-    assert "| 48.12 | not finite | not finite | 0.9100 | - |" in text
+    assert "| 48.12 | not finite | not finite | 0.9100 | — |" in text
 
 
 def test_the_sparsity_is_told_block_by_block_with_its_coverage():
@@ -251,3 +251,11 @@ def test_bars_in_a_cell_do_not_end_it():
 def test_a_record_of_nothing_has_no_card():
     with pytest.raises(ValueError, match="needs a run"):
         model_card(RunRecord())
+
+
+def test_markup_in_names_and_warnings_is_shown_as_text():
+    hostile = "<script>alert(1)</script>"
+    machine = ENVIRONMENT.model_copy(update={"device_name": hostile})
+    record = recorded(HUB, ("stories",), [events.Noted(message=f"The linear {hostile} was skipped.")])
+    card = model_card(record.model_copy(update={"environment": machine}))
+    assert "<script" not in card and "The linear &lt;script>" in card
