@@ -1,9 +1,7 @@
-"""The size and speed of a finished run's model: its masks counted, its bytes packed, its passes timed, dense
-and pruned in one process.
+"""Size and speed of a finished run's model: masks counted, bytes compressed, passes timed, dense and pruned.
 
-The model is loaded whole, in the run's dtype on the run's device, and its prunable weights are held twice.
-The bundled model takes about five seconds, most of it timing. Does not cover models that are too large for
-that: their error says so.
+The whole model is loaded in the run's dtype on the run's device, with its prunable weights twice. The bundled
+model takes about five seconds, most of it for timing. Models that are too large for that get an error.
 """
 
 from __future__ import annotations
@@ -37,18 +35,18 @@ if TYPE_CHECKING:
     from engine.models.language_model import LanguageModel
 
 SPARE = 1.2
-"""Memory that must be free for the second copy of the prunable weights and what is computed with them, in
-sizes of that copy.
+"""Free memory that is required for the second copy of the prunable weights and for computing with it, in sizes
+of that copy.
 """
 
 
 class Measurement(Facts):
-    """What a run's model takes, dense and pruned.
+    """Size and speed of a run's model, dense and pruned.
 
     Attributes:
-        device: its kind; `device_name` is what a person calls it.
-        threads: that the timed passes were spread over, on a CPU.
-        seconds: that the measurement took.
+        device: its type; `device_name` is its product name.
+        threads: number of threads of the timed passes, on a CPU.
+        seconds: duration of the measurement.
     """
 
     size: SizeReport
@@ -60,19 +58,17 @@ class Measurement(Facts):
 
 
 def measure(recipe: Recipe, kept: Mapping[int, BlockWeights], *, seconds: float = SECONDS) -> Measurement:
-    """Measure a recipe's dense model against the same model pruned.
+    """Measure a recipe's dense model and the same model pruned.
 
     Args:
-        recipe: a pinned recipe; its model is loaded afresh.
+        recipe: a pinned recipe; its model is loaded.
         kept: the pruned weights of every block.
         seconds: how long each of the two timed stages may take.
 
     Raises:
         ModelError: the model cannot be loaded, or does not fit twice.
     """
-    from engine.inputs import (
-        dense_model,  # (imports transformers, which whoever draws a measurement does without)
-    )
+    from engine.inputs import dense_model  # imports transformers, which charts of a measurement do not need
 
     start = time.perf_counter()
     device = pick_device(recipe.device)
@@ -100,9 +96,8 @@ def _measured(
 ) -> tuple[SizeReport, SpeedReport]:
     linears = list(model.linears.values())
     dense = variant(linears)
-    free = (
-        host_free() if model.device.type == "cpu" else None
-    )  # an accelerator says by itself when it is full; a CPU's process would be killed
+    # an accelerator raises an error when it is full, but a process on the CPU would be killed
+    free = host_free() if model.device.type == "cpu" else None
     if free is not None and free < SPARE * _bytes(_tensors(dense)):
         raise MemoryError
     pruned, counts = _pruned(model, kept)
@@ -118,7 +113,7 @@ def _measured(
 
 
 def _pruned(model: LanguageModel, kept: Mapping[int, BlockWeights]) -> tuple[Variant, list[LinearCount]]:
-    """The pruned parameters, block by block, with the dense ones put back; and the counts of the masks."""
+    """Return the pruned parameters, leaving the dense ones in the model, and the counts of the masks."""
     found: list[Variant] = []
     counts: list[LinearCount] = []
     for block in model.blocks:
@@ -157,6 +152,6 @@ def _bytes(tensors: Iterator[nn.Parameter] | list[nn.Parameter]) -> int:
 
 
 TOO_LARGE = (
-    "Size and speed could not be measured: the memory does not hold the whole model and its prunable weights a second time. "
-    "Measure a smaller model, or this one on a machine with more memory."
+    "Size and speed could not be measured: the whole model and a second copy of its prunable weights do not fit "
+    "in memory. Measure a smaller model, or this one on a machine with more memory."
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 
 from engine.analysis.microscope.decision import Decision
-from engine.analysis.microscope.findings import losses, sample_groups, score_distribution, spectrum
+from engine.analysis.microscope.findings import row_errors, sample_groups, score_distribution, spectrum
 from engine.analysis.microscope.picture import picture
 from engine.analysis.microscope.types import Picture, Scores, Spectrum, Study
 from engine.pruning.patterns import Group, Pattern, Unstructured
@@ -47,12 +47,12 @@ class Sample:
         )
 
     def study(self) -> Study:
-        lost = losses(self.inputs, self.dense, self.pruned, self.keep)
+        lost = row_errors(self.inputs, self.dense, self.pruned, self.keep)
         return Study(
             norms=self.norms.numpy(),
             scores=self.score_distribution(),
             unscored="",
-            lost=lost.lost,
+            lost=lost.worst,
             median_error=lost.median,
             error=lost.error,
             groups=sample_groups(self.dense, self.keep, self.pattern),

@@ -285,7 +285,7 @@ def test_a_model_that_does_not_fit_twice_is_a_sentence(monkeypatch, error):
         raise error
 
     monkeypatch.setattr("engine.inputs.dense_model", full)
-    with pytest.raises(ModelError, match="the memory does not hold the whole model") as caught:
+    with pytest.raises(ModelError, match="do not fit in memory") as caught:
         measure(Recipe.build({"device": "cpu"}), {})
     assert caught.value.kind == "memory"
 

@@ -1,9 +1,8 @@
-"""The calibration windows of a run at the input of one of its blocks, passed through the pruned blocks before
-it: what the run itself saw there.
+"""The calibration windows of a run at the input of one of its blocks, passed through the pruned blocks before it.
 
-A walk to the last block of the bundled model takes about a second. So the process remembers the way of the
-last run that was looked into, on a CPU and where that takes little of the free memory: the next linear, or
-the next block, then costs a block at most.
+These are the inputs that the run itself observed there. A pass to the last block of the bundled model takes
+about a second. So the process caches the inputs of all blocks of the last run that was inspected, on a CPU and
+if they need little of the free memory: the next linear or block then costs one block at most.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe
 
 SHARE = 0.1
-"""Of the free memory, the most that a remembered way may take."""
+"""Maximum share of the free memory that the cache may take."""
 
 
 class BlockInputs:
-    """The way of one run through its model, as far as anybody has gone."""
+    """The calibration inputs of the blocks of one run, computed up to the last block that was requested."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._key: str | None = None
+        self._key: str | None = None  # of the cached run; None if nothing may be cached
         self._start: Stream | None = None
-        self._hidden: dict[int, list[Tensor]] = {}
+        self._hidden: dict[int, list[Tensor]] = {}  # block -> hidden states at its input
 
     def stream_at(
         self,
@@ -44,22 +43,22 @@ class BlockInputs:
         index: int,
         cache: Path | None = None,
     ) -> Stream:
-        """The windows at the input of block `index`.
+        """Return the windows at the input of block `index`.
 
         Args:
-            model: dense; where it is not streamed, the blocks before `index` are pruned when this returns.
+            model: dense; unless it is streamed, this prunes its blocks before `index` in place.
             kept: the pruned weights of the blocks before it.
-            cache: where token windows are kept.
+            cache: where token windows are stored.
 
         Raises:
-            CorpusError: the text cannot be had.
+            CorpusError: the text cannot be read.
         """
         with self._lock:
             if self._key != recipe.key:
                 self._begin(recipe.key, record(model, recipe, cache), len(model.blocks))
             start = self._start
-            assert start is not None, "a trail that has begun has a start"
-            nearest = max(place for place in self._hidden if place <= index)
+            assert start is not None, "`_begin` sets it"
+            nearest = max(block for block in self._hidden if block <= index)
             stream = Stream(start.ids, list(self._hidden[nearest]), start.calls, start.offloaded)
             for block in model.blocks[nearest:index]:
                 with model.present(block):
@@ -70,7 +69,7 @@ class BlockInputs:
             return stream
 
     def _begin(self, key: str, start: Stream, blocks: int) -> None:
-        """Forget the last run; remember this one's way where there is room."""
+        """Drop the last run's inputs, and cache this one's if they fit."""
         needed, free = blocks * sum(hidden.nbytes for hidden in start.hidden), host_free()
         on_host = all(ids.device.type == "cpu" for ids in start.ids)
         self._key = key if on_host and free is not None and needed <= SHARE * free else None
@@ -78,7 +77,7 @@ class BlockInputs:
 
 
 def record(model: LanguageModel, recipe: Recipe, cache: Path | None) -> Stream:
-    """The recipe's calibration windows at the first block, in the batches in which a run passes them."""
+    """Return the recipe's calibration windows at the first block, in the same batches as in a run."""
     choice = {
         "samples": recipe.samples,
         "length": recipe.window(context_length(model.module.config)),

@@ -1,9 +1,8 @@
-"""How a run's methods decided the mask of one linear: the plan does again what it did then, and the score is
-listened to.
+"""How a run's methods decided the mask of one linear: the plan runs again, and its scores are recorded.
 
-Nothing is computed in a second way. Where the mask was decided once on the dense weights, the update and the
-refinement are left out, for neither has a say in the scores; where it was decided on running weights, the
-update runs, and each weight's score is the one it had when its turn came.
+The run's own code computes everything. If the mask is decided once, on the dense weights, the update and the
+refinement are left out, because they do not affect the scores. If it is decided during the update, the update
+runs, and each weight's score is the one at its moment of decision.
 """
 
 from __future__ import annotations
@@ -26,10 +25,9 @@ class Decision:
     """What a plan decided about a weight `[out, in]`.
 
     Attributes:
-        scores: `[out, in]`, each as it was when it was decided upon.
-        keep: the mask that follows from them, before any refinement.
-        order: the columns in the order in which the groups of an N:M pattern were formed; None where that is
-            their own.
+        scores: `[out, in]`, each at its moment of decision.
+        keep: the resulting mask, before any refinement.
+        order: the order of the columns in which the groups of an N:M pattern were formed; None for their own.
         warnings: sentences about approximations.
     """
 
@@ -48,38 +46,39 @@ def decide(
     path: str,
     attention: bool = True,
 ) -> Decision:
-    """Prune a dense weight `[out, in]` as `Plan.prune` does, and listen.
+    """Prune a dense weight `[out, in]` as `Plan.prune` does, and return its scores and mask.
 
     Raises:
-        NumericsError: as the methods do.
+        NumericsError: raised by the methods.
     """
     weight = weight.to(torch.float32)
-    scores = weight.abs()  # what counts where the methods are given too little text to use
+    scores = weight.abs()  # the fallback if there is too little text for the methods
 
-    def listening(given: Tensor, seen: Statistics, **parameters: Any) -> Tensor:
-        found = plan.score.function(given, seen, **parameters)
-        scores[:, parameters.get("columns", slice(None))] = found.float()
-        return found
+    def recording(part: Tensor, observed: Statistics, **parameters: Any) -> Tensor:
+        result = plan.score.function(part, observed, **parameters)
+        # an update scores a few columns at a time, and passes which
+        scores[:, parameters.get("columns", slice(None))] = result.float()
+        return result
 
-    listened = replace(plan, score=replace(plan.score, function=listening))
+    recorded = replace(plan, score=replace(plan.score, function=recording))
     too_few = statistics.routed and statistics.tokens < plan.fewest_tokens(statistics.width)
     if not plan.decides_while_updating and not too_few:
         parameters: dict[str, Mapping[str, Any]] = {**plan.parameters, "update": {}, "refinement": {}}
-        listened = replace(
-            listened, update=UPDATES["none"], refinement=REFINEMENTS["none"], parameters=parameters
+        recorded = replace(
+            recorded, update=UPDATES["none"], refinement=REFINEMENTS["none"], parameters=parameters
         )
-    outcome = listened.prune(weight, statistics, sparsity, path=path, attention=attention)
+    outcome = recorded.prune(weight, statistics, sparsity, path=path, attention=attention)
     order = plan.pattern.order(scores)
     return Decision(scores, outcome.keep, order, outcome.warnings)
 
 
 def cuts(decision: Decision, pattern: Pattern) -> Tensor:
-    """The highest removed score of each comparison group that lost anything, `[groups that did]`."""
-    gone = decision.scores.masked_fill(decision.keep, -torch.inf)
-    highest = torch.cat([part.amax(1) for part in pattern.split(gone, decision.order)])
+    """Return the highest removed score of each comparison group, `[groups with removed weights]`."""
+    removed = decision.scores.masked_fill(decision.keep, -torch.inf)
+    highest = torch.cat([part.amax(1) for part in pattern.split(removed, decision.order)])
     return highest[highest > -torch.inf]
 
 
 def group_count(shape: tuple[int, int], pattern: Pattern) -> int:
-    """How many comparison groups a weight of `shape` has."""
+    """Return the number of comparison groups of a weight of this shape."""
     return sum(len(part) for part in pattern.split(torch.empty(shape, device="meta")))

@@ -1,9 +1,8 @@
-"""One linear of a finished run under the microscope: from the run's record and its kept blocks to what a page
-shows.
+"""The microscope: one linear of a finished run, from its record and pruned blocks to what a page shows.
 
-The dense model is read block by block, so a look costs one block from the disk, whatever the model's size:
-0.1 s for the bundled one. A study passes the calibration windows through the pruned blocks before, as the run
-did, and asks the run's own methods what they thought.
+The dense model is streamed, so `look` reads one block from the disk, whatever the model's size: 0.1 s for the
+bundled one. `study` passes the calibration windows through the pruned blocks before, as the run did, and runs
+the run's own methods on the linear again.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from engine.analysis.microscope.calibration import BlockInputs
 from engine.analysis.microscope.decision import decide
-from engine.analysis.microscope.findings import losses, sample_groups, score_distribution, spectrum
+from engine.analysis.microscope.findings import row_errors, sample_groups, score_distribution, spectrum
 from engine.analysis.microscope.picture import picture
 from engine.analysis.microscope.types import Picture, Span, Spectrum, Study
 from engine.errors import ModelError
@@ -45,10 +44,10 @@ class Specimen:
 
     Attributes:
         record: the run's.
-        kept: its pruned blocks.
+        kept: its pruned weights by block.
         block: the block's index.
         name: the linear's name inside the block.
-        cache: where token windows are kept, None for nowhere.
+        cache: where token windows are stored, None for nowhere.
     """
 
     record: RunRecord
@@ -63,27 +62,27 @@ class Specimen:
         return self.record.recipe
 
     def pruned(self) -> PrunedLinear:
-        """What is kept of the linear.
+        """Return the linear's mask and pruned weights.
 
         Raises:
-            ModelError: the run has no such block, or did not prune such a linear.
+            ModelError: the run has no such block, or pruned no such linear.
         """
         blocks = self.record.model.blocks if self.record.model else len(self.kept)
         if not 0 <= self.block < blocks:
             raise ModelError(
-                f"Block {self.block} was asked for, but this run's model has the blocks 0 to {blocks - 1}."
+                f"Block {self.block} does not exist: this run's model has the blocks 0 to {blocks - 1}."
             )
         weights = self.kept[self.block]
         if self.name not in weights:
             raise ModelError(
-                f"The linear {self.name} was asked for, but in block {self.block} this run pruned {', '.join(weights)}."
+                f"This run pruned no linear {self.name} in block {self.block}, only {', '.join(weights)}."
             )
         return weights[self.name]
 
 
 @torch.no_grad()
 def look(specimen: Specimen, rows: Span | None = None, columns: Span | None = None) -> Picture:
-    """The weight and its mask, all of it or a part.
+    """Return the weight and its mask, all of it or a part.
 
     Raises:
         ModelError: there is no such linear or part, or the model cannot be read.
@@ -96,7 +95,7 @@ def look(specimen: Specimen, rows: Span | None = None, columns: Span | None = No
 
 @torch.no_grad()
 def singular_values(specimen: Specimen) -> Spectrum:
-    """The singular values before and after.
+    """Return the singular values of the dense and the pruned weight.
 
     Raises:
         ModelError: there is no such linear, or the model cannot be read.
@@ -109,12 +108,12 @@ def singular_values(specimen: Specimen) -> Spectrum:
 
 @torch.no_grad()
 def study(specimen: Specimen) -> Study:
-    """What the calibration text says about the linear.
+    """Return what the calibration text shows about the linear.
 
     Raises:
         ModelError: there is no such linear, or the model cannot be read.
-        CorpusError: the calibration text cannot be had.
-        NumericsError: as the run's methods.
+        CorpusError: the calibration text cannot be read.
+        NumericsError: raised by the run's methods.
     """
     start = time.perf_counter()
     pruned, recipe = specimen.pruned(), specimen.recipe
@@ -125,12 +124,14 @@ def study(specimen: Specimen) -> Study:
         with model.present(model.blocks[specimen.block]) as block:
             linear = block.linears[specimen.name]
             tokens = sum(ids.numel() for ids in stream.ids)
-            watched = _watched(block, linear)
+            observed = _observed(block, linear)
             needs = frozenset(_needs(plan) | {Need.INPUT_NORM, Need.SAMPLE})
-            with observe(watched, stream.windows, needs, sample=sample_size(tokens), tokens=tokens) as seen:
+            with observe(
+                observed, stream.windows, needs, sample=sample_size(tokens), tokens=tokens
+            ) as statistics:
                 deque(stream.through(block), maxlen=0)
             return _studied(
-                plan, linear, seen[specimen.name], pruned, _sparsity(specimen, plan, pruned), start
+                plan, linear, statistics[specimen.name], pruned, _sparsity(specimen, plan, pruned), start
             )
 
 
@@ -139,16 +140,16 @@ def _studied(
 ) -> Study:
     before = linear.weight.float()
     keep, after = pruned.keep.to(before.device), _after(before, pruned).float()
-    lost = losses(statistics.sample.float(), before, after, keep)
+    errors = row_errors(statistics.sample.float(), before, after, keep)
     decision = decide(plan, before, statistics, sparsity, path=linear.path, attention=linear.attention)
     pattern, running = plan.pattern, plan.decides_while_updating
     return Study(
         norms=statistics.input_norm.cpu().numpy(),
         scores=None if plan.score.joint else score_distribution(decision, keep, pattern, running=running),
         unscored=JOINT if plan.score.joint else "",
-        lost=lost.lost,
-        median_error=lost.median,
-        error=lost.error,
+        lost=errors.worst,
+        median_error=errors.median,
+        error=errors.error,
         groups=sample_groups(before, keep, pattern, decision.order),
         tokens=statistics.tokens,
         sampled=len(statistics.sample),
@@ -159,37 +160,37 @@ def _studied(
 
 @contextmanager
 def _dense(specimen: Specimen) -> Iterator[LanguageModel]:
-    """The run's dense model; where memory runs out while it is looked at, a sentence."""
+    """Open the run's dense model, streamed if possible; running out of memory becomes a `ModelError`."""
     try:
         try:
             model = dense_model(specimen.recipe, "streamed")
-        except (
-            ModelError
-        ):  # its blocks share weights: then it has to be held whole, or that says what is wrong
+        except ModelError:
+            # models whose blocks share weights cannot be streamed; any other error is raised again here
             model = dense_model(specimen.recipe)
         yield model
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise ModelError(
-            "Memory ran out while this linear was looked at. Try again when no run is going on.",
+            "Out of memory while inspecting this linear. Try again when no run is active.",
             kind="memory",
         ) from error
 
 
 def _after(before: Tensor, pruned: PrunedLinear) -> Tensor:
-    """The pruned weight `[out, in]`, where the dense one is."""
+    """Return the pruned weight `[out, in]` on the device of the dense one."""
     if pruned.weight is not None:
         return pruned.weight.to(before)
     return before.masked_fill(~pruned.keep.to(before.device), 0)
 
 
 def _needs(plan: Plan) -> frozenset[Need]:
-    """The statistics that the decision rests on: an update's own count only where it has a say."""
+    """Return the statistics that the decision needs: those of the update only if it decides the mask."""
     return plan.needs if plan.decides_while_updating else plan.score.needs
 
 
-def _watched(block: Block, linear: Linear) -> dict[str, Linear]:
-    """The linear, and of an expert the others of its parameter, by which one to which nothing was sent is
-    told from one that is never called.
+def _observed(block: Block, linear: Linear) -> dict[str, Linear]:
+    """Return the linear to observe; for an expert, all linears of its parameter.
+
+    With the others, an expert that received no tokens can be told from a linear that is never called.
     """
     if linear.expert is None:
         return {linear.name: linear}
@@ -198,9 +199,7 @@ def _watched(block: Block, linear: Linear) -> dict[str, Linear]:
 
 
 def _sparsity(specimen: Specimen, plan: Plan, pruned: PrunedLinear) -> Sparsity:
-    """What the run asked of the linear: its block's ratio, or one a row where the mask shows that rows got
-    shares of their own.
-    """
+    """Return the linear's target sparsity: its block's, or one per row if the mask has uneven rows."""
     rows = (~pruned.keep).sum(1)
     uneven = plan.pattern.allows_row_sparsities and bool((rows != rows[0]).any())
     if uneven:
@@ -208,4 +207,4 @@ def _sparsity(specimen: Specimen, plan: Plan, pruned: PrunedLinear) -> Sparsity:
     return specimen.record.allocation[specimen.block]
 
 
-JOINT = "This method weighs whole groups of weights against each other, so a single weight has no score of its own."
+JOINT = "This method scores whole groups of weights, so single weights have no scores."

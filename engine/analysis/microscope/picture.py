@@ -1,8 +1,6 @@
-"""A weight and its mask as a picture that fits a screen: pooled honestly over cells of one size, or the
-entries themselves when zoomed in.
+"""A weight and its mask, reduced to what fits a screen: pooled over equal cells, or single weights if zoomed in.
 
-A cell's colour is the mean absolute weight of all it stands for and its size the share that is kept, so no
-weight is left out or counted twice.
+Cells contain the mean absolute weight and the share of kept weights, so every weight counts exactly once.
 """
 
 from __future__ import annotations
@@ -17,18 +15,18 @@ from engine.analysis.microscope.types import Numbers, Picture, Span
 from engine.errors import ModelError
 
 MOST_ROWS, MOST_COLUMNS = 128, 192
-"""Cells of a picture at most: on a screen 1,000 pixels wide a cell then has five, enough to see its shape."""
+"""Maximum number of cells: on a screen of 1,000 pixels a cell then has five, enough to see its shape."""
 
 
 def picture(
     dense: Tensor, pruned: Tensor, keep: Tensor, rows: Span | None = None, columns: Span | None = None
 ) -> Picture:
-    """The picture of a part of a weight.
+    """Return the picture of a part of a weight.
 
     Args:
         dense, pruned: `[out, in]`.
         keep: the mask `[out, in]`, True = kept.
-        rows, columns: the part; all of them where None.
+        rows, columns: the part; None for all.
 
     Raises:
         ModelError: the part is empty or does not lie within the weight.
@@ -37,7 +35,7 @@ def picture(
     rows, columns = _within(rows, shape[0], "rows"), _within(columns, shape[1], "columns")
     part = (slice(*rows), slice(*columns))
     cell = (ceil((rows[1] - rows[0]) / MOST_ROWS), ceil((columns[1] - columns[0]) / MOST_COLUMNS))
-    before, after, stays = dense[part].float(), pruned[part].float(), keep[part].float()
+    before, after, kept = dense[part].float(), pruned[part].float(), keep[part].float()
     if cell != (1, 1):
         before, after = before.abs(), after.abs()
     return Picture(
@@ -47,17 +45,15 @@ def picture(
         cell=cell,
         dense=pooled(before.numpy(), cell),
         pruned=pooled(after.numpy(), cell),
-        kept=pooled(stays.numpy(), cell),
+        kept=pooled(kept.numpy(), cell),
         row_removed=(~keep).sum(1).numpy(),
         column_removed=(~keep).sum(0).numpy(),
-        moved=_moved(dense, pruned, keep),
+        moved=_distance(dense, pruned, keep),
     )
 
 
 def pooled(values: Numbers, cell: tuple[int, int]) -> Numbers:
-    """The mean over each cell of `values`, `[rows, columns]`; cells at the far edges are as large as what is
-    left.
-    """
+    """Return the mean over each cell of `values`, `[rows, columns]`; cells at the far edges may be smaller."""
     if cell == (1, 1):
         return np.ascontiguousarray(values)
     starts = [np.arange(0, length, size) for length, size in zip(values.shape, cell, strict=True)]
@@ -72,12 +68,13 @@ def _within(span: Span | None, length: int, what: str) -> Span:
         return 0, length
     if not 0 <= span[0] < span[1] <= length:
         raise ModelError(
-            f"The {what} {span[0]} to {span[1] - 1} were asked for, but this linear has the {what} 0 to {length - 1}. Zoom out."
+            f"The {what} {span[0]} to {span[1] - 1} do not exist: this linear has the {what} 0 to {length - 1}. "
+            "Zoom out."
         )
     return span
 
 
-def _moved(dense: Tensor, pruned: Tensor, keep: Tensor) -> float:
-    stays = dense.float() * keep
-    norm = torch.linalg.vector_norm(stays)
-    return float(torch.linalg.vector_norm(pruned.float() - stays) / norm) if norm > 0 else 0.0
+def _distance(dense: Tensor, pruned: Tensor, keep: Tensor) -> float:
+    masked = dense.float() * keep
+    norm = torch.linalg.vector_norm(masked)
+    return float(torch.linalg.vector_norm(pruned.float() - masked) / norm) if norm > 0 else 0.0

@@ -1,7 +1,6 @@
-"""What is said of one linear of a finished run: plain values and numpy arrays, never more than a screen can
-show.
+"""Results for one linear of a finished run: plain values and numpy arrays, never more than a screen can show.
 
-`Picture` and `Spectrum` follow from weights and mask alone; a `Study` also needs the calibration text, passed
+`Picture` and `Spectrum` only need the weights and the mask; a `Study` also needs the calibration text, passed
 through the pruned blocks before.
 """
 
@@ -16,28 +15,26 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.floating[Any]]
 Counts = NDArray[np.integer[Any]]
 Values = NDArray[Any]
-"""Numbers, counts or words: what can be put along an axis."""
+"""Numbers, counts or words: anything that an axis can have."""
 Span = tuple[int, int]
-"""From, inclusive, and to, exclusive."""
+"""From inclusive to exclusive."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A part of a weight, dense and pruned, with its mask: entry by entry, or pooled over cells where the
-    part has more than a screen shows.
+    """A part of a weight, dense and pruned, with its mask: single entries, or pooled over cells if there are
+    too many.
 
     Attributes:
         shape: of the whole weight, `(out, in)`.
         rows, columns: the part.
-        cell: rows and columns that a cell stands for; `(1, 1)` where the cells are the entries. The last ones
-            may stand for fewer.
-        dense, pruned: the entries with their sign; of larger cells the mean absolute entry, pruned ones
-            counting as 0.
-        kept: share of a cell's weights that the mask keeps.
+        cell: rows and columns of a cell; `(1, 1)` if cells are single entries. The last cells may be smaller.
+        dense, pruned: entries with their sign, `[rows, columns]`; of larger cells the mean absolute entry, in
+            which removed weights count as 0.
+        kept: share of kept weights per cell.
         row_removed, column_removed: weights removed from each row `[out]` and column `[in]` of the whole
             weight.
-        moved: how far the update moved the weights that stay, `||W' - W|| / ||W||` over them; 0 where they
-            stay as they were.
+        moved: how far the update moved the kept weights, `||W' - W|| / ||W||` over them; 0 without an update.
     """
 
     shape: tuple[int, int]
@@ -53,12 +50,12 @@ class Picture:
 
     @property
     def pooled(self) -> bool:
-        """Whether cells stand for several weights."""
+        """Whether cells contain several weights."""
         return self.cell != (1, 1)
 
     @property
     def whole(self) -> bool:
-        """Whether all of the weight is shown."""
+        """Whether it is the whole weight."""
         return (self.rows, self.columns) == ((0, self.shape[0]), (0, self.shape[1]))
 
     @property
@@ -68,26 +65,25 @@ class Picture:
 
     @property
     def sparsity(self) -> float:
-        """Share of the whole linear's weights that is removed."""
+        """Share of removed weights in the whole linear."""
         return self.removed / (self.shape[0] * self.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """How a method weighed the weights of a linear, and where that parted those that stay from those that go.
+    """How a method scored the weights of a linear, and the cuts between kept and removed weights.
 
     Attributes:
         edges: of the histogram's bins, `[bins + 1]`, evenly spaced in the logarithm; scores below the first
             edge are in the first bin.
         kept, removed: weights of the run's mask in each bin.
         zeros: scores that are exactly 0.
-        cuts: the highest removed score of the comparison groups: least, 5 %, median, 95 % and most over the
-            groups. None where nothing was removed.
-        groups: how many groups there are.
+        cuts: the highest removed score of each comparison group: minimum, 5 %, median, 95 % and maximum over
+            the groups. None if nothing was removed.
+        groups: number of groups.
         group: what a group is: `layer`, `row`, `block` (128 columns of all rows) or `n:m`.
-        moved: weights whose fate differs between what the scores say and the run's mask; 0 unless a
-            refinement moved them.
-        running: whether each weight was weighed on the weights as updated so far, when its turn came.
+        moved: weights for which the run's mask differs from the scores' decision; 0 without a refinement.
+        running: whether weights were scored during the update, on weights that it had already changed.
     """
 
     edges: Numbers
@@ -108,9 +104,9 @@ class Groups:
     Attributes:
         n, m: at most n of each m are kept.
         kept: how many groups keep 0, 1, ... m weights, `[m + 1]`.
-        order: the columns `[shown]` in the order in which the sample has them.
-        permuted: whether groups are made of columns that do not stand side by side.
-        rows: the sample's first row and the one behind its last.
+        order: the columns of the sample, `[shown]`.
+        permuted: whether the columns were permuted before grouping.
+        rows: the rows of the sample.
         weight: a sample of the dense entries, `[rows, shown]`: the first groups of a few rows.
         keep: the mask of the sample.
     """
@@ -132,12 +128,12 @@ class Groups:
 
 @dataclass(frozen=True)
 class LostRow:
-    """An output neuron and what pruning did to it on the calibration text.
+    """An output neuron and its error on the calibration text.
 
     Attributes:
         error: `||y - y'|| / ||y||` over the sampled tokens.
-        share: of the linear's whole squared error.
-        sparsity: share of its weights removed.
+        share: of the linear's total squared error.
+        sparsity: share of its weights that is removed.
     """
 
     row: int
@@ -148,19 +144,18 @@ class LostRow:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What the calibration text says about a linear, as the run's methods saw it.
+    """What the calibration text shows about a linear, as the run's methods observed it.
 
     Attributes:
         norms: activation norm of each input, `[in]` (Wanda's `a_j`).
-        scores: None where the method decides whole groups, or where no text reached the linear; `unscored`
-            says why.
+        scores: None if the method decides whole groups, or if no text reached the linear; `unscored` says why.
         lost: the rows with the largest relative error, the largest first.
         median_error: of all rows.
         error: relative error of the whole output.
         groups: None unless the pattern is N:M.
-        tokens: calibration tokens that the linear has seen; `sampled` those that the errors are measured on.
+        tokens: calibration tokens that reached the linear; `sampled` those on which errors are measured.
         notes: sentences about approximations.
-        seconds: that the study took.
+        seconds: computing time.
     """
 
     norms: Numbers

@@ -25,7 +25,7 @@ def test_what_does_not_go_together_is_a_cell_with_its_reason() -> None:
     cells = sweep(BASE, ["apt-mm"], ["0.5", "2:4"], allocations=["uniform", "owl"])
     assert [cell.recipe is not None for cell in cells] == [False, True, False, False]
     assert "choose an N:M pattern" in cells[0].refusal
-    assert "owl has nothing to share out" in cells[3].refusal
+    assert "owl has nothing to allocate" in cells[3].refusal
 
 
 def test_the_base_decides_about_the_model_and_the_texts() -> None:

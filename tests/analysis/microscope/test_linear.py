@@ -12,7 +12,7 @@ import torch
 
 from engine.analysis.microscope import linear as inspection
 from engine.analysis.microscope.decision import Decision
-from engine.analysis.microscope.findings import is_quick, losses
+from engine.analysis.microscope.findings import is_quick, row_errors
 from engine.analysis.microscope.linear import Specimen, look, singular_values, study
 from engine.errors import ModelError
 from engine.inputs import dense_model
@@ -179,7 +179,7 @@ def test_rows_are_ranked_by_what_they_lost():
     keep = torch.rand(9, 6, generator=generator) > 0.5
     dense[4] = 0
     pruned_weight = dense * keep
-    found = losses(inputs, dense, pruned_weight, keep)
+    found = row_errors(inputs, dense, pruned_weight, keep)
     errors, squares = [], []
     for row in range(9):
         before = [sum(float(x[j]) * float(dense[row, j]) for j in range(6)) for x in inputs]
@@ -187,10 +187,10 @@ def test_rows_are_ranked_by_what_they_lost():
         lost, was = sum((b - a) ** 2 for b, a in zip(before, after, strict=True)), sum(b * b for b in before)
         errors.append((lost / was) ** 0.5 if was else 0.0)
         squares.append(lost)
-    assert [one.row for one in found.lost] == sorted(range(9), key=lambda row: -errors[row])
-    assert [one.error for one in found.lost] == pytest.approx(sorted(errors, reverse=True), abs=1e-5)
-    assert [one.share for one in found.lost] == pytest.approx(
-        [squares[one.row] / sum(squares) for one in found.lost], abs=1e-5
+    assert [one.row for one in found.worst] == sorted(range(9), key=lambda row: -errors[row])
+    assert [one.error for one in found.worst] == pytest.approx(sorted(errors, reverse=True), abs=1e-5)
+    assert [one.share for one in found.worst] == pytest.approx(
+        [squares[one.row] / sum(squares) for one in found.worst], abs=1e-5
     )
     assert found.median == pytest.approx(float(np.median(errors)), abs=1e-5)
 
@@ -219,7 +219,7 @@ def test_the_way_is_the_same_whether_it_is_walked_in_steps_or_at_once(monkeypatc
     [
         (8, LINEAR, "blocks 0 to 7"),
         (-1, LINEAR, "blocks 0 to 7"),
-        (0, "mlp.nothing", "this run pruned self_attn.q_proj"),
+        (0, "mlp.nothing", "only self_attn.q_proj"),
     ],
 )
 def test_what_is_not_there_is_a_sentence(block, name, words):
