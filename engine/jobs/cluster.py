@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+import dask
 from distributed import CancelledError, Client, KilledWorker, Nanny, Worker, WorkerPlugin
 
 from engine.errors import EngineError
@@ -29,6 +30,11 @@ ROOT = Path(__file__).parents[2]
 DEVICE = "DEVICE"
 CONNECT = 15.0  # seconds
 CLOSE = 6.0  # seconds: a little longer than the cluster gives itself to shut down
+CLIENT_SETTINGS = {
+    # what Dask polls for its own displays; `Cluster.devices` asks for the workers when it needs them
+    "distributed.client.scheduler-info-interval": "1 h",
+    "distributed.client.heartbeat": "30 s",
+}
 START = "dask worker ADDRESS --resources DEVICE=1"
 
 
@@ -141,7 +147,8 @@ class Cluster:
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             connect: Callable[..., Any] = Client
-            self._client = connect(address, timeout=CONNECT, set_as_default=False, name="prunescope")
+            with dask.config.set(CLIENT_SETTINGS):  # read when the client is made
+                self._client = connect(address, timeout=CONNECT, set_as_default=False, name="prunescope")
             if self._embedded is not None:
                 self._client.wait_for_workers(1, timeout=CONNECT)
         except (OSError, ValueError, TimeoutError) as error:

@@ -1,9 +1,11 @@
-"""The process of the embedded cluster: a scheduler, and a nanny that starts the worker process anew whenever
-it dies.
+"""The process of the embedded cluster: a scheduler, and a nanny that restarts the worker process when it dies.
 
 Started by `engine.jobs.cluster` as `python -m engine.jobs.serve`; the first line of its output is the
-scheduler's address. It ends, and its worker with it, as soon as its standard input does: when the app closes
-that, and also when the app is killed.
+scheduler's address. It ends, and its worker with it, as soon as its standard input is closed: by the app, or
+because the app was killed.
+
+While nothing runs, the cluster takes well under 1 % of a core; with Dask's defaults it takes 5 %, for health
+checks and statistics meant for clusters of many machines (`tests.benchmarks.idle` measures it).
 """
 
 from __future__ import annotations
@@ -19,51 +21,74 @@ from typing import Any
 import dask
 from distributed import Nanny, Scheduler
 
-THREADS = 3  # one for the run, which holds the device, and two for short questions beside it (see `answers`)
-PATIENCE = 4.0  # seconds for an orderly end
+THREADS = 3  # one for the run, which holds the device, and `engine.jobs.questions.AT_ONCE` for questions
+PATIENCE = 4.0  # seconds for an orderly shutdown
+HEARTBEAT = 30.0  # seconds between the worker's reports; the nanny notices its death, so they are not urgent
 
 SETTINGS = {
-    # Dask gives its workers one computing thread each; ours is alone and has the machine.
+    # Dask gives each of its workers one computing thread; ours is the only one on the machine.
     "distributed.nanny.pre-spawn-environ": {
         "OMP_NUM_THREADS": None,
         "MKL_NUM_THREADS": None,
         "OPENBLAS_NUM_THREADS": None,
     },
-    "distributed.worker.profile.enabled": False,
-    # importing torch holds the interpreter for seconds, which is no fault
-    "distributed.admin.tick.limit": "1 h",
     "distributed.worker.daemon": True,
+    # Checks whether the event loop is responsive, 50 times a second. Importing torch holds the interpreter for
+    # seconds, which would be reported as a fault.
+    "distributed.admin.tick.interval": "1 h",
+    "distributed.admin.tick.cycle": "1 h",
+    "distributed.admin.tick.limit": "2 h",
+    # Statistics for Dask's dashboard, which is off.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.interval": "1 h",
+    "distributed.admin.system-monitor.gil.enabled": False,
+    # Moving work and data between workers; there is only one.
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.active-memory-manager.start": False,
 }
 
 
+class QuietScheduler(Scheduler):
+    """A scheduler without Dask's frequent checks, whose intervals are fixed in its code."""
+
+    def heartbeat_worker(self, **report: Any) -> dict[str, Any]:
+        """Take a worker's report and say when the next one is due; Dask would ask for two a second."""
+        reply: dict[str, Any] = super().heartbeat_worker(**report)
+        return reply | {"heartbeat-interval": HEARTBEAT}
+
+    def start_periodic_callbacks(self) -> None:
+        """Start the periodic checks except two that run four times a second for timeouts that are not set."""
+        for name in ("idle-timeout", "no-workers-timeout"):
+            self.periodic_callbacks.pop(name, None)
+        super().start_periodic_callbacks()  # type: ignore[no-untyped-call]
+
+
 async def serve() -> None:
-    """Run until the standard input ends."""
-    gone = asyncio.Event()
-    threading.Thread(target=_watch, args=(asyncio.get_running_loop(), gone), daemon=True).start()
+    """Run until standard input is closed."""
+    closed = asyncio.Event()
+    threading.Thread(target=_watch, args=(asyncio.get_running_loop(), closed), daemon=True).start()
     local: dict[str, Any] = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
-    alone: dict[str, Any] = {
+    worker: dict[str, Any] = {
         "nthreads": THREADS,
         "resources": {"DEVICE": 1},
-        "memory_limit": 0,
+        "memory_limit": 0,  # no limit; also switches off two memory checks
         "silence_logs": logging.ERROR,
     }
-    async with Scheduler(**local, port=0, allowed_failures=0) as scheduler:
+    async with QuietScheduler(**local, port=0, allowed_failures=0) as scheduler:
         print(scheduler.address, flush=True)
-        os.dup2(
-            sys.stderr.fileno(), sys.stdout.fileno()
-        )  # nobody reads on, and a worker must not stop at a full pipe
-        async with Nanny(scheduler.address, **local, **alone) as nanny:
-            await gone.wait()
-            await nanny.close(
-                timeout=0.2
-            )  # the worker has nothing to save: a run folder is whole at any moment
+        # nothing reads standard output from here on, and the worker must not block on a full pipe
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        async with Nanny(scheduler.address, **local, **worker) as nanny:
+            await closed.wait()
+            # the worker has nothing to save: a run's folder is consistent at any moment
+            await nanny.close(timeout=0.2)
 
 
-def _watch(loop: asyncio.AbstractEventLoop, gone: asyncio.Event) -> None:
-    """Wait for the end of the standard input, then for an orderly end, but not forever."""
+def _watch(loop: asyncio.AbstractEventLoop, closed: asyncio.Event) -> None:
+    """Wait until standard input is closed, then for an orderly shutdown, but not forever."""
     while os.read(sys.stdin.fileno(), 1024):
         pass
-    loop.call_soon_threadsafe(gone.set)
+    loop.call_soon_threadsafe(closed.set)
     time.sleep(PATIENCE)
     os._exit(1)  # the worker watches this process and ends with it
 

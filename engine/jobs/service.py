@@ -41,8 +41,9 @@ Value = TypeVar("Value")
 Args = TypeVarTuple("Args")
 
 FRESH = 10.0  # seconds for which what is free is taken to stay so
-PAUSE = 1.0  # seconds between two looks at the cluster when nothing happens
-QUICK = 0.1  # the same while a cancel is under way
+PAUSE = 1.0  # seconds between two looks at the cluster while it computes something
+QUICK = 0.1  # the same while a run is being cancelled
+IDLE = 60.0  # the same while there is nothing to do
 LOST = "The background engine ended while it computed this run."
 ENDED = "The background engine ended unexpectedly."
 CLOSED = "The app was closed while this run was computed."
@@ -222,9 +223,17 @@ class BackgroundEngine:
                 self._turn()
             except Exception:  # the thread must live: without it no page would ever hear of a run again
                 _log.exception("The background engine stumbled and goes on.")
-            self._wake.wait(QUICK if self._runs.cancelling else PAUSE)
+            self._wake.wait(self._pause())
             self._wake.clear()
         self._drop(CLOSED)
+
+    def _pause(self) -> float:
+        """Return the seconds until the next turn, unless something wakes the thread earlier: a new run or
+        question, and the end of a task. Only the death of the cluster has to be polled for.
+        """
+        if self._runs.cancelling:
+            return QUICK
+        return PAUSE if self._runs.active() or self._questions.busy else IDLE
 
     def _turn(self) -> None:
         if self._cluster is not None and not self._cluster.alive:

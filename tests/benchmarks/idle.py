@@ -1,0 +1,69 @@
+"""The processor time of an app with nothing to do: `python -m tests.benchmarks.idle`.
+
+Prints, per process and in percent of one core, the CPU time used within a minute: first with no browser
+connected, then with one open tab. CPU time is counted, not elapsed time, so other load hardly matters.
+"""
+
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import expect, sync_playwright
+
+from tests.browser import served
+
+MINUTE = 60.0  # seconds
+SETTLE = 25.0  # seconds until the worker has warmed up and the imports in the background are done
+LONG = 120_000  # milliseconds
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=served.chromium(), args=served.ARGUMENTS)
+        with served.app(Path(home)) as address:
+            page = browser.new_page()
+            page.goto(address)  # the engine starts with the first page
+            expect(page.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=LONG)
+            time.sleep(SETTLE)
+            page.close()
+            report("no tab", usage())
+            page = browser.new_page()
+            page.goto(address)
+            expect(page.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=LONG)
+            time.sleep(SETTLE)
+            report("one tab", usage())
+        browser.close()
+
+
+def usage() -> dict[str, float]:
+    """Return the share of a core that each of the app's processes takes, in percent."""
+    processes = {label(process): process for process in psutil.Process().children(recursive=True)}
+    processes.pop("", None)
+    before = {name: seconds(process) for name, process in processes.items()}
+    time.sleep(MINUTE)
+    return {name: 100 * (seconds(process) - before[name]) / MINUTE for name, process in processes.items()}
+
+
+def label(process: psutil.Process) -> str:
+    """Return the role of a process; empty for the browser and for helpers that do nothing."""
+    try:
+        command = " ".join(process.cmdline())
+    except psutil.Error:  # a helper of the browser that has just ended
+        return ""
+    roles = {"streamlit": "app", "engine.jobs.serve": "scheduler", "spawn_main": "worker"}
+    return next((role for part, role in roles.items() if part in command), "")
+
+
+def seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def report(title: str, shares: dict[str, float]) -> None:
+    parts = "  ".join(f"{name} {share:4.2f} %" for name, share in sorted(shares.items()))
+    print(f"{title:8s} {sum(shares.values()):5.2f} % of a core: {parts}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
