@@ -6,6 +6,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+
 from engine.corpora.named import Role
 from engine.corpora.windows import Windows, calibration_windows, evaluation_windows
 from engine.errors import CorpusError
@@ -41,9 +43,21 @@ def dense_model(recipe: Recipe, residence: Residence = "resident") -> LanguageMo
     Raises:
         ModelError: it cannot be downloaded or read.
     """
+    directory, dtype, device, _ = model_identity(recipe, residence)
+    return load(directory, dtype=dtype, device=device, residence=residence, name=recipe.model)
+
+
+def model_identity(
+    recipe: Recipe, residence: Residence = "resident"
+) -> tuple[Path, torch.dtype, torch.device, Residence]:
+    """Return what determines a recipe's loaded model: its name in the cache of models.
+
+    Raises:
+        ModelError: it cannot be downloaded or read.
+    """
     directory, device = drain(model_directory(recipe)), pick_device(recipe.device)
     dtype = pick_dtype(recipe.dtype, device, stored_dtype(read_config(directory, recipe.model)))
-    return load(directory, dtype=dtype, device=device, residence=residence, name=recipe.model)
+    return directory, dtype, device, residence
 
 
 def as_events(work: Generator[Progress, None, Result]) -> Generator[Event, None, Result]:

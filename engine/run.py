@@ -70,7 +70,7 @@ from engine.pruning.shares import Shares, spreads
 from engine.pruning.statistics import Statistics
 from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
-from engine.run_cache import Workbench
+from engine.run_cache import Lease, ModelCache
 from engine.validation import faults_against
 
 DOCUMENTS = "PRUNESCOPE_TASKS"
@@ -83,7 +83,7 @@ def run(
     recipe: Recipe,
     finished_blocks: MutableMapping[int, BlockWeights] | None = None,
     cache: Path | None = None,
-    bench: Workbench | None = None,
+    models: ModelCache | None = None,
 ) -> Iterator[Event]:
     """Prune a model and evaluate it.
 
@@ -92,7 +92,7 @@ def run(
         finished_blocks: receives the weights of each block as soon as it is pruned. Blocks that it already
             holds are restored instead of pruned again, so an interrupted run resumes with the same result.
         cache: a directory for what other runs can reuse (token windows, task results); None for no cache.
-        bench: what the runs of this process share (the loaded model, the dense pass); None to share nothing.
+        models: the loaded models that the runs of this process share; None to share nothing.
 
     Yields:
         Events in the order given in `engine.events`. Errors are not raised: they become `Failed`.
@@ -101,9 +101,9 @@ def run(
         device = pick_device(recipe.device)
         clock = Clock(device)
         start = clock.now()
-        with (bench or Workbench(keep=False)).taken() as shared:
+        with (models or ModelCache(share=0)).lease() as lease:
             blocks = {} if finished_blocks is None else finished_blocks
-            for event in _run(recipe, blocks, cache, shared, clock, device):
+            for event in _run(recipe, blocks, cache, lease, clock, device):
                 yield event.model_copy(update={"elapsed": clock.now() - start})
     except PrunescopeError as error:
         yield Failed(message=str(error), detail=traceback.format_exc())
@@ -118,7 +118,7 @@ def _run(
     recipe: Recipe,
     finished_blocks: MutableMapping[int, BlockWeights],
     cache: Path | None,
-    bench: Workbench,
+    lease: Lease,
     clock: Clock,
     device: torch.device,
 ) -> Iterator[Event]:
@@ -140,7 +140,7 @@ def _run(
     while True:
         try:
             yield from Attempt(
-                recipe, directory, finished_blocks, memory, cache, clock, device, bench
+                recipe, directory, finished_blocks, memory, cache, clock, device, lease
             ).events()
             return
         except Exception as error:
@@ -151,7 +151,7 @@ def _run(
                 raise ModelError(_too_large(recipe, device, error), kind="memory") from error
         # Only here, after the `except`: until then the traceback refers to the failed attempt's tensors.
         memory, words = smaller
-        bench.clear()
+        lease.clear()
         gc.collect()
         if device.type == "cuda":
             torch.cuda.empty_cache()
@@ -198,7 +198,7 @@ class Attempt:
         memory: what is held in memory at a time.
         cache: a directory for what other runs can reuse, None for no cache.
         clock: counts the seconds of each phase.
-        bench: what other runs of this process have left for this one.
+        lease: gives the model, and what other runs of this process have derived from it.
     """
 
     recipe: Recipe
@@ -208,13 +208,13 @@ class Attempt:
     cache: Path | None
     clock: Clock
     device: torch.device
-    bench: Workbench
+    lease: Lease
 
     def events(self) -> Iterator[Event]:
         """Do all of it; from `ModelLoaded` to `Finished`."""
         with self.clock.phase("load"):
             identity = (self.directory, self._dtype, self.device, self.memory.residence)
-            model = self.bench.model(identity, self._load)
+            model = self.lease.model(identity, self._load)
         loaded = _model_loaded(model)
         yield loaded
         with threads_for(model, alone=not self.recipe.evaluations):
@@ -255,7 +255,7 @@ class Attempt:
             return
         for (corpus, windows), part in zip(evaluations.items(), parts, strict=True):
             with self.clock.phase("evaluate"):
-                dense = self.bench.recall(
+                dense = self.lease.recall(
                     ("score", windows.fingerprint, windows.bytes),
                     partial(perplexity, model, streams.dense.part(part), windows.bytes),
                 )
@@ -281,25 +281,25 @@ class Attempt:
         """Return the windows at the input of the first block, and for each corpus its slice of the batches.
 
         All corpora pass through the blocks as one stream. What depends on the dense model alone is shared
-        with other runs through `bench`.
+        with other runs through `lease`.
         """
 
         def recorded(windows: Windows) -> Stream:
             batch = self.memory.windows_per_batch(windows.ids.shape[1])  # windows per batch
             record = partial(model.record, windows.ids, batch, offload=self.memory.offload)
-            return self.bench.recall(("windows", self.memory, windows.fingerprint), record)
+            return self.lease.recall(("windows", self.memory, windows.fingerprint), record)
 
         streams, parts, batches = Streams(recorded(calibration).fork()), [], 0
-        if self.bench.keeps:
-            streams.first = self.bench.recall(("first", self.memory, calibration.fingerprint), dict)
+        if self.lease.caches:
+            streams.first = self.lease.recall(("first", self.memory, calibration.fingerprint), dict)
         if evaluations:
             inputs = [recorded(windows) for windows in evaluations.values()]
             for stream in inputs:
                 parts.append(slice(batches, batches + len(stream.ids)))
                 batches += len(stream.ids)
             name = ("dense", self.memory, *(windows.fingerprint for windows in evaluations.values()))
-            streams.dense = self.bench.recall(
-                name, lambda: self.bench.remembered(Stream.joined(inputs))
+            streams.dense = self.lease.recall(
+                name, lambda: self.lease.remembered(Stream.joined(inputs))
             ).again()
             streams.pruned = streams.dense.fork()
         return streams, parts
@@ -334,7 +334,7 @@ class Attempt:
             )
             return
         yield from self._try_on("pruned", pruned)
-        self.bench.clear()
+        self.lease.clear()
         pruned.module.to("meta")  # frees its weights: memory may not hold two models
         with self.clock.phase("load"):
             dense = self._load()

@@ -1,11 +1,11 @@
-"""What the runs of one process have in common, kept from one to the next: the loaded model, the texts'
-windows at its first block, the dense model's pass over the evaluation text with its perplexity, and what the
-first block sees of the calibration text.
+"""The models of one process that stay loaded between uses, with what has been derived from each: the windows
+of a text at the first block, the dense model's pass over the evaluation text and its perplexity.
 
-All of it follows from the model and the texts alone, so a run that finds it here gives the same result, to
-the last bit, as one that makes it anew. The bench holds one model at a time; another one clears it. Nothing
-is kept of a model that is read block by block, or of which two would take more than `SHARE` of the memory
-that is free.
+All of it follows from the model and the texts alone, so a run that finds it here gives the same result, to the
+last bit, as one that computes it. Runs and texts share the cache `MODELS`. A model is leased to one user at a
+time, because pruning overwrites its weights; a second user at the same time loads another copy. All models
+together take at most `SHARE` of the free memory, idle ones are dropped before another model is loaded, and a
+model that is read block by block is never kept.
 """
 
 from __future__ import annotations
@@ -22,76 +22,140 @@ from engine.hardware.memory import device_free, host_free
 from engine.models.block import Block
 from engine.models.language_model import LanguageModel, Stream
 
-SHARE = 0.25
-"""Of the free memory, the most that one kind of thing may take to be kept."""
+SHARE = 0.25  # of the free memory: the most that the cached models may take, and again one remembered pass
 
-Thing = TypeVar("Thing")
+Derived = TypeVar("Derived")
 
 
-class Workbench:
-    """The things of one model; a bench that does not `keep` makes everything anew."""
+@dataclass(eq=False)
+class CachedModel:
+    """A loaded model.
 
-    def __init__(self, *, keep: bool = True) -> None:
-        self._keep = keep
-        self._taken = Lock()
-        self.clear()
+    Attributes:
+        identity: what determines it: directory, dtype, device, residence.
+        weights: the dense weights of its prunable linears, by path.
+        derived: what users have computed from the dense model.
+        size: bytes that it takes with its second copy of the weights.
+    """
 
-    def clear(self) -> None:
-        """Let go of everything."""
-        self._place: Hashable = None
-        self._model: LanguageModel | None = None
-        self._weights: dict[str, Tensor] = {}
-        self._things: dict[Hashable, Any] = {}
+    identity: Hashable
+    model: LanguageModel
+    weights: dict[str, Tensor]
+    size: int
+    derived: dict[Hashable, Any] = field(default_factory=dict)
+    leased: bool = True
 
-    @property
-    def keeps(self) -> bool:
-        """Whether what is put on it stays."""
-        return self._model is not None
+
+class ModelCache:
+    """Loaded models. `share` is the share of the free memory that they may take; 0 caches nothing."""
+
+    def __init__(self, share: float = SHARE) -> None:
+        self._share = share
+        self._lock = Lock()
+        self._models: list[CachedModel] = []
 
     @contextmanager
-    def taken(self) -> Iterator[Workbench]:
-        """The bench for one run; where another thread's run has it, one that keeps nothing."""
-        if not self._taken.acquire(blocking=False):
-            yield Workbench(keep=False)
-            return
+    def lease(self) -> Iterator[Lease]:
+        """Use a model exclusively; it returns to the cache at the end."""
+        lease = Lease(self)
         try:
-            yield self
+            yield lease
         finally:
-            self._taken.release()
+            lease.end()
 
-    def model(self, place: Hashable, load: Callable[[], LanguageModel]) -> LanguageModel:
-        """The dense model; `place` is what decides about it: directory, dtype, device, residence."""
-        if self._model is None or self._place != place:
-            self.clear()
+    def clear(self) -> None:
+        """Drop all models that are not leased."""
+        with self._lock:
+            self._models = [cached for cached in self._models if cached.leased]
+
+    @property
+    def count(self) -> int:
+        """How many models are cached."""
+        return len(self._models)
+
+    def take(self, identity: Hashable) -> CachedModel | None:
+        """Lease an idle model, the one with most derived results; if there is none, make room for it."""
+        with self._lock:
+            idle = [cached for cached in self._models if not cached.leased and cached.identity == identity]
+            if idle:
+                best = max(idle, key=lambda cached: len(cached.derived))
+                best.leased = True
+                return best
+        self.clear()
+        return None
+
+    def add(self, identity: Hashable, model: LanguageModel) -> CachedModel | None:
+        """Cache a dense model, leased to the caller; None if it does not fit."""
+        size = 2 * sum(parameter.nbytes for parameter in model.module.parameters())
+        device = model.device.type
+        with self._lock:
+            held = sum(cached.size for cached in self._models if cached.model.device.type == device)
+            fits = held + size <= self._share * (_free(model) + held)
+            if model.residence == "streamed" or not fits:
+                return None
+            weights = {path: linear.weight.clone() for path, linear in model.linears.items()}
+            cached = CachedModel(identity, model, weights, size)
+            self._models.append(cached)
+            return cached
+
+    def remove(self, cached: CachedModel) -> None:
+        with self._lock:
+            self._models.remove(cached)
+
+
+class Lease:
+    """The exclusive use of one model at a time, cached if it fits."""
+
+    def __init__(self, cache: ModelCache) -> None:
+        self._cache = cache
+        self._cached: CachedModel | None = None
+
+    def model(self, identity: Hashable, load: Callable[[], LanguageModel]) -> LanguageModel:
+        """Return the dense model, loaded or with its weights restored; `identity` determines it."""
+        if self._cached is None or self._cached.identity != identity:
+            self.end()
+            self._cached = self._cache.take(identity)
+        if self._cached is None:
             model = load()
-            if not self._has_room(model):
-                return model
-            self._place, self._model = place, model
-            self._weights = {path: linear.weight.clone() for path, linear in model.linears.items()}
-        for path, linear in self._model.linears.items():
-            linear.write(self._weights[path])
-        return self._model
+            self._cached = self._cache.add(identity, model)
+            return model
+        for path, linear in self._cached.model.linears.items():
+            linear.write(self._cached.weights[path])
+        return self._cached.model
 
-    def recall(self, name: Hashable, make: Callable[[], Thing]) -> Thing:
-        """A thing of this model by its name, made where it is not there yet."""
-        if not self.keeps:
+    @property
+    def caches(self) -> bool:
+        """Whether the model and what is derived from it outlive this lease."""
+        return self._cached is not None
+
+    def recall(self, name: Hashable, make: Callable[[], Derived]) -> Derived:
+        """Return a result derived from the dense model, made unless it is cached under this name."""
+        if self._cached is None:
             return make()
-        if name not in self._things:
-            self._things[name] = make()
-        thing: Thing = self._things[name]
-        return thing
+        if name not in self._cached.derived:
+            self._cached.derived[name] = make()
+        derived: Derived = self._cached.derived[name]
+        return derived
 
     def remembered(self, stream: Stream) -> Stream:
-        """A stream that remembers its way through the blocks, where there is room for that."""
+        """Return a stream that remembers its hidden states at every block, if memory suffices for them."""
         needed = sum(hidden.nbytes for hidden in stream.hidden) * len(stream.calls)
-        if self._model is None or needed > SHARE * _free(self._model):
+        if self._cached is None or needed > SHARE * _free(self._cached.model):
             return stream
         return Remembered(stream.ids, stream.hidden, stream.calls, stream.offloaded)
 
-    def _has_room(self, model: LanguageModel) -> bool:
-        if not self._keep or model.residence == "streamed":
-            return False
-        return 2 * sum(parameter.nbytes for parameter in model.module.parameters()) <= SHARE * _free(model)
+    def clear(self) -> None:
+        """Free the memory of this model and of all idle ones."""
+        if self._cached is not None:
+            self._cache.remove(self._cached)
+            self._cached = None
+        self._cache.clear()
+
+    def end(self) -> None:
+        """Return the model to the cache."""
+        if self._cached is not None:
+            self._cached.leased = False
+            self._cached = None
 
 
 @dataclass
@@ -99,28 +163,32 @@ class Remembered(Stream):
     """Dense windows that remember what each block made of them, for all forks.
 
     Attributes:
-        trace: hidden states of each batch at the input of a block, by the block's index.
+        trace: hidden states per batch at the input of a block, by the block's index.
     """
 
     trace: dict[int, list[Tensor]] = field(default_factory=dict)
 
     def again(self) -> Remembered:
-        """The same windows at the same place, with the same memory: what one pass has made the next one
-        finds.
+        """Return the same windows at the same block, sharing the trace: a later pass finds what this one
+        computes.
         """
         return Remembered(self.ids, list(self.hidden), self.calls, self.offloaded, self.trace)
 
     def advance(self, block: Block) -> None:
-        """Replace the hidden states by the block's outputs. Tensors are shared between runs: a block never
-        changes its input.
+        """Replace the hidden states by the block's outputs. Tensors are shared between runs, which is safe
+        because a block never changes its input.
         """
-        behind = block.index + 1
-        if behind not in self.trace:
+        following = block.index + 1
+        if following not in self.trace:
             super().advance(block)
-            self.trace[behind] = list(self.hidden)
-        self.hidden = list(self.trace[behind])
+            self.trace[following] = list(self.hidden)
+        self.hidden = list(self.trace[following])
+
+
+MODELS = ModelCache()
+"""The cache that the runs and texts of this process share."""
 
 
 def _free(model: LanguageModel) -> int:
-    """Bytes free where the model is; 0 where nobody knows."""
+    """Return the free bytes on the model's device, 0 if unknown."""
     return device_free(model.device) if model.device.type == "cuda" else host_free() or 0

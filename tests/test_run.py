@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
-from engine.analysis.text import generate_pair
+from engine.analysis.text import Reader
 from engine.events import BlockPruned, Event, Failed, Finished, ModelLoaded, WindowsReady
 from engine.models.identity import DEMO_DIRECTORY
 from engine.pruning.presets import PRESETS
@@ -248,11 +248,11 @@ def test_the_same_prompt_is_continued_by_both_models(fast: Fields) -> None:
     recipe = Recipe.build(sparsity=0.9, **fast)
     blocks: dict[int, BlockWeights] = {}
     record_of(recipe, blocks)
-    greedy = generate_pair(recipe, blocks, "Once upon a time", tokens=12)
+    greedy = Reader().continue_prompt(recipe, blocks, "Once upon a time", tokens=12)
     assert greedy.dense and greedy.dense != greedy.pruned
-    assert greedy == generate_pair(recipe, blocks, "Once upon a time", tokens=12)
+    assert greedy == Reader().continue_prompt(recipe, blocks, "Once upon a time", tokens=12)
     sampled = [
-        generate_pair(recipe, blocks, "Once upon a time", tokens=12, temperature=1.0, seed=seed)
+        Reader().continue_prompt(recipe, blocks, "Once upon a time", tokens=12, temperature=1.0, seed=seed)
         for seed in (0, 0, 1)
     ]
     assert sampled[0] == sampled[1]

@@ -1,8 +1,9 @@
-"""What runs share changes nothing: every pruner gives the same record and the same weights on a bench that
-others have used as alone.
+"""The cache of models changes no result: every pruner gives the same record and the same weights with a model
+that other runs have used as with a fresh one.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 import torch
 
 from engine import run_cache
+from engine.analysis.text import Reader
+from engine.inputs import dense_model
 from engine.models.language_model import LanguageModel
 from engine.pruning.axes import ALLOCATIONS
 from engine.pruning.presets import PRESETS
@@ -18,7 +21,7 @@ from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.run import run
-from engine.run_cache import Workbench
+from engine.run_cache import ModelCache
 
 Fields = dict[str, Any]
 
@@ -34,16 +37,16 @@ def fast(tmp_path_factory: pytest.TempPathFactory) -> Fields:
 
 
 @pytest.fixture(scope="module")
-def used(fast: Fields) -> Workbench:
-    """A bench that another run has used."""
-    bench = Workbench()
-    computed(Recipe.build(pruner="sparsegpt", sparsity=0.8, **fast), bench)
-    return bench
+def used(fast: Fields) -> ModelCache:
+    """A cache that another run has used."""
+    models = ModelCache()
+    computed(Recipe.build(pruner="sparsegpt", sparsity=0.8, **fast), models)
+    return models
 
 
-def computed(recipe: Recipe, bench: Workbench | None) -> tuple[RunRecord, dict[int, BlockWeights]]:
+def computed(recipe: Recipe, models: ModelCache | None) -> tuple[RunRecord, dict[int, BlockWeights]]:
     kept: dict[int, BlockWeights] = {}
-    record = RunRecord.fold(run(recipe, kept, None, bench))
+    record = RunRecord.fold(run(recipe, kept, None, models))
     assert record.state == "finished", record.error
     return record, kept
 
@@ -56,8 +59,8 @@ def timeless(record: RunRecord) -> RunRecord:
     return record.model_copy(update={"blocks": blocks, "protocol": protocol, **nothing})
 
 
-def assert_same(recipe: Recipe, bench: Workbench) -> None:
-    (alone, own), (shared, kept) = computed(recipe, None), computed(recipe, bench)
+def assert_same(recipe: Recipe, models: ModelCache) -> None:
+    (alone, own), (shared, kept) = computed(recipe, None), computed(recipe, models)
     assert timeless(shared) == timeless(alone)
     for index, block in own.items():
         for name, linear in block.items():
@@ -68,29 +71,29 @@ def assert_same(recipe: Recipe, bench: Workbench) -> None:
 
 
 @pytest.mark.parametrize("pruner", PRESETS)
-def test_every_pruner_gives_the_same_on_a_used_bench(pruner: str, fast: Fields, used: Workbench) -> None:
+def test_every_pruner_gives_the_same_on_a_used_cache(pruner: str, fast: Fields, used: ModelCache) -> None:
     shape = {"pattern": PRESETS[pruner].pattern} if PRESETS[pruner].pattern else {"sparsity": 0.6}
     assert_same(Recipe.build(pruner=pruner, **shape, **fast), used)
-    assert used.keeps
+    assert used.count
 
 
 @pytest.mark.parametrize(
     "allocation", [name for name, method in ALLOCATIONS.items() if not method.even and name != "manual"]
 )
-def test_every_top_up_gives_the_same_on_a_used_bench(allocation: str, fast: Fields, used: Workbench) -> None:
+def test_every_top_up_gives_the_same_on_a_used_cache(allocation: str, fast: Fields, used: ModelCache) -> None:
     assert_same(Recipe.build(allocation=allocation, sparsity=0.6, **fast), used)
 
 
-def test_other_calibration_windows_are_not_taken_for_the_same(fast: Fields, used: Workbench) -> None:
+def test_other_calibration_windows_are_not_taken_for_the_same(fast: Fields, used: ModelCache) -> None:
     assert_same(Recipe.build(sparsity=0.6, seed=5, **fast), used)
 
 
 def test_a_run_that_was_given_up_in_the_middle_leaves_the_model_dense(fast: Fields) -> None:
-    bench = Workbench()
-    events = run(Recipe.build(sparsity=0.9, **fast), {}, None, bench)
+    models = ModelCache()
+    events = run(Recipe.build(sparsity=0.9, **fast), {}, None, models)
     list(islice(events, 8))
     events.close()  # type: ignore[attr-defined]
-    assert_same(Recipe.build(sparsity=0.5, **fast), bench)
+    assert_same(Recipe.build(sparsity=0.5, **fast), models)
 
 
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -109,7 +112,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_the_model_is_loaded_once_and_passes_once(fast: Fields, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench, seen = Workbench(), loads(monkeypatch)
+    models, seen = ModelCache(), loads(monkeypatch)
     passes: list[int] = []
     real = run_cache.Stream.advance
 
@@ -120,53 +123,77 @@ def test_the_model_is_loaded_once_and_passes_once(fast: Fields, monkeypatch: pyt
 
     monkeypatch.setattr(run_cache.Stream, "advance", counted)
     for sparsity in (0.3, 0.5, 0.7):
-        computed(Recipe.build(sparsity=sparsity, **fast), bench)
+        computed(Recipe.build(sparsity=sparsity, **fast), models)
     assert len(seen) == 1
     assert passes == list(range(8)), "the dense model read the evaluation text once"
 
 
 def test_another_dtype_is_another_model(fast: Fields, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench, seen = Workbench(), loads(monkeypatch)
-    computed(Recipe.build(**fast), bench)
-    assert_same(Recipe.build(dtype="bfloat16", **fast), bench)
+    models, seen = ModelCache(), loads(monkeypatch)
+    computed(Recipe.build(**fast), models)
+    assert_same(Recipe.build(dtype="bfloat16", **fast), models)
     assert len(seen) == 3
 
 
 def test_a_streamed_model_is_not_kept(fast: Fields) -> None:
-    bench = Workbench()
-    assert_same(Recipe.build(residence="streamed", **fast), bench)
-    assert not bench.keeps
+    models = ModelCache()
+    assert_same(Recipe.build(residence="streamed", **fast), models)
+    assert not models.count
 
 
 def test_without_room_nothing_is_kept(fast: Fields, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_cache, "host_free", lambda: 1_000_000)
-    bench = Workbench()
-    assert_same(Recipe.build(**fast), bench)
-    assert not bench.keeps
+    models = ModelCache()
+    assert_same(Recipe.build(**fast), models)
+    assert not models.count
 
 
 @pytest.fixture
-def two_at_once(fast: Fields) -> Iterator[tuple[Iterator[Any], Workbench]]:
-    bench = Workbench()
-    events = run(Recipe.build(sparsity=0.9, **fast), {}, None, bench)
+def two_at_once(fast: Fields) -> Iterator[tuple[Iterator[Any], ModelCache]]:
+    models = ModelCache()
+    events = run(Recipe.build(sparsity=0.9, **fast), {}, None, models)
     list(islice(events, 6))
-    yield events, bench
+    yield events, models
     events.close()  # type: ignore[attr-defined]
 
 
 def test_a_second_run_at_the_same_time_keeps_its_hands_off(
-    two_at_once: tuple[Iterator[Any], Workbench], fast: Fields
+    two_at_once: tuple[Iterator[Any], ModelCache], fast: Fields
 ) -> None:
-    first, bench = two_at_once
-    assert_same(Recipe.build(sparsity=0.4, **fast), bench)
+    first, models = two_at_once
+    assert_same(Recipe.build(sparsity=0.4, **fast), models)
     record = RunRecord.fold(run(Recipe.build(sparsity=0.9, **fast)))
     rest = [event for event in first if event.event == "evaluated"]
     assert rest[0].pruned == record.pruned
 
 
-def test_a_cleared_bench_loads_the_model_anew(fast: Fields) -> None:
-    bench = Workbench()
-    computed(Recipe.build(**fast), bench)
-    bench.clear()
-    assert not bench.keeps
-    assert_same(Recipe.build(sparsity=0.7, **fast), bench)
+def test_a_cleared_cache_loads_the_model_anew(fast: Fields) -> None:
+    models = ModelCache()
+    computed(Recipe.build(**fast), models)
+    models.clear()
+    assert not models.count
+    assert_same(Recipe.build(sparsity=0.7, **fast), models)
+
+
+def test_texts_use_the_model_that_a_run_has_loaded(fast: Fields, monkeypatch: pytest.MonkeyPatch) -> None:
+    models, recipe, seen = ModelCache(), Recipe.build(**fast), loads(monkeypatch)
+    _, blocks = computed(recipe, models)
+    monkeypatch.setattr("engine.analysis.text.dense_model", lambda recipe: pytest.fail("loaded again"))
+    cached = [Reader(models).continue_prompt(recipe, blocks, "Once upon a time", tokens=8) for _ in range(2)]
+    monkeypatch.undo()
+    fresh = Reader(ModelCache(share=0)).continue_prompt(recipe, blocks, "Once upon a time", tokens=8)
+    assert cached == [fresh, fresh] and len(seen) == 1 and models.count == 1
+
+
+def test_models_take_their_share_together(fast: Fields, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe.build(**fast)
+    size = 2 * sum(parameter.nbytes for parameter in dense_model(recipe).module.parameters())
+    # with the first model cached, the free memory is less by its size; a second would need half of the rest
+    free = iter([4 * size, 3 * size])
+    monkeypatch.setattr(run_cache, "host_free", lambda: next(free))
+    models = ModelCache(share=0.25)
+    with models.lease() as first, models.lease() as second:
+        for lease in (first, second):
+            lease.model("demo", partial(dense_model, recipe))
+        assert first.caches and not second.caches
+    assert models.count == 1

@@ -1,14 +1,10 @@
-"""What a dense and a pruned model make of one text: how each goes on from it, and what each of its tokens
-cost them.
+"""What a dense and a pruned model make of one text: how each continues it, and what each of its tokens costs
+them.
 
-Both models are one: the dense model's weights and the pruned ones are put into the same module in turn. A
-reader keeps the last model for the next question where twice its weights are little of the memory that is
-free, so a second question about the bundled model costs no more than its text: half a second for sixty new
-tokens, some hundredths for the losses. A model that is too large for that is loaded for every question anew,
-twice where the pruned model writes and both read.
-
-One prompt continued by a recipe's dense model and by the same model pruned: greedy, or sampled with a seed
-that both share.
+Both models are one module, into which the dense and the pruned weights are written in turn. The module comes
+from the cache of models (`engine.run_cache`), so a second question about the bundled model costs no more than
+its text: half a second for sixty new tokens, some hundredths for the losses. A model that is too large for the
+cache is loaded for every question, twice if the pruned model writes and both read.
 """
 
 from __future__ import annotations
@@ -23,58 +19,57 @@ from engine.errors import PrunescopeError
 from engine.evaluation.generation import encode, generate, write
 from engine.evaluation.text_types import PromptTexts, Reading, Token, Writing
 from engine.evaluation.tokens import Spelling, behind_blocks, compare, plain, predictions
-from engine.inputs import dense_model
+from engine.inputs import dense_model, model_identity
 from engine.models.language_model import LanguageModel
 from engine.models.summary import context_length
 from engine.models.threads import threads_for
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe
-from engine.run_cache import Workbench
-
-
-def generate_pair(
-    recipe: Recipe,
-    kept: Mapping[int, BlockWeights],
-    prompt: str,
-    *,
-    tokens: int = 80,
-    temperature: float = 0.0,
-    seed: int = 0,
-) -> PromptTexts:
-    """Continue a prompt with a recipe's dense model, then with the same model pruned.
-
-    Args:
-        recipe: a pinned recipe; its model is loaded afresh.
-        kept: the pruned weights of every block.
-
-    Raises:
-        ModelError: the model cannot be loaded or has no tokenizer.
-        PrunescopeError: the prompt leaves no room for a continuation.
-    """
-    model = dense_model(recipe)
-    with threads_for(model, alone=False):  # beside a page and a browser, a small model is quicker on one
-        dense = generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
-        for block in model.blocks:
-            restore(block, kept[block.index])
-        pruned = generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
-    return PromptTexts(
-        prompt=prompt, dense=dense, pruned=pruned, tokens=tokens, temperature=temperature, seed=seed
-    )
-
+from engine.run_cache import MODELS, Lease, ModelCache
 
 MOST_TOKENS = 400
-"""Tokens of a text that is read, with what is written behind it: each comes with twenty guesses, and a page
-shows them all.
-"""
+"""Limit for a text with its continuation: each token comes with twenty predictions, and a page shows them all."""
 
 
 class Reader:
-    """Reads texts, one at a time. `keep`: whether the last model stays for the next question."""
+    """Reads and continues texts, one at a time; `models` is the cache that the models come from."""
 
-    def __init__(self, *, keep: bool = True) -> None:
-        self._bench = Workbench(keep=keep)
-        self._alone = Lock()
-        self._last: tuple[Hashable, Tensor] | None = None
+    def __init__(self, models: ModelCache = MODELS) -> None:
+        self._models = models
+        self._one_at_a_time = Lock()  # a second reader would load a second copy of the model
+        self._dense_text: tuple[Hashable, Tensor] | None = None
+
+    def continue_prompt(
+        self,
+        recipe: Recipe,
+        kept: Mapping[int, BlockWeights],
+        prompt: str,
+        *,
+        tokens: int = 80,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> PromptTexts:
+        """Continue a prompt with a recipe's dense model, then with the same model pruned.
+
+        Args:
+            recipe: a pinned recipe.
+            kept: the pruned weights of every block.
+            temperature: 0 = greedy; otherwise sampled, with a seed that both models share.
+
+        Raises:
+            ModelError: the model cannot be loaded or has no tokenizer.
+            PrunescopeError: the prompt leaves no room for a continuation.
+        """
+        with self._one_at_a_time, self._models.lease() as lease:
+            model = _dense(lease, recipe)
+            # next to a page and a browser, a small model is quicker on one thread
+            with threads_for(model, alone=False):
+                dense = generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
+                _prune(model, kept)
+                pruned = generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
+        return PromptTexts(
+            prompt=prompt, dense=dense, pruned=pruned, tokens=tokens, temperature=temperature, seed=seed
+        )
 
     def read(
         self,
@@ -85,98 +80,85 @@ class Reader:
         *,
         losses: bool,
     ) -> Reading:
-        """What a recipe's dense and pruned model make of a text.
+        """Read a text with a recipe's dense and pruned model, after one of them has continued it.
 
         Args:
             recipe: a pinned recipe.
-            kept: the pruned weights of every block; None where only the dense model is asked.
-            losses: whether the tokens are compared; else they are nothing but text.
+            kept: the pruned weights of every block; None if only the dense model is used.
+            writing: which model continues the text, and how.
+            losses: whether to compare both models' losses per token; otherwise the tokens are only spelled.
 
         Raises:
-            ModelError: the model cannot be loaded, or has no tokenizer.
-            PrunescopeError: the text is empty or too long, or a model predicts no numbers.
+            ModelError: the model cannot be loaded or has no tokenizer.
+            PrunescopeError: the text is empty or too long, or a model predicts no finite numbers.
         """
-        with self._alone:
-            return self._read(recipe, kept, text, writing, losses=losses)
-
-    def _read(
-        self,
-        recipe: Recipe,
-        kept: Mapping[int, BlockWeights] | None,
-        text: str,
-        writing: Writing,
-        *,
-        losses: bool,
-    ) -> Reading:
-        model = self._dense(recipe)
-        given = _fitting(model, text, writing)
-        with threads_for(model, alone=False):
-            if writing.which == "pruned" and writing.tokens:
-                model = _pruned(model, kept)
-            ids = self._written(model, recipe, given, writing) if writing.tokens else given
-            tokens = (
-                self._compared(recipe, model, kept, ids) if losses else plain(Spelling(model.tokenizer), ids)
-            )
+        with self._one_at_a_time, self._models.lease() as lease:
+            model = _dense(lease, recipe)
+            given = _fitting_ids(model, text, writing)
+            with threads_for(model, alone=False):
+                if writing.which == "pruned" and writing.tokens:
+                    _prune(model, kept)
+                ids = self._continued(model, recipe, given, writing) if writing.tokens else given
+                if losses:
+                    tokens = _compared(lease, recipe, kept, ids)
+                else:
+                    tokens = plain(Spelling(model.tokenizer), ids)
         return Reading(tokens, len(given))
 
-    def _compared(
-        self, recipe: Recipe, model: LanguageModel, kept: Mapping[int, BlockWeights] | None, ids: Tensor
-    ) -> tuple[Token, ...]:
-        model = self._dense(recipe)
-        dense = behind_blocks(model, ids)
-        pruned = behind_blocks(_pruned(model, kept), ids)
-        return compare(Spelling(model.tokenizer), ids, predictions(model, ids, dense, pruned))
-
-    def _dense(self, recipe: Recipe) -> LanguageModel:
-        place = (recipe.model, recipe.revision, recipe.dtype, recipe.device)
-        return self._bench.model(place, partial(dense_model, recipe))
-
-    def _written(self, model: LanguageModel, recipe: Recipe, given: Tensor, writing: Writing) -> Tensor:
-        """The text with what the model, as it is now, writes behind it. The dense model's last is remembered:
-        every run is held against it.
+    def _continued(self, model: LanguageModel, recipe: Recipe, given: Tensor, writing: Writing) -> Tensor:
+        """Return the ids `given`, `[tokens]`, followed by the model's continuation. The last one by the dense
+        model is remembered, because every run of a page is compared with it.
         """
-        question = (
-            recipe.model,
-            recipe.revision,
-            recipe.dtype,
-            recipe.device,
-            tuple(given.tolist()),
-            writing,
-        )
-        if writing.which == "dense" and self._last is not None and self._last[0] == question:
-            return self._last[1]
-        room = _most(model) - len(given)
-        new = write(
-            model, given, tokens=min(writing.tokens, room), temperature=writing.temperature, seed=writing.seed
-        )
+        where = (recipe.model, recipe.revision, recipe.dtype, recipe.device)
+        question = (where, tuple(given.tolist()), writing)
+        is_dense = writing.which == "dense"
+        if is_dense and self._dense_text is not None and self._dense_text[0] == question:
+            return self._dense_text[1]
+        count = min(writing.tokens, _most_tokens(model) - len(given))
+        new = write(model, given, tokens=count, temperature=writing.temperature, seed=writing.seed)
         ids = cat([given, new])
-        if writing.which == "dense":
-            self._last = (question, ids)
+        if is_dense:
+            self._dense_text = (question, ids)
         return ids
 
 
-def _pruned(model: LanguageModel, kept: Mapping[int, BlockWeights] | None) -> LanguageModel:
-    """The dense model, pruned in place."""
-    assert kept is not None, "the pruned model is only asked with its weights"
+def _dense(lease: Lease, recipe: Recipe) -> LanguageModel:
+    """Return the leased model with its dense weights."""
+    return lease.model(model_identity(recipe), partial(dense_model, recipe))
+
+
+def _prune(model: LanguageModel, kept: Mapping[int, BlockWeights] | None) -> None:
+    """Write the pruned weights into the model."""
+    assert kept is not None, "the pruned model is only used with its weights"
     for block in model.blocks:
         restore(block, kept[block.index])
-    return model
 
 
-def _fitting(model: LanguageModel, text: str, writing: Writing) -> Tensor:
-    """The ids of a text that leaves room for a token where one is to be written, and else has one to predict."""
+def _compared(
+    lease: Lease, recipe: Recipe, kept: Mapping[int, BlockWeights] | None, ids: Tensor
+) -> tuple[Token, ...]:
+    """Return the tokens `ids`, `[tokens]`, with both models' losses and predictions."""
+    model = _dense(lease, recipe)  # it may hold the pruned weights, which wrote the text
+    dense = behind_blocks(model, ids)
+    _prune(model, kept)
+    pruned = behind_blocks(model, ids)
+    return compare(Spelling(model.tokenizer), ids, predictions(model, ids, dense, pruned))
+
+
+def _fitting_ids(model: LanguageModel, text: str, writing: Writing) -> Tensor:
+    """Return the ids `[tokens]` of a text that leaves room for a continuation if one is wanted, and otherwise
+    has at least one token to predict.
+    """
     ids, to_write = encode(model, text), 1 if writing.tokens else 0
-    most = _most(model) - to_write
+    most = _most_tokens(model) - to_write
     if len(ids) < 2 - to_write:
         raise PrunescopeError(
-            "The text has fewer than two tokens, so there is nothing to predict. Type some words."
+            "The text has fewer than two tokens, so there is nothing to predict. Type a few words."
         )
     if len(ids) > most:
-        raise PrunescopeError(
-            f"The text has {len(ids):,} tokens, and at most {most} are read here. Shorten it."
-        )
+        raise PrunescopeError(f"The text has {len(ids):,} tokens, but the limit is {most}. Shorten it.")
     return ids
 
 
-def _most(model: LanguageModel) -> int:
+def _most_tokens(model: LanguageModel) -> int:
     return min(MOST_TOKENS, context_length(model.module.config) or MOST_TOKENS)

@@ -18,16 +18,13 @@ from engine.errors import StoreError
 from engine.events import Cancelled, Event, Failed
 from engine.recipe import Recipe
 from engine.record import RunRecord
-from engine.run_cache import Workbench
+from engine.run_cache import MODELS
 from engine.store import atomic_files, repair
 from engine.store.folder import RunFolder
 from engine.store.follow import Tail
 
 POLL = 0.1  # seconds between two looks at a run that another process computes
 PROBE = 0.5  # seconds for which a reader that only asks whether the run is locked may be in the way
-
-BENCH = Workbench()
-"""What the runs of this process share."""
 
 Publish = Callable[[Event], None]
 
@@ -97,7 +94,7 @@ def _record(recipe: Recipe, folder: RunFolder, tell: Publish) -> RunRecord:
     """Write the events down as they come, until one ends the run or a person does."""
     last = 0.0
     try:
-        with _stopped(engine_run.run(recipe, folder.blocks, folder.cache, BENCH)) as events:
+        with _stopped(engine_run.run(recipe, folder.blocks, folder.cache, MODELS)) as events:
             for event in events:
                 last = event.elapsed
                 if event.ends:

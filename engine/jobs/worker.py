@@ -71,7 +71,7 @@ def warm_up() -> None:
     for _ in run(Recipe.build(samples=1, length=8, evaluation=None)):
         pass
     summarise_model("demo", None)
-    # the reader keeps the bundled model loaded, so the first text is quick
+    # the bundled model stays loaded, so the first text is quick
     _reader().read(pin(Recipe.build()), None, "Once", Writing("dense", 2), losses=False)
 
 
@@ -92,12 +92,10 @@ def compute(home: str, fields: dict[str, Any]) -> None:
 
 def continue_text(home: str, request: TextRequest) -> PromptTexts:
     """Return the prompt continued by a run's dense and pruned model."""
-    from engine.analysis.text import generate_pair
-
     folder = _run_folder(home, request.key)
     folder.require_weights()
     _require_resident(folder, "Writing")
-    return generate_pair(
+    return _reader().continue_prompt(
         folder.recipe(),
         folder.blocks,
         request.prompt,
@@ -121,7 +119,7 @@ def read_text(home: str, request: ReadRequest) -> Reading:
 
 @cache
 def _reader() -> Reader:
-    """Return the reader of this process, which keeps the last small model loaded."""
+    """Return the reader of this process."""
     from engine.analysis.text import Reader
 
     return Reader()

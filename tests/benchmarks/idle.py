@@ -14,7 +14,7 @@ from playwright.sync_api import expect, sync_playwright
 from tests.browser import served
 
 MINUTE = 60.0  # seconds
-SETTLE = 25.0  # seconds until the worker has warmed up and the imports in the background are done
+SETTLE = 60.0  # seconds until the worker has warmed up and the imports in the background are done
 LONG = 120_000  # milliseconds
 
 

@@ -17,6 +17,7 @@ from engine.inputs import dense_model
 from engine.models.language_model import LanguageModel
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe, pin
+from engine.run_cache import ModelCache
 from engine.store.runs import Store
 
 TEXT = 'One day, a little girl found a red ball. "Oh no," she said, «café» naïve 🙂 end.'
@@ -43,7 +44,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Mapping[int, BlockWeights]
 
 @pytest.fixture(scope="module")
 def reader() -> Reader:
-    return Reader()
+    return Reader(ModelCache())
 
 
 def softmax(row: list[float]) -> list[float]:
@@ -183,7 +184,7 @@ class TestReader:
         ]
         for text, writing, losses in questions:
             mine = reader.read(RECIPE, kept, text, writing, losses=losses)
-            assert mine == Reader(keep=False).read(RECIPE, kept, text, writing, losses=losses)
+            assert mine == Reader(ModelCache(share=0)).read(RECIPE, kept, text, writing, losses=losses)
 
     def test_a_sampled_text_depends_on_its_seed_alone(
         self, reader: Reader, kept: Mapping[int, BlockWeights]
@@ -202,8 +203,8 @@ class TestReader:
         ("text", "writing", "words"),
         [
             ("", ALONE, "fewer than two tokens"),
-            ("word " * MOST_TOKENS, ALONE, f"at most {MOST_TOKENS} are read here. Shorten it"),
-            ("a " * MOST_TOKENS, Writing("pruned", 20), f"at most {MOST_TOKENS - 1} "),
+            ("word " * MOST_TOKENS, ALONE, f"the limit is {MOST_TOKENS}. Shorten it"),
+            ("a " * MOST_TOKENS, Writing("pruned", 20), f"the limit is {MOST_TOKENS - 1}"),
         ],
     )
     def test_a_text_that_cannot_be_read_is_a_sentence(
@@ -217,7 +218,7 @@ class TestReader:
     ) -> None:
         monkeypatch.setattr("engine.models.loading._tokenizer", lambda _: None)
         with pytest.raises(ModelError, match="no tokenizer"):
-            Reader().read(RECIPE, kept, PROMPT, ALONE, losses=True)
+            Reader(ModelCache()).read(RECIPE, kept, PROMPT, ALONE, losses=True)
 
     def test_a_text_may_fill_all_the_room(
         self, reader: Reader, kept: Mapping[int, BlockWeights], monkeypatch: pytest.MonkeyPatch
