@@ -1,4 +1,4 @@
-"""A hub with tiny corpora of the real ones' form, and caches of this test alone."""
+"""A hub with tiny corpora in the format of the real ones, and separate caches per test."""
 
 import gzip
 import json

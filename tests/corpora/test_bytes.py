@@ -1,4 +1,4 @@
-"""The bytes that tokens stand for, against a slow count, with characters that are split over tokens."""
+"""Bytes per token, compared with a slow count, including characters that are split over several tokens."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def counts(tokenizer, text: str) -> list[int] | None:
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_every_token_stands_for_its_bytes_also_inside_a_character(make) -> None:
+def test_bytes_per_token_are_exact_within_split_characters(make) -> None:
     tokenizer = make()
     assert counts(tokenizer, TEXT) == slow_bytes(tokenizer, TEXT)
     assert sum(slow_bytes(tokenizer, TEXT)) == len(TEXT.encode())
@@ -28,7 +28,7 @@ def test_every_token_stands_for_its_bytes_also_inside_a_character(make) -> None:
 
 @pytest.mark.parametrize("make", ALL)
 @pytest.mark.parametrize("length", [2, 3, 7, 16])
-def test_a_window_counts_all_tokens_but_its_first(make, length: int, tmp_path: Path) -> None:
+def test_a_window_counts_all_tokens_except_its_first(make, length: int, tmp_path: Path) -> None:
     tokenizer = make()
     (file := tmp_path / "a.txt").write_bytes(TEXT.encode())
     windows = drain(evaluation_windows(str(file), tokenizer, 10_000, length=length))
@@ -51,7 +51,7 @@ def test_chosen_windows_count_their_own_bytes(tmp_path: Path) -> None:
     assert chosen.bytes == sum(next(iter(by_window[tuple(window)])) for window in chosen.ids.tolist())
 
 
-def test_where_the_tokenizer_changes_the_text_its_offsets_count() -> None:
+def test_offsets_are_used_if_the_tokenizer_changes_the_text() -> None:
     text = "cafe\u0301 and more " * 5  # composed before it is tokenised: 3 bytes of the text become 2
     made = counts(composing(), text)
     assert made is not None
@@ -70,7 +70,7 @@ def test_the_start_token_of_each_document_stands_for_nothing(tmp_path: Path) -> 
 
 
 class NoOffsets:
-    """A tokenizer that is not of transformers: ids and nothing else."""
+    """A tokenizer that is not from transformers: it returns ids and nothing else."""
 
     bos_token_id = eos_token_id = None
 
@@ -80,7 +80,7 @@ class NoOffsets:
         return {"input_ids": [ord(letter) for letter in text]}
 
 
-def test_bytes_are_not_known_of_given_ids_and_of_strange_tokenizers(tmp_path: Path) -> None:
+def test_bytes_are_unknown_for_npy_files_and_other_tokenizers(tmp_path: Path) -> None:
     import numpy as np
 
     np.save(tmp_path / "a.npy", np.zeros((2, 4), dtype=np.int64))

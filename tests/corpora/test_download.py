@@ -1,4 +1,4 @@
-"""Named corpora from a hub: what is taken of them, what is kept, and every way in which they cannot be had."""
+"""Named corpora from a hub: what is read, what is cached, and every way in which the download can fail."""
 
 import errno
 import gzip
@@ -56,7 +56,7 @@ TEXTS: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_measured_windows_are_the_literatures(name: str, hub: HubServer) -> None:
+def test_evaluation_windows_follow_the_literature(name: str, hub: HubServer) -> None:
     expected = ids_of(byte_level(), TEXTS[name](), 32)
     windows = measured(name)
     assert windows.ids.tolist() == expected[:256]
@@ -97,7 +97,7 @@ def _holds(page: list[int], window: list[int]) -> bool:
     return any(page[start : start + len(window)] == window for start in range(len(page) - len(window) + 1))
 
 
-def test_more_of_c4_is_taken_where_long_documents_are_few(
+def test_more_of_c4_is_read_if_long_documents_are_few(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _smaller(monkeypatch, documents=100, most_documents=1000)
@@ -106,12 +106,13 @@ def test_more_of_c4_is_taken_where_long_documents_are_few(
     assert calibrated("c4", 100, 100).documents == 800
     with pytest.raises(
         CorpusError,
-        match=r"300 calibration windows of 100 tokens were requested from c4, but only 200 of its first 1,000 documents are longer",
+        match=r"300 calibration windows of 100 tokens were requested from c4, "
+        r"but only 200 of its first 1,000 documents are longer",
     ):
         calibrated("c4", 300, 100)
 
 
-def test_a_shard_that_ends_early_is_taken_whole(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_shard_is_read_whole(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     _smaller(monkeypatch, documents=2000, most_documents=16_000)
     with pytest.raises(CorpusError, match="but only 260 of its first 1,300 documents are longer"):
         calibrated("c4", 300, 100)
@@ -128,7 +129,7 @@ def _smaller(monkeypatch: pytest.MonkeyPatch, **changes: int) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_identity_says_where_the_text_comes_from(name: str, hub: HubServer) -> None:
+def test_the_identity_names_the_source(name: str, hub: HubServer) -> None:
     corpus, part = NAMED[name], NAMED[name].parts["evaluation"]
     identity = dict(measured(name).identity)
     assert len(identity.pop("text")) == 16
@@ -144,7 +145,7 @@ def test_the_identity_says_where_the_text_comes_from(name: str, hub: HubServer) 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_cached_asks_nothing_and_works_offline(
+def test_a_cached_corpus_makes_no_request_and_works_offline(
     name: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not any(available(name, role) for role in ROLES)
@@ -167,7 +168,7 @@ def test_half_of_a_corpus_is_described_as_half(hub: HubServer) -> None:
     assert describe("wikitext2").bytes_to_download == NAMED["wikitext2"].parts["calibration"].bytes
 
 
-def test_a_shard_in_the_hubs_cache_serves_too(hub: HubServer, tmp_path: Path) -> None:
+def test_a_whole_shard_in_the_cache_is_used(hub: HubServer, tmp_path: Path) -> None:
     part = NAMED["c4"].parts["evaluation"]
     snapshot = settings.hub_cache() / "datasets--allenai--c4" / "snapshots" / NAMED["c4"].revision / part.file
     snapshot.parent.mkdir(parents=True)
@@ -191,7 +192,7 @@ def test_offline_and_not_cached_offers_the_stories(
 
 
 @pytest.mark.parametrize("name", ["wikitext2", "c4"])
-def test_a_hub_that_cannot_be_reached_is_said_soon(name: str, hub: HubServer) -> None:
+def test_an_unreachable_hub_fails_soon(name: str, hub: HubServer) -> None:
     hub.close()
     with pytest.raises(
         CorpusError, match=f"is not on this machine, and {hub.url} cannot be reached. .*{INSTEAD}"
@@ -216,7 +217,7 @@ def test_a_hub_that_cannot_be_reached_is_said_soon(name: str, hub: HubServer) ->
         ((503, ""), "returned an error"),
     ],
 )
-def test_what_the_hub_refuses_is_a_sentence(
+def test_refusals_of_the_hub_have_error_messages(
     name: str, refusal: tuple[int, str], sentence: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub_download, "LONGEST_WAIT", 0.01)
@@ -227,7 +228,7 @@ def test_what_the_hub_refuses_is_a_sentence(
 
 
 @pytest.mark.parametrize("name", ["wikitext2", "c4"])
-def test_a_busy_hub_is_asked_again_and_says_so(name: str, hub: HubServer) -> None:
+def test_a_busy_hub_is_retried_with_a_note(name: str, hub: HubServer) -> None:
     hub.refuses, hub.refusals = (429, ""), 1
     steps = fetch(name, "evaluation")
     assert any(step.note == "Hugging Face is busy; retrying in 1 s." for step in steps)
@@ -235,7 +236,7 @@ def test_a_busy_hub_is_asked_again_and_says_so(name: str, hub: HubServer) -> Non
 
 
 @pytest.mark.parametrize("name", ["wikitext2", "c4"])
-def test_a_connection_that_breaks_in_the_middle_is_taken_up_again(
+def test_a_connection_that_breaks_is_resumed(
     name: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "RETRY_SECONDS", 0.01)
@@ -243,7 +244,7 @@ def test_a_connection_that_breaks_in_the_middle_is_taken_up_again(
     assert measured(name).ids.tolist() == ids_of(byte_level(), TEXTS[name](), 32)[:256]
 
 
-def test_a_full_disk_is_a_sentence(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_has_an_error_message(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*paths: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(paths[1]))
 
@@ -257,7 +258,7 @@ def test_a_full_disk_is_a_sentence(hub: HubServer, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("name", ["wikitext2", "c4"])
-def test_what_is_damaged_is_fetched_again(name: str, hub: HubServer) -> None:
+def test_a_damaged_file_is_downloaded_again(name: str, hub: HubServer) -> None:
     before = measured(name)
     _damage(name)
     assert measured(name).ids.tolist() == before.ids.tolist()
@@ -270,7 +271,7 @@ def test_what_is_damaged_is_fetched_again(name: str, hub: HubServer) -> None:
     ("name", "sentence"),
     [("wikitext2", "WikiText-2 is damaged"), ("c4", "C4 is not on this machine")],
 )
-def test_what_is_damaged_offline_is_a_sentence(
+def test_a_damaged_file_offline_has_an_error_message(
     name: str, sentence: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured(name)
@@ -287,7 +288,7 @@ def _damage(name: str) -> None:
     file.resolve().write_bytes(content[: len(content) // 2])
 
 
-def test_a_kept_head_that_lacks_a_document_is_not_used(hub: HubServer) -> None:
+def test_an_incomplete_excerpt_is_not_used(hub: HubServer) -> None:
     before = measured("c4")
     part = NAMED["c4"].parts["evaluation"]
     file = excerpt_file(NAMED["c4"], part, part.documents or 0)
@@ -298,7 +299,7 @@ def test_a_kept_head_that_lacks_a_document_is_not_used(hub: HubServer) -> None:
 
 
 @pytest.mark.parametrize("name", ["wikitext2", "c4"])
-def test_leaving_while_it_loads_keeps_nothing_and_the_next_one_succeeds(name: str, hub: HubServer) -> None:
+def test_a_cancelled_download_stores_nothing_and_the_next_one_succeeds(name: str, hub: HubServer) -> None:
     hub.go.clear()
     steps = evaluation_windows(name, byte_level(), 10_000, length=32)
     step = next(steps)
@@ -310,7 +311,7 @@ def test_leaving_while_it_loads_keeps_nothing_and_the_next_one_succeeds(name: st
     assert measured(name).ids.tolist() == ids_of(byte_level(), TEXTS[name](), 32)[:256]
 
 
-def test_several_at_once_agree(hub: HubServer, tmp_path: Path) -> None:
+def test_concurrent_reads_agree(hub: HubServer, tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(
             pool.map(
@@ -329,7 +330,7 @@ def test_an_unknown_name_lists_those_there_are() -> None:
         describe("wiki")
 
 
-def test_a_model_without_a_tokenizer_is_told_before_anything_is_fetched(hub: HubServer) -> None:
+def test_a_missing_tokenizer_is_reported_before_any_request(hub: HubServer) -> None:
     with pytest.raises(CorpusError, match="has none"):
         drain(evaluation_windows("c4", None, 100, length=8))
     assert not hub.asked
@@ -343,7 +344,10 @@ def test_files_and_the_stories_are_there_or_not(tmp_path: Path) -> None:
 
 def test_describing_imports_nothing_heavy() -> None:
     heavy = ["torch", "datasets", "transformers"]
-    code = f"import sys; from engine.corpora.named import describe; describe('c4'); print([name for name in {heavy} if name in sys.modules])"
+    code = (
+        "import sys; from engine.corpora.named import describe; describe('c4'); "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

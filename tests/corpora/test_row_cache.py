@@ -1,4 +1,4 @@
-"""Tokenised texts are kept by what they depend on, and work in the background ends when nobody waits."""
+"""Tokenised texts are cached by what they depend on, and background work ends when its reader is closed."""
 
 import os
 import threading
@@ -23,7 +23,7 @@ def rows(tokens: int = 10, counts: bool = True) -> Rows:
 
 
 @pytest.mark.parametrize("counts", [True, False])
-def test_rows_come_back_as_they_were_put(tmp_path: Path, counts: bool) -> None:
+def test_rows_are_read_as_they_were_stored(tmp_path: Path, counts: bool) -> None:
     store = RowCache(tmp_path / "new")
     assert store.get("a") is None
     store.put("a", rows(1000, counts))
@@ -37,7 +37,7 @@ def test_rows_come_back_as_they_were_put(tmp_path: Path, counts: bool) -> None:
     assert store.get("b") is None
 
 
-def test_every_damaged_byte_is_noticed_or_harmless(tmp_path: Path) -> None:
+def test_every_damaged_byte_is_detected_or_harmless(tmp_path: Path) -> None:
     store = RowCache(tmp_path)
     store.put("a", rows())
     (file,) = tmp_path.iterdir()
@@ -53,7 +53,7 @@ def test_every_damaged_byte_is_noticed_or_harmless(tmp_path: Path) -> None:
         assert store.get("a") is None
 
 
-def test_the_files_used_longest_ago_make_room(tmp_path: Path) -> None:
+def test_the_least_recently_used_files_are_evicted(tmp_path: Path) -> None:
     RowCache(tmp_path).put("a", rows())
     size = next(tmp_path.iterdir()).stat().st_size
     store = RowCache(tmp_path, most_bytes=3 * size)
@@ -67,14 +67,14 @@ def test_the_files_used_longest_ago_make_room(tmp_path: Path) -> None:
     assert [key for key in "abcd" if store.get(key) is not None] == ["a", "c", "d"]
 
 
-def test_a_directory_that_cannot_be_written_costs_nothing(tmp_path: Path) -> None:
+def test_an_unwritable_directory_is_ignored(tmp_path: Path) -> None:
     (file := tmp_path / "a file").write_text("")
     store = RowCache(file / "below")
     store.put("a", rows())
     assert store.get("a") is None
 
 
-def test_many_writers_at_once_leave_whole_files(tmp_path: Path) -> None:
+def test_concurrent_writers_leave_complete_files(tmp_path: Path) -> None:
     def work(number: int) -> bool:
         store = RowCache(tmp_path)
         store.put("same", rows(5000))
@@ -86,7 +86,7 @@ def test_many_writers_at_once_leave_whole_files(tmp_path: Path) -> None:
     assert [file.suffix for file in tmp_path.iterdir()] == [".npz"]
 
 
-def test_tokenizers_are_told_apart() -> None:
+def test_different_tokenizers_have_different_fingerprints() -> None:
     known = [tokenizer_fingerprint(make()) for make in (bundled, byte_level, words, composing)]
     assert len(set(known)) == 4
     assert tokenizer_fingerprint(byte_level()) == known[1]
@@ -97,7 +97,7 @@ def cut(file: Path, length: int, cache: Path | None) -> Windows:
     return drain(evaluation_windows(str(file), byte_level(), 10_000, length=length, cache=cache))
 
 
-def test_a_text_is_tokenised_once_and_again_only_where_it_changed(
+def test_a_text_is_tokenised_again_only_if_it_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from engine.corpora import windows
@@ -125,7 +125,7 @@ def test_a_text_is_tokenised_once_and_again_only_where_it_changed(
     assert cut(file, 16, cache).ids.tolist() == first.ids.tolist()
 
 
-def test_other_readers_of_the_same_text_do_not_share(tmp_path: Path) -> None:
+def test_the_same_text_split_differently_is_cached_separately(tmp_path: Path) -> None:
     """One document of two lines is not two documents, though the letters are the same."""
     (one := tmp_path / "a.jsonl").write_text('"ab cd"\n')
     (two := tmp_path / "b.jsonl").write_text('"ab"\n" cd"\n')
@@ -150,7 +150,7 @@ def test_work_reports_and_returns() -> None:
     assert drain(steps) == 7
 
 
-def test_an_error_of_the_work_is_the_readers() -> None:
+def test_an_exception_of_the_work_reaches_the_reader() -> None:
     def work(report: Report) -> int:
         raise TimeoutError("the work's own")
 
@@ -158,7 +158,7 @@ def test_an_error_of_the_work_is_the_readers() -> None:
         drain(in_background("a thing", work))
 
 
-def test_closing_returns_at_once_and_the_work_hears_of_it() -> None:
+def test_closing_returns_immediately_and_cancels_the_work() -> None:
     ended = threading.Event()
 
     def work(report: Report) -> None:
@@ -176,9 +176,7 @@ def test_closing_returns_at_once_and_the_work_hears_of_it() -> None:
     assert ended.wait(30)
 
 
-def test_leaving_while_a_text_is_tokenised_keeps_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cancelling_while_tokenising_stores_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "PAUSE", 0.01)
     (file := tmp_path / "a.txt").write_text("many words of a longer text, " * 100_000)
     steps = evaluation_windows(str(file), bundled(), 10_000, length=64, cache=tmp_path / "cache")

@@ -63,25 +63,25 @@ def test_perplexity_and_bits_per_byte_equal_those_computed_plainly(tmp_path: Pat
     assert windows.bytes == len(text.encode()) - len(left_out.encode())
 
 
-def test_newlines_of_every_kind_stay(tmp_path: Path) -> None:
+def test_newlines_of_every_kind_are_preserved(tmp_path: Path) -> None:
     content = "one\r\ntwo\rthree\n"
     (file := tmp_path / "a.txt").write_bytes(content.encode())
     assert parse(file.read_bytes(), ".txt", "The text") == (content,)
 
 
-def test_documents_are_parted_by_their_marks_also_with_the_newlines_of_windows() -> None:
+def test_documents_are_separated_by_marks_with_any_newline() -> None:
     assert parse(b"one\n\n<|endoftext|>\n\ntwo\n<|endoftext|>\n \n", ".txt", "The text") == ("one", "two")
     assert parse(b"one\r\n<|endoftext|>\r\ntwo\r\n", ".txt", "The text") == ("one", "two")
 
 
-def test_lines_of_json_are_documents_exactly_as_they_stand() -> None:
+def test_json_lines_are_documents_unchanged() -> None:
     documents = ["  kept \n", "line\u2028end and \x0b too", "🙂"]
     lines = "\n".join(json.dumps(document, ensure_ascii=False) for document in documents)
     assert parse(f'\ufeff{lines}\r\n\n""\n'.encode(), ".jsonl", "The text") == tuple(documents)
     assert parse(b'{"text": "a", "more": [1]}', ".JSONL", "The text") == ("a",)
 
 
-def test_a_lone_line_of_json_is_tokenised_as_the_tokenizer_does_it(tmp_path: Path) -> None:
+def test_a_single_json_line_is_tokenised_as_the_tokenizer_does_it(tmp_path: Path) -> None:
     (file := tmp_path / "a.jsonl").write_text(json.dumps(TEXT))
     assert drain(evaluation_windows(str(file), byte_level(), 10_000, length=8)).ids.tolist() == ids_of(
         byte_level(), TEXT, 8
@@ -104,7 +104,7 @@ def test_a_lone_line_of_json_is_tokenised_as_the_tokenizer_does_it(tmp_path: Pat
         (b"a" * (MOST_BYTES + 1), ".txt", "20.0 MB, but the limit is 20 MB"),
     ],
 )
-def test_what_is_wrong_with_an_upload_is_a_sentence(
+def test_a_wrong_upload_has_an_error_message(
     content: str | bytes, suffix: str, wrong: str, tmp_path: Path
 ) -> None:
     with pytest.raises(CorpusError, match=wrong):
@@ -112,7 +112,7 @@ def test_what_is_wrong_with_an_upload_is_a_sentence(
     assert not (tmp_path / "texts").exists()
 
 
-def test_the_same_text_is_kept_once_under_its_content(tmp_path: Path) -> None:
+def test_the_same_text_is_stored_once(tmp_path: Path) -> None:
     directory = tmp_path / "texts"
     pasted, uploaded, other = (
         save_text("a 🙂", directory, ".txt"),
@@ -129,12 +129,12 @@ def test_the_same_text_is_kept_once_under_its_content(tmp_path: Path) -> None:
     ("name", "stem"),
     [("My Story (2)", "my-story-2"), ("../../etc", "etc"), ("日本", "text"), ("a" * 300, "a" * 40)],
 )
-def test_the_file_of_a_text_can_be_told_by_its_name(name: str, stem: str, tmp_path: Path) -> None:
+def test_the_file_name_of_a_text_begins_with_its_name(name: str, stem: str, tmp_path: Path) -> None:
     path = save_text("some text", tmp_path, ".txt", name)
     assert path.parent == tmp_path and path.name.rpartition("-")[0] == stem
 
 
-def test_a_text_kept_again_counts_as_used_and_a_broken_one_is_mended(tmp_path: Path) -> None:
+def test_a_text_stored_again_counts_as_used_and_a_damaged_one_is_repaired(tmp_path: Path) -> None:
     path = save_text("some text", tmp_path, ".txt")
     os.utime(path, (1, 1))
     save_text("some text", tmp_path, ".txt")
@@ -143,7 +143,7 @@ def test_a_text_kept_again_counts_as_used_and_a_broken_one_is_mended(tmp_path: P
     assert save_text("some text", tmp_path, ".txt").read_bytes() == b"some text"
 
 
-def test_a_text_that_nobody_used_for_a_week_is_dropped(tmp_path: Path) -> None:
+def test_a_text_unused_for_a_week_is_deleted(tmp_path: Path) -> None:
     used, old, fresh = (save_text(text, tmp_path, ".txt") for text in ("used", "old", "fresh"))
     elsewhere = tmp_path.parent / "elsewhere.txt"
     elsewhere.write_text("not ours")
@@ -157,13 +157,13 @@ def test_a_text_that_nobody_used_for_a_week_is_dropped(tmp_path: Path) -> None:
     drop_unused_texts(tmp_path / "never made")
 
 
-def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+def test_an_unwritable_directory_has_an_error_message(tmp_path: Path) -> None:
     (tmp_path / "in the way").write_text("a file")
     with pytest.raises(CorpusError, match=r"could not be saved in .*in the way"):
         save_text("text", tmp_path / "in the way", ".txt")
 
 
-def test_ids_beyond_the_model_are_refused(tmp_path: Path) -> None:
+def test_ids_beyond_the_vocabulary_are_rejected(tmp_path: Path) -> None:
     (file := tmp_path / "a.txt").write_text("words " * 50)
     with pytest.raises(CorpusError, match="the model has ids 0 to 9"):
         drain(evaluation_windows(str(file), bundled(), 10, length=4))

@@ -1,4 +1,4 @@
-"""Text and token ids as windows: what is cut, what is chosen, and what is said when it does not suffice."""
+"""Text and token ids as windows: what is cut, what is chosen, and the errors if there is too little text."""
 
 import json
 from pathlib import Path
@@ -47,13 +47,13 @@ def test_evaluation_windows_are_cut_in_order_without_overlap_and_the_remainder_i
     assert evaluation(file).tolist() == [[0, 97, 98], [99, 100, 101]]
 
 
-def test_every_one_of_several_documents_begins_with_the_start_token(tmp_path: Path) -> None:
+def test_each_of_several_documents_begins_with_the_start_token(tmp_path: Path) -> None:
     (file := tmp_path / "a.txt").write_text("ab\n<|endoftext|>\ncd\n<|endoftext|>\n\n")
     assert evaluation(file).tolist() == [[0, 97, 98], [0, 99, 100]]
 
 
 @pytest.mark.parametrize("line", ["ab", {"text": "ab", "meta": 3}])
-def test_jsonl_holds_a_string_or_an_object_with_text_a_line(tmp_path: Path, line: object) -> None:
+def test_jsonl_has_one_string_or_object_with_text_per_line(tmp_path: Path, line: object) -> None:
     (file := tmp_path / "a.jsonl").write_text(f"{json.dumps(line)}\n\n{json.dumps('cd')}\n")
     assert evaluation(file).tolist() == [[0, 97, 98], [0, 99, 100]]
 
@@ -67,7 +67,7 @@ def test_calibration_is_a_seeded_choice_of_distinct_windows(tmp_path: Path) -> N
     assert len({tuple(window) for window in first.tolist()} & every) == 20
 
 
-def test_too_little_text_says_how_many_windows_fit(tmp_path: Path) -> None:
+def test_too_little_text_reports_how_many_windows_fit(tmp_path: Path) -> None:
     (file := tmp_path / "a.txt").write_text("abcdefgh")
     with pytest.raises(CorpusError, match=r"4 calibration windows of 3 tokens .* but only 3 fit"):
         calibration(file, 4)
@@ -76,7 +76,7 @@ def test_too_little_text_says_how_many_windows_fit(tmp_path: Path) -> None:
         evaluation(file, 100)
 
 
-def test_token_ids_are_used_exactly_as_given(tmp_path: Path) -> None:
+def test_token_ids_are_used_unchanged(tmp_path: Path) -> None:
     ids = np.random.default_rng(0).integers(0, 200, (5, 7))
     np.save(file := tmp_path / "a.npy", ids)
     for windows in (calibration(file, samples=2, length=3), evaluation(file)):
@@ -96,7 +96,7 @@ def test_token_ids_are_used_exactly_as_given(tmp_path: Path) -> None:
         (np.array([["a", "b"]], dtype=object), "cannot be read"),
     ],
 )
-def test_wrong_token_ids_are_refused_with_what_is_wrong(tmp_path: Path, ids: np.ndarray, wrong: str) -> None:
+def test_wrong_token_ids_are_rejected_with_a_reason(tmp_path: Path, ids: np.ndarray, wrong: str) -> None:
     np.save(file := tmp_path / "a.npy", ids, allow_pickle=True)
     with pytest.raises(CorpusError, match=wrong):
         evaluation(file)
@@ -113,7 +113,9 @@ def test_wrong_token_ids_are_refused_with_what_is_wrong(tmp_path: Path, ids: np.
         (None, b"", "cannot be read: No such file"),
     ],
 )
-def test_a_damaged_file_is_a_sentence(tmp_path: Path, name: str | None, content: bytes, wrong: str) -> None:
+def test_a_damaged_file_has_an_error_message(
+    tmp_path: Path, name: str | None, content: bytes, wrong: str
+) -> None:
     file = tmp_path / (name or "missing.txt")
     if name:
         file.write_bytes(content)
@@ -121,13 +123,13 @@ def test_a_damaged_file_is_a_sentence(tmp_path: Path, name: str | None, content:
         evaluation(file)
 
 
-def test_text_without_a_tokenizer_asks_for_ids(tmp_path: Path) -> None:
+def test_text_without_a_tokenizer_requires_ids(tmp_path: Path) -> None:
     (file := tmp_path / "a.txt").write_text("abc")
     with pytest.raises(CorpusError, match=r"has none. Use token ids in an \.npy file"):
         drain(evaluation_windows(str(file), None, 200, length=2))
 
 
-def test_the_fingerprint_follows_the_ids(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_the_ids(tmp_path: Path) -> None:
     (file := tmp_path / "a.txt").write_text("abcdefgh")
     one, two = (
         drain(evaluation_windows(str(file), Letters(), 200, length=length)).fingerprint for length in (2, 3)

@@ -1,4 +1,4 @@
-"""What a run gives up when memory runs out, step by step, and that the result stays the same."""
+"""What a run reduces when it runs out of memory, step by step, without changing the result."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +52,8 @@ def test_a_window_longer_than_a_batch_is_a_batch() -> None:
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
         (
             RuntimeError(
-                "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"
+                "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried "
+                "to allocate 8 bytes"
             ),
             True,
         ),
@@ -61,7 +62,7 @@ def test_a_window_longer_than_a_batch_is_a_batch() -> None:
         (ValueError("out of memory"), False),
     ],
 )
-def test_what_says_that_memory_is_used_up(error: Exception, expected: bool) -> None:
+def test_out_of_memory_errors_are_recognised(error: Exception, expected: bool) -> None:
     assert is_out_of_memory(error) is expected
 
 
@@ -81,7 +82,7 @@ def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
     return tried
 
 
-def test_a_run_that_is_short_of_memory_takes_smaller_batches_and_gives_the_same(
+def test_a_run_short_of_memory_uses_smaller_batches_with_the_same_result(
     short_of_memory: list[tuple[int, str]],
 ) -> None:
     recipe = Recipe.build(**FAST)
@@ -97,7 +98,7 @@ def test_a_run_that_is_short_of_memory_takes_smaller_batches_and_gives_the_same(
     )
 
 
-def test_where_nothing_is_left_to_give_up_a_sentence_says_what_would_fit(
+def test_if_nothing_is_left_to_reduce_the_error_says_what_would_fit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def never(*_: Any, **__: Any) -> Stream:
@@ -114,7 +115,7 @@ def test_where_nothing_is_left_to_give_up_a_sentence_says_what_would_fit(
     assert {event.residence for event in events if isinstance(event, ModelLoaded)} == {"resident", "streamed"}
 
 
-def test_what_was_finished_before_memory_ran_out_is_not_done_again(
+def test_finished_blocks_are_not_pruned_again_after_memory_ran_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     recipe = Recipe.build(**FAST)

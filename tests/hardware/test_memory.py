@@ -1,4 +1,4 @@
-"""What is free: the system's word, and the limits of control groups around this process."""
+"""Free memory and disk space: the system's figures, and the limits of control groups."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def machine(root, files):
     return root
 
 
-def test_without_limits_the_system_says_it(tmp_path):
+def test_without_limits_the_systems_free_memory_counts(tmp_path):
     assert host_free(machine(tmp_path, {})) == 20 * GIGA
 
 
@@ -33,7 +33,7 @@ def test_a_container_has_less_than_the_machine_says(tmp_path):
     assert host_free(machine(tmp_path, files)) == 5 * GIGA, "files that are merely kept read can go"
 
 
-def test_the_tightest_group_around_counts(tmp_path):
+def test_the_tightest_enclosing_group_counts(tmp_path):
     files = {
         "proc/self/cgroup": "0::/user/app\n",
         "sys/fs/cgroup/user/app/memory.max": "max\n",
@@ -62,11 +62,11 @@ def test_a_group_beyond_its_limit_leaves_nothing(tmp_path):
     assert host_free(machine(tmp_path, files)) == 0
 
 
-def test_a_system_without_such_files_says_something_or_nothing(tmp_path):
+def test_without_proc_the_result_is_positive_or_unknown(tmp_path):
     assert (free := host_free(tmp_path)) is None or free > 0
 
 
-def test_a_directory_that_is_not_there_yet_has_its_parents_disk(tmp_path):
+def test_a_missing_directory_is_on_its_parents_disk(tmp_path):
     assert abs(disk_free(tmp_path / "not" / "yet") - disk_free(tmp_path)) < GIGA
 
 

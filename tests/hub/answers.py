@@ -1,4 +1,4 @@
-"""How the hub of the tests answers a request: the paths, headers and JSON that huggingface_hub 2 and datasets
+"""How the test hub answers a request: the paths, headers and JSON that huggingface_hub 2 and datasets
 5 expect.
 """
 
@@ -21,7 +21,7 @@ SLICE = 1 << 16  # bytes of a file sent at once
 
 
 class Request(NamedTuple):
-    """One request as it arrived: the path is still encoded and has its query; `range` is the header or None."""
+    """One request as it arrived: the path is encoded and has its query; `range` is the header or None."""
 
     method: str
     path: str
@@ -40,7 +40,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hung up is nothing to report; anything else is a fault of this server."""
+        """Ignore clients that hung up; report anything else, which is an error of this server."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
@@ -218,7 +218,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def span(header: str | None, size: int) -> tuple[int, int]:
-    """First byte and the one behind the last, of a Range header (`bytes=a-b`, `bytes=a-`, `bytes=-n`);
+    """First byte and the one after the last, of a Range header (`bytes=a-b`, `bytes=a-`, `bytes=-n`);
     refused as 416.
     """
     if header is None:

@@ -1,4 +1,4 @@
-"""The hub of the tests, and a home of this test alone for everything that huggingface_hub and datasets keep.
+"""The test hub, and a separate home per test for everything that huggingface_hub and datasets store.
 
 Both libraries read the environment once, when they are imported; so the fixture sets the environment (for
 processes that a test starts) and the constants that were made of it (for this process).
@@ -63,7 +63,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
 
 def point_at(url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make both libraries, in this process and in those it starts, use a hub and a home until the test ends."""
+    """Make both libraries, here and in child processes, use a hub and a home until the test ends."""
     from huggingface_hub import HfFileSystem, close_session
 
     for name in UNSET:
@@ -97,7 +97,9 @@ def _point_hub(url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in values.items():
         monkeypatch.setattr(constants, name, value)
     monkeypatch.setattr(_cache_manager, "HF_HUB_CACHE", str(home / "hub"))  # a copy made at import
-    monkeypatch.setattr(hf_api.api, "endpoint", url)  # behind model_info() and the other plain functions
+    monkeypatch.setattr(
+        hf_api.api, "endpoint", url
+    )  # used by model_info() and the other module-level functions
 
 
 def _point_datasets(url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

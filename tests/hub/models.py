@@ -106,7 +106,7 @@ def duplicates(directory: Path) -> Path:
 KINDS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "good": (llama, "a Llama with 2 blocks and a tokenizer"),
     "sharded": (sharded, "the same in three files"),
-    "gated": (llama, "asks for an approved token that nobody has"),
+    "gated": (llama, "asks for an approved token that no user has"),
     "only-bin": (only_bin, "weights only as a pickle"),
     "remote-code": (remote_code, "needs Python files of its own"),
     "not-causal": (not_causal, "a T5"),

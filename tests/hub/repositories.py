@@ -1,4 +1,4 @@
-"""What the hub of the tests knows of a repository: its files, their hashes, its commit, and the refusals.
+"""What the test hub knows about a repository: its files, their hashes, its commit, and the refusals.
 
 A commit is a hash of the content: a changed file is a new commit, and the old one is gone. Digests are
 computed once per state of a file.

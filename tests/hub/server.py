@@ -25,7 +25,7 @@ CODES = {401: "RepoNotFound", 403: "GatedRepo", 404: "RepoNotFound"}
 
 @dataclass
 class Failure:
-    """What is still to go wrong: with whom, how, and how often (None: always)."""
+    """A failure that is still due: with whom, how, and how often (None: always)."""
 
     target: str
     times: int | None
@@ -150,14 +150,14 @@ class HubServer:
         return length
 
     def repository(self, kind: str, parts: list[str], token: str | None) -> tuple[Repository, list[str]]:
-        """The repository that a path names first, and what follows it; refused as the hub does when unknown."""
+        """Return the repository at the start of a path, and the rest; reject an unknown one as the hub does."""
         for length in (2, 1):
             if found := self._repositories.get((kind, "/".join(parts[:length]))):
                 return found, parts[length:]
         raise Refusal(404 if token else 401, "RepoNotFound")
 
     def check_token(self, token: str | None) -> None:
-        """A token that nobody made known is refused, whatever it is for."""
+        """Reject an unknown token, whatever it is for."""
         if token is not None and token not in self._granted:
             raise Refusal(401, None, "Invalid credentials in Authorization header")
 

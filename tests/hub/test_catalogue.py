@@ -1,4 +1,4 @@
-"""The catalogue is a data file that is right."""
+"""The catalogue is consistent with itself and with the published configurations."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ SAME = {
 }
 
 
-def test_entries_are_in_order_and_have_names_of_their_own() -> None:
+def test_entries_are_sorted_and_unique() -> None:
     ids = [entry.id for entry in catalogue()]
     assert len(ids) >= 20 and len(set(ids)) == len(ids) and all(one.count("/") == 1 for one in ids)
     sizes = [entry.parameters for entry in catalogue()]
@@ -36,7 +36,7 @@ def test_bytes_are_the_weights_in_their_dtype() -> None:
     assert all(entry.bytes == entry.parameters * SIZES[entry.dtype] for entry in catalogue())
 
 
-def test_every_entry_says_why_in_a_sentence() -> None:
+def test_every_entry_has_a_reason() -> None:
     assert all(
         entry.why[0].isupper() and entry.why[-1] in ".?" and 20 < len(entry.why) < 160
         for entry in catalogue()
@@ -44,19 +44,19 @@ def test_every_entry_says_why_in_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("model", SAME)
-def test_numbers_are_those_of_the_published_configuration(model: str) -> None:
+def test_numbers_match_the_published_configuration(model: str) -> None:
     entry, published = next(entry for entry in catalogue() if entry.id == model), PUBLISHED[SAME[model]]
     assert (entry.parameters, entry.blocks) == (published.parameters, published.blocks)
 
 
-def test_a_mistyped_name_is_near_the_right_one() -> None:
+def test_a_mistyped_name_is_similar_to_the_right_one() -> None:
     assert similar_ids("openai-comunity/gpt2")[0] == "openai-community/gpt2"
     assert "HuggingFaceTB/SmolLM2-135M" in similar_ids("SmolLM2-135m")
     assert similar_ids("something/entirely-different") == []
 
 
-def test_a_large_entry_by_its_own_arithmetic() -> None:
-    """Mistral: embeddings and head, and 32 blocks of q, o, k, v, three of the MLP and two norms; a last norm."""
+def test_a_large_entry_computed_by_hand() -> None:
+    """Mistral: embeddings, head, 32 blocks of q, o, k, v, three of the MLP and two norms; a last norm."""
     block = 2 * 4096 * 4096 + 2 * 4096 * 1024 + 3 * 4096 * 14336 + 2 * 4096
     expected = 2 * 32000 * 4096 + 32 * block + 4096
     assert next(entry.parameters for entry in catalogue() if "Mistral-7B" in entry.id) == expected

@@ -1,4 +1,4 @@
-"""Models from the hub into its cache, and everything that can go wrong on the way, said in a sentence."""
+"""Downloading models into the hub's cache, and the error message for everything that can go wrong."""
 
 import json
 import shutil
@@ -39,19 +39,19 @@ def failing(work: Callable[[], object]) -> ModelError:
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.hub.download.DEFAULT_WAIT", 0.05)
     monkeypatch.setattr("engine.progress.PAUSE", 0.02)
 
 
-# ---- what comes
+# ---- what is downloaded
 # -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "make", [models.llama, models.sharded, models.duplicates], ids=lambda make: make.__name__
 )
-def test_what_is_fetched_is_what_transformers_loads(
+def test_a_downloaded_model_loads_like_its_source(
     hub: HubServer, tmp_path: Path, make: Callable[[Path], Path]
 ) -> None:
     source = make(tmp_path / "source")
@@ -64,7 +64,7 @@ def test_what_is_fetched_is_what_transformers_loads(
     assert all(one[name].equal(other[name]) for name in one) and one.keys() == other.keys()
 
 
-def test_the_hubs_library_finds_it_too(hub: HubServer, tmp_path: Path) -> None:
+def test_the_hubs_library_finds_the_download(hub: HubServer, tmp_path: Path) -> None:
     from huggingface_hub import snapshot_download
 
     hub.add_model(ID, models.llama(tmp_path / "source"))
@@ -77,7 +77,7 @@ def test_the_hubs_library_finds_it_too(hub: HubServer, tmp_path: Path) -> None:
     )
 
 
-def test_what_is_there_needs_no_network(
+def test_a_cached_model_needs_no_network(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add_model(ID, models.sharded(tmp_path / "source"))
@@ -89,14 +89,14 @@ def test_what_is_there_needs_no_network(
     assert fetched()[0] == directory == config_directory(ID) and not hub.requests
 
 
-def test_a_revision_is_a_version_of_its_own(hub: HubServer, tmp_path: Path) -> None:
+def test_revisions_are_separate_snapshots(hub: HubServer, tmp_path: Path) -> None:
     hub.add_model(ID, models.llama(tmp_path / "one"))
     hub.add_model(ID, models.llama(tmp_path / "two", width=48), revision="wide")
     wide, main = fetched(revision="wide")[0], fetched()[0]
     assert wide != main and snapshot(ID, "wide") == wide == snapshot(ID, wide.name) and snapshot(ID) == main
 
 
-def test_a_listing_says_what_comes_before_it_does(hub: HubServer, tmp_path: Path) -> None:
+def test_a_download_plan_matches_the_download(hub: HubServer, tmp_path: Path) -> None:
     source = models.duplicates(tmp_path / "source")
     hub.add_model(ID, source, licence="mit")
     before = plan_download(ID)
@@ -116,7 +116,7 @@ def test_a_listing_says_what_comes_before_it_does(hub: HubServer, tmp_path: Path
     assert after.total_bytes == sum(path.stat().st_size for path in directory.iterdir())
 
 
-def test_the_configuration_alone_costs_no_weights(hub: HubServer, tmp_path: Path) -> None:
+def test_the_configuration_is_downloaded_without_weights(hub: HubServer, tmp_path: Path) -> None:
     hub.add_model(ID, models.llama(tmp_path / "source"))
     directory = config_directory(ID)
     assert [path.name for path in directory.iterdir()] == ["config.json"] and snapshot(ID) is None
@@ -127,7 +127,7 @@ def test_the_configuration_alone_costs_no_weights(hub: HubServer, tmp_path: Path
 # --------------------------------------------------------------------------------------------------
 
 
-def test_progress_grows_to_the_whole(hub: HubServer, tmp_path: Path) -> None:
+def test_progress_only_increases(hub: HubServer, tmp_path: Path) -> None:
     hub.add_model(ID, models.large(tmp_path / "source"))
     hub.bytes_per_second = 20_000_000
     _, seen = fetched()
@@ -139,7 +139,7 @@ def test_progress_grows_to_the_whole(hub: HubServer, tmp_path: Path) -> None:
     )
 
 
-def test_a_broken_connection_goes_on_where_it_broke(hub: HubServer, tmp_path: Path) -> None:
+def test_a_broken_connection_resumes_where_it_broke(hub: HubServer, tmp_path: Path) -> None:
     source = models.large(tmp_path / "source")
     hub.add_model(ID, source)
     hub.break_after(3_000_000, file="model.safetensors")
@@ -156,7 +156,7 @@ def test_a_broken_connection_goes_on_where_it_broke(hub: HubServer, tmp_path: Pa
     assert any("connection broke" in progress.note for progress in seen)
 
 
-def test_a_closed_download_stops_and_the_next_one_goes_on(hub: HubServer, tmp_path: Path) -> None:
+def test_a_cancelled_download_is_resumed_by_the_next_one(hub: HubServer, tmp_path: Path) -> None:
     source = models.large(tmp_path / "source")
     hub.add_model(ID, source)
     hub.bytes_per_second = 4_000_000
@@ -173,14 +173,14 @@ def test_a_closed_download_stops_and_the_next_one_goes_on(hub: HubServer, tmp_pa
     assert not list(settings.model_cache(ID).rglob("*.part"))
 
 
-def test_a_busy_hub_is_asked_again_when_it_says(hub: HubServer, tmp_path: Path) -> None:
+def test_a_busy_hub_is_retried_after_the_requested_time(hub: HubServer, tmp_path: Path) -> None:
     hub.add_model(ID, models.llama(tmp_path / "source"))
     hub.fail(ID, status=429, times=1, retry_after=1)
     directory, seen = fetched()
     assert directory.is_dir() and any("busy" in progress.note for progress in seen)
 
 
-def test_a_part_that_was_damaged_is_fetched_anew(hub: HubServer, tmp_path: Path) -> None:
+def test_a_damaged_part_is_downloaded_again(hub: HubServer, tmp_path: Path) -> None:
     source = models.large(tmp_path / "source")
     hub.add_model(ID, source)
     listed = plan_download(ID)
@@ -212,11 +212,11 @@ def test_no_such_model(hub: HubServer) -> None:
         assert error.kind == "missing" and "nobody/nothing" in str(error)
 
 
-def test_a_mistyped_name_is_told_what_it_may_have_meant(hub: HubServer) -> None:
+def test_a_mistyped_name_gets_a_suggestion(hub: HubServer) -> None:
     assert "openai-community/gpt2" in str(failing(lambda: config_directory("openai-comunity/gpt2")))
 
 
-def test_no_hub_id_at_all(hub: HubServer) -> None:
+def test_an_invalid_hub_id(hub: HubServer) -> None:
     assert "owner/name" in str(failing(lambda: config_directory("what is this?")))
 
 
@@ -238,7 +238,7 @@ def test_gated(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert plan_download(ID).gated
 
 
-def test_with_a_token_that_was_granted_a_gated_model_comes(
+def test_a_granted_token_downloads_a_gated_model(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add_model(ID, models.llama(tmp_path / "source"), gated="auto")
@@ -255,28 +255,28 @@ def test_only_pickles(hub: HubServer, tmp_path: Path) -> None:
     assert not any(request.method == "GET" and request.path.endswith(".bin") for request in hub.requests)
 
 
-def test_a_hub_that_cannot_be_reached_is_said_at_once(hub: HubServer) -> None:
+def test_an_unreachable_hub_fails_immediately(hub: HubServer) -> None:
     hub.close()
     for work in (fetched, lambda: config_directory(ID), lambda: plan_download(ID)):
         error = failing(work)
         assert error.kind == "offline" and "cannot be reached" in str(error)
 
 
-def test_told_to_stay_offline(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_mode_makes_no_request(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     error = failing(fetched)
     assert error.kind == "offline" and "HF_HUB_OFFLINE" in str(error) and not hub.requests
 
 
 @pytest.mark.parametrize(("status", "kind"), [(500, "server"), (429, "server")])
-def test_a_hub_that_stays_busy(hub: HubServer, tmp_path: Path, status: int, kind: str) -> None:
+def test_a_hub_that_remains_busy(hub: HubServer, tmp_path: Path, status: int, kind: str) -> None:
     hub.add_model(ID, models.llama(tmp_path / "source"))
     hub.fail(ID, status=status, retry_after=0)
     error = failing(fetched)
     assert error.kind == kind and str(status) in str(error)
 
 
-def test_a_disk_that_has_no_room_is_said_before(
+def test_too_little_disk_space_is_reported_before_the_download(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add_model(ID, models.llama(tmp_path / "source"))
@@ -288,7 +288,9 @@ def test_a_disk_that_has_no_room_is_said_before(
     )
 
 
-def test_a_disk_that_runs_full(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_disk_fills_up_during_the_download(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hub.add_model(ID, models.llama(tmp_path / "source"))
 
     def full(*_: object) -> None:
@@ -298,7 +300,7 @@ def test_a_disk_that_runs_full(hub: HubServer, tmp_path: Path, monkeypatch: pyte
     assert failing(fetched).kind == "disk-full"
 
 
-def test_a_file_that_keeps_coming_damaged(
+def test_a_file_that_is_damaged_every_time(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add_model(ID, models.large(tmp_path / "source"))
@@ -311,7 +313,7 @@ def test_a_file_that_keeps_coming_damaged(
 # ------------------------------------------------------------------------------------------------------
 
 
-def test_the_cache_lists_what_is_whole_first(hub: HubServer, tmp_path: Path) -> None:
+def test_complete_models_are_listed_first(hub: HubServer, tmp_path: Path) -> None:
     for name in ("z/whole", "a/half"):
         hub.add_model(name, models.llama(tmp_path / name.replace("/", "-")))
     fetched("z/whole")
@@ -336,7 +338,7 @@ def test_a_shard_that_is_missing_makes_a_snapshot_incomplete(hub: HubServer, tmp
     assert fetched()[0] == directory and not missing_weights(directory)
 
 
-def test_which_files_belong_to_transformers() -> None:
+def test_which_files_transformers_reads() -> None:
     names = [
         "config.json",
         "model.safetensors",

@@ -1,4 +1,4 @@
-"""The hub of the tests answers huggingface_hub, datasets and transformers as the real one does."""
+"""The test hub answers huggingface_hub, datasets and transformers as the real one does."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_dry_run_lists_sizes_and_fetches_nothing(hub: HubServer, directory: Path
     ]
 
 
-def test_broken_download_resumes_behind_what_arrived(
+def test_a_broken_download_resumes_after_what_arrived(
     hub: HubServer, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 4096)
@@ -156,7 +156,7 @@ def test_failures_can_be_switched_on_and_off(
     assert model_info(ID).id == ID
 
 
-def test_too_many_requests_says_when_to_come_back(hub: HubServer, directory: Path) -> None:
+def test_too_many_requests_has_a_retry_after_header(hub: HubServer, directory: Path) -> None:
     hub.fail(ID, 429, times=1, retry_after=7)
     with pytest.raises(HfHubHTTPError) as caught:
         model_info(ID)
@@ -281,7 +281,7 @@ def test_models_load_and_tokenise(tmp_path: Path, kind: str) -> None:
     ("kind", "says"),
     [("remote-code", "trust_remote_code"), ("not-causal", "T5Config"), ("damaged", "(?i)incomplete|header")],
 )
-def test_models_that_nobody_can_load_are_refused(tmp_path: Path, kind: str, says: str) -> None:
+def test_unloadable_models_are_rejected(tmp_path: Path, kind: str, says: str) -> None:
     from transformers import AutoModelForCausalLM
 
     with pytest.raises(Exception, match=says):  # each library has its own kind of error

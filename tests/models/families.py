@@ -188,8 +188,8 @@ def windows(count: int = WINDOWS) -> Tensor:
 
 @dataclass(frozen=True)
 class Pruned:
-    """A run without its wrapping: what was decided, the evaluation windows behind the last block, the events,
-    and what was kept.
+    """A run reduced to its results: what was decided, the evaluation windows after the last block, the
+    events, and what was kept.
     """
 
     shares: Shares
@@ -199,7 +199,7 @@ class Pruned:
 
     @property
     def linears(self) -> dict[str, LinearPruned]:
-        """What was done to each linear, by its path behind the list of blocks (`0.mlp.down_proj`)."""
+        """What was done to each linear, by its path after the list of blocks (`0.mlp.down_proj`)."""
         blocks = [event for event in self.events if isinstance(event, BlockPruned)]
         return {f"{block.index}.{linear.name}": linear for block in blocks for linear in block.linears}
 

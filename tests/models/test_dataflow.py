@@ -171,7 +171,7 @@ def test_queries_of_grouped_heads_may_be_mapped(family: str) -> None:
     assert maps(found(built(FAMILIES[family][0]()), heads="query")) == llama_like(grouped=True, query=True)
 
 
-def test_reasons_say_what_is_the_matter() -> None:
+def test_reasons_explain_a_missing_consumer() -> None:
     grouped = found(built(FAMILIES["llama-grouped"][0]()))
     assert {grouped[f"self_attn.{name}_proj"].reason for name in "qkv"} == {
         "the linears that feed self_attn.o_proj differ in their rows (grouped-query attention)"
@@ -199,7 +199,7 @@ def test_feeds_names_all_readers_in_the_order_of_their_calls() -> None:
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_wide_fused_layers_in_any_dtype(dtype: torch.dtype, implementation: str) -> None:
-    """More rows than a half-precision number counts."""
+    """More rows than a half-precision number can count."""
     width, heads = 384, 6
     config = hf.GPTNeoXConfig(
         **SMALL, hidden_size=width, num_hidden_layers=2, num_attention_heads=heads, intermediate_size=16
@@ -257,23 +257,23 @@ def wired(
     return consumers(Block(0, "0", module, linears), torch.randn(2, 5, 4), Call())
 
 
-def test_a_linear_is_no_consumer_behind_another_one() -> None:
+def test_a_linear_after_another_one_is_no_consumer() -> None:
     result = wired(lambda it, x: it["c"](it["b"](it["a"](x))), a=(4, 4), b=(4, 4), c=(4, 4))
     assert {name: one.name for name, one in result.items()} == {"a": "b", "b": "c", "c": None}
 
 
-def test_the_order_of_calls_counts_not_that_of_registration() -> None:
+def test_the_order_of_calls_matters_not_that_of_registration() -> None:
     result = wired(lambda it, x: it["b"](y := it["c"](x)) + it["a"](y), a=(4, 4), b=(4, 4), c=(4, 4))
     assert {name: one.name for name, one in result.items()} == {"a": None, "b": None, "c": "b"}
 
 
-def test_a_way_that_carries_no_signal_is_still_a_way() -> None:
-    """A dead activation says nothing of the structure."""
+def test_a_path_without_a_signal_is_still_a_path() -> None:
+    """A dead activation says nothing about the structure."""
     result = wired(lambda it, x: it["b"]((it["a"](x) * 0).relu()), a=(6, 4), b=(4, 6))
     assert maps(result)["a"] == ("b", list(range(6)))
 
 
-def test_what_is_changed_in_place_is_followed() -> None:
+def test_in_place_changes_are_followed() -> None:
     def wiring(it: nn.ModuleDict, x: Tensor) -> Tensor:
         y = it["a"](x)
         y += x
@@ -294,6 +294,6 @@ def test_thirds_that_are_not_queries_keys_and_values_have_no_clear_consumer() ->
 
 
 def test_values_first_have_no_clear_consumer() -> None:
-    """A layout that the rule of strides does not know is not guessed at."""
+    """A layout that the stride rule does not cover is not guessed."""
     result = wired(lambda it, x: it["b"](it["a"](x)[..., :4]), a=(12, 4), b=(4, 4))
     assert result["a"].name is None

@@ -1,4 +1,4 @@
-"""Fused experts: what each one sees against an obvious loop over tokens in float64, and what becomes of those
+"""Fused experts: what each one sees against a plain loop over tokens in float64, and what becomes of those
 that see too little.
 """
 
@@ -82,7 +82,7 @@ def routed_tokens(
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
 @pytest.mark.parametrize("family", ROUTED)
-def test_every_expert_sees_what_an_obvious_loop_sends_to_it(family: str, batch: int) -> None:
+def test_every_expert_sees_what_a_plain_loop_sends_to_it(family: str, batch: int) -> None:
     model = built(family)
     block = with_experts(model)
     moe, given = mixture(block), []
@@ -175,7 +175,7 @@ def test_another_threads_windows_are_not_counted() -> None:
 
 
 @pytest.mark.parametrize("fail", [False, True])
-def test_nothing_outlives_the_with(fail: bool) -> None:
+def test_hooks_are_removed_after_the_with(fail: bool) -> None:
     model = built("mixtral")
     block = model.blocks[0]
     try:
@@ -211,7 +211,7 @@ def test_the_grouped_product_gives_the_same_up_to_rounding() -> None:
     )
 
 
-def test_a_copy_is_seen_by_itself() -> None:
+def test_a_copy_is_observed_separately() -> None:
     model = built("mixtral")
     twin = LanguageModel(copy.deepcopy(model.module))
     stream = at(twin, twin.blocks[0], windows(), 2)
@@ -318,7 +318,7 @@ def test_an_expert_without_tokens_has_empty_statistics() -> None:
         assert statistics.output_norm.shape == (linear.shape[0],)
 
 
-def test_experts_that_are_never_seen_have_no_statistics() -> None:
+def test_experts_that_are_never_observed_have_no_statistics() -> None:
     """Multiplied all at once, they would otherwise pass for experts that nothing was sent to."""
     model = built("mixtral")
     model.module.set_experts_implementation("grouped_mm")
@@ -496,7 +496,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("family", KINDS)
-def test_kinds_of_what_stays_dense(family: str) -> None:
+def test_kinds_of_what_is_never_pruned(family: str) -> None:
     model, counts = built(family), dict[str, int]()
     kinds = skipped_kind(model.module)
     for parameter in model.module.parameters():
@@ -509,7 +509,8 @@ def test_kinds_of_what_stays_dense(family: str) -> None:
 def test_a_shared_expert_as_narrow_as_there_are_experts_is_no_router() -> None:
     """Qwen3-Next has 512 experts, and a shared one with 512 inner neurons."""
     config = hf.Qwen2MoeConfig(
-        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=4, num_experts=8,
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=1, num_attention_heads=4,
+        num_key_value_heads=4, num_experts=8,
         num_experts_per_tok=2, moe_intermediate_size=16, shared_expert_intermediate_size=8,
     )  # fmt: skip
     block = LanguageModel(hf.AutoModelForCausalLM.from_config(config)).blocks[0]
@@ -547,7 +548,7 @@ def test_a_pruned_model_is_saved_and_read_back_as_it_is(family: str, tmp_path: P
 
 @pytest.mark.parametrize("family", ROUTED)
 @pytest.mark.parametrize("tokens", [2, 24])
-def test_every_expert_is_wired_like_its_fellows(family: str, tokens: int) -> None:
+def test_every_expert_is_wired_like_the_others(family: str, tokens: int) -> None:
     """Two tokens reach only some of the experts."""
     model = built(family)
     block = with_experts(model)
@@ -599,7 +600,7 @@ def test_separate_gate_and_up_become_the_columns_of_their_own_down() -> None:
 
 
 @pytest.mark.parametrize("family", ROUTED)
-def test_silencing_what_leaves_the_block_changes_nothing_that_is_seen(family: str) -> None:
+def test_zeroing_what_leaves_the_block_changes_no_statistics(family: str) -> None:
     """The wiring is read from one window, in which not every expert is called; others are in the windows that
     follow.
     """
@@ -618,7 +619,7 @@ def test_silencing_what_leaves_the_block_changes_nothing_that_is_seen(family: st
     assert all(torch.equal(seen[name].input_norm, expected[name].input_norm) for name in seen)
 
 
-def test_silenced_linears_give_zeros() -> None:
+def test_zeroed_linears_return_zeros() -> None:
     block, heard = handmade([0, 1, 0, 1, 1, 0]), list[tuple[str, Tensor]]()
     down: list[Linear] = [linear for name, linear in block.linears.items() if name.endswith("down")]
     inputs = torch.randn(2, 3, 4)

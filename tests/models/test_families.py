@@ -72,7 +72,7 @@ def test_one_blocks_call_does_not_serve_every_block() -> None:
     assert not torch.allclose(right, wrong)
 
 
-def test_equal_call_arguments_are_kept_once() -> None:
+def test_equal_call_arguments_are_stored_once() -> None:
     model = LanguageModel(hf.AutoModelForCausalLM.from_config(FAMILIES["mistral"]()))
     stream = model.record(windows()[:4], 2)
     masks = {id(calls[batch].kwargs["attention_mask"]) for calls in stream.calls for batch in range(2)}
@@ -125,7 +125,7 @@ def test_the_pruned_stream_equals_the_pruned_models_own_forward(model: LanguageM
         ), path
 
 
-def test_everything_is_pruned_or_named(model: LanguageModel) -> None:
+def test_every_weight_is_pruned_or_has_a_kind(model: LanguageModel) -> None:
     """Prunable weights and skipped kinds are all weights, once; no linear is left out that is not noted."""
     kinds = skipped_kind(model.module)
     prunable = {id(linear.stored): linear.stored for linear in model.linears.values()}
@@ -143,7 +143,7 @@ def test_everything_is_pruned_or_named(model: LanguageModel) -> None:
     assert {path.rpartition(".")[2] for path in left} <= {"dt_proj"}
 
 
-def test_dense_parameters_stay_as_they_are(model: LanguageModel) -> None:
+def test_dense_parameters_are_unchanged(model: LanguageModel) -> None:
     kinds = skipped_kind(model.module)
     before = {
         name: parameter.clone()
@@ -155,7 +155,7 @@ def test_dense_parameters_stay_as_they_are(model: LanguageModel) -> None:
     assert all(torch.equal(after[name], parameter) for name, parameter in before.items())
 
 
-def test_what_was_kept_makes_the_pruned_model_of_the_dense_one(
+def test_the_stored_masks_turn_the_dense_model_into_the_pruned_one(
     request: pytest.FixtureRequest, model: LanguageModel
 ) -> None:
     result = pruned(model, PLANS["obs"])
@@ -168,7 +168,7 @@ def test_what_was_kept_makes_the_pruned_model_of_the_dense_one(
     }
 
 
-def test_a_linear_that_is_never_called_stays_dense_and_is_named() -> None:
+def test_a_linear_that_is_never_called_remains_dense_and_is_reported() -> None:
     torch.manual_seed(0)
     model = LanguageModel(hf.AutoModelForCausalLM.from_config(FAMILIES["mamba"]()))
     before = model.blocks[0].linears["mixer.dt_proj"].weight.clone()

@@ -32,7 +32,7 @@ from tests.models.families import FAMILIES, built, windows
 
 CPU = torch.device("cpu")
 SHARED = ("zamba2",)
-"""Families whose blocks share weights, which can only be held whole."""
+"""Families whose blocks share weights, which cannot be streamed."""
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def pruned(
     )
 
 
-def test_a_streamed_model_is_pruned_bit_for_bit_alike(saved: Path) -> None:
+def test_a_streamed_model_is_pruned_bit_for_bit_the_same(saved: Path) -> None:
     resident, streamed = both(saved)
     assert all(absent(streamed)) and not any(absent(resident))
     (masks, logits), (other_masks, other_logits) = pruned(resident), pruned(streamed)
@@ -85,7 +85,7 @@ def test_a_streamed_model_is_pruned_bit_for_bit_alike(saved: Path) -> None:
         assert all(torch.equal(one.keep, other_masks[index][name].keep) for name, one in block.items())
 
 
-def test_its_dense_logits_are_those_of_the_whole_model(saved: Path) -> None:
+def test_dense_logits_equal_those_of_the_resident_model(saved: Path) -> None:
     resident, streamed = both(saved)
     stream = streamed.record(windows(), 5)
     for block in streamed.blocks:
@@ -96,7 +96,7 @@ def test_its_dense_logits_are_those_of_the_whole_model(saved: Path) -> None:
     torch.testing.assert_close(streamed.logits(stream.hidden[0], stream.ids[0]), expected, rtol=0, atol=1e-4)
 
 
-def test_updated_weights_are_alike_too(tmp_path: Path) -> None:
+def test_updated_weights_are_the_same(tmp_path: Path) -> None:
     built("llama").module.save_pretrained(tmp_path)
     (one, logits), (other, other_logits) = (pruned(model, "sparsegpt", "obs") for model in both(tmp_path))
     assert torch.equal(logits, other_logits)
@@ -107,7 +107,7 @@ def test_updated_weights_are_alike_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("allocation", ["owl", "alphapruning", "neuroal"])
 @pytest.mark.parametrize("family", ["llama", "gpt2", "olmoe"])
-def test_allocations_are_alike(family: str, allocation: str, tmp_path: Path) -> None:
+def test_allocations_are_the_same(family: str, allocation: str, tmp_path: Path) -> None:
     built(family).module.save_pretrained(tmp_path)
     found = []
     for model in both(tmp_path):
@@ -130,7 +130,7 @@ def test_allocations_are_alike(family: str, allocation: str, tmp_path: Path) -> 
     assert found[0] == found[1] and all(absent(model))
 
 
-def test_a_run_says_where_the_model_was_and_gives_the_same_numbers() -> None:
+def test_a_run_reports_the_residence_and_gives_the_same_numbers() -> None:
     records = [
         RunRecord.fold(
             run(
@@ -153,7 +153,7 @@ def test_a_run_says_where_the_model_was_and_gives_the_same_numbers() -> None:
     assert records[0].allocation == records[1].allocation
 
 
-def test_hidden_states_may_wait_on_the_host(saved: Path) -> None:
+def test_hidden_states_may_be_kept_on_the_host(saved: Path) -> None:
     _, model = both(saved)
     here, away = model.record(windows(), 2), model.record(windows(), 2, offload=True)
     for block in model.blocks:
@@ -163,7 +163,7 @@ def test_hidden_states_may_wait_on_the_host(saved: Path) -> None:
     assert all(torch.equal(one, other) for one, other in zip(here.hidden, away.hidden, strict=True))
 
 
-def test_streams_are_joined_and_parted() -> None:
+def test_streams_are_joined_and_split() -> None:
     model = built("gemma3")
     one, two = model.record(windows()[:3], 2), model.record(windows()[3:], 2)
     joined = Stream.joined([one, two])
@@ -196,7 +196,7 @@ def test_a_checkpoint_without_the_models_own_prefix(family: str, prefix: str, tm
     assert torch.equal(pruned(resident)[1], pruned(streamed)[1])
 
 
-def test_blocks_that_share_weights_can_only_be_whole(tmp_path: Path) -> None:
+def test_blocks_that_share_weights_cannot_be_streamed(tmp_path: Path) -> None:
     built("zamba2").module.save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="share weights") as caught:
         load(tmp_path, dtype=torch.float32, device=CPU, residence="streamed")
@@ -205,7 +205,7 @@ def test_blocks_that_share_weights_can_only_be_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["resident", "streamed"])
 @pytest.mark.parametrize("name", ["model.layers.1.mlp.up_proj.weight", "model.embed_tokens.weight"])
-def test_a_tensor_that_is_missing_is_never_made_up(name: str, where: str, tmp_path: Path) -> None:
+def test_a_missing_tensor_is_never_initialised(name: str, where: str, tmp_path: Path) -> None:
     built("llama").module.save_pretrained(tmp_path)
     file = tmp_path / "model.safetensors"
     save_file(
@@ -231,7 +231,7 @@ def test_a_tensor_of_another_shape(where: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["resident", "streamed"])
-def test_a_file_that_was_cut_off(where: str, tmp_path: Path) -> None:
+def test_a_truncated_file(where: str, tmp_path: Path) -> None:
     built("llama").module.save_pretrained(tmp_path)
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-1000])
@@ -240,7 +240,7 @@ def test_a_file_that_was_cut_off(where: str, tmp_path: Path) -> None:
     assert caught.value.kind == "damaged"
 
 
-def test_a_shard_that_is_missing(tmp_path: Path) -> None:
+def test_a_missing_shard(tmp_path: Path) -> None:
     built("llama").module.save_pretrained(tmp_path, max_shard_size="40KB")
     sorted(tmp_path.glob("*.safetensors"))[1].unlink()
     with pytest.raises(ModelError, match=r"model-00002.*is missing"):
@@ -295,13 +295,14 @@ def test_a_saved_model_has_the_masks_and_the_perplexity(saved: Path, shard: int,
     assert record.pruned is not None and loss.item() == pytest.approx(record.pruned.nll, rel=1e-5)
 
 
-def test_it_loads_in_a_process_of_its_own_with_its_tokenizer(tmp_path: Path) -> None:
+def test_it_loads_in_a_separate_process_with_its_tokenizer(tmp_path: Path) -> None:
     kept: dict[int, BlockWeights] = {}
     record = RunRecord.fold(run(Recipe.build(samples=4, length=32, evaluation=None), kept))
     save_model(record, kept, tmp_path / "out", shard=3_000_000)
     script = (
-        "import sys, transformers as hf; m = hf.AutoModelForCausalLM.from_pretrained(sys.argv[1]); t = hf.AutoTokenizer.from_pretrained(sys.argv[1]);"
-        "w = m.model.layers[0].mlp.up_proj.weight; print(float((w == 0).float().mean()), len(t('Once upon a time')['input_ids']))"
+        "import sys, transformers as hf; m = hf.AutoModelForCausalLM.from_pretrained(sys.argv[1]); t = "
+        "hf.AutoTokenizer.from_pretrained(sys.argv[1]);w = m.model.layers[0].mlp.up_proj.weight; "
+        "print(float((w == 0).float().mean()), len(t('Once upon a time')['input_ids']))"
     )
     found = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "out")],

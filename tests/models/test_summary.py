@@ -70,7 +70,7 @@ def test_a_tied_weight_counts_once(tmp_path):
     assert in_all(tied) == tied.parameters == tied.outside + 2 * tied.largest_block
 
 
-def test_alike_linears_stand_once(tmp_path):
+def test_linears_of_one_kind_are_listed_once(tmp_path):
     found = summarise(saved(tmp_path, LlamaConfig(**SMALL)))
     assert {(kind.path, kind.rows, kind.columns): kind.count for kind in found.linears} == {
         ("model.layers.0.self_attn.q_proj", 32, 32): 2,
@@ -85,7 +85,7 @@ def test_alike_linears_stand_once(tmp_path):
     assert found.widths["model.layers.0.mlp.down_proj"] == 48
 
 
-def test_a_mixture_of_experts_stays_small_and_knows_what_a_token_sees(tmp_path):
+def test_a_mixture_of_experts_has_a_small_summary_and_its_token_share(tmp_path):
     config = OlmoeConfig(**{**SMALL, "num_experts": 16, "num_experts_per_tok": 4})
     found = summarise(saved(tmp_path, config))
     experts = [kind for kind in found.linears if ".experts." in kind.path]
@@ -106,7 +106,7 @@ def test_the_bytes_and_dtype_are_those_of_the_file(tmp_path):
     assert summarise("demo").dtype == "float32"
 
 
-def test_the_most_tokens(tmp_path):
+def test_the_context_length(tmp_path):
     assert summarise(saved(tmp_path, LlamaConfig(**SMALL, max_position_embeddings=77))).context_length == 77
 
 
@@ -139,7 +139,7 @@ def test_a_directory_may_be_typed_in_any_way(tmp_path, monkeypatch, ending):
         ),
     ],
 )
-def test_what_a_directory_lacks_is_said(tmp_path, files, sentence, kind):
+def test_what_a_directory_lacks_is_reported(tmp_path, files, sentence, kind):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(ModelError, match=sentence) as caught:
@@ -147,13 +147,13 @@ def test_what_a_directory_lacks_is_said(tmp_path, files, sentence, kind):
     assert caught.value.kind == kind
 
 
-def test_a_directory_that_is_not_there():
+def test_a_missing_directory():
     with pytest.raises(ModelError, match="no such directory") as caught:
         summarise("/nowhere/at/all")
     assert caught.value.kind == "missing"
 
 
-def test_the_speed_is_measured_once_a_device():
+def test_the_speed_is_measured_once_per_device():
     module._speed.cache_clear()
     summarise("demo")
     summarise("demo")

@@ -1,4 +1,4 @@
-"""Where a model's files are, asked of the cache first and of the hub after."""
+"""Where a model's files are: the cache is checked first, then the hub."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.models.summary import summarise
 
 @pytest.fixture
 def hub(monkeypatch):
-    """A hub that has the bundled model under a name of its own; `cached` and `files` say what it answers."""
+    """A hub that has the bundled model under another name; `cached` and `files` are its answers."""
     found = SimpleNamespace(cached=None, files=None)
     monkeypatch.setattr(planning, "config_directory", lambda model, revision: DEMO_DIRECTORY)
     monkeypatch.setattr(cache, "snapshot", lambda model, revision: found.cached)
@@ -28,7 +28,7 @@ def hub(monkeypatch):
     return found
 
 
-def test_what_is_still_on_the_hub(hub):
+def test_a_model_on_the_hub(hub):
     hub.files = {"total_bytes": 900, "missing_bytes": 300, "licence": "mit", "gated": True, "commit": "abc"}
     storage = summarise("some/model").storage
     assert storage.model_dump() == {
@@ -49,7 +49,7 @@ def test_a_cached_model_needs_no_hub(hub):
     assert found.storage.total > 7_000_000
 
 
-def test_a_size_that_nobody_can_say_is_left_open(hub):
+def test_an_unknown_size_is_left_open(hub):
     hub.files = ModelError("The hub cannot be reached.", kind="offline")
     storage = summarise("some/model").storage
     assert (storage.place, storage.missing, storage.note) == ("hub", None, "The hub cannot be reached.")
