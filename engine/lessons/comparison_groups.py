@@ -22,7 +22,7 @@ SMALL = 0.2
 SEED, SPREAD = 4, 2.0
 MATRICES = 50
 SCORE_NAMES = ("magnitude", "wanda")
-LAYER, ROW = "Whole layer", "Each row"
+LAYER, ROW = "Whole layer", "Each row"  # also values in the page's address
 PATTERNS = ("4:8", "2:4", "1:4")
 GROUPINGS = (LAYER, ROW, "4:8", "2:4")
 """From the widest to the narrowest; all of them can remove half of the weights."""

@@ -27,7 +27,7 @@ def contributions(row: Row) -> Chart:
     names = [f"x{column + 1}" for column in range(len(row.kept))]
     bars = [_bars(names, row, kept=True), _bars(names, row, kept=False)]
     figure = canvas(go.Figure([*bars, _labels(names, row)]), HEIGHT, legend_lines=1)
-    figure.update_layout(barmode="overlay")
+    figure.update_layout(barmode="overlay")  # two traces, each with its own columns: not side by side
     figure.update_xaxes(title={"text": "Input"}, type="category", categoryarray=names)
     most, least = max(*row.changes, 0.0), min(*row.changes, 0.0)
     room = 0.16 * (most - least)  # for the labels beyond the ends of the bars

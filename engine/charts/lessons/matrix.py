@@ -104,7 +104,7 @@ def _figure(matrix: Matrix) -> go.Figure:
     figure.update_xaxes(range=[-0.5, columns - 0.5], tickvals=list(range(columns)), showticklabels=False)
     figure.update_xaxes(ticktext=_names(matrix.columns, columns), showticklabels=True, **place)
     figure.update_yaxes(
-        range=[rows - 0.5, -0.5],
+        range=[rows - 0.5, -0.5],  # reversed: row 1 on top
         tickvals=list(range(rows)),
         ticktext=_names(matrix.rows, rows),
         showgrid=False,

@@ -113,7 +113,7 @@ def gains(inputs: Sequence[Inputs], chosen: Inputs) -> Chart:
         _points(selected, palette.VERMILLION, "diamond", 14),
     ]
     figure = canvas(go.Figure(points), height=280)
-    figure.add_hline(y=0, line={"color": palette.GREY, "width": 1})
+    figure.add_hline(y=0, line={"color": palette.GREY, "width": 1})  # below it, magnitude is better
     figure.update_layout(showlegend=False)
     figure.update_xaxes(title={"text": "Strongest input, multiple of the median"})
     figure.update_yaxes(title={"text": "Wanda's gain, %"})

@@ -1,7 +1,7 @@
 """The plain plots of the lessons: lines over one axis, named amounts as horizontal bars, and two quantities
 over one axis.
 
-Lines, bars and panels are told apart by dash, symbol or pattern as well as by colour, so that nothing depends
+Lines, bars and panels differ in dash, symbol or pattern as well as in colour, so that nothing depends
 on colour vision.
 """
 
@@ -75,9 +75,11 @@ def line_chart(
         ]
     )
     canvas(figure, height=LINES_HEIGHT, legend_lines=1)
+    # The legend is above the plot; the margin keeps it from being cut off.
     figure.update_layout(margin={"t": 8 + LEGEND_LINE}, hovermode="x unified")
     figure.update_xaxes(title={"text": axes[0]})
     if log:
+        # Plotly's own ticks on a logarithmic axis rarely match the few values measured.
         figure.update_xaxes(type="log", tickvals=list(x), ticktext=[f"{value:g}" for value in x])
     figure.update_yaxes(
         title={"text": axes[1]}, **({"type": "log"} if log_values else {"rangemode": "tozero"})

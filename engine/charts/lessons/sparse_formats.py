@@ -31,6 +31,7 @@ def size_curves(width: int, at: float) -> Chart:
     """
     shown = SHARES[::5]
     found = [sizes(share, width) for share in shown]
+    # nan leaves a gap in the line: with fewer than half zeros, 2:4 cannot store all values.
     packed = [
         each.semi_structured / each.dense if each.semi_structured is not None else nan for each in found
     ]

@@ -90,6 +90,7 @@ def ranking(racers: Sequence[Racer], sparsity: float) -> Chart:
         gridcolor=palette.GRID,
         nticks=6,
     )
+    # The reversed axis puts the best on top.
     figure.update_yaxes(range=[len(racers) - 0.5, -0.5], tickvals=list(range(len(racers))), ticktext=names)
     values = [racer.perplexity for racer in racers]
     rows = [(racer.title, racer.perplexity, racer.misalignment, racer.distance) for racer in racers]

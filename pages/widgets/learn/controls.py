@@ -1,5 +1,7 @@
 """The controls of a lesson. The address holds the value of each under its key, `LESSON.name`.
 
+The text of an option is its value in the address, so rewording an option would break links to it.
+
 `?lock=1` locks the controls; `?lock=all` also locks the navigation between steps. An invalid value in the
 address is replaced by the default.
 """

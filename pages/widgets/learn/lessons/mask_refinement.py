@@ -85,7 +85,7 @@ def _draw_swaps() -> None:
         swaps = int(slider("Swaps made", 0, MOST_SWAPS, 1, 1, "swapping.swaps"))
         row = lesson.row(swaps)
         _draw_state(row, swaps, with_error=answered)
-        if row.following:
+        if row.following:  # after the last swap there are no candidates
             st.caption("The candidates for the next swap. DSnoT takes the first of each column.")
             st.dataframe(
                 charts.candidates(row),

@@ -57,7 +57,7 @@ def _draw_loss() -> None:
         exponent = slider("Their probability is 10 to the power of minus", 1, 9, 6, 1, "explosion.exponent")
     losses = lesson.token_losses(damaged, exponent)
     with right:
-        if answered or not damaged:
+        if answered or not damaged:  # a damaged token would give the answer away
             grid = st.grid(2, min_column_width=140, border=True)
             grid.metric("Mean loss", f"{losses.nll:.2f} nats")
             grid.metric(

@@ -135,7 +135,7 @@ def _draw_leaderboard() -> None:
         _draw_state(removed)
         if not removed:
             st.info("First remove some weights, here or in the first step.", icon=":material/touch_app:")
-        elif answered:
+        elif answered:  # the leaderboard has entries that beat the best mask
             draw_chart(charts.ranking(lesson.leaderboard(removed), len(removed)), "by_hand.ranking")
         else:
             draw_chart(charts.output_errors(lesson.without(removed)), "by_hand.still")

@@ -172,6 +172,7 @@ def _draw_moment(replay: Replay, moments: Sequence[int]) -> None:
     """Draw the search at one of its moments; while it plays, each redraw advances by one."""
     last = len(moments) - 1
     if st.session_state.get(PLAYING):
+        # Before the slider is drawn: Streamlit rejects a change of its value afterwards.
         st.session_state[MOMENT] = min(st.session_state.get(MOMENT, last) + 1, last)
         if st.session_state[MOMENT] == last:
             _play(None)
@@ -218,7 +219,7 @@ def _draw_opinions() -> None:
             return
         at = [_share(text) for text in SPARSITIES].index(target)
         ratios = {name: records[at].allocation for name, records in runs.items()}
-        uniform = ratios.pop(ALLOCATIONS["uniform"].title)
+        uniform = ratios.pop(ALLOCATIONS["uniform"].title)  # drawn as bars, the others as lines
         draw_chart(charts.shares(uniform, ratios, target, name="uniform"), "allocation.opinions")
         if answered:
             draw_chart(recorded_perplexities(runs, target), "allocation.recorded")

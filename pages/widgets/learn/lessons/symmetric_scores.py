@@ -48,6 +48,7 @@ def _draw_rows() -> None:
         score = choice("Score", list(FIRST), "symmetric.first") if answered else ""
         sparsity = slider("Sparsity, %", 10, 90, 50, 5, "symmetric.sparsity") / 100 if answered else 0.0
     with right:
+        # Without an answer the sparsity is 0, so the matrix is shown unpruned.
         masked = lesson.masked(FIRST[score] if answered else "magnitude", sparsity)
         _draw_state(masked)
         title = f"Weights removed by {score}" if answered else "The weights"

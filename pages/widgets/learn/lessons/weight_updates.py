@@ -78,7 +78,7 @@ def _draw_columns() -> None:
         weights = lesson.after_columns(done)
         st.metric("Output error so far", percent(weights.error))
     with right:
-        if answered or done < COLUMNS:
+        if answered or done < COLUMNS:  # the last column would give the answer away
             title = "Before the first column" if done == 0 else f"After column {done} of {COLUMNS}"
             frames = f"Frames: weights that column {done} has changed." if done else ""
             draw_chart(charts.weights_matrix(weights, title, frames), "survivors.columns")
