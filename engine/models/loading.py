@@ -131,9 +131,7 @@ def _cannot_build(name: str, config: Any, error: Exception) -> ModelError:
             f"The model {name} (type {kind}) is not a causal language model, so it cannot be pruned here.",
             kind="not-causal",
         )
-    return ModelError(
-        f"The model {name} cannot be read: {first_words(error, 300).rstrip('.')}.", kind="damaged"
-    )
+    return ModelError(f"The model {name} cannot be read ({first_words(error, 300)}).", kind="damaged")
 
 
 def stored_dtype(config: Any) -> torch.dtype | None:

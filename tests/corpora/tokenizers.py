@@ -16,7 +16,8 @@ SAMPLE = [
     "  two  spaces\n\n\nnew lines\tand tabs   ",
 ] * 20
 TEXT = (
-    "Once there was 你好世界, 🙂🎉 and a café!\n\n  Two  spaces<unk> and 👩‍👩‍👧 龘靐 — ‘quotes’ \u2028 of all "
+    "Once there was 你好世界, 🙂🎉 and a café!\n\n  Two  spaces<unk> and 👩‍👩‍👧 龘靐 "
+    "— ‘quotes’ \u2028 of all "
     "kinds\r\n" * 30
 )
 

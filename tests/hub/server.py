@@ -150,7 +150,7 @@ class HubServer:
         return length
 
     def repository(self, kind: str, parts: list[str], token: str | None) -> tuple[Repository, list[str]]:
-        """Return the repository at the start of a path, and the rest; reject an unknown one as the hub does."""
+        """Return the repository at the start of a path, and the rest; reject unknown ones as the hub does."""
         for length in (2, 1):
             if found := self._repositories.get((kind, "/".join(parts[:length]))):
                 return found, parts[length:]
