@@ -1,8 +1,8 @@
 """Tiny models of every family, with random weights."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import transformers as hf
@@ -19,6 +19,7 @@ from engine.pruning.shares import Shares
 from engine.pruning.statistics import Statistics
 from engine.pruning.weights import BlockWeights
 
+T = TypeVar("T")
 VOCABULARY, TOKENS, WINDOWS = 64, 24, 5
 SHAPE = {
     "vocab_size": VOCABULARY,
@@ -166,6 +167,16 @@ FAMILIES: dict[str, Callable[[], Any]] = {
         use_mem_rope=True,
     ),
 }
+
+
+def in_turn(values: Sequence[T], each: int = 1) -> list[tuple[str, T]]:
+    """Pair every family with `each` of the values, going round, so that every value meets many families."""
+    count = len(values)
+    return [
+        (family, values[(place + shift * (count // 2 or 1)) % count])
+        for place, family in enumerate(FAMILIES)
+        for shift in range(each)
+    ]
 
 
 def built(family: str) -> LanguageModel:

@@ -18,7 +18,7 @@ from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
 from engine.pruning.shares import Shares
 from engine.pruning.weights import pack, restore, unpack
-from tests.models.families import FAMILIES, WINDOWS, built, pruned, windows
+from tests.models.families import FAMILIES, WINDOWS, built, in_turn, pruned, windows
 
 
 @pytest.fixture(params=FAMILIES)
@@ -32,7 +32,7 @@ def no_gradients() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("batch", [1, 2, WINDOWS])
+@pytest.mark.parametrize(("model", "batch"), in_turn([2, 1, 2, WINDOWS]), indirect=["model"])
 def test_replay_equals_the_models_own_hidden_states(model: LanguageModel, batch: int) -> None:
     seen: list[list[Tensor]] = [[] for _ in model.blocks]
     hooks = [
@@ -103,7 +103,12 @@ PLANS = {
 """Score-based, second order, with N:M, and two allocations: one that measures and one that searches."""
 
 
-@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+@pytest.fixture
+def plan(request: pytest.FixtureRequest) -> Plan:
+    return PLANS[request.param]
+
+
+@pytest.mark.parametrize(("model", "plan"), in_turn(list(PLANS), each=2), indirect=True)
 def test_the_pruned_stream_equals_the_pruned_models_own_forward(model: LanguageModel, plan: Plan) -> None:
     result = pruned(model, plan)
     ends = result.streams.pruned

@@ -17,7 +17,7 @@ from engine.pruning.plan import Plan
 from engine.pruning.search import Search
 from engine.pruning.shares import Shares
 from engine.pruning.statistics import Statistics
-from tests.models.families import FAMILIES, built, windows
+from tests.models.families import FAMILIES, built, in_turn, windows
 
 CANDIDATES = [Shares((0.5 - rise, 0.5, 0.5, 0.5 + rise)) for rise in (0.0, 0.1, 0.2, 0.3, 0.4)]
 
@@ -62,15 +62,14 @@ def test_every_objective_is_that_of_the_plain_search(model: LanguageModel) -> No
     )
 
 
-@pytest.mark.parametrize(
-    "choices",
-    [
-        {"score": "symwanda"},
-        {"score": "sparsegpt", "update": "obs"},
-        {"score": "wanda", "refinement": "dsnot", "group": "row"},
-    ],
-    ids=str,
-)
+CHOICES = [
+    {"score": "symwanda"},
+    {"score": "sparsegpt", "update": "obs"},
+    {"score": "wanda", "refinement": "dsnot", "group": "row"},
+]
+
+
+@pytest.mark.parametrize(("model", "choices"), in_turn(CHOICES), ids=str, indirect=["model"])
 def test_candidates_are_pruned_as_the_run_will_prune(model: LanguageModel, choices: dict[str, str]) -> None:
     ours = list(prepared(Search, model, **choices).trials(CANDIDATES[:2]))
     plain = list(prepared(PlainSearch, model, **choices).trials(CANDIDATES[:2]))
@@ -78,7 +77,7 @@ def test_candidates_are_pruned_as_the_run_will_prune(model: LanguageModel, choic
         assert mine.alignment == pytest.approx(other.alignment, rel=1e-3)
 
 
-@pytest.mark.parametrize("cores", [1, 2, 3, 8])
+@pytest.mark.parametrize(("model", "cores"), in_turn([1, 2, 3, 8]), indirect=["model"])
 def test_what_goes_side_by_side_does_not_matter(
     model: LanguageModel, cores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
