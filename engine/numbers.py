@@ -74,7 +74,9 @@ def seconds(value: float | None) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """Return a measured time of a fast operation, given in seconds: `3.42 ms`; from one second on as `seconds`."""
+    """Return a measured time of a fast operation, given in seconds: `3.42 ms`; from one second on as
+    `seconds`.
+    """
     return f"{1000 * value:.3g} ms" if value < 1 else seconds(value)
 
 

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from engine.models.language_model import LanguageModel
 
 SPARE = 1.2
-"""Free memory that is required for the second copy of the prunable weights and for computing with it, in sizes
-of that copy.
+"""Free memory that is required for the second copy of the prunable weights and for computing with it, in
+sizes of that copy.
 """
 
 
@@ -152,6 +152,6 @@ def _bytes(tensors: Iterator[nn.Parameter] | list[nn.Parameter]) -> int:
 
 
 TOO_LARGE = (
-    "Size and speed could not be measured: the whole model and a second copy of its prunable weights do not fit "
-    "in memory. Measure a smaller model, or this one on a machine with more memory."
+    "Size and speed could not be measured: the whole model and a second copy of its prunable weights do not "
+    "fit in memory. Measure a smaller model, or this one on a machine with more memory."
 )

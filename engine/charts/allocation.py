@@ -127,7 +127,8 @@ def _bars(table: pd.DataFrame, name: str, marker: Mapping[str, object], total: i
         insidetextanchor="start",
         constraintext="inside",
         cliponaxis=False,
-        hovertemplate=f"block %{{x}}<br>sparsity %{{y:.2f}} %{', clipped at a limit' if word else ''}<extra></extra>",
+        hovertemplate=f"block %{{x}}<br>sparsity %{{y:.2f}} "
+        f"%{', clipped at a limit' if word else ''}<extra></extra>",
     )
 
 
@@ -166,4 +167,7 @@ def _direction(table: pd.DataFrame, quantity: str) -> str:
     slope = pairs["measured"].corr(pairs["sparsity"])
     if abs(slope) < 0.9:
         return ""
-    return f"The higher the measured value of a block (upper panel), the {'higher' if slope > 0 else 'lower'} its sparsity. "
+    return (
+        "The higher the measured value of a block (upper panel), the "
+        f"{'higher' if slope > 0 else 'lower'} its sparsity. "
+    )

@@ -195,6 +195,6 @@ def largest(values: Iterable[float | None]) -> float:
 
 
 def unit_of(top: float) -> tuple[float, str]:
-    """Return the power of ten in which amounts up to `top` are drawn, and its words for the axis: `in 10⁻³`."""
+    """Return the power of ten in which amounts up to `top` are drawn, and the axis label: `in 10⁻³`."""
     exponent = floor(log10(top) + 1e-9) if 0 < top < float("inf") else 0
     return 10.0**exponent, "no unit" if exponent == 0 else f"in {power_of_ten(exponent)}"

@@ -68,7 +68,8 @@ def _chart(title: str, fate: str, removed: int, prunable: int, skipped: dict[str
         + ", ".join(f"{kind} {percent(weights / total)}" for kind, weights in parts)
         + ".",
         caption=f"{percent(removed / total)} of all {count(total)} weights {fate}. "
-        "Embeddings, head and norms are never pruned, so the sparsity of the whole model is lower than that of its prunable part.",
+        "Embeddings, head and norms are never pruned, so the sparsity of the whole model is lower than that "
+        "of its prunable part.",
     )
 
 

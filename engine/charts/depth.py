@@ -1,7 +1,8 @@
 """What grows with depth: neuron alignment per block, and the error of the hidden states.
 
 Relative error and cosine are different measures (distance, and direction) on opposite scales, so each gets
-its own panel over the same blocks: with two scales in one panel, the crossing of the lines would mean nothing.
+its own panel over the same blocks: with two scales in one panel, the crossing of the lines would mean
+nothing.
 """
 
 from __future__ import annotations
@@ -51,9 +52,11 @@ def alignment_bars(record: RunRecord) -> Chart:
         title="Neuron alignment per block",
         figure=figure,
         table=table,
-        alt=f"Bar chart of the neuron alignment distance per block, {progress_words(record)}. {_worst(table)}",
-        caption="How much the relative strength of a block's neurons shifts when it is pruned: distance between "
-        "the normalised input norms, dense against pruned, summed over its linears (NeuroAL's A). 0 = unchanged.",
+        alt=f"Bar chart of the neuron alignment distance per block, {progress_words(record)}. "
+        f"{_worst(table)}",
+        caption="How much the relative strength of a block's neurons shifts when it is pruned: distance "
+        "between the normalised input norms, dense against pruned, summed over its linears (NeuroAL's A). "
+        "0 = unchanged.",
     )
 
 
@@ -95,8 +98,8 @@ def error_through_depth(record: RunRecord) -> Chart:
         alt=f"Two line charts over the blocks, {progress_words(record)}: relative error and cosine of the "
         f"hidden states. {_last(record, table)}",
         caption="Hidden states of the evaluation text after each block, pruned against dense model. Upper "
-        "panel: relative error ‖h − h′‖ / ‖h‖, 0 = the same. Lower panel: mean cosine over the tokens, 1 = the "
-        "same direction.",
+        "panel: relative error ‖h − h′‖ / ‖h‖, 0 = the same. Lower panel: mean cosine over the tokens, 1 = "
+        "the same direction.",
     )
 
 
@@ -112,7 +115,7 @@ def _line(table: pd.DataFrame, column: str, colour: str, symbol: str, scale: flo
 
 
 def _floor(cosine: float) -> float:
-    """Return the start of the cosine axis: a tenth clearly below, so that it seldom moves and cuts no marker."""
+    """Return the start of the cosine axis: a tenth clearly below, so that it seldom moves."""
     return max(-1.0, floor(10 * (cosine - 0.01)) / 10)
 
 

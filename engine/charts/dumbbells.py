@@ -125,7 +125,7 @@ def error_figure(record: RunRecord, table: pd.DataFrame, names: tuple[str, str],
 
 
 def summary(record: RunRecord, table: pd.DataFrame, subject: str) -> str:
-    """Return a sentence on how the subject changed the error on average, and in which blocks most and least."""
+    """Return how the subject changed the error on average, and in which blocks most and least."""
     known = table.dropna(subset="less")
     if known.empty:
         return "Not measured." if record.blocks else "No block is finished yet."

@@ -44,7 +44,8 @@ def _sparsity_protocol(record: RunRecord) -> str:
     rounding = (
         "The kept weights of each row are rounded down, so it may be higher by less than one weight per row"
         if has_uneven_rows(record)
-        else "The removed weights of each group are rounded down, so it may be lower by less than one weight per group"
+        else "The removed weights of each group are rounded down, so it may be lower by less than one weight "
+        "per group"
     )
     return (
         f"Zeros / prunable weights{done}, counted; the target is {target}. {rounding}. "
@@ -68,4 +69,7 @@ def _coverage_protocol(record: RunRecord) -> str:
 def _time_protocol(record: RunRecord) -> str:
     phases = ", ".join(f"{phase} {numbers.seconds(seconds)}" for phase, seconds in record.timings.items())
     place = f" on {record.environment.device_name or record.environment.device}" if record.environment else ""
-    return f"Wall-clock time of the run{place}, without waiting in the queue. {f'Per phase: {phases}.' if phases else ''}"
+    return (
+        f"Wall-clock time of the run{place}, without waiting in the queue. "
+        f"{f'Per phase: {phases}.' if phases else ''}"
+    )

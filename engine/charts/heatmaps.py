@@ -1,4 +1,5 @@
-"""Heat maps of blocks by linears with the numbers in the cells: sparsity, and the error of each linear's output.
+"""Heat maps of blocks by linears with the numbers in the cells: sparsity, and the error of each linear's
+output.
 
 Cells of blocks that are not finished are drawn empty. Above 36 blocks or linears the numbers no longer fit:
 a colour bar replaces them, and the values remain in the table and in the hover text.
@@ -60,7 +61,8 @@ def output_error_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
         title="Output error per linear, %",
         figure=_figure(record, lambda linear: linear.output_error, top, "Output error", clickable),
         table=table,
-        alt=f"Heat map of the relative error of each linear's output, blocks by linears, {progress_words(record)}. "
+        alt="Heat map of the relative error of each linear's output, blocks by linears, "
+        f"{progress_words(record)}. "
         f"{_range(table, 'output_error')}",
         caption="Relative error ‖XWᵀ − XW′ᵀ‖ / ‖XWᵀ‖ of a linear's pruned output against its dense output, "
         "from the same input.",
@@ -140,7 +142,10 @@ def _figure(record: RunRecord, value: Value, top: float, label: str, clickable: 
     if clickable:
         done = [(block.index, linear) for block in done_blocks(record) for linear in block.linears]
         values = [(index, linear.name, 100 * value(linear)) for index, linear in done]
-        hover = f"block %{{x}}, %{{y}}<br>{label.lower()} %{{customdata[2]:.2f}} %<br>click to open the microscope"
+        hover = (
+            f"block %{{x}}, %{{y}}<br>{label.lower()} %{{customdata[2]:.2f}} %<br>click to open the "
+            "microscope"
+        )
         figure.add_trace(
             cell_handles(
                 [index for index, _ in done], [short[linear.name] for _, linear in done], values, hover

@@ -30,4 +30,6 @@ TRANSPARENT = "rgba(0, 0, 0, 0)"
 
 KEPT = [[0, "rgba(46, 139, 201, 0.13)"], [1, "rgba(46, 139, 201, 1)"]]
 REMOVED = [[0, "rgba(213, 94, 0, 0.5)"], [1, "rgba(213, 94, 0, 1)"]]
-"""From weak to strong, fading into the background: kept weights, and removed ones, which are also drawn smaller."""
+"""From weak to strong, fading into the background: kept weights, and removed ones, which are also drawn
+smaller.
+"""

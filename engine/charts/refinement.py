@@ -81,9 +81,9 @@ def refinement_error(record: RunRecord) -> Chart:
         ),
         alt="Dumbbells of the output error per block, before and after the swaps, and bars of the share "
         f"removed. {words}",
-        caption=f"{words} Relative error of the refined linears' outputs with the mask alone; a block's value "
-        "is their mean, weighted by size. Below zero, the swaps made it worse; a smaller drift does not rule "
-        "that out.",
+        caption=f"{words} Relative error of the refined linears' outputs with the mask alone; a block's "
+        "value is their mean, weighted by size. Below zero, the swaps made it worse; a smaller drift does "
+        "not rule that out.",
     )
 
 

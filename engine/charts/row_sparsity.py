@@ -55,8 +55,8 @@ def row_spread(record: RunRecord) -> Chart:
         figure=figure,
         table=_table(record),
         alt=f"Box plots of the row sparsities per block. {words}",
-        caption="Sparsity of single rows. Box: middle half; whiskers: middle 80 %; dots: extremes; arrow: the "
-        f"linear that consumes these rows. {words}",
+        caption="Sparsity of single rows. Box: middle half; whiskers: middle 80 %; dots: extremes; arrow: "
+        f"the linear that consumes these rows. {words}",
     )
 
 
@@ -148,8 +148,8 @@ def _widest(groups: list[tuple[list[str], Spreads]], short: dict[str, str]) -> s
     if width == 0:
         return "The search chose the same sparsity for all rows."
     return (
-        f"Widest spread: {name} of block {index}, with {100 * width:.0f} percentage points between the 10 % and "
-        "the 90 % quantile of its rows."
+        f"Widest spread: {name} of block {index}, with {100 * width:.0f} percentage points between the 10 % "
+        "and the 90 % quantile of its rows."
     )
 
 

@@ -247,4 +247,7 @@ def _gain(record: RunRecord) -> str:
         value < reference
         for value, reference in zip(best.block_objectives, uniform.block_objectives, strict=False)
     )
-    return f"{percent(abs(change))} {side} than uniform in total; lower in {lower} of {len(best.block_objectives)} blocks."
+    return (
+        f"{percent(abs(change))} {side} than uniform in total; lower in {lower} of "
+        f"{len(best.block_objectives)} blocks."
+    )

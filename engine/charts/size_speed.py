@@ -127,7 +127,8 @@ def _size_words(found: SizeReport) -> str:
         name, best = "2:4", found.semi_structured
     change = "larger" if found.csr >= found.dense else "smaller"
     return (
-        f"In dense storage the zeros save nothing; as {name} the model takes {size(best)} of {size(found.dense)}; "
+        f"In dense storage the zeros save nothing; as {name} the model takes {size(best)} of "
+        f"{size(found.dense)}; "
         f"as sparse rows it is {change} than dense, because each value needs its column."
     )
 
@@ -136,8 +137,8 @@ def _packed_words(found: SizeReport) -> str:
     packed = found.compressed
     sample = f"extrapolated from {percent(packed.share, 0)} of the bytes" if packed.share < 1 else "all bytes"
     return (
-        f"Zipped sizes are measured ({packed.compressor}, {sample}), the others are counted from the masks, in "
-        f"{found.dtype}."
+        f"Zipped sizes are measured ({packed.compressor}, {sample}), the others are counted from the masks, "
+        f"in {found.dtype}."
     )
 
 
@@ -156,7 +157,7 @@ def latencies(found: Measurement) -> Chart:
             for title, own in stages.values()
         )
         + ".",
-        caption=f"{words} {_protocol(found)} {' '.join(filter(None, (report.no_token, report.not_converted)))}".rstrip(),
+        caption=" ".join(filter(None, (words, _protocol(found), report.no_token, report.not_converted))),
     )
 
 
@@ -293,7 +294,8 @@ def why_zeros_save_nothing(found: Measurement) -> str:
     stages: list[Stage] = ["prefill", "token"]
     times = [f"× {ratio:.2f} for {WHERE[stage]}" for stage in stages if (ratio := found.speed.ratio(stage))]
     return (
-        "**Zeros alone save nothing**: dense storage keeps each zero like any other number, so the pruned model "
-        f"takes the same {size(found.size.dense)}, and dense kernels multiply by it, so its time relative to the "
-        f"dense model's is {listed(times)}; only a format or a kernel that leaves the zeros out saves anything."
+        "**Zeros alone save nothing**: dense storage keeps each zero like any other number, so the pruned "
+        f"model takes the same {size(found.size.dense)}, and dense kernels multiply by it, so its time "
+        f"relative to the dense model's is {listed(times)}; only a format or a kernel that leaves the zeros "
+        "out saves anything."
     )

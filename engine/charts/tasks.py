@@ -32,8 +32,8 @@ def task_scores(dense: Sequence[TaskScore], pruned: Sequence[TaskScore]) -> Char
         title="Zero-shot accuracy, dense and pruned",
         figure=_figure(drawn),
         table=_table(drawn),
-        alt="Marks of the accuracy per task, dense and pruned, with standard errors and the level of guessing. "
-        f"{words}",
+        alt="Marks of the accuracy per task, dense and pruned, with standard errors and the level of "
+        f"guessing. {words}",
         caption=f"{words} Bars: one standard error. Grey mark: guessing. {_protocol(dense, rows)}".rstrip(),
     )
 

@@ -178,8 +178,8 @@ def test_rows_have_a_panel_for_each_distribution_and_a_box_for_each_block():
 def test_uniform_rows_are_named_with_their_reason():
     caption = row_spread(record(**NEUROAL)).caption
     assert (
-        "Uniform rows: q_proj, k_proj, v_proj and down_proj (no single linear of the block consumes their rows) and all of block 7."
-        in caption
+        "Uniform rows: q_proj, k_proj, v_proj and down_proj (no single linear of the block consumes their "
+        "rows) and all of block 7." in caption
     )
 
 

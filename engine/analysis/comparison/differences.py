@@ -11,7 +11,7 @@ ABSENT = "—"
 
 @dataclass(frozen=True)
 class Difference:
-    """A field that differs, with both values as text; `ABSENT` for a parameter that one recipe does not have."""
+    """A field that differs, both values as text; `ABSENT` for a parameter that a recipe lacks."""
 
     field: str
     one: str

@@ -1,4 +1,5 @@
-"""A sweep as a grid: a row per pruner with its allocation, a column per sparsity or pattern, and each cell's state.
+"""A sweep as a grid: a row per pruner with its allocation, a column per sparsity or pattern, and each cell's
+state.
 
 A cell has one run per seed. Its state is the least settled of theirs: running before queued, failed before
 cancelled, and finished only when all are.

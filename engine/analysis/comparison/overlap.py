@@ -60,7 +60,8 @@ def overlaps(one: Mapping[int, BlockWeights], other: Mapping[int, BlockWeights])
     """
     if sorted(one) != sorted(other):
         raise StoreError(
-            "The two runs have different blocks, so their masks cannot be compared. Choose two runs of the same model."
+            "The two runs have different blocks, so their masks cannot be compared. Choose two runs of the "
+            "same model."
         )
     found = []
     for index in sorted(one):
@@ -68,7 +69,8 @@ def overlaps(one: Mapping[int, BlockWeights], other: Mapping[int, BlockWeights])
         for name in left:
             if name not in right or left[name].keep.shape != right[name].keep.shape:
                 raise StoreError(
-                    f"Block {index} has no {name} of the same size in both runs. Choose two runs of the same model."
+                    f"Block {index} has no {name} of the same size in both runs. Choose two runs of the same "
+                    "model."
                 )
             found.append(overlap(index, name, left[name].keep, right[name].keep))
     return tuple(found)

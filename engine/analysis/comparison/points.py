@@ -29,7 +29,7 @@ FACTOR = 2.0
 
 
 def family(recipe: Recipe) -> str:
-    """Return how a recipe prunes, without how much: pruner, allocation, and settings that are not defaults."""
+    """Return how a recipe prunes, without how much: pruner, allocation, and unusual settings."""
     return f"{recipe.pruner_title}{with_allocation(recipe.allocation)}{_unusual_settings(recipe)}"
 
 
@@ -54,7 +54,9 @@ def _unusual_settings(recipe: Recipe) -> str:
 
 
 def _short(value: object) -> str:
-    """Return a value in a few letters; long ones end with a hash, so that two different ones never look equal."""
+    """Return a value in a few letters; long ones end with a hash, so that two different ones never look
+    equal.
+    """
     text = ",".join(f"{item:g}" for item in value) if isinstance(value, tuple) else str(value)
     if len(text) <= MOST_LETTERS:
         return text

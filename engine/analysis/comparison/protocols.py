@@ -1,7 +1,7 @@
 """Finished runs, grouped by the protocol under which their perplexities may be compared.
 
-A protocol is the same model, evaluation windows (by fingerprint), number type, and the same amount of the same
-calibration text.
+A protocol is the same model, evaluation windows (by fingerprint), number type, and the same amount of the
+same calibration text.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Protocol:
 
     @property
     def title(self) -> str:
-        """A line that two protocols may share if they only differ in a file's content or a model's revision."""
+        """A line that two protocols share if they only differ in a file's content or a model's revision."""
         evaluation, calibration = Path(self.evaluation).name, Path(self.calibration).name
         return (
             f"{Path(self.model).name} in {self.dtype} on {evaluation}, "

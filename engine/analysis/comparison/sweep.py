@@ -2,8 +2,8 @@
 
 A sweep is just a list of recipes, and each is a run like any other, with a key, events and a record. So cells
 fill as runs finish, results that exist are shown immediately, and a cancelled sweep resumes where it stopped.
-Runs share the loaded model, the windows and the dense pass through `engine.run_cache`; that is why the recipes
-of one pruner are consecutive.
+Runs share the loaded model, the windows and the dense pass through `engine.run_cache`; that is why the
+recipes of one pruner are consecutive.
 """
 
 from __future__ import annotations

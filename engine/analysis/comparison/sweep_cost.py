@@ -1,4 +1,5 @@
-"""What the rest of a sweep costs before it is started: the number of missing runs, their time and their memory.
+"""What the rest of a sweep costs before it is started: the number of missing runs, their time and their
+memory.
 
 The time of a run is the median of what runs of the same kind took on this machine, or the estimate if there
 were none. Runs of a sweep share the loaded model, the windows and the dense pass, so both are too high rather
@@ -20,8 +21,8 @@ from engine.record import RunRecord
 
 RunKind = tuple[object, ...]
 ALIKE = (
-    "model", "revision", "dtype", "device", "calibration", "evaluation", "tasks", "samples", "length", "score",
-    "update", "refinement", "allocation",
+    "model", "revision", "dtype", "device", "calibration", "evaluation", "tasks", "samples", "length",
+    "score", "update", "refinement", "allocation",
 )  # fmt: skip
 """Fields of a recipe that its time depends on, besides whether its pattern is N:M."""
 

@@ -1,8 +1,9 @@
-"""The calibration windows of a run at the input of one of its blocks, passed through the pruned blocks before it.
+"""The calibration windows of a run at the input of one of its blocks, passed through the pruned blocks before
+it.
 
 These are the inputs that the run itself observed there. A pass to the last block of the bundled model takes
-about a second. So the process caches the inputs of all blocks of the last run that was inspected, on a CPU and
-if they need little of the free memory: the next linear or block then costs one block at most.
+about a second. So the process caches the inputs of all blocks of the last run that was inspected, on a CPU
+and if they need little of the free memory: the next linear or block then costs one block at most.
 """
 
 from __future__ import annotations

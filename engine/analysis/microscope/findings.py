@@ -107,7 +107,7 @@ def sample_groups(
 
 @dataclass(frozen=True)
 class RowErrors:
-    """The rows with the largest relative error, the median over all rows, and the error of the whole output."""
+    """The rows with the largest relative error, the median of all rows, and the error of the whole output."""
 
     worst: tuple[LostRow, ...]
     median: float
@@ -141,7 +141,7 @@ def row_errors(inputs: Tensor, dense: Tensor, pruned: Tensor, keep: Tensor) -> R
 
 
 def is_quick(rows: int, columns: int) -> bool:
-    """Return whether the singular values of a weight of this shape can be computed without asking the user."""
+    """Return whether the singular values of a weight of this shape are fast to compute."""
     return rows * columns * min(rows, columns) <= QUICK
 
 

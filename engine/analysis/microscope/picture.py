@@ -1,4 +1,5 @@
-"""A weight and its mask, reduced to what fits a screen: pooled over equal cells, or single weights if zoomed in.
+"""A weight and its mask, reduced to what fits a screen: pooled over equal cells, or single weights if zoomed
+in.
 
 Cells contain the mean absolute weight and the share of kept weights, so every weight counts exactly once.
 """
@@ -53,7 +54,7 @@ def picture(
 
 
 def pooled(values: Numbers, cell: tuple[int, int]) -> Numbers:
-    """Return the mean over each cell of `values`, `[rows, columns]`; cells at the far edges may be smaller."""
+    """Return the mean over each cell of `values`, `[rows, columns]`; cells at the end may be smaller."""
     if cell == (1, 1):
         return np.ascontiguousarray(values)
     starts = [np.arange(0, length, size) for length, size in zip(values.shape, cell, strict=True)]
@@ -68,8 +69,8 @@ def _within(span: Span | None, length: int, what: str) -> Span:
         return 0, length
     if not 0 <= span[0] < span[1] <= length:
         raise ModelError(
-            f"The {what} {span[0]} to {span[1] - 1} do not exist: this linear has the {what} 0 to {length - 1}. "
-            "Zoom out."
+            f"The {what} {span[0]} to {span[1] - 1} do not exist: this linear has the {what} 0 to "
+            f"{length - 1}. Zoom out."
         )
     return span
 

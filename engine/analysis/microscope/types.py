@@ -148,7 +148,8 @@ class Study:
 
     Attributes:
         norms: activation norm of each input, `[in]` (Wanda's `a_j`).
-        scores: None if the method decides whole groups, or if no text reached the linear; `unscored` says why.
+        scores: None if the method decides whole groups, or if no text reached the linear.
+        unscored: why there are no scores, else empty.
         lost: the rows with the largest relative error, the largest first.
         median_error: of all rows.
         error: relative error of the whole output.

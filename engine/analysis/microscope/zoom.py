@@ -1,4 +1,4 @@
-"""Spans of rows or columns, from inclusive to exclusive: selecting, zooming, and their words in an address."""
+"""Spans of rows or columns, from inclusive to exclusive: selection, zoom, and their form in an address."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 A cliff is the sparsity at which the perplexity is twice the dense one. The axis is logarithmic if that suits
 the perplexities, unless the user chooses: on a linear axis every curve looks like a floor and a wall. Up to
-`MOST_LABELS` lines are labelled at their ends; if there are more, or if the axis ends before the lines do, the
-names are in a legend.
+`MOST_LABELS` lines are labelled at their ends; if there are more, or if the axis ends before the lines do,
+the names are in a legend.
 """
 
 from __future__ import annotations
@@ -59,10 +59,11 @@ def perplexity_curves(
         title=f"Perplexity against sparsity{', logarithmic' if scale.logarithmic else ''}",
         figure=figure,
         table=curve_table(families),
-        alt=f"Line chart of the pruned perplexity by sparsity for {len(families)} pruners. {cliff_words(cliffs)}",
-        caption=f"Lower is better. The cliff of a curve is the sparsity at which its perplexity is {FACTOR:g} × that "
-        "of the dense model; between two runs, the logarithm of the perplexity is interpolated linearly. "
+        alt=f"Line chart of the pruned perplexity by sparsity for {len(families)} pruners. "
         f"{cliff_words(cliffs)}",
+        caption="Lower is better. The cliff of a curve is the sparsity at which its perplexity is "
+        f"{FACTOR:g} × that of the dense model; between two runs, the logarithm of the perplexity is "
+        f"interpolated linearly. {cliff_words(cliffs)}",
     )
 
 

@@ -99,7 +99,7 @@ def _scale(entries: Sequence[Entry], dense: float) -> Scale:
 
 
 def _achieved_words(entries: Sequence[Entry]) -> str:
-    """Return how equal the sparsities are: groups are rounded down, and searches only come near the target."""
+    """Return the range of sparsities: groups are rounded down, and searches only come near the target."""
     achieved = [entry.achieved for entry in entries]
     if not achieved:
         return ""

@@ -55,13 +55,14 @@ def overlap_grid(overlaps: Sequence[LinearOverlap], side: Side = "kept", order: 
         figure=figure,
         table=overlap_table(overlaps),
         alt=f"Heat map of the overlap of two masks, blocks by linears. {words}",
-        caption=f"Weights that both runs {verb} / weights that at least one {verb}s (intersection over union). "
-        f"{words}",
+        caption=f"Weights that both runs {verb} / weights that at least one {verb}s (intersection over "
+        f"union). {words}",
     )
 
 
 def overlap_table(overlaps: Sequence[LinearOverlap]) -> pd.DataFrame:
-    """Return one row per linear: the overlap of the kept and of the removed weights, and that of random masks.
+    """Return one row per linear: the overlap of the kept and of the removed weights, and that of random
+    masks.
 
     All values are shares.
     """

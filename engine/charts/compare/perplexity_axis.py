@@ -1,4 +1,4 @@
-"""The axis of perplexities that several charts share: linear or logarithmic, with its ends, ticks and labels."""
+"""The perplexity axis that several charts share: linear or logarithmic, with its ends, ticks and labels."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Scale:
 
     @property
     def ticks(self) -> list[float]:
-        """The ticks of a logarithmic axis: 1, 2 and 5 times powers of ten, or the powers alone on a long one."""
+        """Ticks of a logarithmic axis: 1, 2 and 5 times powers of ten, or only the powers on a long one."""
         steps = (1,) if self.high > MANY * self.low else (1, 2, 5)
         return [
             step * 10.0**power

@@ -1,4 +1,4 @@
-"""Two rankings of the pruners: by the sparsity of their cliff, and by their perplexity at the N:M patterns."""
+"""Two rankings of the pruners: by the sparsity of their cliff, and by their perplexity at N:M patterns."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def cliff_ranking(families: Families, order: Sequence[str] = ()) -> Chart:
         figure=figure,
         table=table,
         alt=f"Ranking of {len(shown)} pruners by the sparsity of their cliff. {cliff_words(known)}",
-        caption="The farther right, the more weights can be removed before the perplexity doubles. ▷: no run has "
-        "reached the cliff yet.",
+        caption="The farther right, the more weights can be removed before the perplexity doubles. ▷: no "
+        "run has reached the cliff yet.",
     )
 
 
@@ -126,7 +126,8 @@ def pattern_ranking(families: Families) -> Chart:
         title="Perplexity at N:M patterns",
         figure=figure,
         table=_patterns(at),
-        alt=f"Dot chart of the perplexity of {len(names)} pruners at {numbers.listed(shapes)}. {_best(at, shapes)}",
+        alt=f"Dot chart of the perplexity of {len(names)} pruners at {numbers.listed(shapes)}. "
+        f"{_best(at, shapes)}",
         caption=f"Pruned perplexity, lower is better. {_best(at, shapes)}",
     )
 

@@ -1,4 +1,4 @@
-"""The points of a comparison as a table, with its filter by words and by the ratio to the dense perplexity."""
+"""The points of a comparison as a table, with its filter by words and by the ratio to dense."""
 
 from __future__ import annotations
 

@@ -52,8 +52,8 @@ def prediction_bars(token: Token) -> Chart:
         table=table,
         alt=f"Paired bars of the most likely tokens of both models in place of “{label(token)}”. "
         f"Divergence {divergence}. {_top_words(token)}",
-        caption=f"{_top_words(token)} The ten most likely tokens of either model, in the dense model's order; "
-        f"{HERE} is the token of the text. Divergence: KL(dense ‖ pruned) over the whole vocabulary.",
+        caption=f"{_top_words(token)} The ten most likely tokens of either model, in the dense model's "
+        f"order; {HERE} is the token of the text. Divergence: KL(dense ‖ pruned) over the whole vocabulary.",
     )
 
 

@@ -1,4 +1,6 @@
-"""The chart of the sparsity slider: perplexity over the sparsities of one pruner, with the current one marked."""
+"""The chart of the sparsity slider: perplexity over the sparsities of one pruner, with the current one
+marked.
+"""
 
 from __future__ import annotations
 

@@ -105,7 +105,8 @@ def added_losses(reading: Reading, chosen: int | None = None) -> Chart:
         title="Loss added per token",
         figure=figure,
         table=table,
-        alt=f"Bar chart of the loss that pruning added, token by token, and of the divergence. {summary(reading)}",
+        alt="Bar chart of the loss that pruning added, token by token, and of the divergence. "
+        f"{summary(reading)}",
         caption="−ln p of each token under the pruned model minus that under the dense one: up is worse. "
         f"{summary(reading)}",
     )

@@ -32,7 +32,8 @@ def group_boxes(groups: Groups) -> Chart:
         title={"text": "Row: output"}, range=[y[-1] + 0.6, y[0] - 0.6], dtick=1, showgrid=False
     )
     permuted = (
-        "Columns were permuted before they were grouped, so neighbours here need not be neighbours in the weight."
+        "Columns were permuted before they were grouped, so neighbours here need not be neighbours in the "
+        "weight."
         if groups.permuted
         else ""
     )
@@ -40,14 +41,16 @@ def group_boxes(groups: Groups) -> Chart:
         title=f"Groups of {groups.m}: at most {groups.n} weights are kept in each",
         figure=figure,
         table=pd.DataFrame({"kept": range(groups.m + 1), "groups": groups.kept}),
-        alt=f"The first groups of rows {groups.rows[0]} to {groups.rows[1] - 1}, framed, with removed weights "
-        f"crossed out. {count_words(groups)}",
+        alt=f"The first groups of rows {groups.rows[0]} to {groups.rows[1] - 1}, framed, with removed "
+        f"weights crossed out. {count_words(groups)}",
         caption=f"{count_words(groups)} {permuted}".strip(),
     )
 
 
 def count_words(groups: Groups) -> str:
-    """Return how many groups keep how many weights, and whether any breaks the pattern, over the whole linear."""
+    """Return how many groups keep how many weights, and whether any breaks the pattern, over the whole
+    linear.
+    """
     parts = [f"{number:,} keep {kept}" for kept, number in enumerate(groups.kept) if number]
     violations = (
         f"{groups.violations:,} keep more than {groups.n}."

@@ -1,7 +1,7 @@
 """One linear by its rows (outputs) and columns (inputs): how much each was pruned, and what that did.
 
-The sparsity of every row and column; the sparsity of the columns against the activation norms of their inputs;
-and the rows whose outputs changed most on the calibration text.
+The sparsity of every row and column; the sparsity of the columns against the activation norms of their
+inputs; and the rows whose outputs changed most on the calibration text.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def worst_rows(study: Study) -> Chart:
         table=table,
         alt=f"Bar chart of the {len(table)} rows with the largest relative output error{first}. "
         f"Median of all rows {percent(study.median_error)}.",
-        caption=f"‖y − y′‖ / ‖y‖ of single outputs from the same input, on {study.sampled:,} sampled calibration "
-        f"tokens. These {len(table)} rows account for {percent(float(table['share'].sum()))} of the squared error "
-        f"of the whole output, whose relative error is {percent(study.error)}.",
+        caption=f"‖y − y′‖ / ‖y‖ of single outputs from the same input, on {study.sampled:,} sampled "
+        f"calibration tokens. These {len(table)} rows account for {percent(float(table['share'].sum()))} of "
+        f"the squared error of the whole output, whose relative error is {percent(study.error)}.",
     )

@@ -1,4 +1,6 @@
-"""Singular values of a weight, dense against pruned: the strengths of the directions that the linear transmits."""
+"""Singular values of a weight, dense against pruned: the strengths of the directions that the linear
+transmits.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,10 @@ def singular_values(spectrum: Spectrum) -> Chart:
         title="Singular values, dense and pruned",
         figure=figure,
         table=pd.DataFrame({"index": ranks, "dense": spectrum.dense, "pruned": spectrum.pruned}),
-        alt=f"Two falling lines of {len(ranks):,} singular values. Largest {float(spectrum.dense[0]):.3g} dense "
-        f"and {float(spectrum.pruned[0]):.3g} pruned; stable rank {dense:.1f} and {pruned:.1f}.",
-        caption="How strongly the linear transmits each of its directions. Stable rank ‖W‖²_F / σ₁², about the "
-        f"number of directions that matter: {dense:.1f} dense, {pruned:.1f} pruned.",
+        alt=f"Two falling lines of {len(ranks):,} singular values. Largest {float(spectrum.dense[0]):.3g} "
+        f"dense and {float(spectrum.pruned[0]):.3g} pruned; stable rank {dense:.1f} and {pruned:.1f}.",
+        caption="How strongly the linear transmits each of its directions. Stable rank ‖W‖²_F / σ₁², about "
+        f"the number of directions that matter: {dense:.1f} dense, {pruned:.1f} pruned.",
     )
 
 

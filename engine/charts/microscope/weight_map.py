@@ -83,7 +83,10 @@ def _caption(picture: Picture, has_norms: bool) -> str:
     if picture.pooled:
         how = "Colour: mean absolute weight. Tile size: share of kept weights; an orange speck keeps none."
     elif picture.dense.size <= NUMBERED:
-        how = "Grey and crossed out: removed, with its former value. Blue: kept, deeper for larger absolute values."
+        how = (
+            "Grey and crossed out: removed, with its former value. Blue: kept, deeper for larger absolute "
+            "values."
+        )
     else:
         how = "Full blue tile: kept, deeper for larger absolute values. Small orange tile: removed."
     return f"{_cell_words(picture)} {how} {strip} Drag a box over the map to zoom in."
