@@ -1,24 +1,25 @@
-"""Compare: curves of many runs, a sweep to make more, two runs side by side, a leaderboard, a table."""
+"""Compare: curves over many runs, sweeps, two runs side by side, a leaderboard and a table."""
 
 import streamlit as st
 
 from pages.widgets.compare.board import draw_board
 from pages.widgets.compare.curves import draw_curves
-from pages.widgets.compare.data import PAIR, SECTION, choose_protocol, draw_watch, known_runs
+from pages.widgets.compare.data import choose_protocol, draw_watch, known_runs
+from pages.widgets.compare.links import PAIR, SECTION
 from pages.widgets.compare.pair import draw_pair
 from pages.widgets.compare.sweep import draw_sweep
 from pages.widgets.compare.table import draw_table
 from pages.widgets.engine_handle import shared_engine
 from pages.widgets.page_setup import enter_through_app
 
-SECTIONS = ("Curves", "Sweep", PAIR, "Leaderboard", "Table")
+DRAW_RUNS = {"Curves": draw_curves, "Leaderboard": draw_board, "Table": draw_table}
 
 enter_through_app("compare")
 engine = shared_engine()
 st.title("Compare", anchor=False)
 section = st.segmented_control(
     "Section",
-    SECTIONS,
+    ("Curves", "Sweep", PAIR, "Leaderboard", "Table"),
     default="Curves",
     key=SECTION,
     bind="query-params",
@@ -34,10 +35,9 @@ else:
     known = choose_protocol(known_runs(runs))
     if known.protocol is None:
         st.info(
-            "No run with a perplexity is here yet. Prune something on Explore, or start a sweep.",
-            icon=":material/show_chart:",
+            "No finished runs yet. Prune a model on Explore, or start a sweep.", icon=":material/show_chart:"
         )
     else:
         st.caption(f"{known.run_count} runs of {known.protocol.title}.")
-        {"Leaderboard": draw_board, "Table": draw_table}.get(section or "", draw_curves)(known)
-    draw_watch(engine, runs)
+        DRAW_RUNS.get(section or "", draw_curves)(known)
+    draw_watch(engine)

@@ -1,13 +1,13 @@
-"""Runs: everything computed so far, what is going on, and what came with the project."""
+"""Runs: the queue, the user's runs, importing and deleting runs, and the bundled ones."""
 
 import streamlit as st
 
 from pages.widgets.engine_handle import shared_engine
 from pages.widgets.page_setup import enter_through_app
 from pages.widgets.run_picker import finished_runs
-from pages.widgets.runs.deleting import draw_space, draw_undo
+from pages.widgets.runs.deleting import draw_cleanup, draw_undo
 from pages.widgets.runs.importing import draw_import
-from pages.widgets.runs.listing import draw_list, draw_recorded
+from pages.widgets.runs.listing import draw_bundled, draw_list
 from pages.widgets.runs.queue import draw_queue
 
 enter_through_app("runs")
@@ -19,5 +19,5 @@ own = [run for run in engine.runs() if not run.recorded]
 draw_list(engine, own)
 draw_import(engine)
 if own:
-    draw_space(engine, own)
-draw_recorded([run for run in finished_runs(engine) if run.recorded])
+    draw_cleanup(engine, own)
+draw_bundled([run for run in finished_runs(engine) if run.recorded])

@@ -12,7 +12,9 @@ from importlib import import_module
 
 import streamlit as st
 
+from engine.errors import PrunescopeError
 from engine.jobs.service import BackgroundEngine
+from engine.jobs.views import RunView
 
 LATER = (
     "pages.widgets.compare.sweep",
@@ -32,6 +34,14 @@ def shared_engine() -> BackgroundEngine:
     engine.start()
     threading.Thread(target=_warm, args=(engine,), name="prunescope-imports", daemon=True).start()
     return engine
+
+
+def find_view(engine: BackgroundEngine, key: str | None) -> RunView | None:
+    """Return a run as it is now; None if there is no such run, or its folder is damaged."""
+    try:
+        return engine.view(key) if key else None
+    except PrunescopeError:
+        return None
 
 
 def _warm(engine: BackgroundEngine) -> None:

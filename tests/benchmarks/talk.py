@@ -53,7 +53,7 @@ def give(page: Page, address: str) -> None:
     wait(
         "Compare: two runs",
         lambda: visible_after(
-            page, lambda: page.get_by_text("Two runs", exact=True).click(), "In what they differ"
+            page, lambda: page.get_by_text("Two runs", exact=True).click(), "Differences and results"
         ),
     )
     wait("Compare: what their masks share", lambda: visible(page, "What the two masks share, %"))

@@ -1,6 +1,4 @@
-"""A real browser and a real server. Where no Chromium is installed the tests are skipped and say so; in CI
-that is a failure.
-"""
+"""A real browser and a real server. Without Chromium the tests are skipped; in CI they fail."""
 
 import os
 from collections.abc import Iterator
@@ -10,9 +8,9 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser import served
 
-expect.set_options(timeout=60_000)  # a cold start on a busy machine; what is there at once costs nothing
+expect.set_options(timeout=60_000)  # (for a cold start on a busy machine)
 
-MISSING = "No Chromium was found. Install one (Debian: apt-get install chromium) to run the tests of the main job in a browser."
+MISSING = "No Chromium was found. Install one (Debian: apt-get install chromium) to run the browser tests."
 
 
 @pytest.fixture(scope="package")
@@ -28,6 +26,6 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an app with an empty store of its own, up and answering."""
+    """The address of a running app with an empty store."""
     with served.app(tmp_path_factory.mktemp("home")) as address:
         yield address

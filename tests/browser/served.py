@@ -1,5 +1,5 @@
-"""The app on a free port with a store of its own, and the Chromium of this machine: for the tests and for the
-README's picture.
+"""The app on a free port with an empty store, and the Chromium of this machine; for tests, benchmarks and the
+README's pictures.
 """
 
 import os
@@ -17,20 +17,20 @@ from engine.models.identity import ROOT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PATIENCE = 60
+TIMEOUT = 60  # seconds
 
 
 def chromium() -> str | None:
-    """The path of an installed Chromium, None without one."""
+    """Return the path of an installed Chromium; None without one."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextmanager
 def app(home: Path) -> Iterator[str]:
-    """A running app; its address.
+    """Run the app and yield its address.
 
     Raises:
-        RuntimeError: it does not answer, with its log.
+        RuntimeError: the app does not answer; the message has its log.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -60,11 +60,11 @@ def app(home: Path) -> Iterator[str]:
 
 
 def _wait(address: str, log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         try:
             urllib.request.urlopen(address, timeout=2).close()
             return
         except OSError:
             time.sleep(0.05)
-    raise RuntimeError(f"The app did not answer within {PATIENCE} s:\n{log.read_text()}")
+    raise RuntimeError(f"The app did not answer within {TIMEOUT} s:\n{log.read_text()}")

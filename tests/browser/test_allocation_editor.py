@@ -1,4 +1,4 @@
-"""The handles under a real pointer and a real keyboard."""
+"""The bars of the allocation editor with a real pointer and keyboard."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ WIDTHS = {"narrow": 900, "wide": 1440}
 
 @pytest.fixture(params=WIDTHS.values(), ids=WIDTHS.keys())
 def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """The editor with all blocks at 50 %."""
+    """A page with the editor and all blocks at 50 %."""
     context = browser.new_context(viewport={"width": request.param, "height": 1000})
     page = context.new_page()
     page.set_default_timeout(MINUTE)
@@ -24,7 +24,7 @@ def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iter
 
 
 def ratios(address: str) -> list[float]:
-    """What an address says."""
+    """Return the ratios in an address."""
     return [float(item) for item in parse_qs(urlparse(address).query)["manual.ratios"][0].split(",")]
 
 
@@ -33,7 +33,7 @@ def handle(page: Page, block: int) -> Locator:
 
 
 def move(page: Page, block: int, share: float, steps: int = 1) -> None:
-    """Take the pointer to a height over a block."""
+    """Move the pointer to a height over a block."""
     box = handle(page, block).bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * (1 - share), steps=steps)
@@ -42,16 +42,18 @@ def move(page: Page, block: int, share: float, steps: int = 1) -> None:
 def test_a_drag_across_the_blocks_draws_them_and_the_overall_sparsity_moves_along(page: Page) -> None:
     move(page, 0, 0.2)
     page.mouse.down()
-    expect(page.get_by_text(re.compile(r"3\.[78] points less than asked"))).to_be_visible()
-    assert ratios(page.url) == [0.5] * 8, "the page is told at the end of the drag"
+    expect(page.get_by_text(re.compile(r"3\.[78] points below the target"))).to_be_visible()
+    assert ratios(page.url) == [0.5] * 8, "the page learns of it at the end of the drag"
     move(page, 3, 0.5)
     page.mouse.up()
     page.wait_for_url(lambda url: ratios(url) != [0.5] * 8)
     assert ratios(page.url) == pytest.approx([0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5, 0.5], abs=0.011)
     page.get_by_role("button", name=re.compile("Rescale to")).click()
-    expect(page.get_by_text("as asked")).to_be_visible()
+    expect(page.get_by_text("on target")).to_be_visible()
     assert sum(ratios(page.url)) == pytest.approx(4, abs=2e-3)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (
+        "no horizontal scrolling"
+    )
 
 
 def test_the_keyboard_chooses_a_block_and_changes_it(page: Page) -> None:

@@ -1,5 +1,5 @@
-"""Comparing as a person does it: curves at once, a sweep that is cancelled and goes on, a cell that leads on,
-two runs and their masks.
+"""Comparing as a user does it: curves, a sweep that is cancelled and resumed, the links of a cell, two runs
+and their masks.
 """
 
 import re
@@ -35,7 +35,7 @@ def choose_a_cell(page: Page) -> None:
     for place in (250, 900, 250, 900):
         page.get_by_test_id("stDataFrame").first.click(position={"x": place, "y": 52})
         page.wait_for_timeout(2000)
-        if page.get_by_role("button", name="Set right of two").count():
+        if page.get_by_role("button", name="Compare as right run").count():
             return
     pytest.fail("no click on the grid chose a cell")
 
@@ -57,16 +57,16 @@ def test_curves_a_sweep_and_two_runs(page: Page, address: str) -> None:
     page.get_by_role("button", name="Start", exact=True).click()
     seen(page.get_by_text("1 of 4 runs finished", exact=False))
     page.get_by_role("button", name="Cancel", exact=True).click()
-    seen(page.get_by_text(re.compile("[1-3] of them there already. The other")))
+    seen(page.get_by_text(re.compile("[1-3] already finished. The other")))
     expect(page.get_by_role("button", name="Cancel", exact=True)).to_have_count(0, timeout=MINUTE)
-    page.get_by_role("button", name="Start what is missing").click()
+    page.get_by_role("button", name="Start missing runs").click()
     seen(page.get_by_text("Nothing is left to compute"))
     seen(page.locator(".js-plotly-plot").get_by_text("your own run"))
 
     choose_a_cell(page)
-    page.get_by_role("button", name="Set right of two").click()
+    page.get_by_role("button", name="Compare as right run").click()
     expect(page).to_have_url(re.compile("section=Two.runs"), timeout=MINUTE)
-    seen(page.get_by_text("In what they differ, and what came of it"))
+    seen(page.get_by_text("Differences and results"))
     seen(page.get_by_role("columnheader", name=re.compile("Wanda (55|65)% on demo")))
     assert not page.get_by_test_id("stException").count()
 

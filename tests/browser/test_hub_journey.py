@@ -1,5 +1,5 @@
-"""A model of the hub on the page: type its id, see the plan, download, cancel, take up, prune, measure, save,
-prune what was saved.
+"""A model from the hub: type its id, see the cost, download, cancel, resume, prune, evaluate, save, and prune
+the saved model.
 """
 
 import os
@@ -31,7 +31,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
 
 @pytest.fixture(scope="module")
 def address(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An app of its own whose hub is the local one, with empty caches."""
+    """The address of an app that uses the local hub, with empty caches."""
     before = dict(os.environ)
     os.environ.clear()
     os.environ.update({**environment(hub.url, tmp_path_factory.mktemp("cache"))})
@@ -57,7 +57,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def test_from_an_id_to_a_saved_model_and_back(page: Page, hub: HubServer, address: str) -> None:
     page.goto(f"{address}/?{FAST}")
-    box = page.get_by_role("combobox", name=re.compile("^Prune")).first
+    box = page.get_by_role("combobox", name=re.compile("^Model")).first
     box.fill("tiny/large")
     box.press("Enter")
     expect(page.get_by_text("to download").first).to_be_visible(timeout=MINUTE)
@@ -70,10 +70,10 @@ def test_from_an_id_to_a_saved_model_and_back(page: Page, hub: HubServer, addres
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_text("All 2 blocks done")).to_be_visible(timeout=2 * MINUTE)
     assert any(request.range for request in hub.requests if request.path.endswith("model.safetensors")), (
-        "the download began anew"
+        "the download started over"
     )
-    expect(page.get_by_text("Bits per byte of that text")).to_be_visible()
-    page.get_by_role("button", name="Save the model as a directory").click()
+    expect(page.get_by_text("Bits per byte:")).to_be_visible()
+    page.get_by_role("button", name="Save model as a directory").click()
     expect(page.get_by_text("Saved,")).to_be_visible(timeout=MINUTE)
     directory = Path(page.get_by_text(re.compile(r"^/.*/model$")).first.inner_text().strip())
     assert (directory / "README.md").is_file() and (directory / "model.safetensors").is_file()

@@ -1,6 +1,4 @@
-"""The main job as a person does it: open, prune, watch the bar move, read the result, open its link somewhere
-else.
-"""
+"""The main job as a user does it: open, prune, watch the bar move, read the result, open its link."""
 
 import re
 import time
@@ -25,7 +23,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def start(page: Page, address: str) -> None:
-    """Press Prune as soon as the page lets one."""
+    """Click Prune as soon as it is enabled."""
     page.goto(address)
     button = page.get_by_role("button", name="Prune", exact=True)
     expect(button).to_be_enabled(timeout=MINUTE)
@@ -84,7 +82,7 @@ def test_both_models_continue_the_prompt(page: Page, address: str) -> None:
     assert all(len(text) > len("The old dog looked at the moon") for text in texts.all_inner_texts())
 
 
-def test_a_cancelled_run_says_so_and_can_be_taken_up_again(page: Page, address: str) -> None:
+def test_a_cancelled_run_says_so_and_can_be_resumed(page: Page, address: str) -> None:
     start(page, f"{address}/?samples=110&length=255")
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("This run was cancelled")).to_be_visible(timeout=MINUTE)
@@ -106,7 +104,7 @@ def test_two_tabs_do_not_disturb_each_other(browser: Browser, address: str) -> N
         tab.context.close()
 
 
-def test_a_run_that_fails_shows_its_sentence_and_no_traceback(page: Page, address: str) -> None:
+def test_a_failed_run_shows_its_message_and_no_traceback(page: Page, address: str) -> None:
     start(page, f"{address}/?samples=5000")
     expect(
         page.get_by_text("5000 calibration windows of 256 tokens were requested from stories", exact=False)
@@ -114,7 +112,7 @@ def test_a_run_that_fails_shows_its_sentence_and_no_traceback(page: Page, addres
     assert not page.get_by_text("Traceback").count()
 
 
-def test_an_unknown_link_is_a_sentence(page: Page, address: str) -> None:
+def test_an_unknown_link_is_a_message(page: Page, address: str) -> None:
     page.goto(f"{address}/?run=0123456789abcdef0123")
     expect(page.get_by_test_id("stAlert").first).to_be_visible()
     assert not page.get_by_text("Traceback").count()

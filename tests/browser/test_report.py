@@ -1,5 +1,5 @@
-"""The report in a real browser without a network: every chart drawn, nothing asked for, no complaint, and it
-follows the theme and the paper.
+"""The report in a real browser without a network: all charts are drawn without requests or console messages,
+in the colors of the theme, and of paper when printed.
 """
 
 import re
@@ -28,16 +28,16 @@ BACK = "getComputedStyle(document.body).backgroundColor"
 
 @dataclass
 class Watched:
-    """A page, what it asked for, and what its console said."""
+    """A page, its requests, and its console messages."""
 
     page: Page
-    asked: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
     def opened(self, file: Path) -> Page:
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.goto(file.as_uri())
         self.page.wait_for_selector("html[data-drawn]", state="attached")
         return self.page
@@ -64,10 +64,10 @@ def test_all_charts_are_drawn_from_the_file_alone(offline: BrowserContext, tmp_p
         assert page.locator(".plot").nth(place).locator(".trace, .hm, .point").count() > 0
     assert page.title().endswith("· Prunescope") and page.locator("img").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") == 1440
-    assert watched.asked == [file.as_uri()] and watched.said == []
+    assert watched.requests == [file.as_uri()] and watched.messages == []
 
 
-def test_it_follows_the_theme_and_the_paper(offline: BrowserContext, tmp_path: Path) -> None:
+def test_it_follows_the_theme_and_prints_on_white(offline: BrowserContext, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     file.write_text(report(RUNS["plain"]), encoding="utf-8")
     page = offline.new_page()
@@ -111,13 +111,13 @@ def test_tables_open_and_a_chart_is_saved(offline: BrowserContext, tmp_path: Pat
     with page.expect_download() as download:
         figure.locator(".modebar-btn").first.click()
     assert download.value.suggested_filename == "sparsity.svg"
-    assert watched.said == []
+    assert watched.messages == []
 
 
 def test_from_the_page_of_a_run_to_the_file(
     browser: Browser, offline: BrowserContext, address: str, tmp_path: Path
 ) -> None:
-    """A run that came with Prunescope: open it, take its report, open that without a network."""
+    """Open a recorded run, download its report, and open that without a network."""
     store = Store(tmp_path / "another")
     recorded = [
         run
@@ -147,11 +147,11 @@ def test_from_the_page_of_a_run_to_the_file(
     )
     watched = Watched(offline.new_page())
     expect(watched.opened(file).get_by_role("heading", level=1)).to_have_text(run.title)
-    assert watched.asked == [file.as_uri()] and watched.said == []
+    assert watched.requests == [file.as_uri()] and watched.messages == []
 
 
 def _ink_as_the_text(page: Page) -> str:
-    """The colour of the text, once the charts have it too."""
+    """Return the color of the text, once the charts have it too."""
     colour: str = page.evaluate("getComputedStyle(document.body).color")
     for title in page.locator(".plot .xtitle").all():
         expect(title).to_have_css("fill", colour)

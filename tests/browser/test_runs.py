@@ -1,6 +1,4 @@
-"""One's own runs as a person keeps them: computed, found, named, deleted, taken back; and a colleague's taken
-in.
-"""
+"""Managing runs as a user does it: compute, find, name, delete and restore a run; import one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,13 +22,13 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def choose(page: Page, title: str) -> None:
-    box = page.get_by_role("combobox", name="One run")
+    box = page.get_by_role("combobox", name="Run", exact=True)
     box.click()
     box.fill(title)
     page.get_by_role("option", name=title).first.click()
 
 
-def test_a_run_is_named_deleted_and_taken_back(page: Page, address: str) -> None:
+def test_a_run_is_named_deleted_and_restored(page: Page, address: str) -> None:
     page.goto(f"{address}/?samples=9&length=40&seed=5&sparsity=0.44")
     button = page.get_by_role("button", name="Prune", exact=True)
     expect(button).to_be_enabled()
@@ -40,7 +38,7 @@ def test_a_run_is_named_deleted_and_taken_back(page: Page, address: str) -> None
     page.goto(f"{address}/runs")
     choose(page, "Wanda 44% on demo")
     page.get_by_role("textbox", name="Name").fill("The odd one")
-    page.get_by_role("button", name="Keep").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("The odd one").first).to_be_visible()
 
     page.get_by_role("button", name="Delete", exact=True).click()
@@ -52,8 +50,8 @@ def test_a_run_is_named_deleted_and_taken_back(page: Page, address: str) -> None
     expect(page.get_by_role("button", name="Pin", exact=True)).to_be_visible()
 
 
-def test_a_colleagues_run_is_taken_in(page: Page, address: str, tmp_path: Path) -> None:
-    """Events of a recorded run, as if of another recipe."""
+def test_a_run_is_imported(page: Page, address: str, tmp_path: Path) -> None:
+    """The events of a recorded run, with the recipe of another."""
     events = Store(tmp_path).find(pin(Recipe.build(sparsity=0.5)).key).events()
     other = pin(Recipe.build(sparsity=0.5, seed=4711))
     lines = [
@@ -66,12 +64,12 @@ def test_a_colleagues_run_is_taken_in(page: Page, address: str, tmp_path: Path) 
     file = tmp_path / "colleague.jsonl"
     file.write_text("".join(to_line(event) + "\n" for event in lines))
     page.goto(f"{address}/runs")
-    page.get_by_text("Take in a colleague's run").click()
+    page.get_by_text("Import a run").click()
     page.locator("input[type=file]").set_input_files(file)
-    page.get_by_role("button", name="Take it in").click()
-    expect(page.get_by_text("The run is taken in.")).to_be_visible()
-    page.get_by_role("link", name="See what differs").click()
-    expect(page.get_by_text("In what they differ, and what came of it")).to_be_visible()
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_text("The run was imported.")).to_be_visible()
+    page.get_by_role("link", name="Compare with another run").click()
+    expect(page.get_by_text("Differences and results")).to_be_visible()
     assert not page.get_by_text("encountered an error").count()
 
 

@@ -1,6 +1,4 @@
-"""Canned events of allocations that measure or search, of a plausible size: what comes between the windows
-and the first block.
-"""
+"""Made-up events of allocations that measure or search: those between the windows and the first block."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ CONSUMERS = {
 
 
 def deciding(recipe: Recipe, blocks: int) -> list[Event]:
-    """What the recipe's allocation measures and tries."""
+    """Return the events of what the recipe's allocation measures and tries."""
     if recipe.allocation == "neuroal":
         return _search(recipe, blocks)
     if ALLOCATIONS[recipe.allocation].measure:
@@ -45,7 +43,7 @@ def deciding(recipe: Recipe, blocks: int) -> list[Event]:
 
 
 def allocated(recipe: Recipe, blocks: int) -> Allocated:
-    """What was decided: by the canned search, from what was measured, or by the person."""
+    """Return the decision: of the made-up search, from the measurements, or the manual one."""
     if recipe.allocation == "neuroal":
         step = recipe.parameters("allocation")["step"]
         ratios = _rising(recipe.sparsity, blocks, BLOCK_BEST if step != "row" else 0)

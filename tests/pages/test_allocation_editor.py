@@ -1,4 +1,4 @@
-"""The editor of a manual allocation, but for the dragging itself, which a browser tests."""
+"""The editor of a manual allocation, except for dragging, which is tested in a browser."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ TOO_MUCH = ",".join(["0.7"] * 8)
 
 
 def shown(app):
-    """What the handles are given; None where there are none."""
+    """Return the data of the bars; None if there are none."""
     found = [item.proto for item in app.get("bidi_component") if "handles" in item.proto.component_name]
     return json.loads(found[0].json) if found else None
 
 
 def field(app):
-    """The ratios in the form."""
+    """Return the ratios in the form."""
     return [float(item) for item in app.text_input(key="form.manual.ratios").value.split(",")]
 
 
@@ -31,7 +31,7 @@ def press(app, key):
     return healthy(app.button(key=key).click().run())
 
 
-def test_the_editor_comes_with_the_manual_allocation_and_begins_flat(open_app):
+def test_the_editor_appears_with_the_manual_allocation_and_starts_flat(open_app):
     app = open_app()
     assert shown(app) is None
     app = healthy(app.selectbox(key="form.allocation").set_value("manual").run())
@@ -66,20 +66,20 @@ def test_a_shape_meets_the_target_and_can_be_run_at_once(open_app, engine, shape
 
 def test_ratios_that_miss_the_target_can_be_rescaled(open_app, engine):
     app = open_app(**{"allocation": "manual", "manual.ratios": TOO_MUCH, "sparsity": "0.6"})
-    assert "These remove 70.0 %, and 60.0 % is asked:" in words(app)
+    assert "These ratios remove 70.0 %; the target is 60.0 %." in words(app)
     assert app.button(key="prune").disabled and not app.button(key="prune.manual").disabled
     app = press(app, "rescale")
     assert field(app) == pytest.approx([0.6] * 8)
-    assert not app.error and "These remove" not in words(app)
+    assert not app.error and "These ratios remove" not in words(app)
 
 
-def test_or_the_sparsity_gives_way(open_app):
+def test_the_target_can_be_changed_instead(open_app):
     app = press(open_app(**{"allocation": "manual", "manual.ratios": TOO_MUCH, "sparsity": "0.6"}), "ask")
     assert app.slider(key="form.sparsity").value == 70
     assert not app.error and field(app) == [0.7] * 8
 
 
-def test_or_both_in_one_click(open_app, engine):
+def test_rescaling_and_pruning_take_one_click(open_app, engine):
     app = open_app(**{"allocation": "manual", "manual.ratios": "0.2,0.9,0.9,0.9,0.9,0.9,0.9,0.2"})
     assert app.button(key="prune.manual").label == "Rescale and prune"
     press(app, "prune.manual")
@@ -88,9 +88,9 @@ def test_or_both_in_one_click(open_app, engine):
     )
 
 
-def test_the_run_may_do_the_rescaling(open_app, engine):
+def test_the_run_can_rescale_by_itself(open_app, engine):
     app = open_app(**{"allocation": "manual", "manual.ratios": TOO_MUCH, "manual.rescale": "yes"})
-    assert not app.error and "These remove" not in words(app)
+    assert not app.error and "These ratios remove" not in words(app)
     press(app, "prune.manual")
     assert engine.submitted[0].settings["manual.ratios"] == (0.7,) * 8
 
@@ -115,30 +115,30 @@ def test_any_number_of_blocks(open_app, engine, blocks):
     assert shown(again) == shown(app) and not again.error
 
 
-def test_ratios_for_another_model_are_said_and_not_drawn(open_app):
+def test_ratios_for_another_model_are_an_error_and_not_drawn(open_app):
     app = open_app(**{"allocation": "manual", "manual.ratios": "0.5,0.5,0.5"})
     assert shown(app)["ratios"] == [0.5] * 8
     assert "8 blocks, but 3 ratios" in app.sidebar.error[0].value
     assert not press(app, "shape.Flat").error
 
 
-def test_text_that_is_no_ratios_leaves_the_page_usable(open_app):
+def test_invalid_ratios_leave_the_page_usable(open_app):
     app = open_app(allocation="manual")
     app = healthy(app.text_input(key="form.manual.ratios").set_value("half of it").run())
     assert "Expected comma-separated numbers" in app.sidebar.error[0].value
     assert shown(app)["ratios"] == [0.5] * 8
 
 
-def test_groups_leave_nothing_to_edit(open_app):
+def test_an_n_m_pattern_has_no_editor(open_app):
     assert shown(open_app(allocation="manual", pattern="2:4")) is None
 
 
-def test_a_model_that_is_not_known_yet_has_no_handles(open_app, engine):
+def test_an_unknown_model_has_no_editor(open_app, engine):
     engine.model = Answer(pending=True)
     assert shown(open_app(allocation="manual")) is None
 
 
-def test_an_automatic_allocation_in_its_place_is_one_click(open_app, engine):
+def test_an_automatic_allocation_takes_one_click(open_app, engine):
     app = press(
         open_app(**{"allocation": "manual", "manual.ratios": RATIOS, "pruner": "ria", "sparsity": "0.5"}),
         "prune.owl",
@@ -148,19 +148,19 @@ def test_an_automatic_allocation_in_its_place_is_one_click(open_app, engine):
     assert shown(app) is None
 
 
-def test_one_that_would_be_refused_says_why_before_the_click(open_app):
+def test_an_invalid_allocation_says_why_before_the_click(open_app):
     app = open_app(**{"allocation": "manual", "manual.ratios": RATIOS, "group": "layer"})
     button = app.button(key="prune.neuroal")
     assert button.disabled and "set neuroal.step to block" in button.help
     assert not app.button(key="prune.owl").disabled
 
 
-def test_what_was_tried_stands_side_by_side(open_app, engine):
+def test_trials_are_shown_side_by_side(open_app, engine):
     engine.becomes = "finished"
     app = press(open_app(**{"allocation": "manual", "manual.ratios": RATIOS}), "prune.manual")
-    assert "shared out in different ways" not in words(app), "one run is nothing to compare"
+    assert "different allocations" not in words(app), "one run is no comparison"
     app = press(app, "prune.owl")
-    assert "shared out in different ways" in words(app)
+    assert "different allocations" in words(app)
     assert [metric.label for metric in app.metric[:2]] == ["Manual", "OWL"]
     assert "blocks at 40 to 60 %" in words(app)
     app = press(app, "back")
@@ -171,11 +171,11 @@ def test_what_was_tried_stands_side_by_side(open_app, engine):
     assert shown(app)["ghost"] == list(engine.views[address(app)["run"]].record.allocation), (
         "the run below is OWL's"
     )
-    app = press(app, "shape.As OWL did")
+    app = press(app, "shape.Copy OWL")
     assert field(app) == pytest.approx(shown(app)["ghost"], abs=1e-4)
 
 
-def test_showing_an_automatic_run_does_not_lose_the_ratios(open_app, engine):
+def test_manual_ratios_survive_showing_another_run(open_app, engine):
     engine.becomes = "finished"
     app = press(open_app(**{"allocation": "manual", "manual.ratios": RATIOS}), "prune.uniform")
     app = press(press(app, "back"), "prune.manual")
@@ -184,7 +184,7 @@ def test_showing_an_automatic_run_does_not_lose_the_ratios(open_app, engine):
     assert field(press(app, "back")) == [0.4, 0.4, 0.5, 0.5, 0.5, 0.5, 0.6, 0.6]
 
 
-def test_another_pruner_is_no_comparison(open_app, engine):
+def test_runs_of_another_pruner_are_left_out(open_app, engine):
     engine.becomes = "finished"
     app = press(open_app(**{"allocation": "manual", "manual.ratios": RATIOS}), "prune.manual")
     app.selectbox(key="form.pruner").set_value("magnitude").run()

@@ -1,5 +1,5 @@
-"""Compare in every state: nothing there, the recorded runs, a sweep that goes on and one that failed, two
-runs, and nonsense in the address.
+"""Compare in every state: no runs, the recorded runs, active and failed sweeps, two runs, and nonsense in the
+address.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ def compare(open_app):
 
 
 @pytest.mark.parametrize("section", ["Curves", "Leaderboard", "Table"])
-def test_without_runs_it_says_what_to_do(compare, section):
-    assert "Prune something on Explore, or start a sweep" in words(compare(section))
+def test_without_runs_the_page_says_so(compare, section):
+    assert "No finished runs yet" in words(compare(section))
 
 
-def test_two_runs_are_wanted_where_there_are_none(compare):
-    assert "Two finished runs are needed" in words(compare("Two runs"))
+def test_comparing_needs_two_runs(compare):
+    assert "Comparing needs two finished runs" in words(compare("Two runs"))
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -86,7 +86,10 @@ def test_the_curves_are_those_that_are_chosen(compare, some):
 def test_a_point_has_links_and_becomes_one_of_two_runs(compare, some):
     app = compare()
     app = healthy(app.selectbox(key="compare.point").set_value("Wanda 60%").run())
-    assert [link.proto.label for link in app.get("page_link")][-2:] == ["Open in Explore", "Look inside"]
+    assert [link.proto.label for link in app.get("page_link")][-2:] == [
+        "Open in Explore",
+        "Open in Microscope",
+    ]
     app = healthy(app.button(key="point.other").click().run())
     assert (app.segmented_control(key="section").value, app.selectbox(key="pick.other").value) == (
         "Two runs",
@@ -94,22 +97,22 @@ def test_a_point_has_links_and_becomes_one_of_two_runs(compare, some):
     )
 
 
-def test_the_scale_can_be_chosen_and_cut(compare, some):
+def test_scale_and_limit_of_the_y_axis(compare, some):
     assert "Perplexity against sparsity**" in words(compare())
     assert "Perplexity against sparsity, logarithmic**" in words(
         compare(scale="Logarithmic", upto="3 × dense")
     )
 
 
-def test_points_come_by_themselves_while_runs_go_on(compare, some):
+def test_points_appear_as_runs_finish(compare, some):
     running = pin(Recipe.build(pruner="ria"))
     some.views[running.key] = run_view(running, "running")
     app = compare()
-    assert "One run goes on; its point appears by itself" in words(app)
+    assert "1 run is active; its point appears" in words(app)
     assert "RIA" not in app.multiselect(key="families").options
     some.views[running.key] = run_view(running, "finished")
     app = healthy(app.run())
-    assert "RIA" in app.multiselect(key="families").options and "goes on" not in words(app)
+    assert "RIA" in app.multiselect(key="families").options and "is active" not in words(app)
 
 
 def test_runs_of_another_protocol_are_kept_apart(compare, some):
@@ -142,12 +145,12 @@ def test_the_table_is_filtered(compare, some):
     "parameters",
     [
         {"section": "Nonsense"},
-        {"families": "Nobody"},
+        {"families": "Nothing"},
         {"scale": "cubic", "upto": "-1"},
-        {"protocol": "Nobody's"},
+        {"protocol": "nothing"},
         {"budget": "7 %", "section": "Leaderboard"},
         {"most": "many", "rows": "((", "section": "Table"},
-        {"pruners": "Nobody", "topups": "Nobody", "seeds": "-3", "section": "Sweep"},
+        {"pruners": "Nothing", "topups": "Nothing", "seeds": "-3", "section": "Sweep"},
         {"shapes": "much", "samples": "many", "length": "0", "section": "Sweep"},
         {"overlap": "Other", "one": "../..", "section": "Two runs"},
     ],
@@ -157,14 +160,14 @@ def test_nonsense_in_the_address_is_the_usual_page(compare, some, parameters):
 
 
 class TestTwoRuns:
-    def test_what_differs_and_what_the_masks_share(self, compare, some):
+    def test_differences_and_mask_overlap(self, compare, some):
         found = (LinearOverlap(block=0, linear="mlp.up_proj", kept=shared(80), removed=shared(70)),)
         some.overlapping = Answer(found)
         app = compare("Two runs", one=RUNS[1].key, other=RUNS[5].key)
         assert len(app.get("plotly_chart")) == 4
         assert "Over the whole model 80.0 %" in words(app)
 
-    def test_the_removed_weights_have_a_map_too_and_a_linear_leads_into_the_microscope(self, compare, some):
+    def test_removed_weights_have_a_map_and_a_linear_links_to_the_microscope(self, compare, some):
         found = (LinearOverlap(block=3, linear="mlp.up_proj", kept=shared(80), removed=shared(70)),)
         some.overlapping = Answer(found)
         app = compare("Two runs", one=RUNS[1].key, other=RUNS[5].key, overlap="Removed weights")
@@ -176,7 +179,7 @@ class TestTwoRuns:
             for pruner, run in (("Wanda", RUNS[1]), ("Magnitude", RUNS[5]))
         ]
 
-    def test_runs_of_two_models_are_said_to_have_nothing_to_lay_over_one_another(self, compare, some):
+    def test_runs_of_different_models_have_no_overlap(self, compare, some):
         other = pin(Recipe.build(pruner="ria"))
         view = run_view(other, "finished", recorded=True)
         larger = view.record.model.model_copy(
@@ -184,10 +187,10 @@ class TestTwoRuns:
         )
         some.views[other.key] = replace(view, record=view.record.model_copy(update={"model": larger}))
         app = compare("Two runs", one=RUNS[1].key, other=other.key)
-        assert "runs of two models" in words(app)
+        assert "of different models" in words(app)
         assert not [button for button in app.button if button.key == "compute.pair"]
 
-    def test_a_run_that_could_not_be_computed_says_why(self, compare, some):
+    def test_a_failed_computation_says_why(self, compare, some):
         some.views[RUNS[5].key] = run_view(RUNS[5], "finished", recorded=True)
         app = compare("Two runs", one=RUNS[1].key, other=RUNS[5].key)
         listed = some.runs()
@@ -195,10 +198,10 @@ class TestTwoRuns:
         app = healthy(app.button(key="compute.pair").click().run())
         assert "cannot be factored" in words(app)
 
-    def test_while_it_is_counted_there_is_a_place_for_it(self, compare, some):
-        assert "being laid over one another" in words(compare("Two runs", one=RUNS[1].key, other=RUNS[5].key))
+    def test_a_placeholder_while_the_masks_are_compared(self, compare, some):
+        assert "Comparing the masks" in words(compare("Two runs", one=RUNS[1].key, other=RUNS[5].key))
 
-    def test_masks_that_cannot_be_compared_are_a_sentence(self, compare, some):
+    def test_masks_that_cannot_be_compared_are_a_message(self, compare, some):
         some.overlapping = Answer(
             message="The two runs have different blocks, so their masks cannot be laid over one another.",
         )
@@ -211,17 +214,19 @@ class TestTwoRuns:
         app.button(key="compute.pair").click().run()
         assert some.submitted == [RUNS[5]]
 
-    def test_the_same_run_twice_is_said(self, compare, some):
-        assert "Both are the same run" in words(compare("Two runs", one=RUNS[1].key, other=RUNS[1].key))
+    def test_the_same_run_twice_is_reported(self, compare, some):
+        assert "Both sides show the same run" in words(
+            compare("Two runs", one=RUNS[1].key, other=RUNS[1].key)
+        )
 
-    def test_a_run_that_is_not_there_is_said(self, compare, some):
-        assert "asks for the run nowhere" in words(compare("Two runs", one="nowhere"))
+    def test_a_missing_run_is_reported(self, compare, some):
+        assert "the run nowhere" in words(compare("Two runs", one="nowhere"))
 
 
 class TestSweep:
-    def test_before_the_click_it_says_what_is_missing_and_what_that_takes(self, compare, some):
+    def test_the_cost_of_missing_runs_before_the_click(self, compare, some):
         app = compare("Sweep", seeds="1")
-        assert "**9 runs**, 6 of them there already" in words(app)
+        assert "**9 runs**, 6 already finished" in words(app)
         assert "The other 3 take about" in words(app)
 
     def test_only_what_is_missing_is_started(self, compare, some):
@@ -238,25 +243,25 @@ class TestSweep:
         grid = app.dataframe[0].value
         assert list(grid.loc["SparseGPT"]) == ["▶ 38 %", "…", "✗"]
         assert grid.loc["Wanda", "50 %"] == "✓ 55.03"
-        assert "6 of 9 runs finished; they stay" in app.get("progress")[0].proto.text
+        assert "6 of 9 runs finished; they are kept" in app.get("progress")[0].proto.text
         assert "SparseGPT 50% on demo: Block 4 of 8" in app.get("progress")[0].proto.text
         assert "**SparseGPT, 70 %**: The Hessian of block 3" in words(app)
         assert (
-            app.button(key="sweep.start").label == "Start what is missing"
+            app.button(key="sweep.start").label == "Start missing runs"
             and not app.button(key="sweep.start").disabled
         ), "the one that failed"
         healthy(app.button(key="sweep.cancel").click().run())
         assert some.cancelled == [keys[1].key, keys[0].key], "the last first"
 
-    def test_what_is_impossible_says_why(self, compare, some):
+    def test_impossible_cells_say_why(self, compare, some):
         app = compare("Sweep", seeds="1")
         app = healthy(app.multiselect(key="pruners").set_value(["apt-mm"]).run())
         assert "3 cells are impossible" in str(app.expander) or any(
             "impossible" in item.label for item in app.expander
         )
-        assert "needs an N:M pattern" in words(app)
+        assert "choose an N:M pattern" in words(app)
 
-    def test_an_empty_choice_is_a_sentence(self, compare, some):
+    def test_an_empty_choice_is_a_message(self, compare, some):
         app = compare("Sweep", seeds="1")
         app = healthy(app.multiselect(key="pruners").set_value([]).run())
         assert "at least one pruner" in words(app)
@@ -266,7 +271,7 @@ class TestSweep:
         assert "**18 runs**" in words(app)
         assert app.dataframe[0].value.loc["Wanda", "50 %"] == "· 55.03 (1/2)"
 
-    def test_the_whole_sweep_stands_in_the_address(self, compare, some):
+    def test_the_whole_sweep_is_in_the_address(self, compare, some):
         address = {
             "pruners": "RIA",
             "shapes": "60 %",
@@ -276,7 +281,7 @@ class TestSweep:
             "calibration": "wikitext2",
         }
         app = compare("Sweep", **address)
-        assert "measured on stories, calibrated on 8 windows of wikitext2" in words(app)
+        assert "calibrated on 8 windows of wikitext2, evaluated on stories" in words(app)
         app.button(key="sweep.start").click().run()
         wanted = {
             "pruner": "ria",
@@ -287,20 +292,20 @@ class TestSweep:
         }
         assert some.submitted == [pin(Recipe.build(wanted))]
 
-    def test_a_base_that_is_refused_says_why(self, compare, some):
+    def test_an_invalid_base_says_why(self, compare, some):
         app = compare("Sweep", evaluation="nothing.pdf")
         assert ["nothing.pdf" in error.value for error in app.error] == [True] and not app.dataframe
 
-    def test_a_sparsity_that_is_none_is_an_impossible_cell(self, compare, some):
+    def test_an_invalid_sparsity_is_an_impossible_cell(self, compare, some):
         app = compare("Sweep", shapes="much", seeds="1")
         assert list(app.dataframe[0].value.loc["Wanda"]) == ["—"]
         assert any("3 cells are impossible" in item.label for item in app.expander)
 
     def test_the_curves_of_a_sweep_are_below_it(self, compare, some):
         assert len(compare("Sweep", seeds="1").get("plotly_chart")) == 1
-        assert "appear here with the first run that finishes" in words(compare("Sweep", pruners="RIA"))
+        assert "appear here when the first run has finished" in words(compare("Sweep", pruners="RIA"))
 
-    def test_a_full_disk_is_a_sentence(self, compare, some, monkeypatch):
+    def test_a_full_disk_is_a_message(self, compare, some, monkeypatch):
         def full(recipe):
             raise StoreError("The disk is full.")
 
@@ -308,7 +313,7 @@ class TestSweep:
         app = compare("Sweep", seeds="1")
         assert "The disk is full." in words(healthy(app.button(key="sweep.start").click().run()))
 
-    def test_what_was_cancelled_is_kept_and_can_go_on(self, compare, some):
+    def test_a_cancelled_sweep_can_be_resumed(self, compare, some):
         keys = [pin(Recipe.build(pruner="sparsegpt", sparsity=sparsity)) for sparsity in (0.5, 0.6, 0.7)]
         some.views[keys[0].key] = run_view(keys[0], "finished")
         some.views[keys[1].key] = run_view(keys[1], "cancelled")

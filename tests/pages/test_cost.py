@@ -1,4 +1,4 @@
-"""The plan before the click, in every state that it can be in."""
+"""The cost of a run before it starts, in every state."""
 
 from __future__ import annotations
 
@@ -25,24 +25,29 @@ def warnings(app):
 
 def test_a_model_that_fits(open_app):
     app = open_app()
-    said = words(app).replace("\u00a0", " ")
-    assert "**1.84 million weights**, 8 blocks, 86 % prunable" in said
-    assert "7.12 MB, nothing to download" in said and "Held in memory" in said and " s on the CPU" in said
+    text = words(app).replace("\u00a0", " ")
+    assert "**1.84 million weights**, 8 blocks, 86 % prunable" in text
+    assert (
+        "7.12 MB, nothing to download" in text and "Kept whole in memory" in text and " s on the CPU" in text
+    )
     assert [bar.value for bar in bars(app)] == [0] and "20.0 GB free" in bars(app)[0].text.replace(
         "\u00a0", " "
     )
     assert not warnings(app) and not app.button(key="prune").disabled
 
 
-def test_a_model_that_has_to_be_read_block_by_block(open_app, engine):
+def test_a_model_that_is_read_block_by_block(open_app, engine):
     engine.model = Answer(billions(storage=Storage(place="hub", total=2_200_000_000, missing=1_100_000_000)))
     engine.room = Answer(Capacity(host_free=4 * GIGA))
-    said = words(open_app(model="some/model", length="128")).replace("\u00a0", " ")
-    assert "Read block by block from the disk: slower, but needs only this" in said
-    assert "1.1 GB to download of 2.2 GB; the rest is here" in said and "55 s of download at 20 MB/s" in said
+    text = words(open_app(model="some/model", length="128")).replace("\u00a0", " ")
+    assert "Read block by block from the disk: slower, but needs less memory" in text
+    assert (
+        "1.1 GB to download of 2.2 GB; the rest is on this machine" in text
+        and "55 s of download at 20 MB/s" in text
+    )
 
 
-def test_one_that_does_not_fit_is_said_before_and_not_forbidden(open_app, engine):
+def test_a_run_that_does_not_fit_gets_a_warning_and_is_not_blocked(open_app, engine):
     engine.model = Answer(billions())
     engine.room = Answer(Capacity(host_free=2 * GIGA))
     app = open_app(model="some/model", length="2048")
@@ -58,46 +63,46 @@ def test_a_disk_that_is_too_small(open_app, engine):
     assert "The download does not fit on the disk" in warnings(open_app(model="some/model", length="128"))[0]
 
 
-def test_a_gpu_has_a_bar_of_its_own(open_app, engine):
+def test_a_gpu_has_its_own_bar(open_app, engine):
     engine.model = Answer(billions(device="cuda", speeds={"cuda": 1e13, "cpu": 1e11}))
     engine.room = Answer(Capacity(host_free=30 * GIGA, device_free=24 * GIGA, device="cuda"))
     app = open_app(model="some/model", length="128")
-    assert ["on the GPU" in bar.text for bar in bars(app)] == [True, False] and "on CUDA" in words(app)
+    assert ["GPU memory" in bar.text for bar in bars(app)] == [True, False] and "on CUDA" in words(app)
 
 
-def test_while_the_model_is_looked_up(open_app, engine):
+def test_while_the_model_is_being_read(open_app, engine):
     engine.model = Answer(pending=True)
-    assert "Looking at the model" in words(open_app(model="some/model"))
+    assert "Reading the model's configuration" in words(open_app(model="some/model"))
     engine.status = EngineStatus("starting", "The engine is starting.")
-    assert "The engine is starting; what the run will cost" in words(open_app(model="some/model"))
+    assert "The engine is starting; the cost of the run" in words(open_app(model="some/model"))
 
 
-def test_while_it_is_not_known_what_is_free(open_app, engine):
+def test_while_free_memory_is_not_known(open_app, engine):
     engine.room = Answer(pending=True)
     app = open_app()
-    assert not bars(app) and "in memory" in words(app) and not warnings(app)
+    assert not bars(app) and "of memory" in words(app).replace("\u00a0", " ") and not warnings(app)
 
 
-def test_a_device_that_is_not_there(open_app, engine):
+def test_a_missing_device(open_app, engine):
     engine.room = Answer(
         message="The device cuda was asked for, but this machine has only cpu. Choose that, or auto."
     )
     assert "this machine has only cpu" in words(open_app(device="cuda"))
 
 
-def test_a_model_that_cannot_be_had_is_said_once_with_a_link(open_app, engine):
-    sentence = "The model a/b is gated. Accept its terms at https://huggingface.co/a/b and log in with `hf auth login`."
+def test_an_unavailable_model_is_one_error_with_a_link(open_app, engine):
+    sentence = "The model a/b is gated. Accept its terms at https://huggingface.co/a/b."
     engine.model = Answer(message=sentence)
     app = open_app(model="a/b")
     assert [error.value for error in app.error] == [sentence]
-    assert "cannot be said without the model" in words(app) and app.button(key="prune").disabled
+    assert "is not known without the model" in words(app) and app.button(key="prune").disabled
 
 
-def test_a_hub_that_does_not_answer_leaves_the_size_open(open_app, engine):
+def test_without_the_hub_the_download_size_is_unknown(open_app, engine):
     offline = Storage(place="hub", missing=None, note="The hub cannot be reached.")
     engine.model = Answer(SUMMARY.model_copy(update={"storage": offline}))
-    said = words(open_app(model="some/model", length="128"))
-    assert "How much has to be downloaded is not known. The hub cannot be reached." in said
+    text = words(open_app(model="some/model", length="128"))
+    assert "The size of the download is not known. The hub cannot be reached." in text
 
 
 def test_an_engine_that_cannot_start(open_app, engine):
@@ -106,6 +111,6 @@ def test_an_engine_that_cannot_start(open_app, engine):
 
 
 @pytest.mark.parametrize("fields", [{"pattern": "2:4", "allocation": "owl"}])
-def test_a_recipe_that_is_refused_still_shows_its_model(open_app, fields):
+def test_an_invalid_recipe_still_shows_its_model(open_app, fields):
     app = healthy(open_app(**fields))
     assert "8 blocks" in words(app) and "This recipe cannot run yet" in words(app) and not bars(app)

@@ -1,4 +1,4 @@
-"""The Explore page in every state that a run can have."""
+"""The Explore page in every state of a run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from engine.jobs.questions import Answer
 from engine.jobs.views import EngineStatus
 from engine.recipe import Recipe
 from pages.widgets.explore import downloads
+from pages.widgets.explore.prompt import PROMPT
 from tests.pages.conftest import address, healthy, words
 from tests.pages.fakes import run_view
 
@@ -36,7 +37,7 @@ def test_the_first_screen_is_ready_to_run(open_app):
     assert address(app) == {}
 
 
-def test_the_cost_says_that_the_engine_is_starting(open_app, engine):
+def test_the_cost_waits_for_the_engine(open_app, engine):
     engine.model, engine.status = Answer(pending=True), EngineStatus("starting", "The engine is starting.")
     app = open_app()
     assert "The engine is starting" in words(app)
@@ -80,7 +81,7 @@ def test_running_shows_progress_charts_and_cancel(open_app, engine):
 
 
 @pytest.mark.parametrize(("place", "sentence"), [(1, "next in the queue"), (3, "place 3 in the queue")])
-def test_queued_says_its_place(open_app, engine, place, sentence):
+def test_a_queued_run_says_its_place(open_app, engine, place, sentence):
     engine.views[WANDA.key] = run_view(WANDA, "queued", place=place)
     app = open_app(run=WANDA.key)
     assert sentence in app.get("progress")[0].proto.text
@@ -105,14 +106,14 @@ def test_finished_shows_the_numbers_with_their_protocol(open_app, engine):
     assert protocol[1] in words(app)
 
 
-def test_finished_offers_texts_files_and_the_command_line(open_app, engine):
+def test_a_finished_run_has_texts_files_and_the_command_line(open_app, engine):
     engine.views[WANDA.key] = run_view(WANDA, "finished")
     app = open_app(run=WANDA.key)
     assert [item.value for item in app.text] == [
-        "Once upon a time, there was a little girl named Lily. She liked to play in the garden with her dog.",
-        "Once upon a time, there was a little girl named Lily. She liked to play and the dog was a big and the tree.",
+        f"{PROMPT} She liked to play in the garden with her dog.",
+        f"{PROMPT} She liked to play and the dog was a big and the tree.",
     ]
-    assert "They agree for 4 words" in words(app)
+    assert "Identical for 4 words" in words(app)
     assert app.code[0].value == "python -m engine prune --pruner wanda --sparsity 0.5"
     files = [item.proto.label for item in app.get("download_button")]
     size = numbers.size(drawing_bytes())
@@ -123,11 +124,11 @@ def test_finished_offers_texts_files_and_the_command_line(open_app, engine):
         "Masks (safetensors)",
         f"Report (html, {size})",
     ]
-    assert app.button(key="save").label == "Save the model as a directory"
+    assert app.button(key="save").label == "Save model as a directory"
     assert app.subheader[-2].value == "Size and speed"
 
 
-def test_the_report_is_made_when_someone_wants_it(open_app, engine, monkeypatch):
+def test_the_report_is_made_on_request(open_app, engine, monkeypatch):
     made = []
     monkeypatch.setattr(downloads, "report", lambda record: made.append(record.key) or "page")
     engine.views[WANDA.key] = run_view(WANDA, "finished")
@@ -144,10 +145,10 @@ def test_the_prompt_can_be_edited(open_app, engine):
     assert "Shorten it" in words(healthy(app.run()))
 
 
-def test_texts_that_are_being_written_leave_the_page_usable(open_app, engine):
+def test_pending_texts_leave_the_page_usable(open_app, engine):
     engine.views[WANDA.key], engine.written = run_view(WANDA, "finished"), Answer(pending=True)
     app = open_app(run=WANDA.key)
-    assert "Both models are writing." in words(app)
+    assert "Both models are generating." in words(app)
     assert app.code
 
 
@@ -159,7 +160,7 @@ def test_texts_that_are_being_written_leave_the_page_usable(open_app, engine):
         ("interrupted", "was killed. 3 of 8 blocks were done"),
     ],
 )
-def test_a_run_that_did_not_finish_keeps_what_it_had(open_app, engine, state, sentence):
+def test_an_unfinished_run_shows_its_blocks(open_app, engine, state, sentence):
     engine.views[WANDA.key] = run_view(WANDA, state)
     app = open_app(run=WANDA.key)
     assert sentence in words(app)
@@ -170,7 +171,7 @@ def test_a_run_that_did_not_finish_keeps_what_it_had(open_app, engine, state, se
     assert "Cancel" in labels(app)
 
 
-def test_a_link_opens_the_run_with_its_recipe_in_the_form(open_app, engine):
+def test_a_link_opens_the_run_and_fills_the_form(open_app, engine):
     recipe = Recipe.build(pruner="sparsegpt", sparsity=0.625, samples=16, evaluation=None)
     engine.views[recipe.key] = run_view(recipe, "finished")
     app = open_app(run=recipe.key)
@@ -183,7 +184,7 @@ def test_a_link_opens_the_run_with_its_recipe_in_the_form(open_app, engine):
     assert engine.submitted[0].key == recipe.key
 
 
-def test_a_changed_form_beside_a_run_says_so_and_survives_a_reload(open_app, engine):
+def test_a_changed_form_next_to_a_run_says_so_and_survives_a_reload(open_app, engine):
     recipe = Recipe.build(sparsity=0.6)
     engine.views[recipe.key] = run_view(recipe, "finished")
     app = open_app(run=recipe.key)
@@ -194,7 +195,7 @@ def test_a_changed_form_beside_a_run_says_so_and_survives_a_reload(open_app, eng
     assert shown(again)["Pruned perplexity"] == "55.03"
 
 
-def test_an_unknown_run_is_a_sentence(open_app):
+def test_an_unknown_run_is_a_message(open_app):
     app = open_app(run="nonsense", sparsity="0.7")
     assert [error.value for error in app.error] == [
         "There is no run nonsense in this store. It may have been deleted, or computed elsewhere."
@@ -208,13 +209,13 @@ def test_two_tabs_do_not_disturb_each_other(open_app, engine):
     healthy(other.run())
     assert "run" not in address(other)
     assert other.slider(key="form.sparsity").value == 80
-    assert "Going on now: Wanda 50% on demo" in labels(other)
+    assert "Running: Wanda 50% on demo" in labels(other)
     app = healthy(other.button(key=f"watch.{WANDA.key}").click().run())
     assert address(app)["run"] == WANDA.key
     assert app.slider(key="form.sparsity").value == 50
 
 
-def test_a_refusal_of_the_engine_is_beside_its_field(open_app, engine, monkeypatch):
+def test_a_refusal_of_the_engine_is_below_its_field(open_app, engine, monkeypatch):
     from engine.errors import Fault, RecipeError, StoreError
 
     def refuse(recipe):

@@ -135,7 +135,7 @@ class TestWalk:
         assert any("it was happy" in text for text in texts(app)), "the dense model can be asked"
         app = healthy(app.button(key="generate.compute").click().run())
         assert some.submitted == NUMBERS
-        assert "2 of 2 to go" in app.get("progress")[0].proto.text
+        assert "2 of 2 runs left" in app.get("progress")[0].proto.text
 
     def test_runs_that_failed_here_say_so_and_can_be_tried_again(self, generate, some):
         recorded = [run for run in some.runs() if run.key == NUMBERS[0].key]

@@ -19,7 +19,7 @@ ANSWERING_A_PRESS = {
     "talk_editor.py",
     "actions.py",
     "importing.py",
-    "data.py",
+    "links.py",
 }
 """Where a run may be cut off: before anything was drawn, or behind a press."""
 
@@ -76,23 +76,24 @@ def test_only_what_answers_a_press_runs_the_page_again_by_itself():
     assert found == ANSWERING_A_PRESS
 
 
-def test_the_texts_of_a_run_that_ends_are_asked_for_before_the_page_follows(engine, open_app, monkeypatch):
+def test_the_texts_of_a_run_that_ends_are_requested_before_the_page_follows(engine, open_app, monkeypatch):
     running, finished, looks, asked = run_view(WANDA, "running"), run_view(WANDA, "finished"), [], []
-    engine.views[WANDA.key] = finished
+    engine.views[WANDA.key] = running
 
     def look(engine, key):
         looks.append(key)
-        return (
+        engine.views[WANDA.key] = (
             running if len(looks) == 1 else finished
-        )  # by the page; by the part of it that is drawn by itself
+        )  # it ends after the page has looked
+        return engine.views[WANDA.key]
 
     def text(request):
         asked.append(request)
         return Answer(pending=True)
 
-    monkeypatch.setattr("pages.widgets.explore.run_view._look", look)
+    monkeypatch.setattr("pages.widgets.explore.run_view.find_view", look)
     monkeypatch.setattr(engine, "text", text)
     app = open_app(run=WANDA.key)
-    assert len(asked) == 1 and "The same prompt" not in words(app), "the page still shows a run that goes on"
+    assert len(asked) == 1 and "The same prompt" not in words(app), "the page still shows a running run"
     assert "The same prompt" in words(healthy(app.run()))
-    assert len(asked) > 1 and len(set(asked)) == 1, "what the page asks for is what has been asked for"
+    assert len(asked) > 1 and len(set(asked)) == 1, "the page requests what was requested ahead"

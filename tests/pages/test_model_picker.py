@@ -1,4 +1,4 @@
-"""Picking a model: the bundled one, those on this machine, the catalogue, and anything that is typed."""
+"""The model picker: the bundled model, models on this machine, the catalogue, and typed ids."""
 
 from __future__ import annotations
 
@@ -49,33 +49,33 @@ def cached(name: str, *, complete: bool = True) -> CachedModel:
 
 @pytest.fixture
 def here(monkeypatch):
-    """The hub's cache as a list, empty at first; the catalogue has two models."""
+    """The hub's cache as a list, initially empty, with a catalogue of two models."""
     found: list[CachedModel] = []
-    model_picker._here.clear()
+    model_picker._cached_bytes.clear()
     monkeypatch.setattr(model_picker, "cached_models", lambda: tuple(found))
     monkeypatch.setattr(model_picker, "catalogue", lambda: ENTRIES)
     yield found
-    model_picker._here.clear()
+    model_picker._cached_bytes.clear()
 
 
 def picker(app):
     return app.selectbox(key="form.model")
 
 
-def test_the_bundled_then_this_machines_then_the_catalogues(here, open_app):
+def test_bundled_model_first_then_this_machine_then_the_catalogue(here, open_app):
     here += [cached("c/own"), cached("c/partly", complete=False), cached("b/locked")]
     assert picker(open_app()).options == [
-        "the demo model (bundled)",
+        "Demo model (bundled)",
         "c/own · on this machine",
         "Locked · on this machine",
         "Tiny · 2 MB",
     ]
     here.clear()
-    model_picker._here.clear()
-    assert picker(open_app()).options == ["the demo model (bundled)", "Tiny · 2 MB", "Locked · 18 MB · gated"]
+    model_picker._cached_bytes.clear()
+    assert picker(open_app()).options == ["Demo model (bundled)", "Tiny · 2 MB", "Locked · 18 MB · gated"]
 
 
-def test_a_model_of_the_catalogue_is_told_about(here, open_app):
+def test_a_model_of_the_catalogue_is_described(here, open_app):
     app = healthy(picker(open_app()).set_value("a/tiny").run())
     assert address(app)["model"] == "a/tiny"
     assert "The first to try. Licence [MIT](https://huggingface.co/a/tiny)." in words(
@@ -83,22 +83,22 @@ def test_a_model_of_the_catalogue_is_told_about(here, open_app):
     ) and "Gated" not in words(app)
 
 
-def test_a_gated_one_says_how_to_get_at_it_and_asks_for_no_token(here, open_app, engine):
+def test_a_gated_model_explains_access_and_has_no_token_field(here, open_app, engine):
     app = healthy(picker(open_app()).set_value("b/locked").run())
     assert "accept its terms on [its page](https://huggingface.co/b/locked)" in words(
         app
     ) and "hf auth login" in words(app)
     assert not [box for box in app.text_input if "oken" in box.label]
     engine.model = Answer(message="The model b/locked is gated.")
-    assert "accept its terms on" not in words(open_app(model="b/locked")), "the fault says it"
+    assert "accept its terms on" not in words(open_app(model="b/locked")), "the error says it"
 
 
-def test_a_gated_one_that_is_here_needs_no_more(here, open_app):
+def test_a_gated_model_on_this_machine_needs_no_explanation(here, open_app):
     here.append(cached("b/locked"))
     assert "Gated" not in words(open_app(model="b/locked"))
 
 
-def test_anything_may_be_typed_and_stays(here, open_app, engine):
+def test_a_typed_model_is_kept(here, open_app, engine):
     app = healthy(type_in(open_app(), model=" ~/models/mine/ ").run())
     assert address(app)["model"] == "~/models/mine/"
     app.button(key="prune").click().run()
@@ -107,7 +107,7 @@ def test_anything_may_be_typed_and_stays(here, open_app, engine):
     assert picker(again).value == "someone/else" and "someone/else" in picker(again).options
 
 
-def test_what_is_wrong_with_the_model_stands_beneath_it(here, open_app, engine):
+def test_errors_of_the_model_are_below_it(here, open_app, engine):
     engine.model = Answer(message="The directory /x holds no config.json.")
     app = open_app(model="/x")
     assert [error.value for error in app.sidebar.error] == ["The directory /x holds no config.json."]
@@ -127,9 +127,9 @@ def test_the_catalogue_is_a_table_too(here, open_app):
 def test_a_row_picks_its_model(here, monkeypatch):
     state = {model_picker.TABLE: {"selection": {"rows": [1]}}}
     monkeypatch.setattr(model_picker.st, "session_state", state)
-    model_picker._picked()
+    model_picker._pick()
     assert state["form.model"] == "b/locked"
     state[model_picker.TABLE]["selection"]["rows"] = []
     state["form.model"] = "demo"
-    model_picker._picked()
+    model_picker._pick()
     assert state["form.model"] == "demo"

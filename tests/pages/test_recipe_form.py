@@ -1,6 +1,4 @@
-"""The recipe form: drawn from the registry, all faults beside their fields, one memory for widgets and
-address.
-"""
+"""The recipe form: drawn from the registries, errors below their fields, widgets and address in agreement."""
 
 from __future__ import annotations
 
@@ -17,18 +15,18 @@ from tests.pages.conftest import address, healthy, type_in, words
 
 
 def beneath(app, key):
-    """The errors that stand directly beneath a widget of the sidebar."""
+    """Return the errors directly below a widget of the sidebar."""
     nodes = [node for node in app.sidebar if getattr(node, "key", None) or node.type in ("error", "popover")]
     place = next(place for place, node in enumerate(nodes) if getattr(node, "key", None) == f"form.{key}")
     return [node.value for node in takewhile(lambda node: node.type == "error", nodes[place + 1 :])]
 
 
 def sections(app):
-    """The labels of what is folded away, in the sidebar."""
+    """Return the labels of the sidebar's expanders."""
     return [node.label for node in app.sidebar.expander]
 
 
-def test_every_preset_and_method_is_offered_and_the_plain_choice_is_first(open_app):
+def test_every_preset_and_method_is_offered_with_the_default_first(open_app):
     app = open_app()
     titles = app.selectbox(key="form.pruner").options
     assert titles[:-1] == [preset.title for preset in PRESETS.values()] and len(titles) > 12
@@ -38,9 +36,9 @@ def test_every_preset_and_method_is_offered_and_the_plain_choice_is_first(open_a
         assert options[0] == registry[DEFAULT_METHODS[axis]].title
 
 
-def test_the_sidebar_reads_like_a_sentence(open_app):
+def test_the_main_fields_have_the_terms_of_the_field(open_app):
     widgets = [node.label for node in open_app().sidebar if node.type in ("selectbox", "slider", "button")]
-    assert widgets[:6] == ["Prune", "with", "until so much is zero", "in the pattern", "shared out", "Prune"]
+    assert widgets[:6] == ["Model", "Pruner", "Sparsity", "Pattern", "Allocation", "Prune"]
 
 
 def test_a_preset_sets_the_axes_and_the_axes_name_a_preset(open_app):
@@ -55,7 +53,7 @@ def test_a_preset_sets_the_axes_and_the_axes_name_a_preset(open_app):
     assert address(app)["pruner"] == "magnitude"
 
 
-def test_a_pattern_says_its_sparsity(open_app, engine):
+def test_a_pattern_fixes_the_sparsity(open_app, engine):
     app = healthy(open_app(sparsity="0.7").selectbox(key="form.pattern").set_value("1:4").run())
     assert next((slider.value, slider.disabled) for slider in app.slider) == (75.0, True)
     app.button(key="prune").click().run()
@@ -93,64 +91,64 @@ def test_the_permutation_belongs_to_groups(open_app, engine):
     assert engine.submitted[0].permutation == "zigzag"
     assert "changed since" not in words(healthy(app))
     again = open_app(pattern="2:4", permutation="zigzag")
-    assert again.selectbox(key="form.permutation").value == "zigzag" and "address asks" not in words(again)
+    assert again.selectbox(key="form.permutation").value == "zigzag" and "The address" not in words(again)
 
 
 @pytest.mark.parametrize(
     ("asked", "field", "sentence"),
     [
-        ({"pattern": "2:4", "allocation": "owl"}, "allocation", "owl has nothing to share out"),
+        ({"pattern": "2:4", "allocation": "owl"}, "allocation", "owl has nothing to allocate"),
         (
             {"pattern": "2:4", "score": "joint", "permutation": "zigzag"},
             "permutation",
-            "ranks groups, not columns",
+            "rates groups",
         ),
-        ({"score": "joint"}, "pattern", "needs an N:M pattern"),
+        ({"score": "joint"}, "pattern", "choose an N:M pattern"),
         ({"group": "layer", "allocation": "neuroal"}, "allocation", "set neuroal.step to block"),
         ({"group": "layer", "pruner": "wanda-dsnot"}, "refinement", "swaps weights within a row"),
         ({"pattern": "4:2"}, "pattern", "n of each m consecutive weights are kept"),
     ],
 )
-def test_a_refusal_stands_beneath_its_widget(open_app, asked, field, sentence):
+def test_a_refusal_is_below_its_widget(open_app, asked, field, sentence):
     app = open_app(**{name: value for name, value in asked.items() if value != "4:2"})
     if asked.get("pattern") == "4:2":
         app = healthy(type_in(app, pattern="4:2").run())
     assert [sentence in error for error in beneath(app, field)] == [True]
     assert app.button(key="prune").disabled
-    assert ("Method · 1 to mend" in sections(app)) == (field in ("permutation", "refinement")), (
-        "a section that needs mending says so"
+    assert ("Method · 1 error" in sections(app)) == (field in ("permutation", "refinement")), (
+        "an expander with errors says so"
     )
 
 
 def settings_labels(app):
     labels = [node.proto.popover.label for node in app.sidebar if node.type == "popover"]
-    return [label for label in labels if label.startswith("Settings")]
+    return [label for label in labels if " settings" in label]
 
 
-def test_parameters_are_behind_a_button_that_says_what_is_unusual(open_app, engine):
+def test_parameters_are_in_a_popover_that_counts_changes(open_app, engine):
     app = open_app(allocation="neuroal")
-    assert settings_labels(app) == ["Settings of NeuroAL"]
+    assert settings_labels(app) == ["NeuroAL settings"]
     app.number_input(key="form.neuroal.windows").set_value(4).run()
-    assert settings_labels(app) == ["Settings of NeuroAL · 1 changed"]
+    assert settings_labels(app) == ["NeuroAL settings · 1 changed"]
     assert address(app) == {"allocation": "neuroal", "neuroal.windows": "4"}
     healthy(app.button(key="prune").click().run())
     assert engine.submitted[0].settings["neuroal.windows"] == 4
 
 
-def test_the_group_that_comes_by_itself_is_named(open_app):
+def test_the_default_group_is_named(open_app):
     app = open_app(pruner="magnitude")
-    assert app.selectbox(key="form.group").options[0] == "The whole linear (by itself)"
+    assert app.selectbox(key="form.group").options[0] == "The whole linear (default)"
     app = open_app(pruner="ria-r2-dsnot")
-    assert app.selectbox(key="form.group").options[0] == "Each row (by itself)"
+    assert app.selectbox(key="form.group").options[0] == "Each row (default)"
 
 
-def test_all_faults_stand_beside_their_fields_and_nothing_can_be_pressed(open_app):
+def test_all_errors_are_below_their_fields_and_prune_is_disabled(open_app):
     app = type_in(open_app(), pattern="4:2", calibration="book.pdf")
     app.number_input(key="form.length").set_value(1024)
     app.selectbox(key="form.allocation").set_value("manual")
     app = healthy(app.run())
     assert app.button(key="prune").disabled
-    assert sections(app) == ["Method", "Text · 2 to mend", "Machine"]
+    assert sections(app) == ["Method", "Calibration and evaluation · 2 errors", "Hardware"]
     errors = "\n".join(error.value for error in app.error)
     assert "In n:m, n of each m consecutive weights are kept" in errors
     assert "Expected stories, wikitext2, c4, ptb, or a .txt, .jsonl or .npy file, got 'book.pdf'." in errors
@@ -160,7 +158,7 @@ def test_all_faults_stand_beside_their_fields_and_nothing_can_be_pressed(open_ap
     )
 
 
-def test_faults_against_the_model_come_with_its_shape(open_app):
+def test_errors_from_the_model_appear_when_its_shape_is_known(open_app):
     app = type_in(open_app(), pattern="2:7")
     app.number_input(key="form.length").set_value(1024)
     app = healthy(app.run())
@@ -170,7 +168,7 @@ def test_faults_against_the_model_come_with_its_shape(open_app):
 
 def test_manual_ratios_can_be_typed(open_app, engine):
     app = healthy(open_app().selectbox(key="form.allocation").set_value("manual").run())
-    assert not app.error, "they begin at the target"
+    assert not app.error, "they start at the target"
     app.text_input(key="form.manual.ratios").set_value("0.4, 0.5").run()
     assert [error.value.partition(",")[0] for error in app.sidebar.error] == ["The model has 8 blocks"]
     app.text_input(key="form.manual.ratios").set_value("0.4, 0.4, 0.5, 0.5, 0.5, 0.5, 0.6, 0.6").run()
@@ -179,7 +177,7 @@ def test_manual_ratios_can_be_typed(open_app, engine):
     assert engine.submitted[0].settings["manual.ratios"] == (0.4, 0.4, 0.5, 0.5, 0.5, 0.5, 0.6, 0.6)
 
 
-def test_a_model_that_cannot_be_read_is_said_beside_the_model(open_app, engine):
+def test_an_unreadable_model_is_an_error_below_the_model(open_app, engine):
     engine.model = Answer(message="There is no model no/where. Check the name.")
     app = open_app(model="no/where")
     assert [error.value for error in app.error] == ["There is no model no/where. Check the name."]
@@ -204,14 +202,14 @@ def test_the_address_is_the_form(open_app):
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        ({"sparsity": "2"}, "The address asks for sparsity = 2: input should be less than or equal to 0.99"),
+        ({"sparsity": "2"}, "The address sets sparsity = 2: input should be less than or equal to 0.99"),
         ({"pruner": "wandaa"}, "did you mean wanda or"),
         ({"seed": "x"}, "seed = x"),
-        ({"colour": "red"}, "no part of a recipe has that name"),
+        ({"colour": "red"}, "no such recipe field exists"),
         ({"manual.ratios": "a,b"}, "expected comma-separated numbers"),
     ],
 )
-def test_what_an_address_gets_wrong_is_said_and_left_out(open_app, asked, sentence):
+def test_mistakes_in_an_address_are_reported_and_ignored(open_app, asked, sentence):
     app = open_app(**asked, samples="8")
     assert sentence in words(app)
     assert app.slider(key="form.sparsity").value == 50

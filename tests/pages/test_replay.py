@@ -1,4 +1,4 @@
-"""Watching a run again in Explore: the same page, at any of its events."""
+"""The replay of a run in Explore: the same page, at any of its events."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def test_a_link_opens_the_run_as_it_was_at_an_event(open_app, finished):
     assert app.slider(key="replay.scrubber").value == 7
     assert shown(app)["Pruned perplexity"] == "—"
     assert not app.text_input or all(field.key != "prompt" for field in app.text_input), (
-        "what follows a run is not there yet"
+        "the sections after a run are not drawn yet"
     )
     assert address(app)["replay"] == "7"
 
 
-def test_stepping_shows_one_block_more(open_app, finished):
+def test_a_step_shows_one_more_block(open_app, finished):
     app = open_app(run=finished, replay="7")
     before = app.slider(key="replay.scrubber").label
     app = healthy(app.button(key="replay.step").click().run())
@@ -42,7 +42,7 @@ def test_stepping_shows_one_block_more(open_app, finished):
     assert app.slider(key="replay.scrubber").value == 7
 
 
-def test_scrubbing_to_the_end_is_the_finished_run(open_app, finished):
+def test_the_end_of_the_replay_is_the_finished_run(open_app, finished):
     app = open_app(run=finished, replay="1")
     app = healthy(app.slider(key="replay.scrubber").set_value(app.slider(key="replay.scrubber").max).run())
     live = open_app(run=finished)
@@ -50,10 +50,10 @@ def test_scrubbing_to_the_end_is_the_finished_run(open_app, finished):
     assert shown(app)["Pruned perplexity"] != "—"
 
 
-def test_play_begins_at_the_start_and_pause_stands(open_app, finished):
+def test_play_starts_at_the_beginning_and_pause_stops(open_app, finished):
     app = healthy(open_app(run=finished).button(key="replay.begin").click().run())
     assert [button.label for button in app.button if button.key == "replay.pause"] == ["Pause"]
-    assert "replay" not in address(app), "a place that moves is not written down"
+    assert "replay" not in address(app), "a moving position is not in the address"
     app = healthy(app.button(key="replay.pause").click().run())
     assert app.button(key="replay.play").label == "Play"
     assert "replay" in address(app)
@@ -63,17 +63,17 @@ def test_play_begins_at_the_start_and_pause_stands(open_app, finished):
 
 
 @pytest.mark.parametrize("place", ["x", "-3", "99999"])
-def test_a_place_that_is_not_there_is_no_traceback(open_app, finished, place):
+def test_an_invalid_position_is_no_traceback(open_app, finished, place):
     app = open_app(run=finished, replay=place)
     assert shown(app)
     if place == "x":
-        assert "replay at event x" in words(app)
+        assert "a replay at event x" in words(app)
 
 
-def test_a_recorded_run_says_so_and_offers_to_compute_it(open_app, engine):
+def test_a_recorded_run_offers_to_compute_its_weights(open_app, engine):
     engine.views[WANDA.key] = run_view(WANDA, "finished", recorded=True)
     app = open_app(run=WANDA.key)
-    assert "is here as numbers" in words(app)
+    assert "without weights" in words(app)
     assert not [field for field in app.text_input if field.key == "prompt"]
     labels = [button.label for button in app.get("download_button")] if app.get("download_button") else []
     assert not any("Masks" in label for label in labels)

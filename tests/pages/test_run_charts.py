@@ -1,4 +1,4 @@
-"""Which charts a run is shown by, and what the bar says, from the first candidate to the end."""
+"""Which charts a run has, and what its progress bar says, from the first candidate to the end."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Runs in every state: nothing there, own runs of all kinds, the queue, deleting and taking back, naming, and
-a file from a colleague.
-"""
+"""The Runs page: the list, the queue, naming, deleting and restoring, and cleaning up."""
 
 from __future__ import annotations
 
@@ -49,10 +47,10 @@ def choose(app, recipe):
     return healthy(app.selectbox(key="runs.one").set_value(recipe.key).run())
 
 
-def test_without_runs_it_says_what_to_do_and_offers_the_recorded_ones(open_app, store):
+def test_without_runs_the_page_says_so_and_lists_the_bundled_ones(open_app, store):
     app = open_runs(open_app)
-    assert "No run of your own is here yet" in words(app)
-    assert any("recorded runs of the bundled model" in expander.label for expander in app.expander)
+    assert "No runs of your own yet" in words(app)
+    assert any("bundled runs of the demo model" in expander.label for expander in app.expander)
 
 
 def test_all_runs_are_listed_and_found(open_app, some):
@@ -68,12 +66,12 @@ def test_a_run_is_named_and_pinned(open_app, some):
     app = choose(open_runs(open_app), RECIPES[0])
     app = healthy(app.button(key="pin").click().run())
     next(field for field in app.text_input if field.label == "Name").set_value("Reference")
-    healthy(next(button for button in app.button if button.label == "Keep").click().run())
+    healthy(next(button for button in app.button if button.label == "Save").click().run())
     label = next(run.label for run in some.list() if run.key == RECIPES[0].key)
     assert label == Label(name="Reference", pinned=True)
 
 
-def test_deleting_asks_once_and_is_undone(open_app, some):
+def test_deleting_can_be_undone(open_app, some):
     app = choose(open_runs(open_app), RECIPES[0])
     app = healthy(app.button(key="delete.one").click().run())
     assert "1 run is in the trash" in words(app)
@@ -82,7 +80,7 @@ def test_deleting_asks_once_and_is_undone(open_app, some):
     assert len(some.list()) == 3 and "in the trash" not in words(app)
 
 
-def test_a_run_that_is_being_computed_is_not_deleted_and_says_why(open_app, some):
+def test_an_active_run_is_not_deleted_and_says_why(open_app, some):
     app = choose(open_runs(open_app), RECIPES[0])
     with some.folder(RECIPES[0].key).lock():
         app = healthy(app.button(key="delete.one").click().run())
@@ -108,7 +106,7 @@ def test_the_queue_has_places_and_can_be_cancelled(open_app, some, engine):
     assert engine.cancelled == [RECIPES[1].key]
 
 
-def test_space_is_freed_after_showing_what_would_go(open_app, some):
+def test_cleaning_up_shows_what_would_be_deleted(open_app, some):
     some.label(RECIPES[0].key, Label(pinned=True))
     app = open_runs(open_app)
     app = healthy(app.segmented_control(key="space.by").set_value("The largest").run())

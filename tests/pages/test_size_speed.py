@@ -52,22 +52,22 @@ def opened(engine: Engine, *, wanted: bool = True, residence: str = "resident") 
     return healthy(app.run())
 
 
-def test_nothing_is_measured_before_the_button_is_pressed():
+def test_nothing_is_measured_before_the_click():
     engine = Engine(PENDING)
     app = opened(engine, wanted=False)
     assert not engine.asked and "a few seconds" in words(app) and not app.get("plotly_chart")
     app.button(key="measure").click()
     healthy(app.run())
-    assert set(engine.asked) == {"the-key"} and "being zipped and timed" in words(app)
+    assert set(engine.asked) == {"the-key"} and "Compressing the model" in words(app)
     assert not [button for button in app.button if button.key == "measure"]
 
 
-def test_while_it_waits_two_places_are_held():
+def test_two_placeholders_while_it_measures():
     app = opened(Engine(PENDING))
     assert len(app.get("skeleton")) == 2 and not app.get("plotly_chart")
 
 
-def test_what_was_measured_is_drawn_with_the_sentence():
+def test_the_measurement_is_drawn_with_an_explanation():
     app = opened(Engine(DONE))
     assert len(app.get("plotly_chart")) == 2
     text = words(app)
@@ -75,7 +75,7 @@ def test_what_was_measured_is_drawn_with_the_sentence():
     assert "**Zeros alone save nothing**" in text and "× 0.99 for the prompt" in text
 
 
-def test_a_failure_is_a_sentence_and_can_be_tried_again():
+def test_a_failure_is_a_message_and_can_be_retried():
     engine = Engine(FAILED)
     app = opened(engine)
     assert [item.value for item in app.error] == [FAILED.message]
@@ -87,7 +87,7 @@ def test_a_failure_is_a_sentence_and_can_be_tried_again():
     assert len(healthy(app.run()).get("plotly_chart")) == 2
 
 
-def test_a_model_that_was_never_whole_in_memory_is_not_measured():
+def test_a_streamed_model_is_not_measured():
     engine = Engine(DONE)
     app = opened(engine, residence="streamed")
     assert not engine.asked and not app.button and "block by block" in words(app)

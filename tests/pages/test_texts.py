@@ -1,4 +1,4 @@
-"""Texts, tasks, several evaluations, seeds and saving on the page."""
+"""Texts, tasks, evaluations, seeds and saving on the page."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def scored(corpus, dense, pruned, bits=1.0):
     return Evaluated(corpus=corpus, **dict(zip(("dense", "pruned"), scores, strict=True)))
 
 
-def test_several_texts_are_chosen_and_stand_in_the_address(open_app, engine):
+def test_several_texts_are_chosen_and_in_the_address(open_app, engine):
     app = open_app(evaluation="stories,wikitext2")
     assert app.multiselect(key="form.evaluation").value == ["stories", "wikitext2"]
     healthy(app.button(key="prune").click().run())
@@ -35,18 +35,18 @@ def test_several_texts_are_chosen_and_stand_in_the_address(open_app, engine):
     assert address(healthy(app))["evaluation"] == "ptb"
 
 
-def test_a_named_corpus_says_what_it_is_and_what_it_takes(open_app):
+def test_a_named_corpus_is_described_with_its_size(open_app):
     app = open_app(calibration="c4")
     assert "to download" in words(app) and "C4" in words(app)
 
 
-def test_no_text_to_measure_on(open_app, engine):
+def test_no_evaluation_text(open_app, engine):
     app = open_app(evaluation="none")
     healthy(app.button(key="prune").click().run())
     assert engine.submitted[0].evaluation is None
 
 
-def test_the_length_may_be_left_to_the_literature(open_app, engine):
+def test_an_empty_length_is_the_default(open_app, engine):
     app = open_app()
     assert app.number_input(key="form.length").value is None
     healthy(app.button(key="prune").click().run())
@@ -60,17 +60,17 @@ def test_tasks_with_their_limit(open_app, engine):
     assert engine.submitted[0].tasks == ("boolq", "rte") and engine.submitted[0].task_limit == 20
 
 
-def test_an_unknown_task_is_said(open_app):
+def test_an_unknown_task_is_reported(open_app):
     assert "boolqq" in words(open_app(tasks="boolqq"))
 
 
-def test_where_tasks_cannot_be_measured_the_page_says_how(open_app, monkeypatch):
+def test_without_lm_eval_the_page_says_how_to_install_it(open_app, monkeypatch):
     monkeypatch.setattr("pages.widgets.explore.text_picker.available", lambda: False)
     app = open_app()
     assert "pip install lm-eval" in words(app) and app.multiselect(key="form.tasks").disabled
 
 
-def test_a_pasted_text_is_kept_and_chosen(open_app, engine, tmp_path):
+def test_a_pasted_text_is_saved_and_selected(open_app, engine, tmp_path):
     engine.texts = tmp_path
     app = open_app()
     app.text_area(key="own.pasted").set_value("A story of my own.\n" * 50)
@@ -81,15 +81,14 @@ def test_a_pasted_text_is_kept_and_chosen(open_app, engine, tmp_path):
     assert path.read_text() == "A story of my own.\n" * 50
 
 
-def test_a_text_that_is_none_is_refused_with_a_sentence(open_app, engine, tmp_path):
+def test_an_empty_text_is_refused_with_a_message(open_app, engine, tmp_path):
     engine.texts = tmp_path
     app = open_app()
     app = healthy(next(button for button in app.button if button.label == "Use this text").click().run())
     assert any("text" in item.value for item in app.error) and not list(tmp_path.iterdir())
 
 
-# ---- what a run shows
-# ------------------------------------------------------------------------------------------------
+# What a run shows
 
 
 def test_a_download_fills_the_bar():
@@ -106,7 +105,7 @@ def test_a_download_fills_the_bar():
     assert progress_words(view) == "Fetching some/model: 1 MB of 4 MB. The hub is busy."
 
 
-def test_a_task_is_said_while_it_is_asked():
+def test_the_bar_names_the_current_task():
     assert progress_words(view_of(TaskProgressed(which="pruned", task="boolq", done=3, total=9))).endswith(
         "pruned model on BoolQ: 3 of 9 examples"
     )
@@ -115,12 +114,12 @@ def test_a_task_is_said_while_it_is_asked():
     )
 
 
-def test_one_text_has_a_line_of_bits_and_several_a_table(open_app, engine):
+def test_one_text_has_a_line_and_several_have_a_table(open_app, engine):
     engine.views[WANDA.key] = RunView(
         RunRecord.fold([*events(WANDA, BLOCKS), scored("stories", 40, 50), FINISHED]), "finished"
     )
     app = open_app(run=WANDA.key)
-    assert "Bits per byte of that text: 1.000 dense" in words(app) and not app.main.dataframe
+    assert "Bits per byte: 1.000 dense" in words(app) and not app.main.dataframe
     both = [*events(WANDA, BLOCKS), scored("stories", 40, 50), scored("/a/tale.txt", 30, 60), FINISHED]
     engine.views[WANDA.key] = RunView(RunRecord.fold(both), "finished")
     table = open_app(run=WANDA.key).main.dataframe[0].value
@@ -139,17 +138,17 @@ def test_a_run_over_seeds(open_app, engine):
 
 
 @pytest.mark.parametrize(
-    ("view", "said"),
+    ("answer", "message"),
     [
-        (Answer(pending=True), "being written"),
+        (Answer(pending=True), "Saving the model"),
         (Answer(message="The disk is full."), "The disk is full."),
         (Answer(Saved("/runs/x/model", 7_000_000)), "7 MB"),
     ],
 )
-def test_saving_a_model(open_app, engine, view, said):
-    engine.views[WANDA.key], engine.saved = run_view(WANDA, "finished"), view
+def test_saving_a_model(open_app, engine, answer, message):
+    engine.views[WANDA.key], engine.saved = run_view(WANDA, "finished"), answer
     app = open_app(run=WANDA.key)
-    assert said in words(healthy(app.button(key="save").click().run()))
+    assert message in words(healthy(app.button(key="save").click().run()))
 
 
 def test_a_path_is_shown_by_its_name(open_app):

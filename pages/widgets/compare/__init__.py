@@ -1,1 +1,1 @@
-"""The parts of the Compare page."""
+"""Widgets of the Compare page."""

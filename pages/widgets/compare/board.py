@@ -1,4 +1,4 @@
-"""The leaderboard at equal budget: a drawing, and the whole of it as a table."""
+"""The leaderboard at equal sparsity, as a chart and as a table."""
 
 from __future__ import annotations
 
@@ -11,63 +11,67 @@ from engine.analysis.comparison.leaderboard import budgets, leaderboard
 from engine.charts.compare.leaderboard import leaderboard_chart, leaderboard_table
 from engine.pruning.patterns import is_n_of_m
 from pages.widgets.chart import draw_chart
-from pages.widgets.compare.data import Known, draw_links
+from pages.widgets.compare.data import Known
+from pages.widgets.compare.links import draw_links
 
-USUAL = "60 %"
+DEFAULT = "60 %"
 COLUMNS: dict[str, Any] = {
-    "place": "Place",
-    "family": st.column_config.TextColumn("Way to prune", width="medium"),
+    "place": "Rank",
+    "family": st.column_config.TextColumn("Pruner", width="medium"),
     "perplexity": st.column_config.NumberColumn("Perplexity", format="%.3f"),
     "deviation": st.column_config.NumberColumn(
         "±", format="%.3f", help="Sample standard deviation over the seeds"
     ),
     "seeds": "Seeds",
     "ratio": st.column_config.NumberColumn("× dense", format="%.3f"),
-    "behind": st.column_config.NumberColumn("Behind the best", format="percent"),
-    "achieved": st.column_config.NumberColumn(
-        "Achieved", format="percent", help="Zeros / prunable weights, counted"
-    ),
+    "behind": st.column_config.NumberColumn("Above the best", format="percent"),
+    "achieved": st.column_config.NumberColumn("Achieved", format="percent", help="Zeros / prunable weights"),
     "seconds": st.column_config.NumberColumn(
-        "Pruning, s", format="%.2f", help="Without loading and measuring, where the run was computed"
+        "Pruning time, s",
+        format="%.2f",
+        help="Without loading and evaluation, on the machine that computed the run",
     ),
-    "own": st.column_config.CheckboxColumn("Own", help="Computed here, not recorded"),
+    "own": st.column_config.CheckboxColumn("Own", help="Computed here, not bundled"),
     "run": None,
 }
 
 
 def draw_board(known: Known) -> None:
-    """A budget, and all ways to prune at it."""
+    """Draw a choice of the sparsity, and all pruners at it."""
     offered = {
         budget if is_n_of_m(budget) else numbers.percent(float(budget), 0): budget
         for budget in budgets(known.all)
     }
     if not offered:
         st.info(
-            "A leaderboard needs two ways to prune at one sparsity. Start a sweep to get there.",
+            "A leaderboard needs two pruners at the same sparsity. Start a sweep to get them.",
             icon=":material/leaderboard:",
         )
         return
     names = list(offered)
-    first = USUAL if USUAL in offered else names[0]
+    first = DEFAULT if DEFAULT in offered else names[0]
     chosen = (
         st.segmented_control(
-            "At equal budget", names, default=first, key="budget", bind="query-params", required=True
+            "Sparsity", names, default=first, key="budget", bind="query-params", required=True
         )
         or first
     )
     places = leaderboard(known.all, offered[chosen])
     draw_chart(leaderboard_chart(places, chosen), "board")
     table = leaderboard_table(places)
-    how: dict[str, Any] = {
-        "hide_index": True,
-        "column_config": COLUMNS,
-        "placeholder": "",
-        "alt": "The leaderboard",
-    }
-    state = st.dataframe(table, key="compare.board", on_select="rerun", selection_mode="single-row", **how)
+    state = st.dataframe(
+        table,
+        key="compare.board",
+        on_select="rerun",
+        selection_mode="single-row",
+        hide_index=True,
+        column_config=COLUMNS,
+        placeholder="",
+        alt="Leaderboard",
+    )
     rows = list(state["selection"]["rows"])
     if rows and rows[0] < len(table):
         with st.container(horizontal=True):
             draw_links(str(table.iloc[rows[0]]["run"]), "place")
     else:
-        st.caption("Choose a row to go on from its run. Times come from the machine that computed each run.")
+        st.caption("Select a row to open its run. Times are from the machine that computed each run.")

@@ -1,10 +1,7 @@
-"""What is compared: the finished runs of one protocol as families of points, made anew only when a run has
-come, gone or changed.
+"""The runs that are compared: the finished runs of one protocol, grouped into families of points.
 
-The ways on from a run: into Explore, under the microscope, beside another run.
-
-A link to the page that one is on would leave its widgets as they are, so the way to two runs is a button that
-writes the address.
+A family is a pruner with an allocation; a point is one sparsity of it, over all seeds. Grouping is repeated
+only when a run was added, deleted or changed.
 """
 
 from __future__ import annotations
@@ -18,52 +15,14 @@ import streamlit as st
 from engine.analysis.comparison.points import Point, points
 from engine.analysis.comparison.protocols import FinishedRun, Protocol, by_protocol, finished_runs, titles
 from engine.store.runs import RunSummary
-from pages.widgets.live import redraw_page
+from pages.widgets.live import live
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
-
-SECTION, PAIR = "section", "Two runs"
-ONE, OTHER = "one", "other"
-"""The address's names of the two runs that stand side by side."""
-GONE = "compare.gone"
-"""Set from the press of such a button until the page has followed."""
-
-
-def draw_links(key: str, place: str) -> None:
-    """Links and buttons for one run; `place` tells those of several places on the page apart."""
-    st.page_link(
-        "pages/explore.py", label="Open in Explore", icon=":material/content_cut:", query_params={"run": key}
-    )
-    st.page_link(
-        "pages/microscope.py", label="Look inside", icon=":material/biotech:", query_params={"run": key}
-    )
-    for name, label in ((ONE, "Set left of two"), (OTHER, "Set right of two")):
-        st.button(
-            label,
-            key=f"{place}.{name}",
-            icon=":material/compare_arrows:",
-            type="tertiary",
-            on_click=_go,
-            args=(name, key),
-        )
-    if st.session_state.pop(GONE, False):
-        # pressed inside a part that is drawn alone: the page has to follow, with the section that the press
-        # has set
-        st.rerun()
-
-
-def _go(name: str, key: str) -> None:
-    """Show the two runs with this one among them."""
-    st.session_state[SECTION] = PAIR
-    st.query_params[name] = key
-    st.session_state[GONE] = True
-
-
 FIRST = ("Magnitude", "Wanda", "RIA", "SparseGPT", "APT-SM", "Wanda with NeuroAL")
-"""What is shown where nobody has chosen."""
-POLL = 1.5
+"""The families that are drawn by default."""
+POLL = 1.5  # seconds
 Families = dict[str, tuple[Point, ...]]
 Groups = dict[Protocol, list[FinishedRun]]
 
@@ -74,7 +33,7 @@ class Known:
 
     Attributes:
         all: every family of the protocol.
-        order: their names, in an order that stays.
+        order: their names in a fixed order, so that a family keeps its color.
     """
 
     protocol: Protocol | None
@@ -87,87 +46,69 @@ class Known:
 
 
 def known_runs(runs: Sequence[RunSummary]) -> Groups:
-    """The finished_runs runs by protocol."""
-    stage = _stage(runs)
-    kept: tuple[object, Groups] | None = st.session_state.get("compare.runs")
-    if kept is None or kept[0] != stage:
-        kept = (stage, by_protocol(finished_runs((run.record, not run.recorded) for run in runs)))
-        st.session_state["compare.runs"] = kept
-    return kept[1]
+    """Return the finished runs by protocol."""
+    version = tuple((run.key, run.state, run.changed) for run in runs if run.state == "finished")
+    cached: tuple[object, Groups] | None = st.session_state.get("compare.runs")
+    if cached is None or cached[0] != version:
+        cached = (version, by_protocol(finished_runs((run.record, not run.recorded) for run in runs)))
+        st.session_state["compare.runs"] = cached
+    return cached[1]
 
 
 def choose_protocol(groups: Groups) -> Known:
-    """The protocol to look at: a list where there are several, for their numbers do not belong in one
-    drawing.
-    """
+    """Return the runs of one protocol; draw a choice if there are several."""
     if not groups:
         return Known(None, {}, ())
     named = titles(groups)
     chosen = next(iter(named))
     if len(named) > 1:
-        chosen = (
-            st.selectbox("Model and protocol", list(named), key="protocol", bind="query-params", help=SEVERAL)
-            or chosen
+        options = list(named)
+        selected = st.selectbox(
+            "Model and protocol", options, key="protocol", bind="query-params", help=PROTOCOL_HELP
         )
+        chosen = selected or chosen
     return known(groups, named[chosen])
 
 
 def known(groups: Groups, protocol: Protocol) -> Known:
-    """The runs of a protocol as families; the usual ones first, so that they have the plainest looks."""
-    families = _points(protocol, groups[protocol])
+    """Return the runs of a protocol as families, the default ones first: they get the plainest colors."""
+    runs = groups[protocol]
+    cache: dict[Protocol, tuple[list[FinishedRun], Families]] = st.session_state.setdefault(
+        "compare.points", {}
+    )
+    if protocol not in cache or cache[protocol][0] is not runs:
+        cache[protocol] = (runs, points(runs))
+    families = cache[protocol][1]
     order = sorted(families, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
     return Known(protocol, families, tuple(order))
 
 
 def choose_families(known: Known) -> Families:
-    """Which of them are drawn."""
+    """Draw the choice of the families to show and return them."""
     first = [name for name in known.order if name in FIRST] or list(known.order[: len(FIRST)])
     chosen = st.multiselect(
-        "Ways to prune",
+        "Pruners",
         known.order,
         first,
         key="families",
         bind="query-params",
-        placeholder="Choose pruners and top-ups",
+        placeholder="Choose pruners",
     )
     return {name: known.all[name] for name in known.order if name in chosen}
 
 
-def draw_watch(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
-    """While runs go on, say so and let the page follow as they finish."""
+def draw_watch(engine: BackgroundEngine) -> None:
+    """While runs are active, say so, and draw the page again whenever one ends."""
     if engine.active():
-        st.fragment(_watch, run_every=POLL)(engine, _finished(runs))
+        live("families", lambda: len(engine.active()), _draw_active, left=lambda active: active, every=POLL)
 
 
-def _watch(engine: BackgroundEngine, finished: int) -> None:
-    going = len(engine.active())
-    words = (
-        "One run goes on; its point appears"
-        if going == 1
-        else f"{going} runs wait or go on; their points appear"
-    )
-    st.caption(f":material/play_arrow: {words} by itself.")
-    if not going or _finished(engine.runs()) != finished:
-        redraw_page("families")
+def _draw_active(active: int) -> None:
+    one, several = "1 run is active; its point appears", f"{active} runs are active; their points appear"
+    st.caption(f":material/play_arrow: {one if active == 1 else several} here when finished.")
 
 
-def _finished(runs: Sequence[RunSummary]) -> int:
-    return sum(run.state == "finished" for run in runs)
-
-
-def _stage(runs: Sequence[RunSummary]) -> object:
-    return tuple((run.key, run.state, run.changed) for run in runs if run.state == "finished")
-
-
-def _points(protocol: Protocol, runs: list[FinishedRun]) -> Families:
-    kept: dict[Protocol, tuple[list[FinishedRun], Families]] = st.session_state.setdefault(
-        "compare.points", {}
-    )
-    if protocol not in kept or kept[protocol][0] is not runs:
-        kept[protocol] = (runs, points(runs))
-    return kept[protocol][1]
-
-
-SEVERAL = (
-    "Perplexities are compared only where model, number type, evaluation text and calibration are the same."
+PROTOCOL_HELP = (
+    "Perplexities can be compared only between runs with the same model, dtype, evaluation text and "
+    "calibration."
 )

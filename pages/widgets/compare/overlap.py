@@ -1,6 +1,4 @@
-"""What the masks of two runs share: asked of the worker, or computed first where a recorded run came without;
-and the way into the microscope.
-"""
+"""The overlap of two runs' masks, per linear, with links into the microscope."""
 
 from __future__ import annotations
 
@@ -13,47 +11,58 @@ from engine import numbers
 from engine.analysis.comparison.overlap import LinearOverlap, Side
 from engine.charts.chart import linear_names
 from engine.charts.compare.mask_overlap import overlap_grid
-from engine.errors import PrunescopeError
-from engine.jobs.views import RunView
 from engine.store.runs import RunSummary
 from pages.widgets.chart import draw_chart
-from pages.widgets.live import redraw_page
-from pages.widgets.progress import progress_words, share
+from pages.widgets.compute_here import draw_compute_here
+from pages.widgets.live import live_answer, show_error
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
-    from engine.recipe import Recipe
 
-POLL = 0.5
-TITLE = "**What the two masks share**"
+TITLE = "**Mask overlap**"
 SIDES: dict[str, Side] = {"Kept weights": "kept", "Removed weights": "removed"}
-CELL, CLICKED, ERROR = "overlap.cell", "overlap.clicked", "compare.error"
+CELL, CLICKED = "overlap.cell", "overlap.clicked"
 
 
 def draw_overlap(
-    engine: BackgroundEngine, one: RunSummary, other: RunSummary, names: tuple[str, str]
+    engine: BackgroundEngine, left: RunSummary, right: RunSummary, names: tuple[str, str]
 ) -> None:
-    """The map, or what stands in its way: two models, masks that are not here, a question that is not
-    answered yet.
-    """
-    if not _alike(one, other):
+    """Draw the heat map, or why there is none; runs without weights can be computed first."""
+    if not _same_linears(left, right):
         st.markdown(TITLE)
         st.info(
-            "These are runs of two models, whose weights cannot be laid over one another. Choose two runs of one model.",
+            "These runs are of different models, so their masks cannot be compared. Choose two runs of the "
+            "same model.",
             icon=":material/block:",
         )
         return
-    missing = [run for run in (one, other) if not run.has_weights]
+    missing = [run.record for run in (left, right) if not run.has_weights and run.record is not None]
     if missing:
-        _draw_missing(engine, missing)
+        st.markdown(TITLE)
+        draw_compute_here(engine, missing, "compute.pair")
         return
-    pending = engine.overlap(one.key, other.key).pending
-    st.fragment(_draw_answer, run_every=POLL if pending else None)(engine, one, other, names, pending)
+    live_answer(
+        "overlap",
+        lambda: engine.overlap(left.key, right.key),
+        lambda overlaps: _draw_map(overlaps, (left, right), names),
+        waiting=_draw_waiting,
+        failed=_draw_failure,
+    )
 
 
-def _alike(one: RunSummary, other: RunSummary) -> bool:
-    """Whether both have the same linears."""
-    first, second = (run.record.model if run.record else None for run in (one, other))
+def _draw_waiting() -> None:
+    st.markdown(TITLE)
+    st.skeleton(height=260)
+    st.caption("Comparing the masks.")
+
+
+def _draw_failure(message: str) -> None:
+    st.markdown(TITLE)
+    show_error(message)
+
+
+def _same_linears(left: RunSummary, right: RunSummary) -> bool:
+    first, second = (run.record.model if run.record else None for run in (left, right))
     return (
         first is not None
         and second is not None
@@ -62,122 +71,51 @@ def _alike(one: RunSummary, other: RunSummary) -> bool:
     )
 
 
-def _draw_answer(
-    engine: BackgroundEngine, one: RunSummary, other: RunSummary, names: tuple[str, str], was_pending: bool
-) -> None:
-    answer = engine.overlap(one.key, other.key)
-    if answer.failed:
-        st.markdown(TITLE)
-        st.error(answer.message, icon=":material/error:")
-    elif answer.value:
-        _draw_map(answer.value, (one, other), names)
-    else:
-        st.markdown(TITLE)
-        st.skeleton(height=260)
-        st.caption("The masks are being laid over one another.")
-    if was_pending and not answer.pending:
-        redraw_page("overlap")
-
-
 def _draw_map(
-    found: tuple[LinearOverlap, ...], runs: tuple[RunSummary, RunSummary], names: tuple[str, str]
+    overlaps: Sequence[LinearOverlap], runs: tuple[RunSummary, RunSummary], names: tuple[str, str]
 ) -> None:
     label = st.segmented_control(
         "Overlap of", list(SIDES), default="Kept weights", key="overlap", bind="query-params", required=True
     )
     side = SIDES[label or "Kept weights"]
     order = linear_names(runs[0].record) if runs[0].record else []
-    selection = draw_chart(overlap_grid(found, side, order), "overlap", select="points")["selection"]
-    _draw_inside(selection, found, side, (runs[0].key, runs[1].key), names)
+    selection = draw_chart(overlap_grid(overlaps, side, order), "overlap", select="points")["selection"]
+    _draw_links(selection, overlaps, side, (runs[0].key, runs[1].key), names)
 
 
-def _draw_inside(
+def _draw_links(
     selection: Mapping[str, Any],
-    found: Sequence[LinearOverlap],
+    overlaps: Sequence[LinearOverlap],
     side: Side,
     keys: tuple[str, str],
     names: tuple[str, str],
 ) -> None:
-    """From a linear into the microscope, by a click or by a list that begins with the least alike."""
-    places = {_words(one, side): one for one in sorted(found, key=lambda one: getattr(one, side).share)}
+    """Draw links to a linear in the microscope: one that is clicked, or chosen from a list."""
+    linears = {
+        f"Block {item.block}, {item.linear}: {numbers.percent(getattr(item, side).share)}": item
+        for item in sorted(overlaps, key=lambda item: getattr(item, side).share)
+    }
     clicked = next(
         (tuple(point["customdata"][:2]) for point in selection.get("points", []) if point.get("customdata")),
         None,
     )
+    # The chart keeps its selection, so only a new click overrides the list.
     if clicked is not None and clicked != st.session_state.get(CLICKED):
         st.session_state[CLICKED] = clicked
         st.session_state[CELL] = next(
-            (words for words, one in places.items() if (one.block, one.linear) == clicked), None
+            (words for words, item in linears.items() if (item.block, item.linear) == clicked), None
         )
-    if st.session_state.get(CELL) not in places:
+    if st.session_state.get(CELL) not in linears:
         st.session_state.pop(CELL, None)
-    chosen = places[
+    chosen = linears[
         st.selectbox(
-            "Look inside a linear of",
-            list(places),
+            "Open in Microscope",
+            list(linears),
             key=CELL,
-            help="Click a cell, or choose here; the least alike first.",
+            help="Click a cell, or choose a linear here. The least similar come first.",
         )
     ]
     with st.container(horizontal=True):
         for key, name in zip(keys, names, strict=True):
-            place = {"run": key, "block": str(chosen.block), "linear": chosen.linear}
-            st.page_link("pages/microscope.py", label=name, icon=":material/biotech:", query_params=place)
-
-
-def _words(one: LinearOverlap, side: Side) -> str:
-    return f"Block {one.block}, {one.linear}: {numbers.percent(getattr(one, side).share)}"
-
-
-def _draw_missing(engine: BackgroundEngine, missing: list[RunSummary]) -> None:
-    """Masks that are not here: one click computes those runs, and the overlap follows by itself."""
-    st.markdown(TITLE)
-    views = [_view(engine, run.key) for run in missing]
-    if any(view is not None and view.active for view in views):
-        st.fragment(_draw_computing, run_every=POLL)(engine, missing)
-        return
-    for view in views:
-        if view is not None and view.state in ("failed", "cancelled", "interrupted"):
-            st.error(
-                view.record.error or view.message or f"Its run was {view.state}.", icon=":material/error:"
-            )
-    took = numbers.seconds(sum(run.record.elapsed for run in missing if run.record))
-    here = "here as numbers alone, without masks"
-    st.markdown(
-        f"{' and '.join(run.title for run in missing)}: {here}. Computing took {took} where that was done; the numbers are the same."
-    )
-    recipes = [run.recipe for run in missing if run.recipe is not None]
-    st.button(
-        "Compute here",
-        key="compute.pair",
-        type="primary",
-        icon=":material/play_arrow:",
-        on_click=_compute,
-        args=(engine, recipes),
-    )
-    if sentence := st.session_state.pop(ERROR, ""):
-        st.error(sentence, icon=":material/error:")
-
-
-def _draw_computing(engine: BackgroundEngine, missing: list[RunSummary]) -> None:
-    views = [view for run in missing if (view := _view(engine, run.key)) is not None]
-    for view in views:
-        if view.active:
-            st.progress(share(view), text=progress_words(view))
-    if not any(view.active for view in views):
-        redraw_page("overlap.computing")
-
-
-def _view(engine: BackgroundEngine, key: str) -> RunView | None:
-    try:
-        return engine.view(key)
-    except PrunescopeError:
-        return None
-
-
-def _compute(engine: BackgroundEngine, recipes: list[Recipe]) -> None:
-    try:
-        for recipe in recipes:
-            engine.submit(recipe)
-    except PrunescopeError as error:
-        st.session_state[ERROR] = str(error)
+            query = {"run": key, "block": str(chosen.block), "linear": chosen.linear}
+            st.page_link("pages/microscope.py", label=name, icon=":material/biotech:", query_params=query)

@@ -1,23 +1,23 @@
-"""Every point of a protocol as a table: to sort by its heads, to filter, to take along, and to go on from."""
+"""All points of a protocol as a table that can be sorted, filtered and downloaded, with links to the runs."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from engine.charts.compare.table import curve_table, filtered
-from pages.widgets.compare.data import Known, draw_links
+from pages.widgets.compare.data import Known
+from pages.widgets.compare.links import draw_links
 
 MOST = 50.0
-"""The end of the ratio's slider, which means all."""
-NAMES: dict[str, Any] = {
-    "family": st.column_config.TextColumn("Way to prune", width="medium"),
+"""The end of the slider of the ratio, which means no limit."""
+COLUMNS: dict[str, Any] = {
+    "family": st.column_config.TextColumn("Pruner", width="medium"),
     "pattern": "Pattern",
     "sparsity": st.column_config.NumberColumn("Sparsity", format="percent"),
     "achieved": st.column_config.NumberColumn(
-        "Achieved", format="percent", help="Zeros / prunable weights, counted; mean over the seeds"
+        "Achieved", format="percent", help="Zeros / prunable weights; mean over the seeds"
     ),
     "perplexity": st.column_config.NumberColumn("Perplexity", format="%.3f", help="Mean over the seeds"),
     "deviation": st.column_config.NumberColumn(
@@ -27,17 +27,17 @@ NAMES: dict[str, Any] = {
     "ratio": st.column_config.NumberColumn(
         "× dense", format="%.3f", help="Pruned perplexity / dense perplexity"
     ),
-    "own": st.column_config.CheckboxColumn("Own", help="Computed here, not recorded"),
+    "own": st.column_config.CheckboxColumn("Own", help="Computed here, not bundled"),
     "run": "Run",
 }
 
 
 def draw_table(known: Known) -> None:
-    """The table, its filters, and the links of a chosen row."""
+    """Draw the filters, the table, and the links of the selected row."""
     table = curve_table({name: known.all[name] for name in known.order})
     with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
         words = st.text_input(
-            "Only rows with",
+            "Filter",
             key="rows",
             type="search",
             placeholder="wanda, 2:4, 70%, own …",
@@ -45,7 +45,7 @@ def draw_table(known: Known) -> None:
             width=320,
         )
         most = st.slider(
-            "Perplexity at most × dense (50: all)",
+            "Highest ratio to dense (50: no limit)",
             1.0,
             MOST,
             MOST,
@@ -55,17 +55,18 @@ def draw_table(known: Known) -> None:
             width=320,
         )
     shown = filtered(table, words or "", None if most >= MOST else most)
-    st.caption(
-        f"{len(shown)} of {len(table)} points. Click a column's head to sort, the box before a row to go on from it."
+    st.caption(f"{len(shown)} of {len(table)} points. Click a column header to sort; check a row to open it.")
+    state = st.dataframe(
+        shown,
+        key="compare.table",
+        on_select="rerun",
+        selection_mode="single-row",
+        hide_index=True,
+        column_config=COLUMNS,
+        height=480,
+        placeholder="",
+        alt="Table of all points: pruner, pattern, sparsity, perplexity, ratio to dense",
     )
-    how: dict[str, Any] = {
-        "hide_index": True,
-        "column_config": NAMES,
-        "height": 480,
-        "placeholder": "",
-        "alt": ALT,
-    }
-    state = st.dataframe(shown, key="compare.table", on_select="rerun", selection_mode="single-row", **how)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
             "CSV",
@@ -75,12 +76,6 @@ def draw_table(known: Known) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-        _draw_chosen(shown, list(state["selection"]["rows"]))
-
-
-def _draw_chosen(shown: pd.DataFrame, rows: list[int]) -> None:
-    if rows and rows[0] < len(shown):
-        draw_links(str(shown.iloc[rows[0]]["run"]), "row")
-
-
-ALT = "Table of all points: way to prune, pattern, sparsity, perplexity, ratio to dense"
+        rows = list(state["selection"]["rows"])
+        if rows and rows[0] < len(shown):  # a filter may have shortened the table
+            draw_links(str(shown.iloc[rows[0]]["run"]), "row")

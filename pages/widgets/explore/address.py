@@ -1,9 +1,8 @@
-"""The address and the recipe: `?pruner=magnitude&sparsity=0.6`. Names are those of the command line; only
-what differs is written.
+"""The recipe in the address: `?pruner=magnitude&sparsity=0.6`. Names are those of the command line, and only
+what differs from the default is written.
 
-A link written while a run is shown also names the fields that differ from that run, so that a reload gives
-the same form beside the same run. What an address gets wrong is said in a sentence each, and the rest of it
-is used.
+While a run is shown, fields that differ from that run are written too, so that a reload restores the same
+form next to the same run. Each mistake in an address is reported, and the rest of the address is used.
 """
 
 from __future__ import annotations
@@ -18,47 +17,52 @@ from engine.pruning.axes import AXES
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.validation import simplest
-from pages.widgets.explore.fields import PLAIN, PRUNER, Fields, parameters, pruner_of, relevant
+from pages.widgets.explore.fields import PLAIN, PRUNER_AXES, Fields, parameters, pruner_of, relevant
 
 RUN = "run"
 FOCUS = "focus"
-BESIDE = (RUN, FOCUS, "replay", "present")
-"""Parameters that are no fields of a recipe: the run that is shown, which part of it, where its replay
-stands, and the place in a talk.
+REPLAY = "replay"
+NOT_FIELDS = (RUN, FOCUS, REPLAY, "present")
+"""Parameters that are not recipe fields: the run on display, the part of it that is shown, the position of
+its replay, and the position in a talk.
 """
 
 
 def write(fields: Fields, bases: list[Fields]) -> dict[str, str]:
-    """The parameters that turn any of the bases into these fields."""
+    """Return the parameters that turn any of the bases into these fields."""
     differs = {
         name: fields[name] for name in relevant(fields) if any(base[name] != fields[name] for base in bases)
     }
     pruner = pruner_of(fields)
-    if pruner != "custom" and any(name in differs for name in PRUNER):
-        differs = {"pruner": pruner} | {name: value for name, value in differs.items() if name not in PRUNER}
-    return {name: _text(value) for name, value in differs.items()}
+    if pruner != "custom" and any(name in differs for name in PRUNER_AXES):
+        rest = {name: value for name, value in differs.items() if name not in PRUNER_AXES}
+        differs = {"pruner": pruner} | rest
+    return {name: _to_text(value) for name, value in differs.items()}
 
 
-def read(parameters_: Mapping[str, str], base: Fields) -> tuple[Fields, list[str]]:
-    """The base with what the address says, and a sentence for each thing that it gets wrong."""
+def read(query: Mapping[str, str], base: Fields) -> tuple[Fields, list[str]]:
+    """Return the base updated by the address, and a message for each mistake in it."""
     fields, complaints = dict(base), []
-    for name, text in sorted(
-        parameters_.items(), key=lambda item: item[0] != "pruner"
-    ):  # the axes may change what a pruner sets
-        if name in BESIDE:
+    # The pruner first: the axes that follow may override what it sets.
+    for name, text in sorted(query.items(), key=lambda item: item[0] != "pruner"):
+        if name in NOT_FIELDS:
             continue
         try:
             fields |= _read_one(name, text)
         except RecipeError as error:
-            complaints += [f"The address asks for {name} = {text}: {fault.message}" for fault in error.faults]
+            complaints += [f"The address sets {name} = {text}: {fault.message}" for fault in error.faults]
         except KeyError:
-            complaints.append(
-                f"The address has {name} = {text}, but no part of a recipe has that name; it is ignored."
-            )
+            complaints.append(f"The address has {name} = {text}, but no such recipe field exists; ignored.")
     return fields, complaints
 
 
 def _read_one(name: str, text: str) -> Fields:
+    """Return the fields that one parameter sets.
+
+    Raises:
+        RecipeError: the value is not valid.
+        KeyError: no field has that name.
+    """
     if name in parameters():
         method = name.split(".", maxsplit=1)[0]
         axis = next(axis for axis, registry in AXES.items() if method in registry)
@@ -70,15 +74,14 @@ def _read_one(name: str, text: str) -> Fields:
         return {**preset.choices, **({"pattern": preset.pattern} if preset.pattern else {})}
     if name not in PLAIN:
         raise KeyError(name)
-    value = _value(name, text)
-    where: dict[str, Any] = (
-        {"pattern": "2:4"} if name in ("score", "permutation") else {}
-    )  # some are for N:M alone; whether they fit the rest is the form's matter
-    where |= {"tasks": tuple(TASKS)} if name == "task_limit" else {}
-    return {name: getattr(Recipe.build({name: value, **where}), name)}
+    # Each value is checked alone. Some are valid only with an N:M pattern or with tasks, so these are added;
+    # whether the value fits the rest of the form is checked there.
+    context: dict[str, Any] = {"pattern": "2:4"} if name in ("score", "permutation") else {}
+    context |= {"tasks": tuple(TASKS)} if name == "task_limit" else {}
+    return {name: getattr(Recipe.build({name: _from_text(name, text), **context}), name)}
 
 
-def _value(name: str, text: str) -> Any:
+def _from_text(name: str, text: str) -> Any:
     if name in ("evaluation", "tasks"):
         names = names_in(text)
         return names if name == "tasks" else simplest(names)
@@ -87,7 +90,7 @@ def _value(name: str, text: str) -> Any:
     return None if text in ("none", "auto") and name in ("group", "revision", "length") else text
 
 
-def _text(value: Any) -> str:
+def _to_text(value: Any) -> str:
     if value is None or value == ():
         return "none"
     if isinstance(value, (list, tuple)):

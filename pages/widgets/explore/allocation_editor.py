@@ -1,10 +1,10 @@
-"""The editor of a manual allocation: a handle for each block, shapes to begin with, and one click to run it
-or an automatic one in its place.
+"""The editor of a manual allocation: a bar per block, shapes to start from, and buttons to run it or the same
+recipe with an automatic allocation.
 
-It stands in the main area, for a bar a block does not fit beside a sentence. The ratios are the field
-`manual.ratios` and nothing else, so they are in the address, and in the form as numbers to type. The handles
-are a component of ours (`handles.js`), for Streamlit has no upright slider and runs the page at each touch of
-its own: here the overall sparsity moves with the pointer, and the page runs once a drag.
+It is drawn in the main area because one bar per block does not fit in the sidebar. Its only state is the
+field `manual.ratios`, which is also in the address and, as text, in the form. The bars are a custom component
+(`handles.js`): Streamlit has no vertical slider, and it would run the page at every movement. Here the mean
+sparsity follows the pointer, and the page runs once per drag.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from engine.numbers import percent
 from engine.pruning.allocations.manual import TOLERANCE, ends_spared, flat, ramp
 from engine.pruning.axes import ALLOCATIONS
 from engine.pruning.shares import rescaled, weighted_mean
+from pages.widgets.engine_handle import find_view
 from pages.widgets.explore import session
-from pages.widgets.explore.allocation_trials import record_of
-from pages.widgets.explore.controls import put
-from pages.widgets.explore.fields import Checked, Fields, check, is_unstructured
-from pages.widgets.explore.recipe_form import RATIOS
+from pages.widgets.explore.controls import set_fields
+from pages.widgets.explore.fields import RATIOS, Checked, Fields, check, is_unstructured
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -33,32 +32,40 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 HANDLES = st.components.v2.component(
     "handles",
-    html='<div class="handles" role="group" aria-label="Sparsity of each block: up and down to change it, left and right for another block"></div>',
+    html='<div class="handles" role="group" aria-label="Sparsity per block"></div>',
     css=(HERE / "handles.css").read_text(encoding="utf-8"),
     js=(HERE / "handles.js").read_text(encoding="utf-8"),
 )
-HOW = "Drag a bar, or draw across several. With the keyboard: left and right choose a block, up and down change it."
+HOW = (
+    "Drag a bar, or draw across several. On the keyboard, left and right choose a block, up and down change "
+    "its sparsity."
+)
 
 
-def draw_editor(engine: BackgroundEngine, checked: Checked, summary: ModelSummary | None) -> None:
-    """The editor, where the recipe has an allocation of one's own and the model's blocks are known."""
+def draw_editor(engine: BackgroundEngine, checked: Checked, model: ModelSummary | None) -> None:
+    """Draw the editor if the recipe has a manual allocation and the model is known."""
     fields = checked.fields
-    if summary is None or fields["allocation"] != "manual" or not is_unstructured(fields["pattern"]):
+    if model is None or fields["allocation"] != "manual" or not is_unstructured(fields["pattern"]):
         return
-    with st.expander(
-        "How much each block loses: your own choice", expanded=True, icon=":material/equalizer:"
-    ):
-        other = _automatic(engine, summary.blocks)
-        _draw_shapes(summary.sizes, fields["sparsity"], other)
-        ratios = _draw_handles(fields, summary.sizes, other)
-        scaled = _draw_mending(fields, ratios, summary.sizes)
-        _draw_runs(
-            engine, checked, summary, "Prune with these" if scaled == ratios else "Rescale and prune", scaled
-        )
+    with st.expander("Sparsity per block: manual allocation", expanded=True, icon=":material/equalizer:"):
+        other = _automatic_run(engine, model.blocks)
+        _draw_shapes(model.sizes, fields["sparsity"], other)
+        ratios = _draw_bars(fields, model.sizes, other)
+        valid = _draw_fixes(fields, ratios, model.sizes)
+        label = "Prune with these ratios" if valid == ratios else "Rescale and prune"
+        _draw_prune_buttons(engine, checked, model, label, valid)
+
+
+def _automatic_run(engine: BackgroundEngine, blocks: int) -> RunRecord | None:
+    """Return the run on display if its allocation is not manual and not uniform."""
+    view = find_view(engine, session.run_key())
+    record = view.record if view is not None else None
+    if record is None or record.recipe is None or record.recipe.allocation == "manual":
+        return None
+    return record if len(record.allocation) == blocks and len(set(record.allocation)) > 1 else None
 
 
 def _draw_shapes(sizes: Sequence[int], target: float, other: RunRecord | None) -> None:
-    """Something to begin with."""
     shapes = {
         "Flat": flat(sizes, target),
         "Ramp up": ramp(sizes, target),
@@ -66,115 +73,98 @@ def _draw_shapes(sizes: Sequence[int], target: float, other: RunRecord | None) -
         "Protect first and last": ends_spared(sizes, target),
     }
     if other is not None:
-        shapes[f"As {_title(other)} did"] = rescaled(other.allocation, sizes, target)
+        shapes[f"Copy {_allocation_title(other)}"] = rescaled(other.allocation, sizes, target)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown("Begin with", width="content")
+        st.markdown("Start from", width="content")
         for label, ratios in shapes.items():
-            st.button(label, key=f"shape.{label}", on_click=put, args=({RATIOS: _rounded(ratios)},))
+            key = f"shape.{label}"
+            st.button(label, key=key, on_click=set_fields, args=({RATIOS: _rounded(ratios)},))
 
 
-def _draw_handles(fields: Fields, sizes: Sequence[int], other: RunRecord | None) -> list[float]:
-    """The bars; the ratios that they show."""
+def _draw_bars(fields: Fields, sizes: Sequence[int], other: RunRecord | None) -> list[float]:
+    """Draw the bars and return their ratios; ratios for another number of blocks are drawn as flat."""
     given, target = fields[RATIOS], fields["sparsity"]
     fits = isinstance(given, (list, tuple)) and len(given) == len(sizes)
     ratios = list(given) if fits else flat(sizes, target)
     ghost = list(other.allocation) if other is not None else None
     data = {"ratios": ratios, "sizes": list(sizes), "target": target, "tolerance": TOLERANCE, "ghost": ghost}
-    HANDLES(key="handles", data=data, on_ratios_change=_take)
-    dotted = "" if other is None else f" Dotted: what {_title(other)} gave each block in the run below."
+    HANDLES(key="handles", data=data, on_ratios_change=_on_drag)
+    dotted = f" Dotted: the allocation of {_allocation_title(other)} in the run below." if other else ""
     st.caption(
-        f"{HOW} Dashed: the {percent(target)} that is asked of all blocks together; a block counts by its weights.{dotted}"
+        f"{HOW} Dashed: the target of {percent(target)} for the whole model, in which a block counts by its "
+        f"number of weights.{dotted}"
     )
     return ratios
 
 
-def _draw_mending(fields: Fields, ratios: Sequence[float], sizes: Sequence[int]) -> list[float]:
-    """Two ways out where the ratios and the sparsity asked do not agree: the ratios give way, or the sparsity
-    does. The ratios that can be run.
-    """
+def _draw_fixes(fields: Fields, ratios: Sequence[float], sizes: Sequence[int]) -> list[float]:
+    """Offer to change the ratios or the target if they do not agree; return ratios that can run."""
     target, mean = fields["sparsity"], round(weighted_mean(ratios, sizes), 4)
     if abs(mean - target) <= TOLERANCE or fields["manual.rescale"] == "yes":
         return list(ratios)
     scaled = _rounded(rescaled(ratios, sizes, target))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"These remove {percent(mean)}, and {percent(target)} is asked:", width="content")
+        st.markdown(f"These ratios remove {percent(mean)}; the target is {percent(target)}.", width="content")
         st.button(
             f"Rescale to {percent(target)}",
             key="rescale",
             icon=":material/height:",
-            on_click=put,
+            on_click=set_fields,
             args=({RATIOS: scaled},),
         )
         st.button(
-            f"Ask for {percent(mean)}",
+            f"Change the target to {percent(mean)}",
             key="ask",
             icon=":material/flag:",
-            on_click=put,
+            on_click=set_fields,
             args=({"sparsity": mean},),
         )
     return scaled
 
 
-def _draw_runs(
-    engine: BackgroundEngine, checked: Checked, summary: ModelSummary, label: str, ratios: list[float]
+def _draw_prune_buttons(
+    engine: BackgroundEngine, checked: Checked, model: ModelSummary, label: str, ratios: list[float]
 ) -> None:
-    """One click to run it, and one each for the same recipe with an automatic allocation."""
-    own = {RATIOS: ratios}
+    """Draw a button that runs the ratios, and one for each automatic allocation."""
+    manual = {RATIOS: ratios}
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        ready = check(checked.fields | own, summary).recipe is not None
         st.button(
             label,
             key="prune.manual",
             type="primary",
-            disabled=not ready,
+            disabled=check(checked.fields | manual, model).recipe is None,
             on_click=_prune_with,
-            args=(engine, own),
+            args=(engine, manual),
         )
-        st.markdown("or the same with", width="content")
-        for name in sorted(
-            set(ALLOCATIONS) - {"manual"}, key=lambda name: (not ALLOCATIONS[name].even, name)
-        ):
-            method, choice = ALLOCATIONS[name], {"allocation": name}
-            faults = check(checked.fields | choice, summary).faults
-            why = " ".join(sentence for sentences in faults.values() for sentence in sentences)
-            help = why or method.explanation
+        st.markdown("or the same recipe with", width="content")
+        names = set(ALLOCATIONS) - {"manual"}
+        for name in sorted(names, key=lambda name: (not ALLOCATIONS[name].even, name)):
+            method, fields = ALLOCATIONS[name], {"allocation": name}
+            faults = check(checked.fields | fields, model).faults
+            refusal = " ".join(message for messages in faults.values() for message in messages)
             st.button(
                 method.title,
                 key=f"prune.{name}",
-                disabled=bool(why),
-                help=help,
+                disabled=bool(refusal),
+                help=refusal or method.explanation,
                 on_click=_prune_with,
-                args=(engine, choice),
+                args=(engine, fields),
             )
 
 
-def _take() -> None:
-    """What a drag or the keys left."""
-    put({RATIOS: _rounded(st.session_state["handles"]["ratios"])})
+def _on_drag() -> None:
+    set_fields({RATIOS: _rounded(st.session_state["handles"]["ratios"])})
 
 
 def _prune_with(engine: BackgroundEngine, fields: Fields) -> None:
-    put(fields)
+    set_fields(fields)
     session.prune(engine)
 
 
-def _automatic(engine: BackgroundEngine, blocks: int) -> RunRecord | None:
-    """The run that is shown, where something else than a person gave its blocks different ratios."""
-    record = record_of(engine, session.run_key())
-    if (
-        record is None
-        or record.recipe is None
-        or record.recipe.allocation == "manual"
-        or len(record.allocation) != blocks
-    ):
-        return None
-    return record if len(set(record.allocation)) > 1 else None
-
-
-def _title(record: RunRecord) -> str:
+def _allocation_title(record: RunRecord) -> str:
     return "" if record.recipe is None else record.recipe.methods["allocation"].title
 
 
 def _rounded(ratios: Sequence[float]) -> list[float]:
-    """Four decimals are what a person can read, and keep the mean within a tenth of the tolerance."""
+    """Round to four decimals: readable, and the mean stays within a tenth of the tolerance."""
     return [round(ratio, 4) for ratio in ratios]

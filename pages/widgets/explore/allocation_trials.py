@@ -1,9 +1,7 @@
-"""The runs of this tab that differ in nothing but how the sparsity is shared out, side by side: the manual
-one against the automatic ones.
+"""The runs of this tab that differ only in their allocation, side by side.
 
-Kept are the keys of the runs that the tab has shown, in their order; all else is read from the runs. The
-comparison group is not compared, for an allocation may bring its own; where it is another one, the card says
-so.
+The tab remembers the keys of the runs that it has shown, in order; everything else is read from the runs. The
+comparison group may differ, because an allocation can require its own; the card then says so.
 """
 
 from __future__ import annotations
@@ -14,43 +12,38 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine import numbers
-from engine.errors import PrunescopeError
 from engine.pruning.axes import ALLOCATIONS
 from engine.pruning.pattern_choices import GROUPS
 from engine.record import RunRecord
+from pages.widgets.engine_handle import find_view
 from pages.widgets.explore import session
-from pages.widgets.explore.controls import put
-from pages.widgets.explore.fields import Fields, fields_of, relevant
-from pages.widgets.explore.recipe_form import RATIOS
+from pages.widgets.explore.controls import set_fields
+from pages.widgets.explore.fields import RATIOS, Fields, fields_of, relevant
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
 MOST = 8
-"""Cards at most; the oldest go."""
+"""Cards at most; the oldest are dropped."""
 
 
 def draw_trials(engine: BackgroundEngine, fields: Fields) -> None:
-    """A card for each way that was tried, the best one marked, and the way back to ratios of one's own."""
-    records = [
-        record
-        for key in _remembered()
-        if (record := record_of(engine, key)) is not None and _is_sibling(record, fields)
-    ][-MOST:]
-    own = _own(fields)
-    if not records or (len(records) == 1 and own is None):
+    """Draw a card per allocation that was tried, the best one marked, and a button back to manual ratios."""
+    views = [view for key in _shown_keys() if (view := find_view(engine, key)) is not None]
+    records = [view.record for view in views if _differs_in_allocation(view.record, fields)][-MOST:]
+    manual = _last_manual(fields)
+    if not records or (len(records) == 1 and manual is None):
         return
     with st.container(border=True):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown("**The same pruner and sparsity, shared out in different ways**", width="content")
-            if own is not None:
-                back = {"allocation": "manual", RATIOS: own}
+            st.markdown("**Same pruner and sparsity, different allocations**", width="content")
+            if manual is not None:
                 st.button(
-                    "Back to your own ratios",
+                    "Back to the manual ratios",
                     key="back",
                     icon=":material/equalizer:",
-                    on_click=put,
-                    args=(back,),
+                    on_click=set_fields,
+                    args=({"allocation": "manual", RATIOS: manual},),
                 )
         grid = st.grid(min_column_width=170, border=True, gap="small")
         measured = [record.pruned.perplexity for record in records if record.pruned]
@@ -60,17 +53,28 @@ def draw_trials(engine: BackgroundEngine, fields: Fields) -> None:
                 _draw_card(record, best)
 
 
-def record_of(engine: BackgroundEngine, key: str | None) -> RunRecord | None:
-    """A run's record as it is now, None where there is no such run."""
-    try:
-        return engine.view(key).record if key else None
-    except PrunescopeError:
-        return None
+def _shown_keys() -> list[str]:
+    """Return the keys of the runs that this tab has shown, including the current one."""
+    keys: list[str] = st.session_state.setdefault("trials", [])
+    key = session.run_key()
+    if key and key not in keys:
+        keys.append(key)
+    return keys
 
 
-def _own(fields: Fields) -> Sequence[float] | None:
-    """The last ratios that a person chose, where the form says something else now: another run's form has
-    none, so they are kept beside it.
+def _differs_in_allocation(record: RunRecord, fields: Fields) -> bool:
+    """Return whether a run has the form's recipe except for the allocation."""
+    if record.recipe is None:
+        return False
+    others = fields_of(record.recipe)
+    names = [name for name in relevant(fields) if name not in ("allocation", "group")]
+    return all(others[name] == fields[name] for name in names if name.partition(".")[0] not in ALLOCATIONS)
+
+
+def _last_manual(fields: Fields) -> Sequence[float] | None:
+    """Return the last manual ratios if the form has another allocation now.
+
+    They are kept in the session, because opening another run replaces the form.
     """
     if isinstance(fields[RATIOS], (list, tuple)) and fields[RATIOS]:
         st.session_state["own"] = fields[RATIOS]
@@ -78,26 +82,22 @@ def _own(fields: Fields) -> Sequence[float] | None:
 
 
 def _draw_card(record: RunRecord, best: float | None) -> None:
-    found = record.pruned.perplexity if record.pruned else None
-    name = _name(record)
-    words = (
-        f"Perplexity of the pruned model: {record.protocol.perplexity}."
-        if record.protocol.evaluation
-        else "Not measured yet."
-    )
-    st.metric(name, numbers.perplexity(found), help=words)
-    st.caption(
-        " · ".join(
-            filter(
-                None,
-                (
-                    "lowest perplexity" if best is not None and found == best else "",
-                    _spread(record),
-                    _group(record),
-                ),
-            )
-        )
-    )
+    recipe = record.recipe
+    assert recipe is not None, "records without a recipe are left out"
+    perplexity = record.pruned.perplexity if record.pruned else None
+    evaluated = record.protocol.evaluation
+    help = f"Pruned perplexity: {record.protocol.perplexity}." if evaluated else "Not measured yet."
+    st.metric(recipe.methods["allocation"].title, numbers.perplexity(perplexity), help=help)
+    notes = ["lowest perplexity"] if best is not None and perplexity == best else []
+    if record.allocation:
+        least, most = min(record.allocation), max(record.allocation)
+        even = most - least < 0.005
+        notes.append(f"blocks at {100 * least:.0f}{'' if even else f' to {100 * most:.0f}'} %")
+    else:
+        notes.append(record.state)
+    if recipe.group is not None and recipe.group != recipe.methods["score"].default_group:  # type: ignore[attr-defined]
+        notes.append(f"group: {GROUPS[recipe.group].title.lower()}")
+    st.caption(" · ".join(notes))
     shown = record.key == session.run_key()
     st.button(
         "Shown below" if shown else "Show",
@@ -106,49 +106,3 @@ def _draw_card(record: RunRecord, best: float | None) -> None:
         on_click=session.watch,
         args=(str(record.key),),
     )
-
-
-def _name(record: RunRecord) -> str:
-    return record.recipe.methods["allocation"].title if record.recipe else ""
-
-
-def _spread(record: RunRecord) -> str:
-    """`blocks 40–60 %`."""
-    if not record.allocation:
-        return record.state
-    least, most = min(record.allocation), max(record.allocation)
-    return (
-        f"blocks at {100 * least:.0f} %"
-        if most - least < 0.005
-        else f"blocks at {100 * least:.0f} to {100 * most:.0f} %"
-    )
-
-
-def _group(record: RunRecord) -> str:
-    """The group that competes, where it is not the score's own."""
-    recipe = record.recipe
-    if recipe is None or recipe.group is None or recipe.methods["score"].default_group == recipe.group:  # type: ignore[attr-defined]
-        return ""
-    return f"within {GROUPS[recipe.group].title.lower()}"
-
-
-def _is_sibling(record: RunRecord, fields: Fields) -> bool:
-    """Whether a run is what the form says, but for the allocation."""
-    if record.recipe is None:
-        return False
-    its = fields_of(record.recipe)
-    same = [
-        name
-        for name in relevant(fields)
-        if name not in ("allocation", "group") and name.partition(".")[0] not in ALLOCATIONS
-    ]
-    return all(its[name] == fields[name] for name in same)
-
-
-def _remembered() -> list[str]:
-    """The keys of the runs that this tab has shown, this one among them."""
-    keys: list[str] = st.session_state.setdefault("trials", [])
-    key = session.run_key()
-    if key and key not in keys:
-        keys.append(key)
-    return keys

@@ -1,148 +1,162 @@
-"""The controls that a form is made of, and how they hold a recipe's fields.
+"""The widgets of the recipe form, and how they hold the fields of a recipe.
 
-Widget values live in the session under `form.<field>`; a widget that is not on the page loses its value
-there, so the fields themselves are the memory and widgets are seeded from them. What is wrong with a field is
-said beneath that field.
+A widget's value lives in the session under `form.<field>`. Streamlit drops the value of a widget that is not
+on the page, so the fields themselves are the source of truth and the widgets are filled from them. Errors
+appear below the field that they belong to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
+from engine.pruning.allocations.manual import flat
 from engine.recipe import Recipe
 from engine.registry import Method
 from engine.validation import simplest
-from pages.widgets.explore.fields import Checked, Fields, parameters, pruner_of
+from pages.widgets.explore.fields import RATIOS, Checked, Fields, parameters, pruner_of
 
-OWN = "auto"
-"""What stands in a selectbox for a group that is None: the score's own."""
-SEVERAL = ("evaluation", "tasks")
+SCORE_DEFAULT = "auto"
+"""The selectbox option for a group of None: the score's own default."""
+DEFERRED = "form.deferred"
+LISTS = ("evaluation", "tasks")
 """Fields that hold any number of names."""
+
+
+def key(name: str) -> str:
+    """Return the session key of a field's widget."""
+    return f"form.{name}"
 
 
 def to_widgets(fields: Fields) -> None:
     """Make all widgets show these fields."""
-    put(fields)
+    set_fields(fields)
     st.session_state[key("pruner")] = pruner_of(fields)
 
 
+def set_fields(fields: Fields) -> None:
+    """Set the widgets of some fields for the next run of the page; for callbacks."""
+    for name, value in fields.items():
+        st.session_state[key(name)] = _to_widget(name, value)
+
+
+def set_fields_later(fields: Fields) -> None:
+    """Set fields whose widgets are already drawn: `open_session` does it when the page runs again."""
+    st.session_state[DEFERRED] = fields
+
+
 def from_widgets(fields: Fields) -> Fields:
-    """The fields as the widgets have them; a field whose widget is not there keeps its value, and its widget
-    finds it again.
+    """Return the fields with the values of the widgets.
+
+    A field without a widget keeps its value, which its widget gets when it comes back.
     """
     current = {
-        name: _held(name, st.session_state[key(name)]) if key(name) in st.session_state else value
+        name: _from_widget(name, st.session_state[key(name)]) if key(name) in st.session_state else value
         for name, value in fields.items()
     }
     for name, value in current.items():
-        st.session_state.setdefault(key(name), _shown(name, value))
+        st.session_state.setdefault(key(name), _to_widget(name, value))
     st.session_state.setdefault(key("pruner"), pruner_of(current))
     return current
 
 
-def put(fields: Fields) -> None:
-    """Have the widgets of some fields show other values when the page runs again; for callbacks."""
-    for name, value in fields.items():
-        st.session_state[key(name)] = _shown(name, value)
+def start_manual(fields: Fields, sizes: Sequence[int]) -> None:
+    """Fill empty manual ratios with the target sparsity, in `fields` and in their widget.
+
+    Args:
+        sizes: prunable weights of each block.
+    """
+    if fields["allocation"] == "manual" and not fields[RATIOS]:
+        fields[RATIOS] = flat(sizes, fields["sparsity"])
+        set_fields({RATIOS: fields[RATIOS]})
 
 
-def choice(label: str, name: str, options: list[Any], checked: Checked, **more: Any) -> Any:
-    """One of the options, or what a person typed before."""
+def select(label: str, name: str, options: list[Any], checked: Checked, **more: Any) -> Any:
+    """Draw a selectbox; a value that was typed earlier is an option too."""
     value = st.session_state[key(name)]
     if value not in options:
-        options = [*options, value]  # one that a person typed
+        options = [*options, value]
     chosen = st.selectbox(label, options, key=key(name), **more)
-    say_faults(name, checked)
+    show_faults(name, checked)
     return chosen
 
 
-def several(label: str, name: str, options: list[str], checked: Checked, **more: Any) -> list[str]:
-    """Any number of names, also ones that are typed; no name stands for nothing."""
+def multiselect(label: str, name: str, options: list[str], checked: Checked, **more: Any) -> list[str]:
+    """Draw a list of names, including typed ones; an empty list stands for nothing."""
     typed = [item for item in st.session_state[key(name)] if item not in options]
     chosen: list[str] = st.multiselect(label, [*options, *typed], key=key(name), **more)
-    say_faults(name, checked)
+    show_faults(name, checked)
     return chosen
 
 
 def number(
     label: str, name: str, checked: Checked, help: str | None = None, placeholder: str | None = None
 ) -> None:
-    """A whole number within the recipe's bounds; empty where the recipe has a default of its own, which
-    `placeholder` names.
-    """
+    """Draw a whole number within the recipe's bounds; empty means the default that `placeholder` names."""
     bounds = {
         side: int(limit)
         for item in Recipe.model_fields[name].metadata
         for side in ("ge", "le")
         if (limit := getattr(item, side, None)) is not None
     }
-    st.number_input(
-        label,
-        bounds["ge"],
-        min(bounds["le"], 2**53 - 1),
-        key=key(name),
-        step=1,
-        help=help,
-        placeholder=placeholder,
-    )
-    say_faults(name, checked)
+    most = min(bounds["le"], 2**53 - 1)  # the largest integer that a browser holds exactly
+    st.number_input(label, bounds["ge"], most, key=key(name), step=1, help=help, placeholder=placeholder)
+    show_faults(name, checked)
 
 
-def say_faults(name: str, checked: Checked) -> None:
-    """What is wrong with a field, a sentence each."""
-    for sentence in checked.faults.get(name, []):
-        st.error(sentence, icon=":material/error:")
+def show_faults(name: str, checked: Checked) -> None:
+    """Show the errors of a field."""
+    for message in checked.faults.get(name, []):
+        st.error(message, icon=":material/error:")
 
 
 def title_in(registry: Mapping[str, Method]) -> Callable[[str], str]:
-    """How a name of the registry is shown."""
+    """Return the function from a name in the registry to its title."""
     return lambda name: registry[name].title
 
 
 def explained(registry: Mapping[str, Method]) -> str:
-    """All that can be chosen, a line each; the rest is on the page of the methods."""
+    """Return one line of help for each entry; the Methods page has the details."""
     return "  \n".join(f"**{method.title}**: {method.explanation}" for method in registry.values())
 
 
-def key(name: str) -> str:
-    """Where a field's widget keeps its value in the session."""
-    return f"form.{name}"
+def options_of(name: str) -> list[str]:
+    """Return the values that a recipe field of a `Literal` type accepts."""
+    return list(Recipe.model_fields[name].annotation.__args__)  # type: ignore[union-attr]
 
 
-def _shown(name: str, value: Any) -> Any:
-    """A field's value as its widget shows it."""
+def _is_ratios(name: str) -> bool:
+    return name in parameters() and parameters()[name].kind == "ratios"
+
+
+def _to_widget(name: str, value: Any) -> Any:
+    """Return a field's value as its widget shows it."""
     if name == "sparsity":
-        return round(100 * value, 6)
+        return round(100 * value, 6)  # the slider counts in percent
     if name == "revision":
         return value or ""
-    if name in parameters() and parameters()[name].kind == "ratios":
+    if _is_ratios(name):
         return ", ".join(f"{item:g}" for item in value) if isinstance(value, (list, tuple)) else str(value)
-    if name in SEVERAL:
+    if name in LISTS:
         return [value] if isinstance(value, str) else list(value or ())
-    if value is None and name == "group":
-        return OWN
-    return str(value) if name == "group" else value
+    if name == "group":
+        return SCORE_DEFAULT if value is None else str(value)
+    return value
 
 
-def _held(name: str, value: Any) -> Any:
-    """The field's value that a widget shows."""
+def _from_widget(name: str, value: Any) -> Any:
+    """Return the field's value that a widget shows."""
     if name == "sparsity":
         return round(value / 100, 8)
     if name == "revision":
         return value.strip() or None
-    if name in parameters() and parameters()[name].kind == "ratios":
+    if _is_ratios(name):
         return parameters()[name].parse(value) if value.strip() else ()
-    if name in SEVERAL:
+    if name in LISTS:
         names = tuple(item.strip() for item in value)
         return names if name == "tasks" else simplest(names)
-    if name == "group" and value == OWN:
+    if name == "group" and value == SCORE_DEFAULT:
         return None
     return value.strip() if isinstance(value, str) else value
-
-
-def options_of(name: str) -> list[str]:
-    """What a field of a recipe may be."""
-    return list(Recipe.model_fields[name].annotation.__args__)  # type: ignore[union-attr]

@@ -1,9 +1,9 @@
-"""A recipe as the flat fields of a form: what the widgets hold, what the address carries, and what
-`Recipe.build` is given.
+"""A recipe as the flat fields of a form: what the widgets hold and the address carries, and the arguments of
+`Recipe.build` made from them.
 
-A field is a recipe's field or a method's parameter as `method.parameter`. Two things differ from a recipe:
-`group` is None where it is the score's own default, and the parameters of methods that are not chosen keep
-their values, so that going back to one finds them.
+A field is a field of the recipe, or a method's parameter as `method.parameter`. Two things differ from a
+recipe: `group` is None for the score's own default, and parameters of methods that are not chosen keep their
+values, so that they are still there when the method is chosen again.
 """
 
 from __future__ import annotations
@@ -25,15 +25,19 @@ from engine.validation import chosen_methods, default_group, faults_against
 Fields = dict[str, Any]
 
 PLAIN = (
-    "model", "revision", "score", "update", "refinement", "pattern", "sparsity", "group", "permutation", "allocation", "calibration", "evaluation",
-    "samples", "length", "seed", "tasks", "task_limit", "device", "dtype", "residence",
+    "model", "revision", "score", "update", "refinement", "pattern", "sparsity", "group", "permutation",
+    "allocation", "calibration", "evaluation", "samples", "length", "seed", "tasks", "task_limit",
+    "device", "dtype", "residence",
 )  # fmt: skip
-PRUNER = ("score", "update", "refinement")
+"""Fields that are the recipe's own, as opposed to parameters of methods."""
+PRUNER_AXES = ("score", "update", "refinement")
+"""The axes that a preset pruner sets."""
+RATIOS = "manual.ratios"
 
 
 @dataclass(frozen=True)
 class Checked:
-    """Fields with what is wrong with them: a recipe, or faults by field."""
+    """Fields after validation: their recipe, or the messages of what is wrong by field."""
 
     fields: Fields
     recipe: Recipe | None = None
@@ -41,7 +45,7 @@ class Checked:
 
 
 def parameters() -> dict[str, Parameter]:
-    """Every parameter of every method as `method.parameter`."""
+    """Return every parameter of every method as `method.parameter`."""
     methods = [method for registry in AXES.values() for method in registry.values()]
     return {
         f"{method.name}.{parameter.name}": parameter for method in methods for parameter in method.parameters
@@ -49,13 +53,15 @@ def parameters() -> dict[str, Parameter]:
 
 
 def defaults() -> Fields:
-    """The preset first run."""
+    """Return the fields of the default recipe."""
     return fields_of(Recipe.build())
 
 
 def fields_of(recipe: Recipe) -> Fields:
-    """The fields of a recipe, pinned or not: what a file's or directory's fingerprint says is left out, for
-    it will be taken anew.
+    """Return the fields of a recipe, pinned or not.
+
+    The fingerprint that pinning adds for a file or directory is left out: it is computed again for the next
+    run.
     """
     fields = {name: getattr(recipe, name) for name in PLAIN}
     if recipe.model == "demo" or Path(recipe.model).is_absolute():
@@ -68,20 +74,20 @@ def fields_of(recipe: Recipe) -> Fields:
 
 
 def pruner_of(fields: Fields) -> str:
-    """The preset that the choices on the axes are, or `custom`."""
-    mine = {axis: fields[axis] for axis in PRUNER}
-    return next((preset.name for preset in PRESETS.values() if preset.choices == mine), "custom")
+    """Return the preset that makes the same choices on the axes, or `custom`."""
+    choices = {axis: fields[axis] for axis in PRUNER_AXES}
+    return next((preset.name for preset in PRESETS.values() if preset.choices == choices), "custom")
 
 
 def relevant(fields: Fields) -> list[str]:
-    """The fields that decide something: an N:M pattern has its own sparsity and groups, and only chosen
-    methods have parameters.
+    """Return the names of the fields that have an effect.
+
+    An N:M pattern fixes the sparsity and the groups, and only chosen methods have parameters.
     """
-    idle = ("permutation",) if is_unstructured(fields["pattern"]) else ("sparsity", "group")
+    unused = {"permutation"} if is_unstructured(fields["pattern"]) else {"sparsity", "group"}
     if not fields["tasks"]:
-        idle = (*idle, "task_limit")
-    plain = [name for name in PLAIN if name not in idle]
-    return plain + [
+        unused.add("task_limit")
+    return [name for name in PLAIN if name not in unused] + [
         f"{method.name}.{parameter.name}"
         for method in chosen_methods(fields)
         for parameter in method.parameters
@@ -89,59 +95,50 @@ def relevant(fields: Fields) -> list[str]:
 
 
 def is_unstructured(pattern: str) -> bool:
-    """Whether the pattern leaves the sparsity open; a pattern that cannot be read does not."""
+    """Return whether the pattern leaves the sparsity open; an unreadable pattern does not."""
     return pattern == UNSTRUCTURED
 
 
 def implied_sparsity(pattern: str) -> float | None:
-    """The sparsity of an N:M pattern, None where it leaves it open or cannot be read."""
+    """Return the sparsity that an N:M pattern fixes; None for an unstructured or unreadable one."""
     try:
         return make_pattern(pattern).fixed_sparsity
     except ValueError:
         return None
 
 
-def given(fields: Fields) -> dict[str, Any]:
-    """What `Recipe.build` is given."""
-    chosen = {name: fields[name] for name in relevant(fields) if name != "revision" or fields[name]}
-    settings = {name: chosen.pop(name) for name in list(chosen) if name in parameters()}
-    return {**chosen, "settings": settings}
-
-
 def check(fields: Fields, summary: ModelSummary | None, known: Sequence[Fault] = ()) -> Checked:
-    """Build the recipe and hold it against the model's shape where that is known; `known` are faults that
-    were found elsewhere.
+    """Build the recipe and check it against the model.
+
+    Args:
+        summary: the model's shape; None skips those checks.
+        known: faults found elsewhere, reported along with the others.
     """
     recipe, faults = _build(fields)
     faults = [*known, *faults]
     if summary is not None:
-        rest = (
-            recipe
-            or _build(
-                fields | {name: value for name, value in defaults().items() if name in map(_field, faults)}
-            )[0]
-        )
-        faults += (
-            []
-            if rest is None
-            else faults_against(rest.model_dump(), summary.widths, summary.sizes, summary.context_length)
-        )
-    found: dict[str, list[str]] = {}
+        # With the faulty fields at their defaults, the valid rest can still be checked against the model.
+        faulty = {_field(fault) for fault in faults}
+        repaired = fields | {name: value for name, value in defaults().items() if name in faulty}
+        checkable = recipe or _build(repaired)[0]
+        if checkable is not None:
+            faults += faults_against(
+                checkable.model_dump(), summary.widths, summary.sizes, summary.context_length
+            )
+    messages: dict[str, list[str]] = {}
     for fault in faults:
-        found.setdefault(_field(fault), []).append(_sentence(fault.message))
-    return Checked(fields, None if found else recipe, found)
+        messages.setdefault(_field(fault), []).append(fault.message[:1].upper() + fault.message[1:])
+    return Checked(fields, None if messages else recipe, messages)
 
 
 def _build(fields: Fields) -> tuple[Recipe | None, list[Fault]]:
+    chosen = {name: fields[name] for name in relevant(fields) if name != "revision" or fields[name]}
+    settings = {name: chosen.pop(name) for name in list(chosen) if name in parameters()}
     try:
-        return Recipe.build(given(fields)), []
+        return Recipe.build({**chosen, "settings": settings}), []
     except RecipeError as error:
         return None, list(error.faults)
 
 
 def _field(fault: Fault) -> str:
     return fault.field.removeprefix("settings.")
-
-
-def _sentence(message: str) -> str:
-    return message[:1].upper() + message[1:]

@@ -41,7 +41,7 @@ function build(root) {
     const mean = ratios.reduce((sum, ratio, index) => sum + ratio * data.sizes[index], 0) / weights;
     const off = mean - data.target;
     overall.textContent = `Overall ${percent(mean, 1)}: `;
-    overall.append(Math.abs(off) <= data.tolerance ? "as asked" : `${Math.abs(100 * off).toFixed(1)} points ${off > 0 ? "more" : "less"} than asked`);
+    overall.append(Math.abs(off) <= data.tolerance ? "on target" : `${Math.abs(100 * off).toFixed(1)} points ${off > 0 ? "above" : "below"} the target`);
   };
   const point = (index) => (block.textContent = index === null ? "" : `Block ${index}: ${percent(ratios[index], 1)}`);
   const rest = (delay) => {

@@ -1,9 +1,9 @@
-"""Which model is pruned: the bundled one, those on this machine, the catalogue, or any hub id or directory
-that is typed.
+"""The choice of the model: the bundled one, those on this machine, the catalogue, or any hub id or directory
+that the user types.
 
-Beneath it stands what the chosen one is, for one of the catalogue. What the hub's cache holds is looked up at
-most every `KNOWN_FOR` seconds, and never over the network. Tokens have no place here: a gated model is read
-with the hub's own login.
+Below it is a description of a model from the catalogue. The hub's cache is listed at most every `KNOWN_FOR`
+seconds and never over the network. Access tokens are not entered here: a gated model is downloaded with the
+login of the `hf` command.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from engine import numbers
 from engine.hub.cache import cached_models
 from engine.hub.catalogue import Entry, catalogue
 from engine.models.identity import DEMO
-from pages.widgets.explore.controls import choice, put
+from pages.widgets.explore.controls import select, set_fields
 from pages.widgets.explore.fields import Checked
 
 if TYPE_CHECKING:
@@ -30,17 +30,17 @@ WIDTH, WHY = 760, 500  # pixels; the table scrolls
 
 
 def draw_model_picker(checked: Checked, engine: BackgroundEngine) -> None:
-    """The choice of the model, what is known of it at once, and the catalogue as a table to pick from."""
-    here, entries = _here(), {entry.id: entry for entry in catalogue()}
-    choice(
-        "Prune",
+    """Draw the choice of the model, its description, and the catalogue as a table to pick from."""
+    here, entries = _cached_bytes(), {entry.id: entry for entry in catalogue()}
+    select(
+        "Model",
         "model",
         [DEMO, *here, *(name for name in entries if name not in here)],
         checked,
         format_func=lambda name: _title(name, here, entries),
         accept_new_options=True,
         help=MODEL_HELP,
-        placeholder="A directory or hub id",
+        placeholder="Hub id or directory",
     )
     chosen = entries.get(checked.fields["model"])
     if chosen is not None:
@@ -49,14 +49,14 @@ def draw_model_picker(checked: Checked, engine: BackgroundEngine) -> None:
 
 
 @st.cache_data(ttl=KNOWN_FOR, show_spinner=False)
-def _here() -> dict[str, int]:
-    """Bytes of the models that are complete in the hub's cache, by id."""
+def _cached_bytes() -> dict[str, int]:
+    """Return the size in bytes of each model that is complete in the hub's cache, by id."""
     return {model.id: model.bytes for model in cached_models() if model.complete}
 
 
 def _title(name: str, here: Mapping[str, int], entries: Mapping[str, Entry]) -> str:
     if name == DEMO:
-        return "the demo model (bundled)"
+        return "Demo model (bundled)"
     title = entries[name].title if name in entries else name
     if name in here:
         return f"{title} · on this machine"
@@ -68,26 +68,26 @@ def _title(name: str, here: Mapping[str, int], entries: Mapping[str, Entry]) -> 
 
 
 def _draw_entry(entry: Entry, here: Mapping[str, int], *, hint: bool) -> None:
-    """Why one would take it; `hint`: how to get at a gated one, unless a fault says so already."""
+    """Say what the model is for, and with `hint` how to get access to a gated one."""
     st.caption(f"{entry.why} Licence [{entry.licence}]({_page(entry)}).")
     if hint and entry.gated and entry.id not in here:
         st.caption(f":material/lock: {GATED.format(page=_page(entry))}")
 
 
 def _draw_catalogue(here: Mapping[str, int], entries: Mapping[str, Entry]) -> None:
-    """The catalogue behind a button; a click on a row picks that model."""
+    """Draw the catalogue in a popover; a click on a row picks that model."""
     if not entries:
         return
-    with st.popover("Models worth starting with", icon=":material/list:", type="tertiary"):
+    with st.popover("Recommended models", icon=":material/list:", type="tertiary"):
         st.caption(CATALOGUE_HELP)
         st.dataframe(
             pd.DataFrame(map(_row, entries.values(), [entry.id in here for entry in entries.values()])),
             hide_index=True,
             key=TABLE,
-            on_select=_picked,
+            on_select=_pick,
             selection_mode="single-row",
             width=WIDTH,
-            column_config={"What for": st.column_config.TextColumn(width=WHY)},
+            column_config={"Use": st.column_config.TextColumn(width=WHY)},
         )
 
 
@@ -96,20 +96,16 @@ def _row(entry: Entry, is_here: bool) -> dict[str, object]:
         "Model": entry.title,
         "Weights": numbers.count(entry.parameters),
         "Blocks": entry.blocks,
-        "Size": "here" if is_here else numbers.size(entry.bytes),
-        "Licence": _licence(entry),
-        "What for": entry.why,
+        "Size": "on this machine" if is_here else numbers.size(entry.bytes),
+        "Licence": f"{entry.licence}, gated" if entry.gated else entry.licence,
+        "Use": entry.why,
     }
 
 
-def _picked() -> None:
+def _pick() -> None:
     rows = st.session_state[TABLE]["selection"]["rows"]
     if rows:
-        put({"model": catalogue()[rows[0]].id})
-
-
-def _licence(entry: Entry) -> str:
-    return f"{entry.licence}, gated" if entry.gated else entry.licence
+        set_fields({"model": catalogue()[rows[0]].id})
 
 
 def _page(entry: Entry) -> str:
@@ -117,11 +113,14 @@ def _page(entry: Entry) -> str:
 
 
 CATALOGUE_HELP = (
-    "Pick a row; what the model is for stands beneath it then. "
-    "Any other causal language model of the hub works too: type its id, or a directory, above."
+    "Pick a row. Any other causal language model on the hub works too: type its id, or a directory, above."
 )
 MODEL_HELP = (
-    "The bundled model runs at once and offline, and so do those on this machine (in the hub's cache). "
-    "Type a hub id (for instance `bigscience/bloom-560m`) or a directory for any other causal language model with safetensors."
+    "The bundled model, and models in the hub's cache on this machine, run immediately and offline. "
+    "For any other causal language model with safetensors, type a hub id (such as `bigscience/bloom-560m`) "
+    "or a directory."
 )
-GATED = "Gated: accept its terms on [its page]({page}), then log in with `hf auth login` where the app runs, or set `HF_TOKEN` before it starts."
+GATED = (
+    "Gated: accept its terms on [its page]({page}), then log in with `hf auth login` on the app's machine, "
+    "or set `HF_TOKEN` before starting the app."
+)

@@ -1,8 +1,7 @@
-"""Watching a finished run again, by the same drawing as a live one: play, pause, step, a scrubber over the
-events, speed.
+"""The replay of a finished run, drawn like a live one: play, pause, step, a slider over the events, speed.
 
-A tab holds where it is: a place while it stands, a place and a moment of the clock while it plays.
-`?replay=PLACE` beside `?run=KEY` opens it there.
+A tab holds where its replay is: a position while paused; a position and a moment of the clock while playing.
+`?run=KEY&replay=POSITION` opens it there, paused.
 """
 
 from __future__ import annotations
@@ -14,101 +13,103 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine import numbers
-from engine.jobs.views import RunView
+from engine.jobs.views import RunView, ViewState
 from engine.replay import Replay
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
-PARAMETER = "replay"
+PLAYBACK = "replay"
 TICK = 0.4
-"""Seconds between two drawings while it plays."""
+"""Seconds between two drawings while playing."""
 SPEEDS = (1, 4, 16, 64, 256)
-PATIENCE = 20.0
-"""Seconds that a replay takes at most, as far as the speeds allow, where nobody has chosen one."""
+LONGEST = 20.0
+"""Seconds that a replay should take at most; the initial speed is chosen by it."""
 
 
 @dataclass
-class Playing:
+class Playback:
     """Where a tab's replay is.
 
     Attributes:
-        place: events that have happened, while it stands; where it began to play, while it plays.
-        since: when it began to play, on the monotonic clock; None while it stands.
+        position: events that have happened: now while paused, at the start of playing while playing.
+        since: when playing started, on the monotonic clock in seconds; None while paused.
     """
 
     key: str
     replay: Replay
     speed: int
-    place: int
+    position: int
     since: float | None = None
 
     @property
     def now(self) -> int:
         """Events that have happened by now."""
         if self.since is None:
-            return self.place
-        return self.replay.place_at(
-            self.replay.moment(self.place) + self.speed * (time.monotonic() - self.since)
-        )
+            return self.position
+        elapsed = self.speed * (time.monotonic() - self.since)
+        return self.replay.place_at(self.replay.moment(self.position) + elapsed)
 
-    def stand(self, place: int) -> None:
-        """Stop at a place."""
-        self.place, self.since = min(max(place, 0), len(self.replay)), None
+    def pause(self, position: int) -> None:
+        """Pause at a position."""
+        self.position, self.since = min(max(position, 0), len(self.replay)), None
 
     def play(self) -> None:
-        """Go on from here, or from the beginning where this is the end."""
-        self.place = 0 if self.now >= len(self.replay) else self.now
+        """Play from here, or from the start if this is the end."""
+        self.position = 0 if self.now >= len(self.replay) else self.now
         self.since = time.monotonic()
 
+    def view(self) -> RunView:
+        """Return the run as it was at this position."""
+        record = self.replay.record(self.now)
+        state: ViewState = "running" if record.state == "empty" else record.state
+        return RunView(record.model_copy(update={"state": state}), state)
 
-def current(key: str) -> Playing | None:
-    """This tab's replay of a run, None where it shows the run itself."""
-    playing: Playing | None = st.session_state.get(PARAMETER)
-    return playing if playing is not None and playing.key == key else None
+
+def current(key: str) -> Playback | None:
+    """Return this tab's replay of a run; None if the tab shows the run itself."""
+    playback: Playback | None = st.session_state.get(PLAYBACK)
+    return playback if playback is not None and playback.key == key else None
 
 
-def begin(engine: BackgroundEngine, key: str, place: int | None = None) -> None:
-    """Replay a run: play it from its start, or stand at a place."""
+def begin(engine: BackgroundEngine, key: str, position: int | None = None) -> None:
+    """Open the replay of a run: play it from the start, or pause at a position."""
     replay = Replay(engine.events(key))
-    quick = next((speed for speed in SPEEDS if replay.seconds / speed <= PATIENCE), SPEEDS[-1])
-    playing = Playing(key, replay, quick, 0)
-    playing.stand(place or 0)
-    if place is None:
-        playing.play()
-    st.session_state[PARAMETER] = playing
+    speed = next((speed for speed in SPEEDS if replay.seconds / speed <= LONGEST), SPEEDS[-1])
+    playback = Playback(key, replay, speed, 0)
+    playback.pause(position or 0)
+    if position is None:
+        playback.play()
+    st.session_state[PLAYBACK] = playback
 
 
 def end() -> None:
-    """Show the run itself again."""
-    st.session_state.pop(PARAMETER, None)
+    """Close the replay."""
+    st.session_state.pop(PLAYBACK, None)
 
 
-def view(playing: Playing) -> RunView:
-    """The run as it was at that place."""
-    record = playing.replay.record(playing.now)
-    state = record.state if record.state not in ("empty", "running") else "running"
-    return RunView(record.model_copy(update={"state": state}), state)
-
-
-def draw_player(playing: Playing) -> None:
-    """The controls."""
-    total = len(playing.replay)
-    if playing.since is not None and playing.now >= total:
-        playing.stand(total)
-    place = playing.now
+def draw_player(playback: Playback) -> None:
+    """Draw the controls."""
+    total = len(playback.replay)
+    if playback.since is not None and playback.now >= total:
+        playback.pause(total)
+    position = playback.now
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.button(
             "Back",
             key="replay.back",
             icon=":material/skip_previous:",
-            on_click=playing.stand,
-            args=(place - 1,),
-            disabled=place == 0,
+            on_click=playback.pause,
+            args=(position - 1,),
+            disabled=position == 0,
         )
-        if playing.since is None:
+        if playback.since is None:
             st.button(
-                "Play", key="replay.play", type="primary", icon=":material/play_arrow:", on_click=playing.play
+                "Play",
+                key="replay.play",
+                type="primary",
+                icon=":material/play_arrow:",
+                on_click=playback.play,
             )
         else:
             st.button(
@@ -116,44 +117,43 @@ def draw_player(playing: Playing) -> None:
                 key="replay.pause",
                 type="primary",
                 icon=":material/pause:",
-                on_click=playing.stand,
-                args=(place,),
+                on_click=playback.pause,
+                args=(position,),
             )
         st.button(
             "Step",
             key="replay.step",
             icon=":material/skip_next:",
-            on_click=playing.stand,
-            args=(place + 1,),
-            disabled=place == total,
+            on_click=playback.pause,
+            args=(position + 1,),
+            disabled=position == total,
         )
-        _draw_speed(playing)
-        st.button("Close the replay", key="replay.end", icon=":material/close:", on_click=end)
-    _draw_scrubber(playing, place, total)
+        _draw_speed(playback)
+        st.button("Close replay", key="replay.end", icon=":material/close:", on_click=end)
+    _draw_slider(playback, position, total)
 
 
-def _draw_speed(playing: Playing) -> None:
+def _draw_speed(playback: Playback) -> None:
     if "replay.speed" not in st.session_state:
-        st.session_state["replay.speed"] = playing.speed
+        st.session_state["replay.speed"] = playback.speed
     chosen = st.segmented_control(
         "Speed", SPEEDS, format_func=lambda speed: f"{speed}×", key="replay.speed", required=True
     )
-    if chosen != playing.speed:
-        playing.place, playing.since = playing.now, None if playing.since is None else time.monotonic()
-        playing.speed = chosen or playing.speed
+    if chosen != playback.speed:
+        # Restart the clock here, or the time that was played so far would count at the new speed.
+        playing = playback.since is not None
+        playback.position, playback.since = playback.now, time.monotonic() if playing else None
+        playback.speed = chosen or playback.speed
 
 
-def _draw_scrubber(playing: Playing, place: int, total: int) -> None:
-    st.session_state["replay.scrubber"] = place
-
-    def scrub() -> None:
-        playing.stand(st.session_state["replay.scrubber"])
-
-    moment = f"{numbers.seconds(playing.replay.moment(place))} of {numbers.seconds(playing.replay.seconds)}"
+def _draw_slider(playback: Playback, position: int, total: int) -> None:
+    st.session_state["replay.scrubber"] = position
+    replay = playback.replay
+    moment = f"{numbers.seconds(replay.moment(position))} of {numbers.seconds(replay.seconds)}"
     st.slider(
-        f"Event {place} of {total} · {playing.replay.describe(place)} · {moment}",
+        f"Event {position} of {total} · {replay.describe(position)} · {moment}",
         0,
         total,
         key="replay.scrubber",
-        on_change=scrub,
+        on_change=lambda: playback.pause(st.session_state["replay.scrubber"]),
     )

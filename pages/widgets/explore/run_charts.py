@@ -1,8 +1,8 @@
-"""The charts of a run on the page, in two parts.
+"""The charts of a run in two sections: how the sparsity was allocated, and what pruning did block by block.
 
-What moves is on top: while a method decides how much each block loses that part stands alone, and when
-pruning begins it moves beneath the blocks. A part is drawn anew only when the events that it shows have gone
-on, for each drawing takes time that the run would have.
+The section that is changing is on top: while a method decides on the allocation, that section is alone; once
+pruning starts, it moves below the blocks. A section is built again only when the events that it shows have
+changed, because building a chart takes processor time that the run could use.
 """
 
 from __future__ import annotations
@@ -17,70 +17,70 @@ from pages.widgets.chart import draw_chart
 from pages.widgets.explore.session import EVERYTHING
 
 LARGE = 520
-"""Pixels, at least, that a chart takes which is shown alone."""
+"""Least height of a chart that is shown alone, pixels."""
 NARROW = 14
-"""Up to this many blocks a heat map is readable in half the page's width."""
+"""Up to this many blocks, a heat map is readable in half the width of the page."""
 
 
 def chart_titles(record: RunRecord) -> dict[str, str]:
-    """The titles of an ended run's charts, by their names; made once a tab, for it takes the charts to know
-    them.
+    """Return the titles of an ended run's charts by name.
+
+    They are kept for the session: the charts have to be built to get them.
     """
-    kept: dict[str | None, dict[str, str]] = st.session_state.setdefault("titles", {})
-    if record.key not in kept:
-        kept[record.key] = {
+    cache: dict[str | None, dict[str, str]] = st.session_state.setdefault("titles", {})
+    if record.key not in cache:
+        cache[record.key] = {
             name: make(record).title
             for makers in chart_parts(record).values()
             for name, make in makers.items()
         }
-    return kept[record.key]
+    return cache[record.key]
 
 
 def draw_charts(record: RunRecord, focus: str = EVERYTHING) -> None:
-    """The charts of what is known so far; or one of them alone and large, or none."""
-    parts = chart_parts(record, clickable=record.state == "finished")  # while it grows it only shows
+    """Draw the charts of what is known so far, or the one that `focus` names, or none."""
+    parts = chart_parts(record, clickable=record.state == "finished")  # a live chart would lose its selection
     if focus != EVERYTHING:
-        alone = {name: make for makers in parts.values() for name, make in makers.items() if name == focus}
-        for name, make in alone.items():
-            draw_chart(make(record), name, least_height=LARGE)
+        for makers in parts.values():
+            if focus in makers:
+                draw_chart(makers[focus](record), focus, least_height=LARGE)
         return
     shown = {title: makers for title, makers in parts.items() if makers}
     for title, makers in shown.items():
         if len(shown) > 1:
             st.markdown(f"#### {title}")
-        for (name, chart), cell in zip(
-            _made(title, makers, record).items(), _cells(record, makers), strict=True
-        ):
+        charts = _cached_charts(title, makers, record)
+        for (name, chart), cell in zip(charts.items(), _cells(record, makers), strict=True):
             with cell:
-                _draw(name, chart, record)
+                if name in HEATMAPS and record.state == "finished" and record.key is not None:
+                    draw_block_map(chart, name, record)
+                else:
+                    draw_chart(chart, name)
 
 
-def _draw(name: str, chart: Chart, record: RunRecord) -> None:
-    if name in HEATMAPS and record.state == "finished" and record.key is not None:
-        draw_block_map(chart, name, record)
-    else:
-        draw_chart(chart, name)
-
-
-def _made(title: str, makers: Makers, record: RunRecord) -> dict[str, Chart]:
-    """The charts of a part as this tab last drew them, or new ones where what they show has changed."""
-    stage = (record.key, list(makers), *_shown_by(title, record))
-    kept: dict[str, tuple[object, dict[str, Chart]]] = st.session_state.setdefault("charts", {})
-    if title not in kept or kept[title][0] != stage:
-        kept[title] = (stage, {name: make(record) for name, make in makers.items()})
-    return kept[title][1]
-
-
-def _shown_by(title: str, record: RunRecord) -> tuple[object, ...]:
-    """What of the record the charts of a part are made of."""
+def _cached_charts(title: str, makers: Makers, record: RunRecord) -> dict[str, Chart]:
+    """Return a section's charts, built again only if what they show has changed."""
     if title == ALLOCATION:
-        return record.measured, record.search, record.allocation, record.rows, record.clipped
-    return record.state, record.blocks, record.protocol.evaluation
+        sources: tuple[object, ...] = (
+            record.measured,
+            record.search,
+            record.allocation,
+            record.rows,
+            record.clipped,
+        )
+    else:
+        sources = record.state, record.blocks, record.protocol.evaluation
+    version = (record.key, list(makers), *sources)
+    cache: dict[str, tuple[object, dict[str, Chart]]] = st.session_state.setdefault("charts", {})
+    if title not in cache or cache[title][0] != version:
+        cache[title] = (version, {name: make(record) for name, make in makers.items()})
+    return cache[title][1]
 
 
 def _cells(record: RunRecord, makers: Makers) -> list[st.delta_generator.DeltaGenerator]:
-    """A cell for each chart, two a line; one that would stand alone takes the line, and so do heat maps of
-    many blocks.
+    """Return a cell for each chart, two per line.
+
+    A chart takes a whole line if it would be alone in it, and so does a heat map of many blocks.
     """
     wide = record.model is not None and record.model.blocks > NARROW
     whole = {"coverage", *(["sparsity", "output_error"] if wide else [])}
@@ -88,4 +88,4 @@ def _cells(record: RunRecord, makers: Makers) -> list[st.delta_generator.DeltaGe
     if len(halves) % 2:
         whole.add(halves[-1])
     grid = st.grid(2, min_column_width=400, border=True)
-    return [grid.cell(column_span="all" if name in whole else 1) for name in makers]  # type: ignore[arg-type]
+    return [grid.cell(column_span="all" if name in whole else 1) for name in makers]

@@ -1,4 +1,4 @@
-"""The same run with other calibration windows, on request: how much of its perplexity is luck."""
+"""The same run with other calibration windows, on request: how much its perplexity varies with the seed."""
 
 from __future__ import annotations
 
@@ -9,84 +9,82 @@ import pandas as pd
 import streamlit as st
 
 from engine import numbers
-from engine.analysis.comparison.seeds import Spread, over_seeds, spreads
+from engine.analysis.comparison.seeds import over_seeds, spreads
 from engine.errors import PrunescopeError
+from engine.jobs.views import RunView
 from engine.record import RunRecord
-from pages.widgets.explore.allocation_trials import record_of
-from pages.widgets.live import redraw_page
+from pages.widgets.engine_handle import find_view
+from pages.widgets.explore import session
+from pages.widgets.live import live
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
+    from engine.recipe import Recipe
 
-SEEDS, POLL = 5, 1.0
+SEEDS = 5
+POLL = 1.0  # seconds
 
 
 def draw_spread(engine: BackgroundEngine, record: RunRecord) -> None:
-    """A button that starts the other seeds, then their perplexities as they come. Only for finished runs that
-    measured something.
+    """Draw a button that starts the other seeds, then their perplexities as they finish.
+
+    Nothing is drawn for a run without an evaluation.
     """
     if record.recipe is None or not record.evaluations:
         return
-    keys: list[str] = [recipe.key for recipe in over_seeds(record.recipe, SEEDS)]
-    started = [key for key in keys if record_of(engine, key) is not None]
-    if len(started) < SEEDS:
-        words = f"The same recipe with seeds {record.recipe.seed + 1} to {record.recipe.seed + SEEDS - 1}: {SEEDS - len(started)} more runs"
-        about = f"{words}, about {numbers.seconds((SEEDS - len(started)) * record.elapsed)}."
+    recipes = over_seeds(record.recipe, SEEDS)
+    keys: list[str] = [recipe.key for recipe in recipes]
+    missing = sum(find_view(engine, key) is None for key in keys)
+    if missing:
+        seeds = f"seeds {record.recipe.seed + 1} to {record.recipe.seed + SEEDS - 1}"
+        took = numbers.seconds(missing * record.elapsed)
         st.button(
             f"Spread over {SEEDS} seeds",
             key="spread",
             icon=":material/casino:",
-            help=about,
+            help=f"Runs the same recipe with {seeds}: {missing} more runs, about {took}.",
             on_click=_start,
-            args=(engine, record),
+            args=(engine, recipes[1:]),
         )
         return
-    pending = any(_is_active(engine, key) for key in keys)
-    st.fragment(_draw, run_every=POLL if pending else None)(engine, keys, pending)
+    live(
+        "seeds",
+        lambda: [view for key in keys if (view := find_view(engine, key)) is not None],
+        _draw_spreads,
+        left=lambda views: any(view.active for view in views),
+        every=POLL,
+    )
 
 
-def _start(engine: BackgroundEngine, record: RunRecord) -> None:
-    assert record.recipe is not None, "drawn for runs with a recipe"
+def _start(engine: BackgroundEngine, recipes: list[Recipe]) -> None:
     try:
-        for recipe in over_seeds(record.recipe, SEEDS)[1:]:
+        for recipe in recipes:
             engine.submit(recipe)
     except PrunescopeError as error:
-        st.session_state["complaints"] = [str(error)]
+        session.complain(error)
 
 
-def _is_active(engine: BackgroundEngine, key: str) -> bool:
-    try:
-        return engine.view(key).active
-    except PrunescopeError:
-        return False
-
-
-def _draw(engine: BackgroundEngine, keys: list[str], was_pending: bool) -> None:
-    records = [found for key in keys if (found := record_of(engine, key)) is not None]
-    done = [found for found in records if found.state == "finished"]
+def _draw_spreads(views: list[RunView]) -> None:
+    records = [view.record for view in views]
+    finished = sum(record.state == "finished" for record in records)
     with st.container(border=True):
-        st.markdown(f"**Spread over seeds** · {len(done)} of {len(keys)} runs finished")
+        st.markdown(f"**Spread over seeds** · {finished} of {SEEDS} runs finished")
         for corpus, spread in spreads(records).items():
-            st.markdown(_sentence(corpus, spread))
-        with st.expander("Seed by seed"):
+            mean, count = numbers.perplexity(spread.mean), len(spread.values)
+            deviation = f" ± {numbers.perplexity(spread.deviation)}" if spread.deviation is not None else ""
+            least, most = (numbers.perplexity(value) for value in (min(spread.values), max(spread.values)))
+            st.markdown(
+                f"{Path(corpus).name}: pruned perplexity **{mean}{deviation}** (mean and standard "
+                f"deviation of {count} runs, from {least} to {most})"
+            )
+        with st.expander("Per seed"):
             st.table(_table(records), hide_index=True, border="horizontal")
-    if was_pending and not any(_is_active(engine, key) for key in keys):
-        redraw_page("seeds")
-
-
-def _sentence(corpus: str, spread: Spread) -> str:
-    deviation = f" ± {numbers.perplexity(spread.deviation)}" if spread.deviation is not None else ""
-    least, most = numbers.perplexity(min(spread.values)), numbers.perplexity(max(spread.values))
-    count = len(spread.values)
-    found = f"**{numbers.perplexity(spread.mean)}{deviation}**"
-    return f"{Path(corpus).name}: pruned perplexity {found} (mean and standard deviation of {count}; {least} to {most})"
 
 
 def _table(records: list[RunRecord]) -> pd.DataFrame:
     rows = []
     for record in records:
+        seed = str(record.recipe.seed if record.recipe else "")
         scores = {item.corpus: numbers.perplexity(item.pruned.perplexity) for item in record.evaluations}
-        rows.append(
-            {"seed": str(record.recipe.seed if record.recipe else ""), "state": record.state, **scores}
-        )
+        rows.append({"seed": seed, "state": record.state, **scores})
     return pd.DataFrame(rows).fillna(numbers.UNKNOWN)

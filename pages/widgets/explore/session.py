@@ -1,9 +1,9 @@
-"""What one tab holds: the form's fields, the run it shows, and both of them in the address. Nothing here is
-shared between tabs.
+"""The state of one browser tab: the fields of the form and the run on display, both also in the address.
+Nothing here is shared between tabs.
 
-The address is read when a tab opens it (or its back button is used), and written after every run of the page.
+The address is read when a tab opens it (or goes back to it), and written at the end of every run of the page.
 Coming back from another page clears the address but not the session, so an empty address leaves the session
-as it is. Buttons act on what the widgets hold when they are pressed.
+as it is. Buttons act on the widget values at the moment of the click.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ import streamlit as st
 
 from engine.errors import Fault, PrunescopeError, RecipeError
 from pages.widgets.explore import address, replay
-from pages.widgets.explore.controls import from_widgets, to_widgets
+from pages.widgets.explore.controls import (
+    DEFERRED,
+    from_widgets,
+    set_fields_later,
+    start_manual,
+    to_widgets,
+)
 from pages.widgets.explore.fields import Checked, Fields, check, defaults, fields_of, relevant
-from pages.widgets.explore.recipe_form import begin_manual
 from pages.widgets.live import is_redraw
 
 if TYPE_CHECKING:
@@ -25,59 +30,65 @@ if TYPE_CHECKING:
     from engine.models.shape import ModelSummary
     from engine.recipe import Recipe
 
-FOCUS, EVERYTHING, NUMBERS = "focus", "everything", "numbers"
+FOCUS, EVERYTHING, NUMBERS = address.FOCUS, "everything", "numbers"
 
 
 def open_session(engine: BackgroundEngine) -> Fields:
-    """The form's fields, from the address where it is new, else as the widgets have them."""
-    state, parameters = st.session_state, st.query_params.to_dict()
-    if "fields" not in state or (parameters and parameters != state["address"] and not is_redraw()):
-        state["address"] = parameters  # at once: a press may cut this run off before its end
-        state["run"] = parameters.get(address.RUN)
-        state[FOCUS] = parameters.get(address.FOCUS, EVERYTHING)
+    """Return the form's fields: from the address if it is new, otherwise from the widgets."""
+    state, query = st.session_state, st.query_params.to_dict()
+    if "fields" not in state or (query and query != state["address"] and not is_redraw()):
+        state["address"] = query  # first: a click may cut this run of the page short
+        state["run"] = query.get(address.RUN)
+        state[FOCUS] = query.get(FOCUS, EVERYTHING)
         state["shown"] = _fields_of_run(engine, state["run"])
-        state["fields"], state["complaints"] = address.read(parameters, state["shown"] or defaults())
+        state["fields"], state["complaints"] = address.read(query, state["shown"] or defaults())
         state["refused"] = ({}, ())
         to_widgets(state["fields"])
-        _open_replay(engine, state["run"], parameters.get(replay.PARAMETER))
-    if "put" in state:  # what a widget further down wants to stand in one that was drawn before it
-        to_widgets(from_widgets(state["fields"]) | state.pop("put"))
+        _open_replay(engine, state["run"], query.get(address.REPLAY))
+    if DEFERRED in state:
+        to_widgets(from_widgets(state["fields"]) | state.pop(DEFERRED))
     state["fields"] = from_widgets(state["fields"])
     return dict(state["fields"])
 
 
-def check_form(engine: BackgroundEngine, fields: Fields, summary: Answer[ModelSummary]) -> Checked:
-    """The form's recipe, or everything that is wrong: with the recipe, with the model, and what the engine
-    refused about these fields.
+def check_form(engine: BackgroundEngine, fields: Fields, model: Answer[ModelSummary]) -> Checked:
+    """Return the form's recipe, or everything that is wrong with it.
+
+    That includes what the model does not allow and what the engine refused about these fields.
     """
-    if summary.value is not None:
-        begin_manual(fields, summary.value.sizes)
+    if model.value is not None:
+        start_manual(fields, model.value.sizes)
     refused_fields, faults = st.session_state["refused"]
     known = list(faults) if refused_fields == fields else []
-    if summary.failed and engine.status.state != "failed":
-        known.append(Fault("model", summary.message))
-    return check(fields, summary.value, known)
+    if model.failed and engine.status.state != "failed":  # the engine's failure is shown once, by the cost
+        known.append(Fault("model", model.message))
+    return check(fields, model.value, known)
 
 
 def complaints() -> list[str]:
-    """What the address got wrong, or why nothing could be started, a sentence each."""
+    """Return messages about mistakes in the address, or about why a run could not be started."""
     return list(st.session_state["complaints"])
 
 
+def complain(error: PrunescopeError) -> None:
+    """Have a message shown when the page runs again; for callbacks."""
+    st.session_state["complaints"] = [str(error)]
+
+
 def run_key() -> str | None:
-    """The run that this tab shows."""
+    """Return the key of the run that this tab shows."""
     key: str | None = st.session_state["run"]
     return key
 
 
 def focus() -> str:
-    """Which part of the run this tab shows: `EVERYTHING`, `NUMBERS`, or a chart's name."""
+    """Return the part of the run that this tab shows: `EVERYTHING`, `NUMBERS`, or the name of a chart."""
     part: str = st.session_state.get(FOCUS, EVERYTHING)
     return part
 
 
 def model() -> dict[str, str]:
-    """What an address says of the model that this tab works with; empty for the one that it begins with."""
+    """Return the address parameters of the model in this tab's form; empty for the default model."""
     fields = st.session_state.get("fields") or {}
     return {
         name: fields[name]
@@ -87,29 +98,30 @@ def model() -> dict[str, str]:
 
 
 def has_changed(fields: Fields) -> bool:
-    """Whether the form says something else than the run that is shown."""
+    """Return whether the form differs from the recipe of the run on display."""
     shown: Fields | None = st.session_state["shown"]
     return shown is not None and address.write(fields, [shown]) != {}
 
 
 def write_address(fields: Fields) -> None:
-    """Put the run and the fields into the address."""
-    shown = st.session_state["shown"]
+    """Write the run and the fields to the address."""
+    shown, key = st.session_state["shown"], run_key()
     parameters = address.write(fields, [defaults(), *([shown] if shown else [])])
-    if run_key():
-        playing = replay.current(str(run_key()))
-        stands = (
-            {replay.PARAMETER: str(playing.place)} if playing is not None and playing.since is None else {}
-        )
-        part = {address.FOCUS: focus()} if focus() != EVERYTHING else {}
-        parameters = {address.RUN: str(run_key()), **part, **stands, **parameters}
+    if key:
+        run = {address.RUN: key}
+        if focus() != EVERYTHING:
+            run[FOCUS] = focus()
+        playback = replay.current(key)
+        if playback is not None and playback.since is None:  # a position that moves is not written
+            run[address.REPLAY] = str(playback.position)
+        parameters = run | parameters
     if st.query_params.to_dict() != parameters:
         st.query_params.from_dict(parameters)
     st.session_state["address"] = parameters
 
 
 def prune(engine: BackgroundEngine) -> None:
-    """Start what the form says now, or show it where it was computed before."""
+    """Start the run of the form's recipe, or show it if it exists already."""
     fields = from_widgets(st.session_state["fields"])
     recipe = check(fields, None).recipe
     if recipe is not None:
@@ -117,19 +129,18 @@ def prune(engine: BackgroundEngine) -> None:
 
 
 def try_again(engine: BackgroundEngine, recipe: Recipe) -> None:
-    """Start a run that did not finish once more."""
+    """Start a run again that did not finish, or that is here without weights."""
     _submit(engine, dict(st.session_state["fields"]), recipe)
-    st.session_state["put"] = dict(
-        st.session_state["fields"]
-    )  # the button stands in a part that is drawn by itself
+    # The button may be in a fragment, whose run does not draw the form: its widgets would lose their values.
+    set_fields_later(dict(st.session_state["fields"]))
 
 
 def cancel(engine: BackgroundEngine, key: str) -> None:
-    """Ask a run to stop."""
+    """Cancel a run."""
     try:
         engine.cancel(key)
     except PrunescopeError as error:
-        st.session_state["complaints"] = [str(error)]
+        complain(error)
 
 
 def watch(key: str) -> None:
@@ -146,23 +157,23 @@ def _submit(engine: BackgroundEngine, fields: Fields, recipe: Recipe) -> None:
     except RecipeError as error:
         state["refused"] = (fields, error.faults)
     except PrunescopeError as error:
-        state["complaints"] = [str(error)]
+        complain(error)
     else:
-        if state["shown"]:  # a file's path is made absolute in a run: the form says it as the run does
+        if state["shown"]:  # a run has absolute paths: the form takes them over
             state["fields"] = fields | {name: state["shown"][name] for name in relevant(state["shown"])}
             to_widgets(state["fields"])
 
 
-def _open_replay(engine: BackgroundEngine, key: str | None, place: str | None) -> None:
-    """The replay that the address asks for, none where it asks for none or for nonsense."""
+def _open_replay(engine: BackgroundEngine, key: str | None, position: str | None) -> None:
+    """Open the replay that the address names, if any; an invalid position is reported."""
     replay.end()
-    if key is None or place is None:
+    if key is None or position is None:
         return
     try:
-        replay.begin(engine, key, int(place))
+        replay.begin(engine, key, int(position))
     except (ValueError, PrunescopeError):
         st.session_state["complaints"].append(
-            f"The address asks for the replay at event {place} of this run, which is not there; the run is shown."
+            f"The address has a replay at event {position}, which this run does not have. Showing the run."
         )
 
 

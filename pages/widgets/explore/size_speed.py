@@ -1,5 +1,5 @@
-"""The size and speed card of a finished run: measured on request, for it takes seconds of the machine that
-computes.
+"""The size and speed of a finished run's model, measured on request: measuring keeps the machine busy for
+seconds to minutes.
 """
 
 from __future__ import annotations
@@ -11,38 +11,55 @@ import streamlit as st
 from engine.charts.size_speed import latencies, model_sizes, why_zeros_save_nothing
 from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
-from pages.widgets.live import redraw_page
+from pages.widgets.live import live, show_error
 
 if TYPE_CHECKING:
     from engine.analysis.size_speed import Measurement
+    from engine.jobs.questions import Answer
     from engine.jobs.service import BackgroundEngine
 
-POLL = 0.5
-PLACE = 330  # pixels that a chart will take, about
+HEIGHT = 330
+"""Height of the placeholder of a chart, pixels."""
 
 
 def draw_size_speed(engine: BackgroundEngine, record: RunRecord) -> None:
-    """A button, then the figures as soon as they are there."""
+    """Draw a button, then the charts when the measurement is done."""
     key = str(record.key)
     st.subheader("Size and speed", anchor=False)
     if record.model is not None and record.model.residence == "streamed":
         st.caption(STREAMED)
         return
-    wanted = st.session_state.setdefault("measuring", set())
-    if key not in wanted:
+    requested = st.session_state.setdefault("measuring", set())
+    if key not in requested:
         st.button(
-            "Measure size and speed", key="measure", icon=":material/speed:", on_click=wanted.add, args=(key,)
+            "Measure size and speed",
+            key="measure",
+            icon=":material/speed:",
+            on_click=requested.add,
+            args=(key,),
         )
         st.caption(COST)
         return
-    pending = engine.measure(key).pending
-    st.fragment(_draw, run_every=POLL if pending else None)(engine, key, pending)
+    live(
+        "size_speed",
+        lambda: engine.measure(key),
+        lambda answer: _draw_answer(answer, key),
+        # 2 after "Try again": the page follows, with the button above
+        left=lambda answer: answer.pending + 2 * (key not in requested),
+    )
 
 
-def _draw(engine: BackgroundEngine, key: str, was_pending: bool) -> None:
-    answer = engine.measure(key)
-    if answer.failed:
-        st.error(answer.message, icon=":material/error:")
+def _draw_answer(answer: Answer[Measurement], key: str) -> None:
+    if answer.value is not None:
+        _draw_measurement(answer.value)
+    elif answer.pending:
+        grid = st.grid(2, min_column_width=400, border=True)
+        for _ in range(2):
+            with grid.cell():
+                st.skeleton(height=HEIGHT)
+        st.caption("Compressing the model, and timing it dense and pruned in turn.")
+    else:
+        show_error(answer.message)
         st.button(
             "Try again",
             key="measure_again",
@@ -50,35 +67,23 @@ def _draw(engine: BackgroundEngine, key: str, was_pending: bool) -> None:
             on_click=st.session_state["measuring"].discard,
             args=(key,),
         )
-    else:
-        _draw_measurement(answer.value)
-    if (was_pending and not answer.pending) or key not in st.session_state["measuring"]:
-        redraw_page("size_speed")
 
 
-def _draw_measurement(measurement: Measurement | None) -> None:
+def _draw_measurement(measurement: Measurement) -> None:
     grid = st.grid(2, min_column_width=400, border=True)
-    if measurement is None:
-        for _ in range(2):
-            with grid.cell():
-                st.skeleton(height=PLACE)
-        st.caption(PENDING)
-        return
-    for chart, name in (
-        (model_sizes(measurement.size), "sizes"),
-        (latencies(measurement), "latencies"),
-    ):
-        with grid.cell():
-            draw_chart(chart, name)
+    with grid.cell():
+        draw_chart(model_sizes(measurement.size), "sizes")
+    with grid.cell():
+        draw_chart(latencies(measurement), "latencies")
     st.markdown(why_zeros_save_nothing(measurement))
 
 
 COST = (
-    "Counts what the model takes in each format, zips it, and times it dense and pruned on the machine that computes. "
-    "A small model takes a few seconds, a large one minutes; the times are best taken while no run goes on."
+    "Measures the model's size in each format and compressed as zip, and times the dense and the pruned "
+    "model on the machine that computes. It takes a few seconds for a small model, minutes for a large one. "
+    "Times are most accurate while no run is active."
 )
 STREAMED = (
-    "Not measured: this run read its model block by block from the disk, and for the times the whole model and its prunable weights a second time "
-    "have to be in memory at once."
+    "Not available: this run read its model block by block from disk. Timing needs the whole model and a "
+    "second copy of its prunable weights in memory."
 )
-PENDING = "The model is being zipped and timed, dense and pruned in turns."

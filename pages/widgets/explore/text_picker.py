@@ -1,8 +1,8 @@
-"""What a run reads: the texts to calibrate and to measure on, one's own among them, and the zero-shot tasks.
+"""Calibration and evaluation: the texts, the user's own among them, the windows, and the zero-shot tasks.
 
-A text that is pasted or uploaded becomes a file on the machine of the app, named by its content, and stands
-in the recipe by that path; it is offered in the tab that brought it and in no other. A file that no run has
-used for a week is dropped when the app starts.
+A pasted or uploaded text becomes a file on the app's machine, named after its content, and the recipe refers
+to it by path. It is offered only in the browser tab that uploaded it. When the app starts, it deletes such
+files that no run has used for a week.
 """
 
 from __future__ import annotations
@@ -18,143 +18,155 @@ from engine.corpora.user_texts import MOST_BYTES, save_text
 from engine.errors import PrunescopeError
 from engine.evaluation.tasks.catalogue import INSTALL, TASKS, available
 from engine.recipe import BUNDLED_LENGTH, USUAL_LENGTH
-from pages.widgets.explore.controls import choice, key, number, several
+from pages.widgets.explore.controls import key, multiselect, number, select, set_fields_later
 from pages.widgets.explore.fields import Checked
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
 TITLES = {"stories": "Bundled stories"}
-OWN_TEXTS = "own_texts"
-"""Where a tab keeps the names of its own texts by path."""
+USER_TEXTS = "own_texts"
+"""Session key of the names of this tab's own texts by path."""
+UPLOAD_ERROR = "own.fault"
 
 
 def draw_text(engine: BackgroundEngine, checked: Checked) -> None:
-    """The widgets of the section Text."""
-    known = ["stories", *NAMED, *_own()]
-    choice(
-        "Calibrate on",
+    """Draw the fields of the section."""
+    known = ["stories", *NAMED, *_user_texts()]
+    select(
+        "Calibration text",
         "calibration",
         known,
         checked,
         format_func=_title,
         accept_new_options=True,
-        help=CORPUS_HELP,
+        help=f"The text whose activations the scores and weight updates use. {CORPUS_HELP}",
     )
-    several(
-        "Measure perplexity on",
+    multiselect(
+        "Evaluation text",
         "evaluation",
         known,
         checked,
         format_func=_title,
         accept_new_options=True,
-        help=CORPUS_HELP + "  \nSeveral texts are measured in one run; with none there is no perplexity.",
-        placeholder="Nothing",
+        help=f"The texts that perplexity is measured on; none for no perplexity. {CORPUS_HELP}",
+        placeholder="None",
     )
     _draw_protocols(checked)
-    _draw_own(engine)
+    _draw_upload(engine)
     number("Calibration windows", "samples", checked)
-    usual = BUNDLED_LENGTH if checked.fields["model"] == "demo" else f"{USUAL_LENGTH:,}, or the model's most"
+    length = str(BUNDLED_LENGTH) if checked.fields["model"] == "demo" else f"{USUAL_LENGTH:,} or the maximum"
     number(
-        "Tokens a window",
+        "Tokens per window",
         "length",
         checked,
-        placeholder=str(usual),
-        help="Of calibration and measurement. Empty: what the literature takes.",
+        placeholder=length,
+        help="For calibration and evaluation. Leave empty for the length that papers use, or the model's "
+        "maximum if that is shorter.",
     )
-    number("Seed", "seed", checked, help="Chooses the calibration windows. The same seed gives the same run.")
+    number("Seed", "seed", checked, help="Selects the calibration windows. The same seed gives the same run.")
     _draw_tasks(checked)
 
 
 def _title(name: str) -> str:
-    return TITLES.get(name) or (NAMED[name].title if name in NAMED else _own().get(name, Path(name).name))
+    if name in NAMED:
+        return NAMED[name].title
+    return TITLES.get(name) or _user_texts().get(name, Path(name).name)
 
 
 def _draw_protocols(checked: Checked) -> None:
-    """Of each named corpus that is chosen, what it is, and what has to be fetched for it."""
+    """Describe each chosen named corpus, and how much of it has to be downloaded."""
     evaluation = checked.fields["evaluation"]
-    chosen = dict.fromkeys(
-        [checked.fields["calibration"], *([evaluation] if isinstance(evaluation, str) else evaluation or ())]
-    )
-    for name in chosen:
+    evaluations = [evaluation] if isinstance(evaluation, str) else evaluation or ()
+    for name in dict.fromkeys([checked.fields["calibration"], *evaluations]):
         if name in NAMED:
-            found = describe(name)
-            there = (
-                "on this machine" if found.cached else f"{numbers.size(found.bytes_to_download)} to download"
+            corpus = describe(name)
+            size = (
+                "on this machine"
+                if corpus.cached
+                else f"{numbers.size(corpus.bytes_to_download)} to download"
             )
-            st.caption(f"[{found.title}]({found.url}) ({there}): {found.protocol}")
+            st.caption(f"[{corpus.title}]({corpus.url}) ({size}): {corpus.protocol}")
 
 
-def _draw_own(engine: BackgroundEngine) -> None:
-    with st.popover("A text of your own", icon=":material/upload_file:", width="stretch"):
+def _draw_upload(engine: BackgroundEngine) -> None:
+    with st.popover("Use your own text", icon=":material/upload_file:", width="stretch"):
         st.caption(
-            f"UTF-8, at most {numbers.size(MOST_BYTES)}. It stays on this machine and is offered in this tab alone."
+            f"UTF-8, at most {numbers.size(MOST_BYTES)}. The text stays on this machine and is offered only "
+            "in this browser tab."
         )
         with st.form("own.form", clear_on_submit=True, border=False):
             file = st.file_uploader(
-                "A .txt file, or a .jsonl with a string or an object with `text` a line",
+                "A .txt file, or a .jsonl file with a string or an object with a `text` field per line",
                 type=["txt", "jsonl"],
                 key="own.file",
                 max_upload_size=MOST_BYTES // 1_000_000,
             )
-            pasted = st.text_area("or paste it here", key="own.pasted", height=120)
+            pasted = st.text_area("Or paste the text", key="own.pasted", height=120)
             use = st.segmented_control(
-                "for", ["Both", "Calibration", "Measurement"], default="Both", required=True, key="own.use"
+                "Use it for",
+                ["Both", "Calibration", "Evaluation"],
+                default="Both",
+                required=True,
+                key="own.use",
             )
             if st.form_submit_button("Use this text", icon=":material/check:"):
-                _take(engine, file, pasted, str(use))
-        if sentence := st.session_state.pop("own.fault", None):
-            st.error(sentence, icon=":material/error:")
+                _save(engine, file, pasted, str(use))
+        if message := st.session_state.pop(UPLOAD_ERROR, None):
+            st.error(message, icon=":material/error:")
 
 
-def _take(engine: BackgroundEngine, file: object, pasted: str, use: str) -> None:
-    """Keep the text, and put it into the form when the page runs again (its widgets are drawn by now)."""
+def _save(engine: BackgroundEngine, file: object, pasted: str, use: str) -> None:
+    """Save the text and select it in the form.
+
+    The form's widgets are drawn by now, so it changes when the page runs again.
+    """
     name = getattr(file, "name", "Pasted text")
     try:
         content = file.getvalue() if file is not None else pasted  # type: ignore[attr-defined]
         path = str(save_text(content, engine.texts, Path(name).suffix or ".txt", Path(name).stem))
     except PrunescopeError as error:
-        st.session_state["own.fault"] = str(error)
+        st.session_state[UPLOAD_ERROR] = str(error)
         return
-    st.session_state[OWN_TEXTS] = {**_own(), path: name}
-    fields = {"calibration": path} if use in ("Both", "Calibration") else {}
-    st.session_state["put"] = {**fields, **({"evaluation": path} if use in ("Both", "Measurement") else {})}
+    st.session_state[USER_TEXTS] = {**_user_texts(), path: name}
+    fields = {"calibration": ("Both", "Calibration"), "evaluation": ("Both", "Evaluation")}
+    set_fields_later({field: path for field, uses in fields.items() if use in uses})
     st.rerun()
 
 
-def _own() -> dict[str, str]:
-    """The tab's own texts: path and name."""
-    found: dict[str, str] = st.session_state.get(OWN_TEXTS, {})
-    return found
+def _user_texts() -> dict[str, str]:
+    """Return the names of this tab's own texts by path."""
+    texts: dict[str, str] = st.session_state.get(USER_TEXTS, {})
+    return texts
 
 
 def _draw_tasks(checked: Checked) -> None:
-    """Zero-shot tasks, or why there are none."""
+    """Draw the zero-shot tasks, or how to install what they need."""
     missing = not available()
-    several(
-        "Try on zero-shot tasks",
+    multiselect(
+        "Zero-shot tasks",
         "tasks",
         list(TASKS),
         checked,
         format_func=lambda name: TASKS[name].title if name in TASKS else name,
-        placeholder="No tasks" if not missing else "Not installed",
-        disabled=missing and not st.session_state[key("tasks")],
-        help="Dense and pruned model answer the same questions.  \n"
+        placeholder="None" if not missing else "Not installed",
+        disabled=missing and not st.session_state[key("tasks")],  # tasks from an address can be removed
+        help="The dense and the pruned model answer the same questions.  \n"
         + "  \n".join(f"**{task.title}**: {task.explanation}" for task in TASKS.values()),
     )
     if missing:
         st.caption(INSTALL)
     elif checked.fields["tasks"]:
         number(
-            "Examples of each task",
+            "Examples per task",
             "task_limit",
             checked,
             placeholder="all",
-            help="The first ones in the task's own order. Empty: all of them.",
+            help="The first examples in the task's own order. Leave empty for all.",
         )
 
 
 CORPUS_HELP = (
-    "Bundled stories work offline. WikiText-2, C4 and PTB come from the hub once and are kept. "
+    "Bundled stories work offline. WikiText-2, C4 and PTB are downloaded once from the Hugging Face hub. "
     "Or type the path of a `.txt`, `.jsonl` or `.npy` file on this machine."
 )

@@ -1,8 +1,4 @@
-"""What a person sees before the first run: what this is, and what will happen.
-
-Explore in a talk, before the click: what is about to happen in a line, and the button, for there is no
-sidebar to press it in.
-"""
+"""Explore before a run is chosen: three steps and a forecast; in a talk, the recipe and a Prune button."""
 
 from __future__ import annotations
 
@@ -16,61 +12,88 @@ from engine.models.shape import ModelSummary
 from pages.widgets.chart import draw_chart
 from pages.widgets.explore import session
 from pages.widgets.explore.fields import Checked
+from pages.widgets.present.presenter import is_presenting
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
-
-def draw_stage(engine: BackgroundEngine, checked: Checked) -> None:
-    """The recipe's title and the button."""
-    recipe = checked.recipe
-    st.header(recipe.title if recipe else "This recipe cannot be run", anchor=False)
-    if recipe is None:
-        st.markdown("  \n".join(sentence for sentences in checked.faults.values() for sentence in sentences))
-    start = {"type": "primary", "icon": ":material/play_arrow:", "disabled": recipe is None}
-    st.button("Prune", key="prune.stage", on_click=session.prune, args=(engine,), **start)  # type: ignore[arg-type]
-
-
-STEPS = (
-    (
-        ":material/tune: Choose",
-        "The recipe on the left is ready to run: the bundled model, Wanda, half of its weights. Change what you like.",
-    ),
-    (
-        ":material/play_arrow: Watch",
-        "Press **Prune**. Block by block the weights go, and you see how far the model drifts from what it was.",
-    ),
-    (
-        ":material/compare_arrows: Read",
-        "Perplexity before and after, under one protocol, and the same prompt continued by both models.",
-    ),
+WATCH = (
+    "Press **Prune**. The model is pruned block by block, and you see how far its hidden states drift from "
+    "those of the dense model."
+)
+READ = (
+    "Compare perplexity before and after pruning under the same protocol, and how both models continue the "
+    "same prompt."
 )
 
 
-def draw_welcome(engine: BackgroundEngine, checked: Checked, summary: ModelSummary | None) -> None:
-    """Three steps, what the recipe will do to the model, and the way back to runs that are going on."""
+def draw_title() -> None:
+    """Draw the page's title, except while presenting."""
+    if not is_presenting():
+        st.title("Prunescope", anchor=False)
+        st.markdown(
+            "Choose a language model, a pruner and a sparsity, watch the model being pruned block by "
+            "block, and see what it costs in quality."
+        )
+
+
+def draw_start(engine: BackgroundEngine, checked: Checked, summary: ModelSummary | None) -> None:
+    """Draw what there is to see before a run is chosen."""
+    if is_presenting():
+        _draw_stage(engine, checked)
+    else:
+        _draw_steps(checked)
+        if summary is not None and checked.recipe is not None:
+            with st.container(border=True):
+                draw_chart(coverage_forecast(summary, checked.recipe.sparsity), "forecast")
+        _draw_running(engine)
+
+
+def _draw_stage(engine: BackgroundEngine, checked: Checked) -> None:
+    """Draw the recipe's title and a Prune button: while presenting there is no sidebar to press it in."""
+    recipe = checked.recipe
+    st.header(recipe.title if recipe else "This recipe cannot run", anchor=False)
+    if recipe is None:
+        st.markdown("  \n".join(message for messages in checked.faults.values() for message in messages))
+    st.button(
+        "Prune",
+        key="prune.stage",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=recipe is None,
+        on_click=session.prune,
+        args=(engine,),
+    )
+
+
+def _draw_steps(checked: Checked) -> None:
+    recipe = checked.recipe
+    if recipe is None:
+        choose = "Choose a model, a pruner and a sparsity on the left."
+    else:
+        choose = f"The recipe on the left is ready to run: {recipe.title}. Change anything you like."
     grid = st.grid(3, min_column_width=220, border=True)
-    for title, words in STEPS:
+    for title, text in (
+        (":material/tune: Choose", choose),
+        (":material/play_arrow: Watch", WATCH),
+        (":material/compare_arrows: Read", READ),
+    ):
         with grid.cell():
             st.markdown(f"**{title}**")
-            st.markdown(words)
-    if summary is not None and checked.recipe is not None:
-        with st.container(border=True):
-            draw_chart(coverage_forecast(summary, checked.recipe.sparsity), "forecast")
+            st.markdown(text)
+
+
+def _draw_running(engine: BackgroundEngine) -> None:
+    """Draw a button for each queued or running run, which shows it."""
     for key in engine.active():
-        title = _title(engine, key)
+        try:
+            recipe = engine.view(key).record.recipe
+        except PrunescopeError:
+            recipe = None
         st.button(
-            f"Going on now: {title}",
+            f"Running: {recipe.title if recipe else key}",
             key=f"watch.{key}",
             icon=":material/visibility:",
             on_click=session.watch,
             args=(key,),
         )
-
-
-def _title(engine: BackgroundEngine, key: str) -> str:
-    try:
-        recipe = engine.view(key).record.recipe
-    except PrunescopeError:
-        return key
-    return recipe.title if recipe else key

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from engine import numbers
-from engine.errors import PrunescopeError
 from engine.jobs.questions import Answer
 from engine.jobs.requests import ReadRequest
 from engine.store.runs import RunSummary
+from pages.widgets.compute_here import draw_compute_here
 from pages.widgets.live import live, show_error
-from pages.widgets.progress import progress_words, share
 from pages.widgets.run_picker import words
 
 if TYPE_CHECKING:
     from engine.evaluation.text_types import Reading
     from engine.jobs.service import BackgroundEngine
-    from engine.jobs.views import RunView
 
 MOST = 4  # runs that can be chosen together
 POLL = 0.5  # seconds
@@ -89,8 +87,8 @@ def choose_runs(runs: Sequence[RunSummary], first: Sequence[str]) -> list[RunSum
         for key in requested:
             if key not in by_key:
                 st.warning(
-                    f"The address names the run {key}, but there is no finished run with that key here. It is "
-                    "left out.",
+                    f"The address names the run {key}, but there is no finished run with that key here. It "
+                    "is left out.",
                     icon=":material/info:",
                 )
     keys = st.multiselect(
@@ -113,8 +111,8 @@ def _of_one_model(runs: list[RunSummary]) -> list[RunSummary]:
     others = [run.title for run, model in zip(runs, models, strict=True) if model != models[0]]
     if others:
         st.warning(
-            f"{numbers.listed(others)} left out: all texts are compared with the dense model's, and this is a "
-            "different model.",
+            f"{numbers.listed(others)} left out: all texts are compared with the dense model's, and this is "
+            "a different model.",
             icon=":material/info:",
         )
     return [run for run, model in zip(runs, models, strict=True) if model == models[0]]
@@ -122,77 +120,7 @@ def _of_one_model(runs: list[RunSummary]) -> list[RunSummary]:
 
 def with_weights(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> list[RunSummary]:
     """Return the runs that have weights here, and offer to compute the others; they join once finished."""
-    missing = [run for run in runs if not run.has_weights]
-    if any(view.active for view in _views(engine, missing)):
-        live(
-            "generate.computing",
-            lambda: _views(engine, missing),
-            _draw_progress,
-            left=lambda views: sum(view.active for view in views),
-            every=POLL,
-        )
-    elif missing:
-        _draw_offer(engine, missing)
+    missing = [run.record for run in runs if not run.has_weights and run.record is not None]
+    if missing:
+        draw_compute_here(engine, missing, "generate.compute")
     return [run for run in runs if run.has_weights]
-
-
-def _draw_offer(engine: BackgroundEngine, missing: Sequence[RunSummary]) -> None:
-    """Draw which runs have no weights, how long computing them takes, and the button that does it."""
-    for view in _views(engine, missing):
-        if view.state != "finished":
-            title = view.record.recipe.title if view.record.recipe else "A run"
-            reason = view.record.error or view.message or view.state
-            show_error(f"{title} could not be computed: {reason}")
-    titles = numbers.listed([run.title for run in missing], 4)
-    took = numbers.seconds(sum(run.record.elapsed for run in missing if run.record))
-    with st.container(
-        border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
-    ):
-        st.markdown(
-            f"{titles}: results only, without weights. Computing {'it' if len(missing) == 1 else 'them'} here "
-            f"gives the same results (it took {took}).",
-            width="stretch",
-        )
-        st.button(
-            "Compute it here" if len(missing) == 1 else f"Compute these {len(missing)} here",
-            key="generate.compute",
-            icon=":material/play_arrow:",
-            on_click=_compute,
-            args=(engine, missing),
-        )
-    if message := st.session_state.pop("generate.error", ""):
-        show_error(message)
-
-
-def _draw_progress(views: Sequence[RunView]) -> None:
-    """Draw one bar for all runs."""
-    active = [view for view in views if view.active]
-    if not active:
-        return
-    # a bundled run that has not been recomputed yet is "finished" too
-    done = [share(view) if view.active else view.state == "finished" and not view.recorded for view in views]
-    title = active[0].record.recipe.title if active[0].record.recipe else ""
-    st.progress(
-        sum(done) / len(views),
-        text=f"{len(active)} of {len(views)} to go · {title}: {progress_words(active[0])}",
-    )
-
-
-def _views(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> list[RunView]:
-    """Return the runs' views, without those that have been deleted since."""
-    views = []
-    for run in runs:
-        try:
-            views.append(engine.view(run.key))
-        except PrunescopeError:
-            continue
-    return views
-
-
-def _compute(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
-    try:
-        for run in runs:
-            if run.recipe is not None:
-                engine.submit(run.recipe)
-    except PrunescopeError as error:
-        st.session_state["generate.error"] = str(error)

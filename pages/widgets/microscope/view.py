@@ -4,6 +4,7 @@ linears to go on from.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -16,16 +17,17 @@ from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.store.runs import RunSummary
 from pages.widgets.block_map import draw_block_map
+from pages.widgets.compute_here import draw_compute_here
 from pages.widgets.live import show_error
 from pages.widgets.microscope.lens import draw_lens
-from pages.widgets.microscope.no_weights import choosable, draw_absent
 from pages.widgets.microscope.panels import draw_panels
 from pages.widgets.microscope.picker import Place, choose_place, complaints
-from pages.widgets.run_picker import pick_run
+from pages.widgets.run_picker import finished_runs, pick_run
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
+STARTED = "m.asked"
 RUN = 380  # pixels of the list of runs
 FIRST = {
     "score": "wanda",
@@ -40,7 +42,7 @@ FIRST = {
 
 def draw_run_under(engine: BackgroundEngine) -> None:
     """Pick a run and look into it."""
-    runs = choosable(engine)
+    runs = _choosable(engine)
     controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     with controls.container(width=RUN):
         run = pick_run(runs, "Run", first=first_run(runs))
@@ -57,12 +59,25 @@ def draw_run_under(engine: BackgroundEngine) -> None:
         show_error(str(error))
         return
     if view.state != "finished" or not view.has_weights:
-        draw_absent(engine, view, run, run.recipe)
+        records = [run.record or view.record]
+        draw_compute_here(engine, records, "m.compute", partial(_submit, engine, run))
         return
     place = choose_place(run.key, view.record, controls)
     for sentence in complaints():
         st.warning(sentence, icon=":material/info:")
     _draw_linear(engine, place, run.recipe, view.record)
+
+
+def _choosable(engine: BackgroundEngine) -> list[RunSummary]:
+    """Return the finished runs and those that this tab is computing: imported ones would leave the list."""
+    started: dict[str, RunSummary] = st.session_state.setdefault(STARTED, {})
+    finished = finished_runs(engine)
+    keys = {run.key for run in finished}
+    return [*(run for key, run in started.items() if key not in keys), *finished]
+
+
+def _submit(engine: BackgroundEngine, run: RunSummary, recipe: Recipe) -> None:
+    st.session_state[STARTED][engine.submit(recipe)] = run
 
 
 def first_run(runs: list[RunSummary]) -> str | None:
@@ -96,7 +111,8 @@ def _draw_linear(engine: BackgroundEngine, place: Place, recipe: Recipe, record:
 def _facts(place: Place, picture: Picture | None, study: Study | None) -> str:
     """The linear in a line; what the record knows is there at once."""
     facts = place.facts
-    removed = f"**{numbers.percent(facts.sparsity, 2)}** removed ({facts.removed:,} of {facts.rows * facts.columns:,})"
+    weights = f"{facts.removed:,} of {facts.rows * facts.columns:,}"
+    removed = f"**{numbers.percent(facts.sparsity, 2)}** removed ({weights})"
     parts = [f"**Block {place.block}, {facts.name}**", f"{facts.rows:,} × {facts.columns:,}", removed]
     parts.append(f"output error **{numbers.percent(facts.output_error)}**")
     if picture is not None and picture.moved > 0:

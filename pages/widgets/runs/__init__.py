@@ -1,1 +1,1 @@
-"""The parts of the Runs page."""
+"""Widgets of the Runs page."""

@@ -1,4 +1,4 @@
-"""What can be done with one run: open it, name it, pin it, try it again, take it along, delete it."""
+"""What can be done with one run: open it, name it, pin it, try it again, export it, delete it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import streamlit as st
 from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
 from engine.store.runs import NAME, NOTE, Label, RunSummary
-from pages.widgets.explore.downloads import draw_take_away
+from pages.widgets.explore.downloads import draw_downloads
 from pages.widgets.runs.deleting import ERROR, draw_deletion
 
 if TYPE_CHECKING:
@@ -19,22 +19,23 @@ UNFINISHED = ("failed", "cancelled", "interrupted", "damaged")
 
 
 def draw_actions(engine: BackgroundEngine, run: RunSummary) -> None:
-    """The chosen run."""
+    """Draw the selected run and its actions."""
     with st.container(border=True):
-        st.markdown(
-            f"**{run.title}** · `{run.key}`"
-            + (f"  \n{run.recipe.title}" if run.label.name and run.recipe else "")
-        )
+        heading = f"**{run.title}** · `{run.key}`"
+        if run.label.name and run.recipe:
+            heading += f"  \n{run.recipe.title}"
+        st.markdown(heading)
         if run.message:
             st.warning(run.message, icon=":material/info:")
         with st.container(horizontal=True, vertical_alignment="center"):
             _draw_links(run)
+            pinned = run.label.pinned
             st.button(
-                "Unpin" if run.label.pinned else "Pin",
+                "Unpin" if pinned else "Pin",
                 key="pin",
                 icon=":material/keep:",
-                on_click=_label,
-                args=(engine, run, not run.label.pinned),
+                on_click=_write_label,
+                args=(engine, run.key, run.label.model_copy(update={"pinned": not pinned})),
             )
             if run.recipe is not None and run.state in UNFINISHED:
                 st.button(
@@ -43,11 +44,9 @@ def draw_actions(engine: BackgroundEngine, run: RunSummary) -> None:
             draw_deletion(engine, [run], "Delete", "one")
         _draw_label(engine, run)
         if run.state == "finished" and run.record is not None:
-            with st.expander("Take it along", icon=":material/download:"):
-                draw_take_away(
-                    engine,
-                    RunView(run.record, "finished", imported=run.imported, has_weights=run.has_weights),
-                )
+            view = RunView(run.record, "finished", imported=run.imported, has_weights=run.has_weights)
+            with st.expander("Export", icon=":material/download:"):
+                draw_downloads(engine, view)
 
 
 def _draw_links(run: RunSummary) -> None:
@@ -57,8 +56,8 @@ def _draw_links(run: RunSummary) -> None:
         "pages/explore.py", label="Explore", icon=":material/content_cut:", query_params={"run": run.key}
     )
     if run.state == "finished":
-        two = {"section": "Two runs", "one": run.key}
-        st.page_link("pages/compare.py", label="Compare", icon=":material/compare_arrows:", query_params=two)
+        pair = {"section": "Two runs", "one": run.key}
+        st.page_link("pages/compare.py", label="Compare", icon=":material/compare_arrows:", query_params=pair)
         st.page_link(
             "pages/microscope.py",
             label="Microscope",
@@ -74,25 +73,21 @@ def _draw_links(run: RunSummary) -> None:
 
 
 def _draw_label(engine: BackgroundEngine, run: RunSummary) -> None:
-    """A name and a note; both are kept with the run and are no part of its result."""
+    """Draw the run's name and note, which are stored with the run but are not part of its result."""
     with st.form(f"label.{run.key}", border=False):
         left, right, button = st.columns([2, 4, 1], vertical_alignment="bottom")
-        name = left.text_input(
-            "Name", run.label.name, max_chars=NAME, placeholder=run.recipe.title if run.recipe else run.key
-        )
+        title = run.recipe.title if run.recipe else run.key
+        name = left.text_input("Name", run.label.name, max_chars=NAME, placeholder=title)
         note = right.text_input(
-            "Note", run.label.note, max_chars=NOTE, placeholder="What it was for, what came of it"
+            "Note", run.label.note, max_chars=NOTE, placeholder="What it was for, and what it showed"
         )
-        if button.form_submit_button("Keep", icon=":material/save:"):
-            _write(engine, run.key, run.label.model_copy(update={"name": name.strip(), "note": note.strip()}))
+        if button.form_submit_button("Save", icon=":material/save:"):
+            label = run.label.model_copy(update={"name": name.strip(), "note": note.strip()})
+            _write_label(engine, run.key, label)
             st.rerun()
 
 
-def _label(engine: BackgroundEngine, run: RunSummary, pinned: bool) -> None:
-    _write(engine, run.key, run.label.model_copy(update={"pinned": pinned}))
-
-
-def _write(engine: BackgroundEngine, key: str, label: Label) -> None:
+def _write_label(engine: BackgroundEngine, key: str, label: Label) -> None:
     try:
         engine.store.label(key, label)
     except PrunescopeError as error:
@@ -100,7 +95,7 @@ def _write(engine: BackgroundEngine, key: str, label: Label) -> None:
 
 
 def _retry(engine: BackgroundEngine, run: RunSummary) -> None:
-    assert run.recipe is not None, "drawn for runs with a recipe"
+    assert run.recipe is not None, "drawn only for runs with a recipe"
     try:
         engine.submit(run.recipe)
     except PrunescopeError as error:

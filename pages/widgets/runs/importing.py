@@ -1,4 +1,4 @@
-"""Taking in a colleague's run, and the way to see in what it differs from one's own."""
+"""Importing a run from a file, and links to open the imported run or compare it with another."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
 IMPORTED = "runs.imported"
-HELP = "The Record (json) that Explore and Runs offer, or the events.jsonl of a run's folder. Numbers alone; its weights are computed here on request."
+HELP = (
+    "The Record (json) from the export of a run, or the events.jsonl of its folder. It contains results "
+    "only; the weights can be computed here on request."
+)
 
 
 def draw_import(engine: BackgroundEngine) -> None:
-    """A file, and what became of it."""
+    """Draw the upload, and the links to the run that was imported last."""
     with (
-        st.expander("Take in a colleague's run", icon=":material/upload_file:"),
+        st.expander("Import a run", icon=":material/upload_file:"),
         st.form("import", border=False, clear_on_submit=True),
     ):
-        file = st.file_uploader("A run's record or events", ["json", "jsonl"], help=HELP, key="runs.file")
-        if st.form_submit_button("Take it in", icon=":material/download_done:") and file is not None:
+        file = st.file_uploader("Record or events of a run", ["json", "jsonl"], help=HELP, key="runs.file")
+        if st.form_submit_button("Import", icon=":material/download_done:") and file is not None:
             try:
                 st.session_state[IMPORTED] = import_run(engine.store, file.getvalue(), file.name)
             except PrunescopeError as error:
@@ -33,14 +36,13 @@ def draw_import(engine: BackgroundEngine) -> None:
     key = st.session_state.get(IMPORTED)
     if key is not None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.markdown("The run is taken in.", width="stretch")
+            st.markdown("The run was imported.", width="stretch")
             st.page_link(
-                "pages/explore.py", label="Open it", icon=":material/content_cut:", query_params={"run": key}
+                "pages/explore.py", label="Open", icon=":material/content_cut:", query_params={"run": key}
             )
-            two = {"section": "Two runs", "one": key}
             st.page_link(
                 "pages/compare.py",
-                label="See what differs",
+                label="Compare with another run",
                 icon=":material/compare_arrows:",
-                query_params=two,
+                query_params={"section": "Two runs", "one": key},
             )

@@ -1,7 +1,4 @@
-"""The list of one's own runs: find, order, choose, and act on what is chosen.
-
-The runs that came with the project, folded away: there are many, and they are not one's own.
-"""
+"""The lists of runs: the user's, with filters, an order and actions; and the bundled ones in an expander."""
 
 from __future__ import annotations
 
@@ -20,121 +17,78 @@ from pages.widgets.runs.deleting import draw_deletion
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
-
-def draw_recorded(runs: Sequence[RunSummary]) -> None:
-    """A list to find one in, and its links."""
-    with st.expander(
-        f"{len(runs)} recorded runs of the bundled model, which came with Prunescope",
-        icon=":material/inventory_2:",
-    ):
-        wanted = st.text_input(
-            "Find among them", key="runs.recorded", placeholder="wanda 60, 2:4, NeuroAL …", width=320
-        )
-        shown = matching(runs, wanted or "", [])
-        table = run_table(shown, time.time()).drop(columns=["", "state", "run", "age", "note"])
-        st.dataframe(
-            table,
-            hide_index=True,
-            height=300,
-            alt="The recorded runs",
-            column_config={"MB": st.column_config.NumberColumn(format="%.2f")},
-        )
-        by_key = {run.key: run for run in shown}
-        key = st.selectbox(
-            "Open one",
-            list(by_key),
-            None,
-            format_func=lambda key: words(by_key[key]),
-            key="runs.open",
-            placeholder="Choose a run",
-        )
-        if key:
-            st.page_link(
-                "pages/explore.py", label="Explore", icon=":material/content_cut:", query_params={"run": key}
-            )
-
-
-TALL = 420  # pixels that the list takes at most
+TALL, BUNDLED_TALL = 420, 300
+"""Greatest heights of the lists, pixels."""
 ROW = 36
+"""Height of a row, pixels."""
 
 
 def draw_list(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
-    """The list, and what can be done with the chosen ones."""
+    """Draw the user's runs, and the actions for the selected ones."""
     if not runs:
-        words = "No run of your own is here yet. Prune something on Explore, start a sweep on Compare, or take in a colleague's run below."
-        st.info(words, icon=":material/inventory_2:")
+        st.info(
+            "No runs of your own yet. Prune a model on Explore, start a sweep on Compare, or import a run.",
+            icon=":material/inventory_2:",
+        )
         return
     shown = _choose(runs)
-    st.caption(
-        f"{len(shown)} of {len(runs)} runs. Choose rows by the boxes at their left, or one in the list below."
-    )
-    height = min(TALL, ROW * (len(shown) + 1) + 4)
-    columns = {
-        "MB": st.column_config.NumberColumn(format="%.2f"),
-        "note": st.column_config.TextColumn(width="medium"),
-    }
-    chosen = st.dataframe(
+    st.caption(f"{len(shown)} of {len(runs)} runs. Check rows to select them, or choose one below the list.")
+    selection = st.dataframe(
         run_table(shown, time.time()),
         hide_index=True,
-        height=height,
-        column_config=columns,
+        height=min(TALL, ROW * (len(shown) + 1) + 4),
+        column_config={
+            "MB": st.column_config.NumberColumn(format="%.2f"),
+            "note": st.column_config.TextColumn(width="medium"),
+        },
         key="runs.table",
         on_select="rerun",
         selection_mode="multi-row",
-        alt="The runs",
+        alt="Your runs",
     )
-    rows = [row for row in chosen["selection"]["rows"] if row < len(shown)]
-    several = [shown[row] for row in rows]
-    if len(several) > 1:
-        _draw_several(engine, several)
+    # A filter may have shortened the list since the rows were selected.
+    selected = [shown[row] for row in selection["selection"]["rows"] if row < len(shown)]
+    if len(selected) > 1:
+        _draw_selected(engine, selected)
         return
-    one = _one(shown, several)
-    if one is not None:
-        draw_actions(engine, one)
+    run = _choose_one(shown, selected)
+    if run is not None:
+        draw_actions(engine, run)
 
 
 def _choose(runs: Sequence[RunSummary]) -> list[RunSummary]:
-    """The runs that are matching, in the order that is chosen; both in the address."""
+    """Draw filters and order, which are in the address, and return the runs that they leave."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        words = st.text_input(
+        text = st.text_input(
             "Find",
             key="find",
             type="search",
-            placeholder="A name, a pruner, a model, a key",
+            placeholder="Name, pruner, model or key",
             bind="query-params",
             live=True,
             width=320,
         )
-        there = [state for state in SIGNS if any(run.state == state for run in runs)]
-        states = (
-            st.pills(
-                "State",
-                there,
-                selection_mode="multi",
-                format_func=lambda state: SIGNS[state],
-                key="runs.states",
+        present = [state for state in SIGNS if any(run.state == state for run in runs)]
+        states = []
+        if len(present) > 1:
+            states = st.pills(
+                "State", present, selection_mode="multi", format_func=SIGNS.__getitem__, key="runs.states"
             )
-            if len(there) > 1
-            else []
+        order = st.segmented_control(
+            "Order", list(ORDERS), default="Newest", key="order", bind="query-params", required=True
         )
-        order = (
-            st.segmented_control(
-                "Order", list(ORDERS), default="Newest", key="order", bind="query-params", required=True
-            )
-            or "Newest"
-        )
-    return ordered(matching(runs, words or "", states or []), order)
+    return ordered(matching(runs, text or "", states or []), order or "Newest")
 
 
-def _one(shown: Sequence[RunSummary], several: Sequence[RunSummary]) -> RunSummary | None:
-    """The run to act on: the chosen row, or the one chosen from a list by those who do not click into tables."""
+def _choose_one(shown: Sequence[RunSummary], selected: Sequence[RunSummary]) -> RunSummary | None:
+    """Return the selected row, or the run chosen from a list: rows cannot be selected by keyboard."""
     by_key = {run.key: run for run in shown}
-    if several and several[0].key != st.session_state.get("runs.row"):
-        st.session_state["runs.row"] = st.session_state["runs.one"] = several[0].key
+    if selected and selected[0].key != st.session_state.get("runs.row"):
+        st.session_state["runs.row"] = st.session_state["runs.one"] = selected[0].key
     if st.session_state.get("runs.one") not in by_key:
         st.session_state.pop("runs.one", None)
     key = st.selectbox(
-        "One run",
+        "Run",
         list(by_key),
         None,
         format_func=lambda key: by_key[key].title,
@@ -145,12 +99,43 @@ def _one(shown: Sequence[RunSummary], several: Sequence[RunSummary]) -> RunSumma
     return by_key.get(key) if key else None
 
 
-def _draw_several(engine: BackgroundEngine, several: Sequence[RunSummary]) -> None:
+def _draw_selected(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
+    """Draw what can be done with several runs."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{len(several)} runs chosen**", width="content")
-        if len(several) == 2:
-            two = {"section": "Two runs", "one": several[0].key, "other": several[1].key}
+        st.markdown(f"**{len(runs)} runs selected**", width="content")
+        if len(runs) == 2:
             st.page_link(
-                "pages/compare.py", label="Compare them", icon=":material/compare_arrows:", query_params=two
+                "pages/compare.py",
+                label="Compare them",
+                icon=":material/compare_arrows:",
+                query_params={"section": "Two runs", "one": runs[0].key, "other": runs[1].key},
             )
-        draw_deletion(engine, several, "Delete them", "several")
+        draw_deletion(engine, runs, "Delete them", "several")
+
+
+def draw_bundled(runs: Sequence[RunSummary]) -> None:
+    """Draw the bundled runs with a filter, and a link to one of them."""
+    label = f"{len(runs)} bundled runs of the demo model (precomputed)"
+    with st.expander(label, icon=":material/inventory_2:"):
+        text = st.text_input("Filter", key="runs.recorded", placeholder="wanda 60, 2:4, NeuroAL …", width=320)
+        shown = matching(runs, text or "", [])
+        st.dataframe(
+            run_table(shown, time.time()).drop(columns=["", "state", "run", "age", "note"]),
+            hide_index=True,
+            height=BUNDLED_TALL,
+            alt="The bundled runs",
+            column_config={"MB": st.column_config.NumberColumn(format="%.2f")},
+        )
+        by_key = {run.key: run for run in shown}
+        key = st.selectbox(
+            "Open a run",
+            list(by_key),
+            None,
+            format_func=lambda key: words(by_key[key]),
+            key="runs.open",
+            placeholder="Choose a run",
+        )
+        if key:
+            st.page_link(
+                "pages/explore.py", label="Explore", icon=":material/content_cut:", query_params={"run": key}
+            )

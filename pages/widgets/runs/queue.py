@@ -1,38 +1,38 @@
-"""What is being computed, and what waits for its turn."""
+"""The queue: running and queued runs with their progress."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from engine.errors import PrunescopeError
-from engine.jobs.views import RunView
-from pages.widgets.explore import session
-from pages.widgets.live import redraw_page
+from pages.widgets.engine_handle import find_view
+from pages.widgets.live import live
 from pages.widgets.progress import progress_words, share
+from pages.widgets.runs.deleting import ERROR
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
-POLL = 0.8
+POLL = 0.8  # seconds
 MOST = 12
-"""Places of the queue that are shown; the others are counted."""
+"""Runs that are shown; the others are counted."""
 
 
 def draw_queue(engine: BackgroundEngine) -> None:
-    """The queue, kept up to date; nothing where nothing goes on."""
-    keys = engine.active()
-    if keys:
-        st.fragment(_draw, run_every=POLL)(engine, len(keys))
+    """Draw the queue and keep it up to date; nothing is drawn while it is empty."""
+    if engine.active():
+        # Whenever a run ends, the page is drawn again, with the run in the list below.
+        live("queue", engine.active, lambda keys: _draw(engine, keys), left=len, every=POLL)
 
 
-def _draw(engine: BackgroundEngine, before: int) -> None:
-    keys = engine.active()
+def _draw(engine: BackgroundEngine, keys: Sequence[str]) -> None:
     with st.container(border=True):
-        st.markdown(f"**Going on and waiting: {len(keys)}**")
+        st.markdown(f"**Running and queued: {len(keys)}**")
         for key in keys[:MOST]:
-            view = _view(engine, key)
+            view = find_view(engine, key)
             if view is not None and view.record.recipe is not None:
                 bar, link, button = st.columns([6, 1, 1], vertical_alignment="bottom")
                 bar.progress(share(view), text=f"{view.record.recipe.title} · {progress_words(view)}")
@@ -43,17 +43,15 @@ def _draw(engine: BackgroundEngine, before: int) -> None:
                     "Cancel",
                     key=f"cancel.{key}",
                     icon=":material/stop:",
-                    on_click=session.cancel,
+                    on_click=_cancel,
                     args=(engine, key),
                 )
         if len(keys) > MOST:
             st.caption(f"and {len(keys) - MOST} more")
-    if len(keys) != before:  # one has ended: it is in the list now
-        redraw_page("queue")
 
 
-def _view(engine: BackgroundEngine, key: str) -> RunView | None:
+def _cancel(engine: BackgroundEngine, key: str) -> None:
     try:
-        return engine.view(key)
-    except PrunescopeError:
-        return None
+        engine.cancel(key)
+    except PrunescopeError as error:
+        st.session_state[ERROR] = str(error)

@@ -1,0 +1,136 @@
+"""The choice of a sweep: what all runs share (model, texts, windows), and the pruners, sparsities,
+allocations and seeds that are combined. All of it is in the address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from engine.analysis.comparison.grid import parse_shape
+from engine.analysis.comparison.sweep import Cell, sweep
+from engine.corpora.named import NAMED
+from engine.errors import Fault, RecipeError
+from engine.models.identity import DEMO
+from engine.pruning.axes import ALLOCATIONS
+from engine.pruning.presets import PRESETS
+from engine.recipe import Recipe
+from engine.store.runs import RunSummary
+
+TEXTS = ("stories", *(name for name in NAMED if name != "stories"))
+SHAPES = (*(f"0.{tenth}" for tenth in range(1, 10)), "2:4", "4:8")
+FIRST_PRUNERS, FIRST_SHAPES = ("magnitude", "wanda", "sparsegpt"), ("0.5", "0.6", "0.7")
+AUTOMATIC = tuple(name for name, allocation in ALLOCATIONS.items() if not allocation.from_user)
+MOST_SEEDS = 10
+MODEL_HELP = "A model that has runs already. Or type a hub id, or a directory on this machine."
+TEXT_HELP = "A named text, or the path of a `.txt`, `.jsonl` or `.npy` file."
+SHAPES_HELP = "Sparsities such as 0.55, or patterns such as 1:4. Type what is not in the list."
+SEEDS_HELP = (
+    "Number of runs per cell, each with other calibration windows: seeds 0, 1, … Their standard deviation is "
+    "drawn as an error bar."
+)
+
+
+def choose_cells(runs: Sequence[RunSummary]) -> tuple[Cell, ...]:
+    """Draw the form and return the sweep's cells; none, with messages, if the choice is invalid."""
+    base = _choose_base(runs)
+    pruners = st.multiselect(
+        "Pruners",
+        list(PRESETS),
+        FIRST_PRUNERS,
+        format_func=lambda name: PRESETS[name].title,
+        key="pruners",
+        bind="query-params",
+    )
+    left, middle, right = st.columns([2, 2, 1])
+    shapes = left.multiselect(
+        "Sparsities and patterns",
+        SHAPES,
+        FIRST_SHAPES,
+        key="shapes",
+        bind="query-params",
+        accept_new_options=True,
+        help=SHAPES_HELP,
+    )
+    allocations = middle.multiselect(
+        "Allocations",
+        AUTOMATIC,
+        ["uniform"],
+        format_func=lambda name: ALLOCATIONS[name].title,
+        key="topups",
+        bind="query-params",
+    )
+    seeds = right.number_input("Seeds", 1, MOST_SEEDS, 2, key="seeds", bind="query-params", help=SEEDS_HELP)
+    if base is None:
+        return ()
+    shapes = list(dict.fromkeys(map(parse_shape, shapes)))
+    # Building hundreds of recipes takes a while, so the cells are kept while the choice is the same.
+    choice = (base, tuple(pruners), tuple(shapes), tuple(allocations), int(seeds))
+    cached: tuple[object, tuple[Cell, ...]] | None = st.session_state.get("sweep.cells")
+    if cached is not None and cached[0] == choice:
+        return cached[1]
+    try:
+        cells = sweep(base, pruners, shapes, allocations=allocations, seeds=range(int(seeds)))
+    except RecipeError as error:
+        st.info(" ".join(map(_sentence, error.faults)), icon=":material/grid_on:")
+        return ()
+    st.session_state["sweep.cells"] = (choice, cells)
+    return cells
+
+
+def _choose_base(runs: Sequence[RunSummary]) -> Recipe | None:
+    """Return the recipe that the sweep varies; None, with messages, if it is invalid."""
+    default = Recipe.build()
+    models = dict.fromkeys([DEMO, *(run.recipe.model for run in runs if run.recipe)])
+    with st.expander("Model, texts and windows", icon=":material/tune:", key="sweep.base", on_change="rerun"):
+        first, second, third = st.columns(3)
+        model = first.selectbox(
+            "Model", list(models), key="model", bind="query-params", accept_new_options=True, help=MODEL_HELP
+        )
+        evaluation = second.selectbox(
+            "Evaluation text",
+            TEXTS,
+            key="evaluation",
+            bind="query-params",
+            accept_new_options=True,
+            help=TEXT_HELP,
+        )
+        calibration = third.selectbox(
+            "Calibration text",
+            TEXTS,
+            key="calibration",
+            bind="query-params",
+            accept_new_options=True,
+            help=TEXT_HELP,
+        )
+        samples = first.number_input(
+            "Calibration windows", 1, 100_000, default.samples, key="samples", bind="query-params"
+        )
+        length = second.number_input(
+            "Tokens per window",
+            2,
+            1_000_000,
+            None,
+            key="length",
+            bind="query-params",
+            placeholder="default of the model",
+        )
+    windows = f"{samples} windows of {length} tokens" if length else f"{samples} windows"
+    st.caption(f"All runs: **{model}**, calibrated on {windows} of {calibration}, evaluated on {evaluation}.")
+    try:
+        return Recipe.build(
+            model=model or DEMO,
+            evaluation=evaluation,
+            calibration=calibration,
+            samples=samples,
+            length=length,
+        )
+    except RecipeError as error:
+        for fault in error.faults:
+            st.error(_sentence(fault), icon=":material/error:")
+        return None
+
+
+def _sentence(fault: Fault) -> str:
+    return fault.message[0].upper() + fault.message[1:]
