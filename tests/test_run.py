@@ -236,6 +236,14 @@ def test_the_key_changes_with_the_content_of_files(tmp_path: Path) -> None:
     assert pin(Recipe.build(calibration=str(file))).key != before
 
 
+def test_pinning_again_follows_a_changed_model(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    before = pin(Recipe.build(model=str(tmp_path)))
+    (tmp_path / "config.json").write_text('{"more": 1}')
+    after = pin(before)
+    assert before.revision and after.revision and before.revision != after.revision
+
+
 def test_events_come_in_order(fast: Fields) -> None:
     events = list(run(Recipe.build(**fast)))
     kinds = [event.event for event in events]

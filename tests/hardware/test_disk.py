@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,25 @@ def test_a_file_is_replaced(tmp_path: Path) -> None:
     disk.write_file(tmp_path / "a", b"old")
     disk.write_file(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"new" and names(tmp_path) == {"a"}
+
+
+def test_the_content_is_synced_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[tuple[str, int]] = []
+    sync, rename = os.fsync, os.replace
+
+    def noted_sync(descriptor: int) -> None:
+        steps.append(("sync", os.fstat(descriptor).st_ino))
+        sync(descriptor)
+
+    def noted_rename(source: Path, target: Path) -> None:
+        steps.append(("rename", os.stat(source).st_ino))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "replace", noted_rename)
+    disk.write_file(tmp_path / "a", b"new")
+    inode = (tmp_path / "a").stat().st_ino
+    assert steps == [("sync", inode), ("rename", inode)]
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
