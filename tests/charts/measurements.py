@@ -1,4 +1,4 @@
-"""Canned sizes and speeds of a model."""
+"""Fixed sizes and speeds of a model, for tests of charts and pages."""
 
 from __future__ import annotations
 

@@ -15,26 +15,26 @@ NEUROAL = {"allocation": "neuroal", "sparsity": 0.6}
 
 
 def record(blocks: int = BLOCKS, **fields: Any) -> RunRecord:
-    """A run with so many blocks done, finished when all are."""
+    """Return a run with this many finished blocks; it is finished when all are."""
     return RunRecord.fold(
         events(Recipe.build(fields), blocks, ENDS["finished"] if blocks == BLOCKS else None)
     )
 
 
 def undecided(steps: int | None = None, **fields: Any) -> RunRecord:
-    """A run that decides how much each block loses, after so many steps of that."""
+    """Return a run that is still deciding the allocation, after this many steps."""
     recipe = Recipe.build(fields)
     return RunRecord.fold([*starting(recipe), *deciding(recipe, BLOCKS)[:steps]])
 
 
 def one_block(*linears: LinearPruned, index: int = 0) -> RunRecord:
-    """A record of one block with these linears."""
+    """Return a record of one block with these linears."""
     facts = {"sparsity": 0.5, "alignment": 0.0, "relative_error": None, "cosine": None, "seconds": 1.0}
     return RunRecord(blocks=(BlockPruned(index=index, linears=linears, **facts),))
 
 
 def linear(rows: int, columns: int, error: float, **fields: Any) -> LinearPruned:
-    """A linear with an output error."""
+    """Return a linear with an output error."""
     return LinearPruned(
         name=f"l{rows}x{columns}",
         rows=rows,
@@ -47,7 +47,7 @@ def linear(rows: int, columns: int, error: float, **fields: Any) -> LinearPruned
 
 
 def infinite(found: RunRecord) -> RunRecord:
-    """The record with numbers that are none wherever a chart might look."""
+    """Return the record with values that are not finite wherever a chart might read them."""
     search = tuple(
         item.model_copy(update={"objective": math.inf, "alignment": (math.inf, math.nan)})
         for item in found.search[:3]

@@ -1,6 +1,4 @@
-"""Canned facts of one linear for charts and pages: made by the engine's own arithmetic from a random weight,
-without a run.
-"""
+"""Measurements of one linear for tests of charts and pages, computed by the engine from a random weight."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from engine.pruning.patterns import Group, Pattern, Unstructured
 
 
 class Sample:
-    """A random weight `[rows, columns]`, pruned by its scores in some pattern."""
+    """A random weight `[rows, columns]`, pruned by its scores in a pattern."""
 
     def __init__(
         self,

@@ -1,6 +1,4 @@
-"""Charts are asserted on their data: what is drawn, what the table says, and what is said to those who see
-neither.
-"""
+"""Charts are tested on their data: what is drawn, the table, and the words for readers who cannot see them."""
 
 from __future__ import annotations
 
@@ -42,7 +40,7 @@ EVERYTHING = {
     "allocation": "neuroal",
     "sparsity": 0.6,
 }
-"""A recipe that has something for each of them."""
+"""A recipe for which every chart has data."""
 
 
 @pytest.mark.parametrize("chart", CHARTS)

@@ -1,4 +1,4 @@
-"""The charts of several runs, by the data they hold."""
+"""The charts of several runs, tested on their data."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class TestCurves:
         }
         assert lines == {"Wanda": ([50, 60, 70], [22, 30, 90]), "Magnitude": ([50, 60, 70], [25, 50, 900])}
 
-    def test_the_axis_is_logarithmic_where_it_has_to_be_unless_told_otherwise(self) -> None:
+    def test_the_axis_is_logarithmic_if_needed_unless_chosen_otherwise(self) -> None:
         assert self.chart.figure.layout.yaxis.type == "log" and "logarithmic" in self.chart.title
         straight = perplexity_curves(FAMILIES, logarithmic=False)
         assert straight.figure.layout.yaxis.type == "linear" and "logarithmic" not in straight.title
@@ -185,7 +185,7 @@ class TestCurves:
         }
         assert keys == {run.key for run in RUNS}
 
-    def test_names_stand_beside_the_ends_of_the_lines_in_their_order(self) -> None:
+    def test_names_are_next_to_the_ends_of_the_lines_in_their_order(self) -> None:
         labels = {note.text.strip(): note for note in self.chart.figure.layout.annotations}
         assert set(labels) == {"Wanda", "Magnitude", "dense 20.00", "2 × dense"}
         assert labels["Magnitude"].y == pytest.approx(log10(900)) and labels["Magnitude"].y > labels[
@@ -276,7 +276,7 @@ class TestTable:
     def test_rows_by_words_and_by_ratio(self, words: str, most: float | None, count: int) -> None:
         assert len(filtered(self.table, words, most)) == count
 
-    def test_an_empty_table_stays_one(self) -> None:
+    def test_filtering_an_empty_table_keeps_its_columns(self) -> None:
         assert list(filtered(curve_table({}), "x", 2.0).columns) == list(COLUMNS)
 
 
@@ -331,7 +331,7 @@ class TestBoard:
     def test_what_was_achieved_is_said(self) -> None:
         assert "Sparsity achieved: 69.00 %." in self.chart.caption
 
-    def test_nobody(self) -> None:
+    def test_an_empty_leaderboard(self) -> None:
         assert leaderboard_chart([], "1:8").alt.endswith("No runs yet.")
 
 
@@ -406,7 +406,7 @@ class TestSweep:
             (GridCell("Wanda", "0.5", "refused"), "—"),
         ],
     )
-    def test_a_square_in_words(self, square: GridCell, words: str) -> None:
+    def test_a_grid_cell_in_words(self, square: GridCell, words: str) -> None:
         assert cell_words(square) == words
 
     def test_words_and_colours_have_one_shape(self) -> None:
@@ -420,7 +420,7 @@ class TestSweep:
         ) == ["RIA", "Wanda"]
         assert colours.loc["RIA", "2:4"] == "" and palette.GREEN in colours.loc["RIA", "50 %"]
 
-    def test_no_state_is_told_by_colour_alone(self) -> None:
+    def test_no_state_is_distinguished_by_colour_alone(self) -> None:
         signs = {state: cell_words(GridCell("x", "0.5", state)) for state in ORDER}
         assert signs["failed"] == signs["damaged"] and signs["cancelled"] == signs["interrupted"]
         assert len(set(signs.values())) == len(ORDER) - 2

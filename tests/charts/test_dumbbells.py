@@ -1,4 +1,4 @@
-"""The charts of what an update and a refinement did, asserted on their data."""
+"""The charts of what an update and a refinement did, tested on their data."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_the_refinement_is_judged_by_the_mask_alone_also_where_an_update_follows
     assert alone.table["error_before"].tolist() == pytest.approx([0.17, 0.185, 0.2])
 
 
-def test_nothing_done_and_nothing_measured_are_told_apart():
+def test_nothing_finished_and_nothing_measured_have_different_words():
     for chart in (error_recovered, refinement_error, refinement_swaps):
         assert "No block is finished yet." in chart(RunRecord()).alt
         assert "Not measured." in chart(record(3)).alt

@@ -1,6 +1,4 @@
-"""Texts as drawings: escaped, coloured with their number, readable on both themes; bars and tables hold what
-they say.
-"""
+"""Coloured texts are escaped, numbered and readable in both themes; bars and tables have the right data."""
 
 import re
 from dataclasses import replace
@@ -59,7 +57,7 @@ def test_numbers_are_under_the_pointer_where_they_are_not_beneath() -> None:
 
 
 def test_without_numbers_the_line_beneath_says_what_the_colour_does() -> None:
-    """Colour never means something alone."""
+    """Colour is never the only sign."""
     html = token_text(READING, numbers=False)
     assert html.count('class="token worse"') == 1 and html.count('class="token better"') == 1
 
@@ -160,7 +158,7 @@ def test_two_tokens_of_one_name_have_a_bar_each() -> None:
 @pytest.mark.parametrize(
     ("text", "words"), [(" cat", "cat"), (" ", "space"), ("\n", "line break"), ("\t\t", r"'\t\t'")]
 )
-def test_blanks_alone_are_made_visible(text: str, words: str) -> None:
+def test_white_space_tokens_have_names(text: str, words: str) -> None:
     assert label(Token(0, text, text)) == words
 
 
@@ -176,6 +174,6 @@ def test_the_walk_marks_where_it_is() -> None:
     assert chart.figure.layout.shapes[0].y0 == 37
 
 
-def test_a_walk_that_stays_near_is_drawn_straight() -> None:
+def test_similar_perplexities_have_a_linear_axis() -> None:
     chart = sparsity_line([0.0, 0.1], [37.0, 38.0], 0)
     assert chart.figure.layout.yaxis.type != "log" and "logarithmic" not in chart.caption

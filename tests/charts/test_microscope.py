@@ -1,4 +1,4 @@
-"""The charts of one linear on their data."""
+"""The charts of one linear, tested on their data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from engine.pruning.patterns import Group, SemiStructured, Unstructured
 from tests.charts.specimens import Sample
 
 
-def test_a_tile_is_as_large_as_what_stays_and_coloured_by_what_was_there():
+def test_a_tile_has_the_size_of_its_kept_share_and_the_colour_of_its_weight():
     kept = np.array([[1.0, 0.0], [0.5, 0.25]])
     strength = np.array([[1.0, 0.5], [0.25, 2.0]])
     found = tiles(strength, kept, np.arange(2), np.arange(2), top=1.0)
@@ -196,7 +196,7 @@ def test_the_rank_correlation_is_spearman_s():
     assert rank_correlation(left, np.ones(5)) is None
 
 
-def test_the_rows_that_lost_most_come_first():
+def test_the_rows_with_the_largest_error_come_first():
     study = Sample(40, 16).study()
     chart = worst_rows(study)
     assert len(chart.table) == 12

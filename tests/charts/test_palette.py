@@ -36,7 +36,7 @@ VISION = {
 
 
 def linear(colour: str) -> np.ndarray:
-    """Linear RGB in 0 to 1 of `#rrggbb`."""
+    """Return the linear RGB, from 0 to 1, of `#rrggbb`."""
     share = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255
     return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
 
@@ -46,13 +46,13 @@ def luminance(colour: str) -> float:
 
 
 def contrast(one: str, other: str) -> float:
-    """WCAG's ratio, 1 to 21."""
+    """Return WCAG's contrast ratio, from 1 to 21."""
     light, dark = sorted([luminance(one), luminance(other)], reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
 def lab(rgb: np.ndarray) -> np.ndarray:
-    """CIE Lab (D65) of linear RGB."""
+    """Return CIE Lab (D65) of linear RGB."""
     xyz = (
         np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
         @ np.clip(rgb, 0, 1)
@@ -82,13 +82,13 @@ def test_lines_stand_out_from_the_page(name: str, theme: str) -> None:
 
 
 @pytest.mark.parametrize("vision", VISION)
-def test_lines_are_told_apart_with_any_colour_vision(vision: str) -> None:
+def test_lines_can_be_distinguished_with_any_colour_vision(vision: str) -> None:
     for (one, first), (other, second) in combinations(LINES.items(), 2):
         assert distance(first, second, vision) >= 12, f"{one} and {other}"
 
 
 @pytest.mark.parametrize("vision", VISION)
-def test_kinds_of_weights_are_told_apart_from_their_neighbours(vision: str) -> None:
+def test_kinds_of_weights_can_be_distinguished_from_their_neighbours(vision: str) -> None:
     for first, second in pairwise(palette.KINDS):
         assert distance(first, second, vision) >= 12
 

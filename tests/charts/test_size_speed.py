@@ -1,4 +1,4 @@
-"""The charts of size and speed, asserted on their data."""
+"""The charts of size and speed, tested on their data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.charts.measurements import KERNELS, MILLION, SIZE, SPEED, measured
 
 
 def stacks(chart):
-    """By the row's name, the length of each part of its bar."""
+    """Return the length of each part of a bar, by the row's name."""
     names, found = chart.figure.layout.yaxis.ticktext, {}
     for trace in (trace for trace in chart.figure.data if trace.type == "bar"):
         for place, value in zip(trace.y, trace.x, strict=True):
@@ -19,7 +19,7 @@ def stacks(chart):
     return found
 
 
-def test_each_format_is_a_bar_of_what_is_never_pruned_and_the_rest():
+def test_each_format_is_a_bar_of_never_pruned_and_prunable_weights():
     chart = model_sizes(SIZE)
     assert stacks(chart) == {
         "dense": {"never pruned": 4, "dense": 16},

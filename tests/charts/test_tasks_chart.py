@@ -1,4 +1,4 @@
-"""The chart of the zero-shot tasks, asserted on its data."""
+"""The chart of the zero-shot tasks, tested on its data."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_models_differ_in_shape_and_not_in_colour_alone():
     assert max(abs(one - other) for one, other in zip(marks["dense"].y, marks["pruned"].y, strict=True)) > 0.1
 
 
-def test_the_words_say_the_mean_and_what_is_clear():
+def test_the_words_have_the_mean_and_the_significant_tasks():
     chart = task_scores(DENSE, PRUNED)
     assert "On average over 2 tasks the accuracy changes from 65.0 % to 49.5 % (−15.5 ± " in chart.alt
     assert "clearly different on ARC-easy." in chart.alt and "guessing" in chart.caption

@@ -1,4 +1,4 @@
-"""Finished runs with given perplexities, for tests of what is made of many."""
+"""Finished runs with given perplexities, for tests of comparisons."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def made(
     seconds: float = 2.0,
     **fields: Any,
 ) -> FinishedRun:
-    """A finished run of these fields."""
+    """Return a finished run of a recipe with these fields."""
     from math import log
 
     recipe = Recipe.build(**fields)

@@ -1,6 +1,4 @@
-"""A sweep as a grid and as a cost: states of cells with several seeds, what is missing, and what it will
-take.
-"""
+"""A sweep as a grid and its cost: states of cells with several seeds, missing runs, and their time."""
 
 from __future__ import annotations
 
@@ -44,7 +42,7 @@ def statuses(found: tuple[Cell, ...], *those: RunStatus) -> dict[str, RunStatus]
         ("", ""),
     ],
 )
-def test_a_shape_as_a_person_types_it(text: str, shape: str) -> None:
+def test_a_typed_shape_gets_its_usual_form(text: str, shape: str) -> None:
     assert parse_shape(text) == shape
 
 
@@ -109,7 +107,7 @@ class TestOutlay:
             sentence="",
         )
 
-    def test_what_is_there_costs_nothing(self) -> None:
+    def test_finished_runs_cost_nothing(self) -> None:
         found = cells(shapes=("0.5", "0.6"))
         cost = sweep_cost(found, statuses(found, finished(30.0), finished(31.0)), {}, self.cost)
         assert (cost.runs, cost.finished, cost.active, cost.missing, cost.seconds, cost.memory) == (

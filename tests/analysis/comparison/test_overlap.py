@@ -1,4 +1,4 @@
-"""The overlap of masks: by hand, by sets, and by chance."""
+"""The overlap of masks, against hand-computed values, sets, and chance."""
 
 from random import Random
 
@@ -66,6 +66,6 @@ def test_a_mask_shares_all_with_itself_and_order_does_not_matter() -> None:
 @pytest.mark.parametrize(
     "other", [weights(mask("xx")), weights(mask("xx"), mask("xxx"))], ids=["fewer blocks", "another size"]
 )
-def test_masks_of_different_models_are_refused_with_a_sentence(other: dict[int, BlockWeights]) -> None:
+def test_masks_of_different_models_are_rejected_with_a_sentence(other: dict[int, BlockWeights]) -> None:
     with pytest.raises(StoreError, match="Choose two runs of the same model"):
         overlaps(weights(mask("xx"), mask("xx")), other)

@@ -1,6 +1,4 @@
-"""Runs become points and curves; protocols are kept apart; the cliff and the leaderboard by hand-worked
-examples.
-"""
+"""Runs as points and curves, protocols, and hand-computed cliffs and leaderboards."""
 
 from dataclasses import replace
 from math import inf, log, sqrt
@@ -111,7 +109,7 @@ def test_a_preset_as_it_is_has_its_own_name(name: str) -> None:
         ),
     ],
 )
-def test_what_is_unusual_is_in_the_name(fields: dict[str, object], name: str) -> None:
+def test_unusual_settings_are_in_the_name(fields: dict[str, object], name: str) -> None:
     assert family(Recipe.build(fields)) == name
 
 
@@ -131,7 +129,7 @@ class TestCliff:
         assert found is not None and 0.1 < found.sparsity < 0.2
         assert found.sparsity == pytest.approx(0.1 + 0.1 * log(40 / 21) / log(50 / 21))
 
-    def test_a_curve_that_stays_low_has_none(self) -> None:
+    def test_a_curve_below_twice_the_dense_perplexity_has_no_cliff(self) -> None:
         assert cliff(points([made(21.0, sparsity=0.1), made(39.9, sparsity=0.2)])["Wanda"]) is None
         assert cliff([]) is None
 
@@ -139,7 +137,7 @@ class TestCliff:
         found = cliff(points([made(90.0, sparsity=0.8)])["Wanda"])
         assert found is not None and not found.known and found.sparsity == 0.8
 
-    def test_an_infinite_perplexity_is_behind_the_last_finite_point(self) -> None:
+    def test_the_cliff_before_an_infinite_perplexity_is_at_the_last_finite_point(self) -> None:
         line = points([made(25.0, sparsity=0.5), made(1e300, sparsity=0.6)])["Wanda"]
         assert line[1].ratio < inf
         found = cliff(line)
@@ -177,7 +175,7 @@ class TestLeaderboard:
     def test_budgets_are_those_that_two_can_compete_at(self) -> None:
         assert budgets(self.families) == ["0.5", "2:4"]
 
-    def test_nobody_at_a_budget_is_an_empty_board(self) -> None:
+    def test_a_budget_without_runs_is_an_empty_leaderboard(self) -> None:
         assert leaderboard(self.families, "0.9") == []
 
 
@@ -206,7 +204,7 @@ class TestNames:
         }
         assert len(names) == 2
 
-    def test_protocols_that_would_share_a_title_are_told_apart(self) -> None:
+    def test_protocols_with_equal_titles_get_fingerprints(self) -> None:
         one, other = (protocol(made(30.0, fingerprint=letter * 16)) for letter in "ab")
         third = protocol(made(30.0, samples=8))
         found = titles([one, other, third])

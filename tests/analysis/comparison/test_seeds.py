@@ -1,4 +1,4 @@
-"""A spread over seeds: which recipes, and what comes of their records."""
+"""Seeds of a recipe, and the spread of their perplexities."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_the_seeds_follow_the_recipes_own_and_nothing_else_changes() -> None:
     assert all(one.model_copy(update={"seed": 7}) == recipe for one in found)
 
 
-def test_behind_the_largest_seed_comes_zero() -> None:
+def test_after_the_largest_seed_comes_zero() -> None:
     found = over_seeds(Recipe.build(seed=LARGEST_SEED), 2)
     assert [one.seed for one in found] == [LARGEST_SEED, 0]
     assert all(Recipe.build(one.model_dump()) == one for one in found)

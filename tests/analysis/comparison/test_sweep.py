@@ -1,6 +1,4 @@
-"""A sweep is its recipes: all products, in an order that keeps a pruner's runs together, and a reason for
-each that cannot be.
-"""
+"""A sweep is a list of recipes: all combinations, pruner by pruner, with a reason for each invalid one."""
 
 import pytest
 
@@ -21,14 +19,14 @@ def test_every_product_is_there_once_and_is_the_run_that_one_would_start_alone()
     ]
 
 
-def test_what_does_not_go_together_is_a_cell_with_its_reason() -> None:
+def test_an_incompatible_combination_is_a_cell_with_its_reason() -> None:
     cells = sweep(BASE, ["apt-mm"], ["0.5", "2:4"], allocations=["uniform", "owl"])
     assert [cell.recipe is not None for cell in cells] == [False, True, False, False]
     assert "choose an N:M pattern" in cells[0].refusal
     assert "owl has nothing to allocate" in cells[3].refusal
 
 
-def test_the_base_decides_about_the_model_and_the_texts() -> None:
+def test_the_base_sets_the_model_and_the_texts() -> None:
     base = Recipe.build(
         pruner="sparsegpt", samples=9, length=32, evaluation=None, dtype="bfloat16", seed=7, sparsity=0.9
     )

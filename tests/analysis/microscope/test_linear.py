@@ -1,6 +1,4 @@
-"""What is said of a linear against the run that pruned it: its stored masks, its recorded errors, and the
-arithmetic done again with loops.
-"""
+"""One linear compared with the run that pruned it: stored masks, recorded errors, and reference loops."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ LINEAR = "mlp.up_proj"
 
 @cache
 def pruned(**fields):
-    """A finished run of the bundled model: its record and its blocks."""
+    """Return a finished run of the bundled model: its record and its blocks."""
     kept = {}
     recipe = Recipe.build(
         {
@@ -50,7 +48,7 @@ def recorded_error(found):
 
 @pytest.fixture
 def decisions(monkeypatch):
-    """The decisions that studies make, as they are turned into histograms."""
+    """Collect the decisions that studies turn into histograms."""
     made: list[Decision] = []
     original = inspection.score_distribution
 
@@ -63,7 +61,7 @@ def decisions(monkeypatch):
 
 
 def lowest(scores, count):
-    """Which `count` of a row of scores are the lowest, the earlier first among equals."""
+    """Return which `count` scores of a row are the lowest; of equal ones, the earlier first."""
     return set(sorted(range(len(scores)), key=lambda place: (scores[place], place))[:count])
 
 
@@ -149,7 +147,7 @@ def test_a_cut_for_each_group_and_no_kept_score_below_it(decisions, pruner, runn
         assert facts.cuts == pytest.approx(np.quantile(highest, [0, 0.05, 0.5, 0.95, 1]))
 
 
-def test_a_refinement_is_told_from_the_scores():
+def test_changes_by_a_refinement_are_counted():
     found = specimen(name="self_attn.q_proj", pruner="wanda-dsnot", sparsity=0.6)
     event = next(block for block in found.record.blocks if block.index == 2).linears[0]
     assert event.name == "self_attn.q_proj" and event.swaps
@@ -222,7 +220,7 @@ def test_the_way_is_the_same_whether_it_is_walked_in_steps_or_at_once(monkeypatc
         (0, "mlp.nothing", "only self_attn.q_proj"),
     ],
 )
-def test_what_is_not_there_is_a_sentence(block, name, words):
+def test_a_missing_block_or_linear_is_a_sentence(block, name, words):
     for question in (look, study, singular_values):
         with pytest.raises(ModelError, match=words):
             question(specimen(block, name, pruner="wanda"))

@@ -1,4 +1,4 @@
-"""Pictures against loops over the entries, and the spans of a look."""
+"""Pictures compared with loops over the entries, and spans."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.errors import ModelError
 
 
 def weights(rows, columns, seed=0):
-    """Dense and pruned weight and the mask between them."""
+    """Return a dense and a pruned weight, and the mask."""
     generator = torch.Generator().manual_seed(seed)
     dense = torch.randn(rows, columns, generator=generator)
     keep = torch.rand(rows, columns, generator=generator) > 0.4
@@ -22,7 +22,7 @@ def weights(rows, columns, seed=0):
 
 
 def by_loop(values, cell):
-    """The mean of each cell, entry by entry in float64."""
+    """Return the mean of each cell, entry by entry in float64."""
     rows, columns = values.shape
     means = np.zeros((ceil(rows / cell[0]), ceil(columns / cell[1])))
     for i in range(means.shape[0]):

@@ -1,4 +1,4 @@
-"""The charts of how the sparsity was shared out, asserted on their data: allocation, search, rows."""
+"""The charts of the sparsity allocation: allocation, search and rows, tested on their data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRIED = 1 + len(STRENGTHS) + 1 + len(STRENGTHS)
 
 
 def named(chart):
-    """The marks of a chart by name; those that the legend leaves out are numbered."""
+    """Return the traces of a chart by name; those that the legend leaves out are numbered."""
     return {trace.name or str(place): trace for place, trace in enumerate(chart.figure.data)}
 
 
@@ -67,7 +67,7 @@ def test_a_quantity_that_does_not_decide_alone_is_given_no_direction():
     assert "its sparsity" not in allocation_bars(mixed).caption
 
 
-def test_while_a_search_goes_on_the_bars_are_the_best_candidates():
+def test_during_a_search_the_bars_are_the_best_candidates():
     found = undecided(8, **NEUROAL)
     best = best_candidate(found)
     assert best is not None and best.strength == 0.07
