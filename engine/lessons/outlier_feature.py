@@ -18,8 +18,9 @@ from torch import Tensor
 from engine.inputs import dense_model, read_windows
 from engine.lessons.layer import Layer, Table, example, mask_table, table
 from engine.progress import drain
+from engine.pruning.observation import observe
 from engine.pruning.plan import Plan
-from engine.pruning.statistics import Need, Statistics, observe
+from engine.pruning.statistics import Need, Statistics
 from engine.recipe import Recipe
 
 COLUMN = 4

@@ -24,10 +24,11 @@ from engine.models.block import Block, Linear
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.threads import concurrently, is_small
 from engine.pruning.drift import alignment, divergence
+from engine.pruning.observation import observe
 from engine.pruning.patterns import Sparsity
 from engine.pruning.plan import Outcome, Plan
 from engine.pruning.shares import Shares
-from engine.pruning.statistics import Need, Statistics, observe
+from engine.pruning.statistics import Need, Statistics
 from engine.pruning.weights import BlockWeights, PrunedLinear, restore
 
 SAMPLED_SHARE, SAMPLED_LEAST, SAMPLED_MOST = 1 / 64, 128, 512

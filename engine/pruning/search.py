@@ -35,8 +35,9 @@ from engine.models.dataflow import feeds
 from engine.models.hooks import zeroed
 from engine.models.threads import parallel_passes
 from engine.pruning.drift import alignment
+from engine.pruning.observation import observe
 from engine.pruning.shares import Shares
-from engine.pruning.statistics import Need, Statistics, observe
+from engine.pruning.statistics import Need, Statistics
 
 if TYPE_CHECKING:
     from engine.models.language_model import LanguageModel, Stream

@@ -1,43 +1,38 @@
-"""Running statistics of one linear's calibration input (and output, when asked): float32 sums, only those
-that the chosen methods declare they need.
+"""Running statistics of one linear's calibration input, and of its output if a method needs it: float32 sums,
+only those that the chosen methods declare.
 
-Cost: the input norms read every activation once (about 2 % of a forward pass); the Gram matrix is `tokens *
-in^2` multiply-adds, of which only the blocks on and above the diagonal are computed. Linears that receive the
-same tensor (q, k, v; gate, up) share one `Statistics`.
+Cost: the input norms read every activation once (about 2 % of a forward pass); the Gram matrix takes
+`tokens * in^2` multiply-adds, because only the blocks on and above the diagonal are computed. Linears that
+receive the same tensor (q, k, v; gate, up) share one `Statistics`, see `engine.pruning.observation`.
 
 An expert's statistics are sums over the tokens that the router sent to it, divided by the same number of
-windows as everybody's, so experts that are asked less often count less. Its variance is that of all its
-tokens together (they come without their windows), its sample a quarter as large. Every expert has statistics
-of its own: with a Hessian that is `4 * in^2` bytes an expert and linear, 1.3 GB for a block of OLMoE's 64
+windows as for every other linear, so rarely used experts count less. Its variance is that of all its tokens
+pooled (they arrive without their windows), and its sample is a quarter of the usual size. Experts never share
+statistics: with a Hessian that is `4 * in^2` bytes per expert and linear, 1.3 GB for a block of OLMoE's 64
 experts.
 """
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from engine.errors import NumericsError
-from engine.models.block import Linear
-from engine.models.hooks import hooked
 from engine.pruning.hessian import InverseFactor, inverse_factor
-from engine.pruning.sampling import EvenSample, Sample, ThinnedSample
 
-# columns of the Gram matrix computed at once: wide enough for the matrix product to run at full speed
 GRAM_PANEL = 768
+"""Columns of the Gram matrix computed together: wide enough for the matrix product to run at full speed."""
 ROUTED_SAMPLE = 4
-"""An expert keeps this many times fewer sampled rows: there are many experts."""
+"""An expert keeps this many times fewer sampled rows, because there are many experts."""
 
 
 class Need(StrEnum):
-    """A statistic that a method asks for."""
+    """A statistic that a method can declare."""
 
     INPUT_NORM = "input_norm"
     INPUT_SUM = "input_sum"
@@ -47,18 +42,74 @@ class Need(StrEnum):
     SAMPLE = "sample"
 
 
+class Sample(Protocol):
+    """A few rows of a stream of activations, spread evenly over it."""
+
+    def add(self, rows: Tensor) -> None:
+        """Take the next rows of the stream, `[tokens, in]`."""
+
+    @property
+    def rows(self) -> Tensor:
+        """The sampled rows `[sampled tokens, in]`, in the order of the stream."""
+
+
+class EvenSample:
+    """Up to `most` rows of a stream of exactly `tokens` rows."""
+
+    def __init__(self, most: int, tokens: int) -> None:
+        count = min(most, tokens)
+        self._positions = torch.arange(count) * tokens // max(1, count)  # of the samples in the stream
+        self._passed = 0
+        self._chunks: list[Tensor] = []
+
+    def add(self, rows: Tensor) -> None:
+        first, last = torch.searchsorted(
+            self._positions, torch.tensor([self._passed, self._passed + len(rows)])
+        ).tolist()
+        self._chunks.append(rows[(self._positions[first:last] - self._passed).to(rows.device)])
+        self._passed += len(rows)
+
+    @property
+    def rows(self) -> Tensor:
+        return torch.cat(self._chunks)
+
+
+class ThinnedSample:
+    """Every n-th row of a stream of unknown length, n being the smallest power of two that yields at most
+    `most` rows (hence at least half of `most` if enough rows pass).
+    """
+
+    def __init__(self, most: int, width: int, device: torch.device) -> None:
+        self._most = max(1, most)
+        self._step = 1
+        self._passed = 0
+        self._rows = torch.empty(0, width, device=device)
+
+    def add(self, rows: Tensor) -> None:
+        chosen = rows[-self._passed % self._step :: self._step]
+        self._rows = torch.cat([self._rows.to(rows), chosen])
+        self._passed += len(rows)
+        while len(self._rows) > self._most:
+            self._rows = self._rows[::2].clone()  # a view would keep the whole tensor alive
+            self._step *= 2
+
+    @property
+    def rows(self) -> Tensor:
+        return self._rows
+
+
 class Statistics:
     """Sums over the calibration input `X`, `[tokens, in]`, of one linear, and over its output `X W^T`.
 
     Args:
         width: number of input columns.
         windows: number of calibration windows N that will pass.
-        needs: the statistics to keep.
-        device: where the sums live.
-        sample: how many input rows to keep for `Need.SAMPLE`, spread evenly over the `tokens` that will pass.
-        tokens: number of tokens that will pass (used by the sample alone).
-        routed: whether a router decides which tokens these are, so that their number is not known and they
-            come without their windows.
+        needs: the statistics to collect.
+        device: where the sums are stored.
+        sample: how many input rows to sample for `Need.SAMPLE`.
+        tokens: number of tokens that will pass; only the sample uses it.
+        routed: whether a router selects the tokens, so that their number is unknown and they arrive without
+            their windows.
     """
 
     def __init__(
@@ -92,8 +143,8 @@ class Statistics:
             )
 
     def update(self, inputs: Tensor) -> None:
-        """Add the activations of a batch of windows, `[windows, ..., in]`, or an expert's tokens of the
-        batch, `[tokens, in]`.
+        """Add the activations of a batch of windows, `[windows, ..., in]`, or of the tokens of the batch that
+        an expert received, `[tokens, in]`.
         """
         rows = inputs.reshape(-1, self.width)  # [tokens, in]
         if not len(rows):
@@ -109,22 +160,21 @@ class Statistics:
         if self._gram is not None:
             _add_gram(self._gram, rows)
         if self._square_sum is not None:
-            self._square_sum += rows.square().sum(
-                0
-            )  # a vector_norm over this dimension takes six times as long on a CPU
+            # vector_norm over this dimension takes six times as long on a CPU
+            self._square_sum += rows.square().sum(0)
         if self._sum is not None:
             self._sum += rows.sum(0)
 
     def _pooled(self, rows: Tensor) -> Tensor:
-        """What these rows `[tokens, in]` add to the sum of squared distances from the mean of all rows so
-        far, `[in]` (Chan, Golub, LeVeque 1979).
+        """Return what these rows `[tokens, in]` add to the sum of squared distances from the mean of all rows
+        so far, `[in]` (Chan, Golub, LeVeque 1979); updates the mean and needs the old token count.
         """
         away, total = rows.mean(0) - self._mean, self.tokens + len(rows)
         self._mean = self._mean + away * (len(rows) / total)
         return rows.var(dim=0, unbiased=False) * len(rows) + away.square() * (self.tokens * len(rows) / total)
 
     def update_output(self, outputs: Tensor) -> None:
-        """Add what the weight made of a batch, `[..., out]`, without the bias."""
+        """Add the outputs of a batch, `[..., out]`, without the bias."""
         squares = outputs.reshape(-1, outputs.shape[-1]).float().square().sum(0)
         self._output_square_sum = (
             squares if self._output_square_sum is None else self._output_square_sum + squares
@@ -146,8 +196,8 @@ class Statistics:
 
     @property
     def input_variance(self) -> Tensor:
-        """`v_j`, `[in]`: the windows' population variances, each weighted by its tokens; an expert's is that
-        of all its tokens.
+        """`v_j`, `[in]`: the population variances of the windows, weighted by their tokens; for an expert,
+        that of all its tokens.
         """
         assert self._variance_sum is not None, "the methods did not declare Need.INPUT_VARIANCE"
         return self._variance_sum / max(1, self.tokens)
@@ -160,9 +210,9 @@ class Statistics:
 
     @property
     def hessian(self) -> Tensor:
-        """`H = 2/N * sum_n X_n^T X_n`, `[in, in]`, symmetric: a new tensor each time."""
+        """`H = 2/N * sum_n X_n^T X_n`, `[in, in]`, symmetric; a new tensor on every access."""
         assert self._gram is not None, "the methods did not declare Need.HESSIAN"
-        upper = self._gram.triu()
+        upper = self._gram.triu()  # below the diagonal, only the blocks on it are filled
         return (upper + upper.triu(1).T).mul_(2 / self.windows)
 
     @cached_property
@@ -174,14 +224,14 @@ class Statistics:
 
     @property
     def sample(self) -> Tensor:
-        """Input rows `[sampled tokens, in]`, evenly spaced over the calibration tokens, in the model's dtype."""
+        """Input rows `[sampled tokens, in]` in the model's dtype, evenly spaced over the calibration tokens."""
         assert self._sample is not None, "the methods did not declare Need.SAMPLE"
         return self._sample.rows
 
 
 @dataclass(frozen=True)
 class Reordered:
-    """The column statistics of a linear whose columns stand in another order, `order[place] = column`."""
+    """The column statistics of a linear whose columns are permuted, `order[position] = column`."""
 
     original: Statistics
     order: Tensor
@@ -200,129 +250,17 @@ class Reordered:
 
 
 def _token_weighted_variance(inputs: Tensor, width: int) -> Tensor:
-    """`sum_n tokens_n * population variance of X_n`, `[in]`, for inputs `[windows, ..., in]` (`[tokens, in]`
-    is one window).
+    """Return `sum_n tokens_n * population variance of X_n`, `[in]`, for inputs `[windows, ..., in]`;
+    `[tokens, in]` is one window.
     """
-    windows = inputs.reshape(
-        len(inputs) if inputs.dim() > 2 else 1, -1, width
-    ).float()  # [windows, tokens, in]
+    count = len(inputs) if inputs.dim() > 2 else 1
+    windows = inputs.reshape(count, -1, width).float()  # [windows, tokens, in]
     return windows.var(dim=1, unbiased=False).sum(0) * windows.shape[1]
 
 
 def _add_gram(gram: Tensor, rows: Tensor) -> None:
-    """`gram += rows^T rows`, blocks on and above the diagonal only."""
+    """Add `rows^T rows` to `gram`, `[in, in]`, in place: blocks on and above the diagonal only."""
     width = rows.shape[1]
     for start in range(0, width, GRAM_PANEL):
         stop = min(start + GRAM_PANEL, width)
         gram[start:stop, start:].addmm_(rows[:, start:stop].T, rows[:, start:])
-
-
-@dataclass
-class _Seen:
-    """The tensor that was seen last, as it was then, who was called with it, and where it went."""
-
-    tensor: weakref.ref[Tensor]
-    version: int
-    names: set[str]
-    statistics: Statistics
-
-    def is_again(self, name: str, inputs: Tensor) -> bool:
-        """Whether another linear is called with the same, unchanged tensor."""
-        return self.tensor() is inputs and self.version == inputs._version and name not in self.names
-
-
-class Observer:
-    """Feeds the inputs of a block's linears to their statistics; linears called with the same tensor share
-    one.
-
-    Who shares is decided by the first batch.
-    """
-
-    def __init__(
-        self,
-        linears: Mapping[str, Linear],
-        windows: int,
-        needs: Collection[Need],
-        *,
-        sample: int = 0,
-        tokens: int = 0,
-    ) -> None:
-        self.statistics: dict[str, Statistics] = {}
-        self._linears = linears
-        self._owners: dict[str, Statistics] = {}
-        self._options = (windows, needs, sample, tokens)
-        self._shares = Need.OUTPUT_NORM not in needs  # outputs are a linear's own, whoever has the same input
-        self._last: _Seen | None = None
-
-    def see(self, name: str, inputs: Tensor) -> None:
-        """Note one call of the linear `name`.
-
-        Raises:
-            NumericsError: it shared another linear's input before, and now has one of its own, so the shared
-                sums fit neither.
-        """
-        last = self._last if self._shares else None
-        if (
-            last is not None
-            and last.is_again(name, inputs)
-            and self.statistics.setdefault(name, last.statistics) is last.statistics
-        ):
-            last.names.add(name)
-            return
-        statistics = self._own(name, inputs.device)
-        statistics.update(inputs)
-        self._last = _Seen(weakref.ref(inputs), inputs._version, {name}, statistics)
-
-    def see_output(self, name: str, inputs: Tensor, outputs: Tensor, bias: Tensor | None) -> None:
-        """Note what the linear made of the call that was seen last."""
-        self.statistics[name].update_output(outputs if bias is None else outputs - bias)
-
-    def see_idle(self) -> None:
-        """Note that experts to which the router sent nothing have seen no tokens, where others of the same
-        parameter were seen.
-        """
-        seen = {_fused(linear) for name, linear in self._linears.items() if name in self.statistics}
-        for name, linear in self._linears.items():
-            if linear.expert is not None and name not in self.statistics and _fused(linear) in seen:
-                statistics = self._own(name, linear.weight.device)
-                if not self._shares:
-                    statistics.update_output(linear.weight.new_zeros(0, linear.shape[0]))
-
-    def _own(self, name: str, device: torch.device) -> Statistics:
-        """The statistics that belong to this linear, and perhaps to others that follow it."""
-        linear = self._linears[name]
-        if name not in self.statistics:
-            windows, needs, sample, tokens = self._options
-            routed = linear.expert is not None
-            self._owners[name] = Statistics(
-                linear.shape[1], windows, needs, device, sample=sample, tokens=tokens, routed=routed
-            )
-            self.statistics[name] = self._owners[name]
-        if name not in self._owners:
-            raise NumericsError(
-                f"The linear {name} shares its input with another one in some batches only, so their statistics cannot be told apart. "
-                "This model cannot be pruned with calibration data; magnitude needs none."
-            )
-        return self._owners[name]
-
-
-def _fused(linear: Linear) -> tuple[int, str]:
-    return id(linear.module), linear.parameter
-
-
-@contextmanager
-def observe(
-    linears: Mapping[str, Linear], windows: int, needs: Collection[Need], *, sample: int = 0, tokens: int = 0
-) -> Iterator[dict[str, Statistics]]:
-    """Collect statistics of `linears` while the `with` lasts, from calls of this thread: other windows may
-    pass in another.
-
-    Yields:
-        Statistics by the linear's name, filled as batches pass; a linear that is never called has none.
-        Behind the `with`, an expert that got no token has statistics of no tokens.
-    """
-    observer = Observer(linears, windows, needs, sample=sample, tokens=tokens)
-    after = observer.see_output if Need.OUTPUT_NORM in needs else None
-    with hooked(linears, before=observer.see, after=after):
-        yield observer.statistics
-    observer.see_idle()

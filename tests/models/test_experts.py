@@ -20,10 +20,10 @@ from engine.models.dataflow import consumers, feeds
 from engine.models.discovery import find_blocks, skipped_kind
 from engine.models.hooks import hooked, zeroed
 from engine.models.language_model import LanguageModel
+from engine.pruning.observation import observe
 from engine.pruning.patterns import Group
 from engine.pruning.plan import TOKENS_PER_INPUT, TOKENS_PER_INPUT_WITH_HESSIAN, Plan
-from engine.pruning.sampling import ThinnedSample
-from engine.pruning.statistics import Need, Statistics, observe
+from engine.pruning.statistics import Need, Statistics, ThinnedSample
 from tests.models.families import VOCABULARY, built, pruned, windows
 
 ROUTED = ["mixtral", "qwen2-moe", "qwen3-moe", "olmoe", "jamba", "granite-hybrid"]

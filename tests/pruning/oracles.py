@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from engine.models.block import Linear
+from engine.pruning.observation import observe
 from engine.pruning.patterns import parse_pattern
-from engine.pruning.statistics import Need, Statistics, observe
+from engine.pruning.statistics import Need, Statistics
 
 BLOCK = 128
 Decide = Callable[[int, Tensor, list[Tensor]], Tensor | None]

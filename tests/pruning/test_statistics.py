@@ -13,7 +13,8 @@ from transformers.pytorch_utils import Conv1D
 
 from engine.errors import NumericsError
 from engine.models.block import Linear
-from engine.pruning.statistics import GRAM_PANEL, Need, Statistics, observe
+from engine.pruning.observation import observe
+from engine.pruning.statistics import GRAM_PANEL, Need, Statistics
 from tests.pruning import oracles
 
 EVERYTHING = frozenset(Need) - {Need.OUTPUT_NORM}  # with it, linears do not share

@@ -27,10 +27,11 @@ from engine.inputs import dense_model
 from engine.models.block import Block, Linear
 from engine.models.language_model import LanguageModel
 from engine.models.threads import threads_for
+from engine.pruning.observation import observe
 from engine.pruning.patterns import Sparsity
 from engine.pruning.pipeline import sample_size
 from engine.pruning.plan import Plan
-from engine.pruning.statistics import Need, Statistics, observe
+from engine.pruning.statistics import Need, Statistics
 from engine.pruning.weights import BlockWeights, PrunedLinear
 from engine.recipe import Recipe
 from engine.record import RunRecord

@@ -1,0 +1,130 @@
+"""Collecting the statistics of a block's linears while calibration windows pass through it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.errors import NumericsError
+from engine.models.block import Linear
+from engine.models.hooks import hooked
+from engine.pruning.statistics import Need, Statistics
+
+
+@contextmanager
+def observe(
+    linears: Mapping[str, Linear], windows: int, needs: Collection[Need], *, sample: int = 0, tokens: int = 0
+) -> Iterator[dict[str, Statistics]]:
+    """Collect statistics of `linears` inside the `with`, from calls in this thread only; other threads may
+    pass other windows through the block meanwhile.
+
+    Args:
+        windows, needs, sample, tokens: see `Statistics`.
+
+    Yields:
+        Statistics by the linear's name, filled as batches pass; a linear that is never called has none.
+        After the `with`, an expert that received no token has statistics of no tokens.
+    """
+    observer = _Observer(linears, windows, needs, sample=sample, tokens=tokens)
+    after = observer.add_output if Need.OUTPUT_NORM in needs else None
+    with hooked(linears, before=observer.add_input, after=after):
+        yield observer.statistics
+    observer.add_idle_experts()
+
+
+@dataclass
+class _LastInput:
+    """The last input tensor, its version at that time, the linears called with it, and its statistics."""
+
+    tensor: weakref.ref[Tensor]
+    version: int
+    names: set[str]
+    statistics: Statistics
+
+    def is_repeated(self, name: str, inputs: Tensor) -> bool:
+        """Whether another linear is called with the same, unchanged tensor."""
+        return self.tensor() is inputs and self.version == inputs._version and name not in self.names
+
+
+class _Observer:
+    """Feeds the inputs of a block's linears to their statistics.
+
+    Linears called with the same tensor share one `Statistics`; the first batch decides which ones do.
+    """
+
+    def __init__(
+        self,
+        linears: Mapping[str, Linear],
+        windows: int,
+        needs: Collection[Need],
+        *,
+        sample: int,
+        tokens: int,
+    ) -> None:
+        self.statistics: dict[str, Statistics] = {}
+        self._linears = linears
+        self._owners: dict[str, Statistics] = {}
+        self._options = (windows, needs, sample, tokens)
+        self._shares = Need.OUTPUT_NORM not in needs  # outputs differ even if the input is the same
+        self._last: _LastInput | None = None
+
+    def add_input(self, name: str, inputs: Tensor) -> None:
+        """Record one call of the linear `name`.
+
+        Raises:
+            NumericsError: the linear shared its input with another one before and does not now, so the shared
+                sums are right for neither.
+        """
+        last = self._last if self._shares else None
+        if (
+            last is not None
+            and last.is_repeated(name, inputs)
+            and self.statistics.setdefault(name, last.statistics) is last.statistics
+        ):
+            last.names.add(name)
+            return
+        statistics = self._owned(name, inputs.device)
+        statistics.update(inputs)
+        self._last = _LastInput(weakref.ref(inputs), inputs._version, {name}, statistics)
+
+    def add_output(self, name: str, inputs: Tensor, outputs: Tensor, bias: Tensor | None) -> None:
+        """Record the output of the call that was recorded last."""
+        self.statistics[name].update_output(outputs if bias is None else outputs - bias)
+
+    def add_idle_experts(self) -> None:
+        """Give empty statistics to experts that received no token although others of their parameter did."""
+        called = {_parameter(linear) for name, linear in self._linears.items() if name in self.statistics}
+        for name, linear in self._linears.items():
+            idle = linear.expert is not None and name not in self.statistics
+            if idle and _parameter(linear) in called:
+                statistics = self._owned(name, linear.weight.device)
+                if not self._shares:
+                    statistics.update_output(linear.weight.new_zeros(0, linear.shape[0]))
+
+    def _owned(self, name: str, device: torch.device) -> Statistics:
+        """Return the statistics that this linear fills; others may share them."""
+        linear = self._linears[name]
+        if name not in self.statistics:
+            windows, needs, sample, tokens = self._options
+            routed = linear.expert is not None
+            self._owners[name] = Statistics(
+                linear.shape[1], windows, needs, device, sample=sample, tokens=tokens, routed=routed
+            )
+            self.statistics[name] = self._owners[name]
+        if name not in self._owners:
+            raise NumericsError(
+                f"The linear {name} shares its input with another one in some batches only, so their "
+                "statistics cannot be separated. This model cannot be pruned with calibration data; magnitude "
+                "needs none."
+            )
+        return self._owners[name]
+
+
+def _parameter(linear: Linear) -> tuple[int, str]:
+    """Identify the parameter that all experts of a module share."""
+    return id(linear.module), linear.parameter
