@@ -1,7 +1,5 @@
-"""NeuroAL's neuron alignment: how differently a linear's input neurons fire once the block before and around
-it is pruned.
-
-How far the pruned model's hidden states have moved from the dense model's, at one depth.
+"""How far pruning has moved a model's activations: the hidden states of two streams, and the norms that a
+linear's inputs have.
 """
 
 from __future__ import annotations
@@ -16,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def divergence(dense: Stream, pruned: Stream) -> tuple[float, float]:
-    """`||h - h'||_F / ||h||_F` over all tokens, and the mean over tokens of the cosine, of two streams at the
-    same place.
+    """Return `||h - h'||_F / ||h||_F` over all tokens and the mean cosine over tokens, for the hidden states
+    of two streams at the same depth.
     """
     distance = norm = cosine = 0.0
     for h, h_pruned in zip(dense.hidden, pruned.hidden, strict=True):
@@ -30,15 +28,14 @@ def divergence(dense: Stream, pruned: Stream) -> tuple[float, float]:
 
 
 def alignment(dense: Tensor, pruned: Tensor) -> float:
-    """`|| d / sum(d) - q / sum(q) ||_2 / in` of the activation norms d and q, `[in]`; 0 = unchanged (arXiv
+    """Return the neuron alignment distance `|| d / sum(d) - q / sum(q) ||_2 / in` of the activation norms d
+    and q, `[in]`: how differently the input neurons of a linear fire. 0 = unchanged (NeuroAL, arXiv
     2411.07066, equation 3).
-
-    Norms that are all zero count as zeros.
     """
-    difference = _normalised(dense) - _normalised(pruned)
+
+    def normalised(norms: Tensor) -> Tensor:
+        total = norms.sum()
+        return norms / total if total > 0 else norms  # norms that are all zero stay zero
+
+    difference = normalised(dense) - normalised(pruned)
     return float(difference.norm()) / len(dense)
-
-
-def _normalised(norms: Tensor) -> Tensor:
-    total = norms.sum()
-    return norms / total if total > 0 else norms

@@ -15,7 +15,11 @@ from torch import Tensor
 from engine.errors import NumericsError
 
 DAMPING_LADDER = (0.01, 0.1, 1.0)
+"""Dampings to try in turn; the first is the published one."""
 SMALL = 256
+"""Width up to which the library inverts a triangular matrix directly: below it, halving costs more calls than
+it saves operations.
+"""
 
 
 @dataclass(frozen=True)
@@ -24,9 +28,9 @@ class InverseFactor:
 
     Attributes:
         upper: U, `[in, in]`, upper triangular.
-        damping: the share of the mean diagonal that was added to the diagonal.
-        dead: columns that the calibration text never activates, `[in]` bool; their Hessian diagonal was set
-            to 1.
+        damping: the fraction of the mean diagonal that was added to the diagonal.
+        dead: columns that the calibration text never activates, `[in]` bool; their diagonal entry was set to
+            1.
     """
 
     upper: Tensor
@@ -35,7 +39,7 @@ class InverseFactor:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """A sentence where more damping was needed than the published share."""
+        """A sentence if more than the published damping was needed."""
         usual = DAMPING_LADDER[0]
         return (
             ()
@@ -45,39 +49,41 @@ class InverseFactor:
 
 
 def damped(hessian: Tensor, damping: float) -> Tensor:
-    """`hessian`, `[in, in]`, with 1 on the diagonal of dead columns and then a share of the mean diagonal
-    added to all of it: a new tensor.
+    """Return a copy of `hessian`, `[in, in]`, with 1 on the diagonal of dead columns and then a fraction of
+    the mean diagonal added to the whole diagonal.
     """
-    mended = hessian.diagonal().where(hessian.diagonal() != 0, 1)
+    diagonal = hessian.diagonal().where(hessian.diagonal() != 0, 1)  # [in]
     result = hessian.clone()
-    result.diagonal().copy_(mended + damping * mended.mean())
+    result.diagonal().copy_(diagonal + damping * diagonal.mean())
     return result
 
 
 def inverse_factor(hessian: Tensor, ladder: tuple[float, ...] = DAMPING_LADDER) -> InverseFactor:
-    """Factor the inverse of `hessian`, `[in, in]`, with the first damping of `ladder` that works (SparseGPT,
-    arXiv 2301.00774).
+    """Return the factor of the inverse of `hessian`, `[in, in]`, with the first damping of `ladder` that works
+    (SparseGPT, arXiv 2301.00774).
 
     Raises:
         NumericsError: no damping makes the matrix positive definite, or it holds NaN or infinity.
     """
     for damping in ladder:
+        # flipping rows and columns turns the lower Cholesky factor into an upper one
         lower, failed = torch.linalg.cholesky_ex(damped(hessian, damping).flip(0, 1))
         if not failed and bool(lower.isfinite().all()):
             root = lower.flip(0, 1)  # R, upper triangular
             return InverseFactor(invert_upper(root), damping, hessian.diagonal() == 0)
     raise NumericsError(
-        f"The Hessian of a layer with {len(hessian)} inputs is not positive definite even with damping {ladder[-1]}: "
-        "its calibration inputs hold NaN, infinity or values that overflow float32. Try another dtype or calibration text."
+        f"The Hessian of a layer with {len(hessian)} inputs is not positive definite even with damping "
+        f"{ladder[-1]}: its calibration inputs contain NaN, infinity or values that overflow float32. Try "
+        "another dtype or calibration text."
     )
 
 
 def invert_upper(root: Tensor) -> Tensor:
-    """The inverse of an upper triangular matrix `[n, n]`, by halves: `[[A, B], [0, C]]` has `[[A^-1, -A^-1 B
-    C^-1], [0, C^-1]]`.
+    """Return the inverse of an upper triangular matrix `[n, n]`.
 
-    A triangular solve against the identity takes three times the operations, for it does not know that the
-    result is triangular.
+    Works by halves: the inverse of `[[A, B], [0, C]]` is `[[A^-1, -A^-1 B C^-1], [0, C^-1]]`. A triangular
+    solve against the identity would take three times the operations, because it cannot know that the result
+    is triangular.
     """
     size = len(root)
     if size <= SMALL:

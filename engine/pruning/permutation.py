@@ -1,11 +1,12 @@
-"""Channel permutation for N:M: which columns share a group, so that the pattern costs less score.
+"""Channel permutation for N:M: choose which columns share a group, so that the pattern removes less score.
 
-Each group of each row keeps n of its m weights whatever they are worth, so strong columns should not meet.
-Only who shares a group is decided here: the mask goes back to the original columns and the model's function
-is untouched. Sparse tensor cores would need the permuted layout, which is not written. Cost on one CPU core
-for a weight of 768 x 3072: zig-zag 2 ms, assignment 0.8 s for 2:4 and 0.9 s for 4:8, most of it `out * in *
-CHUNK` differences; memory: two copies of the score and twice a part of it in float64, `16 * m * CHUNK * out`
-bytes. Not covered: a second round over the places, and exchanges between the parts of a wide linear.
+Each group of each row keeps n of its m weights whatever their scores, so strong columns should not share a
+group. Only the groups are decided here: the mask is mapped back to the original columns, and the model's
+function is unchanged. Sparse tensor cores would need the weights stored in permuted order, which is not done.
+Cost on one CPU core for a weight of 768 x 3072: zig-zag 2 ms, assignment 0.8 s for 2:4 and 0.9 s for 4:8,
+most of it for `out * in * CHUNK` differences. Memory: two copies of the score and two of a chunk in float64,
+`16 * m * CHUNK * out` bytes. Not covered: a second round over the positions, and exchanges between the chunks
+of a wide linear.
 """
 
 from __future__ import annotations
@@ -16,40 +17,40 @@ import torch
 from torch import Tensor
 
 CHUNK = 256
-"""Groups whose columns are assigned at once, at most.
+"""The most groups whose columns are assigned in one problem.
 
-The differences to sum grow with the groups, for each column, and the solve with their square: 256 groups take
-2 ms, 768 take 30. Of what one problem over all 768 groups of a random 768 x 3072 weight keeps, parts of 256
-keep 99.9 %, in less than a third of the time.
+The differences to sum grow with the number of groups, for each column, and the solve with its square: 256
+groups take 2 ms, 768 take 30. Chunks of 256 keep 99.9 % of the score that one problem over all 768 groups of
+a random 768 x 3072 weight keeps, in less than a third of the time.
 """
 ROUNDING = 1e-12
-"""The least gain, relative to what is compared, for which columns move: equal scores stay where they are."""
+"""The smallest relative gain for which columns move, so that equal scores leave them in place."""
 
 
 def column_order(score: Tensor, n: int, m: int, permutation: str) -> Tensor | None:
-    """The columns `[in]` as an n:m pattern should see them: each m consecutive ones are a group,
-    `order[place] = column`.
+    """Return the column order `[in]` for an n:m pattern, `order[position] = column`: each m consecutive
+    columns are a group.
 
-    Within a group the columns keep their original order, so that ties still go to the lower column. The
-    inverse is `order.argsort()`.
+    Within a group the columns keep their original order, so that on ties the lower column is still removed
+    first. The inverse is `order.argsort()`.
 
     Args:
         score: `[out, in]`, m divides in.
-        permutation: `none` (gives None), `zigzag` or `assignment`.
+        permutation: `none` (returns None), `zigzag` or `assignment`.
     """
     if permutation == "none":
         return None
-    groups = {"zigzag": zigzag, "assignment": assignment}[permutation](score, n, m)
+    groups = {"zigzag": zigzag, "assignment": assignment}[permutation](score, n, m)  # [m, groups]
     return groups.sort(dim=0).values.T.flatten()
 
 
 def zigzag(score: Tensor, n: int, m: int) -> Tensor:
-    """Columns dealt over the groups by their total score, `[m, groups]` (Zhang et al., ICLR 2024, section
-    3.2).
+    """Distribute columns over the groups by their total score, `[m, groups]` (Zhang et al., ICLR 2024,
+    section 3.2).
 
-    In ascending order they are cut into m parts; each group gets one of each part, taken forwards from even
-    and backwards from odd parts. Single rows and n play no part, so this may keep less than the columns as
-    they stand.
+    The columns in ascending order are cut into m parts, and each group gets one column of every part, taken
+    forwards from even parts and backwards from odd ones. Individual rows and n are ignored, so the result may
+    keep less score than the stored order.
     """
     dealt = score.sum(0).argsort(stable=True).view(m, -1)
     dealt[1::2] = dealt[1::2].flip(1)
@@ -57,21 +58,20 @@ def zigzag(score: Tensor, n: int, m: int) -> Tensor:
 
 
 def assignment(score: Tensor, n: int, m: int) -> Tensor:
-    """Columns assigned to the groups place by place, `[m, groups]`, so that more score stays (Zhang et al.,
-    ICLR 2024, section 3.2).
+    """Assign columns to the groups position by position, `[m, groups]`, so that more score is kept (Zhang et
+    al., ICLR 2024, section 3.2).
 
-    Starts from zig-zag or from the columns as they stand, whichever keeps more. Then, for one place of the
-    groups after the other, the columns there are dealt anew, all others fixed: a linear assignment problem,
-    solved exactly. The kept score never falls on the way. Wide linears are done in parts of `CHUNK` groups,
-    every k-th group in one part, so that each part has strong and weak ones.
+    Starts from zig-zag or from the stored order, whichever keeps more. Then, for each position within the
+    groups in turn, the columns there are reassigned while all others are fixed: a linear assignment problem,
+    solved exactly. The kept score never decreases. Wide linears are processed in chunks of `CHUNK` groups,
+    with every k-th group in the same chunk, so that each chunk has strong and weak ones.
     """
-    limit = (
-        torch.finfo(score.dtype).max / score.numel()
-    )  # an infinite score outweighs all others, and can still be summed
+    # clamped so that an infinite score outweighs all others and can still be summed
+    limit = torch.finfo(score.dtype).max / score.numel()
     score = score.clamp(-limit, limit)
     standing = torch.arange(score.shape[1], device=score.device).view(-1, m).T  # [m, groups]
     groups = max(standing, zigzag(score, n, m), key=lambda groups: kept_score(score, groups, n)).clone()
-    columns = score.T.contiguous()  # whole columns are read again and again
+    columns = score.T.contiguous()  # [in, out]: whole columns are read repeatedly
     parts = ceil(groups.shape[1] / CHUNK)
     for place in range(m):
         for part in range(parts):
@@ -81,7 +81,7 @@ def assignment(score: Tensor, n: int, m: int) -> Tensor:
 
 
 def kept_score(score: Tensor, groups: Tensor, n: int) -> float:
-    """The sum of what n:m keeps of a score `[out, in]` when its columns are grouped as `groups`, `[m,
+    """Return the total score that n:m keeps of `[out, in]` if its columns are grouped as `groups`, `[m,
     groups]`.
     """
     m = len(groups)
@@ -90,12 +90,12 @@ def kept_score(score: Tensor, groups: Tensor, n: int) -> float:
 
 
 def _reassigned(columns: Tensor, groups: Tensor, n: int, place: int) -> Tensor:
-    """The columns at one place of `groups`, `[m, groups]`, dealt over the groups as is best, `[groups]`;
-    `columns` is the score, `[in, out]`.
+    """Return the best assignment of the columns at one position of `groups`, `[m, groups]`, to the groups,
+    `[groups]`; `columns` is the score, `[in, out]`.
 
-    A group that has all but this place keeps its n - 1 best and the larger of a column's score and its own
-    n-th best, so it wants `sum_rows max(bar, score)`. That is half of `sum bar + sum score + sum |bar -
-    score|`, and only the last sum depends on who gets what.
+    A group without this position keeps its n - 1 best and the larger of the new column's score and its own
+    n-th best, so the quantity to maximise is `sum_rows max(bar, score)`. That is half of `sum bar + sum score
+    + sum |bar - score|`, and only the last sum depends on the assignment.
     """
     from scipy.optimize import linear_sum_assignment
 

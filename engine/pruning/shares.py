@@ -1,12 +1,12 @@
-"""How much each block, and where a method wants it each row, loses; and the arithmetic that makes the overall
-sparsity the target.
+"""The sparsity of each block, or of each row, and the arithmetic that makes the overall sparsity the target.
 
-Ratios are rescaled only where a limit moved their mean. Sizes are prunable weights.
+Ratios are sparsities; their mean is weighted by size, the number of prunable weights. They are rescaled only
+if clipping to a limit moved that mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from engine.events import QUANTILES, RowSpread
 
 LOWEST, HIGHEST = 0.01, 0.99
-"""The limits of methods that spread the sparsity out (NeuroAL and those it is compared with)."""
+"""The limits of methods that allocate sparsity unevenly (NeuroAL and the methods it is compared with)."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Shares:
     """What is to be removed.
 
     Attributes:
-        blocks: sparsity of each block.
-        rows: sparsities of single rows, `[out]` float64, by block and linear; a linear that is not there
-            loses its block's ratio in each row.
-        clipped: blocks whose ratio was held at a limit.
-        consumers: by block and linear, the linear whose input columns its rows became; empty where no method
+        blocks: the sparsity of each block.
+        rows: sparsities per row, `[out]` float64, by block and linear; a linear that is missing loses its
+            block's ratio in every row.
+        clipped: blocks whose ratio was clipped to a limit.
+        consumers: by block and linear, the linear that reads its rows as input columns; empty if no method
             looked.
     """
 
@@ -37,12 +37,12 @@ class Shares:
     consumers: Mapping[int, Mapping[str, str | None]] = field(default_factory=dict)
 
     def of(self, block: int, linear: str) -> float | Tensor:
-        """The sparsity of a linear: one number, or one a row."""
+        """Return the sparsity of a linear: one number, or one per row `[out]`."""
         return self.rows.get(block, {}).get(linear, self.blocks[block])
 
 
 def spreads(shares: Shares) -> tuple[tuple[RowSpread, ...], ...]:
-    """How each block's linears share their sparsity out over their rows; empty where no method looked at
+    """Return how each block's linears distribute their sparsity over their rows; empty if no method looked at
     rows.
     """
     levels = torch.tensor(QUANTILES, dtype=torch.float64)
@@ -60,12 +60,12 @@ def spreads(shares: Shares) -> tuple[tuple[RowSpread, ...], ...]:
 
 
 def weighted_mean(ratios: Sequence[float], sizes: Sequence[int]) -> float:
-    """The overall sparsity that these ratios give."""
+    """Return the overall sparsity of these ratios."""
     return sum(ratio * size for ratio, size in zip(ratios, sizes, strict=True)) / sum(sizes)
 
 
 def centred(ratios: Sequence[float], sizes: Sequence[int], target: float) -> list[float]:
-    """The ratios moved by one amount so that their weighted mean is the target."""
+    """Shift all ratios by the same amount so that their weighted mean is the target."""
     shift = target - weighted_mean(ratios, sizes)
     return [ratio + shift for ratio in ratios]
 
@@ -73,23 +73,23 @@ def centred(ratios: Sequence[float], sizes: Sequence[int], target: float) -> lis
 def within_limits(
     ratios: Sequence[float], sizes: Sequence[int], target: float
 ) -> tuple[list[float], tuple[int, ...]]:
-    """Ratios held at 0.01 and 0.99, rescaled where that moved the mean, and the places that were held.
+    """Clip ratios to 0.01 and 0.99, rescaling if that moved the mean; return them and the clipped positions.
 
-    A target outside the limits is met exactly by all blocks alike.
+    If the target itself is outside the limits, every block gets exactly the target.
     """
     if not LOWEST <= target <= HIGHEST:
         return [target] * len(ratios), ()
-    held = tuple(place for place, ratio in enumerate(ratios) if not LOWEST <= ratio <= HIGHEST)
-    return (rescaled(ratios, sizes, target, lowest=LOWEST) if held else list(ratios)), held
+    clipped = tuple(index for index, ratio in enumerate(ratios) if not LOWEST <= ratio <= HIGHEST)
+    return (rescaled(ratios, sizes, target, lowest=LOWEST) if clipped else list(ratios)), clipped
 
 
 def rescaled(
     ratios: Sequence[float], sizes: Sequence[int], target: float, *, lowest: float = 0.0
 ) -> list[float]:
-    """`c * ratio`, held between `lowest` and 0.99, with the one c whose weighted mean is the target; blocks
-    at 0 stay there if they can.
+    """Return `c * ratio`, clipped to `lowest` and 0.99, for the c whose weighted mean is the target.
 
-    Where even 0.99 in every block that has a ratio does not reach the target, all blocks get the target.
+    Blocks at 0 stay at 0 unless `lowest` lifts them. If even 0.99 in every other block does not reach the
+    target, all blocks get the target.
     """
     values = torch.tensor(ratios, dtype=torch.float64)
     weights = torch.tensor(sizes, dtype=torch.float64)
@@ -98,26 +98,23 @@ def rescaled(
 
 
 def rescale(ratios: Tensor, weights: Tensor, target: float, *, lowest: float = 0.0) -> Tensor | None:
-    """As `rescaled`, for float64 tensors of one length; None where the target is out of reach."""
+    """Like `rescaled`, for float64 tensors of equal length; None if the target is out of reach."""
     share = weights / weights.sum()
 
-    def at(factor: float) -> Tensor:
+    def scaled(factor: float) -> Tensor:
         return (factor * ratios).clamp(lowest, HIGHEST)
 
-    factor = _smallest(lambda factor: float(at(factor) @ share), target)
-    return None if factor is None else at(factor)
+    def mean(factor: float) -> float:
+        return float(scaled(factor) @ share)
 
-
-def _smallest(rising: Callable[[float], float], target: float) -> float | None:
-    """The smallest factor at which a function that never falls reaches the target, None if there is none
-    below a billion.
-    """
+    # The mean never falls as the factor grows: find the smallest factor that reaches the target, first by
+    # doubling (up to a billion), then by bisection. 1e-15 is the rounding of the mean.
     low, high = 0.0, 1.0
-    while rising(high) < target - 1e-15:
+    while mean(high) < target - 1e-15:
         high *= 2
         if high > 1e9:
             return None
     for _ in range(100):
         middle = (low + high) / 2
-        low, high = (middle, high) if rising(middle) < target else (low, middle)
-    return high
+        low, high = (middle, high) if mean(middle) < target else (low, middle)
+    return scaled(high)

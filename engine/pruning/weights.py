@@ -1,8 +1,7 @@
-"""What is kept of a pruned block: the mask of each linear, and its new weights where the update changed those
-that stay.
+"""What is stored of a pruned block: the mask of each linear, and its new weight if the update changed it.
 
-This is what a run folder stores block by block. A pruned model is the dense one with these put back, so
-resuming, generating, exporting and saving masks all read the same thing.
+A run folder stores this block by block. A pruned model is the dense model with these applied, so resuming,
+generating, exporting and saving masks all read the same files.
 """
 
 from __future__ import annotations
@@ -19,8 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PrunedLinear:
-    """One linear: the mask `[out, in]`, True = kept, and the weight `[out, in]` in the model's dtype, None
-    where what stays is unchanged.
+    """One pruned linear.
+
+    Attributes:
+        keep: the mask `[out, in]`, True = kept.
+        weight: the new weight `[out, in]` in the model's dtype; None if kept weights are unchanged.
     """
 
     keep: Tensor
@@ -28,7 +30,7 @@ class PrunedLinear:
 
 
 BlockWeights = dict[str, PrunedLinear]
-"""By the linear's name inside the block."""
+"""Keyed by the linear's name inside the block."""
 
 
 def restore(block: Block, weights: BlockWeights) -> None:
@@ -38,14 +40,13 @@ def restore(block: Block, weights: BlockWeights) -> None:
         if pruned.weight is not None:
             linear.write(pruned.weight)
         else:
-            linear.write(
-                linear.weight.masked_fill(~pruned.keep.to(linear.weight.device), 0)
-            )  # a product would leave negative zeros
+            # multiplying by the mask would leave negative zeros
+            linear.write(linear.weight.masked_fill(~pruned.keep.to(linear.weight.device), 0))
 
 
 def pack(weights: BlockWeights) -> dict[str, Tensor]:
-    """Flat tensors for a safetensors file: eight mask entries a byte, little end first, and each mask's
-    shape.
+    """Return flat tensors for a safetensors file: per linear the mask, eight entries per byte with the lowest
+    bit first, its shape, and the new weight if there is one.
     """
     tensors: dict[str, Tensor] = {}
     for name, pruned in weights.items():
@@ -57,14 +58,14 @@ def pack(weights: BlockWeights) -> dict[str, Tensor]:
 
 
 def unpack(tensors: dict[str, Tensor]) -> BlockWeights:
-    """What `pack` was given, on the CPU."""
+    """Invert `pack`; the tensors are on the CPU."""
     names = [key.removesuffix(".mask") for key in tensors if key.endswith(".mask")]
     return {name: PrunedLinear(_unpack_bits(tensors, name), tensors.get(f"{name}.weight")) for name in names}
 
 
 def _pack_bits(mask: Tensor) -> Tensor:
-    bits = mask.reshape(-1).to(torch.uint8)
-    padded = torch.nn.functional.pad(bits, (0, -len(bits) % 8)).view(-1, 8)
+    bits = mask.reshape(-1).to(torch.uint8)  # [out * in]
+    padded = torch.nn.functional.pad(bits, (0, -len(bits) % 8)).view(-1, 8)  # [bytes, 8]
     return (padded << torch.arange(8, dtype=torch.uint8)).sum(1, dtype=torch.uint8)
 
 
