@@ -1,9 +1,8 @@
-"""What can be asked of a pattern, explained: its kinds, the groups that compete in an unstructured one, the
-permutations of an N:M one.
+"""The choices that a pattern offers, explained: its kinds, the comparison groups of an unstructured pattern, the
+permutations of an N:M pattern.
 
-Entries of registries like the methods, so that the command line, the forms and the reference draw on them in
-the same way; the arithmetic is in `engine.pruning.patterns`. What a recipe accepts is said there and in
-`engine.recipe`; a test holds both to these names.
+They are registry entries like the methods, so that the command line, the forms and the reference page treat
+them alike. The arithmetic is in `engine.pruning.patterns`; a test checks that the names agree.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ PATTERNS.add(
     Method(
         name="unstructured",
         title="Unstructured",
-        explanation="The weights with the lowest scores of each comparison group go, wherever they stand.",
-        helps="Loses the least at a given sparsity; ordinary hardware gains no speed from it.",
+        explanation="Removes the weights with the lowest scores in each comparison group, wherever they are.",
+        helps="Loses the least quality at a given sparsity, but brings no speedup on ordinary hardware.",
         formula=r"\# \{ M_{ij} = 0 \} = \lfloor n s \rfloor \quad \text{in each group of } n",
     )
 )
@@ -31,8 +30,8 @@ PATTERNS.add(
     Method(
         name="n:m",
         title="N:M",
-        explanation="Of each m consecutive weights of a row the n highest-scored stay, so the sparsity is 1 - n/m; m must divide each width.",
-        helps="2:4 is what the sparse units of NVIDIA's GPUs can speed up; it costs more than unstructured. 4:8 shows what more freedom is worth.",
+        explanation="Keeps the n highest-scored of each m consecutive weights in a row, so the sparsity is 1 - n/m. Every input width must be divisible by m.",
+        helps="NVIDIA's sparse tensor cores can speed up 2:4. It loses more quality than unstructured pruning; 4:8 shows what more freedom is worth.",
         formula=r"\sum_{j \in \text{group}} M_{ij} = n, \quad s = 1 - \tfrac{n}{m}",
         paper=papers.SEMI_STRUCTURED,
     )
@@ -42,8 +41,8 @@ GROUPS.add(
     Method(
         name="layer",
         title="The whole linear",
-        explanation="All weights of a linear compete, so its rows may end up with different sparsities.",
-        helps="Where the score can be compared between neurons, as magnitude or relative importance can; it may cut whole neurons off.",
+        explanation="All weights of a linear compete with one another, so its rows may end up with different sparsities.",
+        helps="For scores that are comparable between neurons, such as magnitude or relative importance. It may remove whole neurons.",
         formula=r"n = \text{out} \cdot \text{in}",
     )
 )
@@ -51,8 +50,8 @@ GROUPS.add(
     Method(
         name="row",
         title="Each row",
-        explanation="The weights of each output neuron compete among themselves, so every row loses the same share.",
-        helps="Wanda's choice, and a safe one; refinements and sparsities of single rows need it.",
+        explanation="The weights of each output neuron compete with one another, so every row has the same sparsity.",
+        helps="Wanda's choice, and a safe one. Mask refinements and sparsities per row require it.",
         formula=r"n = \text{in}",
     )
 )
@@ -60,8 +59,8 @@ GROUPS.add(
     Method(
         name="block",
         title="128 columns at a time",
-        explanation="Within 128 columns the weights of all rows compete.",
-        helps="SparseGPT's choice: it decides on weights that have been updated up to there.",
+        explanation="The weights of all rows compete within blocks of 128 columns.",
+        helps="SparseGPT's choice: each block of columns is decided on weights that already contain the updates for the blocks before it.",
         formula=r"n = 128 \cdot \text{out}",
     )
 )
@@ -70,16 +69,16 @@ PERMUTATIONS.add(
     Method(
         name="none",
         title="No permutation",
-        explanation="Each m columns that stand side by side are a group.",
-        helps="The only layout that sparse units run as it is.",
+        explanation="Each m adjacent columns form a group.",
+        helps="The only layout that sparse tensor cores can run directly.",
     )
 )
 PERMUTATIONS.add(
     Method(
         name="zigzag",
         title="Zig-zag",
-        explanation="Columns are sorted by their total score and dealt over the groups in turn, there and back, so that strong ones do not meet.",
-        helps="Takes no time, and gains most where a few columns hold most of the score. Sparse units would have to store the columns in that order.",
+        explanation="Sorts columns by their total score and distributes them over the groups back and forth, so that strong columns do not share a group.",
+        helps="Takes almost no time, and helps most if a few columns have most of the score. Sparse tensor cores would need the columns stored in that order.",
         formula=r"\sum_i S_{i \pi(1)} \ge \sum_i S_{i \pi(2)} \ge \dots \quad \text{into the groups } 1, \dots, g, g, \dots, 1, 1, \dots",
         paper=papers.RIA,
     )
@@ -88,8 +87,8 @@ PERMUTATIONS.add(
     Method(
         name="assignment",
         title="Linear assignment",
-        explanation="Place by place, columns are assigned to the groups so that the score that stays is as large as possible.",
-        helps="Better than zig-zag where groups are small, at the price of one assignment problem for each place; wide linears are done in parts.",
+        explanation="Assigns columns to groups, one position at a time, so that the kept score is as large as possible.",
+        helps="Better than zig-zag for small groups, at the cost of one assignment problem per position. Wide linears are processed in chunks.",
         formula=r"\max_\pi \sum_i \sum_g \sum_{n \text{ highest } j \in g} S_{i \pi(j)}",
         paper=papers.RIA,
     )

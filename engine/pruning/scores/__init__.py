@@ -1,4 +1,6 @@
-"""Scores, `[out, in]`, higher = kept. A new one is a file here and an import below."""
+"""Scores: how important each weight is, `[out, in]`, higher = kept. A new one is a file here and an import
+below.
+"""
 
 from engine.pruning.scores import joint, magnitude, multiflow, ria, sparsegpt, stochria, symwanda, wanda
 

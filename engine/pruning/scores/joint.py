@@ -1,10 +1,10 @@
 """APT's joint choice of the weights to remove from each group of an N:M pattern (its mask letter M).
 
-SparseGPT ranks single weights as if each were the only one to go. Here all `C(m, m-n)` sets of a group are
-weighed by the loss of removing the whole set when the weights that stay make up for it: 6 sets for 2:4, 70
-for 4:8. Cost: `out * in * sets * (m-n)` multiply-adds in batched products, 12 a weight for 2:4 and 280 for
-4:8; beyond `MOST_SETS` sets it is refused. The sets of different groups are weighed apart from one another;
-what they cost together only the update sees.
+SparseGPT ranks single weights as if each were the only one to be removed. Here all `C(m, m-n)` sets of a
+group are compared by the loss of removing the whole set while the remaining weights compensate: 6 sets for
+2:4, 70 for 4:8. Cost: `out * in * sets * (m-n)` multiply-adds in batched products, 12 per weight for 2:4 and
+280 for 4:8; patterns with more than `MOST_SETS` sets are refused. Different groups are decided independently;
+only the update takes into account what they cost together.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from engine.pruning.statistics import Need, Statistics
 
 MOST_SETS = 1000
 ROUNDING = 16
-"""Units of the last place by which the diagonal of `B_PP` is raised, so that rounding cannot make it
+"""Units in the last place by which the diagonal of `B_PP` is raised, so that rounding cannot make it
 indefinite.
 """
 
 
 def sets(n: int, m: int) -> int:
-    """How many sets of `m - n` weights can be removed from a group of `m`."""
+    """Return how many sets of `m - n` weights can be removed from a group of `m`."""
     return comb(m, m - n)
 
 
@@ -53,16 +53,16 @@ def joint(
     columns: slice = slice(None),
     most: int | None = None,
 ) -> Tensor:
-    """1.0 where a weight is kept and 0.0 where it is removed, `[out, columns]` (APT, arXiv 2410.15567).
+    """Return 1.0 for kept and 0.0 for removed weights, `[out, columns]` (APT, arXiv 2410.15567).
 
-    Of each m consecutive columns the set P with the least `w_P (B_PP)^-1 w_P^T` is removed; among equals the
-    one whose columns come first. For the whole weight, B is the inverse of the damped Hessian: all other
-    columns make up for the loss. For a slice of the columns it is the inverse for the columns from each group
-    on: those before it are settled. Columns that the text never activates cost nothing.
+    From each m consecutive columns the set P with the smallest `w_P (B_PP)^-1 w_P^T` is removed; among equal
+    sets, the one with the lowest columns. For the whole weight, B is the inverse of the damped Hessian: all
+    other columns compensate. For a slice of the columns, B is the inverse restricted to the columns from each
+    group onwards, because those before it are final. Columns that the text never activates cost nothing.
 
     Args:
         weight: the slice's current weights, `[out, columns]`.
-        most: bytes that temporaries may take; where it is None, half of what is free on an accelerator and
+        most: bytes that temporaries may take; None for half of the free memory on an accelerator, and a
             little on a CPU.
 
     Raises:
@@ -82,8 +82,8 @@ def joint(
 
 
 def group_inverses(upper: Tensor, m: int, columns: slice) -> Tensor:
-    """`B_GG` of each group of m columns, `[groups, m, m]`, from U with `H^-1 = U^T U`; B is never formed as a
-    whole.
+    """Return `B_GG` of each group of m columns, `[groups, m, m]`, from U with `H^-1 = U^T U`; B is never formed
+    as a whole.
     """
     if columns == slice(None):
         tall = upper.view(len(upper), -1, m).permute(1, 2, 0)  # [groups, m, in]
@@ -94,8 +94,8 @@ def group_inverses(upper: Tensor, m: int, columns: slice) -> Tensor:
 
 
 def removed_together(weight: Tensor, inverses: Tensor, n: int, most: int) -> Tensor:
-    """1.0 kept and 0.0 removed, `[out, in]`: the set of least loss in each group of each row, given `B_GG` as
-    `[groups, m, m]`.
+    """Return 1.0 for kept and 0.0 for removed, `[out, in]`: removes the set with the smallest loss from each
+    group of each row, given `B_GG` as `[groups, m, m]`.
     """
     groups, m, _ = inverses.shape
     chosen = torch.tensor(
@@ -116,18 +116,18 @@ def removed_together(weight: Tensor, inverses: Tensor, n: int, most: int) -> Ten
 
 
 def _cheapest(weight: Tensor, roots: Tensor) -> Tensor:
-    """Which set costs least, the first among equals, `[groups, out]`, for weights `[groups, out, m]` and
+    """Return the index of the cheapest set, the first among equals, `[groups, out]`, for weights `[groups, out, m]` and
     roots `[groups, m, sets, removed]`.
     """
     return (weight @ roots.flatten(2)).square_().unflatten(2, roots.shape[2:]).sum(3).argmin(2)
 
 
 def _roots(inverses: Tensor, chosen: Tensor) -> Tensor:
-    """`R_s`, `[groups, m, sets, removed]`, with `w_P (B_PP)^-1 w_P^T = |w_G R_s|^2` for the columns P that
+    """Return `R_s`, `[groups, m, sets, removed]`, with `w_P (B_PP)^-1 w_P^T = |w_G R_s|^2` for the columns P that
     set s removes.
 
-    R is zero outside P and the inverse Cholesky factor of `B_PP` within: a sum of squares loses no digits
-    where an inverse would. Worked out in float64 where the device has it.
+    R is zero outside P and the inverse Cholesky factor of `B_PP` inside: a sum of squares loses no digits,
+    which an explicit inverse would. Computed in float64 if the device supports it.
     """
     groups, m, _ = inverses.shape
     count, size = chosen.shape
@@ -153,8 +153,8 @@ SCORES.add(
     Score(
         name="joint",
         title="Joint removal (APT's M)",
-        explanation="Weighs every set of weights that a group could lose as a whole, by the error that is left when the others have made up for it.",
-        helps="For 2:4 and its like, where two weights of a group often stand in for one another; it needs an N:M pattern and a small m.",
+        explanation="Compares every set of weights that a group could lose, by the error that remains after the other weights have compensated for it.",
+        helps="For 2:4 and similar patterns, where two weights of a group can often replace each other. Requires an N:M pattern with a small m.",
         formula=r"\min_{P} \tfrac12\, w_P \left( (H^{-1})_{PP} \right)^{-1} w_P^\top",
         paper=papers.APT,
         function=joint,

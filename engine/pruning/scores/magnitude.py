@@ -1,4 +1,4 @@
-"""Magnitude: the smallest weights go. Uses no data."""
+"""Magnitude: remove the weights closest to zero. Uses no data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.pruning.statistics import Statistics
 
 
 def magnitude(weight: Tensor, statistics: Statistics) -> Tensor:
-    """`|W_ij|`, `[out, in]`."""
+    """Return `|W_ij|`, `[out, in]`."""
     return weight.abs()
 
 
@@ -19,8 +19,8 @@ SCORES.add(
     Score(
         name="magnitude",
         title="Magnitude",
-        explanation="Removes the weights closest to zero, without looking at any text.",
-        helps="The reference that every paper compares with; fine at low sparsity, and the only one that needs no text.",
+        explanation="Removes the weights closest to zero, without any calibration text.",
+        helps="The baseline of every paper. Fine at low sparsity, and it needs no calibration text.",
         formula=r"|W_{ij}|",
         paper=papers.MAGNITUDE,
         function=magnitude,

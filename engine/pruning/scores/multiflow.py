@@ -1,4 +1,4 @@
-"""MultiFlow: a weight counts by the flow through the neurons that it joins."""
+"""MultiFlow: a weight's magnitude times the signal flow through the two neurons that it connects."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from engine.pruning.statistics import Need, Statistics
 
 
 def multiflow(weight: Tensor, statistics: Statistics) -> Tensor:
-    """`|W_ij| * mean_j(S)_i * mean_i(S)_j`, `[out, in]`, with `S_ij = |W_ij| a_j` (Farina et al., arXiv
+    """Return `|W_ij| * mean_j(S)_i * mean_i(S)_j`, `[out, in]`, with `S_ij = |W_ij| a_j` (Farina et al., arXiv
     2404.05621, section 4).
     """
     size = weight.abs()
-    flow = size * statistics.input_norm
+    flow = size * statistics.input_norm  # S, [out, in]
     return size * flow.mean(1)[:, None] * flow.mean(0)
 
 
@@ -23,8 +23,8 @@ SCORES.add(
     Score(
         name="multiflow",
         title="MultiFlow",
-        explanation="Weighs each weight by how much signal flows through the two neurons that it joins.",
-        helps="Made for models of vision and language; on text alone it is close to Wanda, and worse where a few inputs are very strong.",
+        explanation="Multiplies each weight's magnitude by how much signal flows through the two neurons that it connects.",
+        helps="Designed for vision-language models. On text alone it is close to Wanda, and worse if a few inputs are very strong.",
         formula=r"|W_{ij}| \cdot \frac{1}{n}\sum_{j'} S_{ij'} \cdot \frac{1}{m}\sum_{i'} S_{i'j}, \quad S_{ij} = |W_{ij}| \lVert X_{:j} \rVert_2",
         paper=papers.MULTIFLOW,
         function=multiflow,

@@ -1,8 +1,8 @@
-"""Relative importance (RI), and with activations (RIA): a weight counts by its share of its row and of its
+"""Relative importance (RI), and with activations (RIA): a weight's share of its row plus its share of its
 column.
 
-No row or column loses everything, which plain magnitudes allow. One pass over the weight; RIA also needs
-Wanda's statistics.
+No row or column loses all of its weights, which can happen with plain magnitudes. Costs one pass over the
+weight; RIA also needs Wanda's statistics.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ ALPHA = Parameter(
 
 
 def relative_importance(weight: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
-    """`|W_ij| / columns_j + |W_ij| / rows_i`, `[out, in]`, for sums (or norms) `[in]` and `[out]`; a sum of 0
-    gives 0.
+    """Return `|W_ij| / columns_j + |W_ij| / rows_i`, `[out, in]`, for sums (or norms) `[in]` and `[out]`; a
+    sum of 0 gives 0.
     """
     size = weight.abs()
     return (size / columns).where(columns > 0, 0) + (size / rows[:, None]).where(rows[:, None] > 0, 0)
 
 
 def ri(weight: Tensor, statistics: Statistics) -> Tensor:
-    """`|W_ij| / sum_i |W_ij| + |W_ij| / sum_j |W_ij|`, `[out, in]` (Zhang et al., ICLR 2024, section 3.1)."""
+    """Return `|W_ij| / sum_i |W_ij| + |W_ij| / sum_j |W_ij|`, `[out, in]` (Zhang et al., ICLR 2024, section 3.1)."""
     size = weight.abs()
     return relative_importance(weight, size.sum(0), size.sum(1))
 
 
 def ria(weight: Tensor, statistics: Statistics, *, alpha: float) -> Tensor:
-    """`RI_ij * a_j^alpha`, `[out, in]`, with the activation norms a, `[in]` (Zhang et al., ICLR 2024,
+    """Return `RI_ij * a_j^alpha`, `[out, in]`, with the activation norms a, `[in]` (Zhang et al., ICLR 2024,
     equation 3).
     """
     return ri(weight, statistics) * statistics.input_norm.pow(alpha)
@@ -50,8 +50,8 @@ SCORES.add(
     Score(
         name="ri",
         title="Relative importance",
-        explanation="Weighs each weight by its share of its row and of its column, so that no neuron loses all of its inputs or outputs.",
-        helps="Where magnitudes differ a lot from channel to channel and there is no text to calibrate on.",
+        explanation="Rates each weight by its share of its row and of its column, so that no neuron loses all of its inputs or outputs.",
+        helps="If magnitudes differ a lot between channels and there is no calibration text.",
         formula=r"\frac{|W_{ij}|}{\sum_{i'} |W_{i'j}|} + \frac{|W_{ij}|}{\sum_{j'} |W_{ij'}|}",
         paper=papers.RIA,
         function=ri,
@@ -62,8 +62,8 @@ SCORES.add(
     Score(
         name="ria",
         title="RIA",
-        explanation="Relative importance times the root of the activation norm: a share of row and column, weighed by how active the input is.",
-        helps="A little better than Wanda in most published comparisons, and the score that the channel permutation for N:M was made for.",
+        explanation="Relative importance times the square root of the activation norm: a weight's share of its row and column, scaled by how active its input is.",
+        helps="Slightly better than Wanda in most published comparisons, and the score that the channel permutation for N:M was designed for.",
         formula=r"\left( \frac{|W_{ij}|}{\sum_{i'} |W_{i'j}|} + \frac{|W_{ij}|}{\sum_{j'} |W_{ij'}|} \right) \lVert X_{:j} \rVert_2^{\alpha}",
         paper=papers.RIA,
         parameters=(ALPHA,),

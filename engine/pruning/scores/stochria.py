@@ -1,7 +1,7 @@
 """stochRIA: relative importance from a random sample of each row and column.
 
-The random numbers are drawn on the CPU whatever the device, so that a seed means the same everywhere. Finding
-the samples costs more than the sums that they save: the method shows that a tenth of a row tells as much as
+The random numbers are drawn on the CPU whatever the device, so that a seed means the same everywhere. Drawing
+the samples costs more than the shorter sums save: the method shows that a tenth of a row is as informative as
 all of it, not that it is faster.
 """
 
@@ -19,11 +19,11 @@ from engine.registry import Parameter
 
 
 def stochria(weight: Tensor, statistics: Statistics, *, beta: float, alpha: float, seed: int) -> Tensor:
-    """RIA, `[out, in]`, whose row sums run over tau random columns and whose column sums over tau random rows
+    """Return RIA, `[out, in]`, whose row sums run over tau random columns and whose column sums over tau random rows
     (arXiv 2501.18980, section 4).
 
-    `tau = max(1, floor(beta * min(out, in)))`, drawn without replacement anew for each row and column; the
-    sums are not rescaled. A weight whose sample sums to 0 gets nothing from it.
+    `tau = max(1, floor(beta * min(out, in)))`, drawn without replacement, separately for each row and column; the
+    sums are not rescaled. A sample that sums to 0 contributes 0.
     """
     count = max(1, int(beta * min(weight.shape)))
     generator = torch.Generator().manual_seed(seed)
@@ -34,7 +34,7 @@ def stochria(weight: Tensor, statistics: Statistics, *, beta: float, alpha: floa
 
 
 def sampled_sums(values: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """The sum over `count` entries of each row of `values`, `[rows, entries]`, drawn without replacement."""
+    """Return the sum over `count` random entries of each row of `values`, `[rows, entries]`, drawn without replacement."""
     keys = torch.rand(values.shape, generator=generator).to(values.device)
     chosen = keys.topk(count, dim=1, sorted=False).indices  # [rows, count]
     return values.gather(1, chosen).sum(1)
@@ -44,8 +44,8 @@ SCORES.add(
     Score(
         name="stochria",
         title="StochRIA",
-        explanation="RIA from a random tenth of each row and column, which asks how much of the layer a weight must be compared with.",
-        helps="To see how little of the layer RIA really needs; the spread over seeds says how much is chance.",
+        explanation="RIA computed from a random tenth of each row and column, to test how much of the layer a weight must be compared with.",
+        helps="To see how little of the layer RIA needs. The spread over seeds shows how much is chance.",
         formula=r"|W_{ij}| \left( \frac{1}{\sum_{i' \in S_j} |W_{i'j}|} + \frac{1}{\sum_{j' \in S_i} |W_{ij'}|} \right) \lVert X_{:j} \rVert^\alpha",
         paper=papers.SYMMETRIC,
         parameters=(
@@ -55,7 +55,7 @@ SCORES.add(
                 default=0.1,
                 minimum=0.001,
                 maximum=1.0,
-                explanation="share of the shorter side in a sample",
+                explanation="sample size as a fraction of the shorter side",
             ),
             ALPHA,
             Parameter(

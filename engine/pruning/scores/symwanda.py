@@ -1,7 +1,7 @@
-"""SymWanda: the symmetric family, which weighs a weight by the strength of its input and of its output.
+"""SymWanda: the symmetric family, which rates a weight by the strength of both its input and its output.
 
-Its objective is `||X (W' - W)|| + ||(W' - W) Y||`; the members differ in what they take for X and Y. Costs
-Wanda's statistics, and for the `output` and `general` forms also one reading of every linear's output.
+Its objective is `||X (W' - W)|| + ||(W' - W) Y||`; the forms differ in their choice of X and Y. Costs Wanda's
+statistics, and for the `output` and `general` forms also one pass over every linear's output.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def symwanda(
     p: float,
     alpha: float,
 ) -> Tensor:
-    """`|W_ij| (alpha_in a_j + alpha_out b_i)`, `[out, in]`, and its relatives by `form` (arXiv 2501.18980,
-    section 3).
+    """Return `|W_ij| (alpha_in a_j + alpha_out b_i)`, `[out, in]`, or the variant that `form` names (arXiv
+    2501.18980, section 3).
 
-    `input` is Wanda, `output` takes the output norms b, `[out]`, alone; `symmetric` takes `||W_:j||_2 +
+    `input` is Wanda, `output` uses only the output norms b, `[out]`; `symmetric` uses `||W_:j||_2 +
     ||W_i:||_2`; `relative` is `|W_ij| (1 / ||W_:j||_p + 1 / ||W_i:||_p) a_j^alpha`, which is RIA for p = 1.
     """
     size = weight.abs()
@@ -51,8 +51,8 @@ SCORES.add(
     Score(
         name="symwanda",
         title="SymWanda",
-        explanation="Weighs each weight by the strength of its input and of its output neuron together.",
-        helps="Compares over the whole linear, so rows with strong outputs keep more; within a single row the output's part cancels.",
+        explanation="Rates each weight by the strength of its input and of its output neuron together.",
+        helps="Compares across the whole linear, so rows with strong outputs keep more. Within a single row the output's part cancels.",
         formula=r"|W_{ij}| \left( \alpha_{in} \lVert X_{:j} \rVert_2 + \alpha_{out} \lVert (X W^\top)_{:i} \rVert_2 \right)",
         paper=papers.SYMMETRIC,
         parameters=(
@@ -61,7 +61,7 @@ SCORES.add(
                 kind="choice",
                 default="general",
                 choices=FORMS,
-                explanation="which member of the family",
+                explanation="variant of the score",
             ),
             Parameter(
                 name="alpha_in",

@@ -1,4 +1,4 @@
-"""Wanda: a weight counts as much as the signal it carries. One forward pass of statistics, no weight update."""
+"""Wanda: weight magnitude times input activation norm. Costs one forward pass for the statistics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.pruning.statistics import Need, Statistics
 
 
 def wanda(weight: Tensor, statistics: Statistics) -> Tensor:
-    """`|W_ij| * a_j`, `[out, in]`, with the activation norms a, `[in]` (Sun et al., arXiv 2306.11695,
+    """Return `|W_ij| * a_j`, `[out, in]`, with the activation norms a, `[in]` (Sun et al., arXiv 2306.11695,
     equation 1).
     """
     return weight.abs() * statistics.input_norm
@@ -21,8 +21,8 @@ SCORES.add(
     Score(
         name="wanda",
         title="Wanda",
-        explanation="Weighs each weight by how strongly the text activates its input, and compares within each output neuron.",
-        helps="Nearly free and good at 50 %; from 60 % on it loses to methods that update weights or share out the sparsity.",
+        explanation="Multiplies each weight's magnitude by the norm of its input on the calibration text, and compares within each output neuron.",
+        helps="Nearly free, and good at 50 %. From 60 % on, methods that update weights or allocate sparsity unevenly are better.",
         formula=r"|W_{ij}| \cdot \lVert X_{:j} \rVert_2",
         paper=papers.WANDA,
         function=wanda,

@@ -1,4 +1,4 @@
-"""Weight updates: what happens to the weights that stay. A new one is a file here and an import below."""
+"""Weight updates: how the kept weights compensate. A new one is a file here and an import below."""
 
 from engine.pruning.updates import mrp, none, obs
 

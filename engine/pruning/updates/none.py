@@ -1,4 +1,4 @@
-"""No update: what stays, stays as it was."""
+"""No update: kept weights are unchanged."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from engine.pruning.statistics import Statistics
 
 
 def leave(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
-    """The weight `[out, in]` with zeros where the mask says so."""
+    """Return the weight `[out, in]` with zeros where it is pruned."""
     keep = source.keep(slice(None), weight)
-    return Updated(weight.masked_fill(~keep, 0), keep)  # a product would leave negative zeros
+    return Updated(weight.masked_fill(~keep, 0), keep)  # multiplying would leave negative zeros
 
 
 UPDATES.add(
     Update(
         name="none",
         title="No update",
-        explanation="Sets the pruned weights to zero and leaves the others as they were.",
-        helps="Costs nothing, and shows what the mask alone is worth.",
+        explanation="Sets the pruned weights to zero and leaves the others unchanged.",
+        helps="Costs nothing, and shows how good the mask alone is.",
         formula=r"W' = M \odot W",
         function=leave,
         touches=None,

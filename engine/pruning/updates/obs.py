@@ -1,8 +1,8 @@
-"""SparseGPT's sequential update: column by column, the later columns make up for what was just removed.
+"""SparseGPT's sequential update: column by column, the later columns compensate for what was just removed.
 
 Cost: one factorisation of the Hessian (shared by linears with the same input) and `out * in^2 / 2`
-multiply-adds. The columns are worked through in blocks of 128 and sub-blocks of 16, so that all but the last
-few of a column's effects travel in matrix products.
+multiply-adds. The columns are processed in blocks of 128 and sub-blocks of 16, so that nearly all of a
+column's effect on later columns is applied in matrix products.
 """
 
 from __future__ import annotations
@@ -25,19 +25,17 @@ def obs(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
     factor = statistics.factor
     running = weight.T.clone()  # [in, out]: a column of the weight is contiguous
     running[factor.dead] = 0
-    work = _Work(running, factor.upper, torch.ones_like(running, dtype=torch.bool), source)
-    work.through(0, len(running), widths(source.step))
-    keep = work.keep.T.contiguous()
-    if (
-        keep.all()
-    ):  # nothing is removed, so nothing changes: not even the columns that this text never activates
+    sweep = _Sweep(running, factor.upper, torch.ones_like(running, dtype=torch.bool), source)
+    sweep.process(0, len(running), widths(source.step))
+    keep = sweep.keep.T.contiguous()
+    if keep.all():  # nothing is removed, so nothing may change, not even columns that are never activated
         return Updated(weight.clone(), keep, factor.warnings)
     return Updated(running.T.masked_fill(~keep, 0), keep, factor.warnings)
 
 
 def widths(step: int | None) -> tuple[int, int]:
-    """Columns a block and a sub-block: about 128 and 16, such that what the mask source decides at once never
-    begins inside an unfinished piece.
+    """Return the columns of a block and of a sub-block: about 128 and 16, and such that columns that the mask
+    source decides together never begin inside an unfinished piece.
     """
     if step is None or step >= BLOCK_WIDTH:
         return step or BLOCK_WIDTH, SUB_BLOCK_WIDTH
@@ -46,13 +44,14 @@ def widths(step: int | None) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class _Work:
-    """A weight on its way through the columns.
+class _Sweep:
+    """A weight while its columns are processed from left to right.
 
     Attributes:
         running: the weight as updated so far, transposed, `[in, out]`.
         upper: U with `H^-1 = U^T U`, `[in, in]`.
         keep: the mask as decided so far, transposed, `[in, out]`.
+        source: decides the mask.
     """
 
     running: Tensor
@@ -60,11 +59,11 @@ class _Work:
     keep: Tensor
     source: MaskSource
 
-    def through(self, start: int, stop: int, pieces: tuple[int, ...]) -> Tensor:
-        """Work through the columns `start:stop`, piece by piece; their errors over U_jj, `[columns, out]`.
+    def process(self, start: int, stop: int, pieces: tuple[int, ...]) -> Tensor:
+        """Process the columns `start:stop` in pieces; return their errors divided by U_jj, `[columns, out]`.
 
-        The errors of a piece reach the columns behind it, up to `stop`, in one product; a piece is worked
-        through the same way in smaller pieces.
+        The errors of a piece are applied to the columns after it, up to `stop`, in one product. A piece is
+        itself processed in smaller pieces.
         """
         if stop - start == 1:
             return self._column(start)[None]
@@ -72,13 +71,13 @@ class _Work:
         errors = []
         for first in range(start, stop, width):
             last = min(first + width, stop)
-            errors.append(self.through(first, last, tuple(smaller)))
+            errors.append(self.process(first, last, tuple(smaller)))
             if last < stop:
                 self.running[last:stop].addmm_(self.upper[first:last, last:stop].T, errors[-1], alpha=-1)
         return torch.cat(errors)
 
     def _column(self, at: int) -> Tensor:
-        """Prune one column, whose mask is decided now if its group begins here; its error over U_jj, `[out]`."""
+        """Prune one column, deciding its mask if its group begins here; return its error over U_jj, `[out]`."""
         step = self.source.step or len(self.running)
         if at % step == 0:
             decided = slice(at, min(at + step, len(self.running)))
@@ -90,8 +89,8 @@ UPDATES.add(
     Update(
         name="obs",
         title="OBS update (SparseGPT)",
-        explanation="Goes through the columns once; the columns to the right of a removed weight are adjusted to make up for it.",
-        helps="Takes back much of any mask's error at the price of a Hessian; columns on the left can no longer help those on the right.",
+        explanation="Processes the columns from left to right; the columns to the right of a removed weight are adjusted to compensate for it.",
+        helps="Recovers much of any mask's error at the cost of a Hessian. Columns on the left cannot compensate for those on the right.",
         formula=r"W_{:,j+1:} \mathrel{-}= \frac{w_j - \hat w_j}{U_{jj}}\, U_{j,j+1:}",
         paper=papers.SPARSEGPT,
         function=obs,
