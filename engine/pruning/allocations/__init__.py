@@ -1,4 +1,4 @@
-"""Allocations: how much each block loses. A new one is a file here and an import below."""
+"""Allocations: the sparsity of each block. A new one is a file here and an import below."""
 
 from engine.pruning.allocations import alphapruning, manual, neuroal, owl, uniform
 

@@ -1,10 +1,10 @@
-"""AlphaPruning: blocks whose weights have heavy-tailed spectra are the well-trained ones, and keep more
+"""AlphaPruning: blocks whose weights have heavy-tailed spectra are considered well trained and keep more weights
 (arXiv 2410.10912).
 
-Uses no text. Cost: the singular values of every linear, about `8/3 n^3` operations for one that is n wide at
-its narrow side, and `n^2` for the tail; the distances of many candidates are computed at once, within 64 MiB.
-On a GPU the eigenvalues of the float64 Gram matrix take the singular values' place, which are slow there; on
-a CPU the float32 singular values are those of the published code, so that its histogram has the same bins.
+Uses no text. Cost: the singular values of every linear, about `8/3 n^3` operations if its shorter side is n,
+and `n^2` for the tail; the distances of many candidates are computed together, within 64 MiB. On a GPU the
+eigenvalues of the float64 Gram matrix replace the singular values, which are slow there. On a CPU the float32
+singular values are used as in the published code, so that its histogram has the same bins.
 """
 
 from __future__ import annotations
@@ -24,17 +24,15 @@ from engine.registry import Parameter
 
 BINS = 100
 NOISE = (16 * torch.finfo(torch.float32).eps) ** 2
-"""Eigenvalues up to this share of the largest are the rounding of singular values that are 0 (measured: up to
-9 roundings of float32).
+"""Eigenvalues up to this fraction of the largest are rounding errors of singular values that are 0 (measured: up
+to 9 units of float32 rounding).
 """
 ENTRIES = 2**19
-"""Distances computed at once: 4 MiB each, about a dozen tensors of that size."""
+"""Distances computed together: 4 MiB per tensor, and about a dozen tensors of that size."""
 
 
 def alphapruning(context: AllocationContext, *, spread: float, window: str) -> Generator[Event, None, Shares]:
-    """Measures the tail exponent of each block, the mean over its linears, then shares the sparsity out by
-    it.
-    """
+    """Measure the tail exponent of each block, the mean over its linears, then allocate the sparsity by it."""
     exponents: list[float] = []
     for block in context.blocks:
         with context.present(block):
@@ -49,7 +47,7 @@ def alphapruning(context: AllocationContext, *, spread: float, window: str) -> G
 
 
 def eigenvalues(weight: Tensor) -> Tensor:
-    """The eigenvalues of `W^T W` that are not 0, `[at most min(out, in)]` float64, ascending."""
+    """Return the non-zero eigenvalues of `W^T W`, `[at most min(out, in)]` float64, ascending."""
     found = (
         _by_gram(weight)
         if weight.device.type == "cuda"
@@ -65,11 +63,11 @@ def _by_gram(weight: Tensor) -> Tensor:
 
 
 def tail_exponent(values: Tensor, window: str = "published") -> float:
-    """The exponent alpha of a power law fitted to the upper tail of `values`, `[n]` float64 ascending and
-    positive; NaN where no tail can be fitted.
+    """Return the exponent alpha of a power law fitted to the upper tail of `values`, `[n]` float64, ascending
+    and positive; NaN if no tail can be fitted.
 
-    Maximum likelihood (Hill) above each candidate x_min, of which the one with the smallest
-    Kolmogorov-Smirnov distance is taken, the first on ties. Candidates are near the peak of the histogram of
+    Fits by maximum likelihood (Hill) above each candidate x_min and takes the candidate with the smallest
+    Kolmogorov-Smirnov distance, the first on ties. Candidates are near the peak of the histogram of
     `log10(values)`: at most 1.5 times the left edge of its fullest bin, and at least 0.95 times (`peak`) or
     the base-10 logarithm of that (`published`: the published code compares a value with a logarithm, hardly a
     limit).
@@ -90,7 +88,7 @@ def tail_exponent(values: Tensor, window: str = "published") -> float:
 
 
 def _peak(values: Tensor) -> Tensor:
-    """The left edge of the fullest of 100 bins of `log10(values)`, the first on ties, as a value."""
+    """Return the value at the left edge of the fullest of 100 bins of `log10(values)`, the first on ties."""
     logs = values.float().log10()
     lowest, highest = logs.aminmax()
     edges = torch.linspace(float(lowest), float(highest), BINS + 1, dtype=torch.float64, device=values.device)
@@ -98,8 +96,8 @@ def _peak(values: Tensor) -> Tensor:
 
 
 def _distances(logs: Tensor, places: Tensor, exponents: Tensor) -> Tensor:
-    """Kolmogorov-Smirnov distance of each tail `values[place:]` from its power law, `[candidates]`; 1 for one
-    that is no power law.
+    """Return the Kolmogorov-Smirnov distance of each tail `values[place:]` from its power law,
+    `[candidates]`; 1 if it is not a power law.
     """
     gaps = logs - logs[places, None]  # [candidates, n]
     ranks = torch.arange(len(logs), device=logs.device) - places[:, None]
@@ -111,10 +109,10 @@ def _distances(logs: Tensor, places: Tensor, exponents: Tensor) -> Tensor:
 def alpha_ratios(
     exponents: Sequence[float], sizes: Sequence[int], target: float, spread: float
 ) -> tuple[list[float], tuple[int, ...]]:
-    """Sparsity of each block, from `1 - spread` (smallest exponent) to `1 + spread` times a common factor, at
-    most 0.99; and the blocks held there.
+    """Return the sparsity of each block and the blocks that were clipped to 0.99.
 
-    The mean by size is the target. A block without an exponent counts as an average one.
+    The sparsity ranges from `1 - spread` (smallest exponent) to `1 + spread` times a common factor, chosen so
+    that the mean by size is the target. A block without an exponent counts as average.
     """
     average = _mean(exponents)
     known = [average if isnan(value) else value for value in exponents]
@@ -130,7 +128,7 @@ def alpha_ratios(
 
 
 def _mean(values: Sequence[float]) -> float:
-    """The mean of those that are a number; NaN where none is."""
+    """Return the mean, ignoring NaN; NaN if nothing remains."""
     known = [value for value in values if not isnan(value)]
     return sum(known) / len(known) if known else nan
 
@@ -139,8 +137,8 @@ ALLOCATIONS.add(
     Allocation(
         name="alphapruning",
         title="AlphaPruning",
-        explanation="Fits how quickly a block's weight spectrum falls off: a few dominant directions mean well trained, so the block keeps more.",
-        helps="At 70 % and more, and without any text: it reads the weights alone. In small models the spectra are short and the fits noisy.",
+        explanation="Fits how quickly a block's weight spectrum decays. A few dominant directions indicate a well-trained block, which keeps more weights.",
+        helps="At 70 % and more, and without calibration text: it reads only the weights. In small models the spectra are short and the fits noisy.",
         formula=r"\alpha = 1 + \frac{n}{\sum_{i} \ln (\lambda_i / \lambda_{\min})}, \quad "
         r"s_\ell = c \left( 1 - \epsilon + 2 \epsilon \, \frac{\alpha_\ell - \min \alpha}{\max \alpha - \min \alpha} \right)",
         paper=papers.ALPHAPRUNING,
@@ -151,14 +149,14 @@ ALLOCATIONS.add(
                 default=0.3,
                 minimum=0.0,
                 maximum=0.9,
-                explanation="epsilon: how far the blocks' sparsities may be from their middle, as a share of it",
+                explanation="epsilon: how far the sparsities may be from their middle, as a fraction of it",
             ),
             Parameter(
                 name="window",
                 kind="choice",
                 default="published",
                 choices=("published", "peak"),
-                explanation="where a tail may begin: as the published code has it, or not below the histogram's peak",
+                explanation="where a tail may begin: as in the published code, or not below the histogram's peak",
             ),
         ),
         function=alphapruning,

@@ -1,7 +1,7 @@
-"""Manual: one ratio a block, given by the user, rescaled to the target on request; and shapes to begin with.
+"""Manual: one ratio per block, given by the user, rescaled to the target on request; and shapes to start from.
 
-`flat`, `ramp` and `ends_spared` give ratios whose weighted mean is the target, whatever the sizes. They are
-guesses for a person to edit: nothing is measured.
+`flat`, `ramp` and `ends_spared` return ratios whose weighted mean is the target, whatever the sizes. They are
+guesses for the user to edit: nothing is measured.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from engine.pruning.shares import HIGHEST, Shares, rescaled, weighted_mean
 from engine.registry import Parameter
 
 TOLERANCE = 5e-4
-"""How far the mean of ratios that are not rescaled may be from the target: half of the last digit a person
-types.
+"""How far the mean of ratios that are not rescaled may be from the target: half of the last digit that users
+type.
 """
 
 RAMP = 0.2
-"""A ramp goes from this share of the target below it to the same above it: 40 to 60 % at a target of 50 %."""
+"""A ramp extends by this fraction of the target below and above it: 40 to 60 % at a target of 50 %."""
 SPARED = 0.5
-"""The first and last block lose this share of what each other block loses."""
+"""The sparsity of the first and last block relative to the other blocks."""
 
 
 def flat(sizes: Sequence[int], target: float) -> list[float]:
-    """The target for each block."""
+    """Return the target for each block."""
     return [target] * len(sizes)
 
 
 def ramp(sizes: Sequence[int], target: float, *, falling: bool = False) -> list[float]:
-    """Rising evenly from the first block to the last, or falling."""
+    """Return ratios that rise evenly from the first block to the last, or fall."""
     last = max(1, len(sizes) - 1)
     shape = [1 - RAMP + 2 * RAMP * place / last for place in range(len(sizes))]
     return rescaled(shape[::-1] if falling else shape, sizes, target)
 
 
 def ends_spared(sizes: Sequence[int], target: float) -> list[float]:
-    """Half as much in the first and in the last block as in each other one."""
+    """Return ratios that are half as large in the first and last block as in the others."""
     last = len(sizes) - 1
     return rescaled([SPARED if place in (0, last) else 1.0 for place in range(len(sizes))], sizes, target)
 
@@ -64,8 +64,8 @@ def refusal(parameters: Mapping[str, Any], sizes: Sequence[int], target: float) 
 def manual(
     context: AllocationContext, *, ratios: Sequence[float], rescale: str
 ) -> Generator[Event, None, Shares]:
-    """The given ratios, multiplied by one factor (and held at 0.99) so that their weighted mean is the target
-    where `rescale` is `yes`.
+    """Return the given ratios; with `rescale`, multiplied by one factor (and clipped to 0.99) so that their
+    weighted mean is the target.
     """
     yield from ()
     return Shares(tuple(ratios if rescale == "no" else rescaled(ratios, context.sizes, context.target)))
@@ -75,15 +75,15 @@ ALLOCATIONS.add(
     Allocation(
         name="manual",
         title="Manual",
-        explanation="You say how much each block loses; on request the ratios are scaled until their mean is the target.",
-        helps="To test a guess of your own against the methods that measure; a guess that protects the first and last blocks is a good start.",
+        explanation="You set the sparsity of each block. On request the ratios are scaled so that their mean is the target.",
+        helps="To test your own guess against the methods that measure. Sparing the first and last blocks is a good start.",
         formula=r"s_\ell = \min(c\, r_\ell,\ 0.99)",
         parameters=(
             Parameter(
                 name="ratios",
                 kind="ratios",
                 default=(),
-                explanation="one sparsity a block, first block first",
+                explanation="one sparsity per block, first block first",
                 minimum=0.0,
                 maximum=HIGHEST,
             ),
@@ -92,7 +92,7 @@ ALLOCATIONS.add(
                 kind="choice",
                 default="no",
                 choices=("no", "yes"),
-                explanation="scale the ratios until their mean is the target",
+                explanation="scale the ratios so that their mean is the target",
             ),
         ),
         function=manual,

@@ -1,7 +1,7 @@
-"""OWL: blocks with many outliers among their Wanda scores keep more (arXiv 2310.05175).
+"""OWL: blocks with many outliers among their Wanda scores keep more weights (arXiv 2310.05175).
 
-Cost: one dense forward pass over the calibration windows, and two readings of every score; the scores of one
-block are in memory at once. A linear that is never called has no scores and does not count.
+Cost: one dense forward pass over the calibration windows, and two passes over every score; the scores of one
+block are in memory together. A linear that is never called has no scores and does not count.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from engine.registry import Parameter
 
 
 def owl(context: AllocationContext, *, threshold: float, strength: float) -> Generator[Event, None, Shares]:
-    """Measures the outliers of each dense block, then shares the sparsity out by them."""
+    """Measure the outliers of each dense block, then allocate the sparsity by them."""
     outliers: list[float] = []
     for block, statistics in context.statistics({Need.INPUT_NORM}):
         scores = [wanda(block.linears[name].weight.float(), seen) for name, seen in statistics.items()]
@@ -32,8 +32,8 @@ def owl(context: AllocationContext, *, threshold: float, strength: float) -> Gen
 
 
 def outlier_share(scores: Sequence[Tensor], threshold: float) -> float:
-    """Percentage of all entries, of all tensors together, that exceed `threshold` times their common mean; 0
-    where there are none.
+    """Return the percentage of all entries, over all tensors, that exceed `threshold` times their common
+    mean; 0 if there are no entries.
     """
     entries = sum(score.numel() for score in scores)
     limit = threshold * sum(float(score.double().sum()) for score in scores) / max(1, entries)
@@ -43,10 +43,10 @@ def outlier_share(scores: Sequence[Tensor], threshold: float) -> float:
 def owl_ratios(
     outliers: Sequence[float], sizes: Sequence[int], target: float, strength: float
 ) -> tuple[list[float], tuple[int, ...]]:
-    """Sparsity of each block, `1 - density`, the density `2 lambda minmax(outliers)` centred on `1 - target`
-    by size; and the blocks that were held.
+    """Return the sparsity of each block and the blocks that were clipped.
 
-    Blocks with equally many outliers are pruned alike.
+    The sparsity is `1 - density`, the density being `2 lambda minmax(outliers)`, shifted so that its mean by
+    size is `1 - target`. If all blocks have equally many outliers, all get the target.
     """
     least, spread = min(outliers), max(outliers) - min(outliers)
     denser = [2 * strength * (share - least) / spread if spread > 0 else 0.0 for share in outliers]
@@ -57,8 +57,8 @@ ALLOCATIONS.add(
     Allocation(
         name="owl",
         title="OWL",
-        explanation="Counts in each block how many weights matter far more than the average one, and lets blocks with many of them keep more.",
-        helps="At 60 % and more, where a few blocks hold most of the outliers; it costs one pass over the text.",
+        explanation="Counts the outliers in each block, weights that matter far more than average, and lets blocks with many of them keep more weights.",
+        helps="At 60 % and more, if a few blocks have most of the outliers. Costs one pass over the calibration text.",
         formula=r"D_\ell = 100 \cdot \tfrac{1}{n_\ell} \, \# \{ S_{ij} > M \bar{S} \}, \quad "
         r"1 - s_\ell = 2 \lambda \, \frac{D_\ell - \min D}{\max D - \min D} + c",
         paper=papers.OWL,
@@ -69,7 +69,7 @@ ALLOCATIONS.add(
                 default=5.0,
                 minimum=1.0,
                 maximum=20.0,
-                explanation="M: a weight is an outlier where its Wanda score exceeds this many times the block's mean",
+                explanation="M: a weight is an outlier if its Wanda score exceeds the block's mean this many times",
             ),
             Parameter(
                 name="strength",
@@ -77,7 +77,7 @@ ALLOCATIONS.add(
                 default=0.08,
                 minimum=0.0,
                 maximum=0.5,
-                explanation="lambda: the blocks' sparsities lie within twice this of one another",
+                explanation="lambda: the sparsities of any two blocks differ by at most twice this",
             ),
         ),
         function=owl,

@@ -1,4 +1,4 @@
-"""Uniform: every block at the target."""
+"""Uniform: every block has the target sparsity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.pruning.shares import Shares
 
 
 def uniform(context: AllocationContext) -> Generator[Event, None, Shares]:
-    """The target for each block."""
+    """Return the target for each block."""
     yield from ()
     return Shares((context.target,) * len(context.sizes))
 
@@ -20,8 +20,8 @@ ALLOCATIONS.add(
     Allocation(
         name="uniform",
         title="Uniform",
-        explanation="Every block loses the same share of its weights.",
-        helps="The plain reference, and hard to beat up to about half of the weights; at high sparsity the blocks that matter more suffer.",
+        explanation="Every block has the same sparsity.",
+        helps="The baseline, and hard to beat up to about 50 %. At high sparsity the more important blocks suffer.",
         formula=r"s_\ell = s",
         function=uniform,
         even=True,

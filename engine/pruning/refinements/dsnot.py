@@ -1,8 +1,8 @@
-"""DSnoT: weights are swapped in each row until what the row is expected to lose is gone. No weight changes
-its value.
+"""DSnoT: swap pruned and kept weights in each row until the row's expected error is close to zero. No weight
+changes its value.
 
-Costs one more reading of the activations for their mean and variance; see `swaps` for the rest. It looks at
-the expected output alone: a row whose errors cancel in the mean counts as fine, however large they are for
+Costs one more pass over the activations for their mean and variance; `swaps` describes the rest. Only the
+expected output is considered: a row whose errors cancel on average counts as good, however large they are for
 single tokens.
 """
 
@@ -29,11 +29,11 @@ def dsnot(
     same_sign: str,
     lower: str,
 ) -> Refined:
-    """The mask `[out, in]` behind the swaps (arXiv 2310.08915, section 3).
+    """Return the mask `[out, in]` after the swaps (arXiv 2310.08915, section 3).
 
     With `c_ij = W_ij m_j` and a row's error `e_i`, the sum of c over what is pruned, it grows the pruned
-    entry with the largest `sign(e_i) c_ij / v_j` and prunes the kept one of the opposite sign with the lowest
-    `|W_ij| a_j`; with `group`, the lowest one of that group.
+    entry with the largest `sign(e_i) c_ij / v_j` and prunes the kept entry of the opposite sign with the
+    lowest `|W_ij| a_j`; with `group`, the lowest entry of the same group.
     """
     rules = Rules.of(
         weight.shape[1], group, cycles=cycles, threshold=threshold, same_sign=same_sign, lower=lower
@@ -42,7 +42,7 @@ def dsnot(
 
 
 def dsnot_criteria(weight: Tensor, statistics: Statistics) -> Criteria:
-    """What DSnoT chooses by, for a weight `[out, in]`."""
+    """Return the criteria that DSnoT chooses by, for a weight `[out, in]`."""
     change = weight * statistics.input_sum
     return Criteria(
         change=change,
@@ -56,8 +56,8 @@ REFINEMENTS.add(
     Refinement(
         name="dsnot",
         title="DSnoT",
-        explanation="Brings back a pruned weight and drops a kept one, again and again, until the row's expected output is what it was.",
-        helps="From about 60 % on in wide models; in narrow ones few swaps, or on attention alone, since many do harm.",
+        explanation="Repeatedly restores a pruned weight and removes a kept one, until the row's expected output is what it was.",
+        helps="From about 60 % on, in wide models. In narrow models many swaps do harm, so use few, or refine the attention only.",
         formula=r"e_i = \sum_{j \text{ pruned}} W_{ij} m_j, \quad \text{grow } \arg\max_j \operatorname{sign}(e_i) \frac{W_{ij} m_j}{v_j}, "
         r"\quad \text{prune } \arg\min_{j :\, \operatorname{sign}(e_i) W_{ij} m_j < 0} |W_{ij}| \lVert X_{:j} \rVert_2",
         paper=papers.DSNOT,

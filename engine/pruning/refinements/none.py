@@ -1,4 +1,4 @@
-"""No refinement: the mask stays as the score decided it."""
+"""No refinement: the mask that the score decided is used as it is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engine.pruning.statistics import Statistics
 
 
 def unrefined(keep: Tensor, weight: Tensor, statistics: Statistics, *, group: int | None) -> Refined:
-    """The mask `[out, in]` as it is."""
+    """Return the mask `[out, in]` unchanged."""
     return Refined(keep)
 
 
@@ -17,8 +17,8 @@ REFINEMENTS.add(
     Refinement(
         name="none",
         title="No refinement",
-        explanation="The mask stays as the score decided it.",
-        helps="The plain case: nothing is swapped.",
+        explanation="Uses the mask as the score decided it.",
+        helps="The default: nothing is swapped.",
         formula=r"M' = M",
         function=unrefined,
         touches=None,

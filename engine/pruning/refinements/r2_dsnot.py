@@ -1,8 +1,8 @@
-"""R2-DSnoT: DSnoT whose choices also look at a weight's share of its row and column (relative), and at a norm
-of it (regularised).
+"""R2-DSnoT: DSnoT whose choices also depend on a weight's share of its row and column (relative importance),
+and on a norm of that share (regularisation).
 
-Costs what DSnoT costs and a pass or two over the weight. The error that is being driven down stays the true
-one.
+Costs as much as DSnoT plus one or two passes over the weight. The error that the swaps reduce is still the
+true one.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def r2_dsnot(
     same_sign: str,
     lower: str,
 ) -> Refined:
-    """The mask `[out, in]` behind the swaps (arXiv 2501.18980, section 4).
+    """Return the mask `[out, in]` after the swaps (arXiv 2501.18980, section 4).
 
     With the relative importance D it grows the pruned entry with the largest `sign(e_i) sign(W_ij) D_ij m_j /
-    v_j + gamma1 R_ij`, of those that lower |e_i|, and prunes the lowest `|W_ij| a_j^alpha + gamma2 R_ij` (D
-    in place of |W| where asked), R being the relative norm `|W_ij| (1 / ||W_:j||_p + 1 / ||W_i:||_p)`.
-    Without both, with gammas 0 and alpha 1, it is DSnoT.
+    v_j + gamma1 R_ij`, among those that lower |e_i|, and prunes the lowest `|W_ij| a_j^alpha + gamma2 R_ij`
+    (D instead of |W| with `relative_prune`), R being the relative norm `|W_ij| (1 / ||W_:j||_p + 1 / ||W_i:||_p)`.
+    Without relative importance, with gammas 0 and alpha 1, it is DSnoT.
     """
     criteria = r2_dsnot_criteria(
         weight,
@@ -69,7 +69,7 @@ def r2_dsnot_criteria(
     gamma2: float,
     p: float,
 ) -> Criteria:
-    """What R2-DSnoT chooses by, for a weight `[out, in]`."""
+    """Return the criteria that R2-DSnoT chooses by, for a weight `[out, in]`."""
     importance = relative_norm(weight, 1) if "yes" in (relative_grow, relative_prune) else None
     change = weight * statistics.input_sum
     value = (
@@ -90,7 +90,7 @@ def r2_dsnot_criteria(
 
 
 def relative_norm(weight: Tensor, p: float) -> Tensor:
-    """`|W_ij| (1 / ||W_:j||_p + 1 / ||W_i:||_p)`, `[out, in]`; a norm of 0 gives 0."""
+    """Return `|W_ij| (1 / ||W_:j||_p + 1 / ||W_i:||_p)`, `[out, in]`; a norm of 0 gives 0."""
     size = weight.abs()
     return relative_importance(weight, size.norm(p=p, dim=0), size.norm(p=p, dim=1))
 
@@ -99,8 +99,8 @@ REFINEMENTS.add(
     Refinement(
         name="r2-dsnot",
         title="R²-DSnoT",
-        explanation="DSnoT that prefers to bring back weights which matter to their row and column, not only to the expected output.",
-        helps="As DSnoT; since shares count, the largest weights of the strongest columns do not always come first.",
+        explanation="A variant of DSnoT that prefers to restore weights that matter to their row and column, not only to the expected output.",
+        helps="As DSnoT. Because shares count, the largest weights of the strongest columns do not always come first.",
         formula=r"\text{grow } \arg\max_j \operatorname{sign}(e_i W_{ij}) D_{ij} \frac{m_j}{v_j} + \gamma_1 R_{ij}, \quad "
         r"\text{prune } \arg\min_{j :\, \operatorname{sign}(e_i) W_{ij} m_j < 0} |W_{ij}| \lVert X_{:j} \rVert_2^{\alpha} + \gamma_2 R_{ij}, \quad "
         r"D_{ij} = \frac{|W_{ij}|}{\lVert W_{i:} \rVert_1} + \frac{|W_{ij}|}{\lVert W_{:j} \rVert_1}",
@@ -111,14 +111,14 @@ REFINEMENTS.add(
                 kind="choice",
                 default="yes",
                 choices=("yes", "no"),
-                explanation="whether who returns is chosen by relative importance",
+                explanation="whether restored weights are chosen by relative importance",
             ),
             Parameter(
                 name="relative_prune",
                 kind="choice",
                 default="no",
                 choices=("no", "yes"),
-                explanation="whether who goes is, too",
+                explanation="whether removed weights are chosen by relative importance",
             ),
             ALPHA,
             Parameter(
@@ -127,7 +127,7 @@ REFINEMENTS.add(
                 default=0.0,
                 minimum=0.0,
                 maximum=1000.0,
-                explanation="weight of the relative norm in growing",
+                explanation="weight of the relative norm when restoring",
             ),
             Parameter(
                 name="gamma2",
@@ -135,7 +135,7 @@ REFINEMENTS.add(
                 default=0.0,
                 minimum=0.0,
                 maximum=1000.0,
-                explanation="weight of the relative norm in pruning",
+                explanation="weight of the relative norm when removing",
             ),
             Parameter(
                 name="p",
@@ -143,7 +143,7 @@ REFINEMENTS.add(
                 default=1.0,
                 minimum=0.1,
                 maximum=10.0,
-                explanation="which relative norm; used where a gamma is not 0",
+                explanation="order of the relative norm; used if a gamma is not 0",
             ),
             *PARAMETERS,
         ),

@@ -1,14 +1,14 @@
-"""Swapping within rows, shared by DSnoT and R2-DSnoT: a pruned weight returns, a kept one goes, until the
-row's expected error is gone.
+"""Swaps within rows, shared by DSnoT and R2-DSnoT: restore a pruned weight, remove a kept one, until the row's
+expected error is close to zero.
 
-All rows swap at once and the only loop is over the cycles. Who comes next is settled before it: shortlists of
-a few candidates for either sign of the error, so that a cycle gathers a handful of numbers from each row that
-is still at it. Cost: four selections over the weight (two with N:M), then next to nothing; memory: about
-eight tensors of the weight's size for a moment.
+All rows swap in parallel; the only loop is over the cycles. The order of the candidates is computed before
+it: one shortlist per sign of the error, so that a cycle gathers only a few numbers from each active row.
+Cost: four selections over the weight (two with N:M), then almost nothing; memory: briefly about eight tensors
+of the weight's size.
 
-An entry is swapped at most once. A row stops for good once its error is within the threshold, nothing is left
-whose return would help, or a rule forbids the next swap; rows that have stopped are not touched. Not covered:
-a swap between rows, or one that looks ahead.
+An entry is swapped at most once. A row stops for good when its error is within the threshold, no remaining
+candidate would help, or a rule forbids the next swap; stopped rows are not touched again. Not covered: swaps
+between rows, or ones that look ahead.
 """
 
 from __future__ import annotations
@@ -25,29 +25,30 @@ from engine.pruning.axes import Refined
 from engine.registry import Parameter
 
 MOST_CYCLES = 50
-"""As published: rows of 4,096 columns and more."""
+"""As published, for rows of 4,096 columns and more."""
 COLUMNS_PER_SWAP = 80
-"""Fifty swaps wreck a narrow row, so by default there is one for so many columns: 50 from 4,000 on, as
-published, and few in a narrow row.
+"""Default number of columns per swap: fifty swaps ruin a narrow row, so narrow rows get few, and rows of 4,000
+columns and more get the published 50.
 
 Measured on the bundled model (rows of 128 and 384) with 32 windows, perplexity at 60 and 70 %: Wanda 63.7 and
 143; with a swap for every 128 columns 60.5 and 125, 80: 60.2 and 125, 64: 61.8 and 145, 48: 61.9 and 141, 32:
 64.6 and 171.
 """
 CONSTANT = 1e30
-"""The rank that constant inputs begin at: above any other, and far from overflow."""
+"""The lowest rank of constant inputs: above any other rank, and far from overflow."""
 
 
 @dataclass(frozen=True)
 class Criteria:
-    """What decides who is swapped, `[out, in]` unless said otherwise.
+    """What decides which entries are swapped, `[out, in]` unless stated otherwise.
 
     Attributes:
-        change: `c_ij = W_ij m_j`, what the row's output loses by removing the entry.
-        value: growing takes the largest `sign(e) * value / variance + bonus`; it has the sign of `change`.
+        change: `c_ij = W_ij m_j`, what the row's expected output loses if the entry is removed.
+        value: the entry with the largest `sign(e) * value / variance + bonus` is restored; it has the sign of
+            `change`.
         variance: v, `[in]`.
-        score: pruning takes the lowest.
-        bonus: see `value`; None for nothing.
+        score: the entry with the lowest is removed.
+        bonus: see `value`; None for 0.
     """
 
     change: Tensor
@@ -63,8 +64,8 @@ class Rules:
 
     Attributes:
         cycles: swaps that a row may make.
-        threshold: |e| at which it is content.
-        same_sign: whether a swap is refused behind which e has not the sign that it began with.
+        threshold: |e| at which it stops.
+        same_sign: whether a swap is refused that would change the sign of e.
         lower: whether a swap is refused that does not lower |e|.
     """
 
@@ -77,15 +78,15 @@ class Rules:
     def of(
         cls, width: int, group: int | None, *, cycles: int, threshold: float, same_sign: str, lower: str
     ) -> Rules:
-        """The rules that the parameters of a method stand for, in a linear of `width` columns."""
+        """Return the rules that the parameters of a method describe, for a linear with `width` columns."""
         one_sign = same_sign == "yes" or (same_sign == "published" and group is not None)
         return cls(cycles or default_cycles(width), threshold, one_sign, lower == "yes")
 
     def allow(self, error: Tensor, after: Tensor) -> Tensor:
-        """Which rows may make a swap that takes their error to `after`, `[rows]`."""
+        """Return which rows may make a swap that changes their error to `after`, `[rows]`."""
         allowed = torch.ones_like(error, dtype=torch.bool)
         if self.same_sign:
-            allowed &= after.sign() == error.sign()  # and so the sign that it began with
+            allowed &= after.sign() == error.sign()  # by induction, the initial sign
         if self.lower:
             allowed &= after.abs() < error.abs()
         return allowed
@@ -98,7 +99,8 @@ PARAMETERS = (
         default=0,
         minimum=0,
         maximum=MOST_CYCLES,
-        explanation=f"swaps that a row may make; 0 = one for every {COLUMNS_PER_SWAP} columns, at most {MOST_CYCLES} (published: {MOST_CYCLES})",
+        explanation=f"most swaps per row; 0 = one for every {COLUMNS_PER_SWAP} columns, at most {MOST_CYCLES} "
+        f"(published: {MOST_CYCLES})",
     ),
     Parameter(
         name="threshold",
@@ -106,21 +108,23 @@ PARAMETERS = (
         default=0.1,
         minimum=0.0,
         maximum=1e6,
-        explanation="a row stops once its expected error is no larger; absolute, in units of the layer's output summed over a window's tokens",
+        explanation="a row stops when its expected error is at most this; absolute, in units of the layer's "
+        "output summed over the tokens of a window",
     ),
     Parameter(
         name="same_sign",
         kind="choice",
         default="published",
         choices=("published", "yes", "no"),
-        explanation="whether a row stops before a swap that would flip the sign of its error; published: yes with N:M, no otherwise",
+        explanation="whether a row stops before a swap that would flip the sign of its error; published: yes with "
+        "N:M, no otherwise",
     ),
     Parameter(
         name="lower",
         kind="choice",
         default="no",
         choices=("no", "yes"),
-        explanation="whether a row stops before a swap that would not make its error smaller; published: no",
+        explanation="whether a row stops before a swap that would not reduce its error; published: no",
     ),
     Parameter(
         name="layers",
@@ -140,15 +144,15 @@ def attention_only(parameters: Mapping[str, Any]) -> bool:
 
 
 def default_cycles(width: int) -> int:
-    """How many swaps a row of `width` columns may make where nobody says: a fixed share of them, up to the
+    """Return the default number of swaps for a row of `width` columns: proportional to it, up to the
     published number.
     """
     return min(MOST_CYCLES, max(1, width // COLUMNS_PER_SWAP))
 
 
 def swapped(keep: Tensor, criteria: Criteria, rules: Rules, group: int | None) -> Refined:
-    """The mask `[out, in]` behind all swaps, with as many kept in each row (with `group`, in each `group`
-    consecutive columns) as before.
+    """Return the mask `[out, in]` after all swaps; each row (with `group`, each `group` consecutive columns)
+    keeps as many as before.
 
     Raises:
         NumericsError: an expected change of the output is not a finite number.
@@ -156,7 +160,8 @@ def swapped(keep: Tensor, criteria: Criteria, rules: Rules, group: int | None) -
     change = criteria.change
     if not change.isfinite().all():
         raise NumericsError(
-            "Some mean activations are not numbers: they overflowed. Try another dtype (float32 or bfloat16) or calibration text."
+            "Some mean activations are not numbers because they overflowed. Try another dtype (float32 or "
+            "bfloat16) or calibration text."
         )
     error = change.masked_fill(keep, 0).sum(1)  # e, [out]
     before, swaps, keep = float(error.abs().mean()), 0, keep.clone()
@@ -170,9 +175,9 @@ def swapped(keep: Tensor, criteria: Criteria, rules: Rules, group: int | None) -
     )
     for _ in range(rules.cycles):
         now = error[rows]
-        grown, pruned, found = pairs.draw(rows, (now > 0).long())
+        grown, pruned, exists = pairs.draw(rows, (now > 0).long())
         after = now - change[rows, grown] + change[rows, pruned]
-        able = found & rules.allow(now, after)
+        able = exists & rules.allow(now, after)
         rows, grown, pruned, after = rows[able], grown[able], pruned[able], after[able]
         keep[rows, grown], keep[rows, pruned] = True, False
         error[rows] = after
@@ -184,19 +189,19 @@ def swapped(keep: Tensor, criteria: Criteria, rules: Rules, group: int | None) -
 
 
 class Pairs(Protocol):
-    """The swaps that are left. `side` is 1 where a row's error is positive and 0 where it is negative."""
+    """The swaps that remain. `side` is 1 if a row's error is positive and 0 if it is negative."""
 
     def draw(self, rows: Tensor, side: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The next column to grow and the one to prune of each of the `rows`, and whether there is such a
-        pair: all `[rows]`.
+        """Return, for each of the `rows`, the next column to grow, the one to prune, and whether there is such
+        a pair; all `[rows]`.
 
-        A pair is used up by this: a row that does not make the swap has stopped, and is not asked for again.
+        This consumes the pair: a row that does not make the swap has stopped and is never passed again.
         """
 
 
 class RowPairs:
-    """Within whole rows: on each side the n-th to grow goes with the n-th to prune, whatever happened on the
-    other side.
+    """Swaps within whole rows: on each side the n-th column to grow is paired with the n-th to prune,
+    independently of the other side.
     """
 
     def __init__(self, keep: Tensor, criteria: Criteria, cycles: int) -> None:
@@ -214,18 +219,18 @@ class RowPairs:
 
 
 class GroupPairs:
-    """Within groups of m columns (N:M): who grows has its partner in its own group, the lowest score there,
-    whichever sign its change has.
+    """Swaps within groups of m columns (N:M): the partner of a column to grow is the lowest score in its own
+    group, whatever the sign of its change.
 
-    An entry whose group has no partner left is passed over. A swap uses up a group of at most m - 1 pruned
-    entries, hence the list's length.
+    An entry whose group has no partner left is skipped. One swap can use up a group with up to m - 1 pruned
+    entries, hence the length of the list.
     """
 
     def __init__(self, keep: Tensor, criteria: Criteria, cycles: int, m: int) -> None:
         count = min(cycles * max(1, m - 1), keep.shape[1])
         self._grow, self._left = _both_sides(keep, criteria, count, growing)
         self._next = torch.zeros_like(self._left)
-        self._score = criteria.score.masked_fill(~keep, torch.inf)  # of those that can still be pruned
+        self._score = criteria.score.masked_fill(~keep, torch.inf)  # only of entries that can still be pruned
         self._within = torch.arange(m, device=keep.device)
         self._m = m
 
@@ -251,18 +256,18 @@ class _Ranking(Protocol):
 
 
 def _both_sides(keep: Tensor, criteria: Criteria, count: int, ranking: _Ranking) -> tuple[Tensor, Tensor]:
-    """Candidates `[out, 2, count]`, best first, for negative and for positive errors, and how many there are,
-    `[out, 2]`.
+    """Return the candidates, best first, for negative and for positive errors, `[out, 2, count]`, and how
+    many there are, `[out, 2]`.
     """
     columns, lengths = zip(*(highest(ranking(keep, criteria, sign), count) for sign in (-1, 1)), strict=True)
     return torch.stack(columns, 1), torch.stack(lengths, 1)
 
 
 def growing(keep: Tensor, criteria: Criteria, sign: int) -> Tensor:
-    """How urgently each entry should return when the error has this sign, `[out, in]`; -inf where that would
-    not help.
+    """Return how much each entry should be restored if the error has this sign, `[out, in]`; -inf where that
+    would not help.
 
-    An input of variance 0 corrects every token alike, so it comes before all others, the larger value first.
+    An input of variance 0 corrects all tokens equally, so it ranks above all others, larger values first.
     """
     value = criteria.value * sign
     varies = criteria.variance > 0  # [in]
@@ -278,21 +283,21 @@ def growing(keep: Tensor, criteria: Criteria, sign: int) -> Tensor:
 
 
 def dispensing(keep: Tensor, criteria: Criteria, sign: int) -> Tensor:
-    """How dispensable each entry is when the error has this sign, `[out, in]`; -inf where its removal would
-    not help.
+    """Return how dispensable each entry is if the error has this sign, `[out, in]`; -inf where its removal
+    would not help.
     """
     return (-criteria.score).masked_fill_(~keep | (criteria.change * sign >= 0), -torch.inf)
 
 
 def highest(rank: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Columns of the `count` highest of each row, `[out, count]`, highest first, and how many of them are
-    above -inf, `[out]`.
+    """Return the columns of the `count` highest ranks of each row, `[out, count]`, highest first, and how
+    many of them are above -inf, `[out]`.
 
-    The lower column comes first among equals, also where only some of the equals are among the highest.
+    Among equal ranks the lower column comes first, even if only some of the equals are among the highest.
     """
     values, columns = rank.topk(count, dim=1)
     last = values[:, -1:]  # [out, 1]
-    parted = (rank == last).sum(1) > (values == last).sum(1)  # topk takes any of the equals
+    parted = (rank == last).sum(1) > (values == last).sum(1)  # topk picks arbitrary ones of equal ranks
     some = (parted & (last[:, 0] > -torch.inf)).nonzero()[:, 0]
     columns[some] = rank[some].sort(dim=1, descending=True, stable=True).indices[:, :count]
     columns = columns.sort(dim=1).values

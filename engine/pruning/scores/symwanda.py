@@ -85,7 +85,7 @@ SCORES.add(
                 default=1.0,
                 minimum=0.1,
                 maximum=10.0,
-                explanation="which norm (relative form); 1 gives RIA",
+                explanation="order of the norm (relative form); 1 gives RIA",
             ),
             ALPHA,
         ),
