@@ -1,13 +1,14 @@
-"""Parsing the command line, and turning errors into sentences and exit statuses.
+"""Parsing the command line, and turning errors into messages and exit codes.
 
-0 = done, 1 = a run or a file that failed (one sentence; a traceback with `--debug`), 2 = a recipe that is
-refused (all faults), 130 = cancelled.
+0 = success, 1 = a run or a file failed (one sentence; a traceback with `--debug`), 2 = the recipe was
+rejected (all errors are listed), 130 = cancelled.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Sequence
 
 from engine import VERSION
@@ -19,12 +20,12 @@ FAILED, REFUSED, CANCELLED = 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status."""
+    """Run one command and return the exit code."""
     parsed = _parser().parse_args(arguments)
     try:
         status: int = parsed.command(parsed)
     except RecipeError as error:
-        print(f"The recipe is refused:\n{_indented(str(error))}", file=sys.stderr)
+        print(f"The recipe was rejected:\n{textwrap.indent(str(error), '  ')}", file=sys.stderr)
         return REFUSED
     except PrunescopeError as error:
         if parsed.debug:
@@ -34,13 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Cancelled.", file=sys.stderr)
         return CANCELLED
-    except BrokenPipeError:  # whoever read stdout has seen enough
+    except BrokenPipeError:  # the reader closed stdout, for instance `head`
         return 0
     return status
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,12 +52,12 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "runs", stored.runs, "list the runs in the store")
     show = _add(commands, "show", stored.show, "show a run's numbers")
     show.add_argument("--json", action="store_true", help="print the whole record as JSON")
-    replay = _add(commands, "replay", stored.replay, "play a run's events again")
+    replay = _add(commands, "replay", stored.replay, "replay a run's events")
     replay.add_argument(
-        "--speed", type=float, default=1.0, help="how many times faster than it was (0 = at once; default: 1)"
+        "--speed", type=float, default=1.0, help="speed-up over the original pace (0 = no pauses; default: 1)"
     )
     replay.add_argument(
-        "--events", action="store_true", help="print the events as JSON lines instead of a bar"
+        "--events", action="store_true", help="print the events as JSON lines on stderr instead of a bar"
     )
     export = _add(
         commands, "export", stored.export, "write the pruned model, the masks or the record of a run"
@@ -74,17 +71,19 @@ def _parser() -> argparse.ArgumentParser:
         stored.report,
         "write a run as one HTML file that opens offline: charts, protocol, recipe, citations",
     )
-    report.add_argument("--out", metavar="FILE", help="where to (default: KEY.html in this directory)")
+    report.add_argument(
+        "--out", metavar="FILE", help="the file to write (default: KEY.html in this directory)"
+    )
     for command in (show, replay, export, report):
-        command.add_argument("key", help="the run's key, its first letters, or a run's folder")
+        command.add_argument("key", help="the run's key, the beginning of its key, or its folder")
     record = _add(
         commands,
         "record",
         stored.record,
-        "compute the recorded runs that come with the project (for its developers)",
+        "compute the runs that are bundled with the project (for developers)",
     )
-    record.add_argument("--afresh", action="store_true", help="also those that are there already")
-    bench = _add(commands, "bench", stored.bench, "measure presets against two plain forward passes")
+    record.add_argument("--afresh", action="store_true", help="compute existing runs again, too")
+    bench = _add(commands, "bench", stored.bench, "measure the presets against two plain forward passes")
     bench.add_argument(
         "--shape",
         choices=("demo", "opt-125m", "app", "search", "table", "memory", "sweep"),
@@ -108,7 +107,7 @@ def _add(
 def _add_prune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "prune", prune.prune, "prune a model and measure what it cost")
     add_recipe_options(parser)
-    parser.add_argument("--out", metavar="DIR", help="where the run goes (default: the store)")
+    parser.add_argument("--out", metavar="DIR", help="the folder to write the run to (default: the store)")
     parser.add_argument("--save-model", action="store_true", help="also write the pruned model to DIR/model")
     parser.add_argument(
         "--save-masks", action="store_true", help="also write the masks to DIR/masks.safetensors"
@@ -121,7 +120,7 @@ def _add_prune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=int,
         default=1,
         metavar="N",
-        help="run it with N seeds, the recipe's and those behind it, and print the spread",
+        help="run with N seeds, starting with the recipe's, and print the spread",
     )
 
 
@@ -130,10 +129,10 @@ def _add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         commands,
         "sweep",
         sweep.run_sweep,
-        "run every pruner over every sparsity, top-up and seed, into the store",
+        "run every combination of pruner, sparsity, allocation and seed, into the store",
     )
     add_recipe_options(parser)
-    parser.add_argument("--pruners", required=True, metavar="A,B", help="presets, parted by commas")
+    parser.add_argument("--pruners", required=True, metavar="A,B", help="presets, comma-separated")
     parser.add_argument(
         "--sparsities",
         required=True,
@@ -144,7 +143,7 @@ def _add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--allocations",
         default="uniform",
         metavar="A,B",
-        help="how the sparsity is shared out (default: uniform)",
+        help="how sparsity is allocated (default: uniform)",
     )
     parser.add_argument(
         "--seeds", default="0", metavar="A,B", help="seeds of the calibration windows (default: 0)"

@@ -1,4 +1,4 @@
-"""`methods`: every axis, method, parameter and default, and the patterns, from the registries alone."""
+"""`methods`: every axis, method, parameter and default, and the patterns, taken from the registries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.registry import Method, Paper
 
 
 def describe() -> str:
-    """All methods as text."""
+    """Return a description of all methods."""
     sections: Mapping[str, Mapping[str, Method]] = {
         "pruner (a preset over the axes)": PRESETS,
         **AXES,
@@ -25,23 +25,20 @@ def describe() -> str:
 
 
 def _method(method: Method) -> Iterator[str]:
-    """What it does, what it stands for, when it helps, its formula and paper, and how its parameters are set."""
+    """Yield the lines about one method: what it does, when it helps, formula, paper, and its parameters."""
     yield f"  {method.name:<13} {method.explanation}"
     if isinstance(method, Preset):
-        yield f"      = {', '.join(f'{field} {choice}' for field, choice in _choices(method).items())}"
-    for label, words in (
+        choices = method.choices if method.pattern is None else {**method.choices, "pattern": method.pattern}
+        yield f"      = {', '.join(f'{field} {choice}' for field, choice in choices.items())}"
+    for label, text in (
         ("when it helps", method.helps),
         ("formula", method.formula),
         ("paper", _paper(method.paper)),
     ):
-        if words:
-            yield f"      {label}: {words}"
+        if text:
+            yield f"      {label}: {text}"
     for parameter in method.parameters:
         yield f"      --set {method.name}.{parameter.name}=...  {parameter.explanation}; {parameter.range}"
-
-
-def _choices(preset: Preset) -> dict[str, str]:
-    return preset.choices if preset.pattern is None else {**preset.choices, "pattern": preset.pattern}
 
 
 def _paper(paper: Paper | None) -> str:

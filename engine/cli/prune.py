@@ -1,4 +1,4 @@
-"""`prune`: compute a run in this process, into a folder of its own or into the store."""
+"""`prune`: compute a run in this process, into a given folder or the store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATUS = {"finished": 0, "cancelled": 130}
 
 
 def prune(arguments: argparse.Namespace) -> int:
-    """Run the recipe that the arguments describe; the exit status."""
+    """Run the recipe that the arguments describe and return the exit code."""
     recipe = pin(recipe_of(arguments))
     if arguments.seeds > 1:
         return _prune_over_seeds(recipe, arguments)
@@ -33,7 +33,7 @@ def prune(arguments: argparse.Namespace) -> int:
     require_fit(recipe)
     if warning := shortage(recipe):
         print(warning, file=sys.stderr)
-    record = _watched(recipe, folder, arguments)
+    record = _compute(recipe, folder, arguments)
     print(summary(record))
     if record.state == "finished":
         _save(arguments, record, folder)
@@ -41,29 +41,31 @@ def prune(arguments: argparse.Namespace) -> int:
 
 
 def _prune_over_seeds(recipe: Recipe, arguments: argparse.Namespace) -> int:
-    """The recipe with several seeds, into the store; their spread behind them. The first run that does not
-    finish ends it.
+    """Run the recipe with several seeds, into the store, and print the spread of the results.
+
+    Stops at the first run that does not finish.
     """
     if arguments.out is not None:
         raise RecipeError(
             [
                 Fault(
                     "out",
-                    "several seeds are several runs, which go into the store; leave --out out, or --seeds.",
+                    "several seeds make several runs, which are written to the store; omit --out or --seeds.",
                 )
             ]
         )
     require_fit(recipe)
     records = []
-    for one in over_seeds(recipe, arguments.seeds):
-        records.append(_watched(one, Store().folder(one.key), arguments))
+    for seeded in over_seeds(recipe, arguments.seeds):
+        records.append(_compute(seeded, Store().folder(seeded.key), arguments))
         print(summary(records[-1]))
         if records[-1].state != "finished":
             return STATUS.get(records[-1].state, 1)
     for corpus, spread in spreads(records).items():
         deviation = "" if spread.deviation is None else f" ± {spread.deviation:.3f}"
         print(
-            f"over seeds  {spread.mean:.3f}{deviation} pruned perplexity on {corpus} (mean and standard deviation of {len(records)})"
+            f"over seeds  {spread.mean:.3f}{deviation} pruned perplexity on {corpus} "
+            f"(mean and standard deviation of {len(records)})"
         )
     return 0
 
@@ -72,28 +74,28 @@ def _folder(arguments: argparse.Namespace, recipe: Recipe) -> RunFolder:
     if arguments.out is None:
         if arguments.save_model or arguments.save_masks:
             raise RecipeError(
-                [Fault("out", "--save-model and --save-masks write into DIR; say which with --out DIR.")]
+                [Fault("out", "--save-model and --save-masks write into DIR; set it with --out DIR.")]
             )
         return Store().folder(recipe.key)
     folder = RunFolder(Path(arguments.out).expanduser().absolute(), Store().cache)
-    if folder.recipe_path.exists() and (held := folder.recipe()).key != recipe.key:
+    if folder.recipe_path.exists() and (other := folder.recipe()).key != recipe.key:
         raise RecipeError(
             [
                 Fault(
                     "out",
-                    f"{folder.path} holds another run already ({held.title}); choose another directory.",
+                    f"{folder.path} already holds another run ({other.title}); choose another directory.",
                 )
             ]
         )
     return folder
 
 
-def _watched(recipe: Recipe, folder: RunFolder, arguments: argparse.Namespace) -> RunRecord:
-    """Compute the run under a bar or as JSON lines."""
-    with nullcontext(print_event) if arguments.events else Bar() as watch:
+def _compute(recipe: Recipe, folder: RunFolder, arguments: argparse.Namespace) -> RunRecord:
+    """Compute the run, showing its progress as a bar or as JSON lines."""
+    with nullcontext(print_event) if arguments.events else Bar() as show:
 
         def publish(event: Event) -> None:
-            watch(event)
+            show(event)
             if arguments.debug and isinstance(event, Failed):
                 print(event.detail, file=sys.stderr)
 

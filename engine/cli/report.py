@@ -1,5 +1,5 @@
-"""What the command line prints of a run: a progress bar on stderr while it goes on, its numbers on stdout
-when it is done.
+"""What the command line prints about a run: a progress bar on stderr while it is running, then its results on
+stdout.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Bar:
             case Allocated():
                 self._bar.set_description("pruning")
             case Resumed():
-                self._bar.write(f"Going on behind {event.blocks} finished blocks.", file=sys.stderr)
+                self._bar.write(f"Resuming after block {event.blocks}.", file=sys.stderr)
             case BlockPruned():
                 self._bar.n = event.index + 1
                 self._bar.set_postfix_str(f"sparsity {event.sparsity:.3f}")
@@ -73,12 +73,12 @@ def _amount(event: Fetching) -> str:
 
 
 def print_event(event: Event) -> None:
-    """The event as a line of JSON on stderr."""
+    """Print the event as a line of JSON on stderr."""
     print(to_line(event), file=sys.stderr, flush=True)
 
 
 def summary(record: RunRecord) -> str:
-    """A record's numbers as a few lines."""
+    """Return a record's results as a few lines of text."""
     lines = [f"{record.recipe.title if record.recipe else 'run'}  [{record.key}]  {record.state}"]
     if record.error:
         lines.append(record.error)
@@ -93,16 +93,19 @@ def summary(record: RunRecord) -> str:
         )
     if len(set(record.allocation)) > 1:
         lines.append(
-            f"allocation  {min(record.allocation):.3f} to {max(record.allocation):.3f} by block{_search(record)}"
+            f"allocation  {min(record.allocation):.3f} to {max(record.allocation):.3f} per block"
+            f"{_search(record)}"
         )
     for item, windows in zip(record.evaluations, record.protocol.evaluations, strict=False):
         lines.append(
-            f"perplexity  {item.dense.perplexity:.3f} dense, {item.pruned.perplexity:.3f} pruned, ratio {item.ratio:.3f}{_bits(item)}"
+            f"perplexity  {item.dense.perplexity:.3f} dense, {item.pruned.perplexity:.3f} pruned, "
+            f"ratio {item.ratio:.3f}{_bits(item)}"
         )
         lines.append(f"            {record.protocol.perplexity_on(windows)}")
     for row in compare(record.tasks.dense, record.tasks.pruned):
         lines.append(
-            f"task        {row.title}: {_share(row.dense, row.dense_stderr)} dense, {_share(row.pruned, row.pruned_stderr)} pruned"
+            f"task        {row.title}: {_accuracy(row.dense, row.dense_stderr)} dense, "
+            f"{_accuracy(row.pruned, row.pruned_stderr)} pruned"
         )
     if record.timings:
         phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in record.timings.items())
@@ -115,12 +118,12 @@ def _bits(item: Evaluation) -> str:
     return f"; bits per byte {dense:.3f} and {pruned:.3f}" if dense is not None and pruned is not None else ""
 
 
-def _share(value: float | None, stderr: float | None) -> str:
+def _accuracy(value: float | None, stderr: float | None) -> str:
     return "-" if value is None else accuracy(value, stderr)
 
 
 def _search(record: RunRecord) -> str:
-    """What a search chose, out of how many."""
+    """Return what an allocation search chose, and out of how many candidates."""
     chosen = [
         f"{tried.step} lambda {tried.strength:g} (objective {tried.objective:.4g})"
         for tried in record.search

@@ -1,4 +1,4 @@
-"""The commands that read: `methods`, `runs`, `show`, `replay`, `export`, `report`; and `record` and `bench`."""
+"""The commands `runs`, `show`, `replay`, `export` and `report` on stored runs, and `methods`, `record`, `bench`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def methods(arguments: argparse.Namespace) -> int:
 
 
 def runs(arguments: argparse.Namespace) -> int:
-    """List the runs, the last changed first."""
+    """List the runs, most recently changed first."""
     listed = Store().list()
     if not listed:
         print(
@@ -48,24 +48,22 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    """Play a run's events again, at the pace they had, faster, or at once."""
+    """Replay a run's events at their original pace, faster, or without pauses."""
     folder, last = _folder(arguments.key), 0.0
-    with nullcontext(print_event) if arguments.events else Bar() as watch:
+    with nullcontext(print_event) if arguments.events else Bar() as show:
         for event in folder.events():
             if arguments.speed > 0:
                 time.sleep(max(0.0, event.elapsed - last) / arguments.speed)
             last = event.elapsed
-            watch(event)
+            show(event)
     print(summary(folder.record()))
     return 0
 
 
 def export(arguments: argparse.Namespace) -> int:
-    """Write what is asked of a finished run."""
-    from engine.export.model import (  # the model library is slow to import, and only this command needs it
-        save_masks,
-        save_model,
-    )
+    """Write the requested files of a finished run."""
+    # Importing transformers is slow, and only this command needs it.
+    from engine.export.model import save_masks, save_model
 
     folder = _folder(arguments.key)
     record = folder.record()
@@ -75,7 +73,7 @@ def export(arguments: argparse.Namespace) -> int:
         )
     if not (arguments.model or arguments.masks or arguments.record):
         raise StoreError(
-            "Nothing was asked for. Say what to write: --model DIR, --masks FILE or --record FILE."
+            "Nothing to export. Choose at least one of --model DIR, --masks FILE and --record FILE."
         )
     if arguments.record:
         Path(arguments.record).write_text(record.model_dump_json(indent=1), encoding="utf-8")
@@ -87,55 +85,56 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def report(arguments: argparse.Namespace) -> int:
-    """Write a run as one HTML file, and say where."""
+    """Write a run as one HTML file and print its path."""
     try:
-        from engine.charts.report import (
-            report as page,  # a machine that only computes may have no drawing library
-        )
+        from engine.charts.report import report as make_report  # Plotly may be missing on a compute server
     except ImportError as error:
         raise EngineError(
-            f"A report needs {error.name}, which is not installed here. Install what requirements.txt lists."
+            f"A report needs {error.name}, which is not installed. Install the packages in requirements.txt."
         ) from error
     folder = _folder(arguments.key)
     record = folder.record()
     if record.recipe is None or record.model is None:
         raise StoreError(
-            f"A report of the run {folder.key} was asked for, but it stopped before its model was loaded. Try the run again first."
+            f"There is nothing to report about the run {folder.key}: it stopped before its model was loaded. "
+            "Retry the run first."
         )
     out = Path(arguments.out or f"{folder.key}.html")
     try:
-        out.write_text(page(record), encoding="utf-8")
+        out.write_text(make_report(record), encoding="utf-8")
     except OSError as error:
         raise StoreError(
-            f"The report cannot be written to {out}: {error.strerror or error}. Choose another place with --out."
+            f"The report cannot be written to {out}: {error.strerror or error}. Choose another file with "
+            "--out."
         ) from error
     print(out)
     return 0
 
 
 def record(arguments: argparse.Namespace) -> int:
-    """Compute the recorded runs that are missing."""
+    """Compute the bundled runs that are missing."""
     for done, total, recipe in recorded.record(RECORDED, afresh=arguments.afresh):
         print(f"{done + 1} of {total}: {recipe.title}", file=sys.stderr, flush=True)
     return 0
 
 
 def bench(arguments: argparse.Namespace) -> int:
-    """Measure."""
+    """Run the benchmarks."""
     from engine.cli.bench import main as benchmark
 
     return benchmark.bench(arguments.shape or ["demo", "opt-125m", "app"])
 
 
 def _folder(key: str) -> RunFolder:
-    """The run of this key, these first letters, or this path."""
+    """Return the folder of the run with this key, this beginning of a key, or this path."""
     if Path(key).is_dir():
         return RunFolder(Path(key).absolute())
     store = Store()
     found = sorted({run.key for run in (*store.list(), *store.recorded) if run.key.startswith(key)})
     if len(found) != 1:
-        what = "no run has" if not found else f"{len(found)} runs have"
+        count = f"{len(found)} runs have" if found else "no run has"
         raise StoreError(
-            f"The run {key} was asked for, but {what} a key that begins so. `python -m engine runs` lists them."
+            f"{key} does not identify a run: {count} a key that begins with it. `python -m engine runs` "
+            "lists them."
         )
     return store.find(found[0])

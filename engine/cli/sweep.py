@@ -1,5 +1,5 @@
-"""`sweep`: many runs into the store, one after the other in this process, so that they share what they have
-in common; a line for each as it ends.
+"""`sweep`: compute many runs into the store, one after the other in this process, so that they share cached
+work; prints one line per finished run.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.store.runs import Store
 
-HEAD = f"{'run':<22}{'pruner':<14}{'top-up':<14}{'sparsity':>9}{'seed':>6}{'dense':>10}{'pruned':>10}{'ratio':>8}{'seconds':>9}"
+HEAD = (
+    f"{'run':<22}{'pruner':<14}{'allocation':<14}{'sparsity':>9}{'seed':>6}"
+    f"{'dense':>10}{'pruned':>10}{'ratio':>8}{'seconds':>9}"
+)
 
 
 def run_sweep(arguments: argparse.Namespace) -> int:
-    """Run all cells that are not there yet; the exit status: 0 when all finished, 1 when some did not."""
+    """Run all cells that are not in the store yet; return 0 if all finished, else 1."""
     cells = sweep(
         recipe_of(arguments),
         names_in(arguments.pruners),
@@ -35,10 +38,10 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     for cell in cells:
         if cell.recipe is None:
             print(
-                f"{cell.pruner}, {cell.allocation}, {cell.shape} is left out: {cell.refusal}", file=sys.stderr
+                f"{cell.pruner}, {cell.allocation}, {cell.shape} is skipped: {cell.refusal}", file=sys.stderr
             )
     if not todo:
-        raise RecipeError([Fault("sweep", "none of these runs is possible; the reasons stand above.")])
+        raise RecipeError([Fault("sweep", "none of these runs is possible; the reasons are listed above.")])
     require_fit(_recipe(todo[0]))
     start = time.perf_counter()
     print(HEAD)
@@ -55,17 +58,17 @@ def _seeds(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise RecipeError(
-            [Fault("seeds", f"whole numbers parted by commas are wanted, for instance 0,1,2; got {text}.")]
+            [Fault("seeds", f"expected comma-separated integers, for instance 0,1,2; got {text}.")]
         ) from None
 
 
 def _recipe(cell: Cell) -> Recipe:
-    assert cell.recipe is not None, "cells without one are left out before"
+    assert cell.recipe is not None, "cells without a recipe are skipped earlier"
     return cell.recipe
 
 
 def _run(cell: Cell, arguments: argparse.Namespace) -> bool:
-    """Compute one cell, unless it was; whether it is finished."""
+    """Compute one cell unless it is in the store, and print it; return whether it finished."""
     recipe = _recipe(cell)
     with nullcontext(print_event) if arguments.events else Bar() as watch:
         record = execute(recipe, Store().folder(recipe.key), publish=watch)
@@ -79,4 +82,5 @@ def _line(cell: Cell, record: RunRecord) -> str:
         return f"{start}  {record.state}: {record.error or ''}"
     if record.dense is None or record.pruned is None or record.ratio is None:
         return f"{start}{'-':>10}{'-':>10}{'-':>8}{record.elapsed:>9.1f}"
-    return f"{start}{record.dense.perplexity:>10.3f}{record.pruned.perplexity:>10.3f}{record.ratio:>8.3f}{record.elapsed:>9.1f}"
+    perplexities = f"{record.dense.perplexity:>10.3f}{record.pruned.perplexity:>10.3f}{record.ratio:>8.3f}"
+    return f"{start}{perplexities}{record.elapsed:>9.1f}"

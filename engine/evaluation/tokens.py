@@ -148,7 +148,8 @@ def _rows(
     losses = [(-logs.gather(1, targets[:, None])[:, 0]).tolist() for logs in (first, second)]
     if not torch.tensor(losses).isfinite().all():
         raise PrunescopeError(
-            "A model's predictions for this text are not numbers, so its tokens cannot be compared. Prune less, or in float32."
+            "A model's predictions for this text are not numbers, so its tokens cannot be compared. Prune "
+            "less, or in float32."
         )
     # what the dense model rules out (p = 0) counts nothing, and rounding must not make a distance negative
     apart = torch.where(first.isneginf(), 0.0, first.exp() * (first - second)).sum(1).clamp(min=0).tolist()

@@ -1,5 +1,5 @@
-"""A recipe as options of the command line and back: the options follow the recipe's field names, and one
-table serves both directions.
+"""A recipe as command line options, and back. The options follow the recipe's field names; one table,
+`FIELDS`, serves both directions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from engine.validation import KNOWN_CORPORA
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """The names in a text, parted by commas; none in `none`. A file whose name has a comma is given alone."""
+    """Return the names in a comma-separated text; none for `none`.
+
+    The name of an existing file is never split, so such a name may contain a comma.
+    """
     if text == "none":
         return ()
     return (
@@ -37,36 +40,39 @@ FIELDS: dict[str, tuple[Callable[[str], Any], str]] = {
     "revision": (str, "the hub revision"),
     "score": (str, "how weights are ranked"),
     "pattern": (str, "`unstructured` or n:m, for instance 2:4 (it implies the sparsity)"),
-    "group": (str, "what competes: layer, row or block (default: the score's own)"),
+    "group": (str, "comparison group: layer, row or block (default: the score's own)"),
     "permutation": (
         str,
-        "with n:m, how columns are dealt over the groups: none, zigzag or assignment (default: none)",
+        "with n:m, how columns are permuted into groups: none, zigzag or assignment (default: none)",
     ),
-    "sparsity": (float, "share of the prunable weights to remove (default: 0.5)"),
-    "allocation": (str, "how the sparsity is shared out over the blocks"),
-    "update": (str, "what happens to the weights that stay"),
-    "refinement": (str, "what happens to the mask afterwards"),
+    "sparsity": (float, "fraction of the prunable weights to remove (default: 0.5)"),
+    "allocation": (str, "how sparsity is allocated to the blocks"),
+    "update": (str, "how the remaining weights are updated"),
+    "refinement": (str, "how the mask is refined afterwards"),
     "calibration": (str, f"{', '.join(KNOWN_CORPORA)}, or a .txt, .jsonl or .npy file (default: stories)"),
     "evaluation": (
         names_in,
-        "the same, several of them parted by commas, or `none` to measure no perplexity (default: stories)",
+        "the same, comma-separated, or `none` to measure no perplexity (default: stories)",
     ),
-    "tasks": (names_in, f"zero-shot tasks parted by commas: {', '.join(TASKS)}"),
-    "task-limit": (_count, "examples of each task, the first of them, or `all` (default: 100)"),
+    "tasks": (names_in, f"zero-shot tasks, comma-separated: {', '.join(TASKS)}"),
+    "task-limit": (_count, "how many examples of each task, from its first, or `all` (default: 100)"),
     "samples": (int, "calibration windows (default: 64)"),
-    "length": (int, "tokens a window (default: 2048, or the model's most if that is less; 256 for demo)"),
-    "seed": (int, "chooses the calibration windows (default: 0)"),
+    "length": (
+        int,
+        "tokens per window (default: 2048, or the model's maximum if that is less; 256 for demo)",
+    ),
+    "seed": (int, "seed for choosing the calibration windows (default: 0)"),
     "device": (str, "auto, cuda, mps or cpu"),
     "dtype": (str, "auto, float32, bfloat16 or float16"),
     "residence": (
         str,
-        "auto, resident (the whole model in memory) or streamed (block by block from the disk)",
+        "auto, resident (the whole model in memory) or streamed (read block by block from the disk)",
     ),
 }
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
-    """Add the recipe file, one option a field, and `--set`."""
+    """Add the recipe file, one option per field, and `--set`."""
     parser.add_argument("recipe", nargs="?", help="a recipe file (JSON); options override its fields")
     for name, (_, explanation) in FIELDS.items():
         parser.add_argument(f"--{name}", help=explanation)
@@ -80,17 +86,16 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
 
 
 def recipe_of(arguments: argparse.Namespace) -> Recipe:
-    """The recipe that the arguments describe.
+    """Return the recipe that the arguments describe.
 
     Raises:
         RecipeError: with every fault of the file, the options and the recipe.
     """
     fields = _file_fields(arguments.recipe) if arguments.recipe else {}
-    said = {name: getattr(arguments, field_of(name)) for name in FIELDS}
-    given = {field_of(name): _value(name, text) for name, text in said.items() if text is not None}
-    if (
-        "pruner" in given or "score" in given
-    ):  # a new choice of method overrides what the file says of the old one
+    texts = {name: getattr(arguments, field_of(name)) for name in FIELDS}
+    given = {field_of(name): _value(name, text) for name, text in texts.items() if text is not None}
+    # A new pruner, score or pattern makes what the file says about the old one meaningless.
+    if "pruner" in given or "score" in given:
         fields = {
             name: value
             for name, value in fields.items()
@@ -119,12 +124,14 @@ def _file_fields(name: str) -> dict[str, Any]:
             [Fault("recipe", f"the file {name} cannot be read as a recipe: {error}")]
         ) from error
     if not isinstance(fields, dict):
-        raise RecipeError([Fault("recipe", f"the file {name} holds no JSON object, so it is no recipe.")])
+        raise RecipeError(
+            [Fault("recipe", f"the file {name} does not hold a JSON object, so it is not a recipe.")]
+        )
     return {key: value for key, value in fields.items() if key != "digests"}
 
 
 def _value(name: str, text: str) -> Any:
-    """The text as the field's type; text that does not parse is left for the recipe to refuse."""
+    """Return the text as the field's type; text that does not parse is left for the recipe to reject."""
     try:
         return FIELDS[name][0](text)
     except ValueError:
@@ -146,15 +153,15 @@ def _settings(pairs: list[str]) -> tuple[dict[str, Any], list[Fault]]:
 def _parse(key: str, text: str) -> Any:
     name, _, parameter = key.partition(".")
     for registry in AXES.values():
-        found = registry[name].parameter(parameter) if name in registry else None
-        if found is not None:
-            return found.parse(text)
+        known = registry[name].parameter(parameter) if name in registry else None
+        if known is not None:
+            return known.parse(text)
     return text
 
 
 def command(recipe: Recipe) -> str:
-    """The command line that reproduces a recipe: what differs from the defaults, under a preset's name where
-    there is one.
+    """Return the command line that reproduces a recipe: the preset, if it has one, and what differs from the
+    defaults.
     """
     default = Recipe.build({"pruner": recipe.pruner} if recipe.pruner else {})
     parts = ["python", "-m", "engine", "prune"]
@@ -172,7 +179,7 @@ def command(recipe: Recipe) -> str:
 
 
 def field_of(option: str) -> str:
-    """The recipe's field that an option stands for."""
+    """Return the recipe's field that an option sets."""
     return option.replace("-", "_")
 
 
@@ -183,7 +190,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def _unusual(recipe: Recipe) -> dict[str, Any]:
-    """The settings that are not what their methods do by themselves."""
+    """Return the settings that differ from their methods' defaults."""
     defaults = {
         f"{method.name}.{parameter.name}": parameter.default
         for method in recipe.methods.values()
@@ -193,7 +200,7 @@ def _unusual(recipe: Recipe) -> dict[str, Any]:
 
 
 def _is_implied(name: str, recipe: Recipe) -> bool:
-    """Whether a field follows from another: a pattern's sparsity and group, a local directory's fingerprint."""
+    """Return whether a field follows from others: a pattern's sparsity, a local directory's fingerprint."""
     if name == "revision":
         return recipe.model == "demo" or Path(recipe.model).is_dir()
     if name == "permutation":

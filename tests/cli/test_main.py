@@ -90,7 +90,7 @@ def test_the_same_again_reads_what_is_there_and_another_recipe_is_refused(
     assert main(["prune", "--pruner", "sparsegpt", "--sparsity", "0.6", *FAST, "--out", str(out)]) == 0
     assert (out / "record.json").stat().st_mtime_ns == before
     assert main(["prune", "--pruner", "wanda", *FAST, "--out", str(out)]) == 2
-    assert "holds another run already (SparseGPT 60% on demo)" in capsys.readouterr().err
+    assert "already holds another run (SparseGPT 60% on demo)" in capsys.readouterr().err
 
 
 def test_without_out_the_run_is_in_the_store(
@@ -129,7 +129,7 @@ def test_without_out_the_run_is_in_the_store(
     assert main(["export", key, "--model", str(tmp_path / "model")]) == 1
     assert "not empty" in capsys.readouterr().err
     assert main(["export", key]) == 1
-    assert "Say what to write" in capsys.readouterr().err
+    assert "Nothing to export" in capsys.readouterr().err
 
 
 def test_a_refused_recipe_lists_all_faults_and_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,7 +152,7 @@ def test_a_run_that_fails_ends_with_1_and_a_sentence(capsys: pytest.CaptureFixtu
 
 def test_an_unknown_run_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "abc"]) == 1
-    assert "no run has a key that begins so" in capsys.readouterr().err
+    assert "no run has a key that begins with it" in capsys.readouterr().err
     assert main(["runs"]) == 0
     assert "There are no runs" in capsys.readouterr().err
 
@@ -225,7 +225,7 @@ def test_a_sweep_runs_what_is_missing_and_says_what_it_leaves_out(
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
     assert [line.split()[1] for line in lines[1:]] == ["magnitude", "magnitude", "apt-mm"]
-    assert "apt-mm, uniform, 0.5 is left out" in captured.err and "3 of 3 runs finished" in captured.err
+    assert "apt-mm, uniform, 0.5 is skipped" in captured.err and "3 of 3 runs finished" in captured.err
     keys = {line.split()[0] for line in lines[1:]}
     assert keys == {run.key for run in Store().list()}
     before = {run.key: run.changed for run in Store().list()}
@@ -237,7 +237,7 @@ def test_a_sweep_runs_what_is_missing_and_says_what_it_leaves_out(
     ("options", "words"),
     [
         (["--pruners", "wandar", "--sparsities", "0.5"], "wanda"),
-        (["--pruners", "wanda", "--sparsities", "0.5", "--seeds", "one"], "whole numbers parted by commas"),
+        (["--pruners", "wanda", "--sparsities", "0.5", "--seeds", "one"], "comma-separated integers"),
         (["--pruners", "apt-mm", "--sparsities", "0.5"], "none of these runs is possible"),
     ],
 )

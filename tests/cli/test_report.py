@@ -57,7 +57,7 @@ def test_a_place_that_cannot_be_written_is_a_sentence(
     folder = kept()
     assert main(["report", folder.key, "--out", str(tmp_path / "nowhere" / "mine.html")]) == 1
     said = capsys.readouterr().err
-    assert "The report cannot be written to" in said and "Choose another place with --out" in said
+    assert "The report cannot be written to" in said and "Choose another file with --out" in said
 
 
 def test_a_run_without_a_model_has_no_report(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +71,7 @@ def test_a_run_without_a_model_has_no_report(capsys: pytest.CaptureFixture[str])
 
 def test_a_key_that_nobody_has(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "nothing"]) == 1
-    assert "no run has a key that begins so" in capsys.readouterr().err
+    assert "no run has a key that begins with it" in capsys.readouterr().err
 
 
 def test_without_the_drawing_library_it_says_what_is_missing() -> None:

@@ -1,8 +1,8 @@
-"""`bench`: each preset's time over the floor, peak memory, and how long the app takes to start.
+"""`bench`: each preset's time relative to a lower bound, its peak memory, and how long the app takes to start.
 
-The floor is two plain forward passes of the model's decoder (without the head) over the calibration windows,
-at its fastest batch size. Times are the best of several, taken in turn, so that a slow moment of the machine
-hits all of them. Nothing is evaluated, so a ratio of 1 cannot be beaten.
+The lower bound is two plain forward passes of the model's decoder (without the head) over the calibration
+windows, at its fastest batch size. Times are the best of several rounds, interleaved so that a slow moment of
+the machine affects all of them. Nothing is evaluated, so no ratio can be below 1.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.run import run
 
-FLOOR_BATCHES = (512, 1024, 2048, 4096)  # tokens a batch
-PHASES_BEFORE = ("load", "windows")  # what the floor does not do either
+FLOOR_BATCHES = (512, 1024, 2048, 4096)  # tokens per batch
+PHASES_BEFORE = ("load", "windows")  # not counted: the lower bound does neither
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and windows to measure on."""
+    """A model, and the number and length of the windows to measure on."""
 
     name: str
     model: str
@@ -52,7 +52,8 @@ class Subject:
 def bench(shapes: Sequence[str]) -> int:
     """Print the measurements of each shape."""
     print(
-        f"torch {torch.__version__}, transformers {transformers.__version__}, {pick_device().type}, {torch.get_num_threads()} threads\n"
+        f"torch {torch.__version__}, transformers {transformers.__version__}, {pick_device().type}, "
+        f"{torch.get_num_threads()} threads\n"
     )
     with tempfile.TemporaryDirectory() as folder:
         if "demo" in shapes:
@@ -96,7 +97,7 @@ def _random_opt(folder: Path) -> str:
 
 
 def _measure(subject: Subject, folder: Path) -> None:
-    """Time the floor and every preset in turn, and print the best of each."""
+    """Time the lower bound and every preset in turn, and print the best of each."""
     vocabulary = load(Path(resolve(subject.model)), dtype=torch.float32, device=pick_device()).vocabulary
     ids = np.random.default_rng(0).integers(0, vocabulary, (subject.windows, subject.length))
     np.save(file := folder / "ids.npy", ids)
@@ -121,17 +122,18 @@ def _print(
 ) -> None:
     batch = min(floors, key=lambda size: floors[size])
     print(f"{subject.name}: {subject.windows} windows of {subject.length} tokens, best of {subject.rounds}")
-    print(f"  floor       {floors[batch]:7.2f} s           (two forward passes, {batch} tokens a batch)")
+    print(f"  floor       {floors[batch]:7.2f} s           (two forward passes, {batch} tokens per batch)")
     for name, seconds in times.items():
         print(
-            f"  {name:<11} {seconds:7.2f} s  {seconds / floors[batch]:5.2f} x  peak {peaks[name] / 1e6:,.0f} MB"
+            f"  {name:<11} {seconds:7.2f} s  {seconds / floors[batch]:5.2f} x  peak {peaks[name] / 1e6:,.0f} "
+            "MB"
         )
     print(flush=True)
 
 
 @torch.no_grad()
 def _floor(subject: Subject, ids: torch.Tensor) -> dict[int, float]:
-    """Seconds of two forward passes, by tokens a batch."""
+    """Return the seconds of two forward passes, by tokens per batch."""
     device = pick_device()
     body: Any = load(Path(resolve(subject.model)), dtype=torch.float32, device=device).module.base_model
     windows = ids.to(device)
@@ -155,16 +157,16 @@ def _timed(work: Callable[[], None]) -> float:
 
 
 def _run(recipe: Recipe) -> tuple[float, int]:
-    """Seconds of a run without loading and tokenising, and the peak memory of the process."""
+    """Return a run's seconds without loading and tokenising, and the peak memory of the process."""
     *_, last = run(recipe)
     if isinstance(last, Failed):
         raise RuntimeError(last.detail or last.message)
-    assert isinstance(last, Finished), "a run ends"
+    assert isinstance(last, Finished), "a run that did not fail has finished"
     return last.elapsed - sum(last.timings[phase] for phase in PHASES_BEFORE), last.peak_host or 0
 
 
 def _app_start() -> float:
-    """Seconds from starting the server's process until it answers with the page."""
+    """Return the seconds from starting the server's process until it answers."""
     port = "8599"
     start = time.perf_counter()
     command = [

@@ -1,9 +1,9 @@
-"""`bench --shape memory`: what a model of about a billion parameters takes when it is read block by block,
-against held whole.
+"""`bench --shape memory`: the peak memory of pruning a model of about a billion parameters, streamed block by
+block compared with resident in memory.
 
-The model is random, of TinyLlama's shape, in bfloat16, and written to the disk layer by layer. Each run has a
-process of its own, so that the peak is its own; the process itself, with the libraries imported and nothing
-loaded, is measured in another.
+The model is random, of TinyLlama's shape, in bfloat16, and written to the disk layer by layer. Each run has
+its own process, because a peak is that of a whole process; another process that only imports the libraries
+gives the baseline.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ if len(sys.argv) > 1:
     folder = Path(sys.argv[1])
     recipe = Recipe.build(json.loads(sys.argv[2]))
     record = RunRecord.fold(run(recipe, Blocks(folder / recipe.residence)))
-    print(json.dumps([record.error, record.peak_host, record.elapsed, record.pruned and record.pruned.perplexity]))
+    perplexity = record.pruned and record.pruned.perplexity
+    print(json.dumps([record.error, record.peak_host, record.elapsed, perplexity]))
 else:
     import engine.run
     print(json.dumps([None, peak_host(), 0, None]))
@@ -54,10 +55,12 @@ def bench_memory() -> None:
         hidden = 3 * WINDOWS * LENGTH * WIDTH * 2
         base = int(_child()[1])
         print(
-            f"random model of TinyLlama's shape: {weights / 1e9:.2f} GB of bfloat16; {WINDOWS} windows of {LENGTH} tokens for each of calibration"
+            f"random model of TinyLlama's shape: {weights / 1e9:.2f} GB of bfloat16; {WINDOWS} windows of "
+            f"{LENGTH} tokens for each of calibration"
         )
         print(
-            f"and evaluation, their hidden states {hidden / 1e6:.0f} MB; the program by itself {base / 1e6:.0f} MB; Wanda at 50 %"
+            f"and evaluation, their hidden states {hidden / 1e6:.0f} MB; the program alone {base / 1e6:.0f} "
+            "MB; Wanda at 50 %"
         )
         for residence in ("streamed", "resident"):
             recipe = {
@@ -72,9 +75,13 @@ def bench_memory() -> None:
                 print(f"  {residence:<9} failed: {error}")
                 continue
             share = (peak - base - hidden) / weights
-            beyond = f"{(peak - base) / 1e6:6,.0f} MB beyond the program ({share:.0%} of the weights' size plus hidden states)"
+            beyond = (
+                f"{(peak - base) / 1e6:6,.0f} MB more than the program alone "
+                f"(hidden states plus {share:.0%} of the weights' size)"
+            )
             print(
-                f"  {residence:<9} peak {peak / 1e6:6,.0f} MB, {beyond}; {seconds:5.1f} s; perplexity {perplexity:.6g}",
+                f"  {residence:<9} peak {peak / 1e6:6,.0f} MB, {beyond}; {seconds:5.1f} s; "
+                f"perplexity {perplexity:.6g}",
                 flush=True,
             )
 
@@ -87,7 +94,7 @@ def _child(*arguments: str) -> Any:
 
 
 def _write_model(directory: Path) -> int:
-    """A random model on the disk, a file a block; the bytes of its weights."""
+    """Write a random model, one file per block, and return the bytes of its weights."""
     directory.mkdir()
     config = transformers.LlamaConfig(
         hidden_size=WIDTH,
@@ -107,16 +114,16 @@ def _write_model(directory: Path) -> int:
     generator = torch.Generator().manual_seed(0)
     where: dict[str, str] = {}
     total = 0
-    for number in range(-1, BLOCKS):
-        mine = [
+    for number in range(-1, BLOCKS):  # -1: everything outside the blocks
+        names = [
             name
             for name in shapes
             if (f"layers.{number}." in name if number >= 0 else ".layers." not in name)
         ]
-        tensors = {name: _random(shapes[name], generator) for name in mine}
+        tensors = {name: _random(shapes[name], generator) for name in names}
         file = f"model-{number + 2:05d}-of-{BLOCKS + 1:05d}.safetensors"
         save_file(tensors, directory / file, metadata={"format": "pt"})
-        where |= dict.fromkeys(mine, file)
+        where |= dict.fromkeys(names, file)
         total += sum(tensor.nbytes for tensor in tensors.values())
     (directory / INDEX).write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": where}))
     return total

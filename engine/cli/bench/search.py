@@ -1,9 +1,8 @@
-"""`bench --shape search`: NeuroAL's search against plain ones, in one run, with the same windows, candidates
-and threads.
+"""`bench --shape search`: NeuroAL's search against plain ones, with the same windows, candidates and threads.
 
-A plain search does what the paper says and nothing else: for each candidate every block dense and then
-pruned, over all windows. One has this project's batches and masks, so that only the search differs; the other
-goes window by window and sorts for its masks, as published code does.
+A plain search does what the paper says and nothing else: for each candidate it runs every block dense and
+then pruned, over all windows. One plain search has this project's batches and masks, so that only the search
+differs; the other goes window by window and sorts to make its masks, as published code does.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ TARGET = 0.6
 
 
 class PlainSearch(Search):
-    """The search without any of its savings."""
+    """The search without any of its optimisations."""
 
     def trials(self, candidates: Sequence[Shares], *, stop: bool = False) -> Iterator[Trial]:
         return map(self._plain, candidates)
@@ -69,7 +68,7 @@ class _PublishedContext(AllocationContext):
 
 
 def _sorted_wanda(linear: Linear, statistics: Statistics, sparsity: Sparsity) -> torch.Tensor:
-    """Wanda within rows, by a stable sort of every row."""
+    """Prune within rows by Wanda's score, with a stable sort of every row."""
     columns = linear.shape[1]
     order = (linear.weight.abs() * statistics.input_norm).sort(dim=1, stable=True).indices
     if isinstance(sparsity, torch.Tensor):
@@ -83,8 +82,11 @@ def _sorted_wanda(linear: Linear, statistics: Statistics, sparsity: Sparsity) ->
 
 
 def compare(model: LanguageModel, ids: torch.Tensor, batch: int, rounds: int) -> None:
-    """Print the seconds of both searches on these windows, `[windows, tokens]` ids, the best of some rounds
-    taken in turn, and what they chose.
+    """Print the seconds of all searches, the best of several interleaved rounds, and what they chose.
+
+    Args:
+        ids: `[windows, tokens]`.
+        batch: windows per batch.
     """
     stream = model.record(ids, batch)
     plan = Plan.of(score="wanda", allocation="neuroal")
@@ -117,15 +119,16 @@ def compare(model: LanguageModel, ids: torch.Tensor, batch: int, rounds: int) ->
             threads = torch.get_num_threads()
         print(f"  {label}, {threads} threads", flush=True)
         for kind, seconds in best.items():
-            same = "the same choice" if chosen[kind] == chosen["ours"] else "ANOTHER CHOICE"
+            same = "same choice" if chosen[kind] == chosen["ours"] else "DIFFERENT CHOICE"
             print(
-                f"    {kind:<12} {seconds:7.2f} s, ours is {best['ours'] / seconds:.2f} of it; lambda {chosen[kind]}, {same}",
+                f"    {kind:<12} {seconds:7.2f} s, ours takes {best['ours'] / seconds:.2f} of it; "
+                f"lambda {chosen[kind]}, {same}",
                 flush=True,
             )
 
 
 def windows_of(model: LanguageModel, windows: int, length: int) -> torch.Tensor:
-    """Windows of the bundled stories where the model can read them, else random ids, `[windows, length]`."""
+    """Return windows `[windows, length]` of the bundled stories, or of random ids if there is no tokenizer."""
     if model.tokenizer is None:
         return torch.randint(
             0, model.vocabulary, (windows, length), generator=torch.Generator().manual_seed(0)

@@ -1,9 +1,8 @@
-"""`bench --shape sweep`: a sweep of six pruners over five sparsities on the bundled model against the same
-thirty runs made one by one.
+"""`bench --shape sweep`: a sweep of six pruners over five sparsities on the bundled model, compared with the
+same thirty runs made one by one.
 
-One by one means both ways that a person has: thirty commands, each a process of its own, and thirty runs in
-one process that is warm and shares nothing between them. All begin with empty stores; the results must be the
-same.
+One by one is measured in both ways a user has: thirty commands, each with its own process, and thirty runs in
+one warm process that shares nothing between them. All start with empty stores; the results must be the same.
 """
 
 from __future__ import annotations
@@ -40,7 +39,8 @@ def bench_sweep() -> None:
     )
     apart, commands = _timed(lambda: _commands(recipes))
     print(
-        f"  one by one, a command each           {apart:7.1f} s   the sweep takes {together / apart:.2f} of it"
+        f"  one by one, a command each           {apart:7.1f} s   "
+        f"the sweep takes {together / apart:.2f} of it"
     )
     print(f"  results identical: {shared == alone == commands}")
 

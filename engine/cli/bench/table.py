@@ -1,5 +1,5 @@
-"""`bench --shape table`: what every preset and top-up makes of the bundled model, as the README shows it
-(Markdown).
+"""`bench --shape table`: the pruned perplexity of the bundled model under every preset and allocation, as the
+Markdown table in the README.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "2:4": {"pattern": "2:4"},
 }
 TIMED = ("60 %", "2:4")
-"""The time of a row is that of the first of these columns which it has."""
+"""A row's time is that of the first of these columns for which there is a run."""
 BASES = ("wanda", "sparsegpt")
-"""The pruners that top-ups are shown over."""
+"""The pruners that allocations are shown with."""
 
 
 def print_table() -> None:
-    """Run everything and print the table, a row at a time."""
+    """Run everything and print the table row by row."""
     print(f"| pruner | {' | '.join(COLUMNS)} | time |\n|---|{'---|' * (len(COLUMNS) + 1)}")
     for name, fields in _rows().items():
         records = {column: _record({**fields, **more}) for column, more in COLUMNS.items()}
@@ -42,7 +42,7 @@ def print_table() -> None:
 
 
 def _rows() -> dict[str, dict[str, Any]]:
-    """What is run, by the name that it is shown under."""
+    """Return the recipe fields of every row, by the name it is shown under."""
     rows: dict[str, dict[str, Any]] = {name: {"pruner": name} for name in PRESETS}
     rows |= {
         f"{name}, {order} permutation": {"pruner": name, "permutation": order}
@@ -75,7 +75,7 @@ def _over(base: str, allocation: Allocation) -> dict[str, dict[str, Any]]:
 
 
 def _record(fields: Mapping[str, Any]) -> RunRecord | None:
-    """The run's record, None where the recipe is refused (for instance a top-up over N:M)."""
+    """Return the run's record, or None if the recipe is rejected (for instance an allocation with N:M)."""
     try:
         recipe = Recipe.build(fields)
     except RecipeError:
@@ -87,7 +87,7 @@ def _record(fields: Mapping[str, Any]) -> RunRecord | None:
 
 
 def _pruning_seconds(record: RunRecord) -> float:
-    """Seconds that were not loading, cutting windows or measuring."""
+    """Return the run's seconds without loading, tokenising and evaluating."""
     return sum(
         seconds for phase, seconds in record.timings.items() if phase not in ("load", "windows", "evaluate")
     )

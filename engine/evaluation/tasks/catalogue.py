@@ -20,7 +20,8 @@ from engine.registry import Paper
 
 LM_EVAL = "0.4.13"
 INSTALL = (
-    f"Zero-shot tasks are measured with lm-eval, which is optional and not installed here. Install it with `pip install lm-eval=={LM_EVAL}`, "
+    "Zero-shot tasks are measured with lm-eval, which is optional and not installed here. Install it with "
+    f"`pip install lm-eval=={LM_EVAL}`, "
     "then start the app again."
 )
 

@@ -78,7 +78,8 @@ def evaluate(
 def _encoder(model: LanguageModel, limit: int | None) -> Encoder:
     if getattr(model, "residence", "resident") == "streamed":
         raise TaskError(
-            "Zero-shot tasks need the whole model in memory, but this one is streamed from the disk block by block. "
+            "Zero-shot tasks need the whole model in memory, but this one is streamed from the disk block by "
+            "block. "
             "Leave out the tasks, or choose a model or a dtype that fits."
         )
     if limit is not None and limit < 1:

@@ -85,7 +85,8 @@ class Exam:
             Exception
         ) as error:  # prompts are templates over whatever a document holds, so they fail in any way
             raise TaskError(
-                f"Example {number + 1} of {self.task.title} ({self.source}) cannot be used: {_first_words(error)}"
+                f"Example {number + 1} of {self.task.title} ({self.source}) cannot be used: "
+                f"{_first_words(error)}"
             ) from error
 
 
@@ -152,8 +153,10 @@ def _sentence(task: Task, local: Local | None, harness: str, error: Exception) -
             f"The documents {local.path} of {task.title} cannot be used by {harness}: {_first_words(error)}"
         )
     return (
-        f"The examples of {task.title} could not be had from the hub or its cache ({harness}): {_first_words(error)} "
-        f"Connect to the network once, after which they stay in the cache; or put them into a directory as {task.name}.jsonl "
+        f"The examples of {task.title} could not be had from the hub or its cache ({harness}): "
+        f"{_first_words(error)} "
+        "Connect to the network once, after which they stay in the cache; or put them into a directory as "
+        f"{task.name}.jsonl "
         "and name it in PRUNESCOPE_TASKS; or leave the task out."
     )
 

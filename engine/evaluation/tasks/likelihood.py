@@ -96,7 +96,8 @@ class Encoder:
     def _first(self) -> int:
         if self._prefix is None:
             raise TaskError(
-                "A text of this task is empty, and the model has no token to begin with, so it cannot be measured."
+                "A text of this task is empty, and the model has no token to begin with, so it cannot be "
+                "measured."
             )
         return self._prefix
 

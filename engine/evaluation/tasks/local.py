@@ -50,11 +50,13 @@ def find(directory: Path, task: Task) -> Path:
         )
     except OSError as error:
         raise TaskError(
-            f"The tasks' documents were to be read from {directory}, but that is no directory that can be read."
+            f"The tasks' documents were to be read from {directory}, but that is no directory that can be "
+            "read."
         ) from error
     if not found:
         raise TaskError(
-            f"{task.title} was asked of the documents in {directory}, but there is no {task.name}.jsonl. Put it there, or leave it out."
+            f"{task.title} was asked of the documents in {directory}, but there is no {task.name}.jsonl. Put "
+            "it there, or leave it out."
         )
     return found[0]
 
