@@ -18,7 +18,7 @@ from torch import Tensor, cat
 from engine.errors import PrunescopeError
 from engine.evaluation.generation import encode, generate, write
 from engine.evaluation.text_types import PromptTexts, Reading, Token, Writing
-from engine.evaluation.tokens import Spelling, behind_blocks, compare, plain, predictions
+from engine.evaluation.tokens import Spelling, compare, hidden_after_blocks, predictions, without_losses
 from engine.inputs import dense_model, model_identity
 from engine.models.language_model import LanguageModel
 from engine.models.summary import context_length
@@ -102,7 +102,7 @@ class Reader:
                 if losses:
                     tokens = _compared(lease, recipe, kept, ids)
                 else:
-                    tokens = plain(Spelling(model.tokenizer), ids)
+                    tokens = without_losses(Spelling(model.tokenizer), ids)
         return Reading(tokens, len(given))
 
     def _continued(self, model: LanguageModel, recipe: Recipe, given: Tensor, writing: Writing) -> Tensor:
@@ -139,9 +139,9 @@ def _compared(
 ) -> tuple[Token, ...]:
     """Return the tokens `ids`, `[tokens]`, with both models' losses and predictions."""
     model = _dense(lease, recipe)  # it may hold the pruned weights, which wrote the text
-    dense = behind_blocks(model, ids)
+    dense = hidden_after_blocks(model, ids)
     _prune(model, kept)
-    pruned = behind_blocks(model, ids)
+    pruned = hidden_after_blocks(model, ids)
     return compare(Spelling(model.tokenizer), ids, predictions(model, ids, dense, pruned))
 
 

@@ -1,4 +1,6 @@
-"""The commands `runs`, `show`, `replay`, `export` and `report` on stored runs, and `methods`, `record`, `bench`."""
+"""The commands `runs`, `show`, `replay`, `export` and `report` on stored runs, and `methods`, `record`,
+`bench`.
+"""
 
 from __future__ import annotations
 

@@ -13,20 +13,29 @@ from engine.models.summary import context_length
 
 
 def generate(model: LanguageModel, prompt: str, *, tokens: int, temperature: float, seed: int) -> str:
-    """The continuation of a prompt, at most `tokens` long; it stops at the end-of-text token. The same
-    arguments give the same text.
+    """Return the continuation of a prompt, at most `tokens` long; it stops at the end-of-text token.
+
+    The same arguments give the same text.
+
+    Args:
+        temperature: 0 for greedy decoding.
+
+    Raises:
+        PrunescopeError: the prompt fills the model's context.
     """
     ids = encode(model, prompt)
     room = (context_length(model.module.config) or 10**9) - len(ids)
     if room < 1:
-        raise PrunescopeError(f"The prompt has {len(ids)} tokens, which is all this model takes. Shorten it.")
+        raise PrunescopeError(
+            f"The prompt has {len(ids)} tokens, which fills this model's context. Shorten it."
+        )
     written = write(model, ids, tokens=min(tokens, room), temperature=temperature, seed=seed)
     return str(model.tokenizer.decode(written, skip_special_tokens=True))
 
 
 def encode(model: LanguageModel, text: str) -> Tensor:
-    """The ids `[tokens]` of a text, begun with the start token where the tokenizer has one (text begins so in
-    training).
+    """Return the ids `[tokens]` of a text, starting with the start token if the tokenizer has one, as texts
+    do in training.
 
     Raises:
         ModelError: the model has no tokenizer.
@@ -43,8 +52,9 @@ def encode(model: LanguageModel, text: str) -> Tensor:
 
 @torch.no_grad()
 def write(model: LanguageModel, ids: Tensor, *, tokens: int, temperature: float, seed: int) -> Tensor:
-    """The ids `[new tokens]` that follow `ids`, `[tokens]`; an end-of-text token is the last of them. The
-    model must have room for them.
+    """Return the ids `[new tokens]` that follow `ids` `[tokens]`; generation ends at an end-of-text token.
+
+    The model's context must have room for them.
     """
     module: Any = model.module
     sampling = (

@@ -1,7 +1,7 @@
-"""Perplexity of hidden states that have left the last block: the model's own tail, then the mean over all
-predicted tokens.
+"""Perplexity from the hidden states after the last block: the model's own tail (final norm and head), then
+the mean loss over all predicted tokens.
 
-Every token of a window but the first is predicted, from those before it in the same window.
+Every token of a window except the first is predicted, from the tokens before it in the same window.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from torch.nn.functional import cross_entropy
 from engine.events import Score
 from engine.models.language_model import LanguageModel, Stream
 
-LARGEST = 700.0  # whose exponential still is a number
+LARGEST = 700.0  # nats; exp overflows float64 above 709
 LOGITS_AT_ONCE = 8_000_000
-"""Most logits held at a time (32 MB in float32)."""
+"""Most logits in memory at a time (32 MB in float32)."""
 
 
 def perplexity(model: LanguageModel, stream: Stream, size: int | None = None) -> Score:
-    """The score of a stream that has passed all blocks; the sum is float64, the logits float32.
+    """Return the score of a stream that has passed all blocks; the logits are float32, their sum float64.
 
     Args:
-        size: bytes of text that the predicted tokens stand for, where that is known.
+        size: bytes of text that the predicted tokens cover, if known.
     """
     total, tokens = 0.0, 0
     for hidden, ids in zip(stream.hidden, stream.ids, strict=True):
-        for part, inputs, targets in few_at_a_time(model, hidden, ids):
+        for part, inputs, targets in chunks(model, hidden, ids):
             losses = cross_entropy(next_logits(model, part, inputs), targets.flatten(), reduction="none")
             total += losses.double().sum().item()
             tokens += losses.numel()
@@ -36,15 +36,17 @@ def perplexity(model: LanguageModel, stream: Stream, size: int | None = None) ->
 
 
 def next_logits(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Tensor:
-    """Next-token logits `[windows * tokens, vocabulary]`, float32; not held by a name, so that two parts' are
-    never there at once.
+    """Return next-token logits `[windows * tokens, vocabulary]` in float32.
+
+    Callers should not keep the result in a variable across chunks: two chunks' logits would be in memory at
+    once.
     """
     return model.logits(hidden, ids).float().flatten(0, 1)
 
 
 def score(nll: float, tokens: int, size: int | None = None) -> Score:
-    """The perplexity of a mean negative log likelihood, infinite where it overflows, and its bits per byte of
-    `size` bytes of text.
+    """Return the score of a mean negative log likelihood in nats: the perplexity, infinite on overflow, and
+    the bits per byte of `size` bytes of text.
     """
     bits = nll * tokens / log(2) / size if size else None
     return Score(
@@ -52,19 +54,21 @@ def score(nll: float, tokens: int, size: int | None = None) -> Score:
     )
 
 
-def few_at_a_time(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Hidden states, their tokens and the tokens to predict, of several windows or of a stretch of one: the
-    tail treats each token by itself.
+def chunks(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Yield hidden states, their ids and the ids to predict, for several windows or a part of one at a time,
+    as many as `LOGITS_AT_ONCE` allows. The model's tail treats every token separately, so windows may be
+    split.
 
     Args:
-        hidden: `[windows, tokens, width]`, behind the last block.
+        hidden: `[windows, tokens, width]`, after the last block.
         ids: `[windows, tokens]`.
     """
     tokens = max(1, LOGITS_AT_ONCE // model.vocabulary)
     windows = max(1, tokens // max(1, ids.shape[1] - 1))
-    for part, inputs, targets in _together(windows, 0, hidden[:, :-1], ids[:, :-1], ids[:, 1:]):
-        yield from _together(tokens, 1, part, inputs, targets)
+    # The hidden state of token t predicts token t + 1.
+    for part, inputs, targets in _split_alike(windows, 0, hidden[:, :-1], ids[:, :-1], ids[:, 1:]):
+        yield from _split_alike(tokens, 1, part, inputs, targets)
 
 
-def _together(size: int, dim: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+def _split_alike(size: int, dim: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     return zip(*(tensor.split(size, dim) for tensor in tensors), strict=True)

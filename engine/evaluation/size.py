@@ -1,10 +1,9 @@
-"""How many bytes a model takes in the ways that there are to write zeros down: counted from the masks, and
-packed by zlib for real.
+"""The size of a pruned model in several storage formats: counted from the masks, and compressed with zlib.
 
-Counting reads each mask once. Packing runs at 10 to 30 MB/s on one core, so of a large model an even sample
-of 32 MB is packed and the rest is inferred, which the report says. Every figure is of the whole model: what
-is never pruned is dense in all of them. Does not cover formats that change the values (quantisation), nor a
-format for each linear: one is taken for all.
+Counting reads each mask once. Compression runs at 10 to 30 MB/s on one core, so of a large model an evenly
+spread sample of 32 MB is compressed and the rest is extrapolated; the report says so. Every size is of the
+whole model: what is never pruned is stored dense in all formats. Does not cover formats that change the
+values (quantisation), nor a different format per linear.
 """
 
 from __future__ import annotations
@@ -18,13 +17,11 @@ from torch import Tensor
 
 from engine.events import Facts
 
-LEVEL = 6  # what zip and gzip take by themselves
+LEVEL = 6  # the default of zip and gzip
 COMPRESSOR = f"zlib, level {LEVEL}"
-PIECE = (
-    1 << 20
-)  # bytes; zlib looks back 32 KiB, so a piece of this size is packed as it would be in the whole
+PIECE = 1 << 20  # bytes; zlib looks back only 32 KiB, so a piece compresses as it would in the whole
 SAMPLE = 32_000_000
-"""Bytes of a model that are packed at most, about."""
+"""About how many bytes of a model are compressed at most."""
 INDEX = 4
 """Bytes of a column index and of a row pointer in compressed sparse rows (int32)."""
 
@@ -34,8 +31,8 @@ class LinearCount:
     """What a format has to store of one linear `[rows, columns]`.
 
     Attributes:
-        kept: entries of its mask that stay.
-        two_of_four: whether of each four consecutive columns of a row at most two stay.
+        kept: weights that its mask keeps.
+        two_of_four: whether at most two of every four consecutive columns of a row are kept.
     """
 
     rows: int
@@ -49,12 +46,13 @@ class LinearCount:
 
 
 class Compressed(Facts):
-    """Bytes as zlib packs them.
+    """Bytes after compression with zlib.
 
     Attributes:
         dense, pruned: of the prunable weights, before and after.
         rest: of what is never pruned.
-        share: share of the bytes that was really packed; below 1 the figures are inferred from that sample.
+        share: fraction of the bytes that was compressed; below 1, the sizes are extrapolated from that
+        sample.
     """
 
     compressor: str = COMPRESSOR
@@ -69,14 +67,13 @@ class SizeReport(Facts):
 
     Attributes:
         dtype: of the weights.
-        weights, kept: prunable weights, and those of them that are not removed.
-        rest: bytes of what is never pruned; part of each of the following.
-        dense: every weight, zeros too: what a pruned model takes as it is.
-        bitmask: one bit a weight, and the values that stay.
-        csr: compressed sparse rows: values, an int32 column for each, an int32 pointer a row.
-        semi_structured: half of the values, and two bits for the place of each; None where the masks are not
-            2:4.
-        not_semi_structured: a sentence that says why it is None, else empty.
+        weights, kept: the number of prunable weights, and how many of them are kept.
+        rest: bytes of what is never pruned; included in each of the following.
+        dense: every weight, including zeros: what a pruned model takes without a special format.
+        bitmask: one bit per weight, and the kept values.
+        csr: compressed sparse rows: values, an int32 column per value, an int32 pointer per row.
+        semi_structured: half of the values, and a 2-bit position for each; None if the masks are not 2:4.
+        not_semi_structured: why it is None, in a sentence; else empty.
     """
 
     dtype: str
@@ -92,14 +89,14 @@ class SizeReport(Facts):
 
 
 def count(mask: Tensor) -> LinearCount:
-    """The counts of a mask `[out, in]`, True = kept."""
+    """Return the counts of a mask `[out, in]`, True = kept."""
     rows, columns = mask.shape
     return LinearCount(rows, columns, int(mask.sum()), is_two_of_four(mask))
 
 
 def is_two_of_four(mask: Tensor) -> bool:
-    """Whether a mask `[out, in]` keeps at most two of each four consecutive columns, whatever pattern was
-    asked for.
+    """Return whether a mask `[out, in]` keeps at most two of every four consecutive columns, whatever the
+    recipe's pattern.
     """
     if mask.shape[1] % 4:
         return False
@@ -107,19 +104,17 @@ def is_two_of_four(mask: Tensor) -> bool:
 
 
 def bitmask_bytes(linear: LinearCount, width: int) -> int:
-    """A bit a weight, padded to whole bytes, and `width` bytes for each that stays."""
+    """Return the bytes of one bit per weight, padded to whole bytes, and `width` bytes per kept weight."""
     return _bytes(linear.weights) + linear.kept * width
 
 
 def csr_bytes(linear: LinearCount, width: int) -> int:
-    """A value and a column index for each weight that stays, and where each row begins and the last one ends."""
+    """Return the bytes of a value and a column index per kept weight, and `rows + 1` row pointers."""
     return linear.kept * (width + INDEX) + (linear.rows + 1) * INDEX
 
 
 def semi_structured_bytes(linear: LinearCount, width: int) -> int:
-    """Two values for each four columns, zero or not, and two bits for the place of each; padded to whole
-    bytes.
-    """
+    """Return the bytes of two values per four columns, zero or not, and two bits for the position of each."""
     values = linear.weights // 2
     return values * width + _bytes(2 * values)
 
@@ -127,7 +122,7 @@ def semi_structured_bytes(linear: LinearCount, width: int) -> int:
 def sizes(
     linears: Sequence[LinearCount], dense: int, dtype: torch.dtype, compressed: Compressed
 ) -> SizeReport:
-    """The report of a model with these prunable linears, which takes `dense` bytes in all."""
+    """Return the report of a model with these prunable linears that takes `dense` bytes in all."""
     width = dtype.itemsize
     weights = sum(linear.weights for linear in linears)
     rest = dense - weights * width
@@ -149,11 +144,11 @@ def sizes(
 
 
 def packed_bytes(tensors: Iterable[Tensor], share: float = 1.0) -> int:
-    """What zlib makes of the tensors, one behind the other as a safetensors file holds them.
+    """Return the compressed bytes of the tensors, concatenated as in a safetensors file.
 
     Args:
-        share: how much of them is really packed: one MiB of every so many, the first among them; the rest is
-            taken to pack alike.
+        share: the fraction that is compressed: one MiB of every `1 / share`, from the first; the rest is
+            assumed to compress alike.
     """
     every = max(1, round(1 / share))
     stream, total, read, packed = zlib.compressobj(LEVEL), 0, 0, 0
@@ -167,7 +162,7 @@ def packed_bytes(tensors: Iterable[Tensor], share: float = 1.0) -> int:
 
 
 def sample_share(total: int) -> float:
-    """The share of so many bytes that is packed: all of a small model."""
+    """Return the fraction of `total` bytes to compress: 1 for a small model."""
     return 1 / -(-total // SAMPLE) if total > SAMPLE else 1.0
 
 
@@ -186,4 +181,8 @@ def _not_two_of_four(linears: Sequence[LinearCount]) -> str:
     if not other:
         return ""
     which = "all" if other == len(linears) else f"{other:,} of"
-    return f"The masks are not 2:4: in {which} {len(linears):,} linears some four consecutive weights of a row keep more than two."
+    return (
+        f"The masks are not 2:4: in {which} {len(linears):,} linears, some groups of four consecutive "
+        "weights "
+        "of a row keep more than two."
+    )

@@ -1,12 +1,11 @@
-"""How long a model takes for a prompt (prefill) and for one more token with a cache, dense and pruned in
-turn.
+"""Latency of a prompt (prefill) and of one more token with a cache, dense and pruned, measured alternately.
 
 One model is in memory; its prunable weights are exchanged by pointer between two passes, so the variants
-differ in nothing else and whatever else the machine does hits all of them alike. It costs the prunable
-weights once more (half of them again for 2:4), and about two seconds a stage on a small model; a large one
-gets three rounds at least. Batch 1, random tokens, no gradients; the medians and quartiles are of single
-passes. Does not cover batches, compiled models, nor experts in one grouped product (they are computed one by
-one in all variants).
+differ in nothing else, and whatever else the machine does affects all of them alike. This needs the memory of
+the prunable weights a second time (and half of it again for 2:4), and about two seconds per stage on a small
+model; a large one gets at least three rounds. Batch 1, random tokens, no gradients; medians and quartiles are
+of single passes. Does not cover batches, compiled models, or experts in one grouped product (all variants
+compute them one by one).
 """
 
 from __future__ import annotations
@@ -28,28 +27,28 @@ if TYPE_CHECKING:
     from engine.models.language_model import LanguageModel
 
 PROMPT = 256
-"""Tokens of the prompt, or half of what the model takes if that is less."""
-WARM_UP = 2  # rounds that are not counted
+"""Tokens of the prompt, or half of the model's context if that is less."""
+WARM_UP = 2  # uncounted rounds: the first passes allocate memory and choose kernels
 FEWEST, MOST = 3, 60
-"""Rounds of a stage."""
+"""Rounds per stage."""
 SECONDS = 2.0
-"""After which no further round of a stage is begun."""
+"""After this time no further round of a stage is started."""
 
 Name = Literal["dense", "pruned", "2:4"]
 Stage = Literal["prefill", "token"]
 HALF = (torch.float16, torch.bfloat16)
 CACHES = ("past_key_values", "cache_params")
-"""What models call their cache, in what they return and in what they take."""
+"""Names that models use for their cache, in their output and their arguments."""
 
 Convert = Callable[[Tensor], Tensor]
-"""A weight `[out, in]` that is 2:4 as the kernels take it; RuntimeError where they take no such shape."""
+"""Converts a 2:4 weight `[out, in]` for the kernels; RuntimeError if they do not support its shape."""
 
 
 class Timing(Facts):
-    """One variant in one stage, seconds a pass.
+    """One variant in one stage, in seconds per pass.
 
     Attributes:
-        low, high: the quartiles: half of the passes lie between them.
+        low, high: the quartiles.
     """
 
     stage: Stage
@@ -64,11 +63,11 @@ class SpeedReport(Facts):
     """Latencies of the variants.
 
     Attributes:
-        prompt: tokens of the prompt; one token is timed behind it.
-        linears: how many prunable parameters there are; the fused experts of a block are one each.
-        converted: how many of them the 2:4 kernels computed; None where they were not tried.
-        not_converted: a sentence that says why none or not all were, else empty.
-        no_token: a sentence that says why no single token was timed, else empty.
+        prompt: tokens of the prompt; the single token is timed after it.
+        linears: the number of prunable parameters; fused experts of a block count as one.
+        converted: how many of them the 2:4 kernels computed; None if the kernels were not tried.
+        not_converted: why none or not all were, in a sentence; else empty.
+        no_token: why no single token was timed, in a sentence; else empty.
     """
 
     prompt: int
@@ -79,20 +78,20 @@ class SpeedReport(Facts):
     no_token: str = ""
 
     def timing(self, stage: Stage, model: Name) -> Timing | None:
-        """One of the timings, None where it was not taken."""
+        """Return one of the timings, or None if it was not taken."""
         return next(
             (timing for timing in self.timings if (timing.stage, timing.model) == (stage, model)), None
         )
 
     def ratio(self, stage: Stage, model: Name = "pruned") -> float | None:
-        """The time that a variant takes / what the dense one takes."""
+        """Return the time of a variant relative to the dense one."""
         dense, other = self.timing(stage, "dense"), self.timing(stage, model)
         return other.median / dense.median if dense and other else None
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A parameter and where in the model it belongs."""
+    """A parameter, and its module and name in the model."""
 
     module: nn.Module
     name: str
@@ -107,13 +106,13 @@ Variant = tuple[Placed, ...]
 
 
 def variant(linears: Sequence[Linear]) -> Variant:
-    """The parameters that these linears have now; one that several experts are slices of is there once."""
+    """Return the current parameters of these linears; one that holds several experts is included once."""
     found = {id(linear.stored): Placed(linear.module, linear.parameter, linear.stored) for linear in linears}
     return tuple(found.values())
 
 
 def put(parameters: Variant) -> None:
-    """Exchange the model's parameters for these."""
+    """Put these parameters into the model."""
     for placed in parameters:
         placed.put()
 
@@ -129,20 +128,21 @@ def speed(
     clock: Clock | None = None,
     convert: Convert = torch.sparse.to_sparse_semi_structured,
 ) -> SpeedReport:
-    """Time a model dense and pruned, and with the 2:4 kernels where they can be had. The dense parameters are
-    left in place.
+    """Time a model dense, pruned, and with the 2:4 kernels if possible. Ends with the dense parameters in
+    place.
 
     Args:
         two_of_four: whether all masks are 2:4.
-        seconds: how long a stage may take, warm-up included; three rounds are always made.
-        clock: reads the time once the device is done; the device's own by default.
+        seconds: how long a stage may take, warm-up included; at least three rounds are made.
+        clock: reads the time after the device has finished its work; by default the device's clock.
+        convert: makes the weights for the 2:4 kernels.
     """
     window = _window(model)
     passes: dict[Name, _Pass] = {
         "dense": _Pass(model.module, dense, *window),
         "pruned": _Pass(model.module, pruned, *window),
     }
-    kernels, converted, refused = None, None, refusal(model.device.type, model.dtype, two_of_four)
+    kernels, converted, refused = None, None, why_no_kernels(model.device.type, model.dtype, two_of_four)
     try:
         if not refused:
             parameters, converted = semi_structured(pruned, convert)
@@ -163,10 +163,9 @@ def speed(
 
 
 def _window(model: LanguageModel) -> tuple[Tensor, int]:
-    """Ids `[1, tokens]` for a prompt and all the tokens that may follow it, and the prompt's length."""
-    from engine.models.summary import (
-        context_length,  # (imports transformers, which whoever reads a report does without)
-    )
+    """Return ids `[1, tokens]` for a prompt and all tokens that may follow it, and the prompt's length."""
+    # Imports transformers, which reading a report does not need.
+    from engine.models.summary import context_length
 
     most = context_length(model.module.config)
     prompt = PROMPT if most is None else max(1, min(PROMPT, most // 2))
@@ -177,38 +176,36 @@ def _window(model: LanguageModel) -> tuple[Tensor, int]:
 
 def _stages(passes: Mapping[Name, _Pass], clock: Clock, seconds: float) -> tuple[tuple[Timing, ...], str]:
     turns: dict[Name, Turn] = {name: (own.put, own.prefill) for name, own in passes.items()}
-    timings = _timings("prefill", in_turn(turns, clock, MOST, seconds))
+    timings = _timings("prefill", interleaved(turns, clock, MOST, seconds))
     if any(own.cache is None for own in passes.values()):
-        return timings, "One token: not measured, for this model returns no cache to go on from."
+        return timings, "One token: not measured, because this model returns no cache to continue from."
     turns = {name: (own.put, own.token) for name, own in passes.items()}
     most = min(own.room for own in passes.values()) - WARM_UP
-    return timings + _timings("token", in_turn(turns, clock, most, seconds)), ""
+    return timings + _timings("token", interleaved(turns, clock, most, seconds)), ""
 
 
 def _tried(kernels: _Pass, converted: int, linears: int) -> tuple[_Pass | None, str]:
-    """The pass with the 2:4 kernels if they work here, and a sentence about what they do not do."""
+    """Return the pass if the 2:4 kernels work on this device, and a sentence about what they do not cover."""
     if not converted:
-        return None, "2:4 kernels: not measured, for they take none of this model's shapes."
+        return None, "2:4 kernels: not measured, because they support none of this model's shapes."
     try:
         kernels.put()
         kernels.prefill()
     except torch.OutOfMemoryError:
         raise
-    except RuntimeError as error:  # for instance a device that is too old for them
+    except RuntimeError as error:  # for instance on a device that is too old
         return (
             None,
-            f"2:4 kernels: not measured, for they failed here: {(str(error).splitlines() or [''])[0]}",
+            f"2:4 kernels: not measured, because they failed: {(str(error).splitlines() or [''])[0]}",
         )
-    return (
-        kernels,
-        ""
-        if converted == linears
-        else f"2:4 kernels: {converted:,} of {linears:,} linears, for the shapes of the others do not fit.",
-    )
+    if converted == linears:
+        return kernels, ""
+    covered = f"2:4 kernels: {converted:,} of {linears:,} linears"
+    return kernels, f"{covered}, because they do not support the shapes of the others."
 
 
 class _Pass:
-    """One variant at work: the prompt from its beginning, or the next token behind it."""
+    """Forward passes of one variant: the whole prompt, or the next token after it."""
 
     def __init__(self, module: nn.Module, parameters: Variant, ids: Tensor, prompt: int) -> None:
         self._module, self._parameters, self._ids, self._prompt = module, parameters, ids, prompt
@@ -217,7 +214,7 @@ class _Pass:
 
     @property
     def room(self) -> int:
-        """Tokens that may still follow."""
+        """How many more tokens may follow."""
         return self._ids.shape[1] - self._place
 
     def put(self) -> None:
@@ -227,7 +224,7 @@ class _Pass:
         self.cache = _cache(self._module(input_ids=self._ids[:, : self._prompt], use_cache=True))
 
     def token(self) -> None:
-        """One token more; the cache grows by it, in all variants alike."""
+        """Compute one more token; the cache grows by it, in all variants alike."""
         self.cache = _cache(
             self._module(
                 input_ids=self._ids[:, self._place : self._place + 1], use_cache=True, **(self.cache or {})
@@ -241,17 +238,20 @@ def _cache(output: Any) -> dict[str, Any] | None:
 
 
 Turn = tuple[Callable[[], None], Callable[[], None]]
-"""What is done before the clock is read, and what is timed."""
+"""What is done before the clock starts, and what is timed."""
 _Key = TypeVar("_Key")
 
 
-def in_turn(turns: Mapping[_Key, Turn], clock: Clock, most: int, seconds: float) -> dict[_Key, list[float]]:
-    """Seconds of each, round by round: forwards and backwards, so that none always comes behind the same
-    other.
+def interleaved(
+    turns: Mapping[_Key, Turn], clock: Clock, most: int, seconds: float
+) -> dict[_Key, list[float]]:
+    """Return the seconds of each variant, per round.
+
+    Every other round runs in reverse order, so that no variant always follows the same other one.
 
     Args:
-        most: rounds at most, those of the warm-up not counted.
-        seconds: after which no further round is begun.
+        most: the maximum number of rounds, without the warm-up.
+        seconds: after this time no further round is started.
     """
     taken: dict[_Key, list[float]] = {name: [] for name in turns}
     for place in range(WARM_UP + most):
@@ -276,50 +276,51 @@ def _timings(stage: Stage, taken: Mapping[Name, Sequence[float]]) -> tuple[Timin
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """The median, and the two values that half of all lie between."""
+    """Return the median and the lower and upper quartiles."""
     low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
     return median(values), low, high
 
 
-def refusal(device: str, dtype: torch.dtype, two_of_four: bool) -> str:
-    """A sentence that says why the 2:4 kernels are not tried; empty where they are."""
+def why_no_kernels(device: str, dtype: torch.dtype, two_of_four: bool) -> str:
+    """Return a sentence that says why the 2:4 kernels are not tried; empty if they are."""
     if not two_of_four:
-        return "2:4 kernels: not measured, for the masks are not 2:4."
+        return "2:4 kernels: not measured, because the masks are not 2:4."
     if device != "cuda":
-        return "2:4 kernels: not measured, for this device has none (no CUDA)."
+        return "2:4 kernels: not measured, because this device has none (no CUDA)."
     if dtype not in HALF:
-        return "2:4 kernels: not measured, for they want float16 or bfloat16 weights."
+        return "2:4 kernels: not measured, because they need float16 or bfloat16 weights."
     return ""
 
 
 def semi_structured(
     pruned: Variant, convert: Convert = torch.sparse.to_sparse_semi_structured
 ) -> tuple[Variant, int]:
-    """The pruned variant with the weights for the 2:4 kernels where these take them, and how many they take.
+    """Return the pruned variant with its weights converted for the 2:4 kernels where possible, and how many
+    were.
 
-    Only modules whose weight is stored `[out, in]` by itself (`nn.Linear`) can be computed so, and of these
-    the ones whose shape the kernels allow.
+    Possible are modules whose weight is a separate `[out, in]` parameter (`nn.Linear`), of a shape that the
+    kernels support.
     """
-    found, converted = [], 0
+    parameters, converted = [], 0
     for placed in pruned:
         weight = _converted(placed, convert)
         converted += weight is not None
-        found.append(
+        parameters.append(
             placed
             if weight is None
             else Placed(placed.module, placed.name, nn.Parameter(weight, requires_grad=False))
         )
-    return tuple(found), converted
+    return tuple(parameters), converted
 
 
 def _converted(placed: Placed, convert: Convert) -> Tensor | None:
     if not isinstance(placed.module, nn.Linear):
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the library says that this interface may change
+        warnings.simplefilter("ignore")  # torch warns that this interface may change
         try:
             return convert(placed.parameter.data)
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError:  # how the library refuses a shape
+        except RuntimeError:  # how torch rejects a shape
             return None

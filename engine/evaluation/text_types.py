@@ -1,10 +1,5 @@
-"""A text token by token as plain values: what was given, what a model wrote behind it, what each token cost,
-and what was expected in its place.
-
-Made by the worker and drawn by the pages, which need no model library for it.
-
-One prompt and what two models made of it, as plain values: made by the worker and drawn by the pages, which
-need no model library for it.
+"""A text token by token, and a prompt with its continuations, as plain values: made by the worker and drawn
+by the pages, which need no model library for them.
 """
 
 from __future__ import annotations
@@ -22,9 +17,8 @@ class PromptTexts(BaseModel):
     """One prompt continued twice; the texts do not repeat the prompt.
 
     Attributes:
-        tokens: how many tokens each continuation has at most.
-        temperature: 0 = greedy (always the likeliest token); else the softmax is sharpened or flattened by
-            it.
+        tokens: the maximum length of each continuation.
+        temperature: 0 = greedy (always the likeliest token); otherwise it divides the logits.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,11 +36,11 @@ GUESSES = 10
 
 @dataclass(frozen=True)
 class Guess:
-    """A token that could have stood in a place, and what each model gave it.
+    """A candidate token for a position.
 
     Attributes:
-        text: what it is called (`Spelling.name`).
-        dense, pruned: probabilities.
+        text: its name (`Spelling.name`).
+        dense, pruned: the probability that each model gave it.
     """
 
     id: int
@@ -57,15 +51,14 @@ class Guess:
 
 @dataclass(frozen=True)
 class Token:
-    """A token of a text and what two models made of it; the first has been predicted by nobody.
+    """A token of a text, and what two models predicted in its place; the first token is not predicted.
 
     Attributes:
-        text: its part of the text; empty for a special token, and inside a character that is made of several.
-        name: what it is called alone.
-        dense, pruned: losses, nats; None where nothing was compared.
-        divergence: between the two predictions that this token was drawn against, nats.
-        guesses: the ten likeliest tokens of either model and this one itself, the dense model's likeliest
-            first.
+        text: its part of the text; empty for a special token, and for all but the last token of a character.
+        name: its name (`Spelling.name`).
+        dense, pruned: losses in nats; None if nothing was compared.
+        divergence: KL divergence of the two predictions for this position, nats.
+        guesses: the ten likeliest tokens of either model and this token, by the dense model's probability.
     """
 
     id: int
@@ -78,23 +71,23 @@ class Token:
 
     @property
     def gained(self) -> float | None:
-        """Loss that pruning added, nats; negative where the pruned model does better."""
+        """The loss that pruning added, nats; negative if the pruned model does better."""
         return None if self.pruned is None or self.dense is None else self.pruned - self.dense
 
     def expected(self, which: Which) -> tuple[Guess, ...]:
-        """A model's likeliest tokens in this place, the likeliest first."""
+        """Return a model's likeliest tokens for this position, the likeliest first."""
         return tuple(sorted(self.guesses, key=lambda guess: -getattr(guess, which))[:GUESSES])
 
 
 @dataclass(frozen=True)
 class Writing:
-    """How a model goes on with a text.
+    """How a model continues a text.
 
     Attributes:
         which: the model that writes.
-        tokens: so many new tokens at most; 0 for none.
+        tokens: the maximum number of new tokens; 0 for none.
         temperature: 0 = greedy.
-        seed: for drawing tokens at another temperature.
+        seed: for sampling at temperatures above 0.
     """
 
     which: Which = "pruned"
@@ -105,11 +98,11 @@ class Writing:
 
 @dataclass(frozen=True)
 class Reading:
-    """A text, what a model wrote behind it, and what its tokens cost the dense and the pruned model.
+    """A text with its continuation, and the losses of the dense and the pruned model on its tokens.
 
     Attributes:
-        tokens: of the whole.
-        given: so many of them were there before the model wrote; all of them where none was asked to.
+        tokens: of the text and the continuation.
+        given: how many of them are the text; all of them if there is no continuation.
     """
 
     tokens: tuple[Token, ...]
@@ -117,25 +110,23 @@ class Reading:
 
     @property
     def continuation(self) -> str:
-        """What was written, as text."""
+        """The continuation as text."""
         return "".join(token.text for token in self.tokens[self.given :])
 
     @property
     def first(self) -> int:
-        """The place of the first token that counts: of what was written, or else of the text that somebody
-        predicted.
-        """
+        """The index of the first scored token: of the continuation, or else the second of the text."""
         return self.given if self.given < len(self.tokens) else 1
 
     @property
     def worst(self) -> int:
-        """The place of the token that lost most, of those that count."""
+        """The index of the scored token whose loss grew most."""
         return max(
-            range(self.first, len(self.tokens)), key=lambda place: _or_least(self.tokens[place].gained)
+            range(self.first, len(self.tokens)), key=lambda index: _or_least(self.tokens[index].gained)
         )
 
     def perplexity(self, which: Which) -> float | None:
-        """Of the tokens that count; None where they were not compared."""
+        """Return the perplexity of the scored tokens; None if they were not compared."""
         losses: list[float | None] = [getattr(token, which) for token in self.tokens[self.first :]]
         known = [loss for loss in losses if loss is not None]
         try:
@@ -144,14 +135,14 @@ class Reading:
             return inf
 
 
-def parting(one: Reading, other: Reading) -> int | None:
-    """The place of the first token at which two texts differ, or at which one of them ends; None where they
-    are the same.
+def first_difference(one: Reading, other: Reading) -> int | None:
+    """Return the index of the first token at which two texts differ or one of them ends; None if they are the
+    same.
     """
     pairs = zip(one.tokens, other.tokens, strict=False)
     shorter, longer = sorted((len(one.tokens), len(other.tokens)))
     return next(
-        (place for place, (mine, others) in enumerate(pairs) if mine.id != others.id),
+        (index for index, (left, right) in enumerate(pairs) if left.id != right.id),
         None if shorter == longer else shorter,
     )
 

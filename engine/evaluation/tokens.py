@@ -1,16 +1,13 @@
-"""A text token by token: what two models lose on each, what both expected in its place, and how far their
-expectations are apart.
+"""A text token by token: the loss of two models on each, what both predicted in its place, and how far their
+predictions diverge.
 
-Losses are `-ln p` of the token that is there, in nats; the mean over all but the first token is the `nll`
-whose `exp` is the perplexity of this text. The divergence is `KL(dense || pruned)` over the whole vocabulary:
-how much is lost by expecting what the pruned model expects. All in float64.
+Losses are `-ln p` of the actual token in nats; their mean over all tokens but the first is the `nll` whose
+`exp` is the perplexity of this text. The divergence is `KL(dense || pruned)` over the whole vocabulary.
+Everything is computed in float64.
 
-How tokens are shown: each one's part of a text, and what a token is called where it stands alone.
-
-The parts of a text's tokens, one after the other, are the text: a character that is spread over several
-tokens belongs to the last of them. A token's name is its text as it stands behind another word, so that a
-blank at its beginning is seen; one that is no text is called by its bytes or by the vocabulary's own word for
-it.
+`Spelling` names tokens. The parts of a text's tokens, joined, are the text: a character that is spread over
+several tokens belongs to the last of them. A token's name is its text as it appears after another word, so
+that a leading space is visible; a token that is not text is named by its bytes or its vocabulary entry.
 """
 
 from __future__ import annotations
@@ -24,20 +21,20 @@ from torch.nn.functional import log_softmax
 
 from engine.corpora.tokenise import spelt_bytes
 from engine.errors import PrunescopeError
-from engine.evaluation.perplexity import few_at_a_time, next_logits
+from engine.evaluation.perplexity import chunks, next_logits
 from engine.evaluation.text_types import GUESSES, Guess, Token
 from engine.models.language_model import LanguageModel
 
 UNKNOWN = "\ufffd"
 ANCHOR = "a"
-"""A word to stand before a token: at the beginning of a text some tokenizers leave a blank away."""
+"""A word to decode before a token: at the beginning of a text some tokenizers drop a leading space."""
 
 
 class Spelling:
-    """What the tokens of one tokenizer are called.
+    """The names of one tokenizer's tokens.
 
     Args:
-        tokenizer: one of transformers.
+        tokenizer: a tokenizer of transformers.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -47,33 +44,31 @@ class Spelling:
         self._names: dict[int, str] = {}
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """Each token's part of the text; empty for a special one, and inside a character that is not whole
-        yet.
-        """
-        found, before = [], ""
+        """Return each token's part of the text; empty for special tokens and for incomplete characters."""
+        parts, before = [], ""
         for end in range(1, len(ids) + 1):
             text = self.text(ids[:end])
+            # An incomplete UTF-8 sequence decodes to U+FFFD: its part waits for the token that completes it.
             whole = end == len(ids) or not text.endswith(UNKNOWN)
-            found.append(text[len(before) :] if whole else "")
+            parts.append(text[len(before) :] if whole else "")
             before = text if whole else before
-        return found
+        return parts
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text that these tokens are, without the special ones."""
+        """Return the decoded text without special tokens."""
         return str(
             self._tokenizer.decode(list(ids), clean_up_tokenization_spaces=False, skip_special_tokens=True)
         )
 
     def name(self, number: int) -> str:
-        """What a token is called alone: ` cat`, `⟨F0 9F⟩`, `<|endoftext|>`."""
+        """Return a token's name: ` cat`, `⟨F0 9F⟩`, `<|endoftext|>`."""
         if number not in self._names:
             self._names[number] = self._name(number)
         return self._names[number]
 
     def _name(self, number: int) -> str:
-        raw = str(
-            self._tokenizer.convert_ids_to_tokens(number) or f"⟨token {number}⟩"
-        )  # some vocabularies are larger than their tokenizer
+        # Some models' vocabularies are larger than their tokenizer's.
+        raw = str(self._tokenizer.convert_ids_to_tokens(number) or f"⟨token {number}⟩")
         if number in self._special:
             return raw
         text = self.text([*self._anchor, number])[len(self.text(self._anchor)) :]
@@ -84,9 +79,9 @@ class Spelling:
 
 
 @torch.no_grad()
-def behind_blocks(model: LanguageModel, ids: Tensor) -> Tensor:
-    """Hidden states `[1, tokens, width]` of a text `[tokens]` behind the last block of the model as it is
-    now.
+def hidden_after_blocks(model: LanguageModel, ids: Tensor) -> Tensor:
+    """Return the hidden states `[1, tokens, width]` of a text `[tokens]` after the last block, for the
+    model's current weights.
     """
     stream = model.record(ids[None], 1)
     for block in model.blocks:
@@ -98,31 +93,30 @@ def behind_blocks(model: LanguageModel, ids: Tensor) -> Tensor:
 def predictions(
     model: LanguageModel, ids: Tensor, dense: Tensor, pruned: Tensor
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Logits `[some tokens, vocabulary]` of both models for the tokens of a text from the second on, a
-    stretch at a time.
+    """Yield both models' logits `[part of the tokens, vocabulary]` for the second and later tokens of a text.
 
     Args:
-        model: for its tail, which pruning leaves as it is.
+        model: used for its tail, which pruning does not change.
         ids: `[tokens]`.
-        dense, pruned: hidden states of the text behind the last block, `[1, tokens, width]`.
+        dense, pruned: hidden states of the text after the last block, `[1, tokens, width]`.
     """
-    both = (few_at_a_time(model, hidden, ids[None]) for hidden in (dense, pruned))
+    both = (chunks(model, hidden, ids[None]) for hidden in (dense, pruned))
     for (one, inputs, _), (other, *_) in zip(*both, strict=True):
         yield next_logits(model, one, inputs), next_logits(model, other, inputs)
 
 
 def compare(spelling: Spelling, ids: Tensor, logits: Iterable[tuple[Tensor, Tensor]]) -> tuple[Token, ...]:
-    """The tokens of a text under two models.
+    """Return the tokens of a text with both models' losses and predictions.
 
     Args:
         ids: `[tokens]`.
-        logits: of the dense and the pruned model, `[some tokens, vocabulary]` each, for the tokens from the
-            second on.
+        logits: of the dense and the pruned model, `[part of the tokens, vocabulary]` each, for the second and
+            later tokens.
 
     Raises:
-        PrunescopeError: a model's predictions are not numbers.
+        PrunescopeError: a model's predictions are not finite.
     """
-    tokens = list(plain(spelling, ids)[:1])
+    tokens = list(without_losses(spelling, ids)[:1])
     texts = spelling.pieces(ids.tolist())
     for dense, pruned in logits:
         targets = ids[len(tokens) : len(tokens) + len(dense)]
@@ -131,8 +125,8 @@ def compare(spelling: Spelling, ids: Tensor, logits: Iterable[tuple[Tensor, Tens
     return tuple(tokens)
 
 
-def plain(spelling: Spelling, ids: Tensor) -> tuple[Token, ...]:
-    """The tokens of a text that nothing was asked about."""
+def without_losses(spelling: Spelling, ids: Tensor) -> tuple[Token, ...]:
+    """Return the tokens of a text that is not compared."""
     numbers = ids.tolist()
     return tuple(
         Token(number, text, spelling.name(number))
@@ -143,22 +137,28 @@ def plain(spelling: Spelling, ids: Tensor) -> tuple[Token, ...]:
 def _rows(
     spelling: Spelling, targets: Tensor, dense: Tensor, pruned: Tensor
 ) -> Iterator[tuple[float, float, float, tuple[Guess, ...]]]:
-    """Both losses, the divergence and the guesses for each target, from logits `[tokens, vocabulary]`."""
+    """Yield both losses, the divergence and the guesses per target, from logits `[tokens, vocabulary]`."""
     first, second = (log_softmax(one.double(), dim=-1) for one in (dense, pruned))
     losses = [(-logs.gather(1, targets[:, None])[:, 0]).tolist() for logs in (first, second)]
     if not torch.tensor(losses).isfinite().all():
         raise PrunescopeError(
-            "A model's predictions for this text are not numbers, so its tokens cannot be compared. Prune "
+            "A model's predictions for this text are not finite, so its tokens cannot be compared. Prune "
             "less, or in float32."
         )
-    # what the dense model rules out (p = 0) counts nothing, and rounding must not make a distance negative
-    apart = torch.where(first.isneginf(), 0.0, first.exp() * (first - second)).sum(1).clamp(min=0).tolist()
-    return zip(*losses, apart, _guesses(spelling, targets, first, second), strict=True)
+    # A token that the dense model rules out (p = 0) adds nothing to the KL divergence, by its limit;
+    # computed,
+    # it would be 0 * inf. Rounding must not make the sum negative.
+    divergences = (
+        torch.where(first.isneginf(), 0.0, first.exp() * (first - second)).sum(1).clamp(min=0).tolist()
+    )
+    return zip(*losses, divergences, _guesses(spelling, targets, first, second), strict=True)
 
 
 def _guesses(spelling: Spelling, targets: Tensor, first: Tensor, second: Tensor) -> list[tuple[Guess, ...]]:
-    """For each target the likeliest tokens of either model, and itself, from log probabilities `[tokens,
-    vocabulary]`.
+    """Return for each target the likeliest tokens of either model and the target itself.
+
+    Args:
+        first, second: log probabilities `[tokens, vocabulary]` of the dense and the pruned model.
     """
     most = min(GUESSES, first.shape[1])
     numbers = torch.cat(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from engine.evaluation.size import LinearCount, bitmask_bytes, csr_bytes, semi_structured_bytes
-from engine.evaluation.speed import Turn, in_turn, quartiles
+from engine.evaluation.speed import Turn, interleaved, quartiles
 from engine.hardware.device import Clock
 from engine.pruning.patterns import Group, Unstructured, removed
 
@@ -101,7 +101,7 @@ def timings(
         pruned = weight * Unstructured(Group.LAYER).keep(weight.abs(), share)
         turns["dense", share] = (_prepare_nothing, _product(pruned, inputs))
         turns["csr", share] = (_prepare_nothing, _product(as_csr(pruned), inputs))
-    taken = in_turn(turns, clock or Clock(torch.device("cpu")), ROUNDS, seconds)
+    taken = interleaved(turns, clock or Clock(torch.device("cpu")), ROUNDS, seconds)
     return tuple(
         Product(kernel, share, *quartiles(values), len(values)) for (kernel, share), values in taken.items()
     )

@@ -68,7 +68,7 @@ class RunFolder:
 
     @property
     def has_weights(self) -> bool:
-        """Whether there are pruned blocks; without them the run can be replayed, but its model cannot be used."""
+        """Whether there are pruned blocks; without them a run can be replayed, but not its model used."""
         return self.blocks.path(0).is_file()
 
     def require_weights(self) -> None:

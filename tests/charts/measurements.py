@@ -43,7 +43,7 @@ SPEED = SpeedReport(
         timing("token", "pruned", 0.02),
     ),
     linears=56,
-    not_converted="2:4 kernels: not measured, for the masks are not 2:4.",
+    not_converted="2:4 kernels: not measured, because the masks are not 2:4.",
 )
 KERNELS = SPEED.model_copy(
     update={

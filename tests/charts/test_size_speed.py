@@ -117,7 +117,7 @@ def test_the_words_tell_a_difference_from_noise():
         "Medians of 21 passes and 60 passes of each model" in caption
         and "(cpu, 2 threads), batch 1, float32" in caption
     )
-    assert "not measured, for the masks are not 2:4" in caption
+    assert "not measured, because the masks are not 2:4" in caption
 
 
 def test_one_stage_alone_is_drawn_too():

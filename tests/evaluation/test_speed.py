@@ -14,7 +14,16 @@ from engine.analysis import size_speed
 from engine.analysis.size_speed import Measurement, measure
 from engine.errors import ModelError
 from engine.evaluation import speed as subject
-from engine.evaluation.speed import Placed, SpeedReport, Timing, put, refusal, semi_structured, speed, variant
+from engine.evaluation.speed import (
+    Placed,
+    SpeedReport,
+    Timing,
+    put,
+    semi_structured,
+    speed,
+    variant,
+    why_no_kernels,
+)
 from engine.pruning.patterns import SemiStructured
 from engine.pruning.weights import PrunedLinear
 from engine.recipe import Recipe
@@ -174,7 +183,7 @@ def test_a_model_without_a_cache_is_timed_on_prompts_alone(pair, monkeypatch):
     ],
 )
 def test_where_the_kernels_are_not_tried_a_sentence_says_why(device, dtype, two_of_four, sentence):
-    found = refusal(device, dtype, two_of_four)
+    found = why_no_kernels(device, dtype, two_of_four)
     assert (sentence in found and "not measured" in found) if sentence else found == ""
 
 
@@ -215,7 +224,7 @@ def test_memory_that_runs_out_is_not_taken_for_a_shape(pair):
 def as_on_cuda(monkeypatch):
     """The kernels are tried wherever the test runs."""
     monkeypatch.setattr(
-        subject, "refusal", lambda device, dtype, two_of_four: "" if two_of_four else "not 2:4"
+        subject, "why_no_kernels", lambda device, dtype, two_of_four: "" if two_of_four else "not 2:4"
     )
 
 
@@ -243,7 +252,7 @@ def test_kernels_that_take_nothing_or_fail_are_said_so(pair, as_on_cuda):
         and len(report.timings) == 4
     )
     report = speed(model, dense, pruned, two_of_four=True, seconds=0.0, convert=lambda weight: weight[:, :-1])
-    assert "they failed here: " in report.not_converted and len(report.timings) == 4
+    assert "they failed: " in report.not_converted and len(report.timings) == 4
     assert all(placed.parameter is getattr(placed.module, placed.name) for placed in dense)
 
 

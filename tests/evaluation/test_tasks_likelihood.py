@@ -198,5 +198,5 @@ def test_texts_need_a_tokenizer_and_empty_ones_a_token_to_begin_with(monkeypatch
         Encoder(SimpleNamespace(tokenizer=None))
     monkeypatch.setattr(Letters, "bos_token_id", None)
     monkeypatch.setattr(Letters, "eos_token_id", None)
-    with pytest.raises(TaskError, match="no token to begin with"):
+    with pytest.raises(TaskError, match="no start token"):
         lettered()("", "abc")

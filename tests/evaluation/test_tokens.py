@@ -11,8 +11,8 @@ import torch
 from engine.analysis.text import MOST_TOKENS, Reader
 from engine.errors import ModelError, PrunescopeError
 from engine.evaluation import perplexity as measured
-from engine.evaluation.text_types import GUESSES, Guess, Reading, Token, Writing, parting
-from engine.evaluation.tokens import behind_blocks, compare, predictions
+from engine.evaluation.text_types import GUESSES, Guess, Reading, Token, Writing, first_difference
+from engine.evaluation.tokens import compare, hidden_after_blocks, predictions
 from engine.inputs import dense_model
 from engine.models.language_model import LanguageModel
 from engine.pruning.weights import BlockWeights, restore
@@ -152,7 +152,7 @@ def test_losses_are_the_models_own_forward(reader: Reader, kept: Mapping[int, Bl
 def test_no_more_logits_are_made_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     model, ids = dense_model(RECIPE), torch.arange(20)
     monkeypatch.setattr(measured, "LOGITS_AT_ONCE", 6 * model.vocabulary)
-    hidden = behind_blocks(model, ids)
+    hidden = hidden_after_blocks(model, ids)
     parts = [one.shape[0] for one, _ in predictions(model, ids, hidden, hidden)]
     assert sum(parts) == 19 and max(parts) <= 6
 
@@ -164,7 +164,7 @@ class TestReader:
             for which in ("dense", "pruned")
         )
         assert dense.continuation != pruned.continuation
-        place = parting(dense, pruned)
+        place = first_difference(dense, pruned)
         assert place is not None and dense.given <= place
         assert [token.id for token in dense.tokens[:place]] == [token.id for token in pruned.tokens[:place]]
         assert dense.tokens[place].id != pruned.tokens[place].id
@@ -193,7 +193,7 @@ class TestReader:
             reader.read(RECIPE, kept, PROMPT, Writing("dense", 12, 1.0, seed), losses=False)
             for seed in (0, 0, 1)
         )
-        assert one == again and parting(one, other) is not None
+        assert one == again and first_difference(one, other) is not None
         assert all(token.gained is None for token in one.tokens) and one.perplexity("dense") is None
 
     def test_the_dense_model_needs_no_pruned_weights(self, reader: Reader) -> None:
@@ -248,7 +248,7 @@ def told(*ids: int, given: int = 1, gained: float = 0.0) -> Reading:
     ],
 )
 def test_where_two_texts_part(one: tuple[int, ...], other: tuple[int, ...], place: int | None) -> None:
-    assert parting(told(*one), told(*other)) == place == parting(told(*other), told(*one))
+    assert first_difference(told(*one), told(*other)) == place == first_difference(told(*other), told(*one))
 
 
 def test_what_counts_is_what_was_written_or_else_what_was_predicted() -> None:

@@ -1,4 +1,5 @@
-"""`bench`: each preset's time relative to a lower bound, its peak memory, and how long the app takes to start.
+"""`bench`: each preset's time relative to a lower bound, its peak memory, and how long the app takes to
+start.
 
 The lower bound is two plain forward passes of the model's decoder (without the head) over the calibration
 windows, at its fastest batch size. Times are the best of several rounds, interleaved so that a slow moment of

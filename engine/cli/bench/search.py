@@ -128,7 +128,7 @@ def compare(model: LanguageModel, ids: torch.Tensor, batch: int, rounds: int) ->
 
 
 def windows_of(model: LanguageModel, windows: int, length: int) -> torch.Tensor:
-    """Return windows `[windows, length]` of the bundled stories, or of random ids if there is no tokenizer."""
+    """Return windows `[windows, length]` of the bundled stories, or random ids without a tokenizer."""
     if model.tokenizer is None:
         return torch.randint(
             0, model.vocabulary, (windows, length), generator=torch.Generator().manual_seed(0)

@@ -1,10 +1,10 @@
-"""The zero-shot tasks that pruning papers report, said for a reader who has met none of them; the tasks
+"""The zero-shot tasks that pruning papers report, explained for readers who do not know them; the tasks
 themselves are lm-eval's.
 
-Wanda and the papers after it report the plain accuracy (`acc`) of the first seven and their mean (arXiv
-2306.11695, section 4.1), so that is what is measured here, of all nine; length-normalised accuracies
-(`acc_norm`), which other papers give for some of them, are other numbers. This file imports neither lm-eval
-nor torch: recipes and forms read it.
+Wanda and later papers report the plain accuracy (`acc`) of the first seven tasks and their mean (arXiv
+2306.11695, section 4.1), so `acc` is measured here for all nine; the length-normalised accuracies
+(`acc_norm`) that other papers give for some of them are different numbers. This file imports neither lm-eval
+nor torch, because recipes and forms read it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from engine.registry import Paper
 
 LM_EVAL = "0.4.13"
 INSTALL = (
-    "Zero-shot tasks are measured with lm-eval, which is optional and not installed here. Install it with "
+    "Zero-shot tasks are measured with lm-eval, which is optional and not installed. Install it with "
     f"`pip install lm-eval=={LM_EVAL}`, "
-    "then start the app again."
+    "then restart the app."
 )
 
 
@@ -32,11 +32,11 @@ class Task:
 
     Attributes:
         explanation: what the model is asked, in a sentence.
-        metric: the measure, by lm-eval's name.
-        chance: what guessing gives.
-        examples: documents of the split that is measured by custom, and by lm-eval.
+        metric: the metric, by lm-eval's name.
+        chance: the accuracy of guessing.
+        examples: the number of documents in the split that papers and lm-eval use.
         harness: the task's name in lm-eval.
-        folder: the folder of lm-eval's tasks that defines it.
+        folder: the folder of lm-eval that defines the task.
     """
 
     name: str
@@ -60,7 +60,8 @@ _ALL = (
     Task(
         name="boolq",
         title="BoolQ",
-        explanation="A passage and a question about it, asked by a real searcher; is the answer yes or no? Always saying yes is right in 62 %.",
+        explanation="A passage and a question about it, asked by a real searcher; is the answer yes or no? "
+        "Always answering yes scores 62 %.",
         chance=0.5,
         examples=3270,
         paper=Paper(
@@ -74,7 +75,8 @@ _ALL = (
     Task(
         name="rte",
         title="RTE",
-        explanation="Two short texts; does the second follow from the first? Small, so its standard error is large.",
+        explanation="Two short texts; does the second follow from the first? Small, so its standard error is "
+        "large.",
         chance=0.5,
         examples=277,
         paper=Paper(
@@ -114,7 +116,8 @@ _ALL = (
     Task(
         name="arc_easy",
         title="ARC-easy",
-        explanation="Science questions of primary school with (mostly) four answers, those that simple methods answer too.",
+        explanation="Primary-school science questions with (mostly) four answers; simple methods can answer "
+        "these.",
         chance=0.25,
         examples=2376,
         paper=_ARC,
@@ -124,7 +127,8 @@ _ALL = (
     Task(
         name="arc_challenge",
         title="ARC-challenge",
-        explanation="Science questions of primary school with (mostly) four answers, those that neither look-up nor co-occurring words answer.",
+        explanation="Primary-school science questions with (mostly) four answers; neither retrieval nor word "
+        "co-occurrence answers these.",
         chance=0.25,
         examples=1172,
         paper=_ARC,
@@ -134,7 +138,8 @@ _ALL = (
     Task(
         name="openbookqa",
         title="OpenBookQA",
-        explanation="Questions that need a fact of elementary science and a step of common sense; four answers.",
+        explanation="Questions that need an elementary science fact and a step of common sense; four "
+        "answers.",
         chance=0.25,
         examples=500,
         paper=Paper(
@@ -148,7 +153,8 @@ _ALL = (
     Task(
         name="piqa",
         title="PIQA",
-        explanation="A goal of everyday life and two ways to reach it; which one works in the physical world?",
+        explanation="A goal of everyday life and two ways to reach it; which one works in the physical "
+        "world?",
         chance=0.5,
         examples=1838,
         paper=Paper(
@@ -162,7 +168,8 @@ _ALL = (
     Task(
         name="lambada",
         title="LAMBADA",
-        explanation="A passage of a novel without its last word, which only the whole passage gives away; does the model write that very word?",
+        explanation="A passage of a novel without its last word, which only the whole passage reveals; "
+        "does the model write that word?",
         chance=0.0,
         examples=5153,
         paper=Paper(
@@ -176,19 +183,19 @@ _ALL = (
 )
 
 TASKS: dict[str, Task] = {task.name: task for task in _ALL}
-"""By name: the seven whose mean the papers give, then two more."""
+"""By name: the seven tasks whose mean papers report, then two more."""
 
 
 def available() -> bool:
-    """Whether lm-eval is installed; nothing is imported."""
+    """Return whether lm-eval is installed, without importing it."""
     return find_spec("lm_eval") is not None
 
 
 def chosen(names: Iterable[str]) -> tuple[Task, ...]:
-    """The tasks of these names, in their order.
+    """Return the tasks of these names, in the given order.
 
     Raises:
-        TaskError: there is no such task, or one is named twice.
+        TaskError: there is no such task, or a name occurs twice.
     """
     names = tuple(names)
     for name in names:

@@ -1,16 +1,12 @@
-"""Dense against pruned, task by task: pure arithmetic on two lists of scores.
+"""Dense and pruned scores compared task by task: pure arithmetic on two lists of scores.
 
-Where both models were asked the same examples, the standard error of the difference is that of the examples'
-differences: what both get right or wrong does not count as chance. Otherwise it is sqrt(a^2 + b^2) of the two
-scores' own. A difference of more than twice its standard error is called clear: by chance alone one in twenty
-would be. Says nothing of what pruning does to tasks that are not measured.
+If both models were asked the same examples, the standard error of the difference is computed from the
+per-example differences, so that examples which both models answer alike do not add to it; this error is much
+smaller than that of two separate scores. Otherwise it is sqrt(a^2 + b^2) of the two scores' errors. A
+difference of more than twice its standard error is called clear; by chance alone, one in twenty would be.
 
-What a model scored on a task, with what is needed to compare it: the outcome of every example, and where the
-examples come from.
-
-Outcomes are kept as a string of digits, one an example (10 kB for the largest task), because two models that
-were asked the same examples are compared example by example: the standard error of their difference is then
-much smaller than that of two separate scores.
+For this comparison, a score keeps the outcome of every example as a string of digits (10 kB for the largest
+task). Says nothing about tasks that are not measured.
 """
 
 from __future__ import annotations
@@ -26,12 +22,12 @@ from engine.events import TaskScore
 
 @dataclass(frozen=True)
 class TaskProgress:
-    """How far a task is.
+    """The progress of a task.
 
     Attributes:
-        done: examples that are scored.
-        total: examples that will be; 0 while they are being loaded.
-        score: the task's score, with its last progress.
+        done: examples that have been scored.
+        total: examples to score; 0 while they are being loaded.
+        score: the task's score, with the last report only.
     """
 
     task: str
@@ -41,7 +37,7 @@ class TaskProgress:
 
 
 def scored(outcomes: Sequence[int], **facts: Any) -> TaskScore:
-    """The score that these outcomes, 0 or 1 an example, amount to; `facts` are its other fields."""
+    """Return the score of these outcomes, 0 or 1 per example; `facts` are its other fields."""
     value, stderr = mean_and_error(outcomes)
     return TaskScore(
         value=value, stderr=stderr, examples=len(outcomes), outcomes="".join(map(str, outcomes)), **facts
@@ -49,8 +45,9 @@ def scored(outcomes: Sequence[int], **facts: Any) -> TaskScore:
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
-    """The mean, and its standard error: the sample's standard deviation / sqrt(n) (lm-eval's `mean_stderr`);
-    None for one value.
+    """Return the mean and its standard error, None for one value.
+
+    The error is the sample's standard deviation / sqrt(n), as in lm-eval's `mean_stderr`.
     """
     count = len(values)
     mean = sum(values) / count
@@ -64,14 +61,14 @@ CLEAR = 2.0  # standard errors
 
 @dataclass(frozen=True)
 class Comparison:
-    """One task, or the mean over several. What is not measured is None.
+    """One task, or the mean over several; values that are not measured are None.
 
     Attributes:
-        chance: what guessing gives.
-        examples: how many the dense model was asked.
+        chance: the accuracy of guessing.
+        examples: how many examples the dense model was asked.
         difference: pruned minus dense.
         difference_stderr: its standard error.
-        paired: whether that rests on the differences of single examples.
+        paired: whether that error is computed from per-example differences.
     """
 
     task: str
@@ -88,25 +85,25 @@ class Comparison:
 
     @property
     def clear(self) -> bool:
-        """Whether the difference is more than twice its standard error."""
+        """Return whether the difference is more than twice its standard error."""
         if self.difference is None or self.difference_stderr is None:
             return False
         return abs(self.difference) > CLEAR * self.difference_stderr
 
 
 def compare(dense: Iterable[TaskScore], pruned: Iterable[TaskScore]) -> tuple[Comparison, ...]:
-    """One row a task of the dense model, in its order; the pruned model's part is None as long as it is not
-    measured.
+    """Return one row per task of the dense model, in the same order; the pruned model's values are None until
+    they are measured.
     """
     others = {score.task: score for score in pruned}
     return tuple(_row(score, others.get(score.task)) for score in dense)
 
 
 def mean(rows: Sequence[Comparison]) -> Comparison | None:
-    """The plain mean over the tasks, each counting the same; None for fewer than two.
+    """Return the unweighted mean over the tasks; None for fewer than two.
 
-    The tasks' examples are different ones, so its squared standard error is the sum of theirs / tasks^2. Of
-    the pruned model there is nothing until all tasks are measured.
+    The tasks' examples are independent, so its squared standard error is the sum of theirs / tasks^2. The
+    pruned model's values are None until all its tasks are measured.
     """
     if len(rows) < 2:
         return None
@@ -116,11 +113,11 @@ def mean(rows: Sequence[Comparison]) -> Comparison | None:
         chance=sum(row.chance for row in rows) / len(rows),
         examples=sum(row.examples for row in rows),
         dense=sum(row.dense for row in rows) / len(rows),
-        dense_stderr=_together([row.dense_stderr for row in rows]),
+        dense_stderr=_error_of_mean([row.dense_stderr for row in rows]),
         pruned=_mean([row.pruned for row in rows]),
-        pruned_stderr=_together([row.pruned_stderr for row in rows]),
+        pruned_stderr=_error_of_mean([row.pruned_stderr for row in rows]),
         difference=_mean([row.difference for row in rows]),
-        difference_stderr=_together([row.difference_stderr for row in rows]),
+        difference_stderr=_error_of_mean([row.difference_stderr for row in rows]),
         paired=all(row.paired for row in rows),
     )
 
@@ -137,7 +134,7 @@ def _row(dense: TaskScore, pruned: TaskScore | None) -> Comparison:
             [int(after) - int(before) for before, after in zip(dense.outcomes, pruned.outcomes, strict=True)]
         )
     else:
-        difference, error = pruned.value - dense.value, _root([dense.stderr, pruned.stderr])
+        difference, error = pruned.value - dense.value, _error_of_sum([dense.stderr, pruned.stderr])
     return Comparison(
         dense.task,
         title,
@@ -154,7 +151,9 @@ def _row(dense: TaskScore, pruned: TaskScore | None) -> Comparison:
 
 
 def _same_examples(dense: TaskScore, pruned: TaskScore) -> bool:
-    """Both begin at the first example, so the same source and number means the same ones."""
+    """Return whether both models were asked the same examples: both start at the first one, so the same
+    source and number is enough.
+    """
     return (dense.source, dense.metric, len(dense.outcomes)) == (
         pruned.source,
         pruned.metric,
@@ -167,11 +166,11 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if len(known) == len(values) else None
 
 
-def _root(errors: Sequence[float | None]) -> float | None:
+def _error_of_sum(errors: Sequence[float | None]) -> float | None:
     known = [error for error in errors if error is not None]
     return sqrt(sum(error**2 for error in known)) if len(known) == len(errors) else None
 
 
-def _together(errors: Sequence[float | None]) -> float | None:
-    root = _root(errors)
-    return None if root is None else root / len(errors)
+def _error_of_mean(errors: Sequence[float | None]) -> float | None:
+    total = _error_of_sum(errors)
+    return None if total is None else total / len(errors)

@@ -1,11 +1,11 @@
-"""Zero-shot tasks on a model: yields how far it is, returns the scores.
+"""Zero-shot tasks on a model: a generator that yields progress and returns the scores.
 
-A limit takes the first examples of a task's own order, so dense and pruned, and everybody with this limit,
-are asked the same ones; nothing is drawn. What can fail early does: names, files and documents of all tasks
-are looked at before the first example is asked. Works on a model that is in memory as a whole; one that is
-streamed from the disk would be read once a batch. Cost: one forward pass over every choice of every example;
-100 of ARC-easy take the bundled model 2 s on one core. Closing the generator stops it at once: it waits
-between two batches.
+A limit takes the first examples of a task in its own order, so that dense and pruned, and everyone with the
+same limit, are asked the same examples; nothing is sampled. What can fail early does: the names, files and
+documents of all tasks are checked before the first example is scored. Needs a model that is completely in
+memory; a streamed model would be read from the disk once per batch. Cost: one forward pass over every choice
+of every example; 100 examples of ARC-easy take the bundled model 2 s on one core. Closing the generator stops
+it immediately; it yields between batches.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from engine.evaluation.tasks.local import Local, read
 from engine.events import TaskScore
 from engine.models.language_model import LanguageModel
 
-PAUSE = 0.25  # seconds between two reports
+PAUSE = 0.25  # seconds between two progress reports
 
 
 def evaluate(
@@ -39,18 +39,20 @@ def evaluate(
     data: Path | None = None,
     cache: ResultCache | None = None,
 ) -> Generator[TaskProgress, None, tuple[TaskScore, ...]]:
-    """The model's scores on the named tasks, in their order. The last report on each task carries its score.
+    """Measure the model on the named tasks and return the scores in the same order.
+
+    The last report on each task carries its score.
 
     Args:
-        limit: at most so many examples of each task, the first ones; None for all.
-        data: a directory of `NAME.jsonl` files to take the documents from, in place of the hub (`local.py`
-            says the format).
-        cache: where scores of this very model are found and kept.
+        limit: the maximum number of examples per task, from the first; None for all.
+        data: a directory of `NAME.jsonl` files to read the documents from instead of the hub; `local.py`
+            describes the format.
+        cache: the cache of this model's scores.
 
     Raises:
-        TaskError: a task is unknown or its documents cannot be had, lm-eval is missing, or the model cannot
-            be asked.
-        ModelError: the device's memory does not suffice for a single text.
+        TaskError: a task is unknown, its documents cannot be loaded, lm-eval is missing, or the model cannot
+            be measured.
+        ModelError: a single text does not fit into the device's memory.
     """
     tasks = chosen(names)
     encoder = _encoder(model, limit)
@@ -60,9 +62,9 @@ def evaluate(
     for task in tasks:
         local = None if data is None else read(data, task)
         keys[task.name] = _key(task, limit, local)
-        found = cache.get(keys[task.name]) if cache else None
-        if found is not None:
-            scores[task.name] = found
+        cached = cache.get(keys[task.name]) if cache else None
+        if cached is not None:
+            scores[task.name] = cached
         else:
             exams[task.name] = yield from _load(task, local)
     for task in tasks:
@@ -80,30 +82,34 @@ def _encoder(model: LanguageModel, limit: int | None) -> Encoder:
         raise TaskError(
             "Zero-shot tasks need the whole model in memory, but this one is streamed from the disk block by "
             "block. "
-            "Leave out the tasks, or choose a model or a dtype that fits."
+            "Omit the tasks, or choose a model or a dtype that fits."
         )
     if limit is not None and limit < 1:
-        raise TaskError(f"At most {limit} examples of each task were asked, but a score needs at least one.")
+        raise TaskError(f"The limit is {limit} examples per task, but a score needs at least one.")
     return Encoder(model)
 
 
 def _key(task: Task, limit: int | None, local: Local | None) -> Key:
     documents = harness.HUB if local is None else local.digest
     return Key(
-        task=task.name, metric=task.metric, limit=limit, documents=documents, harness=harness.named(task)
+        task=task.name,
+        metric=task.metric,
+        limit=limit,
+        documents=documents,
+        harness=harness.harness_name(task),
     )
 
 
 def _load(task: Task, local: Local | None) -> Generator[TaskProgress, None, harness.Exam]:
-    """In a thread of its own, for a download cannot be asked to stop: when nobody waits for it any more, it
-    fills the hub's cache and ends.
+    """Load a task in a separate thread, because a download cannot be stopped: if the generator is closed, the
+    thread finishes the download into the hub's cache and ends.
     """
     exam: Future[harness.Exam] = Future()
 
     def work() -> None:
         try:
             exam.set_result(harness.load(task, local))
-        except BaseException as error:  # it is raised where it is waited for
+        except BaseException as error:  # raised again by `exam.result`
             exam.set_exception(error)
 
     threading.Thread(target=work, name=f"load {task.name}", daemon=True).start()
@@ -117,8 +123,8 @@ def _measure(
     model: LanguageModel, encoder: Encoder, exam: harness.Exam, limit: int | None
 ) -> Generator[TaskProgress, None, TaskScore]:
     documents = exam.documents(limit)
-    asked = yield from _ask(encoder, exam, documents)
-    answers = yield from _answer(model, exam.task, asked)
+    requests = yield from _requests(encoder, exam, documents)
+    answers = yield from _answers(model, exam.task, requests)
     return scored(
         [
             exam.outcome(number, document, given)
@@ -127,48 +133,49 @@ def _measure(
         task=exam.task.name,
         metric=exam.task.metric,
         available=exam.available,
-        truncated=sum(any(request.truncated for request in requests) for requests in asked),
+        truncated=sum(any(request.truncated for request in group) for group in requests),
         source=exam.source,
-        harness=harness.named(exam.task),
+        harness=harness.harness_name(exam.task),
     )
 
 
-def _ask(
+def _requests(
     encoder: Encoder, exam: harness.Exam, documents: list[Any]
 ) -> Generator[TaskProgress, None, list[list[Request]]]:
-    """The requests of each document."""
-    asked, due = [], _pace()
+    """Return the requests of each document."""
+    requests, due = [], _pace()
     for number, document in enumerate(documents):
-        asked.append([encoder(*pair) for pair in exam.pairs(number, document)])
+        requests.append([encoder(*pair) for pair in exam.pairs(number, document)])
         if due():
             yield TaskProgress(exam.task.name, 0, len(documents))
-    return asked
+    return requests
 
 
-def _answer(
-    model: LanguageModel, task: Task, asked: list[list[Request]]
+def _answers(
+    model: LanguageModel, task: Task, requests: list[list[Request]]
 ) -> Generator[TaskProgress, None, list[list[tuple[float, bool]]]]:
-    """The answers to each document's requests. They come in the order of their length, so a document is done
-    when its last one is.
+    """Return the answers to each document's requests.
+
+    Requests are computed longest first, so a document is done only when its last request is.
     """
-    owners = [number for number, requests in enumerate(asked) for _ in requests]
+    owners = [number for number, group in enumerate(requests) for _ in group]
     answers: dict[int, Likelihood] = {}
-    missing, done, due = [len(requests) for requests in asked], 0, _pace()
-    for batch in likelihoods(model, [request for requests in asked for request in requests]):
+    missing, done, due = [len(group) for group in requests], 0, _pace()
+    for batch in likelihoods(model, [request for group in requests for request in group]):
         answers |= batch
-        for place in batch:
-            missing[owners[place]] -= 1
-            done += not missing[owners[place]]
+        for index in batch:
+            missing[owners[index]] -= 1
+            done += not missing[owners[index]]
         if due():
-            yield TaskProgress(task.name, done, len(asked))
-    grouped: list[list[tuple[float, bool]]] = [[] for _ in asked]
-    for place, owner in enumerate(owners):
-        grouped[owner].append((answers[place].log, answers[place].greedy))
+            yield TaskProgress(task.name, done, len(requests))
+    grouped: list[list[tuple[float, bool]]] = [[] for _ in requests]
+    for index, owner in enumerate(owners):
+        grouped[owner].append((answers[index].log, answers[index].greedy))
     return grouped
 
 
 def _pace() -> Callable[[], bool]:
-    """Says yes when it is time for another report."""
+    """Return a function that tells whether it is time for another progress report."""
     last = time.monotonic()
 
     def due() -> bool:

@@ -1,10 +1,10 @@
-"""What is taken from lm-eval: a task's documents, its prompts and choices, and how an answer is judged. All
-of its imports are here.
+"""What is used of lm-eval: a task's documents, its prompts and choices, and how answers are judged. It is
+imported only here.
 
-lm-eval's own evaluation loop is not used, for it seeds the process, prints, and cannot be watched or stopped;
-its task objects do the same work one document at a time. Only the folder that defines a task is indexed (0.05
-s; all folders take 7 s). Everything else of lm-eval stays as it was: its logs and progress bars are silent
-while it is at work, and what its import writes into the environment is taken back.
+lm-eval's own evaluation loop is not used, because it seeds the process, prints, and cannot be watched or
+stopped; its task objects do the same work one document at a time. Only the folder that defines a task is
+indexed (0.05 s; all folders take 7 s). Global state is restored: the libraries' logs and progress bars are
+silent only while they work, and what lm-eval's import writes into the environment is removed.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from engine.errors import TaskError
 from engine.evaluation.tasks.catalogue import INSTALL, Task, available
 from engine.evaluation.tasks.local import Local
 
-LOUD = ("lm_eval", "datasets", "huggingface_hub", "httpx", "fsspec")
-FIRST_WORDS = 200  # characters of a library's message that are shown
+NOISY = ("lm_eval", "datasets", "huggingface_hub", "httpx", "fsspec")
+FIRST_WORDS = 200  # characters of a library's error message that are shown
 HUB = "hub"
 SET_BY_IMPORT = ("HF_XET_HIGH_PERFORMANCE", "HF_HUB_ENABLE_HF_TRANSFER")
 LOADING = threading.Lock()
-"""One at a time, for silence is of the whole process: a second one would find it silent, and leave it so."""
+"""Only one task is loaded at a time, because log levels are global: a second thread would find them silenced,
+and restore them to that.
+"""
 
 Pair = tuple[str, str]
 """A text and its continuation."""
@@ -40,9 +42,9 @@ class Exam:
     """A task with its documents.
 
     Attributes:
-        source: where the documents come from.
-        available: how many there are.
-        harness: lm-eval's object of the task.
+        source: the origin of the documents.
+        available: the number of documents.
+        harness: lm-eval's task object.
     """
 
     task: Task
@@ -51,15 +53,15 @@ class Exam:
     harness: Any
 
     def documents(self, limit: int | None) -> list[Any]:
-        """The first `limit` documents in the task's own order."""
+        """Return the first `limit` documents in the task's own order."""
         count = self.available if limit is None else min(limit, self.available)
-        return [self.harness.task_docs[place] for place in range(count)]
+        return [self.harness.task_docs[index] for index in range(count)]
 
     def pairs(self, number: int, document: Any) -> list[Pair]:
-        """What the model is asked about a document, without any solved example before it.
+        """Return the texts and continuations to score for a document, without solved examples before it.
 
         Raises:
-            TaskError: the document is not one of this task.
+            TaskError: the document does not fit the task.
         """
         with self._judged(number):
             text = self.harness.fewshot_context(
@@ -69,10 +71,10 @@ class Exam:
             return [instance.args for instance in (asked if isinstance(asked, list) else [asked])]
 
     def outcome(self, number: int, document: Any, answers: Sequence[tuple[float, bool]]) -> int:
-        """Whether the answers to a document's pairs are right, 0 or 1.
+        """Return whether the answers to a document's pairs are right, 0 or 1.
 
         Raises:
-            TaskError: the document is not one of this task.
+            TaskError: the document does not fit the task.
         """
         with self._judged(number):
             return int(self.harness.process_results(document, list(answers))[self.task.metric])
@@ -81,17 +83,15 @@ class Exam:
     def _judged(self, number: int) -> Iterator[None]:
         try:
             yield
-        except (
-            Exception
-        ) as error:  # prompts are templates over whatever a document holds, so they fail in any way
+        except Exception as error:  # prompts are templates over documents: they raise anything
             raise TaskError(
                 f"Example {number + 1} of {self.task.title} ({self.source}) cannot be used: "
                 f"{_first_words(error)}"
             ) from error
 
 
-def named(task: Task) -> str:
-    """lm-eval's version and its name of a task.
+def harness_name(task: Task) -> str:
+    """Return lm-eval's version and its name for a task.
 
     Raises:
         TaskError: lm-eval is not installed.
@@ -102,22 +102,20 @@ def named(task: Task) -> str:
 
 
 def load(task: Task, local: Local | None) -> Exam:
-    """A task with the documents of a file, or with those of the hub or its cache.
+    """Load a task with the documents of a file, or with those of the hub or its cache.
 
     Raises:
-        TaskError: lm-eval is missing or does not know the task, or the documents cannot be had.
+        TaskError: lm-eval is missing or does not know the task, or the documents cannot be loaded.
     """
-    harness = named(task)
+    harness = harness_name(task)
     with LOADING, _silent():
-        changes: dict[str, Any] = {
-            "task": task.harness,
-            "training_split": None,
-        }  # which would be read for solved examples
+        # The training split would be downloaded for solved examples, which are not used.
+        changes: dict[str, Any] = {"task": task.harness, "training_split": None}
         try:
             if local is not None:
                 changes["custom_dataset"] = _dataset(local)
             found = _manager(task).load({"group": "prunescope", "task": [changes]})["tasks"][task.harness]
-        except Exception as error:  # the libraries raise many kinds; each means that there are no documents
+        except Exception as error:  # the libraries raise many types; each means that there are no documents
             raise TaskError(_sentence(task, local, harness, error)) from error
     return Exam(task, _source(found.config, local), len(found.task_docs), found)
 
@@ -132,7 +130,7 @@ def _manager(task: Task) -> Any:
 
 
 def _dataset(local: Local) -> Callable[..., Mapping[str, Any]]:
-    """What lm-eval calls in place of a download; the same documents whichever split is measured."""
+    """Return what lm-eval calls instead of a download; it gives the same documents for every split."""
     documents = import_module("datasets").Dataset.from_list(list(local.documents))
     return lambda **_: {"validation": documents, "test": documents}
 
@@ -153,11 +151,9 @@ def _sentence(task: Task, local: Local | None, harness: str, error: Exception) -
             f"The documents {local.path} of {task.title} cannot be used by {harness}: {_first_words(error)}"
         )
     return (
-        f"The examples of {task.title} could not be had from the hub or its cache ({harness}): "
-        f"{_first_words(error)} "
-        "Connect to the network once, after which they stay in the cache; or put them into a directory as "
-        f"{task.name}.jsonl "
-        "and name it in PRUNESCOPE_TASKS; or leave the task out."
+        f"The examples of {task.title} could not be loaded from the hub or its cache ({harness}): "
+        f"{_first_words(error)} Connect to the network once, after which they stay in the cache; or put them "
+        f"into a directory as {task.name}.jsonl and set PRUNESCOPE_TASKS to it; or omit the task."
     )
 
 
@@ -169,7 +165,7 @@ def _first_words(error: Exception) -> str:
 
 @contextmanager
 def _kept_environment() -> Iterator[None]:
-    """lm-eval's import turns on the hub's fast transfers for the whole process, which is not ours to decide."""
+    """Undo what lm-eval's import does to the environment: it turns on the hub's fast transfers."""
     unset = [name for name in SET_BY_IMPORT if name not in os.environ]
     try:
         yield
@@ -180,8 +176,8 @@ def _kept_environment() -> Iterator[None]:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """No logs and no progress bars of the libraries while they are at work."""
-    loggers = [logging.getLogger(name) for name in LOUD]
+    """Silence the logs and progress bars of the libraries while they work."""
+    loggers = [logging.getLogger(name) for name in NOISY]
     levels = [logger.level for logger in loggers]
     bars = [
         (library, library.are_progress_bars_disabled())

@@ -1,12 +1,12 @@
-"""How likely a model finds a continuation of a text: what a choice, or a last word, is judged by. Knows
-nothing of lm-eval.
+"""The likelihood of a continuation after a text, by which choices and last words are judged. Independent of
+lm-eval.
 
-Texts become tokens as lm-eval's own Hugging Face model does it: text and continuation are tokenised as one
-and parted where the text alone ends; what is longer than the model loses its beginning. Requests that feed
-the model the same tokens (the yes and the no of one question) share one row; rows go longest first in batches
-of about one length, padded at the right, which a causal model cannot see. The head is asked for the last
-positions only where the model's forward can be told so. A batch that does not fit into the device's memory is
-halved. Does not share the passage's work among the choices of one example.
+Texts become tokens as in lm-eval's own Hugging Face model: text and continuation are tokenised together and
+split where the tokens of the text alone end; what is longer than the model's context loses its beginning.
+Requests that feed the model the same tokens (the yes and the no of one question) share one row; rows are
+computed longest first, in batches of similar length, padded on the right, which a causal model cannot see. If
+the model's forward can be told to, it computes logits for the last positions only. A batch that does not fit
+into the device's memory is halved. Does not share the work on a passage among the choices of one example.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from engine.models.summary import context_length
 
 TOKENS_AT_ONCE = {"cpu": 1024}
 MANY_TOKENS = 16_384  # on an accelerator
-"""Tokens a batch: enough to keep the device busy, few enough to be cancelled soon."""
+"""Tokens per batch: enough to keep the device busy, few enough to cancel quickly."""
 LOGITS_AT_ONCE = 64_000_000
-"""Most logits a batch asks the head for (256 MB in float32)."""
+"""Maximum number of logits per batch (256 MB in float32)."""
 LONGEST = 2048
-"""Tokens that a model is taken to bear which does not say (lm-eval's own choice)."""
+"""Assumed context, in tokens, of a model that does not declare one (lm-eval's choice)."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A row for the model and what is asked of it.
+    """Tokens for the model, and the tokens to score.
 
     Attributes:
-        inputs: token ids that the model reads.
-        targets: ids that its last predictions are held against.
+        inputs: ids that the model reads.
+        targets: ids that the last predictions are scored on.
         truncated: whether the text lost its beginning.
     """
 
@@ -48,20 +48,20 @@ class Request:
 
     @property
     def start(self) -> int:
-        """The first position whose prediction counts."""
+        """The first position whose prediction is scored."""
         return len(self.inputs) - len(self.targets)
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """The answer: summed log probability in nats, and whether each token was the likeliest one."""
+    """The summed log probability in nats, and whether every token was the likeliest one."""
 
     log: float
     greedy: bool
 
 
 class Encoder:
-    """Makes requests of texts.
+    """Converts texts to requests.
 
     Raises:
         TaskError: the model has no tokenizer.
@@ -70,7 +70,7 @@ class Encoder:
     def __init__(self, model: LanguageModel) -> None:
         if model.tokenizer is None:
             raise TaskError(
-                "Zero-shot tasks are texts, but this model has no tokenizer, so they cannot be measured."
+                "Zero-shot tasks need a tokenizer, but this model has none, so they cannot be measured."
             )
         self._tokenizer = model.tokenizer
         self._longest = _longest(model)
@@ -80,35 +80,38 @@ class Encoder:
         self._last: tuple[str, list[int]] = ("", [])
 
     def __call__(self, text: str, continuation: str) -> Request:
-        """The request for a continuation that begins where `text` ends; spaces at the text's end count as the
-        continuation's.
+        """Return the request for a continuation that starts where `text` ends.
+
+        Trailing spaces of the text count as part of the continuation.
         """
-        kept = text.rstrip()
-        before = self._of_text(kept) if kept else []
-        whole = self._ids(text + continuation, special=None if kept else False)
+        stripped = text.rstrip()
+        before = self._of_text(stripped) if stripped else []
+        whole = self._ids(text + continuation, special=None if stripped else False)
         if not before and whole[:1] != [self._prefix]:
             whole = [self._first(), *whole]
         split = max(1, min(len(before), len(whole) - 1))
-        room = whole[-(self._longest + 1) :]
-        targets = whole[split:][-(len(room) - 1) :]
-        return Request(tuple(room[:-1]), tuple(targets), len(room) < len(whole))
+        # The last token is only a target, so one more than the context fits.
+        fitting = whole[-(self._longest + 1) :]
+        targets = whole[split:][-(len(fitting) - 1) :]
+        return Request(tuple(fitting[:-1]), tuple(targets), len(fitting) < len(whole))
 
     def _first(self) -> int:
         if self._prefix is None:
             raise TaskError(
-                "A text of this task is empty, and the model has no token to begin with, so it cannot be "
-                "measured."
+                "A text of this task is empty, and the model has no start token, so it cannot be measured."
             )
         return self._prefix
 
     def _of_text(self, text: str) -> list[int]:
-        """The ids of a text; the choices of one example ask for the same one after another."""
+        """Return the ids of a text; the last text is cached, because the choices of one example share it."""
         if self._last[0] != text:
             self._last = (text, self._ids(text, special=None))
         return self._last[1]
 
     def _ids(self, text: str, *, special: bool | None) -> list[int]:
-        """Special tokens as the tokenizer adds them, unless the text begins with its start token already."""
+        """Return ids with the special tokens that the tokenizer adds, unless the text starts with the start
+        token.
+        """
         if special is None and self._start_text and text.startswith(self._start_text):
             special = False
         options = {} if special is None else {"add_special_tokens": special}
@@ -117,9 +120,9 @@ class Encoder:
 
 @dataclass(frozen=True)
 class _Row:
-    """Requests that feed the model the same tokens, and their places among all."""
+    """Requests that feed the model the same tokens, and their indices among all requests."""
 
-    places: list[int]
+    indices: list[int]
     requests: list[Request]
 
     @property
@@ -132,7 +135,7 @@ class _Row:
 
 
 def likelihoods(model: LanguageModel, requests: Sequence[Request]) -> Iterator[dict[int, Likelihood]]:
-    """The answers, a batch at a time, by the requests' places.
+    """Yield the answers of one batch at a time, by the requests' indices.
 
     Raises:
         ModelError: not even one row fits into the device's memory.
@@ -148,49 +151,51 @@ def likelihoods(model: LanguageModel, requests: Sequence[Request]) -> Iterator[d
                 raise ModelError(_too_long(rows[0]), kind="memory") from error
             most = len(rows) // 2
             continue
-        yield dict(zip((place for row in rows for place in row.places), answers, strict=True))
+        yield dict(zip((index for row in rows for index in row.indices), answers, strict=True))
         waiting = waiting[len(rows) :]
 
 
 def _rows(requests: Sequence[Request]) -> list[_Row]:
-    """The rows that the requests need, longest first."""
+    """Return the rows that the requests need, longest first."""
     rows: dict[tuple[int, ...], _Row] = {}
-    for place, request in enumerate(requests):
+    for index, request in enumerate(requests):
         row = rows.setdefault(request.inputs, _Row([], []))
-        row.places.append(place)
+        row.indices.append(index)
         row.requests.append(request)
     return sorted(rows.values(), key=lambda row: (-len(row.inputs), row.inputs))
 
 
 def _fitting(model: LanguageModel, rows: Sequence[_Row]) -> int:
-    """How many of the first rows, longest first, make a batch; at least one."""
+    """Return how many of the first rows, longest first, fit into a batch; at least one."""
     width = len(rows[0].inputs)
-    tokens, kept = TOKENS_AT_ONCE.get(model.device.type, MANY_TOKENS), 0
+    tokens, scored = TOKENS_AT_ONCE.get(model.device.type, MANY_TOKENS), 0
     for count, row in enumerate(rows):
-        kept = max(kept, width - row.start)
-        if count and ((count + 1) * width > tokens or (count + 1) * kept * model.vocabulary > LOGITS_AT_ONCE):
+        scored = max(scored, width - row.start)
+        if count and (
+            (count + 1) * width > tokens or (count + 1) * scored * model.vocabulary > LOGITS_AT_ONCE
+        ):
             return count
     return len(rows)
 
 
 @torch.no_grad()
 def _answers(model: LanguageModel, rows: Sequence[_Row]) -> list[Likelihood]:
-    """The answers of a batch, row after row."""
+    """Return the answers of a batch, row by row."""
     width, start = max(len(row.inputs) for row in rows), min(row.start for row in rows)
     ids = torch.zeros(len(rows), width, dtype=torch.long)
     for place, row in enumerate(rows):
         ids[place, : len(row.inputs)] = torch.tensor(row.inputs)
     logits = _logits(model, ids.to(model.device), width - start)
-    asked = [(place, request) for place, row in enumerate(rows) for request in row.requests]
-    at = torch.tensor([place for place, request in asked for _ in request.targets], device=model.device)
+    # One entry per target of every request: its row, its position in the row, and its id.
+    asked = [(index, request) for index, row in enumerate(rows) for request in row.requests]
+    at = torch.tensor([index for index, request in asked for _ in request.targets], device=model.device)
     position = torch.tensor(
         [position for _, request in asked for position in range(request.start, len(request.inputs))],
         device=model.device,
     )
     target = torch.tensor([token for _, request in asked for token in request.targets], device=model.device)
-    logs = (
-        logits[at, position - (width - logits.shape[1])].float().log_softmax(-1)
-    )  # [targets of all, vocabulary]
+    # The logits may cover only the last positions, so positions are shifted. [targets of all, vocabulary]
+    logs = logits[at, position - (width - logits.shape[1])].float().log_softmax(-1)
     chosen = logs.gather(1, target[:, None])[:, 0].double().cpu()
     likeliest = (logs.argmax(-1) == target).cpu()
     lengths = [len(request.targets) for _, request in asked]
@@ -201,7 +206,7 @@ def _answers(model: LanguageModel, rows: Sequence[_Row]) -> list[Likelihood]:
 
 
 def _logits(model: LanguageModel, ids: Tensor, last: int) -> Tensor:
-    """Logits `[rows, positions, vocabulary]` of at least the `last` positions."""
+    """Return logits `[rows, positions, vocabulary]` of at least the `last` positions."""
     module: Any = model.module
     options = (
         {"logits_to_keep": last} if "logits_to_keep" in inspect.signature(module.forward).parameters else {}
@@ -211,17 +216,17 @@ def _logits(model: LanguageModel, ids: Tensor, last: int) -> Tensor:
 
 
 def _longest(model: LanguageModel) -> int:
-    """Tokens that the model reads at once: of its configuration, else of its tokenizer."""
+    """Return the model's context in tokens, from its configuration or else its tokenizer."""
     module: Any = model.module
-    named = context_length(module.config)
-    if named is not None:
-        return named
+    declared = context_length(module.config)
+    if declared is not None:
+        return declared
     length = int(getattr(model.tokenizer, "model_max_length", LONGEST))
-    return length if length < 10**9 else LONGEST
+    return length if length < 10**9 else LONGEST  # tokenizers without a limit say 10**30
 
 
 def _too_long(row: _Row) -> str:
     return (
-        f"A single text of {len(row.inputs)} tokens does not fit into the device's memory beside the model. "
-        "Choose a smaller model or a smaller dtype, free some memory, or leave out the tasks."
+        f"A single text of {len(row.inputs)} tokens does not fit into the device's memory next to the model. "
+        "Choose a smaller model or a smaller dtype, free some memory, or omit the tasks."
     )

@@ -1,11 +1,11 @@
-"""Documents of a task from a directory of `NAME.jsonl` files, for measuring without a network: one JSON
-object a line.
+"""Documents of a task from a directory of `NAME.jsonl` files, one JSON object per line, for measuring
+offline.
 
-An object has either the fields of the task's own data set on the hub, or the short form that several
-collections of tasks share: `query`, `choices` and `gold` (the right choice's place), for WinoGrande
-`context_options`, `continuation` and `gold`, for LAMBADA `context` and `continuation`. Either way lm-eval's
-definition of the task makes the prompt; of the short form, words that the prompt adds are taken off first.
-RTE has no short form, since its two texts cannot be told apart in one.
+An object has either the fields of the task's data set on the hub, or the short form that several collections
+of tasks share: `query`, `choices` and `gold` (the index of the right choice); for WinoGrande
+`context_options`, `continuation` and `gold`; for LAMBADA `context` and `continuation`. Either way lm-eval's
+definition of the task makes the prompt; words that the prompt adds are first removed from the short form. RTE
+has no short form, because its two texts could not be told apart.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Local:
 
 
 def find(directory: Path, task: Task) -> Path:
-    """The task's file. Its name is the task's, here or in lm-eval; case, `_` and `-` do not matter.
+    """Return the task's file, named like the task here or in lm-eval; case, `_` and `-` are ignored.
 
     Raises:
         TaskError: there is no such file, or no such directory.
@@ -50,19 +50,17 @@ def find(directory: Path, task: Task) -> Path:
         )
     except OSError as error:
         raise TaskError(
-            f"The tasks' documents were to be read from {directory}, but that is no directory that can be "
-            "read."
+            f"The tasks' documents cannot be read from {directory}, because it is not a readable directory."
         ) from error
     if not found:
         raise TaskError(
-            f"{task.title} was asked of the documents in {directory}, but there is no {task.name}.jsonl. Put "
-            "it there, or leave it out."
+            f"There is no {task.name}.jsonl for {task.title} in {directory}. Add the file, or omit the task."
         )
     return found[0]
 
 
 def read(directory: Path, task: Task) -> Local:
-    """The task's documents.
+    """Return the task's documents.
 
     Raises:
         TaskError: they are missing, or a line is not a document of this task.
@@ -77,7 +75,7 @@ def read(directory: Path, task: Task) -> Local:
         _document(task, path, number, line) for number, line in enumerate(lines, start=1) if line.strip()
     )
     if not documents:
-        raise TaskError(f"The documents {path} of {task.title} are none: the file is empty.")
+        raise TaskError(f"The file {path} with the documents of {task.title} is empty.")
     return Local(path, documents, hashlib.sha256(content).hexdigest()[:16])
 
 
@@ -96,7 +94,7 @@ def _document(task: Task, path: Path, number: int, line: str) -> Document:
 
 
 def _chosen(given: Mapping[str, Any], count: int | None = None) -> tuple[str, list[str], int]:
-    """Query, choices and the right one's place of the short form."""
+    """Return the query, the choices and the index of the right one, from the short form."""
     query, choices, gold = given["query"], list(given["choices"]), given["gold"]
     if not isinstance(query, str) or not all(isinstance(choice, str) and choice for choice in choices):
         raise TypeError("not text")
@@ -160,7 +158,7 @@ def _piqa(given: Mapping[str, Any]) -> Document:
 
 
 def _winogrande(given: Mapping[str, Any]) -> Document:
-    """The blank stands at the front, so that each option is the whole beginning."""
+    """Put the blank first, so that each option is the whole beginning of the sentence."""
     ending, (first, second), gold = _chosen(
         {"query": given["continuation"], "choices": given["context_options"], "gold": given["gold"]}, 2
     )
@@ -195,8 +193,8 @@ FORMS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Callable[[Mapping[str, 
     "piqa": (("goal", "sol1", "sol2", "label"), SHORT, _piqa),
     "lambada": (("text",), ("context", "continuation"), _lambada),
 }
-"""By task: the fields of the hub's data set that lm-eval reads, those of the short form, and how the short
-form becomes the other.
+"""By task: the fields of the hub's data set that lm-eval reads, those of the short form, and how to convert
+the short form.
 """
 
 

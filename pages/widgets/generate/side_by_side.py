@@ -13,7 +13,7 @@ import streamlit as st
 from engine import numbers
 from engine.charts.generate.token_loss import summary
 from engine.charts.generate.token_text import legend, token_text
-from engine.evaluation.text_types import Reading, parting
+from engine.evaluation.text_types import Reading, first_difference
 from engine.jobs.requests import ReadRequest
 from engine.store.runs import RunSummary
 from pages.widgets.generate.run_choice import Answers, draw_answers, reading_or_placeholder
@@ -84,7 +84,7 @@ def _draw_head(run: RunSummary) -> None:
 
 def _draw_one(reading: Reading, dense: Reading | None, look: str, *, own: bool) -> None:
     """A pruned model's text, or what the dense one's costs it."""
-    parted = parting(dense, reading) if own and dense is not None else None
+    parted = first_difference(dense, reading) if own and dense is not None else None
     st.html(token_text(reading, parted=parted, numbers=look == NUMBERS, coloured=look != PLAIN))
     caption = agreement(reading, dense) if own else summary(reading)
     st.caption(f"{caption} {summary(reading)}" if own and look != PLAIN else caption)
@@ -94,7 +94,7 @@ def agreement(reading: Reading, dense: Reading | None) -> str:
     """How long a text is the dense one."""
     if dense is None:
         return ""
-    place = parting(dense, reading)
+    place = first_difference(dense, reading)
     if place is None:
         return "The same as the dense text."
     same = place - reading.given

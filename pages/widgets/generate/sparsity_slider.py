@@ -13,7 +13,7 @@ import streamlit as st
 from engine import numbers
 from engine.charts.generate.sparsity_line import sparsity_line
 from engine.charts.generate.token_text import legend, token_text
-from engine.evaluation.text_types import Reading, parting
+from engine.evaluation.text_types import Reading, first_difference
 from engine.jobs.questions import Answer
 from engine.jobs.requests import ReadRequest
 from engine.store.runs import RunSummary
@@ -175,7 +175,7 @@ def _draw_text(engine: BackgroundEngine, stop: Stop, views: Sequence[Answer[Read
             st.html(
                 token_text(
                     reading,
-                    parted=parting(dense, reading) if dense and at else None,
+                    parted=first_difference(dense, reading) if dense and at else None,
                     numbers=False,
                     coloured=coloured,
                     large=True,
@@ -211,7 +211,7 @@ def _agreeing(
 
 
 def _same(dense: Reading, reading: Reading) -> int:
-    place = parting(dense, reading)
+    place = first_difference(dense, reading)
     return len(reading.tokens) - reading.given if place is None else place - reading.given
 
 
