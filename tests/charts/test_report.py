@@ -115,7 +115,7 @@ def test_headings_are_in_order_and_parts_are_named_by_theirs(run):
     assert all(item.attributes["href"][1:] in names for item in page.all("a") if "nav" in item.parents)
 
 
-def test_numbers_stand_with_their_protocol(run):
+def test_numbers_are_shown_with_their_protocol(run):
     found, _, page = run
     numbers = run_numbers(found)
     assert [item.text for item in page.all("dt")] == [number.label for number in numbers]
@@ -143,7 +143,7 @@ def test_all_papers_are_cited(run):
     assert links == [paper.url for paper in papers]
 
 
-def test_warnings_are_told():
+def test_warnings_are_shown():
     page = read(report(record().model_copy(update={"warnings": ("A Hessian was damped.",)})))
     assert [item.text for item in page.all("p") if item.attributes.get("class") == "warning"] == [
         "A Hessian was damped."
@@ -162,7 +162,7 @@ def test_it_does_not_depend_on_the_template_that_others_set(monkeypatch):
     assert report(record()) == made("plain")[1]
 
 
-def test_hostile_names_stay_texts():
+def test_hostile_names_are_shown_as_text():
     plain, page = made("plain")[2], read(report(hostile()))
     assert [item.name for item in page.all("img")] == []
     assert len(page.all("script")) == len(plain.all("script"))
@@ -174,7 +174,7 @@ def test_hostile_names_stay_texts():
     assert json.loads(blocks["Recipe as JSON"])["model"] == HOSTILE
 
 
-def test_paths_of_the_disk_stay_at_home():
+def test_paths_of_the_machine_are_left_out():
     found = record()
     place, text = "/home/somebody/models/secret", "/home/somebody/texts/mine.txt"
     windows = found.protocol.calibration.model_copy(update={"corpus": text})
@@ -201,7 +201,7 @@ def test_a_run_that_ended_early_says_so():
     assert "coverage" in page.figures
 
 
-def test_numbers_that_are_none_do_not_break_it():
+def test_infinite_numbers_do_not_break_it():
     page = read(report(infinite(record(**NEUROAL))))
     assert "Infinity" not in "".join(
         item.text for item in page.all("script") if item.attributes.get("type") == "application/json"
@@ -209,6 +209,6 @@ def test_numbers_that_are_none_do_not_break_it():
     assert "not finite" in [item.text for item in page.all("td")]
 
 
-def test_a_record_of_nothing_has_no_report():
+def test_an_empty_record_has_no_report():
     with pytest.raises(ValueError, match="needs a run"):
         report(RunRecord())

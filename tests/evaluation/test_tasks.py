@@ -212,7 +212,7 @@ def test_a_limit_takes_the_first_examples(data):
     assert [scores[limit].examples for limit in (1, 5, 1000)] == [1, 5, COUNT] and scores[
         5
     ].available == COUNT
-    with pytest.raises(TaskError, match="At most 0 examples"):
+    with pytest.raises(TaskError, match="limit is 0 examples"):
         next(run(model, ["piqa"], limit=0, data=data))
 
 
@@ -275,7 +275,7 @@ def test_a_model_is_asked_once(data, tmp_path, forwards):
 
 def test_what_can_fail_fails_before_the_first_example(data, forwards):
     (data / "piqa.jsonl").unlink()
-    with pytest.raises(TaskError, match=r"PIQA was asked .* no piqa\.jsonl"):
+    with pytest.raises(TaskError, match=r"no piqa\.jsonl for PIQA"):
         finished(run(tiny(), ["rte", "piqa"], limit=None, data=data))
     with pytest.raises(TaskError, match="no task named 'rta'"):
         finished(run(tiny(), ["rte", "rta"], limit=None, data=data))
@@ -303,7 +303,7 @@ def test_a_streamed_model_is_refused(data):
 
 def test_without_lm_eval_it_is_said_how_to_have_it(data, monkeypatch):
     monkeypatch.setattr(catalogue, "find_spec", lambda name: None)
-    with pytest.raises(TaskError, match=r"not installed here. Install it with `pip install lm-eval=="):
+    with pytest.raises(TaskError, match=r"not installed. Install it with `pip install lm-eval=="):
         next(run(tiny(), ["rte"], limit=None, data=data))
 
 
@@ -394,5 +394,5 @@ def test_the_imports_own_settings_are_taken_back(monkeypatch):
 
 def test_a_model_without_a_tokenizer_is_refused(data):
     model = SimpleNamespace(tokenizer=None)
-    with pytest.raises(TaskError, match="no tokenizer"):
+    with pytest.raises(TaskError, match="need a tokenizer"):
         next(run(model, ["rte"], limit=None, data=data))

@@ -194,7 +194,7 @@ def test_a_model_that_does_not_say_its_length_is_taken_to_bear_2048_tokens():
 
 
 def test_texts_need_a_tokenizer_and_empty_ones_a_token_to_begin_with(monkeypatch):
-    with pytest.raises(TaskError, match="no tokenizer"):
+    with pytest.raises(TaskError, match="need a tokenizer"):
         Encoder(SimpleNamespace(tokenizer=None))
     monkeypatch.setattr(Letters, "bos_token_id", None)
     monkeypatch.setattr(Letters, "eos_token_id", None)

@@ -44,9 +44,9 @@ def test_what_a_file_says_changes_its_digest_and_nothing_else_does(tmp_path):
 
 
 def test_a_missing_file_or_directory_is_said_with_the_tasks_name(tmp_path):
-    with pytest.raises(TaskError, match=r"ARC-easy was asked .* no arc_easy\.jsonl"):
+    with pytest.raises(TaskError, match=r"no arc_easy\.jsonl for ARC-easy"):
         find(tmp_path, TASKS["arc_easy"])
-    with pytest.raises(TaskError, match="no directory that can be read"):
+    with pytest.raises(TaskError, match="not a readable directory"):
         find(tmp_path / "nowhere", TASKS["arc_easy"])
 
 
@@ -80,9 +80,7 @@ def test_a_damaged_line_is_named_with_its_number(task, line, tmp_path):
         read(tmp_path, TASKS[task])
 
 
-@pytest.mark.parametrize(
-    ("content", "words"), [(b"\n", "the file is empty"), (b"\xff\xfe", "cannot be read")]
-)
+@pytest.mark.parametrize(("content", "words"), [(b"\n", "is empty"), (b"\xff\xfe", "cannot be read")])
 def test_an_empty_file_and_one_that_is_not_text_are_said(content, words, tmp_path):
     (tmp_path / "rte.jsonl").write_bytes(content)
     with pytest.raises(TaskError, match=words):

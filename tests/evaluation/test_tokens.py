@@ -106,8 +106,8 @@ def test_what_the_dense_model_rules_out_counts_nothing() -> None:
     assert token.dense == pytest.approx(0) and token.divergence == pytest.approx(log(3))
 
 
-def test_predictions_that_are_no_numbers_are_a_sentence() -> None:
-    with pytest.raises(PrunescopeError, match="not numbers"):
+def test_predictions_that_are_not_finite_are_an_error() -> None:
+    with pytest.raises(PrunescopeError, match="not finite"):
         compare(Letters(), torch.tensor([0, 1]), [(torch.zeros(1, 3), torch.full((1, 3), torch.nan))])
 
 

@@ -74,7 +74,8 @@ def test_all_faults_are_said_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "wrong"), [("[1]", "no JSON object"), ("{", "cannot be read"), (None, "cannot be read")]
+    ("content", "wrong"),
+    [("[1]", "not hold a JSON object"), ("{", "cannot be read"), (None, "cannot be read")],
 )
 def test_a_bad_recipe_file_is_a_sentence(tmp_path: Path, content: str | None, wrong: str) -> None:
     file = tmp_path / "recipe.json"

@@ -104,7 +104,7 @@ def test_the_same_record_gives_the_same_card(fields):
     assert "None" not in card and "\n\n\n" not in card and card.endswith("\n")
 
 
-def test_no_path_of_the_machine_gets_in():
+def test_no_path_of_the_machine_is_included():
     warning = events.Noted(message=f"The file {OWN['calibration']} has few documents, {OWN['model']} too.")
     texts = ("stories", "/home/somebody/texts/mine.txt", "/home/somebody/other/held-out.jsonl")
     card = model_card(recorded(OWN, texts, [warning]))
@@ -120,7 +120,7 @@ def test_no_path_of_the_machine_gets_in():
 
 
 @pytest.mark.parametrize("place", ["/a/b/own.txt", "C:\\texts\\own.txt", "~/own.txt", "./own.txt"])
-def test_of_every_kind_of_path_the_name_stays(place):
+def test_of_every_kind_of_path_only_the_name_is_kept(place):
     recipe = Recipe.build().model_copy(
         update={
             "model": place.replace("own.txt", "model"),
@@ -138,7 +138,7 @@ def test_names_are_left_alone(fields):
     assert without_paths(recipe) == recipe
 
 
-def test_results_stand_beside_their_protocol():
+def test_results_are_shown_with_their_protocol():
     text = section(model_card(recorded(HUB, ("stories", "wikitext2"))), "Results")
     assert text.count("| 48.12 | 1,055.50 | ") == 2 and text.count(" | 0.9100 | 1.2700 | 1,234 |") == 2
     assert "| stories |" in text and "| wikitext2 |" in text
@@ -149,7 +149,7 @@ def test_results_stand_beside_their_protocol():
     assert text.count("fingerprint 0123456789abcdef") == 3 and "seed 7" in text and "all in order" in text
 
 
-def test_the_identity_of_a_corpus_is_told():
+def test_the_identity_of_a_corpus_is_given():
     ready = windows_ready("evaluation", seed=None).model_copy(
         update={"corpus": "c4", "identity": {"source": "allenai/c4", "split": "validation"}}
     )
@@ -160,7 +160,7 @@ def test_the_identity_of_a_corpus_is_told():
     assert "source allenai/c4; split validation; fingerprint" in section(model_card(record), "Results")
 
 
-def test_tasks_are_told_with_their_errors():
+def test_tasks_are_given_with_their_errors():
     def measured(which, value):
         facts = {
             "metric": "acc",
@@ -185,14 +185,14 @@ def test_what_was_not_measured_is_said():
     assert "Neither perplexity nor tasks were measured." in card and "was measured as nothing" in card
 
 
-def test_numbers_that_are_none_are_words():
+def test_infinite_numbers_are_words():
     record = recorded(HUB)
     broken = record.evaluations[0].model_copy(update={"pruned": Score(perplexity=inf, nll=inf, tokens=9)})
     text = section(model_card(record.model_copy(update={"evaluations": (broken,)})), "Results")
     assert "| 48.12 | not finite | not finite | 0.9100 | — |" in text
 
 
-def test_the_sparsity_is_told_block_by_block_with_its_coverage():
+def test_the_sparsity_is_given_block_by_block_with_its_coverage():
     text = section(model_card(recorded(HUB)), "Sparsity")
     assert (
         "| 60.000 % (144 of 240) |" in text
@@ -242,13 +242,13 @@ def test_the_papers_of_all_methods_are_cited_once():
     assert text.count("\n}") == len(cited) == len(set(re.findall(r"@\w+\{(.*?),", text)))
 
 
-def test_bars_in_a_cell_do_not_end_it():
+def test_bars_in_a_cell_are_escaped():
     machine = ENVIRONMENT.model_copy(update={"device_name": "a|b"})
     card = model_card(recorded().model_copy(update={"environment": machine}))
     assert "a\\|b (cpu)" in card
 
 
-def test_a_record_of_nothing_has_no_card():
+def test_an_empty_record_has_no_card():
     with pytest.raises(ValueError, match="needs a run"):
         model_card(RunRecord())
 

@@ -84,7 +84,7 @@ def test_a_damaged_run_is_listed_as_damaged(
     assert message is not None and finished.key in message and "damaged" in message
 
 
-def test_strange_things_beside_the_runs_are_passed_over(store: Store, finished: RunFolder) -> None:
+def test_other_files_next_to_the_runs_are_ignored(store: Store, finished: RunFolder) -> None:
     (store.runs / "a file").touch()
     (store.runs / ".half.tmp").mkdir()
     assert [summary.key for summary in store.list()] == [finished.key]
@@ -128,7 +128,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts a file system")
-def test_a_full_disk_is_refused_before_anything_is_begun(disk: Path, small: RecipeMaker) -> None:
+def test_a_full_disk_is_refused_before_anything_is_written(disk: Path, small: RecipeMaker) -> None:
     (disk / "ballast").write_bytes(bytes(3 * 2**20))
     store = Store(disk / "home")
     with pytest.raises(StoreError, match="is full"):
@@ -137,7 +137,7 @@ def test_a_full_disk_is_refused_before_anything_is_begun(disk: Path, small: Reci
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts a file system")
-def test_a_disk_that_fills_up_on_the_way(disk: Path, small: RecipeMaker) -> None:
+def test_a_disk_that_fills_up_during_a_run(disk: Path, small: RecipeMaker) -> None:
     store = Store(disk / "home")
     folder = store.folder(small().key)
 

@@ -1,4 +1,4 @@
-"""A talk is kept, changed and read again; a link becomes a view, and what is no link of this app is said."""
+"""A talk is stored, changed and read back; a link becomes a view, and foreign links are explained."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_a_full_talk_says_so() -> None:
         full.with_view(TALK.views[0])
 
 
-def test_it_is_kept_in_the_home(tmp_path: Path) -> None:
+def test_it_is_stored_in_the_home(tmp_path: Path) -> None:
     home = tmp_path / "home"
     assert load_talk(home) == default_talk()
     save_talk(home, TALK)
@@ -47,7 +47,7 @@ def test_it_is_kept_in_the_home(tmp_path: Path) -> None:
     assert load_talk(home) == default_talk()
 
 
-def test_a_damaged_file_is_a_sentence(tmp_path: Path) -> None:
+def test_a_damaged_file_is_explained(tmp_path: Path) -> None:
     (tmp_path / "talk.json").write_text('{"views": [{"page": 3}]}')
     with pytest.raises(StoreError, match="cannot be read"):
         load_talk(tmp_path)
@@ -67,12 +67,12 @@ def test_a_link_is_a_view(link: str, page: str, parameters: dict[str, str]) -> N
     assert (view.title, view.page, view.parameters) == ("A title", page, parameters)
 
 
-def test_a_link_to_nowhere_is_a_sentence() -> None:
+def test_a_link_to_an_unknown_page_is_explained() -> None:
     with pytest.raises(StoreError, match="there is no page nowhere"):
         view_from_link("http://localhost:8501/nowhere", PAGES)
 
 
-def test_the_usual_talk_shows_runs_that_come_with_the_project(tmp_path: Path) -> None:
+def test_the_default_talk_shows_bundled_runs(tmp_path: Path) -> None:
     recorded = {run.key for run in Store(tmp_path).recorded}
     keys = [view.parameters["run"] for view in default_talk().views if "run" in view.parameters]
     assert keys and set(keys) <= recorded
