@@ -1,11 +1,11 @@
-"""Many symmetric systems at once, each on its own rows and columns of one matrix: `x_S = (M_SS)^-1 r_S` for a
-set S a row.
+"""Solve many symmetric systems, each on its own rows and columns of one matrix: `x_S = (M_SS)^-1 r_S` for one
+set S per row.
 
-Rows of like set size go together in a batch, padded to the largest with an identity: `sum |S|^3 / 3`
-operations and a few `|S|^2` numbers a row in memory. On an accelerator a batch is all that fits, and its
-factors grow by panels in large batched products (`by_panels`). On a CPU a batch is what stays near the core
-and goes to LAPACK (`by_library`), and each thread has batches of its own: threads that share a small product
-mostly wait for each other, and much longer where another process has a core.
+Rows with sets of similar size form a batch, padded to the largest set with an identity: `sum |S|^3 / 3`
+operations, and a few times `|S|^2` numbers per row in memory. On an accelerator a batch is as large as fits,
+and its factors grow by panels in large batched products (`by_panels`). On a CPU a batch is sized for the
+caches and goes to LAPACK (`by_library`), and each thread solves its own batches: threads that share a small
+product mostly wait for each other, and much longer if another process occupies a core.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from engine.hardware.memory import batch_bytes, budget, pieces_that_fit
 ALIGNMENT = 16
 """Sizes are padded to a multiple of this many numbers, 64 bytes of float32."""
 SLACK = 1 / 16
-"""How much smaller than the largest a set may be to join its batch: the padding is at most a fifth of the
-operations.
+"""How much smaller than the largest set of a batch a set may be to join it: padding then costs at most a fifth
+of the operations.
 """
 Piece = tuple[int, int, int]
-"""First row, last row and padded set size of a batch, rows in falling order of their set's size."""
+"""First row, end row and padded set size of a batch, with the rows sorted by decreasing set size."""
 
 
 def solve(matrix: Tensor, members: Tensor, right: Tensor, most: int | None = None) -> tuple[Tensor, Tensor]:
@@ -37,26 +37,24 @@ def solve(matrix: Tensor, members: Tensor, right: Tensor, most: int | None = Non
         matrix: M, `[in, in]`, symmetric positive definite.
         members: S of each row, `[rows, in]` bool.
         right: r, `[rows, in]`.
-        most: bytes that temporaries may take; half of what is free where it is None. A batch has at least one
-            row.
+        most: bytes that temporaries may take; None for half of the free memory. A batch has at least one row.
 
     Returns:
-        x, `[rows, in]`, 0 outside S, and which rows failed, `[rows]` bool: their x means nothing.
+        x, `[rows, in]`, 0 outside S, and which rows failed, `[rows]` bool; their x is meaningless.
     """
     solution, failed = torch.zeros_like(right), torch.zeros(len(right), dtype=torch.bool, device=right.device)
     sizes, order = members.sum(1).sort(descending=True, stable=True)
     counts = sizes.tolist()
-    factored, workers, most = _means(
+    factored, workers, most = _solver(
         matrix, max(counts, default=0), budget(matrix.device) if most is None else most
     )
 
     def work(piece: Piece) -> None:
         start, stop, width = piece
         rows = order[start:stop]
-        columns = (
-            members[rows].to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :width]
-        )  # S, then others as padding
-        real = torch.arange(width, device=rows.device) < sizes[start:stop, None]
+        # [batch, width]: the columns of S, then any others as padding
+        columns = members[rows].to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :width]
+        real = torch.arange(width, device=rows.device) < sizes[start:stop, None]  # [batch, width]
         systems = Systems(matrix, columns, real, padded=counts[stop - 1] < width)
         solved, wrong = factored(systems, right[rows].gather(1, columns) * systems.real)
         solution[rows] = torch.zeros_like(right[rows]).scatter_(1, columns, solved)
@@ -72,9 +70,9 @@ class Systems:
 
     Attributes:
         matrix: M, `[in, in]`.
-        columns: the members of each set and, behind them, any other columns, `[batch, width]`.
+        columns: the members of each set followed by any other columns as padding, `[batch, width]`.
         real: which of them are members, `[batch, width]` bool.
-        padded: whether any is not.
+        padded: whether there is any padding.
     """
 
     matrix: Tensor
@@ -83,12 +81,12 @@ class Systems:
     padded: bool
 
     def rows(self, start: int, stop: int) -> Tensor:
-        """Rows `start:stop` of each `M_SS` from the diagonal on, an identity in the padding, `[batch, rows,
-        width - start]`.
+        """Return rows `start:stop` of each `M_SS` from the diagonal on, with an identity in the padding,
+        `[batch, rows, width - start]`.
         """
-        mine, behind = self.columns[:, start:stop], self.columns[:, None, start:]
-        whole = self.matrix.index_select(0, mine.flatten()).unflatten(0, mine.shape)  # [batch, rows, in]
-        gathered = whole.gather(2, behind.expand(-1, stop - start, -1))
+        rows, columns = self.columns[:, start:stop], self.columns[:, None, start:]
+        whole = self.matrix.index_select(0, rows.flatten()).unflatten(0, rows.shape)  # [batch, rows, in]
+        gathered = whole.gather(2, columns.expand(-1, stop - start, -1))
         if self.padded:
             gathered *= self.real[:, start:stop, None] & self.real[:, None, start:]
             gathered.diagonal(dim1=1, dim2=2).add_(~self.real[:, start:stop])
@@ -96,8 +94,8 @@ class Systems:
 
 
 def by_library(systems: Systems, right: Tensor) -> tuple[Tensor, Tensor]:
-    """x, `[batch, width]`, and which systems are not positive definite, `[batch]`; `right` is 0 in the
-    padding.
+    """Return x, `[batch, width]`, and which systems are not positive definite, `[batch]`; `right` must be 0 in
+    the padding.
     """
     lower, info = torch.linalg.cholesky_ex(systems.rows(0, right.shape[1]))
     half = torch.linalg.solve_triangular(lower, right[:, :, None], upper=False)
@@ -105,11 +103,11 @@ def by_library(systems: Systems, right: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def by_panels(systems: Systems, right: Tensor) -> tuple[Tensor, Tensor]:
-    """The same, with `M_SS = R^T R` grown a panel of rows at a time.
+    """Like `by_library`, but computes `M_SS = R^T R` one panel of rows at a time.
 
     A panel takes a gather, one product with the panels above it, the factorisation of its small square on the
-    diagonal, and one more product: each a single batched kernel, where a library's batched Cholesky is made
-    for small matrices alone.
+    diagonal, and one more product, each in a single batched kernel. A library's batched Cholesky is designed
+    for small matrices only.
     """
     batch, width = right.shape
     factor = right.new_empty(batch, width, width)  # R; below the diagonal squares it is never read
@@ -117,10 +115,9 @@ def by_panels(systems: Systems, right: Tensor) -> tuple[Tensor, Tensor]:
     step, inverses = panel_rows(width), []
     for start in range(0, width, step):
         stop = min(start + step, width)
-        above = factor[:, :start, start:stop].mT
-        panel = systems.rows(start, stop).baddbmm_(
-            above, factor[:, :start, start:], alpha=-1
-        )  # [batch, step, width - start]
+        above = factor[:, :start, start:stop].mT  # [batch, step, start]
+        # [batch, step, width - start]
+        panel = systems.rows(start, stop).baddbmm_(above, factor[:, :start, start:], alpha=-1)
         lower, info = torch.linalg.cholesky_ex(panel[:, :, : stop - start])
         identity = torch.eye(stop - start, dtype=lower.dtype, device=lower.device)
         inverse = torch.linalg.solve_triangular(lower, identity.expand_as(lower), upper=False)
@@ -136,15 +133,15 @@ def by_panels(systems: Systems, right: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def panel_rows(width: int) -> int:
-    """Rows of a panel: enough for the products to run at speed, few enough for the squares on the diagonal to
-    stay small.
+    """Return the rows of a panel: enough for fast products, few enough to keep the squares on the diagonal
+    small.
     """
     return min(128, max(32, width // 24 // ALIGNMENT * ALIGNMENT))
 
 
 def bytes_each(width: int, matrix: Tensor) -> int:
-    """What a row with a padded set size takes in a batch: the rows of M gathered at once, the squares made of
-    them, and some vectors.
+    """Return the bytes that a row with this padded set size takes in a batch: the gathered rows of M, the
+    square matrices made of them, and some vectors.
     """
     on_cpu, columns = matrix.device.type == "cpu", len(matrix)
     at_a_time = width if on_cpu else panel_rows(width)
@@ -152,17 +149,17 @@ def bytes_each(width: int, matrix: Tensor) -> int:
     return matrix.element_size() * (at_a_time * columns + squares + 4 * columns) + 16 * columns
 
 
-def _means(
+def _solver(
     matrix: Tensor, widest: int, most: int
 ) -> tuple[Callable[[Systems, Tensor], tuple[Tensor, Tensor]], int, int]:
-    """How batches are solved on the matrix's device, how many at a time, and the bytes for all of them."""
+    """Return the solver for the matrix's device, the number of parallel batches, and the bytes for all of them."""
     if matrix.device.type != "cpu":
         return by_panels, 1, most
     return by_library, pieces_that_fit(torch.get_num_threads(), bytes_each(widest, matrix), most), most
 
 
 def _pieces(sizes: list[int], matrix: Tensor, most: int) -> Iterator[Piece]:
-    """Batches of at most so many bytes each, for sizes in falling order; rows without a set are in none."""
+    """Yield batches of at most `most` bytes each, for decreasing sizes; rows with empty sets are in none."""
     start, total = 0, len(sizes) - sizes.count(0)
     while start < total:
         width = min(len(matrix), -(-sizes[start] // ALIGNMENT) * ALIGNMENT)
@@ -174,7 +171,7 @@ def _pieces(sizes: list[int], matrix: Tensor, most: int) -> Iterator[Piece]:
 
 
 def _each(work: Callable[[Piece], None], pieces: Iterable[Piece], workers: int) -> None:
-    """Do all pieces, `workers` at a time, the threads of torch shared out among them."""
+    """Process all pieces, `workers` at a time, with torch's threads divided among them."""
     if workers == 1:
         for piece in pieces:
             work(piece)

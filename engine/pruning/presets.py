@@ -1,4 +1,4 @@
-"""Pruners that a person picks by name: each is one choice on the axes, nothing more."""
+"""Pruners: named choices of a score, an update and a refinement."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ class Preset(Method):
     """A named choice of score, update and refinement.
 
     Attributes:
-        pattern: the pattern that it is taken with where neither a pattern nor a sparsity is asked for; None
-            for unstructured.
+        pattern: the pattern to use if neither a pattern nor a sparsity is requested; None for unstructured.
     """
 
     score: str
@@ -35,8 +34,8 @@ PRESETS.add(
     Preset(
         name="magnitude",
         title="Magnitude",
-        explanation="The classic: removes the weights closest to zero. Free, blind to the text, and the first to break down.",
-        helps="As the reference to beat, and where there is no text to calibrate on.",
+        explanation="The classic: removes the weights closest to zero. It is free, ignores the text, and is the first to break down.",
+        helps="As a baseline, or if there is no calibration text.",
         paper=papers.MAGNITUDE,
         score="magnitude",
     )
@@ -45,8 +44,8 @@ PRESETS.add(
     Preset(
         name="wanda",
         title="Wanda",
-        explanation="Weight times the norm of its input: one pass over some text, no update, hard to beat at 50 %.",
-        helps="First choice up to 50 %, and the base that most top-ups build on.",
+        explanation="Weight magnitude times the norm of its input: one pass over some text, no weight update, hard to beat at 50 %.",
+        helps="First choice up to 50 %, and the base for most allocations and refinements.",
         paper=papers.WANDA,
         score="wanda",
     )
@@ -55,8 +54,8 @@ PRESETS.add(
     Preset(
         name="ria",
         title="RIA",
-        explanation="A weight's share of its row and of its column, times how active its input is: no neuron is cut off.",
-        helps="Like Wanda, often a little better; for N:M together with the channel permutation.",
+        explanation="A weight's share of its row and column, scaled by how active its input is. No neuron loses all of its weights.",
+        helps="Like Wanda, often slightly better. For N:M, combine it with the channel permutation.",
         paper=papers.RIA,
         score="ria",
     )
@@ -65,8 +64,8 @@ PRESETS.add(
     Preset(
         name="stochria",
         title="StochRIA",
-        explanation="RIA that compares each weight with a random tenth of its row and column only.",
-        helps="To learn how little of the layer the comparison needs; try several seeds.",
+        explanation="RIA that compares each weight only with a random tenth of its row and column.",
+        helps="To learn how little of the layer the comparison needs. Try several seeds.",
         paper=papers.SYMMETRIC,
         score="stochria",
     )
@@ -75,8 +74,8 @@ PRESETS.add(
     Preset(
         name="symwanda",
         title="SymWanda",
-        explanation="Wanda seen from both sides: a weight counts by the strength of its input and of its output.",
-        helps="Where whole rows differ in importance; the form can be set, from input alone to relative importance.",
+        explanation="Wanda from both sides: rates a weight by the strength of its input and of its output.",
+        helps="If whole rows differ in importance. The form can be set, from the input alone to relative importance.",
         paper=papers.SYMMETRIC,
         score="symwanda",
     )
@@ -85,8 +84,8 @@ PRESETS.add(
     Preset(
         name="multiflow",
         title="MultiFlow",
-        explanation="A weight counts by how much signal flows through the two neurons that it joins.",
-        helps="As a third view beside magnitude and Wanda; NeuroAL was published over it too.",
+        explanation="Rates a weight by how much signal flows through the two neurons that it connects.",
+        helps="As an alternative to magnitude and Wanda. NeuroAL was published with it, too.",
         paper=papers.MULTIFLOW,
         score="multiflow",
     )
@@ -95,8 +94,8 @@ PRESETS.add(
     Preset(
         name="sparsegpt",
         title="SparseGPT",
-        explanation="Chooses with the inverse Hessian and lets the weights that stay make up for those that go.",
-        helps="From 50 % on and for N:M; it takes about twice Wanda's time. In APT's letters this is SS.",
+        explanation="Chooses weights by the inverse Hessian and lets the remaining weights compensate for the removed ones.",
+        helps="From 50 % on, and for N:M. Takes about twice as long as Wanda. In APT's notation this is SS.",
         paper=papers.SPARSEGPT,
         score="sparsegpt",
         update="obs",
@@ -106,8 +105,8 @@ PRESETS.add(
     Preset(
         name="apt-sm",
         title="APT-SM",
-        explanation="SparseGPT's choice of weights, and then the best possible values for all that stay, solved jointly for each row.",
-        helps="At 60 % and more, where SparseGPT's one-way update falls short; it takes the longest of all.",
+        explanation="SparseGPT's choice of weights, then the best possible values for all remaining weights, solved jointly for each row.",
+        helps="At 60 % and more, where SparseGPT's one-way update falls short. The slowest pruner.",
         paper=papers.APT,
         score="sparsegpt",
         update="mrp",
@@ -117,8 +116,8 @@ PRESETS.add(
     Preset(
         name="apt-mm",
         title="APT-MM",
-        explanation="N:M with both halves joint: the set to remove from each group is weighed as a whole, and the rest is solved at once.",
-        helps="For 2:4 and its like. The sets of different groups are weighed apart, so APT-SM with the same pattern can be as good.",
+        explanation="N:M with both steps joint: the set to remove from each group is chosen as a whole, and the remaining weights are solved jointly.",
+        helps="For 2:4 and similar patterns. Groups are decided independently, so APT-SM with the same pattern can be as good.",
         paper=papers.APT,
         score="joint",
         update="mrp",
@@ -129,8 +128,8 @@ PRESETS.add(
     Preset(
         name="apt-ms",
         title="APT-MS",
-        explanation="N:M with sets weighed as a whole on the running weights, and SparseGPT's sequential update.",
-        helps="For 2:4, at nearly SparseGPT's price.",
+        explanation="N:M with sets chosen as a whole on the weights as updated so far, and SparseGPT's sequential update.",
+        helps="For 2:4, at nearly the cost of SparseGPT.",
         paper=papers.APT,
         score="joint",
         update="obs",
@@ -141,8 +140,8 @@ PRESETS.add(
     Preset(
         name="wanda-dsnot",
         title="Wanda + DSnoT",
-        explanation="Wanda's mask, then weights are swapped in each row until its expected error is gone. No weight changes its value.",
-        helps="From 60 % on, where updating weights is not wanted; too many swaps harm narrow models.",
+        explanation="Wanda's mask, then swaps within each row until its expected error is close to zero. No weight changes its value.",
+        helps="From 60 % on, if weights should not be updated. Too many swaps harm narrow models.",
         paper=papers.DSNOT,
         score="wanda",
         refinement="dsnot",
@@ -152,8 +151,8 @@ PRESETS.add(
     Preset(
         name="ria-r2-dsnot",
         title="RIA + R2-DSnoT",
-        explanation="RIA's mask within rows, then swaps that also look at a weight's share of its row and column.",
-        helps="As Wanda + DSnoT, with relative importance on both sides.",
+        explanation="RIA's mask within rows, then swaps that also consider a weight's share of its row and column.",
+        helps="Like Wanda + DSnoT, with relative importance in both steps.",
         paper=papers.SYMMETRIC,
         score="ria",
         refinement="r2-dsnot",

@@ -1,17 +1,16 @@
-"""Trying candidates: how well the neurons of every block align, dense against pruned, if this much were
-removed.
+"""What an allocation may look at before it decides, and a search over candidate allocations.
 
-A plain search runs each block twice for each candidate, dense and pruned, over all of its windows. This one
-gives the same objectives with less: a pass that is only watched (the dense one, and the last block's pruned
-one) does not compute the linears whose output merely leaves the block, a fifth to a third of its products;
-the first block's dense pass is shared by all candidates; and candidates of a small model go side by side, one
-a core, each on a copy of its own. Nothing is approximated. Candidates can be given up as soon as their
-partial sum exceeds the best complete one: the terms are not negative, so the choice stays the same.
+`AllocationContext` gives access to the dense model's blocks and to the calibration windows at its input, as
+often as an allocation likes. It has no side effects: streams are forked from the recorded inputs, and a
+search restores every weight.
 
-What an allocation may look at: the dense model's blocks and the calibration windows at its input, as often as
-it likes.
-
-A walk never leaves a trace: streams are forked from the recorded inputs, and a search puts every weight back.
+`Search` measures the neuron alignment distance of every block, dense against pruned, for each candidate. A
+plain search would run each block twice per candidate, dense and pruned, over all windows. This one computes
+the same objectives with less work: passes that only collect statistics (the dense one, and the last block's
+pruned one) skip the linears whose output only leaves the block, a fifth to a third of the products; the first
+block's dense pass is shared by all candidates; and candidates of a small model run in parallel, one per core,
+each on its own copy. Nothing is approximated. Candidates can be stopped as soon as their partial sum exceeds
+the best complete one: the terms are not negative, so the choice is the same.
 """
 
 from __future__ import annotations
@@ -48,14 +47,14 @@ Prune = Callable[[Linear, Statistics, float | Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one candidate.
+    """The result of one candidate.
 
     Attributes:
         shares: the candidate.
-        alignment: NeuroAL's A of each block, summed over its linears; fewer than there are blocks where it
-            was stopped.
+        alignment: the alignment distance of each block, summed over its linears; not of all blocks if the
+            trial was stopped.
         lost: by block and linear, dense minus pruned input norms, `[in]`.
-        stopped: whether it was given up.
+        stopped: whether it was stopped because another candidate was better already.
     """
 
     shares: Shares
@@ -69,12 +68,12 @@ class Trial:
 
 
 class Search:
-    """Tries candidates on a few windows of a dense model.
+    """Tries candidate allocations on a few windows of a dense model.
 
     Args:
-        model: the dense model; its weights are as they were when a trial is over.
+        model: the dense model; its weights are restored after each trial.
         stream: the windows at the input of block 0.
-        prune: the new weight of a linear, given its statistics and sparsity.
+        prune: returns the new weight of a linear, given its statistics and sparsity.
         needs: the statistics that `prune` needs.
     """
 
@@ -85,29 +84,29 @@ class Search:
         self.needs = needs | {Need.INPUT_NORM}
 
     def trials(self, candidates: Sequence[Shares], *, stop: bool = False) -> Iterator[Trial]:
-        """A trial for each candidate, in order.
+        """Yield a trial for each candidate, in order.
 
         Args:
-            stop: whether to give up those whose partial sum exceeds the smallest objective of the rounds
-                before (a round is what goes side by side), so the same ones are stopped every time.
+            stop: whether to stop candidates whose partial sum exceeds the smallest objective of the earlier
+                rounds. A round is what runs in parallel, so the same candidates are stopped every time.
         """
-        assert self._leaving and self._first, "shared by the threads, so they are there before them"
+        assert self._leaving and self._first, "computed here, before threads share them"
         with parallel_passes(self.model) as cores, ThreadPoolExecutor(cores) as pool:
             models = self._models(min(cores, len(candidates)))
-            work = torch.no_grad()(partial(self._try_on_one_of, models))
+            work = torch.no_grad()(partial(self._try_on_free_model, models))  # grad mode is per thread
             rounds = (
                 [candidates[start : start + cores] for start in range(0, len(candidates), cores)]
                 if stop
                 else [candidates]
             )
             best = inf
-            for lot in rounds:
-                for trial in pool.map(work, lot, [best] * len(lot)):
+            for batch in rounds:
+                for trial in pool.map(work, batch, [best] * len(batch)):
                     best = min(best, inf if trial.stopped or not stop else trial.objective)
                     yield trial
 
     def _models(self, count: int) -> SimpleQueue[LanguageModel]:
-        """The model and copies of it, for as many threads."""
+        """Return the model and copies of it, one per thread."""
         models: SimpleQueue[LanguageModel] = SimpleQueue()
         for model in [self.model, *self._copies][:count]:
             models.put(model)
@@ -122,13 +121,13 @@ class Search:
 
     @cached_property
     def _first(self) -> dict[str, Statistics]:
-        """What the dense first block sees, the same for all candidates."""
+        """Statistics of the first block, which are the same for all candidates."""
         with self.model.present(self.model.blocks[0]) as block:
             return self._watch(block, self.stream, self.needs)
 
     @cached_property
     def _leaving(self) -> list[frozenset[str]]:
-        """Of each block, the linears whose output feeds no other linear in it."""
+        """For each block, the linears whose output feeds no other linear in it."""
         hidden, calls = self.stream.hidden[0], self.stream.calls
         fed = []
         for block in self.model.blocks:
@@ -136,7 +135,7 @@ class Search:
                 fed.append(feeds(block, hidden, calls[block.index][0]))
         return [frozenset(name for name, readers in block.items() if not readers) for block in fed]
 
-    def _try_on_one_of(self, models: SimpleQueue[LanguageModel], shares: Shares, limit: float) -> Trial:
+    def _try_on_free_model(self, models: SimpleQueue[LanguageModel], shares: Shares, limit: float) -> Trial:
         model = models.get()
         try:
             return self._try(model, shares, limit)
@@ -149,7 +148,7 @@ class Search:
             with model.present(block):
                 dense = self._first if block.index == 0 else self._watch(block, stream, self.needs)
                 with self._pruned(block, dense, shares):
-                    pruned = self._go_on(block, stream, to_the_end=block.index == len(model.blocks) - 1)
+                    pruned = self._advance(block, stream, last=block.index == len(model.blocks) - 1)
             norms = {name: (dense[name].input_norm, pruned[name].input_norm) for name in dense}
             aligned.append(sum(alignment(*pair) for pair in norms.values()))
             lost.append({name: before - after for name, (before, after) in norms.items()})
@@ -157,18 +156,18 @@ class Search:
                 break
         return Trial(shares, tuple(aligned), tuple(lost), stopped=len(aligned) < len(model.blocks))
 
-    def _go_on(self, block: Block, stream: Stream, *, to_the_end: bool) -> dict[str, Statistics]:
-        """Input norms of the pruned block's linears, while the windows pass through it; behind the last block
-        nobody asks for them.
+    def _advance(self, block: Block, stream: Stream, *, last: bool) -> dict[str, Statistics]:
+        """Move the windows through the pruned block and return its input norms; the output of the last block
+        is not needed.
         """
-        if to_the_end:
+        if last:
             return self._watch(block, stream, {Need.INPUT_NORM})
         with observe(block.linears, stream.windows, {Need.INPUT_NORM}) as seen:
             stream.advance(block)
         return seen
 
     def _watch(self, block: Block, stream: Stream, needs: Collection[Need]) -> dict[str, Statistics]:
-        """Statistics of the block's linears; its output is not computed to the end."""
+        """Return statistics of the block's linears without completing its output."""
         unused = (
             [] if Need.OUTPUT_NORM in needs else [block.linears[name] for name in self._leaving[block.index]]
         )
@@ -178,7 +177,7 @@ class Search:
 
     @contextmanager
     def _pruned(self, block: Block, dense: Mapping[str, Statistics], shares: Shares) -> Iterator[None]:
-        """The block with its pruned weights, while the `with` lasts."""
+        """Give the block its pruned weights inside the `with`."""
         before = {name: block.linears[name].weight.clone() for name in dense}
         try:
             for name, statistics in dense.items():
@@ -192,15 +191,15 @@ class Search:
 
 @dataclass(frozen=True)
 class AllocationContext:
-    """The way through a model that is still dense.
+    """What an allocation may look at: the target, the sizes, and the model while it is still dense.
 
     Attributes:
-        target: the sparsity asked for.
+        target: the requested sparsity.
         sizes: prunable weights of each block.
-        model, calibration, prune, needs: None (empty) where only the sizes are known; methods that look at
-            the model need them.
-        prune: the chosen methods' new weight for one linear, given its statistics (those of `needs`) and
-            sparsity.
+        model, calibration, prune, needs: None (empty) if only the sizes are known; methods that look at the
+            model need them.
+        prune: returns the new weight of a linear by the chosen methods, given its statistics (those of
+            `needs`) and sparsity.
     """
 
     target: float
@@ -213,19 +212,19 @@ class AllocationContext:
     @property
     def blocks(self) -> list[Block]:
         """The dense blocks."""
-        assert self.model is not None, "this walk knows the sizes alone"
+        assert self.model is not None, "only the sizes are known"
         return self.model.blocks
 
     def present(self, block: Block) -> AbstractContextManager[Block]:
-        """The block with its weights in memory, while the `with` lasts."""
-        assert self.model is not None, "this walk knows the sizes alone"
+        """Hold the block's weights in memory inside the `with`."""
+        assert self.model is not None, "only the sizes are known"
         return self.model.present(block)
 
     def statistics(self, needs: Collection[Need]) -> Iterator[tuple[Block, Mapping[str, Statistics]]]:
-        """Each block with the statistics of its linears, from the dense model over all calibration windows:
-        one forward pass in all.
+        """Yield each block with the statistics of its linears, collected in one forward pass of the dense
+        model over all calibration windows.
         """
-        assert self.calibration is not None, "this walk knows the sizes alone"
+        assert self.calibration is not None, "only the sizes are known"
         stream = self.calibration.fork()
         for block in self.blocks:
             with self.present(block):
@@ -234,9 +233,9 @@ class AllocationContext:
                 yield block, seen
 
     def search(self, windows: int) -> Search:
-        """Candidates are tried on the first `windows` calibration windows."""
+        """Return a search that tries candidates on the first `windows` calibration windows."""
         assert self.model is not None and self.calibration is not None and self.prune is not None, (
-            "this walk knows the sizes alone"
+            "only the sizes are known"
         )
         ids = torch.cat(self.calibration.ids)[:windows]
         return Search(

@@ -1,14 +1,14 @@
-"""NeuroAL: let the neurons of the pruned blocks keep firing in the proportions of the dense ones (arXiv
-2411.07066, TMLR 2025).
+"""NeuroAL: keep the neurons of the pruned blocks firing in the proportions of the dense ones (arXiv 2411.07066,
+TMLR 2025).
 
-Two steps, each a search over one strength lambda by the same objective, the alignment summed over all
-linears: the *block step* lets the sparsity rise with depth, the *row step* spares rows whose downstream norm
-fell most. The search runs on a few windows; `engine.pruning.search` says what it costs and what was done to
-make it cheap. Candidates are pruned with the score, update and refinement of the run.
+Two steps, each a search over one strength lambda for the smallest objective, the neuron alignment distance
+summed over all linears: the *block step* lets the sparsity rise with depth, the *row step* spares rows whose
+downstream norm fell most. The search runs on a few windows; `engine.pruning.search` describes its cost.
+Candidates are pruned with the score, update and refinement of the run.
 
-Behind the row step every row keeps `floor((1 - r) * in)`, as published: up to one weight a row fewer than its
-share, half a percent of a row of 128. So the sparsity achieved may be a little above the target, where
-everywhere else it is rounded down; the record says the achieved one.
+After the row step every row keeps `floor((1 - r) * in)` weights, as published: up to one weight per row fewer
+than its share, half a percent of a row of 128. So the achieved sparsity may be slightly above the target,
+whereas all other methods round it down; the record states the achieved one.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from engine.registry import Parameter
 
 BLOCK_STRENGTHS = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.25)
 ROW_STRENGTHS = (0.0, *BLOCK_STRENGTHS)
-NOT_FROM = 0.8
-"""The sparsity from which on the largest block strength is left out."""
+WITHOUT_LARGEST_FROM = 0.8
+"""The sparsity from which the largest block strength is omitted."""
 
-PASSES_A_CANDIDATE = 1.8
-"""Forward passes: a dense one that is not computed to the end, and a pruned one."""
+PASSES_PER_CANDIDATE = 1.8
+"""Forward passes: a dense one that is not completed, and a pruned one."""
 
 Consumers = Mapping[int, Mapping[str, Consumer]]
 Candidates = dict[tuple[str, float], Shares]
@@ -42,10 +42,12 @@ Candidates = dict[tuple[str, float], Shares]
 def neuroal(
     context: AllocationContext, *, step: str, windows: int, heads: str, stop: str
 ) -> Generator[Event, None, Shares]:
-    """The best candidate of the block step, of the row step, or of one after the other."""
+    """Return the best candidate of the block step, of the row step, or of both in turn."""
     search, halt = context.search(windows), stop == "yes"
     uniform: Candidates = {(REFERENCE_STEP, 0.0): Shares((context.target,) * len(context.sizes))}
-    if halt or step == "row":  # nothing may be stopped by the reference, for nothing might be left
+    # If candidates can be stopped, the reference runs on its own: it must not stop any of them, because then
+    # none might be left to choose from.
+    if halt or step == "row":
         start = yield from _tried(search, uniform, REFERENCE_STEP, stop=False)
     if step != "row":
         blocks: Candidates = {
@@ -64,18 +66,18 @@ def neuroal(
 
 
 def candidates(step: str) -> int:
-    """How many are tried, the uniform reference among them."""
+    """Return how many candidates are tried, including the uniform reference."""
     return 1 + len(BLOCK_STRENGTHS) * (step != "row") + len(ROW_STRENGTHS) * (step != "block")
 
 
 def block_candidates(context: AllocationContext) -> dict[float, Shares]:
-    """By strength: sparsity `s - lambda + 2 lambda l / (L - 1)` of block l, centred on s by size and held
-    within 0.01 and 0.99.
+    """Return the candidates by strength: block l of L has the sparsity `s - lambda + 2 lambda l / (L - 1)`,
+    shifted so that the mean by size is s, and clipped to 0.01 and 0.99.
     """
     depth = range(len(context.sizes))
     found = {}
     for strength in BLOCK_STRENGTHS:
-        if strength == BLOCK_STRENGTHS[-1] and context.target >= NOT_FROM:
+        if strength == BLOCK_STRENGTHS[-1] and context.target >= WITHOUT_LARGEST_FROM:
             continue
         rising = [2 * strength * block / max(1, len(depth) - 1) for block in depth]
         ratios, clipped = within_limits(
@@ -86,18 +88,17 @@ def block_candidates(context: AllocationContext) -> dict[float, Shares]:
 
 
 def row_candidates(context: AllocationContext, best: Trial, fed: Consumers) -> dict[float, Shares]:
-    """By strength: every row's sparsity, from how much of the norm of the neuron that it feeds was lost in
-    the best trial so far.
+    """Return the candidates by strength: each row's sparsity depends on how much norm the neuron that it
+    feeds lost in the best trial so far.
     """
     return {strength: _with_rows(context, best, fed, strength) for strength in ROW_STRENGTHS}
 
 
 def row_sparsities(lost: Tensor, sparsity: float, strength: float) -> Tensor:
-    """Sparsity of each row, `[out]` float64: `1 - density`, the density `2 lambda minmax(lost)` centred on `1
-    - sparsity`.
+    """Return the sparsity of each row, `[out]` float64, for the norms `lost` downstream, `[out]`.
 
-    Held within 0.01 and 0.99, and rescaled where that moved the mean. Where nothing tells the rows apart they
-    are alike.
+    It is `1 - density`, the density being `2 lambda minmax(lost)` shifted to the mean `1 - sparsity`. Clipped
+    to 0.01 and 0.99, and rescaled if that moved the mean. If nothing distinguishes the rows, all get the same.
     """
     lost = lost.double()
     even = torch.full_like(lost, sparsity)
@@ -136,8 +137,8 @@ def _rows(
 
 
 def _consumers(search: Search, heads: str) -> Consumers:
-    """Where each linear's rows go; the last block's stay uniform, for nothing of the model's blocks comes
-    behind it.
+    """Return which linear reads each linear's rows; those of the last block stay uniform, because no block
+    follows it.
     """
     hidden, calls = search.stream.hidden[0], search.stream.calls
     *blocks, last = search.model.blocks
@@ -152,7 +153,7 @@ def _consumers(search: Search, heads: str) -> Consumers:
 
 
 def _unclear(fed: Consumers) -> Iterable[Event]:
-    """Says of which linears the rows stay uniform, by reason."""
+    """Yield a note for each reason why rows of some linears stay uniform."""
     reasons: dict[str, dict[str, None]] = {}
     for block in list(fed.values())[:-1]:
         for name, consumer in block.items():
@@ -163,8 +164,8 @@ def _unclear(fed: Consumers) -> Iterable[Event]:
 
 
 def _tried(search: Search, candidates: Candidates, step: str, *, stop: bool) -> Generator[Event, None, Trial]:
-    """Try all, say what came of each, and return the step's one with the smallest objective, the first on
-    ties.
+    """Try all candidates, yield the result of each, and return the step's trial with the smallest objective,
+    the first on ties.
     """
     complete: dict[float, Trial] = {}
     for (kind, strength), trial in zip(
@@ -194,8 +195,8 @@ ALLOCATIONS.add(
     Allocation(
         name="neuroal",
         title="NeuroAL",
-        explanation="Tries how strongly to spare the early blocks, and the rows that later neurons need, and keeps what lets neurons fire as before.",
-        helps="At 60 % and more, over any score that ranks within rows; it needs a search of some thirty candidates, and no setting of its own.",
+        explanation="Searches how strongly to spare the early blocks, and the rows that later neurons need, so that neurons fire as they did before.",
+        helps="At 60 % and more, with any score that ranks within rows. It searches about thirty candidates and needs no tuning.",
         formula=r"\min_\lambda \sum_i \frac{1}{n_i} \left\lVert \frac{d_i}{\sum d_i} - \frac{q_i(\lambda)}{\sum q_i(\lambda)} \right\rVert_2",
         paper=papers.NEUROAL,
         parameters=(
@@ -204,7 +205,7 @@ ALLOCATIONS.add(
                 kind="choice",
                 default="both",
                 choices=("block", "row", "both"),
-                explanation="share out over the blocks, over the rows of each linear, or one after the other",
+                explanation="allocate over the blocks, over the rows of each linear, or both in turn",
             ),
             Parameter(
                 name="windows",
@@ -212,28 +213,28 @@ ALLOCATIONS.add(
                 default=8,
                 minimum=1,
                 maximum=1024,
-                explanation="calibration windows for the search",
+                explanation="calibration windows used in the search",
             ),
             Parameter(
                 name="heads",
                 kind="choice",
                 default="uniform",
                 choices=("uniform", "query"),
-                explanation="with grouped-query attention, leave the rows of q, k and v uniform (as published) or spare rows of q",
+                explanation="with grouped-query attention, leave the rows of q, k and v uniform (as published), or spare rows of q",
             ),
             Parameter(
                 name="stop",
                 kind="choice",
                 default="no",
                 choices=("no", "yes"),
-                explanation="give up candidates that are worse than another already: the same choice a little sooner, but incomplete curves",
+                explanation="abandon candidates that are already worse than another one: the same choice slightly sooner, but incomplete curves",
             ),
         ),
         function=neuroal,
         objective="neuron alignment distance, summed over the blocks",
         strengths="λ moves sparsity from early to late blocks (block step), or away from rows whose downstream neurons lost most (row step).",
         passes=lambda parameters: (
-            PASSES_A_CANDIDATE * candidates(parameters["step"]),
+            PASSES_PER_CANDIDATE * candidates(parameters["step"]),
             parameters["windows"],
         ),
         rows=lambda parameters: parameters["step"] != "block",
