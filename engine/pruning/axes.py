@@ -1,8 +1,8 @@
 """The four axes that a pruner is composed of: what a method on each one declares, receives and returns.
 
 A new method is one file in the folder of its axis and one import in that folder's `__init__`. Everything that
-the rest of the program needs to know about it is declared here; nobody looks at its name or its parameters'
-names. All methods are pure functions of tensors.
+the rest of the program needs to know about it is declared here, so that no caller depends on its name or its
+parameters' names. All methods are pure functions of tensors.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The one loop over blocks.
+"""The loop over blocks that prunes a model.
 
-For each block: the calibration windows pass through it dense (statistics), its linears are pruned, the
-windows pass again (they are the next block's input). The evaluation windows ride along twice, dense and
-pruned, so that at the end both perplexities cost only the head. Cost without evaluation: two forward passes
-over the calibration windows, plus what the methods compute. A linear that is never called stays dense.
+For each block: the calibration windows pass through it dense (statistics), its linears are pruned, and the
+windows pass again (their output is the next block's input). The evaluation windows pass along twice, dense
+and pruned, so that at the end both perplexities only need the head. Cost without evaluation: two forward
+passes over the calibration windows, plus what the methods compute. A linear that is never called stays dense.
 """
 
 from __future__ import annotations
@@ -32,18 +32,20 @@ from engine.pruning.statistics import Need, Statistics
 from engine.pruning.weights import BlockWeights, PrunedLinear, restore
 
 SAMPLED_SHARE, SAMPLED_LEAST, SAMPLED_MOST = 1 / 64, 128, 512
-"""Share of the calibration tokens on which a linear's output error is measured, at least and at most how
-many: 1.6 % of the floor.
+"""The output error of a linear is measured on this fraction of the calibration tokens, but on at least and at
+most so many; the measurement takes 1.6 % of the two forward passes.
 """
 
 
 @dataclass
 class Streams:
-    """The windows at the input of the next block: calibration, and evaluation dense and pruned (None without
-    evaluation).
+    """The windows at the input of the next block.
 
-    `first` holds what the first block sees of the calibration windows, by the statistics asked for: it is the
-    same for all runs that begin with them.
+    Attributes:
+        calibration: passes through the pruned blocks.
+        dense, pruned: the evaluation windows in the dense and in the pruned model; None without evaluation.
+        first: statistics of the first block by the needs that they cover, which all runs with the same
+            calibration windows share; None to keep none.
     """
 
     calibration: Stream
@@ -61,19 +63,22 @@ def prune_blocks(
     kept: MutableMapping[int, BlockWeights],
     clock: Clock,
 ) -> Iterator[Event]:
-    """Prune the model's blocks in place, first to last; `shares` says how much each loses. Blocks that `kept`
-    holds are put back as they were.
+    """Prune the model's blocks in place, first to last, and yield their events.
+
+    Args:
+        shares: the sparsity of each block.
+        kept: receives the pruned weights of each block; blocks that it holds already are restored from it.
     """
-    at_once = is_small(model)
+    parallel = is_small(model)
     for block in model.blocks:
         with _present(model, block, clock):
-            events = _prune_block(block, streams, plan, shares, kept, clock, at_once=at_once)
+            events = _prune_block(block, streams, plan, shares, kept, clock, parallel=parallel)
         yield from events
 
 
 @contextmanager
 def _present(model: LanguageModel, block: Block, clock: Clock) -> Iterator[None]:
-    """The block with its weights; reading them counts as loading."""
+    """Hold the block's weights in memory; reading them counts as loading."""
     with ExitStack() as stack:
         with clock.phase("load"):
             stack.enter_context(model.present(block))
@@ -88,32 +93,30 @@ def _prune_block(
     kept: MutableMapping[int, BlockWeights],
     clock: Clock,
     *,
-    at_once: bool,
+    parallel: bool,
 ) -> list[Event]:
-    """Prune one block and move all windows behind it; its events, of which there are none for a block that is
-    put back.
-    """
+    """Prune one block and move all windows to the next one; return its events, none for a restored block."""
     start = clock.now()
     if block.index in kept:
         _advance(streams.dense, block, clock)
         restore(block, kept[block.index])
-        _advance_pruned(streams, block, clock, {}, at_once)
+        _advance_pruned(streams, block, clock, {}, parallel)
         return []
-    statistics = _observe(streams, block, plan, clock, at_once)
+    statistics = _observe(streams, block, plan, clock, parallel)
     dense = {name: seen.input_norm for name, seen in statistics.items()}
     with clock.phase("prune"):
-        results, weights = _prune_linears(block, statistics, plan, shares, tidy=not at_once)
+        results, weights = _prune_linears(block, statistics, plan, shares, tidy=not parallel)
         kept[block.index] = weights
-        del weights  # where they are kept on the disk, the windows pass without them
-    pruned = _advance_pruned(streams, block, clock, {name: block.linears[name] for name in dense}, at_once)
+        del weights  # if they are on disk now, the windows need not pass with them in memory
+    pruned = _advance_pruned(streams, block, clock, {name: block.linears[name] for name in dense}, parallel)
     return [*_notes(block, results), _event(block, streams, results, _alignment(dense, pruned), clock, start)]
 
 
 def _observe(
-    streams: Streams, block: Block, plan: Plan, clock: Clock, at_once: bool
+    streams: Streams, block: Block, plan: Plan, clock: Clock, parallel: bool
 ) -> dict[str, Statistics]:
-    """Statistics of the block's linears, by name, from one dense pass of the calibration windows; the dense
-    evaluation windows move on.
+    """Return the statistics of the block's linears, by name, from one dense pass of the calibration windows;
+    move the dense evaluation windows to the next block.
     """
     stream = streams.calibration
     tokens = sum(ids.numel() for ids in stream.ids)
@@ -121,8 +124,10 @@ def _observe(
     seeing = observe(block.linears, stream.windows, needs, sample=sample_size(tokens), tokens=tokens)
     if block.index == 0 and streams.first is not None and needs in streams.first:
         _advance(streams.dense, block, clock)
-        return deepcopy(streams.first[needs])  # pruning uses them up; linears that share theirs still do
-    with _evaluating(streams.dense, block, clock, at_once), clock.phase("statistics"), seeing as seen:
+        return deepcopy(
+            streams.first[needs]
+        )  # pruning consumes them; linears that share one still do in the copy
+    with _evaluating(streams.dense, block, clock, parallel), clock.phase("statistics"), seeing as seen:
         deque(stream.through(block), maxlen=0)
     found = {name: seen[name] for name in block.linears if name in seen}
     if block.index == 0 and streams.first is not None:
@@ -131,24 +136,24 @@ def _observe(
 
 
 def sample_size(tokens: int) -> int:
-    """On how many of the calibration tokens a linear's output error is measured."""
+    """Return on how many of `tokens` calibration tokens a linear's output error is measured."""
     return min(max(int(tokens * SAMPLED_SHARE), SAMPLED_LEAST), SAMPLED_MOST)
 
 
 def _advance(stream: Stream | None, block: Block, clock: Clock) -> None:
-    with _evaluating(stream, block, clock, at_once=False):
+    with _evaluating(stream, block, clock, parallel=False):
         pass
 
 
 @contextmanager
-def _evaluating(stream: Stream | None, block: Block, clock: Clock, at_once: bool) -> Iterator[None]:
-    """Move an evaluation stream through the block, beside what the `with` does where that is `at_once`; only
-    waiting for it counts as its time.
+def _evaluating(stream: Stream | None, block: Block, clock: Clock, parallel: bool) -> Iterator[None]:
+    """Move an evaluation stream through the block, concurrently with the `with` if `parallel`; only the time
+    spent waiting for it counts as evaluation.
     """
     if stream is None:
         yield
         return
-    with concurrently(lambda: stream.advance(block), enabled=at_once) as wait:
+    with concurrently(lambda: stream.advance(block), enabled=parallel) as wait:
         yield
         with clock.phase("evaluate"):
             wait()
@@ -156,7 +161,7 @@ def _evaluating(stream: Stream | None, block: Block, clock: Clock, at_once: bool
 
 @dataclass(frozen=True)
 class _Result:
-    """What is said of one linear's pruning."""
+    """The reported result of one linear."""
 
     event: LinearPruned
     warnings: tuple[str, ...]
@@ -165,11 +170,11 @@ class _Result:
 def _prune_linears(
     block: Block, statistics: dict[str, Statistics], plan: Plan, shares: Shares, *, tidy: bool
 ) -> tuple[dict[str, _Result], BlockWeights]:
-    """Prune the block's linears in place; their statistics are used up.
+    """Prune the block's linears in place; their statistics are consumed.
 
     Args:
-        tidy: give freed memory back before and behind each: passes and linears leave gaps, into which what a
-            large one needs may not fit.
+        tidy: release freed memory before and after each linear, because fragmentation may leave no space for
+            the temporaries of a large one.
     """
     results: dict[str, _Result] = {}
     weights: BlockWeights = {}
@@ -213,8 +218,11 @@ def _prune(
 def _linear_event(
     name: str, outcome: Outcome, error: float, before_update: float | None, before_refinement: float | None
 ) -> LinearPruned:
-    """The numbers of one linear, with the relative errors of its output: final, with the mask alone, with the
-    mask as it was scored.
+    """Return the event of one linear.
+
+    Args:
+        error, before_update, before_refinement: relative output errors: final, with the mask only, and with
+            the mask before refinement.
     """
     keep, refined = outcome.keep, outcome.refined
     rows, columns = keep.shape
@@ -235,19 +243,19 @@ def _linear_event(
 
 
 def output_error(inputs: Tensor, outputs: Tensor, weight: Tensor) -> float:
-    """`||Y - X W^T||_F / ||Y||_F` for inputs X `[tokens, in]`, dense outputs Y `[tokens, out]` and a weight
-    `[out, in]`; 0 where Y is 0.
+    """Return `||Y - X W^T||_F / ||Y||_F` for inputs X `[tokens, in]`, dense outputs Y `[tokens, out]` and a weight
+    `[out, in]`; 0 if Y is 0.
     """
     norm = outputs.norm()
     return float((outputs - inputs @ weight.T).norm() / norm) if norm > 0 else 0.0
 
 
 def _advance_pruned(
-    streams: Streams, block: Block, clock: Clock, linears: Mapping[str, Linear], at_once: bool
+    streams: Streams, block: Block, clock: Clock, linears: Mapping[str, Linear], parallel: bool
 ) -> dict[str, Statistics]:
-    """Move calibration and evaluation windows through the pruned block; the pruned input norms of `linears`."""
+    """Move calibration and evaluation windows through the pruned block; return statistics with the input norms."""
     seeing = observe(linears, streams.calibration.windows, {Need.INPUT_NORM})
-    with _evaluating(streams.pruned, block, clock, at_once), clock.phase("propagate"), seeing as norms:
+    with _evaluating(streams.pruned, block, clock, parallel), clock.phase("propagate"), seeing as norms:
         streams.calibration.advance(block)
     return norms
 
@@ -257,24 +265,24 @@ def _alignment(dense: Mapping[str, Tensor], pruned: Mapping[str, Statistics]) ->
 
 
 def _notes(block: Block, results: Mapping[str, _Result]) -> Iterator[Noted]:
-    """What a reader should know of the block; what holds for many experts is said once."""
+    """Yield notes and warnings about the block; a warning about many experts is given once."""
     unseen = [linear for name, linear in block.linears.items() if name not in results]
     for linear in unseen:
         if linear.expert is None:
             yield Noted(
                 message=f"{linear.path} is never called as a module by this model, so it was left dense."
             )
-    fell: dict[str, dict[int, str]] = {}
+    fallbacks: dict[str, dict[int, str]] = {}
     for name, result in results.items():
         linear = block.linears[name]
         for warning in result.warnings:
             if linear.expert is None:
                 yield Noted(message=f"{linear.path}: {warning}.")
-            else:  # `mlp.experts.3.down_proj`: one sentence for the experts of `mlp.experts.*.down_proj`
-                fell.setdefault(
+            else:  # `mlp.experts.3.down_proj` is grouped under `mlp.experts.*.down_proj`
+                fallbacks.setdefault(
                     linear.path.replace(f".{linear.expert}.{linear.parameter}", f".*.{linear.parameter}"), {}
                 )[linear.expert] = warning
-    for path, warnings in fell.items():
+    for path, warnings in fallbacks.items():
         first, words = next(iter(warnings.items()))
         yield Noted(message=f"{path}, experts {', '.join(map(str, warnings))}; of expert {first}: {words}.")
 
