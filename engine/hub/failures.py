@@ -162,8 +162,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         _has_errno(DISK_FULL),
         "disk-full",
-        "{name} could not be saved: the disk that holds {where} is full. Free some space (finished parts of "
-        "the download are kept), or {instead}.",
+        "{name} could not be saved: the disk that holds {where} is full. Free some space, or {instead}.",
     ),
     Row(
         _has_errno(NOT_WRITABLE),
