@@ -213,7 +213,7 @@ def test_a_missing_tensor_is_never_initialised(name: str, where: str, tmp_path: 
         file,
         metadata={"format": "pt"},
     )
-    with pytest.raises(ModelError, match="not complete") as caught:
+    with pytest.raises(ModelError, match="incomplete") as caught:
         pruned(load(tmp_path, dtype=torch.float32, device=CPU, residence=where))  # type: ignore[arg-type]
     assert caught.value.kind == "damaged"
 
