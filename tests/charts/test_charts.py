@@ -1,4 +1,4 @@
-"""Charts are tested on their data: what is drawn, the table, and the words for readers who cannot see them."""
+"""Charts are tested on their data: what is drawn, the table, and the words for readers who cannot see it."""
 
 from __future__ import annotations
 
