@@ -2,9 +2,9 @@
 them.
 
 Both models are one module, into which the dense and the pruned weights are written in turn. The module comes
-from the cache of models (`engine.run_cache`), so a second question about the bundled model costs no more than
-its text: half a second for sixty new tokens, some hundredths for the losses. A model that is too large for the
-cache is loaded for every question, twice if the pruned model writes and both read.
+from the cache of models (`engine.run_cache`), so a second question about the bundled model costs only its
+text: half a second for sixty new tokens, some hundredths for the losses. A model too large for the cache is
+loaded for every question, twice if the pruned model writes and both read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from engine.recipe import Recipe
 from engine.run_cache import MODELS, Lease, ModelCache
 
 MOST_TOKENS = 400
-"""Limit for a text with its continuation: each token comes with twenty predictions, and a page shows them all."""
+"""Limit for a text with its continuation: a page shows all tokens, each with twenty predictions."""
 
 
 class Reader:

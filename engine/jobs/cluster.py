@@ -48,7 +48,7 @@ class WarmUp(WorkerPlugin):
 
 
 async def kill_worker(dask_worker: Nanny) -> None:
-    """Kill a nanny's worker process; the nanny starts another. Dask passes the nanny it runs in by this name."""
+    """Kill a nanny's worker process; the nanny starts another. Dask passes its nanny under this name."""
     process = dask_worker.process and dask_worker.process.process
     if process is not None:
         await process.kill()

@@ -1,8 +1,8 @@
-"""The one way a run is computed into a folder, for the background worker and for the command line alike.
+"""Computing a run into its folder, for the background worker and the command line.
 
-The process that holds the folder's lock computes; another that comes for the same run follows it and gets the
-same record. What an earlier try finished is kept, and a finished run is never computed again. A disk that
-fills up ends the run with a sentence, and nothing half-written stays.
+The process that holds the folder's lock computes; any other follows it and gets the same record. A run
+resumes after the blocks that an earlier attempt finished, and a finished run is never computed again. If the
+disk fills up, the run ends with a message and no partly written file remains.
 """
 
 from __future__ import annotations
@@ -24,41 +24,39 @@ from engine.store.folder import RunFolder
 from engine.store.follow import Tail
 
 POLL = 0.1  # seconds between two looks at a run that another process computes
-PROBE = 0.5  # seconds for which a reader that only asks whether the run is locked may be in the way
+PROBE = 0.5  # seconds: a reader that checks whether the run is locked holds the lock for a moment
 
 Publish = Callable[[Event], None]
 
 
 def execute(recipe: Recipe, folder: RunFolder, *, publish: Publish | None = None) -> RunRecord:
-    """Compute a run into its folder, or follow the process that is at it; the record of the ended run.
+    """Compute a run into its folder, or follow the process that is computing it, and return its record.
 
     Args:
         recipe: a pinned recipe.
-        folder: where; made when it is missing.
-        publish: gets every event of this try as it happens.
+        folder: the run's folder, created if necessary.
+        publish: receives every event of this attempt as it happens.
 
     Raises:
-        StoreError: the disk refuses, and not even the end of the run could be written. A folder that this
-            call made and that holds no event is gone again.
+        StoreError: the disk is full or not writable, and not even the end of the run could be written. A
+            folder created by this call that holds no event has been removed.
     """
-    tell = publish or _ignore
+    publish = publish or (lambda event: None)
     if repair.is_finished(folder):
         return folder.record()
     atomic_files.check_writable(folder.path.parent)
     created = folder.create(recipe)
-    with _turn(folder, tell) as followed:
+    with _locked(folder, publish) as followed:
         if followed is not None and followed.state not in ("empty", "running"):
             return followed
-        return _compute(recipe, folder, tell, created)
-
-
-def _ignore(event: Event) -> None:
-    """For those who do not watch."""
+        return _compute(recipe, folder, publish, created)
 
 
 @contextmanager
-def _turn(folder: RunFolder, tell: Publish) -> Iterator[RunRecord | None]:
-    """Hold the folder's lock, after following whoever holds it now; what was followed, or None."""
+def _locked(folder: RunFolder, publish: Publish) -> Iterator[RunRecord | None]:
+    """Hold the folder's lock; while another process holds it, follow that one. Yields the record of what was
+    followed, or None.
+    """
     try:
         with folder.lock(PROBE):
             yield None
@@ -68,21 +66,21 @@ def _turn(folder: RunFolder, tell: Publish) -> Iterator[RunRecord | None]:
     tail = Tail(folder)
     while True:
         for event in tail.refresh():
-            tell(event)
+            publish(event)
         try:
             with folder.lock():
                 for event in tail.refresh():
-                    tell(event)
+                    publish(event)
                 yield tail.record
                 return
         except Timeout:
             time.sleep(POLL)
 
 
-def _compute(recipe: Recipe, folder: RunFolder, tell: Publish, created: bool) -> RunRecord:
+def _compute(recipe: Recipe, folder: RunFolder, publish: Publish, created: bool) -> RunRecord:
     try:
         repair.rewind(folder, recipe)
-        return _record(recipe, folder, tell)
+        return _record(recipe, folder, publish)
     except StoreError as error:
         record = _give_up(folder, error, created)
         if record is None:
@@ -90,28 +88,28 @@ def _compute(recipe: Recipe, folder: RunFolder, tell: Publish, created: bool) ->
         return record
 
 
-def _record(recipe: Recipe, folder: RunFolder, tell: Publish) -> RunRecord:
-    """Write the events down as they come, until one ends the run or a person does."""
+def _record(recipe: Recipe, folder: RunFolder, publish: Publish) -> RunRecord:
+    """Store the events as they arrive, until one ends the run or the user cancels it."""
     last = 0.0
     try:
-        with _stopped(engine_run.run(recipe, folder.blocks, folder.cache, MODELS)) as events:
+        with _closing(engine_run.run(recipe, folder.blocks, folder.cache, MODELS)) as events:
             for event in events:
                 last = event.elapsed
                 if event.ends:
-                    return _end(folder, event, tell)
+                    return _end(folder, event, publish)
                 folder.append(event)
-                tell(event)
+                publish(event)
                 if folder.cancel_requested:
                     break
     except KeyboardInterrupt:
-        _end(folder, Cancelled(elapsed=last), tell)
+        _end(folder, Cancelled(elapsed=last), publish)
         raise
-    return _end(folder, Cancelled(elapsed=last), tell)
+    return _end(folder, Cancelled(elapsed=last), publish)
 
 
 @contextmanager
-def _stopped(events: Iterator[Event]) -> Iterator[Iterator[Event]]:
-    """A generator that is closed when its reader goes, at once and not when it is collected as garbage."""
+def _closing(events: Iterator[Event]) -> Iterator[Iterator[Event]]:
+    """Close a generator as soon as its reader is done, not when it is garbage-collected."""
     try:
         yield events
     finally:
@@ -119,16 +117,16 @@ def _stopped(events: Iterator[Event]) -> Iterator[Iterator[Event]]:
             events.close()
 
 
-def _end(folder: RunFolder, event: Event, tell: Publish) -> RunRecord:
+def _end(folder: RunFolder, event: Event, publish: Publish) -> RunRecord:
     record = folder.end(event)
     folder.clear_cancel()
-    tell(event)
+    publish(event)
     return record
 
 
 def _give_up(folder: RunFolder, error: StoreError, created: bool) -> RunRecord | None:
-    """End a run that the disk refuses to take, less the block without event, to make room; None where that
-    fails.
+    """End a run for which there is no disk space, after dropping the block without an event to free some.
+    Returns None if that fails.
     """
     try:
         events = folder.events()

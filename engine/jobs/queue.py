@@ -1,8 +1,8 @@
-"""The runs that are queued or being computed.
+"""The queue of runs.
 
-They wait here and are sent to Dask one a device, so a worker that dies takes none of the waiting ones with
-it. What a run is doing is read from its folder; kept here is only what no folder shows: the queue, and ends
-that could not be written down.
+Runs wait here and are sent to Dask one per device, so a dying worker affects none of the waiting ones. The
+progress of a run is read from its folder; only the queue itself, and ends that could not be written to a
+folder, are held here.
 """
 
 from __future__ import annotations
@@ -30,21 +30,20 @@ from engine.store.runs import Store
 if TYPE_CHECKING:
     from engine.jobs.cluster import Cluster, Task
 
-LOCK = 5.0  # seconds until a killed process has let go of the lock
-FOLLOWED = 64  # runs whose events are kept read
-KILLED = "The worker process that computed this run was killed, maybe because memory ran out."
+LOCK = 5.0  # seconds until a killed process has released the lock
+FOLLOWED = 64  # runs whose parsed events are cached
+KILLED = "The worker process that computed this run was killed, possibly because memory ran out."
 NO_DEVICE = "No worker offers a device. Start one with: dask worker ADDRESS --resources DEVICE=1"
 
 
 @dataclass
 class Job:
-    """A run on its way.
+    """A queued or running run.
 
     Attributes:
-        before: the folder's events at the time of the request; as long as they are the same, no worker has
-            begun.
-        task: once it was sent.
-        cancelled: when a person cancelled it, on the monotonic clock.
+        before: signature of the folder's events when it was queued; while unchanged, no worker has started.
+        task: the Dask task, once it was sent.
+        cancelled: when the user cancelled it, on the monotonic clock.
     """
 
     recipe: Recipe
@@ -54,23 +53,26 @@ class Job:
     cancelled: float | None = None
 
     @property
-    def begun(self) -> bool:
+    def started(self) -> bool:
         return self.folder.signature() != self.before
 
 
 @dataclass
 class Followed:
-    """A folder whose events are kept read; what is `wrong` with it was `checked` when the events were like
-    this.
+    """A folder whose parsed events are cached.
+
+    Attributes:
+        checked: signature of the events when the folder was last checked for damage.
+        damage: what was found, None if it is sound.
     """
 
     tail: Tail
     checked: Signature = None
-    wrong: str | None = None
+    damage: str | None = None
 
 
-class Runs:
-    """All runs of this process.
+class RunQueue:
+    """All queued and running runs of this process.
 
     Args:
         grace: seconds a cancelled run may take to stop before its process is killed.
@@ -85,10 +87,10 @@ class Runs:
         self._tails: OrderedDict[str, Followed] = OrderedDict()
         self._devices = 1
 
-    # For the pages: from any thread, at once.
+    # For the pages: callable from any thread, returning immediately.
 
     def submit(self, recipe: Recipe) -> None:
-        """Queue a pinned recipe, unless it is finished or on its way.
+        """Queue a pinned recipe, unless its run is finished, queued or running.
 
         Raises:
             StoreError: the store cannot take a run.
@@ -100,7 +102,7 @@ class Runs:
         if repair.is_finished(folder) and not folder.imported:
             return
         self._store.check_writable()
-        if folder.imported:  # numbers from elsewhere make room for a run of one's own
+        if folder.imported:  # results without weights are replaced by a run computed here
             self._store.delete(folder.key)
         with self._lock:
             self._ends.pop(recipe.key, None)
@@ -108,30 +110,29 @@ class Runs:
         self._wake()
 
     def active(self) -> list[str]:
-        """Keys in the order of their requests."""
+        """Return the keys in the order in which they were queued."""
         with self._lock:
             return list(self._jobs)
 
-    def view(self, key: str, hindrance: str = "") -> RunView:
-        """The run as it is now; `hindrance` is why the queue does not move.
+    def view(self, key: str, blocked: str = "") -> RunView:
+        """Return the run as it is now; `blocked` says why the queue does not move.
 
         Raises:
             StoreError: there is no such run, or its folder is damaged.
         """
         with self._lock:
             job, end, jobs = self._jobs.get(key), self._ends.get(key), list(self._jobs.values())
-        if job is not None and job.begun:
-            record = self._follow(
-                job.folder
-            ).tail.record  # it has ended when its worker is back, ready for a new try
-            return _seen(record.model_copy(update={"state": "running", "error": None}))
+        if job is not None and job.started:
+            # the run ends when its task does: until then the worker cannot start it again
+            record = self._follow(job.folder).tail.record
+            return _view(record.model_copy(update={"state": "running", "error": None}))
         if job is not None:
-            place = 1 + [other.folder.key for other in jobs if other is job or not other.begun].index(key)
+            place = 1 + [other.folder.key for other in jobs if other is job or not other.started].index(key)
             return RunView(
-                RunRecord(key=key, recipe=job.recipe), "queued", place, hindrance or self._wait(job, place)
+                RunRecord(key=key, recipe=job.recipe), "queued", place, blocked or self._wait(job, place)
             )
         if end is not None:
-            return _seen(end)
+            return _view(end)
         return self._idle(self._store.find(key))
 
     def cancel(self, key: str) -> None:
@@ -153,7 +154,7 @@ class Runs:
     def _wait(self, job: Job, place: int) -> str:
         if not self._devices:
             return NO_DEVICE
-        return "The run is about to begin." if job.task is not None else f"Place {place} in the queue."
+        return "The run is about to start." if job.task is not None else f"Place {place} in the queue."
 
     def _idle(self, folder: RunFolder) -> RunView:
         if not folder.exists:
@@ -162,11 +163,11 @@ class Runs:
             )
         followed = self._follow(folder)
         if followed.checked is None or followed.checked != followed.tail.signature:
-            followed.checked, followed.wrong = followed.tail.signature, repair.damage(folder)
-        if followed.wrong is not None:
-            raise StoreError(followed.wrong)
+            followed.checked, followed.damage = followed.tail.signature, repair.damage(folder)
+        if followed.damage is not None:
+            raise StoreError(followed.damage)
         return replace(
-            _seen(folder.with_derived_state(followed.tail.record)),
+            _view(folder.with_derived_state(followed.tail.record)),
             recorded=folder.recorded,
             imported=folder.imported,
             has_weights=folder.has_weights,
@@ -186,12 +187,12 @@ class Runs:
         return folder.events()
 
     def _follow(self, folder: RunFolder) -> Followed:
-        """The fold of a folder's events, of which only the new ones are read."""
+        """Return the folder with its events up to date; only new events are read."""
         with self._lock:
             followed = self._tails.setdefault(folder.key, Followed(Tail(folder)))
             try:
                 followed.tail.refresh()
-            except StoreError:  # `repair.damage` will say so in more detail
+            except StoreError:  # `repair.damage` reports it in more detail
                 followed = self._tails[folder.key] = Followed(Tail(folder))
             self._tails.move_to_end(folder.key)
             while len(self._tails) > FOLLOWED:
@@ -202,46 +203,46 @@ class Runs:
 
     @property
     def waiting(self) -> bool:
-        """Whether there is a run that was not sent yet."""
+        """Whether a run has not been sent yet."""
         with self._lock:
             return any(job.task is None for job in self._jobs.values())
 
     @property
     def cancelling(self) -> bool:
-        """Whether a run has been told to stop and has not yet."""
+        """Whether a cancelled run has not stopped yet."""
         with self._lock:
             return any(job.cancelled is not None for job in self._jobs.values())
 
     def drive(self, cluster: Cluster) -> None:
-        """Take ended runs in, press the cancelled ones, and send out as many as there are devices free."""
+        """Collect ended runs, stop the cancelled ones, and send as many runs as devices are free."""
         for job in self._sent():
             if job.task is not None and job.task.done():
                 self._collect(job, cluster)
             elif job.cancelled is not None:
-                self._press(job, cluster, time.monotonic() - job.cancelled)
+                self._stop(job, cluster, time.monotonic() - job.cancelled)
         if self.waiting:
             self._devices = cluster.devices()
             self._send(cluster, self._devices - len(self._sent()))
 
     def lost(self, reason: str) -> None:
-        """The cluster is gone, and what it computed is interrupted."""
+        """Interrupt what was sent to a cluster that has ended."""
         for job in self._sent():
             self._interrupt(job, reason)
 
-    def fail(self, sentence: str) -> None:
-        """There is no cluster to send the queue to."""
+    def fail(self, message: str) -> None:
+        """Fail every run: there is no cluster to compute them."""
         with self._lock:
             for key, job in self._jobs.items():
-                self._ends[key] = RunRecord(key=key, recipe=job.recipe, state="failed", error=sentence)
+                self._ends[key] = RunRecord(key=key, recipe=job.recipe, state="failed", error=message)
             self._jobs.clear()
 
     def _sent(self) -> list[Job]:
         with self._lock:
             return [job for job in self._jobs.values() if job.task is not None]
 
-    def _send(self, cluster: Cluster, room: int) -> None:
+    def _send(self, cluster: Cluster, free_devices: int) -> None:
         with self._lock:
-            waiting = [job for job in self._jobs.values() if job.task is None][: max(0, room)]
+            waiting = [job for job in self._jobs.values() if job.task is None][: max(0, free_devices)]
             for job in waiting:
                 job.before = job.folder.signature()
                 fields = job.recipe.model_dump(mode="json")
@@ -258,36 +259,36 @@ class Runs:
         else:
             self._forget(job)
 
-    def _press(self, job: Job, cluster: Cluster, waited: float) -> None:
-        """Cancel a run: the marker is set again, in case the try that it is meant for has just begun; then by
-        force.
+    def _stop(self, job: Job, cluster: Cluster, waited: float) -> None:
+        """Cancel a run: set its marker again, in case its attempt has only just started and removed it; after
+        the grace period, kill it.
         """
         if job.task is None or waited < self._grace:
-            if job.begun and not job.folder.cancel_requested:
+            if job.started and not job.folder.cancel_requested:
                 job.folder.request_cancel()
             return
-        cluster.abort(job.task, kill=job.begun)
+        cluster.abort(job.task, kill=job.started)
         self._close(job, Cancelled(forced=True), "cancelled", "")
 
     def _interrupt(self, job: Job, reason: str) -> None:
         try:
-            sentence = f"{reason} {retry_hint(RunRecord.fold(job.folder.events()))}"
+            message = f"{reason} {retry_hint(RunRecord.fold(job.folder.events()))}"
         except StoreError:
-            sentence = reason
-        self._close(job, Interrupted(reason=sentence), "interrupted", sentence)
+            message = reason
+        self._close(job, Interrupted(reason=message), "interrupted", message)
 
-    def _close(self, job: Job, event: Event, state: State, sentence: str) -> None:
-        """Write down how a run ended whose process is gone; where that is not possible, remember it."""
-        unwritten = RunRecord(key=job.recipe.key, recipe=job.recipe, state=state, error=sentence or None)
+    def _close(self, job: Job, event: Event, state: State, error: str) -> None:
+        """Record how a run ended whose process is gone: in its folder, or here if that is not possible."""
+        unwritten = RunRecord(key=job.recipe.key, recipe=job.recipe, state=state, error=error or None)
         try:
-            if job.begun:
+            if job.started:
                 with job.folder.lock(LOCK):
                     record = RunRecord.fold(job.folder.events())
                     if record.state in ("empty", "running"):
                         job.folder.end(event.model_copy(update={"elapsed": record.elapsed}))
                     job.folder.clear_cancel()
                 return self._forget(job)
-        except Timeout:  # the process is not gone: it goes on, and its folder says so
+        except Timeout:  # the process is still alive and continues, as its folder shows
             return self._forget(job)
         except StoreError:
             pass
@@ -301,6 +302,6 @@ class Runs:
         self._wake()
 
 
-def _seen(record: RunRecord) -> RunView:
+def _view(record: RunRecord) -> RunView:
     state: ViewState = "running" if record.state == "empty" else record.state
     return RunView(record.model_copy(update={"state": state}), state, None, record.error or "")

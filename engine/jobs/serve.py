@@ -1,4 +1,4 @@
-"""The process of the embedded cluster: a scheduler, and a nanny that restarts the worker process when it dies.
+"""The process of the embedded cluster: a scheduler, and a nanny that restarts the worker when it dies.
 
 Started by `engine.jobs.cluster` as `python -m engine.jobs.serve`; the first line of its output is the
 scheduler's address. It ends, and its worker with it, as soon as its standard input is closed: by the app, or
@@ -33,8 +33,8 @@ SETTINGS = {
         "OPENBLAS_NUM_THREADS": None,
     },
     "distributed.worker.daemon": True,
-    # Checks whether the event loop is responsive, 50 times a second. Importing torch holds the interpreter for
-    # seconds, which would be reported as a fault.
+    # Checks whether the event loop is responsive, 50 times a second. Importing torch holds the interpreter
+    # for seconds, which would be reported as a fault.
     "distributed.admin.tick.interval": "1 h",
     "distributed.admin.tick.cycle": "1 h",
     "distributed.admin.tick.limit": "2 h",

@@ -1,9 +1,8 @@
-"""The engine in the background: what the pages hold. Every call returns at once; a thread does all that takes
-time.
+"""The background engine, which all pages use. Every call returns immediately; a thread does what takes time.
 
-The worker writes the run folder itself and `view` follows that folder, so what a page shows does not depend
-on who computes. Two that ask for the same recipe get the same run. Dask is imported by the thread only:
-making the object costs a page nothing.
+The worker writes the run's folder and `view` reads it, so what a page shows does not depend on which process
+computes the run. Two requests for the same recipe share one run. Only the thread imports Dask, so creating
+the object costs a page nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from engine.errors import EngineError, PrunescopeError
 from engine.events import Event
 from engine.jobs import worker
 from engine.jobs.questions import Answer, Questions
-from engine.jobs.queue import Runs
+from engine.jobs.queue import RunQueue
 from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
 from engine.jobs.views import EngineStatus, RunView, Saved
 from engine.models.identity import looks_like_path, resolve
@@ -40,25 +39,25 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 Args = TypeVarTuple("Args")
 
-FRESH = 10.0  # seconds for which what is free is taken to stay so
+FRESH = 10.0  # seconds for which a measurement of the free memory is used
 PAUSE = 1.0  # seconds between two looks at the cluster while it computes something
 QUICK = 0.1  # the same while a run is being cancelled
 IDLE = 60.0  # the same while there is nothing to do
-LOST = "The background engine ended while it computed this run."
+LOST = "The background engine ended while it was computing this run."
 ENDED = "The background engine ended unexpectedly."
-CLOSED = "The app was closed while this run was computed."
+CLOSED = "The app was closed while this run was being computed."
 
 _log = logging.getLogger(__name__)
 
 
 class BackgroundEngine:
-    """Runs, texts and summaries, computed elsewhere.
+    """Computes runs and answers questions about them in other processes.
 
     Args:
-        store: where runs are kept; the default store when left out.
-        scheduler: address of a Dask scheduler that is there; by default what `PRUNESCOPE_SCHEDULER` says.
-            Without any, an embedded cluster is started.
-        grace: seconds that a cancelled run has to stop by itself, before its worker process is restarted.
+        store: where runs are stored; by default the user's store.
+        scheduler: address of an existing Dask scheduler, by default from `PRUNESCOPE_SCHEDULER`. Without one,
+            an embedded cluster is started.
+        grace: seconds a cancelled run may take to stop before its worker process is restarted.
     """
 
     def __init__(self, store: Store | None = None, scheduler: str | None = None, grace: float = 5.0) -> None:
@@ -66,7 +65,7 @@ class BackgroundEngine:
         self._home = str(self.store.home)
         self._scheduler = scheduler or os.environ.get("PRUNESCOPE_SCHEDULER") or None
         self._wake = threading.Event()
-        self._runs = Runs(self.store, grace, self._wake.set)
+        self._runs = RunQueue(self.store, grace, self._wake.set)
         self._questions = Questions(self._wake.set)
         self._capacities: dict[str, Capacity] = {}
         self._cluster: Cluster | None = None
@@ -76,7 +75,7 @@ class BackgroundEngine:
         self._wanted = self._closed = False
 
     def start(self) -> None:
-        """Begin to start the cluster, and return."""
+        """Start the cluster in the background."""
         with self._starting:
             if self._closed:
                 raise EngineError("The background engine was closed. Restart the app.")
@@ -87,19 +86,19 @@ class BackgroundEngine:
 
     @property
     def texts(self) -> Path:
-        """Where texts that people bring along are kept."""
+        """The directory of the texts that users have uploaded."""
         return self.store.home / "texts"
 
     @property
     def status(self) -> EngineStatus:
-        """How the engine is."""
+        """The engine's state now."""
         return self._status
 
     def submit(self, recipe: Recipe) -> str:
-        """Have a recipe computed, unless it is finished, running or queued already; the key of its run.
+        """Queue a recipe, unless its run is finished, running or queued already, and return the run's key.
 
         Raises:
-            RecipeError: a file that the recipe names is not there.
+            RecipeError: a file named by the recipe does not exist.
             StoreError: the store cannot take a run.
             EngineError: the engine was closed.
         """
@@ -110,7 +109,7 @@ class BackgroundEngine:
         return pinned.key
 
     def view(self, key: str) -> RunView:
-        """The run as it is now.
+        """Return the run as it is now.
 
         Raises:
             StoreError: there is no such run, or its folder is damaged.
@@ -118,7 +117,7 @@ class BackgroundEngine:
         return self._runs.view(key, "" if self._status.state == "ready" else self._status.message)
 
     def events(self, key: str) -> list[Event]:
-        """All events of a run so far, in order, for watching it again.
+        """Return all events of a run so far, in order, for a replay.
 
         Raises:
             StoreError: there is no such run, or its events are damaged.
@@ -126,21 +125,19 @@ class BackgroundEngine:
         return self._runs.events(key)
 
     def runs(self) -> list[RunSummary]:
-        """All runs: one's own, the last changed first, then the recorded ones that one has not finished
-        oneself.
+        """Return all runs: the user's, the last changed first, then the bundled ones except those that the
+        user has finished too.
         """
         own = self.store.list()
         keys = {run.key for run in own if run.state == "finished"}
         return [*own, *(run for run in self.store.recorded if run.key not in keys)]
 
     def active(self) -> list[str]:
-        """Keys of the runs that are queued or running, in order."""
+        """Return the keys of the queued and running runs, in order."""
         return self._runs.active()
 
     def cancel(self, key: str) -> None:
-        """Drop a queued run; ask a running one to stop behind its block, and force it to after the grace
-        period.
-        """
+        """Drop a queued run; ask a running one to stop after its block, and kill it after `grace`."""
         self._runs.cancel(key)
 
     # Questions: each returns what is known so far; the first call sends it to the worker.
@@ -206,14 +203,14 @@ class BackgroundEngine:
         return Answer(self._capacities[device]) if device in self._capacities else answer
 
     def close(self) -> None:
-        """End the embedded cluster; runs that are computed there are interrupted."""
+        """End the embedded cluster, which interrupts its runs."""
         with self._starting:
             self._closed = True
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
 
-    # What follows runs in the engine's thread.
+    # The methods below run in the engine's thread.
 
     def _loop(self) -> None:
         drop_unused_texts(self.texts)
@@ -221,8 +218,8 @@ class BackgroundEngine:
         while not self._closed:
             try:
                 self._turn()
-            except Exception:  # the thread must live: without it no page would ever hear of a run again
-                _log.exception("The background engine stumbled and goes on.")
+            except Exception:  # without this thread, no page would ever hear of a run again
+                _log.exception("Unexpected error in the background engine; it continues.")
             self._wake.wait(self._pause())
             self._wake.clear()
         self._drop(CLOSED)
@@ -238,7 +235,7 @@ class BackgroundEngine:
     def _turn(self) -> None:
         if self._cluster is not None and not self._cluster.alive:
             self._drop(LOST)
-            self._status = EngineStatus("starting", f"{ENDED} It is started again with the next run.")
+            self._status = EngineStatus("starting", f"{ENDED} It restarts with the next run.")
         if self._cluster is None and (self._wanted or self._runs.waiting or self._questions.waiting):
             self._connect()
         if self._cluster is not None:
@@ -255,19 +252,19 @@ class BackgroundEngine:
             self._status = EngineStatus("ready", "The engine is ready.")
         except Exception as error:
             known = isinstance(error, PrunescopeError)
-            sentence = (
+            message = (
                 str(error)
                 if known
                 else f"The background engine could not be started ({type(error).__name__}: {error})."
             )
             if not known:
-                _log.exception(sentence)
-            self._status = EngineStatus("failed", sentence)
-            self._runs.fail(sentence)
-            self._questions.fail(sentence)
+                _log.exception(message)
+            self._status = EngineStatus("failed", message)
+            self._runs.fail(message)
+            self._questions.fail(message)
 
     def _drop(self, reason: str) -> None:
-        """Let go of the cluster, and of what was sent to it."""
+        """Disconnect from the cluster, and retry or interrupt what was sent to it."""
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
             cluster.close()
@@ -276,12 +273,12 @@ class BackgroundEngine:
 
 
 def _is_here(model: str, revision: str | None) -> bool:
-    """Whether a model of the hub is complete on this machine."""
+    """Whether a model's files are on this machine."""
     if resolve(model) != model or looks_like_path(model):
         return True
     from engine.hub.cache import snapshot
 
     try:
         return snapshot(model, revision) is not None
-    except ValueError:  # no id that the hub could have
+    except ValueError:  # not a valid model id
         return False
