@@ -2,10 +2,10 @@
 of a text at the first block, the dense model's pass over the evaluation text and its perplexity.
 
 All of it follows from the model and the texts alone, so a run that finds it here gives the same result, to
-the last bit, as one that computes it. Runs and texts share the cache `MODELS`. A model is leased to one user at a
-time, because pruning overwrites its weights; a second user at the same time loads another copy. All models
-together take at most `SHARE` of the free memory, idle ones are dropped before another model is loaded, and a
-model that is read block by block is never kept.
+the last bit, as one that computes it. Runs and texts share the cache `MODELS`. A model is leased to one user
+at a time, because pruning overwrites its weights; a second user at the same time loads another copy. All
+models together take at most `SHARE` of the free memory, idle ones are dropped before another model is loaded,
+and a model that is read block by block is never kept.
 """
 
 from __future__ import annotations

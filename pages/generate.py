@@ -1,5 +1,5 @@
-"""Generate: what dense and pruned models write and expect: from 0 to 90 %, side by side, token by token, and
-on one's own text.
+"""Generate: what dense and pruned models write and predict: from 0 to 90 % sparsity, side by side, token by
+token, and on the user's own text.
 """
 
 import streamlit as st
@@ -7,7 +7,7 @@ import streamlit as st
 from pages.widgets.engine_handle import shared_engine
 from pages.widgets.generate.run_choice import choose_runs, with_weights
 from pages.widgets.generate.side_by_side import draw_side_by_side
-from pages.widgets.generate.sparsity_slider import draw_walk
+from pages.widgets.generate.sparsity_slider import draw_sparsity_walk
 from pages.widgets.generate.tokens import draw_own_text, draw_tokens
 from pages.widgets.page_setup import enter_through_app
 from pages.widgets.run_picker import finished_runs, usual_keys
@@ -32,4 +32,4 @@ if section in SECTIONS:
     chosen = choose_runs(runs, usual_keys(runs, ("wanda", 0.6), ("magnitude", 0.6)))
     SECTIONS[section](engine, with_weights(engine, chosen))
 else:
-    draw_walk(engine, runs)
+    draw_sparsity_walk(engine, runs)

@@ -3,13 +3,13 @@
 import streamlit as st
 
 from pages.widgets.engine_handle import shared_engine
-from pages.widgets.microscope.view import draw_run_under
+from pages.widgets.microscope.view import draw_microscope
 from pages.widgets.page_setup import enter_through_app
 
 enter_through_app("microscope")
 engine = shared_engine()
 st.title("Microscope", anchor=False)
 st.markdown(
-    "One linear layer of one pruned model: which weights went, why just those, and what that did to its output."
+    "One linear layer of one pruned model: which weights were removed, why, and how that changed its output."
 )
-draw_run_under(engine)
+draw_microscope(engine)

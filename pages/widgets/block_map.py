@@ -1,5 +1,5 @@
-"""A heat map of blocks by linears that leads into the microscope: by a click on a cell, or by a link beneath
-it for those who use no pointer.
+"""A heat map of blocks by linears that opens the microscope: by a click on a cell, or by a link below it for
+users without a pointer.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ MICROSCOPE = "pages/microscope.py"
 
 
 def draw_block_map(chart: Chart, key: str, record: RunRecord) -> None:
-    """Draw a chart of `engine.charts.heatmaps` that was made to be `clickable`.
+    """Draw a `clickable` chart of `engine.charts.heatmaps`.
 
     Args:
-        key: as in `draw_chart`; another one where a cell is chosen already, for a choice stays with its
-            chart.
-        record: the finished run that it shows.
+        key: as in `draw_chart`. Use another key after a cell was chosen: Streamlit keeps a selection with its
+            chart, and would report the click again.
+        record: the finished run that the chart shows.
     """
     event = draw_chart(chart, key, select="points")
     chosen = _chosen(event)
@@ -29,19 +29,22 @@ def draw_block_map(chart: Chart, key: str, record: RunRecord) -> None:
         st.switch_page(MICROSCOPE, query_params=address(record, *chosen))
     if record.worst is not None:
         index, name = record.worst
-        label = f"Look inside: click a cell, or go to the worst, block {index}, {short_names(linear_names(record))[name]}"
+        label = (
+            f"Look inside: click a cell, or go to the worst, block {index}, "
+            f"{short_names(linear_names(record))[name]}"
+        )
         st.page_link(
             MICROSCOPE, label=label, icon=":material/biotech:", query_params=address(record, index, name)
         )
 
 
 def address(record: RunRecord, block: int, linear: str) -> dict[str, str]:
-    """What the microscope's address says of a linear."""
+    """Return the microscope's query parameters for a linear."""
     return {"run": str(record.key), "block": str(block), "linear": linear}
 
 
 def _chosen(event: Any) -> tuple[int, str] | None:
-    """Block and linear of the cell that was clicked."""
+    """Return the block and linear of the clicked cell."""
     points = event.selection.points if event is not None else []
     given = points[0].get("customdata") if points else None
     return (int(given[0]), str(given[1])) if given else None

@@ -1,8 +1,5 @@
-"""A chart as a card: what it shows, the drawing, how to read it, and to take along the same numbers as a
-table and the drawing as a picture.
-
-A chart as a picture: two buttons, SVG and PNG, for a chart that stands elsewhere on the page; made by the
-browser that shows it.
+"""A chart as a card: title, figure, caption, and downloads of its numbers as a table and of the figure as SVG
+or PNG, which the browser renders.
 """
 
 from __future__ import annotations
@@ -19,8 +16,8 @@ from engine.charts.chart import Chart
 HERE = Path(__file__).parent
 FORMATS = st.components.v2.component(
     "picture",
-    html='<div class="formats"><button type="button" data-format="svg">SVG</button><button type="button" data-format="png">PNG</button>'
-    '<span role="status"></span></div>',
+    html='<div class="formats"><button type="button" data-format="svg">SVG</button>'
+    '<button type="button" data-format="png">PNG</button><span role="status"></span></div>',
     css=(HERE / "picture.css").read_text(encoding="utf-8"),
     js=(HERE / "picture.js").read_text(encoding="utf-8"),
 )
@@ -30,16 +27,18 @@ CONFIG = {
     "displaylogo": False,
     "scrollZoom": False,
 }
-"""What a chart needs to be saved: Plotly's own button, shown while the pointer is over the chart."""
+"""Plotly's own download button, shown while the pointer is over the chart."""
 
 
 def draw_formats(chart: str, name: str) -> None:
-    """The buttons for the chart with this widget key; `name` is the file's, without its ending."""
+    """Draw the SVG and PNG buttons for the chart with this widget key; `name` is the file's, without
+    extension.
+    """
     FORMATS(key=f"picture.{chart}", data={"chart": re.sub(r"[^\w-]", "-", chart), "name": name})
 
 
 LARGE = 17
-"""Pixels of the letters in a chart that is larger than its own height."""
+"""Font size in pixels in an enlarged chart, for a projector."""
 
 
 def draw_chart(
@@ -53,13 +52,13 @@ def draw_chart(
     """Draw a chart.
 
     Args:
-        key: gives it an identity, so that the next state of the same chart replaces it in place.
-        least_height: pixels, where it is to be larger than its own height.
-        select: what a person may select in it, if anything.
-        on_select: what is called then, before the page is drawn again.
+        key: identifies the chart, so that its next state replaces it in place.
+        least_height: enlarges the chart to this height in pixels.
+        select: what the user can select in it, if anything.
+        on_select: called after a selection, before the page is redrawn.
 
     Returns:
-        What is selected, as Streamlit says it; None where nothing may be.
+        Streamlit's selection event; None if nothing can be selected.
     """
     if chart.figure.layout.height < least_height:
         chart.figure.update_layout(height=least_height, font={"size": LARGE})
@@ -75,8 +74,8 @@ def draw_chart(
 
 
 def _draw_table(chart: Chart, key: str) -> None:
-    """The table behind a button; it is only made while it is open, for a page that grows draws all its charts
-    twice a second.
+    """Draw the chart's table in a popover. It is only made while open: during a run, a page redraws all its
+    charts twice a second.
     """
     with st.popover(
         "Table", type="tertiary", icon=":material/table:", key=f"table.{key}", on_change="rerun"
@@ -98,8 +97,8 @@ def _draw_table(chart: Chart, key: str) -> None:
 
 
 def load_ahead() -> None:
-    """Have the browser load what it draws charts with, which takes it a second or two, while a page without
-    any is read; nothing is seen of it.
+    """Have the browser load Plotly, which takes a second or two, while the user reads a page without charts;
+    the chart is invisible.
     """
     with st.container(key="unseen.ahead"):
         st.plotly_chart({"data": [{"y": [0]}], "layout": {"height": 40}}, key="ahead")

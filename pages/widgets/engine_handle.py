@@ -1,7 +1,6 @@
-"""The one background engine that all pages and all sessions of this server share, and what they all import.
+"""The background engine that all pages and sessions of this server share.
 
-A page asks for the engine after its own imports: it imports Dask in a thread, which would slow down the first
-page's.
+Pages request the engine after their own imports: it imports Dask in a thread, which would slow those down.
 """
 
 from __future__ import annotations
@@ -16,20 +15,18 @@ from engine.errors import PrunescopeError
 from engine.jobs.service import BackgroundEngine
 from engine.jobs.views import RunView
 
-LATER = (
+PRELOADED = (
     "pages.widgets.compare.sweep",
     "pages.widgets.generate.sparsity_slider",
     "pages.widgets.generate.tokens",
 )
 PATIENCE = 2.0
-"""Seconds that the first page is given before the other pages' imports begin: two that import at once slow
-one another down.
-"""
+"""Seconds before the other pages' imports begin, so that they do not slow down the first page's."""
 
 
 @st.cache_resource(show_spinner=False)
 def shared_engine() -> BackgroundEngine:
-    """The engine, started; this returns at once while its processes come up in the background."""
+    """Return the started engine, immediately: its processes start in the background."""
     engine = BackgroundEngine()
     engine.start()
     threading.Thread(target=_warm, args=(engine,), name="prunescope-imports", daemon=True).start()
@@ -45,10 +42,8 @@ def find_view(engine: BackgroundEngine, key: str | None) -> RunView | None:
 
 
 def _warm(engine: BackgroundEngine) -> None:
-    """Import what the other pages need, and read the recorded runs, so that nobody waits for it on a first
-    visit.
-    """
+    """Import what the other pages need and read the bundled runs, so that their first visit is quick."""
     time.sleep(PATIENCE)
-    for name in LATER:
+    for name in PRELOADED:
         import_module(name)
     engine.runs()

@@ -1,12 +1,12 @@
 """Parts of a page that follow the engine: `live` and `live_answer` draw something now and again until it is
 complete; then the whole page is redrawn, because its other parts may depend on it.
 
-The browser requests that redraw. `st.rerun` would do it immediately, with two faults for a user who is working
-on the page. It aborts the script run in which it is called, and Streamlit drops what that run has not sent
-yet: a widget whose value that run set keeps its default in the browser, which sends the default back as if the
-user had chosen it. And it reads the query parameters as they were when that run began, so a widget bound to
-the address falls back to an older value. A request from the browser carries the values of all widgets and
-waits for its turn.
+The browser requests that redraw. `st.rerun` would do it immediately, with two faults for a user who is
+working on the page. It aborts the script run in which it is called, and Streamlit drops what that run has not
+sent yet: a widget whose value that run set keeps its default in the browser, which sends the default back as
+if the user had chosen it. And it reads the query parameters as they were when that run began, so a widget
+bound to the address falls back to an older value. A request from the browser carries the values of all
+widgets and waits for its turn.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The way into a page.
+"""Making sure that a page runs inside the app.
 
-Streamlit takes a folder named `pages` for its older kind of app until `st.navigation` has been called once in
-the server's process. The first visit to a fresh server would therefore run a page alone if it goes straight
-to that page's address: without the app's menu, width and title.
+Until `st.navigation` has been called once in the server's process, Streamlit treats a folder named `pages` as
+an app of its older kind. If the first visit to a new server goes directly to a page's address, Streamlit
+would run that page alone, without the app's menu, width and title.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ ENTERED = "entered"
 
 
 def enter() -> None:
-    """Say that the app itself is running; for `app.py`."""
+    """Note that the app itself is running; for `app.py`."""
     st.session_state[ENTERED] = True
 
 
 def enter_through_app(name: str) -> None:
-    """Run the app, which runs this page, where Streamlit has not; for the first line of a page that has an
-    address of its own, its `name`.
+    """Restart through the app if Streamlit runs this page alone; the first call of each page. `name` is its
+    URL path.
     """
     if ENTERED not in st.session_state:
         st.navigation(
@@ -33,4 +33,4 @@ def enter_through_app(name: str) -> None:
 
 
 def _nothing() -> None:
-    """A page that is never run: only its address is needed."""
+    """A page that never runs; only its address is needed."""

@@ -1,4 +1,4 @@
-"""How far a run is: the share of its bar, and what is being done in words."""
+"""The progress of a run: how full its bar is, and what it is doing in words."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from engine.jobs.views import RunView
 from engine.record import RunRecord
 
 SEARCH, MEASUREMENT = 0.5, 0.1
-"""Share of the bar that a long search nears, and that measuring all blocks takes; the blocks get what is
-left.
+"""Share of the bar that a long search approaches, and that measuring all blocks takes. The blocks get the
+rest.
 """
 HALFWAY = 12
-"""Candidates after which a search has half of its share: how many will come is not known."""
+"""Candidates after which a search has half of its share; how many there will be is not known."""
 
 
 def share(view: RunView) -> float:
-    """How full the bar is: a download fills it; then what decides about the blocks, the blocks, and a little
-    for the measurement at the end.
+    """Return how full the bar is, 0 to 1. A download has the bar to itself; then come the search or
+    measurement that decides the sparsity per block, the blocks, and a little for the evaluation.
     """
     if view.state == "queued":
         return 0.0
@@ -36,11 +36,11 @@ def share(view: RunView) -> float:
 
 
 def progress_words(view: RunView) -> str:
-    """What is being done, and how far it is."""
+    """Return what the run is doing, and how far it has come."""
     record = view.record
     if view.state == "queued":
         turn = "next in the queue" if view.place in (None, 1) else f"place {view.place} in the queue"
-        return f"Waiting for its turn: {turn}. {view.message if view.place in (None, 1) else ''}"
+        return f"Waiting: {turn}. {view.message if view.place in (None, 1) else ''}"
     if record.fetching is not None:
         return _fetching_words(record.fetching)
     if record.model is None:
@@ -73,7 +73,7 @@ def _fetching_words(fetching: Fetching) -> str:
 
 
 def _deciding_words(record: RunRecord, total: int) -> str:
-    """What is tried or measured before the first block is pruned."""
+    """Return what is tried or measured before the first block is pruned."""
     if not record.search:
         quantity, done = measured_quantity(record), len(record.measured)
         return (

@@ -1,8 +1,8 @@
-"""Choosing among the runs that are there: a list of titles on the page, their keys in the address
-(`?run=KEY`, or another parameter's name).
+"""Choosing a run: a list of titles on the page, the chosen key in the address (`?run=KEY`, or another
+parameter).
 
-Streamlit writes an option's words into the address by itself, and a run's words are neither short nor its
-name; so the key is written here.
+Streamlit's own binding would write the option's label into the address, which is long and not unique; so this
+module writes the key.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def finished_runs(engine: BackgroundEngine) -> list[RunSummary]:
-    """The runs that can be looked at: one's own, the last changed first, then the recorded ones, by pruner
-    and sparsity.
+    """Return the finished runs: the user's, the last changed first, then the bundled ones by pruner and
+    sparsity.
     """
     runs = [run for run in engine.runs() if run.state == "finished" and run.recipe is not None]
     own, recorded = [run for run in runs if not run.recorded], [run for run in runs if run.recorded]
@@ -44,32 +44,31 @@ def pick_run(
     first: str | None = None,
     disabled: bool = False,
 ) -> RunSummary | None:
-    """A list to choose a run from; what the address asks for comes first, and a key that is not there is
-    said.
+    """Let the user choose a run. A run named by the address is preselected; an unknown key gives a warning.
 
     Args:
         runs: the runs to choose from.
-        parameter: the address's name for this choice.
-        first: the key to begin with, where it is there; else the first run.
+        parameter: name of the query parameter.
+        first: the key that is preselected otherwise, if it exists; else the first run.
 
     Returns:
-        The chosen run, None where there is none to choose.
+        The chosen run, None if there are no runs.
     """
-    found = {run.key: run for run in runs}
+    by_key = {run.key: run for run in runs}
     widget = f"pick.{parameter}"
-    _follow_address(widget, parameter, found)
-    if not found:
+    _follow_address(widget, parameter, by_key)
+    if not by_key:
         return None
-    options = list(found)
-    # kept apart, for the words of a run change when it goes on, and with them Streamlit forgets the choice
+    options = list(by_key)
+    # stored separately: a run's label changes as it progresses, and Streamlit then resets the choice
     chosen = f"{widget}.chosen"
-    if st.session_state.get(chosen) not in found:
-        st.session_state[chosen] = first if first in found else options[0]
+    if st.session_state.get(chosen) not in by_key:
+        st.session_state[chosen] = first if first in by_key else options[0]
     st.session_state[widget] = st.session_state[chosen]
     st.selectbox(
         label,
         options,
-        format_func=lambda key: words(found[key]),
+        format_func=lambda key: words(by_key[key]),
         key=widget,
         on_change=_choose,
         args=(widget,),
@@ -77,12 +76,12 @@ def pick_run(
     )
     key: str = st.session_state[chosen]
     _write_address(widget, parameter, key)
-    return found[key]
+    return by_key[key]
 
 
 def usual_keys(runs: Sequence[RunSummary], *wanted: tuple[str, float]) -> list[str]:
-    """Keys of runs of the bundled model as pruners and sparsities, where they are there: what a page shows
-    before anybody has chosen.
+    """Return the keys of the bundled model's runs with these pruners and sparsities, as far as they exist:
+    what a page shows by default.
     """
     found = {
         (run.recipe.pruner, run.recipe.sparsity): run.key
@@ -95,14 +94,14 @@ def usual_keys(runs: Sequence[RunSummary], *wanted: tuple[str, float]) -> list[s
 
 
 def words(run: RunSummary) -> str:
-    """A run in a line: its recipe, what came of it, and where it is from."""
+    """Return a run's label: its recipe, its perplexity, and whether it is bundled."""
     score = run.record.pruned if run.record else None
     result = f" · perplexity {numbers.perplexity(score.perplexity)}" if score else ""
     return f"{run.title}{result}{' · recorded' if run.recorded else ''}"
 
 
 def _choose(widget: str) -> None:
-    """Take over what a person has picked."""
+    """Store what the user has picked."""
     st.session_state[f"{widget}.chosen"] = st.session_state[widget]
 
 
@@ -111,17 +110,18 @@ def _family(run: RunSummary) -> str:
     return f"{run.recipe.pruner} {run.recipe.allocation}"
 
 
-def _follow_address(widget: str, parameter: str, found: dict[str, RunSummary]) -> None:
-    """Take over a key that has newly come into the address."""
+def _follow_address(widget: str, parameter: str, by_key: dict[str, RunSummary]) -> None:
+    """Select the run that the address names, if the address is new."""
     asked = st.query_params.get(parameter)
     if asked is None or asked == st.session_state.get(f"{widget}.address"):
         return
     st.session_state[f"{widget}.address"] = asked
-    if asked in found:
+    if asked in by_key:
         st.session_state[f"{widget}.chosen"] = asked
     else:
         st.warning(
-            f"The address asks for the run {asked}, but there is no finished run of that key here; another one is shown.",
+            f"The address names the run {asked}, but there is no finished run with that key here. Another "
+            "run is shown.",
             icon=":material/info:",
         )
 

@@ -24,7 +24,7 @@ PICTURES = {
     "explore": (f"?run={KEY}", "Sparsity of every linear"),
     "compare": ("compare", "Perplexity against sparsity"),
     "microscope": (f"microscope?run={KEY}&block=3&linear=mlp.up_proj", "singular values"),
-    "generate": ("generate?part=Token+by+token", "The tokens that suffer most"),
+    "generate": ("generate?part=Token+by+token", "Tokens with the largest increase in loss"),
     "learn": ("learn?lesson=by_hand", "Output error"),
     "runs": ("runs", "Runs"),
 }

@@ -45,7 +45,7 @@ def test_from_nothing_to_ninety_percent_and_token_by_token(page: Page, address: 
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
     page.get_by_text("Side by side", exact=True).click()
-    expect(page.get_by_text("Parts from the dense text at", exact=False).first).to_be_visible(
+    expect(page.get_by_text("Differs from the dense text at", exact=False).first).to_be_visible(
         timeout=2 * MINUTE
     )
     page.get_by_text("Colours and numbers", exact=True).click()

@@ -172,7 +172,7 @@ def test_a_cluster_that_is_there(
     finally:
         engine.close()
     monkeypatch.setattr(
-        "engine.jobs.cluster.files.write", lambda path, content: path
+        "engine.jobs.cluster.atomic_files.write", lambda path, content: path
     )  # as if on another disk
     blind = BackgroundEngine(Store(store.home))
     try:

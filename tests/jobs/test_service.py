@@ -182,7 +182,7 @@ def test_a_failed_run_says_why(engine: BackgroundEngine, corpus: object, small: 
 
 
 def test_a_recipe_for_a_missing_file_is_refused_at_once(engine: BackgroundEngine) -> None:
-    with pytest.raises(RecipeError, match="not there"):
+    with pytest.raises(RecipeError, match="does not exist"):
         engine.submit(Recipe.build(evaluation="missing.txt"))
 
 
@@ -226,7 +226,8 @@ def test_a_summary_and_a_text(engine: BackgroundEngine, small: RecipeMaker) -> N
     assert text is not None and text.prompt == "Once upon a time" and text.dense and text.pruned
     seen = client(engine).run_on_scheduler(eval, "'torch' in __import__('sys').modules")
     assert not seen, (
-        "the scheduler passes questions on without importing what they are about, which would hold up the first for seconds"
+        "the scheduler passes questions on without importing what they are about, which would hold up the "
+        "first for seconds"
     )
     missing = TextRequest("0123", "Once", tokens=4)
     until(lambda: engine.text(missing).failed)
@@ -251,7 +252,8 @@ def test_questions_that_come_while_a_worker_starts_are_all_answered(tmp_path: Pa
         "import threading; from engine.jobs import worker\n"
         "found = []\n"
         "ask = lambda: found.append(worker.call(worker.summarise_model, 'demo', None))\n"
-        "threads = [threading.Thread(target=ask) for _ in range(4)] + [threading.Thread(target=worker.warm_up)]\n"
+        "threads = [threading.Thread(target=ask) for _ in range(4)] + "
+        "[threading.Thread(target=worker.warm_up)]\n"
         "[thread.start() for thread in threads]; [thread.join() for thread in threads]\n"
         "assert [type(one.value).__name__ for one in found] == ['ModelSummary'] * 4, found\n"
     )

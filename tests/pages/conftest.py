@@ -1,4 +1,4 @@
-"""The app under Streamlit's own test driver, with an engine that computes nothing in place of the real one."""
+"""The app under Streamlit's test driver, with an engine that computes nothing in place of the real one."""
 
 from __future__ import annotations
 

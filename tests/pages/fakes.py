@@ -200,7 +200,10 @@ ENDS: dict[str, Event | None] = {
     "finished": FINISHED,
     "failed": Failed(
         elapsed=1.2,
-        message="The Hessian of block 3 cannot be factored, even with a damping of 1. Use more calibration windows.",
+        message=(
+            "The Hessian of block 3 cannot be factored, even with a damping of 1. Use more calibration "
+            "windows."
+        ),
     ),
     "cancelled": Cancelled(elapsed=1.2),
     "interrupted": Interrupted(elapsed=1.2, reason="The process that computed this run was killed."),

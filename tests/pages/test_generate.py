@@ -103,9 +103,9 @@ class TestWalk:
         assert any(f"▸ the the {LINE[1].key[:4]}" in text for text in texts(app)), (
             "the mark stands where it parts"
         )
-        assert "Parts from the dense text at ▸, after 1 token." in words(app) and "60 %: perplexity" in words(
+        assert "Differs from the dense text at ▸, after 1 token." in words(
             app
-        )
+        ) and "60 %: perplexity" in words(app)
 
     def test_while_texts_are_written_there_is_a_place_for_them(self, generate, some):
         some.reading = Answer(pending=True)
@@ -114,7 +114,7 @@ class TestWalk:
 
     def test_an_empty_prompt_asks_for_one(self, generate, some):
         app = healthy(generate().text_input(key="prompt").set_value(" ").run())
-        assert "Type a beginning" in words(app)
+        assert "Type a prompt" in words(app)
 
     def test_playing_begins_and_stops(self, generate, some):
         app = healthy(generate().button(key="walk.play").click().run())
@@ -150,7 +150,7 @@ class TestSideBySide:
     def test_all_texts_and_where_they_part(self, generate, some):
         app = generate("Side by side")
         assert len(texts(app)) == 3 and any(f"▸ the the {LINE[1].key[:4]}" in text for text in texts(app))
-        assert "Parts from the dense text at ▸, after 1 token." in words(app)
+        assert "Differs from the dense text at ▸, after 1 token." in words(app)
 
     def test_the_dense_text_can_be_held_against_each_pruned_model(self, generate, some):
         app = generate("Side by side", words="The dense model's", look="Colours and numbers")

@@ -113,18 +113,18 @@ def test_the_look_stays_from_linear_to_linear_of_one_shape(open_page, engine):
     ("wrong", "sentence"),
     [
         ({"run": "nonsense"}, "no finished run of that key"),
-        ({"block": "99"}, "asks for block 99, but this run has the blocks 0 to 7"),
-        ({"block": "-1"}, "asks for block -1"),
-        ({"block": "x", "linear": "mlp.up_proj"}, "asks for block x"),
+        ({"block": "99"}, "names block 99, but this run has the blocks 0 to 7"),
+        ({"block": "-1"}, "names block -1"),
+        ({"block": "x", "linear": "mlp.up_proj"}, "names block x"),
         (
             {"block": "0", "linear": "mlp.nothing"},
-            "asks for the linear mlp.nothing, but its linears are self_attn.q_proj",
+            "names the linear mlp.nothing, but its linears are self_attn.q_proj",
         ),
         (
             {"block": "0", "linear": "mlp.up_proj", "rows": "7-3"},
-            "asks for the rows 7-3, but this linear has the rows 0 to 383",
+            "names the rows 7-3, but this linear has the rows 0 to 383",
         ),
-        ({"block": "0", "linear": "mlp.up_proj", "columns": "0-128"}, "asks for the columns 0-128"),
+        ({"block": "0", "linear": "mlp.up_proj", "columns": "0-128"}, "names the columns 0-128"),
     ],
 )
 def test_nonsense_in_the_address_is_a_sentence_and_something_true_is_shown(

@@ -1,5 +1,5 @@
-"""One prompt, continued by the dense model and by one or more pruned ones; where each of them first parts
-from the dense text is marked.
+"""One prompt, continued by the dense model and by one or more pruned ones; the first difference of each from
+the dense text is marked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from engine.evaluation.text_types import Reading, first_difference
 from engine.jobs.requests import ReadRequest
 from engine.store.runs import RunSummary
 from pages.widgets.generate.run_choice import Answers, draw_answers, reading_or_placeholder
-from pages.widgets.generate.text import asked_of
+from pages.widgets.generate.text import continuation_inputs
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -27,8 +27,8 @@ PLAIN, COLOURS, NUMBERS = "Plain", "Colours", "Colours and numbers"
 
 
 def draw_side_by_side(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
-    """The prompt, how to go on, and the texts."""
-    asked = asked_of()
+    """Draw the prompt, the controls and the texts."""
+    asked = continuation_inputs()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         words = st.segmented_control(
             "Whose words",
@@ -49,9 +49,9 @@ def draw_side_by_side(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> N
         )
     if not asked.text.strip() or not runs:
         st.caption(
-            "Type a beginning, and choose a run; both models continue it."
+            "Type a prompt and choose a run; both models continue it."
             if runs
-            else "Choose a run whose weights are here."
+            else "Choose a run that has weights."
         )
         return
     reference = ReadRequest(runs[0].key, which="dense", **asdict(asked))
@@ -83,7 +83,7 @@ def _draw_head(run: RunSummary) -> None:
 
 
 def _draw_one(reading: Reading, dense: Reading | None, look: str, *, own: bool) -> None:
-    """A pruned model's text, or what the dense one's costs it."""
+    """Draw a pruned model's own text, or its losses on the dense model's text."""
     parted = first_difference(dense, reading) if own and dense is not None else None
     st.html(token_text(reading, parted=parted, numbers=look == NUMBERS, coloured=look != PLAIN))
     caption = agreement(reading, dense) if own else summary(reading)
@@ -91,17 +91,17 @@ def _draw_one(reading: Reading, dense: Reading | None, look: str, *, own: bool) 
 
 
 def agreement(reading: Reading, dense: Reading | None) -> str:
-    """How long a text is the dense one."""
+    """Return how long a text equals the dense one."""
     if dense is None:
         return ""
     place = first_difference(dense, reading)
     if place is None:
-        return "The same as the dense text."
+        return "Identical to the dense text."
     same = place - reading.given
-    return f"Parts from the dense text at ▸, after {same} token{'' if same == 1 else 's'}."
+    return f"Differs from the dense text at ▸, after {same} token{'' if same == 1 else 's'}."
 
 
 WORDS_HELP = (
-    f"**{OWN}**: what each model writes.  \n**{DENSE}**: the dense text, and what each of its tokens costs the pruned model: where would it have "
-    "written something else?"
+    f"**{OWN}**: what each model writes.  \n**{DENSE}**: the dense model's text, with the pruned model's "
+    "loss on each of its tokens."
 )

@@ -1,5 +1,7 @@
-"""From 0 to 90 %: a slider that walks through the runs of one pruner, and the text that each of them writes.
-What is looked at is written first, then all others, the nearest first, so that the slider finds them there.
+"""From 0 to 90 %: a slider through the runs of one pruner, and the text that each of them writes.
+
+The visible texts are written first, then the others, nearest first, so that they are ready when the slider
+gets there.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from engine.jobs.questions import Answer
 from engine.jobs.requests import ReadRequest
 from engine.store.runs import RunSummary
 from pages.widgets.chart import draw_chart
-from pages.widgets.generate.lines import LEAST, Stop, walkable
+from pages.widgets.generate.lines import LEAST, Stop, sparsity_lines
 from pages.widgets.generate.run_choice import (
     POLL,
     Answers,
@@ -28,43 +30,43 @@ from pages.widgets.generate.run_choice import (
     with_weights,
 )
 from pages.widgets.generate.side_by_side import agreement
-from pages.widgets.generate.text import TOKENS, prompt_of
+from pages.widgets.generate.text import TOKENS, prompt_input
 from pages.widgets.live import live
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
 STEP = 1.6
-"""Seconds that each text stands while the walk goes by itself."""
-LOOKED_AT = 2
-"""The text at the slider and the dense one that it is held against."""
+"""Seconds for which each text is shown while the slider plays."""
+VISIBLE = 2
+"""Texts that are visible: the one at the slider, and the dense one for comparison."""
 PLAYING = "walk.playing"
-"""When the present text came up, on the monotonic clock; not there while nothing plays."""
+"""Session state: when the current text appeared, on the monotonic clock; absent unless playing."""
 
 
-def draw_walk(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
-    """The pruner, the prompt, and the stage on which the text falls apart."""
-    lines = walkable(runs)
+def draw_sparsity_walk(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
+    """Draw the pruner, the prompt, the slider and the text at its position."""
+    lines = sparsity_lines(runs)
     if not lines:
         st.info(
-            f"A walk needs {LEAST} runs of one pruner. Start a sweep on Compare.",
+            f"The slider needs {LEAST} runs of one pruner. Start a sweep on Compare.",
             icon=":material/directions_walk:",
         )
         return
     left, right = st.columns([1, 2], vertical_alignment="bottom")
     name = left.selectbox("Pruner", list(lines), key="walk", bind="query-params") or next(iter(lines))
     with right:
-        prompt = prompt_of()
+        prompt = prompt_input()
     with_weights(engine, [stop.run for stop in lines[name] if stop.run is not None])
     if not prompt.strip():
-        st.caption("Type a beginning; the models continue it.")
+        st.caption("Type a prompt; the models continue it.")
         return
     line = tuple(stop for stop in lines[name] if stop.run is None or stop.run.has_weights)
     requests = _requests(lines[name], line, prompt)
     labels = [stop.label for stop in line]
     live(
         "walk",
-        lambda: ask_in_turn(engine, _ordered(requests, _place(labels)), LOOKED_AT),
+        lambda: ask_in_turn(engine, _ordered(requests, _slider_index(labels)), VISIBLE),
         lambda answers: _draw_stage(engine, line, requests, lines[name], answers),
         # distinct for every combination: the page's timer depends on both
         left=lambda answers: any_pending(answers) + 2 * (PLAYING in st.session_state),
@@ -73,18 +75,18 @@ def draw_walk(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
 
 
 def _requests(whole: Sequence[Stop], line: Sequence[Stop], prompt: str) -> list[ReadRequest]:
-    """One a stop; the dense model is that of any run."""
-    some = next(stop.run.key for stop in whole if stop.run is not None)
+    """Return one request per stop. The dense model is the same for every run, so any key will do."""
+    any_key = next(stop.run.key for stop in whole if stop.run is not None)
     return [
         ReadRequest(stop.run.key, prompt, tokens=TOKENS, losses=True)
         if stop.run
-        else ReadRequest(some, prompt, "dense", TOKENS)
+        else ReadRequest(any_key, prompt, "dense", TOKENS)
         for stop in line
     ]
 
 
 def _ordered(requests: Sequence[ReadRequest], at: int) -> list[ReadRequest]:
-    """The text at the slider first, then the dense one that it is held against, then the nearest."""
+    """Return the request at the slider first, then the dense one, then the others, nearest first."""
     return [
         requests[place]
         for place in sorted(
@@ -93,10 +95,10 @@ def _ordered(requests: Sequence[ReadRequest], at: int) -> list[ReadRequest]:
     ]
 
 
-def _place(labels: Sequence[str]) -> int:
-    """Where the slider will be: where it was left, or where the address asks for it."""
-    asked = st.session_state.get("at", st.query_params.get("at"))
-    return labels.index(asked) if asked in labels else 0
+def _slider_index(labels: Sequence[str]) -> int:
+    """Return the index at which the slider will be: where it was, or where the address puts it."""
+    label = st.session_state.get("at", st.query_params.get("at"))
+    return labels.index(label) if label in labels else 0
 
 
 def _draw_stage(
@@ -109,7 +111,7 @@ def _draw_stage(
     """Draw the slider, the text at its position, and that position on the perplexity curve."""
     at = _slide([stop.label for stop in line], [not answers[request].pending for request in requests])
     # again, because the slider may have moved
-    answers = ask_in_turn(engine, _ordered(requests, at), LOOKED_AT)
+    answers = ask_in_turn(engine, _ordered(requests, at), VISIBLE)
     views = [answers[request] for request in requests]
     left, right = st.columns([3, 2], gap="medium")
     with left:
@@ -125,7 +127,7 @@ def _draw_stage(
 
 
 def _slide(labels: Sequence[str], known: Sequence[bool]) -> int:
-    """Where the slider is, after it was moved on if it plays and the next text is there."""
+    """Draw the slider, moved on if it plays and the next text is ready, and return its index."""
     if st.session_state.get("at", labels[0]) not in labels:
         st.session_state["at"] = labels[0]
     now = time.monotonic()
@@ -155,7 +157,7 @@ def _slide(labels: Sequence[str], known: Sequence[bool]) -> int:
 
 
 def _play(labels: Sequence[str]) -> None:
-    """Begin here, or at the beginning where this is the end."""
+    """Start playing, from the beginning if the slider is at the end."""
     if st.session_state.get("at") == labels[-1]:
         st.session_state["at"] = labels[0]
     st.session_state[PLAYING] = time.monotonic()
@@ -181,25 +183,25 @@ def _draw_text(engine: BackgroundEngine, stop: Stop, views: Sequence[Answer[Read
                     large=True,
                 )
             )
-            st.caption("This is the dense model's own text." if at == 0 else agreement(reading, dense))
+            st.caption("The dense model's text." if at == 0 else agreement(reading, dense))
             if coloured:
                 st.html(legend())
     st.toggle("Colour by the loss that pruning added", key="colours", bind="query-params", help=COLOURS_HELP)
     if at and dense is not None:
-        st.caption("The dense model's text, to compare")
+        st.caption("The dense model's text, for comparison")
         st.html(token_text(dense, coloured=False))
     known = sum(view.value is not None for view in views)
     st.caption(
-        f"{known} of {len(views)} texts are written; always the likeliest token."
+        f"{known} of {len(views)} texts are written, always with the most likely token."
         if known < len(views)
-        else "Always the likeliest token."
+        else "Always the most likely token."
     )
 
 
 def _agreeing(
     line: Sequence[Stop], whole: Sequence[Stop], views: Sequence[Answer[Reading]]
 ) -> list[int | None]:
-    """For each stop how many tokens are the dense model's before the texts part."""
+    """Return for each stop how many of its tokens equal the dense model's before the texts diverge."""
     dense = views[0].value
     pairs = zip(line, views, strict=True)
     found = {
@@ -215,4 +217,7 @@ def _same(dense: Reading, reading: Reading) -> int:
     return len(reading.tokens) - reading.given if place is None else place - reading.given
 
 
-COLOURS_HELP = "Blue: words that only the pruned model finds likely; orange: words that it would rather not have written than the dense one."
+COLOURS_HELP = (
+    "Blue: tokens that the pruned model finds more likely than the dense one; orange: tokens that it finds "
+    "less likely."
+)

@@ -1,4 +1,4 @@
-"""What is asked: a beginning or a text, and how a model goes on with it; kept in the address."""
+"""The inputs: a prompt or a text, and how a model continues it; bound to the address."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ import streamlit as st
 
 PROMPT = "Once upon a time, there was a little girl named Lily."
 TEXT = (
-    "One day, a little girl named Lily found a red ball in the garden. She threw it up, and it came down on the roof. "
+    "One day, a little girl named Lily found a red ball in the garden. She threw it up, and it came down "
+    "on the roof. "
     '"Oh no," said Lily. Her mother got a ladder, and soon the ball was back. Lily was very happy.'
 )
-MOST = 2_000  # letters
+MOST = 2_000  # characters
 TOKENS = 60
 HOW = ("Likeliest", "Sampled")
-HOW_HELP = "**Likeliest**: always the likeliest token, so the text is the model's own.  \n**Sampled**: drawn by probability; all models get the same seed."
+HOW_HELP = (
+    "**Likeliest**: always the most likely token (greedy).  \n**Sampled**: drawn by probability; all "
+    "models get the same seed."
+)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A beginning and how to go on; the fields are those of a `ReadRequest`."""
+class Continuation:
+    """A prompt and how to continue it; the fields are those of a `ReadRequest`."""
 
     text: str
     tokens: int = TOKENS
@@ -27,18 +31,18 @@ class Asked:
     seed: int = 0
 
 
-def prompt_of(first: str = PROMPT) -> str:
-    """A beginning, in a line."""
+def prompt_input(first: str = PROMPT) -> str:
+    """Draw the one-line prompt and return it."""
     return (
         st.text_input(
-            "Prompt", first, key="prompt", bind="query-params", max_chars=MOST, placeholder="Type a beginning"
+            "Prompt", first, key="prompt", bind="query-params", max_chars=MOST, placeholder="Type a prompt"
         )
         or ""
     )
 
 
-def text_of(first: str = TEXT) -> str:
-    """A text, in an area."""
+def text_area(first: str = TEXT) -> str:
+    """Draw the multi-line text and return it."""
     return (
         st.text_area(
             "Text",
@@ -47,15 +51,15 @@ def text_of(first: str = TEXT) -> str:
             bind="query-params",
             max_chars=MOST,
             height=110,
-            placeholder="Paste a text of your own",
+            placeholder="Paste your own text",
         )
         or ""
     )
 
 
-def asked_of() -> Asked:
-    """A beginning and how to go on with it."""
-    prompt = prompt_of()
+def continuation_inputs() -> Continuation:
+    """Draw the prompt and the controls for its continuation, and return their values."""
+    prompt = prompt_input()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         how = st.segmented_control(
             "Next word", HOW, default=HOW[0], key="how", bind="query-params", required=True, help=HOW_HELP
@@ -66,4 +70,4 @@ def asked_of() -> Asked:
             if how == HOW[1]
             else 0
         )
-    return Asked(prompt, tokens, 1.0 if how == HOW[1] else 0.0, int(seed))
+    return Continuation(prompt, tokens, 1.0 if how == HOW[1] else 0.0, int(seed))

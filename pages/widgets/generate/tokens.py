@@ -1,5 +1,5 @@
-"""A text token by token: what pruning cost on each, what both models expected in its place, and which tokens
-suffered most.
+"""A text token by token: the loss that pruning added on each, what both models predicted there, and the
+tokens with the largest increase.
 """
 
 from __future__ import annotations
@@ -20,22 +20,20 @@ from engine.jobs.requests import ReadRequest
 from engine.store.runs import RunSummary
 from pages.widgets.chart import draw_chart
 from pages.widgets.generate.run_choice import Answers, draw_answers, reading_or_placeholder
-from pages.widgets.generate.text import asked_of, text_of
+from pages.widgets.generate.text import continuation_inputs, text_area
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
 WRITERS: dict[str, Which] = {"The dense model": "dense", "The pruned model": "pruned"}
-NO_RUN = "Choose a run whose weights are here."
+NO_RUN = "Choose a run that has weights."
 
 
 def draw_tokens(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
-    """A prompt with what one of the models writes behind it, token by token."""
-    asked = asked_of()
+    """Draw a prompt and its continuation by one of the models, token by token."""
+    asked = continuation_inputs()
     if not asked.text.strip() or not runs:
-        st.caption(
-            "Type a beginning; a model continues it, and both are asked about each token." if runs else NO_RUN
-        )
+        st.caption("Type a prompt; one model continues it, and both predict each token." if runs else NO_RUN)
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         writer = st.segmented_control(
@@ -54,16 +52,16 @@ def draw_tokens(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
 
 
 def draw_own_text(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
-    """A text of one's own, token by token."""
-    text = text_of()
+    """Draw the user's text, token by token."""
+    text = text_area()
     if not text.strip() or not runs:
-        st.caption("Type or paste a text; each of its tokens is looked at." if runs else NO_RUN)
+        st.caption("Type or paste a text to see the losses of its tokens." if runs else NO_RUN)
         return
     _draw(engine, ReadRequest(_reader(runs).key, text, losses=True))
 
 
 def _reader(runs: Sequence[RunSummary]) -> RunSummary:
-    """The run whose model is asked, where several are chosen."""
+    """Let the user choose one of the runs, if there are several."""
     if len(runs) == 1:
         return runs[0]
     titles = {run.title: run for run in runs}
@@ -85,7 +83,8 @@ def _draw(engine: BackgroundEngine, request: ReadRequest) -> None:
 def _draw_reading(reading: Reading) -> None:
     dense, pruned = (numbers.perplexity(reading.perplexity(which)) for which in ("dense", "pruned"))
     st.markdown(
-        f"Perplexity of this text: **{dense}** dense, **{pruned}** pruned, over {len(reading.tokens) - reading.first} predicted tokens."
+        f"Perplexity of this text: **{dense}** dense, **{pruned}** pruned, over "
+        f"{len(reading.tokens) - reading.first} predicted tokens."
     )
     with st.container(border=True):
         chosen = _choose(reading)
@@ -96,7 +95,7 @@ def _draw_reading(reading: Reading) -> None:
         draw_chart(prediction_bars(reading.tokens[chosen]), "guesses")
     with grid.cell():
         draw_chart(added_losses(reading, chosen), "added")
-        st.markdown("**The tokens that suffer most**")
+        st.markdown("**Tokens with the largest increase in loss**")
         st.dataframe(
             worst_tokens(reading),
             hide_index=True,
@@ -106,7 +105,7 @@ def _draw_reading(reading: Reading) -> None:
 
 
 def _choose(reading: Reading) -> int:
-    """The token to look at; the one that lost most, where nobody has chosen one of this text."""
+    """Draw the token slider and return its index; by default the token with the largest increase in loss."""
     first, last = reading.first, len(reading.tokens) - 1
     text = tuple(token.id for token in reading.tokens)
     known = st.session_state.get("token")
@@ -116,18 +115,18 @@ def _choose(reading: Reading) -> int:
     if first == last:
         return last
     place = st.slider(
-        "Token to look at",
+        "Token",
         first,
         last,
         reading.worst,
         key="token",
         bind="query-params",
-        help="The arrow keys move it.",
+        help="Move it with the arrow keys.",
     )
     return int(place)
 
 
 WRITER_HELP = (
-    "**The dense model**: its text, and what each token of it costs the pruned model.  \n**The pruned model**: its own text; blue is what only the "
-    "pruned model finds likely."
+    "**The dense model**: its text, with the pruned model's loss on each token.  \n**The pruned model**: "
+    "its own text; blue marks tokens that only the pruned model finds likely."
 )

@@ -1,5 +1,5 @@
-"""The heat map of a weight and its mask, with the controls to zoom: a box drawn on the map, two range sliders,
-three buttons.
+"""The heat map of a weight and its mask, with the controls to zoom: a box drawn on the map, two range
+sliders, three buttons.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _draw_placeholder() -> None:
 
 
 def _group_width(recipe: Recipe) -> int | None:
-    """Return M of an N:M pattern whose groups are adjacent columns; None otherwise, and after a permutation."""
+    """Return M of an N:M pattern whose groups are adjacent columns, None if there are no such groups."""
     pattern = recipe.mask_pattern
     return None if pattern.permuted else pattern.group_width
 

@@ -29,7 +29,7 @@ CARD = 300  # height of a card's chart in pixels
 
 
 def draw_panels(engine: BackgroundEngine, place: Place, recipe: Recipe, picture: Picture) -> None:
-    """Draw the cards, all at once when every answer is there: each redraw of the page costs the browser time."""
+    """Draw the cards, all together when every answer is there: each redraw costs the browser time."""
     if any(answer.pending for answer in _answers(engine, place)):
         with st.container(border=True):
             live(
@@ -95,8 +95,8 @@ def _draw_spectrum(engine: BackgroundEngine, place: Place) -> None:
     if not _wants_spectrum(place):
         st.markdown("**Singular values, dense and pruned**")
         st.caption(
-            f"Decomposing a weight of {place.shape[0]:,} × {place.shape[1]:,} takes a while, so it is computed "
-            "only on request."
+            f"Decomposing a weight of {place.shape[0]:,} × {place.shape[1]:,} takes a while, so it is "
+            "computed only on request."
         )
         st.button(
             "Compute them",

@@ -1,8 +1,7 @@
-"""What is under the microscope: a block, a linear and a part of its weight, chosen by widgets and written
-into the address.
+"""Choosing a block, a linear and a part of its weight, by widgets that are kept in step with the address.
 
-Streamlit's own binding would put a short name's words and both ends of a range into the address in its own
-way; here they are `block=3`, `linear=mlp.up_proj`, `rows=32-95`.
+Streamlit's own binding would write labels and ranges in its own format; here they are `block=3`,
+`linear=mlp.up_proj`, `rows=32-95`.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from engine.jobs.requests import LinearRequest
 from engine.record import RunRecord
 
 BLOCK, LINEAR, ZOOM = "m.block", "m.linear", "m.zoom"
-SEEN = "m.address"
-"""What the address said when it was last read or written."""
+ADDRESS = "m.address"
+"""Session state: the address as last read or written."""
 COMPLAINTS, SHOWN = "m.complaints", "m.shown"
 FEW = 12
-"""Linears up to which they stand side by side to be chosen with one click."""
+"""Up to this many linears are shown as pills, more as a list."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A linear of a run, and the part of it that is looked at."""
+    """A linear of a run, and the part of it that is visible."""
 
     run: str
     facts: LinearPruned
@@ -51,8 +50,8 @@ class Place:
 
 
 def choose_place(run: str, record: RunRecord, controls: DeltaGenerator) -> Place:
-    """Let a block and a linear be chosen among the other controls, by widgets that follow the address; a
-    finished run has at least one of each.
+    """Let the user choose a block and a linear, with widgets that follow the address. A finished run has at
+    least one of each.
     """
     _follow_address(record)
     blocks = sorted(block.index for block in record.blocks)
@@ -87,32 +86,32 @@ def choose_place(run: str, record: RunRecord, controls: DeltaGenerator) -> Place
 
 
 def complaints() -> list[str]:
-    """What of the address is not there, a sentence each."""
+    """Return what the address names that does not exist, one sentence each."""
     return list(st.session_state.get(COMPLAINTS, []))
 
 
 def zoom_to(shape: tuple[int, int], rows: Span, columns: Span) -> None:
-    """Look at another part of linears of this shape."""
+    """Show another part of linears of this shape."""
     st.session_state[ZOOM] = (shape, rows, columns)
 
 
 def _zoom(facts: LinearPruned) -> tuple[Span, Span]:
-    """The part that is looked at: it stays from one linear to the next while their shapes are the same."""
+    """Return the visible part; it is kept from one linear to the next if they have the same shape."""
     shape = (facts.rows, facts.columns)
     known, rows, columns = st.session_state.get(ZOOM, (None, None, None))
     return (rows, columns) if known == shape else ((0, shape[0]), (0, shape[1]))
 
 
 def _follow_address(record: RunRecord) -> None:
-    """Take over what has newly come into the address; say what of it is not there."""
+    """Apply a new address to the widgets, and note what it names that does not exist."""
     asked = {
         name: st.query_params[name]
         for name in ("block", "linear", "rows", "columns")
         if name in st.query_params
     }
-    if not asked or asked == st.session_state.get(SEEN):
+    if not asked or asked == st.session_state.get(ADDRESS):
         return
-    st.session_state[SEEN], st.session_state[COMPLAINTS] = asked, []
+    st.session_state[ADDRESS], st.session_state[COMPLAINTS] = asked, []
     blocks = {block.index: {linear.name: linear for linear in block.linears} for block in record.blocks}
     index = int(asked["block"]) if asked.get("block", "").isdecimal() else st.session_state.get(BLOCK)
     if index in blocks:
@@ -142,8 +141,8 @@ def _asked_zoom(asked: dict[str, str], shape: tuple[int, int]) -> tuple[tuple[in
 
 
 def _complain(what: str, there: str) -> None:
-    """Remember what of the address is not there until something else is chosen."""
-    st.session_state[COMPLAINTS].append(f"The address asks for {what}, but {there}; something else is shown.")
+    """Remember a fault of the address until the user chooses something else."""
+    st.session_state[COMPLAINTS].append(f"The address names {what}, but {there}. Something else is shown.")
 
 
 def _write_address(place: Place) -> None:
@@ -157,4 +156,4 @@ def _write_address(place: Place) -> None:
             del st.query_params[name]
         elif name in wanted and st.query_params.get(name) != wanted[name]:
             st.query_params[name] = wanted[name]
-    st.session_state[SEEN] = wanted
+    st.session_state[ADDRESS] = wanted

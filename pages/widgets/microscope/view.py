@@ -1,5 +1,5 @@
-"""The microscope's page from top to bottom: which run, which linear, the map, the cards, and the map of all
-linears to go on from.
+"""The Microscope page from top to bottom: the run, the linear, its map, the cards, and the map of all
+linears.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
 STARTED = "m.asked"
-RUN = 380  # pixels of the list of runs
+RUN = 380  # width of the list of runs in pixels
 FIRST = {
     "score": "wanda",
     "pattern": "unstructured",
@@ -37,18 +37,18 @@ FIRST = {
     "update": "none",
     "refinement": "none",
 }
-"""What the run that is shown first is made of, where there is one."""
+"""The recipe of the default run."""
 
 
-def draw_run_under(engine: BackgroundEngine) -> None:
-    """Pick a run and look into it."""
+def draw_microscope(engine: BackgroundEngine) -> None:
+    """Draw the page."""
     runs = _choosable(engine)
     controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     with controls.container(width=RUN):
         run = pick_run(runs, "Run", first=first_run(runs))
     if run is None or run.recipe is None:
         st.info(
-            "There is no finished run to look into yet. Prune a model in Explore first.",
+            "No finished runs yet. Prune a model in Explore first.",
             icon=":material/biotech:",
         )
         st.page_link("pages/explore.py", label="Go to Explore", icon=":material/content_cut:")
@@ -81,9 +81,7 @@ def _submit(engine: BackgroundEngine, run: RunSummary, recipe: Recipe) -> None:
 
 
 def first_run(runs: list[RunSummary]) -> str | None:
-    """A run that can be looked into at once and that everybody knows: plain Wanda at a half, else the first
-    with weights.
-    """
+    """Return the key of the default run: plain Wanda at 50 %, else the first run with weights."""
     with_weights = [run for run in runs if run.has_weights and run.recipe is not None]
     known = [
         run
@@ -109,14 +107,14 @@ def _draw_linear(engine: BackgroundEngine, place: Place, recipe: Recipe, record:
 
 
 def _facts(place: Place, picture: Picture | None, study: Study | None) -> str:
-    """The linear in a line; what the record knows is there at once."""
+    """Return one line about the linear; the record's facts are there before the worker answers."""
     facts = place.facts
     weights = f"{facts.removed:,} of {facts.rows * facts.columns:,}"
     removed = f"**{numbers.percent(facts.sparsity, 2)}** removed ({weights})"
     parts = [f"**Block {place.block}, {facts.name}**", f"{facts.rows:,} × {facts.columns:,}", removed]
     parts.append(f"output error **{numbers.percent(facts.output_error)}**")
     if picture is not None and picture.moved > 0:
-        parts.append(f"the update moved what stays by {numbers.percent(picture.moved)}")
+        parts.append(f"the update changed the kept weights by {numbers.percent(picture.moved)}")
     if study is not None:
-        parts.append(f"seen by {study.tokens:,} calibration tokens")
+        parts.append(f"{study.tokens:,} calibration tokens")
     return " · ".join(parts)
