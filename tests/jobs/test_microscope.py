@@ -74,7 +74,8 @@ def test_what_is_not_there_is_a_sentence(home):
         "blocks 0 to 7" in answer.message for answer in ask_all(home, LinearRequest(RECIPE.key, 99, "x"))
     )
     assert all(
-        "this run pruned" in answer.message for answer in ask_all(home, LinearRequest(RECIPE.key, 0, "x"))
+        "This run pruned no linear" in answer.message
+        for answer in ask_all(home, LinearRequest(RECIPE.key, 0, "x"))
     )
     assert all(answer.failed for answer in ask_all(home, LinearRequest("nobody", 0, "x")))
     with pytest.raises(PrunescopeError, match="Zoom out"):

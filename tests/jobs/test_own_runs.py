@@ -11,7 +11,7 @@ from engine import run as engine_run
 from engine.errors import StoreError
 from engine.events import to_line
 from engine.jobs.execute import execute
-from engine.jobs.queue import Runs
+from engine.jobs.queue import RunQueue
 from engine.record import RunRecord
 from engine.replay import events_of
 from engine.store.folder import RunFolder
@@ -182,7 +182,7 @@ class TestImport:
         self, store: Store, elsewhere: RunFolder, small: RecipeMaker
     ) -> None:
         import_run(store, elsewhere.events_path.read_bytes(), "events.jsonl")
-        runs = Runs(store, 1.0, lambda: None)
+        runs = RunQueue(store, 1.0, lambda: None)
         runs.submit(small())
         assert runs.active() == [small().key]
         assert store.list() == []
