@@ -1,6 +1,4 @@
-"""The app: which pages there are. `streamlit run app.py`. The engine that they share is
-`pages/widgets/engine_handle.py`.
-"""
+"""The app and its pages: `streamlit run app.py`. They share the engine of `pages/widgets/engine_handle.py`."""
 
 import streamlit as st
 
@@ -30,6 +28,7 @@ with whole_page():
     presenter.draw_presenter()
     page.run()
 
-from pages.widgets.engine_handle import shared_engine  # noqa: E402  (behind the first page: what it imports takes seconds)
+# After the first page is drawn: importing the engine takes seconds.
+from pages.widgets.engine_handle import shared_engine  # noqa: E402
 
 shared_engine()

@@ -1,8 +1,8 @@
 """The main job in a real browser, timed: `python -m tests.benchmarks.main_job`.
 
-Prints: server start to usable page, click to final numbers (worker warm), opening the finished run's link,
-and how long a widget takes to answer while another run goes on. Each is what a person waits: the clock stops
-when the page shows it.
+Prints the times from server start to a usable page, from the click to the final numbers (with a warm worker),
+for opening the link of a finished run, and for a widget to respond while another run is active. Each is what
+a user waits: the clock stops when the page shows the result.
 """
 
 import tempfile
@@ -34,7 +34,7 @@ def main() -> None:
             expect(other.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=LONG)
             print(f"opening a finished run's link {timed(lambda: open_link(other, page.url)):5.2f} s")
             print(
-                f"a widget while a run goes on  {max(answer_times(other, page, address)):5.2f} s (slowest of five)"
+                f"a widget during another run   {max(answer_times(other, page, address)):5.2f} s (slowest of five)"
             )
         browser.close()
 
@@ -56,7 +56,7 @@ def open_link(page: Page, address: str) -> None:
 
 
 def answer_times(page: Page, other: Page, address: str) -> list[float]:
-    """Seconds from a click on a form's widget until the page has answered, while `other` runs something."""
+    """Return the seconds from a change in the form until the page responds, while `other` runs a recipe."""
     page.goto(address)
     expect(page.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=LONG)
     other.goto(f"{address}/?samples=110&seed=1")

@@ -1,7 +1,7 @@
-"""The README's pictures: `python -m tests.benchmarks.pictures [NAME ...]` takes them and puts them into
+"""The README's pictures: `python -m tests.benchmarks.pictures [NAME ...]` takes screenshots and saves them as
 assets/pictures/NAME.png.
 
-Each is of a page on recorded runs; that of Runs is on some of one's own.
+They show the recorded runs, and Runs shows a few runs computed here.
 """
 
 import argparse
@@ -21,14 +21,14 @@ LONG = 120_000  # milliseconds
 SIZE = {"width": 1440, "height": 1000}
 KEY = pin(Recipe.build(pruner="wanda", sparsity=0.6)).key
 PICTURES = {
-    "explore": (f"?run={KEY}", "Sparsity of every linear"),
+    "explore": (f"?run={KEY}", "Sparsity per linear"),
     "compare": ("compare", "Perplexity against sparsity"),
     "microscope": (f"microscope?run={KEY}&block=3&linear=mlp.up_proj", "singular values"),
     "generate": ("generate?part=Token+by+token", "Tokens with the largest increase in loss"),
     "learn": ("learn?lesson=by_hand", "Output error"),
     "runs": ("runs", "Runs"),
 }
-"""The address of each page, and a text that is there when it is complete."""
+"""The address of each page, and a text that appears when it is complete."""
 OWN = ["--pruners", "wanda,ria", "--sparsities", "0.55,0.65", "--calibration", "stories"]
 
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def compute_own(home: Path) -> None:
-    """A few runs that did not come with Prunescope."""
+    """Compute a few runs that are not bundled."""
     command = [sys.executable, "-m", "engine", "sweep", *OWN]
     subprocess.run(
         command, cwd=ROOT, env={**os.environ, "PRUNESCOPE_HOME": str(home)}, check=True, capture_output=True
@@ -61,7 +61,7 @@ def compute_own(home: Path) -> None:
 
 
 def take(page: Page, address: str, name: str, path: Path) -> None:
-    """Open a page, wait until it is complete, and picture it."""
+    """Open a page, wait until it is complete, and save a screenshot."""
     where, text = PICTURES[name]
     page.goto(f"{address}/{where}")
     expect(page.get_by_text(text, exact=False).first).to_be_visible(timeout=LONG)

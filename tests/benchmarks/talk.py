@@ -1,9 +1,8 @@
-"""A ten-minute talk from a cold start, without a network, as a person gives it; every wait timed: `python -m
-tests.benchmarks.talk`.
+"""The waits of a ten-minute talk from a cold start, without a network: `python -m tests.benchmarks.talk`.
 
-Learn lesson 1, a live run in Explore, recorded curves in Compare, a linear under the microscope, a text that
-falls apart. A wait ends when the page shows what the speaker needs for the next sentence. Between the waits
-the speaker talks: `SPEECH` seconds, which is much less than ten minutes give.
+The talk: lesson 1 in Learn, a live run in Explore, recorded curves in Compare, a linear in the microscope, a
+text that degrades in Generate. A wait ends when the page shows what the speaker needs to continue. Between
+the waits the speaker talks for `SPEECH` seconds, much less than in a real talk.
 """
 
 import tempfile
@@ -31,7 +30,7 @@ def main() -> None:
 
 
 def give(page: Page, address: str) -> None:
-    """The talk, step by step."""
+    """Give the talk step by step."""
     wait("cold: the lessons' list", lambda: open_page(page, f"{address}/learn", "Prune a matrix by hand"))
     speak(page)
     card = page.get_by_role("button", name="Prune a matrix by hand")
@@ -56,7 +55,7 @@ def give(page: Page, address: str) -> None:
             page, lambda: page.get_by_text("Two runs", exact=True).click(), "Differences and results"
         ),
     )
-    wait("Compare: what their masks share", lambda: visible(page, "What the two masks share, %"))
+    wait("Compare: what their masks share", lambda: visible(page, "Mask overlap, %"))
     speak(page)
     wait("Microscope: a linear", lambda: plot_after(page, lambda: menu(page, "Microscope")))
     speak(page)

@@ -29,7 +29,7 @@ def section(page: Page, name: str) -> None:
 
 
 def choose_a_cell(page: Page) -> None:
-    """Click finished cells in turn until one is chosen: a grid that has just been drawn anew may lose a
+    """Click finished cells in turn until one is chosen: a grid that has just been redrawn may lose a
     click.
     """
     for place in (250, 900, 250, 900):
@@ -49,7 +49,7 @@ def test_curves_a_sweep_and_two_runs(page: Page, address: str) -> None:
     expect(page).to_have_url(re.compile("upto=3"), timeout=MINUTE)
 
     section(page, "Leaderboard")
-    seen(page.get_by_text("At 60 %, the best first"))
+    seen(page.get_by_text("Leaderboard at 60 %"))
     expect(page).to_have_url(re.compile("section=Leaderboard"), timeout=MINUTE)
 
     page.goto(f"{address}/compare?section=Sweep&pruners=Wanda&pruners=RIA&shapes=0.55&shapes=0.65&seeds=1")

@@ -36,7 +36,7 @@ def finish(page: Page) -> None:
 
 
 def number(page: Page, name: str) -> float:
-    """The value of a metric."""
+    """Return the value of a metric."""
     metric = page.get_by_test_id("stMetric").filter(has_text=name)
     expect(metric).to_be_visible()
     value = metric.get_by_test_id("stMetricValue").inner_text()

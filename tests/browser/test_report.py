@@ -102,7 +102,7 @@ def test_tables_open_and_a_chart_is_saved(offline: BrowserContext, tmp_path: Pat
     file.write_text(report(RUNS["plain"]), encoding="utf-8")
     watched = Watched(offline.new_page())
     page = watched.opened(file)
-    figure = page.get_by_role("figure", name="Sparsity of every linear, %")
+    figure = page.get_by_role("figure", name="Sparsity per linear, %")
     table = figure.get_by_role("table")
     expect(table).to_be_hidden()
     figure.get_by_text("Table", exact=True).click()
@@ -159,6 +159,6 @@ def _ink_as_the_text(page: Page) -> str:
 
 
 def _brightness(colour: str) -> float:
-    """Mean of red, green and blue of `rgb(...)`."""
+    """Return the mean of red, green and blue of `rgb(...)`."""
     channels = [float(value) for value in re.findall(r"[\d.]+", colour)[:3]]
     return sum(channels) / 3

@@ -39,7 +39,7 @@ def some(engine):
 
 @pytest.fixture
 def compare(open_app):
-    """Opens the page at one of its sections."""
+    """Return a function that opens the page at a section."""
 
     def open_at(section="Curves", **parameters):
         app = open_app()
@@ -127,7 +127,7 @@ def test_runs_of_another_protocol_are_kept_apart(compare, some):
 
 def test_the_leaderboard_ranks_at_one_budget(compare, some):
     app = compare("Leaderboard", budget="50 %")
-    assert "At 50 %, the best first" in words(app)
+    assert "Leaderboard at 50 %" in words(app)
 
 
 def test_the_table_is_filtered(compare, some):
@@ -165,13 +165,13 @@ class TestTwoRuns:
         some.overlapping = Answer(found)
         app = compare("Two runs", one=RUNS[1].key, other=RUNS[5].key)
         assert len(app.get("plotly_chart")) == 4
-        assert "Over the whole model 80.0 %" in words(app)
+        assert "80.0 % over the whole model" in words(app)
 
     def test_removed_weights_have_a_map_and_a_linear_links_to_the_microscope(self, compare, some):
         found = (LinearOverlap(block=3, linear="mlp.up_proj", kept=shared(80), removed=shared(70)),)
         some.overlapping = Answer(found)
         app = compare("Two runs", one=RUNS[1].key, other=RUNS[5].key, overlap="Removed weights")
-        assert "% of the removed weights" in words(app) and "Over the whole model 70.0 %" in words(app)
+        assert "% of the removed weights" in words(app) and "70.0 % over the whole model" in words(app)
         assert app.selectbox(key="overlap.cell").value == "Block 3, mlp.up_proj: 70.0 %"
         links = [link.proto for link in app.get("page_link") if link.proto.page == "microscope"]
         assert [(link.label, link.query_string) for link in links] == [

@@ -22,7 +22,7 @@ RECIPES = [
 
 @pytest.fixture
 def store(engine, tmp_path, monkeypatch):
-    """A real store under the engine that computes nothing."""
+    """A real store, used by the fake engine."""
     monkeypatch.setattr(engine_run, "run", imitation.run)
     engine.store = Store(tmp_path / "home")
     engine.runs = lambda: [*engine.store.list(), *engine.store.recorded]

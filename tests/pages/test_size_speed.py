@@ -1,4 +1,4 @@
-"""The size and speed card: nothing is measured before someone asks, then it waits, then it shows."""
+"""Size and speed: nothing is measured before the click; then placeholders, then the charts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Engine:
 
 
 def page(engine, residence):
-    """The card alone, on a page of its own."""
+    """A page with only this section."""
     from engine.record import ModelFacts, RunRecord
     from pages.widgets.explore.size_speed import draw_size_speed
 

@@ -8,6 +8,7 @@ appear below that popover. The widgets, and where they keep their values, are in
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -114,7 +115,7 @@ def draw_details(engine: BackgroundEngine, checked: Checked) -> None:
         if _owner(name, checked.fields) not in drawn:
             show_faults(name, checked)
     icons = (":material/tune:", ":material/article:", ":material/memory:")
-    draws = (_draw_method, lambda checked: draw_text(engine, checked), _draw_hardware)
+    draws = (_draw_method, partial(draw_text, engine), _draw_hardware)
     for (title, names), icon, draw in zip(SECTIONS.items(), icons, draws, strict=True):
         wrong = [name for name in checked.faults if _owner(name, checked.fields) in names]
         label = f"{title} · {_errors(len(wrong))}" if wrong else title
