@@ -1,4 +1,4 @@
-"""The app and its pages: `streamlit run app.py`. They share the engine of `pages/widgets/engine_handle.py`."""
+"""The app and its pages: `streamlit run app.py`. The pages share one engine, see `engine_handle.py`."""
 
 import streamlit as st
 
