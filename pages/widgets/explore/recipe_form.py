@@ -62,7 +62,12 @@ SECTIONS = {
     "Hardware": ("device", "dtype", "residence", "revision"),
 }
 """The fields in each expander, by its title."""
-AXIS_LABELS = {"score": "Score", "update": "Weight update", "refinement": "Mask refinement"}
+AXIS_LABELS = {
+    "allocation": "Allocation",
+    "score": "Score",
+    "update": "Weight update",
+    "refinement": "Mask refinement",
+}
 
 
 def draw_recipe(engine: BackgroundEngine, checked: Checked, model: ModelSummary | None) -> None:
@@ -74,7 +79,7 @@ def draw_recipe(engine: BackgroundEngine, checked: Checked, model: ModelSummary 
         [*PRESETS, CUSTOM],
         checked,
         format_func=lambda name: PRESETS[name].title if name in PRESETS else "Custom",
-        help=explained(PRESETS),
+        help=f"{HELP['pruner']}  \n{explained(PRESETS)}",
         on_change=_on_pruner,
     )
     st.caption(
@@ -89,10 +94,10 @@ def draw_recipe(engine: BackgroundEngine, checked: Checked, model: ModelSummary 
         list(OFFERED),
         checked,
         accept_new_options=True,
-        help=explained(PATTERNS) + PATTERN_HELP,
+        help=f"{HELP['pattern']}  \n{explained(PATTERNS)}",
     )
     sizes = model.sizes if model is not None else ()
-    _draw_axis("Allocation", "allocation", checked, on_change=lambda: _on_allocation(sizes))
+    _draw_axis("allocation", checked, on_change=lambda: _on_allocation(sizes))
 
 
 def draw_prune(engine: BackgroundEngine, checked: Checked) -> None:
@@ -127,7 +132,7 @@ def _draw_sparsity(checked: Checked) -> None:
     """Draw a slider; with an N:M pattern it is disabled and shows the sparsity of that pattern."""
     pattern = checked.fields["pattern"]
     if is_unstructured(pattern):
-        st.slider("Sparsity", 0.0, 99.0, step=1.0, format="%g %%", key=key("sparsity"), help=SPARSITY_HELP)
+        st.slider("Sparsity", 0.0, 99.0, step=1.0, format="%g %%", key=key("sparsity"), help=HELP["sparsity"])
     else:
         shown = 100 * (implied_sparsity(pattern) or 0.0)
         fixed = f"Fixed by the pattern {pattern}."
@@ -137,30 +142,28 @@ def _draw_sparsity(checked: Checked) -> None:
 
 def _draw_method(checked: Checked) -> None:
     for axis in PRUNER_AXES:
-        _draw_axis(AXIS_LABELS[axis], axis, checked, on_change=_on_axis)
+        _draw_axis(axis, checked, on_change=_on_axis)
     if is_unstructured(checked.fields["pattern"]):
         titles = {
             SCORE_DEFAULT: f"{GROUPS[default_group(checked.fields)].title} (default)",
             **{name: group.title for name, group in GROUPS.items()},
         }
-        help = f"Weights are compared with the others of their group.  \n{explained(GROUPS)}"
         select(
             "Comparison group",
             "group",
             list(titles),
             checked,
             format_func=titles.__getitem__,
-            help=help,
+            help=f"{HELP['group']}  \n{explained(GROUPS)}",
         )
     else:
-        help = f"Reorders the input channels before they are cut into groups.  \n{explained(PERMUTATIONS)}"
         select(
             "Channel permutation",
             "permutation",
             list(PERMUTATIONS),
             checked,
             format_func=title_in(PERMUTATIONS),
-            help=help,
+            help=f"{HELP['permutation']}  \n{explained(PERMUTATIONS)}",
         )
 
 
@@ -191,16 +194,16 @@ def _draw_hardware(checked: Checked) -> None:
         show_faults("revision", checked)
 
 
-def _draw_axis(label: str, axis: str, checked: Checked, on_change: Callable[[], None]) -> None:
+def _draw_axis(axis: str, checked: Checked, on_change: Callable[[], None]) -> None:
     """Draw the choice on an axis, its default first, and a popover with the chosen method's parameters."""
     registry = AXES[axis]
     chosen = select(
-        label,
+        AXIS_LABELS[axis],
         axis,
         sorted(registry, key=lambda name: name != DEFAULT_METHODS[axis]),
         checked,
         format_func=title_in(registry),
-        help=explained(registry),
+        help=f"{HELP[axis]}  \n{explained(registry)}",
         on_change=on_change,
     )
     if registry[chosen].parameters:
@@ -269,11 +272,19 @@ def _on_allocation(sizes: Sequence[int]) -> None:
     start_manual(from_widgets(st.session_state["fields"]), sizes)
 
 
-PATTERN_HELP = "  \nType any n:m."
-SPARSITY_HELP = (
-    "Share of the prunable weights that is set to zero. Prunable are the weights of the linear layers inside "
-    "the blocks."
-)
+HELP = {
+    "pruner": "A named combination of score, weight update and mask refinement.",
+    "sparsity": "Share of the prunable weights that is set to zero. Prunable weights are those of the linear "
+    "layers inside the blocks.",
+    "pattern": "Which positions of the zeros are allowed. Type any n:m for another pattern.",
+    "allocation": "How the sparsity is distributed over blocks and rows.",
+    "score": "How important each weight is; those with the lowest scores are removed.",
+    "update": "How the remaining weights are adjusted to make up for the removed ones.",
+    "refinement": "How the mask is improved afterwards by swapping kept and removed weights.",
+    "group": "The weights that a weight's score is compared with.",
+    "permutation": "How input channels are reordered before they are divided into groups.",
+}
+"""What each choice means, above the explanations of its options."""
 RESIDENCES = {
     "auto": "automatic",
     "resident": "whole model",
