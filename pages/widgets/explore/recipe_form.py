@@ -1,8 +1,7 @@
 """The recipe form, drawn from the registries: model, pruner, sparsity, pattern and allocation on top, the
 Prune button, and everything else in expanders.
 
-Errors appear below their field. A method's parameters are in a popover below the method; errors in them also
-appear below that popover. The widgets, and where they keep their values, are in `controls`.
+Errors appear below their field. The widgets, and where they keep their values, are in `controls`.
 """
 
 from __future__ import annotations
@@ -15,13 +14,10 @@ import streamlit as st
 
 from engine.models.shape import ModelSummary
 from engine.pruning.axes import AXES
-from engine.pruning.pattern_choices import GROUPS, PATTERNS, PERMUTATIONS
+from engine.pruning.pattern_choices import PATTERNS
 from engine.pruning.presets import PRESETS
-from engine.registry import Method, Parameter
-from engine.validation import DEFAULT_METHODS, default_group
 from pages.widgets.explore import session
 from pages.widgets.explore.controls import (
-    SCORE_DEFAULT,
     explained,
     from_widgets,
     key,
@@ -29,16 +25,14 @@ from pages.widgets.explore.controls import (
     select,
     show_faults,
     start_manual,
-    title_in,
 )
 from pages.widgets.explore.fields import (
-    PRUNER_AXES,
     Checked,
     Fields,
     implied_sparsity,
     is_unstructured,
-    pruner_of,
 )
+from pages.widgets.explore.method_fields import HELP, count_errors, draw_axis, draw_method
 from pages.widgets.explore.model_picker import draw_model_picker
 from pages.widgets.explore.text_picker import draw_text
 
@@ -62,12 +56,6 @@ SECTIONS = {
     "Hardware": ("device", "dtype", "residence", "revision"),
 }
 """The fields in each expander, by its title."""
-AXIS_LABELS = {
-    "allocation": "Allocation",
-    "score": "Score",
-    "update": "Weight update",
-    "refinement": "Mask refinement",
-}
 
 
 def draw_recipe(engine: BackgroundEngine, checked: Checked, model: ModelSummary | None) -> None:
@@ -97,7 +85,7 @@ def draw_recipe(engine: BackgroundEngine, checked: Checked, model: ModelSummary 
         help=f"{HELP['pattern']}  \n{explained(PATTERNS)}",
     )
     sizes = model.sizes if model is not None else ()
-    _draw_axis("allocation", checked, on_change=lambda: _on_allocation(sizes))
+    draw_axis("allocation", checked, on_change=lambda: _on_allocation(sizes))
 
 
 def draw_prune(engine: BackgroundEngine, checked: Checked) -> None:
@@ -120,10 +108,10 @@ def draw_details(engine: BackgroundEngine, checked: Checked) -> None:
         if _owner(name, checked.fields) not in drawn:
             show_faults(name, checked)
     icons = (":material/tune:", ":material/article:", ":material/memory:")
-    draws = (_draw_method, partial(draw_text, engine), _draw_hardware)
+    draws: tuple[Callable[[Checked], None], ...] = (draw_method, partial(draw_text, engine), _draw_hardware)
     for (title, names), icon, draw in zip(SECTIONS.items(), icons, draws, strict=True):
         wrong = [name for name in checked.faults if _owner(name, checked.fields) in names]
-        label = f"{title} · {_errors(len(wrong))}" if wrong else title
+        label = f"{title} · {count_errors(len(wrong))}" if wrong else title
         with st.expander(label, expanded=bool(wrong), icon=icon):
             draw(checked)
 
@@ -138,33 +126,6 @@ def _draw_sparsity(checked: Checked) -> None:
         fixed = f"Fixed by the pattern {pattern}."
         st.slider("Sparsity", 0.0, 99.0, shown, step=1.0, format="%g %%", disabled=True, help=fixed)
     show_faults("sparsity", checked)
-
-
-def _draw_method(checked: Checked) -> None:
-    for axis in PRUNER_AXES:
-        _draw_axis(axis, checked, on_change=_on_axis)
-    if is_unstructured(checked.fields["pattern"]):
-        titles = {
-            SCORE_DEFAULT: f"{GROUPS[default_group(checked.fields)].title} (default)",
-            **{name: group.title for name, group in GROUPS.items()},
-        }
-        select(
-            "Comparison group",
-            "group",
-            list(titles),
-            checked,
-            format_func=titles.__getitem__,
-            help=f"{HELP['group']}  \n{explained(GROUPS)}",
-        )
-    else:
-        select(
-            "Channel permutation",
-            "permutation",
-            list(PERMUTATIONS),
-            checked,
-            format_func=title_in(PERMUTATIONS),
-            help=f"{HELP['permutation']}  \n{explained(PERMUTATIONS)}",
-        )
 
 
 def _draw_hardware(checked: Checked) -> None:
@@ -194,64 +155,10 @@ def _draw_hardware(checked: Checked) -> None:
         show_faults("revision", checked)
 
 
-def _draw_axis(axis: str, checked: Checked, on_change: Callable[[], None]) -> None:
-    """Draw the choice on an axis, its default first, and a popover with the chosen method's parameters."""
-    registry = AXES[axis]
-    chosen = select(
-        AXIS_LABELS[axis],
-        axis,
-        sorted(registry, key=lambda name: name != DEFAULT_METHODS[axis]),
-        checked,
-        format_func=title_in(registry),
-        help=f"{HELP[axis]}  \n{explained(registry)}",
-        on_change=on_change,
-    )
-    if registry[chosen].parameters:
-        _draw_parameters(registry[chosen], checked)
-
-
-def _draw_parameters(method: Method, checked: Checked) -> None:
-    """Draw the parameters in a popover, whose label counts errors or changed values."""
-    names = {f"{method.name}.{parameter.name}": parameter for parameter in method.parameters}
-    wrong = [name for name in names if name in checked.faults]
-    changed = [name for name, parameter in names.items() if checked.fields[name] != parameter.default]
-    label = f"{method.title} settings"
-    if wrong:
-        label += f" · {_errors(len(wrong))}"
-    elif changed:
-        label += f" · {len(changed)} changed"
-    with st.popover(label, type="tertiary", icon=":material/settings:"):
-        for name, parameter in names.items():
-            _draw_parameter(name, parameter, checked)
-    for name in wrong:
-        show_faults(name, checked)
-
-
-def _draw_parameter(name: str, parameter: Parameter, checked: Checked) -> None:
-    label = parameter.explanation[:1].upper() + parameter.explanation[1:]
-    if parameter.kind == "choice":
-        st.segmented_control(label, parameter.choices, key=key(name), required=True)
-    elif parameter.kind == "ratios":
-        st.text_input(label, key=key(name), placeholder="0.4, 0.5, 0.6 …")
-    else:
-        # Streamlit wants bounds and step of the value's own type.
-        whole = parameter.kind == "int"
-        low, high = (
-            None if bound is None else (int(bound) if whole else float(bound))
-            for bound in (parameter.minimum, parameter.maximum)
-        )
-        help = f"{parameter.range[:1].upper()}{parameter.range[1:]}."
-        st.number_input(label, low, high, key=key(name), step=1 if whole else None, help=help)
-
-
 def _owner(name: str, fields: Fields) -> str:
     """Return the field below whose widget a field is drawn: the axis of the method for a parameter."""
     method = name.partition(".")[0]
     return next((axis for axis in AXES if "." in name and fields[axis] == method), name)
-
-
-def _errors(count: int) -> str:
-    return f"{count} error{'' if count == 1 else 's'}"
 
 
 def _on_pruner() -> None:
@@ -263,28 +170,10 @@ def _on_pruner() -> None:
         st.session_state[key("pattern")] = preset.pattern
 
 
-def _on_axis() -> None:
-    """Name the preset that the axes now make up, if any."""
-    st.session_state[key("pruner")] = pruner_of({axis: st.session_state[key(axis)] for axis in PRUNER_AXES})
-
-
 def _on_allocation(sizes: Sequence[int]) -> None:
     start_manual(from_widgets(st.session_state["fields"]), sizes)
 
 
-HELP = {
-    "pruner": "A named combination of score, weight update and mask refinement.",
-    "sparsity": "Share of the prunable weights that is set to zero. Prunable weights are those of the linear "
-    "layers inside the blocks.",
-    "pattern": "Which positions of the zeros are allowed. Type any n:m for another pattern.",
-    "allocation": "How the sparsity is distributed over blocks and rows.",
-    "score": "How important each weight is; those with the lowest scores are removed.",
-    "update": "How the remaining weights are adjusted to make up for the removed ones.",
-    "refinement": "How the mask is improved afterwards by swapping kept and removed weights.",
-    "group": "The weights that a weight's score is compared with.",
-    "permutation": "How input channels are reordered before they are divided into groups.",
-}
-"""What each choice means, above the explanations of its options."""
 RESIDENCES = {
     "auto": "automatic",
     "resident": "whole model",
