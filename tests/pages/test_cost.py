@@ -27,9 +27,7 @@ def test_a_model_that_fits(open_app):
     app = open_app()
     text = words(app).replace("\u00a0", " ")
     assert "**1.84 million weights**, 8 blocks, 86 % prunable" in text
-    assert (
-        "7.12 MB, nothing to download" in text and "Kept whole in memory" in text and " s on the CPU" in text
-    )
+    assert "7.12 MB, nothing to download" in text and "Held in memory" in text and " s on the CPU" in text
     assert [bar.value for bar in bars(app)] == [0] and "20.0 GB free" in bars(app)[0].text.replace(
         "\u00a0", " "
     )
