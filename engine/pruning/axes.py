@@ -31,7 +31,7 @@ class MaskSource(Protocol):
 
     @property
     def step(self) -> int | None:
-        """How many columns must be requested together while the weights change; None if any number will do."""
+        """How many columns must be requested together while the weights change; None for any number."""
 
     def keep(self, columns: slice, weight: Tensor) -> Tensor:
         """Return the mask `[out, columns]` of these columns, given their current weights `[out, columns]`."""
@@ -146,12 +146,13 @@ class Update(Method):
 class Allocation(Method):
     """`function(context, **parameters)` yields what it measures as events and returns the `Shares`.
 
-    The mean of the shares, weighted by size, is the target. `context` is an `engine.pruning.search.AllocationContext`.
+    The mean of the shares, weighted by size, is the target. `context` is an
+    `engine.pruning.search.AllocationContext`.
 
     Attributes:
         measure: the quantity that its `BlockMeasured` events carry, with its unit; empty if it measures none.
-        objective: what its search minimises, and `strengths`: what the number does that each step varies; empty
-            if it does not search.
+        objective: what its search minimises, and `strengths`: what the number does that each step varies;
+            empty if it does not search.
         passes: for these parameters, how many additional forward passes it takes, and over how many windows
             (None for all).
         even: whether all blocks always get the same sparsity.

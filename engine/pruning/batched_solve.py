@@ -23,8 +23,8 @@ from engine.hardware.memory import batch_bytes, budget, pieces_that_fit
 ALIGNMENT = 16
 """Sizes are padded to a multiple of this many numbers, 64 bytes of float32."""
 SLACK = 1 / 16
-"""How much smaller than the largest set of a batch a set may be to join it: padding then costs at most a fifth
-of the operations.
+"""How much smaller than the largest set of a batch a set may be to join it: padding then costs at most a
+fifth of the operations.
 """
 Piece = tuple[int, int, int]
 """First row, end row and padded set size of a batch, with the rows sorted by decreasing set size."""
@@ -94,8 +94,8 @@ class Systems:
 
 
 def by_library(systems: Systems, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Return x, `[batch, width]`, and which systems are not positive definite, `[batch]`; `right` must be 0 in
-    the padding.
+    """Return x, `[batch, width]`, and which systems are not positive definite, `[batch]`; `right` must be 0
+    in the padding.
     """
     lower, info = torch.linalg.cholesky_ex(systems.rows(0, right.shape[1]))
     half = torch.linalg.solve_triangular(lower, right[:, :, None], upper=False)
@@ -152,7 +152,9 @@ def bytes_each(width: int, matrix: Tensor) -> int:
 def _solver(
     matrix: Tensor, widest: int, most: int
 ) -> tuple[Callable[[Systems, Tensor], tuple[Tensor, Tensor]], int, int]:
-    """Return the solver for the matrix's device, the number of parallel batches, and the bytes for all of them."""
+    """Return the solver for the matrix's device, the number of parallel batches, and the bytes for all of
+    them.
+    """
     if matrix.device.type != "cpu":
         return by_panels, 1, most
     return by_library, pieces_that_fit(torch.get_num_threads(), bytes_each(widest, matrix), most), most

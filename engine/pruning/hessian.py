@@ -59,8 +59,8 @@ def damped(hessian: Tensor, damping: float) -> Tensor:
 
 
 def inverse_factor(hessian: Tensor, ladder: tuple[float, ...] = DAMPING_LADDER) -> InverseFactor:
-    """Return the factor of the inverse of `hessian`, `[in, in]`, with the first damping of `ladder` that works
-    (SparseGPT, arXiv 2301.00774).
+    """Return the factor of the inverse of `hessian`, `[in, in]`, with the first damping of `ladder` that
+    works (SparseGPT, arXiv 2301.00774).
 
     Raises:
         NumericsError: no damping makes the matrix positive definite, or it holds NaN or infinity.

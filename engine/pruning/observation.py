@@ -119,7 +119,8 @@ class _Observer:
         if name not in self._owners:
             raise NumericsError(
                 f"The linear {name} shares its input with another one in some batches only, so their "
-                "statistics cannot be separated. This model cannot be pruned with calibration data; magnitude "
+                "statistics cannot be separated. This model cannot be pruned with calibration data; "
+                "magnitude "
                 "needs none."
             )
         return self._owners[name]

@@ -1,4 +1,6 @@
-"""The papers that the methods come from, with authors in the paper's order and the conference if there was one."""
+"""The papers that the methods come from, with authors in the paper's order and the conference if there was
+one.
+"""
 
 from engine.registry import Paper, Venue
 
@@ -83,22 +85,26 @@ DSNOT = Paper(
     year=2023,
     arxiv="2310.08915",
     authors=_authors(
-        "Zhang, Yuxin; Zhao, Lirui; Lin, Mingbao; Sun, Yunyun; Yao, Yiwu; Han, Xingjia; Tanner, Jared; Liu, Shiwei; Ji, Rongrong",
+        "Zhang, Yuxin; Zhao, Lirui; Lin, Mingbao; Sun, Yunyun; Yao, Yiwu; Han, Xingjia; Tanner, Jared; Liu, "
+        "Shiwei; Ji, Rongrong",
     ),
     venue=_iclr(2024),
 )
 OWL = Paper(
-    title="Outlier Weighed Layerwise Sparsity (OWL): A Missing Secret Sauce for Pruning LLMs to High Sparsity",
+    title="Outlier Weighed Layerwise Sparsity (OWL): A Missing Secret Sauce for Pruning LLMs to High "
+    "Sparsity",
     year=2023,
     arxiv="2310.05175",
     authors=_authors(
-        "Yin, Lu; Wu, You; Zhang, Zhenyu; Hsieh, Cheng-Yu; Wang, Yaqing; Jia, Yiling; Li, Gen; Jaiswal, Ajay; Pechenizkiy, Mykola; Liang, Yi; "
+        "Yin, Lu; Wu, You; Zhang, Zhenyu; Hsieh, Cheng-Yu; Wang, Yaqing; Jia, Yiling; Li, Gen; Jaiswal, "
+        "Ajay; Pechenizkiy, Mykola; Liang, Yi; "
         "Bendersky, Michael; Wang, Zhangyang; Liu, Shiwei"
     ),
     venue=_icml(2024),
 )
 ALPHAPRUNING = Paper(
-    title="AlphaPruning: Using Heavy-Tailed Self Regularization Theory for Improved Layer-wise Pruning of Large Language Models",
+    title="AlphaPruning: Using Heavy-Tailed Self Regularization Theory for Improved Layer-wise Pruning of "
+    "Large Language Models",
     year=2024,
     arxiv="2410.10912",
     authors=_authors(
@@ -111,6 +117,7 @@ SEMI_STRUCTURED = Paper(
     year=2021,
     arxiv="2104.08378",
     authors=_authors(
-        "Mishra, Asit; Latorre, Jorge Albericio; Pool, Jeff; Stosic, Darko; Stosic, Dusan; Venkatesh, Ganesh; Yu, Chong; Micikevicius, Paulius",
+        "Mishra, Asit; Latorre, Jorge Albericio; Pool, Jeff; Stosic, Darko; Stosic, Dusan; Venkatesh, "
+        "Ganesh; Yu, Chong; Micikevicius, Paulius",
     ),
 )

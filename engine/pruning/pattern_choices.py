@@ -1,5 +1,5 @@
-"""The choices that a pattern offers, explained: its kinds, the comparison groups of an unstructured pattern, the
-permutations of an N:M pattern.
+"""The choices that a pattern offers, explained: its kinds, the comparison groups of an unstructured pattern,
+the permutations of an N:M pattern.
 
 They are registry entries like the methods, so that the command line, the forms and the reference page treat
 them alike. The arithmetic is in `engine.pruning.patterns`; a test checks that the names agree.
@@ -30,8 +30,10 @@ PATTERNS.add(
     Method(
         name="n:m",
         title="N:M",
-        explanation="Keeps the n highest-scored of each m consecutive weights in a row, so the sparsity is 1 - n/m. Every input width must be divisible by m.",
-        helps="NVIDIA's sparse tensor cores can speed up 2:4. It loses more quality than unstructured pruning; 4:8 shows what more freedom is worth.",
+        explanation="Keeps the n highest-scored of each m consecutive weights in a row, so the sparsity is "
+        "1 - n/m. Every input width must be divisible by m.",
+        helps="NVIDIA's sparse tensor cores can speed up 2:4. It loses more quality than unstructured "
+        "pruning; 4:8 shows what more freedom is worth.",
         formula=r"\sum_{j \in \text{group}} M_{ij} = n, \quad s = 1 - \tfrac{n}{m}",
         paper=papers.SEMI_STRUCTURED,
     )
@@ -41,8 +43,10 @@ GROUPS.add(
     Method(
         name="layer",
         title="The whole linear",
-        explanation="All weights of a linear compete with one another, so its rows may end up with different sparsities.",
-        helps="For scores that are comparable between neurons, such as magnitude or relative importance. It may remove whole neurons.",
+        explanation="All weights of a linear compete with one another, so its rows may end up with "
+        "different sparsities.",
+        helps="For scores that are comparable between neurons, such as magnitude or relative importance. It "
+        "may remove whole neurons.",
         formula=r"n = \text{out} \cdot \text{in}",
     )
 )
@@ -50,7 +54,8 @@ GROUPS.add(
     Method(
         name="row",
         title="Each row",
-        explanation="The weights of each output neuron compete with one another, so every row has the same sparsity.",
+        explanation="The weights of each output neuron compete with one another, so every row has the same "
+        "sparsity.",
         helps="Wanda's choice, and a safe one. Mask refinements and sparsities per row require it.",
         formula=r"n = \text{in}",
     )
@@ -60,7 +65,8 @@ GROUPS.add(
         name="block",
         title="128 columns at a time",
         explanation="The weights of all rows compete within blocks of 128 columns.",
-        helps="SparseGPT's choice: each block of columns is decided on weights that already contain the updates for the blocks before it.",
+        helps="SparseGPT's choice: each block of columns is decided on weights that already contain the "
+        "updates for the blocks before it.",
         formula=r"n = 128 \cdot \text{out}",
     )
 )
@@ -77,9 +83,12 @@ PERMUTATIONS.add(
     Method(
         name="zigzag",
         title="Zig-zag",
-        explanation="Sorts columns by their total score and distributes them over the groups back and forth, so that strong columns do not share a group.",
-        helps="Takes almost no time, and helps most if a few columns have most of the score. Sparse tensor cores would need the columns stored in that order.",
-        formula=r"\sum_i S_{i \pi(1)} \ge \sum_i S_{i \pi(2)} \ge \dots \quad \text{into the groups } 1, \dots, g, g, \dots, 1, 1, \dots",
+        explanation="Sorts columns by their total score and distributes them over the groups back and "
+        "forth, so that strong columns do not share a group.",
+        helps="Takes almost no time, and helps most if a few columns have most of the score. Sparse tensor "
+        "cores would need the columns stored in that order.",
+        formula=r"\sum_i S_{i \pi(1)} \ge \sum_i S_{i \pi(2)} \ge \dots \quad \text{into the groups } 1, "
+        r"\dots, g, g, \dots, 1, 1, \dots",
         paper=papers.RIA,
     )
 )
@@ -87,8 +96,10 @@ PERMUTATIONS.add(
     Method(
         name="assignment",
         title="Linear assignment",
-        explanation="Assigns columns to groups, one position at a time, so that the kept score is as large as possible.",
-        helps="Better than zig-zag for small groups, at the cost of one assignment problem per position. Wide linears are processed in chunks.",
+        explanation="Assigns columns to groups, one position at a time, so that the kept score is as large "
+        "as possible.",
+        helps="Better than zig-zag for small groups, at the cost of one assignment problem per position. "
+        "Wide linears are processed in chunks.",
         formula=r"\max_\pi \sum_i \sum_g \sum_{n \text{ highest } j \in g} S_{i \pi(j)}",
         paper=papers.RIA,
     )

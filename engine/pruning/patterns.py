@@ -135,7 +135,7 @@ def parse_pattern(text: str) -> tuple[int, int] | None:
 
 
 def is_n_of_m(text: str) -> bool:
-    """Whether a pattern, or the label of a run's pattern or sparsity, is meant as `n:m`; it may be malformed."""
+    """Whether a pattern, or the label of a pattern or sparsity, is meant as `n:m` (possibly malformed)."""
     return ":" in text
 
 

@@ -243,8 +243,8 @@ def _linear_event(
 
 
 def output_error(inputs: Tensor, outputs: Tensor, weight: Tensor) -> float:
-    """Return `||Y - X W^T||_F / ||Y||_F` for inputs X `[tokens, in]`, dense outputs Y `[tokens, out]` and a weight
-    `[out, in]`; 0 if Y is 0.
+    """Return `||Y - X W^T||_F / ||Y||_F` for inputs X `[tokens, in]`, dense outputs Y `[tokens, out]` and a
+    weight `[out, in]`; 0 if Y is 0.
     """
     norm = outputs.norm()
     return float((outputs - inputs @ weight.T).norm() / norm) if norm > 0 else 0.0
@@ -253,7 +253,9 @@ def output_error(inputs: Tensor, outputs: Tensor, weight: Tensor) -> float:
 def _advance_pruned(
     streams: Streams, block: Block, clock: Clock, linears: Mapping[str, Linear], parallel: bool
 ) -> dict[str, Statistics]:
-    """Move calibration and evaluation windows through the pruned block; return statistics with the input norms."""
+    """Move calibration and evaluation windows through the pruned block; return statistics with the input
+    norms.
+    """
     seeing = observe(linears, streams.calibration.windows, {Need.INPUT_NORM})
     with _evaluating(streams.pruned, block, clock, parallel), clock.phase("propagate"), seeing as norms:
         streams.calibration.advance(block)

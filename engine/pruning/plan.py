@@ -191,7 +191,7 @@ class Plan:
     def _refine(
         self, keep: Tensor, order: Tensor | None, weight: Tensor, statistics: Statistics, attention: bool
     ) -> Refined:
-        """Refine the mask `keep`, `[out, in]`, whose groups were formed in the column order `order`, `[in]`."""
+        """Refine the mask `keep`, `[out, in]`, whose groups were formed in the column `order`, `[in]`."""
         refinement, parameters = self.refinement, self.parameters["refinement"]
         if not refinement.touches or (refinement.attention_only(parameters) and not attention):
             return Refined(keep)

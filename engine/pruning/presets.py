@@ -34,7 +34,8 @@ PRESETS.add(
     Preset(
         name="magnitude",
         title="Magnitude",
-        explanation="The classic: removes the weights closest to zero. It is free, ignores the text, and is the first to break down.",
+        explanation="The classic: removes the weights closest to zero. It is free, ignores the text, and is "
+        "the first to break down.",
         helps="As a baseline, or if there is no calibration text.",
         paper=papers.MAGNITUDE,
         score="magnitude",
@@ -44,7 +45,8 @@ PRESETS.add(
     Preset(
         name="wanda",
         title="Wanda",
-        explanation="Weight magnitude times the norm of its input: one pass over some text, no weight update, hard to beat at 50 %.",
+        explanation="Weight magnitude times the norm of its input: one pass over some text, no weight "
+        "update, hard to beat at 50 %.",
         helps="First choice up to 50 %, and the base for most allocations and refinements.",
         paper=papers.WANDA,
         score="wanda",
@@ -54,7 +56,8 @@ PRESETS.add(
     Preset(
         name="ria",
         title="RIA",
-        explanation="A weight's share of its row and column, scaled by how active its input is. No neuron loses all of its weights.",
+        explanation="A weight's share of its row and column, scaled by how active its input is. No neuron "
+        "loses all of its weights.",
         helps="Like Wanda, often slightly better. For N:M, combine it with the channel permutation.",
         paper=papers.RIA,
         score="ria",
@@ -75,7 +78,8 @@ PRESETS.add(
         name="symwanda",
         title="SymWanda",
         explanation="Wanda from both sides: rates a weight by the strength of its input and of its output.",
-        helps="If whole rows differ in importance. The form can be set, from the input alone to relative importance.",
+        helps="If whole rows differ in importance. The form can be set, from the input alone to relative "
+        "importance.",
         paper=papers.SYMMETRIC,
         score="symwanda",
     )
@@ -94,7 +98,8 @@ PRESETS.add(
     Preset(
         name="sparsegpt",
         title="SparseGPT",
-        explanation="Chooses weights by the inverse Hessian and lets the remaining weights compensate for the removed ones.",
+        explanation="Chooses weights by the inverse Hessian and lets the remaining weights compensate for "
+        "the removed ones.",
         helps="From 50 % on, and for N:M. Takes about twice as long as Wanda. In APT's notation this is SS.",
         paper=papers.SPARSEGPT,
         score="sparsegpt",
@@ -105,7 +110,8 @@ PRESETS.add(
     Preset(
         name="apt-sm",
         title="APT-SM",
-        explanation="SparseGPT's choice of weights, then the best possible values for all remaining weights, solved jointly for each row.",
+        explanation="SparseGPT's choice of weights, then the best possible values for all remaining "
+        "weights, solved jointly for each row.",
         helps="At 60 % and more, where SparseGPT's one-way update falls short. The slowest pruner.",
         paper=papers.APT,
         score="sparsegpt",
@@ -116,8 +122,10 @@ PRESETS.add(
     Preset(
         name="apt-mm",
         title="APT-MM",
-        explanation="N:M with both steps joint: the set to remove from each group is chosen as a whole, and the remaining weights are solved jointly.",
-        helps="For 2:4 and similar patterns. Groups are decided independently, so APT-SM with the same pattern can be as good.",
+        explanation="N:M with both steps joint: the set to remove from each group is chosen as a whole, and "
+        "the remaining weights are solved jointly.",
+        helps="For 2:4 and similar patterns. Groups are decided independently, so APT-SM with the same "
+        "pattern can be as good.",
         paper=papers.APT,
         score="joint",
         update="mrp",
@@ -128,7 +136,8 @@ PRESETS.add(
     Preset(
         name="apt-ms",
         title="APT-MS",
-        explanation="N:M with sets chosen as a whole on the weights as updated so far, and SparseGPT's sequential update.",
+        explanation="N:M with sets chosen as a whole on the weights as updated so far, and SparseGPT's "
+        "sequential update.",
         helps="For 2:4, at nearly the cost of SparseGPT.",
         paper=papers.APT,
         score="joint",
@@ -140,7 +149,8 @@ PRESETS.add(
     Preset(
         name="wanda-dsnot",
         title="Wanda + DSnoT",
-        explanation="Wanda's mask, then swaps within each row until its expected error is close to zero. No weight changes its value.",
+        explanation="Wanda's mask, then swaps within each row until its expected error is close to zero. No "
+        "weight changes its value.",
         helps="From 60 % on, if weights should not be updated. Too many swaps harm narrow models.",
         paper=papers.DSNOT,
         score="wanda",
@@ -151,7 +161,8 @@ PRESETS.add(
     Preset(
         name="ria-r2-dsnot",
         title="RIA + R2-DSnoT",
-        explanation="RIA's mask within rows, then swaps that also consider a weight's share of its row and column.",
+        explanation="RIA's mask within rows, then swaps that also consider a weight's share of its row and "
+        "column.",
         helps="Like Wanda + DSnoT, with relative importance in both steps.",
         paper=papers.SYMMETRIC,
         score="ria",

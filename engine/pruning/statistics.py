@@ -210,7 +210,7 @@ class Statistics:
 
     @property
     def hessian(self) -> Tensor:
-        """`H = 2/N * sum_n X_n^T X_n`, `[in, in]`, symmetric; a new tensor on every access."""
+        """`H = 2/N * sum_n X_n^T X_n`, `[in, in]`, symmetric; a new tensor each time."""
         assert self._gram is not None, "the methods did not declare Need.HESSIAN"
         upper = self._gram.triu()  # below the diagonal, only the blocks on it are filled
         return (upper + upper.triu(1).T).mul_(2 / self.windows)
@@ -224,7 +224,7 @@ class Statistics:
 
     @property
     def sample(self) -> Tensor:
-        """Input rows `[sampled tokens, in]` in the model's dtype, evenly spaced over the calibration tokens."""
+        """Input rows `[sampled tokens, in]`, evenly spaced over the calibration tokens, in the model's dtype."""
         assert self._sample is not None, "the methods did not declare Need.SAMPLE"
         return self._sample.rows
 

@@ -1,5 +1,5 @@
-"""AlphaPruning: blocks whose weights have heavy-tailed spectra are considered well trained and keep more weights
-(arXiv 2410.10912).
+"""AlphaPruning: blocks whose weights have heavy-tailed spectra are considered well trained and keep more
+weights (arXiv 2410.10912).
 
 Uses no text. Cost: the singular values of every linear, about `8/3 n^3` operations if its shorter side is n,
 and `n^2` for the tail; the distances of many candidates are computed together, within 64 MiB. On a GPU the
@@ -24,8 +24,8 @@ from engine.registry import Parameter
 
 BINS = 100
 NOISE = (16 * torch.finfo(torch.float32).eps) ** 2
-"""Eigenvalues up to this fraction of the largest are rounding errors of singular values that are 0 (measured: up
-to 9 units of float32 rounding).
+"""Eigenvalues up to this fraction of the largest are rounding errors of singular values that are 0 (measured:
+up to 9 units of float32 rounding).
 """
 ENTRIES = 2**19
 """Distances computed together: 4 MiB per tensor, and about a dozen tensors of that size."""
@@ -137,10 +137,13 @@ ALLOCATIONS.add(
     Allocation(
         name="alphapruning",
         title="AlphaPruning",
-        explanation="Fits how quickly a block's weight spectrum decays. A few dominant directions indicate a well-trained block, which keeps more weights.",
-        helps="At 70 % and more, and without calibration text: it reads only the weights. In small models the spectra are short and the fits noisy.",
+        explanation="Fits how quickly a block's weight spectrum decays. A few dominant directions indicate "
+        "a well-trained block, which keeps more weights.",
+        helps="At 70 % and more, and without calibration text: it reads only the weights. In small models "
+        "the spectra are short and the fits noisy.",
         formula=r"\alpha = 1 + \frac{n}{\sum_{i} \ln (\lambda_i / \lambda_{\min})}, \quad "
-        r"s_\ell = c \left( 1 - \epsilon + 2 \epsilon \, \frac{\alpha_\ell - \min \alpha}{\max \alpha - \min \alpha} \right)",
+        r"s_\ell = c \left( 1 - \epsilon + 2 \epsilon \, \frac{\alpha_\ell - \min \alpha}{\max \alpha - "
+        r"\min \alpha} \right)",
         paper=papers.ALPHAPRUNING,
         parameters=(
             Parameter(
@@ -156,7 +159,8 @@ ALLOCATIONS.add(
                 kind="choice",
                 default="published",
                 choices=("published", "peak"),
-                explanation="where a tail may begin: as in the published code, or not below the histogram's peak",
+                explanation="where a tail may begin: as in the published code, or not below the histogram's "
+                "peak",
             ),
         ),
         function=alphapruning,

@@ -1,4 +1,5 @@
-"""Manual: one ratio per block, given by the user, rescaled to the target on request; and shapes to start from.
+"""Manual: one ratio per block, given by the user, rescaled to the target on request; and shapes to start
+from.
 
 `flat`, `ramp` and `ends_spared` return ratios whose weighted mean is the target, whatever the sizes. They are
 guesses for the user to edit: nothing is measured.
@@ -75,8 +76,10 @@ ALLOCATIONS.add(
     Allocation(
         name="manual",
         title="Manual",
-        explanation="You set the sparsity of each block. On request the ratios are scaled so that their mean is the target.",
-        helps="To test your own guess against the methods that measure. Sparing the first and last blocks is a good start.",
+        explanation="You set the sparsity of each block. On request the ratios are scaled so that their "
+        "mean is the target.",
+        helps="To test your own guess against the methods that measure. Sparing the first and last blocks "
+        "is a good start.",
         formula=r"s_\ell = \min(c\, r_\ell,\ 0.99)",
         parameters=(
             Parameter(

@@ -1,5 +1,5 @@
-"""NeuroAL: keep the neurons of the pruned blocks firing in the proportions of the dense ones (arXiv 2411.07066,
-TMLR 2025).
+"""NeuroAL: keep the neurons of the pruned blocks firing in the proportions of the dense ones (arXiv
+2411.07066, TMLR 2025).
 
 Two steps, each a search over one strength lambda for the smallest objective, the neuron alignment distance
 summed over all linears: the *block step* lets the sparsity rise with depth, the *row step* spares rows whose
@@ -98,7 +98,8 @@ def row_sparsities(lost: Tensor, sparsity: float, strength: float) -> Tensor:
     """Return the sparsity of each row, `[out]` float64, for the norms `lost` downstream, `[out]`.
 
     It is `1 - density`, the density being `2 lambda minmax(lost)` shifted to the mean `1 - sparsity`. Clipped
-    to 0.01 and 0.99, and rescaled if that moved the mean. If nothing distinguishes the rows, all get the same.
+    to 0.01 and 0.99, and rescaled if that moved the mean. If nothing distinguishes the rows, all get the
+    same.
     """
     lost = lost.double()
     even = torch.full_like(lost, sparsity)
@@ -195,9 +196,12 @@ ALLOCATIONS.add(
     Allocation(
         name="neuroal",
         title="NeuroAL",
-        explanation="Searches how strongly to spare the early blocks, and the rows that later neurons need, so that neurons fire as they did before.",
-        helps="At 60 % and more, with any score that ranks within rows. It searches about thirty candidates and needs no tuning.",
-        formula=r"\min_\lambda \sum_i \frac{1}{n_i} \left\lVert \frac{d_i}{\sum d_i} - \frac{q_i(\lambda)}{\sum q_i(\lambda)} \right\rVert_2",
+        explanation="Searches how strongly to spare the early blocks, and the rows that later neurons need, "
+        "so that neurons fire as they did before.",
+        helps="At 60 % and more, with any score that ranks within rows. It searches about thirty candidates "
+        "and needs no tuning.",
+        formula=r"\min_\lambda \sum_i \frac{1}{n_i} \left\lVert \frac{d_i}{\sum d_i} - "
+        r"\frac{q_i(\lambda)}{\sum q_i(\lambda)} \right\rVert_2",
         paper=papers.NEUROAL,
         parameters=(
             Parameter(
@@ -220,19 +224,22 @@ ALLOCATIONS.add(
                 kind="choice",
                 default="uniform",
                 choices=("uniform", "query"),
-                explanation="with grouped-query attention, leave the rows of q, k and v uniform (as published), or spare rows of q",
+                explanation="with grouped-query attention, leave the rows of q, k and v uniform (as "
+                "published), or spare rows of q",
             ),
             Parameter(
                 name="stop",
                 kind="choice",
                 default="no",
                 choices=("no", "yes"),
-                explanation="abandon candidates that are already worse than another one: the same choice slightly sooner, but incomplete curves",
+                explanation="abandon candidates that are already worse than another one: the same choice "
+                "slightly sooner, but incomplete curves",
             ),
         ),
         function=neuroal,
         objective="neuron alignment distance, summed over the blocks",
-        strengths="λ moves sparsity from early to late blocks (block step), or away from rows whose downstream neurons lost most (row step).",
+        strengths="λ moves sparsity from early to late blocks (block step), or away from rows whose "
+        "downstream neurons lost most (row step).",
         passes=lambda parameters: (
             PASSES_PER_CANDIDATE * candidates(parameters["step"]),
             parameters["windows"],

@@ -57,8 +57,10 @@ ALLOCATIONS.add(
     Allocation(
         name="owl",
         title="OWL",
-        explanation="Counts the outliers in each block, weights that matter far more than average, and lets blocks with many of them keep more weights.",
-        helps="At 60 % and more, if a few blocks have most of the outliers. Costs one pass over the calibration text.",
+        explanation="Counts the outliers in each block, weights that matter far more than average, and lets "
+        "blocks with many of them keep more weights.",
+        helps="At 60 % and more, if a few blocks have most of the outliers. Costs one pass over the "
+        "calibration text.",
         formula=r"D_\ell = 100 \cdot \tfrac{1}{n_\ell} \, \# \{ S_{ij} > M \bar{S} \}, \quad "
         r"1 - s_\ell = 2 \lambda \, \frac{D_\ell - \min D}{\max D - \min D} + c",
         paper=papers.OWL,
@@ -69,7 +71,8 @@ ALLOCATIONS.add(
                 default=5.0,
                 minimum=1.0,
                 maximum=20.0,
-                explanation="M: a weight is an outlier if its Wanda score exceeds the block's mean this many times",
+                explanation="M: a weight is an outlier if its Wanda score exceeds the block's mean this "
+                "many times",
             ),
             Parameter(
                 name="strength",

@@ -21,7 +21,8 @@ ALLOCATIONS.add(
         name="uniform",
         title="Uniform",
         explanation="Every block has the same sparsity.",
-        helps="The baseline, and hard to beat up to about 50 %. At high sparsity the more important blocks suffer.",
+        helps="The baseline, and hard to beat up to about 50 %. At high sparsity the more important blocks "
+        "suffer.",
         formula=r"s_\ell = s",
         function=uniform,
         even=True,

@@ -56,10 +56,14 @@ REFINEMENTS.add(
     Refinement(
         name="dsnot",
         title="DSnoT",
-        explanation="Repeatedly restores a pruned weight and removes a kept one, until the row's expected output is what it was.",
-        helps="From about 60 % on, in wide models. In narrow models many swaps do harm, so use few, or refine the attention only.",
-        formula=r"e_i = \sum_{j \text{ pruned}} W_{ij} m_j, \quad \text{grow } \arg\max_j \operatorname{sign}(e_i) \frac{W_{ij} m_j}{v_j}, "
-        r"\quad \text{prune } \arg\min_{j :\, \operatorname{sign}(e_i) W_{ij} m_j < 0} |W_{ij}| \lVert X_{:j} \rVert_2",
+        explanation="Repeatedly restores a pruned weight and removes a kept one, until the row's expected "
+        "output is what it was.",
+        helps="From about 60 % on, in wide models. In narrow models many swaps do harm, so use few, or "
+        "refine the attention only.",
+        formula=r"e_i = \sum_{j \text{ pruned}} W_{ij} m_j, \quad \text{grow } \arg\max_j "
+        r"\operatorname{sign}(e_i) \frac{W_{ij} m_j}{v_j}, "
+        r"\quad \text{prune } \arg\min_{j :\, \operatorname{sign}(e_i) W_{ij} m_j < 0} |W_{ij}| \lVert "
+        r"X_{:j} \rVert_2",
         paper=papers.DSNOT,
         parameters=PARAMETERS,
         function=dsnot,

@@ -39,8 +39,8 @@ def r2_dsnot(
 
     With the relative importance D it grows the pruned entry with the largest `sign(e_i) sign(W_ij) D_ij m_j /
     v_j + gamma1 R_ij`, among those that lower |e_i|, and prunes the lowest `|W_ij| a_j^alpha + gamma2 R_ij`
-    (D instead of |W| with `relative_prune`), R being the relative norm `|W_ij| (1 / ||W_:j||_p + 1 / ||W_i:||_p)`.
-    Without relative importance, with gammas 0 and alpha 1, it is DSnoT.
+    (D instead of |W| with `relative_prune`), R being the relative norm `|W_ij| (1 / ||W_:j||_p + 1 /
+    ||W_i:||_p)`. Without relative importance, with gammas 0 and alpha 1, it is DSnoT.
     """
     criteria = r2_dsnot_criteria(
         weight,
@@ -99,10 +99,14 @@ REFINEMENTS.add(
     Refinement(
         name="r2-dsnot",
         title="R²-DSnoT",
-        explanation="A variant of DSnoT that prefers to restore weights that matter to their row and column, not only to the expected output.",
-        helps="As DSnoT. Because shares count, the largest weights of the strongest columns do not always come first.",
-        formula=r"\text{grow } \arg\max_j \operatorname{sign}(e_i W_{ij}) D_{ij} \frac{m_j}{v_j} + \gamma_1 R_{ij}, \quad "
-        r"\text{prune } \arg\min_{j :\, \operatorname{sign}(e_i) W_{ij} m_j < 0} |W_{ij}| \lVert X_{:j} \rVert_2^{\alpha} + \gamma_2 R_{ij}, \quad "
+        explanation="A variant of DSnoT that prefers to restore weights that matter to their row and "
+        "column, not only to the expected output.",
+        helps="As DSnoT. Because shares count, the largest weights of the strongest columns do not always "
+        "come first.",
+        formula=r"\text{grow } \arg\max_j \operatorname{sign}(e_i W_{ij}) D_{ij} \frac{m_j}{v_j} + \gamma_1 "
+        r"R_{ij}, \quad "
+        r"\text{prune } \arg\min_{j :\, \operatorname{sign}(e_i) W_{ij} m_j < 0} |W_{ij}| \lVert X_{:j} "
+        r"\rVert_2^{\alpha} + \gamma_2 R_{ij}, \quad "
         r"D_{ij} = \frac{|W_{ij}|}{\lVert W_{i:} \rVert_1} + \frac{|W_{ij}|}{\lVert W_{:j} \rVert_1}",
         paper=papers.SYMMETRIC,
         parameters=(

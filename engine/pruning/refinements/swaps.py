@@ -1,5 +1,5 @@
-"""Swaps within rows, shared by DSnoT and R2-DSnoT: restore a pruned weight, remove a kept one, until the row's
-expected error is close to zero.
+"""Swaps within rows, shared by DSnoT and R2-DSnoT: restore a pruned weight, remove a kept one, until the
+row's expected error is close to zero.
 
 All rows swap in parallel; the only loop is over the cycles. The order of the candidates is computed before
 it: one shortlist per sign of the error, so that a cycle gathers only a few numbers from each active row.
@@ -27,8 +27,8 @@ from engine.registry import Parameter
 MOST_CYCLES = 50
 """As published, for rows of 4,096 columns and more."""
 COLUMNS_PER_SWAP = 80
-"""Default number of columns per swap: fifty swaps ruin a narrow row, so narrow rows get few, and rows of 4,000
-columns and more get the published 50.
+"""Default number of columns per swap: fifty swaps ruin a narrow row, so narrow rows get few, and rows of
+4,000 columns and more get the published 50.
 
 Measured on the bundled model (rows of 128 and 384) with 32 windows, perplexity at 60 and 70 %: Wanda 63.7 and
 143; with a swap for every 128 columns 60.5 and 125, 80: 60.2 and 125, 64: 61.8 and 145, 48: 61.9 and 141, 32:
@@ -99,7 +99,8 @@ PARAMETERS = (
         default=0,
         minimum=0,
         maximum=MOST_CYCLES,
-        explanation=f"most swaps per row; 0 = one for every {COLUMNS_PER_SWAP} columns, at most {MOST_CYCLES} "
+        explanation=f"most swaps per row; 0 = one for every {COLUMNS_PER_SWAP} columns, at most "
+        f"{MOST_CYCLES} "
         f"(published: {MOST_CYCLES})",
     ),
     Parameter(
@@ -116,7 +117,8 @@ PARAMETERS = (
         kind="choice",
         default="published",
         choices=("published", "yes", "no"),
-        explanation="whether a row stops before a swap that would flip the sign of its error; published: yes with "
+        explanation="whether a row stops before a swap that would flip the sign of its error; published: "
+        "yes with "
         "N:M, no otherwise",
     ),
     Parameter(
@@ -192,8 +194,8 @@ class Pairs(Protocol):
     """The swaps that remain. `side` is 1 if a row's error is positive and 0 if it is negative."""
 
     def draw(self, rows: Tensor, side: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return, for each of the `rows`, the next column to grow, the one to prune, and whether there is such
-        a pair; all `[rows]`.
+        """Return, for each of the `rows`, the next column to grow, the one to prune, and whether there is
+        such a pair; all `[rows]`.
 
         This consumes the pair: a row that does not make the swap has stopped and is never passed again.
         """

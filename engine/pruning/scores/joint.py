@@ -82,8 +82,8 @@ def joint(
 
 
 def group_inverses(upper: Tensor, m: int, columns: slice) -> Tensor:
-    """Return `B_GG` of each group of m columns, `[groups, m, m]`, from U with `H^-1 = U^T U`; B is never formed
-    as a whole.
+    """Return `B_GG` of each group of m columns, `[groups, m, m]`, from U with `H^-1 = U^T U`; B is never
+    formed as a whole.
     """
     if columns == slice(None):
         tall = upper.view(len(upper), -1, m).permute(1, 2, 0)  # [groups, m, in]
@@ -116,15 +116,15 @@ def removed_together(weight: Tensor, inverses: Tensor, n: int, most: int) -> Ten
 
 
 def _cheapest(weight: Tensor, roots: Tensor) -> Tensor:
-    """Return the index of the cheapest set, the first among equals, `[groups, out]`, for weights `[groups, out, m]` and
-    roots `[groups, m, sets, removed]`.
+    """Return the index of the cheapest set, the first among equals, `[groups, out]`, for weights `[groups,
+    out, m]` and roots `[groups, m, sets, removed]`.
     """
     return (weight @ roots.flatten(2)).square_().unflatten(2, roots.shape[2:]).sum(3).argmin(2)
 
 
 def _roots(inverses: Tensor, chosen: Tensor) -> Tensor:
-    """Return `R_s`, `[groups, m, sets, removed]`, with `w_P (B_PP)^-1 w_P^T = |w_G R_s|^2` for the columns P that
-    set s removes.
+    """Return `R_s`, `[groups, m, sets, removed]`, with `w_P (B_PP)^-1 w_P^T = |w_G R_s|^2` for the columns P
+    that set s removes.
 
     R is zero outside P and the inverse Cholesky factor of `B_PP` inside: a sum of squares loses no digits,
     which an explicit inverse would. Computed in float64 if the device supports it.
@@ -137,7 +137,8 @@ def _roots(inverses: Tensor, chosen: Tensor) -> Tensor:
     lower, failed = torch.linalg.cholesky_ex(parts + torch.diag_embed(lift))
     if failed.any():
         raise NumericsError(
-            "The inverse Hessian of a group of columns is not positive definite. Try another dtype or calibration text."
+            "The inverse Hessian of a group of columns is not positive definite. Try another dtype or "
+            "calibration text."
         )
     inverse = torch.linalg.solve_triangular(
         lower, torch.eye(size, dtype=parts.dtype, device=parts.device).expand_as(lower), upper=False
@@ -153,8 +154,10 @@ SCORES.add(
     Score(
         name="joint",
         title="Joint removal (APT's M)",
-        explanation="Compares every set of weights that a group could lose, by the error that remains after the other weights have compensated for it.",
-        helps="For 2:4 and similar patterns, where two weights of a group can often replace each other. Requires an N:M pattern with a small m.",
+        explanation="Compares every set of weights that a group could lose, by the error that remains after "
+        "the other weights have compensated for it.",
+        helps="For 2:4 and similar patterns, where two weights of a group can often replace each other. "
+        "Requires an N:M pattern with a small m.",
         formula=r"\min_{P} \tfrac12\, w_P \left( (H^{-1})_{PP} \right)^{-1} w_P^\top",
         paper=papers.APT,
         function=joint,

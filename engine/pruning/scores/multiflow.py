@@ -11,8 +11,8 @@ from engine.pruning.statistics import Need, Statistics
 
 
 def multiflow(weight: Tensor, statistics: Statistics) -> Tensor:
-    """Return `|W_ij| * mean_j(S)_i * mean_i(S)_j`, `[out, in]`, with `S_ij = |W_ij| a_j` (Farina et al., arXiv
-    2404.05621, section 4).
+    """Return `|W_ij| * mean_j(S)_i * mean_i(S)_j`, `[out, in]`, with `S_ij = |W_ij| a_j` (Farina et al.,
+    arXiv 2404.05621, section 4).
     """
     size = weight.abs()
     flow = size * statistics.input_norm  # S, [out, in]
@@ -23,9 +23,12 @@ SCORES.add(
     Score(
         name="multiflow",
         title="MultiFlow",
-        explanation="Multiplies each weight's magnitude by how much signal flows through the two neurons that it connects.",
-        helps="Designed for vision-language models. On text alone it is close to Wanda, and worse if a few inputs are very strong.",
-        formula=r"|W_{ij}| \cdot \frac{1}{n}\sum_{j'} S_{ij'} \cdot \frac{1}{m}\sum_{i'} S_{i'j}, \quad S_{ij} = |W_{ij}| \lVert X_{:j} \rVert_2",
+        explanation="Multiplies each weight's magnitude by how much signal flows through the two neurons "
+        "that it connects.",
+        helps="Designed for vision-language models. On text alone it is close to Wanda, and worse if a few "
+        "inputs are very strong.",
+        formula=r"|W_{ij}| \cdot \frac{1}{n}\sum_{j'} S_{ij'} \cdot \frac{1}{m}\sum_{i'} S_{i'j}, \quad "
+        r"S_{ij} = |W_{ij}| \lVert X_{:j} \rVert_2",
         paper=papers.MULTIFLOW,
         function=multiflow,
         needs=frozenset({Need.INPUT_NORM}),

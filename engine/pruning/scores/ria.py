@@ -34,7 +34,9 @@ def relative_importance(weight: Tensor, columns: Tensor, rows: Tensor) -> Tensor
 
 
 def ri(weight: Tensor, statistics: Statistics) -> Tensor:
-    """Return `|W_ij| / sum_i |W_ij| + |W_ij| / sum_j |W_ij|`, `[out, in]` (Zhang et al., ICLR 2024, section 3.1)."""
+    """Return `|W_ij| / sum_i |W_ij| + |W_ij| / sum_j |W_ij|`, `[out, in]` (Zhang et al., ICLR 2024, section
+    3.1).
+    """
     size = weight.abs()
     return relative_importance(weight, size.sum(0), size.sum(1))
 
@@ -50,7 +52,8 @@ SCORES.add(
     Score(
         name="ri",
         title="Relative importance",
-        explanation="Rates each weight by its share of its row and of its column, so that no neuron loses all of its inputs or outputs.",
+        explanation="Rates each weight by its share of its row and of its column, so that no neuron loses "
+        "all of its inputs or outputs.",
         helps="If magnitudes differ a lot between channels and there is no calibration text.",
         formula=r"\frac{|W_{ij}|}{\sum_{i'} |W_{i'j}|} + \frac{|W_{ij}|}{\sum_{j'} |W_{ij'}|}",
         paper=papers.RIA,
@@ -62,9 +65,12 @@ SCORES.add(
     Score(
         name="ria",
         title="RIA",
-        explanation="Relative importance times the square root of the activation norm: a weight's share of its row and column, scaled by how active its input is.",
-        helps="Slightly better than Wanda in most published comparisons, and the score that the channel permutation for N:M was designed for.",
-        formula=r"\left( \frac{|W_{ij}|}{\sum_{i'} |W_{i'j}|} + \frac{|W_{ij}|}{\sum_{j'} |W_{ij'}|} \right) \lVert X_{:j} \rVert_2^{\alpha}",
+        explanation="Relative importance times the square root of the activation norm: a weight's share of "
+        "its row and column, scaled by how active its input is.",
+        helps="Slightly better than Wanda in most published comparisons, and the score that the channel "
+        "permutation for N:M was designed for.",
+        formula=r"\left( \frac{|W_{ij}|}{\sum_{i'} |W_{i'j}|} + \frac{|W_{ij}|}{\sum_{j'} |W_{ij'}|} "
+        r"\right) \lVert X_{:j} \rVert_2^{\alpha}",
         paper=papers.RIA,
         parameters=(ALPHA,),
         function=ria,

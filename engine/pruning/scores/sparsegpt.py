@@ -13,8 +13,8 @@ from engine.pruning.statistics import Need, Statistics
 
 
 def sparsegpt(weight: Tensor, statistics: Statistics, *, columns: slice = slice(None)) -> Tensor:
-    """Return `W_ij^2 / U_jj^2`, `[out, columns]`, U being the upper factor of the damped inverse Hessian (arXiv
-    2301.00774, section 3.3).
+    """Return `W_ij^2 / U_jj^2`, `[out, columns]`, U being the upper factor of the damped inverse Hessian
+    (arXiv 2301.00774, section 3.3).
 
     Columns that the text never activates score 0: removing them costs nothing.
     """
@@ -27,8 +27,10 @@ SCORES.add(
     Score(
         name="sparsegpt",
         title="SparseGPT saliency",
-        explanation="Uses the inverse Hessian of the layer's input to remove the weights whose loss the weights after them can best compensate for.",
-        helps="Together with its weight update, from 50 % on and for N:M. On its own it is no better than Wanda.",
+        explanation="Uses the inverse Hessian of the layer's input to remove the weights whose loss the "
+        "weights after them can best compensate for.",
+        helps="Together with its weight update, from 50 % on and for N:M. On its own it is no better than "
+        "Wanda.",
         formula=r"W_{ij}^2 \,/\, U_{jj}^2, \quad H^{-1} = U^\top U",
         paper=papers.SPARSEGPT,
         function=sparsegpt,

@@ -19,11 +19,11 @@ from engine.registry import Parameter
 
 
 def stochria(weight: Tensor, statistics: Statistics, *, beta: float, alpha: float, seed: int) -> Tensor:
-    """Return RIA, `[out, in]`, whose row sums run over tau random columns and whose column sums over tau random rows
-    (arXiv 2501.18980, section 4).
+    """Return RIA, `[out, in]`, whose row sums run over tau random columns and whose column sums over tau
+    random rows (arXiv 2501.18980, section 4).
 
-    `tau = max(1, floor(beta * min(out, in)))`, drawn without replacement, separately for each row and column; the
-    sums are not rescaled. A sample that sums to 0 contributes 0.
+    `tau = max(1, floor(beta * min(out, in)))`, drawn without replacement, separately for each row and column;
+    the sums are not rescaled. A sample that sums to 0 contributes 0.
     """
     count = max(1, int(beta * min(weight.shape)))
     generator = torch.Generator().manual_seed(seed)
@@ -34,7 +34,9 @@ def stochria(weight: Tensor, statistics: Statistics, *, beta: float, alpha: floa
 
 
 def sampled_sums(values: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Return the sum over `count` random entries of each row of `values`, `[rows, entries]`, drawn without replacement."""
+    """Return the sum over `count` random entries of each row of `values`, `[rows, entries]`, drawn without
+    replacement.
+    """
     keys = torch.rand(values.shape, generator=generator).to(values.device)
     chosen = keys.topk(count, dim=1, sorted=False).indices  # [rows, count]
     return values.gather(1, chosen).sum(1)
@@ -44,9 +46,11 @@ SCORES.add(
     Score(
         name="stochria",
         title="StochRIA",
-        explanation="RIA computed from a random tenth of each row and column, to test how much of the layer a weight must be compared with.",
+        explanation="RIA computed from a random tenth of each row and column, to test how much of the layer "
+        "a weight must be compared with.",
         helps="To see how little of the layer RIA needs. The spread over seeds shows how much is chance.",
-        formula=r"|W_{ij}| \left( \frac{1}{\sum_{i' \in S_j} |W_{i'j}|} + \frac{1}{\sum_{j' \in S_i} |W_{ij'}|} \right) \lVert X_{:j} \rVert^\alpha",
+        formula=r"|W_{ij}| \left( \frac{1}{\sum_{i' \in S_j} |W_{i'j}|} + \frac{1}{\sum_{j' \in S_i} "
+        r"|W_{ij'}|} \right) \lVert X_{:j} \rVert^\alpha",
         paper=papers.SYMMETRIC,
         parameters=(
             Parameter(

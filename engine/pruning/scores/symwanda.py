@@ -52,8 +52,10 @@ SCORES.add(
         name="symwanda",
         title="SymWanda",
         explanation="Rates each weight by the strength of its input and of its output neuron together.",
-        helps="Compares across the whole linear, so rows with strong outputs keep more. Within a single row the output's part cancels.",
-        formula=r"|W_{ij}| \left( \alpha_{in} \lVert X_{:j} \rVert_2 + \alpha_{out} \lVert (X W^\top)_{:i} \rVert_2 \right)",
+        helps="Compares across the whole linear, so rows with strong outputs keep more. Within a single row "
+        "the output's part cancels.",
+        formula=r"|W_{ij}| \left( \alpha_{in} \lVert X_{:j} \rVert_2 + \alpha_{out} \lVert (X W^\top)_{:i} "
+        r"\rVert_2 \right)",
         paper=papers.SYMMETRIC,
         parameters=(
             Parameter(

@@ -21,8 +21,10 @@ SCORES.add(
     Score(
         name="wanda",
         title="Wanda",
-        explanation="Multiplies each weight's magnitude by the norm of its input on the calibration text, and compares within each output neuron.",
-        helps="Nearly free, and good at 50 %. From 60 % on, methods that update weights or allocate sparsity unevenly are better.",
+        explanation="Multiplies each weight's magnitude by the norm of its input on the calibration text, "
+        "and compares within each output neuron.",
+        helps="Nearly free, and good at 50 %. From 60 % on, methods that update weights or allocate "
+        "sparsity unevenly are better.",
         formula=r"|W_{ij}| \cdot \lVert X_{:j} \rVert_2",
         paper=papers.WANDA,
         function=wanda,

@@ -1,5 +1,5 @@
-"""APT's joint update: all kept weights of a row compensate for all removed ones in one optimal step (its update
-letter M).
+"""APT's joint update: all kept weights of a row compensate for all removed ones in one optimal step (its
+update letter M).
 
 Of all weights with the given mask, these have the smallest error of the layer's output. Each row has its own
 linear system, over its removed or its kept weights, whichever are fewer: `out * k^3 / 3` operations for k of
@@ -105,8 +105,10 @@ UPDATES.add(
     Update(
         name="mrp",
         title="Joint update (APT's MRP)",
-        explanation="Gives the kept weights their optimal values: a least-squares fit of the dense layer's output, separately for each neuron.",
-        helps="On the calibration text never worse than another update with the same mask. Worth its time from 60 % on.",
+        explanation="Gives the kept weights their optimal values: a least-squares fit of the dense layer's "
+        "output, separately for each neuron.",
+        helps="On the calibration text never worse than another update with the same mask. Worth its time "
+        "from 60 % on.",
         formula=r"\delta w = -\, w_P \left( (H^{-1})_{PP} \right)^{-1} (H^{-1})_{P,:}",
         paper=papers.APT,
         function=mrp,

@@ -77,7 +77,7 @@ class _Sweep:
         return torch.cat(errors)
 
     def _column(self, at: int) -> Tensor:
-        """Prune one column, deciding its mask if its group begins here; return its error over U_jj, `[out]`."""
+        """Prune one column, deciding its mask if its group begins here; return its error / U_jj, `[out]`."""
         step = self.source.step or len(self.running)
         if at % step == 0:
             decided = slice(at, min(at + step, len(self.running)))
@@ -89,8 +89,10 @@ UPDATES.add(
     Update(
         name="obs",
         title="OBS update (SparseGPT)",
-        explanation="Processes the columns from left to right; the columns to the right of a removed weight are adjusted to compensate for it.",
-        helps="Recovers much of any mask's error at the cost of a Hessian. Columns on the left cannot compensate for those on the right.",
+        explanation="Processes the columns from left to right; the columns to the right of a removed weight "
+        "are adjusted to compensate for it.",
+        helps="Recovers much of any mask's error at the cost of a Hessian. Columns on the left cannot "
+        "compensate for those on the right.",
         formula=r"W_{:,j+1:} \mathrel{-}= \frac{w_j - \hat w_j}{U_{jj}}\, U_{j,j+1:}",
         paper=papers.SPARSEGPT,
         function=obs,
