@@ -1,10 +1,9 @@
-"""A new method is one file and one import: this test writes such a file, imports it, and finds its methods
-everywhere, without touching anything else.
-"""
+"""A new method is one file and one import: the README's examples are imported and then found everywhere."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from engine.cli.main import _parser
 from engine.cli.methods import describe
 from engine.errors import RecipeError
 from engine.events import Allocated, BlockMeasured, BlockPruned, Finished
-from engine.export.citations import bibtex, cited
 from engine.export.command_line import command, recipe_of
 from engine.pruning.axes import ALLOCATIONS, SCORES
 from engine.pruning.patterns import Group
@@ -27,60 +25,30 @@ from tests.pages.conftest import APP, healthy, words
 from tests.pages.fakes import FakeEngine
 from tests.pruning import test_laws as laws
 
-FILE = '''
-"""Cubed: like magnitude, but steeper. Descending: later blocks keep more."""
-
-from engine.events import BlockMeasured
-from engine.pruning.axes import ALLOCATIONS, SCORES, Allocation, Score
-from engine.pruning.patterns import Group
-from engine.pruning.shares import Shares, rescaled
-from engine.registry import Paper, Parameter
-
-PAPER = Paper(title="Cubes All the Way Down", year=2026, arxiv="2601.00001", authors=("Doe, Jo",))
-POWER = Parameter(name="power", kind="float", default=3.0, minimum=1.0, maximum=9.0, explanation="the exponent")
+README = Path(__file__).parents[1] / "README.md"
+SCORE, ALLOCATION = "power", "taper"
 
 
-def cubed(weight, statistics, *, power):
-    return weight.abs().pow(power)
-
-
-def descending(context):
-    for index in range(len(context.sizes)):
-        yield BlockMeasured(index=index, value=float(index))
-    shape = [1.2 - 0.1 * index for index in range(len(context.sizes))]
-    return Shares(tuple(rescaled(shape, context.sizes, context.target)))
-
-
-SCORES.add(
-    Score(
-        name="cubed-test", title="Cubed", explanation="Cubes each weight.", helps="Never.", formula="|W|^3",
-        paper=PAPER, parameters=(POWER,), function=cubed, default_group=Group.ROW,
-    )
-)
-ALLOCATIONS.add(
-    Allocation(
-        name="descending-test", title="Descending", explanation="Spares the last blocks.", helps="Rarely.",
-        formula="s_l", paper=PAPER, function=descending, measure="position",
-    )
-)
-'''
-SCORE, ALLOCATION = "cubed-test", "descending-test"
+def examples() -> list[str]:
+    """Return the Python files that the README shows under Contribute."""
+    return re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
 def new_methods(tmp_path: Path) -> Iterator[None]:
-    """Import the file; unregister its methods afterwards."""
-    path = tmp_path / "new_method.py"
-    path.write_text(FILE, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("new_method", path)
-    assert spec is not None and spec.loader is not None
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    """Import the files; unregister their methods afterwards."""
+    for name, source in zip((SCORE, ALLOCATION), examples(), strict=True):
+        path = tmp_path / f"{name}.py"
+        path.write_text(source, encoding="utf-8")
+        spec = importlib.util.spec_from_file_location(f"example_{name}", path)
+        assert spec is not None and spec.loader is not None
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
     yield
     del SCORES._methods[SCORE], ALLOCATIONS._methods[ALLOCATION]
 
 
 def recipe() -> Recipe:
-    settings = {f"{SCORE}.power": 2.0}
+    settings = {f"{SCORE}.exponent": 3.0}
     return Recipe.build(
         score=SCORE, allocation=ALLOCATION, settings=settings, samples=2, length=32, evaluation=None
     )
@@ -89,27 +57,25 @@ def recipe() -> Recipe:
 @pytest.mark.usefixtures("new_methods")
 def test_the_command_line_knows_it() -> None:
     for line in (
-        f"{SCORE:<13} Cubes each weight.",
-        f"--set {SCORE}.power=...",
+        f"{SCORE:<13} Ranks weights by a power of their magnitude.",
+        f"--set {SCORE}.exponent=...",
         f"  {ALLOCATION}",
-        "2601.00001",
     ):
         assert line in describe()
-    words = ["prune", "--score", SCORE, "--allocation", ALLOCATION, "--set", f"{SCORE}.power=2"]
+    words = ["prune", "--score", SCORE, "--allocation", ALLOCATION, "--set", f"{SCORE}.exponent=3"]
     parsed = recipe_of(_parser().parse_args(words))
     assert (parsed.score, parsed.allocation) == (SCORE, ALLOCATION)
-    assert parsed.settings == {f"{SCORE}.power": 2.0}
+    assert parsed.settings == {f"{SCORE}.exponent": 3.0}
     assert f"--score {SCORE}" in command(parsed) and f"--allocation {ALLOCATION}" in command(parsed)
 
 
 @pytest.mark.usefixtures("new_methods")
-def test_a_recipe_names_checks_and_cites_it() -> None:
-    assert "Descending" in recipe().title and recipe().group is Group.ROW
-    assert [bibtex(paper)[:20] for paper in cited(recipe())] == ["@misc{doe2026cubes,\n"]
-    with pytest.raises(RecipeError, match=r"outside 1\.0 to 9\.0"):
-        Recipe.build(score=SCORE, settings={f"{SCORE}.power": 10})
-    with pytest.raises(RecipeError, match="did you mean cubed-test"):
-        Recipe.build(score="cubed")
+def test_a_recipe_names_and_checks_it() -> None:
+    assert "Taper" in recipe().title and recipe().group is Group.ROW
+    with pytest.raises(RecipeError, match=r"outside 0\.5 to 8\.0"):
+        Recipe.build(score=SCORE, settings={f"{SCORE}.exponent": 10})
+    with pytest.raises(RecipeError, match="did you mean power"):
+        Recipe.build(score="powr")
 
 
 @pytest.mark.usefixtures("new_methods")
@@ -120,13 +86,13 @@ def test_the_form_and_the_reference_offer_it(monkeypatch: pytest.MonkeyPatch) ->
     app.query_params["score"] = SCORE
     healthy(app.run())
     assert (
-        "Cubed" in app.selectbox(key="form.score").options and app.selectbox(key="form.score").value == SCORE
+        "Power" in app.selectbox(key="form.score").options and app.selectbox(key="form.score").value == SCORE
     )
-    assert "Descending" in app.selectbox(key="form.allocation").options
-    assert app.number_input(key=f"form.{SCORE}.power").value == 3.0
+    assert "Taper" in app.selectbox(key="form.allocation").options
+    assert app.number_input(key=f"form.{SCORE}.exponent").value == 2.0
     healthy(app.switch_page("pages/methods.py").run())
-    assert {"Cubed", "Descending"} <= {heading.value for heading in app.subheader}
-    assert "Cubes All the Way Down" in words(app)
+    assert {"Power", "Taper"} <= {heading.value for heading in app.subheader}
+    assert "Ranks weights by a power of their magnitude." in words(app)
 
 
 @pytest.mark.usefixtures("new_methods")
