@@ -1,7 +1,7 @@
-"""An app without pages, for the tests to kill: `python -m tests.jobs.app HOME PACE RECIPE...`, recipes as
+"""An app without pages that the tests kill: `python -m tests.jobs.app HOME PACE RECIPE...`, recipes as
 JSON.
 
-Runs the first recipe to its end and the second until two blocks are done, says so, and waits for its end.
+Runs the first recipe to its end and the second until two blocks are done, prints it, and waits to be killed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from engine.jobs.service import BackgroundEngine
 from engine.recipe import Recipe
 from engine.store.runs import Store
-from tests.jobs.conftest import behind, ended, until
+from tests.jobs.conftest import ended, until, wait_for_blocks
 from tests.jobs.pace import Pace
 
 
@@ -29,7 +29,7 @@ def main(home: str, pace_file: str, *recipes: str) -> None:
     ended(engine, engine.submit(first))
     pace.set(1)
     engine.submit(second)
-    behind(engine, second.key, 2)
+    wait_for_blocks(engine, second.key, 2)
     print("running", flush=True)
     time.sleep(600)
 

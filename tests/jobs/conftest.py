@@ -49,6 +49,6 @@ def ended(engine: BackgroundEngine, key: str) -> RunView:
     return engine.view(key)
 
 
-def behind(engine: BackgroundEngine, key: str, blocks: int) -> None:
-    """Wait until the run has finished so many blocks."""
+def wait_for_blocks(engine: BackgroundEngine, key: str, blocks: int) -> None:
+    """Wait until the run has finished `blocks` blocks."""
     until(lambda: engine.view(key).state == "running" and len(engine.view(key).record.blocks) >= blocks)

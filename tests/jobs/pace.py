@@ -1,6 +1,4 @@
-"""Slowing the worker down from outside: a plugin wraps `engine.run.run` in every worker process that is
-started.
-"""
+"""Slowing the worker down: a plugin wraps `engine.run.run` in every worker process."""
 
 from __future__ import annotations
 

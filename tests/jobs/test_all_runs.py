@@ -1,6 +1,4 @@
-"""The list that pages choose from: one's own runs before the recorded ones, and none missing while it is
-computed anew.
-"""
+"""The list of runs: the user's before the bundled ones, and none missing while it is being recomputed."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ def engine(tmp_path: Path) -> BackgroundEngine:
     return BackgroundEngine(Store(tmp_path / "home"))
 
 
-def test_a_recorded_run_stays_in_the_list_while_it_is_computed_here(
+def test_a_bundled_run_stays_in_the_list_while_it_is_computed_here(
     engine: BackgroundEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_run, "run", imitation.run)
@@ -41,5 +39,5 @@ def test_a_recorded_run_stays_in_the_list_while_it_is_computed_here(
     ]
 
 
-def test_without_runs_of_ones_own_there_are_the_recorded_ones(engine: BackgroundEngine) -> None:
+def test_a_new_store_lists_the_bundled_runs(engine: BackgroundEngine) -> None:
     assert {run.key for run in engine.runs()} == {run.key for run in engine.store.recorded}

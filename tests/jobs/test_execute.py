@@ -1,4 +1,4 @@
-"""Computing into a folder: once, resumably, stoppable, and with a sentence where the disk refuses."""
+"""Computing into a folder: once, resumable, cancellable, and with a message if the disk is full."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Run = Callable[[Recipe, MutableMapping[int, BlockWeights]], Iterator[Event]]
 
 
 class Killed(BaseException):
-    """Stands for a process that ends at this point: nothing of ours catches it."""
+    """Stands for the end of the process at this point: our code does not catch it."""
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def leftovers(folder: RunFolder) -> list[str]:
     return [path.name for path in folder.path.parent.rglob("*") if path.name.endswith(atomic_files.TEMPORARY)]
 
 
-def test_a_run_is_kept_and_not_computed_twice(small: RecipeMaker, folder: RunFolder) -> None:
+def test_a_finished_run_is_not_computed_twice(small: RecipeMaker, folder: RunFolder) -> None:
     seen: list[Event] = []
     record = execute(small(), folder, publish=seen.append)
     assert record.state == "finished" and record.pruned is not None
@@ -71,7 +71,7 @@ def test_a_run_is_kept_and_not_computed_twice(small: RecipeMaker, folder: RunFol
     assert execute(small(), folder, publish=again.append) == record and again == []
 
 
-def test_an_interrupted_run_goes_on_with_the_same_result(
+def test_an_interrupted_run_resumes_with_the_same_result(
     small: RecipeMaker, folder: RunFolder, tmp_path: Path
 ) -> None:
     undisturbed = RunFolder(tmp_path / "other" / small().key)
@@ -108,7 +108,7 @@ def test_a_block_without_event_and_one_that_is_damaged_are_computed_again(
 
 @pytest.mark.usefixtures("imitated")
 @pytest.mark.parametrize("damage", ["recipe", "events", "block", "record"])
-def test_a_damaged_run_is_mended_by_computing_it_again(
+def test_a_damaged_run_is_repaired_by_computing_it_again(
     small: RecipeMaker, folder: RunFolder, damage: str
 ) -> None:
     execute(small(), folder)
@@ -124,7 +124,7 @@ def test_a_damaged_run_is_mended_by_computing_it_again(
 
 
 @pytest.mark.usefixtures("imitated")
-def test_cancelling_stops_behind_the_block(small: RecipeMaker, folder: RunFolder) -> None:
+def test_cancelling_stops_after_the_block(small: RecipeMaker, folder: RunFolder) -> None:
     def cancel(event: Event) -> None:
         if isinstance(event, BlockPruned) and event.index == 1:
             folder.request_cancel()
@@ -136,7 +136,7 @@ def test_cancelling_stops_behind_the_block(small: RecipeMaker, folder: RunFolder
 
 
 @pytest.mark.usefixtures("imitated")
-def test_a_keyboard_interrupt_is_a_cancel(small: RecipeMaker, folder: RunFolder) -> None:
+def test_a_keyboard_interrupt_cancels(small: RecipeMaker, folder: RunFolder) -> None:
     def press(event: Event) -> None:
         if isinstance(event, BlockPruned):
             raise KeyboardInterrupt
@@ -146,7 +146,7 @@ def test_a_keyboard_interrupt_is_a_cancel(small: RecipeMaker, folder: RunFolder)
     assert folder.record().state == "cancelled"
 
 
-def test_whoever_comes_second_follows_the_first(
+def test_a_second_process_follows_the_first(
     small: RecipeMaker, folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times, go_on = [], threading.Event()
@@ -183,7 +183,7 @@ def _no_room(*_: object) -> int:
 
 
 @pytest.mark.usefixtures("imitated")
-def test_a_disk_that_fills_up_at_an_event_ends_the_run_with_a_sentence(
+def test_a_full_disk_ends_the_run_with_a_message(
     small: RecipeMaker, folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, calls = os.write, []
@@ -204,7 +204,7 @@ def test_a_disk_that_fills_up_at_an_event_ends_the_run_with_a_sentence(
 
 
 @pytest.mark.usefixtures("imitated")
-def test_a_disk_without_room_for_even_the_end(
+def test_a_disk_too_full_to_record_the_end(
     small: RecipeMaker, folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt(small(), folder, at=1)
@@ -216,7 +216,7 @@ def test_a_disk_without_room_for_even_the_end(
 
 
 @pytest.mark.usefixtures("imitated")
-def test_a_disk_that_takes_no_first_event_keeps_no_run(
+def test_a_disk_too_full_for_the_first_event_leaves_no_run(
     small: RecipeMaker, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "write", _no_room)
@@ -226,7 +226,7 @@ def test_a_disk_that_takes_no_first_event_keeps_no_run(
 
 
 @pytest.mark.usefixtures("imitated")
-def test_a_directory_that_someone_chose_is_never_removed(
+def test_a_directory_chosen_by_the_user_is_never_removed(
     small: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "letter.txt").touch()

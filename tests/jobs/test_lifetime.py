@@ -1,4 +1,4 @@
-"""What outlives what: no process outlives the app, every run does, and the engine outlives its cluster."""
+"""Lifetimes: no process outlives the app, every run does, and the engine outlives its cluster."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from engine.jobs.execute import execute
 from engine.jobs.service import BackgroundEngine
 from engine.store.runs import Store
 from tests.conftest import RecipeMaker
-from tests.jobs.conftest import behind, ended, until
+from tests.jobs.conftest import ended, until, wait_for_blocks
 from tests.jobs.pace import Pace, client, worker_pid
 
 
@@ -77,7 +77,7 @@ def test_a_killed_app_leaves_its_runs_and_no_process(tmp_path: Path, small: Reci
     assert engine.view(recipes[1].key).record == record
 
 
-def test_an_app_killed_while_it_starts_leaves_no_process(tmp_path: Path) -> None:
+def test_an_app_killed_while_starting_leaves_no_process(tmp_path: Path) -> None:
     with process("tests.jobs.app", str(tmp_path / "home"), str(tmp_path / "pace"), "{}", "{}") as app:
         says(app, "started")
         until(lambda: family(app.pid))
@@ -86,7 +86,7 @@ def test_an_app_killed_while_it_starts_leaves_no_process(tmp_path: Path) -> None
         until(lambda: gone(children))
 
 
-def test_a_dead_cluster_is_started_again_and_closing_ends_it(
+def test_a_dead_cluster_is_restarted_and_closing_ends_it(
     store: Store, small: RecipeMaker, tmp_path: Path
 ) -> None:
     engine, pace = BackgroundEngine(store), Pace(tmp_path / "pace")
@@ -96,7 +96,7 @@ def test_a_dead_cluster_is_started_again_and_closing_ends_it(
         pace.govern(engine)
         pace.set(1)
         key = engine.submit(small())
-        behind(engine, key, 1)
+        wait_for_blocks(engine, key, 1)
         worker, scheduler = worker_pid(engine), client(engine).run_on_scheduler(os.getpid)
         os.kill(scheduler, signal.SIGKILL)
         assert until(lambda: engine.view(key).state == "interrupted") < 10
@@ -108,7 +108,7 @@ def test_a_dead_cluster_is_started_again_and_closing_ends_it(
 
         pace.govern(engine)
         key = engine.submit(small(1))
-        behind(engine, key, 1)
+        wait_for_blocks(engine, key, 1)
         children = family(os.getpid())
     finally:
         engine.close()
@@ -120,7 +120,7 @@ def test_a_dead_cluster_is_started_again_and_closing_ends_it(
     assert "closed" in engine.measure(key).message
 
 
-def test_an_engine_that_cannot_start_says_so(
+def test_an_engine_that_cannot_start_reports_it(
     store: Store, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster.sys, "executable", "/bin/false")
@@ -158,7 +158,7 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
             worker.wait()
 
 
-def test_a_cluster_that_is_there(
+def test_an_existing_cluster(
     scheduler: str, store: Store, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PRUNESCOPE_SCHEDULER", scheduler)

@@ -1,5 +1,5 @@
-"""The worker's answers about one linear: from a run of the runs, from a recorded one without any runs, and
-sentences for what is not there.
+"""The worker's answers about one linear: of a run in the store, of a bundled run without a store, and
+messages for what does not exist.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def ask_all(home, request):
     )
 
 
-def test_a_run_of_the_store_is_looked_into(home, request_one):
+def test_a_run_of_the_store(home, request_one):
     assert [type(answer.value) for answer in ask_all(home, request_one)] == [Picture, Study, Spectrum]
     part = worker.picture_linear(str(home), request_one, (8, 16), (0, 4))
     assert isinstance(part, Picture) and part.dense.shape == (8, 4)
 
 
-def test_a_recorded_run_needs_no_store(home, request_one, tmp_path, monkeypatch):
+def test_a_bundled_run_needs_no_store(home, request_one, tmp_path, monkeypatch):
     recorded = tmp_path / "recorded"
     shutil.copytree(Store(home).folder(RECIPE.key).path, recorded / RECIPE.key)
     monkeypatch.setattr(runs.Store.__init__, "__defaults__", (None, recorded))
@@ -58,7 +58,7 @@ def test_a_recorded_run_needs_no_store(home, request_one, tmp_path, monkeypatch)
     ]
 
 
-def test_numbers_alone_are_a_sentence(home, request_one, tmp_path, monkeypatch):
+def test_a_run_without_weights_is_reported(home, request_one, tmp_path, monkeypatch):
     recorded = tmp_path / "recorded"
     shutil.copytree(
         Store(home).folder(RECIPE.key).path, recorded / RECIPE.key, ignore=shutil.ignore_patterns("blocks")
@@ -69,7 +69,7 @@ def test_numbers_alone_are_a_sentence(home, request_one, tmp_path, monkeypatch):
     )
 
 
-def test_what_is_not_there_is_a_sentence(home):
+def test_a_missing_block_linear_or_run_is_reported(home):
     assert all(
         "blocks 0 to 7" in answer.message for answer in ask_all(home, LinearRequest(RECIPE.key, 99, "x"))
     )

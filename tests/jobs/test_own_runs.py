@@ -30,7 +30,7 @@ def finished(store: Store, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch) 
 
 
 class TestLabels:
-    def test_a_name_a_note_and_a_pin_are_kept_and_change_nothing_else(
+    def test_name_note_and_pin_are_stored_and_change_nothing_else(
         self, store: Store, finished: RunFolder
     ) -> None:
         before = store.list()[0]
@@ -39,11 +39,11 @@ class TestLabels:
         assert after.title == "The good one" and after.label.note == "seed 3" and after.label.pinned
         assert (after.changed, after.state, after.record) == (before.changed, before.state, before.record)
 
-    def test_a_damaged_label_is_none(self, store: Store, finished: RunFolder) -> None:
+    def test_a_damaged_label_is_ignored(self, store: Store, finished: RunFolder) -> None:
         finished.label_path.write_text("nonsense")
         assert store.list()[0].label == Label() and store.list()[0].state == "finished"
 
-    def test_what_is_not_here_cannot_be_named(self, store: Store) -> None:
+    def test_a_missing_run_cannot_be_named(self, store: Store) -> None:
         with pytest.raises(StoreError, match="no run"):
             store.label("0123", Label(name="x"))
         with pytest.raises(StoreError, match="came with Prunescope"):
@@ -51,7 +51,7 @@ class TestLabels:
 
 
 class TestTrash:
-    def test_a_deleted_run_is_gone_and_comes_back_whole(self, store: Store, finished: RunFolder) -> None:
+    def test_a_deleted_run_can_be_restored_completely(self, store: Store, finished: RunFolder) -> None:
         store.label(finished.key, Label(name="kept"))
         before = store.list()
         store.delete(finished.key)
@@ -59,7 +59,7 @@ class TestTrash:
         store.restore(finished.key)
         assert store.list() == before
 
-    def test_an_emptied_trash_gives_nothing_back(self, store: Store, finished: RunFolder) -> None:
+    def test_an_emptied_trash_restores_nothing(self, store: Store, finished: RunFolder) -> None:
         store.delete(finished.key)
         store.empty_trash()
         assert not store.trash.exists()
@@ -103,7 +103,7 @@ class TestSpace:
         assert [run.key for run in older_than(self.runs, 30, 1000 * DAY)] == ["older", "old"]
         assert older_than(self.runs, 100, 1000 * DAY) == []
 
-    def test_by_size_as_many_as_it_takes(self) -> None:
+    def test_by_size_as_many_as_necessary(self) -> None:
         total = sum(run.size for run in self.runs)
         assert [run.key for run in largest_until(self.runs, total)] == []
         assert [run.key for run in largest_until(self.runs, total - 1)] == ["new"]
@@ -136,7 +136,7 @@ class TestImport:
         key = import_run(store, record.model_dump_json().encode(), "record.json")
         assert store.find(key).record() == record
 
-    def test_what_is_already_here_is_not_imported_again(self, store: Store, elsewhere: RunFolder) -> None:
+    def test_an_existing_run_is_not_imported_again(self, store: Store, elsewhere: RunFolder) -> None:
         content = elsewhere.events_path.read_bytes()
         import_run(store, content, "a.jsonl")
         with pytest.raises(StoreError, match="already here"):
@@ -156,29 +156,29 @@ class TestImport:
             (RunRecord().model_dump_json().encode(), "not that of a finished run"),
         ],
     )
-    def test_anything_else_is_a_sentence_and_leaves_nothing(
+    def test_other_files_are_rejected_and_leave_nothing(
         self, store: Store, content: bytes, words: str
     ) -> None:
         with pytest.raises(StoreError, match=words):
             import_run(store, content, "some file")
         assert store.list() == []
 
-    def test_a_run_that_did_not_finish_is_refused(self, store: Store, elsewhere: RunFolder) -> None:
+    def test_an_unfinished_run_is_rejected(self, store: Store, elsewhere: RunFolder) -> None:
         lines = b"".join(to_line(event).encode() + b"\n" for event in elsewhere.events()[:3])
         with pytest.raises(StoreError, match="only finished runs"):
             import_run(store, lines, "half.jsonl")
 
-    def test_a_file_that_is_too_large_is_refused_unread(self, store: Store) -> None:
+    def test_a_file_that_is_too_large_is_rejected_unread(self, store: Store) -> None:
         with pytest.raises(StoreError, match="at most 20 MB"):
             import_run(store, b" " * 20_000_001, "large.json")
 
-    def test_a_key_that_is_a_path_stays_inside(self, store: Store, elsewhere: RunFolder) -> None:
+    def test_a_key_that_is_a_path_does_not_leave_the_store(self, store: Store, elsewhere: RunFolder) -> None:
         lines = elsewhere.events_path.read_bytes().replace(elsewhere.key.encode(), b"../../outside")
         with pytest.raises(StoreError):
             import_run(store, lines, "evil.jsonl")
         assert not (store.home.parent / "outside").exists()
 
-    def test_computing_it_here_takes_its_place(
+    def test_computing_an_imported_run_replaces_it(
         self, store: Store, elsewhere: RunFolder, small: RecipeMaker
     ) -> None:
         import_run(store, elsewhere.events_path.read_bytes(), "events.jsonl")

@@ -1,6 +1,4 @@
-"""Runs in the background on a real cluster: watched, queued, shared, cancelled, and taken up again after a
-kill.
-"""
+"""Runs in the background on a real cluster: watched, queued, shared, cancelled, and resumed after a kill."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ from engine.jobs.service import BackgroundEngine
 from engine.recipe import Recipe
 from engine.store.runs import Store
 from tests.conftest import RecipeMaker
-from tests.jobs.conftest import BLOCKS, behind, ended, until
+from tests.jobs.conftest import BLOCKS, ended, until, wait_for_blocks
 from tests.jobs.pace import Pace, client, worker_pid
 
 
@@ -32,7 +30,7 @@ def _unhurried(engine: BackgroundEngine, pace: Pace) -> None:
     pace.set(0)
 
 
-def test_events_are_seen_while_the_run_goes_on(
+def test_events_appear_while_the_run_is_running(
     engine: BackgroundEngine, pace: Pace, small: RecipeMaker
 ) -> None:
     pace.set(0.1)
@@ -68,10 +66,10 @@ def test_no_call_blocks(engine: BackgroundEngine, pace: Pace, small: RecipeMaker
     assert max(slowest.values()) < 0.3, slowest
 
 
-def test_the_second_run_waits_in_its_place(engine: BackgroundEngine, pace: Pace, small: RecipeMaker) -> None:
+def test_a_second_run_is_queued(engine: BackgroundEngine, pace: Pace, small: RecipeMaker) -> None:
     pace.set(0.1)
     keys = [engine.submit(small(seed)) for seed in (10, 11, 12)]
-    behind(engine, keys[0], 1)
+    wait_for_blocks(engine, keys[0], 1)
     assert engine.active() == keys
     assert [engine.view(key).place for key in keys] == [None, 1, 2]
     assert engine.view(keys[1]).state == "queued" and "Place 1" in engine.view(keys[1]).message
@@ -84,7 +82,7 @@ def test_the_second_run_waits_in_its_place(engine: BackgroundEngine, pace: Pace,
     assert not engine.store.folder(keys[1]).exists
 
 
-def test_two_who_ask_for_the_same_share_one_computation(
+def test_two_requests_for_one_recipe_share_the_computation(
     engine: BackgroundEngine, pace: Pace, small: RecipeMaker
 ) -> None:
     pace.set(0.05)
@@ -113,7 +111,7 @@ def test_a_cancelled_run_stops_within_a_block(
     pace.set(0.3)
     process = worker_pid(engine)
     key = engine.submit(small(30))
-    behind(engine, key, 2)
+    wait_for_blocks(engine, key, 2)
     blocks = len(engine.view(key).record.blocks)
     engine.cancel(key)
     view = ended(engine, key)
@@ -127,13 +125,11 @@ def test_a_cancelled_run_stops_within_a_block(
     assert view.state == "finished" and view.record.resumed and len(view.record.blocks) == BLOCKS
 
 
-def test_a_run_that_does_not_stop_is_stopped_by_force(
-    engine: BackgroundEngine, pace: Pace, small: RecipeMaker
-) -> None:
+def test_a_run_that_does_not_stop_is_killed(engine: BackgroundEngine, pace: Pace, small: RecipeMaker) -> None:
     pace.set(0.3)
     process = worker_pid(engine)
     key = engine.submit(small(40))
-    behind(engine, key, 1)
+    wait_for_blocks(engine, key, 1)
     pace.set(30)
     time.sleep(0.5)  # the block that it is at ends, and the next takes half a minute
     engine.cancel(key)
@@ -147,21 +143,21 @@ def test_a_run_that_does_not_stop_is_stopped_by_force(
     assert ended(engine, small(41).key).state == "finished" and worker_pid(engine) != process
 
 
-def test_a_killed_worker_leaves_a_run_that_can_be_taken_up(
+def test_a_run_resumes_after_its_worker_was_killed(
     engine: BackgroundEngine, pace: Pace, small: RecipeMaker, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     undisturbed = Store(tmp_path_factory.mktemp("other")).folder(small(50).key)
     expected = execute(small(50), undisturbed)
     pace.set(0.5)
     key, waiting = engine.submit(small(50)), engine.submit(small(51))
-    behind(engine, key, 3)
+    wait_for_blocks(engine, key, 3)
     os.kill(worker_pid(engine), signal.SIGKILL)
     pace.set(0)
     assert until(lambda: engine.view(key).state == "interrupted") < 10
     view = engine.view(key)
     assert "was killed" in view.message and "A retry resumes after block" in view.message
     assert isinstance(engine.store.folder(key).events()[-1], Interrupted)
-    assert ended(engine, waiting).state == "finished"  # the queue goes on
+    assert ended(engine, waiting).state == "finished"  # the queue continues
 
     assert engine.submit(small(50)) == key
     view = ended(engine, key)
@@ -172,7 +168,7 @@ def test_a_killed_worker_leaves_a_run_that_can_be_taken_up(
     assert masks.keys() == others.keys() and all(torch.equal(masks[name], others[name]) for name in masks)
 
 
-def test_a_failed_run_says_why(engine: BackgroundEngine, corpus: object, small: RecipeMaker) -> None:
+def test_a_failed_run_reports_why(engine: BackgroundEngine, corpus: object, small: RecipeMaker) -> None:
     key = engine.submit(small(60, calibration=str(corpus), samples=5000))
     view = ended(engine, key)
     assert view.state == "failed" and "windows" in view.message and view.record.error == view.message
@@ -181,7 +177,7 @@ def test_a_failed_run_says_why(engine: BackgroundEngine, corpus: object, small: 
     ended(engine, key)
 
 
-def test_a_recipe_for_a_missing_file_is_refused_at_once(engine: BackgroundEngine) -> None:
+def test_a_recipe_with_a_missing_file_is_rejected_immediately(engine: BackgroundEngine) -> None:
     with pytest.raises(RecipeError, match="does not exist"):
         engine.submit(Recipe.build(evaluation="missing.txt"))
 
@@ -200,7 +196,7 @@ def test_an_unknown_and_a_damaged_run(engine: BackgroundEngine, small: RecipeMak
     assert ended(engine, folder.key).state == "finished"
 
 
-def test_a_full_store_is_refused_at_once(
+def test_a_full_store_is_rejected_immediately(
     engine: BackgroundEngine, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.store.atomic_files.SMALLEST_ROOM", 2**70)
@@ -233,12 +229,12 @@ def test_a_summary_and_a_text(engine: BackgroundEngine, small: RecipeMaker) -> N
     until(lambda: engine.text(missing).failed)
 
 
-def test_questions_are_answered_beside_a_run(
+def test_questions_are_answered_during_a_run(
     engine: BackgroundEngine, pace: Pace, small: RecipeMaker
 ) -> None:
     pace.set(0.5)
     key = engine.submit(small(100))
-    behind(engine, key, 1)
+    wait_for_blocks(engine, key, 1)
     assert engine.summary("demo", "other").pending
     until(lambda: engine.summary("demo", "other").value is not None)
     assert engine.view(key).state == "running"
@@ -246,7 +242,7 @@ def test_questions_are_answered_beside_a_run(
     ended(engine, key)
 
 
-def test_questions_that_come_while_a_worker_starts_are_all_answered(tmp_path: Path) -> None:
+def test_questions_during_the_start_of_a_worker_are_all_answered(tmp_path: Path) -> None:
     """Each of them imports the model library, which two threads must not do at once."""
     program = (
         "import threading; from engine.jobs import worker\n"

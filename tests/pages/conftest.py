@@ -41,7 +41,7 @@ def healthy(app: AppTest) -> AppTest:
 
 
 def words(app: AppTest) -> str:
-    """Everything that a person can read on the page, roughly."""
+    """Roughly all text that the user sees on the page."""
     kinds = ("title", "subheader", "markdown", "caption", "error", "warning", "info", "text", "code")
     return "\n".join(str(item.value) for kind in kinds for item in getattr(app, kind))
 

@@ -249,7 +249,7 @@ class FakeEngine:
     overlapping: Answer[tuple[LinearOverlap, ...]] = field(default_factory=lambda: Answer(pending=True))
     texts: Path = Path("/nowhere")
     submitted: list[Recipe] = field(default_factory=list)
-    behind: dict[str, RunView] = field(default_factory=dict)
+    replaced: dict[str, RunView] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
     becomes: str = "running"
 
@@ -259,7 +259,7 @@ class FakeEngine:
     def submit(self, recipe: Recipe) -> str:
         self.submitted.append(recipe)
         if recipe.key in self.views and self.views[recipe.key].recorded:
-            self.behind[recipe.key] = self.views[recipe.key]
+            self.replaced[recipe.key] = self.views[recipe.key]
         self.views[recipe.key] = run_view(recipe, self.becomes)
         return recipe.key
 
@@ -271,8 +271,8 @@ class FakeEngine:
         return self.views[key]
 
     def runs(self) -> list[RunSummary]:
-        behind = [(key, view) for key, view in self.behind.items() if self.views[key].state != "finished"]
-        return [_summary(key, view) for key, view in (*self.views.items(), *behind)]
+        replaced = [(key, view) for key, view in self.replaced.items() if self.views[key].state != "finished"]
+        return [_summary(key, view) for key, view in (*self.views.items(), *replaced)]
 
     def events(self, key: str) -> list[Event]:
         view = self.view(key)
@@ -337,8 +337,8 @@ def _summary(key: str, view: RunView) -> RunSummary:
 
 
 def _reading(request: ReadRequest) -> Reading:
-    """Five tokens, of which the third suffers most, and what was written behind them: another text for every
-    run.
+    """Five tokens, of which the third has the largest increase in loss, and a continuation that differs from
+    run to run.
     """
     guesses = (Guess(10, "cat", 0.5, 0.1), Guess(11, "dog", 0.25, 0.0), Guess(12, "the", 0.0, 0.4))
     tokens = [Token(0, "A", "A")]

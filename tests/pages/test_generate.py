@@ -51,14 +51,14 @@ def texts(app):
     ]
 
 
-def test_without_runs_it_says_what_to_do(generate):
+def test_without_runs_the_page_says_what_to_do(generate):
     assert "Start a sweep on Compare" in words(generate())
     for part in ("Side by side", "Token by token", "Your own text"):
         assert "Choose a run" in words(generate(part))
 
 
 @pytest.mark.parametrize("part", ["From 0 to 90 %", "Side by side", "Token by token", "Your own text"])
-def test_a_starting_engine_is_said_where_a_text_will_be(generate, some, part):
+def test_a_starting_engine_is_reported_in_place_of_the_text(generate, some, part):
     some.reading, some.status = Answer(pending=True), EngineStatus("starting", "The engine is starting.")
     app = generate(part)
     assert app.get("skeleton") and "The engine is starting." in words(app)
@@ -73,13 +73,13 @@ def test_a_starting_engine_is_said_where_a_text_will_be(generate, some, part):
         "The text has 900 tokens. Shorten it.",
     ],
 )
-def test_a_failure_is_its_sentence(generate, some, part, sentence):
+def test_a_failure_is_shown_as_its_message(generate, some, part, sentence):
     some.reading = Answer(message=sentence)
     assert sentence in [error.value for error in generate(part).error]
 
 
 class TestWalk:
-    def test_it_begins_dense_and_asks_for_the_whole_line(self, generate, some):
+    def test_it_starts_dense_and_requests_the_whole_line(self, generate, some):
         app = generate()
         assert app.select_slider(key="at").options == ["0 %", "30 %", "60 %", "90 %"]
         assert any("it was happy" in text for text in texts(app)) and "Dense" in words(app)
@@ -101,13 +101,13 @@ class TestWalk:
         app = generate()
         app = healthy(app.select_slider(key="at").set_value("60 %").run())
         assert any(f"▸ the the {LINE[1].key[:4]}" in text for text in texts(app)), (
-            "the mark stands where it parts"
+            "the mark is at the first difference"
         )
         assert "Differs from the dense text at ▸, after 1 token." in words(
             app
         ) and "60 %: perplexity" in words(app)
 
-    def test_while_texts_are_written_there_is_a_place_for_them(self, generate, some):
+    def test_pending_texts_have_placeholders(self, generate, some):
         some.reading = Answer(pending=True)
         app = generate()
         assert "0 of 4 texts are written" in words(app) and app.get("plotly_chart"), "the curve needs no text"
@@ -116,20 +116,20 @@ class TestWalk:
         app = healthy(generate().text_input(key="prompt").set_value(" ").run())
         assert "Type a prompt" in words(app)
 
-    def test_playing_begins_and_stops(self, generate, some):
+    def test_play_and_pause(self, generate, some):
         app = healthy(generate().button(key="walk.play").click().run())
         assert not [button for button in app.button if button.key == "walk.play"]
         app = healthy(app.button(key="walk.pause").click().run())
         assert app.button(key="walk.play")
 
-    def test_it_moves_on_by_itself_and_stops_at_the_end(self, generate, some, monkeypatch):
+    def test_playing_advances_and_stops_at_the_end(self, generate, some, monkeypatch):
         monkeypatch.setattr("pages.widgets.generate.sparsity_slider.STEP", 0.0)
         app = healthy(generate().button(key="walk.play").click().run())
         for _ in range(2 * len(LINE) + 2):
             app = healthy(app.run())
         assert app.select_slider(key="at").value == "90 %" and app.button(key="walk.play")
 
-    def test_a_line_of_numbers_alone_is_computed_by_one_click(self, generate, some):
+    def test_a_line_without_weights_is_computed_by_one_click(self, generate, some):
         app = generate(walk="SparseGPT")
         assert app.select_slider(key="at").options == ["0 %"] and "without weights" in words(app)
         assert any("it was happy" in text for text in texts(app)), "the dense model can be asked"
@@ -137,7 +137,7 @@ class TestWalk:
         assert some.submitted == NUMBERS
         assert "2 of 2 runs left" in app.get("progress")[0].proto.text
 
-    def test_runs_that_failed_here_say_so_and_can_be_tried_again(self, generate, some):
+    def test_failed_runs_are_reported_and_can_be_retried(self, generate, some):
         recorded = [run for run in some.runs() if run.key == NUMBERS[0].key]
         failed = run_view(NUMBERS[0], "failed")
         some.view = lambda key, view=some.view: failed if key == NUMBERS[0].key else view(key)
@@ -147,12 +147,12 @@ class TestWalk:
 
 
 class TestSideBySide:
-    def test_all_texts_and_where_they_part(self, generate, some):
+    def test_all_texts_and_their_first_difference(self, generate, some):
         app = generate("Side by side")
         assert len(texts(app)) == 3 and any(f"▸ the the {LINE[1].key[:4]}" in text for text in texts(app))
         assert "Differs from the dense text at ▸, after 1 token." in words(app)
 
-    def test_the_dense_text_can_be_held_against_each_pruned_model(self, generate, some):
+    def test_each_pruned_model_reads_the_dense_text(self, generate, some):
         app = generate("Side by side", words="The dense model's", look="Colours and numbers")
         assert all("it was happy" in text for text in texts(app))
         asked = {(request.key, request.which) for request in some.asked if request.losses}
@@ -165,11 +165,11 @@ class TestSideBySide:
         assert app.multiselect(key="generate.runs").value == [LINE[2].key]
         assert "names the run nowhere" in words(app)
 
-    def test_an_address_of_nothing_but_unknown_runs_shows_the_usual_ones(self, generate, some):
+    def test_an_address_with_unknown_runs_only_shows_the_default_runs(self, generate, some):
         app = generate("Side by side", runs="nowhere")
         assert app.multiselect(key="generate.runs").value == [LINE[1].key, OTHER.key]
 
-    def test_runs_of_another_model_are_left_out_with_a_sentence(self, generate, some):
+    def test_runs_of_another_model_are_left_out_with_a_warning(self, generate, some):
         foreign = Recipe.build(model="someone/else", sparsity=0.5)
         some.views[foreign.key] = run_view(foreign, "finished")
         app = generate("Side by side", runs=f"{LINE[1].key},{foreign.key}")
@@ -188,7 +188,7 @@ class TestSideBySide:
 
 
 class TestTokens:
-    def test_what_was_written_is_looked_at(self, generate, some):
+    def test_the_continuation_token_by_token(self, generate, some):
         app = generate("Token by token")
         assert any(
             (request.key, request.which, request.losses) == (LINE[1].key, "dense", True)
@@ -198,31 +198,31 @@ class TestTokens:
         assert len(app.get("plotly_chart")) == 2 and len(app.dataframe) == 1
         assert (app.slider(key="token").min, app.slider(key="token").max) == (5, 8)
 
-    def test_the_pruned_models_own_words_can_be_looked_at(self, generate, some):
+    def test_the_pruned_models_own_text(self, generate, some):
         app = generate("Token by token", writer="The pruned model")
         assert any("the the" in text for text in texts(app))
 
-    def test_another_run_reads_it(self, generate, some):
+    def test_another_run_can_read_it(self, generate, some):
         app = generate("Token by token")
         healthy(app.segmented_control(key="reader").set_value("Magnitude 60% on demo").run())
         assert any(request.key == OTHER.key and request.losses for request in some.asked)
 
 
 class TestOwnText:
-    def test_the_worst_token_is_looked_at_first(self, generate, some):
+    def test_the_worst_token_is_selected_first(self, generate, some):
         app = generate("Your own text")
         assert app.slider(key="token").value == 2
         assert ReadRequest(LINE[1].key, app.text_area(key="text").value, losses=True) in some.asked
         assert "<b>cat</b>" in "".join(texts(app)), "markup in a text is text"
 
     def test_the_address_chooses_a_token(self, generate, some):
-        assert "in the place of “small”" in words(generate("Your own text", token="1"))
+        assert "Predictions for “small”" in words(generate("Your own text", token="1"))
 
     def test_another_token_is_another_chart(self, generate, some):
         app = healthy(generate("Your own text").slider(key="token").set_value(1).run())
-        assert "in the place of “small”" in words(app)
+        assert "Predictions for “small”" in words(app)
 
-    def test_a_token_that_another_text_does_not_have_is_forgotten(self, generate, some):
+    def test_a_token_index_beyond_the_text_is_reset(self, generate, some):
         app = healthy(generate("Token by token").slider(key="token").set_value(8).run())
         app = healthy(app.segmented_control(key="part").set_value("Your own text").run())
         assert app.slider(key="token").value == 2
@@ -249,6 +249,6 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("parameters", NONSENSE)
-def test_nonsense_in_the_address_is_the_usual_page(generate, some, parameters):
+def test_invalid_addresses_show_the_default_page(generate, some, parameters):
     app = generate(**parameters)
     assert app.title[0].value == "Generate" and texts(app)

@@ -1,4 +1,4 @@
-"""What a page waits for may come at any moment; nothing that a person sees or has chosen is lost by it."""
+"""An answer may arrive at any moment; nothing that the user sees or has chosen is lost by it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.pages.fakes import run_view
 
 WANDA = Recipe.build()
 PAGES = Path(__file__).parents[2] / "pages"
-ANSWERING_A_PRESS = {
+REACTING_TO_A_CLICK = {
     "page_setup.py",
     "text_picker.py",
     "talk_editor.py",
@@ -21,16 +21,14 @@ ANSWERING_A_PRESS = {
     "importing.py",
     "links.py",
 }
-"""Where a run may be cut off: before anything was drawn, or behind a press."""
+"""Where a script run may be aborted: before anything is drawn, or after a click."""
 
 
 def asked_to_follow(app) -> bool:
     return any("redraw_ask" in item.proto.component_name for item in app.get("bidi_component"))
 
 
-def test_a_model_that_becomes_known_while_the_page_is_drawn_does_not_cut_it_off(
-    engine, open_app, monkeypatch
-):
+def test_an_answer_that_arrives_while_the_page_is_drawn_does_not_abort_it(engine, open_app, monkeypatch):
     """A page that is cut off never tells the browser what its widgets hold; the browser would show, and send,
     the first of each list.
     """
@@ -45,14 +43,12 @@ def test_a_model_that_becomes_known_while_the_page_is_drawn_does_not_cut_it_off(
     assert len(asked) > 1, "the part that waits has looked again"
     assert not asked_to_follow(app), "it asks at its next turn: the page is being drawn"
     for key in ("form.pruner", "form.model"):
-        assert app.selectbox(key=key).proto.set_value, "the browser is told"
+        assert app.selectbox(key=key).proto.set_value, "the browser receives the value"
     assert app.slider(key="form.sparsity").proto.set_value and app.slider(key="form.sparsity").value == 70
     assert address(healthy(app.run())) == {"pruner": "ria", "sparsity": "0.7"}
 
 
-def test_a_page_that_is_asked_for_with_an_address_of_before_keeps_the_run_that_was_just_started(
-    engine, open_app
-):
+def test_a_redraw_with_an_outdated_address_keeps_the_run_that_was_just_started(engine, open_app):
     """The browser may not have heard of the new address when it asks."""
     recipe = Recipe.build(sparsity=0.7)
     engine.views[recipe.key] = run_view(recipe, "running")
@@ -67,16 +63,16 @@ def test_a_page_that_is_asked_for_with_an_address_of_before_keeps_the_run_that_w
     assert address(healthy(app.run()))["run"] == recipe.key
 
 
-def test_only_what_answers_a_press_runs_the_page_again_by_itself():
+def test_only_reactions_to_a_click_call_rerun():
     found = {
         path.name
         for path in PAGES.rglob("*.py")
         if re.search(r"\bst\.rerun\(", path.read_text(encoding="utf-8"))
     }
-    assert found == ANSWERING_A_PRESS
+    assert found == REACTING_TO_A_CLICK
 
 
-def test_the_texts_of_a_run_that_ends_are_requested_before_the_page_follows(engine, open_app, monkeypatch):
+def test_texts_are_requested_as_soon_as_the_run_ends(engine, open_app, monkeypatch):
     running, finished, looks, asked = run_view(WANDA, "running"), run_view(WANDA, "finished"), [], []
     engine.views[WANDA.key] = running
 

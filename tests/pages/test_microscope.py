@@ -51,13 +51,13 @@ def shows_all(app):
     return all(card in text for card in CARDS)
 
 
-def test_without_runs_it_says_where_to_get_one(open_page):
+def test_without_runs_the_page_says_where_to_get_one(open_page):
     app = open_page()
-    assert "no finished run" in words(app)
+    assert "No finished runs yet" in words(app)
     assert not app.selectbox
 
 
-def test_the_first_run_is_one_that_can_be_looked_into(open_page, engine):
+def test_the_default_run_has_weights(open_page, engine):
     engine.views[OTHER.key] = run_view(OTHER, "finished", recorded=True)
     engine.views[WANDA.key] = run_view(WANDA, "finished")
     app = open_page()
@@ -65,7 +65,7 @@ def test_the_first_run_is_one_that_can_be_looked_into(open_page, engine):
     assert shows_all(app)
 
 
-def test_it_begins_with_the_linear_whose_output_changed_most(open_page, engine):
+def test_it_starts_with_the_linear_whose_output_changed_most(open_page, engine):
     engine.views[WANDA.key] = run_view(WANDA, "finished")
     app = open_page()
     index, name = engine.views[WANDA.key].record.worst
@@ -84,7 +84,7 @@ def test_a_link_opens_a_part_of_a_linear(open_page, engine):
     assert set(address(app)) == {"run", "block", "linear"}
 
 
-def test_closer_farther_and_the_ranges_move_the_look(open_page, engine):
+def test_zoom_buttons_and_range_sliders(open_page, engine):
     engine.views[WANDA.key] = run_view(WANDA, "finished")
     app = open_page(run=WANDA.key, block="0", linear="self_attn.q_proj")
     app = healthy(app.button(key="m.zoom_in").click().run())
@@ -100,7 +100,7 @@ def test_closer_farther_and_the_ranges_move_the_look(open_page, engine):
     assert "rows" not in address(app)
 
 
-def test_the_look_stays_from_linear_to_linear_of_one_shape(open_page, engine):
+def test_the_zoom_is_kept_between_linears_of_one_shape(open_page, engine):
     engine.views[WANDA.key] = run_view(WANDA, "finished")
     app = open_page(run=WANDA.key, block="0", linear="mlp.gate_proj", rows="8-23")
     app = healthy(app.button_group(key="m.linear").set_value("mlp.up_proj").run())
@@ -112,7 +112,7 @@ def test_the_look_stays_from_linear_to_linear_of_one_shape(open_page, engine):
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"run": "nonsense"}, "no finished run of that key"),
+        ({"run": "nonsense"}, "no finished run with that key"),
         ({"block": "99"}, "names block 99, but this run has the blocks 0 to 7"),
         ({"block": "-1"}, "names block -1"),
         ({"block": "x", "linear": "mlp.up_proj"}, "names block x"),
@@ -127,16 +127,14 @@ def test_the_look_stays_from_linear_to_linear_of_one_shape(open_page, engine):
         ({"block": "0", "linear": "mlp.up_proj", "columns": "0-128"}, "names the columns 0-128"),
     ],
 )
-def test_nonsense_in_the_address_is_a_sentence_and_something_true_is_shown(
-    open_page, engine, wrong, sentence
-):
+def test_an_invalid_address_gives_a_warning_and_something_valid_is_shown(open_page, engine, wrong, sentence):
     engine.views[WANDA.key] = run_view(WANDA, "finished")
     app = open_page(**{"run": WANDA.key, **wrong})
     assert sentence in words(app)
     assert shows_all(app)
 
 
-def test_a_recorded_run_is_computed_by_one_click_and_looked_into_when_it_is_done(open_page, engine):
+def test_a_bundled_run_is_computed_by_one_click_and_shown_when_finished(open_page, engine):
     engine.views[WANDA.key] = run_view(WANDA, "finished", recorded=True)
     engine.views[OTHER.key] = run_view(OTHER, "finished")
     app = open_page(run=WANDA.key, block="2", linear="mlp.up_proj")
@@ -150,7 +148,7 @@ def test_a_recorded_run_is_computed_by_one_click_and_looked_into_when_it_is_done
     assert shows_all(app) and "Block 2, mlp.up_proj" in words(app)
 
 
-def test_a_computation_that_fails_says_why_and_can_be_tried_again(open_page, engine):
+def test_a_failed_computation_is_reported_and_can_be_retried(open_page, engine):
     engine.views[WANDA.key] = run_view(WANDA, "finished", recorded=True)
     engine.becomes = "failed"
     app = open_page(run=WANDA.key)
@@ -159,7 +157,7 @@ def test_a_computation_that_fails_says_why_and_can_be_tried_again(open_page, eng
     assert app.button(key="m.compute").label == "Try again"
 
 
-def test_a_refusal_is_a_sentence(open_page, engine, monkeypatch):
+def test_a_rejected_run_is_reported(open_page, engine, monkeypatch):
     def full(recipe):
         raise StoreError("The disk is full.")
 
@@ -169,7 +167,7 @@ def test_a_refusal_is_a_sentence(open_page, engine, monkeypatch):
     assert "The disk is full." in words(healthy(app.button(key="m.compute").click().run()))
 
 
-def test_what_is_still_to_come_has_its_place(open_page, engine):
+def test_pending_answers_have_placeholders(open_page, engine):
     engine.views[WANDA.key], engine.inspected = run_view(WANDA, "finished"), Answer(pending=True)
     app = open_page()
     assert "The weight is being read." in words(app)
@@ -178,7 +176,7 @@ def test_what_is_still_to_come_has_its_place(open_page, engine):
     assert shows_all(healthy(app.run()))
 
 
-def test_what_cannot_be_looked_at_is_a_sentence(open_page, engine):
+def test_a_failed_answer_is_reported(open_page, engine):
     engine.views[WANDA.key] = run_view(WANDA, "finished")
     engine.inspected = Answer(
         message="Memory ran out while this linear was looked at. Try again when no run is going on."
@@ -194,7 +192,7 @@ def test_the_groups_of_a_pattern_are_counted(open_page, engine):
     assert "Of 4,096 groups 4,096 keep 2 of 4. None keeps more than 2." in words(app)
 
 
-def test_a_large_linear_is_decomposed_only_when_asked(open_page, engine, monkeypatch):
+def test_a_large_linear_is_decomposed_only_on_request(open_page, engine, monkeypatch):
     from pages.widgets.microscope import panels
 
     monkeypatch.setattr(panels, "is_quick", lambda rows, columns: False)
@@ -204,7 +202,7 @@ def test_a_large_linear_is_decomposed_only_when_asked(open_page, engine, monkeyp
     assert "Stable rank" in words(healthy(app.button(key="m.decompose").click().run()))
 
 
-def test_a_finished_run_leads_from_explore_into_the_microscope(open_app, engine):
+def test_a_finished_run_links_from_explore_to_the_microscope(open_app, engine):
     engine.views[WANDA.key] = run_view(WANDA, "finished")
     links = [
         link.proto for link in open_app(run=WANDA.key).get("page_link") if "Look inside" in link.proto.label
@@ -217,7 +215,7 @@ def test_a_finished_run_leads_from_explore_into_the_microscope(open_app, engine)
     ]
 
 
-def test_a_clicked_cell_is_a_block_and_a_linear():
+def test_a_clicked_cell_opens_its_block_and_linear():
     class Event:
         class selection:
             points = [{"customdata": [3, "mlp.up_proj", 12.5]}]
