@@ -182,14 +182,14 @@ class Statistics:
 
     @property
     def input_norm(self) -> Tensor:
-        """`a_j = sqrt(1/N * sum_n ||X_n[:, j]||^2)`, `[in]` (methods.md section 0; Wanda's activation norm)."""
+        """`a_j = sqrt(1/N * sum_n ||X_n[:, j]||^2)`, `[in]` (Wanda's activation norm)."""
         assert self._square_sum is not None, "the methods did not declare Need.INPUT_NORM"
         return (self._square_sum / self.windows).sqrt()
 
     @property
     def input_sum(self) -> Tensor:
         """`m_j = 1/N * sum over windows and tokens of X_n[t, j]`, `[in]`: a sum over the tokens of a window,
-        not a mean (methods.md section 0).
+        not a mean.
         """
         assert self._sum is not None, "the methods did not declare Need.INPUT_SUM"
         return self._sum / self.windows
@@ -224,7 +224,7 @@ class Statistics:
 
     @property
     def sample(self) -> Tensor:
-        """Input rows `[sampled tokens, in]`, evenly spaced over the calibration tokens, in the model's dtype."""
+        """Sampled input rows `[sampled tokens, in]`, in the dtype of the model."""
         assert self._sample is not None, "the methods did not declare Need.SAMPLE"
         return self._sample.rows
 

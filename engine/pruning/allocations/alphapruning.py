@@ -32,7 +32,7 @@ ENTRIES = 2**19
 
 
 def alphapruning(context: AllocationContext, *, spread: float, window: str) -> Generator[Event, None, Shares]:
-    """Measure the tail exponent of each block, the mean over its linears, then allocate the sparsity by it."""
+    """Measure each block's tail exponent, the mean over its linears, and allocate the sparsity by it."""
     exponents: list[float] = []
     for block in context.blocks:
         with context.present(block):

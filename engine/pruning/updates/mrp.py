@@ -40,7 +40,8 @@ def mrp(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
     updated[failed], damping = solve_in_float64(
         weight[failed], keep[failed], statistics.hessian, factor.damping
     )
-    slow = f"{int(failed.sum())} of {len(weight)} rows were solved again in float64, with a damping of {damping:g}"
+    count = int(failed.sum())
+    slow = f"{count} of {len(weight)} rows were solved again in float64, with a damping of {damping:g}"
     return Updated(updated, keep, (*factor.warnings, slow))
 
 
