@@ -3,7 +3,7 @@
 In order:
 
 1. Find the model on this machine, or download it (`engine.inputs`).
-2. Decide where the model and the hidden states are kept (`engine.cost.placement`).
+2. Decide where the model and the hidden states are kept (`engine.cost.footprint`).
 3. Load the model, check the recipe against it, and cut the calibration and evaluation windows.
 4. Allocate: decide how much each block (or row) loses.
 5. Prune block by block (`engine.pruning.pipeline`). Each finished block is stored, so that a run can resume.
@@ -31,7 +31,7 @@ import transformers
 
 from engine import VERSION
 from engine.corpora.windows import Windows
-from engine.cost.placement import placement
+from engine.cost.footprint import placement
 from engine.errors import ModelError, PrunescopeError, RecipeError
 from engine.evaluation.perplexity import perplexity
 from engine.evaluation.tasks.cache import ResultCache

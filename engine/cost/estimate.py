@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from engine.cost.advice import advice
 from engine.cost.duration import DOWNLOAD_RATE, duration
-from engine.cost.footprint import Footprint, dtype_of
-from engine.cost.placement import exceeds, placement
+from engine.cost.footprint import Footprint, dtype_of, exceeds, placement
 from engine.errors import RecipeError
 from engine.hardware.batching import Residence
 from engine.hardware.memory import Capacity, measure_capacity

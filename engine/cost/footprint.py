@@ -1,7 +1,11 @@
-"""Estimate the peak memory of a run, part by part, from the model's shape and the recipe.
+"""Estimate the peak memory of a run from the model's shape and the recipe, and place the run accordingly.
 
 At the peak a run holds: the weights; the hidden states of three streams (calibration, and evaluation dense
 and pruned); and either the block that is being pruned or the logits of some tokens.
+
+`placement` tries, in order of speed: the whole model in memory; the hidden states on the host instead of the
+accelerator; the model read block by block from the disk. It takes the first that fits, or else the last,
+which needs least; whether to refuse is for the caller to decide.
 
 Bytes per weight are counted from the code; the constants were measured. On a CPU the estimates for random
 models of 2 to 140 million parameters were within a fifth of the measured peaks; a model of 1.1 billion
@@ -14,10 +18,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from engine.corpora.named import corpus_path
 from engine.hardware.batching import TOKENS_AT_ONCE, Residence
+from engine.hardware.memory import Capacity
 from engine.models.shape import ModelSummary
 from engine.models.threads import MAX_PASSES, SMALL
 from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, SCORES, UPDATES
@@ -53,6 +59,10 @@ BYTES_PER_TOKEN = 4  # English text, roughly
 TEXT_BYTES = {"wikitext2": 1_290_000, "ptb": 450_000}
 """UTF-8 bytes of the test splits of named corpora."""
 C4_WINDOWS = 256
+USED = 0.9
+"""Share of the free memory that a run may take. The rest covers what other programs allocate meanwhile, and
+the error of the estimate.
+"""
 
 
 @dataclass(frozen=True)
@@ -205,3 +215,47 @@ def uses_hessian(recipe: Recipe) -> bool:
     """Whether one of the chosen methods needs the Hessian (the Gram matrix of the inputs)."""
     methods = (SCORES[recipe.score], UPDATES[recipe.update], REFINEMENTS[recipe.refinement])
     return any(Need.HESSIAN in method.needs for method in methods)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A choice, and the memory that it needs.
+
+    Attributes:
+        device: `cpu`, `cuda` or `mps`.
+        residence: `resident` (the whole model in memory) or `streamed` (read block by block).
+        offload: whether hidden states wait on the host between two blocks.
+        footprint: bytes at the peak.
+    """
+
+    device: str
+    residence: Residence
+    offload: bool
+    footprint: Footprint
+
+
+def placement(recipe: Recipe, summary: ModelSummary, capacity: Capacity | None) -> Placement:
+    """Return the fastest placement that fits, or the one that needs least memory if none does.
+
+    Args:
+        capacity: what is free; None if unknown, and then the fastest placement is taken.
+    """
+    device = summary.device if recipe.device == "auto" else recipe.device
+    residences: list[Residence] = (
+        ["resident", "streamed"] if recipe.residence == "auto" else [recipe.residence]
+    )
+    for residence, offload in product(residences, (False, True) if device == "cuda" else (False,)):
+        need = footprint(recipe, summary, device, residence, offload=offload)
+        if capacity is None or fits(need, capacity):
+            break
+    return Placement(device, residence, offload, need)
+
+
+def fits(need: Footprint, capacity: Capacity) -> bool:
+    """Whether the memory suffices, on the host and on the device."""
+    return not (exceeds(need.device, capacity.device_free) or exceeds(need.host, capacity.host_free))
+
+
+def exceeds(needed: int | None, free: int | None) -> bool:
+    """Whether more bytes are needed than a run may take; False if either number is unknown."""
+    return needed is not None and free is not None and needed > USED * free

@@ -23,8 +23,7 @@ from engine.hardware.memory import trim_heap
 from engine.models.block import Block, Linear
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.threads import concurrently, is_small
-from engine.pruning.drift import alignment, divergence
-from engine.pruning.observation import observe
+from engine.pruning.observation import alignment, divergence, observe
 from engine.pruning.patterns import Sparsity
 from engine.pruning.plan import Outcome, Plan
 from engine.pruning.shares import Shares

@@ -33,8 +33,7 @@ from engine.models.block import Block, Linear
 from engine.models.dataflow import feeds
 from engine.models.hooks import zeroed
 from engine.models.threads import parallel_passes
-from engine.pruning.drift import alignment
-from engine.pruning.observation import observe
+from engine.pruning.observation import alignment, observe
 from engine.pruning.shares import Shares
 from engine.pruning.statistics import Need, Statistics
 

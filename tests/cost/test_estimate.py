@@ -6,8 +6,7 @@ import pytest
 
 from engine.cost.advice import scaled
 from engine.cost.estimate import DISK_SPARE, estimate, estimate_without_advice
-from engine.cost.footprint import footprint
-from engine.cost.placement import USED
+from engine.cost.footprint import USED, footprint
 from engine.hardware.memory import Capacity
 from engine.hub.catalogue import catalogue
 from engine.models.shape import LinearKind, Storage

@@ -19,8 +19,7 @@ from engine.models.block import Linear
 from engine.models.language_model import LanguageModel
 from engine.models.threads import is_small, threads_for
 from engine.progress import drain
-from engine.pruning.drift import alignment
-from engine.pruning.observation import observe
+from engine.pruning.observation import alignment, observe
 from engine.pruning.patterns import Sparsity, removed
 from engine.pruning.plan import Plan
 from engine.pruning.search import AllocationContext, Search, Trial

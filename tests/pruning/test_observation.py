@@ -5,7 +5,7 @@ from math import sqrt
 import pytest
 import torch
 
-from engine.pruning.drift import alignment
+from engine.pruning.observation import alignment
 
 
 def norms(*values: float) -> torch.Tensor:
