@@ -100,13 +100,13 @@ def test_the_form_and_the_reference_offer_it(monkeypatch: pytest.MonkeyPatch) ->
     "shape", [("unstructured", Group.LAYER), ("unstructured", Group.BLOCK), ("2:4", None)]
 )
 @pytest.mark.parametrize("update", ["none", "obs"])
-def test_it_keeps_the_laws(shape: tuple[str, Group | None], update: str) -> None:
+def test_it_has_the_required_properties(shape: tuple[str, Group | None], update: str) -> None:
     plan = Plan.of(score=SCORE, update=update, pattern=shape[0], group=shape[1])
-    laws.test_every_layer_however_odd(plan, shape)
-    laws.test_the_same_twice_is_the_same(plan, shape)
-    laws.test_nothing_that_is_handed_over_is_changed(plan, shape, False)
-    laws.test_a_transposed_weight_is_the_same_weight(plan, shape)
-    laws.test_a_bfloat16_weight_is_worked_on_in_float32(plan, shape)
+    laws.test_every_edge_case_is_pruned_correctly(plan, shape)
+    laws.test_pruning_is_deterministic(plan, shape)
+    laws.test_the_inputs_are_not_modified(plan, shape, False)
+    laws.test_a_transposed_view_gives_the_same_result(plan, shape)
+    laws.test_a_bfloat16_weight_is_pruned_in_float32(plan, shape)
 
 
 @pytest.mark.usefixtures("new_methods")
@@ -120,5 +120,5 @@ def test_it_prunes_the_bundled_model() -> None:
     assert pruned == pytest.approx(ratios, abs=0.01)
 
 
-def test_afterwards_it_is_gone() -> None:
+def test_afterwards_it_is_unregistered() -> None:
     assert SCORE not in SCORES and ALLOCATION not in ALLOCATIONS

@@ -1,9 +1,7 @@
-"""Allocations re-derived slowly in float64: OWL and AlphaPruning from weights and norms, NeuroAL's search on
-a model's own blocks.
+"""Slow float64 versions of OWL and AlphaPruning from weights and norms, and of NeuroAL's search.
 
-The search takes one window at a time and every candidate from the first block to the last; nothing is shared
-between candidates, none is stopped. It knows Llama-like models and OPT by the names of their linears, and no
-other.
+The search processes one window at a time and runs every candidate through all blocks; candidates share
+nothing, and none is stopped early. It identifies linears by name and supports only Llama-like models and OPT.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +22,6 @@ SEARCH_WINDOWS = 8
 
 
 # ---- ratios
-# ---------------------------------------------------------------------------------------------------------
 
 
 def mean(ratios: Sequence[float], sizes: Sequence[float]) -> float:
@@ -36,7 +33,7 @@ def clip(ratio: float) -> float:
 
 
 def to_target(ratios: Sequence[float], sizes: Sequence[float], target: float) -> list[float]:
-    """Clipped to [0.01, 0.99]; if that moved the mean, `clip(c * ratio)` with the one c that brings it back."""
+    """Return the ratios clipped to [0.01, 0.99]: `clip(c * ratio)` with the factor c that keeps the mean."""
     if all(clip(ratio) == ratio for ratio in ratios):
         return list(ratios)
     low, high = 0.0, 1e6
@@ -52,19 +49,16 @@ def centred(ratios: Sequence[float], sizes: Sequence[float], target: float) -> l
 
 
 def minmax(values: Sequence[float]) -> list[float]:
-    """From 0 to 1; where all are equal there is nothing to tell apart."""
+    """Scale the values to 0...1; equal values all become 0.5."""
     low, high = min(values), max(values)
     return [(value - low) / (high - low) if high > low else 0.5 for value in values]
 
 
 # ---- OWL
-# ------------------------------------------------------------------------------------------------------------
 
 
 def outliers(scores: Sequence[Tensor], threshold: float = 5) -> float:
-    """Percentage of a block's Wanda scores, those of all its linears together, that exceed `threshold` times
-    their mean.
-    """
+    """Return the percentage of a block's Wanda scores above `threshold` times their mean."""
     entries = [entry for score in scores for entry in score.double().flatten().tolist()]
     limit = threshold * sum(entries) / len(entries)
     return 100 * sum(entry > limit for entry in entries) / len(entries)
@@ -73,23 +67,22 @@ def outliers(scores: Sequence[Tensor], threshold: float = 5) -> float:
 def owl(
     measured: Sequence[float], sizes: Sequence[int], target: float, strength: float = 0.08
 ) -> list[float]:
-    """More outliers, more kept: keep ratios over a range of `2 * strength`."""
+    """Return block sparsities in a range of `2 * strength`: the more outliers, the lower the sparsity."""
     return centred([-2 * strength * place for place in minmax(measured)], sizes, target)
 
 
 # ---- AlphaPruning
-# ---------------------------------------------------------------------------------------------------
 
 
 def eigenvalues(weight: Tensor) -> list[float]:
-    """Of `W^T W` (the smaller side's), ascending."""
+    """Return the eigenvalues of `W^T W` (or of the smaller `W W^T`), ascending."""
     return sorted(
         value * value for value in np.linalg.svd(weight.detach().double().numpy(), compute_uv=False).tolist()
     )
 
 
 def peak(spectrum: Sequence[float], bins: int = 100) -> float:
-    """The left edge of the fullest bin of log10, the first on ties."""
+    """Return the left edge of the fullest bin of the log10 histogram, the first one on a tie."""
     logs = [log10(value) for value in spectrum]
     low, width = min(logs), (max(logs) - min(logs)) / bins
     counts = [0] * bins
@@ -99,9 +92,7 @@ def peak(spectrum: Sequence[float], bins: int = 100) -> float:
 
 
 def tail(spectrum: Sequence[float], start: int) -> tuple[float, float]:
-    """The maximum-likelihood exponent of the eigenvalues from `start` on, and its Kolmogorov-Smirnov
-    distance.
-    """
+    """Return the maximum-likelihood exponent from `start` on, and its Kolmogorov-Smirnov distance."""
     xmin, n = spectrum[start], len(spectrum) - start
     alpha = 1 + n / (sum(log(value) for value in spectrum[start:]) - n * log(xmin))
     if alpha <= 1:
@@ -112,10 +103,9 @@ def tail(spectrum: Sequence[float], start: int) -> tuple[float, float]:
 
 
 def exponent(spectrum: Sequence[float], window: str = "published") -> float:
-    """The tail's exponent with the xmin near the peak that fits best.
+    """Return the tail exponent for the xmin near the peak with the best fit.
 
-    The published code compares eigenvalues with the logarithm of 0.95 times the peak; `peak` is what must
-    have been meant.
+    The published code compares eigenvalues with the logarithm of 0.95 times the peak instead of the `peak`.
     """
     top = peak(spectrum)
     lowest = 0.95 * top if window == "peak" else log10(0.95 * top)
@@ -126,21 +116,20 @@ def exponent(spectrum: Sequence[float], window: str = "published") -> float:
 def alphapruning(
     values: Sequence[float], sizes: Sequence[int], target: float, spread: float = 0.3
 ) -> list[float]:
-    """`values` are the blocks' means over their linears' exponents."""
+    """Return block sparsities; `values` are the mean exponents over each block's linears."""
     raw = [1 - spread + 2 * spread * place for place in minmax(values)]
     factor = target / mean(raw, sizes)
     return to_target([factor * value for value in raw], sizes, target)
 
 
 # ---- NeuroAL
-# --------------------------------------------------------------------------------------------------------
 
 ScoreOf = Callable[[Tensor, Tensor], Tensor]
 Rows = dict[int, dict[str, list[float]]]
 
 
 @dataclass
-class Tried:
+class CandidateResult:
     """One candidate: the alignment of each block, and `d - q` of every linear's input by block and name."""
 
     strength: float
@@ -155,14 +144,14 @@ class Tried:
 
 
 @dataclass
-class Found:
-    block_step: list[Tried]
-    row_step: list[Tried]
-    best: Tried
+class SearchResult:
+    block_step: list[CandidateResult]
+    row_step: list[CandidateResult]
+    best: CandidateResult
 
 
-class Slow:
-    """A tiny model in float64, its blocks and what they are called with, window by window."""
+class ReferenceSearch:
+    """NeuroAL's search on a tiny float64 model, with the recorded arguments of its blocks per window."""
 
     def __init__(self, model: nn.Module, ids: Tensor, score: ScoreOf, group: str) -> None:
         self.model = deepcopy(model).double().eval()
@@ -174,15 +163,15 @@ class Slow:
         self.windows = [self._calls(window) for window in ids[:SEARCH_WINDOWS]]
 
     def _calls(self, window: Tensor) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-        """The arguments that each block is given, hidden states first."""
+        """Return the arguments that each block is called with, hidden states first."""
         calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
-        def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        def record(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             given = dict(kwargs)
             hidden = args[0] if args else given.pop("hidden_states")
             calls.append(((hidden, *args[1:]), given))
 
-        hooks = [block.register_forward_pre_hook(note, with_kwargs=True) for block in self.blocks]
+        hooks = [block.register_forward_pre_hook(record, with_kwargs=True) for block in self.blocks]
         with torch.no_grad():
             self.model(input_ids=window[None], use_cache=False)
         for hook in hooks:
@@ -199,9 +188,9 @@ class Slow:
         ]
 
     def run(self, index: int, inputs: list[Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """The block's outputs, window by window, and the activation norms of every linear's input columns."""
+        """Return the block's outputs per window, and the activation norms of every linear's input columns."""
         outputs = []
-        with squares(self.linears(self.blocks[index])) as sums, torch.no_grad():
+        with squared_input_sums(self.linears(self.blocks[index])) as sums, torch.no_grad():
             for hidden, calls in zip(inputs, self.windows, strict=True):
                 args, kwargs = calls[index]
                 output = self.blocks[index](hidden, *args[1:], **kwargs)
@@ -209,7 +198,7 @@ class Slow:
         return outputs, {name: (total / len(inputs)).sqrt() for name, total in sums.items()}
 
     def mask(self, weight: Tensor, norms: Tensor, share: float, rows: list[float] | None) -> Tensor:
-        """Removed: `floor(n * s)` of each group, or what is more than `floor((1 - r_i) * in)` in row i."""
+        """Return the mask that removes `floor(n * s)` per group, or keeps `floor((1 - r_i) * in)` per row."""
         scores = self.score(weight, norms)
         keep = torch.ones(scores.shape, dtype=torch.bool)
         width = scores.shape[1]
@@ -223,93 +212,95 @@ class Slow:
             keep.view(-1)[lowest(scores.flatten(), exact_floor(share * scores.numel()))] = False
         return keep
 
-    def try_out(self, strength: float, blocks: list[float], rows: Rows | None = None) -> Tried:
-        """Block after block: dense, pruned, sparse; the sparse outputs go on to the next."""
-        tried = Tried(strength, blocks, rows or {})
+    def evaluate(self, strength: float, blocks: list[float], rows: Rows | None = None) -> CandidateResult:
+        """Run each block dense, then pruned; the pruned outputs are the next block's inputs."""
+        result = CandidateResult(strength, blocks, rows or {})
         inputs = [calls[0][0][0] for calls in self.windows]
         for index, block in enumerate(self.blocks):
             _, dense = self.run(index, inputs)
             weights = {name: linear.weight.data.clone() for name, linear in self.linears(block).items()}
             for name, linear in self.linears(block).items():
                 linear.weight.data *= self.mask(
-                    weights[name], dense[name], blocks[index], tried.rows.get(index, {}).get(name)
+                    weights[name], dense[name], blocks[index], result.rows.get(index, {}).get(name)
                 )
             inputs, sparse = self.run(index, inputs)
             for name, linear in self.linears(block).items():
                 linear.weight.data = weights[name]
-            tried.alignment.append(sum(alignment(dense[name], sparse[name]) for name in dense))
-            tried.delta.append({name: dense[name] - sparse[name] for name in dense})
-        return tried
+            result.alignment.append(sum(alignment(dense[name], sparse[name]) for name in dense))
+            result.delta.append({name: dense[name] - sparse[name] for name in dense})
+        return result
 
-    def block_step(self, target: float) -> list[Tried]:
+    def block_step(self, target: float) -> list[CandidateResult]:
         lambdas = [strength for strength in BLOCK_LAMBDAS if strength < 0.25 or target < 0.8]
-        return [self.try_out(strength, block_ratios(strength, self.sizes, target)) for strength in lambdas]
+        return [self.evaluate(strength, block_ratios(strength, self.sizes, target)) for strength in lambdas]
 
-    def row_step(self, base: Tried, *, query: bool = False) -> list[Tried]:
-        """Every row of every linear has a ratio: its consumer's columns decide it, or it is the block's (in
-        the last block, and without a consumer).
+    def row_step(self, base: CandidateResult, *, query: bool = False) -> list[CandidateResult]:
+        """Evaluate candidates that give every row of every linear a ratio.
 
-        Uniform rows are counted as all others, by `floor((1 - r_i) * in)` kept.
+        The ratio follows from the consumer's columns; it is the block's in the last block and for linears
+        without a consumer. Uniform rows also keep `floor((1 - r_i) * in)`.
         """
-        tried = []
+        results = []
         for strength in ROW_LAMBDAS:
             rows: Rows = {}
             for index, block in enumerate(self.blocks):
                 linears = self.linears(block)
-                found = consumers(linears, query=query) if block is not self.blocks[-1] else {}
+                consumer_of = consumers(linears, query=query) if block is not self.blocks[-1] else {}
                 uniform = {
                     name: [base.blocks[index]] * linear.out_features for name, linear in linears.items()
                 }
-                deltas = {name: base.delta[index][consumer].tolist() for name, consumer in found.items()}
+                deltas = {
+                    name: base.delta[index][consumer].tolist() for name, consumer in consumer_of.items()
+                }
                 rows[index] = uniform | {
                     name: row_ratios(delta, base.blocks[index], strength) for name, delta in deltas.items()
                 }
-            tried.append(self.try_out(strength, base.blocks, rows))
-        return tried
+            results.append(self.evaluate(strength, base.blocks, rows))
+        return results
 
-    def search(self, target: float, step: str, *, query: bool = False) -> Found:
-        """`step` is block, row or both; the row step alone starts from uniform blocks."""
+    def search(self, target: float, step: str, *, query: bool = False) -> SearchResult:
+        """Run the search; `step` is block, row or both. The row step alone starts from uniform blocks."""
         candidates = self.block_step(target) if step != "row" else []
-        base = smallest(candidates) if candidates else self.try_out(0.0, [target] * len(self.blocks))
+        base = smallest(candidates) if candidates else self.evaluate(0.0, [target] * len(self.blocks))
         rows = self.row_step(base, query=query) if step != "block" else []
-        return Found(candidates, rows, smallest(rows) if rows else base)
+        return SearchResult(candidates, rows, smallest(rows) if rows else base)
 
 
 @contextmanager
-def squares(linears: dict[str, nn.Linear]) -> Iterator[dict[str, Tensor]]:
-    """Sums of squared inputs by column, while the `with` lasts."""
+def squared_input_sums(linears: dict[str, nn.Linear]) -> Iterator[dict[str, Tensor]]:
+    """Accumulate the sums of squared inputs per column inside the `with` block."""
     sums: dict[str, Tensor] = {}
 
-    def note(name: str) -> Callable[..., None]:
-        def see(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+    def record(name: str) -> Callable[..., None]:
+        def accumulate(module: nn.Module, args: tuple[Tensor, ...]) -> None:
             entries = args[0].reshape(-1, args[0].shape[-1])
             sums[name] = sums.get(name, 0) + entries.square().sum(0)
 
-        return see
+        return accumulate
 
-    hooks = [linear.register_forward_pre_hook(note(name)) for name, linear in linears.items()]
+    hooks = [linear.register_forward_pre_hook(record(name)) for name, linear in linears.items()]
     yield sums
     for hook in hooks:
         hook.remove()
 
 
-def smallest(candidates: list[Tried]) -> Tried:
+def smallest(candidates: list[CandidateResult]) -> CandidateResult:
     return min(candidates, key=lambda candidate: candidate.objective)
 
 
 def exact_floor(value: float) -> int:
-    """`floor`, but for the binary representation of a decimal number."""
+    """Return `floor(value)`, corrected for the binary representation of decimal numbers."""
     return floor(round(value, 9))
 
 
 def lowest(values: Tensor, count: int) -> list[int]:
-    """Places of the lowest, the earlier first among equals."""
+    """Return the positions of the `count` lowest values; on a tie the earlier one."""
     entries = values.tolist()
     return sorted(range(len(entries)), key=lambda place: entries[place])[:count]
 
 
 def alignment(dense: Tensor, sparse: Tensor) -> float:
-    """`||d/sum(d) - q/sum(q)||_2 / in`; norms that are all 0 have no shares."""
+    """Return `||d/sum(d) - q/sum(q)||_2 / in`; norms that are all 0 are left as they are."""
     shares = [norms / norms.sum() if norms.sum() else norms for norms in (dense, sparse)]
     return float((shares[0] - shares[1]).square().sum().sqrt()) / len(dense)
 
@@ -321,24 +312,25 @@ def block_ratios(strength: float, sizes: Sequence[int], target: float) -> list[f
 
 
 def row_ratios(delta: Sequence[float], target: float, strength: float) -> list[float]:
-    """Row i of a linear is column i of its consumer: the more its norm fell, the more of the row stays."""
+    """Return the row sparsities: the more the norm of the consumer's column i fell, the more row i keeps."""
     if max(delta) == min(delta):
         return [target] * len(delta)
     return centred([-2 * strength * place for place in minmax(delta)], [1] * len(delta), target)
 
 
 def consumers(linears: dict[str, nn.Linear], *, query: bool = False) -> dict[str, str]:
-    """The linear whose input columns a linear's rows become: Llama-like models and OPT, by their names.
+    """Return, by name, the linear that reads a linear's output rows as its input columns (Llama-like models
+    and OPT).
 
-    Where keys and values are fewer than the queries all three stay out, or the queries alone come in.
+    With fewer key-value heads than query heads, all three are left out; with `query`, only the queries count.
     """
     output = next(name for name in linears if name.endswith(("o_proj", "out_proj")))
     first = next(name for name in linears if name.endswith(("gate_proj", "fc1")))
     last = next(name for name in linears if name.endswith(("down_proj", "fc2")))
-    found = {output: first}
-    found |= {name: last for name in linears if name.endswith(("gate_proj", "up_proj", "fc1"))}
+    result = {output: first}
+    result |= {name: last for name in linears if name.endswith(("gate_proj", "up_proj", "fc1"))}
     attention = [name for name in linears if name.endswith(("q_proj", "k_proj", "v_proj"))]
     alike = [name for name in attention if linears[name].out_features == linears[output].in_features]
     if len(alike) == len(attention) or query:
-        found |= dict.fromkeys(alike, output)
-    return found
+        result |= dict.fromkeys(alike, output)
+    return result

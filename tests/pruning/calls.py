@@ -1,6 +1,4 @@
-"""How the tests call a method of the registry: its defaults, some of them chosen, and the statistics that it
-declares.
-"""
+"""Call a registered method from a test: with its default parameters and the statistics that it declares."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,11 +16,9 @@ from tests.pruning.oracles import Layer
 
 
 def defaults(method: Method, **chosen: Any) -> dict[str, Any]:
-    """The method's parameters with some of them chosen, true and false as yes and no; one that it does not
-    have fails.
-    """
+    """Return the method's parameters, overridden by `chosen`; True and False become yes and no."""
     assert set(chosen) <= {parameter.name for parameter in method.parameters}, (
-        f"{method.name} has not all of {set(chosen)}"
+        f"{method.name} lacks a parameter of {set(chosen)}"
     )
     chosen = {
         name: {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
@@ -35,11 +31,11 @@ def defaults(method: Method, **chosen: Any) -> dict[str, Any]:
 
 
 def score(name: str, layer: Layer, **chosen: Any) -> Tensor:
-    """`n` and `m` are the pattern's, for a joint score."""
+    """Return a score of the layer; for a joint score pass the pattern's `n` and `m`."""
     pattern = {key: chosen.pop(key) for key in ("n", "m") if key in chosen}
     return SCORES[name].function(
         layer.weight,
-        oracles.observed(layer, SCORES[name].needs),
+        oracles.collect_statistics(layer, SCORES[name].needs),
         **defaults(SCORES[name], **chosen),
         **pattern,
     )
@@ -50,19 +46,19 @@ def assert_scores(got: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(got.double(), expected, rtol=2e-3, atol=1e-6 * float(expected.abs().max()))
 
 
-def updated(name: str, layer: Layer, mask: Tensor, seen: Statistics | None = None) -> Tensor:
-    """The new weight for a mask that was decided before."""
+def update_weights(name: str, layer: Layer, mask: Tensor, statistics: Statistics | None = None) -> Tensor:
+    """Return the new weight for a given mask."""
     update = UPDATES[name]
     return update.function(
         layer.weight.clone(),
-        seen or oracles.observed(layer, update.needs),
+        statistics or oracles.collect_statistics(layer, update.needs),
         FrozenMask(mask),
         **defaults(update),
     ).weight
 
 
 def undamped(layer: Layer) -> Statistics:
-    """Statistics in float64 of a Hessian that nothing was added to; the weight has to be of that dtype, too."""
+    """Return float64 statistics of the undamped Hessian; the weight must be float64 too."""
     matrix = oracles.hessian(layer.inputs)
     return cast(
         Statistics,
@@ -70,15 +66,15 @@ def undamped(layer: Layer) -> Statistics:
     )
 
 
-def refined(name: str, layer: Layer, mask: Tensor, *, group: int | None = None, **chosen: Any) -> Refined:
-    """What a refinement makes of a mask; `layers` is the plan's affair."""
+def refine_mask(name: str, layer: Layer, mask: Tensor, *, group: int | None = None, **chosen: Any) -> Refined:
+    """Return the refined mask; the parameter `layers` is dropped because the plan applies it."""
     refinement = REFINEMENTS[name]
     parameters = defaults(refinement, **chosen)
     parameters.pop("layers", None)
     return refinement.function(
         mask.clone(),
         layer.weight.clone(),
-        oracles.observed(layer, refinement.needs),
+        oracles.collect_statistics(layer, refinement.needs),
         group=group,
         **parameters,
     )

@@ -1,7 +1,6 @@
-"""Joint N:M masks by enumeration, in float64: every set of columns that could go, each priced by a solve of
-its own.
+"""Joint N:M masks by enumeration in float64: every possible set of columns is tried, with one solve per set.
 
-The first set in lexicographic order wins a tie. A dead column's weight costs nothing, as under obs.
+On a tie the first set in lexicographic order wins. A weight in a dead column costs nothing, as in obs.
 """
 
 from itertools import combinations
@@ -9,43 +8,39 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from tests.pruning.oracles import damped, dead, hessian, work_through
+from tests.pruning.oracles import damped, hessian, is_dead, update_columns
 
 
 def removal_loss(row: Tensor, inverse: Tensor, places: list[int]) -> float:
-    """`1/2 w_P (B_PP)^-1 w_P^T`."""
+    """Return `1/2 w_P (B_PP)^-1 w_P^T`, B the inverse Hessian."""
     return float(row[places] @ torch.linalg.solve(inverse[places][:, places], row[places]) / 2)
 
 
 def cheapest(row: Tensor, inverse: Tensor, start: int, n: int, m: int) -> list[int]:
-    """Which of the m columns from `start` on go."""
+    """Return the `m - n` columns to remove from the m columns that begin at `start`."""
     sets = [list(places) for places in combinations(range(start, start + m), m - n)]
     return min(sets, key=lambda places: removal_loss(row, inverse, places))
 
 
 def joint(weight: Tensor, inputs: Tensor, n: int, m: int) -> Tensor:
-    """1 where kept: the set goes whose removal costs least when every other column, wherever it stands, makes
-    up for it.
-    """
-    inverse, unused = torch.linalg.inv(damped(hessian(inputs))), dead(inputs)
-    kept = torch.ones(weight.shape, dtype=torch.float64)
-    for row, stays in zip(weight.double(), kept, strict=True):
+    """Return the mask (1 = kept) with the cheapest removals if all other columns can compensate."""
+    inverse, unused = torch.linalg.inv(damped(hessian(inputs))), is_dead(inputs)
+    mask = torch.ones(weight.shape, dtype=torch.float64)
+    for row, keep in zip(weight.double(), mask, strict=True):
         for start in range(0, len(row), m):
-            stays[cheapest(torch.where(unused, 0.0, row), inverse, start, n, m)] = 0
-    return kept
+            keep[cheapest(torch.where(unused, 0.0, row), inverse, start, n, m)] = 0
+    return mask
 
 
 def running_joint(weight: Tensor, inputs: Tensor, n: int, m: int) -> tuple[Tensor, Tensor]:
-    """The obs update, each group decided on its running weights: of the other columns only the later ones can
-    still make up for it.
-    """
+    """Return the weight and mask of obs, groups decided in order: only later columns compensate."""
 
     def decide(column: int, running: Tensor, inverses: list[Tensor]) -> Tensor | None:
         if column % m:
             return None
-        stays = torch.ones(len(running), m, dtype=torch.bool)
-        for row, kept in zip(running, stays, strict=True):
-            kept[cheapest(row[column:], inverses[column], 0, n, m)] = False
-        return stays
+        mask = torch.ones(len(running), m, dtype=torch.bool)
+        for row, keep in zip(running, mask, strict=True):
+            keep[cheapest(row[column:], inverses[column], 0, n, m)] = False
+        return mask
 
-    return work_through(weight, damped(hessian(inputs)), dead(inputs), decide)
+    return update_columns(weight, damped(hessian(inputs)), is_dead(inputs), decide)

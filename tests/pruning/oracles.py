@@ -1,9 +1,8 @@
-"""Slow, obvious float64 re-derivations of the methods, statement by statement, and the layers that they are
-tried on.
+"""Slow, obvious float64 versions of the methods, written statement by statement, and layers to test on.
 
-Nothing here is modelled on the code under test: groups are Python loops, the obs update eliminates one column
-after the other from the whole inverse Hessian, statistics are sums over windows. A score or update without an
-entry fails a test.
+Nothing here follows the code under test: groups are Python loops, the obs update eliminates one column after
+another from the full inverse Hessian, statistics are sums over windows. Every score and update must have an
+entry here; a test checks that.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from engine.pruning.patterns import parse_pattern
 from engine.pruning.statistics import Need, Statistics
 
 BLOCK = 128
-Decide = Callable[[int, Tensor, list[Tensor]], Tensor | None]
+DecideMask = Callable[[int, Tensor, list[Tensor]], Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Layer:
 def random_layer(
     rows: int, width: int, *, windows: int = 3, tokens: int | None = None, seed: int = 0
 ) -> Layer:
-    """Correlated inputs of uneven strength, so that methods that look at them differ from those that do not."""
+    """Return a layer with correlated inputs of uneven strength, on which the methods differ."""
     generator = torch.Generator().manual_seed(1000 * seed + 7 * rows + width)
     tokens = tokens or 2 * width + 5
     mixing = torch.eye(width) + 0.3 * torch.randn(width, width, generator=generator) / sqrt(width)
@@ -48,8 +47,8 @@ def random_layer(
     return Layer(torch.randn(rows, width, generator=generator), inputs)
 
 
-def observed(layer: Layer, needs: frozenset[Need] = frozenset(Need), batch: int = 2) -> Statistics:
-    """The statistics that the code under test gathers while the windows pass, `batch` at a time."""
+def collect_statistics(layer: Layer, needs: frozenset[Need] = frozenset(Need), batch: int = 2) -> Statistics:
+    """Return the statistics that the code under test collects, with `batch` windows per forward pass."""
     module = nn.Linear(layer.width, len(layer.weight), bias=False)
     module.weight.data = layer.weight.clone()
     windows, tokens, _ = layer.inputs.shape
@@ -57,29 +56,29 @@ def observed(layer: Layer, needs: frozenset[Need] = frozenset(Need), batch: int 
         torch.no_grad(),
         observe(
             {"it": Linear("it", "it", module)}, windows, needs, sample=16, tokens=windows * tokens
-        ) as seen,
+        ) as statistics,
     ):
         for part in layer.inputs.split(batch):
             module(part)
-    return seen["it"]
+    return statistics["it"]
 
 
 def input_norm(inputs: Tensor) -> Tensor:
-    """`a_j = sqrt(1/N * sum_n ||X_n[:, j]||^2)`."""
+    """Return `a_j = sqrt(1/N * sum_n ||X_n[:, j]||^2)`."""
     return (sum(window.double().square().sum(0) for window in inputs) / len(inputs)).sqrt()
 
 
 def hessian(inputs: Tensor) -> Tensor:
-    """`H = 2/N * sum_n X_n^T X_n`."""
+    """Return `H = 2/N * sum_n X_n^T X_n`."""
     return 2 / len(inputs) * sum(window.double().T @ window.double() for window in inputs)
 
 
-def dead(inputs: Tensor) -> Tensor:
+def is_dead(inputs: Tensor) -> Tensor:
     return hessian(inputs).diagonal() == 0
 
 
 def damped(matrix: Tensor, damping: float = 0.01) -> Tensor:
-    """Dead columns get 1 on the diagonal; then `damping * mean(diag H)` is added to all of it."""
+    """Return H with 1 in the diagonal of dead columns, plus `damping * mean(diag H)` on the diagonal."""
     matrix = matrix.double().clone()
     for column in range(len(matrix)):
         if matrix[column, column] == 0:
@@ -88,16 +87,12 @@ def damped(matrix: Tensor, damping: float = 0.01) -> Tensor:
 
 
 def remaining_inverse(matrix: Tensor, column: int) -> Tensor:
-    """The inverse of the Hessian of the columns from `column` on: those before it are settled and change no
-    more.
-    """
+    """Return the inverse Hessian of the columns from `column` on; earlier columns no longer change."""
     return torch.linalg.inv(matrix[column:, column:])
 
 
 def eliminate(matrix: Tensor) -> list[Tensor]:
-    """`remaining_inverse` of every column: the inverse; one column after the other leaves by a Schur
-    complement.
-    """
+    """Return `remaining_inverse` of every column, each from the previous one by a Schur complement."""
     inverses = [np.linalg.inv(matrix.numpy())]
     while len(inverses[-1]) > 1:
         inverse = inverses[-1]
@@ -106,7 +101,6 @@ def eliminate(matrix: Tensor) -> list[Tensor]:
 
 
 # ---- scores: (weight, inputs) -> [out, in]
-# --------------------------------------------------------------------------
 
 
 def magnitude(weight: Tensor, inputs: Tensor) -> Tensor:
@@ -127,10 +121,8 @@ def wanda(weight: Tensor, inputs: Tensor) -> Tensor:
 
 
 def sparsegpt(weight: Tensor, inputs: Tensor) -> Tensor:
-    """The loss of removing one weight when the later columns make up for it; a dead column's weight is 0 by
-    then.
-    """
-    inverses, unused = eliminate(damped(hessian(inputs))), dead(inputs)
+    """Return the loss of removing one weight if the later columns compensate; 0 in dead columns."""
+    inverses, unused = eliminate(damped(hessian(inputs))), is_dead(inputs)
     result = torch.zeros(weight.shape, dtype=torch.float64)
     for column in range(weight.shape[1]):
         if not unused[column]:
@@ -139,7 +131,7 @@ def sparsegpt(weight: Tensor, inputs: Tensor) -> Tensor:
 
 
 def output_norm(weight: Tensor, inputs: Tensor) -> Tensor:
-    """`b_i = sqrt(1/N * sum_n ||(X_n W^T)[:, i]||^2)`."""
+    """Return `b_i = sqrt(1/N * sum_n ||(X_n W^T)[:, i]||^2)`."""
     return (
         sum((window.double() @ weight.double().T).square().sum(0) for window in inputs) / len(inputs)
     ).sqrt()
@@ -150,12 +142,12 @@ def norm(values: Sequence[float], p: float = 2) -> float:
 
 
 def ratio(part: float, whole: float) -> float:
-    """A share of nothing is nothing."""
+    """Return `part / whole`, 0 if `whole` is 0."""
     return part / whole if whole else 0.0
 
 
 def per_entry(weight: Tensor, value: Callable[[int, int, float], float]) -> Tensor:
-    """`value(i, j, |W_ij|)` of every entry."""
+    """Return `value(i, j, |W_ij|)` for every entry."""
     rows = weight.double().abs().tolist()
     return torch.tensor(
         [[value(i, j, entry) for j, entry in enumerate(row)] for i, row in enumerate(rows)],
@@ -164,7 +156,7 @@ def per_entry(weight: Tensor, value: Callable[[int, int, float], float]) -> Tens
 
 
 def relative(weight: Tensor, p: float = 1) -> Tensor:
-    """`|W_ij| / ||W_:j||_p + |W_ij| / ||W_i:||_p`; p = 1 is the relative importance of RIA."""
+    """Return `|W_ij| / ||W_:j||_p + |W_ij| / ||W_i:||_p`; p = 1 is the relative importance of RIA."""
     rows = [norm(row, p) for row in weight.double().tolist()]
     columns = [norm(column, p) for column in weight.double().T.tolist()]
     return per_entry(weight, lambda i, j, entry: ratio(entry, columns[j]) + ratio(entry, rows[i]))
@@ -181,9 +173,7 @@ def ria(weight: Tensor, inputs: Tensor, alpha: float = 0.5) -> Tensor:
 def stochria(
     weight: Tensor, inputs: Tensor, columns: list[list[int]], rows: list[list[int]], alpha: float = 0.5
 ) -> Tensor:
-    """`columns[i]` are those that row i's sum runs over, `rows[j]` those of column j's; the sums are not
-    rescaled.
-    """
+    """Return RIA with sampled sums: row i sums over `columns[i]`, column j over `rows[j]`, not rescaled."""
     size, norms = weight.double().abs().tolist(), input_norm(inputs).tolist()
 
     def value(i: int, j: int, entry: float) -> float:
@@ -236,25 +226,22 @@ SCORE_ORACLES: dict[str, Callable[..., Tensor]] = {
     "symwanda": symwanda,
     "multiflow": multiflow,
 }
-"""Of scores that follow from weight and inputs alone; `stochria` needs what was drawn, `joint_oracles` has
-those that need the pattern.
-"""
+"""Scores of the weight and inputs alone: `stochria` also needs the drawn sets, a joint score the pattern."""
 RUNNING_ORACLES = {"sparsegpt": lambda weight, inverse: weight.square() / inverse[0, 0]}
-"""Scores of one column on its running weight, given the inverse Hessian of the columns that are left."""
+"""Score of one column of running weights, given the inverse Hessian of the remaining columns."""
 OTHER_SCORES = {"stochria", "joint"}
 
 
 # ---- patterns: scores -> mask
-# ---------------------------------------------------------------------------------------
 
 
 def floor_share(count: int, sparsity: float) -> int:
-    """`floor(count * sparsity)` with the decimals as a person writes them."""
+    """Return `floor(count * sparsity)` in decimal arithmetic, so that 0.29 of 100 is 29."""
     return int(Decimal(count) * Decimal(str(sparsity)))
 
 
 def groups(rows: int, width: int, pattern: str, group: str | None) -> list[list[tuple[int, int]]]:
-    """Which entries compete with one another, each group in row-major order."""
+    """Return the entries that compete with each other, per group, each in row-major order."""
     n_of_m = parse_pattern(pattern)
     if n_of_m is not None:
         return [
@@ -272,33 +259,32 @@ def groups(rows: int, width: int, pattern: str, group: str | None) -> list[list[
     return [[(i, j) for i in range(rows) for j in range(width)]]
 
 
-def lost(mask: Tensor, pattern: str, group: str | None) -> list[tuple[int, int]]:
-    """How many of each group were removed, of how many."""
-    stays = mask.tolist()
+def removed_per_group(mask: Tensor, pattern: str, group: str | None) -> list[tuple[int, int]]:
+    """Return for each group the number of removed entries and its size."""
+    kept = mask.tolist()
     return [
-        (sum(not stays[i][j] for i, j in entries), len(entries))
+        (sum(not kept[i][j] for i, j in entries), len(entries))
         for entries in groups(*mask.shape, pattern, group)
     ]
 
 
-def removed_of(entries: int, pattern: str, sparsity: float) -> int:
+def removed_count(entries: int, pattern: str, sparsity: float) -> int:
     n_of_m = parse_pattern(pattern)
     return floor_share(entries, sparsity) if n_of_m is None else n_of_m[1] - n_of_m[0]
 
 
-def keep(scores: Tensor, pattern: str, group: str | None, sparsity: float) -> Tensor:
-    """Drop the lowest of each group one after the other, the earlier first among equals."""
+def keep_mask(scores: Tensor, pattern: str, group: str | None, sparsity: float) -> Tensor:
+    """Return the mask without the lowest entries of each group; on a tie the earlier entry is removed."""
     mask = torch.ones(scores.shape, dtype=torch.bool)
     values = scores.tolist()
     for entries in groups(*scores.shape, pattern, group):
         ranked = sorted(entries, key=lambda place: values[place[0]][place[1]])
-        for i, j in ranked[: removed_of(len(entries), pattern, sparsity)]:
+        for i, j in ranked[: removed_count(len(entries), pattern, sparsity)]:
             mask[i, j] = False
     return mask
 
 
 # ---- updates: (weight, inputs, mask) -> new weight
-# ------------------------------------------------------------------
 
 
 def none(weight: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
@@ -306,9 +292,9 @@ def none(weight: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
 
 
 def obs(weight: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
-    return work_through(weight, damped(hessian(inputs)), dead(inputs), lambda column, *_: mask[:, [column]])[
-        0
-    ]
+    return update_columns(
+        weight, damped(hessian(inputs)), is_dead(inputs), lambda column, *_: mask[:, [column]]
+    )[0]
 
 
 def mrp(weight: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
@@ -316,47 +302,47 @@ def mrp(weight: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
 
 
 def optimal(weight: Tensor, matrix: Tensor, mask: Tensor) -> Tensor:
-    """`w - w_P (B_PP)^-1 B_P:` row by row, with B the inverse of the Hessian given."""
+    """Return `w - w_P (B_PP)^-1 B_P:` row by row, B the inverse of the given Hessian."""
     inverse = torch.linalg.inv(matrix)
     rows = []
-    for row, stays in zip(weight.double(), mask, strict=True):
-        gone = [place for place, kept in enumerate(stays.tolist()) if not kept]
-        change = torch.linalg.solve(inverse[gone][:, gone], row[gone]) @ inverse[gone]
-        rows.append(torch.where(stays, row - change, 0.0))
+    for row, keep in zip(weight.double(), mask, strict=True):
+        removed = [place for place, kept in enumerate(keep.tolist()) if not kept]
+        change = torch.linalg.solve(inverse[removed][:, removed], row[removed]) @ inverse[removed]
+        rows.append(torch.where(keep, row - change, 0.0))
     return torch.stack(rows)
 
 
 def least_squares(weight: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
-    """Weights of the kept inputs alone that come nearest to the dense output, undamped."""
+    """Return the weights on the kept inputs that best reproduce the dense output, without damping."""
     tokens = inputs.flatten(0, 1).double()
     result = torch.zeros(weight.shape, dtype=torch.float64)
-    for new, row, stays in zip(result, weight.double(), mask, strict=True):
-        if stays.any():
-            new[stays] = torch.linalg.lstsq(tokens[:, stays], tokens @ row).solution
+    for new, row, kept in zip(result, weight.double(), mask, strict=True):
+        if kept.any():
+            new[kept] = torch.linalg.lstsq(tokens[:, kept], tokens @ row).solution
     return result
 
 
 UPDATE_ORACLES: dict[str, Callable[..., Tensor]] = {"none": none, "obs": obs, "mrp": mrp}
 
 
-def work_through(
-    weight: Tensor, matrix: Tensor, dead_columns: Tensor, decide: Decide
+def update_columns(
+    weight: Tensor, matrix: Tensor, unused: Tensor, decide: DecideMask
 ) -> tuple[Tensor, Tensor]:
-    """Column by column on the whole row; the new weight and its mask.
+    """Process the columns from left to right, later columns compensating; return the new weight and mask.
 
-    `decide(column, running, inverses)` gives the mask of some columns from `column` on, or None.
+    `decide(column, running, inverses)` returns the mask of some columns from `column` on, or None.
     """
     inverses = eliminate(matrix)
     running = weight.double().clone()
-    running[:, dead_columns] = 0
+    running[:, unused] = 0
     mask = torch.ones(weight.shape, dtype=torch.bool)
     for column in range(weight.shape[1]):
         decided = decide(column, running, inverses)
         if decided is not None:
             mask[:, column : column + decided.shape[1]] = decided
         inverse = inverses[column]
-        lost = torch.where(mask[:, column], 0.0, running[:, column])
-        running[:, column:] -= torch.outer(lost / inverse[0, 0], inverse[0])
+        pruned = torch.where(mask[:, column], 0.0, running[:, column])  # [out]
+        running[:, column:] -= torch.outer(pruned / inverse[0, 0], inverse[0])
         running[~mask[:, column], column] = 0
     return running, mask
 
@@ -364,12 +350,10 @@ def work_through(
 def running_obs(
     name: str, weight: Tensor, inputs: Tensor, pattern: str, sparsity: float
 ) -> tuple[Tensor, Tensor]:
-    """The obs update, its mask decided on the running weights: every m columns, or at the start of a block of
-    128.
-    """
+    """Return obs with masks decided on the running weights, every m columns (N:M) or every 128 columns."""
     n_of_m = parse_pattern(pattern)
     step = BLOCK if n_of_m is None else n_of_m[1]
-    unused = dead(inputs)
+    unused = is_dead(inputs)
 
     def decide(column: int, running: Tensor, inverses: list[Tensor]) -> Tensor | None:
         if column % step:
@@ -377,16 +361,15 @@ def running_obs(
         places = range(column, min(column + step, weight.shape[1]))
         scores = torch.stack([RUNNING_ORACLES[name](running[:, at], inverses[at]) for at in places], dim=1)
         scores[:, unused[column : places.stop]] = 0
-        return keep(scores, pattern, "layer", sparsity)
+        return keep_mask(scores, pattern, "layer", sparsity)
 
-    return work_through(weight, damped(hessian(inputs)), unused, decide)
-
-
-# ---- layers that are odd in some way
-# --------------------------------------------------------------------------------
+    return update_columns(weight, damped(hessian(inputs)), unused, decide)
 
 
-def _with(
+# ---- edge cases
+
+
+def _modified(
     layer: Layer,
     *,
     weight: Callable[[Tensor], None] | None = None,
@@ -403,15 +386,15 @@ def _dead_columns(inputs: Tensor) -> None:
     inputs[..., [0, 5, 6, inputs.shape[-1] - 1]] = 0
 
 
-def _constant(inputs: Tensor) -> None:
+def _constant_inputs(inputs: Tensor) -> None:
     inputs.fill_(0.5)
 
 
-def _outlier(inputs: Tensor) -> None:
+def _outlier_input(inputs: Tensor) -> None:
     inputs[..., 3] *= 1e4
 
 
-def _twins(inputs: Tensor) -> None:
+def _duplicate_columns(inputs: Tensor) -> None:
     inputs[..., 1::2] = inputs[..., 0::2]
 
 
@@ -419,7 +402,7 @@ def _zero_rows(weight: Tensor) -> None:
     weight[::3] = 0
 
 
-ODD_LAYERS: dict[str, Callable[[], Layer]] = {
+EDGE_CASES: dict[str, Callable[[], Layer]] = {
     "plain": lambda: random_layer(12, 48),
     "narrow": lambda: random_layer(24, 8),
     "one-row": lambda: random_layer(1, 40),
@@ -427,16 +410,16 @@ ODD_LAYERS: dict[str, Callable[[], Layer]] = {
     "two-blocks": lambda: random_layer(3, 256, windows=2, tokens=140),
     "odd-width": lambda: random_layer(7, 135),
     "one-column": lambda: random_layer(9, 1),
-    "dead-columns": lambda: _with(random_layer(12, 48), inputs=_dead_columns),
-    "all-dead": lambda: _with(random_layer(5, 16), inputs=lambda inputs: inputs.zero_()),
-    "constant-inputs": lambda: _with(random_layer(8, 32), inputs=_constant),
+    "dead-columns": lambda: _modified(random_layer(12, 48), inputs=_dead_columns),
+    "all-dead": lambda: _modified(random_layer(5, 16), inputs=lambda inputs: inputs.zero_()),
+    "constant-inputs": lambda: _modified(random_layer(8, 32), inputs=_constant_inputs),
     "fewer-tokens-than-columns": lambda: random_layer(8, 64, windows=2, tokens=4),
     "one-token": lambda: random_layer(8, 32, windows=1, tokens=1),
-    "twin-columns": lambda: _with(random_layer(8, 32), inputs=_twins),
-    "zero-rows": lambda: _with(random_layer(9, 32), weight=_zero_rows),
-    "zero-weight": lambda: _with(random_layer(4, 24), weight=lambda weight: weight.zero_()),
-    "equal-weights": lambda: _with(random_layer(6, 24), weight=lambda weight: weight.fill_(0.25)),
-    "outlier-input": lambda: _with(random_layer(8, 32), inputs=_outlier),
-    "tiny-inputs": lambda: _with(random_layer(8, 32), inputs=lambda inputs: inputs.mul_(1e-5)),
-    "huge-inputs": lambda: _with(random_layer(8, 32), inputs=lambda inputs: inputs.mul_(1e5)),
+    "duplicate-columns": lambda: _modified(random_layer(8, 32), inputs=_duplicate_columns),
+    "zero-rows": lambda: _modified(random_layer(9, 32), weight=_zero_rows),
+    "zero-weight": lambda: _modified(random_layer(4, 24), weight=lambda weight: weight.zero_()),
+    "equal-weights": lambda: _modified(random_layer(6, 24), weight=lambda weight: weight.fill_(0.25)),
+    "outlier-input": lambda: _modified(random_layer(8, 32), inputs=_outlier_input),
+    "tiny-inputs": lambda: _modified(random_layer(8, 32), inputs=lambda inputs: inputs.mul_(1e-5)),
+    "huge-inputs": lambda: _modified(random_layer(8, 32), inputs=lambda inputs: inputs.mul_(1e5)),
 }

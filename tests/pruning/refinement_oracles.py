@@ -1,12 +1,10 @@
-"""DSnoT and R2-DSnoT swap by swap, one row after the other, in float64: statistics are sums over windows,
-ranks are sorts.
+"""DSnoT and R2-DSnoT swap by swap, one row at a time, in float64, with sums over windows and plain sorts.
 
-What the definition leaves open is settled so: a variance of 0 is the limit of ever smaller ones, so that such
-an input comes before (or behind) all others, the larger c first, and an input that is never active counts 0;
-of equals the lower column goes; what is grown shrinks
-|e| ("too", says the definition of what is pruned); a row is at an end once it finds no such pair. With N:M an
-entry whose group has no partner left is passed over. Where the sign must not turn, a swap that would turn it
-is not made.
+Where the definition is ambiguous: a variance of 0 is the limit of ever smaller variances, so such an input
+ranks before (or after) all others, the larger c first, and an input that is never active counts as 0; on a
+tie the lower column is taken; a grown entry must lower |e| ("too", says the definition of the pruned one); a
+row is finished when it has no such pair left. With N:M, an entry whose group has no partner left is skipped.
+If the sign of e must not change, a swap that would change it is not made.
 """
 
 from collections.abc import Callable
@@ -20,9 +18,7 @@ from tests.pruning.oracles import input_norm, relative
 
 @dataclass(frozen=True)
 class Trace:
-    """What happened to one row: its mask behind all swaps, `(grown, pruned)` in order, and e before and
-    behind each.
-    """
+    """The history of one row: the final mask, the swaps `(grown, pruned)`, and e before and after each."""
 
     keep: list[bool]
     swaps: list[tuple[int, int]]
@@ -31,9 +27,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Row:
-    """One row, a number a column: c, what growing ranks by (`sign(e) * value / variance + extra`), and what
-    pruning ranks by.
-    """
+    """One row. Growing ranks by `sign(e) * value / variance + extra`, pruning by `score`."""
 
     c: list[float]
     value: list[float]
@@ -43,12 +37,12 @@ class Row:
 
 
 def input_sum(inputs: Tensor) -> Tensor:
-    """`m_j`: a sum over the tokens of a window, averaged over the windows."""
+    """Return `m_j`: the sum over the tokens of a window, averaged over the windows."""
     return sum(window.double().sum(0) for window in inputs) / len(inputs)
 
 
 def input_variance(inputs: Tensor) -> Tensor:
-    """`v_j`: population variances of the windows, which are all of one length here."""
+    """Return `v_j`: the mean of the windows' population variances (all windows have the same length here)."""
     return sum(window.double().var(0, unbiased=False) for window in inputs) / len(inputs)
 
 
@@ -57,7 +51,7 @@ def sign(value: float) -> int:
 
 
 def rank(signed: float, variance: float, extra: float) -> tuple[int, float]:
-    """A key that orders `signed / variance + extra`."""
+    """Return a sort key equivalent to `signed / variance + extra`."""
     if variance == 0 and signed != 0:
         return sign(signed), signed
     return 0, (signed / variance if signed else 0.0) + extra
@@ -73,7 +67,7 @@ def refine_row(
     lower: bool = False,
     same_sign: bool = False,
 ) -> Trace:
-    """One row to its end. `group` is m where swaps stay within m consecutive columns."""
+    """Swap within one row until it is finished. `group` is m if swaps stay within m consecutive columns."""
     keep, used, swaps = list(keep), set[int](), list[tuple[int, int]]()
     columns = range(len(keep))
     error = sum(row.c[j] for j in columns if not keep[j])
@@ -81,20 +75,20 @@ def refine_row(
 
     def partner(grown: int) -> int | None:
         if group is None:
-            able = [j for j in columns if keep[j] and j not in used and sign(error) * row.c[j] < 0]
+            candidates = [j for j in columns if keep[j] and j not in used and sign(error) * row.c[j] < 0]
         else:
-            able = [j for j in columns if keep[j] and j not in used and j // group == grown // group]
-        return min(able, key=lambda j: row.score[j], default=None)
+            candidates = [j for j in columns if keep[j] and j not in used and j // group == grown // group]
+        return min(candidates, key=lambda j: row.score[j], default=None)
 
     while len(swaps) < cycles and abs(error) > threshold:
-        able = [
+        candidates = [
             j
             for j in columns
             if not keep[j] and j not in used and sign(error) * row.c[j] > 0 and partner(j) is not None
         ]
-        if not able:
+        if not candidates:
             break
-        grown = max(able, key=lambda j: rank(sign(error) * row.value[j], row.variance[j], row.extra[j]))
+        grown = max(candidates, key=lambda j: rank(sign(error) * row.value[j], row.variance[j], row.extra[j]))
         pruned = partner(grown)
         after = error - row.c[grown] + row.c[pruned]
         if (lower and abs(after) >= abs(error)) or (same_sign and sign(after) != first):
@@ -107,7 +101,7 @@ def refine_row(
 
 
 def dsnot(keep: Tensor, weight: Tensor, inputs: Tensor, **options: object) -> list[Trace]:
-    """Every row's trace."""
+    """Return the trace of every row."""
     c = weight.double() * input_sum(inputs)
     score = weight.double().abs() * input_norm(inputs)
     return traces(keep, c, c, inputs, torch.zeros_like(c), score, torch.zeros_like(c), options)
@@ -126,8 +120,9 @@ def r2_dsnot(
     p: float = 1,
     **options: object,
 ) -> list[Trace]:
-    """Every row's trace. The growing value is `sign(W) D m` where it is relative, else c; the pruned score
-    has D in place of |W| likewise.
+    """Return the trace of every row.
+
+    Growing uses `sign(W) D m` if it is relative, else c; pruning uses D instead of |W| if it is relative.
     """
     importance, regular = relative(weight), relative(weight, p)
     grow = importance * weight.double().sign() if relative_grow else weight.double()
@@ -165,5 +160,5 @@ def masks(rows: list[Trace]) -> Tensor:
 
 
 def drift(rows: list[Trace], at: int) -> float:
-    """Mean over the rows of |e|, before (0) or behind (-1) the swaps."""
+    """Return the mean of |e| over the rows, before (`at` = 0) or after (`at` = -1) the swaps."""
     return sum(abs(row.errors[at]) for row in rows) / len(rows)

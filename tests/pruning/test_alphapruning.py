@@ -1,6 +1,4 @@
-"""AlphaPruning: spectra of a known exponent, a slow re-derivation of the tail's fit, ratios worked by hand,
-and the laws of an allocation.
-"""
+"""AlphaPruning: spectra with a known exponent, a slow version of the tail fit, and block ratios by hand."""
 
 from collections.abc import Iterator
 from math import exp, isnan, log, log10, nan
@@ -27,13 +25,13 @@ def no_gradients() -> Iterator[None]:
 
 
 def pareto(exponent: float, count: int, lowest: float = 1.0) -> Tensor:
-    """The even quantiles of the density `x^-exponent` above `lowest`."""
+    """Return evenly spaced quantiles of the density `x^-exponent` above `lowest`."""
     upper = 1 - (torch.arange(count, dtype=torch.float64) + 0.5) / count
     return lowest * upper ** (-1 / (exponent - 1))
 
 
 def with_spectrum(values: Tensor, rows: int) -> Tensor:
-    """A float32 weight `[rows, columns]` whose `W^T W` has these eigenvalues, besides zeros."""
+    """Return a float32 weight `[rows, columns]` whose `W^T W` has these eigenvalues and zeros."""
     generator = torch.Generator().manual_seed(3)
     count = len(values)
     left = torch.linalg.qr(torch.randn(rows, count, generator=generator, dtype=torch.float64)).Q
@@ -41,8 +39,8 @@ def with_spectrum(values: Tensor, rows: int) -> Tensor:
     return (left * values.sqrt() @ right.T).float()
 
 
-def slow(values: list[float], window: str) -> float:
-    """The fit as the definition says it, one candidate and one eigenvalue after the other."""
+def slow_tail_exponent(values: list[float], window: str) -> float:
+    """Return the fitted exponent as defined, one candidate and one eigenvalue at a time."""
     logs = [log10(value) for value in values]
     width = (logs[-1] - logs[0]) / 100
     counts = [0] * 100
@@ -66,16 +64,14 @@ def slow(values: list[float], window: str) -> float:
 
 
 @pytest.mark.parametrize("exponent", [1.5, 2.0, 3.5, 6.0])
-def test_a_pure_power_law_has_its_exponent(exponent: float) -> None:
+def test_the_exponent_of_a_pure_power_law_is_recovered(exponent: float) -> None:
     assert tail_exponent(pareto(exponent, 2000)) == pytest.approx(exponent, rel=0.02)
 
 
 @pytest.mark.parametrize("exponent", [2.0, 3.5])
 @pytest.mark.parametrize("window", ["published", "peak"])
-def test_the_tail_above_a_bulk_has_its_exponent(exponent: float, window: str) -> None:
-    """A fifth of the eigenvalues thinly spread below, the tail above: its beginning is the histogram's peak,
-    not the smallest eigenvalue.
-    """
+def test_the_exponent_of_a_tail_above_a_bulk_is_recovered(exponent: float, window: str) -> None:
+    """A fifth of the eigenvalues is below the tail, which starts at the histogram's peak."""
     bulk = torch.linspace(-5, 0, 400, dtype=torch.float64).exp()[:-1]
     assert tail_exponent(torch.cat([bulk, pareto(exponent, 1600)]), window) == pytest.approx(
         exponent, rel=0.03
@@ -84,17 +80,17 @@ def test_the_tail_above_a_bulk_has_its_exponent(exponent: float, window: str) ->
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("window", ["published", "peak"])
-def test_the_fit_equals_the_slow_one(seed: int, window: str) -> None:
+def test_the_fit_equals_the_slow_fit(seed: int, window: str) -> None:
     generator = torch.Generator().manual_seed(seed)
     shape = [(24, 24), (40, 24), (24, 64), (96, 96), (7, 5), (64, 128)][seed]
     strength = 10.0 ** (seed - 3)
     weight = strength * torch.randn(shape, generator=generator) * torch.rand(shape[1], generator=generator)
     values = eigenvalues(weight)
-    expected = slow(values.tolist(), window)
+    expected = slow_tail_exponent(values.tolist(), window)
     assert tail_exponent(values, window) == pytest.approx(expected, rel=1e-6)
 
 
-def test_candidates_in_small_lots_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_candidates_in_small_batches_give_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     values = eigenvalues(torch.randn(80, 60, generator=torch.Generator().manual_seed(0)))
     whole = tail_exponent(values)
     for entries in (1, 60, 150, 1000):
@@ -102,17 +98,19 @@ def test_candidates_in_small_lots_give_the_same(monkeypatch: pytest.MonkeyPatch)
         assert tail_exponent(values) == whole
 
 
-def test_the_windows_differ_where_the_peak_is_small() -> None:
-    """The logarithm of a small peak is negative, so the published window begins with the smallest eigenvalue."""
+def test_the_two_windows_differ_if_the_peak_is_small() -> None:
+    """The logarithm of a small peak is negative, so the published window starts at the minimum."""
     weight = 0.02 * torch.randn(60, 200, generator=torch.Generator().manual_seed(1))
     values = torch.cat([torch.logspace(-6, -3, 40, dtype=torch.float64), eigenvalues(weight)]).sort().values
-    assert tail_exponent(values, "published") == pytest.approx(slow(values.tolist(), "published"))
-    assert tail_exponent(values, "peak") == pytest.approx(slow(values.tolist(), "peak"))
+    assert tail_exponent(values, "published") == pytest.approx(
+        slow_tail_exponent(values.tolist(), "published")
+    )
+    assert tail_exponent(values, "peak") == pytest.approx(slow_tail_exponent(values.tolist(), "peak"))
     assert tail_exponent(values, "peak") != pytest.approx(tail_exponent(values, "published"), rel=0.01)
 
 
 @pytest.mark.parametrize("rows", [50, 120])
-def test_the_eigenvalues_are_those_the_weight_was_made_of(rows: int) -> None:
+def test_the_eigenvalues_match_the_constructed_spectrum(rows: int) -> None:
     values = pareto(2.5, 50)
     weight = with_spectrum(values, rows)
     torch.testing.assert_close(eigenvalues(weight), values, rtol=1e-4, atol=0)
@@ -123,7 +121,7 @@ def test_the_eigenvalues_are_those_the_weight_was_made_of(rows: int) -> None:
 
 
 @pytest.mark.parametrize("rank", [1, 3, 20])
-def test_what_is_only_rounding_does_not_count(rank: int) -> None:
+def test_rounding_noise_is_not_counted_as_eigenvalues(rank: int) -> None:
     generator = torch.Generator().manual_seed(rank)
     weight = torch.randn(300, rank, generator=generator) @ torch.randn(rank, 200, generator=generator)
     assert len(eigenvalues(weight)) == rank
@@ -142,7 +140,7 @@ def test_a_spectrum_without_a_tail_has_no_exponent() -> None:
 
 
 def test_ratios_by_hand() -> None:
-    """Shape .7, 1, 1.3, mean 1; with one more .7 the mean is .925."""
+    """Shape .7, 1, 1.3 has mean 1; with another .7 the mean is .925."""
     assert alpha_ratios([2.0, 3.0, 4.0], [5, 5, 5], 0.6, 0.3)[0] == pytest.approx(
         [0.42, 0.6, 0.78], abs=1e-12
     )
@@ -151,28 +149,28 @@ def test_ratios_by_hand() -> None:
 
 
 def test_ratios_of_uneven_blocks_by_hand() -> None:
-    """Shape .5 and 1.5, mean by size .75: factor .6 for a target of .45, and 2/3 for .5, where the second
-    would be 1 and is held at .99.
+    """Shape .5 and 1.5 has a size-weighted mean of .75. The factor is .6 for a target of .45, and 2/3 for .5,
+    which would make the second ratio 1, so it is clipped to .99.
     """
     ratios, clipped = alpha_ratios([1.0, 8.0], [300, 100], 0.5, 0.5)
     assert clipped == (1,) and ratios == pytest.approx([(0.5 - 0.99 / 4) * 4 / 3, 0.99], abs=1e-9)
     assert alpha_ratios([1.0, 8.0], [300, 100], 0.45, 0.5) == (pytest.approx([0.3, 0.9], abs=1e-12), ())
 
 
-def test_a_block_without_an_exponent_is_an_average_one() -> None:
+def test_a_block_without_an_exponent_gets_the_average() -> None:
     assert alpha_ratios([2.0, nan, 4.0], [5, 5, 5], 0.6, 0.3)[0] == pytest.approx(
         [0.42, 0.6, 0.78], abs=1e-12
     )
 
 
 @pytest.mark.parametrize("exponents", [[3.0], [nan], [2.0, 2.0, 2.0], [nan, nan], [nan, 2.5]])
-def test_blocks_that_are_alike_are_pruned_alike(exponents: list[float]) -> None:
+def test_equal_blocks_get_equal_ratios(exponents: list[float]) -> None:
     assert alpha_ratios(exponents, [11, 22, 5][: len(exponents)], 0.7, 0.3) == ([0.7] * len(exponents), ())
 
 
 @pytest.mark.parametrize("target", [0.0, 0.005, 0.05, 0.5, 0.93, 0.99])
 @pytest.mark.parametrize("spread", [0.0, 0.3, 0.9])
-def test_the_mean_by_size_is_the_target(target: float, spread: float) -> None:
+def test_the_size_weighted_mean_is_the_target(target: float, spread: float) -> None:
     sizes = [100, 300, 1000, 7]
     ratios, _ = alpha_ratios([1.5, 9.0, 4.0, 2.0], sizes, target, spread)
     assert sum(ratio * size for ratio, size in zip(ratios, sizes, strict=True)) / sum(sizes) == pytest.approx(
@@ -181,7 +179,7 @@ def test_the_mean_by_size_is_the_target(target: float, spread: float) -> None:
     assert all(0 <= ratio <= 0.99 + 1e-12 for ratio in ratios)
 
 
-def walk_of(target: float, blocks: int = 3) -> AllocationContext:
+def make_context(target: float, blocks: int = 3) -> AllocationContext:
     torch.manual_seed(0)
     shape = {
         "vocab_size": 64,
@@ -195,11 +193,11 @@ def walk_of(target: float, blocks: int = 3) -> AllocationContext:
     for linear in model.linears.values():
         linear.write(torch.randn(linear.shape) * torch.rand(linear.shape[1]).pow(2))
     sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
-    return AllocationContext(target, sizes, model=model)  # no windows: it uses none
+    return AllocationContext(target, sizes, model=model)  # no windows: AlphaPruning uses none
 
 
-def run(walk: AllocationContext, **parameters: Any) -> tuple[list[Event], Shares]:
-    events, steps = [], alphapruning(walk, **({"spread": 0.3, "window": "published"} | parameters))
+def run(context: AllocationContext, **parameters: Any) -> tuple[list[Event], Shares]:
+    events, steps = [], alphapruning(context, **({"spread": 0.3, "window": "published"} | parameters))
     while True:
         try:
             events.append(next(steps))
@@ -208,11 +206,11 @@ def run(walk: AllocationContext, **parameters: Any) -> tuple[list[Event], Shares
 
 
 @pytest.mark.parametrize("window", ["published", "peak"])
-def test_the_measure_is_the_mean_over_the_linears(window: str) -> None:
-    walk = walk_of(0.6)
-    events, shares = run(walk, window=window)
+def test_the_measured_value_is_the_mean_over_the_linears(window: str) -> None:
+    context = make_context(0.6)
+    events, shares = run(context, window=window)
     expected = []
-    for block in walk.blocks:
+    for block in context.blocks:
         spectra = [
             torch.linalg.eigvalsh(linear.weight.double().T @ linear.weight.double())
             for linear in block.linears.values()
@@ -221,19 +219,19 @@ def test_the_measure_is_the_mean_over_the_linears(window: str) -> None:
             values[-min(linear.shape) :].tolist()
             for values, linear in zip(spectra, block.linears.values(), strict=True)
         ]
-        expected.append(sum(slow(one, window) for one in values) / len(values))
+        expected.append(sum(slow_tail_exponent(spectrum, window) for spectrum in values) / len(values))
     assert [event.event for event in events] == ["block_measured"] * 3
     measured = [event.value for event in events if isinstance(event, BlockMeasured)]
     assert measured == pytest.approx(expected, rel=1e-4) and len(set(measured)) == 3
-    assert shares.blocks == pytest.approx(alpha_ratios(expected, walk.sizes, 0.6, 0.3)[0], abs=1e-4)
+    assert shares.blocks == pytest.approx(alpha_ratios(expected, context.sizes, 0.6, 0.3)[0], abs=1e-4)
 
 
 @pytest.mark.parametrize("target", [0.0, 0.99])
 def test_one_block_gets_the_target(target: float) -> None:
-    assert run(walk_of(target, blocks=1))[1] == Shares((target,))
+    assert run(make_context(target, blocks=1))[1] == Shares((target,))
 
 
-def test_the_registry_says_what_it_measures() -> None:
+def test_the_registry_entry() -> None:
     method = ALLOCATIONS["alphapruning"]
     assert method.measure and method.paper is not None and method.paper.arxiv == "2410.10912"
     assert {parameter.name: parameter.default for parameter in method.parameters} == {

@@ -1,4 +1,4 @@
-"""What every product of the axes must keep: a new method inherits these tests by its registry line."""
+"""Properties that every combination of methods must have; a new method is tested once it is registered."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -16,7 +16,7 @@ from engine.pruning.statistics import Need, Statistics
 from engine.recipe import Recipe
 from tests.pruning import oracles
 from tests.pruning.combinations import pairwise, possible
-from tests.pruning.oracles import ODD_LAYERS, SCORE_ORACLES, UPDATE_ORACLES, Layer
+from tests.pruning.oracles import EDGE_CASES, SCORE_ORACLES, UPDATE_ORACLES, Layer
 
 SHAPES = [("unstructured", group) for group in Group] + [
     (pattern, None) for pattern in ("2:4", "4:8", "1:4", "1:2")
@@ -25,7 +25,7 @@ SPARSITY = 0.6
 WITH_DEAD_COLUMNS = ["dead-columns", "all-dead"]
 
 
-def is_refused(score: str, update: str, refinement: str, pattern: str, group: Group | None) -> bool:
+def is_rejected(score: str, update: str, refinement: str, pattern: str, group: Group | None) -> bool:
     try:
         Recipe.build(score=score, update=update, refinement=refinement, pattern=pattern, group=group)
     except RecipeError:
@@ -37,11 +37,11 @@ Shape = tuple[str, Group | None]
 COMBINATIONS = pairwise(
     list(
         possible(
-            (SCORES, UPDATES, REFINEMENTS, SHAPES), lambda choice: not is_refused(*choice[:3], *choice[3])
+            (SCORES, UPDATES, REFINEMENTS, SHAPES), lambda choice: not is_rejected(*choice[:3], *choice[3])
         )
     )
 )
-"""Score, update, refinement and shape: every pair of them that a recipe accepts, in as few rows as that takes."""
+"""Score, update, refinement and shape: a few choices that cover every pair that a recipe accepts."""
 UNSTRUCTURED = [choice for choice in COMBINATIONS if parse_pattern(choice[3][0]) is None]
 
 
@@ -50,8 +50,8 @@ def label(choice: tuple[str, str, str, Shape]) -> str:
     return "-".join([*choice[:3], group or pattern])
 
 
-def each(choices: list[tuple[str, str, str, Shape]]) -> pytest.MarkDecorator:
-    """Run a test on the plan and the shape of every choice."""
+def for_each(choices: list[tuple[str, str, str, Shape]]) -> pytest.MarkDecorator:
+    """Parametrize a test with the plan and the shape of every choice."""
     return pytest.mark.parametrize(
         ("plan", "shape"),
         [(choice, choice[3]) for choice in choices],
@@ -70,28 +70,28 @@ COMMON = "common"
 
 
 @cache
-def odd_layer(odd: str) -> Layer:
-    return oracles.random_layer(6, 136) if odd == COMMON else ODD_LAYERS[odd]()
+def edge_case(case: str) -> Layer:
+    return oracles.random_layer(6, 136) if case == COMMON else EDGE_CASES[case]()
 
 
 @cache
-def odd_statistics(odd: str, needs: frozenset[Need]) -> Statistics:
-    return oracles.observed(odd_layer(odd), needs)
+def edge_case_statistics(case: str, needs: frozenset[Need]) -> Statistics:
+    return oracles.collect_statistics(edge_case(case), needs)
 
 
-def odd_layers(pattern: str) -> Iterator[tuple[str, Layer]]:
+def fitting_edge_cases(pattern: str) -> Iterator[tuple[str, Layer]]:
     n_of_m = parse_pattern(pattern)
-    for odd in ODD_LAYERS:
-        if n_of_m is None or odd_layer(odd).width % n_of_m[1] == 0:
-            yield odd, odd_layer(odd)
+    for case in EDGE_CASES:
+        if n_of_m is None or edge_case(case).width % n_of_m[1] == 0:
+            yield case, edge_case(case)
 
 
-def pruned(plan: Plan, layer: Layer, sparsity: float) -> Updated:
-    return plan.prune(layer.weight, oracles.observed(layer, plan.needs), sparsity)
+def prune(plan: Plan, layer: Layer, sparsity: float) -> Updated:
+    return plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), sparsity)
 
 
-def pruned_odd(plan: Plan, odd: str, sparsity: float) -> Updated:
-    return plan.prune(odd_layer(odd).weight, odd_statistics(odd, plan.needs), sparsity)
+def prune_edge_case(plan: Plan, case: str, sparsity: float) -> Updated:
+    return plan.prune(edge_case(case).weight, edge_case_statistics(case, plan.needs), sparsity)
 
 
 def target(pattern: str) -> float:
@@ -99,110 +99,116 @@ def target(pattern: str) -> float:
     return SPARSITY if n_of_m is None else 1 - n_of_m[0] / n_of_m[1]
 
 
-def assert_lawful(plan: Plan, layer: Layer, updated: Updated, odd: str) -> None:
-    assert updated.keep.shape == updated.weight.shape == layer.weight.shape, odd
-    assert updated.keep.dtype == torch.bool and updated.weight.dtype == torch.float32, odd
-    assert updated.weight.isfinite().all(), odd
-    assert not updated.weight[~updated.keep].any(), f"{odd}: a removed weight is not 0"
+def assert_valid(plan: Plan, layer: Layer, updated: Updated, case: str) -> None:
+    assert updated.keep.shape == updated.weight.shape == layer.weight.shape, case
+    assert updated.keep.dtype == torch.bool and updated.weight.dtype == torch.float32, case
+    assert updated.weight.isfinite().all(), case
+    assert not updated.weight[~updated.keep].any(), f"{case}: a removed weight is not 0"
     if not plan.update.touches:
         assert torch.equal(updated.weight[updated.keep], layer.weight[updated.keep]), (
-            f"{odd}: a weight that stays has changed"
+            f"{case}: a kept weight has changed"
         )
 
 
-@each(COMBINATIONS)
-def test_every_layer_however_odd(plan: Plan, shape: Shape) -> None:
+@for_each(COMBINATIONS)
+def test_every_edge_case_is_pruned_correctly(plan: Plan, shape: Shape) -> None:
     pattern, group = shape
-    for odd, layer in odd_layers(pattern):
-        updated = pruned_odd(plan, odd, target(pattern))
-        assert_lawful(plan, layer, updated, odd)
+    for case, layer in fitting_edge_cases(pattern):
+        updated = prune_edge_case(plan, case, target(pattern))
+        assert_valid(plan, layer, updated, case)
         if plan.refinement.name == "none":
-            for lost, entries in oracles.lost(updated.keep, pattern, group):
-                assert lost == oracles.removed_of(entries, pattern, SPARSITY), odd
+            for removed, entries in oracles.removed_per_group(updated.keep, pattern, group):
+                assert removed == oracles.removed_count(entries, pattern, SPARSITY), case
 
 
-@each(UNSTRUCTURED)
+@for_each(UNSTRUCTURED)
 @pytest.mark.parametrize("sparsity", [0.0, 0.29, 0.99])
 def test_extreme_sparsities(plan: Plan, shape: Shape, sparsity: float) -> None:
     pattern, group = shape
-    for odd in ("wider-than-a-block", "one-row", "dead-columns"):
-        updated = pruned_odd(plan, odd, sparsity)
-        assert_lawful(plan, odd_layer(odd), updated, odd)
-        lost = oracles.lost(updated.keep, pattern, group)
+    for case in ("wider-than-a-block", "one-row", "dead-columns"):
+        updated = prune_edge_case(plan, case, sparsity)
+        assert_valid(plan, edge_case(case), updated, case)
+        removed = oracles.removed_per_group(updated.keep, pattern, group)
         if plan.refinement.name == "none":
-            assert lost == [(oracles.floor_share(entries, sparsity), entries) for _, entries in lost], odd
-        assert sum(removed for removed, _ in lost) == sum(
-            oracles.floor_share(entries, sparsity) for _, entries in lost
-        ), odd
+            assert removed == [(oracles.floor_share(entries, sparsity), entries) for _, entries in removed], (
+                case
+            )
+        assert sum(count for count, _ in removed) == sum(
+            oracles.floor_share(entries, sparsity) for _, entries in removed
+        ), case
 
 
-@each(UNSTRUCTURED)
+@for_each(UNSTRUCTURED)
 def test_sparsity_zero_changes_nothing(plan: Plan, shape: Shape) -> None:
-    """So that a run at sparsity 0 has exactly the dense perplexity."""
-    for odd, layer in odd_layers("unstructured"):
-        if odd not in WITH_DEAD_COLUMNS:
-            updated = pruned_odd(plan, odd, 0.0)
-            assert updated.keep.all(), odd
-            assert torch.equal(updated.weight, layer.weight), odd
+    """A run at sparsity 0 must have exactly the dense perplexity."""
+    for case, layer in fitting_edge_cases("unstructured"):
+        if case not in WITH_DEAD_COLUMNS:
+            updated = prune_edge_case(plan, case, 0.0)
+            assert updated.keep.all(), case
+            assert torch.equal(updated.weight, layer.weight), case
 
 
-@pytest.mark.parametrize("odd", WITH_DEAD_COLUMNS)
+@pytest.mark.parametrize("case", WITH_DEAD_COLUMNS)
 @pytest.mark.parametrize("update", UPDATES)
-def test_sparsity_zero_changes_nothing_where_columns_are_dead(update: str, odd: str) -> None:
+def test_sparsity_zero_changes_nothing_in_dead_columns(update: str, case: str) -> None:
     """The calibration text never activates these columns, but the evaluation text may."""
-    updated = pruned_odd(Plan.of(score="magnitude", update=update), odd, 0.0)
-    assert torch.equal(updated.weight, odd_layer(odd).weight)
+    updated = prune_edge_case(Plan.of(score="magnitude", update=update), case, 0.0)
+    assert torch.equal(updated.weight, edge_case(case).weight)
 
 
-@each(COMBINATIONS)
-def test_the_same_twice_is_the_same(plan: Plan, shape: Shape) -> None:
-    first, second = (pruned(plan, odd_layer(COMMON), target(shape[0])) for _ in range(2))
+@for_each(COMBINATIONS)
+def test_pruning_is_deterministic(plan: Plan, shape: Shape) -> None:
+    first, second = (prune(plan, edge_case(COMMON), target(shape[0])) for _ in range(2))
     assert torch.equal(first.keep, second.keep) and torch.equal(first.weight, second.weight)
 
 
-@each(COMBINATIONS)
+@for_each(COMBINATIONS)
 @pytest.mark.parametrize("transposed", [False, True])
-def test_nothing_that_is_handed_over_is_changed(plan: Plan, shape: Shape, transposed: bool) -> None:
-    layer = odd_layer(COMMON)
-    weight, seen = layer.weight.clone(), oracles.observed(layer, plan.needs)
+def test_the_inputs_are_not_modified(plan: Plan, shape: Shape, transposed: bool) -> None:
+    layer = edge_case(COMMON)
+    weight, statistics = layer.weight.clone(), oracles.collect_statistics(layer, plan.needs)
     weight = weight.T.contiguous().T if transposed else weight
-    first = plan.prune(weight, seen, target(shape[0]))
+    first = plan.prune(weight, statistics, target(shape[0]))
     assert torch.equal(weight, layer.weight), "the weight was changed"
-    again = plan.prune(weight, seen, target(shape[0]))
+    again = plan.prune(weight, statistics, target(shape[0]))
     assert torch.equal(again.weight, first.weight), "the statistics were changed"
 
 
-@each(COMBINATIONS)
-def test_a_transposed_weight_is_the_same_weight(plan: Plan, shape: Shape) -> None:
-    """A Conv1D's weight is a view with the strides of the other order."""
-    weight, seen = odd_layer(COMMON).weight, odd_statistics(COMMON, plan.needs)
+@for_each(COMBINATIONS)
+def test_a_transposed_view_gives_the_same_result(plan: Plan, shape: Shape) -> None:
+    """A Conv1D's weight is a transposed view with column-major strides."""
+    weight, statistics = edge_case(COMMON).weight, edge_case_statistics(COMMON, plan.needs)
     view = weight.T.contiguous().T
-    straight, turned = (plan.prune(given.clone(), seen, target(shape[0])) for given in (weight, view))
-    assert torch.equal(straight.keep, turned.keep)
-    torch.testing.assert_close(straight.weight, turned.weight)
+    contiguous, transposed = (
+        plan.prune(matrix.clone(), statistics, target(shape[0])) for matrix in (weight, view)
+    )
+    assert torch.equal(contiguous.keep, transposed.keep)
+    torch.testing.assert_close(contiguous.weight, transposed.weight)
 
 
-@each(COMBINATIONS)
-def test_a_bfloat16_weight_is_worked_on_in_float32(plan: Plan, shape: Shape) -> None:
-    half, seen = odd_layer(COMMON).weight.bfloat16(), odd_statistics(COMMON, plan.needs)
-    low, high = (plan.prune(weight, seen, target(shape[0])) for weight in (half, half.float()))
-    assert low.weight.dtype == torch.float32
-    assert torch.equal(low.keep, high.keep) and torch.equal(low.weight, high.weight)
+@for_each(COMBINATIONS)
+def test_a_bfloat16_weight_is_pruned_in_float32(plan: Plan, shape: Shape) -> None:
+    half, statistics = edge_case(COMMON).weight.bfloat16(), edge_case_statistics(COMMON, plan.needs)
+    from_half, from_float = (
+        plan.prune(weight, statistics, target(shape[0])) for weight in (half, half.float())
+    )
+    assert from_half.weight.dtype == torch.float32
+    assert torch.equal(from_half.keep, from_float.keep)
+    assert torch.equal(from_half.weight, from_float.weight)
 
 
-@each(COMBINATIONS)
-def test_the_batches_of_the_calibration_hardly_matter(plan: Plan, shape: Shape) -> None:
+@for_each(COMBINATIONS)
+def test_the_calibration_batch_size_hardly_matters(plan: Plan, shape: Shape) -> None:
     layer = oracles.random_layer(6, 48, windows=6)
-    one, all_at_once = (
-        plan.prune(layer.weight, oracles.observed(layer, plan.needs, batch), target(shape[0]))
+    single, full_batch = (
+        plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs, batch), target(shape[0]))
         for batch in (1, 6)
     )
-    assert torch.equal(one.keep, all_at_once.keep)
-    torch.testing.assert_close(one.weight, all_at_once.weight, rtol=1e-3, atol=1e-4)
+    assert torch.equal(single.keep, full_batch.keep)
+    torch.testing.assert_close(single.weight, full_batch.weight, rtol=1e-3, atol=1e-4)
 
 
-# ---- the axes one by one
-# --------------------------------------------------------------------------------------------
+# ---- single axes
 
 
 def test_every_update_has_an_oracle() -> None:
@@ -217,7 +223,7 @@ FROZEN = [
         list(
             possible(
                 ([name for name in SCORE_ORACLES if not SCORES[name].running], UPDATES, SHAPES),
-                lambda choice: not is_refused(choice[0], choice[1], "none", *choice[2]),
+                lambda choice: not is_rejected(choice[0], choice[1], "none", *choice[2]),
             )
         )
     )
@@ -225,14 +231,14 @@ FROZEN = [
 
 
 @pytest.mark.parametrize(("score", "update", "pattern", "group"), FROZEN)
-def test_a_frozen_product_is_what_the_oracles_give_together(
+def test_a_frozen_mask_and_update_match_the_oracles(
     score: str, update: str, pattern: str, group: Group | None
 ) -> None:
     layer = oracles.random_layer(5, 136)
-    updated = pruned(
-        Plan.of(score=score, update=update, pattern=pattern, group=group), layer, target(pattern)
+    updated = prune(Plan.of(score=score, update=update, pattern=pattern, group=group), layer, target(pattern))
+    mask = oracles.keep_mask(
+        SCORE_ORACLES[score](layer.weight, layer.inputs), pattern, group, target(pattern)
     )
-    mask = oracles.keep(SCORE_ORACLES[score](layer.weight, layer.inputs), pattern, group, target(pattern))
     expected = UPDATE_ORACLES[update](layer.weight, layer.inputs, mask)
     assert torch.equal(updated.keep, mask)
     torch.testing.assert_close(
@@ -242,43 +248,49 @@ def test_a_frozen_product_is_what_the_oracles_give_together(
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape[1] or shape[0])
 @pytest.mark.parametrize("refinement", REFINEMENTS)
-def test_a_refinement_keeps_as_many_in_each_row(refinement: str, shape: Shape) -> None:
+def test_a_refinement_preserves_the_count_per_row(refinement: str, shape: Shape) -> None:
     pattern, group = shape
-    for score, (odd, _) in product(SCORES, odd_layers(pattern)):
-        if is_refused(score, "none", refinement, pattern, group):
+    for score, (case, _) in product(SCORES, fitting_edge_cases(pattern)):
+        if is_rejected(score, "none", refinement, pattern, group):
             continue
-        before = pruned_odd(Plan.of(score=score, pattern=pattern, group=group), odd, target(pattern)).keep
-        after = pruned_odd(
-            Plan.of(score=score, refinement=refinement, pattern=pattern, group=group), odd, target(pattern)
+        before = prune_edge_case(
+            Plan.of(score=score, pattern=pattern, group=group), case, target(pattern)
         ).keep
-        assert torch.equal(before.sum(1), after.sum(1)), (score, odd)
+        after = prune_edge_case(
+            Plan.of(score=score, refinement=refinement, pattern=pattern, group=group), case, target(pattern)
+        ).keep
+        assert torch.equal(before.sum(1), after.sum(1)), (score, case)
         if parse_pattern(pattern) is not None:
-            assert oracles.lost(before, pattern, group) == oracles.lost(after, pattern, group), (score, odd)
+            assert oracles.removed_per_group(before, pattern, group) == oracles.removed_per_group(
+                after, pattern, group
+            ), (score, case)
 
 
-def test_no_refinement_is_none() -> None:
+def test_the_refinement_none_changes_nothing() -> None:
     layer = oracles.random_layer(5, 40)
     mask = torch.rand(5, 40, generator=torch.Generator().manual_seed(0)) > 0.5
     for group in (None, 4):
-        refined = REFINEMENTS["none"].function(mask, layer.weight, oracles.observed(layer), group=group)
+        refined = REFINEMENTS["none"].function(
+            mask, layer.weight, oracles.collect_statistics(layer), group=group
+        )
         assert torch.equal(refined.keep, mask) and refined.swaps == 0
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_prunes(name: str) -> None:
-    """In the pattern and group that the recipe fills in."""
+def test_every_preset_prunes(name: str) -> None:
+    """Use the pattern and group that the recipe fills in."""
     recipe = Recipe.build(pruner=name)
     fields = ("score", "update", "refinement", "allocation", "pattern", "group", "settings")
     plan = Plan.of(**{field: getattr(recipe, field) for field in fields})
     layer = oracles.random_layer(5, 136)
-    updated = pruned(plan, layer, 0.5)
-    assert_lawful(plan, layer, updated, name)
+    updated = prune(plan, layer, 0.5)
+    assert_valid(plan, layer, updated, name)
     assert int((~updated.keep).sum()) == sum(
-        entries // 2 for _, entries in oracles.lost(updated.keep, recipe.pattern, recipe.group)
+        entries // 2 for _, entries in oracles.removed_per_group(updated.keep, recipe.pattern, recipe.group)
     )
 
 
-def test_the_default_groups_are_the_published_ones() -> None:
+def test_the_default_groups_are_as_published() -> None:
     assert {name: SCORES[name].default_group.value for name in ("magnitude", "wanda", "sparsegpt")} == {
         "magnitude": "layer",
         "wanda": "row",

@@ -1,6 +1,4 @@
-"""The joint update and the joint mask: laws in float64 without damping, brute force on tiny groups, and
-batches that must not show in the result.
-"""
+"""The mrp update and the joint mask: float64 without damping, brute force, and independence of batching."""
 
 from collections.abc import Callable
 from itertools import combinations
@@ -34,13 +32,13 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def uneven_mask(rows: int, width: int) -> Tensor:
-    """Rows that keep all, none and everything between, in no order."""
+    """Return a mask whose rows keep everything, nothing, and any share in between, in random order."""
     shares = torch.linspace(0, 1, rows)[torch.randperm(rows, generator=generator(1))]
     return torch.rand(rows, width, generator=generator(2)) < shares[:, None]
 
 
 def precise(layer: Layer) -> tuple[Tensor, Tensor, Tensor]:
-    """Weight, undamped Hessian and the factor of its inverse in float64."""
+    """Return the weight, the undamped Hessian, and the factor of its inverse in float64."""
     hessian = oracles.hessian(layer.inputs)
     return layer.weight.double(), hessian, inverse_factor(hessian, ladder=(0.0,)).upper
 
@@ -50,36 +48,35 @@ def positive_definite(width: int, dtype: torch.dtype = torch.float64) -> Tensor:
     return root @ root.T / width
 
 
-def frozen(layer: Layer, keep: Tensor) -> Updated:
-    return MRP.function(layer.weight.clone(), oracles.observed(layer), FrozenMask(keep))
+def update_with_mask(layer: Layer, keep: Tensor) -> Updated:
+    return MRP.function(layer.weight.clone(), oracles.collect_statistics(layer), FrozenMask(keep))
 
 
-# ---- laws
-# -----------------------------------------------------------------------------------------------------------
+# ---- properties
 
 
 @pytest.mark.parametrize("shape", [(17, 48), (9, 135)])
-def test_it_is_least_squares_on_the_kept_columns(shape: tuple[int, int]) -> None:
+def test_mrp_is_least_squares_on_the_kept_columns(shape: tuple[int, int]) -> None:
     layer = oracles.random_layer(*shape)
     weight, hessian, upper = precise(layer)
     keep = uneven_mask(*shape)
     updated, failed = joint_update(weight, keep, hessian, upper)
     inputs = layer.inputs.flatten(0, 1).double()
-    for row, stays, got in zip(weight, keep, updated, strict=True):
+    for row, kept, got in zip(weight, keep, updated, strict=True):
         expected = torch.zeros_like(row)
-        expected[stays] = torch.linalg.lstsq(inputs[:, stays], (inputs @ row)[:, None]).solution[:, 0]
+        expected[kept] = torch.linalg.lstsq(inputs[:, kept], (inputs @ row)[:, None]).solution[:, 0]
         torch.testing.assert_close(got, expected, rtol=1e-8, atol=1e-9)
     assert not failed.any() and not updated[~keep].any()
 
 
 def test_no_update_has_a_smaller_error() -> None:
-    """The error's gradient at the kept weights is zero, and none and obs are no better in any row."""
+    """The gradient of the error is zero at the kept weights; none and obs are no better in any row."""
     layer = oracles.random_layer(12, 64)
     weight, hessian, upper = precise(layer)
     keep = torch.rand(12, 64, generator=generator()) > 0.6
     best, _ = joint_update(weight, keep, hessian, upper)
     unused = torch.zeros(64, dtype=torch.bool)
-    obs, _ = oracles.work_through(weight, hessian, unused, lambda column, *_: keep[:, [column]])
+    obs, _ = oracles.update_columns(weight, hessian, unused, lambda column, *_: keep[:, [column]])
 
     def errors(changed: Tensor) -> Tensor:
         return ((changed - weight) @ hessian * (changed - weight)).sum(1)
@@ -90,7 +87,7 @@ def test_no_update_has_a_smaller_error() -> None:
 
 
 @pytest.mark.parametrize("column", [0, 7, 19])
-def test_one_removed_weight_is_the_single_removal(column: int) -> None:
+def test_one_removed_weight_matches_the_closed_form(column: int) -> None:
     weight, hessian, upper = precise(oracles.random_layer(3, 20))
     keep = torch.ones(3, 20, dtype=torch.bool)
     keep[1, column] = False
@@ -104,15 +101,15 @@ def test_one_removed_weight_is_the_single_removal(column: int) -> None:
 
 
 def test_both_systems_agree() -> None:
-    """Solving over what is removed (where that is less) and solving over what is kept is the same."""
+    """Solving for the removed weights and solving for the kept weights give the same result."""
     weight, hessian, upper = precise(oracles.random_layer(15, 60))
     keep = uneven_mask(15, 60)
-    smaller, _ = joint_update(weight, keep, hessian, upper)
-    kept, _ = joint_update(weight, keep, hessian)
-    torch.testing.assert_close(smaller, kept, rtol=1e-9, atol=1e-10)
+    by_smaller, _ = joint_update(weight, keep, hessian, upper)
+    by_kept, _ = joint_update(weight, keep, hessian)
+    torch.testing.assert_close(by_smaller, by_kept, rtol=1e-9, atol=1e-10)
 
 
-def test_the_smaller_system_is_the_one_that_is_solved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_smaller_system_is_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     weight, hessian, upper = precise(oracles.random_layer(15, 60))
     largest = []
     monkeypatch.setattr(
@@ -126,25 +123,25 @@ def test_the_smaller_system_is_the_one_that_is_solved(monkeypatch: pytest.Monkey
     assert len(largest) == 2 and max(largest) <= 30
 
 
-def test_a_hand_worked_layer() -> None:
-    """Inputs (1, 0, 0, 0), (1, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1): only the first two columns can stand in
-    for one another.
-    """
+def test_a_layer_by_hand() -> None:
+    """Inputs (1, 0, 0, 0), (1, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1): only columns 0 and 1 are correlated."""
     inputs = torch.tensor([[1.0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
     layer = Layer(torch.tensor([[2.0, 3, 4, 1], [1.0, -2, 0, 5]]), inputs[None])
     weight, hessian, upper = precise(layer)
     keep = torch.tensor([[True, False, True, False], [False, True, False, True]])
-    # Outputs 2, 5, 4, 1: the first column alone fits 2 and 5 best with 3.5. Outputs 1, -1, 0, 5: the second
-    # column only sees the -1.
+    # Outputs 2, 5, 4, 1: column 0 alone fits 2 and 5 best with 3.5. Outputs 1, -1, 0, 5: column 1 is active
+    # only for the output -1.
     expected = torch.tensor([[3.5, 0, 4, 0], [0, -1, 0, 5]], dtype=torch.float64)
     torch.testing.assert_close(joint_update(weight, keep, hessian, upper)[0], expected)
-    # Removing the first, second, third, fourth column costs 2^2, 2 * 1.5^2, 4^2, 1^2: without the first and
-    # fourth it is 5, the least of the six.
-    # Second row: 1^2, 2 * 1^2, 0 and 5^2, so the first and third go.
-    assert JOINT.function(weight, seen_as(hessian), n=2, m=4).tolist() == [[0, 1, 1, 0], [0, 1, 0, 1]]
+    # Removing column 0, 1, 2 or 3 of row 0 costs 2^2, 2 * 1.5^2, 4^2 or 1^2; 0 and 3 cost 5, the least of the
+    # six pairs. Row 1: 1^2, 2 * 1^2, 0, 5^2, so columns 0 and 2 are removed.
+    assert JOINT.function(weight, undamped_statistics(hessian), n=2, m=4).tolist() == [
+        [0, 1, 1, 0],
+        [0, 1, 0, 1],
+    ]
 
 
-def test_rows_that_lose_nothing_or_all() -> None:
+def test_rows_without_and_with_only_removed_weights() -> None:
     weight, hessian, upper = precise(oracles.random_layer(3, 20))
     keep = torch.stack([torch.ones(20), torch.zeros(20), torch.arange(20) % 2]).bool()
     updated, failed = joint_update(weight, keep, hessian, upper)
@@ -153,15 +150,14 @@ def test_rows_that_lose_nothing_or_all() -> None:
 
 
 # ---- batches
-# --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("most", [TINY, 200_000, AMPLE])
-def test_padding_and_batches_do_not_show(most: int) -> None:
-    """Rows with very different sets in one call are what each row is alone."""
+@pytest.mark.parametrize("budget", [TINY, 200_000, AMPLE])
+def test_padding_and_batching_do_not_affect_the_result(budget: int) -> None:
+    """Rows with very different sets in one call give the same results as each row alone."""
     matrix, members = positive_definite(90), uneven_mask(40, 90)
     right = torch.randn(40, 90, dtype=torch.float64, generator=generator(3))
-    together, failed = solve(matrix, members, right, most)
+    together, failed = solve(matrix, members, right, budget)
     assert not failed.any() and not together[~members].any()
     for row, inside in enumerate(members):
         alone = torch.linalg.solve(matrix[inside][:, inside], right[row, inside])
@@ -170,8 +166,8 @@ def test_padding_and_batches_do_not_show(most: int) -> None:
 
 @pytest.mark.parametrize("width", [5, 32, 90, 200])
 @pytest.mark.parametrize("smallest", [1, 0.5, 0.1])
-def test_panels_are_what_the_library_gives(width: int, smallest: float) -> None:
-    """An accelerator's way, tried where it can be: several panels, some of them padding alone."""
+def test_panels_match_the_library(width: int, smallest: float) -> None:
+    """Test the accelerator's algorithm on the CPU: several panels, some of them padding only."""
     matrix = positive_definite(2 * width)
     columns = torch.rand(6, 2 * width, generator=generator(4)).argsort(1)[:, :width]
     sizes = torch.linspace(smallest * width, width, 6).long().clamp(1)
@@ -188,14 +184,13 @@ def test_panels_are_what_the_library_gives(width: int, smallest: float) -> None:
 
 
 @pytest.mark.parametrize("factored", [by_panels, by_library])
-def test_a_system_that_fails_harms_no_other(
+def test_a_failing_system_does_not_affect_others(
     factored: Callable[[Systems, Tensor], tuple[Tensor, Tensor]],
 ) -> None:
     matrix = torch.eye(80, dtype=torch.float64)
     matrix[3, 70] = matrix[70, 3] = 2.0
-    columns = torch.stack(
-        [torch.arange(80).roll(shift)[:72] for shift in (0, -5, -72)]
-    )  # both, or one of them
+    # Some systems contain both coupled columns (3 and 70), some only one.
+    columns = torch.stack([torch.arange(80).roll(shift)[:72] for shift in (0, -5, -72)])
     right = torch.ones(3, 72, dtype=torch.float64)
     solved, failed = factored(
         Systems(matrix, columns, torch.ones(3, 72, dtype=torch.bool), padded=False), right
@@ -205,20 +200,20 @@ def test_a_system_that_fails_harms_no_other(
     torch.testing.assert_close(solved[~failed], right[~failed])
 
 
-def test_batches_stay_within_their_bytes_and_hold_like_sizes() -> None:
+def test_batches_respect_the_memory_budget_and_group_similar_sizes() -> None:
     matrix, sizes = positive_definite(64), [60, 60, 59, 58, 50, 30, 30, 3, 1, 0, 0]
-    most = 3 * batched_solve.bytes_each(64, matrix)
-    pieces = list(batched_solve._pieces(sizes, matrix, most))
+    budget = 3 * batched_solve.bytes_each(64, matrix)
+    pieces = list(batched_solve._pieces(sizes, matrix, budget))
     assert [row for start, stop, _ in pieces for row in range(start, stop)] == list(range(9))
     for start, stop, width in pieces:
         assert width <= 64 and sizes[start] <= width < sizes[start] + batched_solve.ALIGNMENT
-        assert (stop - start) * batched_solve.bytes_each(width, matrix) <= most
+        assert (stop - start) * batched_solve.bytes_each(width, matrix) <= budget
         assert sizes[stop - 1] >= min(
             sizes[start] * (1 - batched_solve.SLACK), width - batched_solve.ALIGNMENT
         )
 
 
-def test_threads_share_the_batches_and_are_given_back() -> None:
+def test_batches_run_in_threads_and_the_thread_count_is_restored() -> None:
     matrix, members = positive_definite(60), uneven_mask(50, 60)
     right, before = torch.randn(50, 60, dtype=torch.float64, generator=generator(6)), torch.get_num_threads()
     results = []
@@ -232,7 +227,7 @@ def test_threads_share_the_batches_and_are_given_back() -> None:
     torch.testing.assert_close(*results, rtol=1e-9, atol=1e-10)
 
 
-def test_half_of_the_available_memory_is_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_budget_is_half_of_the_available_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     memory._recent_host_free.cache_clear()
     monkeypatch.setattr(memory, "host_free", lambda: 2 * 1024 * 1024)
     assert memory.budget(torch.device("cpu")) == 1024 * 1024
@@ -243,25 +238,22 @@ def test_half_of_the_available_memory_is_the_budget(monkeypatch: pytest.MonkeyPa
     assert [memory.pieces_that_fit(10, each, 100) for each in (1, 30, 1000)] == [10, 3, 1]
 
 
-# ---- what goes wrong
-# ------------------------------------------------------------------------------------------------
+# ---- failures
 
 
 def coupled(strength: float) -> Statistics:
-    """The first two columns are coupled too strongly for a positive definite matrix, which the factor does
-    not show.
-    """
+    """Return statistics whose Hessian is not positive definite, although the given factor hides that."""
     hessian = torch.eye(5)
     hessian[0, 1] = hessian[1, 0] = strength
     factor = inverse_factor(torch.eye(5))
     return cast(Statistics, SimpleNamespace(hessian=hessian, factor=factor, width=5))
 
 
-def test_rows_that_fail_are_solved_in_float64_with_more_damping_and_said() -> None:
+def test_failed_rows_are_solved_in_float64_with_more_damping_and_reported() -> None:
     keep = torch.tensor([[True, True, False, False, False], [False, False, True, False, True]])
-    seen, weight = coupled(1.05), torch.randn(2, 5, generator=generator())
-    updated = MRP.function(weight, seen, FrozenMask(keep))
-    assert torch.equal(updated.weight, weight * keep)  # nothing removed is coupled to what is kept
+    statistics, weight = coupled(1.05), torch.randn(2, 5, generator=generator())
+    updated = MRP.function(weight, statistics, FrozenMask(keep))
+    assert torch.equal(updated.weight, weight * keep)  # no removed column is coupled to a kept one
     assert len(updated.warnings) == 1
     assert (
         "1 of 2 rows" in updated.warnings[0]
@@ -270,37 +262,37 @@ def test_rows_that_fail_are_solved_in_float64_with_more_damping_and_said() -> No
     )
 
 
-def test_rows_that_no_damping_helps_are_refused() -> None:
+def test_rows_that_no_damping_fixes_are_rejected() -> None:
     with pytest.raises(NumericsError, match=f"1 rows .* damping {DAMPING_LADDER[-1]}"):
         MRP.function(
             torch.ones(1, 5), coupled(5.0), FrozenMask(torch.tensor([[True, True, False, False, False]]))
         )
 
 
-def test_what_is_kept_in_a_dead_column_stays_as_it_was() -> None:
-    layer = oracles.ODD_LAYERS["dead-columns"]()
+def test_kept_weights_of_dead_columns_are_unchanged() -> None:
+    layer = oracles.EDGE_CASES["dead-columns"]()
     keep = (
         torch.rand(layer.weight.shape, generator=generator())
         > torch.linspace(0.1, 0.9, len(layer.weight))[:, None]
     )
-    updated = frozen(layer, keep)
-    unused = oracles.dead(layer.inputs)
+    updated = update_with_mask(layer, keep)
+    unused = oracles.is_dead(layer.inputs)
     assert torch.equal(updated.weight[:, unused], (layer.weight * keep)[:, unused])
     assert not torch.equal(updated.weight, layer.weight * keep) and updated.warnings == ()
 
 
-def test_more_damping_than_usual_is_reported() -> None:
+def test_increased_damping_is_reported() -> None:
     matrix = torch.diag(torch.tensor([1.0, 1, 1, 2, 2]))
     matrix[0, 1] = matrix[1, 0] = 1.05
-    seen = cast(Statistics, SimpleNamespace(hessian=matrix, factor=inverse_factor(matrix), width=5))
+    statistics = cast(Statistics, SimpleNamespace(hessian=matrix, factor=inverse_factor(matrix), width=5))
     (warning,) = MRP.function(
-        torch.ones(1, 5), seen, FrozenMask(torch.tensor([[True, False, True, False, True]]))
+        torch.ones(1, 5), statistics, FrozenMask(torch.tensor([[True, False, True, False, True]]))
     ).warnings
     assert "damping of 0.1" in warning
 
 
-def test_the_damped_hessian_is_the_one_whose_inverse_was_factored() -> None:
-    hessian = oracles.hessian(oracles.ODD_LAYERS["dead-columns"]().inputs)
+def test_the_factor_belongs_to_the_damped_hessian() -> None:
+    hessian = oracles.hessian(oracles.EDGE_CASES["dead-columns"]().inputs)
     upper = inverse_factor(hessian).upper
     torch.testing.assert_close(
         upper.T @ upper @ damped(hessian, 0.01), torch.eye(len(hessian), dtype=torch.float64)
@@ -309,16 +301,15 @@ def test_the_damped_hessian_is_the_one_whose_inverse_was_factored() -> None:
 
 
 # ---- the joint mask
-# -------------------------------------------------------------------------------------------------
 
 
-def seen_as(hessian: Tensor) -> Statistics:
-    """Statistics that only have a factor, without damping."""
+def undamped_statistics(hessian: Tensor) -> Statistics:
+    """Return statistics with only a factor, without damping."""
     return cast(Statistics, SimpleNamespace(factor=inverse_factor(hessian, ladder=(0.0,))))
 
 
 def brute_force(weight: Tensor, inverse: Tensor, n: int, m: int) -> Tensor:
-    """Try every set of every group of every row, given the whole inverse Hessian."""
+    """Try every set in every group of every row, given the full inverse Hessian."""
     result = torch.ones_like(weight)
     for row, start in ((row, start) for row in range(len(weight)) for start in range(0, weight.shape[1], m)):
         losses = {}
@@ -332,31 +323,31 @@ def brute_force(weight: Tensor, inverse: Tensor, n: int, m: int) -> Tensor:
 
 
 @pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 4), (3, 4), (1, 2), (2, 3), (4, 8)])
-def test_the_cheapest_set_of_each_group_goes(n: int, m: int) -> None:
+def test_the_cheapest_set_of_each_group_is_removed(n: int, m: int) -> None:
     layer = oracles.random_layer(7, 24)
     weight, hessian, _ = precise(layer)
     expected = brute_force(weight, torch.linalg.inv(hessian), n, m)
-    assert torch.equal(JOINT.function(weight, seen_as(hessian), n=n, m=m), expected)
+    assert torch.equal(JOINT.function(weight, undamped_statistics(hessian), n=n, m=m), expected)
     assert (expected.unflatten(1, (-1, m)).sum(2) == n).all()
 
 
-def test_on_a_slice_only_later_columns_make_up_for_the_loss() -> None:
-    """Column 8 on: the inverse of the Hessian of what is left, as if the columns before it were not there."""
+def test_on_a_slice_only_later_columns_compensate() -> None:
+    """From column 8 on: the inverse Hessian of the remaining columns, as if there were none before."""
     weight, hessian, _ = precise(oracles.random_layer(60, 24))
-    seen = seen_as(hessian)
-    got = JOINT.function(weight[:, 8:12], seen, n=2, m=4, columns=slice(8, 12))
+    statistics = undamped_statistics(hessian)
+    got = JOINT.function(weight[:, 8:12], statistics, n=2, m=4, columns=slice(8, 12))
     assert torch.equal(got, brute_force(weight[:, 8:12], torch.linalg.inv(hessian[8:, 8:])[:4, :4], 2, 4))
-    assert not torch.equal(got, JOINT.function(weight, seen, n=2, m=4)[:, 8:12])
-    several = JOINT.function(weight[:, 8:16], seen, n=2, m=4, columns=slice(8, 16))
+    assert not torch.equal(got, JOINT.function(weight, statistics, n=2, m=4)[:, 8:12])
+    several = JOINT.function(weight[:, 8:16], statistics, n=2, m=4, columns=slice(8, 16))
     assert torch.equal(several[:, :4], got)
     assert torch.equal(
-        several[:, 4:], JOINT.function(weight[:, 12:16], seen, n=2, m=4, columns=slice(12, 16))
+        several[:, 4:], JOINT.function(weight[:, 12:16], statistics, n=2, m=4, columns=slice(12, 16))
     )
 
 
 @pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 3)])
-def test_inside_the_sequential_update_sets_are_weighed_on_the_running_weights(n: int, m: int) -> None:
-    """APT's MS: each group is decided when its first column is reached."""
+def test_with_obs_sets_are_chosen_on_the_running_weights(n: int, m: int) -> None:
+    """As APT's MS does: each group is decided when its first column is reached."""
     layer = oracles.random_layer(20, 48)
     plan = Plan.of(score="joint", pattern=f"{n}:{m}", update="obs")
 
@@ -367,36 +358,41 @@ def test_inside_the_sequential_update_sets_are_weighed_on_the_running_weights(n:
             else brute_force(running[:, column : column + m], inverses[column][:m, :m], n, m).bool()
         )
 
-    weight, mask = oracles.work_through(
-        layer.weight, oracles.damped(oracles.hessian(layer.inputs)), oracles.dead(layer.inputs), decide
+    weight, mask = oracles.update_columns(
+        layer.weight, oracles.damped(oracles.hessian(layer.inputs)), oracles.is_dead(layer.inputs), decide
     )
-    outcome = plan.prune(layer.weight, oracles.observed(layer, plan.needs), 1 - n / m)
+    outcome = plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), 1 - n / m)
     assert torch.equal(outcome.keep, mask)
     torch.testing.assert_close(
         outcome.weight.double(), weight, rtol=2e-3, atol=2e-3 * float(weight.abs().max())
     )
 
 
-def test_the_parts_of_the_inverse() -> None:
+def test_the_group_blocks_of_the_inverse() -> None:
     _, hessian, upper = precise(oracles.random_layer(1, 12))
     inverse = torch.linalg.inv(hessian)
     expected = torch.stack([inverse[at : at + 4, at : at + 4] for at in (0, 4, 8)])
     torch.testing.assert_close(group_inverses(upper, 4, slice(None)), expected)
 
 
-@pytest.mark.parametrize("most", [TINY, 5_000, AMPLE])
-def test_the_bytes_allowed_do_not_change_the_mask(most: int) -> None:
+@pytest.mark.parametrize("budget", [TINY, 5_000, AMPLE])
+def test_the_memory_budget_does_not_change_the_mask(budget: int) -> None:
     weight, _, upper = precise(oracles.random_layer(30, 48))
     inverses = group_inverses(upper, 8, slice(None))
     assert torch.equal(
-        removed_together(weight, inverses, 4, most), removed_together(weight, inverses, 4, AMPLE)
+        removed_together(weight, inverses, 4, budget), removed_together(weight, inverses, 4, AMPLE)
     )
 
 
-def test_among_equal_sets_the_first_columns_go() -> None:
+def test_on_ties_the_first_columns_are_removed() -> None:
     same = torch.full((2, 8), 0.5)
-    assert JOINT.function(same, seen_as(torch.eye(8)), n=2, m=4).tolist() == [[0, 0, 1, 1, 0, 0, 1, 1]] * 2
-    assert JOINT.function(torch.zeros(1, 4), seen_as(torch.eye(4)), n=3, m=4).tolist() == [[0, 1, 1, 1]]
+    assert (
+        JOINT.function(same, undamped_statistics(torch.eye(8)), n=2, m=4).tolist()
+        == [[0, 0, 1, 1, 0, 0, 1, 1]] * 2
+    )
+    assert JOINT.function(torch.zeros(1, 4), undamped_statistics(torch.eye(4)), n=3, m=4).tolist() == [
+        [0, 1, 1, 1]
+    ]
 
 
 def test_columns_that_are_never_active_cost_nothing() -> None:
@@ -405,26 +401,26 @@ def test_columns_that_are_never_active_cost_nothing() -> None:
     hessian[:, [2, 7]] = 0
     weight = torch.ones(3, 8, dtype=torch.float64)
     weight[:, [2, 7]] = 1e6
-    seen = cast(Statistics, SimpleNamespace(factor=inverse_factor(hessian)))
+    statistics = cast(Statistics, SimpleNamespace(factor=inverse_factor(hessian)))
     for columns in (slice(None), slice(0, 8)):
-        assert not JOINT.function(weight, seen, n=2, m=4, columns=columns)[:, [2, 7]].any()
+        assert not JOINT.function(weight, statistics, n=2, m=4, columns=columns)[:, [2, 7]].any()
 
 
-def test_a_joint_choice_beats_single_choices_where_two_stand_in_for_one_another() -> None:
-    """The first two columns are nearly the same: either alone costs nothing, both together cost the most."""
+def test_a_joint_choice_beats_single_choices_for_interchangeable_columns() -> None:
+    """The first two columns are almost equal: removing one costs nothing, removing both costs the most."""
     inputs = torch.eye(4)
     inputs[0, 1] = 1.0
     inputs[1, 1] = 0.05
     hessian = inputs.T @ inputs
-    seen, weight = seen_as(hessian), torch.tensor([[1.0, 1, 0.4, 0.5]])
+    statistics, weight = undamped_statistics(hessian), torch.tensor([[1.0, 1, 0.4, 0.5]])
     single = weight.square() / torch.linalg.inv(hessian).diagonal()
     assert single[0].argsort()[:2].tolist() == [0, 1] or single[0].argsort()[:2].tolist() == [1, 0]
-    joint = JOINT.function(weight, seen, n=2, m=4)
+    joint = JOINT.function(weight, statistics, n=2, m=4)
     assert joint[0, :2].sum() == 1 and joint[0, 2] == 0
 
 
-def test_too_many_sets_are_refused() -> None:
+def test_too_many_sets_are_rejected() -> None:
     assert [sets(2, 4), sets(4, 8), sets(1, 4), sets(8, 16)] == [6, 70, 4, 12_870]
     assert sets(6, 12) <= MOST_SETS < sets(7, 14)
     with pytest.raises(NumericsError, match="12,870"):
-        JOINT.function(torch.ones(1, 16), seen_as(torch.eye(16)), n=8, m=16)
+        JOINT.function(torch.ones(1, 16), undamped_statistics(torch.eye(16)), n=8, m=16)

@@ -1,6 +1,4 @@
-"""The optimal update against its float64 oracle, and the laws: no other update does better, one removal is
-the single removal, least squares.
-"""
+"""The mrp update against its float64 oracle, and its optimality against the other updates."""
 
 from collections.abc import Callable
 
@@ -11,37 +9,37 @@ from torch import Tensor
 from engine.pruning.axes import UPDATES
 from engine.pruning.plan import Plan
 from tests.pruning import joint_oracles, oracles
-from tests.pruning.calls import random_mask, undamped, updated
-from tests.pruning.oracles import ODD_LAYERS, Layer
+from tests.pruning.calls import random_mask, undamped, update_weights
+from tests.pruning.oracles import EDGE_CASES, Layer
 
 
 def damped_error(layer: Layer, weight: Tensor) -> Tensor:
-    """`dw H dw^T` of each row, on the damped Hessian."""
+    """Return `dw H dw^T` of each row, with the damped Hessian."""
     change = weight.double() - layer.weight.double()
     return (change @ oracles.damped(oracles.hessian(layer.inputs)) * change).sum(1)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize("odd", [odd for odd in ODD_LAYERS if odd not in {"outlier-input"}])
-def test_mrp_gives_the_oracles_weights(odd: str, share: float) -> None:
-    layer = ODD_LAYERS[odd]()
+@pytest.mark.parametrize("case", [case for case in EDGE_CASES if case not in {"outlier-input"}])
+def test_mrp_matches_the_oracle(case: str, share: float) -> None:
+    layer = EDGE_CASES[case]()
     mask = random_mask(layer, share)
-    expected, got = oracles.mrp(layer.weight, layer.inputs, mask), updated("mrp", layer, mask)
+    expected, got = oracles.mrp(layer.weight, layer.inputs, mask), update_weights("mrp", layer, mask)
     assert not got[~mask].any() and got.isfinite().all()
     torch.testing.assert_close(
         got.double(), expected, rtol=2e-3, atol=2e-3 * max(float(expected.abs().max()), 1e-6)
     )
 
 
-@pytest.mark.parametrize("odd", ODD_LAYERS)
+@pytest.mark.parametrize("case", EDGE_CASES)
 @pytest.mark.parametrize("other", [name for name in UPDATES if name != "mrp"])
-def test_no_other_update_has_a_smaller_error_in_any_row(other: str, odd: str) -> None:
-    """On the damped Hessian, which is what both minimise."""
-    layer = ODD_LAYERS[odd]()
+def test_no_other_update_has_a_smaller_error_in_any_row(other: str, case: str) -> None:
+    """The error on the damped Hessian, which both updates minimise."""
+    layer = EDGE_CASES[case]()
     for share in (0.3, 0.6):
         mask = random_mask(layer, share)
-        best, theirs = (damped_error(layer, updated(name, layer, mask)) for name in ("mrp", other))
-        assert (best <= theirs * 1.001 + 1e-9 * float(theirs.max() + 1)).all(), (best - theirs).max()
+        best, error = (damped_error(layer, update_weights(name, layer, mask)) for name in ("mrp", other))
+        assert (best <= error * 1.001 + 1e-9 * float(error.max() + 1)).all(), (best - error).max()
 
 
 WELL_POSED = ["plain", "narrow", "one-row", "zero-rows", "odd-width", "equal-weights"]
@@ -55,27 +53,27 @@ def output_error(layer: Layer, weight: Tensor) -> Tensor:
     return ((weight.double() - layer.weight.double()) @ layer.inputs.flatten(0, 1).double().T).square().sum(1)
 
 
-@pytest.mark.parametrize("odd", WELL_POSED)
-def test_without_damping_no_update_has_a_smaller_output_error(odd: str) -> None:
-    layer = precise(ODD_LAYERS[odd]())
-    mask, seen = random_mask(layer, 0.5), undamped(layer)
-    best = output_error(layer, updated("mrp", layer, mask, seen))
-    rivals = {name: updated(name, layer, mask, seen) for name in UPDATES if name != "mrp"}
-    rivals["a near one"] = updated("mrp", layer, mask, seen) * (
+@pytest.mark.parametrize("case", WELL_POSED)
+def test_without_damping_no_update_has_a_smaller_output_error(case: str) -> None:
+    layer = precise(EDGE_CASES[case]())
+    mask, statistics = random_mask(layer, 0.5), undamped(layer)
+    best = output_error(layer, update_weights("mrp", layer, mask, statistics))
+    alternatives = {name: update_weights(name, layer, mask, statistics) for name in UPDATES if name != "mrp"}
+    alternatives["a perturbed mrp"] = update_weights("mrp", layer, mask, statistics) * (
         1 + 0.01 * torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(1))
     )
-    for name, weight in rivals.items():
+    for name, weight in alternatives.items():
         assert (best <= output_error(layer, weight) * 1.0001 + 1e-9).all(), name
 
 
-@pytest.mark.parametrize("odd", WELL_POSED)
-def test_without_damping_mrp_is_the_least_squares_fit_on_the_kept_columns(odd: str) -> None:
-    layer = precise(ODD_LAYERS[odd]())
+@pytest.mark.parametrize("case", WELL_POSED)
+def test_without_damping_mrp_is_the_least_squares_fit_on_the_kept_columns(case: str) -> None:
+    layer = precise(EDGE_CASES[case]())
     for share in (0.2, 0.5, 0.8):
         mask = random_mask(layer, share)
         expected = oracles.least_squares(layer.weight, layer.inputs, mask)
         torch.testing.assert_close(
-            updated("mrp", layer, mask, undamped(layer)).double(), expected, rtol=1e-3, atol=1e-4
+            update_weights("mrp", layer, mask, undamped(layer)).double(), expected, rtol=1e-3, atol=1e-4
         )
         torch.testing.assert_close(
             oracles.optimal(layer.weight, oracles.hessian(layer.inputs), mask), expected
@@ -83,8 +81,8 @@ def test_without_damping_mrp_is_the_least_squares_fit_on_the_kept_columns(odd: s
 
 
 @pytest.mark.parametrize("column", [0, 3, 19])
-def test_one_removed_weight_is_the_single_removal(column: int) -> None:
-    """`dw = -w_j / B_jj * B_j:` on all columns, those before it too."""
+def test_one_removed_weight_matches_the_closed_form(column: int) -> None:
+    """`dw = -w_j / B_jj * B_j:` on all columns, including earlier ones."""
     layer = oracles.random_layer(4, 20)
     mask = torch.ones(4, 20, dtype=torch.bool)
     mask[1, column] = False
@@ -92,25 +90,24 @@ def test_one_removed_weight_is_the_single_removal(column: int) -> None:
     expected = layer.weight.double().clone()
     expected[1] -= layer.weight[1, column].double() / inverse[column, column] * inverse[column]
     expected[1, column] = 0
-    got = updated("mrp", layer, mask)
+    got = update_weights("mrp", layer, mask)
     torch.testing.assert_close(got.double(), expected, rtol=1e-4, atol=1e-5)
-    assert torch.equal(got[[0, 2, 3]], layer.weight[[0, 2, 3]]), "a row that loses nothing has changed"
+    assert torch.equal(got[[0, 2, 3]], layer.weight[[0, 2, 3]]), "a row without removed weights has changed"
 
 
-def test_rows_that_lose_nothing_or_all_stand_beside_others() -> None:
+def test_rows_without_and_with_only_removed_weights_among_others() -> None:
     layer = oracles.random_layer(6, 40)
     mask = random_mask(layer, 0.5)
     mask[1], mask[4], mask[5], mask[5, 7] = True, False, False, True
-    got = updated("mrp", layer, mask)
+    got = update_weights("mrp", layer, mask)
     assert torch.equal(got[1], layer.weight[1]) and not got[4].any()
     torch.testing.assert_close(
         got.double(), oracles.mrp(layer.weight, layer.inputs, mask), rtol=1e-3, atol=1e-4
     )
 
 
-def test_hand_worked_mrp() -> None:
-    # X = (1, 1), (0, 1): without the first column the second has to give 2 * 1 + 3 * 1 and 3: least squares
-    # (5 + 3) / 2.
+def test_mrp_by_hand() -> None:
+    # X = (1, 1), (0, 1): without column 0, column 1 must give 2 * 1 + 3 * 1 and 3; so w = (5 + 3) / 2.
     layer = Layer(
         torch.tensor([[2.0, 3.0], [2.0, 3.0]], dtype=torch.float64), torch.tensor([[[1.0, 1.0], [0.0, 1.0]]])
     )
@@ -119,20 +116,20 @@ def test_hand_worked_mrp() -> None:
     torch.testing.assert_close(oracles.optimal(layer.weight, oracles.hessian(layer.inputs), mask), expected)
     torch.testing.assert_close(oracles.least_squares(layer.weight, layer.inputs, mask), expected)
     torch.testing.assert_close(
-        updated("mrp", layer, mask, undamped(layer)).double(), expected, rtol=1e-4, atol=1e-5
+        update_weights("mrp", layer, mask, undamped(layer)).double(), expected, rtol=1e-4, atol=1e-5
     )
 
 
 @pytest.mark.parametrize("score_name", ["wanda", "ria", "joint"])
-def test_any_mask_in_optimal_weights_out(score_name: str) -> None:
+def test_mrp_is_optimal_for_the_mask_of_any_score(score_name: str) -> None:
     layer = oracles.random_layer(6, 48)
     plan = Plan.of(score=score_name, pattern="2:4", update="mrp")
-    outcome = plan.prune(layer.weight, oracles.observed(layer, plan.needs), 0.5)
+    outcome = plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), 0.5)
     expected = oracles.mrp(layer.weight, layer.inputs, outcome.keep)
     torch.testing.assert_close(outcome.weight.double(), expected, rtol=1e-3, atol=1e-4)
     reference: dict[str, Callable[[], Tensor]] = {
         "joint": lambda: joint_oracles.joint(layer.weight, layer.inputs, 2, 4).bool(),
-        "wanda": lambda: oracles.keep(oracles.wanda(layer.weight, layer.inputs), "2:4", None, 0.5),
-        "ria": lambda: oracles.keep(oracles.ria(layer.weight, layer.inputs), "2:4", None, 0.5),
+        "wanda": lambda: oracles.keep_mask(oracles.wanda(layer.weight, layer.inputs), "2:4", None, 0.5),
+        "ria": lambda: oracles.keep_mask(oracles.ria(layer.weight, layer.inputs), "2:4", None, 0.5),
     }
     assert torch.equal(outcome.keep, reference[score_name]())

@@ -1,6 +1,4 @@
-"""The obs update against elimination column by column in float64, and laws that it must keep whatever its
-blocking.
-"""
+"""The obs update against column-by-column elimination in float64, and properties for any blocking."""
 
 from types import SimpleNamespace
 from typing import cast
@@ -15,7 +13,7 @@ from engine.pruning.patterns import Group
 from engine.pruning.plan import Plan
 from engine.pruning.statistics import Statistics
 from tests.pruning import oracles
-from tests.pruning.oracles import ODD_LAYERS, Layer
+from tests.pruning.oracles import EDGE_CASES, Layer
 
 OBS = UPDATES["obs"]
 RUNNING = [name for name, score in SCORES.items() if score.running and not score.joint]
@@ -26,7 +24,7 @@ def random_mask(layer: Layer, share: float = 0.5, seed: int = 0) -> Tensor:
 
 
 def frozen_obs(layer: Layer, mask: Tensor) -> Updated:
-    return OBS.function(layer.weight.clone(), oracles.observed(layer), FrozenMask(mask))
+    return OBS.function(layer.weight.clone(), oracles.collect_statistics(layer), FrozenMask(mask))
 
 
 def assert_weights(got: Tensor, expected: Tensor, relative: float = 2e-3) -> None:
@@ -37,14 +35,14 @@ def assert_weights(got: Tensor, expected: Tensor, relative: float = 2e-3) -> Non
 
 WELL_POSED = [
     name
-    for name in ODD_LAYERS
-    if name not in {"constant-inputs", "outlier-input", "twin-columns", "one-token"}
+    for name in EDGE_CASES
+    if name not in {"constant-inputs", "outlier-input", "duplicate-columns", "one-token"}
 ]
 
 
-@pytest.mark.parametrize("odd", WELL_POSED)
-def test_a_frozen_mask_gives_the_oracles_weights(odd: str) -> None:
-    layer = ODD_LAYERS[odd]()
+@pytest.mark.parametrize("case", WELL_POSED)
+def test_obs_with_a_frozen_mask_matches_the_oracle(case: str) -> None:
+    layer = EDGE_CASES[case]()
     mask = random_mask(layer)
     updated = frozen_obs(layer, mask)
     assert torch.equal(updated.keep, mask)
@@ -52,12 +50,10 @@ def test_a_frozen_mask_gives_the_oracles_weights(odd: str) -> None:
     assert_weights(updated.weight, oracles.obs(layer.weight, layer.inputs, mask))
 
 
-@pytest.mark.parametrize("odd", ["constant-inputs", "outlier-input", "twin-columns", "one-token"])
-def test_ill_posed_inputs_give_the_oracles_output(odd: str) -> None:
-    """Where columns can stand in for each other float32 does not settle the weights, but the layer's output
-    it does.
-    """
-    layer = ODD_LAYERS[odd]()
+@pytest.mark.parametrize("case", ["constant-inputs", "outlier-input", "duplicate-columns", "one-token"])
+def test_ill_posed_layers_match_the_oracles_output(case: str) -> None:
+    """With interchangeable columns float32 determines the layer's output, but not its weights."""
+    layer = EDGE_CASES[case]()
     mask = random_mask(layer)
     updated, expected = frozen_obs(layer, mask), oracles.obs(layer.weight, layer.inputs, mask)
     inputs = layer.inputs.flatten(0, 1).double()
@@ -68,7 +64,7 @@ def test_ill_posed_inputs_give_the_oracles_output(odd: str) -> None:
 
 
 @pytest.mark.parametrize("width", [127, 128, 129, 150])
-def test_columns_behind_a_block_are_updated_too(width: int) -> None:
+def test_columns_after_a_block_are_updated_too(width: int) -> None:
     layer = oracles.random_layer(3, width)
     mask = torch.ones(3, width, dtype=torch.bool)
     mask[:, ::2] = False
@@ -77,13 +73,13 @@ def test_columns_behind_a_block_are_updated_too(width: int) -> None:
 
 @pytest.mark.parametrize("sparsity", [0.25, 0.6])
 @pytest.mark.parametrize(
-    "odd", ["plain", "narrow", "one-row", "wider-than-a-block", "odd-width", "dead-columns", "zero-rows"]
+    "case", ["plain", "narrow", "one-row", "wider-than-a-block", "odd-width", "dead-columns", "zero-rows"]
 )
 @pytest.mark.parametrize("name", RUNNING)
-def test_running_masks_by_column_block(name: str, odd: str, sparsity: float) -> None:
-    layer = ODD_LAYERS[odd]()
+def test_running_masks_by_column_block(name: str, case: str, sparsity: float) -> None:
+    layer = EDGE_CASES[case]()
     plan = Plan.of(score=name, group=Group.BLOCK, update="obs")
-    updated = plan.prune(layer.weight, oracles.observed(layer, plan.needs), sparsity)
+    updated = plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), sparsity)
     weight, mask = oracles.running_obs(name, layer.weight, layer.inputs, "unstructured", sparsity)
     assert torch.equal(updated.keep, mask)
     assert_weights(updated.weight, weight)
@@ -104,21 +100,21 @@ def test_running_masks_by_column_block(name: str, odd: str, sparsity: float) -> 
     ],
 )
 @pytest.mark.parametrize("name", RUNNING)
-def test_running_masks_by_n_of_m(name: str, pattern: str, shape: tuple[int, int]) -> None:
+def test_running_n_of_m_masks(name: str, pattern: str, shape: tuple[int, int]) -> None:
     layer = oracles.random_layer(*shape)
     plan = Plan.of(score=name, pattern=pattern, update="obs")
     n, m = map(int, pattern.split(":"))
-    updated = plan.prune(layer.weight, oracles.observed(layer, plan.needs), 1 - n / m)
+    updated = plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), 1 - n / m)
     weight, mask = oracles.running_obs(name, layer.weight, layer.inputs, pattern, 1 - n / m)
     assert torch.equal(updated.keep, mask)
     assert_weights(updated.weight, weight)
 
 
 @pytest.mark.parametrize("name", RUNNING)
-def test_running_masks_with_dead_columns_by_n_of_m(name: str) -> None:
-    layer = ODD_LAYERS["dead-columns"]()
+def test_running_n_of_m_masks_with_dead_columns(name: str) -> None:
+    layer = EDGE_CASES["dead-columns"]()
     plan = Plan.of(score=name, pattern="2:4", update="obs")
-    updated = plan.prune(layer.weight, oracles.observed(layer, plan.needs), 0.5)
+    updated = plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), 0.5)
     weight, mask = oracles.running_obs(name, layer.weight, layer.inputs, "2:4", 0.5)
     assert torch.equal(updated.keep, mask)
     assert_weights(updated.weight, weight)
@@ -126,29 +122,29 @@ def test_running_masks_with_dead_columns_by_n_of_m(name: str) -> None:
 
 @pytest.mark.parametrize("group", ["row", "layer"])
 @pytest.mark.parametrize("name", RUNNING)
-def test_a_running_score_by_row_or_layer_is_decided_on_the_dense_weights(name: str, group: str) -> None:
-    """These groups need all scores at once, so the mask is frozen before the update."""
+def test_row_and_layer_groups_are_decided_on_the_dense_weights(name: str, group: str) -> None:
+    """These groups need all scores at once, so the mask is fixed before the update."""
     layer = oracles.random_layer(6, 150)  # wider than a block of columns
     plan = Plan.of(score=name, group=Group(group), update="obs")
-    mask = oracles.keep(oracles.SCORE_ORACLES[name](layer.weight, layer.inputs), "unstructured", group, 0.5)
-    updated = plan.prune(layer.weight, oracles.observed(layer, plan.needs), 0.5)
+    mask = oracles.keep_mask(
+        oracles.SCORE_ORACLES[name](layer.weight, layer.inputs), "unstructured", group, 0.5
+    )
+    updated = plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), 0.5)
     assert torch.equal(updated.keep, mask)
     assert_weights(updated.weight, oracles.obs(layer.weight, layer.inputs, mask))
 
 
 def test_running_and_frozen_masks_differ() -> None:
-    """Otherwise the tests of running masks would show nothing."""
+    """Otherwise the tests of running masks would prove nothing."""
     layer = oracles.random_layer(6, 48)
     running = oracles.running_obs("sparsegpt", layer.weight, layer.inputs, "2:4", 0.5)[1]
-    frozen = oracles.keep(oracles.sparsegpt(layer.weight, layer.inputs), "2:4", None, 0.5)
+    frozen = oracles.keep_mask(oracles.sparsegpt(layer.weight, layer.inputs), "2:4", None, 0.5)
     assert not torch.equal(running, frozen)
 
 
 @pytest.mark.parametrize("column", [0, 3, 18, 19])
-def test_one_removed_weight_is_the_closed_form(column: int) -> None:
-    """Optimal brain surgeon on the columns from `column` on: `dw = -w_j / B_00 * B_0:`, B their inverse
-    Hessian.
-    """
+def test_one_removed_weight_matches_the_closed_form(column: int) -> None:
+    """OBS on columns `column` and later: `dw = -w_j / B_00 * B_0:`, B their inverse Hessian."""
     layer = oracles.random_layer(4, 20)
     mask = torch.ones(4, 20, dtype=torch.bool)
     mask[1, column] = False
@@ -163,8 +159,8 @@ def test_one_removed_weight_is_the_closed_form(column: int) -> None:
     )
 
 
-def test_the_removed_weights_loss_is_the_score() -> None:
-    """`1/2 dw H dw^T` of a single removal is half the saliency, on the damped Hessian."""
+def test_the_loss_of_one_removal_is_the_score() -> None:
+    """`1/2 dw H dw^T` of a single removal is half the saliency, with the damped Hessian."""
     layer = oracles.random_layer(1, 20)
     saliency = oracles.sparsegpt(layer.weight, layer.inputs)
     matrix = oracles.damped(oracles.hessian(layer.inputs))
@@ -177,25 +173,23 @@ def test_the_removed_weights_loss_is_the_score() -> None:
         )
 
 
-def test_the_layers_error_is_the_sum_of_the_errors_on_the_way() -> None:
-    """With `E = (W' - W) U^-1`, `(W' - W) H (W' - W)^T = E E^T`, and the entries of E for weights that stay
-    are 0.
-    """
+def test_the_layer_error_is_the_sum_of_the_column_errors() -> None:
+    """With `E = (W' - W) U^-1`, `(W' - W) H (W' - W)^T = E E^T`; E is 0 for kept weights."""
     layer = oracles.random_layer(5, 40)
     mask = random_mask(layer)
     change = frozen_obs(layer, mask).weight.double() - layer.weight.double()
     matrix = oracles.damped(oracles.hessian(layer.inputs))
     upper = torch.linalg.cholesky(
         torch.linalg.inv(matrix)
-    ).mH  # any U with U^T U = H^-1 and U upper triangular: the factor is unique
+    ).mH  # the upper triangular U with U^T U = H^-1 is unique
     errors = change @ torch.linalg.inv(upper)
     assert float(errors[mask].abs().max()) < 1e-4 * float(errors.abs().max())
     torch.testing.assert_close((change @ matrix * change).sum(1), errors.square().sum(1), rtol=1e-6, atol=0)
 
 
-def test_the_layers_error_on_the_calibration_text_matches_the_oracles() -> None:
+def test_the_output_error_on_the_calibration_input_matches_the_oracle() -> None:
     layer = oracles.random_layer(8, 64)
-    mask = oracles.keep(oracles.wanda(layer.weight, layer.inputs), "unstructured", "row", 0.5)
+    mask = oracles.keep_mask(oracles.wanda(layer.weight, layer.inputs), "unstructured", "row", 0.5)
     inputs = layer.inputs.flatten(0, 1).double()
     dense = inputs @ layer.weight.double().T
 
@@ -206,11 +200,11 @@ def test_the_layers_error_on_the_calibration_text_matches_the_oracles() -> None:
     assert updated == pytest.approx(error(oracles.obs(layer.weight, layer.inputs, mask)), rel=1e-3)
     assert updated < 0.9 * error(
         layer.weight * mask
-    )  # not a law, but this layer's columns can stand in for one another
+    )  # not a general property, but this layer's columns are correlated
 
 
-def test_inputs_that_do_not_overlap_leave_nothing_to_make_up() -> None:
-    """With a diagonal Hessian no column can help another: obs is no update."""
+def test_uncorrelated_inputs_allow_no_compensation() -> None:
+    """With a diagonal Hessian no column can compensate for another, so obs changes nothing."""
     layer = oracles.random_layer(4, 24)
     inputs = torch.diag(torch.linspace(0.5, 3, 24))[None]  # each token activates one column
     layer = Layer(layer.weight, inputs)
@@ -218,22 +212,22 @@ def test_inputs_that_do_not_overlap_leave_nothing_to_make_up() -> None:
     assert torch.equal(frozen_obs(layer, mask).weight, layer.weight * mask)
 
 
-@pytest.mark.parametrize("odd", ["plain", "wider-than-a-block", "zero-rows", "fewer-tokens-than-columns"])
-def test_nothing_removed_changes_nothing(odd: str) -> None:
-    layer = ODD_LAYERS[odd]()
+@pytest.mark.parametrize("case", ["plain", "wider-than-a-block", "zero-rows", "fewer-tokens-than-columns"])
+def test_a_full_mask_changes_nothing(case: str) -> None:
+    layer = EDGE_CASES[case]()
     assert torch.equal(
         frozen_obs(layer, torch.ones_like(layer.weight, dtype=torch.bool)).weight, layer.weight
     )
 
 
-def test_everything_removed_is_zero() -> None:
+def test_an_empty_mask_gives_zeros() -> None:
     layer = oracles.random_layer(4, 20)
     assert not frozen_obs(layer, torch.zeros_like(layer.weight, dtype=torch.bool)).weight.any()
 
 
-def test_weights_of_dead_columns_go_and_move_nothing() -> None:
-    layer = ODD_LAYERS["dead-columns"]()
-    unused = oracles.dead(layer.inputs)
+def test_dead_columns_are_zeroed_without_affecting_others() -> None:
+    layer = EDGE_CASES["dead-columns"]()
+    unused = oracles.is_dead(layer.inputs)
     mask = random_mask(layer)
     updated = frozen_obs(layer, mask).weight
     assert not updated[:, unused].any()
@@ -242,7 +236,7 @@ def test_weights_of_dead_columns_go_and_move_nothing() -> None:
     assert torch.equal(frozen_obs(Layer(other, layer.inputs), mask).weight[:, ~unused], updated[:, ~unused])
 
 
-def test_rows_do_not_meet() -> None:
+def test_rows_are_independent() -> None:
     layer = oracles.random_layer(6, 40)
     mask = random_mask(layer)
     together = frozen_obs(layer, mask).weight
@@ -250,10 +244,10 @@ def test_rows_do_not_meet() -> None:
     torch.testing.assert_close(alone, together[2:3], rtol=1e-4, atol=1e-5)
 
 
-def test_the_input_is_left_alone() -> None:
+def test_the_weight_is_not_modified() -> None:
     layer = oracles.random_layer(6, 40)
     weight, mask = layer.weight.clone(), random_mask(layer)
-    OBS.function(weight, oracles.observed(layer), FrozenMask(mask))
+    OBS.function(weight, oracles.collect_statistics(layer), FrozenMask(mask))
     assert torch.equal(weight, layer.weight)
 
 
@@ -261,8 +255,8 @@ def test_the_input_is_left_alone() -> None:
 def test_a_raised_damping_is_reported(lowest: float, named: str | None) -> None:
     basis, _ = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(0)))
     matrix = basis @ torch.diag(torch.tensor([lowest, 1.0, 1.0, 1.0, 2.0 - lowest])) @ basis.T
-    seen = cast(Statistics, SimpleNamespace(factor=inverse_factor((matrix + matrix.T) / 2), width=5))
-    updated = OBS.function(torch.ones(2, 5), seen, FrozenMask(torch.ones(2, 5, dtype=torch.bool)))
+    statistics = cast(Statistics, SimpleNamespace(factor=inverse_factor((matrix + matrix.T) / 2), width=5))
+    updated = OBS.function(torch.ones(2, 5), statistics, FrozenMask(torch.ones(2, 5, dtype=torch.bool)))
     if named is None:
         assert not updated.warnings
     else:

@@ -1,4 +1,4 @@
-"""NeuroAL's alignment of two lists of activation norms, worked by hand."""
+"""NeuroAL's alignment of two vectors of activation norms, worked by hand."""
 
 from math import sqrt
 
@@ -41,13 +41,13 @@ def test_against_the_definition_in_float64() -> None:
     )
 
 
-def test_a_common_factor_does_not_matter() -> None:
+def test_scale_invariance() -> None:
     generator = torch.Generator().manual_seed(0)
     dense, pruned = torch.rand(50, generator=generator), torch.rand(50, generator=generator)
     assert alignment(1e-3 * dense, 1e4 * pruned) == pytest.approx(alignment(dense, pruned), rel=1e-4)
     assert alignment(dense, pruned) == pytest.approx(alignment(pruned, dense))
 
 
-def test_equal_norms_are_exactly_aligned() -> None:
+def test_equal_norms_have_alignment_zero() -> None:
     dense = torch.rand(1000, generator=torch.Generator().manual_seed(0)) * 1e6
     assert alignment(dense, dense.clone()) == 0.0

@@ -1,4 +1,4 @@
-"""Which entries of a score matrix stay: exact counts, ties, N:M, against loops over lists."""
+"""Masks from score matrices: exact counts, ties and N:M, compared with loops over lists."""
 
 from decimal import Decimal
 
@@ -47,7 +47,7 @@ def scores(rows: int, width: int, seed: int, kind: str = "continuous") -> Tensor
 
 
 def mask(text: str) -> Tensor:
-    """`1` = stays, rows parted by blanks."""
+    """Return a mask from text: `1` = kept, rows separated by spaces."""
     return torch.tensor([[character == "1" for character in row] for row in text.split()])
 
 
@@ -66,15 +66,15 @@ def mask(text: str) -> Tensor:
         (0, 0.5, 0),
         (128 * 4096, 0.6, 314572),
         (50_000_000, 0.29, 14_500_000),
-        (3, 2 / 3, 2),  # what 1 - n/m gives has no short decimals; one third of three is one
+        (3, 2 / 3, 2),  # 1 - n/m has no short decimal form; two thirds of three must still be two
         (3, 1 - 2 / 3, 1),
     ],
 )
-def test_removed_is_the_floor_of_the_decimals(count: int, sparsity: float, expected: int) -> None:
+def test_removed_is_the_floor_in_decimal_arithmetic(count: int, sparsity: float, expected: int) -> None:
     assert removed(count, sparsity) == expected
 
 
-def test_removed_agrees_with_decimals_everywhere() -> None:
+def test_removed_agrees_with_integer_arithmetic() -> None:
     for hundredths in range(100):
         sparsity = hundredths / 100
         for count in (1, 7, 32, 100, 128, 192, 1000, 4096):
@@ -88,8 +88,8 @@ def test_counts_are_exact_in_every_group(shape: tuple[int, int], group: Group) -
         for sparsity in (0.0, 0.01, 0.25, 0.29, 0.5, 0.57, 0.99):
             kept = Unstructured(group).keep(scores(*shape, seed=3, kind=kind), sparsity)
             assert kept.shape == shape and kept.dtype == torch.bool
-            for lost, entries in oracles.lost(kept, "unstructured", group.value):
-                assert lost == oracles.floor_share(entries, sparsity), (kind, sparsity)
+            for removed_count, entries in oracles.removed_per_group(kept, "unstructured", group.value):
+                assert removed_count == oracles.floor_share(entries, sparsity), (kind, sparsity)
 
 
 @pytest.mark.parametrize("group", list(Group))
@@ -98,7 +98,7 @@ def test_agrees_with_sorting_each_group_in_python(group: Group, kind: str) -> No
     for seed, shape in enumerate(SHAPES):
         score = scores(*shape, seed, kind)
         for sparsity in (0.0, 0.29, 0.5, 0.73, 0.99):
-            expected = oracles.keep(score, "unstructured", group.value, sparsity)
+            expected = oracles.keep_mask(score, "unstructured", group.value, sparsity)
             assert torch.equal(Unstructured(group).keep(score, sparsity), expected), (shape, sparsity)
 
 
@@ -108,7 +108,11 @@ def test_agrees_with_sorting_each_group_in_python(group: Group, kind: str) -> No
         (100, 0.29, 29),
         (100, 0.71, 71),  # (1 - 0.71) * 100 = 29.000000000000004, and 0.29 of 100 is 28.999999999999996
         (100, 0.58, 58),
-        (7, 0.5, 4),  # a row *keeps* the floor: three of seven, where one number for all would remove three
+        (
+            7,
+            0.5,
+            4,
+        ),  # a row *keeps* the floor, three of seven; a single sparsity for all rows would remove three
         (3, 0.3, 1),
         (1, 0.99, 1),
         (1, 0.0, 0),
@@ -118,13 +122,13 @@ def test_agrees_with_sorting_each_group_in_python(group: Group, kind: str) -> No
         (4096, 0.01, 41),
     ],
 )
-def test_a_row_with_its_own_sparsity_keeps_the_floor_of_the_decimals(
+def test_a_row_sparsity_keeps_the_floor_in_decimal_arithmetic(
     count: int, sparsity: float, expected: int
 ) -> None:
     assert removed_by_row(count, torch.tensor([sparsity], dtype=torch.float64)).tolist() == [expected]
 
 
-def test_rows_agree_with_decimals_everywhere() -> None:
+def test_row_counts_agree_with_integer_arithmetic() -> None:
     hundredths = torch.arange(101)
     for count in (1, 7, 32, 100, 128, 192, 1000, 4096):
         expected = [count - count * (100 - part) // 100 for part in range(101)]
@@ -133,8 +137,8 @@ def test_rows_agree_with_decimals_everywhere() -> None:
 
 @pytest.mark.parametrize("kind", ["continuous", "ties", "zeros", "equal", "infinite"])
 @pytest.mark.parametrize("width", [1, 2, 7, 100, 128, 300])
-def test_each_row_loses_its_own_lowest(width: int, kind: str) -> None:
-    """Against a stable sort of each row in Python."""
+def test_each_row_is_pruned_to_its_own_sparsity(width: int, kind: str) -> None:
+    """Compare with a stable sort of each row in Python."""
     score = scores(40, width, width, kind if kind in ("ties", "zeros") else "continuous")
     if kind == "equal":
         score = torch.ones_like(score)
@@ -146,12 +150,12 @@ def test_each_row_loses_its_own_lowest(width: int, kind: str) -> None:
     kept = Unstructured(Group.ROW).keep(score, sparsity)
     assert kept.dtype == torch.bool and torch.equal(score, before)
     for values, row, share in zip(score.tolist(), kept.tolist(), sparsity.tolist(), strict=True):
-        stays = int(Decimal(repr(width)) * (1 - Decimal(repr(share))))
-        lost = sorted(range(width), key=values.__getitem__)[: width - stays]
-        assert [place for place in range(width) if not row[place]] == sorted(lost)
+        keep_count = int(Decimal(repr(width)) * (1 - Decimal(repr(share))))
+        lowest_places = sorted(range(width), key=values.__getitem__)[: width - keep_count]
+        assert [place for place in range(width) if not row[place]] == sorted(lowest_places)
 
 
-def test_rows_hand_worked() -> None:
+def test_row_sparsities_by_hand() -> None:
     score = torch.tensor(
         [[1.0, 8.0, 3.0, 6.0], [5.0, 2.0, 7.0, 4.0], [2.0, 2.0, 2.0, 2.0], [1.0, 2.0, 3.0, 4.0]]
     )
@@ -159,7 +163,7 @@ def test_rows_hand_worked() -> None:
     assert torch.equal(Unstructured(Group.ROW).keep(score, sparsity), mask("0111 1010 0011 1111"))
 
 
-def test_equal_rows_are_as_one_number_where_it_divides() -> None:
+def test_equal_row_sparsities_match_a_single_sparsity() -> None:
     score = scores(6, 100, 1, "ties")
     for share in (0.0, 0.29, 0.57, 0.6, 0.99):
         rows = torch.full((6,), share, dtype=torch.float64)
@@ -168,7 +172,7 @@ def test_equal_rows_are_as_one_number_where_it_divides() -> None:
         )
 
 
-def test_a_view_of_scores_is_ranked_by_rows_too() -> None:
+def test_row_sparsities_with_a_transposed_view() -> None:
     score = scores(6, 140, 1).T.contiguous().T
     sparsity = torch.linspace(0, 0.99, 6, dtype=torch.float64)
     assert torch.equal(
@@ -178,18 +182,18 @@ def test_a_view_of_scores_is_ranked_by_rows_too() -> None:
 
 
 @pytest.mark.parametrize("group", [Group.LAYER, Group.BLOCK])
-def test_rows_have_a_sparsity_each_only_where_rows_compete(group: Group) -> None:
+def test_row_sparsities_require_row_groups(group: Group) -> None:
     with pytest.raises(ValueError, match=f"not in the group {group.value}"):
         Unstructured(group).keep(scores(3, 8, 0), torch.full((3,), 0.5))
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (2,), (8,), (3, 1)], ids=str)
-def test_there_is_a_sparsity_for_each_row(shape: tuple[int, ...]) -> None:
+def test_row_sparsities_must_match_the_number_of_rows(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="each of 3 rows"):
         Unstructured(Group.ROW).keep(scores(3, 8, 0), torch.full(shape, 0.5))
 
 
-def test_rows_with_scores_that_are_no_numbers_are_refused() -> None:
+def test_row_sparsities_with_nan_scores_are_rejected() -> None:
     score = scores(3, 8, 0)
     score[1, 2] = float("nan")
     with pytest.raises(NumericsError, match="not numbers"):
@@ -201,7 +205,7 @@ def test_blocks_may_have_another_width() -> None:
     assert [int((~kept[:, start : start + 4]).sum()) for start in (0, 4, 8)] == [6, 6, 3]
 
 
-def test_hand_worked_groups() -> None:
+def test_groups_by_hand() -> None:
     score = torch.tensor([[1.0, 8.0, 3.0, 6.0], [5.0, 2.0, 7.0, 4.0]])
     assert torch.equal(Unstructured(Group.LAYER).keep(score, 0.5), mask("0101 1010"))
     assert torch.equal(Unstructured(Group.LAYER).keep(score, 0.375), mask("0101 1011"))
@@ -210,26 +214,25 @@ def test_hand_worked_groups() -> None:
     assert torch.equal(Unstructured(Group.BLOCK, width=3).keep(score, 0.5), mask("0101 1010"))
 
 
-def test_among_equals_the_lower_position_goes_first() -> None:
+def test_on_ties_the_lower_position_is_removed_first() -> None:
     equal = torch.full((2, 5), 0.7)
     assert torch.equal(Unstructured(Group.LAYER).keep(equal, 0.7), mask("00000 00111"))
     assert torch.equal(Unstructured(Group.ROW).keep(equal, 0.4), mask("00111 00111"))
     assert torch.equal(SemiStructured(2, 4).keep(torch.zeros(1, 8), 0.5), mask("00110011"))
 
 
-def test_equal_scores_in_a_block_go_row_by_row() -> None:
-    # Columns 0-2: six entries in row-major order, three go: the first row's. Columns 3-4: four entries, two
-    # go.
+def test_ties_within_a_block_are_removed_row_by_row() -> None:
+    # Columns 0-2: three of six entries are removed, those of row 0. Columns 3-4: two of four.
     assert torch.equal(Unstructured(Group.BLOCK, width=3).keep(torch.ones(2, 5), 0.5), mask("00000 11111"))
 
 
-def test_many_zeros_go_from_the_left() -> None:
+def test_zeros_are_removed_from_the_left() -> None:
     score = torch.tensor([[0.0, 3.0, 0.0, 0.0, 2.0, 0.0]])
     assert torch.equal(Unstructured(Group.ROW).keep(score, 0.5), mask("010011"))
 
 
 def test_ties_are_stable_in_a_large_layer() -> None:
-    """Sorts that are stable for short lists only, or thresholds, would show here."""
+    """Thresholds, or sorts that are stable only for short lists, would fail here."""
     score = torch.zeros(300, 400)
     score[::2, ::3] = 1.0
     kept = Unstructured(Group.LAYER).keep(score, 0.25)
@@ -240,7 +243,7 @@ def test_ties_are_stable_in_a_large_layer() -> None:
     assert torch.equal(kept.flatten(), expected)
 
 
-def test_infinite_scores_are_ranked_too() -> None:
+def test_infinite_scores_are_ranked() -> None:
     score = torch.tensor([[float("inf"), 1.0, float("inf"), 2.0]])
     assert torch.equal(Unstructured(Group.ROW).keep(score, 0.5), mask("1010"))
     assert torch.equal(Unstructured(Group.ROW).keep(score, 0.75), mask("0010"))
@@ -249,10 +252,8 @@ def test_infinite_scores_are_ranked_too() -> None:
 @pytest.mark.parametrize(
     "pattern", [*map(Unstructured, Group), SemiStructured(2, 4), SemiStructured(2, 4, "assignment")], ids=str
 )
-def test_scores_that_are_no_numbers_are_refused_or_counted(pattern: Unstructured | SemiStructured) -> None:
-    """Infinite activations times a weight of 0 are nan: a mask with another count than asked would pass
-    unseen.
-    """
+def test_nan_scores_are_rejected_or_counted(pattern: Unstructured | SemiStructured) -> None:
+    """An infinite activation times a weight of 0 is NaN; a mask with a wrong count would go unnoticed."""
     score = scores(4, 8, 0)
     score[1, 2:5] = float("nan")
     try:
@@ -263,7 +264,7 @@ def test_scores_that_are_no_numbers_are_refused_or_counted(pattern: Unstructured
 
 
 @pytest.mark.parametrize("group", list(Group))
-def test_the_score_is_left_alone_and_may_be_a_view(group: Group) -> None:
+def test_the_score_is_not_modified_and_may_be_a_view(group: Group) -> None:
     score = scores(6, 140, 1).T.contiguous().T
     before = score.clone()
     kept = Unstructured(group).keep(score, 0.5)
@@ -285,8 +286,8 @@ def test_remove_lowest(count: int) -> None:
     score = scores(4, 6, 2, "ties")
     kept = remove_lowest(score, count)
     for values, row in zip(score.tolist(), kept.tolist(), strict=True):
-        lost = sorted(range(6), key=values.__getitem__)[:count]
-        assert [place for place in range(6) if not row[place]] == sorted(lost)
+        lowest_places = sorted(range(6), key=values.__getitem__)[:count]
+        assert [place for place in range(6) if not row[place]] == sorted(lowest_places)
 
 
 @pytest.mark.parametrize(("n", "m"), N_OF_M)
@@ -296,10 +297,10 @@ def test_n_of_m_keeps_the_n_highest_of_each_m(n: int, m: int, kind: str) -> None
         score = scores(rows, groups * m, 5, kind)
         kept = SemiStructured(n, m).keep(score, 1 - n / m)
         assert (kept.view(rows, groups, m).sum(2) == n).all()
-        assert torch.equal(kept, oracles.keep(score, f"{n}:{m}", None, 1 - n / m))
+        assert torch.equal(kept, oracles.keep_mask(score, f"{n}:{m}", None, 1 - n / m))
 
 
-def test_hand_worked_n_of_m() -> None:
+def test_n_of_m_by_hand() -> None:
     score = torch.tensor([[4.0, 1.0, 3.0, 2.0, 0.0, 9.0, 0.0, 0.0]])
     assert torch.equal(SemiStructured(2, 4).keep(score, 0.5), mask("10100101"))
     assert torch.equal(SemiStructured(1, 4).keep(score, 0.75), mask("10000100"))
@@ -334,6 +335,6 @@ def test_parse_unstructured() -> None:
 @pytest.mark.parametrize(
     "text", ["", "2", "2:", ":4", "2:4:8", "a:b", "4:4", "5:4", "0:4", "-1:4", "2.5:4", "dense", "2/4"]
 )
-def test_what_is_no_pattern_is_refused(text: str) -> None:
+def test_invalid_patterns_are_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w+ \w+"):
         parse_pattern(text)

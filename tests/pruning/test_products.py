@@ -1,6 +1,4 @@
-"""Every pair of choices on the axes, on a tiny model: it runs with the exact sparsity, or the recipe refuses
-it with a sentence.
-"""
+"""Every pair of choices on two axes, on a tiny model: the exact sparsity, or a rejected recipe."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -54,7 +52,7 @@ def fields(choice: tuple[Any, ...]) -> dict[str, Any]:
     }
 
 
-def runs(choice: tuple[Any, ...]) -> bool:
+def is_accepted(choice: tuple[Any, ...]) -> bool:
     try:
         Recipe.build(fields(choice))
     except RecipeError:
@@ -62,16 +60,16 @@ def runs(choice: tuple[Any, ...]) -> bool:
     return True
 
 
-EVERY = list(product(*AXES.values()))
-POSSIBLE = [choice for choice in EVERY if runs(choice)]
-RUNNING = pairwise(POSSIBLE)
-COVERING = [*RUNNING, *pairwise(EVERY, RUNNING)]
-"""A choice that a recipe rejects says nothing about the pairs in it, so choices that run come first."""
+ALL_CHOICES = list(product(*AXES.values()))
+ACCEPTED = [choice for choice in ALL_CHOICES if is_accepted(choice)]
+RUNNING = pairwise(ACCEPTED)
+COVERING = [*RUNNING, *pairwise(ALL_CHOICES, RUNNING)]
+"""A rejected choice does not show that its pairs work, so accepted choices are picked first."""
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model and calibration ids."""
+    """Return a folder with a model and calibration ids."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("tiny")
     config = LlamaConfig(
@@ -88,7 +86,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def removed_by_group(rows: int, columns: int, recipe: Recipe, sparsity: float) -> int:
-    """How many weights of a linear go, counted group by group."""
+    """Return the number of weights to remove from a linear, counted group by group."""
     if recipe.pattern != "unstructured":
         kept, of = map(int, recipe.pattern.split(":"))
         return rows * columns // of * (of - kept)
@@ -99,9 +97,7 @@ def removed_by_group(rows: int, columns: int, recipe: Recipe, sparsity: float) -
 
 
 def removed_by_row(rows: int, columns: int, quantiles: tuple[float, ...]) -> tuple[int, int]:
-    """At least and at most how many go where each row has a sparsity of its own: a row keeps `floor((1 - r) *
-    columns)`.
-    """
+    """Return the bounds of the removed count with row sparsities; a row keeps `floor((1 - r) * columns)`."""
     least, most = (
         rows * (columns - floor(round((1 - ratio) * columns, 6))) for ratio in (quantiles[0], quantiles[-1])
     )
@@ -115,7 +111,7 @@ def removed_by_row(rows: int, columns: int, quantiles: tuple[float, ...]) -> tup
         str(next(iter(c.values()), "own")) if isinstance(c, dict) else c for c in choice
     ),
 )
-def test_every_pair_runs_with_the_exact_sparsity_or_is_refused(choice: tuple[Any, ...], tiny: Path) -> None:
+def test_every_pair_runs_with_the_exact_sparsity_or_is_rejected(choice: tuple[Any, ...], tiny: Path) -> None:
     try:
         recipe = Recipe.build(
             fields(choice), model=str(tiny / "model"), calibration=str(tiny / "ids.npy"), evaluation=None
@@ -126,20 +122,19 @@ def test_every_pair_runs_with_the_exact_sparsity_or_is_refused(choice: tuple[Any
     record = RunRecord.fold(run(recipe))
     assert record.state == "finished", record.error
     assert np.mean(record.allocation) == pytest.approx(recipe.sparsity, abs=1e-9)
-    for index, name, rows, columns, gone in counts(record):
+    for index, name, rows, columns, removed_count in counts(record):
         spread = (
             next((spread for spread in record.rows[index] if spread.name == name), None)
             if record.rows
             else None
         )
         if spread is None:
-            assert gone == removed_by_group(rows, columns, recipe, record.allocation[index])
+            assert removed_count == removed_by_group(rows, columns, recipe, record.allocation[index])
         else:
             least, most = removed_by_row(rows, columns, spread.quantiles)
-            assert least <= gone <= most
-    assert record.sparsity.achieved == pytest.approx(
-        recipe.sparsity, abs=1 / 16
-    )  # less than one weight a row
+            assert least <= removed_count <= most
+    # Rounding to whole weights changes each row by less than one weight.
+    assert record.sparsity.achieved == pytest.approx(recipe.sparsity, abs=1 / 16)
 
 
 def counts(record: RunRecord) -> Iterator[tuple[int, str, int, int, int]]:
@@ -148,14 +143,12 @@ def counts(record: RunRecord) -> Iterator[tuple[int, str, int, int, int]]:
             yield block.index, linear.name, linear.rows, linear.columns, linear.removed
 
 
-def test_the_product_is_mostly_possible() -> None:
-    """Refusing is not an easy way out: of single choices each is possible with something, and all
-    unstructured rows with all but the joint score.
-    """
-    possible = {part for choice in POSSIBLE for part in map(str, enumerate(choice))}
-    assert possible == {part for choice in EVERY for part in map(str, enumerate(choice))}
+def test_most_combinations_are_accepted() -> None:
+    """Every choice is accepted somewhere, and row groups with everything except a joint score."""
+    possible = {part for choice in ACCEPTED for part in map(str, enumerate(choice))}
+    assert possible == {part for choice in ALL_CHOICES for part in map(str, enumerate(choice))}
     rows = {"group": Group.ROW}
     every = product(
         [name for name, score in SCORES.items() if not score.joint], [rows], ALLOCATIONS, UPDATES, REFINEMENTS
     )
-    assert all(runs(choice) for choice in every)
+    assert all(is_accepted(choice) for choice in every)

@@ -1,9 +1,8 @@
-"""Masks by the rules of the widely used reference code, simulated here in its own order of steps: equal but
-for ties.
+"""Masks compared with a simulation of the widely used reference code: equal except for ties.
 
 That code keeps a running mean of squared norms over batches, sorts each row and drops `int(in * s)` entries;
-magnitude takes a threshold from the sorted layer and drops `<=` it, one weight more than the floor. Its n:m
-counts what is *removed* of each m.
+for magnitude it takes a threshold from the sorted layer and drops entries `<=` it, one more than the floor.
+In its n:m, n is the number of *removed* weights per m.
 """
 
 import pytest
@@ -20,11 +19,11 @@ SIZES = [(16, 64), (8, 130), (33, 192)]
 
 
 def running_mean_of_squares(inputs: Tensor) -> Tensor:
-    """Window after window: the mean so far is scaled down, the new window's squared norms come on top."""
+    """Return the running mean of squared norms, updated window by window."""
     mean = torch.zeros(inputs.shape[-1])
-    for seen, window in enumerate(inputs):
-        mean *= seen / (seen + 1)
-        mean += torch.norm(window.float(), p=2, dim=0) ** 2 / (seen + 1)
+    for count, window in enumerate(inputs):
+        mean *= count / (count + 1)
+        mean += torch.norm(window.float(), p=2, dim=0) ** 2 / (count + 1)
     return mean
 
 
@@ -51,34 +50,36 @@ def drop_of_each(metric: Tensor, removed: int, m: int) -> Tensor:
     return ~mask
 
 
-def ours(layer: Layer, sparsity: float, **names: str | Group) -> Tensor:
+def prune_mask(layer: Layer, sparsity: float, **names: str | Group) -> Tensor:
     plan = Plan.of(**names)  # type: ignore[arg-type]
-    return plan.prune(layer.weight, oracles.observed(layer, plan.needs), sparsity).keep
+    return plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), sparsity).keep
 
 
 @pytest.mark.parametrize("sparsity", SPARSITIES)
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_wanda_by_row(size: tuple[int, int], sparsity: float) -> None:
+def test_wanda_with_row_groups(size: tuple[int, int], sparsity: float) -> None:
     layer = oracles.random_layer(*size, windows=5, tokens=40)
-    assert torch.equal(ours(layer, sparsity, score="wanda"), drop_sorted_rows(wanda_metric(layer), sparsity))
+    assert torch.equal(
+        prune_mask(layer, sparsity, score="wanda"), drop_sorted_rows(wanda_metric(layer), sparsity)
+    )
 
 
 @pytest.mark.parametrize("sparsity", SPARSITIES)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("score", ["magnitude", "wanda"])
-def test_by_layer_the_published_mask_drops_one_more(
+def test_with_layer_groups_the_published_mask_drops_one_more(
     score: str, size: tuple[int, int], sparsity: float
 ) -> None:
     layer = oracles.random_layer(*size, windows=5, tokens=40)
     metric = layer.weight.abs() if score == "magnitude" else wanda_metric(layer)
     published, mask = (
         drop_to_threshold(metric, sparsity),
-        ours(layer, sparsity, score=score, group=Group.LAYER),
+        prune_mask(layer, sparsity, score=score, group=Group.LAYER),
     )
-    assert not (published & ~mask).any(), "we drop something that the published code keeps"
+    assert not (published & ~mask).any(), "a weight that the published code keeps is removed"
     assert int((mask & ~published).sum()) == 1
     assert torch.equal(metric[mask & ~published], metric[mask].min()[None]), (
-        "the one more is the lowest of those we keep"
+        "the additional one must be the lowest kept here"
     )
 
 
@@ -90,19 +91,20 @@ def test_n_of_m(score: str, pattern: str, removed: int, m: int) -> None:
     layer = oracles.random_layer(16, 192, windows=5, tokens=40)
     metric = layer.weight.abs() if score == "magnitude" else wanda_metric(layer)
     assert torch.equal(
-        ours(layer, 1 - (m - removed) / m, score=score, pattern=pattern), drop_of_each(metric, removed, m)
+        prune_mask(layer, 1 - (m - removed) / m, score=score, pattern=pattern),
+        drop_of_each(metric, removed, m),
     )
 
 
 @pytest.mark.parametrize("score", ["magnitude", "wanda"])
 @pytest.mark.parametrize("group", [Group.ROW, Group.LAYER])
-def test_coarse_weights_differ_in_ties_alone(score: str, group: Group) -> None:
-    """Weights of few distinct values: the same multiset of scores must go, whichever of the equal ones."""
+def test_coarse_weights_differ_only_in_ties(score: str, group: Group) -> None:
+    """With few distinct values, the same multiset of scores must be removed; ties may differ."""
     layer = oracles.random_layer(16, 64)
     layer = Layer((layer.weight * 3).round() / 3, layer.inputs)
     metric = layer.weight.abs() if score == "magnitude" else wanda_metric(layer)
-    mask = ours(layer, 0.5, score=score, group=group)
+    mask = prune_mask(layer, 0.5, score=score, group=group)
     groups = metric.split(1) if group == Group.ROW else (metric,)
-    for values, kept in zip(groups, mask.split(1) if group == Group.ROW else (mask,), strict=True):
+    for values, keep in zip(groups, mask.split(1) if group == Group.ROW else (mask,), strict=True):
         lowest = values.flatten().sort().values[: values.numel() // 2]
-        torch.testing.assert_close(values[~kept].sort().values, lowest)
+        torch.testing.assert_close(values[~keep].sort().values, lowest)

@@ -1,6 +1,4 @@
-"""The search gives what a plain one gives (dense and pruned pass of every block, nothing shared), on every
-family, and leaves nothing behind.
-"""
+"""The search against a plain one: a dense and a pruned pass per block, nothing shared, every model family."""
 
 from collections.abc import Iterator
 
@@ -33,32 +31,32 @@ def no_gradients() -> Iterator[None]:
         yield
 
 
-def prepared(kind: type[Search], model: LanguageModel, score: str, **choices: str) -> Search:
+def make_search(kind: type[Search], model: LanguageModel, score: str, **choices: str) -> Search:
     plan = Plan.of(score=score, **choices)
 
-    def prune(linear: Linear, seen: Statistics, sparsity: Sparsity) -> Tensor:
-        return plan.prune(linear.weight, seen, sparsity, path=linear.path).weight
+    def prune(linear: Linear, statistics: Statistics, sparsity: Sparsity) -> Tensor:
+        return plan.prune(linear.weight, statistics, sparsity, path=linear.path).weight
 
     return kind(model, model.record(windows(), 2), prune, plan.needs)
 
 
-def weights(model: LanguageModel) -> dict[str, Tensor]:
+def copy_weights(model: LanguageModel) -> dict[str, Tensor]:
     return {name: parameter.clone() for name, parameter in model.module.named_parameters()}
 
 
-def test_every_objective_is_that_of_the_plain_search(model: LanguageModel) -> None:
-    before = weights(model)
-    ours = list(prepared(Search, model, "wanda").trials(CANDIDATES))
-    plain = list(prepared(PlainSearch, model, "wanda").trials(CANDIDATES))
-    for mine, other in zip(ours, plain, strict=True):
-        assert mine.shares is other.shares and not mine.stopped
-        assert mine.alignment == pytest.approx(other.alignment, rel=1e-4)
-        for lost, expected in zip(mine.lost, other.lost, strict=True):
-            assert lost.keys() == expected.keys()
-            assert all(torch.allclose(lost[name], expected[name], atol=1e-3) for name in lost)
+def test_every_objective_matches_the_plain_search(model: LanguageModel) -> None:
+    before = copy_weights(model)
+    trials = list(make_search(Search, model, "wanda").trials(CANDIDATES))
+    plain = list(make_search(PlainSearch, model, "wanda").trials(CANDIDATES))
+    for trial, expected in zip(trials, plain, strict=True):
+        assert trial.shares is expected.shares and not trial.stopped
+        assert trial.alignment == pytest.approx(expected.alignment, rel=1e-4)
+        for losses, others in zip(trial.lost, expected.lost, strict=True):
+            assert losses.keys() == others.keys()
+            assert all(torch.allclose(losses[name], others[name], atol=1e-3) for name in losses)
     assert all(torch.equal(parameter, before[name]) for name, parameter in model.module.named_parameters())
     assert "forward" not in {key for module in model.module.modules() for key in vars(module)}, (
-        "a linear still gives zeros"
+        "a linear's forward method was not restored"
     )
 
 
@@ -70,35 +68,37 @@ CHOICES = [
 
 
 @pytest.mark.parametrize(("model", "choices"), in_turn(CHOICES), ids=str, indirect=["model"])
-def test_candidates_are_pruned_as_the_run_will_prune(model: LanguageModel, choices: dict[str, str]) -> None:
-    ours = list(prepared(Search, model, **choices).trials(CANDIDATES[:2]))
-    plain = list(prepared(PlainSearch, model, **choices).trials(CANDIDATES[:2]))
-    for mine, other in zip(ours, plain, strict=True):
-        assert mine.alignment == pytest.approx(other.alignment, rel=1e-3)
+def test_candidates_are_pruned_with_the_plans_own_method(
+    model: LanguageModel, choices: dict[str, str]
+) -> None:
+    trials = list(make_search(Search, model, **choices).trials(CANDIDATES[:2]))
+    plain = list(make_search(PlainSearch, model, **choices).trials(CANDIDATES[:2]))
+    for trial, expected in zip(trials, plain, strict=True):
+        assert trial.alignment == pytest.approx(expected.alignment, rel=1e-3)
 
 
 @pytest.mark.parametrize(("model", "cores"), in_turn([1, 2, 3, 8]), indirect=["model"])
-def test_what_goes_side_by_side_does_not_matter(
+def test_parallel_passes_give_the_same_result(
     model: LanguageModel, cores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads.os, "cpu_count", lambda: cores)
-    ours = list(prepared(Search, model, "wanda").trials(CANDIDATES))
-    assert [trial.shares for trial in ours] == CANDIDATES
-    plain = list(prepared(PlainSearch, model, "wanda").trials(CANDIDATES))
-    assert [trial.objective for trial in ours] == pytest.approx(
+    trials = list(make_search(Search, model, "wanda").trials(CANDIDATES))
+    assert [trial.shares for trial in trials] == CANDIDATES
+    plain = list(make_search(PlainSearch, model, "wanda").trials(CANDIDATES))
+    assert [trial.objective for trial in trials] == pytest.approx(
         [trial.objective for trial in plain], rel=1e-4
     )
 
 
-def test_stopping_keeps_the_choice_and_gives_lower_bounds(
+def test_early_stopping_keeps_the_choice_and_gives_lower_bounds(
     model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads.os, "cpu_count", lambda: 1)
-    wild = [*CANDIDATES, Shares((0.95, 0.5, 0.3, 0.25)), Shares((0.9, 0.9, 0.1, 0.1))]
-    whole = list(prepared(Search, model, "wanda").trials(wild))
-    stopped = list(prepared(Search, model, "wanda").trials(wild, stop=True))
-    best = min(trial.objective for trial in whole)
-    for full, cut in zip(whole, stopped, strict=True):
+    candidates = [*CANDIDATES, Shares((0.95, 0.5, 0.3, 0.25)), Shares((0.9, 0.9, 0.1, 0.1))]
+    all_trials = list(make_search(Search, model, "wanda").trials(candidates))
+    stopped = list(make_search(Search, model, "wanda").trials(candidates, stop=True))
+    best = min(trial.objective for trial in all_trials)
+    for full, cut in zip(all_trials, stopped, strict=True):
         assert cut.alignment == full.alignment[: len(cut.alignment)]
         assert cut.stopped == (len(cut.alignment) < len(model.blocks))
         assert not cut.stopped or cut.objective > best
@@ -106,21 +106,21 @@ def test_stopping_keeps_the_choice_and_gives_lower_bounds(
     assert min(complete) == best and any(trial.stopped for trial in stopped)
 
 
-def test_a_row_share_reaches_its_rows(model: LanguageModel) -> None:
+def test_row_sparsities_reach_the_pruned_rows(model: LanguageModel) -> None:
     name, linear = next(iter(model.blocks[0].linears.items()))
     rows = torch.linspace(0.1, 0.9, linear.shape[0], dtype=torch.float64)
     shares = Shares((0.5,) * 4, {0: {name: rows}})
-    search = prepared(Search, model, "magnitude", group=Group.ROW)
-    seen: list[int] = []
+    search = make_search(Search, model, "magnitude", group=Group.ROW)
+    removed_counts: list[int] = []
     original = search.prune
 
-    def spying(linear, statistics, sparsity):
+    def counting_prune(linear, statistics, sparsity):
         weight = original(linear, statistics, sparsity)
         if isinstance(sparsity, Tensor):
-            seen.extend((weight == 0).sum(1).tolist())
+            removed_counts.extend((weight == 0).sum(1).tolist())
         return weight
 
-    search.prune = spying
+    search.prune = counting_prune
     list(search.trials([shares]))
     columns = linear.shape[1]
-    assert seen == [columns - int((1 - ratio) * columns + 1e-9) for ratio in rows.tolist()]
+    assert removed_counts == [columns - int((1 - ratio) * columns + 1e-9) for ratio in rows.tolist()]

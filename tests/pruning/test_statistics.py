@@ -1,6 +1,4 @@
-"""Sums over the calibration input, against float64 sums over windows; sharing, sampling, and what is left
-behind.
-"""
+"""Statistics of the calibration input against float64 sums over windows; sharing, sampling, and hooks."""
 
 import itertools
 from collections.abc import Iterator
@@ -17,7 +15,7 @@ from engine.pruning.observation import observe
 from engine.pruning.statistics import GRAM_PANEL, Need, Statistics
 from tests.pruning import oracles
 
-EVERYTHING = frozenset(Need) - {Need.OUTPUT_NORM}  # with it, linears do not share
+EVERYTHING = frozenset(Need) - {Need.OUTPUT_NORM}  # output norms prevent sharing
 
 
 @pytest.fixture(autouse=True)
@@ -26,160 +24,163 @@ def no_gradients() -> Iterator[None]:
         yield
 
 
-def linear(name: str, width: int = 6, rows: int = 3, dtype: torch.dtype = torch.float32) -> Linear:
+def make_linear(name: str, width: int = 6, rows: int = 3, dtype: torch.dtype = torch.float32) -> Linear:
     return Linear(name, f"layers.0.{name}", nn.Linear(width, rows, bias=False, dtype=dtype))
 
 
-def linears(*names: str, width: int = 6) -> dict[str, Linear]:
-    return {name: linear(name, width) for name in names}
+def make_linears(*names: str, width: int = 6) -> dict[str, Linear]:
+    return {name: make_linear(name, width) for name in names}
 
 
-def noise(*shape: int, seed: int = 0) -> Tensor:
+def random_inputs(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def assert_describes(
-    seen: Statistics, inputs: Tensor, relative: float = 1e-5, *, variance: bool = True
+def assert_statistics_of(
+    statistics: Statistics, inputs: Tensor, relative: float = 1e-5, *, variance: bool = True
 ) -> None:
-    """`inputs` are all windows, `[windows, tokens, in]`."""
+    """Assert that the statistics match `inputs`, all windows `[windows, tokens, in]`."""
     torch.testing.assert_close(
-        seen.input_norm.double(), oracles.input_norm(inputs), rtol=relative, atol=1e-12
+        statistics.input_norm.double(), oracles.input_norm(inputs), rtol=relative, atol=1e-12
     )
     windows = inputs.double()
     size = float(windows.abs().max())
     torch.testing.assert_close(
-        seen.input_sum.double(), windows.sum(1).mean(0), rtol=relative, atol=10 * relative * size
+        statistics.input_sum.double(), windows.sum(1).mean(0), rtol=relative, atol=10 * relative * size
     )
     if variance:
         torch.testing.assert_close(
-            seen.input_variance.double(),
+            statistics.input_variance.double(),
             windows.var(dim=1, correction=0).mean(0),
             rtol=relative,
             atol=relative * size**2,
         )
     expected = oracles.hessian(inputs)
-    assert seen.hessian.dtype == torch.float32 and seen.input_norm.dtype == torch.float32
+    assert statistics.hessian.dtype == torch.float32 and statistics.input_norm.dtype == torch.float32
     torch.testing.assert_close(
-        seen.hessian.double(), expected, rtol=relative, atol=relative * float(expected.abs().max())
+        statistics.hessian.double(), expected, rtol=relative, atol=relative * float(expected.abs().max())
     )
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 7])
-def test_norm_and_hessian_are_those_of_all_windows(batch: int) -> None:
+def test_statistics_cover_all_windows(batch: int) -> None:
     layer = oracles.random_layer(4, 20, windows=7, tokens=11)
-    assert_describes(oracles.observed(layer, batch=batch), layer.inputs)
+    assert_statistics_of(oracles.collect_statistics(layer, batch=batch), layer.inputs)
 
 
-def test_hand_worked_sums() -> None:
-    one = linears("it", width=2)
-    with observe(one, 2, EVERYTHING, sample=4, tokens=4) as seen:
-        one["it"].module(torch.tensor([[[1.0, 2.0], [0.0, 2.0]]]))
-        one["it"].module(torch.tensor([[[1.0, 0.0], [0.0, 0.0]]]))
-    torch.testing.assert_close(
-        seen["it"].input_norm, torch.tensor([1.0, 2.0])
-    )  # sqrt((1 + 1) / 2), sqrt((8 + 0) / 2)
-    torch.testing.assert_close(seen["it"].hessian, torch.tensor([[2.0, 2.0], [2.0, 8.0]]))  # 2/2 * X^T X
+def test_sums_by_hand() -> None:
+    linears = make_linears("it", width=2)
+    with observe(linears, 2, EVERYTHING, sample=4, tokens=4) as statistics:
+        linears["it"].module(torch.tensor([[[1.0, 2.0], [0.0, 2.0]]]))
+        linears["it"].module(torch.tensor([[[1.0, 0.0], [0.0, 0.0]]]))
+    # sqrt((1 + 1) / 2), sqrt((8 + 0) / 2)
+    torch.testing.assert_close(statistics["it"].input_norm, torch.tensor([1.0, 2.0]))
+    # 2/2 * X^T X
+    torch.testing.assert_close(statistics["it"].hessian, torch.tensor([[2.0, 2.0], [2.0, 8.0]]))
 
 
-def test_two_dimensional_inputs_count_like_windows() -> None:
+def test_two_dimensional_inputs_are_single_windows() -> None:
     layer = oracles.random_layer(4, 9, windows=4, tokens=5)
-    one = linears("it", width=9)
-    with observe(one, 4, EVERYTHING, sample=8, tokens=20) as seen:
+    linears = make_linears("it", width=9)
+    with observe(linears, 4, EVERYTHING, sample=8, tokens=20) as statistics:
         for window in layer.inputs:
-            one["it"].module(window)
-    assert_describes(seen["it"], layer.inputs)
+            linears["it"].module(window)
+    assert_statistics_of(statistics["it"], layer.inputs)
 
 
-def test_no_input_shape_matters_but_the_last() -> None:
-    inputs = noise(2, 3, 4, 6)
-    one = linears("it")
-    with observe(one, 2, EVERYTHING, sample=8, tokens=24) as seen:
-        one["it"].module(inputs)
-    assert_describes(seen["it"], inputs.view(2, 12, 6))
+def test_only_the_last_input_dimension_matters() -> None:
+    inputs = random_inputs(2, 3, 4, 6)
+    linears = make_linears("it")
+    with observe(linears, 2, EVERYTHING, sample=8, tokens=24) as statistics:
+        linears["it"].module(inputs)
+    assert_statistics_of(statistics["it"], inputs.view(2, 12, 6))
 
 
-def test_inputs_that_are_views() -> None:
-    inputs = noise(6, 5, 4).permute(1, 2, 0)  # [5, 4, 6], strides all wrong
-    one = linears("it")
-    with observe(one, 5, EVERYTHING, sample=8, tokens=20) as seen:
-        one["it"].module(inputs)
-    assert_describes(seen["it"], inputs)
+def test_inputs_may_be_views() -> None:
+    inputs = random_inputs(6, 5, 4).permute(1, 2, 0)  # [5, 4, 6], not contiguous
+    linears = make_linears("it")
+    with observe(linears, 5, EVERYTHING, sample=8, tokens=20) as statistics:
+        linears["it"].module(inputs)
+    assert_statistics_of(statistics["it"], inputs)
 
 
 @pytest.mark.parametrize("width", [GRAM_PANEL - 1, GRAM_PANEL + 32])
-def test_wide_hessians_are_whole_and_symmetric(width: int) -> None:
-    inputs = noise(2, 9, width)
-    one = linears("it", width=width)
-    with observe(one, 2, EVERYTHING, sample=8, tokens=18) as seen:
-        one["it"].module(inputs[:1])
-        one["it"].module(inputs[1:])
-    assert torch.equal(seen["it"].hessian, seen["it"].hessian.T)
-    assert_describes(seen["it"], inputs)
+def test_wide_hessians_are_complete_and_symmetric(width: int) -> None:
+    inputs = random_inputs(2, 9, width)
+    linears = make_linears("it", width=width)
+    with observe(linears, 2, EVERYTHING, sample=8, tokens=18) as statistics:
+        linears["it"].module(inputs[:1])
+        linears["it"].module(inputs[1:])
+    assert torch.equal(statistics["it"].hessian, statistics["it"].hessian.T)
+    assert_statistics_of(statistics["it"], inputs)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_inputs_are_summed_in_float32(dtype: torch.dtype) -> None:
-    """Sums of ones in bfloat16 would stand still at 256."""
-    inputs = (noise(20, 40, 6) + 1).to(dtype)
-    one = {"it": linear("it", dtype=dtype)}
-    with observe(one, 20, EVERYTHING, sample=8, tokens=800) as seen:
+    """A bfloat16 sum of ones would stop growing at 256."""
+    inputs = (random_inputs(20, 40, 6) + 1).to(dtype)
+    linears = {"it": make_linear("it", dtype=dtype)}
+    with observe(linears, 20, EVERYTHING, sample=8, tokens=800) as statistics:
         for window in inputs:
-            one["it"].module(window[None])
-    assert_describes(seen["it"], inputs)
-    assert seen["it"].sample.dtype == dtype
+            linears["it"].module(window[None])
+    assert_statistics_of(statistics["it"], inputs)
+    assert statistics["it"].sample.dtype == dtype
 
 
-def test_large_values_of_float16_do_not_overflow() -> None:
+def test_large_float16_values_do_not_overflow() -> None:
     inputs = torch.full((2, 100, 6), 3e4, dtype=torch.float16)
-    one = {"it": linear("it", dtype=torch.float16)}
-    with observe(one, 2, EVERYTHING, sample=8, tokens=200) as seen:
-        one["it"].module(inputs)
-    assert_describes(seen["it"], inputs)
+    linears = {"it": make_linear("it", dtype=torch.float16)}
+    with observe(linears, 2, EVERYTHING, sample=8, tokens=200) as statistics:
+        linears["it"].module(inputs)
+    assert_statistics_of(statistics["it"], inputs)
 
 
-def test_the_factor_leaves_the_hessian_as_it_is() -> None:
+def test_computing_the_factor_does_not_modify_the_hessian() -> None:
     layer = oracles.random_layer(4, 20)
-    seen = oracles.observed(layer)
-    before = seen.hessian.clone()
-    assert seen.factor is seen.factor
-    assert torch.equal(seen.hessian, before)
+    statistics = oracles.collect_statistics(layer)
+    before = statistics.hessian.clone()
+    assert statistics.factor is statistics.factor
+    assert torch.equal(statistics.hessian, before)
 
 
-def test_a_conv1d_is_the_linear_that_it_is() -> None:
+def test_a_conv1d_is_observed_like_a_linear() -> None:
     module = Conv1D(3, 6)
-    inputs = noise(2, 5, 6)
+    inputs = random_inputs(2, 5, 6)
     with observe(
         {"it": Linear("it", "it", module, transposed=True)}, 2, EVERYTHING, sample=8, tokens=10
-    ) as seen:
+    ) as statistics:
         module(inputs)
-    assert_describes(seen["it"], inputs)
+    assert_statistics_of(statistics["it"], inputs)
 
 
 # ---- sharing
-# --------------------------------------------------------------------------------------------------------
 
 
-def test_linears_with_the_same_tensor_share() -> None:
-    inputs, other, some = noise(4, 5, 6), noise(4, 5, 6, seed=1), linears("q", "k", "v", "o")
-    with observe(some, 4, EVERYTHING, sample=8, tokens=20) as seen:
+def test_linears_with_the_same_input_tensor_share_statistics() -> None:
+    inputs, other, linears = (
+        random_inputs(4, 5, 6),
+        random_inputs(4, 5, 6, seed=1),
+        make_linears("q", "k", "v", "o"),
+    )
+    with observe(linears, 4, EVERYTHING, sample=8, tokens=20) as statistics:
         for part, other_part in zip(inputs.split(2), other.split(2), strict=True):
             for name in "qkv":
-                some[name].module(part)
-            some["o"].module(other_part)
-    assert seen["q"] is seen["k"] is seen["v"]
-    assert seen["o"] is not seen["q"]
-    assert_describes(seen["q"], inputs)
-    assert_describes(seen["o"], other)
+                linears[name].module(part)
+            linears["o"].module(other_part)
+    assert statistics["q"] is statistics["k"] is statistics["v"]
+    assert statistics["o"] is not statistics["q"]
+    assert_statistics_of(statistics["q"], inputs)
+    assert_statistics_of(statistics["o"], other)
 
 
-def test_equal_values_in_another_tensor_are_described_all_the_same() -> None:
-    inputs, some = noise(4, 5, 6), linears("q", "k")
-    with observe(some, 4, EVERYTHING, sample=8, tokens=20) as seen:
+def test_equal_values_in_different_tensors_give_correct_statistics() -> None:
+    inputs, linears = random_inputs(4, 5, 6), make_linears("q", "k")
+    with observe(linears, 4, EVERYTHING, sample=8, tokens=20) as statistics:
         for part in inputs.split(1):
-            some["q"].module(part)
-            some["k"].module(part.clone())
-    assert_describes(seen["q"], inputs)
-    assert_describes(seen["k"], inputs)
+            linears["q"].module(part)
+            linears["k"].module(part.clone())
+    assert_statistics_of(statistics["q"], inputs)
+    assert_statistics_of(statistics["k"], inputs)
 
 
 ORDERS = {
@@ -192,104 +193,103 @@ ORDERS = {
 
 
 def feed(same: list[bool]) -> tuple[dict[str, Statistics], Tensor, Tensor]:
-    """Two linears that see one tensor in some batches and different ones in the others; their statistics, and
-    what each has seen.
-    """
-    first, second, some = noise(3, 5, 6), noise(3, 5, 6, seed=1), linears("a", "b")
-    seen_by_b = [first[n] if same[n] else second[n] for n in range(3)]
-    with observe(some, 3, EVERYTHING, sample=8, tokens=15) as seen:
+    """Feed two linears the same tensor in the batches marked True; return their statistics and inputs."""
+    first, second, linears = random_inputs(3, 5, 6), random_inputs(3, 5, 6, seed=1), make_linears("a", "b")
+    inputs_of_b = [first[n] if same[n] else second[n] for n in range(3)]
+    with observe(linears, 3, EVERYTHING, sample=8, tokens=15) as statistics:
         for n in range(3):
-            mine = first[n][None]
-            some["a"].module(mine)
-            some["b"].module(mine if same[n] else second[n][None])
-    return seen, first, torch.stack(seen_by_b)
+            window = first[n][None]
+            linears["a"].module(window)
+            linears["b"].module(window if same[n] else second[n][None])
+    return statistics, first, torch.stack(inputs_of_b)
 
 
 @pytest.mark.parametrize("order", ["never", "later", "always"])
-def test_tensors_that_are_shared_from_the_start_never_or_later(order: str) -> None:
-    seen, by_a, by_b = feed(ORDERS[order])
-    assert_describes(seen["a"], by_a)
-    assert_describes(seen["b"], by_b)
+def test_inputs_shared_always_never_or_from_a_later_batch_on(order: str) -> None:
+    statistics, by_a, by_b = feed(ORDERS[order])
+    assert_statistics_of(statistics["a"], by_a)
+    assert_statistics_of(statistics["b"], by_b)
 
 
 @pytest.mark.parametrize("order", ["first", "changing"])
-def test_tensors_that_are_shared_at_first_only_are_refused_rather_than_mixed_up(order: str) -> None:
+def test_inputs_shared_only_at_first_are_rejected(order: str) -> None:
     with pytest.raises(
         NumericsError, match="linear b shares its input with another one in some batches only"
     ):
         feed(ORDERS[order])
 
 
-def test_a_tensor_changed_in_place_is_another_input() -> None:
-    original, some = noise(3, 5, 6), linears("a", "b")
-    with observe(some, 3, EVERYTHING, sample=8, tokens=15) as seen:
+def test_a_tensor_modified_in_place_is_a_different_input() -> None:
+    original, linears = random_inputs(3, 5, 6), make_linears("a", "b")
+    with observe(linears, 3, EVERYTHING, sample=8, tokens=15) as statistics:
         for window in original.clone().split(1):
-            some["a"].module(window)
+            linears["a"].module(window)
             window.mul_(2)
-            some["b"].module(window)
-    assert_describes(seen["a"], original)
-    assert_describes(seen["b"], 2 * original)
+            linears["b"].module(window)
+    assert_statistics_of(statistics["a"], original)
+    assert_statistics_of(statistics["b"], 2 * original)
 
 
-def test_a_buffer_filled_anew_for_each_batch() -> None:
-    inputs, some = noise(4, 5, 6), linears("a", "b")
+def test_a_buffer_that_is_refilled_for_each_batch() -> None:
+    inputs, linears = random_inputs(4, 5, 6), make_linears("a", "b")
     buffer = torch.empty(1, 5, 6)
-    with observe(some, 4, EVERYTHING, sample=8, tokens=20) as seen:
+    with observe(linears, 4, EVERYTHING, sample=8, tokens=20) as statistics:
         for window in inputs:
             buffer.copy_(window[None])
-            some["a"].module(buffer)
-            some["b"].module(buffer)
-    assert_describes(seen["a"], inputs)
-    assert_describes(seen["b"], inputs)
+            linears["a"].module(buffer)
+            linears["b"].module(buffer)
+    assert_statistics_of(statistics["a"], inputs)
+    assert_statistics_of(statistics["b"], inputs)
 
 
-def test_a_freed_tensors_place_in_memory_does_not_share() -> None:
-    inputs, some = noise(6, 5, 6), linears("a", "b")
-    with observe(some, 3, EVERYTHING, sample=8, tokens=15) as seen:
+def test_a_reused_memory_address_is_not_shared() -> None:
+    inputs, linears = random_inputs(6, 5, 6), make_linears("a", "b")
+    with observe(linears, 3, EVERYTHING, sample=8, tokens=15) as statistics:
         for n in range(3):
-            some["a"].module(
-                inputs[2 * n][None].clone()
-            )  # freed at once; the next clone often lands in its place
-            some["b"].module(inputs[2 * n + 1][None].clone())
-    assert_describes(seen["a"], inputs[0::2])
-    assert_describes(seen["b"], inputs[1::2])
+            # The clone is freed immediately, and the next one often gets the same address.
+            linears["a"].module(inputs[2 * n][None].clone())
+            linears["b"].module(inputs[2 * n + 1][None].clone())
+    assert_statistics_of(statistics["a"], inputs[0::2])
+    assert_statistics_of(statistics["b"], inputs[1::2])
 
 
-def test_shared_tensors_with_another_linear_between() -> None:
-    inputs, other, some = noise(3, 5, 6), noise(3, 5, 6, seed=1), linears("a", "between", "b")
-    with observe(some, 3, EVERYTHING, sample=8, tokens=15) as seen:
+def test_sharing_with_another_linear_in_between() -> None:
+    inputs, other, linears = (
+        random_inputs(3, 5, 6),
+        random_inputs(3, 5, 6, seed=1),
+        make_linears("a", "between", "b"),
+    )
+    with observe(linears, 3, EVERYTHING, sample=8, tokens=15) as statistics:
         for part, other_part in zip(inputs.split(1), other.split(1), strict=True):
-            some["a"].module(part)
-            some["between"].module(other_part)
-            some["b"].module(part)
-    assert_describes(seen["a"], inputs)
-    assert_describes(seen["between"], other)
-    assert_describes(seen["b"], inputs)
+            linears["a"].module(part)
+            linears["between"].module(other_part)
+            linears["b"].module(part)
+    assert_statistics_of(statistics["a"], inputs)
+    assert_statistics_of(statistics["between"], other)
+    assert_statistics_of(statistics["b"], inputs)
 
 
-def test_a_linear_called_twice_a_pass_counts_both_calls() -> None:
-    inputs, other, some = noise(3, 5, 6), noise(3, 5, 6, seed=1), linears("a")
-    with observe(some, 3, EVERYTHING, sample=8, tokens=30) as seen:
+def test_a_linear_called_twice_per_pass_counts_both_calls() -> None:
+    inputs, other, linears = random_inputs(3, 5, 6), random_inputs(3, 5, 6, seed=1), make_linears("a")
+    with observe(linears, 3, EVERYTHING, sample=8, tokens=30) as statistics:
         for part, other_part in zip(inputs.split(1), other.split(1), strict=True):
-            some["a"].module(part)
-            some["a"].module(other_part)
-    assert_describes(
-        seen["a"], torch.cat([inputs, other], dim=1), variance=False
-    )  # each call has a variance of its own
+            linears["a"].module(part)
+            linears["a"].module(other_part)
+    # The variance is computed per call, so it differs from that of the joined inputs.
+    assert_statistics_of(statistics["a"], torch.cat([inputs, other], dim=1), variance=False)
 
 
 # ---- the sample
-# -----------------------------------------------------------------------------------------------------
 
 
 def sampled(tokens: int, sample: int, windows: int, batch: int) -> list[int]:
-    """Which tokens are kept when each token's input is its own number."""
-    one = linears("it", width=1)
+    """Return the sampled tokens, each token's input being its own index."""
+    linears = make_linears("it", width=1)
     numbers = torch.arange(tokens, dtype=torch.float32).view(windows, -1, 1)
-    with observe(one, windows, {Need.SAMPLE}, sample=sample, tokens=tokens) as seen:
+    with observe(linears, windows, {Need.SAMPLE}, sample=sample, tokens=tokens) as statistics:
         for part in numbers.split(batch):
-            one["it"].module(part)
-    return seen["it"].sample.flatten().int().tolist()
+            linears["it"].module(part)
+    return statistics["it"].sample.flatten().int().tolist()
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_the_sample_is_evenly_spread(tokens: int, sample: int) -> None:
 
 
 @pytest.mark.parametrize("sample", [7, 60])
-def test_the_sample_does_not_depend_on_the_batches(sample: int) -> None:
+def test_the_sample_does_not_depend_on_the_batch_size(sample: int) -> None:
     assert (
         sampled(60, sample, windows=6, batch=1)
         == sampled(60, sample, windows=6, batch=4)
@@ -314,92 +314,91 @@ def test_the_sample_does_not_depend_on_the_batches(sample: int) -> None:
     )
 
 
-def test_sampled_rows_survive_an_input_that_is_overwritten() -> None:
-    inputs, one = noise(1, 5, 6), linears("it")
+def test_sampled_rows_are_copies() -> None:
+    inputs, linears = random_inputs(1, 5, 6), make_linears("it")
     buffer = inputs.clone()
-    with observe(one, 1, {Need.SAMPLE}, sample=5, tokens=5) as seen:
-        one["it"].module(buffer)
+    with observe(linears, 1, {Need.SAMPLE}, sample=5, tokens=5) as statistics:
+        linears["it"].module(buffer)
         buffer.zero_()
-    assert torch.equal(seen["it"].sample, inputs[0])
+    assert torch.equal(statistics["it"].sample, inputs[0])
 
 
-# ---- what is not there, and what is left
-# ----------------------------------------------------------------------------
+# ---- unused linears and removal of hooks
 
 
 def test_a_linear_that_is_never_called_has_no_statistics() -> None:
-    some = linears("called", "idle")
-    with observe(some, 1, EVERYTHING, sample=4, tokens=5) as seen:
-        some["called"].module(noise(1, 5, 6))
-    assert set(seen) == {"called"}
+    linears = make_linears("called", "idle")
+    with observe(linears, 1, EVERYTHING, sample=4, tokens=5) as statistics:
+        linears["called"].module(random_inputs(1, 5, 6))
+    assert set(statistics) == {"called"}
 
 
-def test_no_hook_is_left() -> None:
-    some = linears("a", "b")
+def test_all_hooks_are_removed() -> None:
+    linears = make_linears("a", "b")
     for fail in (False, True):
-        with suppress(RuntimeError), observe(some, 1, EVERYTHING, sample=4, tokens=5):
-            some["a"].module(noise(1, 5, 6))
+        with suppress(RuntimeError), observe(linears, 1, EVERYTHING, sample=4, tokens=5):
+            linears["a"].module(random_inputs(1, 5, 6))
             if fail:
                 raise RuntimeError("in the middle")
-        for one in some.values():
-            assert not one.module._forward_hooks and not one.module._forward_pre_hooks
+        for linear in linears.values():
+            assert not linear.module._forward_hooks and not linear.module._forward_pre_hooks
 
 
-def test_a_linear_that_fails_leaves_no_hook() -> None:
-    some = linears("a")
-    with pytest.raises(RuntimeError), observe(some, 1, EVERYTHING, sample=4, tokens=5):
-        some["a"].module(noise(1, 5, 9))
-    assert not some["a"].module._forward_hooks and not some["a"].module._forward_pre_hooks
+def test_hooks_are_removed_if_a_linear_fails() -> None:
+    linears = make_linears("a")
+    with pytest.raises(RuntimeError), observe(linears, 1, EVERYTHING, sample=4, tokens=5):
+        linears["a"].module(random_inputs(1, 5, 9))
+    assert not linears["a"].module._forward_hooks and not linears["a"].module._forward_pre_hooks
 
 
-def test_calls_after_the_with_do_not_count() -> None:
-    some, inputs = linears("a"), noise(1, 5, 6)
-    with observe(some, 1, EVERYTHING, sample=5, tokens=5) as seen:
-        some["a"].module(inputs)
-    some["a"].module(inputs)
-    assert_describes(seen["a"], inputs)
+def test_calls_after_the_with_block_do_not_count() -> None:
+    linears, inputs = make_linears("a"), random_inputs(1, 5, 6)
+    with observe(linears, 1, EVERYTHING, sample=5, tokens=5) as statistics:
+        linears["a"].module(inputs)
+    linears["a"].module(inputs)
+    assert_statistics_of(statistics["a"], inputs)
 
 
-def test_the_output_is_the_linears_own() -> None:
-    some, inputs = linears("a"), noise(2, 5, 6)
-    expected = some["a"].module(inputs)
-    with observe(some, 2, EVERYTHING, sample=5, tokens=10):
-        assert torch.equal(some["a"].module(inputs), expected)
+def test_the_output_is_not_changed() -> None:
+    linears, inputs = make_linears("a"), random_inputs(2, 5, 6)
+    expected = linears["a"].module(inputs)
+    with observe(linears, 2, EVERYTHING, sample=5, tokens=10):
+        assert torch.equal(linears["a"].module(inputs), expected)
 
 
-def test_observing_twice_starts_anew() -> None:
-    some, inputs = linears("a"), noise(2, 5, 6)
+def test_observing_twice_starts_from_zero() -> None:
+    linears, inputs = make_linears("a"), random_inputs(2, 5, 6)
     for part in inputs:
-        with observe(some, 1, EVERYTHING, sample=5, tokens=5) as seen:
-            some["a"].module(part[None])
-        assert_describes(seen["a"], part[None])
+        with observe(linears, 1, EVERYTHING, sample=5, tokens=5) as statistics:
+            linears["a"].module(part[None])
+        assert_statistics_of(statistics["a"], part[None])
 
 
 def test_variances_are_weighted_by_tokens() -> None:
-    one = linears("it", width=1)
-    with observe(one, 2, {Need.INPUT_VARIANCE, Need.INPUT_SUM}) as seen:
-        one["it"].module(torch.tensor([[[1.0], [3.0]]]))  # variance 1 over 2 tokens
-        one["it"].module(torch.tensor([[[0.0], [0.0], [4.0], [4.0]]]))  # variance 4 over 4
-    assert seen["it"].input_variance.item() == pytest.approx((2 * 1 + 4 * 4) / 6)
-    assert seen["it"].input_sum.item() == pytest.approx((4 + 8) / 2)
+    linears = make_linears("it", width=1)
+    with observe(linears, 2, {Need.INPUT_VARIANCE, Need.INPUT_SUM}) as statistics:
+        linears["it"].module(torch.tensor([[[1.0], [3.0]]]))  # variance 1 over 2 tokens
+        linears["it"].module(torch.tensor([[[0.0], [0.0], [4.0], [4.0]]]))  # variance 4 over 4
+    assert statistics["it"].input_variance.item() == pytest.approx((2 * 1 + 4 * 4) / 6)
+    assert statistics["it"].input_sum.item() == pytest.approx((4 + 8) / 2)
 
 
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("batch", [1, 2, 4])
-def test_output_norms_are_those_of_the_weight_alone(batch: int, bias: bool) -> None:
-    inputs = noise(4, 5, 6)
-    some = {name: Linear(name, name, nn.Linear(6, 3, bias=bias)) for name in "qk"}
-    with observe(some, 4, {Need.OUTPUT_NORM, Need.INPUT_NORM}) as seen:
+def test_output_norms_exclude_the_bias(batch: int, bias: bool) -> None:
+    inputs = random_inputs(4, 5, 6)
+    linears = {name: Linear(name, name, nn.Linear(6, 3, bias=bias)) for name in "qk"}
+    with observe(linears, 4, {Need.OUTPUT_NORM, Need.INPUT_NORM}) as statistics:
         for part in inputs.split(batch):
-            for one in some.values():
-                one.module(part)
-    for name, one in some.items():
-        outputs = inputs.double() @ one.weight.double().T
+            for linear in linears.values():
+                linear.module(part)
+    for name, linear in linears.items():
+        outputs = inputs.double() @ linear.weight.double().T
         expected = (outputs.square().sum((0, 1)) / 4).sqrt()
-        torch.testing.assert_close(seen[name].output_norm.double(), expected, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(statistics[name].output_norm.double(), expected, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(
-            seen[name].input_norm.double(), oracles.input_norm(inputs), rtol=1e-5, atol=1e-6
+            statistics[name].input_norm.double(), oracles.input_norm(inputs), rtol=1e-5, atol=1e-6
         )
-    assert not torch.equal(seen["q"].output_norm, seen["k"].output_norm), (
-        "each has its own, though they share the input"
+    assert not torch.equal(statistics["q"].output_norm, statistics["k"].output_norm), (
+        "linears that share the input must have separate output norms"
     )

@@ -1,4 +1,4 @@
-"""What stochRIA draws, read off its scores: the sets, their sizes, their distribution over the seeds."""
+"""The sets that stochRIA draws, inferred from its scores: their sizes and their distribution over seeds."""
 
 from itertools import combinations
 from typing import Any, cast
@@ -12,34 +12,32 @@ from tests.pruning import oracles
 from tests.pruning.calls import assert_scores, score
 from tests.pruning.oracles import Layer
 
-DRAWN = oracles.random_layer(5, 7, seed=3)
+DRAWN_LAYER = oracles.random_layer(5, 7, seed=3)
 BETA, TAU = 0.4, 2
 Drawn = tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]
 
 
-def drawn(layer: Layer, seed: int, beta: float = BETA, tau: int = TAU) -> Drawn:
-    """The columns of each row and the rows of each column: the only sets that explain the scores as `1/C_j +
-    1/R_i`.
-    """
+def infer_draws(layer: Layer, seed: int, beta: float = BETA, tau: int = TAU) -> Drawn:
+    """Return the drawn columns per row and rows per column, the only sets that explain `1/C_j + 1/R_i`."""
     size = layer.weight.double().abs()
-    seen = score("stochria", layer, beta=beta, alpha=0.0, seed=seed).double() / size
+    relative = score("stochria", layer, beta=beta, alpha=0.0, seed=seed).double() / size
     rows, columns = size.shape
 
     def explain(values: Tensor, known: float, entries: Tensor) -> tuple[int, ...] | None:
-        found = [
-            s
-            for s in combinations(range(len(entries)), tau)
-            if abs((1 / float(entries[list(s)].sum()) + known) / float(values) - 1) < 1e-5
+        matches = [
+            chosen
+            for chosen in combinations(range(len(entries)), tau)
+            if abs((1 / float(entries[list(chosen)].sum()) + known) / float(values) - 1) < 1e-5
         ]
-        return found[0] if found else None
+        return matches[0] if matches else None
 
     answers = []
     for first in combinations(range(columns), tau):
         of_row = 1 / float(size[0, list(first)].sum())
-        of_columns = [explain(seen[0, j], of_row, size[:, j]) for j in range(columns)]
+        of_columns = [explain(relative[0, j], of_row, size[:, j]) for j in range(columns)]
         if of_columns[0] is not None and None not in of_columns:
             of_column = 1 / float(size[list(of_columns[0]), 0].sum())
-            of_rows = [explain(seen[i, 0], of_column, size[i]) for i in range(rows)]
+            of_rows = [explain(relative[i, 0], of_column, size[i]) for i in range(rows)]
             if None not in of_rows:
                 answers.append((tuple(of_rows), tuple(of_columns)))
     assert len(answers) == 1, f"{len(answers)} ways to draw {tau} without replacement explain the scores"
@@ -48,19 +46,19 @@ def drawn(layer: Layer, seed: int, beta: float = BETA, tau: int = TAU) -> Drawn:
 
 @pytest.fixture(scope="module")
 def draws() -> list[Drawn]:
-    return [drawn(DRAWN, seed) for seed in range(250)]
+    return [infer_draws(DRAWN_LAYER, seed) for seed in range(250)]
 
 
-def test_a_stochria_score_is_what_the_drawn_sets_give(draws: list[Drawn]) -> None:
+def test_a_score_follows_from_the_drawn_sets(draws: list[Drawn]) -> None:
     for seed, (columns, rows) in enumerate(draws[:20]):
         expected = oracles.stochria(
-            DRAWN.weight, DRAWN.inputs, [list(s) for s in columns], [list(s) for s in rows]
+            DRAWN_LAYER.weight, DRAWN_LAYER.inputs, [list(s) for s in columns], [list(s) for s in rows]
         )
-        assert_scores(score("stochria", DRAWN, beta=BETA, seed=seed), expected)
+        assert_scores(score("stochria", DRAWN_LAYER, beta=BETA, seed=seed), expected)
 
 
 def assert_even(counts: dict[Any, int], classes: int, trials: int) -> None:
-    """No class is further than five standard deviations from its share."""
+    """Assert that no class deviates from its expected count by more than five standard deviations."""
     share = trials / classes
     assert len(counts) <= classes
     assert max(counts.values()) < share + 5 * share**0.5
@@ -72,17 +70,16 @@ def tally(items: list[Any]) -> dict[Any, int]:
     return {item: items.count(item) for item in set(items)}
 
 
-def test_every_set_is_as_likely_as_every_other(draws: list[Drawn]) -> None:
+def test_all_sets_are_equally_likely(draws: list[Drawn]) -> None:
     by_row = [columns for drawing, _ in draws for columns in drawing]
     by_column = [rows for _, drawing in draws for rows in drawing]
     assert_even(tally(by_row), 21, len(by_row))
     assert_even(tally(by_column), 10, len(by_column))
-    assert_even(
-        tally([drawing[3] for drawing, _ in draws]), 21, len(draws)
-    )  # of one row over the seeds, not over the rows alone
+    # A single row over the seeds, too, not only all rows together.
+    assert_even(tally([drawing[3] for drawing, _ in draws]), 21, len(draws))
 
 
-def test_rows_and_columns_draw_for_themselves(draws: list[Drawn]) -> None:
+def test_rows_and_columns_draw_independently(draws: list[Drawn]) -> None:
     same = sum(drawing[0] == drawing[1] for drawing, _ in draws)
     assert same < 250 / 21 + 5 * (250 / 21) ** 0.5, "two rows have the same set too often"
     same = sum(drawing[0] == drawing[1] for _, drawing in draws)
@@ -98,36 +95,34 @@ def test_tau_is_a_share_of_the_shorter_side_and_at_least_1(
 ) -> None:
     layer = oracles.random_layer(rows, width, seed=5)
     assert oracles.tau((rows, width), beta) == tau
-    drawn(layer, 0, beta, tau)  # fails where no sets of this size explain the scores
+    infer_draws(layer, 0, beta, tau)  # fails if no sets of this size explain the scores
 
 
-def test_with_one_row_the_columns_are_drawn_evenly() -> None:
-    """tau = 1: every column sum is the entry itself, and the row sum is one entry of eight."""
+def test_with_one_row_the_columns_are_drawn_uniformly() -> None:
+    """With tau = 1 every column sum is the entry itself, and the row sum is one of the eight entries."""
     layer = oracles.random_layer(1, 8)
     size = layer.weight.double().abs()
-    found = []
+    places = []
     for seed in range(400):
         row_sum = 1 / (score("stochria", layer, alpha=0.0, seed=seed).double() - 1)[0, 0] * size[0, 0]
-        found.append(int((size[0] - row_sum).abs().argmin()))
-    assert_even(tally(found), 8, 400)
+        places.append(int((size[0] - row_sum).abs().argmin()))
+    assert_even(tally(places), 8, 400)
 
 
-def test_the_whole_of_a_square_layer_is_ria() -> None:
+def test_with_beta_1_a_square_layer_gives_ria() -> None:
     layer = oracles.random_layer(12, 12)
     for seed in (0, 1):
         torch.testing.assert_close(score("stochria", layer, beta=1.0, seed=seed), score("ria", layer))
 
 
-def test_a_seed_fixes_what_is_drawn() -> None:
+def test_a_seed_determines_the_draws() -> None:
     layer = oracles.random_layer(30, 50)
     first, again, other = (score("stochria", layer, seed=seed) for seed in (4, 4, 5))
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
-def test_the_mean_sample_is_tau_of_all() -> None:
-    """A layer of one column has tau = 1 and row sums that are the entries themselves, so that its scores tell
-    the column sum.
-    """
+def test_the_mean_of_the_samples_is_unbiased() -> None:
+    """With one column, tau = 1 and row sums are the entries themselves, so scores give the column sum."""
     layer = oracles.random_layer(40, 1)
     size = layer.weight.double().abs()[:, 0]
     column_sums = [
@@ -138,11 +133,11 @@ def test_the_mean_sample_is_tau_of_all() -> None:
     assert sum(column_sums) / 600 == pytest.approx(float(size.mean()), abs=5 * spread / 600**0.5)
 
 
-def test_every_linear_draws_for_itself() -> None:
+def test_every_linear_draws_independently() -> None:
     layer = oracles.random_layer(20, 30)
     plan = Plan.of(score="stochria")
-    seen = oracles.observed(layer, plan.needs)
+    statistics = oracles.collect_statistics(layer, plan.needs)
     first, again, other = (
-        plan.prune(layer.weight, seen, 0.5, path=path).keep for path in ("a.b", "a.b", "a.c")
+        plan.prune(layer.weight, statistics, 0.5, path=path).keep for path in ("a.b", "a.b", "a.c")
     )
     assert torch.equal(first, again) and not torch.equal(first, other)

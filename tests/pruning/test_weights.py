@@ -1,4 +1,4 @@
-"""What is kept of a pruned block: packed, unpacked and put back, on linears of every make."""
+"""The stored weights of a pruned block: packed, unpacked and restored, for every type of linear."""
 
 import pytest
 import torch
@@ -57,11 +57,11 @@ def test_masks_of_one_value(shape: tuple[int, int], value: bool) -> None:
     assert_same(weights, unpack(pack(weights)))
 
 
-def test_nothing_packs_to_nothing() -> None:
+def test_an_empty_block_packs_to_nothing() -> None:
     assert unpack(pack({})) == {}
 
 
-def test_eight_entries_a_byte_little_end_first() -> None:
+def test_eight_entries_per_byte_lowest_bit_first() -> None:
     keep = torch.tensor(
         [[True, False, False, True, False], [True, False, False, False, True]]
     )  # 1001 0100, 01 in reading order
@@ -89,14 +89,14 @@ def test_restore_masks_the_dense_weight(kind: str, dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("kind", ["linear", "conv1d"])
-def test_restore_puts_new_weights_back(kind: str, dtype: torch.dtype) -> None:
+def test_restore_writes_new_weights(kind: str, dtype: torch.dtype) -> None:
     linear, keep = make(kind, 5, 9, dtype), random_mask(5, 9)
     new = (torch.randn(5, 9) * keep).to(dtype)
     restore(block(linear), unpack(pack({kind: PrunedLinear(keep, new)})))
     assert torch.equal(linear.weight, new) and linear.weight.dtype == dtype
 
 
-def test_restore_computes_with_what_it_wrote() -> None:
+def test_the_restored_weight_is_used_in_the_forward_pass() -> None:
     inputs, keep = torch.randn(4, 9), random_mask(5, 9)
     for kind in ("linear", "conv1d"):
         linear = make(kind, 5, 9)
@@ -105,7 +105,7 @@ def test_restore_computes_with_what_it_wrote() -> None:
         torch.testing.assert_close(linear.module(inputs), expected)
 
 
-def test_restoring_twice_is_restoring_once() -> None:
+def test_restoring_is_idempotent() -> None:
     linear, keep = make("linear", 5, 9), random_mask(5, 9)
     restore(block(linear), {"linear": PrunedLinear(keep)})
     once = linear.weight.clone()
