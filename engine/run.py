@@ -53,7 +53,7 @@ from engine.events import (
     Which,
 )
 from engine.hardware.batching import MemoryPlan, is_out_of_memory
-from engine.hardware.device import Clock, device_name, pick_device, pick_dtype
+from engine.hardware.device import Clock, device_name, pick_device, pick_dtype, threads_for
 from engine.hardware.memory import measure_capacity, peak_device, peak_host, reset_peaks
 from engine.hub.settings import hub_cache
 from engine.inputs import model_directory, read_windows
@@ -61,7 +61,6 @@ from engine.models.block import Linear
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.loading import load, read_config, stored_dtype
 from engine.models.summary import skipped_weights, summarise
-from engine.models.threads import threads_for
 from engine.pruning.patterns import Sparsity
 from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
@@ -217,7 +216,7 @@ class Attempt:
             model = self.lease.model(identity, self._load)
         loaded = _model_loaded(model)
         yield loaded
-        with threads_for(model, alone=not self.recipe.evaluations):
+        with threads_for(small=model.is_small, alone=not self.recipe.evaluations):
             yield from self._prune_and_measure(model)
             yield from self._try_tasks(model)
         yield Finished(

@@ -25,9 +25,8 @@ from engine.evaluation.size import (
 )
 from engine.evaluation.speed import SECONDS, SpeedReport, Variant, put, speed, variant
 from engine.events import Facts
-from engine.hardware.device import device_name, pick_device
+from engine.hardware.device import device_name, pick_device, threads_for
 from engine.hardware.memory import host_free
-from engine.models.threads import threads_for
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe
 
@@ -74,7 +73,7 @@ def measure(recipe: Recipe, kept: Mapping[int, BlockWeights], *, seconds: float 
     device = pick_device(recipe.device)
     try:
         model = dense_model(recipe)
-        with threads_for(model, alone=False):
+        with threads_for(small=model.is_small, alone=False):
             found = _measured(model, kept, seconds)
             threads = torch.get_num_threads()
     except (torch.OutOfMemoryError, MemoryError) as error:

@@ -19,10 +19,10 @@ from engine.errors import PrunescopeError
 from engine.evaluation.generation import encode, generate, write
 from engine.evaluation.text_types import PromptTexts, Reading, Token, Writing
 from engine.evaluation.tokens import Spelling, compare, hidden_after_blocks, predictions, without_losses
+from engine.hardware.device import threads_for
 from engine.inputs import dense_model, model_identity
 from engine.models.language_model import LanguageModel
 from engine.models.summary import context_length
-from engine.models.threads import threads_for
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe
 from engine.run_cache import MODELS, Lease, ModelCache
@@ -63,7 +63,7 @@ class Reader:
         with self._one_at_a_time, self._models.lease() as lease:
             model = _dense(lease, recipe)
             # next to a page and a browser, a small model is quicker on one thread
-            with threads_for(model, alone=False):
+            with threads_for(small=model.is_small, alone=False):
                 dense = generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
                 _prune(model, kept)
                 pruned = generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
@@ -95,7 +95,7 @@ class Reader:
         with self._one_at_a_time, self._models.lease() as lease:
             model = _dense(lease, recipe)
             given = _fitting_ids(model, text, writing)
-            with threads_for(model, alone=False):
+            with threads_for(small=model.is_small, alone=False):
                 if writing.which == "pruned" and writing.tokens:
                     _prune(model, kept)
                 ids = self._continued(model, recipe, given, writing) if writing.tokens else given

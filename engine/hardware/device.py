@@ -1,20 +1,32 @@
-"""Which device and dtype a model runs in, and a clock that measures phases on it.
+"""The device, the dtype and the number of CPU threads that a model computes with, and a clock.
 
 By default the device is the first available of cuda, mps and cpu. The dtype is float32 on a CPU, and on an
 accelerator the dtype of the model's file.
+
+The matrix products of a small model are shorter than the synchronisation of the threads, and if another
+process uses one of the cores (the page, a browser), the threads mostly wait for each other: with one of two
+cores busy, the bundled model took 23 s on two threads and 5 s on one. So a small model computes on one
+thread, and independent passes (calibration and evaluation) run in parallel instead.
 """
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch
 
 from engine.errors import ModelError
+
+SMALL = 512 * 512
+"""A model is small if none of its linears has more entries than this."""
+MAX_PASSES = 8
+"""Most passes of a small model that run in parallel."""
 
 
 class Clock:
@@ -83,3 +95,53 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return platform.processor() or platform.machine()
+
+
+@contextmanager
+def threads_for(*, small: bool, alone: bool) -> Iterator[None]:
+    """Set the number of threads for a model while the `with` lasts.
+
+    It is one for a small model, unless its passes are `alone`, that is, nothing else runs in parallel.
+    """
+    with _threads(1 if small and not alone else torch.get_num_threads()):
+        yield
+
+
+@contextmanager
+def concurrently(work: Callable[[], None], *, enabled: bool) -> Iterator[Callable[[], None]]:
+    """Do `work` in a second thread while the `with` lasts, if `enabled` and there is a second core.
+
+    Otherwise it is done when it is waited for.
+
+    Yields:
+        A function that waits until the work is done; call it before the `with` ends.
+    """
+    if not enabled or (os.cpu_count() or 1) < 2:
+        yield work
+        return
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(torch.no_grad()(work))  # grad mode is per thread, so it is switched off there too
+        yield done.result
+
+
+@contextmanager
+def parallel_passes(*, small: bool) -> Iterator[int]:
+    """Yield how many passes may run in parallel, each on one thread.
+
+    That is one per core for a small model in memory, and one otherwise.
+    """
+    if not small:
+        yield 1
+        return
+    with _threads(1):
+        yield min(os.cpu_count() or 1, MAX_PASSES)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.hardware.batching import Residence
+from engine.hardware.device import SMALL
 from engine.models.block import Block, Call, Linear
 from engine.models.checkpoint import Checkpoint
 from engine.models.discovery import find_blocks
@@ -122,6 +123,14 @@ class LanguageModel:
     @property
     def device(self) -> torch.device:
         return next(parameter.device for parameter in self.module.parameters() if not parameter.is_meta)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the model's products are fastest on one thread."""
+        return (
+            self.device.type == "cpu"
+            and max(linear.weight.numel() for linear in self.linears.values()) <= SMALL
+        )
 
     @property
     def dtype(self) -> torch.dtype:

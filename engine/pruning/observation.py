@@ -1,4 +1,4 @@
-"""What passes through a block while it is pruned: the statistics of its linears' inputs, and how far pruning has
+"""What passes through a block while it is pruned: statistics of its linears' inputs, and how far pruning has
 moved its activations.
 """
 

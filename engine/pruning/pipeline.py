@@ -18,11 +18,10 @@ import torch
 from torch import Tensor
 
 from engine.events import BlockPruned, Event, LinearPruned, Noted
-from engine.hardware.device import Clock
+from engine.hardware.device import Clock, concurrently
 from engine.hardware.memory import trim_heap
 from engine.models.block import Block, Linear
 from engine.models.language_model import LanguageModel, Stream
-from engine.models.threads import concurrently, is_small
 from engine.pruning.observation import alignment, divergence, observe
 from engine.pruning.patterns import Sparsity
 from engine.pruning.plan import Outcome, Plan
@@ -68,7 +67,7 @@ def prune_blocks(
         shares: the sparsity of each block.
         kept: receives the pruned weights of each block; blocks that it holds already are restored from it.
     """
-    parallel = is_small(model)
+    parallel = model.is_small
     for block in model.blocks:
         with _present(model, block, clock):
             events = _prune_block(block, streams, plan, shares, kept, clock, parallel=parallel)

@@ -29,10 +29,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from engine.hardware.device import parallel_passes
 from engine.models.block import Block, Linear
 from engine.models.dataflow import feeds
 from engine.models.hooks import zeroed
-from engine.models.threads import parallel_passes
 from engine.pruning.observation import alignment, observe
 from engine.pruning.shares import Shares
 from engine.pruning.statistics import Need, Statistics
@@ -90,7 +90,7 @@ class Search:
                 rounds. A round is what runs in parallel, so the same candidates are stopped every time.
         """
         assert self._leaving and self._first, "computed here, before threads share them"
-        with parallel_passes(self.model) as cores, ThreadPoolExecutor(cores) as pool:
+        with parallel_passes(small=self._is_small_in_memory) as cores, ThreadPoolExecutor(cores) as pool:
             models = self._models(min(cores, len(candidates)))
             work = torch.no_grad()(partial(self._try_on_free_model, models))  # grad mode is per thread
             rounds = (
@@ -104,6 +104,10 @@ class Search:
                     best = min(best, inf if trial.stopped or not stop else trial.objective)
                     yield trial
 
+    @property
+    def _is_small_in_memory(self) -> bool:
+        return self.model.is_small and self.model.residence == "resident"
+
     def _models(self, count: int) -> SimpleQueue[LanguageModel]:
         """Return the model and copies of it, one per thread."""
         models: SimpleQueue[LanguageModel] = SimpleQueue()
@@ -115,7 +119,7 @@ class Search:
     def _copies(self) -> list[LanguageModel]:
         from engine.models.language_model import LanguageModel
 
-        with parallel_passes(self.model) as cores:
+        with parallel_passes(small=self._is_small_in_memory) as cores:
             return [LanguageModel(copy.deepcopy(self.model.module)) for _ in range(cores - 1)]
 
     @cached_property

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from engine.cli.bench.search import PlainSearch
-from engine.models import threads
+from engine.hardware import device
 from engine.models.block import Linear
 from engine.models.language_model import LanguageModel
 from engine.pruning.patterns import Group, Sparsity
@@ -81,7 +81,7 @@ def test_candidates_are_pruned_with_the_plans_own_method(
 def test_parallel_passes_give_the_same_result(
     model: LanguageModel, cores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads.os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(device.os, "cpu_count", lambda: cores)
     trials = list(make_search(Search, model, "wanda").trials(CANDIDATES))
     assert [trial.shares for trial in trials] == CANDIDATES
     plain = list(make_search(PlainSearch, model, "wanda").trials(CANDIDATES))
@@ -93,7 +93,7 @@ def test_parallel_passes_give_the_same_result(
 def test_early_stopping_keeps_the_choice_and_gives_lower_bounds(
     model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(device.os, "cpu_count", lambda: 1)
     candidates = [*CANDIDATES, Shares((0.95, 0.5, 0.3, 0.25)), Shares((0.9, 0.9, 0.1, 0.1))]
     all_trials = list(make_search(Search, model, "wanda").trials(candidates))
     stopped = list(make_search(Search, model, "wanda").trials(candidates, stop=True))

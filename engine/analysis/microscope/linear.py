@@ -23,10 +23,10 @@ from engine.analysis.microscope.findings import row_errors, sample_groups, score
 from engine.analysis.microscope.picture import picture
 from engine.analysis.microscope.types import Picture, Span, Spectrum, Study
 from engine.errors import ModelError
+from engine.hardware.device import threads_for
 from engine.inputs import dense_model
 from engine.models.block import Block, Linear
 from engine.models.language_model import LanguageModel
-from engine.models.threads import threads_for
 from engine.pruning.observation import observe
 from engine.pruning.patterns import Sparsity
 from engine.pruning.pipeline import sample_size
@@ -120,7 +120,7 @@ def study(specimen: Specimen) -> Study:
     pruned, recipe = specimen.pruned(), specimen.recipe
     choices = ("score", "pattern", "group", "permutation", "allocation", "update", "refinement", "settings")
     plan = Plan.of(**recipe.model_dump(include=set(choices)))
-    with _dense(specimen) as model, threads_for(model, alone=not recipe.evaluations):
+    with _dense(specimen) as model, threads_for(small=model.is_small, alone=not recipe.evaluations):
         stream = _block_inputs.stream_at(model, recipe, specimen.kept, specimen.block, specimen.cache)
         with model.present(model.blocks[specimen.block]) as block:
             linear = block.linears[specimen.name]

@@ -15,9 +15,9 @@ import torch
 
 from engine.corpora.windows import calibration_windows
 from engine.events import CandidateChosen
+from engine.hardware.device import threads_for
 from engine.models.block import Linear
 from engine.models.language_model import LanguageModel
-from engine.models.threads import is_small, threads_for
 from engine.progress import drain
 from engine.pruning.observation import alignment, observe
 from engine.pruning.patterns import Sparsity, removed
@@ -102,13 +102,13 @@ def compare(model: LanguageModel, ids: torch.Tensor, batch: int, rounds: int) ->
     walks = {kind: walk(TARGET, sizes, model, stream, prune, plan.needs) for kind, walk in kinds.items()}
     settings = (
         (("as in a run with evaluation", False), ("all threads", True))
-        if is_small(model)
+        if model.is_small
         else (("all threads", True),)
     )
     for label, alone in settings:
         best: dict[str, float] = {}
         chosen: dict[str, list[float]] = {}
-        with threads_for(model, alone=alone):
+        with threads_for(small=model.is_small, alone=alone):
             for _ in range(rounds):
                 for kind, walk in walks.items():
                     start = time.perf_counter()
