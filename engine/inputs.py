@@ -12,8 +12,8 @@ from engine.corpora.named import Role
 from engine.corpora.windows import Windows, calibration_windows, evaluation_windows
 from engine.errors import CorpusError
 from engine.events import Event, Fetching, WindowsReady
-from engine.hardware.batching import Residence
 from engine.hardware.device import pick_device, pick_dtype
+from engine.hardware.memory import Residence
 from engine.hub.download import fetch
 from engine.models.identity import local_directory
 from engine.models.language_model import LanguageModel

@@ -52,10 +52,15 @@ from engine.events import (
     TaskProgressed,
     Which,
 )
-from engine.hardware.batching import MemoryPlan, is_out_of_memory
 from engine.hardware.device import Clock, device_name, pick_device, pick_dtype, threads_for
-from engine.hardware.memory import measure_capacity, peak_device, peak_host, reset_peaks
-from engine.hub.settings import hub_cache
+from engine.hardware.memory import (
+    MemoryPlan,
+    is_out_of_memory,
+    measure_capacity,
+    peak_device,
+    peak_host,
+    reset_peaks,
+)
 from engine.inputs import model_directory, read_windows
 from engine.models.block import Linear
 from engine.models.language_model import LanguageModel, Stream
@@ -134,7 +139,7 @@ def _run(
     with clock.phase("fetch"):
         directory = yield from model_directory(recipe)
     summary = summarise(str(directory))
-    placed = placement(recipe, summary, measure_capacity(device.type, hub_cache()))
+    placed = placement(recipe, summary, measure_capacity(device.type))
     memory = MemoryPlan.for_device(device, placed.residence, offload=placed.offload)
     while True:
         try:

@@ -11,7 +11,7 @@ The estimate is good to a factor of about two. Download and disk speeds are assu
 from __future__ import annotations
 
 from engine.cost.footprint import Text, text_of, uses_hessian
-from engine.hardware.batching import Residence
+from engine.hardware.memory import Residence
 from engine.models.shape import ModelSummary
 from engine.pruning.axes import ALLOCATIONS, UPDATES
 from engine.recipe import Recipe

@@ -13,8 +13,7 @@ from engine.cost.advice import advice
 from engine.cost.duration import DOWNLOAD_RATE, duration
 from engine.cost.footprint import Footprint, dtype_of, exceeds, placement
 from engine.errors import RecipeError
-from engine.hardware.batching import Residence
-from engine.hardware.memory import Capacity, measure_capacity
+from engine.hardware.memory import Capacity, Residence, measure_capacity
 from engine.hub.settings import hub_cache
 from engine.models.shape import ModelSummary
 from engine.models.summary import summarise

@@ -22,9 +22,8 @@ from itertools import product
 from pathlib import Path
 
 from engine.corpora.named import corpus_path
-from engine.hardware.batching import TOKENS_AT_ONCE, Residence
 from engine.hardware.device import MAX_PASSES, SMALL
-from engine.hardware.memory import Capacity
+from engine.hardware.memory import TOKENS_AT_ONCE, Capacity, Residence
 from engine.models.shape import ModelSummary
 from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, SCORES, UPDATES
 from engine.pruning.statistics import Need

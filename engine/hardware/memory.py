@@ -1,9 +1,13 @@
-"""Memory and disk space: what is free, what a run used at its peak, and what temporaries may take.
+"""Memory and disk space: what is free, what a run used at its peak, and how much it may hold at a time.
 
 Host memory counts as free if the system can provide it without swapping, or, if that is less, what the limits
 of the container's control groups leave: inside a container `/proc/meminfo` still describes the whole machine.
 On a system that reports neither (macOS) half of its memory is assumed to be free. An accelerator that shares
 the host's memory (MPS) has none of its own. Throughout, None means unknown.
+
+A run that runs out of memory gives up, in this order: batch size, down to one window; hidden states on the
+accelerator, which move to the host; the whole model in memory, whose blocks are then read from the disk one
+at a time. None of these changes the result, except for the rounding of matrix products with other shapes.
 
 Cost: a few small files are read (0.3 ms); the first query of a CUDA device creates a context there.
 """
@@ -17,8 +21,10 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -35,7 +41,7 @@ class Capacity(BaseModel):
     Attributes:
         host_free: memory of the host.
         device_free: memory of the accelerator, None on a CPU and if it shares the host's.
-        disk_free: on the disk of the downloads.
+        disk_free: on the disk of the downloads, None if it was not measured.
         store_free: on the disk of the runs, None if it was not measured.
         device: which device `device_free` refers to: cuda, mps or cpu.
     """
@@ -49,17 +55,17 @@ class Capacity(BaseModel):
     device: str = "cpu"
 
 
-def measure_capacity(device: str, downloads: Path, store: Path | None = None) -> Capacity:
+def measure_capacity(device: str, downloads: Path | None = None, store: Path | None = None) -> Capacity:
     """Return what is free for a run on this device (cuda, mps or cpu).
 
     Args:
-        downloads: the directory of downloads; it need not exist yet.
-        store: the directory of runs; it need not exist yet.
+        downloads: the directory of downloads; it need not exist yet. None if its disk does not matter.
+        store: the same for the directory of runs.
     """
     return Capacity(
         host_free=host_free(),
         device_free=device_free() if device == "cuda" else None,
-        disk_free=disk_free(downloads),
+        disk_free=None if downloads is None else disk_free(downloads),
         store_free=None if store is None else disk_free(store),
         device=device,
     )
@@ -232,3 +238,69 @@ def batch_bytes(limit: int, device: torch.device) -> int:
 def pieces_that_fit(pieces: int, bytes_each: int, limit: int) -> int:
     """Return how many of `pieces` fit into `limit` bytes; at least one, however large it is."""
     return max(1, min(pieces, limit // max(1, bytes_each)))
+
+
+# ---- what a run holds at a time --------------------------------------------------------------------------
+
+Residence = Literal["resident", "streamed"]
+"""Whether all blocks are in memory, or each is read from the disk only while it is in use."""
+
+TOKENS_AT_ONCE = {"cpu": 1024, "mps": 8192, "cuda": 16384}
+"""Tokens per batch, by device. On a CPU the activations of a batch should fit into its cache (measured with
+`prunescope bench`).
+"""
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "std::bad_alloc",
+    "bad allocation",
+)
+"""What torch's plain RuntimeErrors say when the host has no memory left."""
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What a run holds in memory at a time.
+
+    Attributes:
+        tokens: tokens per batch.
+        residence: where the blocks are.
+        offload: whether hidden states are kept on the host between blocks.
+    """
+
+    tokens: int
+    residence: Residence
+    offload: bool = False
+
+    @classmethod
+    def for_device(cls, device: torch.device, residence: Residence, *, offload: bool = False) -> MemoryPlan:
+        """Return the plan with the fastest batch size for a device."""
+        return cls(TOKENS_AT_ONCE[device.type], residence, offload)
+
+    def windows_per_batch(self, length: int) -> int:
+        """Return the number of windows of `length` tokens per batch, at least one."""
+        return max(1, self.tokens // length)
+
+    def reduced(self, length: int, device: torch.device) -> tuple[MemoryPlan, str] | None:
+        """Return a plan that needs less memory, and what changes in words; None if nothing is left to reduce.
+
+        Args:
+            length: tokens per window.
+        """
+        windows = self.windows_per_batch(length)
+        if windows > 1:
+            smaller = replace(self, tokens=max(length, self.tokens // 4))
+            return smaller, f"batches of {smaller.windows_per_batch(length)} instead of {windows} windows"
+        if not self.offload and device.type != "cpu":
+            return replace(self, offload=True), "the hidden states kept on the host"
+        if self.residence == "resident":
+            return replace(self, residence="streamed"), "the model read from the disk block by block"
+        return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error means that the device or the host ran out of memory."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY)

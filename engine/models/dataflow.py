@@ -26,8 +26,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from engine.models.block import Block, Call, Linear
-from engine.models.hooks import hooked
+from engine.models.block import Block, Call, Linear, hooked
 
 DIGIT = 256
 """Row numbers pass through attention as two digits, each 1/256 to 256/256.

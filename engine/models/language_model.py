@@ -13,18 +13,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from engine.hardware.batching import Residence
 from engine.hardware.device import SMALL
-from engine.models.block import Block, Call, Linear
-from engine.models.checkpoint import Checkpoint
+from engine.hardware.memory import Residence
+from engine.models.block import Block, Call, Linear, compute_experts_separately
 from engine.models.discovery import find_blocks
-from engine.models.hooks import compute_experts_separately
 from engine.models.streaming import Streamer
+
+if TYPE_CHECKING:
+    from engine.models.loading import Checkpoint
 
 
 @dataclass

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -18,7 +19,9 @@ from torch import nn
 from engine.errors import ModelError
 from engine.hardware.memory import release_large_allocations, trim_heap
 from engine.models.block import Block
-from engine.models.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from engine.models.loading import Checkpoint
 
 
 class Streamer:

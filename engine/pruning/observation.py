@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import NumericsError
-from engine.models.block import Linear
-from engine.models.hooks import hooked
+from engine.models.block import Linear, hooked
 from engine.pruning.statistics import Need, Statistics
 
 if TYPE_CHECKING:

@@ -30,9 +30,8 @@ import torch
 from torch import Tensor
 
 from engine.hardware.device import parallel_passes
-from engine.models.block import Block, Linear
+from engine.models.block import Block, Linear, zeroed
 from engine.models.dataflow import feeds
-from engine.models.hooks import zeroed
 from engine.pruning.observation import alignment, observe
 from engine.pruning.shares import Shares
 from engine.pruning.statistics import Need, Statistics

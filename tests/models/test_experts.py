@@ -15,10 +15,9 @@ import transformers as hf
 from torch import Tensor, nn
 from torch.overrides import _get_current_function_mode_stack
 
-from engine.models.block import Block, Call, Linear
+from engine.models.block import Block, Call, Linear, hooked, zeroed
 from engine.models.dataflow import consumers, feeds
 from engine.models.discovery import find_blocks, skipped_kind
-from engine.models.hooks import hooked, zeroed
 from engine.models.language_model import LanguageModel
 from engine.pruning.observation import observe
 from engine.pruning.patterns import Group

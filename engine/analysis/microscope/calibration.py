@@ -15,8 +15,7 @@ from threading import Lock
 from torch import Tensor
 
 from engine.corpora.windows import calibration_windows
-from engine.hardware.batching import MemoryPlan
-from engine.hardware.memory import host_free
+from engine.hardware.memory import MemoryPlan, host_free
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.summary import context_length
 from engine.progress import drain
