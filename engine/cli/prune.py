@@ -105,6 +105,6 @@ def _compute(recipe: Recipe, folder: RunFolder, arguments: argparse.Namespace) -
 def _save(arguments: argparse.Namespace, record: RunRecord, folder: RunFolder) -> None:
     assert record.model is not None, "a finished run has a model"
     if arguments.save_masks:
-        save_masks(folder.masks(record.model.path), folder.path / "masks.safetensors")
+        save_masks(folder.blocks.masks(record.model.path), folder.path / "masks.safetensors")
     if arguments.save_model and not (folder.path / "model" / "config.json").exists():
         save_model(record, folder.blocks, folder.path / "model", card=model_card(record))

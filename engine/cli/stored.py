@@ -80,7 +80,7 @@ def export(arguments: argparse.Namespace) -> int:
     if arguments.record:
         Path(arguments.record).write_text(record.model_dump_json(indent=1), encoding="utf-8")
     if arguments.masks:
-        save_masks(folder.masks(record.model.path), Path(arguments.masks))
+        save_masks(folder.blocks.masks(record.model.path), Path(arguments.masks))
     if arguments.model:
         save_model(record, folder.blocks, Path(arguments.model).absolute(), card=model_card(record))
     return 0

@@ -12,14 +12,15 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 
 from filelock import Timeout
+from pydantic import ValidationError
 
 from engine import run as engine_run
 from engine.errors import StoreError
-from engine.events import Cancelled, Event, Failed
+from engine.events import BlockPruned, Cancelled, Event, Failed, from_line
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.run_cache import MODELS
-from engine.store import atomic_files, repair
+from engine.store import atomic_files
 from engine.store.folder import RunFolder
 from engine.store.follow import Tail
 
@@ -42,7 +43,7 @@ def execute(recipe: Recipe, folder: RunFolder, *, publish: Publish | None = None
             folder created by this call that holds no event has been removed.
     """
     publish = publish or (lambda event: None)
-    if repair.is_finished(folder):
+    if folder.is_finished():
         return folder.record()
     atomic_files.check_writable(folder.path.parent)
     created = folder.create(recipe)
@@ -79,13 +80,50 @@ def _locked(folder: RunFolder, publish: Publish) -> Iterator[RunRecord | None]:
 
 def _compute(recipe: Recipe, folder: RunFolder, publish: Publish, created: bool) -> RunRecord:
     try:
-        repair.rewind(folder, recipe)
+        _rewind(folder, recipe)
         return _record(recipe, folder, publish)
     except StoreError as error:
         record = _give_up(folder, error, created)
         if record is None:
             raise
         return record
+
+
+def _rewind(folder: RunFolder, recipe: Recipe) -> None:
+    """Rewind the folder to the last block that is complete on the disk, so that a retry resumes after it.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    offset, count = _complete_blocks(folder)
+    events = folder.events_path.read_bytes()[:offset] if offset else b""
+    # The record goes first: without it a crash in the middle of this leaves an interrupted run, not a
+    # damaged one.
+    with atomic_files.store_errors(folder.path):
+        folder.record_path.unlink(missing_ok=True)
+        folder.blocks.clear_after(count)
+        folder.cancel_path.unlink(missing_ok=True)
+    atomic_files.write(folder.recipe_path, recipe.model_dump_json(indent=1).encode())
+    atomic_files.write(folder.events_path, events)
+
+
+def _complete_blocks(folder: RunFolder) -> tuple[int, int]:
+    """Return the byte offset after the last event of an unbroken sequence of readable blocks, which starts
+    with block 0, and the number of those blocks.
+    """
+    offset = position = count = 0
+    lines = folder.events_path.read_bytes().splitlines(keepends=True) if folder.events_path.exists() else []
+    for line in lines:
+        position += len(line)
+        try:
+            event = from_line(line)
+        except ValidationError:
+            break
+        if isinstance(event, BlockPruned):
+            if event.index != count or not folder.blocks.readable(count):
+                break
+            offset, count = position, count + 1
+    return offset, count
 
 
 def _record(recipe: Recipe, folder: RunFolder, publish: Publish) -> RunRecord:

@@ -22,7 +22,6 @@ from engine.jobs import worker
 from engine.jobs.views import RunView, ViewState
 from engine.recipe import Recipe
 from engine.record import RunRecord, State
-from engine.store import repair
 from engine.store.folder import RunFolder, Signature, retry_hint
 from engine.store.follow import Tail
 from engine.store.runs import Store
@@ -99,7 +98,7 @@ class RunQueue:
         with self._lock:
             if recipe.key in self._jobs:
                 return
-        if repair.is_finished(folder) and not folder.imported:
+        if folder.is_finished() and not folder.imported:
             return
         self._store.check_writable()
         if folder.imported:  # results without weights are replaced by a run computed here
@@ -163,7 +162,7 @@ class RunQueue:
             )
         followed = self._follow(folder)
         if followed.checked is None or followed.checked != followed.tail.signature:
-            followed.checked, followed.damage = followed.tail.signature, repair.damage(folder)
+            followed.checked, followed.damage = followed.tail.signature, folder.damage()
         if followed.damage is not None:
             raise StoreError(followed.damage)
         return replace(
@@ -192,7 +191,7 @@ class RunQueue:
             followed = self._tails.setdefault(folder.key, Followed(Tail(folder)))
             try:
                 followed.tail.refresh()
-            except StoreError:  # `repair.damage` reports it in more detail
+            except StoreError:  # `RunFolder.damage` reports it in more detail
                 followed = self._tails[folder.key] = Followed(Tail(folder))
             self._tails.move_to_end(folder.key)
             while len(self._tails) > FOLLOWED:

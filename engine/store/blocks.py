@@ -83,6 +83,19 @@ class Blocks(MutableMapping[int, BlockWeights]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def masks(self, prefix: str) -> dict[str, Tensor]:
+        """Return the mask `[out, in]` of each linear, True = kept, by its path in the model.
+
+        Args:
+            prefix: the path of the list of blocks in the model, for instance `model.layers`.
+
+        Raises:
+            StoreError: a block is damaged.
+        """
+        return {
+            f"{prefix}.{index}.{name}": linear.keep for index in self for name, linear in self[index].items()
+        }
+
     def has_full_length(self, index: int) -> bool:
         """Return whether the block's file exists and is as long as its header says."""
         try:

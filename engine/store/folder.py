@@ -17,10 +17,9 @@ from typing import TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
-from torch import Tensor
 
 from engine.errors import StoreError
-from engine.events import Event, from_line, to_line
+from engine.events import BlockPruned, Event, Finished, from_line, to_line
 from engine.hardware import disk
 from engine.recipe import Recipe
 from engine.record import RunRecord
@@ -164,20 +163,34 @@ class RunFolder:
         reason = f"The process that computed this run is gone. {retry_hint(record)}"
         return record.model_copy(update={"state": "interrupted", "error": reason})
 
-    def masks(self, prefix: str) -> dict[str, Tensor]:
-        """Return the mask `[out, in]` of each linear, True = kept, by its path in the model.
+    def damage(self) -> str | None:
+        """Return a sentence about what is damaged in this folder, or None.
 
-        Args:
-            prefix: the path of the list of blocks in the model, for instance `model.layers`.
-
-        Raises:
-            StoreError: a block is damaged.
+        A folder that a crash left is not damaged: its events simply stop, and a retry resumes after the last
+        complete block. Damage is what no crash leaves: an unreadable file, a record whose events have no end,
+        an ended run whose blocks are missing. Blocks are checked by length only.
         """
-        return {
-            f"{prefix}.{index}.{name}": linear.keep
-            for index in self.blocks
-            for name, linear in self.blocks[index].items()
-        }
+        try:
+            self.recipe()
+            events = self.events()
+            has_record = self.record_path.exists() and bool(self.read(self.record_path, RunRecord))
+        except StoreError as error:
+            return str(error)
+        if not (events and events[-1].ends):
+            return str(self.damaged("the end of its events is missing")) if has_record else None
+        if (self.recorded or self.imported) and not self.has_weights:
+            return None
+        for event in events:
+            if isinstance(event, BlockPruned) and not self.blocks.has_full_length(event.index):
+                return str(self.damaged(f"its block {event.index} is missing or unreadable"))
+        return None
+
+    def is_finished(self) -> bool:
+        """Return whether the run exists, is finished, and is undamaged."""
+        if not self.exists or self.damage():
+            return False
+        events = self.events()
+        return bool(events) and isinstance(events[-1], Finished)
 
     @property
     def size(self) -> int:

@@ -31,7 +31,7 @@ from engine.events import Facts
 from engine.models.identity import ROOT
 from engine.recipe import Recipe
 from engine.record import RunRecord
-from engine.store import atomic_files, repair
+from engine.store import atomic_files
 from engine.store.folder import RunFolder
 
 NAME, NOTE = 120, 4_000  # characters at most
@@ -227,7 +227,7 @@ def _summarise(folder: RunFolder, fingerprint: _Fingerprint) -> RunSummary:
     }
     try:
         # Recorded runs are checked by a test; checking means to parse all events a second time.
-        problem = None if folder.recorded else repair.damage(folder)
+        problem = None if folder.recorded else folder.damage()
         if problem is None:
             record = folder.record()
             state: RunState = "running" if record.state == "empty" else record.state

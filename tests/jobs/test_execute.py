@@ -87,7 +87,7 @@ def test_an_interrupted_run_resumes_with_the_same_result(
         expected.pruned,
         expected.sparsity,
     )
-    masks, others = folder.masks("b"), undisturbed.masks("b")
+    masks, others = folder.blocks.masks("b"), undisturbed.blocks.masks("b")
     assert masks.keys() == others.keys() and all(torch.equal(masks[name], others[name]) for name in masks)
 
 

@@ -164,7 +164,7 @@ def test_a_run_resumes_after_its_worker_was_killed(
     assert view.state == "finished" and (view.record.resumed or 0) >= 3
     assert any(isinstance(event, Resumed) for event in engine.store.folder(key).events())
     assert (view.record.dense, view.record.pruned) == (expected.dense, expected.pruned)
-    masks, others = engine.store.folder(key).masks("b"), undisturbed.masks("b")
+    masks, others = engine.store.folder(key).blocks.masks("b"), undisturbed.blocks.masks("b")
     assert masks.keys() == others.keys() and all(torch.equal(masks[name], others[name]) for name in masks)
 
 

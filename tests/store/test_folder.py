@@ -68,7 +68,7 @@ def test_blocks_come_back(folder: RunFolder, dtype: torch.dtype) -> None:
     assert torch.equal(again["mlp.up"].keep, keep) and again["mlp.up"].weight is None
     assert again["mlp.down"].weight is not None and again["mlp.down"].weight.dtype == dtype
     assert torch.equal(again["mlp.down"].weight, weights["mlp.down"].weight)
-    assert folder.masks("model.layers").keys() == {"model.layers.3.mlp.up", "model.layers.3.mlp.down"}
+    assert folder.blocks.masks("model.layers").keys() == {"model.layers.3.mlp.up", "model.layers.3.mlp.down"}
     del folder.blocks[3]
     assert not folder.blocks
 

@@ -85,7 +85,7 @@ def _masks(engine: BackgroundEngine, record: RunRecord) -> bytes:
     from safetensors.torch import save  # (imports torch)
 
     assert record.key and record.model, "a finished run has both"
-    return save(engine.store.find(record.key).masks(record.model.path))
+    return save(engine.store.find(record.key).blocks.masks(record.model.path))
 
 
 def _draw_save(engine: BackgroundEngine, key: str) -> None:
