@@ -1,6 +1,6 @@
-"""The processor time of an app with nothing to do: `python -m tests.benchmarks.idle`.
+"""Measure the CPU time of an idle app: `python -m tests.benchmarks.idle`.
 
-Prints, per process and in percent of one core, the CPU time used within a minute: first with no browser
+Prints, per process and in percent of one core, the CPU time used in one minute: first with no browser
 connected, then with one open tab. CPU time is counted, not elapsed time, so other load hardly matters.
 """
 
@@ -14,8 +14,8 @@ from playwright.sync_api import expect, sync_playwright
 from tests.browser import served
 
 MINUTE = 60.0  # seconds
-SETTLE = 60.0  # seconds until the worker has warmed up and the imports in the background are done
-LONG = 120_000  # milliseconds
+SETTLE = 60.0  # seconds for the worker's warm-up and the background imports
+TIMEOUT = 120_000  # milliseconds
 
 
 def main() -> None:
@@ -24,20 +24,20 @@ def main() -> None:
         with served.app(Path(home)) as address:
             page = browser.new_page()
             page.goto(address)  # the engine starts with the first page
-            expect(page.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=LONG)
+            expect(page.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=TIMEOUT)
             time.sleep(SETTLE)
             page.close()
             report("no tab", usage())
             page = browser.new_page()
             page.goto(address)
-            expect(page.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=LONG)
+            expect(page.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=TIMEOUT)
             time.sleep(SETTLE)
             report("one tab", usage())
         browser.close()
 
 
 def usage() -> dict[str, float]:
-    """Return the share of a core that each of the app's processes takes, in percent."""
+    """Return the share of one core that each of the app's processes uses, in percent."""
     processes = {label(process): process for process in psutil.Process().children(recursive=True)}
     processes.pop("", None)
     before = {name: seconds(process) for name, process in processes.items()}
@@ -46,10 +46,10 @@ def usage() -> dict[str, float]:
 
 
 def label(process: psutil.Process) -> str:
-    """Return the role of a process; empty for the browser and for helpers that do nothing."""
+    """Return the role of a process, or an empty string for the browser and idle helpers."""
     try:
         command = " ".join(process.cmdline())
-    except psutil.Error:  # a helper of the browser that has just ended
+    except psutil.Error:  # a browser process that has just exited
         return ""
     roles = {"streamlit": "app", "engine.jobs.serve": "scheduler", "spawn_main": "worker"}
     return next((role for part, role in roles.items() if part in command), "")

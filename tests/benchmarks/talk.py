@@ -1,8 +1,8 @@
-"""The waits of a ten-minute talk from a cold start, without a network: `python -m tests.benchmarks.talk`.
+"""Time the waits in a ten-minute talk from a cold start, offline: `python -m tests.benchmarks.talk`.
 
-The talk: lesson 1 in Learn, a live run in Explore, recorded curves in Compare, a linear in the microscope, a
-text that degrades in Generate. A wait ends when the page shows what the speaker needs to continue. Between
-the waits the speaker talks for `SPEECH` seconds, much less than in a real talk.
+The talk: lesson 1 in Learn, a live run in Explore, recorded curves in Compare, a linear in the Microscope, a
+degrading text in Generate. A wait ends when the page shows what the speaker needs to continue. Between the
+waits the speaker talks for `SPEECH` seconds, much less than in a real talk.
 """
 
 import tempfile
@@ -14,8 +14,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser import served
 
-LONG = 120_000  # milliseconds
-SPEECH = 8.0
+TIMEOUT = 120_000  # milliseconds
+SPEECH = 8.0  # seconds
 
 
 def main() -> None:
@@ -24,54 +24,68 @@ def main() -> None:
         page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
         start = time.perf_counter()
         with served.app(Path(home)) as address:
-            print(f"{'the server answers':<58}{time.perf_counter() - start:6.2f} s")
-            give(page, address)
+            print(f"{'the server responds':<58}{time.perf_counter() - start:6.2f} s")
+            give_talk(page, address)
         browser.close()
 
 
-def give(page: Page, address: str) -> None:
-    """Give the talk step by step."""
-    wait("cold: the lessons' list", lambda: open_page(page, f"{address}/learn", "Prune a matrix by hand"))
+def give_talk(page: Page, address: str) -> None:
+    """Run the talk step by step."""
+    time_wait(
+        "cold start: the list of lessons",
+        lambda: open_page(page, f"{address}/learn", "Prune a matrix by hand"),
+    )
     speak(page)
     card = page.get_by_role("button", name="Prune a matrix by hand")
-    wait("lesson 1 opens", lambda: visible_after(page, card.click, "Output error"))
+    time_wait("lesson 1 opens", lambda: expect_visible_after(page, card.click, "Output error"))
     speak(page)
-    wait("Explore opens", lambda: visible_after(page, lambda: menu(page, "Explore"), "Choose"))
-    speak(page)
-    wait(
-        "(a live run, from the click to its numbers)",
-        lambda: visible_after(page, lambda: prune(page), "All 8 blocks done"),
-    )
-    wait(
-        "the same prompt, continued by both",
-        lambda: expect(page.get_by_test_id("stText")).to_have_count(2, timeout=LONG),
+    time_wait(
+        "Explore opens",
+        lambda: expect_visible_after(page, lambda: open_page_from_menu(page, "Explore"), "Choose"),
     )
     speak(page)
-    wait("Compare: curves of recorded runs", lambda: plot_after(page, lambda: menu(page, "Compare")))
+    time_wait(
+        "(a live run, from the click to the result)",
+        lambda: expect_visible_after(page, lambda: prune(page), "All 8 blocks done"),
+    )
+    time_wait(
+        "continuations of the prompt by both models",
+        lambda: expect(page.get_by_test_id("stText")).to_have_count(2, timeout=TIMEOUT),
+    )
     speak(page)
-    wait(
+    time_wait(
+        "Compare: curves of recorded runs",
+        lambda: expect_plot_after(page, lambda: open_page_from_menu(page, "Compare")),
+    )
+    speak(page)
+    time_wait(
         "Compare: two runs",
-        lambda: visible_after(
+        lambda: expect_visible_after(
             page, lambda: page.get_by_text("Two runs", exact=True).click(), "Differences and results"
         ),
     )
-    wait("Compare: what their masks share", lambda: visible(page, "Mask overlap, %"))
+    time_wait("Compare: mask overlap", lambda: expect_visible(page, "Mask overlap, %"))
     speak(page)
-    wait("Microscope: a linear", lambda: plot_after(page, lambda: menu(page, "Microscope")))
+    time_wait(
+        "Microscope: one linear",
+        lambda: expect_plot_after(page, lambda: open_page_from_menu(page, "Microscope")),
+    )
     speak(page)
-    wait(
+    time_wait(
         "Generate: the dense text",
-        lambda: visible_after(page, lambda: menu(page, "Generate"), "texts are written", "She "),
+        lambda: expect_visible_after(
+            page, lambda: open_page_from_menu(page, "Generate"), "texts are written", "She "
+        ),
     )
     speak(page)
     slider = page.get_by_role("slider").first
     slider.focus()
     for step in (50, 70, 90):
-        wait(f"Generate: {step} %", lambda step=step: walk(page, slider, step))  # type: ignore[misc]
+        time_wait(f"Generate: {step} %", lambda step=step: move_slider(page, slider, step))  # type: ignore[misc]
     print("page errors:", page.get_by_text("encountered an error").count())
 
 
-def wait(what: str, work: Callable[[], None]) -> None:
+def time_wait(what: str, work: Callable[[], None]) -> None:
     start = time.perf_counter()
     work()
     print(f"{what:<58}{time.perf_counter() - start:6.2f} s", flush=True)
@@ -81,7 +95,7 @@ def speak(page: Page) -> None:
     page.wait_for_timeout(1000 * SPEECH)
 
 
-def menu(page: Page, name: str) -> None:
+def open_page_from_menu(page: Page, name: str) -> None:
     page.get_by_test_id("stTopNavLink").filter(has_text=name).click()
 
 
@@ -89,32 +103,33 @@ def prune(page: Page) -> None:
     page.get_by_role("button", name="Prune", exact=True).click()
 
 
-def visible(page: Page, *texts: str) -> None:
+def expect_visible(page: Page, *texts: str) -> None:
     for text in texts:
-        expect(page.get_by_text(text, exact=False).first).to_be_visible(timeout=LONG)
+        expect(page.get_by_text(text, exact=False).first).to_be_visible(timeout=TIMEOUT)
 
 
 def open_page(page: Page, address: str, text: str) -> None:
     page.goto(address)
-    visible(page, text)
+    expect_visible(page, text)
 
 
-def visible_after(page: Page, work: Callable[[], None], *texts: str) -> None:
+def expect_visible_after(page: Page, work: Callable[[], None], *texts: str) -> None:
     work()
-    visible(page, *texts)
+    expect_visible(page, *texts)
 
 
-def plot_after(page: Page, work: Callable[[], None]) -> None:
+def expect_plot_after(page: Page, work: Callable[[], None]) -> None:
     work()
-    page.wait_for_url(lambda url: "run=" not in url or "microscope" in url, timeout=LONG)
-    expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=LONG)
+    page.wait_for_url(lambda url: "run=" not in url or "microscope" in url, timeout=TIMEOUT)
+    expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=TIMEOUT)
 
 
-def walk(page: Page, slider: object, step: int) -> None:
+def move_slider(page: Page, slider: object, step: int) -> None:
+    """Move the slider right to the given sparsity."""
     while f"Wanda {step}%" not in page.inner_text("body"):
         slider.press("ArrowRight")  # type: ignore[attr-defined]
         page.wait_for_timeout(60)
-    expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=LONG)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=TIMEOUT)
 
 
 if __name__ == "__main__":

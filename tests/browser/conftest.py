@@ -1,4 +1,4 @@
-"""A real browser and a real server. Without Chromium the tests are skipped; in CI they fail."""
+"""A real browser and a real server. Without Chromium the tests are skipped, in CI they fail."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser import served
 
-expect.set_options(timeout=60_000)  # (for a cold start on a busy machine)
+expect.set_options(timeout=60_000)  # allow a cold start on a busy machine
 
 MISSING = "No Chromium was found. Install one (Debian: apt-get install chromium) to run the browser tests."
 

@@ -1,6 +1,4 @@
-"""The app on a free port with an empty store, and the Chromium of this machine; for tests, benchmarks and the
-README's pictures.
-"""
+"""Serve the app on a free port with an empty store, and find Chromium: for tests, benchmarks and pictures."""
 
 import os
 import shutil
@@ -21,7 +19,7 @@ TIMEOUT = 60  # seconds
 
 
 def chromium() -> str | None:
-    """Return the path of an installed Chromium; None without one."""
+    """Return the path of an installed Chromium, or None."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
@@ -30,7 +28,7 @@ def app(home: Path) -> Iterator[str]:
     """Run the app and yield its address.
 
     Raises:
-        RuntimeError: the app does not answer; the message has its log.
+        RuntimeError: the app does not answer; the message contains its log.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -60,6 +58,7 @@ def app(home: Path) -> Iterator[str]:
 
 
 def _wait(address: str, log: Path) -> None:
+    """Poll the health check until the app answers."""
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         try:

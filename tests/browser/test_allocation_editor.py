@@ -1,4 +1,4 @@
-"""The bars of the allocation editor with a real pointer and keyboard."""
+"""The bars of the allocation editor, with a real mouse and keyboard."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ WIDTHS = {"narrow": 900, "wide": 1440}
 
 @pytest.fixture(params=WIDTHS.values(), ids=WIDTHS.keys())
 def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page with the editor and all blocks at 50 %."""
+    """Open the editor with all blocks at 50 %."""
     context = browser.new_context(viewport={"width": request.param, "height": 1000})
     page = context.new_page()
     page.set_default_timeout(MINUTE)
@@ -24,7 +24,7 @@ def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iter
 
 
 def ratios(address: str) -> list[float]:
-    """Return the ratios in an address."""
+    """Return the ratios in a URL."""
     return [float(item) for item in parse_qs(urlparse(address).query)["manual.ratios"][0].split(",")]
 
 
@@ -32,18 +32,18 @@ def handle(page: Page, block: int) -> Locator:
     return page.get_by_role("slider", name=f"Block {block}", exact=True)
 
 
-def move(page: Page, block: int, share: float, steps: int = 1) -> None:
-    """Move the pointer to a height over a block."""
+def move(page: Page, block: int, sparsity: float, steps: int = 1) -> None:
+    """Move the mouse to a bar's height for the given sparsity."""
     box = handle(page, block).bounding_box()
     assert box is not None
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * (1 - share), steps=steps)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * (1 - sparsity), steps=steps)
 
 
-def test_a_drag_across_the_blocks_draws_them_and_the_overall_sparsity_moves_along(page: Page) -> None:
+def test_dragging_across_the_blocks_sets_them_and_updates_the_overall_sparsity(page: Page) -> None:
     move(page, 0, 0.2)
     page.mouse.down()
     expect(page.get_by_text(re.compile(r"3\.[78] points below the target"))).to_be_visible()
-    assert ratios(page.url) == [0.5] * 8, "the page learns of it at the end of the drag"
+    assert ratios(page.url) == [0.5] * 8, "the ratios must not be sent before the drag ends"
     move(page, 3, 0.5)
     page.mouse.up()
     page.wait_for_url(lambda url: ratios(url) != [0.5] * 8)
@@ -56,7 +56,7 @@ def test_a_drag_across_the_blocks_draws_them_and_the_overall_sparsity_moves_alon
     )
 
 
-def test_the_keyboard_chooses_a_block_and_changes_it(page: Page) -> None:
+def test_the_keyboard_selects_and_changes_a_block(page: Page) -> None:
     handle(page, 0).focus()
     for key in ("ArrowRight", "ArrowRight", "ArrowUp", "PageDown", "ArrowRight", "ArrowRight", "End"):
         page.keyboard.press(key)

@@ -1,6 +1,4 @@
-"""Comparing as a user does it: curves, a sweep that is cancelled and resumed, the links of a cell, two runs
-and their masks.
-"""
+"""Compare as a user does: curves, a cancelled and resumed sweep, a cell's links, two runs and their masks."""
 
 import re
 from collections.abc import Iterator
@@ -20,73 +18,71 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def seen(locator: Locator) -> None:
+def expect_visible(locator: Locator) -> None:
     expect(locator).to_be_visible(timeout=3 * MINUTE)
 
 
-def section(page: Page, name: str) -> None:
+def open_section(page: Page, name: str) -> None:
     page.get_by_test_id("stButtonGroup").first.get_by_text(name, exact=True).click()
 
 
-def choose_a_cell(page: Page) -> None:
-    """Click finished cells in turn until one is chosen: a grid that has just been redrawn may lose a
-    click.
-    """
+def select_a_cell(page: Page) -> None:
+    """Click finished cells until one is selected: a grid that has just been redrawn may ignore a click."""
     for place in (250, 900, 250, 900):
         page.get_by_test_id("stDataFrame").first.click(position={"x": place, "y": 52})
         page.wait_for_timeout(2000)
         if page.get_by_role("button", name="Compare as right run").count():
             return
-    pytest.fail("no click on the grid chose a cell")
+    pytest.fail("no click on the grid selected a cell")
 
 
 def test_curves_a_sweep_and_two_runs(page: Page, address: str) -> None:
     page.goto(f"{address}/compare")
-    seen(page.get_by_text("Perplexity against sparsity, logarithmic"))
-    seen(page.locator(".js-plotly-plot").first.get_by_text("Wanda with NeuroAL"))
+    expect_visible(page.get_by_text("Perplexity against sparsity, logarithmic"))
+    expect_visible(page.locator(".js-plotly-plot").first.get_by_text("Wanda with NeuroAL"))
     page.get_by_text("3 × dense", exact=True).click()
-    seen(page.locator(".js-plotly-plot .legendtext", has_text="SparseGPT").first)
+    expect_visible(page.locator(".js-plotly-plot .legendtext", has_text="SparseGPT").first)
     expect(page).to_have_url(re.compile("upto=3"), timeout=MINUTE)
 
-    section(page, "Leaderboard")
-    seen(page.get_by_text("Leaderboard at 60 %"))
+    open_section(page, "Leaderboard")
+    expect_visible(page.get_by_text("Leaderboard at 60 %"))
     expect(page).to_have_url(re.compile("section=Leaderboard"), timeout=MINUTE)
 
     page.goto(f"{address}/compare?section=Sweep&pruners=Wanda&pruners=RIA&shapes=0.55&shapes=0.65&seeds=1")
-    seen(page.get_by_text("4 runs", exact=False).first)
+    expect_visible(page.get_by_text("4 runs", exact=False).first)
     page.get_by_role("button", name="Start", exact=True).click()
-    seen(page.get_by_text("1 of 4 runs finished", exact=False))
+    expect_visible(page.get_by_text("1 of 4 runs finished", exact=False))
     page.get_by_role("button", name="Cancel", exact=True).click()
-    seen(page.get_by_text(re.compile("[1-3] already finished. The other")))
+    expect_visible(page.get_by_text(re.compile("[1-3] already finished. The other")))
     expect(page.get_by_role("button", name="Cancel", exact=True)).to_have_count(0, timeout=MINUTE)
     page.get_by_role("button", name="Start missing runs").click()
-    seen(page.get_by_text("Nothing is left to compute"))
-    seen(page.locator(".js-plotly-plot").get_by_text("your own run"))
+    expect_visible(page.get_by_text("Nothing is left to compute"))
+    expect_visible(page.locator(".js-plotly-plot").get_by_text("your own run"))
 
-    choose_a_cell(page)
+    select_a_cell(page)
     page.get_by_role("button", name="Compare as right run").click()
     expect(page).to_have_url(re.compile("section=Two.runs"), timeout=MINUTE)
-    seen(page.get_by_text("Differences and results"))
-    seen(page.get_by_role("columnheader", name=re.compile("Wanda (55|65)% on demo")))
+    expect_visible(page.get_by_text("Differences and results"))
+    expect_visible(page.get_by_role("columnheader", name=re.compile("Wanda (55|65)% on demo")))
     assert not page.get_by_test_id("stException").count()
 
 
-def test_masks_of_recorded_runs_lie_over_one_another_at_once(page: Page, address: str) -> None:
+def test_masks_of_recorded_runs_are_compared_immediately(page: Page, address: str) -> None:
     page.goto(f"{address}/compare?section=Two+runs")
-    seen(page.get_by_text("% of the kept weights"))
+    expect_visible(page.get_by_text("% of the kept weights"))
     page.get_by_text("Removed weights", exact=True).click()
-    seen(page.get_by_text("% of the removed weights"))
+    expect_visible(page.get_by_text("% of the removed weights"))
     page.get_by_test_id("stPageLink").filter(has_text="Wanda 60% on demo").get_by_role("link").click()
     expect(page).to_have_url(re.compile(r"/microscope\?.*block=\d+&linear="), timeout=MINUTE)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["Curves", "Sweep", "Two runs", "Leaderboard", "Table"])
-def test_nothing_is_wider_than_the_screen(browser: Browser, address: str, name: str, scheme: str) -> None:
+def test_no_horizontal_scrolling(browser: Browser, address: str, name: str, scheme: str) -> None:
     context = browser.new_context(viewport={"width": 900, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
     page.goto(f"{address}/compare?section={name.replace(' ', '+')}")
-    seen(page.get_by_role("heading", name="Compare"))
+    expect_visible(page.get_by_role("heading", name="Compare"))
     page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert not page.get_by_test_id("stException").count()

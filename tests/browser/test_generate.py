@@ -1,4 +1,4 @@
-"""A text falls apart under one's eyes, and each of its tokens can be asked why."""
+"""Generate as a user does: text that degrades with sparsity, and the predictions for each of its tokens."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_from_nothing_to_ninety_percent_and_token_by_token(page: Page, address: str) -> None:
+def test_sparsity_slider_and_token_by_token(page: Page, address: str) -> None:
     page.goto(f"{address}/generate")
     expect(page.get_by_text("Dense · perplexity")).to_be_visible()
     expect(page.get_by_text("Always the likeliest token.", exact=True).first).to_be_visible(
@@ -57,7 +57,7 @@ def test_from_nothing_to_ninety_percent_and_token_by_token(page: Page, address: 
     assert not page.get_by_text("encountered an error").count()
 
 
-def test_a_text_of_ones_own_is_no_markup_and_a_token_stands_in_the_address(
+def test_user_text_is_escaped_and_the_selected_token_is_in_the_address(
     page: Page, browser: Browser, address: str
 ) -> None:
     page.goto(f"{address}/generate?part=Your+own+text")
@@ -65,7 +65,7 @@ def test_a_text_of_ones_own_is_no_markup_and_a_token_stands_in_the_address(
     area.fill("The <b>cat</b> & the dog sat.")
     area.press("Control+Enter")
     expect(page.locator(".marked .token", has_text="<")).not_to_have_count(0, timeout=2 * MINUTE)
-    assert page.locator(".marked b").count() == 0, "a text is no markup"
+    assert page.locator(".marked b").count() == 0, "the text must not be interpreted as markup"
     chosen = page.locator(".marked .chosen")
     slider = page.get_by_role("slider").first
     slider.focus()

@@ -1,6 +1,4 @@
-"""A model from the hub: type its id, see the cost, download, cancel, resume, prune, evaluate, save, and prune
-the saved model.
-"""
+"""A hub model: enter an id, see the cost, download, cancel, resume, prune, evaluate, save, prune again."""
 
 import os
 import re
@@ -31,15 +29,15 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
 
 @pytest.fixture(scope="module")
 def address(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an app that uses the local hub, with empty caches."""
+    """Serve the app with the local hub and empty caches; yield its address."""
     before = dict(os.environ)
     os.environ.clear()
     os.environ.update({**environment(hub.url, tmp_path_factory.mktemp("cache"))})
     try:
-        with served.app(tmp_path_factory.mktemp("home")) as found:
+        with served.app(tmp_path_factory.mktemp("home")) as address:
             os.environ.clear()
             os.environ.update(before)
-            yield found
+            yield address
     finally:
         os.environ.clear()
         os.environ.update(before)
@@ -55,7 +53,9 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_from_an_id_to_a_saved_model_and_back(page: Page, hub: HubServer, address: str) -> None:
+def test_from_a_hub_id_to_a_saved_model_that_is_pruned_again(
+    page: Page, hub: HubServer, address: str
+) -> None:
     page.goto(f"{address}/?{FAST}")
     box = page.get_by_role("combobox", name=re.compile("^Model")).first
     box.fill("tiny/large")
@@ -70,7 +70,7 @@ def test_from_an_id_to_a_saved_model_and_back(page: Page, hub: HubServer, addres
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_text("All 2 blocks done")).to_be_visible(timeout=2 * MINUTE)
     assert any(request.range for request in hub.requests if request.path.endswith("model.safetensors")), (
-        "the download started over"
+        "the download was not resumed"
     )
     expect(page.get_by_text("Bits per byte:")).to_be_visible()
     page.get_by_role("button", name="Save model as a directory").click()
@@ -85,7 +85,7 @@ def test_from_an_id_to_a_saved_model_and_back(page: Page, hub: HubServer, addres
     expect(page.get_by_text("All 2 blocks done")).to_be_visible(timeout=2 * MINUTE)
 
 
-def test_a_gated_model_says_where_its_terms_are(page: Page, address: str) -> None:
+def test_a_gated_model_links_to_its_terms(page: Page, address: str) -> None:
     page.goto(f"{address}/?{FAST}&model=tiny/gated")
     expect(page.get_by_role("link", name="https://huggingface.co/tiny/gated").first).to_be_visible(
         timeout=MINUTE
@@ -93,7 +93,7 @@ def test_a_gated_model_says_where_its_terms_are(page: Page, address: str) -> Non
     expect(page.get_by_role("button", name="Prune", exact=True)).to_be_disabled()
 
 
-def test_a_damaged_file_ends_the_run_with_a_sentence(page: Page, address: str) -> None:
+def test_a_damaged_file_fails_the_run_with_a_message(page: Page, address: str) -> None:
     page.goto(f"{address}/?{FAST}&model=tiny/damaged")
     button = page.get_by_role("button", name="Prune", exact=True)
     expect(button).to_be_enabled(timeout=MINUTE)

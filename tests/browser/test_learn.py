@@ -1,6 +1,4 @@
-"""The Learn page as students and teachers use it: a lesson by hand, its link in another browser, and locked
-controls.
-"""
+"""Learn as students and teachers use it: a lesson by hand, its link in another browser, locked controls."""
 
 import re
 from collections.abc import Iterator
@@ -26,11 +24,11 @@ def metric(page: Page, name: str) -> str:
 
 
 def weight(page: Page, place: int) -> object:
-    """Return the button of a weight, numbered row by row."""
+    """Return the button of a weight, numbered in row-major order."""
     return page.locator(f".st-key-by_hand-removed-{place} button")
 
 
-def test_a_lesson_from_the_list_to_the_next_one(page: Page, browser: Browser, address: str) -> None:
+def test_a_lesson_from_the_list_to_the_next_lesson(page: Page, browser: Browser, address: str) -> None:
     page.goto(f"{address}/learn")
     page.get_by_role("button", name="Prune a matrix by hand").click()
     expect(page.get_by_text("Weights removed", exact=True)).to_be_visible(timeout=MINUTE)
@@ -84,7 +82,7 @@ def test_a_control_is_in_the_address_and_a_teacher_can_lock_it(page: Page, addre
     expect(page.get_by_text("There is no column to its right")).to_be_visible()
 
 
-def test_the_bundled_model_shows_its_outlier(page: Page, address: str) -> None:
+def test_the_bundled_model_has_an_outlier_feature(page: Page, address: str) -> None:
     page.goto(f"{address}/learn?lesson=outlier&step=model")
     page.get_by_text("in many layers it is the same one").click(timeout=2 * MINUTE)
     expect(
@@ -98,9 +96,7 @@ def test_the_bundled_model_shows_its_outlier(page: Page, address: str) -> None:
 @pytest.mark.parametrize(
     "place", ["", "?lesson=by_hand", "?lesson=groups&step=neighbours&q.groups.neighbours=b"]
 )
-def test_nothing_is_wider_than_the_screen(
-    browser: Browser, address: str, place: str, scheme: str, width: int
-) -> None:
+def test_no_horizontal_scrolling(browser: Browser, address: str, place: str, scheme: str, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
     page.goto(f"{address}/learn{place}")

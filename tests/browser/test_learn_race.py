@@ -1,6 +1,4 @@
-"""Lesson 5 from start to end: a guess by keyboard, the replayed search, the race against recorded runs, and
-its link in another browser.
-"""
+"""Lesson 5 from start to end: a guess by keyboard, the search's replay, the race, and its link."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ def parameters(page: Page) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlparse(page.url).query).items()}
 
 
-def test_guess_watch_the_search_and_race(page: Page, browser: Browser, address: str) -> None:
+def test_guess_replay_and_race(page: Page, browser: Browser, address: str) -> None:
     page.goto(f"{address}/learn?lesson=allocation")
     slope = page.get_by_role("slider", name="Slope")
     expect(slope).to_be_visible(timeout=MINUTE)
@@ -73,7 +71,7 @@ def test_guess_watch_the_search_and_race(page: Page, browser: Browser, address: 
         "lesson=explosion&step=time",
     ],
 )
-def test_no_page_is_wider_than_a_narrow_screen(
+def test_no_horizontal_scrolling_on_a_narrow_screen(
     browser: Browser, address: str, scheme: str, step: str
 ) -> None:
     context = browser.new_context(viewport={"width": 900, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]

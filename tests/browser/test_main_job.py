@@ -1,4 +1,4 @@
-"""The main job as a user does it: open, prune, watch the bar move, read the result, open its link."""
+"""The main job as a user does it: open, prune, watch the progress, read the result, open its link."""
 
 import re
 import time
@@ -22,20 +22,20 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def start(page: Page, address: str) -> None:
-    """Click Prune as soon as it is enabled."""
+def start_run(page: Page, address: str) -> None:
+    """Open the address and click Prune as soon as it is enabled."""
     page.goto(address)
     button = page.get_by_role("button", name="Prune", exact=True)
     expect(button).to_be_enabled(timeout=MINUTE)
     button.click()
 
 
-def finish(page: Page) -> None:
+def expect_finished(page: Page) -> None:
     expect(page.get_by_text("All 8 blocks done")).to_be_visible(timeout=2 * MINUTE)
     assert not page.get_by_text("Traceback").count()
 
 
-def number(page: Page, name: str) -> float:
+def metric_value(page: Page, name: str) -> float:
     """Return the value of a metric."""
     metric = page.get_by_test_id("stMetric").filter(has_text=name)
     expect(metric).to_be_visible()
@@ -43,37 +43,40 @@ def number(page: Page, name: str) -> float:
     return float(re.sub(r"[^0-9.]", "", value))
 
 
-def test_open_prune_watch_read_and_share(page: Page, browser: Browser, address: str) -> None:
-    start(page, f"{address}/?samples=100")
-    places: set[int] = set()
+def test_prune_watch_read_and_open_the_link(page: Page, browser: Browser, address: str) -> None:
+    start_run(page, f"{address}/?samples=100")
+    percentages: set[int] = set()
     deadline = time.monotonic() + 120
     while not page.get_by_text("All 8 blocks done").count() and time.monotonic() < deadline:
-        places |= {
-            int(place)
-            for place in SHARE.findall(" ".join(page.get_by_test_id("stProgress").all_inner_texts()))
+        percentages |= {
+            int(percentage)
+            for percentage in SHARE.findall(" ".join(page.get_by_test_id("stProgress").all_inner_texts()))
         }
         page.wait_for_timeout(50)
-    finish(page)
-    assert len(places) >= 2, "the bar was seen at fewer than two places"
+    expect_finished(page)
+    assert len(percentages) >= 2, "the progress bar had fewer than two different values"
 
-    dense, pruned = number(page, "Dense perplexity"), number(page, "Pruned perplexity")
+    dense, pruned = metric_value(page, "Dense perplexity"), metric_value(page, "Pruned perplexity")
     assert dense < pruned < 2 * dense
-    assert number(page, "Ratio") == pytest.approx(pruned / dense, abs=0.02)
-    assert number(page, "Sparsity achieved") == 50
+    assert metric_value(page, "Ratio") == pytest.approx(pruned / dense, abs=0.02)
+    assert metric_value(page, "Sparsity achieved") == 50
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
     expect(page.get_by_text("--samples 100")).to_be_visible()
 
     key = parse_qs(urlparse(page.url).query)["run"][0]
     other = browser.new_context().new_page()
     other.goto(f"{address}/?run={key}")
-    finish(other)
-    assert (number(other, "Dense perplexity"), number(other, "Pruned perplexity")) == (dense, pruned)
+    expect_finished(other)
+    assert (metric_value(other, "Dense perplexity"), metric_value(other, "Pruned perplexity")) == (
+        dense,
+        pruned,
+    )
     other.context.close()
 
 
 def test_both_models_continue_the_prompt(page: Page, address: str) -> None:
-    start(page, address)
-    finish(page)
+    start_run(page, address)
+    expect_finished(page)
     prompt = page.get_by_role("textbox", name="Prompt")
     prompt.fill("The old dog looked at the moon")
     prompt.press("Enter")
@@ -82,20 +85,20 @@ def test_both_models_continue_the_prompt(page: Page, address: str) -> None:
     assert all(len(text) > len("The old dog looked at the moon") for text in texts.all_inner_texts())
 
 
-def test_a_cancelled_run_says_so_and_can_be_resumed(page: Page, address: str) -> None:
-    start(page, f"{address}/?samples=110&length=255")
+def test_a_cancelled_run_can_be_resumed(page: Page, address: str) -> None:
+    start_run(page, f"{address}/?samples=110&length=255")
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("This run was cancelled")).to_be_visible(timeout=MINUTE)
     page.get_by_role("button", name="Try again").click()
-    finish(page)
+    expect_finished(page)
 
 
-def test_two_tabs_do_not_disturb_each_other(browser: Browser, address: str) -> None:
+def test_two_tabs_are_independent(browser: Browser, address: str) -> None:
     first, second = browser.new_context().new_page(), browser.new_context().new_page()
-    start(first, f"{address}/?seed=11&samples=60")
-    start(second, f"{address}/?seed=12&samples=60")
-    finish(first)
-    finish(second)
+    start_run(first, f"{address}/?seed=11&samples=60")
+    start_run(second, f"{address}/?seed=12&samples=60")
+    expect_finished(first)
+    expect_finished(second)
     keys = [parse_qs(urlparse(tab.url).query)["run"][0] for tab in (first, second)]
     assert keys[0] != keys[1]
     expect(first.get_by_text("--seed 11")).to_be_visible()
@@ -105,14 +108,14 @@ def test_two_tabs_do_not_disturb_each_other(browser: Browser, address: str) -> N
 
 
 def test_a_failed_run_shows_its_message_and_no_traceback(page: Page, address: str) -> None:
-    start(page, f"{address}/?samples=5000")
+    start_run(page, f"{address}/?samples=5000")
     expect(
         page.get_by_text("5000 calibration windows of 256 tokens were requested from stories", exact=False)
     ).to_be_visible()
     assert not page.get_by_text("Traceback").count()
 
 
-def test_an_unknown_link_is_a_message(page: Page, address: str) -> None:
+def test_an_unknown_link_shows_a_message(page: Page, address: str) -> None:
     page.goto(f"{address}/?run=0123456789abcdef0123")
     expect(page.get_by_test_id("stAlert").first).to_be_visible()
     assert not page.get_by_text("Traceback").count()
@@ -120,12 +123,12 @@ def test_an_unknown_link_is_a_message(page: Page, address: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 900])
-def test_nothing_is_wider_than_the_screen(
+def test_no_horizontal_scrolling(
     browser: Browser, address: str, scheme: str, width: int, tmp_path: Path
 ) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
-    start(page, address)
-    finish(page)
+    start_run(page, address)
+    expect_finished(page)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     context.close()

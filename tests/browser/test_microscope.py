@@ -1,6 +1,4 @@
-"""Looking into a recorded run: the map is there, a box drawn on it looks closer, a click on the block map
-goes to another linear.
-"""
+"""The Microscope on a recorded run: the weight map, zooming by dragging, and opening a linear by a click."""
 
 import re
 
@@ -22,7 +20,7 @@ def page(browser: Browser) -> Page:
 
 
 def drag(page: Page, plot: object, start: tuple[float, float], end: tuple[float, float]) -> None:
-    """Draw a box over a chart, from and to these pixels from its upper left."""
+    """Drag a box over a chart; the coordinates are pixels from its upper left corner."""
     box = plot.bounding_box()
     page.mouse.move(box["x"] + start[0], box["y"] + start[1])
     page.mouse.down()
@@ -31,7 +29,7 @@ def drag(page: Page, plot: object, start: tuple[float, float], end: tuple[float,
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded runs are made by `python -m engine record`")
-def test_open_look_closer_come_back_and_go_on(page: Page, address: str) -> None:
+def test_zoom_in_and_out_and_open_another_linear(page: Page, address: str) -> None:
     page.goto(f"{address}/microscope?block=3&linear=mlp.up_proj")
     expect(page.get_by_text("all 384 × 128")).to_be_visible(timeout=MINUTE)
     expect(page.get_by_text("Rows with the largest output error")).to_be_visible(timeout=MINUTE)
@@ -51,10 +49,8 @@ def test_open_look_closer_come_back_and_go_on(page: Page, address: str) -> None:
     blocks.scroll_into_view_if_needed()
     expect(blocks.locator(".scatterlayer .trace")).to_have_count(1)
     frame = blocks.locator(".nsewdrag").bounding_box()
-    middle = (
-        frame["x"] + frame["width"] * 5.5 / 8,
-        frame["y"] + frame["height"] * 0.5 / 7,
-    )  # block 5, the first linear
+    # The center of block 5 (of 8), first linear (of 7).
+    middle = (frame["x"] + frame["width"] * 5.5 / 8, frame["y"] + frame["height"] * 0.5 / 7)
     page.mouse.move(*middle)
     expect(page.get_by_text("click to open the microscope")).to_be_visible(timeout=MINUTE)
     page.mouse.click(*middle)
@@ -65,7 +61,7 @@ def test_open_look_closer_come_back_and_go_on(page: Page, address: str) -> None:
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded runs are made by `python -m engine record`")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_wider_than_a_narrow_screen(browser: Browser, address: str, scheme: str) -> None:
+def test_no_horizontal_scrolling_on_a_narrow_screen(browser: Browser, address: str, scheme: str) -> None:
     context = browser.new_context(viewport={"width": 900, "height": 900}, color_scheme=scheme)
     page = context.new_page()
     page.goto(f"{address}/microscope")

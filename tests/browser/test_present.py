@@ -24,7 +24,7 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_the_default_talk_moves_forward_and_back_by_the_arrow_keys(page: Page, address: str) -> None:
+def test_the_arrow_keys_move_through_the_default_talk(page: Page, address: str) -> None:
     page.goto(f"{address}/present")
     page.get_by_role("button", name="Start").click()
     views = default_talk().views
@@ -32,7 +32,7 @@ def test_the_default_talk_moves_forward_and_back_by_the_arrow_keys(page: Page, a
         expect(page.get_by_text(f"{place} of {len(views)} · {view.title}")).to_be_visible()
         assert not page.get_by_text("encountered an error").count()
         expect(page.get_by_test_id("stSidebar")).to_be_hidden()
-        page.wait_for_timeout(1000)  # the presenter talks
+        page.wait_for_timeout(1000)  # time to speak
         if place < len(views):
             page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowLeft")
@@ -42,7 +42,7 @@ def test_the_default_talk_moves_forward_and_back_by_the_arrow_keys(page: Page, a
     expect(page.get_by_text(f" of {len(views)} · ")).to_have_count(0)
 
 
-def test_a_run_is_replayed_to_its_end(page: Page, address: str, tmp_path: Path) -> None:
+def test_a_replay_reaches_the_end_of_the_run(page: Page, address: str, tmp_path: Path) -> None:
     events = len(Store(tmp_path).find(KEY).events())
     page.goto(f"{address}/?run={KEY}&replay=3")
     expect(page.get_by_text(f"Event 3 of {events}")).to_be_visible()
@@ -56,14 +56,14 @@ def test_a_run_is_replayed_to_its_end(page: Page, address: str, tmp_path: Path) 
     expect(page.get_by_text("All 8 blocks done")).to_be_visible()
 
 
-@pytest.mark.parametrize(("name", "first"), [("SVG", b"<svg"), ("PNG", b"\x89PNG")])
+@pytest.mark.parametrize(("name", "signature"), [("SVG", b"<svg"), ("PNG", b"\x89PNG")])
 def test_a_chart_is_downloaded_as_an_image(
-    page: Page, address: str, tmp_path: Path, name: str, first: bytes
+    page: Page, address: str, tmp_path: Path, name: str, signature: bytes
 ) -> None:
     page.goto(f"{address}/?run={KEY}")
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
     page.get_by_role("button", name=re.compile("Table")).first.click()
-    with page.expect_download() as saved:
+    with page.expect_download() as download:
         page.get_by_role("button", name=name, exact=True).click()
-    saved.value.save_as(tmp_path / "picture")
-    assert (tmp_path / "picture").read_bytes().startswith(first)
+    download.value.save_as(tmp_path / "picture")
+    assert (tmp_path / "picture").read_bytes().startswith(signature)

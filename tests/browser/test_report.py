@@ -1,6 +1,4 @@
-"""The report in a real browser without a network: all charts are drawn without requests or console messages,
-in the colors of the theme, and of paper when printed.
-"""
+"""The report in a real browser without a network: charts, requests and console, theme colors, printing."""
 
 import re
 from collections.abc import Iterator
@@ -23,18 +21,19 @@ RUNS = {
     "2:4": record(pruner="wanda-dsnot", pattern="2:4"),
     "hostile": hostile(),
 }
-BACK = "getComputedStyle(document.body).backgroundColor"
+BACKGROUND = "getComputedStyle(document.body).backgroundColor"
 
 
 @dataclass
-class Watched:
-    """A page, its requests, and its console messages."""
+class MonitoredPage:
+    """A page with its recorded requests and console messages."""
 
     page: Page
     requests: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
 
-    def opened(self, file: Path) -> Page:
+    def open(self, file: Path) -> Page:
+        """Record requests and messages, open the file, and wait until all charts are drawn."""
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("console", lambda message: self.messages.append(message.text))
         self.page.on("pageerror", lambda error: self.messages.append(str(error)))
@@ -51,11 +50,11 @@ def offline(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_all_charts_are_drawn_from_the_file_alone(offline: BrowserContext, tmp_path: Path, name: str) -> None:
+def test_all_charts_are_drawn_without_requests(offline: BrowserContext, tmp_path: Path, name: str) -> None:
     file, text = tmp_path / "report.html", report(RUNS[name])
     file.write_text(text, encoding="utf-8")
-    watched = Watched(offline.new_page())
-    page = watched.opened(file)
+    monitored = MonitoredPage(offline.new_page())
+    page = monitored.open(file)
     plots = page.locator(".plot").count()
     assert plots == text.count('class="plot"') >= 4
     for place in range(plots):
@@ -64,44 +63,44 @@ def test_all_charts_are_drawn_from_the_file_alone(offline: BrowserContext, tmp_p
         assert page.locator(".plot").nth(place).locator(".trace, .hm, .point").count() > 0
     assert page.title().endswith("· Prunescope") and page.locator("img").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") == 1440
-    assert watched.requests == [file.as_uri()] and watched.messages == []
+    assert monitored.requests == [file.as_uri()] and monitored.messages == []
 
 
-def test_it_follows_the_theme_and_prints_on_white(offline: BrowserContext, tmp_path: Path) -> None:
+def test_the_report_follows_the_theme_and_prints_on_white(offline: BrowserContext, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     file.write_text(report(RUNS["plain"]), encoding="utf-8")
     page = offline.new_page()
     page.emulate_media(color_scheme="dark")
-    Watched(page).opened(file)
-    inks = [_ink_as_the_text(page)]
-    assert _brightness(inks[0]) > 200 and _brightness(page.evaluate(BACK)) < 50
+    MonitoredPage(page).open(file)
+    colors = [_text_color(page)]
+    assert _brightness(colors[0]) > 200 and _brightness(page.evaluate(BACKGROUND)) < 50
     page.emulate_media(color_scheme="light")
-    inks.append(_ink_as_the_text(page))
-    assert _brightness(inks[1]) < 50 and _brightness(page.evaluate(BACK)) > 200
+    colors.append(_text_color(page))
+    assert _brightness(colors[1]) < 50 and _brightness(page.evaluate(BACKGROUND)) > 200
     page.emulate_media(color_scheme="dark", media="print")
-    inks.append(_ink_as_the_text(page))
-    assert inks[2] == "rgb(0, 0, 0)" and _brightness(page.evaluate(BACK)) > 200
-    assert len(set(inks)) == 3
+    colors.append(_text_color(page))
+    assert colors[2] == "rgb(0, 0, 0)" and _brightness(page.evaluate(BACKGROUND)) > 200
+    assert len(set(colors)) == 3
     expect(page.get_by_role("region", name="Recipe as JSON")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [900, 400])
-def test_a_narrow_window_does_not_scroll_sideways(
+def test_no_horizontal_scrolling_in_a_narrow_window(
     offline: BrowserContext, tmp_path: Path, width: int
 ) -> None:
     file = tmp_path / "report.html"
     file.write_text(report(RUNS["search"]), encoding="utf-8")
     page = offline.new_page()
     page.set_viewport_size({"width": width, "height": 900})
-    Watched(page).opened(file)
+    MonitoredPage(page).open(file)
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_tables_open_and_a_chart_is_saved(offline: BrowserContext, tmp_path: Path) -> None:
+def test_a_table_opens_and_a_chart_is_downloaded(offline: BrowserContext, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     file.write_text(report(RUNS["plain"]), encoding="utf-8")
-    watched = Watched(offline.new_page())
-    page = watched.opened(file)
+    monitored = MonitoredPage(offline.new_page())
+    page = monitored.open(file)
     figure = page.get_by_role("figure", name="Sparsity per linear, %")
     table = figure.get_by_role("table")
     expect(table).to_be_hidden()
@@ -111,13 +110,13 @@ def test_tables_open_and_a_chart_is_saved(offline: BrowserContext, tmp_path: Pat
     with page.expect_download() as download:
         figure.locator(".modebar-btn").first.click()
     assert download.value.suggested_filename == "sparsity.svg"
-    assert watched.messages == []
+    assert monitored.messages == []
 
 
-def test_from_the_page_of_a_run_to_the_file(
+def test_the_report_is_downloaded_from_the_run_page(
     browser: Browser, offline: BrowserContext, address: str, tmp_path: Path
 ) -> None:
-    """Open a recorded run, download its report, and open that without a network."""
+    """Open a recorded run, download its report, and open the report without a network."""
     store = Store(tmp_path / "another")
     recorded = [
         run
@@ -145,13 +144,13 @@ def test_from_the_page_of_a_run_to_the_file(
     assert file.name == f"{run.key}.html" and file.read_text(encoding="utf-8") == report(
         store.find(run.key).record()
     )
-    watched = Watched(offline.new_page())
-    expect(watched.opened(file).get_by_role("heading", level=1)).to_have_text(run.title)
-    assert watched.requests == [file.as_uri()] and watched.messages == []
+    monitored = MonitoredPage(offline.new_page())
+    expect(monitored.open(file).get_by_role("heading", level=1)).to_have_text(run.title)
+    assert monitored.requests == [file.as_uri()] and monitored.messages == []
 
 
-def _ink_as_the_text(page: Page) -> str:
-    """Return the color of the text, once the charts have it too."""
+def _text_color(page: Page) -> str:
+    """Return the text color once the charts use it too."""
     colour: str = page.evaluate("getComputedStyle(document.body).color")
     for title in page.locator(".plot .xtitle").all():
         expect(title).to_have_css("fill", colour)
@@ -159,6 +158,6 @@ def _ink_as_the_text(page: Page) -> str:
 
 
 def _brightness(colour: str) -> float:
-    """Return the mean of red, green and blue of `rgb(...)`."""
+    """Return the mean of red, green and blue of `rgb(...)`, 0 to 255."""
     channels = [float(value) for value in re.findall(r"[\d.]+", colour)[:3]]
     return sum(channels) / 3

@@ -1,4 +1,4 @@
-"""Managing runs as a user does it: compute, find, name, delete and restore a run; import one."""
+"""Manage runs as a user does: compute, find, name, delete and restore a run; import one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def choose(page: Page, title: str) -> None:
+def select_run(page: Page, title: str) -> None:
     box = page.get_by_role("combobox", name="Run", exact=True)
     box.click()
     box.fill(title)
@@ -36,7 +36,7 @@ def test_a_run_is_named_deleted_and_restored(page: Page, address: str) -> None:
     expect(page.get_by_text("All 8 blocks done")).to_be_visible(timeout=120_000)
 
     page.goto(f"{address}/runs")
-    choose(page, "Wanda 44% on demo")
+    select_run(page, "Wanda 44% on demo")
     page.get_by_role("textbox", name="Name").fill("The odd one")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("The odd one").first).to_be_visible()
@@ -46,12 +46,12 @@ def test_a_run_is_named_deleted_and_restored(page: Page, address: str) -> None:
     expect(page.get_by_text("1 run is in the trash")).to_be_visible()
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("1 run is in the trash")).to_have_count(0)
-    choose(page, "The odd one")
+    select_run(page, "The odd one")
     expect(page.get_by_role("button", name="Pin", exact=True)).to_be_visible()
 
 
 def test_a_run_is_imported(page: Page, address: str, tmp_path: Path) -> None:
-    """The events of a recorded run, with the recipe of another."""
+    """Import the events of a recorded run with the recipe of another."""
     events = Store(tmp_path).find(pin(Recipe.build(sparsity=0.5)).key).events()
     other = pin(Recipe.build(sparsity=0.5, seed=4711))
     lines = [
@@ -73,7 +73,7 @@ def test_a_run_is_imported(page: Page, address: str, tmp_path: Path) -> None:
     assert not page.get_by_text("encountered an error").count()
 
 
-def test_nothing_is_wider_than_a_narrow_screen(browser: Browser, address: str) -> None:
+def test_no_horizontal_scrolling_on_a_narrow_screen(browser: Browser, address: str) -> None:
     context = browser.new_context(viewport={"width": 900, "height": 900}, color_scheme="dark")
     page = context.new_page()
     page.goto(f"{address}/runs")

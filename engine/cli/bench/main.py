@@ -1,5 +1,4 @@
-"""`bench`: each preset's time relative to a lower bound, its peak memory, and how long the app takes to
-start.
+"""`bench`: each preset's time relative to a lower bound, its peak memory, and the app's start-up time.
 
 The lower bound is two plain forward passes of the model's decoder (without the head) over the calibration
 windows, at its fastest batch size. Times are the best of several rounds, interleaved so that a slow moment of
@@ -36,7 +35,7 @@ from engine.recipe import Recipe
 from engine.run import run
 
 FLOOR_BATCHES = (512, 1024, 2048, 4096)  # tokens per batch
-PHASES_BEFORE = ("load", "windows")  # not counted: the lower bound does neither
+PHASES_BEFORE = ("load", "windows")  # excluded: the lower bound includes neither
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Subject:
 
 
 def bench(shapes: Sequence[str]) -> int:
-    """Print the measurements of each shape."""
+    """Print the measurements for each shape; return the exit code."""
     print(
         f"torch {torch.__version__}, transformers {transformers.__version__}, {pick_device().type}, "
         f"{torch.get_num_threads()} threads\n"
@@ -158,7 +157,7 @@ def _timed(work: Callable[[], None]) -> float:
 
 
 def _run(recipe: Recipe) -> tuple[float, int]:
-    """Return a run's seconds without loading and tokenising, and the peak memory of the process."""
+    """Return a run's seconds without loading and tokenising, and the process's peak memory in bytes."""
     *_, last = run(recipe)
     if isinstance(last, Failed):
         raise RuntimeError(last.detail or last.message)

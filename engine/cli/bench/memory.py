@@ -1,9 +1,7 @@
-"""`bench --shape memory`: the peak memory of pruning a model of about a billion parameters, streamed block by
-block compared with resident in memory.
+"""`bench --shape memory`: peak memory of pruning a model of about a billion parameters, streamed or resident.
 
-The model is random, of TinyLlama's shape, in bfloat16, and written to the disk layer by layer. Each run has
-its own process, because a peak is that of a whole process; another process that only imports the libraries
-gives the baseline.
+The model is random, has TinyLlama's shape in bfloat16, and is written to disk layer by layer. Each run has
+its own process, because the peak is that of a whole process; the baseline only imports the libraries.
 """
 
 from __future__ import annotations
@@ -52,7 +50,7 @@ def bench_memory() -> None:
         weights = _write_model(folder / "model")
         ids = folder / "ids.npy"
         np.save(ids, np.random.default_rng(0).integers(0, VOCABULARY, (WINDOWS, LENGTH)))
-        hidden = 3 * WINDOWS * LENGTH * WIDTH * 2
+        hidden = 3 * WINDOWS * LENGTH * WIDTH * 2  # bfloat16: 2 bytes
         base = int(_child()[1])
         print(
             f"random model of TinyLlama's shape: {weights / 1e9:.2f} GB of bfloat16; {WINDOWS} windows of "
@@ -75,26 +73,26 @@ def bench_memory() -> None:
                 print(f"  {residence:<9} failed: {error}")
                 continue
             share = (peak - base - hidden) / weights
-            beyond = (
+            above_base = (
                 f"{(peak - base) / 1e6:6,.0f} MB more than the program alone "
                 f"(hidden states plus {share:.0%} of the weights' size)"
             )
             print(
-                f"  {residence:<9} peak {peak / 1e6:6,.0f} MB, {beyond}; {seconds:5.1f} s; "
+                f"  {residence:<9} peak {peak / 1e6:6,.0f} MB, {above_base}; {seconds:5.1f} s; "
                 f"perplexity {perplexity:.6g}",
                 flush=True,
             )
 
 
 def _child(*arguments: str) -> Any:
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, check=True
     )
-    return json.loads(found.stdout.splitlines()[-1])
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 def _write_model(directory: Path) -> int:
-    """Write a random model, one file per block, and return the bytes of its weights."""
+    """Write a random model, one file per block; return the size of its weights in bytes."""
     directory.mkdir()
     config = transformers.LlamaConfig(
         hidden_size=WIDTH,

@@ -71,11 +71,11 @@ def _sorted_wanda(linear: Linear, statistics: Statistics, sparsity: Sparsity) ->
     columns = linear.shape[1]
     order = (linear.weight.abs() * statistics.input_norm).sort(dim=1, stable=True).indices
     if isinstance(sparsity, torch.Tensor):
-        gone = columns - (columns * (1 - sparsity)).round(decimals=6).floor()
+        counts = columns - (columns * (1 - sparsity)).round(decimals=6).floor()
     else:
-        gone = torch.full((len(order),), float(removed(columns, sparsity)))
+        counts = torch.full((len(order),), float(removed(columns, sparsity)))
     mask = torch.empty_like(order, dtype=torch.bool).scatter_(
-        1, order, torch.arange(columns) >= gone[:, None]
+        1, order, torch.arange(columns) >= counts[:, None]
     )
     return linear.weight * mask
 
@@ -97,9 +97,11 @@ def compare(model: LanguageModel, ids: torch.Tensor, batch: int, rounds: int) ->
     kinds: dict[str, type[AllocationContext]] = {
         "as published": _PublishedContext,
         "plain": _PlainContext,
-        "ours": AllocationContext,
+        "this project": AllocationContext,
     }
-    walks = {kind: walk(TARGET, sizes, model, stream, prune, plan.needs) for kind, walk in kinds.items()}
+    contexts = {
+        kind: context(TARGET, sizes, model, stream, prune, plan.needs) for kind, context in kinds.items()
+    }
     settings = (
         (("as in a run with evaluation", False), ("all threads", True))
         if model.is_small
@@ -110,24 +112,25 @@ def compare(model: LanguageModel, ids: torch.Tensor, batch: int, rounds: int) ->
         chosen: dict[str, list[float]] = {}
         with threads_for(small=model.is_small, alone=alone):
             for _ in range(rounds):
-                for kind, walk in walks.items():
+                for kind, context in contexts.items():
                     start = time.perf_counter()
-                    events = list(plan.allocate(walk))
+                    events = list(plan.allocate(context))
                     best[kind] = min(best.get(kind, float("inf")), time.perf_counter() - start)
                     chosen[kind] = [event.strength for event in events if isinstance(event, CandidateChosen)]
             threads = torch.get_num_threads()
         print(f"  {label}, {threads} threads", flush=True)
         for kind, seconds in best.items():
-            same = "same choice" if chosen[kind] == chosen["ours"] else "DIFFERENT CHOICE"
+            same = "same choice" if chosen[kind] == chosen["this project"] else "DIFFERENT CHOICE"
             print(
-                f"    {kind:<12} {seconds:7.2f} s, ours takes {best['ours'] / seconds:.2f} of it; "
+                f"    {kind:<12} {seconds:7.2f} s, "
+                f"this project takes {best['this project'] / seconds:.2f} of it; "
                 f"lambda {chosen[kind]}, {same}",
                 flush=True,
             )
 
 
 def windows_of(model: LanguageModel, windows: int, length: int) -> torch.Tensor:
-    """Return windows `[windows, length]` of the bundled stories, or random ids without a tokenizer."""
+    """Return windows `[windows, length]` of the bundled stories, or random ids if there is no tokenizer."""
     if model.tokenizer is None:
         return torch.randint(
             0, model.vocabulary, (windows, length), generator=torch.Generator().manual_seed(0)

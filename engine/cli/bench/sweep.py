@@ -28,7 +28,7 @@ Perplexities = Mapping[str, float]
 
 
 def bench_sweep() -> None:
-    """Measure all three and print their times and ratios."""
+    """Measure all three variants and print their times, ratios, and whether the results are identical."""
     recipes = [cell.recipe for cell in sweep(Recipe.build(), PRUNERS, SPARSITIES) if cell.recipe is not None]
     print(f"{len(recipes)} runs: {len(PRUNERS)} pruners x {len(SPARSITIES)} sparsities")
     together, shared = _timed(_swept)
@@ -47,8 +47,8 @@ def bench_sweep() -> None:
 
 def _timed(work: Callable[[], Perplexities]) -> tuple[float, Perplexities]:
     start = time.perf_counter()
-    found = work()
-    return time.perf_counter() - start, found
+    perplexities = work()
+    return time.perf_counter() - start, perplexities
 
 
 def _swept() -> Perplexities:

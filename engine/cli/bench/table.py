@@ -21,7 +21,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "2:4": {"pattern": "2:4"},
 }
 TIMED = ("60 %", "2:4")
-"""A row's time is that of the first of these columns for which there is a run."""
+"""The time shown for a row is that of the first of these columns that has a run."""
 BASES = ("wanda", "sparsegpt")
 """The pruners that allocations are shown with."""
 
@@ -42,7 +42,7 @@ def print_table() -> None:
 
 
 def _rows() -> dict[str, dict[str, Any]]:
-    """Return the recipe fields of every row, by the name it is shown under."""
+    """Return the recipe fields of every row by the row's label."""
     rows: dict[str, dict[str, Any]] = {name: {"pruner": name} for name in PRESETS}
     rows |= {
         f"{name}, {order} permutation": {"pruner": name, "permutation": order}
@@ -57,8 +57,10 @@ def _rows() -> dict[str, dict[str, Any]]:
 
 
 def _over(base: str, allocation: Allocation) -> dict[str, dict[str, Any]]:
-    """Return an allocation over a base pruner, for each choice of the parameter that decides whether rows get
-    sparsities of their own.
+    """Return the recipe fields of an allocation over a base pruner, by label.
+
+    If one of the allocation's parameters switches between block and row sparsities, each choice has its own
+    row.
     """
     fields = {"pruner": base, "allocation": allocation.name}
     name = next(iter(allocation.whole_rows), None)
