@@ -66,11 +66,11 @@ from engine.models.block import Linear
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.loading import load, read_config, stored_dtype
 from engine.models.summary import skipped_weights, summarise
+from engine.pruning.axes import Shares
 from engine.pruning.patterns import Sparsity
 from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
 from engine.pruning.search import AllocationContext
-from engine.pruning.shares import Shares, spreads
 from engine.pruning.statistics import Statistics
 from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
@@ -322,7 +322,7 @@ class Attempt:
         with self.clock.phase("allocate"):
             walk = AllocationContext(self.recipe.sparsity, sizes, model, calibration, prune, plan.needs)
             shares = yield from plan.allocate(walk)
-        yield Allocated(ratios=shares.blocks, clipped=shares.clipped, rows=spreads(shares))
+        yield Allocated(ratios=shares.blocks, clipped=shares.clipped, rows=shares.spreads())
         return shares
 
     def _try_tasks(self, pruned: LanguageModel) -> Iterator[Event]:

@@ -1,5 +1,9 @@
 """Any text as a list of documents: the bundled stories, a `.txt` or `.jsonl` file, or a named corpus.
 
+A `.txt` file is one document, unchanged, unless it contains lines `<|endoftext|>`: these separate documents,
+whose leading and trailing newlines are dropped. A `.jsonl` file has one document per line, a string or an
+object with a string `text`, unchanged. Empty documents are left out. Newlines of every kind are preserved.
+
 Files are read immediately. A named corpus that is not cached is downloaded, as a generator of progress that
 may be closed at any time.
 """
@@ -7,14 +11,17 @@ may be closed at any time.
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 from engine.corpora.download import documents_of
 from engine.corpora.named import NAMED, Role, corpus_path
-from engine.corpora.user_texts import parse
 from engine.errors import CorpusError
 from engine.progress import Progress
+
+SEPARATOR = "<|endoftext|>"
 
 
 @dataclass(frozen=True)
@@ -100,3 +107,66 @@ def read_documents(name: str, role: Role) -> list[str]:
             f"The text {path} was requested, but it cannot be read: {error.strerror}. Check the path."
         ) from error
     return list(parse(content, path.suffix, f"The text {path}"))
+
+
+def parse(content: bytes, suffix: str, source: str) -> tuple[str, ...]:
+    """Return the documents in a file's content.
+
+    Args:
+        content: the whole file.
+        suffix: its suffix, which determines the format; anything but `.jsonl` is text.
+        source: what error messages call it.
+
+    Raises:
+        CorpusError: it is not UTF-8, not in the format of its suffix, or empty.
+    """
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{source} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from error
+    documents = _json_lines(text, source) if suffix.lower() == ".jsonl" else _separated(text)
+    documents = [document for document in documents if document.strip()]
+    if not documents:
+        raise CorpusError(f"{source} was requested, but it contains no text. Choose another one.")
+    return tuple(documents)
+
+
+def _separated(text: str) -> list[str]:
+    documents = re.split(f"{re.escape(SEPARATOR)}\\r?\\n", text)
+    return [document.strip("\r\n") for document in documents] if len(documents) > 1 else documents
+
+
+def _json_lines(text: str, source: str) -> list[str]:
+    """Return one document per line.
+
+    Only a newline ends a line (`splitlines` would be wrong): a JSON string may contain Unicode's other line
+    ends.
+    """
+    lines = text.removeprefix("\ufeff").split("\n")
+    return [
+        _document(line, f"Line {number} of {source[0].lower()}{source[1:]}")
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
+
+
+def _document(line: str, where: str) -> str:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        reason = (
+            error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply or too long a number"
+        )
+        raise CorpusError(
+            f"{where} is not JSON ({reason}). Write one JSON string or object per line."
+        ) from error
+    document = value.get("text") if isinstance(value, dict) else value
+    if not isinstance(document, str):
+        raise CorpusError(f"{where} is neither a string nor an object with a string `text`.")
+    try:
+        document.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise CorpusError(
+            f"{where} contains half a character (an escaped lone surrogate). Write the whole character."
+        ) from error
+    return document

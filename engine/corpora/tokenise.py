@@ -15,6 +15,7 @@ counts.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -55,6 +56,22 @@ class Rows:
     def __iter__(self) -> Iterator[slice]:
         """Yield the slice of `ids` that each row occupies."""
         return map(slice, [0, *self.ends[:-1].tolist()], self.ends.tolist())
+
+
+def tokenizer_fingerprint(tokenizer: Any) -> str | None:
+    """Return the SHA-256 of a fast tokenizer's complete state, 16 hexadecimal digits.
+
+    None for a slow tokenizer, whose state cannot be hashed.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or not getattr(tokenizer, "is_fast", False):
+        return None
+    import tokenizers
+    import transformers
+
+    versions = f"{tokenizers.__version__} {transformers.__version__} {type(tokenizer).__name__}"
+    special = f"{tokenizer.bos_token_id} {tokenizer.eos_token_id}"
+    return hashlib.sha256(f"{versions} {special} {backend.to_str()}".encode()).hexdigest()[:16]
 
 
 def tokenise(

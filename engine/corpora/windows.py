@@ -5,13 +5,23 @@ dropped. Calibration uses a seeded choice of the same kind of windows, or (C4) o
 of each of a seeded choice of the documents that are longer than a window. The ids of an `.npy` file are used
 unchanged. All functions are generators of progress: a text may have to be downloaded, and a long one takes
 seconds to tokenise.
+
+So a text is tokenised once per tokenizer, and its rows are cached on disk; a million tokens take 5 MB. A
+file's name is a hash of everything its rows depend on: the documents and how they are joined, the tokenizer
+and the version of its library, and the length limit if short rows are left out. Files are written atomically,
+so several runs may share a directory, and checked when they are read; a damaged file counts as absent. If the
+disk cannot be written, the next run has to tokenise again, and nothing else happens.
 """
 
 from __future__ import annotations
 
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +31,16 @@ from torch import Tensor
 
 from engine.corpora.documents import Corpus, fetch
 from engine.corpora.named import NAMED, Role, corpus_path
-from engine.corpora.row_cache import RowCache, tokenizer_fingerprint
-from engine.corpora.tokenise import Rows, tokenise
+from engine.corpora.tokenise import Rows, tokenise, tokenizer_fingerprint
 from engine.errors import CorpusError
+from engine.hardware import disk
 from engine.progress import Progress
+
+FORMAT = 1
+"""Increase when the content of a cached file changes, or how rows are made."""
+MOST_BYTES = 500_000_000
+"""Limit for all files of cached rows together."""
+SUFFIX = ".tokens.npz"
 
 
 @dataclass(frozen=True)
@@ -223,3 +239,69 @@ def _read_npy(name: str, vocabulary: int) -> Windows:
         )
     windows = torch.from_numpy(ids.astype(np.int64))
     return Windows(windows, len(windows), None, None)
+
+
+# ---- cache of tokenised rows -------------------------------------------------------------------------------
+
+
+class RowCache:
+    """Rows by key in a directory, which is created with the first file."""
+
+    def __init__(self, directory: Path, most_bytes: int = MOST_BYTES) -> None:
+        self._directory = directory
+        self._most_bytes = most_bytes
+
+    def get(self, key: str) -> Rows | None:
+        """Return the rows stored under `key`, None if they are absent or damaged."""
+        path = self._path(key)
+        try:
+            # reading an archive compares its checksums
+            with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as file:
+                rows = Rows(
+                    ids=file["ids"].astype(np.int64),
+                    counts=file["counts"].astype(np.int64) if "counts" in file else None,
+                    ends=file["ends"].astype(np.int64),
+                )
+                if file["format"] != FORMAT:
+                    return None
+        except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+            return None
+        with suppress(OSError):
+            path.touch()  # the time of last use
+        return rows
+
+    def put(self, key: str, rows: Rows) -> None:
+        """Store rows; without effect if the disk cannot be written."""
+        path = self._path(key)
+        arrays: dict[str, Any] = {
+            "ids": rows.ids.astype("<u4"),
+            "ends": rows.ends.astype("<i8"),
+            "format": np.int64(FORMAT),
+        }
+        if rows.counts is not None:
+            arrays["counts"] = rows.counts.astype(np.min_scalar_type(int(rows.counts.max(initial=0))))
+
+        def save(temporary: Path) -> None:
+            with temporary.open("wb") as file:  # given a name, numpy would append its own suffix
+                np.savez(file, allow_pickle=False, **arrays)
+
+        with suppress(OSError):
+            self._directory.mkdir(parents=True, exist_ok=True)
+            disk.replace_file(path, save)
+            self._evict(path)
+
+    def _evict(self, newest: Path) -> None:
+        """Delete the least recently used files, but never the newest, until the rest is within the limit."""
+        files = sorted(
+            (path.stat().st_mtime, path.stat().st_size, path) for path in self._directory.glob(f"*{SUFFIX}")
+        )
+        total = sum(size for _, size, _ in files)
+        for _, size, path in files:
+            if total <= self._most_bytes:
+                return
+            if path != newest:
+                path.unlink(missing_ok=True)
+                total -= size
+
+    def _path(self, key: str) -> Path:
+        return self._directory / f"{hashlib.sha256(f'{FORMAT} {key}'.encode()).hexdigest()[:24]}{SUFFIX}"

@@ -11,11 +11,11 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
-from engine.events import Event
+from engine.events import QUANTILES, Event, RowSpread
 from engine.pruning.patterns import Group, Pattern
-from engine.pruning.shares import Shares
 from engine.pruning.statistics import Need, Statistics
 from engine.registry import Method, Registry, Touched
 
@@ -82,6 +82,46 @@ class Updated:
     weight: Tensor
     keep: Tensor
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What an allocation returns: the sparsity of each block, or of each row.
+
+    Attributes:
+        blocks: the sparsity of each block.
+        rows: sparsities per row, `[out]` float64, by block and linear; a linear that is missing loses its
+            block's ratio in every row.
+        clipped: blocks whose ratio was clipped to a limit.
+        consumers: by block and linear, the linear that reads its rows as input columns; empty if no method
+            looked.
+    """
+
+    blocks: tuple[float, ...]
+    rows: Mapping[int, Mapping[str, Tensor]] = field(default_factory=dict)
+    clipped: tuple[int, ...] = ()
+    consumers: Mapping[int, Mapping[str, str | None]] = field(default_factory=dict)
+
+    def of(self, block: int, linear: str) -> float | Tensor:
+        """Return the sparsity of a linear: one number, or one per row `[out]`."""
+        return self.rows.get(block, {}).get(linear, self.blocks[block])
+
+    def spreads(self) -> tuple[tuple[RowSpread, ...], ...]:
+        """Return how each block's linears distribute their sparsity over their rows; empty if no method
+        looked at rows.
+        """
+        levels = torch.tensor(QUANTILES, dtype=torch.float64)
+        return tuple(
+            tuple(
+                RowSpread(
+                    name=name,
+                    consumer=self.consumers.get(index, {}).get(name),
+                    quantiles=tuple(rows.quantile(levels).tolist()),
+                )
+                for name, rows in self.rows[index].items()
+            )
+            for index in sorted(self.rows)
+        )
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ from engine.hardware.device import Clock, concurrently
 from engine.hardware.memory import trim_heap
 from engine.models.block import Block, Linear
 from engine.models.language_model import LanguageModel, Stream
+from engine.pruning.axes import Shares
 from engine.pruning.observation import alignment, divergence, observe
 from engine.pruning.patterns import Sparsity
 from engine.pruning.plan import Outcome, Plan
-from engine.pruning.shares import Shares
 from engine.pruning.statistics import Need, Statistics
 from engine.pruning.weights import BlockWeights, PrunedLinear, restore
 

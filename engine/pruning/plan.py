@@ -34,11 +34,11 @@ from engine.pruning.axes import (
     RunningMask,
     RunningScore,
     Score,
+    Shares,
     Update,
 )
 from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, Sparsity, make_pattern
 from engine.pruning.search import AllocationContext
-from engine.pruning.shares import Shares
 from engine.pruning.statistics import Need, Reordered, Statistics
 from engine.registry import Method
 

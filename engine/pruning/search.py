@@ -32,8 +32,8 @@ from torch import Tensor
 from engine.hardware.device import parallel_passes
 from engine.models.block import Block, Linear, zeroed
 from engine.models.dataflow import feeds
+from engine.pruning.axes import Shares
 from engine.pruning.observation import alignment, observe
-from engine.pruning.shares import Shares
 from engine.pruning.statistics import Need, Statistics
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The sparsity of each block, or of each row, and the arithmetic that makes the overall sparsity the target.
+"""The arithmetic on the sparsities of blocks that makes the overall sparsity the target.
 
 Ratios are sparsities; their mean is weighted by size, the number of prunable weights. They are rescaled only
 if clipping to a limit moved that mean.
@@ -6,57 +6,13 @@ if clipping to a limit moved that mean.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from engine.events import QUANTILES, RowSpread
-
 LOWEST, HIGHEST = 0.01, 0.99
 """The limits of methods that allocate sparsity unevenly (NeuroAL and the methods it is compared with)."""
-
-
-@dataclass(frozen=True)
-class Shares:
-    """What is to be removed.
-
-    Attributes:
-        blocks: the sparsity of each block.
-        rows: sparsities per row, `[out]` float64, by block and linear; a linear that is missing loses its
-            block's ratio in every row.
-        clipped: blocks whose ratio was clipped to a limit.
-        consumers: by block and linear, the linear that reads its rows as input columns; empty if no method
-            looked.
-    """
-
-    blocks: tuple[float, ...]
-    rows: Mapping[int, Mapping[str, Tensor]] = field(default_factory=dict)
-    clipped: tuple[int, ...] = ()
-    consumers: Mapping[int, Mapping[str, str | None]] = field(default_factory=dict)
-
-    def of(self, block: int, linear: str) -> float | Tensor:
-        """Return the sparsity of a linear: one number, or one per row `[out]`."""
-        return self.rows.get(block, {}).get(linear, self.blocks[block])
-
-
-def spreads(shares: Shares) -> tuple[tuple[RowSpread, ...], ...]:
-    """Return how each block's linears distribute their sparsity over their rows; empty if no method looked at
-    rows.
-    """
-    levels = torch.tensor(QUANTILES, dtype=torch.float64)
-    return tuple(
-        tuple(
-            RowSpread(
-                name=name,
-                consumer=shares.consumers.get(index, {}).get(name),
-                quantiles=tuple(rows.quantile(levels).tolist()),
-            )
-            for name, rows in shares.rows[index].items()
-        )
-        for index in sorted(shares.rows)
-    )
 
 
 def weighted_mean(ratios: Sequence[float], sizes: Sequence[int]) -> float:

@@ -1,5 +1,6 @@
 """The pruned blocks of a run as files `blocks/000.safetensors`: a mapping from block index to weights.
 
+A file holds, per linear, the mask with eight entries per byte, its shape, and the new weight if there is one.
 Each file carries a checksum of its tensors, so that a run never resumes from a damaged block. Reading a block
 verifies the checksum; `has_full_length` only compares the header with the file's length, which is cheap
 enough for a list of runs.
@@ -18,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.errors import StoreError
-from engine.pruning.weights import BlockWeights, pack, unpack
+from engine.pruning.weights import BlockWeights, PrunedLinear
 from engine.store import atomic_files
 
 LENGTH_BYTES = 8  # a safetensors file begins with its header's length, a little-endian integer
@@ -121,6 +122,35 @@ class Blocks(MutableMapping[int, BlockWeights]):
         for index in self:
             if index >= count:
                 del self[index]
+
+
+def pack(weights: BlockWeights) -> dict[str, Tensor]:
+    """Return flat tensors for a file; the first of a mask's eight entries is the lowest bit of its byte."""
+    tensors: dict[str, Tensor] = {}
+    for name, pruned in weights.items():
+        tensors[f"{name}.mask"] = _pack_bits(pruned.keep.cpu())
+        tensors[f"{name}.shape"] = torch.tensor(pruned.keep.shape)
+        if pruned.weight is not None:
+            tensors[f"{name}.weight"] = pruned.weight.cpu().contiguous()
+    return tensors
+
+
+def unpack(tensors: dict[str, Tensor]) -> BlockWeights:
+    """Invert `pack`; the tensors are on the CPU."""
+    names = [key.removesuffix(".mask") for key in tensors if key.endswith(".mask")]
+    return {name: PrunedLinear(_unpack_bits(tensors, name), tensors.get(f"{name}.weight")) for name in names}
+
+
+def _pack_bits(mask: Tensor) -> Tensor:
+    bits = mask.reshape(-1).to(torch.uint8)  # [out * in]
+    padded = torch.nn.functional.pad(bits, (0, -len(bits) % 8)).view(-1, 8)  # [bytes, 8]
+    return (padded << torch.arange(8, dtype=torch.uint8)).sum(1, dtype=torch.uint8)
+
+
+def _unpack_bits(tensors: dict[str, Tensor], name: str) -> Tensor:
+    rows, columns = tensors[f"{name}.shape"].tolist()
+    bits = (tensors[f"{name}.mask"][:, None] >> torch.arange(8, dtype=torch.uint8)) & 1
+    return bits.reshape(-1)[: rows * columns].view(rows, columns).bool()
 
 
 def _save(tensors: dict[str, Tensor], path: Path) -> None:

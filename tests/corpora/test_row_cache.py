@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from engine import progress
-from engine.corpora.row_cache import RowCache, tokenizer_fingerprint
-from engine.corpora.tokenise import Rows
-from engine.corpora.windows import Windows, evaluation_windows
+from engine.corpora.tokenise import Rows, tokenizer_fingerprint
+from engine.corpora.windows import RowCache, Windows, evaluation_windows
 from engine.progress import Report, Stopped, drain, in_background
 from tests.corpora.tokenizers import TEXT, bundled, byte_level, composing, words
 

@@ -10,14 +10,8 @@ from statistics import mean
 
 import pytest
 
-from engine.corpora.user_texts import (
-    MOST_BYTES,
-    UNUSED_DAYS,
-    drop_unused_texts,
-    parse,
-    save_text,
-    touch_texts,
-)
+from engine.corpora.documents import parse
+from engine.corpora.user_texts import MOST_BYTES, UNUSED_DAYS, drop_unused_texts, save_text, touch_texts
 from engine.corpora.windows import calibration_windows, evaluation_windows
 from engine.errors import CorpusError
 from engine.progress import drain

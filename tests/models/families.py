@@ -12,10 +12,10 @@ from engine.events import BlockPruned, Event, LinearPruned, Noted
 from engine.hardware.device import Clock
 from engine.models.block import Linear
 from engine.models.language_model import LanguageModel
+from engine.pruning.axes import Shares
 from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
 from engine.pruning.search import AllocationContext
-from engine.pruning.shares import Shares
 from engine.pruning.statistics import Statistics
 from engine.pruning.weights import BlockWeights
 

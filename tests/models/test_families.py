@@ -14,10 +14,11 @@ from torch import Tensor
 from engine.hardware.device import Clock
 from engine.models.discovery import skipped_kind
 from engine.models.language_model import LanguageModel
+from engine.pruning.axes import Shares
 from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
-from engine.pruning.shares import Shares
-from engine.pruning.weights import pack, restore, unpack
+from engine.pruning.weights import restore
+from engine.store.blocks import pack, unpack
 from tests.models.families import FAMILIES, WINDOWS, built, in_turn, pruned, windows
 
 

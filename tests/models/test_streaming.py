@@ -20,10 +20,10 @@ from engine.export.model import save_model
 from engine.hardware.device import Clock
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.loading import load
+from engine.pruning.axes import Shares
 from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
 from engine.pruning.search import AllocationContext, Prune
-from engine.pruning.shares import Shares
 from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
 from engine.record import RunRecord

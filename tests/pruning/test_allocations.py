@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from engine.pruning.allocations.neuroal import block_candidates, row_sparsities
+from engine.pruning.axes import Shares
 from engine.pruning.plan import Plan
 from engine.pruning.search import AllocationContext
-from engine.pruning.shares import HIGHEST, Shares, centred, rescaled, weighted_mean, within_limits
+from engine.pruning.shares import HIGHEST, centred, rescaled, weighted_mean, within_limits
 
 SIZES = [[100, 100, 100, 100], [10, 200, 3000, 40], [1, 1_000_000, 1, 7], [37, 37, 911, 5]]
 SIZE_ONLY = {"uniform": {}, "manual": {"manual.ratios": (0.1, 0.9, 0.4, 0.6), "manual.rescale": "yes"}}

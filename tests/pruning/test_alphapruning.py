@@ -13,9 +13,8 @@ from engine.events import BlockMeasured, Event
 from engine.models.language_model import LanguageModel
 from engine.pruning.allocations import alphapruning as module
 from engine.pruning.allocations.alphapruning import alpha_ratios, alphapruning, eigenvalues, tail_exponent
-from engine.pruning.axes import ALLOCATIONS
+from engine.pruning.axes import ALLOCATIONS, Shares
 from engine.pruning.search import AllocationContext
-from engine.pruning.shares import Shares
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,8 @@ from torch import Tensor
 from engine.events import BlockMeasured, Event
 from engine.models.language_model import LanguageModel
 from engine.pruning.allocations.owl import outlier_share, owl, owl_ratios
-from engine.pruning.axes import ALLOCATIONS
+from engine.pruning.axes import ALLOCATIONS, Shares
 from engine.pruning.search import AllocationContext
-from engine.pruning.shares import Shares
 
 
 @pytest.fixture(autouse=True)

@@ -10,10 +10,10 @@ from engine.cli.bench.search import PlainSearch
 from engine.hardware import device
 from engine.models.block import Linear
 from engine.models.language_model import LanguageModel
+from engine.pruning.axes import Shares
 from engine.pruning.patterns import Group, Sparsity
 from engine.pruning.plan import Plan
 from engine.pruning.search import Search
-from engine.pruning.shares import Shares
 from engine.pruning.statistics import Statistics
 from tests.models.families import FAMILIES, built, in_turn, windows
 

@@ -19,11 +19,11 @@ from engine.hardware.device import threads_for
 from engine.models.block import Linear
 from engine.models.language_model import LanguageModel
 from engine.progress import drain
+from engine.pruning.axes import Shares
 from engine.pruning.observation import alignment, observe
 from engine.pruning.patterns import Sparsity, removed
 from engine.pruning.plan import Plan
 from engine.pruning.search import AllocationContext, Search, Trial
-from engine.pruning.shares import Shares
 from engine.pruning.statistics import Need, Statistics
 
 TARGET = 0.6

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from engine.events import BlockMeasured, Event
 from engine.pruning import papers
-from engine.pruning.axes import ALLOCATIONS, Allocation
+from engine.pruning.axes import ALLOCATIONS, Allocation, Shares
 from engine.pruning.search import AllocationContext
-from engine.pruning.shares import HIGHEST, Shares, rescaled, weighted_mean
+from engine.pruning.shares import HIGHEST, rescaled, weighted_mean
 from engine.registry import Parameter
 
 BINS = 100

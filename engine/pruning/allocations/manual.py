@@ -11,9 +11,9 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from engine.events import Event
-from engine.pruning.axes import ALLOCATIONS, Allocation
+from engine.pruning.axes import ALLOCATIONS, Allocation, Shares
 from engine.pruning.search import AllocationContext
-from engine.pruning.shares import HIGHEST, Shares, rescaled, weighted_mean
+from engine.pruning.shares import HIGHEST, rescaled, weighted_mean
 from engine.registry import Parameter
 
 TOLERANCE = 5e-4

@@ -21,10 +21,10 @@ from torch import Tensor
 from engine.events import REFERENCE_STEP, Candidate, CandidateChosen, CandidateTried, Event, Noted
 from engine.models.dataflow import Consumer, consumers
 from engine.pruning import papers
-from engine.pruning.axes import ALLOCATIONS, Allocation
+from engine.pruning.axes import ALLOCATIONS, Allocation, Shares
 from engine.pruning.patterns import Group
 from engine.pruning.search import AllocationContext, Search, Trial
-from engine.pruning.shares import HIGHEST, LOWEST, Shares, centred, rescale, within_limits
+from engine.pruning.shares import HIGHEST, LOWEST, centred, rescale, within_limits
 from engine.registry import Parameter
 
 BLOCK_STRENGTHS = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.25)

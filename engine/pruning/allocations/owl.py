@@ -12,10 +12,10 @@ from torch import Tensor
 
 from engine.events import BlockMeasured, Event
 from engine.pruning import papers
-from engine.pruning.axes import ALLOCATIONS, Allocation
+from engine.pruning.axes import ALLOCATIONS, Allocation, Shares
 from engine.pruning.scores.wanda import wanda
 from engine.pruning.search import AllocationContext
-from engine.pruning.shares import Shares, centred, within_limits
+from engine.pruning.shares import centred, within_limits
 from engine.pruning.statistics import Need
 from engine.registry import Parameter
 

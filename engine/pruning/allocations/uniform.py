@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from engine.events import Event
-from engine.pruning.axes import ALLOCATIONS, Allocation
+from engine.pruning.axes import ALLOCATIONS, Allocation, Shares
 from engine.pruning.search import AllocationContext
-from engine.pruning.shares import Shares
 
 
 def uniform(context: AllocationContext) -> Generator[Event, None, Shares]:

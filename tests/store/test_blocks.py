@@ -1,4 +1,4 @@
-"""The stored weights of a pruned block: packed, unpacked and restored, for every type of linear."""
+"""The blocks of a run: packed for a file, unpacked and restored, for every type of linear."""
 
 import pytest
 import torch
@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from engine.models.block import Block, Linear
-from engine.pruning.weights import BlockWeights, PrunedLinear, pack, restore, unpack
+from engine.pruning.weights import BlockWeights, PrunedLinear, restore
+from engine.store.blocks import pack, unpack
 
 SHAPES = [(1, 1), (1, 7), (1, 8), (1, 9), (3, 5), (7, 13), (8, 8), (16, 129), (250, 3)]
 
