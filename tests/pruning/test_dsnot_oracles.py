@@ -255,7 +255,7 @@ def test_with_lower_no_row_gets_a_larger_error(name: str, group: int | None, cas
 def test_a_mask_without_possible_swaps_is_unchanged(name: str) -> None:
     layer = oracles.random_layer(4, 24)
     for kept in (True, False):
-        mask = torch.all_options(layer.weight.shape, kept)
+        mask = torch.full(layer.weight.shape, kept)
         got = refine_mask(name, layer, mask)
         assert torch.equal(got.keep, mask) and got.swaps == 0
     weak = Layer(layer.weight, layer.inputs * 1e-6)

@@ -2,7 +2,7 @@
 
 A plain search does what the paper says and nothing else: for each candidate it runs every block dense and
 then pruned, over all windows. One plain search has this project's batches and masks, so that only the search
-differs; the other goes window by window and sorts to make its masks, as published code does.
+differs; the other runs window by window and makes its masks by sorting, as published code does.
 """
 
 from __future__ import annotations

@@ -59,8 +59,7 @@ def _rows() -> dict[str, dict[str, Any]]:
 def _over(base: str, allocation: Allocation) -> dict[str, dict[str, Any]]:
     """Return the recipe fields of an allocation over a base pruner, by label.
 
-    If one of the allocation's parameters switches between block and row sparsities, each choice has its own
-    row.
+    A parameter that switches between block and row sparsities gives a row for each of its choices.
     """
     fields = {"pruner": base, "allocation": allocation.name}
     name = next(iter(allocation.whole_rows), None)
