@@ -138,7 +138,7 @@ def _run(
         yield Resumed(blocks=len(finished_blocks))
     with clock.phase("fetch"):
         directory = yield from model_directory(recipe)
-    summary = summarise(str(directory))
+    summary = summarise(str(directory), measure_speed=False)
     placed = placement(recipe, summary, measure_capacity(device.type))
     memory = MemoryPlan.for_device(device, placed.residence, offload=placed.offload)
     while True:

@@ -1,6 +1,6 @@
 """Estimate a run before it starts: whether it fits, its memory, disk space, download and time.
 
-The numbers come from `placement`, `footprint` and `duration`, from the model's configuration alone: no
+The numbers come from `footprint` and `duration`, from the model's configuration alone: no
 weights are read. If a run does not fit, `advice` says what would. If it is not known what is free, everything
 fits.
 """

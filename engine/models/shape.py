@@ -79,7 +79,7 @@ class ModelSummary(BaseModel):
         storage: where its files are.
         device: the device it would run on by default.
         speeds: floating-point operations per second of a matrix product, by device, measured when the summary
-            was made.
+            was made; empty if it was not measured.
     """
 
     model_config = ConfigDict(frozen=True)

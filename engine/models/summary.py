@@ -41,8 +41,11 @@ ACTIVE_EXPERTS = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "m
 READ_FILES = ("*.safetensors", "*.json", "*.model", "*.txt")
 
 
-def summarise(model: str, revision: str | None = None) -> ModelSummary:
+def summarise(model: str, revision: str | None = None, *, measure_speed: bool = True) -> ModelSummary:
     """Return the summary of a model without loading it.
+
+    Args:
+        measure_speed: whether to fill `speeds`, which only the estimate of a run's duration needs.
 
     Raises:
         ModelError: there is no such model, or it is not a causal language model with blocks of linears.
@@ -77,7 +80,7 @@ def summarise(model: str, revision: str | None = None) -> ModelSummary:
         bytes=parameters * stored.itemsize,
         storage=_storage(model, revision, directory),
         device=device,
-        speeds={name: _speed(name) for name in dict.fromkeys([device, "cpu"])},
+        speeds={name: _speed(name) for name in dict.fromkeys([device, "cpu"])} if measure_speed else {},
     )
 
 
