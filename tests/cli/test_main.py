@@ -145,7 +145,7 @@ def test_a_refused_recipe_lists_all_faults_and_ends_with_2(capsys: pytest.Captur
 def test_a_run_that_fails_ends_with_1_and_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prune", "--samples", "5000"]) == 1
     printed = capsys.readouterr()
-    assert "but 111 fit" in printed.out and "Traceback" not in printed.out + printed.err
+    assert "but only 111 fit" in printed.out and "Traceback" not in printed.out + printed.err
     assert main(["prune", "--samples", "5000", "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
 

@@ -49,10 +49,11 @@ def test_a_new_preset_or_allocation_needs_no_recorded_runs(monkeypatch: pytest.M
 
 
 def test_all_are_finished_and_complete(store: Store) -> None:
-    assert len(store.recorded) == len(recorded.recipes()) == 177
+    listed = recorded.recipes()
+    assert len(store.recorded) == len(listed) == 177
     for summary in store.recorded:
         assert summary.state == "finished" and summary.recorded, summary.message
-        recipe, weights = recorded.recipes()[summary.key]
+        recipe, weights = listed[summary.key]
         assert summary.recipe == recipe
         assert summary.has_weights == weights
         folder = store.find(summary.key)
