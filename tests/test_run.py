@@ -107,7 +107,7 @@ RESUMED = [
     for place, pruner in enumerate(PRESETS)
     for shift in range(3 if pruner in ("wanda", "sparsegpt") else 1)
 ]
-"""Every pruner after one of three numbers of finished blocks; one without and one with an update after all."""
+"""Every pruner after one, seven or all eight finished blocks; two pruners after each of them."""
 
 
 @pytest.mark.parametrize(("pruner", "done"), RESUMED)

@@ -1,4 +1,4 @@
-"""The report: the charts of the page, everything in one file, nothing from elsewhere, every text as a text."""
+"""The report: the charts of the page in one self-contained file, every text escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundled runs: complete, of this version, reproducible, listed with the user's own runs, and read-only."""
+"""The bundled runs: complete, current, reproducible, listed with the user's own runs, and read-only."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -75,7 +75,10 @@ def test_a_key_that_nobody_has(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_without_the_drawing_library_it_says_what_is_missing() -> None:
-    code = "import sys; sys.modules['plotly'] = None; from engine.cli.main import main; sys.exit(main(['report', 'abc']))"
+    code = (
+        "import sys; sys.modules['plotly'] = None; "
+        "from engine.cli.main import main; sys.exit(main(['report', 'abc']))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )

@@ -31,7 +31,7 @@ from tests.models.families import FAMILIES, built
 
 
 class Ticks:
-    """A clock that only the model's passes move: by `dense` or by `other` seconds, as its first linear says."""
+    """A clock that only the model's passes move, by as many seconds as its first linear costs."""
 
     def __init__(self, model, costs):
         self.time, self.passes = 0.0, []

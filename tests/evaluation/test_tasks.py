@@ -336,7 +336,8 @@ def test_a_hub_that_cannot_be_reached_is_said_with_what_to_do(task, monkeypatch)
     hub(monkeypatch, answer)
     with pytest.raises(
         TaskError,
-        match=rf"The examples of {TASKS[task].title} could not .*Couldn't reach it .*{task}\.jsonl.*PRUNESCOPE_TASKS",
+        match=rf"The examples of {TASKS[task].title} could not .*Couldn't reach it "
+        rf".*{task}\.jsonl.*PRUNESCOPE_TASKS",
     ):
         finished(run(tiny(), [task], limit=5))
 

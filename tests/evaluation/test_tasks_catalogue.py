@@ -46,8 +46,11 @@ def test_whether_lm_eval_is_there_is_asked_without_importing_it(monkeypatch):
 
 
 def test_forms_and_charts_import_neither_lm_eval_nor_torch():
-    rooms = "engine.evaluation.tasks.catalogue, engine.evaluation.tasks.compare, engine.evaluation.tasks.compare, engine.evaluation.tasks.cache"
-    code = f"import sys; import {rooms}; print([name for name in ('lm_eval', 'torch', 'datasets', 'transformers') if name in sys.modules])"
+    light = ", ".join(f"engine.evaluation.tasks.{name}" for name in ("catalogue", "compare", "cache"))
+    code = (
+        f"import sys; import {light}; heavy = ('lm_eval', 'torch', 'datasets', 'transformers'); "
+        "print([name for name in heavy if name in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
@@ -55,7 +58,10 @@ def test_forms_and_charts_import_neither_lm_eval_nor_torch():
 
 
 def test_measuring_is_imported_without_lm_eval():
-    code = "import sys; sys.modules['lm_eval'] = sys.modules['datasets'] = None; import engine.evaluation.tasks.evaluate"
+    code = (
+        "import sys; sys.modules['lm_eval'] = sys.modules['datasets'] = None; "
+        "import engine.evaluation.tasks.evaluate"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )

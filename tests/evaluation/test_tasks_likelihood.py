@@ -1,4 +1,4 @@
-"""Log likelihoods of continuations against a slow and obvious computation: one request, one row, no padding."""
+"""Log-likelihoods of continuations against a slow computation: one request, one row, no padding."""
 
 from __future__ import annotations
 

@@ -75,7 +75,8 @@ def test_a_damaged_line_is_named_with_its_number(task, line, tmp_path):
     (tmp_path / f"{task}.jsonl").write_text(json.dumps(own(task, 0)) + "\n\n" + line + "\n", encoding="utf-8")
     with pytest.raises(
         TaskError,
-        match=rf"Line 3 of .*{task}\.jsonl is not a document of {TASKS[task].title}: expected .*{FORMS[task][0][0]}",
+        match=rf"Line 3 of .*{task}\.jsonl is not a document of {TASKS[task].title}: "
+        rf"expected .*{FORMS[task][0][0]}",
     ):
         read(tmp_path, TASKS[task])
 
