@@ -1,4 +1,4 @@
-"""A model seen as `blocks[i].linears[name]`, with every weight `[out, in]`, whatever the class underneath, and
+"""A model seen as `blocks[i].linears[name]` with every weight `[out, in]`, whatever the class underneath, and
 hooks on those linears, which observe inputs and outputs, replace outputs, or skip the product.
 
 A linear that is a module is observed with module hooks. An expert's slice of a fused parameter is not a
