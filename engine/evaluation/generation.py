@@ -24,6 +24,7 @@ def generate(model: LanguageModel, prompt: str, *, tokens: int, temperature: flo
         PrunescopeError: the prompt fills the model's context.
     """
     ids = encode(model, prompt)
+    # No declared limit counts as an endless context.
     room = (context_length(model.module.config) or 10**9) - len(ids)
     if room < 1:
         raise PrunescopeError(
@@ -45,7 +46,7 @@ def encode(model: LanguageModel, text: str) -> Tensor:
         raise ModelError("This model has no tokenizer, so it can neither read nor continue a text.")
     ids = list(tokenizer(text)["input_ids"])
     start = tokenizer.bos_token_id
-    if start is not None and ids[:1] != [start]:
+    if start is not None and ids[:1] != [start]:  # many tokenizers have already added it
         ids = [start, *ids]
     return torch.tensor(ids, dtype=torch.long, device=model.device)
 
@@ -58,24 +59,28 @@ def write(model: LanguageModel, ids: Tensor, *, tokens: int, temperature: float,
     """
     module: Any = model.module
     sampling = (
+        # `top_k` 0 turns off the cut at the 50 likeliest tokens, transformers' default.
         {"do_sample": True, "temperature": temperature, "top_k": 0}
         if temperature > 0
-        else {"do_sample": False}
+        else {"do_sample": False}  # with a temperature, transformers would complain
     )
-    prompt = ids[None]
+    prompt = ids[None]  # [1, tokens]
+    # `generate` can only sample from the global generator, whose state is restored afterwards. Without a list
+    # of devices, `fork_rng` saves the state of every GPU.
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(seed)
         output: Tensor = module.generate(
             prompt,
-            attention_mask=torch.ones_like(prompt),
+            attention_mask=torch.ones_like(prompt),  # otherwise transformers guesses it from padding tokens
             max_new_tokens=tokens,
             pad_token_id=_padding(model),
             use_cache=True,
             **sampling,
         )
-    return output[0, len(ids) :]
+    return output[0, len(ids) :]  # [1, prompt + new tokens] -> [new tokens]
 
 
 def _padding(model: LanguageModel) -> int:
+    # A single sequence is never padded, but `generate` warns if it must choose the token itself.
     ends = model.tokenizer.eos_token_id
     return int(ends) if ends is not None else 0

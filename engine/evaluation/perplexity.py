@@ -30,7 +30,7 @@ def perplexity(model: LanguageModel, stream: Stream, size: int | None = None) ->
     for hidden, ids in zip(stream.hidden, stream.ids, strict=True):
         for part, inputs, targets in chunks(model, hidden, ids):
             losses = cross_entropy(next_logits(model, part, inputs), targets.flatten(), reduction="none")
-            total += losses.double().sum().item()
+            total += losses.double().sum().item()  # a float32 sum over a whole corpus would lose digits
             tokens += losses.numel()
     return score(total / tokens, tokens, size)
 
@@ -48,7 +48,9 @@ def score(nll: float, tokens: int, size: int | None = None) -> Score:
     """Return the score of a mean negative log likelihood in nats: the perplexity, infinite on overflow, and
     the bits per byte of `size` bytes of text.
     """
+    # Nats / ln 2 are bits. Bytes, unlike tokens, are the same for every tokenizer.
     bits = nll * tokens / log(2) / size if size else None
+    # A NaN fails the comparison and stays NaN.
     return Score(
         perplexity=nll * inf if nll >= LARGEST else exp(nll), nll=nll, tokens=tokens, bits_per_byte=bits
     )
@@ -63,7 +65,8 @@ def chunks(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Iterator[tuple[
         hidden: `[windows, tokens, width]`, after the last block.
         ids: `[windows, tokens]`.
     """
-    tokens = max(1, LOGITS_AT_ONCE // model.vocabulary)
+    tokens = max(1, LOGITS_AT_ONCE // model.vocabulary)  # predictions in memory at a time
+    # Whole windows are grouped; one that alone has too many predictions is split along its tokens.
     windows = max(1, tokens // max(1, ids.shape[1] - 1))
     # The hidden state of token t predicts token t + 1.
     for part, inputs, targets in _split_alike(windows, 0, hidden[:, :-1], ids[:, :-1], ids[:, 1:]):

@@ -98,6 +98,7 @@ def is_two_of_four(mask: Tensor) -> bool:
     """Return whether a mask `[out, in]` keeps at most two of every four consecutive columns, whatever the
     recipe's pattern.
     """
+    # The reshape below would form groups across the ends of rows.
     if mask.shape[1] % 4:
         return False
     return bool(mask.reshape(-1, 4).sum(1).max() <= 2)  # [out * in / 4]
@@ -123,7 +124,7 @@ def sizes(
     linears: Sequence[LinearCount], dense: int, dtype: torch.dtype, compressed: Compressed
 ) -> SizeReport:
     """Return the report of a model with these prunable linears that takes `dense` bytes in all."""
-    width = dtype.itemsize
+    width = dtype.itemsize  # bytes per value; all prunable weights have this dtype
     weights = sum(linear.weights for linear in linears)
     rest = dense - weights * width
     reason = _not_two_of_four(linears)
@@ -150,11 +151,13 @@ def packed_bytes(tensors: Iterable[Tensor], share: float = 1.0) -> int:
         share: the fraction that is compressed: one MiB of every `1 / share`, from the first; the rest is
             assumed to compress alike.
     """
+    # `sample_share` returns 1 / n for a whole n, so rounding only undoes the division.
     every = max(1, round(1 / share))
+    # One stream for all tensors: the compressor finds repetitions across their ends, as in a file.
     stream, total, read, packed = zlib.compressobj(LEVEL), 0, 0, 0
     for place, piece in enumerate(_pieces(tensors)):
         total += piece.nbytes
-        if place % every == 0:
+        if place % every == 0:  # includes the first piece, so `read` is never 0
             read += piece.nbytes
             packed += len(stream.compress(piece))
     packed += len(stream.flush())
@@ -163,17 +166,20 @@ def packed_bytes(tensors: Iterable[Tensor], share: float = 1.0) -> int:
 
 def sample_share(total: int) -> float:
     """Return the fraction of `total` bytes to compress: 1 for a small model."""
-    return 1 / -(-total // SAMPLE) if total > SAMPLE else 1.0
+    return 1 / -(-total // SAMPLE) if total > SAMPLE else 1.0  # 1 / ceiling
 
 
 def _pieces(tensors: Iterable[Tensor]) -> Iterator[memoryview]:
     for tensor in tensors:
+        # numpy has no bfloat16, so the values are viewed as bytes first; `view(-1)` because a 0-d tensor
+        # cannot be.
         raw = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
+        # Slices of a memoryview copy nothing.
         yield from (raw[start : start + PIECE] for start in range(0, raw.nbytes, PIECE))
 
 
 def _bytes(bits: int) -> int:
-    return -(-bits // 8)
+    return -(-bits // 8)  # rounded up
 
 
 def _not_two_of_four(linears: Sequence[LinearCount]) -> str:

@@ -36,8 +36,8 @@ SECONDS = 2.0
 
 Name = Literal["dense", "pruned", "2:4"]
 Stage = Literal["prefill", "token"]
-HALF = (torch.float16, torch.bfloat16)
-CACHES = ("past_key_values", "cache_params")
+HALF = (torch.float16, torch.bfloat16)  # the dtypes for which the 2:4 kernels are used
+CACHES = ("past_key_values", "cache_params")  # the second by Mamba models
 """Names that models use for their cache, in their output and their arguments."""
 
 Convert = Callable[[Tensor], Tensor]
@@ -98,7 +98,7 @@ class Placed:
     parameter: nn.Parameter
 
     def put(self) -> None:
-        setattr(self.module, self.name, self.parameter)
+        setattr(self.module, self.name, self.parameter)  # exchanges the pointer, copies nothing
 
 
 Variant = tuple[Placed, ...]
@@ -107,6 +107,7 @@ Variant = tuple[Placed, ...]
 
 def variant(linears: Sequence[Linear]) -> Variant:
     """Return the current parameters of these linears; one that holds several experts is included once."""
+    # The experts of a block may be slices of one parameter.
     found = {id(linear.stored): Placed(linear.module, linear.parameter, linear.stored) for linear in linears}
     return tuple(found.values())
 
@@ -151,7 +152,7 @@ def speed(
             passes["2:4"] = kernels
         timings, no_token = _stages(passes, clock or Clock(model.device), seconds)
     finally:
-        put(dense)
+        put(dense)  # also after an error: the caller goes on with this model
     return SpeedReport(
         prompt=window[1],
         timings=timings,
@@ -168,8 +169,10 @@ def _window(model: LanguageModel) -> tuple[Tensor, int]:
     from engine.models.summary import context_length
 
     most = context_length(model.module.config)
+    # At least half of the context is left for the single tokens.
     prompt = PROMPT if most is None else max(1, min(PROMPT, most // 2))
-    more = WARM_UP + MOST if most is None else min(WARM_UP + MOST, most - prompt)
+    more = WARM_UP + MOST if most is None else min(WARM_UP + MOST, most - prompt)  # one token per round
+    # Drawn on the CPU, so that the tokens are the same on every device.
     ids = torch.randint(0, model.vocabulary, (1, prompt + more), generator=torch.Generator().manual_seed(0))
     return ids.to(model.device), prompt
 
@@ -179,8 +182,9 @@ def _stages(passes: Mapping[Name, _Pass], clock: Clock, seconds: float) -> tuple
     timings = _timings("prefill", interleaved(turns, clock, MOST, seconds))
     if any(own.cache is None for own in passes.values()):
         return timings, "One token: not measured, because this model returns no cache to continue from."
+    # The tokens continue from the cache that the last prefill left.
     turns = {name: (own.put, own.token) for name, own in passes.items()}
-    most = min(own.room for own in passes.values()) - WARM_UP
+    most = min(own.room for own in passes.values()) - WARM_UP  # `interleaved` adds the warm-up
     return timings + _timings("token", interleaved(turns, clock, most, seconds)), ""
 
 
@@ -189,9 +193,10 @@ def _tried(kernels: _Pass, converted: int, linears: int) -> tuple[_Pass | None, 
     if not converted:
         return None, "2:4 kernels: not measured, because they support none of this model's shapes."
     try:
+        # A weight can be converted although its product fails, so one pass is tried before any timing.
         kernels.put()
         kernels.prefill()
-    except torch.OutOfMemoryError:
+    except torch.OutOfMemoryError:  # a RuntimeError too, but not about the kernels
         raise
     except RuntimeError as error:  # for instance on a device that is too old
         return (
@@ -209,7 +214,7 @@ class _Pass:
 
     def __init__(self, module: nn.Module, parameters: Variant, ids: Tensor, prompt: int) -> None:
         self._module, self._parameters, self._ids, self._prompt = module, parameters, ids, prompt
-        self._place = prompt
+        self._place = prompt  # of the next token in the ids
         self.cache: dict[str, Any] | None = None
 
     @property
@@ -225,6 +230,7 @@ class _Pass:
 
     def token(self) -> None:
         """Compute one more token; the cache grows by it, in all variants alike."""
+        # Each variant continues from its own cache, because keys and values depend on the weights.
         self.cache = _cache(
             self._module(
                 input_ids=self._ids[:, self._place : self._place + 1], use_cache=True, **(self.cache or {})
@@ -234,6 +240,7 @@ class _Pass:
 
 
 def _cache(output: Any) -> dict[str, Any] | None:
+    # An output of transformers is a dict without the fields that are None.
     return next(({name: output[name]} for name in CACHES if output.get(name) is not None), None)
 
 
@@ -257,11 +264,12 @@ def interleaved(
     for place in range(WARM_UP + most):
         for name in list(turns) if place % 2 == 0 else reversed(list(turns)):
             prepare, work = turns[name]
-            prepare()
-            start = clock.now()
+            prepare()  # untimed: exchanging the weights is not part of a pass
+            start = clock.now()  # waits for the device
             work()
             taken[name].append(clock.now() - start)
         counted = place + 1 - WARM_UP
+        # The warm-up counts towards the time.
         if counted >= FEWEST and sum(map(sum, taken.values())) >= seconds:
             break
     return {name: values[WARM_UP:] for name, values in taken.items()}
@@ -277,6 +285,7 @@ def _timings(stage: Stage, taken: Mapping[Name, Sequence[float]]) -> tuple[Timin
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     """Return the median and the lower and upper quartiles."""
+    # `inclusive` keeps the quartiles within the measured range; one value has no quantiles.
     low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
     return median(values), low, high
 
@@ -314,7 +323,7 @@ def semi_structured(
 
 
 def _converted(placed: Placed, convert: Convert) -> Tensor | None:
-    if not isinstance(placed.module, nn.Linear):
+    if not isinstance(placed.module, nn.Linear):  # experts are [experts, out, in], a `Conv1D` [in, out]
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns that this interface may change

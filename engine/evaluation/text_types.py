@@ -31,7 +31,7 @@ class PromptTexts(BaseModel):
     seed: int
 
 
-GUESSES = 10
+GUESSES = 10  # of each model; with the actual token, a position has at most 21 candidates
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Reading:
         known = [loss for loss in losses if loss is not None]
         try:
             return exp(fmean(known)) if known else None
-        except OverflowError:
+        except OverflowError:  # `math.exp` raises above 709 nats
             return inf
 
 
@@ -143,9 +143,9 @@ def first_difference(one: Reading, other: Reading) -> int | None:
     shorter, longer = sorted((len(one.tokens), len(other.tokens)))
     return next(
         (index for index, (left, right) in enumerate(pairs) if left.id != right.id),
-        None if shorter == longer else shorter,
+        None if shorter == longer else shorter,  # a text that merely goes on differs where the other ends
     )
 
 
 def _or_least(gained: float | None) -> float:
-    return -inf if gained is None else gained
+    return -inf if gained is None else gained  # a token without losses is never the worst

@@ -25,7 +25,7 @@ from engine.evaluation.perplexity import chunks, next_logits
 from engine.evaluation.text_types import GUESSES, Guess, Token
 from engine.models.language_model import LanguageModel
 
-UNKNOWN = "\ufffd"
+UNKNOWN = "\ufffd"  # what invalid or incomplete UTF-8 decodes to
 ANCHOR = "a"
 """A word to decode before a token: at the beginning of a text some tokenizers drop a leading space."""
 
@@ -41,15 +41,17 @@ class Spelling:
         self._tokenizer = tokenizer
         self._special = set(tokenizer.all_special_ids)
         self._anchor = list(tokenizer(ANCHOR, add_special_tokens=False)["input_ids"])
-        self._names: dict[int, str] = {}
+        self._names: dict[int, str] = {}  # the guesses of a text repeat the same few tokens
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return each token's part of the text; empty for special tokens and for incomplete characters."""
         parts, before = [], ""
+        # Prefixes are decoded, because a token can decode differently alone than in its context. This takes
+        # quadratic time; callers limit the length.
         for end in range(1, len(ids) + 1):
             text = self.text(ids[:end])
             # An incomplete UTF-8 sequence decodes to U+FFFD: its part waits for the token that completes it.
-            whole = end == len(ids) or not text.endswith(UNKNOWN)
+            whole = end == len(ids) or not text.endswith(UNKNOWN)  # the last part takes what is left
             parts.append(text[len(before) :] if whole else "")
             before = text if whole else before
         return parts
@@ -57,6 +59,7 @@ class Spelling:
     def text(self, ids: Sequence[int]) -> str:
         """Return the decoded text without special tokens."""
         return str(
+            # Clean-up deletes spaces before punctuation: a decoded prefix would not be a prefix of the text.
             self._tokenizer.decode(list(ids), clean_up_tokenization_spaces=False, skip_special_tokens=True)
         )
 
@@ -69,7 +72,7 @@ class Spelling:
     def _name(self, number: int) -> str:
         # Some models' vocabularies are larger than their tokenizer's.
         raw = str(self._tokenizer.convert_ids_to_tokens(number) or f"⟨token {number}⟩")
-        if number in self._special:
+        if number in self._special:  # `text` leaves these out
             return raw
         text = self.text([*self._anchor, number])[len(self.text(self._anchor)) :]
         if text and UNKNOWN not in text:
@@ -83,7 +86,7 @@ def hidden_after_blocks(model: LanguageModel, ids: Tensor) -> Tensor:
     """Return the hidden states `[1, tokens, width]` of a text `[tokens]` after the last block, for the
     model's current weights.
     """
-    stream = model.record(ids[None], 1)
+    stream = model.record(ids[None], 1)  # [1, tokens], a batch of one window
     for block in model.blocks:
         stream.advance(block)
     return stream.hidden[0]
@@ -100,6 +103,7 @@ def predictions(
         ids: `[tokens]`.
         dense, pruned: hidden states of the text after the last block, `[1, tokens, width]`.
     """
+    # Both are split alike: `chunks` looks only at shapes.
     both = (chunks(model, hidden, ids[None]) for hidden in (dense, pruned))
     for (one, inputs, _), (other, *_) in zip(*both, strict=True):
         yield next_logits(model, one, inputs), next_logits(model, other, inputs)
@@ -116,10 +120,10 @@ def compare(spelling: Spelling, ids: Tensor, logits: Iterable[tuple[Tensor, Tens
     Raises:
         PrunescopeError: a model's predictions are not finite.
     """
-    tokens = list(without_losses(spelling, ids)[:1])
+    tokens = list(without_losses(spelling, ids)[:1])  # nothing predicts the first token
     texts = spelling.pieces(ids.tolist())
     for dense, pruned in logits:
-        targets = ids[len(tokens) : len(tokens) + len(dense)]
+        targets = ids[len(tokens) : len(tokens) + len(dense)]  # [part of the tokens]
         for number, row in zip(targets.tolist(), _rows(spelling, targets, dense, pruned), strict=True):
             tokens.append(Token(number, texts[len(tokens)], spelling.name(number), *row))
     return tuple(tokens)
@@ -138,6 +142,7 @@ def _rows(
     spelling: Spelling, targets: Tensor, dense: Tensor, pruned: Tensor
 ) -> Iterator[tuple[float, float, float, tuple[Guess, ...]]]:
     """Yield both losses, the divergence and the guesses per target, from logits `[tokens, vocabulary]`."""
+    # Log probabilities, [tokens, vocabulary].
     first, second = (log_softmax(one.double(), dim=-1) for one in (dense, pruned))
     losses = [(-logs.gather(1, targets[:, None])[:, 0]).tolist() for logs in (first, second)]
     if not torch.tensor(losses).isfinite().all():
@@ -145,8 +150,7 @@ def _rows(
             "A model's predictions for this text are not finite, so its tokens cannot be compared. Prune "
             "less, or in float32."
         )
-    # A token that the dense model rules out (p = 0) adds nothing to the KL divergence, by its limit;
-    # computed,
+    # A token that the dense model rules out (p = 0) adds nothing to the KL divergence, by its limit; computed,
     # it would be 0 * inf. Rounding must not make the sum negative.
     divergences = (
         torch.where(first.isneginf(), 0.0, first.exp() * (first - second)).sum(1).clamp(min=0).tolist()
@@ -164,10 +168,11 @@ def _guesses(spelling: Spelling, targets: Tensor, first: Tensor, second: Tensor)
     numbers = torch.cat(
         [first.topk(most).indices, second.topk(most).indices, targets[:, None]], 1
     )  # [tokens, 2 * most + 1]
+    # Probabilities, [tokens, 2 * most + 1] of each model.
     shares = [logs.gather(1, numbers).exp().tolist() for logs in (first, second)]
     found = []
     for row, dense, pruned in zip(numbers.tolist(), *shares, strict=True):
-        guesses = {
+        guesses = {  # the two models' favourites overlap, and may include the target
             number: Guess(number, spelling.name(number), p, q)
             for number, p, q in zip(row, dense, pruned, strict=True)
         }

@@ -60,8 +60,9 @@ class ResultCache:
         """Return the score that was stored under this key, if there is one."""
         try:
             entry = _Entry.model_validate_json(self._path(key).read_bytes())
-        except (OSError, ValidationError):
+        except (OSError, ValidationError):  # the latter also for text that is not JSON
             return None
+        # The file's name holds only a part of the digest, and files can be renamed.
         same = (entry.format, entry.model, entry.key) == (FORMAT, self._fingerprint, key)
         return entry.score if same else None
 
@@ -74,4 +75,5 @@ class ResultCache:
 
     def _path(self, key: Key) -> Path:
         identity = json.dumps([FORMAT, self._fingerprint, key.model_dump()], sort_keys=True)
+        # 24 hex digits are 96 bits.
         return self._directory / f"{key.task}-{hashlib.sha256(identity.encode()).hexdigest()[:24]}.json"

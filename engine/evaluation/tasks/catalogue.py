@@ -63,7 +63,7 @@ _ALL = (
         explanation="A passage and a question about it, asked by a real searcher; is the answer yes or no? "
         "Always answering yes scores 62 %.",
         chance=0.5,
-        examples=3270,
+        examples=3270,  # validation; the test set has no public labels
         paper=Paper(
             title="BoolQ: Exploring the Surprising Difficulty of Natural Yes/No Questions",
             year=2019,
@@ -78,7 +78,7 @@ _ALL = (
         explanation="Two short texts; does the second follow from the first? Small, so its standard error is "
         "large.",
         chance=0.5,
-        examples=277,
+        examples=277,  # validation
         paper=Paper(
             title="GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding",
             year=2018,
@@ -92,7 +92,7 @@ _ALL = (
         title="HellaSwag",
         explanation="The beginning of an everyday scene; which of four endings is the one that happened?",
         chance=0.25,
-        examples=10042,
+        examples=10042,  # validation
         paper=Paper(
             title="HellaSwag: Can a Machine Really Finish Your Sentence?", year=2019, arxiv="1905.07830"
         ),
@@ -104,7 +104,7 @@ _ALL = (
         title="WinoGrande",
         explanation="A sentence with a blank for one of two names; which of them makes sense of the rest?",
         chance=0.5,
-        examples=1267,
+        examples=1267,  # validation
         paper=Paper(
             title="WinoGrande: An Adversarial Winograd Schema Challenge at Scale",
             year=2019,
@@ -119,7 +119,7 @@ _ALL = (
         explanation="Primary-school science questions with (mostly) four answers; simple methods can answer "
         "these.",
         chance=0.25,
-        examples=2376,
+        examples=2376,  # test
         paper=_ARC,
         harness="arc_easy",
         folder="arc",
@@ -130,7 +130,7 @@ _ALL = (
         explanation="Primary-school science questions with (mostly) four answers; neither retrieval nor word "
         "co-occurrence answers these.",
         chance=0.25,
-        examples=1172,
+        examples=1172,  # test
         paper=_ARC,
         harness="arc_challenge",
         folder="arc",
@@ -141,7 +141,7 @@ _ALL = (
         explanation="Questions that need an elementary science fact and a step of common sense; four "
         "answers.",
         chance=0.25,
-        examples=500,
+        examples=500,  # test
         paper=Paper(
             title="Can a Suit of Armor Conduct Electricity? A New Dataset for Open Book Question Answering",
             year=2018,
@@ -156,7 +156,7 @@ _ALL = (
         explanation="A goal of everyday life and two ways to reach it; which one works in the physical "
         "world?",
         chance=0.5,
-        examples=1838,
+        examples=1838,  # validation
         paper=Paper(
             title="PIQA: Reasoning about Physical Commonsense in Natural Language",
             year=2019,
@@ -170,13 +170,14 @@ _ALL = (
         title="LAMBADA",
         explanation="A passage of a novel without its last word, which only the whole passage reveals; "
         "does the model write that word?",
-        chance=0.0,
-        examples=5153,
+        chance=0.0,  # any word of the vocabulary
+        examples=5153,  # test
         paper=Paper(
             title="The LAMBADA dataset: Word prediction requiring a broad discourse context",
             year=2016,
             arxiv="1606.06031",
         ),
+        # OpenAI's version of the text; `lambada_standard` is different text with a different accuracy.
         harness="lambada_openai",
         folder="lambada",
     ),

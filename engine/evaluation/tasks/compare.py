@@ -53,6 +53,7 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
     mean = sum(values) / count
     if count < 2:
         return mean, None
+    # The sample's variance (divided by n - 1), divided by n.
     return mean, sqrt(sum((value - mean) ** 2 for value in values) / (count - 1) / count)
 
 
@@ -123,7 +124,7 @@ def mean(rows: Sequence[Comparison]) -> Comparison | None:
 
 
 def _row(dense: TaskScore, pruned: TaskScore | None) -> Comparison:
-    task = TASKS.get(dense.task)
+    task = TASKS.get(dense.task)  # None for a stored score of a task that is not in the catalogue
     title, chance = (task.title, task.chance) if task else (dense.task, 0.0)
     known = Comparison(dense.task, title, chance, dense.examples, dense.value, dense.stderr)
     if pruned is None:
@@ -131,9 +132,11 @@ def _row(dense: TaskScore, pruned: TaskScore | None) -> Comparison:
     paired = _same_examples(dense, pruned)
     if paired:
         difference, error = mean_and_error(
+            # -1, 0 or 1 per example.
             [int(after) - int(before) for before, after in zip(dense.outcomes, pruned.outcomes, strict=True)]
         )
     else:
+        # Independent samples: the variances add, for a difference as for a sum.
         difference, error = pruned.value - dense.value, _error_of_sum([dense.stderr, pruned.stderr])
     return Comparison(
         dense.task,
@@ -158,7 +161,7 @@ def _same_examples(dense: TaskScore, pruned: TaskScore) -> bool:
         pruned.source,
         pruned.metric,
         len(pruned.outcomes),
-    ) and bool(dense.outcomes)
+    ) and bool(dense.outcomes)  # scores without outcomes would look equal
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

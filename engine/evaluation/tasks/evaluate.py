@@ -71,7 +71,7 @@ def evaluate(
         if task.name in exams:
             scores[task.name] = yield from _measure(model, encoder, exams[task.name], limit)
             if cache:
-                cache.put(keys[task.name], scores[task.name])
+                cache.put(keys[task.name], scores[task.name])  # immediately: it outlives a cancelled run
         score = scores[task.name]
         yield TaskProgress(task.name, score.examples, score.examples, score)
     return tuple(scores[task.name] for task in tasks)
@@ -112,9 +112,12 @@ def _load(task: Task, local: Local | None) -> Generator[TaskProgress, None, harn
         except BaseException as error:  # raised again by `exam.result`
             exam.set_exception(error)
 
+    # A daemon, because an unfinished download must not keep the process alive.
     threading.Thread(target=work, name=f"load {task.name}", daemon=True).start()
     while True:
         yield TaskProgress(task.name, 0, 0)
+        # `harness.load` turns its errors into a TaskError, so a timeout means that the thread is still
+        # loading.
         with suppress(TimeoutError):
             return exam.result(PAUSE)
 
@@ -143,6 +146,7 @@ def _requests(
     encoder: Encoder, exam: harness.Exam, documents: list[Any]
 ) -> Generator[TaskProgress, None, list[list[Request]]]:
     """Return the requests of each document."""
+    # Making the prompts of a large task takes a while, so this can be stopped as well.
     requests, due = [], _pace()
     for number, document in enumerate(documents):
         requests.append([encoder(*pair) for pair in exam.pairs(number, document)])
@@ -158,8 +162,9 @@ def _answers(
 
     Requests are computed longest first, so a document is done only when its last request is.
     """
-    owners = [number for number, group in enumerate(requests) for _ in group]
+    owners = [number for number, group in enumerate(requests) for _ in group]  # request -> document
     answers: dict[int, Likelihood] = {}
+    # `missing` counts the requests without an answer, per document.
     missing, done, due = [len(group) for group in requests], 0, _pace()
     for batch in likelihoods(model, [request for group in requests for request in group]):
         answers |= batch
@@ -168,6 +173,7 @@ def _answers(
             done += not missing[owners[index]]
         if due():
             yield TaskProgress(task.name, done, len(requests))
+    # In the order of the requests again, in which lm-eval expects the choices.
     grouped: list[list[tuple[float, bool]]] = [[] for _ in requests]
     for index, owner in enumerate(owners):
         grouped[owner].append((answers[index].log, answers[index].greedy))

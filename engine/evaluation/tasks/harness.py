@@ -26,7 +26,7 @@ from engine.evaluation.tasks.local import Local
 
 NOISY = ("lm_eval", "datasets", "huggingface_hub", "httpx", "fsspec")
 FIRST_WORDS = 200  # characters of a library's error message that are shown
-HUB = "hub"
+HUB = "hub"  # in place of a digest in the keys of cached scores
 SET_BY_IMPORT = ("HF_XET_HIGH_PERFORMANCE", "HF_HUB_ENABLE_HF_TRANSFER")
 LOADING = threading.Lock()
 """Only one task is loaded at a time, because log levels are global: a second thread would find them silenced,
@@ -55,6 +55,7 @@ class Exam:
     def documents(self, limit: int | None) -> list[Any]:
         """Return the first `limit` documents in the task's own order."""
         count = self.available if limit is None else min(limit, self.available)
+        # A slice of a data set would be a dict of columns.
         return [self.harness.task_docs[index] for index in range(count)]
 
     def pairs(self, number: int, document: Any) -> list[Pair]:
@@ -67,6 +68,8 @@ class Exam:
             text = self.harness.fewshot_context(
                 document, num_fewshot=0, gen_prefix=self.harness.doc_to_prefix(document)
             )
+            # The metadata are task, document and repeats, as in lm-eval's own loop. A task with choices
+            # returns a list of requests, LAMBADA a single one.
             asked = self.harness.construct_requests(document, text, metadata=(self.task.harness, number, 1))
             return [instance.args for instance in (asked if isinstance(asked, list) else [asked])]
 
@@ -108,12 +111,14 @@ def load(task: Task, local: Local | None) -> Exam:
         TaskError: lm-eval is missing or does not know the task, or the documents cannot be loaded.
     """
     harness = harness_name(task)
+    # Runs in a thread of its own (see `evaluate._load`); one of a cancelled evaluation may still be loading.
     with LOADING, _silent():
         # The training split would be downloaded for solved examples, which are not used.
         changes: dict[str, Any] = {"task": task.harness, "training_split": None}
         try:
             if local is not None:
                 changes["custom_dataset"] = _dataset(local)
+            # A group of one task, because an entry of a group may override a task's settings.
             found = _manager(task).load({"group": "prunescope", "task": [changes]})["tasks"][task.harness]
         except Exception as error:  # the libraries raise many types; each means that there are no documents
             raise TaskError(_sentence(task, local, harness, error)) from error
@@ -166,7 +171,7 @@ def _first_words(error: Exception) -> str:
 @contextmanager
 def _kept_environment() -> Iterator[None]:
     """Undo what lm-eval's import does to the environment: it turns on the hub's fast transfers."""
-    unset = [name for name in SET_BY_IMPORT if name not in os.environ]
+    unset = [name for name in SET_BY_IMPORT if name not in os.environ]  # what the user has set is kept
     try:
         yield
     finally:
@@ -193,5 +198,5 @@ def _silent() -> Iterator[None]:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
         for library, hidden in bars:
-            if not hidden:
+            if not hidden:  # bars that the user had turned off stay off
                 library.enable_progress_bars()

@@ -49,6 +49,7 @@ class Request:
     @property
     def start(self) -> int:
         """The first position whose prediction is scored."""
+        # The prediction at a position is for the token after it, and the inputs end before the last target.
         return len(self.inputs) - len(self.targets)
 
 
@@ -75,6 +76,7 @@ class Encoder:
         self._tokenizer = model.tokenizer
         self._longest = _longest(model)
         start = model.tokenizer.bos_token_id
+        # As lm-eval's `prefix_token_id`.
         self._prefix: int | None = model.tokenizer.eos_token_id if start is None else start
         self._start_text = "" if self._prefix is None else str(model.tokenizer.decode(self._prefix))
         self._last: tuple[str, list[int]] = ("", [])
@@ -86,12 +88,15 @@ class Encoder:
         """
         stripped = text.rstrip()
         before = self._of_text(stripped) if stripped else []
+        # After an empty text, the prefix below is the only special token, as in lm-eval.
         whole = self._ids(text + continuation, special=None if stripped else False)
         if not before and whole[:1] != [self._prefix]:
             whole = [self._first(), *whole]
+        # At least one token is read and one scored, even if the tokenizer merges tokens across the boundary.
         split = max(1, min(len(before), len(whole) - 1))
         # The last token is only a target, so one more than the context fits.
         fitting = whole[-(self._longest + 1) :]
+        # A continuation that is longer than the context loses its beginning too.
         targets = whole[split:][-(len(fitting) - 1) :]
         return Request(tuple(fitting[:-1]), tuple(targets), len(fitting) < len(whole))
 
@@ -115,6 +120,7 @@ class Encoder:
         if special is None and self._start_text and text.startswith(self._start_text):
             special = False
         options = {} if special is None else {"add_special_tokens": special}
+        # `verbose` would warn of a text that is longer than the context.
         return list(self._tokenizer(text, verbose=False, **options)["input_ids"])
 
 
@@ -149,7 +155,7 @@ def likelihoods(model: LanguageModel, requests: Sequence[Request]) -> Iterator[d
         except torch.OutOfMemoryError as error:
             if len(rows) == 1:
                 raise ModelError(_too_long(rows[0]), kind="memory") from error
-            most = len(rows) // 2
+            most = len(rows) // 2  # stays reduced: the next full batch would most likely fail too
             continue
         yield dict(zip((index for row in rows for index in row.indices), answers, strict=True))
         waiting = waiting[len(rows) :]
@@ -162,15 +168,16 @@ def _rows(requests: Sequence[Request]) -> list[_Row]:
         row = rows.setdefault(request.inputs, _Row([], []))
         row.indices.append(index)
         row.requests.append(request)
+    # Ties are ordered by tokens, so that the batches do not depend on the order of the requests.
     return sorted(rows.values(), key=lambda row: (-len(row.inputs), row.inputs))
 
 
 def _fitting(model: LanguageModel, rows: Sequence[_Row]) -> int:
     """Return how many of the first rows, longest first, fit into a batch; at least one."""
-    width = len(rows[0].inputs)
+    width = len(rows[0].inputs)  # of all rows, after padding
     tokens, scored = TOKENS_AT_ONCE.get(model.device.type, MANY_TOKENS), 0
     for count, row in enumerate(rows):
-        scored = max(scored, width - row.start)
+        scored = max(scored, width - row.start)  # positions with logits, counted from the end
         if count and (
             (count + 1) * width > tokens or (count + 1) * scored * model.vocabulary > LOGITS_AT_ONCE
         ):
@@ -182,10 +189,11 @@ def _fitting(model: LanguageModel, rows: Sequence[_Row]) -> int:
 def _answers(model: LanguageModel, rows: Sequence[_Row]) -> list[Likelihood]:
     """Return the answers of a batch, row by row."""
     width, start = max(len(row.inputs) for row in rows), min(row.start for row in rows)
+    # [rows, width]; the padding's id does not matter, because nothing before it can see it.
     ids = torch.zeros(len(rows), width, dtype=torch.long)
     for place, row in enumerate(rows):
         ids[place, : len(row.inputs)] = torch.tensor(row.inputs)
-    logits = _logits(model, ids.to(model.device), width - start)
+    logits = _logits(model, ids.to(model.device), width - start)  # [rows, width - start or more, vocabulary]
     # One entry per target of every request: its row, its position in the row, and its id.
     asked = [(index, request) for index, row in enumerate(rows) for request in row.requests]
     at = torch.tensor([index for index, request in asked for _ in request.targets], device=model.device)
@@ -196,7 +204,7 @@ def _answers(model: LanguageModel, rows: Sequence[_Row]) -> list[Likelihood]:
     target = torch.tensor([token for _, request in asked for token in request.targets], device=model.device)
     # The logits may cover only the last positions, so positions are shifted. [targets of all, vocabulary]
     logs = logits[at, position - (width - logits.shape[1])].float().log_softmax(-1)
-    chosen = logs.gather(1, target[:, None])[:, 0].double().cpu()
+    chosen = logs.gather(1, target[:, None])[:, 0].double().cpu()  # [targets of all], float64 for the sums
     likeliest = (logs.argmax(-1) == target).cpu()
     lengths = [len(request.targets) for _, request in asked]
     return [
@@ -211,6 +219,7 @@ def _logits(model: LanguageModel, ids: Tensor, last: int) -> Tensor:
     options = (
         {"logits_to_keep": last} if "logits_to_keep" in inspect.signature(module.forward).parameters else {}
     )
+    # A cache of keys and values would only take memory.
     logits: Tensor = module(input_ids=ids, use_cache=False, **options).logits
     return logits
 

@@ -56,7 +56,7 @@ def find(directory: Path, task: Task) -> Path:
         raise TaskError(
             f"There is no {task.name}.jsonl for {task.title} in {directory}. Add the file, or omit the task."
         )
-    return found[0]
+    return found[0]  # of several spellings the first in alphabetical order
 
 
 def read(directory: Path, task: Task) -> Local:
@@ -68,6 +68,7 @@ def read(directory: Path, task: Task) -> Local:
     path = find(directory, task)
     try:
         content = path.read_bytes()
+        # `splitlines` also splits at U+2028, which JSON allows in strings.
         lines = content.decode("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"The documents {path} cannot be read: {error}.") from error
@@ -99,9 +100,9 @@ def _chosen(given: Mapping[str, Any], count: int | None = None) -> tuple[str, li
     if not isinstance(query, str) or not all(isinstance(choice, str) and choice for choice in choices):
         raise TypeError("not text")
     if (
-        type(gold) is not int
+        type(gold) is not int  # `isinstance` would accept True
         or not 0 <= gold < len(choices)
-        or len(choices) not in (range(2, 27) if count is None else (count,))
+        or len(choices) not in (range(2, 27) if count is None else (count,))  # one letter per choice
     ):
         raise ValueError("no such choice")
     return query, choices, gold
@@ -129,13 +130,13 @@ def _openbookqa(given: Mapping[str, Any]) -> Document:
 
 def _boolq(given: Mapping[str, Any]) -> Document:
     query, choices, gold = _chosen(given, 2)
-    passage, between, question = query.rpartition("\nQuestion: ")
+    passage, between, question = query.rpartition("\nQuestion: ")  # a passage may contain these words too
     if not between:
         raise ValueError("no question")
     return {
         "passage": passage.removeprefix("Passage: "),
         "question": question.removesuffix("?"),
-        "label": ("no", "yes").index(choices[gold]),
+        "label": ("no", "yes").index(choices[gold]),  # 0 = no, 1 = yes on the hub; else a ValueError
     }
 
 
@@ -144,6 +145,7 @@ def _hellaswag(given: Mapping[str, Any]) -> Document:
     activity, colon, scene = query.partition(": ")
     if not colon:
         raise ValueError("no activity")
+    # lm-eval joins `ctx_a` and `ctx_b`, so the first can hold the whole scene. Labels are strings on the hub.
     return {"activity_label": activity, "ctx_a": scene, "ctx_b": "", "endings": choices, "label": str(gold)}
 
 
@@ -162,12 +164,13 @@ def _winogrande(given: Mapping[str, Any]) -> Document:
     ending, (first, second), gold = _chosen(
         {"query": given["continuation"], "choices": given["context_options"], "gold": given["gold"]}, 2
     )
+    # The data set counts the options from 1.
     return {"sentence": f"_ {ending}", "option1": first, "option2": second, "answer": str(gold + 1)}
 
 
 def _lambada(given: Mapping[str, Any]) -> Document:
     context, word = given["context"].rstrip(" "), given["continuation"].lstrip(" ")
-    if " " in word or not word or not context:
+    if " " in word or not word or not context:  # lm-eval splits the text at its last space
         raise ValueError("not a passage and its last word")
     return {"text": f"{context} {word}"}
 
