@@ -6,6 +6,7 @@ from pages.widgets.live import whole_page
 from pages.widgets.page_setup import enter
 from pages.widgets.present import presenter
 
+# A file's stem is its page's URL path (the default page's is empty); links and talks use it.
 PAGES = [
     st.Page("pages/explore.py", title="Explore", icon=":material/content_cut:", default=True),
     st.Page("pages/compare.py", title="Compare", icon=":material/show_chart:"),
@@ -17,6 +18,7 @@ PAGES = [
     st.Page("pages/present.py", title="Present", icon=":material/slideshow:"),
 ]
 
+# First, see there: a run that is cancelled earlier would lose a key press.
 presenter.listen_for_keys()
 enter()
 st.set_page_config(
@@ -24,6 +26,7 @@ st.set_page_config(
 )
 page = st.navigation(PAGES, position="hidden" if presenter.is_presenting() else "top")
 with whole_page():
+    # Before the page: opening a view of the talk switches pages, which ends this run of the script.
     presenter.start_from_address()
     presenter.draw_presenter()
     page.run()

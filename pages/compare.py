@@ -26,6 +26,7 @@ section = st.segmented_control(
     required=True,
     label_visibility="collapsed",
 )
+# These two read the runs themselves; the other sections show the runs of one protocol.
 if section == "Sweep":
     draw_sweep(engine)
 elif section == PAIR:

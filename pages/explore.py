@@ -20,6 +20,7 @@ from pages.widgets.explore.welcome import draw_start, draw_title
 
 engine = shared_engine()
 fields = session.open_session(engine)
+# Pending at first for a new model: `draw_cost` polls for it and has the page drawn again.
 model = engine.summary(fields["model"], fields["revision"])
 checked = session.check_form(engine, fields, model)
 
@@ -45,7 +46,7 @@ else:
     if session.has_changed(fields):
         note.caption(":material/edit: The recipe has changed since this run. Press **Prune** to run it.")
     with main:
-        view = draw_run(engine, key)
+        view = draw_run(engine, key)  # the run itself, or the replay's state until the replay is at its end
     if view is not None and view.state == "finished" and session.focus() == session.EVERYTHING:
         if view.has_weights:
             draw_prompt(engine, key)
@@ -55,4 +56,5 @@ else:
         if view.has_weights:
             draw_size_speed(engine, view.record)
         draw_downloads(engine, view)
+# Last: the widgets above may have changed the focus or the replay, which are in the address too.
 session.write_address(fields)

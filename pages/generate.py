@@ -22,7 +22,7 @@ section = st.segmented_control(
     "Section",
     (WALK, *SECTIONS),
     default=WALK,
-    key="part",
+    key="part",  # the query parameter's name as well, used by links from other pages
     bind="query-params",
     required=True,
     label_visibility="collapsed",

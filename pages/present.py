@@ -16,4 +16,4 @@ st.markdown(
     "Step from view to view with the arrow keys or a presentation remote."
 )
 draw_talk(engine)
-load_ahead()
+load_ahead()  # while the talk is being prepared, so that its first chart appears without delay

@@ -14,6 +14,7 @@ enter_through_app("runs")
 engine = shared_engine()
 st.title("Runs", anchor=False)
 draw_queue(engine)
+# Above the list, and so drawn first: it also shows the errors of the actions below, in the next run.
 draw_undo(engine)
 own = [run for run in engine.runs() if not run.recorded]
 draw_list(engine, own)

@@ -46,5 +46,6 @@ def address(record: RunRecord, block: int, linear: str) -> dict[str, str]:
 def _chosen(event: Any) -> tuple[int, str] | None:
     """Return the block and linear of the clicked cell."""
     points = event.selection.points if event is not None else []
+    # (block, linear), absent from a chart that is not clickable
     given = points[0].get("customdata") if points else None
     return (int(given[0]), str(given[1])) if given else None

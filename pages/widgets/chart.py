@@ -34,6 +34,8 @@ def draw_formats(chart: str, name: str) -> None:
     """Draw the SVG and PNG buttons for the chart with this widget key; `name` is the file's, without
     extension.
     """
+    # `picture.js` finds the chart by the class that Streamlit derives from its key: st-key-KEY, with these
+    # characters replaced.
     FORMATS(key=f"picture.{chart}", data={"chart": re.sub(r"[^\w-]", "-", chart), "name": name})
 
 
@@ -77,6 +79,7 @@ def _draw_table(chart: Chart, key: str) -> None:
     """Draw the chart's table in a popover. It is only made while open: during a run, a page redraws all its
     charts twice a second.
     """
+    # Without `on_change`, Streamlit does not report whether a popover is open.
     with st.popover(
         "Table", type="tertiary", icon=":material/table:", key=f"table.{key}", on_change="rerun"
     ) as table:
@@ -91,7 +94,7 @@ def _draw_table(chart: Chart, key: str) -> None:
                     "text/csv",
                     key=f"csv.{key}",
                     icon=":material/download:",
-                    on_click="ignore",
+                    on_click="ignore",  # a download would otherwise run the page again
                 )
                 draw_formats(f"chart.{key}", key)
 
@@ -100,5 +103,6 @@ def load_ahead() -> None:
     """Have the browser load Plotly, which takes a second or two, while the user reads a page without charts;
     the chart is invisible.
     """
+    # `HIDE_UNSEEN` in `live.py` hides containers by this prefix of the key.
     with st.container(key="unseen.ahead"):
         st.plotly_chart({"data": [{"y": [0]}], "layout": {"height": 40}}, key="ahead")

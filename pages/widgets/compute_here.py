@@ -44,6 +44,7 @@ def draw_compute_here(
             key,
             lambda: _views(engine, records),
             _draw_progress,
+            # a count, not a flag: the page is redrawn after each run
             left=lambda views: sum(view.active for view in views),
         )
         return
@@ -72,6 +73,7 @@ def draw_compute_here(
             on_click=_submit,
             args=(submit or engine.submit, recipes, key),
         )
+    # A callback cannot draw on the page, so it leaves its message here; `pop` shows it once.
     if message := st.session_state.pop(f"{key}.error", ""):
         show_error(message)
 

@@ -24,11 +24,13 @@ PATIENCE = 2.0
 """Seconds before the other pages' imports begin, so that they do not slow down the first page's."""
 
 
+# One per server process: Streamlit locks the first call, so tabs that open together share the engine.
 @st.cache_resource(show_spinner=False)
 def shared_engine() -> BackgroundEngine:
     """Return the started engine, immediately: its processes start in the background."""
     engine = BackgroundEngine()
     engine.start()
+    # a daemon: it must not delay the exit
     threading.Thread(target=_warm, args=(engine,), name="prunescope-imports", daemon=True).start()
     return engine
 
@@ -46,4 +48,4 @@ def _warm(engine: BackgroundEngine) -> None:
     time.sleep(PATIENCE)
     for name in PRELOADED:
         import_module(name)
-    engine.runs()
+    engine.runs()  # reads the bundled runs, which the store keeps in memory

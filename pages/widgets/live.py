@@ -75,14 +75,16 @@ def live(
             as soon as it differs from when the page was drawn. It is called after `draw`.
         every: seconds between two polls.
     """
-    before = int(left(ask()))
+    before = int(left(ask()))  # as the page saw it; `int`, because `left` may return a bool
 
     def refresh() -> None:
         state = ask()
         draw(state)
+        # A part that polls repeats this on every turn, so a request that is lost does no harm.
         if left(state) != before:
             redraw_page(part)
 
+    # The timer is set only here, in a run of the whole page, so only such a run can start or stop it.
     st.fragment(refresh, run_every=every if before else None)()
 
 
@@ -134,9 +136,10 @@ def whole_page() -> Iterator[None]:
     st.session_state[DRAWING_PAGE] = True
     try:
         st.html(HIDE_UNSEEN)
+        # Its callback runs before the script does, so `is_redraw` holds for all of this run.
         LISTEN(key="unseen.redraw", on_again_change=_note_request)
         yield
-    finally:
+    finally:  # also when `st.rerun` or `st.switch_page` ends the run with an exception
         st.session_state.pop(DRAWING_PAGE, None)
         st.session_state.pop(REQUESTED, None)
 
@@ -147,6 +150,7 @@ def redraw_page(part: str) -> None:
     While the whole page is being drawn, this does nothing: the fragment requests again on its next turn.
     """
     if DRAWING_PAGE not in st.session_state:
+        # Data that changes every time makes the browser run the component's script, and so ask, again.
         ASK(key=f"unseen.redraw.{part}", data=time.monotonic())
 
 

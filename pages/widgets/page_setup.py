@@ -22,6 +22,7 @@ def enter_through_app(name: str) -> None:
     URL path.
     """
     if ENTERED not in st.session_state:
+        # This call turns the older kind off; the rerun starts at `app.py`, which finds the page by its name.
         st.navigation(
             [
                 st.Page(_nothing, title="Prunescope", default=True),

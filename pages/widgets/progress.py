@@ -29,9 +29,11 @@ def share(view: RunView) -> float:
     if record.fetching is not None:
         return record.fetching.done / record.fetching.total if record.fetching.total else 0.0
     if record.search:
+        # n / (n + HALFWAY): grows but never ends
         decided = SEARCH * len(record.search) / (len(record.search) + HALFWAY)
     elif record.measured and record.model:
         decided = MEASUREMENT * len(record.measured) / record.model.blocks
+    # 2 % are for loading, and 4 % remain for the evaluation after the last block.
     return min(1.0, 0.02 + decided + (0.94 - decided) * record.progress)
 
 

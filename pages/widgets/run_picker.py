@@ -64,7 +64,7 @@ def pick_run(
     chosen = f"{widget}.chosen"
     if st.session_state.get(chosen) not in by_key:
         st.session_state[chosen] = first if first in by_key else options[0]
-    st.session_state[widget] = st.session_state[chosen]
+    st.session_state[widget] = st.session_state[chosen]  # before the widget is drawn; later is an error
     st.selectbox(
         label,
         options,
@@ -85,7 +85,7 @@ def usual_keys(runs: Sequence[RunSummary], *wanted: tuple[str, float]) -> list[s
     """
     found = {
         (run.recipe.pruner, run.recipe.sparsity): run.key
-        for run in reversed(runs)
+        for run in reversed(runs)  # of runs with equal choices, the first listed wins
         if run.recipe
         and run.recipe.model == "demo"
         and (run.recipe.allocation, run.recipe.pattern, run.recipe.seed) == ("uniform", "unstructured", 0)
@@ -113,6 +113,7 @@ def _family(run: RunSummary) -> str:
 def _follow_address(widget: str, parameter: str, by_key: dict[str, RunSummary]) -> None:
     """Select the run that the address names, if the address is new."""
     asked = st.query_params.get(parameter)
+    # An address that was followed once must not undo the user's choice on every run of the page.
     if asked is None or asked == st.session_state.get(f"{widget}.address"):
         return
     st.session_state[f"{widget}.address"] = asked
@@ -129,4 +130,4 @@ def _follow_address(widget: str, parameter: str, by_key: dict[str, RunSummary]) 
 def _write_address(widget: str, parameter: str, key: str) -> None:
     if st.query_params.get(parameter) != key:
         st.query_params[parameter] = key
-        st.session_state[f"{widget}.address"] = key
+        st.session_state[f"{widget}.address"] = key  # its own writing is not a new address

@@ -34,6 +34,7 @@ def write(fields: Fields, bases: list[Fields]) -> dict[str, str]:
         name: fields[name] for name in relevant(fields) if any(base[name] != fields[name] for base in bases)
     }
     pruner = pruner_of(fields)
+    # A preset's name replaces its axes, also if only one of them differs.
     if pruner != "custom" and any(name in differs for name in PRUNER_AXES):
         rest = {name: value for name, value in differs.items() if name not in PRUNER_AXES}
         differs = {"pruner": pruner} | rest
@@ -63,6 +64,7 @@ def _read_one(name: str, text: str) -> Fields:
         RecipeError: the value is not valid.
         KeyError: no field has that name.
     """
+    # Settings are accepted only for methods that the recipe chooses, so the method is chosen with its value.
     if name in parameters():
         method = name.split(".", maxsplit=1)[0]
         axis = next(axis for axis, registry in AXES.items() if method in registry)
@@ -85,7 +87,7 @@ def _from_text(name: str, text: str) -> Any:
     if name in ("evaluation", "tasks"):
         names = names_in(text)
         return names if name == "tasks" else simplest(names)
-    if name == "task_limit" and text == "none":
+    if name == "task_limit" and text == "none":  # all examples
         return None
     return None if text in ("none", "auto") and name in ("group", "revision", "length") else text
 

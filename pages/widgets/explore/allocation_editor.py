@@ -62,6 +62,7 @@ def _automatic_run(engine: BackgroundEngine, blocks: int) -> RunRecord | None:
     record = view.record if view is not None else None
     if record is None or record.recipe is None or record.recipe.allocation == "manual":
         return None
+    # else uniform, or not decided yet
     return record if len(record.allocation) == blocks and len(set(record.allocation)) > 1 else None
 
 
@@ -87,6 +88,7 @@ def _draw_bars(fields: Fields, sizes: Sequence[int], other: RunRecord | None) ->
     fits = isinstance(given, (list, tuple)) and len(given) == len(sizes)
     ratios = list(given) if fits else flat(sizes, target)
     ghost = list(other.allocation) if other is not None else None
+    # read by `handles.js`
     data = {"ratios": ratios, "sizes": list(sizes), "target": target, "tolerance": TOLERANCE, "ghost": ghost}
     HANDLES(key="handles", data=data, on_ratios_change=_on_drag)
     dotted = f" Dotted: the allocation of {_allocation_title(other)} in the run below." if other else ""
@@ -138,6 +140,7 @@ def _draw_prune_buttons(
         )
         st.markdown("or the same recipe with", width="content")
         names = set(ALLOCATIONS) - {"manual"}
+        # the uniform allocation first
         for name in sorted(names, key=lambda name: (not ALLOCATIONS[name].even, name)):
             method, fields = ALLOCATIONS[name], {"allocation": name}
             faults = check(checked.fields | fields, model).faults
@@ -158,7 +161,7 @@ def _on_drag() -> None:
 
 def _prune_with(engine: BackgroundEngine, fields: Fields) -> None:
     set_fields(fields)
-    session.prune(engine)
+    session.prune(engine)  # reads the widgets, so they are set first
 
 
 def _allocation_title(record: RunRecord) -> str:

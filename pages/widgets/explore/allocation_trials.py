@@ -58,7 +58,7 @@ def _shown_keys() -> list[str]:
     keys: list[str] = st.session_state.setdefault("trials", [])
     key = session.run_key()
     if key and key not in keys:
-        keys.append(key)
+        keys.append(key)  # the list itself is in the session
     return keys
 
 
@@ -68,6 +68,7 @@ def _differs_in_allocation(record: RunRecord, fields: Fields) -> bool:
         return False
     others = fields_of(record.recipe)
     names = [name for name in relevant(fields) if name not in ("allocation", "group")]
+    # without allocations' parameters
     return all(others[name] == fields[name] for name in names if name.partition(".")[0] not in ALLOCATIONS)
 
 
@@ -91,7 +92,7 @@ def _draw_card(record: RunRecord, best: float | None) -> None:
     notes = ["lowest perplexity"] if best is not None and perplexity == best else []
     if record.allocation:
         least, most = min(record.allocation), max(record.allocation)
-        even = most - least < 0.005
+        even = most - least < 0.005  # half a percent, which the label rounds away
         notes.append(f"blocks at {100 * least:.0f}{'' if even else f' to {100 * most:.0f}'} %")
     else:
         notes.append(record.state)

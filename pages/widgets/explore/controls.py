@@ -57,6 +57,7 @@ def from_widgets(fields: Fields) -> Fields:
         for name, value in fields.items()
     }
     for name, value in current.items():
+        # Streamlit has dropped it, or it is new
         st.session_state.setdefault(key(name), _to_widget(name, value))
     st.session_state.setdefault(key("pruner"), pruner_of(current))
     return current
@@ -68,7 +69,7 @@ def start_manual(fields: Fields, sizes: Sequence[int]) -> None:
     Args:
         sizes: prunable weights of each block.
     """
-    if fields["allocation"] == "manual" and not fields[RATIOS]:
+    if fields["allocation"] == "manual" and not fields[RATIOS]:  # called before the widgets are drawn
         fields[RATIOS] = flat(sizes, fields["sparsity"])
         set_fields({RATIOS: fields[RATIOS]})
 
@@ -85,6 +86,7 @@ def select(label: str, name: str, options: list[Any], checked: Checked, **more: 
 
 def multiselect(label: str, name: str, options: list[str], checked: Checked, **more: Any) -> list[str]:
     """Draw a list of names, including typed ones; an empty list stands for nothing."""
+    # Streamlit rejects values that are not options
     typed = [item for item in st.session_state[key(name)] if item not in options]
     chosen: list[str] = st.multiselect(label, [*options, *typed], key=key(name), **more)
     show_faults(name, checked)
@@ -149,7 +151,7 @@ def _to_widget(name: str, value: Any) -> Any:
 def _from_widget(name: str, value: Any) -> Any:
     """Return the field's value that a widget shows."""
     if name == "sparsity":
-        return round(value / 100, 8)
+        return round(value / 100, 8)  # float noise would give the recipe another key
     if name == "revision":
         return value.strip() or None
     if _is_ratios(name):

@@ -83,7 +83,7 @@ def _draw_estimate(engine: BackgroundEngine, checked: Checked, model: ModelSumma
         live(
             "capacity",
             lambda: engine.capacity(checked.fields["device"]),
-            lambda _: None,
+            lambda _: None,  # nothing to draw: it only has the page redrawn when the answer comes
             left=lambda answer: answer.pending,
         )
     if cost is not None and not cost.fits:

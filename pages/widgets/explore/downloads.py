@@ -90,7 +90,7 @@ def _masks(engine: BackgroundEngine, record: RunRecord) -> bytes:
 
 def _draw_save(engine: BackgroundEngine, key: str) -> None:
     """Draw a button that writes the pruned model as a directory for `from_pretrained`, then the result."""
-    requested = st.session_state.setdefault("saving", set())
+    requested = st.session_state.setdefault("saving", set())  # keys, so that another run shows its own button
     if key not in requested:
         st.button(
             "Save model as a directory",
@@ -103,7 +103,7 @@ def _draw_save(engine: BackgroundEngine, key: str) -> None:
         return
     live_answer(
         "saving",
-        lambda: engine.save(key),
+        lambda: engine.save(key),  # asked again at every poll; the engine saves once
         _draw_saved,
         waiting=_draw_saving,
     )

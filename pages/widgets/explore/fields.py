@@ -64,13 +64,14 @@ def fields_of(recipe: Recipe) -> Fields:
     run.
     """
     fields = {name: getattr(recipe, name) for name in PLAIN}
+    # the revision is a fingerprint then, not a commit
     if recipe.model == "demo" or Path(recipe.model).is_absolute():
         fields["revision"] = None
     if recipe.group == default_group(recipe.model_dump()):
         fields["group"] = None
     fields["permutation"] = recipe.permutation or "none"
     settings = {name: parameter.default for name, parameter in parameters().items()}
-    return fields | settings | recipe.settings
+    return fields | settings | recipe.settings  # parameters of all methods, then the chosen ones'
 
 
 def pruner_of(fields: Fields) -> str:
@@ -141,4 +142,4 @@ def _build(fields: Fields) -> tuple[Recipe | None, list[Fault]]:
 
 
 def _field(fault: Fault) -> str:
-    return fault.field.removeprefix("settings.")
+    return fault.field.removeprefix("settings.")  # settings.METHOD.PARAMETER in a recipe

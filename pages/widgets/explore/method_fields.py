@@ -70,7 +70,7 @@ def draw_axis(axis: str, checked: Checked, on_change: Callable[[], None]) -> Non
     chosen = select(
         AXIS_LABELS[axis],
         axis,
-        sorted(registry, key=lambda name: name != DEFAULT_METHODS[axis]),
+        sorted(registry, key=lambda name: name != DEFAULT_METHODS[axis]),  # False sorts first: the default
         checked,
         format_func=title_in(registry),
         help=f"{HELP[axis]}  \n{explained(registry)}",
@@ -93,6 +93,7 @@ def _draw_parameters(method: Method, checked: Checked) -> None:
     with st.popover(label, type="tertiary", icon=":material/settings:"):
         for name, parameter in names.items():
             _draw_parameter(name, parameter, checked)
+    # Outside the popover, which hides its contents while it is closed.
     for name in wrong:
         show_faults(name, checked)
 

@@ -48,6 +48,7 @@ def draw_model_picker(checked: Checked, engine: BackgroundEngine) -> None:
     _draw_catalogue(here, entries)
 
 
+# Listing the cache reads many directories, and the form is drawn at every click; all tabs share the list.
 @st.cache_data(ttl=KNOWN_FOR, show_spinner=False)
 def _cached_bytes() -> dict[str, int]:
     """Return the size in bytes of each model that is complete in the hub's cache, by id."""
@@ -105,6 +106,7 @@ def _row(entry: Entry, is_here: bool) -> dict[str, object]:
 def _pick() -> None:
     rows = st.session_state[TABLE]["selection"]["rows"]
     if rows:
+        # allowed: an `on_select` callback runs before the page
         set_fields({"model": catalogue()[rows[0]].id})
 
 

@@ -62,6 +62,7 @@ class Playback:
     def view(self) -> RunView:
         """Return the run as it was at this position."""
         record = self.replay.record(self.now)
+        # position 0: no event has happened
         state: ViewState = "running" if record.state == "empty" else record.state
         return RunView(record.model_copy(update={"state": state}), state)
 
@@ -75,6 +76,7 @@ def current(key: str) -> Playback | None:
 def begin(engine: BackgroundEngine, key: str, position: int | None = None) -> None:
     """Open the replay of a run: play it from the start, or pause at a position."""
     replay = Replay(engine.events(key))
+    # the slowest that is short enough
     speed = next((speed for speed in SPEEDS if replay.seconds / speed <= LONGEST), SPEEDS[-1])
     playback = Playback(key, replay, speed, 0)
     playback.pause(position or 0)
@@ -91,7 +93,7 @@ def end() -> None:
 def draw_player(playback: Playback) -> None:
     """Draw the controls."""
     total = len(playback.replay)
-    if playback.since is not None and playback.now >= total:
+    if playback.since is not None and playback.now >= total:  # pausing also stops the polling, see `draw_run`
         playback.pause(total)
     position = playback.now
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -147,6 +149,7 @@ def _draw_speed(playback: Playback) -> None:
 
 
 def _draw_slider(playback: Playback, position: int, total: int) -> None:
+    # the user's move is in `position`: its callback came first
     st.session_state["replay.scrubber"] = position
     replay = playback.replay
     moment = f"{numbers.seconds(replay.moment(position))} of {numbers.seconds(replay.seconds)}"

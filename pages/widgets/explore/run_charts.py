@@ -73,6 +73,7 @@ def _cached_charts(title: str, makers: Makers, record: RunRecord) -> dict[str, C
     version = (record.key, list(makers), *sources)
     cache: dict[str, tuple[object, dict[str, Chart]]] = st.session_state.setdefault("charts", {})
     if title not in cache or cache[title][0] != version:
+        # per tab, and only the last version
         cache[title] = (version, {name: make(record) for name, make in makers.items()})
     return cache[title][1]
 
@@ -85,7 +86,7 @@ def _cells(record: RunRecord, makers: Makers) -> list[st.delta_generator.DeltaGe
     wide = record.model is not None and record.model.blocks > NARROW
     whole = {"coverage", *(["sparsity", "output_error"] if wide else [])}
     halves = [name for name in makers if name not in whole]
-    if len(halves) % 2:
+    if len(halves) % 2:  # the last one would leave half a line empty
         whole.add(halves[-1])
     grid = st.grid(2, min_column_width=400, border=True)
     return [grid.cell(column_span="all" if name in whole else 1) for name in makers]

@@ -51,6 +51,7 @@ def draw_run(engine: BackgroundEngine, key: str) -> RunView | None:
     except PrunescopeError as error:
         st.error(str(error), icon=":material/link_off:")
         return None
+    # A container of its own, so that the fragments below keep their position whether it is empty or not.
     with st.container():
         _choose_focus(view)
     playback = replay.current(key)
@@ -63,8 +64,9 @@ def draw_run(engine: BackgroundEngine, key: str) -> RunView | None:
             left=lambda playback: (playback.since is not None) - (replay.current(key) is None),
             every=replay.TICK,
         )
+        # What belongs to a finished run is drawn only at the replay's end.
         return playback.view() if playback.now < len(playback.replay) else view
-    was_active = view.active
+    was_active = view.active  # when the page was drawn: it stays true in the fragment's last turn
     live(
         "run",
         lambda: find_view(engine, key),
@@ -110,7 +112,7 @@ def _draw_run(engine: BackgroundEngine, key: str, view: RunView | None, was_acti
         draw_numbers(view.record)
     ended = was_active and view.state == "finished"
     if ended and view.has_weights and session.focus() == session.EVERYTHING:
-        ask_ahead(engine, key)
+        ask_ahead(engine, key)  # so that the texts are on their way before the page is redrawn
 
 
 def _draw_charts(view: RunView | None) -> None:

@@ -44,7 +44,7 @@ def draw_spread(engine: BackgroundEngine, record: RunRecord) -> None:
             icon=":material/casino:",
             help=f"Runs the same recipe with {seeds}: {missing} more runs, about {took}.",
             on_click=_start,
-            args=(engine, recipes[1:]),
+            args=(engine, recipes[1:]),  # the first is the run itself
         )
         return
     live(

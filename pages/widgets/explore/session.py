@@ -36,17 +36,18 @@ FOCUS, EVERYTHING, NUMBERS = address.FOCUS, "everything", "numbers"
 def open_session(engine: BackgroundEngine) -> Fields:
     """Return the form's fields: from the address if it is new, otherwise from the widgets."""
     state, query = st.session_state, st.query_params.to_dict()
+    # The address that was written last says nothing new, and one sent with a redraw request may be old.
     if "fields" not in state or (query and query != state["address"] and not is_redraw()):
         state["address"] = query  # first: a click may cut this run of the page short
         state["run"] = query.get(address.RUN)
         state[FOCUS] = query.get(FOCUS, EVERYTHING)
         state["shown"] = _fields_of_run(engine, state["run"])
         state["fields"], state["complaints"] = address.read(query, state["shown"] or defaults())
-        state["refused"] = ({}, ())
+        state["refused"] = ({}, ())  # fields, and what the engine found wrong with them
         to_widgets(state["fields"])
         _open_replay(engine, state["run"], query.get(address.REPLAY))
     if DEFERRED in state:
-        to_widgets(from_widgets(state["fields"]) | state.pop(DEFERRED))
+        to_widgets(from_widgets(state["fields"]) | state.pop(DEFERRED))  # here no widget is drawn yet
     state["fields"] = from_widgets(state["fields"])
     return dict(state["fields"])
 
@@ -59,7 +60,7 @@ def check_form(engine: BackgroundEngine, fields: Fields, model: Answer[ModelSumm
     if model.value is not None:
         start_manual(fields, model.value.sizes)
     refused_fields, faults = st.session_state["refused"]
-    known = list(faults) if refused_fields == fields else []
+    known = list(faults) if refused_fields == fields else []  # any edit withdraws the refusal
     if model.failed and engine.status.state != "failed":  # the engine's failure is shown once, by the cost
         known.append(Fault("model", model.message))
     return check(fields, model.value, known)
@@ -115,7 +116,7 @@ def write_address(fields: Fields) -> None:
         if playback is not None and playback.since is None:  # a position that moves is not written
             run[address.REPLAY] = str(playback.position)
         parameters = run | parameters
-    if st.query_params.to_dict() != parameters:
+    if st.query_params.to_dict() != parameters:  # writing sends a message to the browser
         st.query_params.from_dict(parameters)
     st.session_state["address"] = parameters
 
@@ -123,7 +124,7 @@ def write_address(fields: Fields) -> None:
 def prune(engine: BackgroundEngine) -> None:
     """Start the run of the form's recipe, or show it if it exists already."""
     fields = from_widgets(st.session_state["fields"])
-    recipe = check(fields, None).recipe
+    recipe = check(fields, None).recipe  # without the model's shape: the engine checks against it
     if recipe is not None:
         _submit(engine, fields, recipe)
 
@@ -145,7 +146,7 @@ def cancel(engine: BackgroundEngine, key: str) -> None:
 
 def watch(key: str) -> None:
     """Show a run as if its link had been opened."""
-    st.query_params.from_dict({address.RUN: key})
+    st.query_params.from_dict({address.RUN: key})  # not what was written last, so `open_session` follows it
 
 
 def _submit(engine: BackgroundEngine, fields: Fields, recipe: Recipe) -> None:

@@ -100,7 +100,7 @@ def _draw_upload(engine: BackgroundEngine) -> None:
                 "A .txt file, or a .jsonl file with a string or an object with a `text` field per line",
                 type=["txt", "jsonl"],
                 key="own.file",
-                max_upload_size=MOST_BYTES // 1_000_000,
+                max_upload_size=MOST_BYTES // 1_000_000,  # in MB
             )
             pasted = st.text_area("Or paste the text", key="own.pasted", height=120)
             use = st.segmented_control(
@@ -131,7 +131,7 @@ def _save(engine: BackgroundEngine, file: object, pasted: str, use: str) -> None
     st.session_state[USER_TEXTS] = {**_user_texts(), path: name}
     fields = {"calibration": ("Both", "Calibration"), "evaluation": ("Both", "Evaluation")}
     set_fields_later({field: path for field, uses in fields.items() if use in uses})
-    st.rerun()
+    st.rerun()  # now, or the form would show the old texts until the next click
 
 
 def _user_texts() -> dict[str, str]:

@@ -79,10 +79,12 @@ def draw_presenter() -> None:
     st.html(STYLE)
     talk: Talk = st.session_state[TALK]
     position: int = st.session_state[POSITION]
+    # Removed before the view opens: switching pages ends this run, and the next one would switch again.
     if st.session_state.pop("talk.moved", False):
         _open_view(talk.views[position])
     last = len(talk.views) - 1
     with st.bottom:
+        # The buttons carry the target, not a step, so that a repeated click cannot skip a view.
         back, title, forward, close = st.columns([1, 6, 1, 1], vertical_alignment="center")
         back.button(
             "Back",
@@ -112,6 +114,7 @@ def listen_for_keys() -> None:
     It is mounted even outside presentation mode, so that the first key of a talk is not lost. It comes first
     because a script run that is cancelled before it reaches a component loses what the component has sent.
     """
+    # as `presenter.js` reads it: position and last position, from 0
     data = [st.session_state[POSITION], len(st.session_state[TALK].views) - 1] if is_presenting() else None
     KEYS(key="unseen.keys", data=data, on_to_change=_on_key, on_end_change=_on_key)
 

@@ -111,6 +111,7 @@ def _draw_add_form(engine: BackgroundEngine, talk: Talk) -> None:
             "Link to the view", key="present.link", placeholder="https://…/compare?…", help=LINK_HELP
         )
         title = right.text_input("Title that the audience sees", key="present.title")
+        # Not a callback, because it needs the form's values; the list above lags by a view until the rerun.
         if st.form_submit_button("Add this view", icon=":material/add:") and link:
             _change_talk(add, link, title)
             st.rerun()

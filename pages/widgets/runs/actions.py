@@ -74,6 +74,7 @@ def _draw_links(run: RunSummary) -> None:
 
 def _draw_label(engine: BackgroundEngine, run: RunSummary) -> None:
     """Draw the run's name and note, which are stored with the run but are not part of its result."""
+    # The key makes the inputs different ones for each run: what was typed for one does not appear in another.
     with st.form(f"label.{run.key}", border=False):
         left, right, button = st.columns([2, 4, 1], vertical_alignment="bottom")
         title = run.recipe.title if run.recipe else run.key
@@ -84,7 +85,7 @@ def _draw_label(engine: BackgroundEngine, run: RunSummary) -> None:
         if button.form_submit_button("Save", icon=":material/save:"):
             label = run.label.model_copy(update={"name": name.strip(), "note": note.strip()})
             _write_label(engine, run.key, label)
-            st.rerun()
+            st.rerun()  # the list above was drawn with the old name
 
 
 def _write_label(engine: BackgroundEngine, key: str, label: Label) -> None:

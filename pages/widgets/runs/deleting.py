@@ -64,6 +64,7 @@ def draw_cleanup(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
             days = st.number_input("Older than, days", 0, 3650, 30, key="space.days", width=200)
             selected = older_than(runs, float(days), time.time())
         else:
+            # 1 MB = 1e6 bytes; the suggestion is half of what is used now.
             most = st.number_input(
                 "Until all use at most, MB",
                 0,
@@ -78,7 +79,7 @@ def draw_cleanup(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
             st.dataframe(
                 run_table(selected, time.time()),
                 hide_index=True,
-                height=min(300, 36 * (len(selected) + 1)),
+                height=min(300, 36 * (len(selected) + 1)),  # pixels: 36 per row, and one for the header
                 alt="Runs that would be deleted",
             )
         draw_deletion(engine, selected, f"Delete {len(selected)} runs, {_size(selected)}", "space")
@@ -95,6 +96,7 @@ def _delete(engine: BackgroundEngine, keys: Sequence[str]) -> None:
         except PrunescopeError as error:
             st.session_state[ERROR] = str(error)
         else:
+            # one by one: an error leaves the rest
             st.session_state[DELETED] = [*(st.session_state.get(DELETED) or []), key]
 
 

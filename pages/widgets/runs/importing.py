@@ -32,7 +32,7 @@ def draw_import(engine: BackgroundEngine) -> None:
             except PrunescopeError as error:
                 st.error(str(error), icon=":material/error:")
             else:
-                st.rerun()
+                st.rerun()  # the list above was drawn without the run
     key = st.session_state.get(IMPORTED)
     if key is not None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):

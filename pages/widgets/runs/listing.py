@@ -36,7 +36,7 @@ def draw_list(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
     selection = st.dataframe(
         run_table(shown, time.time()),
         hide_index=True,
-        height=min(TALL, ROW * (len(shown) + 1) + 4),
+        height=min(TALL, ROW * (len(shown) + 1) + 4),  # the header is a row, and borders take 4 pixels
         column_config={
             "MB": st.column_config.NumberColumn(format="%.2f"),
             "note": st.column_config.TextColumn(width="medium"),
@@ -83,10 +83,11 @@ def _choose(runs: Sequence[RunSummary]) -> list[RunSummary]:
 def _choose_one(shown: Sequence[RunSummary], selected: Sequence[RunSummary]) -> RunSummary | None:
     """Return the selected row, or the run chosen from a list: rows cannot be selected by keyboard."""
     by_key = {run.key: run for run in shown}
+    # The table keeps its selection, so only a row that was not selected before overrides the list below it.
     if selected and selected[0].key != st.session_state.get("runs.row"):
         st.session_state["runs.row"] = st.session_state["runs.one"] = selected[0].key
     if st.session_state.get("runs.one") not in by_key:
-        st.session_state.pop("runs.one", None)
+        st.session_state.pop("runs.one", None)  # Streamlit rejects a value that is not an option
     key = st.selectbox(
         "Run",
         list(by_key),
