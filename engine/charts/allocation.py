@@ -39,10 +39,11 @@ def allocation_bars(record: RunRecord) -> Chart:
         else panels([1])
     )
     canvas(figure, HEIGHT + 100 if quantity else HEIGHT, legend_lines=2 if quantity else 1)
-    last = 2 if quantity else 1
+    last = 2 if quantity else 1  # row of the bars: the measured quantity, if any, is above them
     if quantity:
         figure.add_trace(_measured(table, quantity), row=1, col=1)
     figure.add_traces(_ratios(record, table), rows=last, cols=1)
+    # the outline, free and clipped bars share each block's place
     figure.update_layout(barmode="overlay", bargap=0.3)
     share_block_axis(figure, block_count(record), last)
     figure.update_yaxes(
@@ -60,6 +61,7 @@ def allocation_bars(record: RunRecord) -> Chart:
 
 def _table(record: RunRecord) -> pd.DataFrame:
     best = best_candidate(record)
+    # Until the allocation is decided, a search shows the ratios of its best candidate.
     ratios = dict(enumerate(record.allocation or (best.ratios if best else ())))
     target = record.sparsity.target
     rows = [
@@ -86,6 +88,7 @@ def _ratios(record: RunRecord, table: pd.DataFrame) -> list[go.Bar | go.Scatter]
     """Return the uniform outline, the sparsities, those clipped at a limit, and the target line."""
     total, target = block_count(record), record.sparsity.target
     free, held = table[~table["held"]], table[table["held"]]
+    # Stripes, not a second colour, mark the clipped blocks: blue stays the colour of the result.
     striped = {"color": palette.BLUE, "pattern": {"shape": "/", "fillmode": "replace", "solidity": 0.4}}
     traces: list[go.Bar | go.Scatter] = [_bars(free, "sparsity", {"color": palette.BLUE}, total, "")]
     if len(held):
@@ -95,7 +98,7 @@ def _ratios(record: RunRecord, table: pd.DataFrame) -> list[go.Bar | go.Scatter]
     ghost = {"color": palette.TRANSPARENT, "line": {"color": palette.GREY, "width": 1.5}}
     line = {"color": palette.VERMILLION, "width": 2, "dash": "dash"}
     ends = {
-        "x": [-0.5, total - 0.5],
+        "x": [-0.5, total - 0.5],  # the whole axis, to the outer edges of the first and last block
         "y": [100 * target] * 2,
         "mode": "lines",
         "line": line,
@@ -109,6 +112,7 @@ def _ratios(record: RunRecord, table: pd.DataFrame) -> list[go.Bar | go.Scatter]
         name="uniform",
         hoverinfo="skip",
     )
+    # Plotly draws in this order: the wide outline below, the target line on top.
     return [outline, *traces, go.Scatter(name=f"target {percent(target)}", **ends)]
 
 
@@ -123,7 +127,7 @@ def _bars(table: pd.DataFrame, name: str, marker: Mapping[str, object], total: i
         name=name,
         text=[word] * len(table) if word else numbers,
         textposition="outside" if word else "inside",
-        textangle=0 if total <= MOST_LABELS else -90,
+        textangle=0 if total <= MOST_LABELS else -90,  # a word is wider than one of many bars
         insidetextanchor="start",
         constraintext="inside",
         cliponaxis=False,
@@ -161,11 +165,11 @@ def _summary(record: RunRecord, table: pd.DataFrame) -> str:
 
 def _direction(table: pd.DataFrame, quantity: str) -> str:
     """Return which way the quantity works, if both are known and are clearly correlated."""
-    pairs = table[table["measured"].abs() < float("inf")].dropna(subset="sparsity")
+    pairs = table[table["measured"].abs() < float("inf")].dropna(subset="sparsity")  # also drops NaN
     if not quantity or pairs["measured"].nunique() < 2 or pairs["sparsity"].nunique() < 2:
         return ""
     slope = pairs["measured"].corr(pairs["sparsity"])
-    if abs(slope) < 0.9:
+    if abs(slope) < 0.9:  # Pearson correlation, below which a sentence would overstate the relation
         return ""
     return (
         "The higher the measured value of a block (upper panel), the "

@@ -23,7 +23,7 @@ from engine.events import BlockPruned
 from engine.numbers import power_of_ten
 from engine.record import RunRecord
 
-HEIGHT = 260
+HEIGHT = 260  # pixels
 LEGEND_LINE = 24  # pixels
 COARSE, FINE = (1, 2, 5, 10), (1, 1.5, 2, 3, 4, 6, 8, 10)
 """Steps at which an axis may end, times a power of ten."""
@@ -82,6 +82,7 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
         return ".".join(name.split(".")[-parts:])
 
     short = {name: tail(name, 1) for name in names}
+    # Lengthens only the labels that still clash; full names are unique, so it ends.
     for parts in range(2, 1 + max((name.count(".") + 1 for name in names), default=1)):
         ambiguous = {label for label, times in Counter(short.values()).items() if times > 1}
         if not ambiguous:
@@ -97,13 +98,14 @@ def canvas(figure: go.Figure, height: int = HEIGHT, legend_lines: int = 0) -> go
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         paper_bgcolor=palette.TRANSPARENT,
         plot_bgcolor=palette.TRANSPARENT,
-        uirevision="kept",
-        hoverlabel={"namelength": -1},
+        uirevision="kept",  # any constant: Plotly resets zoom and legend when it changes
+        hoverlabel={"namelength": -1},  # Plotly cuts names to 15 characters otherwise
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
     )
     if legend_lines:
         figure.update_layout(
             margin={"t": 8 + LEGEND_LINE * legend_lines},
+            # Relative to the container, the legend stays in the top margin at every height and panel layout.
             legend={"yref": "container", "y": 1, "yanchor": "top"},
         )
     figure.update_xaxes(zeroline=False, showgrid=False, automargin=True)
@@ -121,6 +123,7 @@ def panels(heights: Sequence[float], titles: Sequence[str] = (), spacing: float 
         vertical_spacing=spacing,
         subplot_titles=titles,
     )
+    # Subplot titles are annotations, the only ones so far: call this before any other is added.
     figure.update_annotations(x=0, xanchor="left", font={"size": 12}, yshift=1)
     return figure
 
@@ -128,13 +131,14 @@ def panels(heights: Sequence[float], titles: Sequence[str] = (), spacing: float 
 def share_block_axis(figure: go.Figure, total: int, rows: int) -> None:
     """Put the same block axis beneath each of the `rows` panels, with its title beneath the last."""
     axis = block_axis(total)
-    title = axis.pop("title")
+    title = axis.pop("title")  # update_xaxes without row and col would put it beneath every panel
     figure.update_xaxes(**axis)
     figure.update_xaxes(title=title, row=rows, col=1)
 
 
 def block_axis(total: int) -> dict[str, Any]:
     """Return the x axis that every chart over the blocks has: all of them, first to last."""
+    # at most about 16 tick labels
     step = next(step for step in (1, 2, 4, 5, 10, 20, 50, 100) if total / step <= 16 or step == 100)
     return {
         "title": {"text": "Block"},
@@ -149,7 +153,7 @@ def name_rows(figure: go.Figure, names: Sequence[str], row: int | None = None) -
     """Label the rows 0, 1, ... of a horizontal chart, or of one of its panels, with the first at the top."""
     panel = {} if row is None else {"row": row, "col": 1}
     figure.update_yaxes(
-        range=[max(len(names), 1) - 0.5, -0.5],
+        range=[max(len(names), 1) - 0.5, -0.5],  # descending, so row 0 is at the top
         tickmode="array",
         tickvals=list(range(len(names))),
         ticktext=list(names),
@@ -186,6 +190,7 @@ def ceiling(value: float, steps: Sequence[float] = COARSE) -> float:
     if not 0 < value < float("inf"):
         return 1.0
     power = float(10 ** floor(log10(value)))
+    # Tolerates rounding: 3 × 0.1 is a little more than 0.3 and must not jump a step.
     return next(step * power for step in steps if step * power >= value * (1 - 1e-9))
 
 
@@ -196,5 +201,6 @@ def largest(values: Iterable[float | None]) -> float:
 
 def unit_of(top: float) -> tuple[float, str]:
     """Return the power of ten in which amounts up to `top` are drawn, and the axis label: `in 10⁻³`."""
+    # log10 of a power of ten may be just below the integer
     exponent = floor(log10(top) + 1e-9) if 0 < top < float("inf") else 0
     return 10.0**exponent, "no unit" if exponent == 0 else f"in {power_of_ten(exponent)}"

@@ -14,7 +14,7 @@ from engine.models.shape import ModelSummary
 from engine.numbers import count, percent
 from engine.record import RunRecord
 
-HEIGHT = 165
+HEIGHT = 165  # pixels
 TWO_LINES = 46  # pixels of the legend on a narrow page
 COLOURS = (palette.VERMILLION, palette.BLUE, *palette.KINDS)
 """Removed, kept, then the kinds that are never pruned."""
@@ -36,14 +36,14 @@ def coverage_bar(record: RunRecord) -> Chart:
 
 def coverage_forecast(summary: ModelSummary, sparsity: float) -> Chart:
     """Return the same chart before a run: what a sparsity will remove from a model."""
-    removed = round(sparsity * summary.prunable)
+    removed = round(sparsity * summary.prunable)  # an estimate; rounding per group comes later
     return _chart("Weights to be removed, of all", "will be zero", removed, summary.prunable, summary.skipped)
 
 
 def _chart(title: str, fate: str, removed: int, prunable: int, skipped: dict[str, int]) -> Chart:
     kinds = sorted(skipped.items(), key=lambda item: -item[1])
     parts = [("removed", removed), ("kept, prunable", prunable - removed), *kinds]
-    total = max(1, sum(weights for _, weights in parts))
+    total = max(1, sum(weights for _, weights in parts))  # a chart without a model has no weights
     table = pd.DataFrame(
         [(kind, weights, weights / total) for kind, weights in parts], columns=["kind", "weights", "share"]
     )
@@ -54,10 +54,13 @@ def _chart(title: str, fate: str, removed: int, prunable: int, skipped: dict[str
         barmode="stack",
         bargap=0.1,
         margin={"t": TWO_LINES},
+        # Plotly reverses the legend of stacked bars
         legend={"traceorder": "normal", "yref": "container", "y": 1, "yanchor": "top"},
     )
     figure.update_xaxes(
-        title={"text": "Share of all weights, %"}, range=[0, 101], tickvals=[0, 20, 40, 60, 80, 100]
+        title={"text": "Share of all weights, %"},
+        range=[0, 101],  # the right edge of the bar and the label 100 are not cut
+        tickvals=[0, 20, 40, 60, 80, 100],
     )
     figure.update_yaxes(showticklabels=False, showgrid=False)
     return Chart(

@@ -35,11 +35,12 @@ def alignment_bars(record: RunRecord) -> Chart:
         [(block.index, block.alignment, block.sparsity) for block in done_blocks(record)],
         columns=["block", "alignment", "sparsity"],
     )
+    # from the ceiling: the unit changes as seldom as the axis
     unit, words = unit_of(ceiling(table["alignment"].max()) if len(table) else 1.0)
     bars = go.Bar(
         x=table["block"],
         y=table["alignment"] / unit,
-        customdata=table["alignment"],
+        customdata=table["alignment"],  # hover text shows the unscaled distance
         marker={"color": palette.BLUE, "cornerradius": 3},
         hovertemplate="block %{x}<br>alignment distance %{customdata:.3e}<extra></extra>",
     )
@@ -72,7 +73,7 @@ def error_through_depth(record: RunRecord) -> Chart:
     rows = [
         (block.index, block.relative_error, block.cosine)
         for block in done_blocks(record)
-        if block.relative_error is not None
+        if block.relative_error is not None  # only measured with an evaluation text
     ]
     table = pd.DataFrame(rows, columns=["block", "relative_error", "cosine"])
     figure = panels([0.62, 0.38])
@@ -85,10 +86,15 @@ def error_through_depth(record: RunRecord) -> Chart:
     canvas(figure)
     share_block_axis(figure, block_count(record), 2)
     top = ceiling(table["relative_error"].max()) if len(table) else 1.0
+    # percent, and 4 % of space
     figure.update_yaxes(title={"text": "Relative error, %"}, range=[0, 104 * top], row=1, col=1)
     bottom = _floor(table["cosine"].min()) if len(table) else 0.0
     figure.update_yaxes(
-        title={"text": "Cosine"}, range=[bottom, 1 + 0.06 * (1 - bottom)], nticks=4, row=2, col=1
+        title={"text": "Cosine"},
+        range=[bottom, 1 + 0.06 * (1 - bottom)],  # a mark at exactly 1 is not cut
+        nticks=4,
+        row=2,
+        col=1,
     )
     figure.update_layout(showlegend=False)
     return Chart(

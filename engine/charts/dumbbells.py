@@ -50,11 +50,12 @@ def before_and_after(
     rows = []
     for block in done_blocks(record):
         measured = [(weight(linear), before(linear), after(linear)) for linear in block.linears]
+        # without one of the two, the means would be over different linears
         both = [(size, one, other) for size, one, other in measured if one is not None and other is not None]
         if both:
             total = sum(size for size, *_ in both)
             first, second = (sum(item[0] * item[place] for item in both) / total for place in (1, 2))
-            comparable = 0 < first < float("inf") and isfinite(second)
+            comparable = 0 < first < float("inf") and isfinite(second)  # an error of 0 has no share to remove
             rows.append((block.index, first, second, 1 - second / first if comparable else nan))
     table = pd.DataFrame(rows, columns=["block", "before", "after", "less"])
     return table.astype({"before": float, "after": float, "less": float})
@@ -94,7 +95,7 @@ def dumbbells(table: pd.DataFrame, scale: float, names: tuple[str, str], unit: s
         showlegend=False,
         hoverinfo="skip",
     )
-    return [join, *marks]
+    return [join, *marks]  # the line beneath, so hollow marks are drawn over it
 
 
 def error_figure(record: RunRecord, table: pd.DataFrame, names: tuple[str, str], share: str) -> go.Figure:
@@ -108,6 +109,7 @@ def error_figure(record: RunRecord, table: pd.DataFrame, names: tuple[str, str],
     share_block_axis(figure, total, 2)
     figure.update_yaxes(
         title={"text": "Relative error, %"},
+        # percent, and 8 % of space for the marks
         range=[0, 108 * ceiling(largest([*table["before"], *table["after"]]), FINE)],
         row=1,
         col=1,
@@ -115,7 +117,7 @@ def error_figure(record: RunRecord, table: pd.DataFrame, names: tuple[str, str],
     figure.update_yaxes(
         title={"text": f"{share}, %"},
         range=_share_range(table["less"]),
-        zeroline=True,
+        zeroline=True,  # below it an update or swap made things worse
         zerolinecolor=palette.GREY,
         nticks=5,
         row=2,
@@ -164,6 +166,7 @@ def _share_bars(table: pd.DataFrame, name: str, total: int) -> go.Bar:
 
 def _share_range(shares: pd.Series) -> list[float]:
     """Return the axis from 0, or from below if something became worse, with a quarter more for the labels."""
+    # largest of a negated series: how far below 0
     top, bottom = 100 * largest(shares), 100 * largest(-shares)
     end, start = ceiling(top, FINE) if top > 0 else 0.0, ceiling(bottom, FINE) if bottom > 0 else 0.0
     height = (end + start) or 100.0

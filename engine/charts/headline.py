@@ -40,9 +40,11 @@ def run_numbers(record: RunRecord) -> list[Number]:
 
 def _sparsity_protocol(record: RunRecord) -> str:
     target = numbers.percent(record.sparsity.target, 2)
+    # a stopped run counts its finished blocks only
     done = "" if record.state == "finished" else " of the blocks finished so far"
     rounding = (
         "The kept weights of each row are rounded down, so it may be higher by less than one weight per row"
+        # Kept weights are rounded down with row sparsities, removed ones with groups: opposite biases.
         if has_uneven_rows(record)
         else "The removed weights of each group are rounded down, so it may be lower by less than one weight "
         "per group"

@@ -96,6 +96,7 @@ def labelled_heatmap(
         z=[list(row) for row in cells],
         text=[["" if cell is None else f"{cell:.{digits}f}" for cell in row] for row in cells],
         texttemplate="%{text}" if fits else None,
+        # the cells are light in both themes, the page's text is not dark in both
         textfont={"color": palette.INK},
         zmin=0,
         zmax=top,
@@ -103,8 +104,8 @@ def labelled_heatmap(
         showscale=not fits,
         colorbar={"title": {"text": title, "side": "right"}, "thickness": 10, "outlinewidth": 0},
         hovertemplate=hover,
-        hoverinfo="skip" if hover is None else None,
-        hoverongaps=False,
+        hoverinfo="skip" if hover is None else None,  # the handles above it have the hover text
+        hoverongaps=False,  # empty cells have no value to show
         xgap=2,
         ygap=2,
     )
@@ -133,11 +134,13 @@ def _figure(record: RunRecord, value: Value, top: float, label: str, clickable: 
     cells: list[list[float | None]] = [[None] * total for _ in names]
     for block in done_blocks(record):
         for linear in block.linears:
+            # blocks may differ in their linears
             cells[names.index(linear.name)][block.index] = 100 * value(linear)
     hover = f"block %{{x}}, %{{y}}<br>{label.lower()} %{{z:.2f}} %<extra></extra>"
     digits = 1 if total <= MOST_DECIMALS else 0
     labels = list(short.values())
     heat = labelled_heatmap(blocks, labels, cells, 100 * top, f"{label}, %", digits=digits, hover=hover)
+    # the empty cells beneath: None leaves a hole in a heat map
     figure = go.Figure([_empty_cells(blocks, labels), heat])
     if clickable:
         done = [(block.index, linear) for block in done_blocks(record) for linear in block.linears]
@@ -153,6 +156,7 @@ def _figure(record: RunRecord, value: Value, top: float, label: str, clickable: 
         )
         # a click selects the nearest handle, however wide the cells are
         figure.update_layout(hoverdistance=60)
+    # pixels per row with and without numbers
     canvas(figure, height=70 + max(3, len(names)) * (27 if len(names) <= MOST_LABELS else 10))
     figure.update_xaxes(**block_axis(total))
     figure.update_yaxes(title={"text": "Linear"}, autorange="reversed", showgrid=False)
@@ -164,7 +168,7 @@ def _empty_cells(blocks: list[int], names: list[str]) -> go.Heatmap:
         x=blocks,
         y=names,
         z=[[0] * len(blocks) for _ in names],
-        colorscale=[[0, palette.UNDONE], [1, palette.UNDONE]],
+        colorscale=[[0, palette.UNDONE], [1, palette.UNDONE]],  # a scale needs both ends
         showscale=False,
         hoverinfo="skip",
         xgap=2,

@@ -12,6 +12,7 @@ GREEN = "#009E73"
 ORANGE = "#E69F00"
 PURPLE = "#CC79A7"
 SKY = "#56B4E9"
+# not Okabe-Ito: for what is neutral, as the dense model
 GREY = "#8A8F98"
 
 KINDS = (ORANGE, PURPLE, SKY, GREY)
@@ -28,6 +29,7 @@ UNDONE = "rgba(128, 128, 128, 0.13)"
 GRID = "rgba(128, 128, 128, 0.22)"
 TRANSPARENT = "rgba(0, 0, 0, 0)"
 
+# transparency, not lightness: a pale blue would glow on a dark page
 KEPT = [[0, "rgba(46, 139, 201, 0.13)"], [1, "rgba(46, 139, 201, 1)"]]
 REMOVED = [[0, "rgba(213, 94, 0, 0.5)"], [1, "rgba(213, 94, 0, 1)"]]
 """From weak to strong, fading into the background: kept weights, and removed ones, which are also drawn

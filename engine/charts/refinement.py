@@ -38,8 +38,9 @@ def refinement_swaps(record: RunRecord) -> Chart:
         record,
         lambda linear: linear.drift_before,
         lambda linear: linear.drift_after,
-        lambda linear: linear.rows,
+        lambda linear: linear.rows,  # the drift is a mean over rows, so rows are its weights
     )
+    # before the first block the panel is drawn empty, as its place is kept
     has_drift = not drift.empty or not record.blocks
     figure = canvas(
         panels([0.5, 0.5] if has_drift else [1]),
@@ -48,12 +49,17 @@ def refinement_swaps(record: RunRecord) -> Chart:
     )
     figure.add_trace(_swap_bars(swaps), row=1, col=1)
     top = ceiling(largest(swaps["share"]), FINE) if len(swaps) else 0.1
+    # percent, and 4 % of space
     figure.update_yaxes(title={"text": "Swapped, %"}, nticks=4, range=[0, 104 * top], row=1, col=1)
     if has_drift:
         figure.add_traces(dumbbells(drift, 1, NAMES, ""), rows=2, cols=1)
         top = ceiling(largest([*drift["before"], *drift["after"]]), FINE)
         figure.update_yaxes(
-            title={"text": "Drift, mean |e|"}, range=[-0.06 * top, 1.08 * top], nticks=4, row=2, col=1
+            title={"text": "Drift, mean |e|"},
+            range=[-0.06 * top, 1.08 * top],  # marks at 0 and at the top are not cut
+            nticks=4,
+            row=2,
+            col=1,
         )
     share_block_axis(figure, block_count(record), 2 if has_drift else 1)
     columns = {"before": "drift_before", "after": "drift_after"}
@@ -96,6 +102,7 @@ def _swaps(record: RunRecord) -> pd.DataFrame:
     """Return one row per block: swaps, the weights of its refined linears, and their ratio."""
     rows = []
     for block in done_blocks(record):
+        # None: this linear was not refined; 0: it was, but without a swap
         refined = [linear for linear in block.linears if linear.swaps is not None]
         if size := sum(size_of(linear) for linear in refined):
             swaps = sum(linear.swaps or 0 for linear in refined)

@@ -41,7 +41,7 @@ def row_spread(record: RunRecord) -> Chart:
     groups = _groups(record)
     titles = [_title(names, spreads, short) for names, spreads in groups] or ["no linear has uneven rows"]
     total, height = len(titles), PANEL * len(titles) + REST
-    figure = panels([1] * total, titles, spacing=26 / height)
+    figure = panels([1] * total, titles, spacing=26 / height)  # 26 pixels between panels, for the titles
     canvas(figure, height)
     figure.update_layout(margin={"t": 24}, showlegend=False)
     for row, (_, spreads) in enumerate(groups, start=1):
@@ -73,6 +73,7 @@ def _groups(record: RunRecord) -> list[tuple[list[str], Spreads]]:
     """Return the groups of linears with the same consumers and distributions, and these distributions."""
     groups: dict[tuple[object, ...], tuple[list[str], Spreads]] = {}
     for name, spreads in _by_linear(record).items():
+        # equal in every block: one panel for all
         same = tuple((block, spread.consumer, spread.quantiles) for block, spread in spreads.items())
         groups.setdefault(same, ([], spreads))[0].append(name)
     return list(groups.values())
@@ -96,6 +97,7 @@ def _boxes(spreads: Spreads) -> list[go.Box | go.Scatter]:
     return [
         go.Box(
             x=blocks,
+            # Given quantiles: the record does not hold the single rows.
             q1=first,
             median=median,
             q3=third,
@@ -103,10 +105,10 @@ def _boxes(spreads: Spreads) -> list[go.Box | go.Scatter]:
             upperfence=ninth,
             line={"color": palette.BLUE, "width": 1.5},
             fillcolor="rgba(0, 114, 178, 0.3)",
-            hoverinfo="skip",
+            hoverinfo="skip",  # the dots have the hover text: boxes would show their own words
         ),
         go.Scatter(
-            x=blocks * 2,
+            x=blocks * 2,  # the minima, then the maxima
             y=[*least, *most],
             mode="markers",
             marker={"symbol": "circle", "size": 4, "color": palette.VERMILLION},
@@ -138,7 +140,7 @@ def _table(record: RunRecord) -> pd.DataFrame:
 def _widest(groups: list[tuple[list[str], Spreads]], short: dict[str, str]) -> str:
     """Return in which linear and block the rows differ most."""
     widths = [
-        (spread.quantiles[-2] - spread.quantiles[1], index, short.get(names[0], names[0]))
+        (spread.quantiles[-2] - spread.quantiles[1], index, short.get(names[0], names[0]))  # 90 % minus 10 %
         for names, spreads in groups
         for index, spread in spreads.items()
     ]

@@ -39,7 +39,7 @@ def chart_parts(record: RunRecord, *, clickable: bool = False) -> dict[str, Make
 
 def is_deciding(record: RunRecord) -> bool:
     """Return whether a method is still measuring or searching for the sparsity of each block."""
-    if record.recipe is None or record.allocation or record.blocks:
+    if record.recipe is None or record.allocation or record.blocks:  # decided, or pruning has begun
         return False
     return _searches(record) or bool(measured_quantity(record))
 
@@ -48,7 +48,7 @@ def allocation_charts(record: RunRecord) -> Makers:
     """Return the charts of the sparsity per block and row; none if all always have the same."""
     if record.recipe is None or ALLOCATIONS[record.recipe.allocation].even:
         return {}
-    charts: Makers = {"search": search_curves} if _searches(record) else {}
+    charts: Makers = {"search": search_curves} if _searches(record) else {}  # in the order of the page
     charts["allocation"] = allocation_bars
     if _searches(record):
         charts["alignment_uniform"] = alignment_against_uniform

@@ -24,6 +24,7 @@ ORDERS: dict[str, Callable[[RunSummary], Any]] = {
     "Newest": lambda run: -run.changed,
     "Name": lambda run: run.title.lower(),
     "Perplexity": lambda run: (
+        # runs without a result go last
         run.record.pruned.perplexity if run.record and run.record.pruned else float("inf")
     ),
     "Size": lambda run: -run.size,
@@ -33,7 +34,7 @@ ORDERS: dict[str, Callable[[RunSummary], Any]] = {
 
 def ordered(runs: Sequence[RunSummary], order: str) -> list[RunSummary]:
     """Return the runs in one of the `ORDERS`, pinned ones first."""
-    return sorted(runs, key=lambda run: (not run.label.pinned, ORDERS[order](run)))
+    return sorted(runs, key=lambda run: (not run.label.pinned, ORDERS[order](run)))  # False sorts before True
 
 
 def matching(runs: Sequence[RunSummary], words: str, states: Sequence[str]) -> list[RunSummary]:
@@ -61,7 +62,7 @@ def run_table(runs: Sequence[RunSummary], now: float) -> pd.DataFrame:
             "pruned": perplexity(run.record.pruned.perplexity if run.record and run.record.pruned else None),
             "ratio": ratio(run.record.ratio if run.record else None),
             "age": age(now - run.changed),
-            "MB": run.size / 1e6,
+            "MB": run.size / 1e6,  # a number, so that the column sorts
             "note": run.label.note or run.message or "",
         }
         for run in runs

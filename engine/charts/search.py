@@ -33,9 +33,11 @@ OTHER_LOOK = (palette.PURPLE, "square", "top center")
 
 def best_candidate(record: RunRecord) -> Candidate | None:
     """Return the best candidate so far, None before the first."""
+    # a stopped one has only a lower bound
     tried = [candidate for candidate in record.search if not candidate.stopped]
     if not tried:
         return None
+    # of the last step only: it starts from the winner of the one before
     of_step = [candidate for candidate in tried if candidate.step == tried[-1].step]
     chosen = [candidate for candidate in of_step if candidate.chosen]
     return chosen[0] if chosen else min(of_step, key=lambda candidate: candidate.objective)
@@ -61,6 +63,7 @@ def search_curves(record: RunRecord) -> Chart:
     figure = canvas(go.Figure(_curves(record, unit)))
     figure.update_xaxes(
         title={"text": "Strength λ"},
+        # marks at both ends are not cut
         range=[-0.01, 0.01 + max([STRONGEST, *(tried.strength for tried in record.search)])],
     )
     figure.update_yaxes(
@@ -91,6 +94,7 @@ def alignment_against_uniform(record: RunRecord) -> Chart:
     unit, words = unit_of(largest(chain.from_iterable(parts.values())))
     outline = {"color": palette.TRANSPARENT, "line": {"color": palette.GREY, "width": 2}}
     bars = [
+        # wider, so that it is visible around the best
         _bars(table, "uniform", unit, 0.9, outline, "uniform"),
         _bars(table, "best", unit, 0.6, {"color": palette.BLUE}, named(best) if best else "best"),
     ]
@@ -124,6 +128,7 @@ def _curves(record: RunRecord, unit: float) -> list[go.Scatter]:
                 hovertemplate=words,
             )
         )
+    # in the order of the search
     steps = dict.fromkeys(candidate.step for candidate in record.search if not candidate.is_reference)
     for step in steps:
         colour, symbol, place = LOOKS.get(step, OTHER_LOOK)
@@ -211,9 +216,10 @@ def _span(values: list[float]) -> list[float] | None:
     to Plotly, if the values do not differ.
     """
     finite = [value for value in values if abs(value) < float("inf")]
-    if not finite or max(finite) == min(finite):
+    if not finite or max(finite) == min(finite):  # an axis of length zero
         return None
     extent = max(finite) - min(finite)
+    # more below: the row step's label is under its mark
     return [min(finite) - 0.2 * extent, max(finite) + 0.12 * extent]
 
 

@@ -16,7 +16,7 @@ from engine.charts import palette
 from engine.charts.chart import LEGEND_LINE, Chart, canvas, name_rows
 from engine.numbers import listed, milliseconds, percent, size
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # these import torch, which a page must not load
     from engine.analysis.size_speed import Measurement
     from engine.evaluation.size import SizeReport
     from engine.evaluation.speed import SpeedReport, Stage, Timing
@@ -57,6 +57,7 @@ def _size_table(found: SizeReport) -> pd.DataFrame:
     ]
     if found.semi_structured is not None:
         rows.append(("2:4", "pruned", found.semi_structured, found.rest, "counted"))
+    # the rest is zipped too, so this part is smaller than in the formats above
     rows.append(("dense, zipped", "dense", packed.dense + packed.rest, packed.rest, "measured"))
     rows.append(("zeros, zipped", "pruned", packed.pruned + packed.rest, packed.rest, "measured"))
     table = pd.DataFrame(rows, columns=["format", "model", "bytes", "never_pruned", "how"])
@@ -64,11 +65,12 @@ def _size_table(found: SizeReport) -> pd.DataFrame:
 
 
 def _size_figure(table: pd.DataFrame, labels: list[str], found: SizeReport) -> go.Figure:
-    unit, name = (1e9, "GB") if found.dense >= 1e9 else (1e6, "MB")
+    unit, name = (1e9, "GB") if found.dense >= 1e9 else (1e6, "MB")  # decimal units
     top = max(table["bytes"]) / unit
     figure = canvas(
         go.Figure(_size_bars(table, unit, name)), LINE * len(table) + REST + LEGEND_LINE, legend_lines=1
     )
+    # a label that the line would cross moves to its right
     ends = [max(total, found.dense) if total > CROSSED * found.dense else total for total in table["bytes"]]
     figure.add_trace(_labels([end / unit for end in ends], list(range(len(table))), labels))
     figure.add_vline(
@@ -87,10 +89,11 @@ def _size_figure(table: pd.DataFrame, labels: list[str], found: SizeReport) -> g
 
 
 def _size_bars(table: pd.DataFrame, unit: float, name: str) -> list[go.Bar]:
-    places = pd.Series(range(len(table)))
+    places = pd.Series(range(len(table)))  # row numbers, which a Boolean array can select
     bars = [_bar(places, table["never_pruned"] / unit, palette.GREY, NEVER, name)]
     for model in ("dense", "pruned"):
         chosen = (table["model"] == model).to_numpy()
+        # the bar is stacked on the part that is never pruned
         prunable = ((table["bytes"] - table["never_pruned"]) / unit)[chosen]
         bars.append(_bar(places[chosen], prunable, COLOURS[model], model, name))
     return bars
@@ -187,6 +190,7 @@ def _speed_figure(report: SpeedReport, stages: dict[Stage, tuple[str, list[Timin
     figure.update_layout(margin={"t": LEGEND_LINE}, showlegend=False, bargap=0.3)
     for row, (stage, (_, items)) in enumerate(stages.items(), start=1):
         figure.add_traces(_speed_bars(report, stage, items), rows=row, cols=1)
+        # s to ms; each panel has its own scale
         span = [0, 1000 * LONG_LABELS * max(item.high for item in items)]
         figure.update_xaxes(range=span, showgrid=True, gridcolor=palette.GRID, nticks=6, row=row, col=1)
         name_rows(figure, [NAMES[item.model] for item in items], row)
@@ -199,6 +203,7 @@ def _speed_bars(report: SpeedReport, stage: Stage, items: list[Timing]) -> list[
     spread = {
         "type": "data",
         "symmetric": False,
+        # lengths from the median, not positions
         "array": [1000 * (item.high - item.median) for item in items],
         "arrayminus": [1000 * (item.median - item.low) for item in items],
         "thickness": 1.5,
@@ -221,6 +226,7 @@ def _speed_bars(report: SpeedReport, stage: Stage, items: list[Timing]) -> list[
 
 def _tokens(report: SpeedReport, item: Timing) -> float:
     """Return tokens per second."""
+    # a prefill pass processes the whole prompt
     return (report.prompt if item.stage == "prefill" else 1) / item.median
 
 
@@ -261,7 +267,7 @@ def _ratio(report: SpeedReport, stage: Stage) -> str:
     dense, pruned = report.timing(stage, "dense"), report.timing(stage, "pruned")
     if value is None or dense is None or pruned is None:
         return ""
-    apart = dense.high < pruned.low or pruned.high < dense.low
+    apart = dense.high < pruned.low or pruned.high < dense.low  # the middle halves do not overlap
     return f"× {value:.2f}" + ("" if apart else " (within the spread)")
 
 

@@ -23,16 +23,19 @@ def measurement_rows(record: RunRecord) -> Rows:
     rows = [("Perplexity", protocol.perplexity), ("Calibration", protocol.statistics)]
     rows += [
         (f"Perplexity on {Path(windows.corpus).name}", protocol.perplexity_on(windows))
-        for windows in protocol.evaluations[1:]
+        for windows in protocol.evaluations[1:]  # the first is the headline perplexity
     ]
     for windows in (protocol.calibration, *protocol.evaluations):
         if windows:
+            # the file name only: no paths of the machine
             text = f"{Path(windows.corpus).name} ({windows.role})"
             rows.append(
                 (f"Windows of {text}", f"{windows.tokens:,} tokens, fingerprint {windows.fingerprint}")
             )
             rows += [
-                (f"{name[:1].upper()}{name[1:]} of {text}", value) for name, value in windows.identity.items()
+                # capitalize() would lower the rest
+                (f"{name[:1].upper()}{name[1:]} of {text}", value)
+                for name, value in windows.identity.items()
             ]
     if record.model:
         model = record.model

@@ -27,7 +27,7 @@ def task_scores(dense: Sequence[TaskScore], pruned: Sequence[TaskScore]) -> Char
     rows = list(compare(dense, pruned))
     words = _words(rows)
     total = mean(rows)
-    drawn = rows + ([total] if total else [])
+    drawn = rows + ([total] if total else [])  # mean() is None for a single task
     return Chart(
         title="Zero-shot accuracy, dense and pruned",
         figure=_figure(drawn),
@@ -52,7 +52,7 @@ def _marks(rows: Sequence[Comparison]) -> list[go.Scatter]:
     hollow = {"symbol": "circle-open", "size": 10, "color": palette.VERMILLION, "line": {"width": 2.5}}
     filled = {"symbol": "diamond", "size": 10, "color": palette.BLUE}
     level = {
-        "symbol": "line-ns",
+        "symbol": "line-ns",  # thin symbols are only drawn by their line
         "size": 16,
         "color": palette.GREY,
         "line": {"width": 2, "color": palette.GREY},
@@ -69,7 +69,7 @@ def _marks(rows: Sequence[Comparison]) -> list[go.Scatter]:
         _model(
             "dense",
             hollow,
-            [place - OFFSET for place in places],
+            [place - OFFSET for place in places],  # rows count downwards, so minus is above
             [(row.dense, row.dense_stderr) for row in rows],
         ),
         _model(
@@ -89,6 +89,7 @@ def _model(
 ) -> go.Scatter:
     errors = [100 * (error or 0.0) for _, error in scores]
     return go.Scatter(
+        # NaN is not drawn: not evaluated yet
         x=[nan if value is None else 100 * value for value, _ in scores],
         y=places,
         customdata=errors,
@@ -109,7 +110,7 @@ def _range(rows: Sequence[Comparison]) -> list[float]:
     ]
     ends = [100 * (value + (error or 0.0)) for value, error in scores]
     top = max([*ends, *(100 * row.chance for row in rows)], default=100.0)
-    return [-1.0, min(101.0, 10.0 * (top // 10 + 1) + 1)]
+    return [-1.0, min(101.0, 10.0 * (top // 10 + 1) + 1)]  # percent; marks at 0 and 100 are not cut
 
 
 def _table(rows: Sequence[Comparison]) -> pd.DataFrame:

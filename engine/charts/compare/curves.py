@@ -21,8 +21,8 @@ from engine.charts.compare.perplexity_axis import Scale, spread, top, wants_loga
 from engine.charts.compare.style import CLIFF, OWN, PATTERNS, Style, style
 from engine.charts.compare.table import curve_table
 
-HEIGHT = 560
-LABEL_HEIGHT = 17 / (HEIGHT - 110)
+HEIGHT = 560  # pixels
+LABEL_HEIGHT = 17 / (HEIGHT - 110)  # 110: about the margins, ticks and title
 """Height of a label as a share of the axis, both in pixels."""
 MOST_LABELS = 20
 Families = Mapping[str, Sequence[Point]]
@@ -42,6 +42,7 @@ def perplexity_curves(
         most: end of the axis in dense perplexities; None for the largest value.
         order: all possible families, so that each keeps its style when others come and go.
     """
+    # From the fixed order, not from the families shown: a filter must not recolour the others.
     looks = {name: style(place) for place, name in enumerate(order or families)}
     cliffs = {name: cliff(curve(points)) for name, points in families.items()}
     scale = _scale(families, logarithmic, most)
@@ -53,6 +54,7 @@ def perplexity_curves(
     _draw_grouped(figure, families, looks)
     _draw_cliffs(figure, cliffs, looks)
     _draw_own(figure, families, looks)
+    # 3 percentage points right of the last mark
     end = _draw_labels(figure, families, looks, scale) if labelled else _last(families) + 3
     _draw_axes(figure, families, scale, end)
     return Chart(
@@ -113,10 +115,12 @@ def _first(families: Families) -> float:
 def _scale(families: Families, logarithmic: bool | None, most: float | None) -> Scale:
     """Return an axis that ends a little beyond all points and levels."""
     dense = _dense(families) or 1.0
+    # keeps the level of the cliffs in view
     least, largest = min([dense, *_values(families)]), top([1.2 * FACTOR * dense, *_values(families)], dense)
     if most is not None:
         largest = min(largest, most * dense)
     if logarithmic if logarithmic is not None else wants_logarithm([least, largest]):
+        # Exponents are shares of the logarithmic axis: 7 % of space below, 5 % above.
         return Scale(True, least / (largest / least) ** 0.07, largest * (largest / least) ** 0.05)
     low = least - 0.08 * (largest - least) if most is not None else 0.0
     return Scale(False, low, largest + 0.06 * (largest - low))
@@ -135,11 +139,12 @@ def _marks(name: str, points: Sequence[Point], marker: Mapping[str, object], **h
     return go.Scatter(
         x=[100 * point.sparsity for point in points],
         y=[point.perplexity for point in points],
+        # Invisible without deviations: bars of length zero would still show their caps.
         error_y={"type": "data", "array": deviations, "visible": any(deviations), "thickness": 1.5},
         marker=marker,
         name=name,
         legendgroup=name,
-        customdata=[point.runs[0].key for point in points],
+        customdata=[point.runs[0].key for point in points],  # a click on the page opens this run
         hovertext=[_hover(point) for point in points],
         hovertemplate="%{hovertext}<extra></extra>",
         **how,
@@ -201,6 +206,7 @@ def _draw_own(figure: go.Figure, families: Families, looks: Mapping[str, Style])
                     marker=ring,
                     legendgroup=name,
                     showlegend=False,
+                    # Also lets clicks through to the mark below; "none" would catch them.
                     hoverinfo="skip",
                 )
             )
@@ -211,6 +217,7 @@ def _draw_own(figure: go.Figure, families: Families, looks: Mapping[str, Style])
 def _key(words: str, symbol: str) -> go.Scatter:
     """Return a trace that only adds a marker and its meaning to the legend."""
     marker = {"symbol": symbol, "size": 12, "color": palette.GREY, "line": {"width": 2}}
+    # One empty point: a trace with no points at all gets no legend entry.
     return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name=words)
 
 
@@ -236,6 +243,7 @@ def _draw_levels(figure: go.Figure, families: Families, scale: Scale) -> None:
         )
         figure.add_annotation(
             x=start,
+            # On a logarithmic axis annotations take log10, while traces take the value itself.
             y=scale.at(level),
             text=words,
             xanchor="left",
@@ -253,6 +261,7 @@ def _draw_labels(figure: go.Figure, families: Families, looks: Mapping[str, Styl
     """
     ends = {name: curve(points)[-1] for name, points in families.items() if curve(points)}
     start = max((100 * end.sparsity for end in ends.values()), default=100.0) + 3
+    # a curve beyond a capped axis is labelled at its top
     wanted = [scale.place(min(end.perplexity, scale.high)) for end in ends.values()]
     for (name, end), place in zip(ends.items(), spread(wanted, LABEL_HEIGHT), strict=True):
         line = {"color": looks[name].colour, "dash": "dot", "width": 1}
@@ -272,6 +281,7 @@ def _draw_labels(figure: go.Figure, families: Families, looks: Mapping[str, Styl
         figure.add_annotation(
             x=start, y=scale.at(y[1]), text=f" {name}", xanchor="left", showarrow=False, font={"size": 13}
         )
+    # about 1.1 percentage points per character of size 13
     return start + 1.1 * max(map(len, ends), default=0)
 
 
@@ -279,6 +289,7 @@ def _draw_axes(figure: go.Figure, families: Families, scale: Scale, end: float) 
     figure.update_traces(unselected={"marker": {"opacity": 1}})  # a click must not dim the other points
     figure.update_layout(
         margin={"t": 34, "r": 12},
+        # Hiding a line by its legend entry would leave its label behind.
         legend={"itemclick": False, "itemdoubleclick": False, "traceorder": "normal"},
     )
     figure.update_yaxes(title={"text": "Perplexity"}, **scale.axis)

@@ -63,7 +63,7 @@ def leaderboard_chart(entries: Sequence[Entry], budget: str) -> Chart:
     names = [f"{one.place}. {one.point.family}{' (own)' if one.point.own else ''}" for one in entries]
     dense = entries[0].point.runs[0].dense if entries else 1.0
     scale = _scale(entries, dense)
-    figure = canvas(go.Figure(), 70 + LINE * max(3, len(entries)))
+    figure = canvas(go.Figure(), 70 + LINE * max(3, len(entries)))  # 70: axis and its title
     for entry, name in zip(entries, names, strict=True):
         figure.add_traces(_row(entry, name, dense))
     figure.update_layout(showlegend=False)
@@ -93,8 +93,9 @@ def leaderboard_chart(entries: Sequence[Entry], budget: str) -> Chart:
 def _scale(entries: Sequence[Entry], dense: float) -> Scale:
     worst = top((entry.point.perplexity for entry in entries), dense)
     if wants_logarithm([dense, worst]):
+        # The exponent adds the same share to a logarithmic axis as the factor does to a linear one.
         return Scale(True, 0.95 * dense, worst * (worst / dense) ** LABEL_SPACE)
-    extent = max(worst - dense, 0.01 * dense)
+    extent = max(worst - dense, 0.01 * dense)  # not 0 if nothing is worse than dense
     return Scale(False, dense - 0.03 * extent, worst + LABEL_SPACE * extent)
 
 
@@ -108,6 +109,7 @@ def _achieved_words(entries: Sequence[Entry]) -> str:
 
 
 def _row(entry: Entry, name: str, dense: float) -> list[go.Scatter]:
+    # The best differs in symbol and size as well as in colour.
     point, first = entry.point, entry.place == 1
     colour = palette.GREEN if first else palette.BLUE
     behind = "the best" if first else f"+ {numbers.percent(entry.behind - 1)}"
@@ -132,7 +134,7 @@ def _row(entry: Entry, name: str, dense: float) -> list[go.Scatter]:
         marker={"symbol": "star" if first else "circle", "size": 14 if first else 10, "color": colour},
         text=[label],
         textposition="middle right",
-        cliponaxis=False,
+        cliponaxis=False,  # labels may extend beyond the plot
         hovertemplate=f"{name}<br>perplexity %{{x:.3f}}<br>pruning took {numbers.seconds(entry.seconds)}"
         "<extra></extra>",
     )

@@ -21,7 +21,7 @@ def overlap_grid(overlaps: Sequence[LinearOverlap], side: Side = "kept", order: 
     """
     names = sorted(
         {one.linear for one in overlaps},
-        key=lambda name: order.index(name) if name in order else len(order),
+        key=lambda name: order.index(name) if name in order else len(order),  # unknown names go last
     )
     blocks = sorted({one.block for one in overlaps})
     short = short_names(names)
@@ -35,6 +35,7 @@ def overlap_grid(overlaps: Sequence[LinearOverlap], side: Side = "kept", order: 
         [one.block for one in overlaps],
         [short[one.linear] for one in overlaps],
         [
+            # a click is handled by the first two, the rest is hover text
             (one.block, one.linear, 100 * part.share, 100 * part.chance)
             for one, part in zip(overlaps, parts, strict=True)
         ],
@@ -43,7 +44,7 @@ def overlap_grid(overlaps: Sequence[LinearOverlap], side: Side = "kept", order: 
     figure = canvas(go.Figure([heat, handles]), 70 + 27 * max(3, len(names)))
     figure.update_layout(hoverdistance=60)  # a click selects the nearest handle, however wide the cells are
     figure.update_xaxes(**block_axis(len(blocks)))
-    figure.update_yaxes(title={"text": "Linear"}, autorange="reversed", showgrid=False)
+    figure.update_yaxes(title={"text": "Linear"}, autorange="reversed", showgrid=False)  # first linear on top
     total = overall(overlaps, side)
     words = (
         f"{percent(total.share)} over the whole model; two random masks of the same sizes would have "

@@ -25,6 +25,7 @@ def wants_logarithm(values: Iterable[float]) -> bool:
 
 def top(values: Iterable[float], dense: float) -> float:
     """Return the largest value that an axis must hold: at most `BROKEN` dense perplexities, and finite."""
+    # an overflowed perplexity must not set the axis
     return max((min(value, BROKEN * dense) for value in values if isfinite(value)), default=dense)
 
 
@@ -58,7 +59,7 @@ class Scale:
         steps = (1,) if self.high > MANY * self.low else (1, 2, 5)
         return [
             step * 10.0**power
-            for power in range(-2, 300)
+            for power in range(-2, 300)  # perplexities are at least 1; 1e308 is the largest float
             for step in steps
             if self.low <= step * 10.0**power <= self.high
         ]
@@ -71,6 +72,7 @@ class Scale:
         words = [f"{tick:,.0f}" if 1 <= tick < 1e5 else numbers.scientific(tick, 0) for tick in self.ticks]
         return {
             "type": "log",
+            # Plotly wants exponents here, but plain values in tickvals
             "range": [log10(self.low), log10(self.high)],
             "tickvals": self.ticks,
             "ticktext": words,

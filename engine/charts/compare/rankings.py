@@ -33,11 +33,12 @@ def cliff_ranking(families: Families, order: Sequence[str] = ()) -> Chart:
     """
     looks = {name: style(place) for place, name in enumerate(order or families)}
     table = _cliffs(families)
-    shown = table.dropna(subset="sparsity").iloc[::-1]
+    shown = table.dropna(subset="sparsity").iloc[::-1]  # a category axis starts at the bottom
     figure = canvas(go.Figure(), 70 + LINE * max(3, len(shown)))
     for row in shown.itertuples():
         figure.add_traces(_reach(row.family, 100 * row.sparsity, looks[row.family], reached=row.reached))
     figure.update_layout(showlegend=False)
+    # room for the number right of a mark near 100 %
     figure.update_xaxes(title={"text": "Sparsity, %"}, range=[0, 112], tickvals=list(range(0, 101, 20)))
     figure.update_yaxes(showgrid=False, type="category")
     known = {name: cliff(curve(points)) for name, points in families.items()}
@@ -59,7 +60,7 @@ def _cliffs(families: Families) -> pd.DataFrame:
         if not line:
             continue
         if found is None:
-            rows.append((name, line[-1].sparsity, False))
+            rows.append((name, line[-1].sparsity, False))  # a lower limit: the last sparsity that was run
         else:
             rows.append((name, found.sparsity if found.known else None, True))
     table = pd.DataFrame(rows, columns=["family", "sparsity", "reached"])
@@ -73,7 +74,7 @@ def _reach(name: str, percent: float, look: Style, *, reached: bool) -> list[go.
         "symbol": look.marker if reached else "triangle-right-open",
         "size": 11,
         "color": look.colour,
-        "line": {"width": 2 * (not reached)},
+        "line": {"width": 2 * (not reached)},  # open symbols are only an outline
     }
     words = f" {percent:.1f}" if reached else f" beyond {percent:g}"
     line = {"color": look.colour, "dash": look.dash, "width": 1.5}
@@ -102,7 +103,7 @@ def pattern_ranking(families: Families) -> Chart:
     names = sorted(
         (name for name in at if at[name]),
         key=lambda name: min(point.perplexity for point in at[name].values()),
-        reverse=True,
+        reverse=True,  # the worst first: a category axis starts at the bottom
     )
     figure = canvas(go.Figure(), 70 + LINE * max(3, len(names)), legend_lines=1)
     for place, shape in enumerate(shapes):

@@ -21,7 +21,7 @@ PATTERNS = (
     "triangle-down-open-dot",
 )
 """Markers of N:M patterns, in the order of the patterns."""
-CLIFF, OWN = "star-open", "circle-open"
+CLIFF, OWN = "star-open", "circle-open"  # open, so that the mark beneath stays visible
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,6 @@ def style(place: int) -> Style:
     """Return the style for this position in the list."""
     return Style(
         COLOURS[place % len(COLOURS)],
-        DASHES[place // len(COLOURS) % len(DASHES)],
-        MARKERS[place % len(MARKERS)],
+        DASHES[place // len(COLOURS) % len(DASHES)],  # advances after each round of colours
+        MARKERS[place % len(MARKERS)],  # 8 markers, 4 colours: two markers per colour, alternating
     )

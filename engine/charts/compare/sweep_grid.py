@@ -21,7 +21,7 @@ SIGNS: dict[State, str] = {
     "missing": "·",
     "refused": "—",
 }
-TINTS: dict[State, str] = {
+TINTS: dict[State, str] = {  # without "missing": not started is the cell's normal look
     "finished": palette.GREEN,
     "running": palette.BLUE,
     "queued": palette.SKY,
@@ -76,5 +76,5 @@ def column_words(shape: str) -> str:
 def _frame(cells: Sequence[GridCell], values: Sequence[str]) -> pd.DataFrame:
     rows: dict[str, dict[str, str]] = {}
     for cell, value in zip(cells, values, strict=True):
-        rows.setdefault(cell.method, {})[column_words(cell.shape)] = value
+        rows.setdefault(cell.method, {})[column_words(cell.shape)] = value  # column order: first appearance
     return pd.DataFrame.from_dict(rows, orient="index")

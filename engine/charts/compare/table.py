@@ -54,7 +54,7 @@ def filtered(table: pd.DataFrame, words: str, most: float | None) -> pd.DataFram
         all(word in _search_text(row) for word in wanted) and (most is None or row.ratio <= most)
         for row in table.itertuples()
     ]
-    return table[pd.Series(matches, index=table.index, dtype=bool)]
+    return table[pd.Series(matches, index=table.index, dtype=bool)]  # the dtype matters if there are no rows
 
 
 def _search_text(row: object) -> str:

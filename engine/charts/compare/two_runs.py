@@ -29,6 +29,7 @@ def pair_allocation(runs: Sequence[RunRecord], names: Names) -> Chart:
 def pair_alignment(runs: Sequence[RunRecord], names: Names) -> Chart:
     """Return the neuron alignment distance of each block in both runs."""
     caption = "NeuroAL's distance A between normalised input norms, dense against pruned; 0 = unchanged."
+    # one unit for both runs
     unit, words = unit_of(largest(block.alignment for run in runs for block in run.blocks))
     chart = _lines(
         "Neuron alignment per block",
@@ -64,7 +65,7 @@ def _lines(
     caption: str,
 ) -> Chart:
     columns = [{block.index: value(block) for block in done_blocks(run)} for run in runs]
-    blocks = sorted({*columns[0], *columns[1]})
+    blocks = sorted({*columns[0], *columns[1]})  # an unfinished run has fewer; None leaves a gap
     values = {
         name: [column.get(block) for block in blocks] for name, column in zip(names, columns, strict=True)
     }
@@ -90,6 +91,7 @@ def _lines(
 
 def _difference(table: pd.DataFrame, names: Names) -> str:
     """Return in which block the two differ most."""
+    # a column of only None has dtype object
     difference = (table[names[0]].astype(float) - table[names[1]].astype(float)).abs()
     if difference.dropna().empty:
         return "Not measured in both."

@@ -21,6 +21,7 @@ def prediction_bars(token: Token) -> Chart:
     """Return paired bars of the most likely tokens of both models, in the dense model's order."""
     table = _table(token)
     figure = canvas(go.Figure(), REST + LEGEND_LINE + LINE * max(3, len(table)), legend_lines=1)
+    # Hatched, so that the pair differs without colour.
     for column, colour, pattern in (("dense", palette.BLUE, ""), ("pruned", palette.VERMILLION, "/")):
         figure.add_trace(
             go.Bar(
@@ -34,6 +35,7 @@ def prediction_bars(token: Token) -> Chart:
                     "cornerradius": 2,
                 },
                 customdata=table["token"],
+                # y is only a row number
                 hovertemplate="%{customdata}<br>" + column + " %{x:.3~g} %<extra></extra>",
             )
         )
@@ -79,13 +81,14 @@ def _table(token: Token) -> pd.DataFrame:
             guess.text,
             guess.dense,
             guess.pruned,
-            ranks["dense"].get(guess.id),
+            ranks["dense"].get(guess.id),  # missing beyond the ten likeliest
             ranks["pruned"].get(guess.id),
             guess.id == token.id,
         )
         for guess in token.guesses
     ]
     columns = ["token", "dense", "pruned", "dense rank", "pruned rank", "in the text"]
+    # nullable, unlike int64
     types = {"dense": float, "pruned": float, "dense rank": "Int64", "pruned rank": "Int64"}
     return pd.DataFrame(rows, columns=columns).astype(types)
 

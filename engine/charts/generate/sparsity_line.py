@@ -13,7 +13,7 @@ from engine import numbers
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 
-HEIGHT = 250
+HEIGHT = 250  # pixels
 LOGARITHMIC = 10.0
 """Ratio of the largest to the smallest perplexity from which the axis is logarithmic."""
 
@@ -51,13 +51,18 @@ def sparsity_line(
     )
     figure = canvas(go.Figure([line, mark]), HEIGHT)
     figure.add_hline(
-        y=perplexities[0], line={"color": palette.GREY, "width": 1.5, "dash": "dash"}, layer="below"
+        y=perplexities[0],
+        line={"color": palette.GREY, "width": 1.5, "dash": "dash"},
+        layer="below",  # shapes are drawn above the traces otherwise
     )
     logarithmic = _wants_logarithm(perplexities)
+    # on a logarithmic axis: one tick per power of ten
     axis = {"type": "log", "dtick": 1, "exponentformat": "power"}
     figure.update_layout(showlegend=False)
     figure.update_xaxes(
-        title={"text": "Sparsity, %"}, range=[-3, max(100 * max(sparsities), 90) + 4], dtick=10
+        title={"text": "Sparsity, %"},
+        range=[-3, max(100 * max(sparsities), 90) + 4],  # percent; the marks at both ends are not cut
+        dtick=10,
     )
     figure.update_yaxes(
         title={"text": "Perplexity"}, **(axis if logarithmic else {"rangemode": "tozero", "nticks": 6})
@@ -75,5 +80,6 @@ def sparsity_line(
 
 def _wants_logarithm(perplexities: Sequence[float]) -> bool:
     """Return whether a linear axis would flatten all but the last points."""
+    # overflowed perplexities are infinite; also drops NaN
     known = [value for value in perplexities if 0 < value < float("inf")]
     return bool(known) and max(known) / min(known) >= LOGARITHMIC

@@ -13,7 +13,7 @@ from engine.charts.generate.predictions import guess_words, label
 from engine.evaluation.text_types import Reading
 from engine.numbers import signed
 
-HEIGHT = 330
+HEIGHT = 330  # pixels
 MOST_LABELS = 45
 """Tokens up to which the axis has the tokens themselves as labels."""
 CONTEXT = 6
@@ -22,6 +22,7 @@ CONTEXT = 6
 
 def summary(reading: Reading) -> str:
     """Return a sentence on how pruning changed the loss on a text."""
+    # a prompt is not scored if it has a continuation
     gained = [token.gained for token in reading.tokens[reading.first :] if token.gained is not None]
     if not gained:
         return "No token of this text was compared."
@@ -42,6 +43,7 @@ def token_table(reading: Reading) -> pd.DataFrame:
     """Return one row per token with a loss, with its position in the text; losses in nats."""
     columns = ["position", "token", "loss added", "dense loss", "pruned loss", "divergence"]
     rows = [
+        # special tokens, and parts of a character, have no text
         (position, token.text or token.name, token.gained, token.dense, token.pruned, token.divergence)
         for position, token in enumerate(reading.tokens)
         if position >= reading.first and token.gained is not None
@@ -59,7 +61,7 @@ def worst_tokens(reading: Reading, count: int = 10) -> pd.DataFrame:
         token = tokens[position]
         before = "".join(one.text for one in tokens[max(0, position - CONTEXT) : position])
         cut = "…" if position > CONTEXT else ""
-        context = f"{cut}{before}⟦{token.text or token.name}⟧".replace("\n", "⏎")
+        context = f"{cut}{before}⟦{token.text or token.name}⟧".replace("\n", "⏎")  # one line per table cell
         dense, pruned = token.expected("dense")[0], token.expected("pruned")[0]
         rows.append(
             (
@@ -99,6 +101,7 @@ def added_losses(reading: Reading, chosen: int | None = None) -> Chart:
         figure.add_trace(bars, row=row, col=1)
     figure.update_layout(bargap=0.15, showlegend=False, margin={"t": 24})
     figure.update_yaxes(nticks=5)
+    # only the loss can be negative, a KL divergence cannot
     figure.update_yaxes(zeroline=True, zerolinecolor=palette.GREY, row=1, col=1)
     _label_positions(figure, reading, [int(position) for position in table["position"]])
     return Chart(
@@ -114,7 +117,7 @@ def added_losses(reading: Reading, chosen: int | None = None) -> Chart:
 
 def _label_positions(figure: go.Figure, reading: Reading, positions: Sequence[int]) -> None:
     """Label the axis with the tokens of a short text, or with the positions in a long one."""
-    if len(positions) > MOST_LABELS:
+    if len(positions) > MOST_LABELS:  # rotated labels of size 10 would overlap
         figure.update_xaxes(title={"text": "Position in the text"}, row=2, col=1)
         return
     figure.update_xaxes(

@@ -68,6 +68,7 @@ def token_text(
     for position, token in enumerate(reading.tokens):
         if position == 0 and not token.text:  # the start token, which is not part of the text
             continue
+        # without a continuation the whole text is scored
         given = position < reading.given < len(reading.tokens)
         span = _token(
             token,
@@ -80,7 +81,7 @@ def token_text(
     classes = " ".join(
         ["marked", *(["numbered"] if numbers and coloured else []), *(["large"] if large else [])]
     )
-    end = PARTING if parted == len(reading.tokens) else ""
+    end = PARTING if parted == len(reading.tokens) else ""  # one text ends where the other goes on
     return f'{STYLE}<div class="{classes}">{"".join(pieces)}{end}</div>'
 
 
@@ -99,12 +100,13 @@ def background(gained: float) -> str:
     strength = DEEPEST * min(1.0, abs(gained) / FULL)
     colour = palette.VERMILLION if gained > 0 else palette.BLUE
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))  # from #RRGGBB
-    return f"rgba({red}, {green}, {blue}, {strength:.2f})"
+    return f"rgba({red}, {green}, {blue}, {strength:.2f})"  # translucent, so the page's theme shows through
 
 
 def _token(token: Token, *, given: bool, framed: bool, numbers: bool, coloured: bool) -> str:
     text = token.text.replace("\n", "⏎" if coloured else "")
-    body = escape(text) if token.text else f"<i>{escape(token.name)}</i>"
+    body = escape(text) if token.text else f"<i>{escape(token.name)}</i>"  # tokens may contain < and &
+    # The breaks come after the span: within an inline-flex box they would not break the text's line.
     breaks = "<br>" * token.text.count("\n")
     classes = ["token", *(["chosen"] if framed else []), *(["given"] if given else [])]
     gained = token.gained

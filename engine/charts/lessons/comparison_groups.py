@@ -47,6 +47,7 @@ def grouped_matrix(masked: Masked, grouping: str, group: int = 0) -> Chart:
 def kept_scores(prices: Sequence[Price]) -> Chart:
     """Plot the share of all scores that each grouping keeps."""
     bars = [
+        # digits: log10 of the number of masks
         Bar(f"{price.grouping}, {power_of_ten(round(price.digits))} masks", price.kept_score)
         for price in prices
     ]

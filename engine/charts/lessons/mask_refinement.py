@@ -15,7 +15,7 @@ from engine.charts.lessons.plots import STRIPES, Panel, pair_chart
 from engine.lessons.mask_refinement import RefinedMatrix, Row, best
 from engine.numbers import decimal, listed, percent
 
-HEIGHT = 330
+HEIGHT = 330  # pixels
 RESTORED, REMOVED = "▲ restored", "▼ removed"
 
 
@@ -28,8 +28,9 @@ def contributions(row: Row) -> Chart:
     bars = [_bars(names, row, kept=True), _bars(names, row, kept=False)]
     figure = canvas(go.Figure([*bars, _labels(names, row)]), HEIGHT, legend_lines=1)
     figure.update_layout(barmode="overlay")  # two traces, each with its own columns: not side by side
+    # two traces: without it, all kept inputs would come first
     figure.update_xaxes(title={"text": "Input"}, type="category", categoryarray=names)
-    most, least = max(*row.changes, 0.0), min(*row.changes, 0.0)
+    most, least = max(*row.changes, 0.0), min(*row.changes, 0.0)  # contributions have both signs
     room = 0.16 * (most - least)  # for the labels beyond the ends of the bars
     figure.update_yaxes(
         title={"text": "c = w · m"},
@@ -56,6 +57,7 @@ def contributions(row: Row) -> Chart:
 
 
 def _bars(names: Sequence[str], row: Row, *, kept: bool) -> go.Bar:
+    # Stripes, so that removed bars differ without colour.
     marker = {"color": palette.BLUE} if kept else {"color": palette.VERMILLION, "pattern": STRIPES}
     columns = [column for column, is_kept in enumerate(row.kept) if is_kept == kept]
     return go.Bar(
@@ -101,6 +103,7 @@ def _table(names: Sequence[str], row: Row) -> pd.DataFrame:
 def candidates(row: Row) -> pd.DataFrame:
     """Return the candidates for the next swap as two columns of text, the first choice of each on top."""
     restore = [f"{name} ({decimal(rank, 1)})" for name, rank in _ranked(row.growing)]
+    # a rank is the negated score, so the largest rank goes first
     remove = [f"{name} ({decimal(-rank, 1)})" for name, rank in _ranked(row.leaving)]
     longest = max(len(restore), len(remove))
     columns = {"restore (gain)": restore, "remove (score)": remove}

@@ -92,8 +92,9 @@ def _figure(matrix: Matrix) -> go.Figure:
     figure = make_subplots(
         rows=2 if matrix.above else 1,
         cols=2 if matrix.right else 1,
+        # shares of the height
         row_heights=[strip / (inner + strip), inner / (inner + strip)] if matrix.above else None,
-        column_widths=[0.78, 0.22] if matrix.right else None,
+        column_widths=[0.78, 0.22] if matrix.right else None,  # shares of the width
         vertical_spacing=0.02,
         horizontal_spacing=0.03,
     )
@@ -114,12 +115,15 @@ def _figure(matrix: Matrix) -> go.Figure:
         _add_above(figure, matrix.above)
     if matrix.right:
         _add_right(figure, matrix.right, place["row"], rows)
+    # between columns at - 1 and at
     for at in range(matrix.group, columns, matrix.group) if matrix.group else ():
         figure.add_vline(x=at - 0.5, line={"color": palette.GREY, "width": 2}, **place)
     for row, column in matrix.marked:
         box = {"x0": column - FRAME, "x1": column + FRAME, "y0": row - FRAME, "y1": row + FRAME}
         figure.add_shape(type="rect", line={"color": palette.VERMILLION, "width": 2.5}, **box, **place)
-    figure.update_layout(showlegend=False, dragmode=False)
+    figure.update_layout(
+        showlegend=False, dragmode=False
+    )  # a drag must not zoom: touch screens scroll with it
     return figure
 
 
@@ -135,6 +139,7 @@ def _cells(matrix: Matrix) -> list[go.Heatmap | go.Scatter]:
         for both in zip(values, mask, strict=True)
     ]
     texts = [["" if value is None else decimal(value, matrix.decimals) for value in row] for row in shown]
+    # also of removed weights: the colours stay when the mask changes
     top = largest(abs(value) for row in values for value in row) or 1.0
     removed = [(row, column) for row, line in enumerate(mask) for column, kept in enumerate(line) if not kept]
     heat = go.Heatmap(
@@ -142,7 +147,7 @@ def _cells(matrix: Matrix) -> list[go.Heatmap | go.Scatter]:
         text=texts,
         texttemplate="%{text}",
         textfont={"color": palette.INK, "size": 13 if len(values[0]) <= WIDE else 11},
-        zmin=-top if matrix.signed else 0,
+        zmin=-top if matrix.signed else 0,  # symmetric, so that 0 has the neutral colour
         zmax=top,
         colorscale=palette.SIGNED if matrix.signed else palette.AMOUNT,
         hovertemplate=f"{matrix.name} %{{text}}<extra></extra>",
@@ -165,22 +170,29 @@ def _cells(matrix: Matrix) -> list[go.Heatmap | go.Scatter]:
         y=[row for row, _ in removed],
         text=[decimal(values[row][column], matrix.decimals) for row, column in removed],
         mode="markers",
+        # thin symbols are only drawn by their line
         marker={"symbol": "x-thin", "size": 10, "line": {"color": palette.GREY, "width": 2}},
         hovertemplate="removed, was %{text}<extra></extra>",
     )
-    return [tiles, heat, crosses]
+    return [tiles, heat, crosses]  # bottom to top
 
 
 def _add_above(figure: go.Figure, bars: Bars) -> None:
     top = 1.35 * (largest(bars.values) or 1.0)  # the numbers stand above the bars
     figure.add_trace(_bars(list(range(len(bars.values))), bars.values, palette.GREEN, "v"), row=1, col=1)
     figure.update_yaxes(
-        range=[0, top], tickvals=[top / 3], ticktext=[bars.title], showgrid=False, row=1, col=1
+        # one tick serves as the title of the strip
+        range=[0, top],
+        tickvals=[top / 3],
+        ticktext=[bars.title],
+        showgrid=False,
+        row=1,
+        col=1,
     )
 
 
 def _add_right(figure: go.Figure, bars: Bars, row: int, rows: int) -> None:
-    top = 1.6 * ceiling(largest(bars.values))
+    top = 1.6 * ceiling(largest(bars.values))  # room for the numbers right of the bars
     figure.add_trace(_bars(bars.values, list(range(rows)), palette.VERMILLION, "h"), row=row, col=2)
     figure.update_xaxes(
         range=[0, top],

@@ -78,7 +78,7 @@ def input_strengths(inputs: Inputs) -> Chart:
         x=inputs.strongest,
         y=max(inputs.strengths),
         text=f"feature {inputs.strongest}, × {inputs.ratio:.1f}",
-        yshift=10,
+        yshift=10,  # pixels
         showarrow=False,
     )
     figure.update_xaxes(title={"text": "Input feature"}, range=[-1, len(inputs.strengths)])
@@ -106,11 +106,12 @@ def gains(inputs: Sequence[Inputs], chosen: Inputs) -> Chart:
         rows,
         columns=["block", "linear", "strongest_over_median", "strongest", "magnitude_error", "wanda_error"],
     )
+    # share of magnitude's error that Wanda avoids
     table["gain"] = 1 - table["wanda_error"] / table["magnitude_error"]
     selected = table[(table["block"] == chosen.block) & (table["linear"] == chosen.linear)]
     points = [
         _points(table, palette.BLUE, "circle", 8),
-        _points(selected, palette.VERMILLION, "diamond", 14),
+        _points(selected, palette.VERMILLION, "diamond", 14),  # drawn again, over its own circle
     ]
     figure = canvas(go.Figure(points), height=280)
     figure.add_hline(y=0, line={"color": palette.GREY, "width": 1})  # below it, magnitude is better

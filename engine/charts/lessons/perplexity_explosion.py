@@ -16,14 +16,14 @@ from engine.lessons.perplexity_explosion import Chain, TokenLosses
 from engine.numbers import percent, perplexity
 from engine.record import RunRecord
 
-HEIGHT = 330
+HEIGHT = 330  # pixels
 
 
 def loss_bars(losses: TokenLosses) -> Chart:
     """Plot the loss of each token, and their mean, from which perplexity is computed."""
     figure = canvas(go.Figure([_bars(losses, damaged) for damaged in (False, True)]), HEIGHT, legend_lines=1)
     figure.add_hline(y=losses.nll, line={"color": palette.GREEN, "width": 2, "dash": "dash"})
-    figure.update_layout(barmode="overlay")
+    figure.update_layout(barmode="overlay")  # two traces with separate tokens, not side by side
     figure.update_xaxes(title={"text": "Token"}, dtick=2, tick0=2)
     figure.update_yaxes(title={"text": "Loss −ln p, nats"}, rangemode="tozero")
     count = len(losses.losses)
@@ -58,7 +58,7 @@ def _bars(losses: TokenLosses, damaged: bool) -> go.Bar:
 
 def error_through_layers(chain: Chain, layers: int) -> Chart:
     """Plot the measured error after each layer, the formula, and each layer's own error."""
-    error, law = percent(chain.error[layers - 1], 0), percent(chain.law[layers - 1], 0)
+    error, law = percent(chain.error[layers - 1], 0), percent(chain.law[layers - 1], 0)  # layers count from 1
     summary = (
         f"Each layer alone has an error of about {percent(chain.typical, 0)}; after {layers} layers the "
         f"error is {error}"
@@ -128,7 +128,7 @@ def _run(record: RunRecord, *, highlighted: bool) -> go.Scatter:
             "width": 3 if highlighted else 1.5,
         },
         marker={"symbol": "diamond", "size": 9},
-        text=[*[""] * (len(errors) - 1), f" {label}"],
+        text=[*[""] * (len(errors) - 1), f" {label}"],  # a label at the last block only
         textposition="middle right",
         textfont={"weight": "bold" if highlighted else "normal"},
         hovertemplate=f"{label}, after block %{{x}}: %{{y:.1f}} %<extra></extra>",
@@ -148,7 +148,7 @@ def loss_and_perplexity(records: Sequence[RunRecord], at: float) -> Chart:
     title = records[0].recipe.methods["score"].title if records[0].recipe else ""
     dense = perplexity(records[0].dense.perplexity if records[0].dense else None)
     return pair_chart(
-        [100 * share for share, _ in scored],
+        [100 * share for share, _ in scored],  # percent, as `at`
         Panel("Mean loss, nats", [score.nll for _, score in scored]),
         Panel("Perplexity, exp of the mean loss", [score.perplexity for _, score in scored]),
         axis="Sparsity, %",

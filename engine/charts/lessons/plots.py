@@ -71,11 +71,13 @@ def line_chart(
     figure = go.Figure(
         [
             line(x, name, [scale * value for value in values], style, hover)
+            # zip stops at the shorter one: a line without a style of its own would be lost.
             for (name, values), style in zip(lines.items(), STYLES, strict=False)
         ]
     )
     canvas(figure, height=LINES_HEIGHT, legend_lines=1)
     # The legend is above the plot; the margin keeps it from being cut off.
+    # one box for all lines at an x, which names each
     figure.update_layout(margin={"t": 8 + LEGEND_LINE}, hovermode="x unified")
     figure.update_xaxes(title={"text": axes[0]})
     if log:
@@ -85,6 +87,7 @@ def line_chart(
         title={"text": axes[1]}, **({"type": "log"} if log_values else {"rangemode": "tozero"})
     )
     if at is not None:
+        # Shapes take plain values on a logarithmic axis too, unlike annotations.
         figure.add_vline(x=at, line=MARK)
     data: dict[str, Any] = {axes[0]: x, **lines}
     return Chart(title=title, figure=figure, table=pd.DataFrame(data), alt=alt, caption=caption)
@@ -139,6 +142,7 @@ def bar_chart(bars: Sequence[Bar], *, axis: str, title: str, alt: str, caption: 
         marker={
             "color": colours,
             "cornerradius": 3,
+            # hatched, so that it differs without colour
             "pattern": {"shape": ["/" if bar.highlighted else "" for bar in bars]},
         },
         hovertemplate="%{y}: %{text}<extra></extra>",
@@ -152,7 +156,7 @@ def bar_chart(bars: Sequence[Bar], *, axis: str, title: str, alt: str, caption: 
         showgrid=True,
         gridcolor=palette.GRID,
     )
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_yaxes(autorange="reversed", showgrid=False)  # a category axis starts at the bottom
     table = pd.DataFrame([(bar.name, bar.value, bar.note) for bar in bars], columns=["name", "value", "note"])
     return Chart(
         title=title,
@@ -190,8 +194,8 @@ def pair_chart(
         values = [panel.scale * value for value in panel.values]
         hover = f"%{{x}}: {panel.title} %{{y:.4~g}}<extra></extra>"
         figure.add_trace(line(x, panel.title, values, style, hover), row=row, col=1)
-    figure.add_vline(x=at, line=MARK)
-    figure.update_layout(showlegend=False, margin={"t": 30})
+    figure.add_vline(x=at, line=MARK)  # without row and col it crosses both panels
+    figure.update_layout(showlegend=False, margin={"t": 30})  # pixels for the title of the upper panel
     figure.update_xaxes(tickvals=list(x))
     figure.update_xaxes(title={"text": axis}, row=2, col=1)
     figure.update_yaxes(zeroline=True, zerolinecolor=palette.GREY, rangemode="tozero", nticks=5)

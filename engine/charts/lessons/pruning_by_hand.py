@@ -87,7 +87,7 @@ def masked_matrix(layer: MaskedLayer, score: str) -> Chart:
 
 def error_curves(curves: Mapping[str, Sequence[float]], count: int) -> Chart:
     """Plot the output error against the number of removed weights."""
-    middle = list(COUNTS).index(WEIGHTS // 2)
+    middle = list(COUNTS).index(WEIGHTS // 2)  # half of the weights, which must be one of COUNTS
     summary = ", ".join(f"{NAMES[name]} {percent(errors[middle])}" for name, errors in curves.items())
     return line_chart(
         list(COUNTS),

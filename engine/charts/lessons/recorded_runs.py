@@ -34,9 +34,9 @@ def recorded_perplexities(runs: Mapping[str, Sequence[RunRecord]], at: float) ->
         alt=f"Line chart of perplexity against sparsity, recorded runs of the bundled model. {summary}",
         caption=f"{summary} Perplexity: {first[0].protocol.perplexity}; dense {dense}.",
         at=100 * shares[marked],
-        scale=1,
+        scale=1,  # perplexities, not shares
         hover="%{y:,.1f}",
-        log_values=True,
+        log_values=True,  # perplexities grow by orders of magnitude
     )
 
 
@@ -53,6 +53,7 @@ def recorded_changes(
     shares = _shares(first)
     marked = _nearest(shares, at)
     values = {name: (_perplexities(before), _perplexities(after)) for name, (before, after) in pairs.items()}
+    # relative change; below 0 is better
     lines = {name: [new / old - 1 for old, new in zip(*both, strict=True)] for name, both in values.items()}
     changes = listed(
         [

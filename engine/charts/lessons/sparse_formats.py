@@ -29,7 +29,7 @@ def size_curves(width: int, at: float) -> Chart:
         width: bytes per value.
         at: the sparsity to mark.
     """
-    shown = SHARES[::5]
+    shown = SHARES[::5]  # one point per 5 %
     found = [sizes(share, width) for share in shown]
     # nan leaves a gap in the line: with fewer than half zeros, 2:4 cannot store all values.
     packed = [
@@ -69,6 +69,7 @@ def product_times(products: Sequence[Product]) -> Chart:
     bars = [_bars(products, kernel) for kernel in KERNEL_STYLES]
     figure = canvas(go.Figure(bars), HEIGHT, legend_lines=1)
     figure.update_layout(bargap=0.25)
+    # bars evenly spaced: the timed sparsities are not
     figure.update_xaxes(title={"text": "Zeros in the weight"}, type="category")
     figure.update_yaxes(title={"text": "Median time, ms"}, rangemode="tozero")
     summary = product_summary(products)
@@ -106,6 +107,7 @@ def _bars(products: Sequence[Product], kernel: Kernel) -> go.Bar:
     spread = {
         "type": "data",
         "symmetric": False,
+        # s to ms; lengths from the median, not positions
         "array": [1000 * (each.high - each.median) for each in timed],
         "arrayminus": [1000 * (each.median - each.low) for each in timed],
         "color": palette.GREY,

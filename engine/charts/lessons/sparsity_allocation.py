@@ -41,7 +41,7 @@ def shares(
         )
         for (other, values), style in zip(others.items(), STYLES, strict=False)
     ]
-    figure = canvas(go.Figure([_bars(ratios, name), *lines]), HEIGHT, legend_lines=1)
+    figure = canvas(go.Figure([_bars(ratios, name), *lines]), HEIGHT, legend_lines=1)  # lines over the bars
     figure.update_layout(bargap=0.3)
     figure.update_xaxes(**block_axis(len(blocks)))
     figure.update_yaxes(title={"text": "Sparsity, %"}, range=[0, TOP], tickvals=[0, 25, 50, 75, 100])
@@ -68,9 +68,9 @@ def _bars(ratios: Sequence[float], name: str) -> go.Bar:
         name=name,
         text=[f"{100 * ratio:.0f}" for ratio in ratios],
         textposition="inside",
-        insidetextanchor="start",
+        insidetextanchor="start",  # at the foot, below the lines of the other allocations
         textangle=0,
-        textfont={"color": palette.INK},
+        textfont={"color": palette.INK},  # dark on orange and grey, whatever the theme
         marker={"color": palette.ORANGE if name == YOURS else palette.GREY},
         hovertemplate="block %{x}: %{y:.1f} %<extra></extra>",
     )

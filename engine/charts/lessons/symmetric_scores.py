@@ -10,7 +10,7 @@ from engine.charts.lessons.plots import line_chart
 from engine.lessons.symmetric_scores import MODEL_SPARSITIES, LostNeurons, Masked
 from engine.numbers import listed, percent
 
-STRENGTH = "a<sub>j</sub>"
+STRENGTH = "a<sub>j</sub>"  # Plotly renders a subset of HTML
 
 
 def masked_matrix(masked: Masked, title: str) -> Chart:
@@ -65,7 +65,7 @@ def dead_neurons(masked: Masked) -> str:
 def lost_neurons(losses: Mapping[str, Sequence[LostNeurons]], total: int) -> Chart:
     """Plot how many of the bundled model's `total` neurons are disconnected, by the title of the score."""
     lines = {name: [each.rows + each.columns for each in row] for name, row in losses.items()}
-    at = MODEL_SPARSITIES.index(0.9)
+    at = MODEL_SPARSITIES.index(0.9)  # the sparsity that the caption quotes
     counts = listed([f"{name} {values[at]}" for name, values in lines.items()])
     summary = f"At {percent(MODEL_SPARSITIES[at], 0)}: {counts}."
     return line_chart(
@@ -77,6 +77,6 @@ def lost_neurons(losses: Mapping[str, Sequence[LostNeurons]], total: int) -> Cha
         caption=f"Outputs and inputs without any weight left, of {total:,} in all linears; all weights of a "
         "linear compete. "
         f"{summary} Counted live from the model's weights.",
-        scale=1,
+        scale=1,  # counts, not shares
         hover="%{y:,.0f}",
     )

@@ -81,5 +81,5 @@ def fresh_curves(errors: Mapping[str, Sequence[float]], tokens: int) -> Chart:
         caption="Measured on thousands of new tokens of the same distribution; "
         f"“{ON_CALIBRATION}” is measured on the calibration tokens themselves. All use the same mask.",
         at=tokens,
-        log=True,
+        log=True,  # the counts grow by factors
     )

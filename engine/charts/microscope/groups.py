@@ -16,8 +16,9 @@ ROW_HEIGHT = 30  # pixels
 
 def group_boxes(groups: Groups) -> Chart:
     """Return the entries of the first groups, with a frame around each group."""
+    # x is the place in the groups; with a permutation the column number is only the label.
     x, y = np.arange(len(groups.order), dtype=float), np.arange(*groups.rows, dtype=float)
-    top = float(np.abs(groups.weight).max()) or 1.0
+    top = float(np.abs(groups.weight).max()) or 1.0  # of the sample; 1 for zeros only
     kept = groups.keep.astype(np.float32)
     figure = go.Figure([*close_up(groups.weight, kept, x, y, top), _hover_layer(groups, x)])
     canvas(figure, height=90 + ROW_HEIGHT * len(y))
@@ -26,7 +27,7 @@ def group_boxes(groups: Groups) -> Chart:
         title={"text": "Column: input"},
         tickvals=x,
         ticktext=[str(column) for column in groups.order],
-        range=[-0.6, len(x) - 0.4],
+        range=[-0.6, len(x) - 0.4],  # 0.1 more than the cells, so that the outer frame is not cut
     )
     figure.update_yaxes(
         title={"text": "Row: output"}, range=[y[-1] + 0.6, y[0] - 0.6], dtick=1, showgrid=False

@@ -25,6 +25,7 @@ CROSSED, NUMBERED = 3_000, 320
 SCALE = [
     [0, palette.REMOVED[1][1]],
     [(LEVELS - 1) / (2 * LEVELS), palette.REMOVED[0][1]],
+    # Level z is at (z + LEVELS) / (2 * LEVELS): a transparent band half a level around 0.
     [(LEVELS - 0.5) / (2 * LEVELS), palette.TRANSPARENT],
     [(LEVELS + 0.5) / (2 * LEVELS), palette.TRANSPARENT],
     [(LEVELS + 1) / (2 * LEVELS), palette.KEPT[0][1]],
@@ -43,12 +44,14 @@ def tiles(strength: Numbers, kept: Numbers, x: Values, y: Values, top: float) ->
         top: strength with the deepest colour.
     """
     side = next((side for side in SIDES if strength.size * side**2 <= ELEMENTS), SIDES[-1])
+    # 1 to 100: 0 is transparent and means no tile
     level = (1 + (LEVELS - 1) * np.clip(strength / top, 0, 1)).round().astype(np.int8)
+    # int8: a byte per element on its way to the browser
     signed = np.where(kept > 0, level, -level).astype(np.int8)
     elements = signed.repeat(side, 0).repeat(side, 1) * _stamps(kept, side)  # [rows * side, columns * side]
     across, down = spacing(x) / side, spacing(y) / side
     return go.Heatmap(
-        x0=x[0] - spacing(x) / 2 + across / 2,
+        x0=x[0] - spacing(x) / 2 + across / 2,  # centre of the first element, not of the first cell
         dx=across,
         y0=y[0] - spacing(y) / 2 + down / 2,
         dy=down,
@@ -67,11 +70,12 @@ def close_up(
     """Return tiles of single weights, few enough to cross out removed ones; if there are even fewer, with all
     numbers.
     """
-    if weight.size > NUMBERED:
+    if weight.size > NUMBERED:  # too many for numbers
         return [tiles(np.abs(weight), kept, x, y, top), _marks(kept <= 0, x, y, "markers")]
     words = np.vectorize(lambda value: f"{value:z.2f}".replace("-", "−"))(
         weight
     )  # z: no minus sign before a zero
+    # NaN is a hole, which removed_tiles fill
     level = np.where(kept > 0, np.clip(np.abs(weight) / top, 0, 1), np.nan).astype(np.float32)
     kept_tiles = go.Heatmap(
         x=x,
@@ -103,7 +107,7 @@ def boxes(figure: go.Figure, x: Values, y: Values, m: int, row: int | None = Non
     place = {} if row is None else {"row": row, "col": 1}
     line = {"color": palette.GREY, "width": 1.5}
     left, right, top, bottom = x[0] - 0.5, x[-1] + 0.5, y[0] - 0.5, y[-1] + 0.5
-    for at in [*np.arange(left, right, m), right]:
+    for at in [*np.arange(left, right, m), right]:  # the last group may be cut by the zoom
         figure.add_shape(type="line", x0=at, x1=at, y0=top, y1=bottom, line=line, **place)
     for at in [*np.arange(top, bottom, 1), bottom]:
         figure.add_shape(type="line", x0=left, x1=right, y0=at, y1=at, line=line, **place)
@@ -118,6 +122,7 @@ def _stamps(kept: Numbers, side: int) -> Counts:
     """Return 1 where an element is drawn, `[rows * side, columns * side]`: a square with the share's area in
     each cell, or with a third of the side if nothing is kept.
     """
+    # the side of a square grows with the root of its area
     widths = np.where(kept > 0, np.maximum(1, np.round(side * np.sqrt(kept))), max(1, side // 3)).astype(int)
     if side > SIDES[-1]:
         widths = np.minimum(widths, side - 1)  # leaves a hairline between full tiles
@@ -126,13 +131,14 @@ def _stamps(kept: Numbers, side: int) -> Counts:
     inside = (place >= first[..., None]) & (place < (first + widths)[..., None])  # [rows, columns, side]
     stamps = inside[:, :, :, None] & inside[:, :, None, :]  # [rows, columns, side, side]
     rows, columns = kept.shape
+    # [rows, side, columns, side]
     return stamps.transpose(0, 2, 1, 3).reshape(rows * side, columns * side).astype(np.int8)
 
 
 def _marks(chosen: Values, x: Values, y: Values, mode: str, words: Values | None = None) -> go.Scatter:
     """Return a cross, or words, on each of the chosen cells."""
     rows, columns = np.nonzero(chosen)
-    same = {"marker": {"opacity": 1}}
+    same = {"marker": {"opacity": 1}}  # a box selection must not dim the other marks
     return go.Scatter(
         x=x[columns],
         y=y[rows],

@@ -22,8 +22,8 @@ WIDE = 20
 
 def sparsity_profiles(picture: Picture) -> Chart:
     """Return the sparsity of every row and column as step lines; the part that the map shows is shaded."""
-    rows = picture.row_removed / picture.shape[1]
-    columns = picture.column_removed / picture.shape[0]
+    rows = picture.row_removed / picture.shape[1]  # [out]; a row has `in` weights
+    columns = picture.column_removed / picture.shape[0]  # [in]; a column has `out` weights
     figure = panels([0.5, 0.5], [f"Rows: {_range(rows)}", f"Columns: {_range(columns)}"], spacing=0.26)
     for panel, (name, values, span, colour) in enumerate(
         (("row", rows, picture.rows, palette.BLUE), ("column", columns, picture.columns, palette.GREEN)), 1
@@ -73,7 +73,7 @@ def _steps(values: Numbers, name: str, colour: str) -> go.Scatter:
         x=np.arange(len(values)),
         y=100 * values,
         mode="lines",
-        line={"color": colour, "width": 1.5, "shape": "hvh"},
+        line={"color": colour, "width": 1.5, "shape": "hvh"},  # steps centred on each index
         fill="tozeroy",
         hovertemplate=f"{name} %{{x}}<br>%{{y:.1f}} % removed<extra></extra>",
     )
@@ -81,7 +81,7 @@ def _steps(values: Numbers, name: str, colour: str) -> go.Scatter:
 
 def _shade(figure: go.Figure, span: Span, panel: int) -> None:
     figure.add_vrect(
-        x0=span[0] - 0.5,
+        x0=span[0] - 0.5,  # spans exclude their end, cells are one wide
         x1=span[1] - 0.5,
         fillcolor=palette.GREY,
         opacity=0.25,
@@ -99,7 +99,7 @@ def norms_against_sparsity(norms: Numbers, column_removed: Counts, rows: int) ->
         column_removed: weights removed from each column, `[in]`, of its `rows`.
     """
     shares = column_removed / rows
-    positive = norms[norms > 0]
+    positive = norms[norms > 0]  # a dead input has norm 0, which a logarithmic axis cannot show
     wide = bool(positive.size) and float(positive.max()) > WIDE * float(np.median(positive))
     points = go.Scatter(
         x=norms,
@@ -141,7 +141,7 @@ def rank_correlation(left: Numbers, right: Numbers) -> float | None:
     """
     ranks = [_ranks(np.asarray(values)) for values in (left, right)]
     spreads = [rank.std() for rank in ranks]
-    if min(spreads) == 0:
+    if min(spreads) == 0:  # the correlation is undefined
         return None
     return float(
         ((ranks[0] - ranks[0].mean()) * (ranks[1] - ranks[1].mean())).mean() / (spreads[0] * spreads[1])
@@ -159,7 +159,7 @@ def worst_rows(study: Study) -> Chart:
     """Return the rows with the largest relative output error, and the median of all rows as a line."""
     columns = ["row", "error", "share", "sparsity"]
     table = pd.DataFrame([[getattr(row, name) for name in columns] for row in study.lost], columns=columns)
-    names = [f"{row}" for row in table["row"]]
+    names = [f"{row}" for row in table["row"]]  # text, for a category axis in the order of the errors
     bars = go.Bar(
         x=names,
         y=100 * table["error"],

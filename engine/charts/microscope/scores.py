@@ -13,18 +13,19 @@ from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 from engine.numbers import power_of_ten
 
-HEIGHT = 300
+HEIGHT = 300  # pixels
 GROUPS = {"layer": "the whole linear", "row": "its row", "block": "its 128 columns"}
 """What a weight competes within, by the name of its comparison group."""
 
 
 def score_histogram(scores: Scores, method: str) -> Chart:
     """Return two histograms over one logarithmic axis; `method` is the score's title."""
+    # A linear axis of logarithms, labelled by hand: bins are equally wide in decades.
     logs = np.log10(scores.edges)
     figure = go.Figure([_bars(logs, scores.removed, "removed"), _bars(logs, scores.kept, "kept")])
     _mark_cut(figure, scores)
     canvas(figure, height=HEIGHT, legend_lines=1)
-    figure.update_layout(barmode="overlay", bargap=0)
+    figure.update_layout(barmode="overlay", bargap=0)  # translucent: where both overlap, the cut is not sharp
     figure.update_xaxes(
         title={"text": f"{method} score"}, range=[logs[0], logs[-1]], **_ticks(logs[0], logs[-1])
     )
@@ -70,6 +71,7 @@ def _mark_cut(figure: go.Figure, scores: Scores) -> None:
     if scores.cuts is None:
         return
     low, high = float(scores.edges[0]), float(scores.edges[-1])
+    # minimum, 5 %, median, 95 %, maximum; 0 has no logarithm
     _, few, middle, many, _ = (log10(min(max(cut, low), high)) for cut in scores.cuts)
     if scores.groups > 1:
         figure.add_vrect(x0=few, x1=many, fillcolor=palette.GREY, opacity=0.22, line_width=0, layer="below")
@@ -83,7 +85,7 @@ def _mark_cut(figure: go.Figure, scores: Scores) -> None:
 
 def _ticks(low: float, high: float) -> dict[str, list[object]]:
     """Return ticks at powers of ten, with 2 and 5 between them on a short axis; `low` and `high` are logs."""
-    steps = (1, 2, 5) if high - low < 3 else (1,)
+    steps = (1, 2, 5) if high - low < 3 else (1,)  # decades
     values = [(step, power) for power in range(floor(low), ceil(high) + 1) for step in steps]
     inside = [(step, power) for step, power in values if low <= power + log10(step) <= high]
     return {

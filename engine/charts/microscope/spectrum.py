@@ -12,7 +12,7 @@ from engine.analysis.microscope.types import Numbers, Spectrum, Values
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 
-HEIGHT = 300
+HEIGHT = 300  # pixels
 
 
 def singular_values(spectrum: Spectrum) -> Chart:
@@ -39,7 +39,7 @@ def singular_values(spectrum: Spectrum) -> Chart:
 
 def stable_rank(values: Numbers) -> float:
     """Return `||W||_F^2 / sigma_1^2` from the singular values, the largest first; 0 for a zero matrix."""
-    wide = values.astype(np.float64)
+    wide = values.astype(np.float64)  # a float32 sum of many squares loses digits
     return float((wide**2).sum() / wide[0] ** 2) if wide[0] > 0 else 0.0
 
 

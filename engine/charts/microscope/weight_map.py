@@ -31,8 +31,9 @@ def weight_map(picture: Picture, norms: Numbers | None = None, m: int | None = N
     """
     x, y = _centres(picture.columns, picture.cell[1]), _centres(picture.rows, picture.cell[0])
     strength = np.abs(picture.dense)
-    top = float(np.quantile(strength, DEEPEST)) or 1.0
+    top = float(np.quantile(strength, DEEPEST)) or 1.0  # 1 if nearly all entries are 0
     heights = [STRIP, _map_height(picture)]
+    # pixels; only their ratio counts
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.02, row_heights=heights)
     figure.add_trace(_strip(picture, norms, x), row=1, col=1)
     close = not picture.pooled and strength.size <= CROSSED
@@ -45,6 +46,7 @@ def weight_map(picture: Picture, norms: Numbers | None = None, m: int | None = N
         figure.add_trace(layer, row=2, col=1)
     figure.add_trace(_hover_layer(picture, x, y, top), row=2, col=1)
     figure.add_trace(_handles(x, y), row=2, col=1)
+    # frames must start at a group
     if m is not None and not picture.pooled and len(x) <= MOST_FRAMED and picture.columns[0] % m == 0:
         boxes(figure, x, y, m, row=2)
     _axes(figure, picture, norms)
@@ -101,13 +103,15 @@ def _centres(span: tuple[int, int], size: int) -> Numbers:
 def _map_height(picture: Picture) -> int:
     """Return the pixels of the map: square cells if they fit."""
     rows, columns = picture.dense.shape
+    # at most 44 pixels per cell, for a small part
     return int(min(MAX_HEIGHT, max(MIN_HEIGHT, rows * min(WIDTH / columns, 44))))
 
 
 def _strip(picture: Picture, norms: Numbers | None, x: Numbers) -> go.Bar:
     means = (
-        np.zeros(len(x))
+        np.zeros(len(x))  # an empty strip keeps the layout until the norms arrive
         if norms is None
+        # [in] to [1, in], pooled to [cells]
         else pooled(norms[slice(*picture.columns)][None], (1, picture.cell[1]))[0]
     )
     return go.Bar(
@@ -134,7 +138,7 @@ def _hover_layer(picture: Picture, x: Numbers, y: Numbers, top: float) -> go.Hea
         y0=y[0],
         dy=spacing(y),
         z=picture.dense,
-        customdata=np.dstack([picture.pruned, picture.kept]),
+        customdata=np.dstack([picture.pruned, picture.kept]),  # [rows, columns, 2]
         zmin=0,
         zmax=top,
         colorscale=[[0, palette.TRANSPARENT], [1, palette.TRANSPARENT]],
@@ -160,6 +164,8 @@ def _handles(x: Numbers, y: Numbers) -> go.Scatter:
 def _axes(figure: go.Figure, picture: Picture, norms: Numbers | None) -> None:
     canvas(figure, height=_map_height(picture) + STRIP + 60)
     (top, bottom), (left, right) = picture.rows, picture.columns
+    # A box is read by the page, which then asks for that part: no zoom in Plotly. Another part has another
+    # uirevision, so nothing of the previous view is kept.
     figure.update_layout(dragmode="select", bargap=0, uirevision=part_words(picture), selectdirection="any")
     figure.update_xaxes(range=[left - 0.5, right - 0.5], fixedrange=False)
     figure.update_xaxes(title={"text": "Column: input"}, tickformat="d", **_steps(right - left), row=2, col=1)
@@ -189,6 +195,7 @@ def _table(picture: Picture) -> pd.DataFrame:
     values = {"dense": picture.dense.ravel(), "pruned": picture.pruned.ravel(), "kept": picture.kept.ravel()}
     if not picture.pooled:
         return pd.DataFrame({"row": first_row, "column": first_column, **values})
+    # inclusive; the last cell may be smaller
     last_row = np.minimum(first_row + picture.cell[0], picture.rows[1]) - 1
     last_column = np.minimum(first_column + picture.cell[1], picture.columns[1]) - 1
     places = {

@@ -85,6 +85,7 @@ def report(record: RunRecord) -> str:
     """
     if record.recipe is None or record.model is None:
         raise ValueError("A report needs a run with a recipe and a model.")
+    # Everything below uses the redacted record; only the names of the files come from the original.
     shared = shareable(record)
     recipe = shared.recipe
     assert recipe is not None, "redaction keeps the recipe"
@@ -118,11 +119,12 @@ def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=StrictUndefined,  # a misspelt name fails instead of printing nothing
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    # Without it the tojson filter sorts keys and adds spaces, which would cost bytes in every figure.
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     environment.filters |= {
         "author_names": _author_names,
@@ -135,7 +137,7 @@ def _template() -> Template:
     environment.globals |= {
         "style": Markup(style),
         "script": Markup(script),
-        "plotly": Markup(get_plotlyjs()),
+        "plotly": Markup(get_plotlyjs()),  # not escaped: trusted code, no text of a user
     }
     return environment.get_template("report.html.jinja")
 
@@ -153,6 +155,7 @@ def _charts(record: RunRecord) -> dict[str, list[Figure]]:
 
 
 def _figure(name: str, chart: Chart) -> Figure:
+    # Plotly's encoder knows numpy and NaN; json does not
     data: dict[str, Any] = json.loads(plotly.io.to_json(chart.figure))
     # Plotly adds the process's default template, which others may have changed; the page brings its own.
     data["layout"].pop("template", None)
