@@ -43,19 +43,24 @@ def solve(matrix: Tensor, members: Tensor, right: Tensor, most: int | None = Non
         x, `[rows, in]`, 0 outside S, and which rows failed, `[rows]` bool; their x is meaningless.
     """
     solution, failed = torch.zeros_like(right), torch.zeros(len(right), dtype=torch.bool, device=right.device)
+    # Largest first: a piece is then a run of `order`, and its first row determines its width.
     sizes, order = members.sum(1).sort(descending=True, stable=True)
-    counts = sizes.tolist()
+    counts = sizes.tolist()  # one transfer from the device instead of one per piece
     factored, workers, most = _solver(
         matrix, max(counts, default=0), budget(matrix.device) if most is None else most
     )
 
+    # Runs in several threads at once on a CPU. No lock is needed: pieces are disjoint sets of rows, and
+    # everything else is only read.
     def work(piece: Piece) -> None:
         start, stop, width = piece
         rows = order[start:stop]
         # [batch, width]: the columns of S, then any others as padding
         columns = members[rows].to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :width]
         real = torch.arange(width, device=rows.device) < sizes[start:stop, None]  # [batch, width]
+        # The last row has the smallest set, so if it fills the width, no row is padded.
         systems = Systems(matrix, columns, real, padded=counts[stop - 1] < width)
+        # A right side of 0 makes the solution 0 in the padding, whose system is the identity.
         solved, wrong = factored(systems, right[rows].gather(1, columns) * systems.real)
         solution[rows] = torch.zeros_like(right[rows]).scatter_(1, columns, solved)
         failed[rows] = wrong | ~solved.isfinite().all(1)
@@ -88,8 +93,9 @@ class Systems:
         whole = self.matrix.index_select(0, rows.flatten()).unflatten(0, rows.shape)  # [batch, rows, in]
         gathered = whole.gather(2, columns.expand(-1, stop - start, -1))
         if self.padded:
+            # 0 in the rows and columns of the padding
             gathered *= self.real[:, start:stop, None] & self.real[:, None, start:]
-            gathered.diagonal(dim1=1, dim2=2).add_(~self.real[:, start:stop])
+            gathered.diagonal(dim1=1, dim2=2).add_(~self.real[:, start:stop])  # and 1 on its diagonal
         return gathered
 
 
@@ -97,8 +103,10 @@ def by_library(systems: Systems, right: Tensor) -> tuple[Tensor, Tensor]:
     """Return x, `[batch, width]`, and which systems are not positive definite, `[batch]`; `right` must be 0
     in the padding.
     """
+    # Unlike `cholesky`, `cholesky_ex` reports failures per system instead of raising for the whole batch.
     lower, info = torch.linalg.cholesky_ex(systems.rows(0, right.shape[1]))
-    half = torch.linalg.solve_triangular(lower, right[:, :, None], upper=False)
+    half = torch.linalg.solve_triangular(lower, right[:, :, None], upper=False)  # L y = r
+    # L^T x = y
     return torch.linalg.solve_triangular(lower.mT, half, upper=True)[:, :, 0], info != 0
 
 
@@ -117,10 +125,12 @@ def by_panels(systems: Systems, right: Tensor) -> tuple[Tensor, Tensor]:
         stop = min(start + step, width)
         above = factor[:, :start, start:stop].mT  # [batch, step, start]
         # [batch, step, width - start]
+        # The Schur complement's rows: M minus what the panels above contribute.
         panel = systems.rows(start, stop).baddbmm_(above, factor[:, :start, start:], alpha=-1)
         lower, info = torch.linalg.cholesky_ex(panel[:, :, : stop - start])
         identity = torch.eye(stop - start, dtype=lower.dtype, device=lower.device)
         inverse = torch.linalg.solve_triangular(lower, identity.expand_as(lower), upper=False)
+        # Inverting the small square turns the triangular solve of the wide panel into a product.
         factor[:, start:stop, start:] = inverse @ panel
         solved[:, start:stop] = inverse @ (solved[:, start:stop] - above @ solved[:, :start])  # R^T y = r
         inverses.append((start, stop, inverse))
@@ -146,6 +156,7 @@ def bytes_each(width: int, matrix: Tensor) -> int:
     on_cpu, columns = matrix.device.type == "cpu", len(matrix)
     at_a_time = width if on_cpu else panel_rows(width)
     squares = 3 * width * width if on_cpu else width * width + 3 * width * at_a_time  # by_library, by_panels
+    # The last term is for indices, which are int64.
     return matrix.element_size() * (at_a_time * columns + squares + 4 * columns) + 16 * columns
 
 
@@ -164,7 +175,8 @@ def _pieces(sizes: list[int], matrix: Tensor, most: int) -> Iterator[Piece]:
     """Yield batches of at most `most` bytes each, for decreasing sizes; rows with empty sets are in none."""
     start, total = 0, len(sizes) - sizes.count(0)
     while start < total:
-        width = min(len(matrix), -(-sizes[start] // ALIGNMENT) * ALIGNMENT)
+        width = min(len(matrix), -(-sizes[start] // ALIGNMENT) * ALIGNMENT)  # rounded up
+        # Small sets differ by less than the alignment, so SLACK alone would make a batch of each size.
         least = min(width - ALIGNMENT, sizes[start] * (1 - SLACK))
         like = next((at for at in range(start, total) if sizes[at] < least), total) - start
         stop = start + pieces_that_fit(like, bytes_each(width, matrix), most)
@@ -179,9 +191,12 @@ def _each(work: Callable[[Piece], None], pieces: Iterable[Piece], workers: int) 
             work(piece)
         return
     threads = torch.get_num_threads()
+    # Before the pool starts: a thread takes over the current number when it first runs a parallel operation.
     torch.set_num_threads(threads // workers)
     try:
         with ThreadPoolExecutor(workers) as pool:
+            # Grad mode is per thread. The deque consumes the results, so that an exception in a thread is
+            # raised here.
             deque(pool.map(torch.no_grad()(work), pieces), maxlen=0)
     finally:
         torch.set_num_threads(threads)

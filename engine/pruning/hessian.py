@@ -52,6 +52,7 @@ def damped(hessian: Tensor, damping: float) -> Tensor:
     """Return a copy of `hessian`, `[in, in]`, with 1 on the diagonal of dead columns and then a fraction of
     the mean diagonal added to the whole diagonal.
     """
+    # As published, the 1 of a dead column counts in the mean that scales the damping.
     diagonal = hessian.diagonal().where(hessian.diagonal() != 0, 1)  # [in]
     result = hessian.clone()
     result.diagonal().copy_(diagonal + damping * diagonal.mean())
@@ -68,6 +69,7 @@ def inverse_factor(hessian: Tensor, ladder: tuple[float, ...] = DAMPING_LADDER) 
     for damping in ladder:
         # flipping rows and columns turns the lower Cholesky factor into an upper one
         lower, failed = torch.linalg.cholesky_ex(damped(hessian, damping).flip(0, 1))
+        # LAPACK's status alone may miss NaN and infinity.
         if not failed and bool(lower.isfinite().all()):
             root = lower.flip(0, 1)  # R, upper triangular
             return InverseFactor(invert_upper(root), damping, hessian.diagonal() == 0)
@@ -92,7 +94,7 @@ def invert_upper(root: Tensor) -> Tensor:
         )
     half = size // 2
     inverse = torch.zeros_like(root)
-    inverse[:half, :half] = first = invert_upper(root[:half, :half])
-    inverse[half:, half:] = second = invert_upper(root[half:, half:])
-    inverse[:half, half:] = -(first @ (root[:half, half:] @ second))
+    inverse[:half, :half] = first = invert_upper(root[:half, :half])  # A^-1
+    inverse[half:, half:] = second = invert_upper(root[half:, half:])  # C^-1
+    inverse[:half, half:] = -(first @ (root[:half, half:] @ second))  # -A^-1 B C^-1
     return inverse

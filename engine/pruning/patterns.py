@@ -24,7 +24,7 @@ from engine.errors import NumericsError
 from engine.pruning.permutation import column_order
 
 UNSTRUCTURED = "unstructured"
-BLOCK_WIDTH = 128
+BLOCK_WIDTH = 128  # columns; SparseGPT's mask block B_s, which works best for it (arXiv 2301.00774)
 ENTRIES_PER_CHUNK = 1_000_000
 """Scores processed together when their groups are independent: the temporaries take up to 26 bytes an entry.
 """
@@ -151,6 +151,7 @@ def removed_by_row(count: int, sparsity: Tensor) -> Tensor:
 
     A row keeps `floor((1 - sparsity) * count)`.
     """
+    # On the CPU, because MPS has no float64. Rounding first absorbs the binary error of the product.
     kept = ((1 - sparsity.to("cpu", torch.float64)) * count).round(decimals=6).floor()
     return (count - kept).clamp(0, count).long()
 
@@ -167,6 +168,7 @@ def remove_lowest(score: Tensor, count: int | Tensor) -> Tensor:
     """
     rows = max(1, ENTRIES_PER_CHUNK // max(1, score.shape[1]))
     counts = count.split(rows) if isinstance(count, Tensor) else repeat(count)
+    # Not strict, because `repeat` never ends.
     parts = [_remove_lowest(part, each) for part, each in zip(score.split(rows), counts, strict=False)]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -180,6 +182,7 @@ def _remove_lowest(score: Tensor, count: int | Tensor) -> Tensor:
         return torch.zeros_like(score, dtype=torch.bool)
     threshold = _count_th_lowest(score, count)  # [groups, 1]
     keep = score > threshold
+    # If a row's count is 0, its threshold is its lowest score, and all entries equal to it are kept here.
     excess = entries - count - keep.sum(1)  # entries equal to the threshold that must be kept, [groups]
     if excess.any():
         tied = score == threshold
@@ -202,11 +205,12 @@ def _count_th_lowest(score: Tensor, count: int | Tensor) -> Tensor:
     # On a CPU, numpy selects and sorts in vector registers: two to eight times as fast as torch, which also
     # computes indices.
     if score.device.type == "cpu":
-        values = score.numpy()
+        values = score.numpy()  # no copy; partition and sort return new arrays
         if isinstance(count, int):
             return torch.from_numpy(np.partition(values, count - 1, axis=1)[:, count - 1 : count])
         ascending = torch.from_numpy(np.sort(values, axis=1))
     elif isinstance(count, int):
+        # `kthvalue` counts from 1.
         return score.kthvalue(count, dim=1, keepdim=True).values
     else:
         ascending = score.sort(dim=1).values
@@ -277,9 +281,10 @@ class Unstructured:
             self._check_rows(sparsity, len(score))
             return remove_lowest(score, removed_by_row(columns, sparsity).to(score.device))
         if self.group is Group.ROW:
-            return remove_lowest(score, removed(columns, sparsity))
+            return remove_lowest(score, removed(columns, sparsity))  # [out, in]: each row is a group
         width = columns if self.group is Group.LAYER else self.width
         parts = [
+            # Row-major, which decides ties. The last block may be narrower and counts its own entries.
             remove_lowest(part.reshape(1, -1), removed(part.numel(), sparsity)).view(part.shape)
             for part in score.split(width, dim=1)  # each [out, width]: one group
         ]
@@ -396,10 +401,10 @@ class SemiStructured:
         return keep
 
     def split(self, values: Tensor, order: Tensor | None = None) -> list[Tensor]:
-        return [(values if order is None else values[:, order]).reshape(-1, self.m)]
+        return [(values if order is None else values[:, order]).reshape(-1, self.m)]  # [out * in / m, m]
 
     def _keep_consecutive(self, score: Tensor) -> Tensor:
         groups = score.reshape(-1, self.m)  # [out * in / m, m]
-        ascending = groups.argsort(dim=1, stable=True)
+        ascending = groups.argsort(dim=1, stable=True)  # stable: of equals the lower column is removed
         keep = torch.ones_like(groups, dtype=torch.bool)
         return keep.scatter_(1, ascending[:, : self.m - self.n], False).view(score.shape)

@@ -41,7 +41,7 @@ def column_order(score: Tensor, n: int, m: int, permutation: str) -> Tensor | No
     if permutation == "none":
         return None
     groups = {"zigzag": zigzag, "assignment": assignment}[permutation](score, n, m)  # [m, groups]
-    return groups.sort(dim=0).values.T.flatten()
+    return groups.sort(dim=0).values.T.flatten()  # [groups, m] -> [in]
 
 
 def zigzag(score: Tensor, n: int, m: int) -> Tensor:
@@ -52,7 +52,7 @@ def zigzag(score: Tensor, n: int, m: int) -> Tensor:
     forwards from even parts and backwards from odd ones. Individual rows and n are ignored, so the result may
     keep less score than the stored order.
     """
-    dealt = score.sum(0).argsort(stable=True).view(m, -1)
+    dealt = score.sum(0).argsort(stable=True).view(m, -1)  # [m, groups]
     dealt[1::2] = dealt[1::2].flip(1)
     return dealt
 
@@ -70,12 +70,13 @@ def assignment(score: Tensor, n: int, m: int) -> Tensor:
     limit = torch.finfo(score.dtype).max / score.numel()
     score = score.clamp(-limit, limit)
     standing = torch.arange(score.shape[1], device=score.device).view(-1, m).T  # [m, groups]
+    # `max` returns the first of equals, the stored order. Cloned because it is written to below.
     groups = max(standing, zigzag(score, n, m), key=lambda groups: kept_score(score, groups, n)).clone()
     columns = score.T.contiguous()  # [in, out]: whole columns are read repeatedly
     parts = ceil(groups.shape[1] / CHUNK)
     for place in range(m):
         for part in range(parts):
-            some = groups[:, part::parts]
+            some = groups[:, part::parts]  # a view: assigning to it changes `groups`
             some[place] = _reassigned(columns, some, n, place)
     return groups
 
@@ -97,6 +98,7 @@ def _reassigned(columns: Tensor, groups: Tensor, n: int, place: int) -> Tensor:
     n-th best, so the quantity to maximise is `sum_rows max(bar, score)`. That is half of `sum bar + sum score
     + sum |bar - score|`, and only the last sum depends on the assignment.
     """
+    # Imported here because scipy loads slowly and no other method needs it.
     from scipy.optimize import linear_sum_assignment
 
     values = _exact(columns[groups])  # [m, groups, out]
@@ -106,6 +108,7 @@ def _reassigned(columns: Tensor, groups: Tensor, n: int, place: int) -> Tensor:
     chosen = torch.from_numpy(linear_sum_assignment(distance.cpu().numpy(), maximize=True)[1]).to(
         groups.device
     )
+    # On the diagonal each group has the column that it has now.
     before, after = distance.diagonal().sum(), distance.gather(1, chosen[:, None]).sum()
     return groups[place, chosen] if after > before * (1 + ROUNDING) else groups[place]
 

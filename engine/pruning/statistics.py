@@ -58,11 +58,13 @@ class EvenSample:
 
     def __init__(self, most: int, tokens: int) -> None:
         count = min(most, tokens)
+        # On the CPU, so that `add` never waits for the device.
         self._positions = torch.arange(count) * tokens // max(1, count)  # of the samples in the stream
         self._passed = 0
         self._chunks: list[Tensor] = []
 
     def add(self, rows: Tensor) -> None:
+        # The samples among the rows `passed` to `passed + len(rows)` of the stream.
         first, last = torch.searchsorted(
             self._positions, torch.tensor([self._passed, self._passed + len(rows)])
         ).tolist()
@@ -86,8 +88,9 @@ class ThinnedSample:
         self._rows = torch.empty(0, width, device=device)
 
     def add(self, rows: Tensor) -> None:
+        # From the first row whose place in the whole stream is a multiple of the step.
         chosen = rows[-self._passed % self._step :: self._step]
-        self._rows = torch.cat([self._rows.to(rows), chosen])
+        self._rows = torch.cat([self._rows.to(rows), chosen])  # the empty start is float32 whatever the model
         self._passed += len(rows)
         while len(self._rows) > self._most:
             self._rows = self._rows[::2].clone()  # a view would keep the whole tensor alive
@@ -151,10 +154,11 @@ class Statistics:
             return
         if self._variance_sum is not None:
             self._variance_sum += (
+                # Before `tokens` is raised: `_pooled` needs the old count.
                 self._pooled(rows.float()) if self.routed else _token_weighted_variance(inputs, self.width)
             )
         if self._sample is not None:
-            self._sample.add(rows)
+            self._sample.add(rows)  # in the dtype of the model
         self.tokens += len(rows)
         rows = rows.float()
         if self._gram is not None:
@@ -169,8 +173,9 @@ class Statistics:
         """Return what these rows `[tokens, in]` add to the sum of squared distances from the mean of all rows
         so far, `[in]` (Chan, Golub, LeVeque 1979); updates the mean and needs the old token count.
         """
-        away, total = rows.mean(0) - self._mean, self.tokens + len(rows)
+        away, total = rows.mean(0) - self._mean, self.tokens + len(rows)  # [in], count
         self._mean = self._mean + away * (len(rows) / total)
+        # M2 of both parts: M2_B + delta^2 n_A n_B / (n_A + n_B); M2_A is in the caller's sum already.
         return rows.var(dim=0, unbiased=False) * len(rows) + away.square() * (self.tokens * len(rows) / total)
 
     def update_output(self, outputs: Tensor) -> None:
@@ -213,7 +218,7 @@ class Statistics:
         """`H = 2/N * sum_n X_n^T X_n`, `[in, in]`, symmetric; a new tensor each time."""
         assert self._gram is not None, "the methods did not declare Need.HESSIAN"
         upper = self._gram.triu()  # below the diagonal, only the blocks on it are filled
-        return (upper + upper.triu(1).T).mul_(2 / self.windows)
+        return (upper + upper.triu(1).T).mul_(2 / self.windows)  # mirrored without doubling the diagonal
 
     @cached_property
     def factor(self) -> InverseFactor:
@@ -254,6 +259,7 @@ def _token_weighted_variance(inputs: Tensor, width: int) -> Tensor:
     `[tokens, in]` is one window.
     """
     count = len(inputs) if inputs.dim() > 2 else 1
+    # Sequences of one batch are equally long, so one token count holds for all windows of it.
     windows = inputs.reshape(count, -1, width).float()  # [windows, tokens, in]
     return windows.var(dim=1, unbiased=False).sum(0) * windows.shape[1]
 
@@ -263,4 +269,5 @@ def _add_gram(gram: Tensor, rows: Tensor) -> None:
     width = rows.shape[1]
     for start in range(0, width, GRAM_PANEL):
         stop = min(start + GRAM_PANEL, width)
+        # [panel, tokens] @ [tokens, in - start], written into `gram` through the view
         gram[start:stop, start:].addmm_(rows[:, start:stop].T, rows[:, start:])

@@ -43,12 +43,12 @@ def dsnot(
 
 def dsnot_criteria(weight: Tensor, statistics: Statistics) -> Criteria:
     """Return the criteria that DSnoT chooses by, for a weight `[out, in]`."""
-    change = weight * statistics.input_sum
+    change = weight * statistics.input_sum  # c_ij = W_ij m_j, [out, in]
     return Criteria(
         change=change,
         value=change,
         variance=statistics.input_variance,
-        score=weight.abs() * statistics.input_norm,
+        score=weight.abs() * statistics.input_norm,  # Wanda's, whatever score made the mask
     )
 
 

@@ -70,8 +70,10 @@ def r2_dsnot_criteria(
     p: float,
 ) -> Criteria:
     """Return the criteria that R2-DSnoT chooses by, for a weight `[out, in]`."""
+    # D; for p = 1 the relative norm is the relative importance.
     importance = relative_norm(weight, 1) if "yes" in (relative_grow, relative_prune) else None
     change = weight * statistics.input_sum
+    # Only the choice uses D. `change` stays the true one, because the error is tracked with it.
     value = (
         change
         if importance is None or relative_grow == "no"
@@ -79,7 +81,7 @@ def r2_dsnot_criteria(
     )
     size = weight.abs() if importance is None or relative_prune == "no" else importance
     score = size * statistics.input_norm.pow(alpha)
-    regular = relative_norm(weight, p) if gamma1 or gamma2 else None
+    regular = relative_norm(weight, p) if gamma1 or gamma2 else None  # R
     return Criteria(
         change=change,
         value=value,

@@ -79,8 +79,9 @@ class Rules:
         cls, width: int, group: int | None, *, cycles: int, threshold: float, same_sign: str, lower: str
     ) -> Rules:
         """Return the rules that the parameters of a method describe, for a linear with `width` columns."""
+        # The published code checks the sign for N:M only.
         one_sign = same_sign == "yes" or (same_sign == "published" and group is not None)
-        return cls(cycles or default_cycles(width), threshold, one_sign, lower == "yes")
+        return cls(cycles or default_cycles(width), threshold, one_sign, lower == "yes")  # 0: default
 
     def allow(self, error: Tensor, after: Tensor) -> Tensor:
         """Return which rows may make a swap that changes their error to `after`, `[rows]`."""
@@ -167,6 +168,8 @@ def swapped(keep: Tensor, criteria: Criteria, rules: Rules, group: int | None) -
         )
     error = change.masked_fill(keep, 0).sum(1)  # e, [out]
     before, swaps, keep = float(error.abs().mean()), 0, keep.clone()
+    # `rows` holds each active row once and only ever shrinks, so the indexed assignments below never write
+    # the same place twice.
     rows = (error.abs() > rules.threshold).nonzero()[:, 0]
     if rules.cycles == 0 or len(rows) == 0:
         return Refined(keep, 0, before, before)
@@ -178,6 +181,7 @@ def swapped(keep: Tensor, criteria: Criteria, rules: Rules, group: int | None) -
     for _ in range(rules.cycles):
         now = error[rows]
         grown, pruned, exists = pairs.draw(rows, (now > 0).long())
+        # e sums over what is pruned: it loses the grown entry and gains the pruned one.
         after = now - change[rows, grown] + change[rows, pruned]
         able = exists & rules.allow(now, after)
         rows, grown, pruned, after = rows[able], grown[able], pruned[able], after[able]
@@ -207,7 +211,7 @@ class RowPairs:
     """
 
     def __init__(self, keep: Tensor, criteria: Criteria, cycles: int) -> None:
-        count = min(cycles, keep.shape[1])
+        count = min(cycles, keep.shape[1])  # a row makes at most this many swaps
         self._grow, growable = _both_sides(keep, criteria, count, growing)
         self._prune, prunable = _both_sides(keep, criteria, count, dispensing)
         self._left = torch.minimum(growable, prunable)  # [out, 2]
@@ -216,6 +220,7 @@ class RowPairs:
     def draw(self, rows: Tensor, side: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         place = self._next[rows, side]
         self._next[rows, side] += 1
+        # Past the end of the list the result reports that there is no pair; the index must still be valid.
         at = (rows, side, place.clamp(max=self._grow.shape[2] - 1))
         return self._grow[at], self._prune[at], place < self._left[rows, side]
 
@@ -241,14 +246,16 @@ class GroupPairs:
             place = self._next[rows, side]
             grown = self._grow[rows, side, place.clamp(max=self._grow.shape[2] - 1)]
             start = grown - grown % self._m
+            # An infinite minimum means that no entry of the group can be pruned any more.
             lowest, partner = self._score[rows[:, None], start[:, None] + self._within].min(1)  # of [rows, m]
             listed = place < self._left[rows, side]
             alone = listed & lowest.isinf()
             if not alone.any():
                 break
-            self._next[rows, side] += alone
+            self._next[rows, side] += alone  # only these rows move on; the lists are finite
         self._next[rows, side] += 1
         pruned = start + partner
+        # Grown entries keep the infinite score that they began with, so they are never pruned again.
         self._score[rows, pruned] = torch.inf
         return grown, pruned, listed
 
@@ -276,11 +283,14 @@ def growing(keep: Tensor, criteria: Criteria, sign: int) -> Tensor:
     rank = value / criteria.variance.where(varies, 1)
     if criteria.bonus is not None:
         rank += criteria.bonus
-    rank.clamp_(max=CONSTANT)
+    rank.clamp_(max=CONSTANT)  # a tiny variance must not outrank constant inputs
     if not varies.all():
         rank = rank.where(
-            varies, CONSTANT * (1 + value / value.max().clamp(min=torch.finfo(value.dtype).tiny))
+            # Between one and two times CONSTANT for all entries that can help. `tiny` avoids 0 / 0.
+            varies,
+            CONSTANT * (1 + value / value.max().clamp(min=torch.finfo(value.dtype).tiny)),
         )
+    # Growing subtracts c from the error, so it helps only if both have the same sign.
     return rank.masked_fill_(keep | (criteria.change * sign <= 0), -torch.inf)
 
 
@@ -288,6 +298,7 @@ def dispensing(keep: Tensor, criteria: Criteria, sign: int) -> Tensor:
     """Return how dispensable each entry is if the error has this sign, `[out, in]`; -inf where its removal
     would not help.
     """
+    # Pruning adds c to the error, so it helps only if their signs differ.
     return (-criteria.score).masked_fill_(~keep | (criteria.change * sign >= 0), -torch.inf)
 
 
@@ -302,6 +313,7 @@ def highest(rank: Tensor, count: int) -> tuple[Tensor, Tensor]:
     parted = (rank == last).sum(1) > (values == last).sum(1)  # topk picks arbitrary ones of equal ranks
     some = (parted & (last[:, 0] > -torch.inf)).nonzero()[:, 0]
     columns[some] = rank[some].sort(dim=1, descending=True, stable=True).indices[:, :count]
+    # By column first, then stably by rank, so that equals come in column order.
     columns = columns.sort(dim=1).values
     values, order = rank.gather(1, columns).sort(dim=1, descending=True, stable=True)
     return columns.gather(1, order), (values > -torch.inf).sum(1)

@@ -22,7 +22,7 @@ from engine.pruning.axes import SCORES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.statistics import Need, Statistics
 
-MOST_SETS = 1000
+MOST_SETS = 1000  # 4:8 has 70, 6:12 has 924, 8:16 has 12,870
 ROUNDING = 16
 """Units in the last place by which the diagonal of `B_PP` is raised, so that rounding cannot make it
 indefinite.
@@ -72,6 +72,7 @@ def joint(
     if refusal := too_many_sets(n, m):
         raise NumericsError(f"{refusal}.")
     factor = statistics.factor
+    # Not coupled to other columns, dead ones cost nothing in any set once they are 0.
     active = weight.masked_fill(factor.dead[columns], 0)
     return removed_together(
         active,
@@ -85,6 +86,8 @@ def group_inverses(upper: Tensor, m: int, columns: slice) -> Tensor:
     """Return `B_GG` of each group of m columns, `[groups, m, m]`, from U with `H^-1 = U^T U`; B is never
     formed as a whole.
     """
+    # B_GG = U_:G^T U_:G over all rows of U. For a slice only the rows of U from the group onwards count, and
+    # as U is triangular, of these only U_GG is not zero.
     if columns == slice(None):
         tall = upper.view(len(upper), -1, m).permute(1, 2, 0)  # [groups, m, in]
     else:
@@ -107,18 +110,20 @@ def removed_together(weight: Tensor, inverses: Tensor, n: int, most: int) -> Ten
         chosen.numel() * weight.element_size()
     )  # bytes of one temporary for each group of a row, and of each row of a group's roots
     rows = pieces_that_fit(len(weight), 3 * each, most)
+    # A group needs temporaries for its rows and for its roots, which have m rows.
     together = pieces_that_fit(groups, 3 * (rows + m) * each, most)
     masks = []
     for some, inverse in zip(parted.split(together), inverses.split(together), strict=True):
         roots = _roots(inverse, chosen)
         masks.append(torch.cat([kept[_cheapest(part, roots)] for part in some.split(rows, dim=1)], dim=1))
-    return torch.cat(masks).transpose(0, 1).flatten(1)
+    return torch.cat(masks).transpose(0, 1).flatten(1)  # [groups, out, m] -> [out, in]
 
 
 def _cheapest(weight: Tensor, roots: Tensor) -> Tensor:
     """Return the index of the cheapest set, the first among equals, `[groups, out]`, for weights `[groups,
     out, m]` and roots `[groups, m, sets, removed]`.
     """
+    # [groups, out, sets * removed] -> [groups, out, sets, removed] -> [groups, out, sets] -> [groups, out]
     return (weight @ roots.flatten(2)).square_().unflatten(2, roots.shape[2:]).sum(3).argmin(2)
 
 
@@ -133,6 +138,7 @@ def _roots(inverses: Tensor, chosen: Tensor) -> Tensor:
     count, size = chosen.shape
     parts = inverses[:, chosen[:, :, None], chosen[:, None, :]]  # [groups, sets, removed, removed]
     parts = parts if inverses.device.type == "mps" else parts.double()
+    # The precision of `inverses`, not of `parts`: converting to float64 does not undo its rounding errors.
     lift = ROUNDING * torch.finfo(inverses.dtype).eps * parts.diagonal(dim1=2, dim2=3)
     lower, failed = torch.linalg.cholesky_ex(parts + torch.diag_embed(lift))
     if failed.any():
@@ -146,6 +152,7 @@ def _roots(inverses: Tensor, chosen: Tensor) -> Tensor:
     roots = inverses.new_zeros(groups, m, count, size)
     which = torch.arange(count, device=chosen.device)[:, None, None]  # [sets, 1, 1]
     into = torch.arange(size, device=chosen.device)  # [removed]
+    # (B_PP)^-1 = L^-T L^-1, so R_s is L^-T in the rows P. The indices broadcast to [sets, removed, removed].
     roots[:, chosen[:, :, None], which, into] = inverse.mT.to(roots.dtype)
     return roots
 

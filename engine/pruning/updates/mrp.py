@@ -31,6 +31,7 @@ def mrp(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
         NumericsError: the system of a row is not positive definite with any damping.
     """
     keep = source.keep(slice(None), weight)
+    # Without a removed weight there is nothing to compensate, and no need for the factorisation.
     if keep.all():
         return Updated(weight.clone(), keep)
     factor = statistics.factor
@@ -67,15 +68,18 @@ def joint_update(
     """
     updated, failed = weight.clone(), torch.zeros(len(weight), dtype=torch.bool, device=weight.device)
     # the smaller system is the cheaper one
+    # `failed` is all False here, so without `upper` no row is solved over its removed weights.
     by_removed = 2 * keep.sum(1) >= keep.shape[1] if upper is not None else failed
     if upper is not None and (rows := by_removed).any():
-        inverse = upper.T @ upper
+        inverse = upper.T @ upper  # B, [in, in]
         # force = w_P (B_PP)^-1, [rows, in], zero outside P
         force, failed[rows] = solve(inverse, ~keep[rows], weight[rows] * ~keep[rows], most)
         updated[rows] -= force @ inverse
     if (rows := ~by_removed).any():
+        # (H_KK)^-1 H_KP w_P, [rows, in], zero outside K
         change, failed[rows] = solve(hessian, keep[rows], (weight[rows] * ~keep[rows]) @ hessian, most)
         updated[rows] += change
+    # The products leave removed entries at 0 only up to rounding; callers rely on exact zeros.
     return updated.masked_fill_(~keep, 0), failed
 
 
@@ -115,6 +119,7 @@ UPDATES.add(
         function=mrp,
         needs=frozenset({Need.HESSIAN}),
         operations=lambda rows, columns, sparsity: (
+            # One Cholesky factorisation per row, k^3 / 3 for k removed or kept weights, and U^T U.
             rows * (min(sparsity, 1 - sparsity) * columns) ** 3 / 3 + 2 * columns**3
         ),
     )

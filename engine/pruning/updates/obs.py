@@ -17,13 +17,13 @@ from engine.pruning.axes import UPDATES, MaskSource, Update, Updated
 from engine.pruning.patterns import BLOCK_WIDTH
 from engine.pruning.statistics import Need, Statistics
 
-SUB_BLOCK_WIDTH = 16
+SUB_BLOCK_WIDTH = 16  # columns; speed only, the result is the same up to rounding
 
 
 def obs(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
     """Prune and update a weight `[out, in]`, float32 (SparseGPT, arXiv 2301.00774, algorithm 1)."""
     factor = statistics.factor
-    running = weight.T.clone()  # [in, out]: a column of the weight is contiguous
+    running = weight.T.clone()  # [in, out]; a clone keeps the strides, so a row here is not contiguous
     running[factor.dead] = 0
     sweep = _Sweep(running, factor.upper, torch.ones_like(running, dtype=torch.bool), source)
     sweep.process(0, len(running), widths(source.step))
@@ -37,6 +37,7 @@ def widths(step: int | None) -> tuple[int, int]:
     """Return the columns of a block and of a sub-block: about 128 and 16, and such that columns that the mask
     source decides together never begin inside an unfinished piece.
     """
+    # For N:M, m = 4 gives (128, 16), m = 6 gives (120, 12) and m = 20 gives (120, 20).
     if step is None or step >= BLOCK_WIDTH:
         return step or BLOCK_WIDTH, SUB_BLOCK_WIDTH
     small = max(step, SUB_BLOCK_WIDTH // step * step)
@@ -73,6 +74,7 @@ class _Sweep:
             last = min(first + width, stop)
             errors.append(self.process(first, last, tuple(smaller)))
             if last < stop:
+                # [later, out] -= [later, piece] @ [piece, out]
                 self.running[last:stop].addmm_(self.upper[first:last, last:stop].T, errors[-1], alpha=-1)
         return torch.cat(errors)
 
@@ -81,7 +83,11 @@ class _Sweep:
         step = self.source.step or len(self.running)
         if at % step == 0:
             decided = slice(at, min(at + step, len(self.running)))
+            # These columns already contain the updates of all columns before `at`: pieces end where groups
+            # begin, see `widths`.
             self.keep[decided] = self.source.keep(decided, self.running[decided].T).T
+        # (w_j - w'_j) / U_jj with w'_j = 0 where pruned, and no error where kept. The pruned values stay in
+        # `running`, because no later column reads them; `obs` zeroes them at the end.
         return (self.running[at] / self.upper[at, at]).masked_fill_(self.keep[at], 0)
 
 
@@ -98,6 +104,6 @@ UPDATES.add(
         function=obs,
         needs=frozenset({Need.HESSIAN}),
         running=True,
-        operations=lambda rows, columns, sparsity: rows * columns**2,
+        operations=lambda rows, columns, sparsity: rows * columns**2,  # out * in^2 / 2 multiply-adds, 2 each
     )
 )
