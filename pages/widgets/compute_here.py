@@ -51,6 +51,7 @@ def draw_compute_here(
     failed = [view for view in views if view.state != "finished"]
     for view in failed:
         title = view.record.recipe.title if view.record.recipe else "The run"
+        # the run's own error, else the engine's message
         reason = view.record.error or view.message or f"it was {view.state}."
         show_error(f"{title} could not be computed: {reason}")
     recipes = [record.recipe for record in records if record.recipe is not None]

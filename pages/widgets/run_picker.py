@@ -56,7 +56,7 @@ def pick_run(
     """
     by_key = {run.key: run for run in runs}
     widget = f"pick.{parameter}"
-    _follow_address(widget, parameter, by_key)
+    _follow_address(widget, parameter, by_key)  # before the widget is drawn, because it sets its value
     if not by_key:
         return None
     options = list(by_key)

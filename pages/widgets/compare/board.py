@@ -32,13 +32,14 @@ COLUMNS: dict[str, Any] = {
         help="Without loading and evaluation, on the machine that computed the run",
     ),
     "own": st.column_config.CheckboxColumn("Own", help="Computed here, not bundled"),
-    "run": None,
+    "run": None,  # hidden, but read for the links of the selected row
 }
 
 
 def draw_board(known: Known) -> None:
     """Draw a choice of the sparsity, and all pruners at it."""
     offered = {
+        # a budget is a pattern such as 2:4, or a share as text
         budget if is_n_of_m(budget) else numbers.percent(float(budget), 0): budget
         for budget in budgets(known.all)
     }
@@ -70,6 +71,7 @@ def draw_board(known: Known) -> None:
         alt="Leaderboard",
     )
     rows = list(state["selection"]["rows"])
+    # The selection is a row number and outlives a change of the sparsity, which may shorten the table.
     if rows and rows[0] < len(table):
         with st.container(horizontal=True):
             draw_links(str(table.iloc[rows[0]]["run"]), "place")

@@ -16,7 +16,7 @@ from pages.widgets.compare.data import Families, Known, choose_families
 from pages.widgets.compare.links import draw_links
 
 SCALES = {"Automatic": None, "Linear": False, "Logarithmic": True}
-ENDS = {"Everything": None, "20 × dense": 20.0, "3 × dense": 3.0}
+ENDS = {"Everything": None, "20 × dense": 20.0, "3 × dense": 3.0}  # multiples of the dense perplexity
 POINT, CLICKED = "compare.point", "compare.clicked"
 
 
@@ -62,7 +62,7 @@ def _draw_rankings(families: Families, order: Sequence[str]) -> None:
         charts["cliffs"] = _cached("cliffs", version, lambda: cliff_ranking(families, order))
     if patterns(families):
         charts["patterns"] = _cached("patterns", version, lambda: pattern_ranking(families))
-    grid = st.grid(max(1, len(charts)), min_column_width=400, border=True)
+    grid = st.grid(max(1, len(charts)), min_column_width=400, border=True)  # a grid needs at least one column
     for name, chart in charts.items():
         with grid.cell():
             draw_chart(chart, name)
@@ -77,6 +77,7 @@ def _cached(name: str, version: object, make: Callable[[], Chart]) -> Chart:
 
 def _draw_point_links(selection: Mapping[str, Any], known: Known) -> None:
     """Draw the links of a point that is clicked in the chart or chosen from a list."""
+    # of several seeds, the first run
     keys = {point.title: point.runs[0].key for family in known.all.values() for point in family}
     clicked = next(
         (str(point["customdata"]) for point in selection.get("points", []) if point.get("customdata")), None

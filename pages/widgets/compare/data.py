@@ -76,6 +76,7 @@ def known(groups: Groups, protocol: Protocol) -> Known:
     cache: dict[Protocol, tuple[list[FinishedRun], Families]] = st.session_state.setdefault(
         "compare.points", {}
     )
+    # Identity is enough: `known_runs` returns the same lists until a run changes.
     if protocol not in cache or cache[protocol][0] is not runs:
         cache[protocol] = (runs, points(runs))
     families = cache[protocol][1]
@@ -100,6 +101,7 @@ def choose_families(known: Known) -> Families:
 def draw_watch(engine: BackgroundEngine) -> None:
     """While runs are active, say so, and draw the page again whenever one ends."""
     if engine.active():
+        # the count, so the page follows each run
         live("families", lambda: len(engine.active()), _draw_active, left=lambda active: active, every=POLL)
 
 

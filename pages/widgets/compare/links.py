@@ -46,6 +46,6 @@ def draw_links(key: str, place: str) -> None:
 
 
 def _compare(side: str, key: str) -> None:
-    st.session_state[SECTION] = PAIR
+    st.session_state[SECTION] = PAIR  # a widget's key: only a callback may set it once it is drawn
     st.query_params[side] = key
     st.session_state[PRESSED] = True

@@ -96,6 +96,7 @@ def _draw_links(
         for item in sorted(overlaps, key=lambda item: getattr(item, side).share)
     }
     clicked = next(
+        # (block, linear)
         (tuple(point["customdata"][:2]) for point in selection.get("points", []) if point.get("customdata")),
         None,
     )
@@ -105,6 +106,7 @@ def _draw_links(
         st.session_state[CELL] = next(
             (words for words, item in linears.items() if (item.block, item.linear) == clicked), None
         )
+    # The labels contain the shares, so another side or pair of runs has other options.
     if st.session_state.get(CELL) not in linears:
         st.session_state.pop(CELL, None)
     chosen = linears[

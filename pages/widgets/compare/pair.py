@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 def draw_pair(engine: BackgroundEngine) -> None:
     """Draw the choice of the two runs and their comparison."""
+    # The section has changed already; left in place, it would make the next `draw_links` rerun the page.
     st.session_state.pop(PRESSED, None)
     runs = finished_runs(engine)
     first = usual_keys(runs, ("wanda", 0.6), ("magnitude", 0.6))
@@ -58,6 +59,7 @@ def draw_pair(engine: BackgroundEngine) -> None:
     grid = st.grid(2, min_column_width=400, border=True)
     for make in (pair_depth, pair_allocation, pair_alignment):
         with grid.cell():
+            # the widget key: fixed per chart, whatever the runs
             draw_chart(make(records, names), make.__name__)
     with grid.cell():
         draw_overlap(engine, left, right, names)

@@ -45,6 +45,7 @@ def draw_sweep(engine: BackgroundEngine) -> None:
         return
     keys = {cell.recipe.key for cell in cells if cell.recipe is not None}
 
+    # It ignores the state: progress is redrawn in the fragments, and the page only when the last run ends.
     def is_active(_: object) -> bool:
         return not keys.isdisjoint(engine.active())
 
@@ -90,7 +91,7 @@ def _statuses(engine: BackgroundEngine, keys: Set[str]) -> Statuses:
         for run in engine.runs()
         if run.key in keys - active
     }
-    for key in keys - statuses.keys():
+    for key in keys - statuses.keys():  # active, or never run: then there is no view
         view = find_view(engine, key)
         if view is not None:
             statuses[key] = RunStatus(view.state, view.record, view.record.error or view.message)
@@ -99,6 +100,7 @@ def _statuses(engine: BackgroundEngine, keys: Set[str]) -> Statuses:
 
 def _cost(engine: BackgroundEngine, cells: Sequence[Cell], statuses: Statuses) -> SweepCost:
     """Return the cost of what is missing, as far as the model and the free memory are known."""
+    # any: all cells share the model and the device
     recipe = next((cell.recipe for cell in cells if cell.recipe is not None), None)
     if recipe is None:
         return sweep_cost(cells, statuses, {}, None)
@@ -158,7 +160,7 @@ def _cost_words(cost: SweepCost) -> str:
 
 def _doing(engine: BackgroundEngine, keys: Sequence[str]) -> str:
     """Say what the sweep's first active run is doing."""
-    for key in engine.active():
+    for key in engine.active():  # in the order of the queue: the running one first
         view = find_view(engine, key) if key in keys else None
         if view is not None:
             title = view.record.recipe.title if view.record.recipe else "A run"
@@ -184,7 +186,7 @@ def _draw_curves(groups: Groups, cells: Sequence[Cell]) -> None:
 
 def _start(engine: BackgroundEngine, recipes: Sequence[Recipe]) -> None:
     try:
-        for recipe in recipes:
+        for recipe in recipes:  # an error ends the loop; what was submitted before it stays queued
             engine.submit(recipe)
     except PrunescopeError as error:
         st.session_state[ERROR] = str(error)

@@ -21,6 +21,7 @@ from engine.store.runs import RunSummary
 TEXTS = ("stories", *(name for name in NAMED if name != "stories"))
 SHAPES = (*(f"0.{tenth}" for tenth in range(1, 10)), "2:4", "4:8")
 FIRST_PRUNERS, FIRST_SHAPES = ("magnitude", "wanda", "sparsegpt"), ("0.5", "0.6", "0.7")
+# manual ratios hold for one sparsity, so a sweep cannot combine them
 AUTOMATIC = tuple(name for name, allocation in ALLOCATIONS.items() if not allocation.from_user)
 MOST_SEEDS = 10
 MODEL_HELP = "A model that has runs already. Or type a hub id, or a directory on this machine."
@@ -64,7 +65,7 @@ def choose_cells(runs: Sequence[RunSummary]) -> tuple[Cell, ...]:
     seeds = right.number_input("Seeds", 1, MOST_SEEDS, 2, key="seeds", bind="query-params", help=SEEDS_HELP)
     if base is None:
         return ()
-    shapes = list(dict.fromkeys(map(parse_shape, shapes)))
+    shapes = list(dict.fromkeys(map(parse_shape, shapes)))  # 0.5 and 0.50 are one sparsity
     # Building hundreds of recipes takes a while, so the cells are kept while the choice is the same.
     choice = (base, tuple(pruners), tuple(shapes), tuple(allocations), int(seeds))
     cached: tuple[object, tuple[Cell, ...]] | None = st.session_state.get("sweep.cells")
@@ -82,6 +83,7 @@ def choose_cells(runs: Sequence[RunSummary]) -> tuple[Cell, ...]:
 def _choose_base(runs: Sequence[RunSummary]) -> Recipe | None:
     """Return the recipe that the sweep varies; None, with messages, if it is invalid."""
     default = Recipe.build()
+    # a set that keeps the order
     models = dict.fromkeys([DEMO, *(run.recipe.model for run in runs if run.recipe)])
     with st.expander("Model, texts and windows", icon=":material/tune:", key="sweep.base", on_change="rerun"):
         first, second, third = st.columns(3)

@@ -25,6 +25,7 @@ def draw_grid(cells: Sequence[Cell], statuses: Mapping[str, RunStatus]) -> None:
     colors = sweep_colours(squares)
     finished = sum(square.state == "finished" for square in squares)
     selection = st.dataframe(
+        # `axis=None`: CSS for the whole table, in its shape
         sweep_words(squares).style.apply(lambda _: colors, axis=None),
         key="sweep.grid",
         on_select="rerun",
@@ -63,7 +64,7 @@ def _draw_selected(selection: Any, squares: Sequence[GridCell]) -> None:
     selected = selection["selection"]["cells"] if selection else []
     if not selected:
         return
-    row, column = selected[0]
+    row, column = selected[0]  # a row by its position, a column by its name
     rows = dict(enumerate(dict.fromkeys(square.method for square in squares)))  # (the grid may have shrunk)
     cell = (rows.get(row), column)
     square = next((one for one in squares if (one.method, column_words(one.shape)) == cell), None)
@@ -74,6 +75,7 @@ def _draw_selected(selection: Any, squares: Sequence[GridCell]) -> None:
         seed = 0
         if len(square.keys) > 1:
             seeds = range(len(square.keys))
+            # a sweep's seeds are 0, 1, …: the index is the seed
             seed = st.selectbox("Seed", seeds, key="sweep.seed", width=90, label_visibility="collapsed")
         key = square.keys[seed]
         if square.done:

@@ -54,6 +54,7 @@ def draw_table(known: Known) -> None:
             bind="query-params",
             width=320,
         )
+    # at its end, the slider sets no limit
     shown = filtered(table, words or "", None if most >= MOST else most)
     st.caption(f"{len(shown)} of {len(table)} points. Click a column header to sort; check a row to open it.")
     state = st.dataframe(

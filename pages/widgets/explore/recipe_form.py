@@ -104,6 +104,7 @@ def draw_prune(engine: BackgroundEngine, checked: Checked) -> None:
 def draw_details(engine: BackgroundEngine, checked: Checked) -> None:
     """Draw all other fields in expanders, which are open if something in them is wrong."""
     drawn = {*MAIN, *(name for names in SECTIONS.values() for name in names)}
+    # A fault without a widget of its own would be invisible, but still disable Prune.
     for name in checked.faults:
         if _owner(name, checked.fields) not in drawn:
             show_faults(name, checked)
@@ -124,6 +125,7 @@ def _draw_sparsity(checked: Checked) -> None:
     else:
         shown = 100 * (implied_sparsity(pattern) or 0.0)
         fixed = f"Fixed by the pattern {pattern}."
+        # without a key: the user's own sparsity is kept for later
         st.slider("Sparsity", 0.0, 99.0, shown, step=1.0, format="%g %%", disabled=True, help=fixed)
     show_faults("sparsity", checked)
 

@@ -34,6 +34,7 @@ def draw_spread(engine: BackgroundEngine, record: RunRecord) -> None:
         return
     recipes = over_seeds(record.recipe, SEEDS)
     keys: list[str] = [recipe.key for recipe in recipes]
+    # failed runs are not missing: the table lists them with their state
     missing = sum(find_view(engine, key) is None for key in keys)
     if missing:
         seeds = f"seeds {record.recipe.seed + 1} to {record.recipe.seed + SEEDS - 1}"

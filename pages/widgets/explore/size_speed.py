@@ -64,7 +64,7 @@ def _draw_answer(answer: Answer[Measurement], key: str) -> None:
             "Try again",
             key="measure_again",
             icon=":material/refresh:",
-            on_click=st.session_state["measuring"].discard,
+            on_click=st.session_state["measuring"].discard,  # so that the page offers the measurement again
             args=(key,),
         )
 

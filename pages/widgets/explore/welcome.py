@@ -57,7 +57,7 @@ def _draw_stage(engine: BackgroundEngine, checked: Checked) -> None:
         st.markdown("  \n".join(message for messages in checked.faults.values() for message in messages))
     st.button(
         "Prune",
-        key="prune.stage",
+        key="prune.stage",  # the sidebar's button is drawn too, only hidden: keys must differ
         type="primary",
         icon=":material/play_arrow:",
         disabled=recipe is None,

@@ -27,6 +27,7 @@ class Stop:
     @property
     def label(self) -> str:
         """The slider's label."""
+        # one decimal only if it is not 0
         return numbers.percent(self.sparsity, 1 if round(1000 * self.sparsity) % 10 else 0)
 
 
@@ -41,10 +42,12 @@ def sparsity_lines(runs: Sequence[RunSummary]) -> dict[str, tuple[Stop, ...]]:
         for name, family in points(group).items():
             line = curve(family)
             if len(line) >= LEAST:
+                # groups come largest first; the first one needs no protocol
                 lines[name if place == 0 else f"{name} · {protocol.title}"] = (
                     _dense(line[0]),
                     *(_stop(point, by_key) for point in line),
                 )
+    # stable: the others keep their order
     return dict(sorted(lines.items(), key=lambda item: item[0] != FIRST))
 
 

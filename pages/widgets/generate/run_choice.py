@@ -44,7 +44,7 @@ def ask_in_turn(engine: BackgroundEngine, requests: Sequence[ReadRequest], urgen
     answers = ask(engine, requests[:urgent])
     others = requests[urgent:]
     if any_pending(answers):
-        return answers | dict.fromkeys(others, Answer(pending=True))
+        return answers | dict.fromkeys(others, Answer(pending=True))  # unasked, shown as pending
     return answers | ask(engine, others)
 
 
@@ -83,6 +83,7 @@ def choose_runs(runs: Sequence[RunSummary], first: Sequence[str]) -> list[RunSum
     default = [key for key in first if key in by_key]
     if requested and requested != st.session_state.get("generate.asked"):
         st.session_state["generate.asked"] = requested
+        # Streamlit raises an error for more than `max_selections`
         st.session_state["generate.runs"] = [key for key in requested if key in by_key][:MOST] or default
         for key in requested:
             if key not in by_key:
@@ -101,7 +102,7 @@ def choose_runs(runs: Sequence[RunSummary], first: Sequence[str]) -> list[RunSum
     )
     if keys and keys != requested:
         st.query_params["runs"] = ",".join(keys)
-        st.session_state["generate.asked"] = keys
+        st.session_state["generate.asked"] = keys  # the next run must not take this for a new address
     return _of_one_model([by_key[key] for key in keys])
 
 

@@ -54,6 +54,7 @@ def draw_side_by_side(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> N
             else "Choose a run that has weights."
         )
         return
+    # all runs are of one model, so any key will do
     reference = ReadRequest(runs[0].key, which="dense", **asdict(asked))
     which = "dense" if words == DENSE else "pruned"
     requests = [ReadRequest(run.key, which=which, losses=True, **asdict(asked)) for run in runs]
@@ -84,6 +85,7 @@ def _draw_head(run: RunSummary) -> None:
 
 def _draw_one(reading: Reading, dense: Reading | None, look: str, *, own: bool) -> None:
     """Draw a pruned model's own text, or its losses on the dense model's text."""
+    # on the dense model's own text there is no difference to mark
     parted = first_difference(dense, reading) if own and dense is not None else None
     st.html(token_text(reading, parted=parted, numbers=look == NUMBERS, coloured=look != PLAIN))
     caption = agreement(reading, dense) if own else summary(reading)
@@ -97,7 +99,7 @@ def agreement(reading: Reading, dense: Reading | None) -> str:
     place = first_difference(dense, reading)
     if place is None:
         return "Identical to the dense text."
-    same = place - reading.given
+    same = place - reading.given  # `given` tokens are the prompt
     return f"Differs from the dense text at ▸, after {same} token{'' if same == 1 else 's'}."
 
 

@@ -57,10 +57,12 @@ def draw_sparsity_walk(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> 
     name = left.selectbox("Pruner", list(lines), key="walk", bind="query-params") or next(iter(lines))
     with right:
         prompt = prompt_input()
+    # only for the offer to compute: the line below has the dense model too
     with_weights(engine, [stop.run for stop in lines[name] if stop.run is not None])
     if not prompt.strip():
         st.caption("Type a prompt; the models continue it.")
         return
+    # stops that can write; the chart shows the whole line
     line = tuple(stop for stop in lines[name] if stop.run is None or stop.run.has_weights)
     requests = _requests(lines[name], line, prompt)
     labels = [stop.label for stop in line]
@@ -97,6 +99,7 @@ def _ordered(requests: Sequence[ReadRequest], at: int) -> list[ReadRequest]:
 
 def _slider_index(labels: Sequence[str]) -> int:
     """Return the index at which the slider will be: where it was, or where the address puts it."""
+    # the slider itself is drawn later, in the fragment
     label = st.session_state.get("at", st.query_params.get("at"))
     return labels.index(label) if label in labels else 0
 
@@ -128,6 +131,7 @@ def _draw_stage(
 
 def _slide(labels: Sequence[str], known: Sequence[bool]) -> int:
     """Draw the slider, moved on if it plays and the next text is ready, and return its index."""
+    # Another pruner has other stops, and Streamlit rejects a value that is not one of them.
     if st.session_state.get("at", labels[0]) not in labels:
         st.session_state["at"] = labels[0]
     now = time.monotonic()
@@ -135,7 +139,8 @@ def _slide(labels: Sequence[str], known: Sequence[bool]) -> int:
         following = labels.index(st.session_state.get("at", labels[0])) + 1
         if following == len(labels):
             _pause()
-        elif known[following]:
+        elif known[following]:  # else the slider waits here: the next turn looks again
+            # allowed: the slider is drawn below
             st.session_state["at"], st.session_state[PLAYING] = labels[following], now
     left, right = st.columns([1, 9], vertical_alignment="bottom", gap="medium")
     with left:

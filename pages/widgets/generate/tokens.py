@@ -106,13 +106,14 @@ def _draw_reading(reading: Reading) -> None:
 
 def _choose(reading: Reading) -> int:
     """Draw the token slider and return its index; by default the token with the largest increase in loss."""
-    first, last = reading.first, len(reading.tokens) - 1
+    first, last = reading.first, len(reading.tokens) - 1  # the tokens before `first` have no prediction
     text = tuple(token.id for token in reading.tokens)
     known = st.session_state.get("token")
+    # A first text keeps the token that the address names; another text starts at its own worst token.
     if st.session_state.get("token.of", text) != text or (known is not None and not first <= known <= last):
         st.session_state["token"] = reading.worst
     st.session_state["token.of"] = text
-    if first == last:
+    if first == last:  # a slider needs two different ends
         return last
     place = st.slider(
         "Token",

@@ -115,7 +115,7 @@ def _draw_navigation(lessons: Sequence[Lesson], lesson: Lesson, at: int) -> None
 
 
 def _open_step(lesson: Lesson, step: int) -> None:
-    st.query_params[STEP] = lesson.steps[step].name
+    st.query_params[STEP] = lesson.steps[step].name  # the name, not the index: links survive a reordering
 
 
 def _draw_lesson_button(
@@ -136,7 +136,7 @@ def _draw_lesson_button(
 
 def _open_lesson(lesson: Lesson | None) -> None:
     """Replace the current lesson in the address, with all its parameters; only a teacher's lock is kept."""
-    for name in set(st.query_params) - {LOCK}:
+    for name in set(st.query_params) - {LOCK}:  # a copy: the loop deletes from the original
         # Streamlit refuses to delete a bound control's value, and removes it itself once it is not drawn.
         with suppress(StreamlitAPIException):
             del st.query_params[name]

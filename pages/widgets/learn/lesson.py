@@ -45,6 +45,7 @@ class Lesson:
     @property
     def steps(self) -> tuple[Step, ...]:
         """`STEPS` of the lesson's module."""
+        # slow once; later a look-up in sys.modules
         steps: tuple[Step, ...] = import_module(f"pages.widgets.learn.lessons.{self.module}").STEPS
         return steps
 

@@ -35,7 +35,7 @@ def ask(name: str, text: str, choices: Sequence[str], right: int, why: str) -> b
             range(len(choices)),
             format_func=lambda index: choices[index],
             key=key,
-            on_change=_write_choice,
+            on_change=_write_choice,  # runs before the script, so the address already has the new choice
             args=(key,),
         )
         answer: int | None = st.session_state[key]

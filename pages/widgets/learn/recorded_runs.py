@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def find_run(engine: BackgroundEngine, recipe: Recipe) -> RunView | None:
     """Return the current state of a recipe's run, None if there is no such run."""
     try:
-        return engine.view(pin(recipe).key)
+        return engine.view(pin(recipe).key)  # a run's key is that of the pinned recipe
     except StoreError:
         return None
 
@@ -49,6 +49,7 @@ def finished_by_name(
 ) -> dict[str, list[RunRecord]]:
     """Return the records of several lists of runs by name; as `finished_records`, empty if one is missing."""
     flat = iter(finished_records(engine, [recipe for each in recipes.values() for recipe in each]))
+    # each takes its share of the same iterator
     by_name = {name: list(islice(flat, len(each))) for name, each in recipes.items()}
     return by_name if all(by_name.values()) else {}
 

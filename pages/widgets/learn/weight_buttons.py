@@ -32,6 +32,7 @@ def removed_in_address(key: str, cells: int) -> frozenset[int]:
             icon=":material/link_off:",
         )
         bits = 0
+    # the lowest bit is position 0
     return frozenset(position for position in range(cells) if bits >> position & 1)
 
 
@@ -39,6 +40,7 @@ def draw_weight_buttons(
     key: str, values: Sequence[Sequence[float]], removed: frozenset[int], heads: Sequence[str]
 ) -> None:
     """Draw the matrix, with a heading above each column."""
+    # Without wrapping, so that a row of the grid stays a row of the matrix on a narrow screen.
     grid = st.grid(
         len(heads) + 1, min_column_width=CELL, wrap=False, gap="xxsmall", vertical_alignment="center"
     )
@@ -58,7 +60,7 @@ def draw_weight_buttons(
                 width="stretch",
                 disabled=controls_locked(),
                 on_click=write_removed,
-                args=(key, removed ^ {position}),
+                args=(key, removed ^ {position}),  # symmetric difference: toggles the weight
             )
 
 

@@ -17,7 +17,7 @@ EXPLORE = "pages/explore.py"
 
 def anchor(axis: str, name: str) -> str:
     """Return the anchor of a method on the page, for links to it."""
-    return f"{axis}-{name}".replace(":", "-")
+    return f"{axis}-{name}".replace(":", "-")  # a colon, as in 2:4, would break the link
 
 
 def draw_method(axis: str, method: Method, related: Mapping[str, str], fields: Mapping[str, str]) -> None:

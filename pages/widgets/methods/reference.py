@@ -85,4 +85,5 @@ def trial_fields(axis: str, method: Method) -> dict[str, str]:
     # A pruner needs an N:M pattern if its score chooses whole groups jointly.
     score = SCORES[method.score] if isinstance(method, Preset) else method
     needs_groups = axis == "permutation" or (isinstance(score, Score) and score.joint)
+    # a pruner's name is a parameter of the address too
     return {axis: method.name, **({"pattern": EXAMPLE} if needs_groups else {})}

@@ -54,14 +54,15 @@ def _draw_placeholder() -> None:
 def _group_width(recipe: Recipe) -> int | None:
     """Return M of an N:M pattern whose groups are adjacent columns, None if there are no such groups."""
     pattern = recipe.mask_pattern
-    return None if pattern.permuted else pattern.group_width
+    return None if pattern.permuted else pattern.group_width  # permuted groups are scattered over the columns
 
 
 def _zoom_to_box(widget: str, place: Place) -> None:
+    # on_select callback: the state is set before the page runs
     boxes: list[dict[str, Any]] = st.session_state[widget].selection.box
     if boxes:
         box, shape = boxes[-1], place.shape
-        zoom_to(shape, covered(*box["y"], shape[0]), covered(*box["x"], shape[1]))
+        zoom_to(shape, covered(*box["y"], shape[0]), covered(*box["x"], shape[1]))  # y: rows, x: columns
 
 
 def _draw_zoom(place: Place) -> None:
@@ -100,8 +101,8 @@ def _draw_range(label: str, place: Place, axis: int) -> None:
     length, span = place.shape[axis], (place.rows, place.columns)[axis]
     if length < 2:
         return
-    key = f"m.range.{label}.{length}"
-    st.session_state[key] = (span[0], span[1] - 1)
+    key = f"m.range.{label}.{length}"  # other bounds need another widget
+    st.session_state[key] = (span[0], span[1] - 1)  # spans are half-open, the slider's ends inclusive
     st.slider(label, 0, length - 1, key=key, on_change=_take_range, args=(key, place, axis))
 
 

@@ -30,6 +30,7 @@ CARD = 300  # height of a card's chart in pixels
 
 def draw_panels(engine: BackgroundEngine, place: Place, recipe: Recipe, picture: Picture) -> None:
     """Draw the cards, all together when every answer is there: each redraw costs the browser time."""
+    # The cards themselves are outside the fragment: the page draws them once, when it is redrawn.
     if any(answer.pending for answer in _answers(engine, place)):
         with st.container(border=True):
             live(

@@ -53,7 +53,7 @@ def choose_place(run: str, record: RunRecord, controls: DeltaGenerator) -> Place
     """Let the user choose a block and a linear, with widgets that follow the address. A finished run has at
     least one of each.
     """
-    _follow_address(record)
+    _follow_address(record)  # before the widgets, whose values it sets
     blocks = sorted(block.index for block in record.blocks)
     worst = record.worst
     assert worst is not None, "a finished run has pruned something"
@@ -78,6 +78,7 @@ def choose_place(run: str, record: RunRecord, controls: DeltaGenerator) -> Place
     facts = linears[name]
     rows, columns = _zoom(facts)
     place = Place(run, facts, index, rows, columns)
+    # The user has chosen something else, so what the address named no longer matters.
     if st.session_state.get(SHOWN) not in (None, (place.block, name)):
         st.session_state[COMPLAINTS] = []
     st.session_state[SHOWN] = (place.block, name)
@@ -92,7 +93,7 @@ def complaints() -> list[str]:
 
 def zoom_to(shape: tuple[int, int], rows: Span, columns: Span) -> None:
     """Show another part of linears of this shape."""
-    st.session_state[ZOOM] = (shape, rows, columns)
+    st.session_state[ZOOM] = (shape, rows, columns)  # not a widget's key, so it can be set at any time
 
 
 def _zoom(facts: LinearPruned) -> tuple[Span, Span]:
@@ -109,12 +110,12 @@ def _follow_address(record: RunRecord) -> None:
         for name in ("block", "linear", "rows", "columns")
         if name in st.query_params
     }
-    if not asked or asked == st.session_state.get(ADDRESS):
+    if not asked or asked == st.session_state.get(ADDRESS):  # empty after coming back from another page
         return
     st.session_state[ADDRESS], st.session_state[COMPLAINTS] = asked, []
     blocks = {block.index: {linear.name: linear for linear in block.linears} for block in record.blocks}
     index = int(asked["block"]) if asked.get("block", "").isdecimal() else st.session_state.get(BLOCK)
-    if index in blocks:
+    if index in blocks:  # without a block in the address, the one chosen before, which this run may lack
         st.session_state[BLOCK] = index
     elif "block" in asked or index is not None:
         _complain(
@@ -156,4 +157,4 @@ def _write_address(place: Place) -> None:
             del st.query_params[name]
         elif name in wanted and st.query_params.get(name) != wanted[name]:
             st.query_params[name] = wanted[name]
-    st.session_state[ADDRESS] = wanted
+    st.session_state[ADDRESS] = wanted  # what `_follow_address` will read back

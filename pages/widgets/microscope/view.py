@@ -77,7 +77,7 @@ def _choosable(engine: BackgroundEngine) -> list[RunSummary]:
 
 
 def _submit(engine: BackgroundEngine, run: RunSummary, recipe: Recipe) -> None:
-    st.session_state[STARTED][engine.submit(recipe)] = run
+    st.session_state[STARTED][engine.submit(recipe)] = run  # under the key of the run that computes it
 
 
 def first_run(runs: list[RunSummary]) -> str | None:
@@ -95,12 +95,13 @@ def first_run(runs: list[RunSummary]) -> str | None:
 
 def _draw_linear(engine: BackgroundEngine, place: Place, recipe: Recipe, record: RunRecord) -> None:
     study = engine.inspect(place.request).value
-    heading = st.empty()
+    heading = st.empty()  # above the map, but written after it: it needs the picture
     picture = draw_lens(engine, place, recipe, study)
     heading.markdown(_facts(place, picture, study))
     if picture is not None:
         draw_panels(engine, place, recipe, picture)
     with st.container(border=True):
+        # The key changes with the linear, or the click that led here would be reported again.
         draw_block_map(
             output_error_grid(record, clickable=True), f"m.blocks.{place.block}.{place.facts.name}", record
         )

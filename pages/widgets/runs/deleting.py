@@ -38,7 +38,7 @@ def draw_deletion(engine: BackgroundEngine, runs: Sequence[RunSummary], label: s
 
 def draw_undo(engine: BackgroundEngine) -> None:
     """Draw a button that restores the runs deleted in this tab, and the last error."""
-    if message := st.session_state.pop(ERROR, ""):
+    if message := st.session_state.pop(ERROR, ""):  # set by callbacks, shown once
         st.error(message, icon=":material/error:")
     keys = st.session_state.get(DELETED) or []
     if keys:

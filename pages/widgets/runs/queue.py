@@ -32,7 +32,7 @@ def _draw(engine: BackgroundEngine, keys: Sequence[str]) -> None:
     with st.container(border=True):
         st.markdown(f"**Running and queued: {len(keys)}**")
         for key in keys[:MOST]:
-            view = find_view(engine, key)
+            view = find_view(engine, key)  # None if it was deleted since `active` was asked
             if view is not None and view.record.recipe is not None:
                 bar, link, button = st.columns([6, 1, 1], vertical_alignment="bottom")
                 bar.progress(share(view), text=f"{view.record.recipe.title} · {progress_words(view)}")

@@ -75,7 +75,7 @@ def _draw_neighbours() -> None:
         )
         pattern = choice("Pattern", PATTERNS, "groups.pattern", default="2:4")
         score = TITLES[choice("Score", list(TITLES), "groups.neighbours_score")]
-        group = int(pattern.split(":")[1])
+        group = int(pattern.split(":")[1])  # M of N:M
         masked = lesson.masked(pattern, score)
         if answered:
             grid = st.grid(2, min_column_width=140, border=True)
@@ -151,6 +151,7 @@ def _error_order(errors: list[float]) -> str:
     """Return whether the errors, from the widest group to the narrowest, only grow."""
     if errors == sorted(errors):
         return ":material/trending_up: For this matrix, the output error grows as the group gets narrower."
+    # the first narrower group with a smaller error
     at = next(index for index in range(1, len(errors)) if errors[index] < errors[index - 1])
     return (
         f":material/swap_vert: For this matrix, **{GROUPINGS[at]}** has a smaller output error "

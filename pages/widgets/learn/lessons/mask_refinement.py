@@ -30,7 +30,7 @@ PAIRS = {"DSnoT over Wanda": ("wanda", "wanda-dsnot"), "R²-DSnoT over RIA": ("r
 
 def _draw_expected() -> None:
     left, right = panes()
-    row = lesson.row(0)
+    row = lesson.row(0)  # `lesson.row` caches, as do the others here: every click draws the step again
     with left:
         st.markdown(
             f"One output neuron has {COLUMNS} weights; Wanda removes half of them. "
@@ -117,6 +117,7 @@ def _draw_state(row: Row, swaps: int, *, with_error: bool) -> None:
 def _all_swaps(method: str) -> list[Row]:
     """Return the row before the first swap and after each swap that the method makes."""
     later = (lesson.row(swaps, method) for swaps in range(1, MOST_SWAPS + 1))
+    # None: the method had no swap left
     return [lesson.row(0, method), *takewhile(lambda row: row.swapped is not None, later)]
 
 

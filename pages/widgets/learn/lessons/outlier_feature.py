@@ -33,7 +33,7 @@ def inputs_of_model() -> Future[tuple[Inputs, ...]]:
     """
     pool = ThreadPoolExecutor(1, "lesson")
     future = pool.submit(lesson.inputs_of_model)
-    pool.shutdown(wait=False)
+    pool.shutdown(wait=False)  # the thread ends after this one task
     return future
 
 
@@ -66,6 +66,7 @@ def _draw_error() -> None:
     inputs_of_model()
     left, right = panes()
     curves = lesson.curves()
+    # errors at the first and the last strength
     weakest, strongest = ({score: errors[at] for score, errors in curves.items()} for at in (0, -1))
     with left:
         st.markdown(
@@ -122,7 +123,7 @@ def _measured_inputs() -> Answer[tuple[Inputs, ...]]:
         return Answer(pending=True)
     if isinstance(error := future.exception(), PrunescopeError):
         return Answer(message=str(error))
-    return Answer(future.result())
+    return Answer(future.result())  # raises an error that is not ours, for Streamlit to show
 
 
 def _draw_placeholder() -> None:
@@ -132,6 +133,7 @@ def _draw_placeholder() -> None:
 
 def _draw_error_and_retry(message: str) -> None:
     show_error(message)
+    # the cache would keep the failed future
     st.button("Try again", key="outlier.again", icon=":material/refresh:", on_click=inputs_of_model.clear)
 
 

@@ -38,7 +38,7 @@ def _draw_loss() -> None:
             "The **loss** of a token is minus the logarithm of its probability. Perplexity is"
         )
         st.latex(r"\mathrm{PPL} = \exp\Big( \frac{1}{T} \sum_{t=1}^{T} -\ln p_t \Big)")
-        before, one = lesson.token_losses(), lesson.token_losses(1, 6)
+        before, one = lesson.token_losses(), lesson.token_losses(1, 6)  # no token damaged, and one at 10⁻⁶
         answered = ask(
             "explosion.one",
             f"Twenty tokens have a perplexity of {perplexity(before.perplexity)}. "
@@ -197,7 +197,7 @@ def _draw_time() -> None:
                 key="explosion.again",
                 icon=":material/speed:",
                 disabled=controls_locked(),
-                on_click=_timings.clear,
+                on_click=_timings.clear,  # for all users, as they share the measurement
             )
     with right:
         if answered:

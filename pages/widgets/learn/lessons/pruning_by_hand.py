@@ -103,6 +103,7 @@ def _draw_scores() -> None:
 def _comparison_with_best() -> str:
     """Return how the scores compare with the best mask, with half of the weights removed."""
     half = WEIGHTS // 2
+    # the curves have a value per count
     errors = {name: values[list(COUNTS).index(half)] for name, values in lesson.curves().items()}
     return (
         f"Magnitude has an error of {percent(errors['magnitude'])}, Wanda {percent(errors['wanda'])}, "

@@ -104,13 +104,14 @@ def _share(text: str) -> float:
 def _draw_guess_sliders(record: RunRecord, target: float) -> tuple[float, ...]:
     """Draw the two sliders of the guess and return its ratios for the model of a record."""
     slope, ends = (
-        slider(label, -25, 25, 0, 1, f"allocation.{name}", unit="%d points") / 100
+        slider(label, -25, 25, 0, 1, f"allocation.{name}", unit="%d points") / 100  # points to shares
         for name, label in (
             ("slope", "Slope: the last block is above the middle by"),
             ("ends", "Ends: the first and the last block are below the middle by"),
         )
     )
     blocks = record.model.linears if record.model else []
+    # prunable weights per block
     sizes = [sum(linear.rows * linear.columns for linear in block) for block in blocks]
     return lesson.guess(slope, ends, sizes, target)
 
@@ -155,7 +156,7 @@ def _draw_replay(replay: Replay) -> None:
     moments = lesson.search_moments(replay.events)
     playing = bool(st.session_state.get(PLAYING))
     label, icon = ("Stop", ":material/stop:") if playing else ("Play", ":material/play_arrow:")
-    last = None if playing else len(moments) - 1
+    last = None if playing else len(moments) - 1  # see `_play`: None stops
     st.button(
         label, icon=icon, key="allocation.play", disabled=controls_locked(), on_click=_play, args=(last,)
     )
@@ -175,7 +176,7 @@ def _draw_moment(replay: Replay, moments: Sequence[int]) -> None:
         # Before the slider is drawn: Streamlit rejects a change of its value afterwards.
         st.session_state[MOMENT] = min(st.session_state.get(MOMENT, last) + 1, last)
         if st.session_state[MOMENT] == last:
-            _play(None)
+            _play(None)  # `left` changes with it, so the page is redrawn and the timer ends
     moment = moments[int(slider("Moments of the search", 0, last, last, 1, MOMENT))]
     st.caption(f":material/replay: A recorded run: {replay.describe(moment)}.")
     record = replay.record(moment)
@@ -276,6 +277,7 @@ def _draw_start(engine: BackgroundEngine, recipe: Recipe) -> None:
         "This does not guarantee that the text becomes more probable. Try 15 points at 70 %.",
     )
     run = find_run(engine, recipe)
+    # a failed or cancelled run can be started again
     started = run is not None and (run.active or run.state == "finished")
     st.button(
         "Race",

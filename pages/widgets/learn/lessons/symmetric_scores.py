@@ -128,7 +128,7 @@ def _draw_shares() -> None:
         alpha = (
             slider("α, the exponent of the input strength", 0.0, 1.0, 0.5, 0.1, "symmetric.alpha")
             if SHARES[score] == "ria"
-            else 0.5
+            else 0.5  # ignored by the other scores
         )
         sparsity = slider("Sparsity, %", 10, 90, 50, 5, "symmetric.third") / 100
     with right:

@@ -138,6 +138,7 @@ def _draw_fresh() -> None:
         if answered:
             grid = st.grid(3, min_column_width=120, border=True)
             for name in UPDATES:
+                # `tokens` is one of COUNTS: `stops` offers no others
                 grid.metric(f"{name}, new text", percent(curves[name][COUNTS.index(tokens)]))
     with right:
         if answered:
