@@ -21,7 +21,7 @@ from engine.corpora.named import NAMED, Role, corpus_path
 from engine.errors import CorpusError
 from engine.progress import Progress
 
-SEPARATOR = "<|endoftext|>"
+SEPARATOR = "<|endoftext|>"  # GPT-2's end token, written out
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def fetch(name: str, role: Role, documents: int | None = None) -> Generator[Prog
         return Corpus(tuple(read_documents(name, role)), joined=None, identity={})
     corpus = NAMED[name]
     part = corpus.parts[role]
+    # A corpus that is read whole ignores `documents`.
     count = part.documents if part.documents is None or documents is None else documents
     texts, commit = yield from documents_of(corpus, part, count)
     if not any(text.strip() for text in texts):
@@ -89,7 +90,7 @@ def fetch(name: str, role: Role, documents: int | None = None) -> Generator[Prog
         identity,
         apart=part.apart,
         windows=part.windows,
-        whole=count is None or len(texts) < count,
+        whole=count is None or len(texts) < count,  # fewer than requested: the file ends here
     )
 
 
@@ -125,14 +126,14 @@ def parse(content: bytes, suffix: str, source: str) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         raise CorpusError(f"{source} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from error
     documents = _json_lines(text, source) if suffix.lower() == ".jsonl" else _separated(text)
-    documents = [document for document in documents if document.strip()]
+    documents = [document for document in documents if document.strip()]  # spaces alone count as empty
     if not documents:
         raise CorpusError(f"{source} was requested, but it contains no text. Choose another one.")
     return tuple(documents)
 
 
 def _separated(text: str) -> list[str]:
-    documents = re.split(f"{re.escape(SEPARATOR)}\\r?\\n", text)
+    documents = re.split(f"{re.escape(SEPARATOR)}\\r?\\n", text)  # \r: Windows
     return [document.strip("\r\n") for document in documents] if len(documents) > 1 else documents
 
 
@@ -142,7 +143,7 @@ def _json_lines(text: str, source: str) -> list[str]:
     Only a newline ends a line (`splitlines` would be wrong): a JSON string may contain Unicode's other line
     ends.
     """
-    lines = text.removeprefix("\ufeff").split("\n")
+    lines = text.removeprefix("\ufeff").split("\n")  # a byte order mark, which JSON forbids
     return [
         _document(line, f"Line {number} of {source[0].lower()}{source[1:]}")
         for number, line in enumerate(lines, 1)
@@ -153,6 +154,7 @@ def _json_lines(text: str, source: str) -> list[str]:
 def _document(line: str, where: str) -> str:
     try:
         value = json.loads(line)
+    # A ValueError that is no JSONDecodeError: an integer with more digits than Python converts.
     except (ValueError, RecursionError) as error:
         reason = (
             error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply or too long a number"
@@ -163,6 +165,7 @@ def _document(line: str, where: str) -> str:
     document = value.get("text") if isinstance(value, dict) else value
     if not isinstance(document, str):
         raise CorpusError(f"{where} is neither a string nor an object with a string `text`.")
+    # JSON may escape half of a surrogate pair, and Python then decodes it without an error.
     try:
         document.encode("utf-8")
     except UnicodeEncodeError as error:

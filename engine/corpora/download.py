@@ -53,7 +53,7 @@ def documents_of(corpus: NamedCorpus, part: Part, count: int | None) -> Generato
     def work(report: Report) -> Documents:
         try:
             return _whole(corpus, part, report) if count is None else _excerpt(corpus, part, count, report)
-        except Exception as error:
+        except Exception as error:  # also `Stopped`, whose message nobody reads
             request = Request(
                 name=corpus.title,
                 url=corpus.url,
@@ -74,6 +74,7 @@ def _whole(corpus: NamedCorpus, part: Part, report: Report) -> Documents:
     try:
         return tuple(_read(corpus, str(path), report)), _commit(path, part)
     except Damaged:
+        # A file that was damaged on arrival would be damaged again.
         if cached is None or settings.offline(datasets=True):
             raise
         path = _download(corpus, part, report, force=True)
@@ -100,12 +101,14 @@ def _download(corpus: NamedCorpus, part: Part, report: Report, *, force: bool = 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             # the library opens a second bar, "*.transfer", which counts the same bytes
             self._counts = not str(kwargs.get("name")).endswith(".transfer")
+            # A disabled bar draws nothing, but the library still updates it.
             super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]
             if self._counts:
+                # `initial`: resumed bytes
                 report.total, report.done = kwargs.get("total"), kwargs.get("initial") or 0
 
         def update(self, n: float | None = 1) -> None:
-            report.check()
+            report.check()  # raises in the library's download loop
             if self._counts:
                 report.done += int(n or 0)
 
@@ -127,11 +130,12 @@ def _excerpt(corpus: NamedCorpus, part: Part, count: int, report: Report) -> Doc
     excerpt = excerpt_file(corpus, part, count)
     with suppress(OSError, Damaged):
         return _load_excerpt(excerpt)
-    if (whole := cached_file(corpus, part)) is not None:
+    if (whole := cached_file(corpus, part)) is not None:  # by another program
         with suppress(Damaged):
             return tuple(_read(corpus, str(whole), report, count)), _commit(whole, part)
     commit, size = _look_up(corpus, part, report)
     report.note = f"Only the first {count:,} documents of a file of {size / 1e6:,.0f} MB." if size else ""
+    # the commit, so that the branch cannot move in between
     source = f"hf://datasets/{corpus.repo}@{commit}/{part.file}"
     documents = tuple(_read(corpus, source, report, count))
     report.check()
@@ -165,16 +169,18 @@ def _read(corpus: NamedCorpus, source: str, report: Report, count: int | None = 
     datasets = _quiet_datasets()
     try:
         options = {"chunksize": CHUNK} if corpus.format == "json" else {}
+        # A split needs a name; "rows" is arbitrary.
         rows = datasets.load_dataset(
             corpus.format, data_files={"rows": source}, split="rows", streaming=True, **options
         )
-        report.done, report.total = 0, None
+        report.done, report.total = 0, None  # from here in bytes of text, not of the download
         for batch in (rows if count is None else rows.take(count)).iter(batch_size=BATCH):
             report.check()
             texts = batch[corpus.column]
             report.done += sum(len(text.encode()) for text in texts)
             yield from texts
     except Exception as error:
+        # a stream fails for other reasons than damage
         if "://" in source or not isinstance(error, _parse_errors()):
             raise
         raise Damaged(source) from error
@@ -203,6 +209,7 @@ def _quiet_datasets() -> Any:
     """
     datasets: Any = import_module("datasets")
     config = datasets.config
+    # The library reads the environment once, on import, so a later change is set here.
     config.HF_ENDPOINT = settings.endpoint()
     config.STREAMING_READ_MAX_RETRIES = config.STREAMING_OPEN_MAX_RETRIES = RETRIES
     config.STREAMING_READ_RETRY_INTERVAL = config.STREAMING_OPEN_RETRY_INTERVAL = RETRY_SECONDS
@@ -220,7 +227,7 @@ def _load_excerpt(path: Path) -> Documents:
     """
     try:
         with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
-            header, *documents = map(json.loads, file)
+            header, *documents = map(json.loads, file)  # one JSON value per line
         if (header["format"], header["documents"]) != (EXCERPT_FORMAT, len(documents)):
             raise ValueError(header)
     except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, KeyError, TypeError) as error:
@@ -232,6 +239,7 @@ def _save_excerpt(path: Path, documents: tuple[str, ...], commit: str) -> None:
     header = {"format": EXCERPT_FORMAT, "documents": len(documents), "commit": commit}
 
     def save(temporary: Path) -> None:
+        # gzip's default level, 9, is much slower.
         with gzip.open(temporary, "wt", compresslevel=3, encoding="utf-8", newline="\n") as file:
             file.writelines(f"{json.dumps(line)}\n" for line in (header, *documents))
 

@@ -93,6 +93,7 @@ NAMED: dict[str, NamedCorpus] = {
         revision="b08601e04326c79dfdd32d625aee71d232d685c3",
         format="parquet",
         column="text",
+        # separators as in the published codes: a space for the train split, a blank line for the test split
         parts={
             "calibration": Part(
                 "wikitext-2-raw-v1/train-00000-of-00001.parquet", "train", 6_360_000, joined=" "
@@ -120,7 +121,7 @@ NAMED: dict[str, NamedCorpus] = {
                 "train",
                 16_000_000,
                 joined=None,
-                documents=10_000,
+                documents=10_000,  # few are longer than a window of 2,048 tokens
                 most_documents=80_000,
                 apart=True,
             ),
@@ -128,6 +129,7 @@ NAMED: dict[str, NamedCorpus] = {
                 "en/c4-validation.00000-of-00008.json.gz",
                 "validation",
                 10_500_000,
+                # as in SparseGPT and Wanda; 1,100 documents are about 256 windows of 2,048 tokens
                 joined=" ",
                 documents=1_100,
                 windows=256,
@@ -145,7 +147,7 @@ NAMED: dict[str, NamedCorpus] = {
         title="Penn Treebank",
         repo="ptb-text-only/ptb_text_only",
         config="penn_treebank",
-        revision="refs/convert/parquet",
+        revision="refs/convert/parquet",  # the hub's conversion: the original is a script, which is never run
         format="parquet",
         column="sentence",
         parts={
@@ -235,6 +237,7 @@ def available(name: str, role: Role) -> bool:
     part = corpus.parts[role]
     if cached_file(corpus, part) is not None:
         return True
+    # Only the default excerpt counts; a doubled one is a file of its own.
     return part.documents is not None and excerpt_file(corpus, part, part.documents).is_file()
 
 
@@ -253,9 +256,10 @@ def cached_file(corpus: NamedCorpus, part: Part) -> Path | None:
 
 def excerpt_file(corpus: NamedCorpus, part: Part, documents: int) -> Path:
     """Return the path of the excerpt that holds the first `documents` of a part, whether or not it exists."""
-    short_name = Path(part.file).name.partition(".json")[0]
+    short_name = Path(part.file).name.partition(".json")[0]  # `Path.stem` would strip only `.gz`
+    # The revision is part of the name, so pinning another commit does not reuse old excerpts.
     name = f"{corpus.repo}-{corpus.revision[:12]}-{short_name}-{documents}.jsonl.gz"
-    return excerpts() / name.replace("/", "--")
+    return excerpts() / name.replace("/", "--")  # as the hub's cache names its folders
 
 
 def excerpts() -> Path:

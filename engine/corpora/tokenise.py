@@ -69,7 +69,9 @@ def tokenizer_fingerprint(tokenizer: Any) -> str | None:
     import tokenizers
     import transformers
 
+    # Another version may tokenise differently from the same state.
     versions = f"{tokenizers.__version__} {transformers.__version__} {type(tokenizer).__name__}"
+    # not part of the backend's state, but used by `_with_start`
     special = f"{tokenizer.bos_token_id} {tokenizer.eos_token_id}"
     return hashlib.sha256(f"{versions} {special} {backend.to_str()}".encode()).hexdigest()[:16]
 
@@ -96,6 +98,7 @@ def _rows(corpus: Corpus, tokenizer: Any, longer_than: int | None, report: Repor
         # be left out untokenised.
         texts = [text for text in corpus.documents if len(text.encode()) + MOST_INSERTED > (longer_than or 0)]
         return _in_batches(texts, tokenizer, report, special=True)
+    # As in the published codes: special tokens are inserted once, around the whole text.
     if corpus.joined is not None or len(corpus.documents) == 1:
         return _in_batches([(corpus.joined or "").join(corpus.documents)], tokenizer, report, special=True)
     return _with_start(_in_batches(corpus.documents, tokenizer, report, special=False), tokenizer)
@@ -103,6 +106,7 @@ def _rows(corpus: Corpus, tokenizer: Any, longer_than: int | None, report: Repor
 
 def _with_start(rows: Iterator[Row], tokenizer: Any) -> Iterator[Row]:
     """Put the start token, if there is one, in front of each row; it stands for no bytes."""
+    # Without a start token (Qwen), the end token separates documents just as well.
     start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     if start is None:
         yield from rows
@@ -113,7 +117,7 @@ def _with_start(rows: Iterator[Row], tokenizer: Any) -> Iterator[Row]:
 
 def _in_batches(texts: Sequence[str], tokenizer: Any, report: Report, *, special: bool) -> Iterator[Row]:
     """Yield one row per text; `special`: with the special tokens that the tokenizer inserts."""
-    report.total, report.note = sum(len(text.encode()) for text in texts), "Tokenising."
+    report.total, report.note = sum(len(text.encode()) for text in texts), "Tokenising."  # bytes
     counter = ByteCounter(tokenizer)
     for first in range(0, len(texts), BATCH):
         report.check()
@@ -127,6 +131,7 @@ def _batch(counter: ByteCounter, tokenizer: Any, texts: Sequence[str], *, specia
     options = {"return_special_tokens_mask": True, "return_attention_mask": False} if is_transformers else {}
     # a single text is passed as a string: some tokenizers treat a list of one differently
     given = texts if len(texts) > 1 else texts[0]
+    # verbose: would warn that the text exceeds the context
     output = tokenizer(given, add_special_tokens=special, verbose=False, **options)
     ids, inserted = output["input_ids"], output.get("special_tokens_mask")
     if len(texts) == 1:
@@ -144,6 +149,7 @@ def _concatenated(rows: Iterator[Row], longer_than: int | None) -> Rows:
     counted = [counts for _, counts in long_enough if counts is not None]
     return Rows(
         ids=np.concatenate([empty, *(np.asarray(ids, dtype=np.int64) for ids, _ in long_enough)]),
+        # all or none: a total over some rows would be wrong
         counts=np.concatenate([empty, *counted]) if len(counted) == len(long_enough) else None,
         ends=np.cumsum([len(ids) for ids, _ in long_enough], dtype=np.int64) if long_enough else empty,
     )
@@ -164,10 +170,12 @@ class ByteCounter:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
+        # Added tokens are spelt as plain text, in either alphabet.
         self._added = {
             number: str(token).encode()
             for number, token in getattr(tokenizer, "added_tokens_decoder", {}).items()
         }
+        # By alphabet, then by token id; filled as tokens occur, because a vocabulary can have 256,000.
         self._tables: dict[Spelling, dict[int, bytes | None]] = {_byte_letters: {}, _words: {}}
 
     def counts(self, text: str, ids: Sequence[int], inserted: Sequence[int], *, special: bool) -> Ints | None:
@@ -206,6 +214,7 @@ class ByteCounter:
         if spelling == content:
             return counts
         if spelling == b" " + content:
+            # the first token that stands for text begins with that space
             counts[np.flatnonzero(counts)[0]] -= 1
             return counts
         return None
@@ -215,6 +224,7 @@ class ByteCounter:
         table = self._tables[spell]
         new = list(set(ids) - table.keys())
         for number, name in zip(new, self._tokenizer.convert_ids_to_tokens(new), strict=True):
+            # the name is None if the id is outside the vocabulary
             table[number] = self._added[number] if number in self._added else spell(name or "")
         return table
 
@@ -225,6 +235,7 @@ def _alphabet() -> dict[str, int]:
 
     Printable bytes stand for themselves; the others are the letters from U+0100 on, in order.
     """
+    # The ranges of `bytes_to_unicode` in GPT-2's encoder.py.
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {
@@ -238,9 +249,9 @@ def _byte_letters(name: str) -> bytes | None:
 
 
 def _words(name: str) -> bytes | None:
-    if len(name) == 6 and name.startswith("<0x") and name.endswith(">"):
+    if len(name) == 6 and name.startswith("<0x") and name.endswith(">"):  # byte fallback, such as <0x0A>
         return bytes.fromhex(name[3:5])
-    return name.replace("▁", " ").encode()
+    return name.replace("▁", " ").encode()  # SentencePiece's mark (U+2581) in place of a space
 
 
 def spelt_bytes(name: str) -> bytes | None:
@@ -257,14 +268,16 @@ def _by_offsets(tokenizer: Any, text: str, ids: Sequence[int], special: bool) ->
         return_attention_mask=False,
         verbose=False,
     )
-    if list(output["input_ids"]) != list(ids):
+    if list(output["input_ids"]) != list(ids):  # the offsets belong to other tokens
         return None
     if not len(ids):
         return np.zeros(0, dtype=np.int64)
+    # in code points
     ends = np.fromiter((end for _, end in output["offset_mapping"]), dtype=np.int64, count=len(ids))
     letters = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")  # one code point per entry
     widths = 1 + (letters >= 0x80).astype(np.int64) + (letters >= 0x800) + (letters >= 0x10000)  # UTF-8 bytes
+    # `[code points + 1]`
     bytes_before = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(widths)])
     # inserted tokens have the offsets (0, 0), so ends may go back
-    counts: Ints = np.diff(bytes_before[np.maximum.accumulate(ends)], prepend=0)
+    counts: Ints = np.diff(bytes_before[np.maximum.accumulate(ends)], prepend=0)  # `[tokens]`
     return counts

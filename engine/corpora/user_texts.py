@@ -20,7 +20,7 @@ from engine.hub.failures import DISK_FULL
 MOST_BYTES = 20_000_000
 """Limit for a pasted or uploaded text. A tokenizer needs about ten seconds, and 60 times this in memory."""
 UNUSED_DAYS = 7
-MAX_NAME = 40
+MAX_NAME = 40  # characters before the hash
 SUFFIXES = (".txt", ".jsonl")
 
 
@@ -40,13 +40,13 @@ def save_text(content: str | bytes, directory: Path, suffix: str, name: str = "t
             f"The file name of a text ends with {' or '.join(SUFFIXES)}, but this one ends with "
             f"{suffix or 'neither'}. Save it as one of these."
         )
-    content = _encoded(content)
+    content = _encoded(content)  # the limit is in bytes
     if len(content) > MOST_BYTES:
         raise CorpusError(
             f"The text has {len(content) / 1e6:,.1f} MB, but the limit is {MOST_BYTES / 1e6:,.0f} MB. Use a "
             "part of it, or the path of a file on this machine."
         )
-    parse(content, suffix, "The text")
+    parse(content, suffix, "The text")  # only to check it
     path = _path_for(content, directory, suffix, name)
     try:
         _write(path, content)
@@ -81,13 +81,14 @@ def drop_unused_texts(directory: Path) -> None:
     """Delete the stored texts that have not been used for `UNUSED_DAYS`, as far as they can be deleted."""
     oldest = time.time() - UNUSED_DAYS * 24 * 60 * 60
     for path in directory.glob("*"):
-        with suppress(OSError):
+        with suppress(OSError):  # another process may have deleted it
             if path.stat().st_mtime < oldest:
                 path.unlink()
 
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file atomically; if it exists already, record that it was used now."""
+    # The name contains the hash, so equal size means equal content; the size catches a truncated file.
     if path.is_file() and path.stat().st_size == len(content):
         path.touch()
         return

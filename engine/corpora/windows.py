@@ -103,11 +103,13 @@ def calibration_windows(
     starts = _starts(corpus, rows, length)
     if len(starts) < samples:
         raise CorpusError(_too_few(name, corpus, samples, length, len(starts)))
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)  # on the CPU, so the choice is the same on every device
+    # `[samples]`, indices into starts
     chosen = torch.randperm(len(starts), generator=generator)[:samples].numpy()
     if corpus.apart:
         # one random position per chosen document, such that the window still fits
-        spare = [row.stop - row.start - length for row in rows]
+        spare = [row.stop - row.start - length for row in rows]  # at least 1 each: shorter rows are left out
+        # The same generator continues, so one seed determines both choices.
         shifts = [int(torch.randint(spare[row] + 1, (), generator=generator)) for row in chosen]
         return _windows(corpus, rows, starts[chosen] + shifts, length, vocabulary, len(starts), seed)
     return _windows(corpus, rows, starts[chosen], length, vocabulary, len(starts), seed)
@@ -156,8 +158,10 @@ def _rows(
     count, most = (part.documents, part.most_documents) if part else (None, None)
     while True:
         corpus = yield from fetch(name, role, count)
+        # Short rows may be left out only if no window crosses rows.
         rows = yield from _tokenised(corpus, tokenizer, length if corpus.apart else None, name, cache)
         has_more = not corpus.whole and count is not None and most is not None and count < most
+        # Only corpora of which each row is one window (C4) have a limit to double up to.
         if not has_more or len(rows.ends) >= samples:
             return corpus, rows
         assert count is not None and most is not None
@@ -184,7 +188,7 @@ def _starts(corpus: Corpus, rows: Rows, length: int) -> np.ndarray[Any, np.dtype
     """Return where windows may start: every `length` tokens, or at the start of each row."""
     if corpus.apart:
         return np.array([row.start for row in rows], dtype=np.int64)
-    return np.arange(len(rows.ids) // length, dtype=np.int64) * length
+    return np.arange(len(rows.ids) // length, dtype=np.int64) * length  # windows may span several rows
 
 
 def _windows(
@@ -197,7 +201,7 @@ def _windows(
     seed: int | None,
 ) -> Windows:
     positions = starts[:, None] + np.arange(length)  # [windows, length]
-    ids = rows.ids[positions]
+    ids = rows.ids[positions]  # `[windows, length]`
     if ids.max() >= vocabulary:
         raise CorpusError(
             f"The tokenizer returns ids up to {ids.max()}, but the model has ids 0 to {vocabulary - 1}. Use "
@@ -220,13 +224,14 @@ def _too_few(name: str, corpus: Corpus, samples: int, length: int, available: in
 
 
 def _read_npy(name: str, vocabulary: int) -> Windows:
-    path = corpus_path(name, "calibration")
+    path = corpus_path(name, "calibration")  # the role matters only for the stories
     try:
-        ids = np.load(path, allow_pickle=False)
+        ids = np.load(path, allow_pickle=False)  # unpickling could run code
     except (OSError, ValueError, EOFError) as error:
         raise CorpusError(
             f"The token ids {path} cannot be read: {error}. Use a NumPy file of int64 [windows, length]."
         ) from error
+    # A window of one token contains nothing to predict.
     if ids.ndim != 2 or ids.dtype.kind not in "iu" or ids.shape[0] < 1 or ids.shape[1] < 2:
         raise CorpusError(
             f"The token ids {path} are {ids.dtype} {list(ids.shape)}; expected int64 [windows, length], with "
@@ -259,6 +264,7 @@ class RowCache:
             with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as file:
                 rows = Rows(
                     ids=file["ids"].astype(np.int64),
+                    # absent if the tokenizer does not allow counting
                     counts=file["counts"].astype(np.int64) if "counts" in file else None,
                     ends=file["ends"].astype(np.int64),
                 )
@@ -274,17 +280,19 @@ class RowCache:
         """Store rows; without effect if the disk cannot be written."""
         path = self._path(key)
         arrays: dict[str, Any] = {
-            "ids": rows.ids.astype("<u4"),
+            "ids": rows.ids.astype("<u4"),  # half of int64; no vocabulary exceeds 32 bits
             "ends": rows.ends.astype("<i8"),
             "format": np.int64(FORMAT),
         }
         if rows.counts is not None:
+            # uint8 unless a token is longer than 255 bytes; `initial` is for a text without tokens.
             arrays["counts"] = rows.counts.astype(np.min_scalar_type(int(rows.counts.max(initial=0))))
 
         def save(temporary: Path) -> None:
             with temporary.open("wb") as file:  # given a name, numpy would append its own suffix
                 np.savez(file, allow_pickle=False, **arrays)
 
+        # Another run may evict the same files at the same time, which raises an OSError as well.
         with suppress(OSError):
             self._directory.mkdir(parents=True, exist_ok=True)
             disk.replace_file(path, save)
@@ -292,6 +300,7 @@ class RowCache:
 
     def _evict(self, newest: Path) -> None:
         """Delete the least recently used files, but never the newest, until the rest is within the limit."""
+        # `get` touches what it reads, so the time of modification is that of the last use.
         files = sorted(
             (path.stat().st_mtime, path.stat().st_size, path) for path in self._directory.glob(f"*{SUFFIX}")
         )

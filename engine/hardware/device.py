@@ -63,6 +63,7 @@ def pick_device(name: str = "auto") -> torch.device:
     Raises:
         ModelError: this machine does not have it.
     """
+    # In order of preference.
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     names = [device for device, present in available.items() if present]
     if name == "auto":
@@ -84,6 +85,7 @@ def pick_dtype(name: str, device: torch.device, stored: torch.dtype | None) -> t
     if name != "auto":
         dtype: torch.dtype = getattr(torch, name)
         return dtype
+    # On a CPU half precision is often slower than float32, and its sums are less exact.
     if stored in (torch.bfloat16, torch.float16) and device.type != "cpu":
         assert stored is not None
         return stored
@@ -94,7 +96,7 @@ def device_name(device: torch.device) -> str:
     """Return the marketing name of a GPU, or the processor's name."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return platform.processor() or platform.machine()
+    return platform.processor() or platform.machine()  # often empty on Linux
 
 
 @contextmanager
@@ -119,9 +121,10 @@ def concurrently(work: Callable[[], None], *, enabled: bool) -> Iterator[Callabl
     if not enabled or (os.cpu_count() or 1) < 2:
         yield work
         return
+    # Leaving this `with` waits for the thread, even after an error in the caller's.
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(torch.no_grad()(work))  # grad mode is per thread, so it is switched off there too
-        yield done.result
+        yield done.result  # raises what `work` raised
 
 
 @contextmanager

@@ -35,12 +35,12 @@ def replace_file(path: Path, fill: Callable[[Path], object]) -> None:
     with temporary_name(path) as temporary:
         fill(temporary)
         # Without the sync a power failure may keep the rename but lose the content.
-        descriptor = os.open(temporary, os.O_RDWR)
+        descriptor = os.open(temporary, os.O_RDWR)  # Windows cannot sync a file that is open for reading only
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.replace(temporary, path)
+        os.replace(temporary, path)  # unlike `rename`, also replaces on Windows
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -57,7 +57,7 @@ def new_directory(path: Path) -> Iterator[Path]:
     with temporary_name(path) as temporary:
         temporary.mkdir(parents=True)
         yield temporary
-        temporary.rename(path)
+        temporary.rename(path)  # so nothing is left to delete
 
 
 def remove_leftovers(path: Path) -> None:
@@ -67,7 +67,7 @@ def remove_leftovers(path: Path) -> None:
 
 
 def _delete(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+    if path.is_dir() and not path.is_symlink():  # never delete what a link points to
         shutil.rmtree(path, ignore_errors=True)
     else:
         with suppress(OSError):

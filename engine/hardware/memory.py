@@ -30,7 +30,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 ROOT = Path("/")
-STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")  # Linux only
 
 # ---- free memory and disk space --------------------------------------------------------------------------
 
@@ -73,6 +73,7 @@ def measure_capacity(device: str, downloads: Path | None = None, store: Path | N
 
 def host_free(root: Path = ROOT) -> int | None:
     """Return the bytes that this process can still get; `/proc` and `/sys` are read below `root`."""
+    # all limits apply
     known = [free for free in (_system_free(root), *_cgroup_free(root)) if free is not None]
     return max(0, min(known)) if known else None
 
@@ -97,7 +98,7 @@ def disk_free(directory: Path) -> int | None:
 
 def _system_free(root: Path) -> int | None:
     if match := re.search(r"MemAvailable:\s+(\d+) kB", _read(root / "proc/meminfo")):
-        return int(match[1]) * 1024
+        return int(match[1]) * 1024  # "kB" are KiB here
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, ValueError, OSError):  # Windows
@@ -110,7 +111,7 @@ def _system_free(root: Path) -> int | None:
 def _cgroup_free(root: Path) -> Iterator[int | None]:
     """Yield what each control group (version 1 and 2) of this process leaves, and each group around it."""
     for line in _read(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
+        _, controllers, path = line.split(":", 2)  # `4:memory:/docker/ID`, or `0::/path`
         if controllers == "":  # version 2
             top, names = root / "sys/fs/cgroup", ("memory.max", "memory.current", "inactive_file")
         elif "memory" in controllers.split(","):  # version 1
@@ -118,6 +119,7 @@ def _cgroup_free(root: Path) -> Iterator[int | None]:
             names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
         else:
             continue
+        # In a container this may be the host's path, which does not exist here; the groups above still count.
         group = top / path.lstrip("/")
         for directory in (group, *group.parents):
             yield _group_free(directory, *names)
@@ -128,6 +130,7 @@ def _cgroup_free(root: Path) -> Iterator[int | None]:
 def _group_free(group: Path, limit_file: str, usage_file: str, cache_key: str) -> int | None:
     """Return a group's limit minus its usage. Inactive file cache is not usage: it can be dropped."""
     limit, usage = _read(group / limit_file).strip(), _read(group / usage_file).strip()
+    # Version 1 writes about 2^63 for "no limit", which is never the minimum.
     if not (limit.isdigit() and usage.isdigit()):  # "max", or there is no such group
         return None
     match = re.search(rf"^{cache_key} (\d+)$", _read(group / "memory.stat"), re.MULTILINE)
@@ -157,7 +160,7 @@ def reset_peaks(device: torch.device) -> None:
 
 def peak_host() -> int | None:
     """Return the peak resident memory of this process in bytes."""
-    match = re.search(r"VmHWM:\s+(\d+) kB", _read(STATUS))
+    match = re.search(r"VmHWM:\s+(\d+) kB", _read(STATUS))  # "high water mark"
     return int(match[1]) * 1024 if match else None
 
 
@@ -179,7 +182,7 @@ MMAP_THRESHOLD = -3
 def trim_heap() -> None:
     """Return freed memory to the system. After many blocks glibc holds back as much as the whole model."""
     if libc := _glibc():
-        libc.malloc_trim(0)
+        libc.malloc_trim(0)  # 0: keep nothing at the top of the heap
 
 
 def release_large_allocations() -> None:
@@ -189,12 +192,12 @@ def release_large_allocations() -> None:
     leaves gaps between the blocks of a streamed model.
     """
     if libc := _glibc():
-        libc.mallopt(MMAP_THRESHOLD, LARGE)
+        libc.mallopt(MMAP_THRESHOLD, LARGE)  # also stops glibc from raising it again
 
 
 def _glibc() -> ctypes.CDLL | None:
     with suppress(OSError, TypeError, AttributeError):  # another C library lacks these functions
-        libc = ctypes.CDLL(None)
+        libc = ctypes.CDLL(None)  # this process; a TypeError on Windows
         if libc.malloc_trim and libc.mallopt:
             return libc
     return None
@@ -216,7 +219,7 @@ def budget(device: torch.device) -> int:
     """Return the bytes that a method's temporaries may take on `device` now."""
     if device.type == "cuda":
         return int(device_free(device) * SHARE)
-    free = _recent_host_free(int(time.monotonic() / REFRESH))
+    free = _recent_host_free(int(time.monotonic() / REFRESH))  # a new tick misses the cache
     return int((ASSUMED_FREE if free is None else free) * SHARE)
 
 
@@ -290,9 +293,9 @@ class MemoryPlan:
         """
         windows = self.windows_per_batch(length)
         if windows > 1:
-            smaller = replace(self, tokens=max(length, self.tokens // 4))
+            smaller = replace(self, tokens=max(length, self.tokens // 4))  # one window at least
             return smaller, f"batches of {smaller.windows_per_batch(length)} instead of {windows} windows"
-        if not self.offload and device.type != "cpu":
+        if not self.offload and device.type != "cpu":  # on a CPU they are on the host anyway
             return replace(self, offload=True), "the hidden states kept on the host"
         if self.residence == "resident":
             return replace(self, residence="streamed"), "the model read from the disk block by block"
@@ -301,6 +304,7 @@ class MemoryPlan:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error means that the device or the host ran out of memory."""
+    # An accelerator's allocator has its own class; the host's raises a plain RuntimeError.
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from engine.hub import settings
 
+# The names that `save_pretrained` gives them.
 CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 TEXT = (
     CONFIG,
@@ -31,7 +32,7 @@ TEXT = (
     INDEX,
 )
 """The files that are downloaded besides the weights, as patterns of names at the top level."""
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")  # and formats of other frameworks
 FOLDER_PREFIX = "models--"
 CAUSAL_SUFFIXES = ("ForCausalLM", "LMHeadModel")
 """Endings of the class names of causal language models. Other models share the cache and are not listed."""
@@ -68,6 +69,7 @@ def weight_files(names: Sequence[str]) -> list[str]:
     index itself has not been downloaded yet.
     """
     if INDEX in names:
+        # only the top level; folders hold copies for other programs
         return [name for name in names if "/" not in name and fnmatch(name, "model-*.safetensors")]
     return [SINGLE] if SINGLE in names else []
 
@@ -84,6 +86,7 @@ def indexed_files(index: Path) -> list[str]:
         ValueError: it is not an index.
     """
     try:
+        # `weight_map`: tensor -> file, so a file occurs many times
         return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (LookupError, AttributeError, TypeError) as error:
         raise ValueError(f"{index} is not an index of shards") from error
@@ -95,7 +98,7 @@ def missing_weights(directory: Path) -> list[str]:
     try:
         names = indexed_files(index) if index.is_file() else [SINGLE]
     except (OSError, ValueError):
-        return [INDEX]
+        return [INDEX]  # a damaged index has to be downloaded again
     return [name for name in names if not (directory / name).is_file()]
 
 
@@ -113,11 +116,13 @@ def cached_models() -> tuple[CachedModel, ...]:
     except OSError:
         return ()
     models = [model for folder in folders if (model := _cached_model(folder)) is not None]
+    # False sorts first
     return tuple(sorted(models, key=lambda model: (not model.complete, model.id.lower())))
 
 
 def _cached_model(folder: Path) -> CachedModel | None:
     """Return the version that `main` points to, or else any version, if it is a causal language model."""
+    # `min` for an arbitrary choice that is the same every time.
     commit = commit_of(folder, "main") or min(
         (path.name for path in _subfolders(folder / "snapshots")), default=None
     )
@@ -126,7 +131,7 @@ def _cached_model(folder: Path) -> CachedModel | None:
     directory = folder / "snapshots" / commit
     if not _is_causal(directory):
         return None
-    name = folder.name.removeprefix(FOLDER_PREFIX).replace("--", "/")
+    name = folder.name.removeprefix(FOLDER_PREFIX).replace("--", "/")  # no hub id contains "--"
     return CachedModel(name, commit, _size(directory), directory, _is_complete(directory))
 
 
@@ -145,9 +150,10 @@ def commit_of(folder: Path, revision: str) -> str | None:
 
     None if no snapshot of it exists.
     """
-    if (folder / "snapshots" / revision).is_dir():
+    if (folder / "snapshots" / revision).is_dir():  # it is a commit
         return revision
     try:
+        # a text file per branch or tag
         commit = (folder / "refs" / revision).read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         return None
@@ -191,7 +197,7 @@ def _size(directory: Path) -> int:
     total = 0
     for path in directory.iterdir():
         try:
-            total += path.stat().st_size
+            total += path.stat().st_size  # of the blob that the link points to
         except OSError:  # a dangling link into the blobs
             continue
     return total

@@ -27,7 +27,7 @@ from engine.hub.planning import DownloadPlan, RemoteFile, model_errors, plan_dow
 from engine.progress import Progress, Report, in_background
 
 T = TypeVar("T")
-RETRY_STATUSES = (408, 429, 500, 502, 503, 504)
+RETRY_STATUSES = (408, 429, 500, 502, 503, 504)  # timeout, rate limit, server errors
 MAX_TRIES = 4
 DEFAULT_WAIT, LONGEST_WAIT = 2.0, 30.0  # seconds between two tries
 CHUNK = 1 << 20  # bytes
@@ -71,6 +71,7 @@ def _seconds_to_wait(error: BaseException) -> float | None:
     if status is not None:
         if status not in RETRY_STATUSES:
             return None
+        # Retry-After may also be a date (RFC 9110), for which the default is used.
         requested = str(error.response.headers.get("Retry-After", ""))  # type: ignore[attr-defined]
         return min(float(requested) if requested.isdecimal() else DEFAULT_WAIT, LONGEST_WAIT)
     # ConnectError and ConnectTimeout: no connection was made in the first place
@@ -83,7 +84,7 @@ def _wait(seconds: float, report: Report, note: str) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         report.check()
-        time.sleep(min(0.1, seconds))
+        time.sleep(min(0.1, seconds))  # short, so that cancelling works while waiting
     report.note = ""
 
 
@@ -104,7 +105,7 @@ def _fetch(model: str, revision: str | None, report: Report) -> Path:
         plan = with_retries(lambda: plan_download(model, revision), report)
         _require_disk_space(plan)
         report.total = plan.total_bytes
-        report.done = plan.total_bytes - plan.missing_bytes
+        report.done = plan.total_bytes - plan.missing_bytes  # what is on this machine counts as done
         for file in plan.files:
             if not file.cached:
                 _fetch_file(plan, file, revision, report)
@@ -130,11 +131,13 @@ def _fetch_file(plan: DownloadPlan, file: RemoteFile, revision: str | None, repo
     hub, cache = settings.endpoint(), settings.hub_cache()
     url = hf_hub_url(plan.model, file.name, revision=plan.commit, endpoint=hub)
     metadata = with_retries(lambda: get_hf_file_metadata(url, endpoint=hub), report)
+    # The cache names blobs by ETag: SHA-256 for a large file (LFS), git's SHA-1 for a small one.
     if metadata.etag and metadata.size is not None and file.name != INDEX:
         blob = settings.model_cache(plan.model) / "blobs" / metadata.etag
         _fetch_blob(url, blob, int(metadata.size), report)
     # Requesting the configuration by branch or tag makes the library store which commit that points to.
     name = (revision or "main") if file.name == CONFIG else plan.commit
+    # The blob exists by now, so the library only links it into the snapshot.
     with_retries(
         lambda: hf_hub_download(plan.model, file.name, revision=name, cache_dir=cache, endpoint=hub), report
     )
@@ -145,13 +148,13 @@ def _fetch_blob(url: str, blob: Path, size: int, report: Report) -> None:
     part = blob.with_name(f"{blob.name}.part")
     with FileLock(f"{part}.lock"):  # another process may be downloading the same model
         before = report.done
-        if not blob.exists():
+        if not blob.exists():  # only now: whoever held the lock may have finished it
             for last_try in (False, True):  # a damaged file is downloaded a second time
                 with_retries(lambda: _resume(url, part, size, before, report), report)
                 if _is_intact(part, blob.name, size):
                     os.replace(part, blob)
                     break
-                part.unlink()
+                part.unlink()  # or the next try would resume it
                 if last_try:
                     raise Damaged(url.rpartition("/")[2])
         report.done = before + size
@@ -167,10 +170,12 @@ def _resume(url: str, part: Path, size: int, before: int, report: Report) -> Non
     from huggingface_hub.utils._headers import build_hf_headers
     from huggingface_hub.utils._http import hf_raise_for_status
 
+    # Append mode starts at the end of the file, so `tell` returns its size.
     with part.open("ab") as file:
         have = file.tell()
         if have >= size:
             return
+        # A range counts bytes as sent, so nothing may compress them on the way.
         headers: dict[str, Any] = {**build_hf_headers(), "Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
@@ -179,7 +184,7 @@ def _resume(url: str, part: Path, size: int, before: int, report: Report) -> Non
             if have and response.status_code != 206:  # the server ignored the range and sends everything
                 file.truncate(0)
             for chunk in response.iter_bytes(CHUNK):
-                report.check()
+                report.check()  # what was written so far remains for the next attempt
                 file.write(chunk)
                 report.done = before + file.tell()
         if file.tell() < size:

@@ -19,8 +19,8 @@ from engine.hub import settings
 from engine.hub.cache import CONFIG
 from engine.hub.catalogue import similar_ids
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full, over quota, too large for the file system
+NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)  # read-only file system, no permission
 HTTP_LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "requests", "urllib3")
 """Recognised by package, because the names of their exceptions change between versions."""
 LOGIN = "log in with `hf auth login` where the app runs, or set HF_TOKEN before it starts"
@@ -68,6 +68,7 @@ class Row(NamedTuple):
 
 def _is(name: str) -> Callable[[BaseException], bool]:
     """Match a class of `huggingface_hub.errors` by name, so that the library need not be imported."""
+    # By the whole MRO: a subclass matches the row of its base, unless an earlier row has it.
     return lambda error: any(base.__name__ == name for base in type(error).__mro__)
 
 
@@ -132,6 +133,7 @@ TABLE: tuple[Row, ...] = (
         "{name} is on the hub, but has no file {file} (revision {revision}). {Instead}.",
     ),
     Row(
+        # The classes above are raised for 401 and 403 as well.
         _has_status(401, 403),
         "token",
         "Hugging Face rejected the access token for {name} (status {status}). To renew it, {login}; or "
@@ -143,11 +145,12 @@ TABLE: tuple[Row, ...] = (
         "Hugging Face is rate-limiting requests ({name}, status 429). Wait a few minutes, or {instead}.",
     ),
     Row(
-        _has_status(),
+        _has_status(),  # any other status
         "server",
         "Hugging Face returned an error ({name}, status {status}). Try again later, or {instead}.",
     ),
     Row(
+        # words of transformers: check them with each upgrade
         _says("trust_remote_code", "requires you to execute"),
         "remote-code",
         "{name} is defined by code in its own repository, which is never run here. Choose a model that "
@@ -181,7 +184,7 @@ TABLE: tuple[Row, ...] = (
 
 def explain(request: Request, error: BaseException) -> tuple[ModelFault, str]:
     """Return the kind of a failure and a sentence for it, whatever was raised."""
-    for cause in chain(error):
+    for cause in chain(error):  # outermost first
         if isinstance(cause, PrunescopeError):  # explained already, where more was known about it
             return getattr(cause, "kind", "other"), str(cause)
         for row in TABLE:
@@ -199,7 +202,7 @@ def _sentence(template: str, request: Request, error: BaseException, detail: str
         login=LOGIN,
         status=http_status(error),
         detail=detail or str(error),
-        where=getattr(error, "filename", None) or settings.hub_cache(),
+        where=getattr(error, "filename", None) or settings.hub_cache(),  # set if the system refused a path
         no_network="offline mode is on (HF_HUB_OFFLINE)"
         if _is("OfflineModeIsEnabled")(error) or settings.offline(datasets=request.datasets)
         else f"{settings.endpoint()} cannot be reached",

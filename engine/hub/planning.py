@@ -63,7 +63,7 @@ def config_directory(model: str, revision: str | None = None) -> Path:
 
     with model_errors(model, revision):
         cached = try_to_load_from_cache(model, CONFIG, cache_dir=settings.hub_cache(), revision=revision)
-        if isinstance(cached, str):
+        if isinstance(cached, str):  # not the marker for "known to be absent"
             return Path(cached).parent
         _require_online()
         # One small request first: it fails immediately without a network, whereas a download retries for
@@ -87,9 +87,14 @@ def plan_download(model: str, revision: str | None = None) -> DownloadPlan:
     with model_errors(model, revision):
         _require_online()
         info: Any = HfApi(endpoint=settings.endpoint()).model_info(
-            model, revision=revision, files_metadata=True, timeout=TIMEOUT
+            # `files_metadata`: sizes, which the default answer lacks
+            model,
+            revision=revision,
+            files_metadata=True,
+            timeout=TIMEOUT,
         )
         names = [item.rfilename for item in info.siblings or ()]
+        # The index is read at this very commit; a branch might move in between.
         weights = _shards(model, str(info.sha)) if INDEX in names else weight_files(names)
         if not weights:
             raise no_safetensors(model, pickles=has_pickles(names))
@@ -101,7 +106,7 @@ def model_errors(model: str, revision: str | None) -> Iterator[None]:
     """Convert every exception raised inside the `with` into a ModelError that explains it."""
     try:
         yield
-    except ModelError:
+    except ModelError:  # explained already
         raise
     except Exception as error:
         raise to_model_error(model, revision, error) from error
@@ -127,7 +132,9 @@ def _shards(model: str, commit: str) -> list[str]:
 def _plan(model: str, info: Any, wanted: Sequence[str]) -> DownloadPlan:
     sizes = {item.rfilename: int(item.size or 0) for item in info.siblings}
     directory = settings.model_cache(model) / "snapshots" / str(info.sha)
+    # False sorts first: the configuration, other small files, the weights.
     ordered = sorted(wanted, key=lambda name: (name != CONFIG, name.endswith(".safetensors"), name))
+    # `is_file` follows the link, so an entry whose blob is gone counts as missing.
     files = tuple(RemoteFile(name, sizes.get(name, 0), (directory / name).is_file()) for name in ordered)
     return DownloadPlan(
         model=model,

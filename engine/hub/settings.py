@@ -23,7 +23,7 @@ def offline(*, datasets: bool = False) -> bool:
 
     names = (*OFFLINE, DATASETS_OFFLINE) if datasets else OFFLINE
     values = [os.environ[name] for name in names if name in os.environ]
-    if not values:
+    if not values:  # then as the library read it on import
         return constants.is_offline_mode()
     return any(value.upper() in constants.ENV_VARS_TRUE_VALUES for value in values)
 
@@ -32,11 +32,13 @@ def endpoint() -> str:
     """Return the hub's base URL."""
     from huggingface_hub import constants
 
+    # without a last slash, because paths are appended with one
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or constants.ENDPOINT
 
 
 def model_page(model: str) -> str:
     """Return the URL of a model's page, to be shown to the user."""
+    # The public site, even if HF_ENDPOINT is a mirror without pages.
     return f"https://huggingface.co/{model}"
 
 
@@ -45,7 +47,7 @@ def hub_cache() -> Path:
     from huggingface_hub import constants
 
     configured = os.environ.get("HF_HUB_CACHE")
-    if not configured and "HF_HOME" in os.environ:
+    if not configured and "HF_HOME" in os.environ:  # the library's order of precedence
         configured = str(Path(os.environ["HF_HOME"]) / "hub")
     return Path(configured or constants.HF_HUB_CACHE).expanduser()
 
@@ -54,6 +56,7 @@ def model_cache(model: str) -> Path:
     """Return the folder of the hub's cache that holds one model."""
     from huggingface_hub.file_download import repo_folder_name
 
+    # `models--owner--name`
     return hub_cache() / str(repo_folder_name(repo_id=model, repo_type="model"))
 
 

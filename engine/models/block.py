@@ -59,8 +59,9 @@ class Linear:
     @property
     def weight(self) -> Tensor:
         """The weight as `[out, in]`: a view of the stored parameter, never a copy."""
+        # `.data`, because `write` modifies it in place, which autograd forbids on a parameter.
         stored = self.stored.data if self.expert is None else self.stored.data[self.expert]
-        return stored.T if self.transposed else stored
+        return stored.T if self.transposed else stored  # `[out, in]`, whichever way it is stored
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -103,6 +104,7 @@ class Block:
         If the class returns a tuple, its first element is the output.
         """
         output = self.module(hidden, *call.args, **call.kwargs)
+        # older classes return `(hidden, attentions, cache)`
         return output[0] if isinstance(output, tuple) else output
 
 
@@ -136,6 +138,7 @@ def hooked(
         for name, linear in linears.items():
             if linear.expert is None:
                 _hook(undo, name, linear.module, before, after)
+        # One mode for all experts: each further mode would intercept every torch function once more.
         if any(linear.expert is not None for linear in linears.values()):
             undo.enter_context(_Slices(linears, partial(_observe, before, after)))
         yield
@@ -154,8 +157,9 @@ def zeroed(linears: Iterable[Linear]) -> Iterator[None]:
             if linear.expert is not None:
                 experts[linear.path] = linear
                 continue
+            # On the instance, where it shadows the class's method: `__call__` still runs the hooks.
             linear.module.forward = partial(_zeros, linear.shape[0])
-            undo.callback(delattr, linear.module, "forward")
+            undo.callback(delattr, linear.module, "forward")  # the class's method is visible again
         if experts:
             undo.enter_context(_Slices(experts, lambda name, compute, *given: _zero_product(*given)))
         yield
@@ -167,7 +171,7 @@ def _hook(undo: ExitStack, name: str, module: nn.Module, before: Before | None, 
 
         def call_before(module: nn.Module, args: tuple[Tensor, ...]) -> None:
             if threading.get_ident() == own_thread:
-                before(name, args[0])
+                before(name, args[0])  # every class passes a linear its input by position
 
         undo.callback(module.register_forward_pre_hook(call_before).remove)
     if after is not None:
@@ -204,6 +208,7 @@ class _Slices(TorchFunctionMode):
     def __init__(self, linears: Mapping[str, Linear], around: _Around) -> None:
         super().__init__()
         self._around = around
+        # By (module, parameter): one of its linears, to look the parameter up, and all names by expert.
         self._fused: dict[tuple[int, str], tuple[Linear, dict[int, str]]] = {}
         for name, linear in linears.items():
             if linear.expert is not None:
@@ -211,10 +216,12 @@ class _Slices(TorchFunctionMode):
                 names[linear.expert] = name
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        # Linears that are modules come through here as well; their weights are nobody's slice.
         if func is product or func is _zero_product:
             inputs, weight, bias = _arguments(*args, **(kwargs or {}))
             name = self._name(weight)
             if name is not None:
+                # a mode is off while it handles a function: no recursion
                 return self._around(name, func, inputs, weight, bias)
         return func(*args, **(kwargs or {}))
 
@@ -228,6 +235,7 @@ class _Slices(TorchFunctionMode):
             if weight.shape != stored.shape[1:] or weight.stride() != stored.stride()[1:]:
                 continue
             if weight.untyped_storage().data_ptr() == stored.untyped_storage().data_ptr():
+                # offset and stride both count elements, not bytes
                 expert, rest = divmod(
                     int(weight.storage_offset()) - int(stored.storage_offset()), stored.stride(0)
                 )
@@ -243,9 +251,9 @@ def _arguments(
 
 def _zero_product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return zeros in place of a product. Modes that were entered earlier observe it as that product."""
-    if has_torch_function((inputs, weight)):
+    if has_torch_function((inputs, weight)):  # also true while a mode is active
         return handle_torch_function(_zero_product, (inputs, weight), inputs, weight, bias)
-    return _zeros(len(weight), inputs)
+    return _zeros(len(weight), inputs)  # weight: `[out, in]`
 
 
 def _zeros(width: int, inputs: Tensor) -> Tensor:

@@ -88,6 +88,7 @@ def consumers(block: Block, hidden: Tensor, call: Call, *, heads: str = "uniform
     readers = {
         name: _reader(block, name, reached)
         for name, reached in fed.items()
+        # A linear called twice in a pass has rows that go to two places.
         if reached and _times_called(block, name, times) == 1
     }
     found: dict[str, Consumer] = {}
@@ -96,12 +97,13 @@ def consumers(block: Block, hidden: Tensor, call: Call, *, heads: str = "uniform
             found[name] = Consumer(None, reason=_why_none(_times_called(block, name, times)))
             continue
         reader = block.linears[readers[name]]
+        # the linears whose outputs meet in the same input, such as gate and up
         siblings = [other for other in readers if readers[other] == reader.name and other != name]
         if reader.expert is not None and reader.expert != linear.expert:
             found[name] = Consumer(
                 None, reason="its readers are experts, each of which processes other tokens"
             )
-        elif not siblings and linear.shape[0] == 3 * reader.shape[1]:
+        elif not siblings and linear.shape[0] == 3 * reader.shape[1]:  # queries, keys and values
             found[name] = _fused_heads(block, hidden, call, name, reader.name)
         else:
             found[name] = _by_width(block, name, reader.name, siblings, heads)
@@ -160,6 +162,7 @@ def _by_width(block: Block, name: str, reader: str, siblings: Sequence[str], hea
         return Consumer(
             None, reason=f"its {rows} rows do not map one-to-one to the {width} columns of {reader}'s input"
         )
+    # row i becomes column i
     return Consumer(reader, torch.arange(rows, device=block.linears[name].weight.device))
 
 
@@ -171,13 +174,14 @@ def _fused_heads(block: Block, hidden: Tensor, call: Call, name: str, reader: st
     no clear consumer.
     """
     values = _arriving_rows(block, hidden, call, name, reader)  # [width]: the row that arrives in each column
-    stride = int(values.min()) // 2
+    stride = int(values.min()) // 2  # queries and keys precede the first value row
+    # `[3 * width]`. A column at which nothing arrived (-1) fails the check below.
     rows = torch.cat([values, values - stride, values - 2 * stride])
     if not torch.equal(rows.sort().values, torch.arange(len(rows), device=rows.device)):
         return Consumer(
             None, reason=f"its rows are not clearly the queries, keys and values of {reader}'s input"
         )
-    return Consumer(reader, rows.argsort() % len(values))
+    return Consumer(reader, rows.argsort() % len(values))  # `[3 * width]`: the column of each row
 
 
 def _arriving_rows(block: Block, hidden: Tensor, call: Call, name: str, reader: str) -> Tensor:
@@ -189,7 +193,7 @@ def _arriving_rows(block: Block, hidden: Tensor, call: Call, name: str, reader: 
     rows = torch.arange(block.linears[name].shape[0], device=hidden.device)
     low, high = (
         _arriving_digits(block, hidden, call, name, reader, digits)
-        for digits in (rows % DIGIT + 1, rows // DIGIT + 1)
+        for digits in (rows % DIGIT + 1, rows // DIGIT + 1)  # from 1, because 0 means that nothing arrived
     )
     return torch.where((low > 0) & (high > 0), (high - 1) * DIGIT + low - 1, -1)
 
@@ -205,9 +209,10 @@ def _arriving_digits(
 
     def replace(called: str, given: Tensor, gave: Tensor, bias: Tensor | None) -> Tensor | None:
         if called == reader:
+            # `[width]`: the first token of the first window; the factor undoes the division below
             arrived[reader] = given.reshape(-1, given.shape[-1])[0].double() * DIGIT
             return None
-        changed = gave.clone(memory_format=torch.contiguous_format)
+        changed = gave.clone(memory_format=torch.contiguous_format)  # `view` needs this layout
         changed.view(-1, len(digits))[0] = digits.to(gave.dtype) / DIGIT
         return changed
 
@@ -225,10 +230,12 @@ def _calls(block: Block, hidden: Tensor, call: Call) -> list[_Called]:
     calls: list[_Called] = []
 
     def detach(name: str, given: Tensor, gave: Tensor, bias: Tensor | None) -> Tensor:
+        # A leaf: from later inputs, the walk along the graph ends at it.
         mark = torch.zeros((), dtype=gave.dtype, device=gave.device, requires_grad=True)
         calls.append(_Called(name, given.grad_fn, mark))
         return gave.detach() + mark
 
+    # Stores None in place of each tensor that a backward pass would need.
     nothing_saved = saved_tensors_hooks(lambda tensor: None, lambda nothing: nothing)
     with torch.enable_grad(), nothing_saved, hooked(block.linears, after=detach):
         block(hidden.detach(), call)
@@ -237,10 +244,11 @@ def _calls(block: Block, hidden: Tensor, call: Call) -> list[_Called]:
 
 def _fed(block: Block, calls: Sequence[_Called]) -> dict[str, tuple[str, ...]]:
     """Return for each linear the linears that it feeds; see `feeds`."""
+    # ids stay unique while `calls` keeps the marks alive
     writers = {id(called.mark): called.name for called in calls}
-    fed: dict[str, dict[str, None]] = {name: {} for name in block.linears}
+    fed: dict[str, dict[str, None]] = {name: {} for name in block.linears}  # the inner dicts are ordered sets
     for called in calls:
-        for mark in writers.keys() & _leaves(called.origin):
+        for mark in writers.keys() & _leaves(called.origin):  # other leaves are weights of norms
             fed[writers[mark]][called.name] = None
     by_name = {name: tuple(reached) for name, reached in fed.items()}
     called_names = {called.name for called in calls}
@@ -274,6 +282,7 @@ def _as_called_expert(
 
 def _leaves(origin: Any) -> set[int]:
     """Return the ids of the leaf tensors from which a node of the autograd graph was computed."""
+    # Iterative, because a graph can be deeper than Python's limit for recursion.
     leaves: set[int] = set()
     stack, visited = [origin], set()
     while stack:

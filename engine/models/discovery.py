@@ -51,6 +51,7 @@ def find_blocks(model: nn.Module) -> list[Block]:
         LookupError: the model has no module list.
     """
     found = _all_blocks(model)
+    # blocks that have this weight; above 1 if it is shared (see the top of the file)
     times = Counter(_identity(linear) for block in found for linear in block.linears.values())
     return [
         replace(
@@ -81,26 +82,30 @@ def skipped_kind(model: nn.Module) -> dict[int, str]:
 def _kinds(model: nn.Module, blocks: list[Block]) -> Iterator[tuple[str, Iterable[nn.Parameter]]]:
     """Yield kinds and their parameters; a parameter is of the first kind under which it appears."""
     parameters = dict(model.named_parameters())
+    # First, so that a tied head counts as embeddings.
     yield (
         "embeddings",
         chain.from_iterable(
             child.parameters() for child in model.modules() if isinstance(child, nn.Embedding)
         ),
     )
+    # Before the next rule, which would take its vectors (`D`, `dt_bias`).
     yield "state space", chain.from_iterable(_state_space(block.module) for block in blocks)
     yield "norms and biases", [parameter for parameter in parameters.values() if parameter.ndim == 1]
     for block in blocks:
         yield "routers", _routers(block.module)
         for experts in find_experts(block.module):
             yield "fused experts", [getattr(experts.module, name) for name in experts.parameters]
+            # biases of experts are `[experts, out]`, so the rule for vectors misses them
             yield "norms and biases", experts.module.parameters(recurse=False)
+    # all linears; the caller leaves out those that are pruned
     yield "shared between blocks", [linear.stored for block in blocks for linear in block.linears.values()]
     yield (
         "head",
         [
             parameter
             for name, parameter in parameters.items()
-            if "head" in name or name.startswith("embed_out")
+            if "head" in name or name.startswith("embed_out")  # GPT-NeoX's head is called `embed_out`
         ],
     )
     yield "other", parameters.values()
@@ -123,9 +128,9 @@ def find_experts(module: nn.Module) -> list[Experts]:
         fused = {
             name: parameter
             for name, parameter in child.named_parameters(recurse=False)
-            if parameter.ndim == 3 and len(parameter) > 1
+            if parameter.ndim == 3 and len(parameter) > 1  # `[experts, out, in]` or `[experts, in, out]`
         }
-        if fused and not isinstance(child, _ConvNd):
+        if fused and not isinstance(child, _ConvNd):  # a Conv1d's weight also has three dimensions
             found.append(Experts(path, child, tuple(fused), len(next(iter(fused.values())))))
     return found
 
@@ -138,9 +143,11 @@ def _routers(module: nn.Module) -> list[nn.Parameter]:
         for name, child in module.get_submodule(outer).named_children():
             if (
                 name != own
+                # the attention is a sibling where the experts belong directly to the block
                 and "attention" not in type(child).__name__.lower()
                 and _routes(child, experts.count)
             ):
+                # a bias counts among norms and biases
                 found += [parameter for parameter in child.parameters() if parameter.ndim == 2]
     return found
 
@@ -149,7 +156,9 @@ def _routes(module: nn.Module, experts: int) -> bool:
     """Return whether a module has one output per expert, which nothing in it reads, or a single output."""
     shapes = [tuple(parameter.shape) for parameter in module.parameters() if parameter.ndim == 2]
     scores_experts = any(rows == experts for rows, _ in shapes)
+    # true for an MLP whose inner width happens to be the number of experts
     reads_scores = any(columns == experts for _, columns in shapes)
+    # a single output is the gate of a shared expert, as in Qwen2-MoE
     return (scores_experts and not reads_scores) or (isinstance(module, nn.Linear) and shapes[0][0] == 1)
 
 
@@ -162,6 +171,7 @@ def _all_blocks(model: nn.Module) -> list[Block]:
     lists = _outermost_lists(model)
     if not lists:
         raise LookupError("no list of blocks")
+    # A multimodal model has a second list, the smaller vision tower.
     path, modules = max(lists, key=lambda item: sum(parameter.numel() for parameter in item[1].parameters()))
     return [_block(index, f"{path}.{index}", module) for index, module in enumerate(modules)]
 
@@ -169,6 +179,7 @@ def _all_blocks(model: nn.Module) -> list[Block]:
 def _outermost_lists(model: nn.Module) -> list[tuple[str, nn.ModuleList]]:
     found: list[tuple[str, nn.ModuleList]] = []
     for path, module in model.named_modules():  # parents come before their children
+        # lists inside a block hold its experts or heads, not blocks
         inside = any(path.startswith(f"{outer}.") for outer, _ in found)
         if isinstance(module, nn.ModuleList) and not inside:
             found.append((path, module))
@@ -185,6 +196,7 @@ def _block(index: int, path: str, module: nn.Module) -> Block:
     for name, child in module.named_modules():
         if isinstance(child, (nn.Linear, Conv1D)) and id(child.weight) not in routers:
             inside = any(name.startswith(f"{outer}.") for outer in attention)
+            # Conv1D (GPT-2) stores `[in, out]`
             linears[name] = Linear(
                 name, f"{path}.{name}", child, transposed=isinstance(child, Conv1D), attention=inside
             )

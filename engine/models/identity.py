@@ -12,8 +12,8 @@ from engine.errors import ModelError
 DEMO = "demo"
 ROOT = Path(__file__).parents[2]
 DEMO_DIRECTORY = ROOT / "assets" / "demo-model"
-SAMPLES, SAMPLE_BYTES = 64, 16_384
-HASHED_SUFFIXES = {".safetensors", ".json", ".model", ".txt"}
+SAMPLES, SAMPLE_BYTES = 64, 16_384  # 1 MiB of each file
+HASHED_SUFFIXES = {".safetensors", ".json", ".model", ".txt"}  # pickles and scripts are never read
 
 
 def looks_like_path(name: str) -> bool:
@@ -69,9 +69,10 @@ def fingerprint(model: str) -> str | None:
     if not directory.is_dir():
         return None
     digest = hashlib.sha256()
-    for path in sorted(directory.iterdir()):
+    for path in sorted(directory.iterdir()):  # the order of `iterdir` depends on the file system
         if path.suffix not in HASHED_SUFFIXES or not path.is_file():
             continue
+        # The name and size delimit the pieces, and catch a file that was cut or extended.
         digest.update(json.dumps([path.name, path.stat().st_size]).encode())
         for piece in _samples(path):
             digest.update(piece)
@@ -85,5 +86,5 @@ def _samples(path: Path) -> Iterator[bytes]:
         return
     with path.open("rb") as file:
         for index in range(SAMPLES):
-            file.seek(index * (size - SAMPLE_BYTES) // (SAMPLES - 1))
+            file.seek(index * (size - SAMPLE_BYTES) // (SAMPLES - 1))  # the last sample ends with the file
             yield file.read(SAMPLE_BYTES)

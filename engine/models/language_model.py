@@ -50,6 +50,7 @@ class Stream:
 
     def fork(self) -> Stream:
         """Return a second stream at the same block. Tensors are shared: a block never modifies its input."""
+        # `advance` assigns to this list
         return Stream(self.ids, list(self.hidden), self.calls, self.offloaded)
 
     def again(self) -> Stream:
@@ -59,6 +60,7 @@ class Stream:
     @classmethod
     def joined(cls, streams: Sequence[Stream]) -> Stream:
         """Return one stream with the batches of all `streams`, in order."""
+        # `[stream][block][batch]` becomes `[block][batch]`
         calls = [
             [call for batches in block for call in batches]
             for block in zip(*(stream.calls for stream in streams), strict=True)
@@ -79,11 +81,12 @@ class Stream:
     def through(self, block: Block) -> Iterator[Tensor]:
         """Yield the block's output for each batch, without advancing."""
         for ids, hidden, call in zip(self.ids, self.hidden, self.calls[block.index], strict=True):
-            yield block(hidden.to(ids.device), call)
+            yield block(hidden.to(ids.device), call)  # copies only if offloaded
 
     def advance(self, block: Block) -> None:
         """Replace the hidden states by the block's outputs."""
         for index, output in enumerate(self.through(block)):
+            # One batch at a time, so a batch's input is freed before the next one (unless a fork holds it).
             self.hidden[index] = output.cpu() if self.offloaded else output
 
 
@@ -123,6 +126,7 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
+        # blocks of a streamed model are on the meta device between their uses
         return next(parameter.device for parameter in self.module.parameters() if not parameter.is_meta)
 
     @property
@@ -149,6 +153,7 @@ class LanguageModel:
     @property
     def vocabulary(self) -> int:
         """Number of token ids."""
+        # a multimodal configuration nests that of its text model
         return int(self.module.config.get_text_config().vocab_size)  # type: ignore[operator, union-attr]
 
     def record(self, windows: Tensor, batch: int, *, offload: bool = False) -> Stream:
@@ -166,6 +171,7 @@ class LanguageModel:
             stream.ids.append(ids)
             stream.hidden.append(hidden.cpu() if offload else hidden)
             for recorded, call in zip(stream.calls, calls, strict=True):
+                # The previous batch suffices: only the last one can have another size.
                 recorded.append(_deduplicated(call, recorded[-1]) if recorded else call)
         return stream
 
@@ -192,7 +198,9 @@ class LanguageModel:
         return inputs[0][0], [inputs[index][1] for index in range(len(self.blocks))]
 
     def _forward(self, ids: Tensor, *, head: bool = True) -> Tensor:
+        # without the head, whose `[windows, tokens, vocabulary]` would be the largest tensor by far
         body = self.module if head else getattr(self.module, "base_model", self.module)
+        # With a cache, the recorded calls would hold it, and each replay would append to it.
         output = body(input_ids=ids, use_cache=False)
         result: Tensor = output.logits if head else output[0]
         return result
@@ -207,6 +215,7 @@ class LanguageModel:
             self._returns_tuple = self._probe()
         with ExitStack() as undo:
             for block, in_tuple in zip(self.blocks, self._returns_tuple, strict=True):
+                # on the instance; `delattr` restores the class's method
                 block.module.forward = _stub(block.index, in_tuple, visit)
                 undo.callback(delattr, block.module, "forward")
             yield
@@ -228,10 +237,11 @@ class LanguageModel:
         """Forward pass of a block in a probe: real for the first block of a class, a stub for later ones."""
         kind = type(block.module)
         if kind in returns:
+            # without a cache or attentions, the model reads only the first element
             hidden, _ = _split(args, kwargs)
             return (hidden, None) if returns[kind] else hidden
         with self.present(block):
-            output = kind.forward(block.module, *args, **kwargs)
+            output = kind.forward(block.module, *args, **kwargs)  # the instance's `forward` is this method
         returns[kind] = isinstance(output, tuple)
         return output
 
@@ -253,7 +263,7 @@ def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Call]
     if args:
         return args[0], Call(args[1:], dict(kwargs))
     rest = dict(kwargs)
-    return rest.pop("hidden_states"), Call((), rest)
+    return rest.pop("hidden_states"), Call((), rest)  # some classes pass it by name
 
 
 def _deduplicated(new: Call, old: Call) -> Call:

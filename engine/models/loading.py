@@ -44,7 +44,7 @@ def read_config(directory: Path, name: str = "") -> Any:
     Raises:
         ModelError: there is none, or transformers cannot read it.
     """
-    logging.set_verbosity_error()
+    logging.set_verbosity_error()  # problems become a ModelError instead
     logging.disable_progress_bar()
     if not (directory / "config.json").is_file():
         raise ModelError(
@@ -112,6 +112,7 @@ def _build_resident(directory: Path, config: Any, dtype: torch.dtype, name: str)
             )
     except Exception as error:
         raise _cannot_build(name, config, error) from error
+    # a pair, because of `output_loading_info`
     module, info = loaded
     # transformers initialises these weights at random instead of failing
     if wrong := [*info["missing_keys"], *info["mismatched_keys"]]:
@@ -127,6 +128,7 @@ def _build_resident(directory: Path, config: Any, dtype: torch.dtype, name: str)
 def _build_empty(directory: Path, config: Any, dtype: torch.dtype, name: str) -> nn.Module:
     """Build the model without weights, for streaming."""
     try:
+        # The lock comes first: `without_weights` patches nn.Module for the whole process.
         with BUILDING, without_weights():
             module: nn.Module = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
     except Exception as error:
@@ -136,7 +138,7 @@ def _build_empty(directory: Path, config: Any, dtype: torch.dtype, name: str) ->
 
 def _cannot_build(name: str, config: Any, error: Exception) -> ModelError:
     """Return the error for a model that transformers does not build."""
-    if "Unrecognized configuration class" in str(error):
+    if "Unrecognized configuration class" in str(error):  # a plain ValueError with no other sign
         kind = getattr(config, "model_type", "unknown")
         return ModelError(
             f"The model {name} (type {kind}) is not a causal language model, so it cannot be pruned here.",
@@ -195,6 +197,7 @@ class Checkpoint:
         Raises:
             ModelError: a file is damaged, or a tensor does not have the shape of its parameter.
         """
+        # Internal modules: imported here, so that a release that moves them breaks nothing but streaming.
         from transformers.conversion_mapping import get_model_conversion_mapping
         from transformers.core_model_loading import convert_and_load_state_dict_in_model
         from transformers.modeling_utils import LoadStateDictConfig
@@ -202,9 +205,10 @@ class Checkpoint:
         model: Any = module
         settings = LoadStateDictConfig(
             dtype=dtype,
-            device_map={"": device},
+            device_map={"": device},  # "" is the whole model
             weight_mapping=get_model_conversion_mapping(model),  # type: ignore[arg-type]
         )
+        # The files stay open until the loader has read from them.
         with ExitStack() as stack:
             files = {
                 path: stack.enter_context(self._opened(path)) for path in {self.files[name] for name in names}
@@ -237,6 +241,7 @@ class Checkpoint:
 
 
 def _block_of(block_list: str, name: str) -> int | None:
+    # Leftmost match, unanchored: the prefix before the list's name may be missing in the files.
     match = re.search(rf"(?:^|\.){re.escape(block_list.rpartition('.')[2])}\.(\d+)\.", name)
     return int(match[1]) if match else None
 
@@ -249,7 +254,7 @@ def _weight_files(directory: Path, name: str) -> list[Path]:
     except ValueError as error:
         raise ModelError(f"The file {INDEX} of {name} is damaged. {RELOAD}", kind="damaged") from error
     missing = [file for file in names if not (directory / file).is_file()]
-    if missing and not index.is_file():
+    if missing and not index.is_file():  # neither an index nor a single file
         pickles = has_pickles(path.name for path in directory.iterdir())
         raise no_safetensors(name, pickles=pickles, local=True)
     if missing or not names:

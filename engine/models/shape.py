@@ -121,4 +121,5 @@ class ModelSummary(BaseModel):
 
     def speed(self, device: str) -> float:
         """Return operations per second on a device; on the default device if that one was not measured."""
+        # KeyError if the summary was made without measuring: check `speeds` first
         return self.speeds.get(device, self.speeds[self.device])

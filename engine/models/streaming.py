@@ -47,9 +47,9 @@ class Streamer:
         device: torch.device,
     ) -> None:
         self._module, self._checkpoint, self._dtype, self._device = module, checkpoint, dtype, device
-        self._list = blocks[0].path.rpartition(".")[0]
+        self._list = blocks[0].path.rpartition(".")[0]  # `model.layers.0` -> `model.layers`
         self._lock = threading.Lock()
-        release_large_allocations()
+        release_large_allocations()  # before the first block is read
         self._refuse_shared(blocks)
         self._fill_outside(blocks)
 
@@ -71,6 +71,7 @@ class Streamer:
     def _refuse_shared(self, blocks: list[Block]) -> None:
         earlier: set[int] = set()
         for block in blocks:
+            # Dropping one block would untie the weights that it shares with another.
             parameters = {id(parameter) for parameter in block.module.parameters()}
             if parameters & earlier:
                 raise ModelError(
@@ -81,6 +82,7 @@ class Streamer:
 
     def _fill_outside(self, blocks: list[Block]) -> None:
         self._checkpoint.fill(self._module, self._checkpoint.outside(self._list), self._dtype, self._device)
+        # A tied head is usually in no file; it takes the embedding, which has just been read.
         self._module.tie_weights()  # type: ignore[operator]
         inside = {id(parameter) for block in blocks for parameter in block.module.parameters()}
         missing = [
@@ -91,6 +93,7 @@ class Streamer:
         if missing:
             raise _missing(self._checkpoint.name, missing[0])
         for module in self._module.modules():
+            # `module.to` would fail on the parameters without data
             for name, buffer in module._buffers.items():
                 if buffer is not None:
                     module._buffers[name] = buffer.to(self._device)
@@ -113,9 +116,10 @@ def _missing(model: str, name: str) -> ModelError:
 def _drop(module: nn.Module) -> None:
     """Replace the parameters by empty ones on the meta device, which frees their memory."""
     for child in module.modules():
+        # Values are replaced under existing keys, which is safe while iterating.
         for name, parameter in child._parameters.items():
             if parameter is not None:
-                child._parameters[name] = nn.Parameter(
+                child._parameters[name] = nn.Parameter(  # keeps shape and dtype, which are read at any time
                     torch.empty_like(parameter, device="meta"), requires_grad=False
                 )
 
@@ -131,9 +135,11 @@ def without_weights() -> Iterator[None]:
 
     def register_on_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         if parameter is not None and not parameter.is_meta:
+            # Classes register a parameter before they initialise it, so initialising costs nothing here.
             parameter = nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
         register(module, name, parameter)
 
+    # For all threads of the process, which is why the caller holds `BUILDING`.
     nn.Module.register_parameter = register_on_meta  # type: ignore[method-assign, assignment]
     try:
         yield

@@ -71,8 +71,10 @@ def summarise(model: str, revision: str | None = None, *, measure_speed: bool = 
         largest_block=max(
             sum(parameter.numel() for parameter in block.module.parameters()) for block in blocks
         ),
+        # a Hessian is `[in, in]`
         largest_grams=max(sum(linear.shape[1] ** 2 for linear in block.linears.values()) for block in blocks),
         outside=_outside(skeleton, blocks),
+        # not every configuration has `hidden_size`; the embedding is `[vocabulary, width]`
         width=int(getattr(text, "hidden_size", None) or skeleton.get_input_embeddings().weight.shape[1]),  # type: ignore[operator]
         vocabulary=int(text.vocab_size),
         context_length=context_length(config),
@@ -80,6 +82,7 @@ def summarise(model: str, revision: str | None = None, *, measure_speed: bool = 
         bytes=parameters * stored.itemsize,
         storage=_storage(model, revision, directory),
         device=device,
+        # the CPU as well, because a recipe may choose it; once if it is the default
         speeds={name: _speed(name) for name in dict.fromkeys([device, "cpu"])} if measure_speed else {},
     )
 
@@ -92,10 +95,11 @@ def _skeleton(model: str, config: Any) -> tuple[nn.Module, list[Block]]:
     """
     kind = getattr(config, "model_type", "unknown")
     try:
+        # Unlike in `without_weights` the buffers may be without data: nothing is computed.
         with BUILDING, torch.device("meta"):
             skeleton: nn.Module = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
         blocks = find_blocks(skeleton)
-    except (LookupError, ValueError) as error:
+    except (LookupError, ValueError) as error:  # from `find_blocks`; from transformers
         raise ModelError(
             f"The model {model} (type {kind}) is not a causal language model made of blocks, so it cannot be "
             "pruned here.",
@@ -116,11 +120,13 @@ def _kinds(blocks: Sequence[Block], active: int | None) -> tuple[LinearKind, ...
     """
     alike: dict[tuple[str, int, int], list[Linear]] = {}
     for linear in (linear for block in blocks for linear in block.linears.values()):
+        # `model.layers.*.mlp.experts.*.gate_up_proj`: digits of blocks and experts alike
         alike.setdefault((re.sub(r"\d+", "*", linear.path), *linear.shape), []).append(linear)
     kinds = []
     for (_, rows, columns), linears in alike.items():
         first = linears[0]
         is_routed = first.expert is not None and active is not None
+        # stored: `[experts, out, in]`
         share = min(1.0, active / len(first.stored)) if is_routed else 1.0  # type: ignore[operator]
         kinds.append(LinearKind(path=first.path, rows=rows, columns=columns, count=len(linears), share=share))
     return tuple(kinds)
@@ -152,6 +158,7 @@ def _storage(model: str, revision: str | None, directory: Path | None) -> Storag
         ((entry.licence, entry.gated) for entry in catalogue() if entry.id == model), (None, False)
     )
     if (cached := hub_cache.snapshot(model, revision)) is not None:
+        # a snapshot's directory is named after its commit
         return Storage(place="cache", total=_bytes(cached), licence=licence, gated=gated, commit=cached.name)
     try:
         plan = planning.plan_download(model, revision)
@@ -183,7 +190,7 @@ def _speed(device: str) -> float:
         start = clock.now()
         matrix @ matrix
         best = min(best, clock.now() - start)
-    return 2 * PROBE**3 / best
+    return 2 * PROBE**3 / best  # a multiplication and an addition per term
 
 
 def context_length(config: object) -> int | None:
