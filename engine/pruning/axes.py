@@ -110,7 +110,7 @@ class Shares:
         """Return how each block's linears distribute their sparsity over their rows; empty if no method
         looked at rows.
         """
-        levels = torch.tensor(QUANTILES, dtype=torch.float64)
+        levels = torch.tensor(QUANTILES, dtype=torch.float64)  # `quantile` requires the dtype of its input
         return tuple(
             tuple(
                 RowSpread(

@@ -40,7 +40,7 @@ class InverseFactor:
     @property
     def warnings(self) -> tuple[str, ...]:
         """A sentence if more than the published damping was needed."""
-        usual = DAMPING_LADDER[0]
+        usual = DAMPING_LADDER[0]  # a fraction of the mean diagonal
         return (
             ()
             if self.damping <= usual

@@ -46,13 +46,16 @@ def observe(
 class _LastInput:
     """The last input tensor, its version at that time, the linears called with it, and its statistics."""
 
+    # Weak, so that no activation outlives its batch. A dead reference equals no new tensor, unlike an `id`,
+    # which may be reused.
     tensor: weakref.ref[Tensor]
-    version: int
+    version: int  # torch's counter of in-place changes
     names: set[str]
     statistics: Statistics
 
     def is_repeated(self, name: str, inputs: Tensor) -> bool:
         """Whether another linear is called with the same, unchanged tensor."""
+        # A second call of the same linear is a new batch, not another reader.
         return self.tensor() is inputs and self.version == inputs._version and name not in self.names
 
 
@@ -73,7 +76,7 @@ class _Observer:
     ) -> None:
         self.statistics: dict[str, Statistics] = {}
         self._linears = linears
-        self._owners: dict[str, Statistics] = {}
+        self._owners: dict[str, Statistics] = {}  # by the linear whose calls fill them
         self._options = (windows, needs, sample, tokens)
         self._shares = Need.OUTPUT_NORM not in needs  # outputs differ even if the input is the same
         self._last: _LastInput | None = None
@@ -91,6 +94,7 @@ class _Observer:
             and last.is_repeated(name, inputs)
             and self.statistics.setdefault(name, last.statistics) is last.statistics
         ):
+            # The sums contain this batch already.
             last.names.add(name)
             return
         statistics = self._owned(name, inputs.device)
@@ -99,16 +103,19 @@ class _Observer:
 
     def add_output(self, name: str, inputs: Tensor, outputs: Tensor, bias: Tensor | None) -> None:
         """Record the output of the call that was recorded last."""
+        # The bias is not pruned, so norms are those of X W^T.
         self.statistics[name].update_output(outputs if bias is None else outputs - bias)
 
     def add_idle_experts(self) -> None:
         """Give empty statistics to experts that received no token although others of their parameter did."""
+        # If no expert was called, the module was not: its experts stay dense, as other uncalled linears do.
         called = {_parameter(linear) for name, linear in self._linears.items() if name in self.statistics}
         for name, linear in self._linears.items():
             idle = linear.expert is not None and name not in self.statistics
             if idle and _parameter(linear) in called:
                 statistics = self._owned(name, linear.weight.device)
                 if not self._shares:
+                    # no rows: only creates the sum
                     statistics.update_output(linear.weight.new_zeros(0, linear.shape[0]))
 
     def _owned(self, name: str, device: torch.device) -> Statistics:
@@ -121,7 +128,7 @@ class _Observer:
                 linear.shape[1], windows, needs, device, sample=sample, tokens=tokens, routed=routed
             )
             self.statistics[name] = self._owners[name]
-        if name not in self._owners:
+        if name not in self._owners:  # so far it only shared another's
             raise NumericsError(
                 f"The linear {name} shares its input with another one in some batches only, so their "
                 "statistics cannot be separated. This model cannot be pruned with calibration data; "
@@ -143,6 +150,7 @@ def divergence(dense: Stream, pruned: Stream) -> tuple[float, float]:
     distance = norm = cosine = 0.0
     for h, h_pruned in zip(dense.hidden, pruned.hidden, strict=True):
         left, right = h.float().flatten(0, 1), h_pruned.float().flatten(0, 1)  # [tokens, width]
+        # Sums in float64: they run over every entry of the windows.
         distance += (left - right).square().sum(dtype=torch.float64).item()
         norm += left.square().sum(dtype=torch.float64).item()
         cosine += torch.cosine_similarity(left, right, dim=1).sum(dtype=torch.float64).item()

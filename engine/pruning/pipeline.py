@@ -67,10 +67,12 @@ def prune_blocks(
         shares: the sparsity of each block.
         kept: receives the pruned weights of each block; blocks that it holds already are restored from it.
     """
+    # One pass of a small model keeps one core busy, so the evaluation windows use a second thread.
     parallel = model.is_small
     for block in model.blocks:
         with _present(model, block, clock):
             events = _prune_block(block, streams, plan, shares, kept, clock, parallel=parallel)
+        # After the block is released: the consumer decides when this generator goes on.
         yield from events
 
 
@@ -97,10 +99,12 @@ def _prune_block(
     start = clock.now()
     if block.index in kept:
         _advance(streams.dense, block, clock)
+        # The dense windows have passed by now; from here on the block is pruned.
         restore(block, kept[block.index])
         _advance_pruned(streams, block, clock, {}, parallel)
         return []
     statistics = _observe(streams, block, plan, clock, parallel)
+    # Read here because pruning consumes the statistics.
     dense = {name: seen.input_norm for name, seen in statistics.items()}
     with clock.phase("prune"):
         results, weights = _prune_linears(block, statistics, plan, shares, tidy=not parallel)
@@ -118,6 +122,7 @@ def _observe(
     """
     stream = streams.calibration
     tokens = sum(ids.numel() for ids in stream.ids)
+    # The norms are for the alignment, the sample for the output errors.
     needs = frozenset(plan.needs | {Need.INPUT_NORM, Need.SAMPLE})
     seeing = observe(block.linears, stream.windows, needs, sample=sample_size(tokens), tokens=tokens)
     if block.index == 0 and streams.first is not None and needs in streams.first:
@@ -125,11 +130,13 @@ def _observe(
         return deepcopy(
             streams.first[needs]
         )  # pruning consumes them; linears that share one still do in the copy
+    # `_evaluating` comes first, so that its wait falls outside the phase, and ends before the block is
+    # pruned. The hooks of `seeing` ignore the windows in its thread.
     with _evaluating(streams.dense, block, clock, parallel), clock.phase("statistics"), seeing as seen:
-        deque(stream.through(block), maxlen=0)
-    found = {name: seen[name] for name in block.linears if name in seen}
+        deque(stream.through(block), maxlen=0)  # runs the passes, keeps no output
+    found = {name: seen[name] for name in block.linears if name in seen}  # in the block's order
     if block.index == 0 and streams.first is not None:
-        streams.first[needs] = deepcopy(found)
+        streams.first[needs] = deepcopy(found)  # `found` is about to be consumed
     return found
 
 
@@ -176,9 +183,10 @@ def _prune_linears(
     """
     results: dict[str, _Result] = {}
     weights: BlockWeights = {}
-    for name in list(statistics):
+    for name in list(statistics):  # a copy: entries are removed below
         if tidy:
             trim_heap()
+        # Popped, so that the memory is free once the last linear that shares it is done.
         results[name], weights[name] = _prune(
             block.linears[name], statistics.pop(name), plan, shares.of(block.index, name)
         )
@@ -191,7 +199,7 @@ def _prune(
     linear: Linear, statistics: Statistics, plan: Plan, sparsity: Sparsity
 ) -> tuple[_Result, PrunedLinear]:
     """Prune one linear in place."""
-    before = linear.weight.to(torch.float32, copy=True)
+    before = linear.weight.to(torch.float32, copy=True)  # `write` changes the weight
     outcome = plan.prune(before, statistics, sparsity, path=linear.path, attention=linear.attention)
     linear.write(outcome.weight)
     sample = statistics.sample.float()
@@ -203,12 +211,13 @@ def _prune(
     event = _linear_event(
         linear.name,
         outcome,
-        error(linear.weight.float()),
+        error(linear.weight.float()),  # as stored, rounded to the model's dtype
         error(before * outcome.keep) if plan.update.touches else None,
         error(before * outcome.unrefined)
         if plan.refinement.touches and outcome.unrefined is not None
         else None,
     )
+    # Without an update the mask describes the result, and the weight need not be stored.
     weight = linear.weight.to("cpu", copy=True) if plan.update.touches else None
     return _Result(event, outcome.warnings), PrunedLinear(outcome.keep.cpu(), weight)
 
@@ -224,6 +233,7 @@ def _linear_event(
     """
     keep, refined = outcome.keep, outcome.refined
     rows, columns = keep.shape
+    # By the mask: a kept weight may happen to be 0.
     removed = keep.numel() - int(keep.count_nonzero())
     return LinearPruned(
         name=name,
@@ -296,6 +306,7 @@ def _event(
         error, cosine = divergence(streams.dense, streams.pruned)
     return BlockPruned(
         index=block.index,
+        # Over the pruned linears only; ones that are never called do not count.
         sparsity=sum(linear.removed for linear in linears)
         / max(1, sum(linear.rows * linear.columns for linear in linears)),
         alignment=aligned,

@@ -150,6 +150,7 @@ class Plan:
             return self._prune_by_magnitude(weight, statistics, sparsity)
         score = partial(self.score.function, **self._score_parameters(path))
         if self.decides_while_updating:
+            # One number: sparsities per row need groups of rows, and those decide on all columns at once.
             running = RunningMask(cast(RunningScore, score), statistics, self.pattern, cast(float, sparsity))
             updated = self.update.function(weight, statistics, running, **self.parameters["update"])
             return Outcome(updated.weight, updated.keep, updated.warnings)
@@ -165,7 +166,7 @@ class Plan:
         """Return how many tokens an expert with `width` inputs must have seen for the chosen methods to beat
         magnitude.
         """
-        if not self.needs:
+        if not self.needs:  # without data there is nothing that tokens could improve
             return 0
         per_input = TOKENS_PER_INPUT_WITH_HESSIAN if Need.HESSIAN in self.needs else TOKENS_PER_INPUT
         return max(1, round(width * per_input))
@@ -183,6 +184,7 @@ class Plan:
     def _score_parameters(self, path: str) -> dict[str, Any]:
         parameters = dict(self.parameters["score"])
         if self.score.uses_seed:
+            # Linears of the same shape get different draws. Not `hash`, which differs between processes.
             parameters["seed"] = crc32(f"{parameters['seed']} {path}".encode())
         if self.score.joint:
             parameters |= self.pattern.n_and_m
@@ -195,6 +197,7 @@ class Plan:
         refinement, parameters = self.refinement, self.parameters["refinement"]
         if not refinement.touches or (refinement.attention_only(parameters) and not attention):
             return Refined(keep)
+        # `for_plan` ones are not the function's
         own = {item.name: parameters[item.name] for item in refinement.parameters if not item.for_plan}
         group = self.pattern.group_width
         if order is None:
@@ -203,7 +206,7 @@ class Plan:
         # put the columns back.
         moved = Reordered(statistics, order)
         refined = refinement.function(keep[:, order], weight[:, order], moved, group=group, **own)
-        return replace(refined, keep=refined.keep[:, order.argsort()])
+        return replace(refined, keep=refined.keep[:, order.argsort()])  # argsort: the inverse
 
 
 def _parameters(method: Method, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -170,4 +170,5 @@ PRESETS.add(
     )
 )
 
+# A wrong name would otherwise surface only when someone chooses the preset.
 assert all(choice in AXES[axis] for preset in PRESETS.values() for axis, choice in preset.choices.items())

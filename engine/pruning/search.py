@@ -90,6 +90,7 @@ class Search:
         """
         assert self._leaving and self._first, "computed here, before threads share them"
         with parallel_passes(small=self._is_small_in_memory) as cores, ThreadPoolExecutor(cores) as pool:
+            # As many models as threads can be at work, so no thread waits for one.
             models = self._models(min(cores, len(candidates)))
             work = torch.no_grad()(partial(self._try_on_free_model, models))  # grad mode is per thread
             rounds = (
@@ -100,6 +101,7 @@ class Search:
             best = inf
             for batch in rounds:
                 for trial in pool.map(work, batch, [best] * len(batch)):
+                    # Without `stop` the limit stays infinite.
                     best = min(best, inf if trial.stopped or not stop else trial.objective)
                     yield trial
 
@@ -110,7 +112,7 @@ class Search:
     def _models(self, count: int) -> SimpleQueue[LanguageModel]:
         """Return the model and copies of it, one per thread."""
         models: SimpleQueue[LanguageModel] = SimpleQueue()
-        for model in [self.model, *self._copies][:count]:
+        for model in [self.model, *self._copies][:count]:  # each holds its own pruned weights
             models.put(model)
         return models
 
@@ -119,6 +121,7 @@ class Search:
         from engine.models.language_model import LanguageModel
 
         with parallel_passes(small=self._is_small_in_memory) as cores:
+            # The original works, too, hence one fewer than cores.
             return [LanguageModel(copy.deepcopy(self.model.module)) for _ in range(cores - 1)]
 
     @cached_property
@@ -130,6 +133,7 @@ class Search:
     @cached_property
     def _leaving(self) -> list[frozenset[str]]:
         """For each block, the linears whose output feeds no other linear in it."""
+        # The input of block 0 serves for all blocks: `feeds` hardly depends on the values.
         hidden, calls = self.stream.hidden[0], self.stream.calls
         fed = []
         for block in self.model.blocks:
@@ -145,15 +149,19 @@ class Search:
             models.put(model)
 
     def _try(self, model: LanguageModel, shares: Shares, limit: float) -> Trial:
+        # Forked, so that the recorded windows stay at block 0 for the next candidate.
         stream, aligned, lost = self.stream.fork(), [], []
         for block in model.blocks:
             with model.present(block):
+                # Threads share `_first`; none changes it, at worst two compute its cached factor.
                 dense = self._first if block.index == 0 else self._watch(block, stream, self.needs)
+                # Each block's dense statistics are of inputs that the pruned blocks before it produce.
                 with self._pruned(block, dense, shares):
                     pruned = self._advance(block, stream, last=block.index == len(model.blocks) - 1)
             norms = {name: (dense[name].input_norm, pruned[name].input_norm) for name in dense}
             aligned.append(sum(alignment(*pair) for pair in norms.values()))
             lost.append({name: before - after for name, (before, after) in norms.items()})
+            # In the last block this stops nothing, and the trial counts as complete.
             if sum(aligned) > limit:
                 break
         return Trial(shares, tuple(aligned), tuple(lost), stopped=len(aligned) < len(model.blocks))
@@ -173,6 +181,8 @@ class Search:
         unused = (
             [] if Need.OUTPUT_NORM in needs else [block.linears[name] for name in self._leaving[block.index]]
         )
+        # `zeroed` goes inside `observe`, as it requires: the hooks must still see the inputs of these
+        # linears.
         with observe(block.linears, stream.windows, needs) as seen, zeroed(unused):
             deque(stream.through(block), maxlen=0)
         return seen
@@ -180,7 +190,7 @@ class Search:
     @contextmanager
     def _pruned(self, block: Block, dense: Mapping[str, Statistics], shares: Shares) -> Iterator[None]:
         """Give the block its pruned weights inside the `with`."""
-        before = {name: block.linears[name].weight.clone() for name in dense}
+        before = {name: block.linears[name].weight.clone() for name in dense}  # `write` changes it in place
         try:
             for name, statistics in dense.items():
                 linear = block.linears[name]
@@ -232,6 +242,7 @@ class AllocationContext:
             with self.present(block):
                 with observe(block.linears, stream.windows, needs) as seen:
                     stream.advance(block)
+                # Inside `present`, because the caller reads the weights.
                 yield block, seen
 
     def search(self, windows: int) -> Search:

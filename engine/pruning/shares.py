@@ -55,7 +55,7 @@ def rescaled(
 
 def rescale(ratios: Tensor, weights: Tensor, target: float, *, lowest: float = 0.0) -> Tensor | None:
     """Like `rescaled`, for float64 tensors of equal length; None if the target is out of reach."""
-    share = weights / weights.sum()
+    share = weights / weights.sum()  # [blocks or rows], sums to 1
 
     def scaled(factor: float) -> Tensor:
         return (factor * ratios).clamp(lowest, HIGHEST)
@@ -70,7 +70,7 @@ def rescale(ratios: Tensor, weights: Tensor, target: float, *, lowest: float = 0
         high *= 2
         if high > 1e9:
             return None
-    for _ in range(100):
+    for _ in range(100):  # far more halvings than float64 can resolve
         middle = (low + high) / 2
         low, high = (middle, high) if mean(middle) < target else (low, middle)
-    return scaled(high)
+    return scaled(high)  # not `low`: the mean there is below the target

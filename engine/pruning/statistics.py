@@ -238,6 +238,7 @@ class Statistics:
 class Reordered:
     """The column statistics of a linear whose columns are permuted, `order[position] = column`."""
 
+    # Refinements get this in place of `Statistics`: one that declares another need requires it here.
     original: Statistics
     order: Tensor
 

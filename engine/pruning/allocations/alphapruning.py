@@ -22,8 +22,8 @@ from engine.pruning.search import AllocationContext
 from engine.pruning.shares import HIGHEST, rescaled, weighted_mean
 from engine.registry import Parameter
 
-BINS = 100
-NOISE = (16 * torch.finfo(torch.float32).eps) ** 2
+BINS = 100  # of log10 of the eigenvalues
+NOISE = (16 * torch.finfo(torch.float32).eps) ** 2  # squared, as an eigenvalue is
 """Eigenvalues up to this fraction of the largest are rounding errors of singular values that are 0 (measured:
 up to 9 units of float32 rounding).
 """
@@ -35,6 +35,7 @@ def alphapruning(context: AllocationContext, *, spread: float, window: str) -> G
     """Measure each block's tail exponent, the mean over its linears, and allocate the sparsity by it."""
     exponents: list[float] = []
     for block in context.blocks:
+        # Only inside are the weights of a model that is read from the disk block by block.
         with context.present(block):
             exponents.append(
                 _mean(
@@ -58,6 +59,7 @@ def eigenvalues(weight: Tensor) -> Tensor:
 
 
 def _by_gram(weight: Tensor) -> Tensor:
+    # [shorter, longer]: both Gram matrices have the same non-zero eigenvalues.
     tall = weight.double() if weight.shape[0] <= weight.shape[1] else weight.double().T
     return torch.linalg.eigvalsh(tall @ tall.T)
 
@@ -76,19 +78,23 @@ def tail_exponent(values: Tensor, window: str = "published") -> float:
         return nan
     peak = _peak(values)
     least = 0.95 * peak if window == "peak" else (0.95 * peak).log10()
+    # Not the last value: its tail would be itself, and the estimate would divide by 0.
     places = ((values[:-1] >= least) & (values[:-1] <= 1.5 * peak)).nonzero().flatten()
     logs = values.log()
     above = logs.flip(0).cumsum(0).flip(0)[places]  # sum of the logarithms from each candidate on
     count = len(values) - places
-    exponents = 1 + count / (above - count * logs[places])
+    exponents = 1 + count / (above - count * logs[places])  # Hill: 1 + n / sum ln(x_i / x_min)
+    # Each lot is a matrix of candidates by values, hence the limit.
     lots = zip(*(part.split(max(1, ENTRIES // len(values))) for part in (places, exponents)), strict=True)
     distances = torch.cat([_distances(logs, *lot) for lot in lots])
     best = int(distances.argmin()) if len(distances) else 0
+    # A distance of 1 marks a candidate that is not a power law, see `_distances`.
     return float(exponents[best]) if len(distances) and distances[best] < 1 else nan
 
 
 def _peak(values: Tensor) -> Tensor:
     """Return the value at the left edge of the fullest of 100 bins of `log10(values)`, the first on ties."""
+    # `histc` without limits spans the values' own range, as the edges do.
     logs = values.float().log10()
     lowest, highest = logs.aminmax()
     edges = torch.linspace(float(lowest), float(highest), BINS + 1, dtype=torch.float64, device=values.device)
@@ -101,7 +107,8 @@ def _distances(logs: Tensor, places: Tensor, exponents: Tensor) -> Tensor:
     """
     gaps = logs - logs[places, None]  # [candidates, n]
     ranks = torch.arange(len(logs), device=logs.device) - places[:, None]
-    fitted = 1 - ((1 - exponents)[:, None] * gaps).exp()
+    fitted = 1 - ((1 - exponents)[:, None] * gaps).exp()  # its CDF: 1 - (x / x_min)^(1 - alpha)
+    # Negative ranks are values below x_min, where the power may overflow; they are not in the tail.
     apart = (fitted - ranks / (len(logs) - places)[:, None]).abs().masked_fill(ranks < 0, 0).amax(1)
     return apart.where(exponents.isfinite() & (exponents > 1), 1)
 
@@ -117,12 +124,13 @@ def alpha_ratios(
     average = _mean(exponents)
     known = [average if isnan(value) else value for value in exponents]
     width = max(known) - min(known)
-    if not width > 0:
+    if not width > 0:  # also if it is NaN, because no block has an exponent
         return [target] * len(sizes), ()
     shape = [1 - spread + 2 * spread * (value - min(known)) / width for value in known]
     factor = target / weighted_mean(shape, sizes)
     if factor * max(shape) <= HIGHEST:
         return [factor * value for value in shape], ()
+    # The largest ratios stop at 0.99 and the others rise further to make up for it.
     ratios = rescaled(shape, sizes, target)
     return ratios, tuple(place for place, ratio in enumerate(ratios) if ratio >= HIGHEST)
 

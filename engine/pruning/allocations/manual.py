@@ -34,7 +34,7 @@ def flat(sizes: Sequence[int], target: float) -> list[float]:
 
 def ramp(sizes: Sequence[int], target: float, *, falling: bool = False) -> list[float]:
     """Return ratios that rise evenly from the first block to the last, or fall."""
-    last = max(1, len(sizes) - 1)
+    last = max(1, len(sizes) - 1)  # a model may have one block
     shape = [1 - RAMP + 2 * RAMP * place / last for place in range(len(sizes))]
     return rescaled(shape[::-1] if falling else shape, sizes, target)
 
@@ -68,7 +68,7 @@ def manual(
     """Return the given ratios; with `rescale`, multiplied by one factor (and clipped to 0.99) so that their
     weighted mean is the target.
     """
-    yield from ()
+    yield from ()  # a generator like every allocation, without events
     return Shares(tuple(ratios if rescale == "no" else rescaled(ratios, context.sizes, context.target)))
 
 

@@ -28,7 +28,7 @@ from engine.pruning.shares import HIGHEST, LOWEST, centred, rescale, within_limi
 from engine.registry import Parameter
 
 BLOCK_STRENGTHS = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.25)
-ROW_STRENGTHS = (0.0, *BLOCK_STRENGTHS)
+ROW_STRENGTHS = (0.0, *BLOCK_STRENGTHS)  # 0: uniform rows, so that the step may change nothing
 WITHOUT_LARGEST_FROM = 0.8
 """The sparsity from which the largest block strength is omitted."""
 
@@ -53,6 +53,8 @@ def neuroal(
         blocks: Candidates = {
             ("block", strength): shares for strength, shares in block_candidates(context).items()
         }
+        # If none can be stopped, the reference joins the block step's batch, so that no core idles. It is
+        # reported, but only candidates of the step itself can win.
         start = yield from _tried(search, blocks if halt else uniform | blocks, "block", stop=halt)
     if step == "block":
         return start.shares
@@ -67,6 +69,7 @@ def neuroal(
 
 def candidates(step: str) -> int:
     """Return how many candidates are tried, including the uniform reference."""
+    # One too many at high sparsities, where the largest block strength is omitted: this is for estimates.
     return 1 + len(BLOCK_STRENGTHS) * (step != "row") + len(ROW_STRENGTHS) * (step != "block")
 
 
@@ -80,6 +83,7 @@ def block_candidates(context: AllocationContext) -> dict[float, Shares]:
         if strength == BLOCK_STRENGTHS[-1] and context.target >= WITHOUT_LARGEST_FROM:
             continue
         rising = [2 * strength * block / max(1, len(depth) - 1) for block in depth]
+        # Only `2 lambda l / (L - 1)` matters: the constant part is lost in the shift to the mean.
         ratios, clipped = within_limits(
             centred(rising, context.sizes, context.target), context.sizes, context.target
         )
@@ -106,10 +110,11 @@ def row_sparsities(lost: Tensor, sparsity: float, strength: float) -> Tensor:
     spread = lost.max() - lost.min()
     if not spread > 0 or strength == 0 or not LOWEST <= sparsity <= HIGHEST:
         return even
-    density = 2 * strength * (lost - lost.min()) / spread
+    density = 2 * strength * (lost - lost.min()) / spread  # [out], highest where most was lost
     rows = sparsity - (density - density.mean())
     if rows.min() >= LOWEST and rows.max() <= HIGHEST:
         return rows
+    # Rows have equal lengths, hence the equal weights.
     scaled = rescale(rows.clamp(LOWEST, HIGHEST), torch.ones_like(rows), sparsity, lowest=LOWEST)
     return even if scaled is None else scaled
 
@@ -134,6 +139,7 @@ def _rows(
 ) -> Tensor:
     if consumer is None or consumer.name is None or consumer.columns is None or consumer.name not in lost:
         return torch.full((count,), sparsity, dtype=torch.float64)
+    # [in] of the consumer -> [out] of this linear: `columns` says which input each row becomes.
     return row_sparsities(lost[consumer.name].cpu()[consumer.columns.cpu()], sparsity, strength)
 
 
@@ -141,6 +147,7 @@ def _consumers(search: Search, heads: str) -> Consumers:
     """Return which linear reads each linear's rows; those of the last block stay uniform, because no block
     follows it.
     """
+    # The input of block 0 serves for all blocks, because the data flow hardly depends on the values.
     hidden, calls = search.stream.hidden[0], search.stream.calls
     *blocks, last = search.model.blocks
     found = {}
@@ -155,8 +162,8 @@ def _consumers(search: Search, heads: str) -> Consumers:
 
 def _unclear(fed: Consumers) -> Iterable[Event]:
     """Yield a note for each reason why rows of some linears stay uniform."""
-    reasons: dict[str, dict[str, None]] = {}
-    for block in list(fed.values())[:-1]:
+    reasons: dict[str, dict[str, None]] = {}  # the inner dict is an ordered set
+    for block in list(fed.values())[:-1]:  # the last block is uniform by design
         for name, consumer in block.items():
             if consumer.name is None:
                 reasons.setdefault(consumer.reason, {})[name] = None
@@ -175,6 +182,7 @@ def _tried(search: Search, candidates: Candidates, step: str, *, stop: bool) -> 
         yield CandidateTried(candidate=_described(kind, strength, trial))
         if kind == step and not trial.stopped:
             complete[strength] = trial
+    # `min` returns the first of equals, and dicts keep their order: the smallest strength.
     chosen = min(complete, key=lambda strength: complete[strength].objective)
     if step != REFERENCE_STEP:
         yield CandidateChosen(step=step, strength=chosen)

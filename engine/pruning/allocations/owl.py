@@ -24,6 +24,7 @@ def owl(context: AllocationContext, *, threshold: float, strength: float) -> Gen
     """Measure the outliers of each dense block, then allocate the sparsity by them."""
     outliers: list[float] = []
     for block, statistics in context.statistics({Need.INPUT_NORM}):
+        # Of the dense block, whose inputs come from dense blocks, too.
         scores = [wanda(block.linears[name].weight.float(), seen) for name, seen in statistics.items()]
         outliers.append(outlier_share(scores, threshold))
         yield BlockMeasured(index=block.index, value=outliers[-1])
@@ -36,6 +37,7 @@ def outlier_share(scores: Sequence[Tensor], threshold: float) -> float:
     mean; 0 if there are no entries.
     """
     entries = sum(score.numel() for score in scores)
+    # One mean for the whole block, so a linear with large scores may hold most outliers.
     limit = threshold * sum(float(score.double().sum()) for score in scores) / max(1, entries)
     return 100 * sum(int((score > limit).sum()) for score in scores) / max(1, entries)
 
@@ -50,6 +52,7 @@ def owl_ratios(
     """
     least, spread = min(outliers), max(outliers) - min(outliers)
     denser = [2 * strength * (share - least) / spread if spread > 0 else 0.0 for share in outliers]
+    # The shift supplies the constant of `1 - density`.
     return within_limits(centred([-density for density in denser], sizes, target), sizes, target)
 
 

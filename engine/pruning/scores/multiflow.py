@@ -16,6 +16,7 @@ def multiflow(weight: Tensor, statistics: Statistics) -> Tensor:
     """
     size = weight.abs()
     flow = size * statistics.input_norm  # S, [out, in]
+    # Mean flow into each output neuron, [out, 1], and out of each input neuron, [in].
     return size * flow.mean(1)[:, None] * flow.mean(0)
 
 

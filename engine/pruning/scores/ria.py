@@ -30,6 +30,7 @@ def relative_importance(weight: Tensor, columns: Tensor, rows: Tensor) -> Tensor
     sum of 0 gives 0.
     """
     size = weight.abs()
+    # `where` replaces the NaN of 0 / 0, which a column or row of zeros yields.
     return (size / columns).where(columns > 0, 0) + (size / rows[:, None]).where(rows[:, None] > 0, 0)
 
 

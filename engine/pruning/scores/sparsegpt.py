@@ -19,6 +19,7 @@ def sparsegpt(weight: Tensor, statistics: Statistics, *, columns: slice = slice(
     Columns that the text never activates score 0: removing them costs nothing.
     """
     factor = statistics.factor
+    # U_jj^2 is the diagonal entry of the inverse over column j and the later ones.
     score = weight.square() / factor.upper.diagonal()[columns].square()
     return score.masked_fill(factor.dead[columns], 0)
 

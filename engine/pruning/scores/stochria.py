@@ -26,6 +26,7 @@ def stochria(weight: Tensor, statistics: Statistics, *, beta: float, alpha: floa
     the sums are not rescaled. A sample that sums to 0 contributes 0.
     """
     count = max(1, int(beta * min(weight.shape)))
+    # Rows are drawn before columns: another order would change what a seed means.
     generator = torch.Generator().manual_seed(seed)
     size = weight.abs()
     rows = sampled_sums(size, count, generator)  # [out]
@@ -38,6 +39,7 @@ def sampled_sums(values: Tensor, count: int, generator: torch.Generator) -> Tens
     replacement.
     """
     keys = torch.rand(values.shape, generator=generator).to(values.device)
+    # The largest of independent keys are a sample without replacement, for all rows at once.
     chosen = keys.topk(count, dim=1, sorted=False).indices  # [rows, count]
     return values.gather(1, chosen).sum(1)
 

@@ -92,6 +92,7 @@ SCORES.add(
             ALPHA,
         ),
         function=symwanda,
+        # for every form, as needs do not depend on parameters
         needs=frozenset({Need.INPUT_NORM, Need.OUTPUT_NORM}),
         default_group=Group.LAYER,
     )
