@@ -6,6 +6,7 @@ from pages.widgets.learn.lessons import LESSONS
 from pages.widgets.page_setup import enter_through_app
 
 enter_through_app("learn")
+# No engine here: importing it takes seconds, and only some steps need it.
 lesson, warning = lesson_in_address(LESSONS)
 if lesson is None:
     draw_contents(LESSONS, warning)

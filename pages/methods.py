@@ -15,7 +15,7 @@ model = session.model()
 with st.sidebar:
     query = st.text_input(
         "Find a method",
-        key="methods.find",
+        key="methods.find",  # the query parameter's name, which lessons link to
         type="search",
         placeholder="Name, word or paper",
         icon=":material/search:",
@@ -47,4 +47,5 @@ for axis, methods in matches.items():
         st.header(SECTIONS[axis].title, anchor=axis)
         st.markdown(SECTIONS[axis].question)
     for method in methods:
+        # The trial keeps this tab's model: whatever a new address does not name, Explore sets to its default.
         draw_method(axis, method, related_methods(method), {**model, **trial_fields(axis, method)})

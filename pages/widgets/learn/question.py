@@ -71,7 +71,7 @@ def draw_summary(lines: Sequence[str], method: str, fields: Mapping[str, str], l
                 "pages/methods.py",
                 label=f"{method} on the Methods page",
                 icon=":material/menu_book:",
-                query_params={"methods.find": method},
+                query_params={"methods.find": method},  # the key of the search field of that page
             )
             st.page_link(
                 "pages/explore.py", label=label, icon=":material/play_arrow:", query_params=dict(fields)

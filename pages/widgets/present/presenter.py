@@ -46,7 +46,7 @@ def start_from_address() -> None:
         # Importing the engine takes seconds, so it waits until a talk really starts.
         from pages.widgets.engine_handle import shared_engine
 
-        start(shared_engine(), int(requested) - 1)
+        start(shared_engine(), int(requested) - 1)  # the address counts views from 1
 
 
 def start(engine: BackgroundEngine, position: int = 0) -> None:

@@ -65,7 +65,7 @@ def draw_talk(engine: BackgroundEngine) -> None:
 
 
 def _draw_view(engine: BackgroundEngine, talk: Talk, position: int, view: View) -> None:
-    home, last = engine.store.home, len(talk.views) - 1
+    home, last = engine.store.home, len(talk.views) - 1  # the talk is a file there, shared by all tabs
     parameters = ", ".join(
         f"{name} {value[:8] if name == 'run' else value}" for name, value in view.parameters.items()
     )
@@ -86,7 +86,7 @@ def _draw_view(engine: BackgroundEngine, talk: Talk, position: int, view: View) 
         ):
             st.button(
                 label,
-                key=f"present.{label}.{position}",
+                key=f"present.{label}.{position}",  # by position: the same view may be in a talk twice
                 icon=icon,
                 disabled=at_end,
                 on_click=_change_talk,

@@ -38,7 +38,7 @@ def inputs_of_model() -> Future[tuple[Inputs, ...]]:
 
 
 def _draw_strength() -> None:
-    inputs_of_model()
+    inputs_of_model()  # starts measuring for the last step while the user reads this one
     left, right = panes()
     with left:
         st.markdown(
@@ -121,7 +121,7 @@ def _measured_inputs() -> Answer[tuple[Inputs, ...]]:
     future = inputs_of_model()
     if not future.done():
         return Answer(pending=True)
-    if isinstance(error := future.exception(), PrunescopeError):
+    if isinstance(error := future.exception(), PrunescopeError):  # does not wait: the future is done
         return Answer(message=str(error))
     return Answer(future.result())  # raises an error that is not ours, for Streamlit to show
 

@@ -97,6 +97,7 @@ def _draw_layers() -> None:
     with right:
         if not answered:
             return
+        # layers pruned in turn, each on its pruned predecessors' output
         draw_chart(charts.error_through_layers(lesson.chain(sparsity), layers), "explosion.chain")
         records = _recorded("wanda")
         if records:

@@ -137,11 +137,12 @@ def _draw_search() -> None:
             "First it tries slopes: λ is how far the last block is above the middle. "
             "How does the objective change as λ grows from 0.01 to 0.25?",
             TRENDS,
-            lesson.trend(objectives),
+            lesson.trend(objectives),  # the right answer is computed, because it depends on the sparsity
             "Pruning the early blocks a little less pays off; too much of it costs the late blocks more "
             "than it saves. "
             "At 50 % hardly any slope helps; the higher the sparsity, the steeper the best slope.",
         )
+        # from the events of the bundled run; nothing is computed
         replay = Replay(engine.events(pin(recipe).key))
     with right:
         if answered:
@@ -244,7 +245,7 @@ def _draw_race() -> None:
             ratios = _draw_guess_sliders(record, target)
             _draw_start(engine, lesson.user_recipe(ratios, target))
     with right:
-        if record is not None:
+        if record is not None:  # then `ratios` exist too
             _draw_result(engine, record, ratios, target)
     draw_summary(
         [

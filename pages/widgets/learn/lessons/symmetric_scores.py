@@ -96,7 +96,7 @@ def _draw_sides() -> None:
         sparsity = slider("Sparsity, %", 10, 90, 50, 5, "symmetric.half") / 100
     with right:
         if answered:
-            masked = lesson.blended(part, sparsity, group=group)
+            masked = lesson.blended(part, sparsity, group=group)  # β = `part` in the formula above
             _draw_state(masked)
             draw_chart(charts.score_matrix(masked, f"Scores with β = {part:.2f}"), "symmetric.sides")
         else:

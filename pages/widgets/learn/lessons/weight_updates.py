@@ -75,7 +75,7 @@ def _draw_columns() -> None:
             "Rows cannot compensate for one another: each row is a separate output.",
         )
         done = int(slider("Columns done", 0, COLUMNS, 1, 1, "survivors.columns"))
-        weights = lesson.after_columns(done)
+        weights = lesson.after_columns(done)  # weights that later columns remove still have a value
         st.metric("Output error so far", percent(weights.error))
     with right:
         if answered or done < COLUMNS:  # the last column would give the answer away
