@@ -73,6 +73,7 @@ def measure(recipe: Recipe, kept: Mapping[int, BlockWeights], *, seconds: float 
     device = pick_device(recipe.device)
     try:
         model = dense_model(recipe)
+        # One thread for a small model, because the page and the browser run at the same time.
         with threads_for(small=model.is_small, alone=False):
             found = _measured(model, kept, seconds)
             threads = torch.get_num_threads()
@@ -101,6 +102,7 @@ def _measured(
         raise MemoryError
     pruned, counts = _pruned(model, kept)
     own = {id(placed.parameter) for placed in dense}
+    # `parameters()` yields a tied parameter once, as a file stores it.
     rest = [parameter for parameter in model.module.parameters() if id(parameter) not in own]
     size = sizes(
         counts,
@@ -119,6 +121,8 @@ def _pruned(model: LanguageModel, kept: Mapping[int, BlockWeights]) -> tuple[Var
         weights = kept[block.index]
         linears = list(block.linears.values())
         dense = variant(linears)
+        # `restore` writes into the parameters in place, so it gets copies; `put` then exchanges them for the
+        # dense ones.
         for placed in dense:
             setattr(
                 placed.module,
@@ -133,6 +137,7 @@ def _pruned(model: LanguageModel, kept: Mapping[int, BlockWeights]) -> tuple[Var
 
 
 def _compressed(dense: Variant, pruned: Variant, rest: list[nn.Parameter]) -> Compressed:
+    # One share for all three parts, because the report has only one.
     share = sample_share(_bytes(_tensors(dense)) + _bytes(rest))
     return Compressed(
         dense=packed_bytes(_tensors(dense), share),

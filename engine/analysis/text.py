@@ -37,7 +37,7 @@ class Reader:
     def __init__(self, models: ModelCache = MODELS) -> None:
         self._models = models
         self._one_at_a_time = Lock()  # a second reader would load a second copy of the model
-        self._dense_text: tuple[Hashable, Tensor] | None = None
+        self._dense_text: tuple[Hashable, Tensor] | None = None  # ids by question; guarded by the lock
 
     def continue_prompt(
         self,
@@ -96,6 +96,7 @@ class Reader:
             model = _dense(lease, recipe)
             given = _fitting_ids(model, text, writing)
             with threads_for(small=model.is_small, alone=False):
+                # The leased model starts dense, so only writing by the pruned one needs its weights here.
                 if writing.which == "pruned" and writing.tokens:
                     _prune(model, kept)
                 ids = self._continued(model, recipe, given, writing) if writing.tokens else given
@@ -109,12 +110,13 @@ class Reader:
         """Return the ids `given`, `[tokens]`, followed by the model's continuation. The last one by the dense
         model is remembered, because every run of a page is compared with it.
         """
+        # Only what determines the dense model: runs that differ in their pruning share the answer.
         where = (recipe.model, recipe.revision, recipe.dtype, recipe.device)
         question = (where, tuple(given.tolist()), writing)
         is_dense = writing.which == "dense"
         if is_dense and self._dense_text is not None and self._dense_text[0] == question:
             return self._dense_text[1]
-        count = min(writing.tokens, _most_tokens(model) - len(given))
+        count = min(writing.tokens, _most_tokens(model) - len(given))  # at least 1, see `_fitting_ids`
         new = write(model, given, tokens=count, temperature=writing.temperature, seed=writing.seed)
         ids = cat([given, new])
         if is_dense:
@@ -139,6 +141,7 @@ def _compared(
 ) -> tuple[Token, ...]:
     """Return the tokens `ids`, `[tokens]`, with both models' losses and predictions."""
     model = _dense(lease, recipe)  # it may hold the pruned weights, which wrote the text
+    # Hidden states are enough: the tail is the same for both, and computes the logits later, in parts.
     dense = hidden_after_blocks(model, ids)
     _prune(model, kept)
     pruned = hidden_after_blocks(model, ids)
@@ -150,7 +153,7 @@ def _fitting_ids(model: LanguageModel, text: str, writing: Writing) -> Tensor:
     has at least one token to predict.
     """
     ids, to_write = encode(model, text), 1 if writing.tokens else 0
-    most = _most_tokens(model) - to_write
+    most = _most_tokens(model) - to_write  # room for at least one new token
     if len(ids) < 2 - to_write:
         raise PrunescopeError(
             "The text has fewer than two tokens, so there is nothing to predict. Type a few words."

@@ -74,6 +74,7 @@ def layer(matrix: int = 0) -> Layer:
 def masked(grouping: str, score: str, sparsity: float = 0.5) -> Masked:
     """Prune matrix 0; an N:M pattern fixes its own sparsity."""
     result = _prune(layer(), grouping, score, sparsity)
+    # At the sparsity that the grouping reached.
     by_row = _prune(layer(), ROW, score, float((~result.keep).double().mean()))
     forced = (by_row.keep & ~result.keep).nonzero().tolist()  # [row, column] each
     return Masked(
@@ -107,4 +108,5 @@ def _digits(grouping: str) -> float:
     """Return the decimal logarithm of the number of masks that remove half of the weights."""
     entries = ROWS * COLUMNS
     group = {LAYER: entries, ROW: COLUMNS}.get(grouping) or int(grouping.split(":")[1])
+    # log10 of C(g, g / 2) ^ (entries / g): each group chooses its half independently.
     return entries // group * log10(comb(group, group // 2))

@@ -32,6 +32,7 @@ class Layer:
     weight: Tensor
     inputs: Tensor
 
+    # Works on a frozen dataclass, because `cached_property` writes to `__dict__`.
     @cached_property
     def statistics(self) -> Statistics:
         """The calibration statistics that a run would collect from these inputs."""
@@ -125,12 +126,16 @@ def example(
         spread: the natural logarithm of the ratio of the strongest input to the weakest, before mixing.
         mixing: how much of the other inputs is mixed into each.
     """
+    # The order of the draws is part of a seed's result; the tokens come last, so that their number changes
+    # nothing else.
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randn(rows, columns, generator=generator) / 2
+    drawn = torch.randn(rows, columns, generator=generator) / 2  # [out, in]
     # A weight of 0 would look pruned, so the size is at least one tenth.
     tenths = (10 * drawn).round().abs().clamp(1, 15) * torch.where(drawn < 0, -1, 1)
+    # [in, in]; 1 / sqrt(in) keeps the mixed part independent of the width.
     blend = torch.eye(columns) + mixing * torch.randn(columns, columns, generator=generator) / sqrt(columns)
     order = torch.randperm(columns, generator=generator)
+    # [in], from exp(-spread / 2) to exp(spread / 2).
     strength = (torch.linspace(-0.5, 0.5, columns)[order] * spread).exp()
     return Layer(tenths / 10, torch.randn(tokens, columns, generator=generator) @ blend * strength)
 

@@ -71,21 +71,23 @@ def row(swaps: int, method: str = "dsnot") -> Row:
     weight, inputs = draw(ROW_SEED, 1, COLUMNS, ROW_MEAN)
     statistics = statistics_of(inputs, NEEDS)
     criteria = _criteria(method, weight, statistics)
+    # Each from the start, because the engine's refinement cannot be resumed.
     first, before, now, after = (
         _keep(method, weight, statistics, count) for count in (0, max(0, swaps - 1), swaps, swaps + 1)
     )
-    drift = float(criteria.change.masked_fill(now, 0).sum())
+    drift = float(criteria.change.masked_fill(now, 0).sum())  # e: c summed over the removed weights
     unused = (now == first)[0]  # each weight is swapped at most once
     sign = 1 if drift > 0 else -1
     return Row(
         weights=tuple(weight[0].tolist()),
-        means=tuple((statistics.input_sum / TOKENS).tolist()),
+        means=tuple((statistics.input_sum / TOKENS).tolist()),  # `input_sum` is per window
         changes=tuple(criteria.change[0].tolist()),
         kept=tuple(now[0].tolist()),
         drift=drift,
         error=output_error(weight, weight * now, inputs),
         swapped=_swap(before, now),
         following=_swap(now, after),
+        # The engine ranks the candidates once, under the mask before any swap.
         growing=_ranks(growing(first, criteria, sign)[0], unused),
         leaving=_ranks(dispensing(first, criteria, sign)[0], unused),
     )
@@ -147,6 +149,7 @@ def draw(seed: int, rows: int, columns: int, mean: float) -> tuple[Tensor, Tenso
     weight = torch.randn(rows, columns, generator=generator)
     means = mean * torch.randn(columns, generator=generator)
     spread = (torch.randn(columns, generator=generator) / 2).exp()
+    # [windows, tokens, columns]
     return weight, (means + torch.randn(WINDOWS, TOKENS, columns, generator=generator)) * spread
 
 
@@ -163,6 +166,7 @@ def _criteria(method: str, weight: Tensor, statistics: Statistics) -> Criteria:
 
 def _keep(method: str, weight: Tensor, statistics: Statistics, cycles: int) -> Tensor:
     """Return Wanda's mask `[1, in]` after this many cycles of the method."""
+    # `cycles` 0 would be the method's default number, not none.
     plan = Plan.of(
         score="wanda", refinement=method if cycles else "none", settings={f"{method}.cycles": cycles}
     )
@@ -171,7 +175,7 @@ def _keep(method: str, weight: Tensor, statistics: Statistics, cycles: int) -> T
 
 def _swap(before: Tensor, after: Tensor) -> tuple[int, int] | None:
     """Return the column restored and the column removed between two masks `[1, in]`."""
-    restored, removed = (after & ~before)[0].nonzero(), (before & ~after)[0].nonzero()
+    restored, removed = (after & ~before)[0].nonzero(), (before & ~after)[0].nonzero()  # at most one of each
     return (int(restored[0]), int(removed[0])) if len(restored) else None
 
 

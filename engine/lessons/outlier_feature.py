@@ -80,7 +80,7 @@ def layer(strength: float) -> Layer:
     """Return the layer with the input of `COLUMN` multiplied by `strength`."""
     plain = example(SEED, spread=SPREAD, mixing=MIXING)
     weight, inputs = plain.weight.clone(), plain.inputs.clone()
-    weight[:, COLUMN].clamp_(-SMALL, SMALL)
+    weight[:, COLUMN].clamp_(-SMALL, SMALL)  # a column of [out, in] is an input
     inputs[:, COLUMN] *= strength
     return Layer(weight, inputs)
 
@@ -108,7 +108,7 @@ def inputs_of_model() -> tuple[Inputs, ...]:
     recipe = Recipe.build(samples=WINDOWS, evaluation=None)
     model = dense_model(recipe)
     windows, _ = drain(read_windows(recipe, model, None))
-    stream = model.record(windows.ids, WINDOWS)
+    stream = model.record(windows.ids, WINDOWS)  # one batch
     measured = []
     for block in model.blocks:
         with observe(block.linears, WINDOWS, {Need.INPUT_NORM, Need.HESSIAN}) as observed:
@@ -139,7 +139,7 @@ def _error(dense: Tensor, weight: Tensor, hessian: Tensor) -> float:
 
 
 def _square(weight: Tensor, hessian: Tensor) -> Tensor:
-    return ((weight @ hessian) * weight).sum()
+    return ((weight @ hessian) * weight).sum()  # trace of W H Wᵀ
 
 
 def shared_strongest(inputs: Sequence[Inputs]) -> tuple[int, int]:

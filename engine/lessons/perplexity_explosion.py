@@ -94,6 +94,7 @@ def chain(sparsity: float) -> Chain:
     dense = pruned = torch.randn(1, TOKENS, WIDTH, generator=generator)  # [windows, tokens, in]
     own, error = [], []
     for _ in range(LAYERS):
+        # 1 / sqrt(in) keeps the strength of the signal from layer to layer.
         weight = torch.randn(WIDTH, WIDTH, generator=generator) / WIDTH**0.5
         changed = plan.prune(weight, statistics_of(pruned, {Need.INPUT_NORM}), sparsity).weight
         own.append(output_error(weight, changed, pruned))

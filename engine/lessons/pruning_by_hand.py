@@ -79,6 +79,7 @@ def scored(score: str, count: int) -> MaskedLayer:
 def costs() -> Table:
     """Return the output error of removing each weight alone."""
     # Removing one weight changes the output by |w_ij| ‖X_j‖: Wanda's score, here relative to the output.
+    # Its ‖X_j‖ is a root mean square over the tokens, so the output is divided alike.
     dense = (layer().inputs @ layer().weight.T).norm() / len(layer().inputs) ** 0.5
     return table(SCORES["wanda"].function(layer().weight, layer().statistics) / dense)
 
@@ -96,6 +97,7 @@ def leaderboard(removed: Collection[int]) -> tuple[Entry, ...]:
         The entries, the smallest error first.
     """
     count = len(removed)
+    # SparseGPT's own group; the layer is narrower than a block of 128 columns, so all weights compete.
     surgeon = layer().prune(OBS, count / WEIGHTS, group=Group.BLOCK, update="obs")
     best = best_mask(count)
     entries = [
@@ -126,12 +128,13 @@ def best_mask(count: int) -> Tensor:
     least, chosen = [0.0], [torch.zeros(0, COLUMNS, dtype=torch.bool)]
     for weight in layer().weight.double():
         row_costs, removals = _best_of_row(weight, gram, patterns)
+        # More than `count` removed weights are never needed.
         ways = [_best_split(least, row_costs, total) for total in range(min(len(least) + COLUMNS, count + 1))]
         chosen = [
             torch.cat([chosen[total - here], removals[here][None]]) for total, (_, here) in enumerate(ways)
         ]
         least = [cost for cost, _ in ways]
-    return ~chosen[count]
+    return ~chosen[count]  # removed -> kept
 
 
 def _best_of_row(weight: Tensor, gram: Tensor, patterns: Tensor) -> tuple[list[float], list[Tensor]]:
@@ -139,6 +142,7 @@ def _best_of_row(weight: Tensor, gram: Tensor, patterns: Tensor) -> tuple[list[f
     removed to reach it, `[in]` bool.
     """
     change = patterns * weight  # [2 ** in, in]
+    # ‖X δ‖² = δᵀ (XᵀX) δ for the change δ of the row.
     squares, sizes = ((change @ gram) * change).sum(1), patterns.sum(1)  # [2 ** in] each
     best = [int(squares.where(sizes == size, torch.inf).argmin()) for size in range(len(weight) + 1)]
     return [float(squares[at]) for at in best], [patterns[at] for at in best]
@@ -156,7 +160,7 @@ def _best_split(least: list[float], row_costs: list[float], total: int) -> tuple
 
 
 def _by_score(score: str, count: int) -> Pruned:
-    return layer().prune(score, count / WEIGHTS, group=Group.LAYER)
+    return layer().prune(score, count / WEIGHTS, group=Group.LAYER)  # exact: 64 is a power of 2
 
 
 def _masked_layer(pruned: Pruned) -> MaskedLayer:

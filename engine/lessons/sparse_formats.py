@@ -95,9 +95,10 @@ def timings(
     """
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(side, side, generator=generator)
-    inputs = torch.randn(side, TOKENS, generator=generator)
+    inputs = torch.randn(side, TOKENS, generator=generator)  # [in, tokens]
     turns: dict[tuple[Kernel, float], Turn] = {}
     for share in shares:
+        # The magnitudes are random, so the zeros are spread evenly over the rows.
         pruned = weight * Unstructured(Group.LAYER).keep(weight.abs(), share)
         turns["dense", share] = (_prepare_nothing, _product(pruned, inputs))
         turns["csr", share] = (_prepare_nothing, _product(as_csr(pruned), inputs))

@@ -35,7 +35,7 @@ def guess(slope: float, ends: float, sizes: Sequence[int], target: float) -> tup
     """
     last = max(1, len(sizes) - 1)
     depths = [2 * block / last - 1 for block in range(len(sizes))]  # from -1 to 1
-    ratios, _ = within_limits(
+    ratios, _ = within_limits(  # the mean is corrected by a shift; only clipping rescales
         centred([slope * depth - ends * depth**2 for depth in depths], sizes, target), sizes, target
     )
     return tuple(round(ratio, DIGITS) for ratio in ratios)
@@ -76,7 +76,7 @@ def search_moments(events: Sequence[Event]) -> tuple[int, ...]:
         for count, event in enumerate(events, start=1)
         if isinstance(event, CandidateTried | CandidateChosen | Allocated)
     ]
-    return (moments[0] - 1, *moments) if moments else ()
+    return (moments[0] - 1, *moments) if moments else ()  # one event earlier: before the first candidate
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def masked(
     keep = plan.prune(weight, statistics, sparsity).keep
     return Masked(
         weights=table(weight),
-        strengths=tuple(statistics.input_norm.tolist()),
+        strengths=tuple(statistics.input_norm.tolist()),  # a root mean square, because a window is one token
         output_strengths=tuple(statistics.output_norm.tolist()),
         scores=table(plan.score.function(weight, statistics, **plan.parameters["score"])),
         kept=mask_table(keep),
@@ -139,6 +139,7 @@ def lost_in_model(score: str) -> tuple[LostNeurons, ...]:
     scored = [SCORES[score].function(weight, None) for weight in _linears()]
     for sparsity in MODEL_SPARSITIES:
         masks = [pattern.keep(scores, sparsity) for scores in scored]  # [out, in] each
+        # `any(1)` over a row, `any(0)` over a column.
         rows, columns = (sum(int((~mask.any(side)).sum()) for mask in masks) for side in (1, 0))
         lost.append(LostNeurons(sparsity, rows, columns))
     return tuple(lost)
@@ -155,6 +156,7 @@ def _linears() -> list[Tensor]:
     """Return the prunable weights `[out, in]` of the bundled model."""
     with safe_open(Path(resolve(DEMO)) / "model.safetensors", framework="pt") as file:
         names = list(file.keys())
+        # The linears of its blocks are q, k, v, o, gate, up and down, each with the suffix `_proj`.
         return [file.get_tensor(name).float() for name in names if name.endswith("proj.weight")]
 
 

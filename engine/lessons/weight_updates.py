@@ -20,7 +20,7 @@ SEED, SPREAD, MIXING = 6, 1.5, 1.5
 TOKENS, FRESH = 64, 4_000
 UPDATES = {"Nothing": "none", "SparseGPT": "obs", "Joint": "mrp"}
 """Registry names by the label that the page shows; the label is also a value in the page's address."""
-CORRELATIONS = (*(step / 20 for step in range(20)), 0.99)
+CORRELATIONS = (*(step / 20 for step in range(20)), 0.99)  # at 1 the covariance would be singular
 COUNTS = (6, 8, 12, 16, 24, 32, 64, 128, 256)
 """Numbers of calibration tokens at which the error curves are computed."""
 UNCHANGED, UPDATED = "Unchanged", "Updated"
@@ -65,7 +65,7 @@ def pair(correlation: float) -> Pair:
     """Remove the first weight of two inputs with exactly this correlation."""
     covariance = torch.tensor([[1.0, correlation], [correlation, 1.0]])
     inputs = 2**0.5 * torch.linalg.cholesky(covariance).T  # two tokens whose mean square is the covariance
-    two, keep = Layer(torch.ones(1, 2), inputs), torch.tensor([[False, True]])
+    two, keep = Layer(torch.ones(1, 2), inputs), torch.tensor([[False, True]])  # one output, [1, 2]
     unchanged, updated = two.masked(keep), two.updated(keep, "mrp")
     return Pair(float(updated.weight[0, 1]), unchanged.error, updated.error)
 
@@ -91,6 +91,7 @@ def after_columns(done: int) -> Weights:
     Weights that are removed in later columns still have a value.
     """
     before, now = _through(max(0, done - 1)), _through(done)
+    # Before the first column, nothing has moved.
     return _weights(now, before.weight if done else now.weight)
 
 
@@ -114,6 +115,7 @@ def fresh_errors() -> dict[str, tuple[float, ...]]:
     """
     results: dict[str, list[float]] = {**{name: [] for name in UPDATES}, ON_CALIBRATION: []}
     # The new tokens come after the largest calibration set, so they never overlap.
+    # One mask for all counts, so that only the update depends on the number of tokens.
     keep, fresh = _mask(with_tokens(FRESH), 0.5), with_tokens(FRESH).inputs[max(COUNTS) :]
     for count in COUNTS:
         short = Layer(layer().weight, with_tokens(FRESH).inputs[:count])
@@ -126,6 +128,7 @@ def fresh_errors() -> dict[str, tuple[float, ...]]:
 @lru_cache(maxsize=4)
 def with_tokens(tokens: int) -> Layer:
     """Return the same matrix with this many tokens of the same distribution."""
+    # `example` draws the tokens last, so their number does not change the matrix.
     return example(SEED, rows=ROWS, columns=COLUMNS, tokens=tokens, spread=SPREAD, mixing=MIXING)
 
 

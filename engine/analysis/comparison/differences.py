@@ -24,7 +24,7 @@ def differences(one: Recipe, other: Recipe) -> list[Difference]:
     The residence is left out, because it does not change the result.
     """
     first, second = _flat(one), _flat(other)
-    names = dict.fromkeys([*first, *second])
+    names = dict.fromkeys([*first, *second])  # an ordered set
     return [
         Difference(name, first.get(name, ABSENT), second.get(name, ABSENT))
         for name in names
@@ -33,7 +33,7 @@ def differences(one: Recipe, other: Recipe) -> list[Difference]:
 
 
 def _flat(recipe: Recipe) -> dict[str, str]:
-    fields = recipe.model_dump(exclude={"residence", "settings", "digests"})
+    fields = recipe.model_dump(exclude={"residence", "settings", "digests"})  # the settings follow one by one
     parameters = recipe.settings
     return {
         **{name: _text(value) for name, value in fields.items()},

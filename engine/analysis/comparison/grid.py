@@ -108,9 +108,10 @@ def grid(cells: Sequence[Cell], statuses: Mapping[str, RunStatus]) -> list[GridC
 def _grid_cell(method: str, shape: str, cells: Sequence[Cell], statuses: Mapping[str, RunStatus]) -> GridCell:
     keys = tuple(cell.recipe.key for cell in cells if cell.recipe is not None)
     if not keys:
+        # All seeds of a cell are refused for the same reason.
         return GridCell(method, shape, "refused", message=cells[0].refusal)
     runs = [statuses.get(key, MISSING) for key in keys]
-    first = min(runs, key=lambda run: ORDER.index(run.state))
+    first = min(runs, key=lambda run: ORDER.index(run.state))  # the first seed among those in the same state
     finished = [run for run in runs if run.state == "finished"]
     return GridCell(
         method=method,

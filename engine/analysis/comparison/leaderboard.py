@@ -44,7 +44,7 @@ def budgets(families: Mapping[str, Sequence[Point]]) -> list[str]:
     return [
         shape if grouped else f"{sparsity:g}"
         for (grouped, sparsity, shape), count in sorted(counts.items())
-        if count > 1
+        if count > 1  # a family has one point per shape, so points count families
     ]
 
 
@@ -57,7 +57,7 @@ def leaderboard(families: Mapping[str, Sequence[Point]], budget: str) -> list[En
     values = [point.perplexity for point in ranked]
     return [
         Entry(
-            place=1 + values.index(point.perplexity),
+            place=1 + values.index(point.perplexity),  # the first index: equal values share it
             point=point,
             behind=point.perplexity / values[0],
             seconds=fmean(
@@ -73,4 +73,5 @@ def leaderboard(families: Mapping[str, Sequence[Point]], budget: str) -> list[En
 def _is_at(point: Point, budget: str) -> bool:
     if is_n_of_m(budget):
         return point.shape == budget
+    # Compared as text, in the form that `budgets` gives it.
     return not point.is_grouped and f"{point.sparsity:g}" == budget

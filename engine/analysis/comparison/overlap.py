@@ -91,4 +91,5 @@ def _shared(one: Tensor, other: Tensor) -> Shared:
 def overall(overlaps: Iterable[LinearOverlap], side: Side) -> Shared:
     """Return the overlap over the weights of all linears."""
     parts = [getattr(one, side) for one in overlaps]
+    # Sums of counts, not means of shares, so that every weight counts the same.
     return Shared(**{name: sum(getattr(part, name) for part in parts) for name in Shared.model_fields})

@@ -44,7 +44,7 @@ def _unusual_settings(recipe: Recipe) -> str:
     unusual = [
         f"{parameter.name} {_short(value)}"
         for parameter, value in given
-        if value != parameter.coerced(parameter.default)
+        if value != parameter.coerced(parameter.default)  # settings hold coerced values too
     ]
     if recipe.group is not None and recipe.group != default_group(recipe.model_dump()):
         unusual.append(f"per {recipe.group}")
@@ -125,7 +125,7 @@ def points(runs: Iterable[FinishedRun]) -> dict[str, tuple[Point, ...]]:
     cells: dict[tuple[str, str, float], dict[int, FinishedRun]] = {}
     for run in runs:
         cell = (family(run.recipe), run.recipe.pattern, run.recipe.sparsity)
-        cells.setdefault(cell, {}).setdefault(run.recipe.seed, run)
+        cells.setdefault(cell, {}).setdefault(run.recipe.seed, run)  # the first run of a seed wins
     families: dict[str, list[Point]] = {}
     for (name, shape, sparsity), by_seed in cells.items():
         members = tuple(by_seed[seed] for seed in sorted(by_seed))
@@ -165,9 +165,10 @@ def cliff(points: Sequence[Point]) -> Cliff | None:
         if after.ratio >= FACTOR:
             share = (
                 0.0
-                if after.ratio == inf
+                if after.ratio == inf  # the limit: the cliff is at the last finite point
                 else (log(FACTOR) - log(before.ratio)) / (log(after.ratio) - log(before.ratio))
             )
             sparsity = before.sparsity + share * (after.sparsity - before.sparsity)
+            # Perplexity / ratio is the dense perplexity.
             return Cliff(sparsity, FACTOR * before.perplexity / before.ratio, known=True)
     return None

@@ -55,7 +55,7 @@ def finished_runs(runs: Iterable[tuple[RunRecord | None, bool]]) -> list[Finishe
         if record is not None
         and record.state == "finished"
         and record.recipe is not None
-        and record.pruned is not None
+        and record.pruned is not None  # None without an evaluation text
         and record.ratio is not None
     ]
 
@@ -99,13 +99,13 @@ def protocol(run: FinishedRun) -> Protocol:
     return Protocol(
         recipe.model,
         recipe.revision,
-        record.protocol.dtype,
+        record.protocol.dtype,  # resolved; the recipe may say `auto`
         evaluation.corpus if evaluation else "",
         evaluation.fingerprint if evaluation else "",
         recipe.calibration,
         recipe.digests.get("calibration", ""),
         recipe.samples,
-        calibration.length if calibration else recipe.length or 0,
+        calibration.length if calibration else recipe.length or 0,  # the recipe's may be None
     )
 
 
@@ -114,6 +114,7 @@ def by_protocol(runs: Iterable[FinishedRun]) -> dict[Protocol, list[FinishedRun]
     groups: dict[Protocol, list[FinishedRun]] = {}
     for run in runs:
         groups.setdefault(protocol(run), []).append(run)
+    # `reverse` keeps the sort stable: groups of equal size stay in their order.
     return dict(sorted(groups.items(), key=lambda item: len(item[1]), reverse=True))
 
 

@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 from engine.recipe import Recipe
 from engine.record import RunRecord
 
-LARGEST_SEED = 2**63 - 1
+LARGEST_SEED = 2**63 - 1  # of a signed 64-bit integer
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ def sweep(
     if count > MOST_RUNS:
         message = f"these choices make {count:,} runs, but a sweep has at most {MOST_RUNS}; choose fewer."
         raise RecipeError([Fault("sweep", message)])
+    # `evaluation` and `length` may be None; any other field that is None is left to its default.
     common = {
         name: getattr(base, name)
         for name in SHARED
@@ -72,6 +73,7 @@ def sweep(
     }
     return tuple(
         _cell(common, pruner, allocation, shape, seed)
+        # The pruner is the outermost loop, so that consecutive runs share most of what is cached.
         for pruner in pruners
         for allocation in allocations
         for shape in shapes
@@ -96,7 +98,7 @@ EMPTY = "a sweep needs at least one pruner, one sparsity, one allocation and one
 
 
 def _cell(common: dict[str, object], pruner: str, allocation: str, shape: str, seed: int) -> Cell:
-    target = {"pattern": shape} if is_n_of_m(shape) else {"sparsity": shape}
+    target = {"pattern": shape} if is_n_of_m(shape) else {"sparsity": shape}  # a pattern implies its sparsity
     try:
         recipe = pin(
             Recipe.build({**common, "pruner": pruner, "allocation": allocation, "seed": seed, **target})

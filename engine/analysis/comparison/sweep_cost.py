@@ -81,6 +81,7 @@ def sweep_cost(
         finished=len(recipes) - len(rest),
         active=tuple(recipe.key for recipe in rest if states[recipe.key] in ("running", "queued")),
         missing=tuple(recipe for recipe in rest if states[recipe.key] not in ("running", "queued")),
+        # One unknown time makes the sum unknown.
         seconds=None if None in spent else sum(time for time in spent if time is not None),
         measured=sum(time is not None for time in known),
         memory=max((cost.host_bytes for cost in costs), default=None),

@@ -53,12 +53,15 @@ class BlockInputs:
         Raises:
             CorpusError: the text cannot be read.
         """
+        # Held during the computation, so that a second page waits for the inputs instead of computing them
+        # again.
         with self._lock:
-            if self._key != recipe.key:
+            if self._key != recipe.key:  # also if the last run's inputs were not cached
                 self._begin(recipe.key, record(model, recipe, cache), len(model.blocks))
             start = self._start
             assert start is not None, "`_begin` sets it"
-            nearest = max(block for block in self._hidden if block <= index)
+            nearest = max(block for block in self._hidden if block <= index)  # block 0 is always among them
+            # A list of its own, whose items `advance` replaces.
             stream = Stream(start.ids, list(self._hidden[nearest]), start.calls, start.offloaded)
             for block in model.blocks[nearest:index]:
                 with model.present(block):
@@ -70,6 +73,7 @@ class BlockInputs:
 
     def _begin(self, key: str, start: Stream, blocks: int) -> None:
         """Drop the last run's inputs, and cache this one's if they fit."""
+        # One copy of the hidden states per block.
         needed, free = blocks * sum(hidden.nbytes for hidden in start.hidden), host_free()
         on_host = all(ids.device.type == "cpu" for ids in start.ids)
         self._key = key if on_host and free is not None and needed <= SHARE * free else None

@@ -61,6 +61,8 @@ def decide(
         return result
 
     recorded = replace(plan, score=replace(plan.score, function=recording))
+    # Then `Plan.prune` falls back to magnitude and never calls the score. The plan must stay complete for
+    # that: without its update it may need fewer statistics, and would accept fewer tokens.
     too_few = statistics.routed and statistics.tokens < plan.fewest_tokens(statistics.width)
     if not plan.decides_while_updating and not too_few:
         parameters: dict[str, Mapping[str, Any]] = {**plan.parameters, "update": {}, "refinement": {}}
@@ -68,17 +70,18 @@ def decide(
             recorded, update=UPDATES["none"], refinement=REFINEMENTS["none"], parameters=parameters
         )
     outcome = recorded.prune(weight, statistics, sparsity, path=path, attention=attention)
-    order = plan.pattern.order(scores)
+    order = plan.pattern.order(scores)  # `prune` does not return it, but it follows from the scores
     return Decision(scores, outcome.keep, order, outcome.warnings)
 
 
 def cuts(decision: Decision, pattern: Pattern) -> Tensor:
     """Return the highest removed score of each comparison group, `[groups with removed weights]`."""
     removed = decision.scores.masked_fill(decision.keep, -torch.inf)
-    highest = torch.cat([part.amax(1) for part in pattern.split(removed, decision.order)])
-    return highest[highest > -torch.inf]
+    highest = torch.cat([part.amax(1) for part in pattern.split(removed, decision.order)])  # [groups]
+    return highest[highest > -torch.inf]  # without the groups that keep everything
 
 
 def group_count(shape: tuple[int, int], pattern: Pattern) -> int:
     """Return the number of comparison groups of a weight of this shape."""
+    # `meta` tensors have shapes but no memory.
     return sum(len(part) for part in pattern.split(torch.empty(shape, device="meta")))

@@ -16,9 +16,9 @@ from engine.analysis.microscope.types import Groups, LostRow, Numbers, Scores, S
 from engine.pruning.patterns import Pattern
 
 BINS = 64
-DECADES = 6
+DECADES = 6  # otherwise a single tiny score would stretch the range
 """Powers of ten below the highest score that the bins cover at most."""
-CUT_LEVELS = (0.0, 0.05, 0.5, 0.95, 1.0)
+CUT_LEVELS = (0.0, 0.05, 0.5, 0.95, 1.0)  # quantiles, in the order of `Scores.cuts`
 SAMPLE_ROWS, SAMPLE_COLUMNS = 8, 32
 """Entries of the sample of N:M groups: what a page can show with numbers."""
 WORST_ROWS = 12
@@ -37,7 +37,7 @@ def score_distribution(decision: Decision, keep: Tensor, pattern: Pattern, *, ru
     scores = decision.scores.double().cpu().numpy()
     kept = keep.cpu().numpy()
     edges = _edges(scores)
-    inside = np.clip(scores, edges[0], edges[-1])
+    inside = np.clip(scores, edges[0], edges[-1])  # zeros and lower scores go into the first bin
     rows, columns = scores.shape
     return Scores(
         edges=edges,
@@ -58,10 +58,11 @@ def _edges(scores: Numbers) -> Numbers:
     They start at most `DECADES` below the highest score.
     """
     positive = scores[scores > 0]
-    if not positive.size:
+    if not positive.size:  # any edges do for scores that are all 0
         return np.logspace(-1, 0, BINS + 1)
     high = float(positive.max())
     low = max(float(positive.min()), high * 10.0**-DECADES)
+    # Equal scores would give bins of width 0.
     return np.geomspace(low, high, BINS + 1) if low < high else np.geomspace(high / 2, high * 2, BINS + 1)
 
 
@@ -89,7 +90,7 @@ def sample_groups(
     m = pattern.group_width
     if m is None:
         return None
-    columns = torch.arange(keep.shape[1]) if order is None else order.cpu()
+    columns = torch.arange(keep.shape[1]) if order is None else order.cpu()  # [in], column at each position
     kept = keep.cpu()[:, columns]
     counts = kept.reshape(-1, m).sum(1).bincount(minlength=m + 1)  # [groups, m] -> [m + 1]
     shown = columns[: max(1, SAMPLE_COLUMNS // m) * m]  # whole groups only
@@ -127,8 +128,10 @@ def row_errors(inputs: Tensor, dense: Tensor, pruned: Tensor, keep: Tensor) -> R
     squared_norms = outputs.square().sum(0).double()  # [out]
     # a row that was always 0 has no relative error
     errors = (squared_errors / squared_norms.where(squared_norms > 0, 1)).sqrt() * (squared_norms > 0)
+    # The clamp avoids 0 / 0 if nothing is lost.
     shares = squared_errors / squared_errors.sum().clamp(min=torch.finfo(torch.float64).tiny)
     sparsity = 1 - keep.double().mean(1)
+    # Equal errors in the order of the rows.
     worst = errors.argsort(descending=True, stable=True)[:WORST_ROWS].tolist()
     total = squared_norms.sum()
     return RowErrors(

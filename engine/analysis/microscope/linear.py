@@ -36,7 +36,7 @@ from engine.pruning.weights import BlockWeights, PrunedLinear
 from engine.recipe import Recipe
 from engine.record import RunRecord
 
-_block_inputs = BlockInputs()
+_block_inputs = BlockInputs()  # one for the process, shared by all pages
 
 
 @dataclass(frozen=True)
@@ -120,17 +120,19 @@ def study(specimen: Specimen) -> Study:
     pruned, recipe = specimen.pruned(), specimen.recipe
     choices = ("score", "pattern", "group", "permutation", "allocation", "update", "refinement", "settings")
     plan = Plan.of(**recipe.model_dump(include=set(choices)))
+    # As many threads as in the run (`engine.run`), so that sums round as they did there.
     with _dense(specimen) as model, threads_for(small=model.is_small, alone=not recipe.evaluations):
         stream = _block_inputs.stream_at(model, recipe, specimen.kept, specimen.block, specimen.cache)
         with model.present(model.blocks[specimen.block]) as block:
             linear = block.linears[specimen.name]
             tokens = sum(ids.numel() for ids in stream.ids)
             observed = _observed(block, linear)
+            # The page shows the norms, and errors on the sample, whatever the methods need.
             needs = frozenset(_needs(plan) | {Need.INPUT_NORM, Need.SAMPLE})
             with observe(
                 observed, stream.windows, needs, sample=sample_size(tokens), tokens=tokens
             ) as statistics:
-                deque(stream.through(block), maxlen=0)
+                deque(stream.through(block), maxlen=0)  # only the hooks matter, not the outputs
             return _studied(
                 plan, linear, statistics[specimen.name], pruned, _sparsity(specimen, plan, pruned), start
             )
@@ -141,7 +143,7 @@ def _studied(
 ) -> Study:
     before = linear.weight.float()
     keep, after = pruned.keep.to(before.device), _after(before, pruned).float()
-    errors = row_errors(statistics.sample.float(), before, after, keep)
+    errors = row_errors(statistics.sample.float(), before, after, keep)  # the sample is [sampled tokens, in]
     decision = decide(plan, before, statistics, sparsity, path=linear.path, attention=linear.attention)
     pattern, running = plan.pattern, plan.decides_while_updating
     return Study(
@@ -204,6 +206,7 @@ def _sparsity(specimen: Specimen, plan: Plan, pruned: PrunedLinear) -> Sparsity:
     rows = (~pruned.keep).sum(1)
     uneven = plan.pattern.allows_row_sparsities and bool((rows != rows[0]).any())
     if uneven:
+        # The run's targets per row are not needed: the mask counts them exactly.
         return rows.double() / pruned.keep.shape[1]
     return specimen.record.allocation[specimen.block]
 

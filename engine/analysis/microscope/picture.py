@@ -35,10 +35,11 @@ def picture(
     shape = (int(dense.shape[0]), int(dense.shape[1]))
     rows, columns = _within(rows, shape[0], "rows"), _within(columns, shape[1], "columns")
     part = (slice(*rows), slice(*columns))
+    # Rows and columns per cell.
     cell = (ceil((rows[1] - rows[0]) / MOST_ROWS), ceil((columns[1] - columns[0]) / MOST_COLUMNS))
     before, after, kept = dense[part].float(), pruned[part].float(), keep[part].float()
     if cell != (1, 1):
-        before, after = before.abs(), after.abs()
+        before, after = before.abs(), after.abs()  # entries of both signs would cancel in the mean
     return Picture(
         shape=shape,
         rows=rows,
@@ -47,7 +48,7 @@ def picture(
         dense=pooled(before.numpy(), cell),
         pruned=pooled(after.numpy(), cell),
         kept=pooled(kept.numpy(), cell),
-        row_removed=(~keep).sum(1).numpy(),
+        row_removed=(~keep).sum(1).numpy(),  # of the whole weight, also for a part
         column_removed=(~keep).sum(0).numpy(),
         moved=_distance(dense, pruned, keep),
     )
@@ -57,6 +58,7 @@ def pooled(values: Numbers, cell: tuple[int, int]) -> Numbers:
     """Return the mean over each cell of `values`, `[rows, columns]`; cells at the end may be smaller."""
     if cell == (1, 1):
         return np.ascontiguousarray(values)
+    # `reduceat` instead of a reshape, because the last cells may be smaller.
     starts = [np.arange(0, length, size) for length, size in zip(values.shape, cell, strict=True)]
     sums = np.add.reduceat(np.add.reduceat(values.astype(np.float64), starts[0], axis=0), starts[1], axis=1)
     sizes = [np.diff(np.append(at, length)) for at, length in zip(starts, values.shape, strict=True)]
@@ -76,6 +78,6 @@ def _within(span: Span | None, length: int, what: str) -> Span:
 
 
 def _distance(dense: Tensor, pruned: Tensor, keep: Tensor) -> float:
-    masked = dense.float() * keep
+    masked = dense.float() * keep  # so that removal does not count as movement
     norm = torch.linalg.vector_norm(masked)
     return float(torch.linalg.vector_norm(pruned.float() - masked) / norm) if norm > 0 else 0.0

@@ -20,6 +20,7 @@ Span = tuple[int, int]
 """From inclusive to exclusive."""
 
 
+# `eq=False`, because comparing arrays gives arrays, on which a generated `__eq__` would fail.
 @dataclass(frozen=True, eq=False)
 class Picture:
     """A part of a weight, dense and pruned, with its mask: single entries, or pooled over cells if there are

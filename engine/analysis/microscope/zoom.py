@@ -24,7 +24,7 @@ def scaled(span: Span, length: int, factor: float) -> Span:
     """Return a span with the same middle, `factor` times as long, within 0 to `length`."""
     half = (span[1] - span[0]) * factor / 2
     middle = (span[0] + span[1]) / 2
-    size = min(length, max(LEAST, round(2 * half)))
+    size = min(length, max(LEAST, round(2 * half)))  # the weight may have fewer than `LEAST`
     start = min(max(0, round(middle - size / 2)), length - size)
     return start, start + size
 
@@ -40,7 +40,7 @@ def parse_span(words: str, length: int) -> Span | None:
     if match is None:
         return None
     first, last = int(match[1]), int(match[2])
-    return (first, last + 1) if first <= last < length else None
+    return (first, last + 1) if first <= last < length else None  # an address includes the last entry
 
 
 def _clamped(start: int, end: int, length: int) -> Span:
