@@ -89,7 +89,9 @@ def chain(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and its causes, the innermost last, each once even if the chain is a circle."""
     visited: list[BaseException] = []
     current: BaseException | None = error
+    # `in` compares with `==`, which for exceptions is identity.
     while current is not None and current not in visited:
         visited.append(current)
         yield current
+        # The error it was raised from, else the one being handled.
         current = current.__cause__ or current.__context__

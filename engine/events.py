@@ -23,11 +23,11 @@ class Facts(BaseModel):
 
     model_config = ConfigDict(
         frozen=True,
-        extra="forbid",
+        extra="forbid",  # so that a damaged or newer file is noticed
         ser_json_inf_nan="strings",
         protected_namespaces=(),
-        serialize_by_alias=True,
-        validate_by_name=True,
+        serialize_by_alias=True,  # `lambda` is a keyword, so some fields have another name in JSON
+        validate_by_name=True,  # our own code uses the field's name
     )
 
 
@@ -445,9 +445,9 @@ AnyEvent = Annotated[
     | Failed
     | Cancelled
     | Interrupted,
-    Field(discriminator="event"),
+    Field(discriminator="event"),  # the `event` field picks the class; otherwise each of them would be tried
 ]
-_ADAPTER: TypeAdapter[Event] = TypeAdapter(AnyEvent)
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(AnyEvent)  # built once: compiling this union is slow
 
 
 def to_line(event: Event) -> str:

@@ -63,6 +63,7 @@ def model_identity(
 def as_events(work: Generator[Progress, None, Result]) -> Generator[Event, None, Result]:
     """Return the result of `work`, passing its progress on as events. Closing this closes `work`."""
     try:
+        # Not a `for`, which would drop the result, the value of StopIteration.
         while True:
             progress = next(work)
             yield Fetching(what=progress.what, done=progress.done, total=progress.total, note=progress.note)
@@ -106,6 +107,7 @@ def read_windows(
 
 def _ready(role: Role, corpus: str, windows: Windows, longest: int | None, model: str) -> WindowsReady:
     count, length = windows.ids.shape
+    # A file of token ids brings its own length, which no check of the recipe has seen.
     if longest is not None and length > longest:
         raise CorpusError(
             f"The windows have {length} tokens, but {model} takes at most {longest}. Use shorter windows."

@@ -54,6 +54,7 @@ def decimal(value: float, digits: int) -> str:
 def signed(value: float, digits: int = 1) -> str:
     """Return a change with its sign: `+0.5`, `−0.5`; a value that rounds to zero has none."""
     text = f"{value:+.{digits}f}".replace("-", "−")
+    # Only zeros are left of a value that rounds to zero.
     return text if text.strip("+−0.") else text[1:]
 
 

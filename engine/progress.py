@@ -47,6 +47,7 @@ class Report:
     """The progress as the work sets it; another thread reads it."""
 
     def __init__(self) -> None:
+        # Without a lock: each is a single assignment, and a report may be a moment old.
         self.done = 0
         self.total: int | None = None
         self.note = ""
@@ -70,13 +71,14 @@ def in_background(what: str, work: Callable[[Report], T]) -> Generator[Progress,
         work: receives the report to update and to check.
     """
     report, future, start = Report(), Future[T](), time.monotonic()
+    # A daemon thread, because a network that does not answer must not keep the process alive.
     threading.Thread(target=_settle, args=(future, work, report), name=f"fetch {what}", daemon=True).start()
     try:
         while not wait([future], PAUSE).done:
             yield Progress(what, report.done, report.total, time.monotonic() - start, report.note)
         return future.result()
     finally:
-        report.stop()
+        report.stop()  # also when the reader closes the generator
 
 
 def _settle(future: Future[T], work: Callable[[Report], T], report: Report) -> None:

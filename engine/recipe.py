@@ -80,7 +80,7 @@ class Recipe(BaseModel):
     task_limit: int | None = Field(default=validation.DEFAULT_TASK_LIMIT, ge=1, le=1_000_000)
     samples: int = Field(default=64, ge=1, le=100_000)
     length: int | None = Field(default=None, ge=2, le=1_000_000)
-    seed: int = Field(default=0, ge=0, le=2**63 - 1)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)  # fits into an int64
     score: str = "wanda"
     pattern: str = UNSTRUCTURED
     group: Group | None = None
@@ -110,10 +110,11 @@ class Recipe(BaseModel):
     @property
     def key(self) -> str:
         """A hash of everything that decides the result. Runs are stored and found by it."""
+        # `residence` may differ between two machines without changing the result.
         content = json.dumps(
             [RESULT_VERSION, self.model_dump(mode="json", exclude={"residence"})], sort_keys=True
         )
-        return hashlib.sha256(content.encode()).hexdigest()[:20]
+        return hashlib.sha256(content.encode()).hexdigest()[:20]  # 80 bits
 
     @property
     def mask_pattern(self) -> Pattern:
@@ -187,6 +188,7 @@ def _without_invalid(recipe: type[Recipe], given: dict[str, Any]) -> tuple[dict[
             named = f"settings.{item['loc'][1]}" if field == "settings" and len(item["loc"]) > 1 else field
             faults[named] = Fault(named, _message(recipe, field, item["type"], item["msg"], item["input"]))
     invalid = {name.partition(".")[0] for name in faults}
+    # One bad setting leaves out all settings: `settings.x` belongs to the field `settings`.
     return {name: value for name, value in given.items() if name not in invalid}, list(faults.values())
 
 
@@ -215,6 +217,7 @@ def pin(recipe: Recipe) -> Recipe:
                     Fault(role, f"the file {name} was requested, but it does not exist; check the path.")
                 )
                 continue
+            # `stories` is bundled, so its path depends on the machine.
             absolute[name] = name if name == "stories" else str(path.resolve())
             digests[f"{role}.{place}" if place else role] = _digest(path)
     if looks_like_path(recipe.model) and not Path(recipe.model).expanduser().is_dir():
@@ -226,7 +229,7 @@ def pin(recipe: Recipe) -> Recipe:
     if faults:
         raise RecipeError(faults)
     model = canonical(recipe.model)
-    revision = fingerprint(model) or recipe.revision
+    revision = fingerprint(model) or recipe.revision  # None for a hub id, which keeps its revision
     evaluation = simplest(tuple(absolute.get(name, name) for name in recipe.evaluations))
     texts = {"calibration": absolute.get(recipe.calibration, recipe.calibration), "evaluation": evaluation}
     return recipe.model_copy(update={"model": model, "revision": revision, "digests": digests, **texts})
@@ -234,4 +237,4 @@ def pin(recipe: Recipe) -> Recipe:
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]  # 64 bits

@@ -171,7 +171,7 @@ class RunRecord(Facts):
     blocks: tuple[BlockPruned, ...] = ()
     clipped: tuple[int, ...] = ()
     rows: tuple[tuple[RowSpread, ...], ...] = ()
-    measured: dict[int, float] = {}
+    measured: dict[int, float] = {}  # pydantic copies the default for each record
     search: tuple[Candidate, ...] = ()
     timings: dict[str, float] = {}
     peak_host: int | None = None
@@ -245,6 +245,7 @@ def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C90
         case BlockMeasured():
             return {"measured": {**record.measured, event.index: event.value}}
         case CandidateTried():
+            # The same place: tried again after memory ran out.
             others = (tried for tried in record.search if _place(tried) != _place(event.candidate))
             return {"search": (*others, event.candidate)}
         case CandidateChosen():
@@ -278,6 +279,7 @@ def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C90
             return {"state": "running", "error": None, "resumed": event.blocks, **empty}
         case Finished():
             facts = {
+                # Of all prunable weights; until now only those of the finished blocks counted.
                 "achieved": _removed(record.blocks) / record.model.prunable if record.model else None,
                 "coverage": event.coverage,
             }
@@ -307,6 +309,7 @@ def _windows_ready(protocol: Protocol, event: WindowsReady) -> Protocol:
 
 
 def _task_measured(tasks: TaskScores, event: TaskMeasured) -> TaskScores:
+    # Measured again: the new score counts.
     others = tuple(score for score in getattr(tasks, event.which) if score.task != event.score.task)
     return tasks.model_copy(update={event.which: (*others, event.score)})
 
@@ -353,6 +356,7 @@ def _chosen(tried: Candidate, event: CandidateChosen) -> Candidate:
 
 
 def _achieved(blocks: tuple[BlockPruned, ...]) -> float:
+    # Of the weights of the finished blocks; at least 1, so that none is not a division by 0.
     return _removed(blocks) / max(
         1, sum(linear.rows * linear.columns for block in blocks for linear in block.linears)
     )

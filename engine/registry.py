@@ -91,13 +91,14 @@ class Parameter:
             return (
                 None if value in self.choices else f"expected one of {', '.join(self.choices)}, got {value!r}"
             )
+        # 2.0 is a whole number: JSON and forms may give it
         if not _is_number(value) or (self.kind == "int" and isfinite(value) and int(value) != value):
             return f"expected {'a whole number' if self.kind == 'int' else 'a number'}, got {value!r}"
         return self._range_fault(value)
 
     def _range_fault(self, value: float) -> str | None:
         low, high = self.minimum, self.maximum
-        if not isfinite(value):
+        if not isfinite(value):  # first, because every comparison with NaN is false
             return f"expected a finite number, got {value}"
         if (low is not None and value < low) or (high is not None and value > high):
             least, most = "-∞" if low is None else low, "∞" if high is None else high
@@ -189,4 +190,4 @@ class Registry(Mapping[str, M], Generic[M]):
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)  # a bool is an int in Python

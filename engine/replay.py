@@ -59,6 +59,7 @@ class Replay:
     @cached_property
     def moments(self) -> list[float]:
         """The time of each event, in seconds since the run first began; never decreasing."""
+        # The leading 0 makes the first pair the step to the first event.
         elapsed = [0.0, *(event.elapsed for event in self.events)]
         moments, now = [], 0.0
         for before, after in pairwise(elapsed):
@@ -77,7 +78,7 @@ class Replay:
 
     def place_at(self, seconds: float) -> int:
         """Return the number of events in the first `seconds` of the run."""
-        return bisect_right(self.moments, seconds)
+        return bisect_right(self.moments, seconds)  # after all events of the same moment
 
     def record(self, place: int) -> RunRecord:
         """Return the record after the first `place` events."""
@@ -152,6 +153,7 @@ def _events(record: RunRecord) -> Iterator[Event]:
     yield from record.protocol.evaluations
     for index, value in record.measured.items():
         yield BlockMeasured(index=index, value=value)
+    # `chosen` is part of the candidate, so no CandidateChosen is needed.
     for candidate in record.search:
         yield CandidateTried(candidate=candidate)
     if record.allocation:
@@ -162,7 +164,7 @@ def _events(record: RunRecord) -> Iterator[Event]:
         yield Evaluated(
             elapsed=end, corpus=evaluation.corpus, dense=evaluation.dense, pruned=evaluation.pruned
         )
-    for which in ("pruned", "dense"):
+    for which in ("pruned", "dense"):  # the order in which a run measures them
         for score in getattr(record.tasks, which):
             yield TaskMeasured(elapsed=end, which=which, score=score)
     for warning in record.warnings:

@@ -105,13 +105,14 @@ def run(
         device = pick_device(recipe.device)
         clock = Clock(device)
         start = clock.now()
-        with (models or ModelCache(share=0)).lease() as lease:
+        with (models or ModelCache(share=0)).lease() as lease:  # share=0 caches nothing
             blocks = {} if finished_blocks is None else finished_blocks
             for event in _run(recipe, blocks, cache, lease, clock, device):
                 yield event.model_copy(update={"elapsed": clock.now() - start})
     except PrunescopeError as error:
         yield Failed(message=str(error), detail=traceback.format_exc())
     except Exception as error:  # the user gets a sentence, the log the traceback
+        # A cancel arrives here as GeneratorExit, which is no Exception and passes.
         yield Failed(
             message=f"Something unexpected went wrong: {type(error).__name__}: {_first_line(error)}",
             detail=traceback.format_exc(),
@@ -127,7 +128,7 @@ def _run(
     device: torch.device,
 ) -> Iterator[Event]:
     """The events, without their times; errors are raised."""
-    reset_peaks(device)
+    reset_peaks(device)  # so that `Finished` reports the peaks of this run alone, where the system allows it
     yield RunStarted(
         key=recipe.key,
         recipe=recipe.model_dump(mode="json"),
@@ -138,7 +139,7 @@ def _run(
         yield Resumed(blocks=len(finished_blocks))
     with clock.phase("fetch"):
         directory = yield from model_directory(recipe)
-    summary = summarise(str(directory), measure_speed=False)
+    summary = summarise(str(directory), measure_speed=False)  # only a duration needs the speed
     placed = placement(recipe, summary, measure_capacity(device.type))
     memory = MemoryPlan.for_device(device, placed.residence, offload=placed.offload)
     while True:
@@ -158,6 +159,7 @@ def _run(
         lease.clear()
         gc.collect()
         if device.type == "cuda":
+            # PyTorch keeps freed memory in blocks of the old sizes, which the next attempt may not fit.
             torch.cuda.empty_cache()
         yield Noted(
             message=f"Memory ran out, so the run continued with {words}. "
@@ -221,6 +223,7 @@ class Attempt:
             model = self.lease.model(identity, self._load)
         loaded = _model_loaded(model)
         yield loaded
+        # `alone`: without an evaluation nothing passes through a block at the same time.
         with threads_for(small=model.is_small, alone=not self.recipe.evaluations):
             yield from self._prune_and_measure(model)
             yield from self._try_tasks(model)
@@ -255,10 +258,11 @@ class Attempt:
             streams, parts = self._streams(model, calibration, evaluations)
         shares = yield from self._allocate(model, plan, sizes, streams.calibration)
         yield from prune_blocks(model, streams, plan, shares, self.finished_blocks, self.clock)
-        if streams.dense is None or streams.pruned is None:
+        if streams.dense is None or streams.pruned is None:  # no evaluation
             return
         for (corpus, windows), part in zip(evaluations.items(), parts, strict=True):
             with self.clock.phase("evaluate"):
+                # The dense score depends on the windows alone, so other runs reuse it.
                 dense = self.lease.recall(
                     ("score", windows.fingerprint, windows.bytes),
                     partial(perplexity, model, streams.dense.part(part), windows.bytes),
@@ -294,14 +298,16 @@ class Attempt:
             return self.lease.recall(("windows", self.memory, windows.fingerprint), record)
 
         streams, parts, batches = Streams(recorded(calibration).fork()), [], 0
-        if self.lease.caches:
+        if self.lease.caches:  # filled by `prune_blocks`, reused by runs with the same calibration windows
             streams.first = self.lease.recall(("first", self.memory, calibration.fingerprint), dict)
         if evaluations:
             inputs = [recorded(windows) for windows in evaluations.values()]
             for stream in inputs:
+                # Batches of the joined stream.
                 parts.append(slice(batches, batches + len(stream.ids)))
                 batches += len(stream.ids)
             name = ("dense", self.memory, *(windows.fingerprint for windows in evaluations.values()))
+            # `again`: this run's own position in windows that other runs pass through, too.
             streams.dense = self.lease.recall(
                 name, lambda: self.lease.remembered(Stream.joined(inputs))
             ).again()
@@ -338,7 +344,7 @@ class Attempt:
             )
             return
         yield from self._try_on("pruned", pruned)
-        self.lease.clear()
+        self.lease.clear()  # also drops the cached copy of its dense weights
         pruned.module.to("meta")  # frees its weights: memory may not hold two models
         with self.clock.phase("load"):
             dense = self._load()
@@ -346,6 +352,7 @@ class Attempt:
 
     def _try_on(self, which: Which, model: LanguageModel) -> Iterator[Event]:
         recipe = self.recipe
+        # The directory of a model from the hub is named after its commit.
         fingerprint = f"{recipe.model} {recipe.revision} {self.directory.name} {model.dtype}"
         if which == "pruned":  # the dense model's results serve all recipes
             fingerprint += f" {recipe.key}"
@@ -367,7 +374,7 @@ def _model_loaded(model: LanguageModel) -> ModelLoaded:
     prunable = sum(linear.weight.numel() for linear in model.linears.values())
     return ModelLoaded(
         architecture=type(model.module).__name__,
-        path=model.blocks[0].path.rpartition(".")[0],
+        path=model.blocks[0].path.rpartition(".")[0],  # `model.layers` of `model.layers.0`
         parameters=prunable + sum(skipped.values()),
         prunable=prunable,
         skipped=skipped,
@@ -380,5 +387,5 @@ def _model_loaded(model: LanguageModel) -> ModelLoaded:
 
 
 def _shape(linear: Linear) -> LinearShape:
-    rows, columns = linear.shape
+    rows, columns = linear.shape  # [out, in]
     return LinearShape(name=linear.name, rows=rows, columns=columns)

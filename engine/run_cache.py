@@ -51,7 +51,7 @@ class ModelCache:
 
     def __init__(self, share: float = SHARE) -> None:
         self._share = share
-        self._lock = Lock()
+        self._lock = Lock()  # guards `_models`; a leased model belongs to its user alone
         self._models: list[CachedModel] = []
 
     @contextmanager
@@ -81,18 +81,22 @@ class ModelCache:
                 best = max(idle, key=lambda cached: len(cached.derived))
                 best.leased = True
                 return best
+        # Outside the `with`, because the lock is not reentrant.
         self.clear()
         return None
 
     def add(self, identity: Hashable, model: LanguageModel) -> CachedModel | None:
         """Cache a dense model, leased to the caller; None if it does not fit."""
+        # Twice: the model and a copy of its weights. Only linears are copied, so this is an upper bound.
         size = 2 * sum(parameter.nbytes for parameter in model.module.parameters())
         device = model.device.type
         with self._lock:
             held = sum(cached.size for cached in self._models if cached.model.device.type == device)
+            # What the cache holds would be free without it.
             fits = held + size <= self._share * (_free(model) + held)
             if model.residence == "streamed" or not fits:
                 return None
+            # Copied before a run prunes the model in place.
             weights = {path: linear.weight.clone() for path, linear in model.linears.items()}
             cached = CachedModel(identity, model, weights, size)
             self._models.append(cached)
@@ -119,6 +123,7 @@ class Lease:
             model = load()
             self._cached = self._cache.add(identity, model)
             return model
+        # The previous user may have pruned it.
         for path, linear in self._cached.model.linears.items():
             linear.write(self._cached.weights[path])
         return self._cached.model
@@ -139,7 +144,7 @@ class Lease:
 
     def remembered(self, stream: Stream) -> Stream:
         """Return a stream that remembers its hidden states at every block, if memory suffices for them."""
-        needed = sum(hidden.nbytes for hidden in stream.hidden) * len(stream.calls)
+        needed = sum(hidden.nbytes for hidden in stream.hidden) * len(stream.calls)  # one copy per block
         if self._cached is None or needed > SHARE * _free(self._cached.model):
             return stream
         return Remembered(stream.ids, stream.hidden, stream.calls, stream.offloaded)
@@ -178,11 +183,11 @@ class Remembered(Stream):
         """Replace the hidden states by the block's outputs. Tensors are shared between runs, which is safe
         because a block never changes its input.
         """
-        following = block.index + 1
+        following = block.index + 1  # as `trace` is indexed: by the block that takes these hidden states
         if following not in self.trace:
             super().advance(block)
             self.trace[following] = list(self.hidden)
-        self.hidden = list(self.trace[following])
+        self.hidden = list(self.trace[following])  # a copy of the list, because a stream replaces its items
 
 
 MODELS = ModelCache()

@@ -37,6 +37,7 @@ def expand_pruner(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]
     if not isinstance(name, str) or name not in PRESETS:
         return fields, [Fault("pruner", f"{PRESETS.unknown(name)}")]
     choices, pattern = PRESETS[name].choices, PRESETS[name].pattern
+    # A pattern or sparsity of the user's comes first.
     if pattern is not None and fields.get("pattern") is None and fields.get("sparsity") is None:
         fields["pattern"] = pattern
     contradictions = [
@@ -61,6 +62,7 @@ def faults(given: Mapping[str, Any]) -> list[Fault]:
     return [
         *unknown,
         *_pattern_faults(given),
+        # Combinations can only be judged if all names are known.
         *([] if unknown else _combination_faults(given)),
         *_setting_faults(given),
         *_corpus_faults(given),
@@ -139,6 +141,7 @@ def _pattern_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault("permutation", message + "leave the permutation out.")
         return
     sparsity, allocation = given.get("sparsity"), given.get("allocation", "uniform")
+    # A rounded sparsity such as 0.333333 is accepted.
     if sparsity is not None and not isclose(sparsity, implied, abs_tol=1e-6):
         message = f"the pattern {name} has a sparsity of {implied:.4g}, but {sparsity:g} was requested; "
         yield Fault("sparsity", message + "leave the sparsity out.")
@@ -147,6 +150,7 @@ def _pattern_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
             f"with {name}, each {pattern.group_width} consecutive columns of a row form a comparison group; "
         )
         yield Fault("group", message + "leave the group out.")
+    # An allocation without effect would still change the key.
     if allocation in ALLOCATIONS and not ALLOCATIONS[allocation].even:
         message = f"with {name}, every block and row has the same sparsity, so {allocation} has nothing to "
         yield Fault("allocation", message + "allocate; choose uniform.")

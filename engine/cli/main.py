@@ -16,7 +16,7 @@ from engine.cli import prune, stored, sweep
 from engine.errors import PrunescopeError, RecipeError
 from engine.export.command_line import add_recipe_options
 
-FAILED, REFUSED, CANCELLED = 1, 2, 130
+FAILED, REFUSED, CANCELLED = 1, 2, 130  # exit codes; 130 = 128 + SIGINT, as a shell reports Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+# Argparse has no public name for the type of `commands`.
 def _add(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, run: object, explanation: str
 ) -> argparse.ArgumentParser:

@@ -21,7 +21,7 @@ from engine.record import RunRecord
 from engine.store.folder import RunFolder
 from engine.store.runs import Store
 
-STATUS = {"finished": 0, "cancelled": 130}
+STATUS = {"finished": 0, "cancelled": 130}  # by the state of the record; any other state is 1
 
 
 def prune(arguments: argparse.Namespace) -> int:
@@ -31,6 +31,7 @@ def prune(arguments: argparse.Namespace) -> int:
         return _prune_over_seeds(recipe, arguments)
     folder = _folder(arguments, recipe)
     require_fit(recipe)
+    # Only a warning: it is an estimate, and a run out of memory tries again with less.
     if warning := shortage(recipe):
         print(warning, file=sys.stderr)
     record = _compute(recipe, folder, arguments)
@@ -78,6 +79,7 @@ def _folder(arguments: argparse.Namespace, recipe: Recipe) -> RunFolder:
             )
         return Store().folder(recipe.key)
     folder = RunFolder(Path(arguments.out).expanduser().absolute(), Store().cache)
+    # The same recipe resumes there.
     if folder.recipe_path.exists() and (other := folder.recipe()).key != recipe.key:
         raise RecipeError(
             [
@@ -92,6 +94,7 @@ def _folder(arguments: argparse.Namespace, recipe: Recipe) -> RunFolder:
 
 def _compute(recipe: Recipe, folder: RunFolder, arguments: argparse.Namespace) -> RunRecord:
     """Compute the run, showing its progress as a bar or as JSON lines."""
+    # `nullcontext` yields its argument, so `show` is called with events either way.
     with nullcontext(print_event) if arguments.events else Bar() as show:
 
         def publish(event: Event) -> None:

@@ -20,6 +20,7 @@ from engine.jobs.execute import execute
 from engine.recipe import Recipe, pin
 from engine.store.folder import RunFolder
 
+# Literals: 3 * 0.1 is not 0.3, and the key would be another.
 TENTHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 N_M = ("2:4", "4:8")
 
@@ -100,10 +101,12 @@ def record(directory: Path, *, afresh: bool = False) -> Iterator[tuple[int, int,
         if path.name not in wanted or afresh:
             shutil.rmtree(path)
     missing = [key for key in wanted if not (directory / key).exists()]
+    # Computed elsewhere, so that an unfinished run never appears in `directory`.
     with tempfile.TemporaryDirectory() as scratch:
         for done, key in enumerate(missing):
             recipe, weights = wanted[key]
             yield done, len(missing), recipe
+            # One cache: the runs share their token windows.
             folder = RunFolder(Path(scratch) / key, Path(scratch) / "cache")
             _record(recipe, folder, directory / key, weights=weights)
 
@@ -114,8 +117,9 @@ def _record(recipe: Recipe, folder: RunFolder, target: Path, *, weights: bool) -
     if ended.state != "finished":
         raise EngineError(f"{recipe.title} could not be recorded, because it {ended.state}: {ended.error}")
     target.mkdir()
+    # Without record.json, which follows from the events.
     for path in (folder.recipe_path, folder.events_path):
         shutil.copyfile(path, target / path.name)
     if weights:
         shutil.copytree(folder.path / "blocks", target / "blocks")
-    shutil.rmtree(folder.path)
+    shutil.rmtree(folder.path)  # frees the disk for the next run

@@ -31,6 +31,8 @@ class Bar:
     """A progress bar over the blocks, drawn from the events."""
 
     def __init__(self) -> None:
+        # The number of blocks is unknown until the model is loaded; the finished bar gives way to the
+        # results.
         self._bar: tqdm[None] = tqdm(total=None, unit="block", file=sys.stderr, leave=False, desc="loading")
 
     def __enter__(self) -> Bar:
@@ -59,6 +61,7 @@ class Bar:
             case Resumed():
                 self._bar.write(f"Resuming after block {event.blocks}.", file=sys.stderr)
             case BlockPruned():
+                # Set and not advanced: a resumed run begins after its finished blocks.
                 self._bar.n = event.index + 1
                 self._bar.set_postfix_str(f"sparsity {event.sparsity:.3f}")
             case Evaluated():
@@ -91,11 +94,12 @@ def summary(record: RunRecord) -> str:
         lines.append(
             f"sparsity    {record.sparsity.achieved:.4f}{coverage}, target {record.sparsity.target:.4f}"
         )
-    if len(set(record.allocation)) > 1:
+    if len(set(record.allocation)) > 1:  # a uniform allocation says nothing
         lines.append(
             f"allocation  {min(record.allocation):.3f} to {max(record.allocation):.3f} per block"
             f"{_search(record)}"
         )
+    # Not strict: a run that ended early has windows without a perplexity.
     for item, windows in zip(record.evaluations, record.protocol.evaluations, strict=False):
         lines.append(
             f"perplexity  {item.dense.perplexity:.3f} dense, {item.pruned.perplexity:.3f} pruned, "

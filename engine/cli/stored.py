@@ -55,6 +55,7 @@ def replay(arguments: argparse.Namespace) -> int:
     with nullcontext(print_event) if arguments.events else Bar() as show:
         for event in folder.events():
             if arguments.speed > 0:
+                # The seconds start again at 0 where a run was resumed, hence `max`.
                 time.sleep(max(0.0, event.elapsed - last) / arguments.speed)
             last = event.elapsed
             show(event)
@@ -122,7 +123,7 @@ def record(arguments: argparse.Namespace) -> int:
 
 def bench(arguments: argparse.Namespace) -> int:
     """Run the benchmarks."""
-    from engine.cli.bench import main as benchmark
+    from engine.cli.bench import main as benchmark  # imports torch and transformers at once
 
     return benchmark.bench(arguments.shape or ["demo", "opt-125m", "app"])
 
@@ -132,6 +133,7 @@ def _folder(key: str) -> RunFolder:
     if Path(key).is_dir():
         return RunFolder(Path(key).absolute())
     store = Store()
+    # A set: a bundled run may have been computed here, too.
     found = sorted({run.key for run in (*store.list(), *store.recorded) if run.key.startswith(key)})
     if len(found) != 1:
         count = f"{len(found)} runs have" if found else "no run has"

@@ -42,6 +42,7 @@ def run_sweep(arguments: argparse.Namespace) -> int:
             )
     if not todo:
         raise RecipeError([Fault("sweep", "none of these runs is possible; the reasons are listed above.")])
+    # One stands for all: they share the model and the length of the windows.
     require_fit(_recipe(todo[0]))
     start = time.perf_counter()
     print(HEAD)
@@ -77,6 +78,7 @@ def _run(cell: Cell, arguments: argparse.Namespace) -> bool:
 
 
 def _line(cell: Cell, record: RunRecord) -> str:
+    # The widths of `HEAD`; a key has 20 characters.
     start = f"{record.key:<22}{cell.pruner:<14}{cell.allocation:<14}{cell.shape:>9}{cell.seed:>6}"
     if record.state != "finished":
         return f"{start}  {record.state}: {record.error or ''}"

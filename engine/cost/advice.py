@@ -35,6 +35,7 @@ def advice(recipe: Recipe, summary: ModelSummary, attempt: Try) -> list[str]:
     def fits(**changes: object) -> bool:
         return attempt(recipe.model_copy(update=changes), summary).fits
 
+    # `islice` is lazy, so no more changes are tried than are shown.
     return list(islice(_changes(recipe, fits, summary), MOST)) or list(_smaller(recipe, summary, attempt))
 
 
@@ -75,6 +76,7 @@ def _smaller(recipe: Recipe, summary: ModelSummary, attempt: Try) -> Iterator[st
     """Propose the largest model of the catalogue that would fit, assumed to have this model's proportions."""
     from engine.hub.catalogue import catalogue
 
+    # The catalogue is sorted by size; the first that fits is the largest.
     for entry in reversed(catalogue()):
         if entry.parameters < summary.parameters and not entry.gated:
             # the window that this model would get, since another model may have another default
@@ -92,6 +94,7 @@ def scaled(summary: ModelSummary, parameters: int, stored: int) -> ModelSummary:
     """
     ratio = parameters / summary.parameters
     side = ratio**0.5
+    # Gram matrices `[in, in]` grow with the square of the width, like the weights.
     names = ("prunable", "largest_block", "largest_grams", "outside", "bytes")
     counts = {name: round(getattr(summary, name) * ratio) for name in names}
 

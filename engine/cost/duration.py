@@ -42,6 +42,7 @@ def operations(recipe: Recipe, summary: ModelSummary) -> float:
     text = text_of(recipe, summary)
     # 2 passes * 2 operations per weight and token
     forward = 4 * (text.calibration + text.evaluation) * summary.active
+    # The head, `[vocabulary, width]`, reads only the evaluation windows: dense and pruned, 2 operations each.
     head = 4 * text.evaluation * summary.vocabulary * summary.width
     return (
         forward
@@ -67,6 +68,7 @@ def _hessians(recipe: Recipe, summary: ModelSummary, text: Text) -> float:
 def _allocation(recipe: Recipe, summary: ModelSummary, text: Text) -> float:
     """Forward passes of an allocation that measures or searches."""
     passes, windows = ALLOCATIONS[recipe.allocation].passes(recipe.parameters("allocation"))
+    # 2 operations per weight and token
     return passes * 2 * summary.active * min(text.calibration, (windows or recipe.samples) * text.window)
 
 
@@ -80,4 +82,5 @@ def _update(recipe: Recipe, summary: ModelSummary) -> float:
 def _tasks(recipe: Recipe, summary: ModelSummary) -> float:
     """Dense and pruned passes over the examples of the zero-shot tasks."""
     examples = len(recipe.tasks) * (recipe.task_limit or TASK_EXAMPLES)
+    # 2 passes, 2 operations per weight and token
     return 4 * examples * TASK_TOKENS * (summary.active + summary.vocabulary * summary.width)

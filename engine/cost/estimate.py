@@ -79,6 +79,7 @@ def estimate(recipe: Recipe, summary: ModelSummary, capacity: Capacity | None = 
     if cost.fits:
         return cost
 
+    # Without advice, or each proposal would ask for further proposals.
     def attempt(other: Recipe, shape: ModelSummary) -> Cost:
         return estimate_without_advice(other, shape, capacity)
 
@@ -93,6 +94,7 @@ def estimate_without_advice(recipe: Recipe, summary: ModelSummary, capacity: Cap
     # masks are stored as bits; the new weights only if the update changes the kept ones
     store = summary.prunable // 8
     if UPDATES[recipe.update].touches:
+        # The prunable share of the weights in the files' dtype.
         store += summary.bytes * summary.prunable // summary.parameters
     problem = "" if capacity is None else _problem(need, download or 0, store, capacity)
     cost = Cost(
@@ -112,6 +114,7 @@ def estimate_without_advice(recipe: Recipe, summary: ModelSummary, capacity: Cap
         problem=problem,
         sentence="",
     )
+    # Last, because the sentence quotes the other fields.
     return cost.model_copy(update={"sentence": _sentence(cost, dtype_of(recipe, summary, placed.device))})
 
 

@@ -31,7 +31,7 @@ from engine.recipe import Recipe
 
 ITEM = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes per number."""
-FLOAT32, TOKEN_ID = 4, 8
+FLOAT32, TOKEN_ID = 4, 8  # bytes; token ids are int64
 PROGRAM = 440_000_000
 """Bytes of a process that has imported everything and computed nothing."""
 HOST_SLACK, DEVICE_SLACK = 110_000_000, 300_000_000
@@ -57,7 +57,7 @@ LOGITS = 3 * FLOAT32
 BYTES_PER_TOKEN = 4  # English text, roughly
 TEXT_BYTES = {"wikitext2": 1_290_000, "ptb": 450_000}
 """UTF-8 bytes of the test splits of named corpora."""
-C4_WINDOWS = 256
+C4_WINDOWS = 256  # as `engine.corpora.named` cuts them
 USED = 0.9
 """Share of the free memory that a run may take. The rest covers what other programs allocate meanwhile, and
 the error of the estimate.
@@ -107,6 +107,7 @@ def _evaluation_tokens(name: str, window: int) -> int:
 
 def _given_tokens(name: str) -> int | None:
     """Return the tokens in a file of token ids; None for a text."""
+    # Its header of about 128 bytes is neglected.
     return _size(Path(name).expanduser()) // TOKEN_ID if name.endswith(".npy") else None
 
 
@@ -134,6 +135,7 @@ def footprint(
     """
     dtype = dtype_of(recipe, summary, device)
     item, tokens = ITEM[dtype], text_of(recipe, summary)
+    # Streamed, the embeddings and the head stay in memory, and one block at a time.
     held = summary.parameters if residence == "resident" else summary.outside + summary.largest_block
     parts = {
         "weights": item * held,
@@ -147,6 +149,7 @@ def footprint(
     # blocks are pruned before the logits are computed, so the larger of the two counts
     working = parts["text"] + max(parts["block"] + parts["search"], parts["logits"])
     if device != "cuda":  # mps shares the memory of the host
+        # The file is unmapped before the first block is pruned, so the larger of the two counts.
         return Footprint(HOST_SLACK + parts["weights"] + max(working, parts.get("loading", 0)), None, parts)
     parts["kept"] = _kept(recipe, summary, item)
     on_host = HOST_SLACK + parts["kept"] + item * summary.largest_block + (parts["text"] if offload else 0)
@@ -170,6 +173,7 @@ def _block(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> int
     if device == "cpu":
         work += _kept(recipe, summary, item)
     if uses_hessian(recipe):
+        # [in, in]
         work += FLOAT32 * (HESSIANS * summary.largest_grams + FACTORING * max(summary.widths.values()) ** 2)
     return work
 
@@ -205,8 +209,10 @@ def _search(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> in
     small = device == "cpu" and max(kind.rows * kind.columns for kind in summary.linears) <= SMALL
     sides = min(os.cpu_count() or 1, MAX_PASSES) if small else 1
     states = (
+        # Windows * tokens * width: hidden states of the search's own windows.
         min(recipe.samples, windows or recipe.samples) * recipe.window(summary.context_length) * summary.width
     )
+    # Every side but the first has a copy of the model; each has its own hidden states and pruned block.
     return item * ((sides - 1) * summary.parameters + (1 + sides) * states + sides * max(summary.sizes))
 
 
@@ -243,10 +249,12 @@ def placement(recipe: Recipe, summary: ModelSummary, capacity: Capacity | None) 
     residences: list[Residence] = (
         ["resident", "streamed"] if recipe.residence == "auto" else [recipe.residence]
     )
+    # In the order of speed: for each residence first without offloading.
     for residence, offload in product(residences, (False, True) if device == "cuda" else (False,)):
         need = footprint(recipe, summary, device, residence, offload=offload)
         if capacity is None or fits(need, capacity):
             break
+    # If nothing fits, the last one tried is returned: it needs least.
     return Placement(device, residence, offload, need)
 
 

@@ -75,6 +75,7 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     """Add the recipe file, one option per field, and `--set`."""
     parser.add_argument("recipe", nargs="?", help="a recipe file (JSON); options override its fields")
     for name, (_, explanation) in FIELDS.items():
+        # Without `type=`, because argparse would stop at the first bad value; the recipe reports all of them.
         parser.add_argument(f"--{name}", help=explanation)
     parser.add_argument(
         "--set",
@@ -127,6 +128,7 @@ def _file_fields(name: str) -> dict[str, Any]:
         raise RecipeError(
             [Fault("recipe", f"the file {name} does not hold a JSON object, so it is not a recipe.")]
         )
+    # `pin` sets the digests again, for the files as they are now.
     return {key: value for key, value in fields.items() if key != "digests"}
 
 
@@ -163,6 +165,7 @@ def command(recipe: Recipe) -> str:
     """Return the command line that reproduces a recipe: the preset, if it has one, and what differs from the
     defaults.
     """
+    # The same preset, so that only what differs from it is listed.
     default = Recipe.build({"pruner": recipe.pruner} if recipe.pruner else {})
     parts = ["python", "-m", "engine", "prune"]
     if recipe.pruner:
@@ -171,7 +174,7 @@ def command(recipe: Recipe) -> str:
         if name == "pruner" or _is_implied(name, recipe):
             continue
         value = getattr(recipe, field_of(name))
-        if value != getattr(default, field_of(name)) or name == "sparsity":
+        if value != getattr(default, field_of(name)) or name == "sparsity":  # the sparsity is always shown
             parts += [f"--{name}", _text(name, value)]
     for key, value in _unusual(recipe).items():
         parts += ["--set", f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}"]

@@ -58,6 +58,7 @@ def save_model(
             f"The model cannot be written to {directory}, because that directory is not empty. "
             "Choose another, or empty it."
         )
+    # On the CPU: a run may be using the accelerator.
     recipe = record.recipe.model_copy(update={"dtype": record.model.dtype, "device": "cpu"})
     model = _dense(recipe)
     disk.remove_leftovers(directory)  # a killed export leaves gigabytes
@@ -66,6 +67,7 @@ def save_model(
             _write_weights(model, pruned, new, shard)
             _write_rest(model, new, card)
     except (OSError, SafetensorError) as error:
+        # A SafetensorError has no strerror and may span several lines.
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise StoreError(
             f"The model could not be written to {directory}: {reason}. "
@@ -100,6 +102,7 @@ def _write_weights(
 
     for tensors in _pieces(model, pruned):
         size = sum(tensor.nbytes for tensor in tensors.values())
+        # A part is never empty, so a piece larger than a shard gets a file of its own.
         if pending and sum(tensor.nbytes for tensor in pending.values()) + size > shard:
             write_part()
         pending |= tensors
@@ -125,6 +128,7 @@ def _pieces(model: LanguageModel, pruned: Mapping[int, BlockWeights]) -> Iterato
     A weight that is tied to another one is yielded once, as a checkpoint stores it.
     """
     inside = tuple(f"{block.path}." for block in model.blocks)
+    # With every name of a tied weight; `state_dict` lists them all, and none is a buffer.
     parameters = dict(model.module.named_parameters(remove_duplicate=False))
     buffers = {
         name: value.contiguous()
@@ -139,6 +143,7 @@ def _pieces(model: LanguageModel, pruned: Mapping[int, BlockWeights]) -> Iterato
     seen: set[int] = set()
     for block in model.blocks:
         with model.present(block):
+            # Overwrites the dense weights, which are not needed again.
             restore(block, pruned[block.index])
             own = {
                 name: weight
@@ -147,6 +152,7 @@ def _pieces(model: LanguageModel, pruned: Mapping[int, BlockWeights]) -> Iterato
             }
             # A streamed block is freed after use, so the next one may have the same ids.
             seen |= {id(weight) for weight in own.values()} if model.residence == "resident" else set()
+            # A copy, because a streamed block is dropped after this.
             yield {name: weight.detach().contiguous().clone() for name, weight in own.items()}
 
 
@@ -154,7 +160,7 @@ def _write_rest(model: LanguageModel, directory: Path, card: str | None) -> None
     """Write the configuration, the tokenizer and the card."""
     config: Any = model.module.config
     config.dtype = model.dtype
-    config.architectures = [type(model.module).__name__]
+    config.architectures = [type(model.module).__name__]  # the class that `AutoModel` and servers look for
     config.save_pretrained(directory)
     generation = getattr(model.module, "generation_config", None)
     if generation is not None:

@@ -75,7 +75,7 @@ def _template() -> Template:
     # No autoescaping: Markdown's code blocks are verbatim.
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
+        undefined=StrictUndefined,  # a misspelt name fails instead of leaving a gap
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -106,6 +106,7 @@ def _front_matter(recipe: Recipe) -> dict[str, object]:
             "license_name": "see-base-model",
             "license_link": f"https://huggingface.co/{recipe.model}",
         }
+    # The names that say that nothing was chosen.
     methods = {recipe.score, recipe.update, recipe.refinement, recipe.allocation} - {"none", "uniform"}
     pruner = [recipe.pruner] if recipe.pruner else []
     tags = ["prunescope", "pruning", "sparsity", *pruner, *sorted(methods), recipe.pattern]
@@ -146,6 +147,7 @@ def _number(value: float | None, digits: int) -> str:
 
 def _prose(text: str) -> str:
     """Escape what Markdown would pass through as HTML, and keep the text on one line."""
+    # `&` first: otherwise it would be escaped in `&lt;` as well.
     return " ".join(text.split("\n")).replace("&", "&amp;").replace("<", "&lt;")
 
 

@@ -30,6 +30,7 @@ def without_paths(recipe: Recipe) -> Recipe:
 
 def file_name(name: str) -> str:
     """Return the last part of a path, of Windows or not; any other name as it is."""
+    # A record that was imported from Windows has backslashes, which a POSIX path would keep.
     kind: type[PurePath] = PureWindowsPath if PureWindowsPath(name).is_absolute() else PurePosixPath
     return kind(name).name if looks_like_path(name) else name
 

@@ -27,6 +27,7 @@ from engine.jobs.worker import warm_up
 from engine.store import atomic_files
 
 ROOT = Path(__file__).parents[2]
+# A Dask resource; `engine.jobs.serve` gives its worker one, other workers offer it as in `START`
 DEVICE = "DEVICE"
 CONNECT = 15.0  # seconds
 CLOSE = 6.0  # seconds: a little longer than the cluster gives itself to shut down
@@ -44,6 +45,7 @@ class WarmUp(WorkerPlugin):
     name = "prunescope-warm-up"
 
     def setup(self, worker: Worker) -> None:
+        # A daemon thread, so that a slow import does not keep an ending worker process alive.
         threading.Thread(target=warm_up, name=self.name, daemon=True).start()
 
 
@@ -62,9 +64,11 @@ class Embedded:
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
+            # The child ends when this pipe closes, which the system also does if the app is killed.
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            # In a session of its own Ctrl-C does not reach it, so that the app can end it in order.
             start_new_session=True,
         )
 
@@ -74,6 +78,7 @@ class Embedded:
         Raises:
             EngineError: the process ended instead.
         """
+        # The child prints a single line, its address; an empty read means that it ended before.
         line = self._stream(self._process.stdout).readline().strip()
         if not line:
             code = self._process.wait()
@@ -89,6 +94,7 @@ class Embedded:
 
     def close(self) -> None:
         """End the process and its worker."""
+        # End of file on its standard input tells the child to shut down.
         with suppress(OSError):
             self._stream(self._process.stdin).close()
         try:
@@ -137,7 +143,7 @@ class Cluster:
         self._client: Any = None  # a Client, most of whose methods are untyped
         try:
             self._connect(scheduler, home)
-        except BaseException:
+        except BaseException:  # also KeyboardInterrupt: the child must not outlive a failed connection
             self.close()
             raise
 
@@ -146,9 +152,11 @@ class Cluster:
         # Dask would log what is reported below as an EngineError
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
+            # Client's constructor is untyped, so mypy would refuse the call
             connect: Callable[..., Any] = Client
             with dask.config.set(CLIENT_SETTINGS):  # read when the client is made
                 self._client = connect(address, timeout=CONNECT, set_as_default=False, name="prunescope")
+            # The child prints its address before its worker has registered.
             if self._embedded is not None:
                 self._client.wait_for_workers(1, timeout=CONNECT)
         except (OSError, ValueError, TimeoutError) as error:
@@ -162,6 +170,7 @@ class Cluster:
             ) from error
         if self._embedded is None:
             self._check_workers(home)
+        # Dask also applies it to workers that join later, such as one that a nanny restarts.
         self._client.register_plugin(WarmUp())
 
     @property
@@ -177,6 +186,7 @@ class Cluster:
         path = home / f".seen-{token}{atomic_files.TEMPORARY}"
         atomic_files.write(path, token.encode())
         try:
+            # `run` calls the function on every worker, past the queue of tasks.
             replies = self.client.run(worker.has_token, str(path), token)
         except Exception as error:  # anything the worker raised, for instance because Prunescope is missing
             raise EngineError(
@@ -200,6 +210,7 @@ class Cluster:
         """Return how many runs can be computed at the same time."""
         if self._embedded is not None:
             return 1
+        # -1 = all workers.
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
         return int(sum(info["resources"].get(DEVICE, 0) for info in workers))
 
@@ -209,6 +220,7 @@ class Cluster:
         The function is pickled by reference, so neither the app nor the scheduler has to import torch.
         """
         key = f"{function.__name__}-{uuid.uuid4().hex[:8]}"
+        # Without a device, a question runs next to a run, in another of the worker's threads.
         needs = {DEVICE: 1} if device else None
         task: Task = self.client.submit(worker.call, function, *args, key=key, resources=needs, pure=False)
         task.add_done_callback(self._on_done)
@@ -235,8 +247,9 @@ class Cluster:
 
     def abort(self, task: Task, *, kill: bool) -> None:
         """Give up a task; with `kill`, also kill the worker process that is running it."""
+        # Before the cancel: afterwards the scheduler no longer says where the task runs.
         addresses = [address for address, keys in self.client.processing().items() if task.key in keys]
-        task.cancel()
+        task.cancel()  # cannot stop a function that is already running, hence `kill`
         if addresses and kill:
             with suppress(Exception):  # a worker without a nanny is left to finish its block
                 self.client.run(kill_worker, workers=addresses, nanny=True)
@@ -245,6 +258,6 @@ class Cluster:
         """Disconnect, and end the embedded cluster."""
         if self._client is not None:
             with suppress(Exception):  # the cluster may have ended already
-                self._client.close(timeout=2)
+                self._client.close(timeout=2)  # seconds
         if self._embedded is not None:
             self._embedded.close()

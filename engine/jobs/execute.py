@@ -43,11 +43,14 @@ def execute(recipe: Recipe, folder: RunFolder, *, publish: Publish | None = None
             folder created by this call that holds no event has been removed.
     """
     publish = publish or (lambda event: None)
+    # Before anything is written: a finished run is returned even from a full or read-only disk.
     if folder.is_finished():
         return folder.record()
     atomic_files.check_writable(folder.path.parent)
     created = folder.create(recipe)
     with _locked(folder, publish) as followed:
+        # Otherwise the other process died without ending the run, and this one, now holding the lock, resumes
+        # it.
         if followed is not None and followed.state not in ("empty", "running"):
             return followed
         return _compute(recipe, folder, publish, created)
@@ -70,6 +73,7 @@ def _locked(folder: RunFolder, publish: Publish) -> Iterator[RunRecord | None]:
             publish(event)
         try:
             with folder.lock():
+                # What was written between the last refresh and the release of the lock.
                 for event in tail.refresh():
                     publish(event)
                 yield tail.record
@@ -101,9 +105,11 @@ def _rewind(folder: RunFolder, recipe: Recipe) -> None:
     # damaged one.
     with atomic_files.store_errors(folder.path):
         folder.record_path.unlink(missing_ok=True)
+        # A block's file is written before its event, so the last file may have none.
         folder.blocks.clear_after(count)
         folder.cancel_path.unlink(missing_ok=True)
     atomic_files.write(folder.recipe_path, recipe.model_dump_json(indent=1).encode())
+    # The file gets a new inode, by which every `Tail` sees that it has to start over.
     atomic_files.write(folder.events_path, events)
 
 
@@ -118,11 +124,12 @@ def _complete_blocks(folder: RunFolder) -> tuple[int, int]:
         try:
             event = from_line(line)
         except ValidationError:
-            break
+            break  # an incomplete or damaged line: what follows it is computed again
         if isinstance(event, BlockPruned):
             if event.index != count or not folder.blocks.readable(count):
                 break
             offset, count = position, count + 1
+    # Later events are left out, because a retry repeats them.
     return offset, count
 
 
@@ -137,9 +144,11 @@ def _record(recipe: Recipe, folder: RunFolder, publish: Publish) -> RunRecord:
                     return _end(folder, event, publish)
                 folder.append(event)
                 publish(event)
+                # Between two events every finished block is on the disk.
                 if folder.cancel_requested:
                     break
     except KeyboardInterrupt:
+        # Ctrl-C on the command line; without an end event the run would look interrupted.
         _end(folder, Cancelled(elapsed=last), publish)
         raise
     return _end(folder, Cancelled(elapsed=last), publish)
@@ -169,6 +178,7 @@ def _give_up(folder: RunFolder, error: StoreError, created: bool) -> RunRecord |
     try:
         events = folder.events()
         if events:
+            # The block that did not fit may have been stored without its event.
             folder.blocks.clear_after(len(RunRecord.fold(events).blocks))
             return folder.end(Failed(message=str(error), elapsed=events[-1].elapsed))
         if created:

@@ -69,6 +69,7 @@ class Questions:
     """The questions of all pages. `wake` tells the engine's thread that there is something to do."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
+        # Guards `_questions`; a `Question` is changed by the engine's thread only.
         self._lock = threading.Lock()
         self._questions: OrderedDict[Hashable, Question] = OrderedDict()
         self._wake = wake
@@ -87,8 +88,10 @@ class Questions:
         with self._lock:
             question = self._questions.get(name)
             if question is None or question.stale:
+                # A stale failure is replaced by a new question, which has all its tries.
                 question = self._questions[name] = Question(function, args)
                 self._wake()
+            # A visible page asks at every redraw, so the answers that it shows are never the oldest.
             self._questions.move_to_end(name)
             while len(self._questions) > REMEMBERED:
                 self._questions.popitem(last=False)
@@ -130,6 +133,7 @@ class Questions:
 
     def _pending(self) -> list[Question]:
         with self._lock:
+            # A copy, so that the lock is not held while Dask is called.
             return [question for question in self._questions.values() if question.answer.pending]
 
     def _collect(self, question: Question, cluster: Cluster) -> None:
@@ -140,7 +144,7 @@ class Questions:
         elif answer.failed:
             question.fail(answer.message)
         else:
-            question.answer, question.task = answer, None
+            question.answer, question.task = answer, None  # dropping the task lets the worker free the result
 
     def _retry(self, question: Question) -> None:
         question.task = None

@@ -80,11 +80,13 @@ class RunQueue:
 
     def __init__(self, store: Store, grace: float, wake: Callable[[], None]) -> None:
         self._store, self._grace, self._wake = store, grace, wake
+        # Guards `_jobs`, `_ends` and `_tails`, which the pages' threads share with the engine's.
         self._lock = threading.Lock()
+        # By key, in the order in which they were queued.
         self._jobs: dict[str, Job] = {}
         self._ends: dict[str, RunRecord] = {}
-        self._tails: OrderedDict[str, Followed] = OrderedDict()
-        self._devices = 1
+        self._tails: OrderedDict[str, Followed] = OrderedDict()  # the least recently viewed first
+        self._devices = 1  # as of the last turn of the engine's thread
 
     # For the pages: callable from any thread, returning immediately.
 
@@ -105,6 +107,7 @@ class RunQueue:
             self._store.delete(folder.key)
         with self._lock:
             self._ends.pop(recipe.key, None)
+            # `setdefault`: the lock was released meanwhile, and another page may have queued the same run.
             self._jobs.setdefault(recipe.key, Job(recipe, folder, folder.signature()))
         self._wake()
 
@@ -126,6 +129,7 @@ class RunQueue:
             record = self._follow(job.folder).tail.record
             return _view(record.model_copy(update={"state": "running", "error": None}))
         if job is not None:
+            # Counts the runs ahead that no worker has started.
             place = 1 + [other.folder.key for other in jobs if other is job or not other.started].index(key)
             return RunView(
                 RunRecord(key=key, recipe=job.recipe), "queued", place, blocked or self._wait(job, place)
@@ -140,12 +144,14 @@ class RunQueue:
             job = self._jobs.get(key)
             if job is not None and job.task is None:
                 del self._jobs[key]
-                if not job.folder.exists:
+                if not job.folder.exists:  # the folder of an earlier attempt tells its own end
                     self._ends[key] = RunRecord(key=key, recipe=job.recipe, state="cancelled")
                 return
+            # The first request counts: clicking again does not extend the grace period.
             if job is not None and job.cancelled is None:
                 job.cancelled = time.monotonic()
         folder = self._store.folder(key)
+        # Also a run without a job here, such as one that the command line computes.
         if folder.exists and folder.locked:
             folder.request_cancel()
         self._wake()
@@ -161,6 +167,7 @@ class RunQueue:
                 f"There is no run {folder.key} in {self._store.home}: it was deleted, or computed elsewhere."
             )
         followed = self._follow(folder)
+        # Checking parses all events again, so only after the file has changed.
         if followed.checked is None or followed.checked != followed.tail.signature:
             followed.checked, followed.damage = followed.tail.signature, folder.damage()
         if followed.damage is not None:
@@ -187,6 +194,7 @@ class RunQueue:
 
     def _follow(self, folder: RunFolder) -> Followed:
         """Return the folder with its events up to date; only new events are read."""
+        # Under the lock, because two threads must not refresh the same `Tail`.
         with self._lock:
             followed = self._tails.setdefault(folder.key, Followed(Tail(folder)))
             try:
@@ -220,6 +228,7 @@ class RunQueue:
             elif job.cancelled is not None:
                 self._stop(job, cluster, time.monotonic() - job.cancelled)
         if self.waiting:
+            # A request to the scheduler, so only if there is something to send.
             self._devices = cluster.devices()
             self._send(cluster, self._devices - len(self._sent()))
 
@@ -236,6 +245,7 @@ class RunQueue:
             self._jobs.clear()
 
     def _sent(self) -> list[Job]:
+        # A copy: the callers remove jobs while they iterate.
         with self._lock:
             return [job for job in self._jobs.values() if job.task is not None]
 
@@ -243,7 +253,10 @@ class RunQueue:
         with self._lock:
             waiting = [job for job in self._jobs.values() if job.task is None][: max(0, free_devices)]
             for job in waiting:
+                # An earlier attempt may have written events since the run was queued.
                 job.before = job.folder.signature()
+                # Plain values: the scheduler unpickles the arguments and must not import the recipe's modules
+                # for it.
                 fields = job.recipe.model_dump(mode="json")
                 job.task = cluster.submit(worker.compute, str(self._store.home), fields, device=True)
 
@@ -266,6 +279,7 @@ class RunQueue:
             if job.started and not job.folder.cancel_requested:
                 job.folder.request_cancel()
             return
+        # A task that no worker has started is cancelled without killing a process.
         cluster.abort(job.task, kill=job.started)
         self._close(job, Cancelled(forced=True), "cancelled", "")
 
@@ -281,8 +295,9 @@ class RunQueue:
         unwritten = RunRecord(key=job.recipe.key, recipe=job.recipe, state=state, error=error or None)
         try:
             if job.started:
-                with job.folder.lock(LOCK):
+                with job.folder.lock(LOCK):  # free only once the process is gone
                     record = RunRecord.fold(job.folder.events())
+                    # Otherwise it ended the run itself just before it died.
                     if record.state in ("empty", "running"):
                         job.folder.end(event.model_copy(update={"elapsed": record.elapsed}))
                     job.folder.clear_cancel()
@@ -302,5 +317,6 @@ class RunQueue:
 
 
 def _view(record: RunRecord) -> RunView:
+    # `empty`: the folder exists, but its first event is not written yet.
     state: ViewState = "running" if record.state == "empty" else record.state
     return RunView(record.model_copy(update={"state": state}), state, None, record.error or "")

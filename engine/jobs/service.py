@@ -64,14 +64,20 @@ class BackgroundEngine:
         self.store = store or Store()
         self._home = str(self.store.home)
         self._scheduler = scheduler or os.environ.get("PRUNESCOPE_SCHEDULER") or None
+        # Set by the pages' and Dask's threads, cleared by the engine's thread only.
         self._wake = threading.Event()
         self._runs = RunQueue(self.store, grace, self._wake.set)
         self._questions = Questions(self._wake.set)
+        # The last known, shown while the next measurement is under way.
         self._capacities: dict[str, Capacity] = {}
+        # Written by the engine's thread only. A status is replaced as a whole, so pages read it without a
+        # lock.
         self._cluster: Cluster | None = None
         self._status = EngineStatus("starting", "The engine has not been started yet.")
         self._thread: threading.Thread | None = None
+        # Guards `_thread` and `_closed`, so that at most one thread is ever started.
         self._starting = threading.Lock()
+        # `_wanted`: connect although nothing waits yet, so that the engine is ready for the first run.
         self._wanted = self._closed = False
 
     def start(self) -> None:
@@ -103,6 +109,7 @@ class BackgroundEngine:
             EngineError: the engine was closed.
         """
         pinned = pin(recipe)
+        # Before the thread starts, whose first act is to delete texts that are long unused.
         touch_texts((pinned.calibration, *pinned.evaluations), self.texts)
         self.start()
         self._runs.submit(pinned)
@@ -195,6 +202,7 @@ class BackgroundEngine:
         """Return the free memory and disk space for a run on `device` (or `auto`), at most `FRESH` seconds
         old once the next measurement has arrived.
         """
+        # The version changes every `FRESH` seconds, which makes it a new question.
         answer = self._ask(
             worker.measure_capacity, self._home, device, version=int(time.monotonic() // FRESH)
         )
@@ -206,6 +214,7 @@ class BackgroundEngine:
         """End the embedded cluster, which interrupts its runs."""
         with self._starting:
             self._closed = True
+        # Otherwise an idle thread would notice only after `IDLE` seconds.
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
@@ -214,12 +223,15 @@ class BackgroundEngine:
 
     def _loop(self) -> None:
         drop_unused_texts(self.texts)
+        # Only at the start: until the app ends, a deleted run can be restored.
         self.store.empty_trash()
         while not self._closed:
             try:
                 self._turn()
             except Exception:  # without this thread, no page would ever hear of a run again
                 _log.exception("Unexpected error in the background engine; it continues.")
+            # Cleared after the wait and not after the turn: what arrives during a turn causes another one at
+            # once.
             self._wake.wait(self._pause())
             self._wake.clear()
         self._drop(CLOSED)
@@ -236,6 +248,7 @@ class BackgroundEngine:
         if self._cluster is not None and not self._cluster.alive:
             self._drop(LOST)
             self._status = EngineStatus("starting", f"{ENDED} It restarts with the next run.")
+        # A cluster that ended is replaced only when there is work for it.
         if self._cluster is None and (self._wanted or self._runs.waiting or self._questions.waiting):
             self._connect()
         if self._cluster is not None:
@@ -246,6 +259,7 @@ class BackgroundEngine:
         self._wanted = False
         self._status = EngineStatus("starting", "The engine is starting.")
         try:
+            # Here, because every page imports this module, and Dask imports slowly.
             from engine.jobs.cluster import Cluster
 
             self._cluster = Cluster(self.store.home, self._scheduler, self._wake.set)
@@ -260,6 +274,7 @@ class BackgroundEngine:
             if not known:
                 _log.exception(message)
             self._status = EngineStatus("failed", message)
+            # What was queued fails with this message; the next run or question tries to connect again.
             self._runs.fail(message)
             self._questions.fail(message)
 
@@ -267,6 +282,7 @@ class BackgroundEngine:
         """Disconnect from the cluster, and retry or interrupt what was sent to it."""
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
+            # Before `lost`, which needs the locks of runs that the embedded worker may still hold.
             cluster.close()
         self._runs.lost(reason)
         self._questions.lost()

@@ -33,13 +33,14 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 Args = TypeVarTuple("Args")
 
-_importing = threading.Lock()
+_importing = threading.Lock()  # one thread at a time, see `_import_libraries`
 _has_run = threading.Event()
 """Set by the first run in this process, which warms it up as well as `warm_up` would."""
 
 
 def call(function: Callable[[*Args], Value], *args: *Args) -> Answer[Value]:
     """Call a function of this module and return its result, or why it failed."""
+    # In every task, because a question may arrive before `warm_up` is done.
     _import_libraries()
     try:
         return Answer(function(*args))
@@ -65,6 +66,7 @@ def warm_up() -> None:
     from engine.recipe import Recipe, pin
     from engine.run import run
 
+    # After the imports, which a first run needs as well; the tiny run would only take time from it.
     if _has_run.is_set():
         return
     # a tiny run, because much is imported only on first use
@@ -85,6 +87,7 @@ def compute(home: str, fields: dict[str, Any]) -> None:
     from engine.recipe import Recipe
     from engine.store.runs import Store
 
+    # Before the run, so that `warm_up` does not start its own next to it.
     _has_run.set()
     recipe = Recipe.model_validate(fields)
     execute(recipe, Store(_require_store(home)).folder(recipe.key))
@@ -185,6 +188,7 @@ def save_run(home: str, key: str) -> Saved:
     record = folder.record()
     # the folder of a bundled run belongs to the program and may be read-only
     directory = Path(home) / "models" / key if folder.recorded else folder.path / "model"
+    # The directory appears in one step, so this file means that the model is complete.
     if not (directory / "config.json").exists():
         save_model(record, folder.blocks, directory, card=model_card(record))
     return Saved(str(directory), sum(path.stat().st_size for path in directory.iterdir()))

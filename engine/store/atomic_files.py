@@ -17,7 +17,7 @@ TEMPORARY = disk.TEMPORARY
 SMALLEST_ROOM = 4 * 2**20
 """Free bytes below which no run is started: the masks, records and events of a small model."""
 
-IN_THE_WAY = (errno.ENOTDIR, errno.EEXIST)
+IN_THE_WAY = (errno.ENOTDIR, errno.EEXIST)  # a file where a directory is needed
 FAILED = "The run could not be saved"
 ELSEWHERE = "or set PRUNESCOPE_HOME to a directory on another disk."
 
@@ -77,6 +77,7 @@ def append(path: Path, line: bytes) -> None:
         StoreError: the disk refuses.
     """
     with store_errors(path):
+        # Unbuffered: a buffered file would write what failed again when it is closed.
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             size = os.fstat(descriptor).st_size
@@ -85,6 +86,7 @@ def append(path: Path, line: bytes) -> None:
                 while rest:  # `os.write` may write less than it is given
                     rest = rest[os.write(descriptor, rest) :]
             except OSError:
+                # Otherwise the next event would continue half a line.
                 os.ftruncate(descriptor, size)
                 raise
         finally:
@@ -102,5 +104,6 @@ def check_writable(directory: Path) -> None:
         free = shutil.disk_usage(directory).free
         if free < SMALLEST_ROOM:
             raise OSError(errno.ENOSPC, f"{free} bytes left")
+        # Only a write shows whether the directory may be written.
         with disk.temporary_name(directory / "probe") as probe:
             probe.write_bytes(b"?")

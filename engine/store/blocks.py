@@ -103,8 +103,11 @@ class Blocks(MutableMapping[int, BlockWeights]):
             with self.path(index).open("rb") as file:
                 length = int.from_bytes(file.read(LENGTH_BYTES), "little")
                 entries = json.loads(file.read(length)) if length < LARGEST_HEADER else {}
+                # `data_offsets` are a tensor's first byte and the byte after its last, counted from the end
+                # of the header.
                 ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
                 return bool(file.seek(0, 2) == LENGTH_BYTES + length + max(ends))
+        # What a damaged header leads to; `max` of nothing is a ValueError.
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return False
 
@@ -119,7 +122,7 @@ class Blocks(MutableMapping[int, BlockWeights]):
         """Delete the blocks after the first `count`, and temporary files of interrupted writes."""
         for path in self._directory.glob(f".*{atomic_files.TEMPORARY}"):
             path.unlink(missing_ok=True)
-        for index in self:
+        for index in self:  # iterating lists the directory first, so files may be deleted meanwhile
             if index >= count:
                 del self[index]
 
@@ -128,10 +131,10 @@ def pack(weights: BlockWeights) -> dict[str, Tensor]:
     """Return flat tensors for a file; the first of a mask's eight entries is the lowest bit of its byte."""
     tensors: dict[str, Tensor] = {}
     for name, pruned in weights.items():
-        tensors[f"{name}.mask"] = _pack_bits(pruned.keep.cpu())
-        tensors[f"{name}.shape"] = torch.tensor(pruned.keep.shape)
+        tensors[f"{name}.mask"] = _pack_bits(pruned.keep.cpu())  # uint8 [ceil(out * in / 8)]
+        tensors[f"{name}.shape"] = torch.tensor(pruned.keep.shape)  # int64 [2]
         if pruned.weight is not None:
-            tensors[f"{name}.weight"] = pruned.weight.cpu().contiguous()
+            tensors[f"{name}.weight"] = pruned.weight.cpu().contiguous()  # [out, in]
     return tensors
 
 
@@ -144,12 +147,14 @@ def unpack(tensors: dict[str, Tensor]) -> BlockWeights:
 def _pack_bits(mask: Tensor) -> Tensor:
     bits = mask.reshape(-1).to(torch.uint8)  # [out * in]
     padded = torch.nn.functional.pad(bits, (0, -len(bits) % 8)).view(-1, 8)  # [bytes, 8]
+    # Each entry has its own bit, so the sum is the byte `[bytes]`.
     return (padded << torch.arange(8, dtype=torch.uint8)).sum(1, dtype=torch.uint8)
 
 
 def _unpack_bits(tensors: dict[str, Tensor], name: str) -> Tensor:
     rows, columns = tensors[f"{name}.shape"].tolist()
-    bits = (tensors[f"{name}.mask"][:, None] >> torch.arange(8, dtype=torch.uint8)) & 1
+    bits = (tensors[f"{name}.mask"][:, None] >> torch.arange(8, dtype=torch.uint8)) & 1  # [bytes, 8]
+    # [out, in], without the padding of the last byte.
     return bits.reshape(-1)[: rows * columns].view(rows, columns).bool()
 
 
@@ -168,5 +173,6 @@ def _checksum(tensors: dict[str, Tensor]) -> str:
     total = 0
     for name in sorted(tensors):
         flat = tensors[name].contiguous().reshape(-1)
+        # Through a view as bytes, because numpy has no bfloat16.
         total = zlib.crc32(flat.view(torch.uint8).numpy().data, zlib.crc32(name.encode(), total))
     return f"{total:08x}"

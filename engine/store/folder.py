@@ -63,12 +63,12 @@ class RunFolder:
     @property
     def imported(self) -> bool:
         """Whether the run was computed elsewhere and imported as results without weights."""
-        return (self.path / "imported").is_file()
+        return (self.path / "imported").is_file()  # holds the name of the file it was imported from
 
     @property
     def has_weights(self) -> bool:
         """Whether there are pruned blocks; without them a run can be replayed, but not its model used."""
-        return self.blocks.path(0).is_file()
+        return self.blocks.path(0).is_file()  # blocks are written first to last, so the first stands for all
 
     def require_weights(self) -> None:
         """Check that the pruned model can be restored.
@@ -102,7 +102,7 @@ class RunFolder:
         """
         try:
             return kind.model_validate_json(path.read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError) as error:  # pydantic's ValidationError is a ValueError
             what = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
             raise self.damaged(f"its {path.name} {what}") from error
 
@@ -127,6 +127,7 @@ class RunFolder:
         try:
             with self.events_path.open("rb") as file:
                 file.seek(offset)
+                # After the last newline: an event that is still being written.
                 whole, newline, _ = file.read().rpartition(b"\n")
         except FileNotFoundError:
             return [], 0
@@ -144,6 +145,7 @@ class RunFolder:
             status = self.events_path.stat()
         except OSError:
             return None
+        # The inode, because a new attempt replaces the file, possibly by one of the same size.
         return status.st_ino, status.st_size, status.st_mtime_ns
 
     def record(self) -> RunRecord:
@@ -160,6 +162,7 @@ class RunFolder:
             return record
         if self.locked:
             return record.model_copy(update={"state": "running"})
+        # Without an end and without a lock: its process was killed, or the machine went down.
         reason = f"The process that computed this run is gone. {retry_hint(record)}"
         return record.model_copy(update={"state": "interrupted", "error": reason})
 
@@ -173,12 +176,13 @@ class RunFolder:
         try:
             self.recipe()
             events = self.events()
+            # Read only to validate it.
             has_record = self.record_path.exists() and bool(self.read(self.record_path, RunRecord))
         except StoreError as error:
             return str(error)
         if not (events and events[-1].ends):
             return str(self.damaged("the end of its events is missing")) if has_record else None
-        if (self.recorded or self.imported) and not self.has_weights:
+        if (self.recorded or self.imported) and not self.has_weights:  # results without weights, as intended
             return None
         for event in events:
             if isinstance(event, BlockPruned) and not self.blocks.has_full_length(event.index):
@@ -232,6 +236,7 @@ class RunFolder:
             StoreError: the disk refuses the event. If it refuses the record, the record is left out: the
                 events hold the same information.
         """
+        # The event first: a record whose events have no end counts as damage.
         self.append(event)
         record = RunRecord.fold(self.events())
         with suppress(StoreError):
@@ -258,6 +263,7 @@ class RunFolder:
             Timeout: another process holds it.
             StoreError: the lock cannot be written.
         """
+        # `thread_local=False`: whichever thread leaves the `with` releases the lock.
         lock = FileLock(self.path / "lock", timeout=timeout, thread_local=False)
         try:
             lock.acquire()
@@ -273,9 +279,11 @@ class RunFolder:
     @property
     def locked(self) -> bool:
         """Whether a process is computing the run now."""
+        # Acquiring would create the file, also in a bundled run, which is read-only.
         if not os.access(self.path / "lock", os.W_OK):
             return False
         try:
+            # Holds the lock for a moment, which `engine.jobs.execute.PROBE` allows for.
             with self.lock():
                 return False
         except Timeout:

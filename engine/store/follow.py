@@ -29,9 +29,11 @@ class Tail:
         Raises:
             StoreError: the events are damaged.
         """
+        # Before reading: an event that is written in between changes the signature again and is not missed.
         now = self.folder.signature()
         if now == self.signature:
             return []
+        # Another inode, or fewer bytes than were read: a new attempt has rewritten the file.
         if now is None or self.signature is None or now[0] != self.signature[0] or now[1] < self._offset:
             self.record, self._offset = RunRecord(), 0
         events, self._offset = self.folder.events_from(self._offset)

@@ -43,14 +43,15 @@ def import_run(store: Store, content: bytes, name: str) -> str:
     if record.state != "finished" or record.recipe is None or record.key is None:
         raise StoreError(f"The run in {name} is {record.state}; only finished runs can be imported. {WANTED}")
     folder = store.folder(record.key)
-    if folder.exists or store.find(record.key).exists:
+    if folder.exists or store.find(record.key).exists:  # the second also finds a bundled run
         raise StoreError(f"The run in {name} ({record.recipe.title}) is already here, under the same key.")
     atomic_files.check_writable(store.runs)
     with atomic_files.store_errors(folder.path), disk.new_directory(folder.path) as new:
+        # Written anew from what was validated; nothing of the file is copied.
         lines = b"".join(to_line(event).encode() + b"\n" for event in events)
         atomic_files.write(new / "recipe.json", record.recipe.model_dump_json(indent=1).encode())
         atomic_files.write(new / "events.jsonl", lines)
-        atomic_files.write(new / "imported", name.encode())
+        atomic_files.write(new / "imported", name.encode())  # the marker for `RunFolder.imported`
     return record.key
 
 
@@ -83,4 +84,5 @@ def _is_record(text: str) -> bool:
         value = json.loads(text)
     except ValueError:
         return False
+    # A file with a single event is a JSON object, too.
     return isinstance(value, dict) and "event" not in value

@@ -46,11 +46,12 @@ class Label(Facts):
 
 
 RunState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted", "damaged"]
+# Without dots: a key cannot leave the directory, and hidden temporary folders are no runs.
 KEY = re.compile(r"[\w-]+")
 UNLABELLED = Label()
 RECORDED = ROOT / "assets" / "recorded"
 
-_Fingerprint = tuple[tuple[str, int, int], ...]
+_Fingerprint = tuple[tuple[str, int, int], ...]  # name, bytes and modification time (ns) of each file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ class Store:
         self.trash = self.home / "trash"
         self.cache = self.home / "cache"
         self._recorded = recorded
-        self._known: dict[str, tuple[_Fingerprint, RunSummary]] = {}
+        self._known: dict[str, tuple[_Fingerprint, RunSummary]] = {}  # what the last list has read, by key
 
     def find(self, key: str) -> RunFolder:
         """Return the folder to read a run from: the home's own, else the recorded one.
@@ -120,6 +121,7 @@ class Store:
     def list(self) -> list[RunSummary]:
         """Return all runs in the home, most recently changed first. Never raises."""
         names = _folders(self.runs)
+        # Forgets deleted runs.
         self._known = {name: self._known[name] for name in names if name in self._known}
         summaries = [self._summary(self.folder(name)) for name in names]
         return sorted(summaries, key=lambda summary: summary.changed, reverse=True)
@@ -144,9 +146,10 @@ class Store:
         if not folder.exists:
             raise StoreError(f"There is no run {key} to delete.")
         try:
+            # The lock keeps a run from starting while its folder moves.
             with folder.lock(), atomic_files.store_errors(self.trash):
                 self.trash.mkdir(parents=True, exist_ok=True)
-                shutil.rmtree(self.trash / key, ignore_errors=True)
+                shutil.rmtree(self.trash / key, ignore_errors=True)  # an earlier deletion of the same run
                 folder.path.rename(self.trash / key)
         except Timeout:
             raise StoreError(f"The run {key} is being computed. Cancel it first, then delete it.") from None
@@ -219,7 +222,7 @@ def _summarise(folder: RunFolder, fingerprint: _Fingerprint) -> RunSummary:
     facts: dict[str, Any] = {
         "key": folder.key,
         "size": sum(size for _, size, _ in fingerprint),
-        "changed": max(times, default=0) / 1e9,
+        "changed": max(times, default=0) / 1e9,  # ns to s
         "recorded": folder.recorded,
         "has_weights": folder.has_weights,
         "imported": folder.imported,
@@ -260,7 +263,7 @@ def _fingerprint(path: Path) -> _Fingerprint:
                     for entry in entries
                     if entry.is_file() and entry.name != "lock"
                 ]
-        except OSError:
+        except OSError:  # no blocks, or deleted meanwhile
             continue
         found += [(name, status.st_size, status.st_mtime_ns) for name, status in files]
     return tuple(sorted(found))
@@ -286,6 +289,7 @@ def largest_until(runs: Iterable[RunSummary], limit: int) -> list[RunSummary]:
     """
     runs = list(runs)
     total, chosen = sum(run.size for run in runs), []
+    # Largest first, so that as few runs as possible are deleted.
     for run in sorted(_deletable(runs), key=lambda run: run.size, reverse=True):
         if total <= limit:
             break

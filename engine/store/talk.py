@@ -17,7 +17,7 @@ from engine.recipe import Recipe, pin
 from engine.store import atomic_files
 
 MOST_VIEWS = 60
-HOME_PAGE = "explore"
+HOME_PAGE = "explore"  # the app's first page, which has no name in its address
 FILE = "talk.json"
 
 
@@ -32,7 +32,7 @@ class View(Facts):
 
     title: str
     page: str
-    parameters: dict[str, str] = {}
+    parameters: dict[str, str] = {}  # pydantic copies the default for each view
 
 
 class Talk(Facts):
@@ -43,6 +43,7 @@ class Talk(Facts):
     def moved(self, index: int, by: int) -> Talk:
         """Return the talk with one view moved by `by` places, at most to either end."""
         views = list(self.views)
+        # The place is computed before the pop, so the last one is `len - 1`.
         views.insert(min(max(index + by, 0), len(views) - 1), views.pop(index))
         return Talk(views=tuple(views))
 
@@ -143,6 +144,7 @@ def view_from_link(link: str, pages: tuple[str, ...], title: str = "") -> View:
         StoreError: no page has this name.
     """
     parsed = urlparse(link.strip())
+    # Only the last part: behind a proxy the app's address may have a prefix.
     name = parsed.path.strip("/").rpartition("/")[2] or HOME_PAGE
     if name not in pages:
         raise StoreError(

@@ -91,6 +91,7 @@ def _compare_searches() -> None:
 def _random_opt(folder: Path) -> str:
     torch.manual_seed(0)
     directory = folder / "opt-125m-shape"
+    # The defaults of `OPTConfig` are the shape of OPT-125M.
     model: Any = transformers.OPTForCausalLM(transformers.OPTConfig())
     model.save_pretrained(directory)
     return str(directory)
@@ -101,6 +102,7 @@ def _measure(subject: Subject, folder: Path) -> None:
     vocabulary = load(Path(resolve(subject.model)), dtype=torch.float32, device=pick_device()).vocabulary
     ids = np.random.default_rng(0).integers(0, vocabulary, (subject.windows, subject.length))
     np.save(file := folder / "ids.npy", ids)
+    # No evaluation: the lower bound has none either.
     recipes = {
         name: Recipe.build(model=subject.model, pruner=name, calibration=str(file), evaluation=None)
         for name in PRESETS
@@ -135,6 +137,7 @@ def _print(
 def _floor(subject: Subject, ids: torch.Tensor) -> dict[int, float]:
     """Return the seconds of two forward passes, by tokens per batch."""
     device = pick_device()
+    # The decoder without the head.
     body: Any = load(Path(resolve(subject.model)), dtype=torch.float32, device=device).module.base_model
     windows = ids.to(device)
     return {
@@ -144,13 +147,14 @@ def _floor(subject: Subject, ids: torch.Tensor) -> dict[int, float]:
 
 def _pass(body: Any, windows: torch.Tensor, tokens: int) -> None:
     for _ in range(2):
-        for part in windows.split(max(1, tokens // windows.shape[1])):
+        for part in windows.split(max(1, tokens // windows.shape[1])):  # [windows per batch, tokens]
             body(input_ids=part, use_cache=False)
 
 
 def _timed(work: Callable[[], None]) -> float:
     start = time.perf_counter()
     work()
+    # CUDA works asynchronously: without this only the launch would be timed.
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - start
@@ -184,6 +188,7 @@ def _app_start() -> float:
     try:
         while time.perf_counter() - start < 60:
             try:
+                # Streamlit's health check
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1)
                 return time.perf_counter() - start
             except OSError:

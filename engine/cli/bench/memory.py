@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from engine.hub.cache import INDEX
 from engine.models.streaming import without_weights
 
-WIDTH, INNER, BLOCKS, HEADS, KEYS, VOCABULARY = 2048, 5632, 22, 32, 4, 32_000
+WIDTH, INNER, BLOCKS, HEADS, KEYS, VOCABULARY = 2048, 5632, 22, 32, 4, 32_000  # as TinyLlama-1.1B
 WINDOWS, LENGTH = 8, 512
 CHILD = """
 import json, sys
@@ -50,6 +50,7 @@ def bench_memory() -> None:
         weights = _write_model(folder / "model")
         ids = folder / "ids.npy"
         np.save(ids, np.random.default_rng(0).integers(0, VOCABULARY, (WINDOWS, LENGTH)))
+        # Three streams `[windows, tokens, width]`: calibration, and evaluation dense and pruned.
         hidden = 3 * WINDOWS * LENGTH * WIDTH * 2  # bfloat16: 2 bytes
         base = int(_child()[1])
         print(
@@ -88,7 +89,7 @@ def _child(*arguments: str) -> Any:
     process = subprocess.run(
         [sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, check=True
     )
-    return json.loads(process.stdout.splitlines()[-1])
+    return json.loads(process.stdout.splitlines()[-1])  # libraries may print before it
 
 
 def _write_model(directory: Path) -> int:
@@ -105,6 +106,7 @@ def _write_model(directory: Path) -> int:
         architectures=["LlamaForCausalLM"],
     )
     config.save_pretrained(directory)
+    # The shapes come from a model on the meta device: its weights would take memory.
     with without_weights():
         shapes = {
             name: weight.shape for name, weight in transformers.LlamaForCausalLM(config).named_parameters()
@@ -128,6 +130,7 @@ def _write_model(directory: Path) -> int:
 
 
 def _random(shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
-    if len(shape) == 1:
+    if len(shape) == 1:  # the weights of norms
         return torch.ones(shape, dtype=torch.bfloat16)
+    # 0.02 is the usual standard deviation of an initialisation.
     return (torch.randn(shape, generator=generator) * 0.02).to(torch.bfloat16)

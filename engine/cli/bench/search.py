@@ -26,7 +26,7 @@ from engine.pruning.plan import Plan
 from engine.pruning.search import AllocationContext, Search, Trial
 from engine.pruning.statistics import Need, Statistics
 
-TARGET = 0.6
+TARGET = 0.6  # sparsity
 
 
 class PlainSearch(Search):
@@ -40,6 +40,7 @@ class PlainSearch(Search):
         stream, aligned, lost = self.stream.fork(), [], []
         for block in self.model.blocks:
             with observe(block.linears, stream.windows, self.needs) as dense:
+                # On a fork, because the same windows pass again below, pruned.
                 stream.fork().advance(block)
             with (
                 self._pruned(block, dense, shares),
@@ -62,18 +63,21 @@ class _PlainContext(AllocationContext):
 class _PublishedContext(AllocationContext):
     def search(self, windows: int) -> Search:
         search = super().search(windows)
-        one_by_one = search.model.record(torch.cat(search.stream.ids), 1)
+        one_by_one = search.model.record(torch.cat(search.stream.ids), 1)  # one window per batch
         return PlainSearch(search.model, one_by_one, _sorted_wanda, search.needs)
 
 
 def _sorted_wanda(linear: Linear, statistics: Statistics, sparsity: Sparsity) -> torch.Tensor:
     """Prune within rows by Wanda's score, with a stable sort of every row."""
     columns = linear.shape[1]
+    # Columns by ascending score, [out, in]
     order = (linear.weight.abs() * statistics.input_norm).sort(dim=1, stable=True).indices
     if isinstance(sparsity, torch.Tensor):
+        # Removed per row, [out]; rounded first, as in `patterns.removed_by_row`
         counts = columns - (columns * (1 - sparsity)).round(decimals=6).floor()
     else:
         counts = torch.full((len(order),), float(removed(columns, sparsity)))
+    # keep[row, order[row, place]] = place >= counts[row]
     mask = torch.empty_like(order, dtype=torch.bool).scatter_(
         1, order, torch.arange(columns) >= counts[:, None]
     )
@@ -99,6 +103,7 @@ def compare(model: LanguageModel, ids: torch.Tensor, batch: int, rounds: int) ->
         "plain": _PlainContext,
         "this project": AllocationContext,
     }
+    # All contexts share the model and the stream, so their times differ by the search alone.
     contexts = {
         kind: context(TARGET, sizes, model, stream, prune, plan.needs) for kind, context in kinds.items()
     }

@@ -54,6 +54,7 @@ def _timed(work: Callable[[], Perplexities]) -> tuple[float, Perplexities]:
 def _swept() -> Perplexities:
     with tempfile.TemporaryDirectory() as home:
         _call(home, "sweep", "--pruners", ",".join(PRUNERS), "--sparsities", ",".join(SPARSITIES))
+        # Read before the directory is deleted.
         return {summary.key: _perplexity(summary.record) for summary in Store(home).list()}
 
 
@@ -77,5 +78,6 @@ def _call(home: str, *arguments: str) -> None:
 
 
 def _perplexity(record: RunRecord | None) -> float:
+    # The message of a failed run replaces that of the assertion.
     assert record is not None and record.pruned is not None, record and record.error
     return record.pruned.perplexity

@@ -31,7 +31,7 @@ def print_table() -> None:
     print(f"| pruner | {' | '.join(COLUMNS)} | time |\n|---|{'---|' * (len(COLUMNS) + 1)}")
     for name, fields in _rows().items():
         records = {column: _record({**fields, **more}) for column, more in COLUMNS.items()}
-        if not any(records.values()):
+        if not any(records.values()):  # no column allows this combination
             continue
         cells = [
             f"{record.pruned.perplexity:.1f}" if record is not None and record.pruned is not None else ""
