@@ -126,7 +126,7 @@ def parse(content: bytes, suffix: str, source: str) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         raise CorpusError(f"{source} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from error
     documents = _json_lines(text, source) if suffix.lower() == ".jsonl" else _separated(text)
-    documents = [document for document in documents if document.strip()]  # spaces alone count as empty
+    documents = [document for document in documents if document.strip()]
     if not documents:
         raise CorpusError(f"{source} was requested, but it contains no text. Choose another one.")
     return tuple(documents)

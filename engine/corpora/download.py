@@ -130,7 +130,7 @@ def _excerpt(corpus: NamedCorpus, part: Part, count: int, report: Report) -> Doc
     excerpt = excerpt_file(corpus, part, count)
     with suppress(OSError, Damaged):
         return _load_excerpt(excerpt)
-    if (whole := cached_file(corpus, part)) is not None:  # by another program
+    if (whole := cached_file(corpus, part)) is not None:
         with suppress(Damaged):
             return tuple(_read(corpus, str(whole), report, count)), _commit(whole, part)
     commit, size = _look_up(corpus, part, report)
@@ -227,7 +227,7 @@ def _load_excerpt(path: Path) -> Documents:
     """
     try:
         with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
-            header, *documents = map(json.loads, file)  # one JSON value per line
+            header, *documents = map(json.loads, file)
         if (header["format"], header["documents"]) != (EXCERPT_FORMAT, len(documents)):
             raise ValueError(header)
     except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, KeyError, TypeError) as error:

@@ -117,7 +117,7 @@ def _with_start(rows: Iterator[Row], tokenizer: Any) -> Iterator[Row]:
 
 def _in_batches(texts: Sequence[str], tokenizer: Any, report: Report, *, special: bool) -> Iterator[Row]:
     """Yield one row per text; `special`: with the special tokens that the tokenizer inserts."""
-    report.total, report.note = sum(len(text.encode()) for text in texts), "Tokenising."  # bytes
+    report.total, report.note = sum(len(text.encode()) for text in texts), "Tokenising."
     counter = ByteCounter(tokenizer)
     for first in range(0, len(texts), BATCH):
         report.check()
@@ -268,7 +268,7 @@ def _by_offsets(tokenizer: Any, text: str, ids: Sequence[int], special: bool) ->
         return_attention_mask=False,
         verbose=False,
     )
-    if list(output["input_ids"]) != list(ids):  # the offsets belong to other tokens
+    if list(output["input_ids"]) != list(ids):
         return None
     if not len(ids):
         return np.zeros(0, dtype=np.int64)

@@ -20,7 +20,7 @@ from engine.hub.failures import DISK_FULL
 MOST_BYTES = 20_000_000
 """Limit for a pasted or uploaded text. A tokenizer needs about ten seconds, and 60 times this in memory."""
 UNUSED_DAYS = 7
-MAX_NAME = 40  # characters before the hash
+MAX_NAME = 40
 SUFFIXES = (".txt", ".jsonl")
 
 

@@ -57,7 +57,7 @@ def new_directory(path: Path) -> Iterator[Path]:
     with temporary_name(path) as temporary:
         temporary.mkdir(parents=True)
         yield temporary
-        temporary.rename(path)  # so nothing is left to delete
+        temporary.rename(path)
 
 
 def remove_leftovers(path: Path) -> None:

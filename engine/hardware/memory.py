@@ -73,7 +73,6 @@ def measure_capacity(device: str, downloads: Path | None = None, store: Path | N
 
 def host_free(root: Path = ROOT) -> int | None:
     """Return the bytes that this process can still get; `/proc` and `/sys` are read below `root`."""
-    # all limits apply
     known = [free for free in (_system_free(root), *_cgroup_free(root)) if free is not None]
     return max(0, min(known)) if known else None
 
@@ -293,7 +292,7 @@ class MemoryPlan:
         """
         windows = self.windows_per_batch(length)
         if windows > 1:
-            smaller = replace(self, tokens=max(length, self.tokens // 4))  # one window at least
+            smaller = replace(self, tokens=max(length, self.tokens // 4))
             return smaller, f"batches of {smaller.windows_per_batch(length)} instead of {windows} windows"
         if not self.offload and device.type != "cpu":  # on a CPU they are on the host anyway
             return replace(self, offload=True), "the hidden states kept on the host"

@@ -69,7 +69,6 @@ def weight_files(names: Sequence[str]) -> list[str]:
     index itself has not been downloaded yet.
     """
     if INDEX in names:
-        # only the top level; folders hold copies for other programs
         return [name for name in names if "/" not in name and fnmatch(name, "model-*.safetensors")]
     return [SINGLE] if SINGLE in names else []
 
@@ -116,7 +115,6 @@ def cached_models() -> tuple[CachedModel, ...]:
     except OSError:
         return ()
     models = [model for folder in folders if (model := _cached_model(folder)) is not None]
-    # False sorts first
     return tuple(sorted(models, key=lambda model: (not model.complete, model.id.lower())))
 
 

@@ -58,11 +58,10 @@ def similar_ids(name: str) -> list[str]:
     The whole id is compared, and also the part after the owner alone.
     """
     ids = [entry.id for entry in catalogue()]
-    # Compared in lower case; the values are the ids as the hub spells them.
     by_id = {id_.lower(): id_ for id_ in ids}
     by_short_name = {id_.rpartition("/")[2].lower(): id_ for id_ in ids}
     wanted = name.lower()
     whole = difflib.get_close_matches(wanted, by_id, MAX_SUGGESTIONS, SIMILARITY)
     short = difflib.get_close_matches(wanted.rpartition("/")[2], by_short_name, MAX_SUGGESTIONS, SIMILARITY)
     found = [*(by_id[match] for match in whole), *(by_short_name[match] for match in short)]
-    return list(dict.fromkeys(found))[:MAX_SUGGESTIONS]  # without duplicates, in order
+    return list(dict.fromkeys(found))[:MAX_SUGGESTIONS]

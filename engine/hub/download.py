@@ -105,7 +105,7 @@ def _fetch(model: str, revision: str | None, report: Report) -> Path:
         plan = with_retries(lambda: plan_download(model, revision), report)
         _require_disk_space(plan)
         report.total = plan.total_bytes
-        report.done = plan.total_bytes - plan.missing_bytes  # what is on this machine counts as done
+        report.done = plan.total_bytes - plan.missing_bytes
         for file in plan.files:
             if not file.cached:
                 _fetch_file(plan, file, revision, report)

@@ -145,7 +145,7 @@ TABLE: tuple[Row, ...] = (
         "Hugging Face is rate-limiting requests ({name}, status 429). Wait a few minutes, or {instead}.",
     ),
     Row(
-        _has_status(),  # any other status
+        _has_status(),
         "server",
         "Hugging Face returned an error ({name}, status {status}). Try again later, or {instead}.",
     ),

@@ -87,11 +87,7 @@ def plan_download(model: str, revision: str | None = None) -> DownloadPlan:
     with model_errors(model, revision):
         _require_online()
         info: Any = HfApi(endpoint=settings.endpoint()).model_info(
-            # `files_metadata`: sizes, which the default answer lacks
-            model,
-            revision=revision,
-            files_metadata=True,
-            timeout=TIMEOUT,
+            model, revision=revision, files_metadata=True, timeout=TIMEOUT
         )
         names = [item.rfilename for item in info.siblings or ()]
         # The index is read at this very commit; a branch might move in between.
@@ -106,7 +102,7 @@ def model_errors(model: str, revision: str | None) -> Iterator[None]:
     """Convert every exception raised inside the `with` into a ModelError that explains it."""
     try:
         yield
-    except ModelError:  # explained already
+    except ModelError:
         raise
     except Exception as error:
         raise to_model_error(model, revision, error) from error

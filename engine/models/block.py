@@ -61,7 +61,7 @@ class Linear:
         """The weight as `[out, in]`: a view of the stored parameter, never a copy."""
         # `.data`, because `write` modifies it in place, which autograd forbids on a parameter.
         stored = self.stored.data if self.expert is None else self.stored.data[self.expert]
-        return stored.T if self.transposed else stored  # `[out, in]`, whichever way it is stored
+        return stored.T if self.transposed else stored
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -159,7 +159,7 @@ def zeroed(linears: Iterable[Linear]) -> Iterator[None]:
                 continue
             # On the instance, where it shadows the class's method: `__call__` still runs the hooks.
             linear.module.forward = partial(_zeros, linear.shape[0])
-            undo.callback(delattr, linear.module, "forward")  # the class's method is visible again
+            undo.callback(delattr, linear.module, "forward")
         if experts:
             undo.enter_context(_Slices(experts, lambda name, compute, *given: _zero_product(*given)))
         yield
@@ -171,7 +171,7 @@ def _hook(undo: ExitStack, name: str, module: nn.Module, before: Before | None, 
 
         def call_before(module: nn.Module, args: tuple[Tensor, ...]) -> None:
             if threading.get_ident() == own_thread:
-                before(name, args[0])  # every class passes a linear its input by position
+                before(name, args[0])
 
         undo.callback(module.register_forward_pre_hook(call_before).remove)
     if after is not None:

@@ -97,7 +97,6 @@ def consumers(block: Block, hidden: Tensor, call: Call, *, heads: str = "uniform
             found[name] = Consumer(None, reason=_why_none(_times_called(block, name, times)))
             continue
         reader = block.linears[readers[name]]
-        # the linears whose outputs meet in the same input, such as gate and up
         siblings = [other for other in readers if readers[other] == reader.name and other != name]
         if reader.expert is not None and reader.expert != linear.expert:
             found[name] = Consumer(
@@ -162,7 +161,6 @@ def _by_width(block: Block, name: str, reader: str, siblings: Sequence[str], hea
         return Consumer(
             None, reason=f"its {rows} rows do not map one-to-one to the {width} columns of {reader}'s input"
         )
-    # row i becomes column i
     return Consumer(reader, torch.arange(rows, device=block.linears[name].weight.device))
 
 

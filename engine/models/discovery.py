@@ -51,7 +51,6 @@ def find_blocks(model: nn.Module) -> list[Block]:
         LookupError: the model has no module list.
     """
     found = _all_blocks(model)
-    # blocks that have this weight; above 1 if it is shared (see the top of the file)
     times = Counter(_identity(linear) for block in found for linear in block.linears.values())
     return [
         replace(
@@ -147,7 +146,6 @@ def _routers(module: nn.Module) -> list[nn.Parameter]:
                 and "attention" not in type(child).__name__.lower()
                 and _routes(child, experts.count)
             ):
-                # a bias counts among norms and biases
                 found += [parameter for parameter in child.parameters() if parameter.ndim == 2]
     return found
 
@@ -196,7 +194,6 @@ def _block(index: int, path: str, module: nn.Module) -> Block:
     for name, child in module.named_modules():
         if isinstance(child, (nn.Linear, Conv1D)) and id(child.weight) not in routers:
             inside = any(name.startswith(f"{outer}.") for outer in attention)
-            # Conv1D (GPT-2) stores `[in, out]`
             linears[name] = Linear(
                 name, f"{path}.{name}", child, transposed=isinstance(child, Conv1D), attention=inside
             )

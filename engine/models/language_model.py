@@ -215,7 +215,6 @@ class LanguageModel:
             self._returns_tuple = self._probe()
         with ExitStack() as undo:
             for block, in_tuple in zip(self.blocks, self._returns_tuple, strict=True):
-                # on the instance; `delattr` restores the class's method
                 block.module.forward = _stub(block.index, in_tuple, visit)
                 undo.callback(delattr, block.module, "forward")
             yield

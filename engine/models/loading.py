@@ -112,7 +112,6 @@ def _build_resident(directory: Path, config: Any, dtype: torch.dtype, name: str)
             )
     except Exception as error:
         raise _cannot_build(name, config, error) from error
-    # a pair, because of `output_loading_info`
     module, info = loaded
     # transformers initialises these weights at random instead of failing
     if wrong := [*info["missing_keys"], *info["mismatched_keys"]]:
@@ -208,7 +207,6 @@ class Checkpoint:
             device_map={"": device},  # "" is the whole model
             weight_mapping=get_model_conversion_mapping(model),  # type: ignore[arg-type]
         )
-        # The files stay open until the loader has read from them.
         with ExitStack() as stack:
             files = {
                 path: stack.enter_context(self._opened(path)) for path in {self.files[name] for name in names}

@@ -49,7 +49,7 @@ class Streamer:
         self._module, self._checkpoint, self._dtype, self._device = module, checkpoint, dtype, device
         self._list = blocks[0].path.rpartition(".")[0]  # `model.layers.0` -> `model.layers`
         self._lock = threading.Lock()
-        release_large_allocations()  # before the first block is read
+        release_large_allocations()
         self._refuse_shared(blocks)
         self._fill_outside(blocks)
 

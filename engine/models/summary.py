@@ -71,7 +71,6 @@ def summarise(model: str, revision: str | None = None, *, measure_speed: bool = 
         largest_block=max(
             sum(parameter.numel() for parameter in block.module.parameters()) for block in blocks
         ),
-        # a Hessian is `[in, in]`
         largest_grams=max(sum(linear.shape[1] ** 2 for linear in block.linears.values()) for block in blocks),
         outside=_outside(skeleton, blocks),
         # not every configuration has `hidden_size`; the embedding is `[vocabulary, width]`
