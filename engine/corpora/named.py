@@ -129,7 +129,7 @@ NAMED: dict[str, NamedCorpus] = {
                 "en/c4-validation.00000-of-00008.json.gz",
                 "validation",
                 10_500_000,
-                # as in SparseGPT and Wanda; 1,100 documents are about 256 windows of 2,048 tokens
+                # as in SparseGPT and Wanda, with the limit of windows below
                 joined=" ",
                 documents=1_100,
                 windows=256,
