@@ -258,7 +258,7 @@ class Attempt:
             streams, parts = self._streams(model, calibration, evaluations)
         shares = yield from self._allocate(model, plan, sizes, streams.calibration)
         yield from prune_blocks(model, streams, plan, shares, self.finished_blocks, self.clock)
-        if streams.dense is None or streams.pruned is None:  # no evaluation
+        if streams.dense is None or streams.pruned is None:
             return
         for (corpus, windows), part in zip(evaluations.items(), parts, strict=True):
             with self.clock.phase("evaluate"):

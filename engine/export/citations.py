@@ -20,7 +20,6 @@ def cited(recipe: Recipe) -> list[Paper]:
         chosen.append(PERMUTATIONS[recipe.permutation].paper)
     if recipe.mask_pattern.group_width is not None:
         chosen.append(papers.SEMI_STRUCTURED)
-    # Each paper once, in this order.
     return list(dict.fromkeys(paper for paper in chosen if paper is not None))
 
 

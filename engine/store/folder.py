@@ -176,7 +176,6 @@ class RunFolder:
         try:
             self.recipe()
             events = self.events()
-            # Read only to validate it.
             has_record = self.record_path.exists() and bool(self.read(self.record_path, RunRecord))
         except StoreError as error:
             return str(error)

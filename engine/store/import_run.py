@@ -51,7 +51,7 @@ def import_run(store: Store, content: bytes, name: str) -> str:
         lines = b"".join(to_line(event).encode() + b"\n" for event in events)
         atomic_files.write(new / "recipe.json", record.recipe.model_dump_json(indent=1).encode())
         atomic_files.write(new / "events.jsonl", lines)
-        atomic_files.write(new / "imported", name.encode())  # the marker for `RunFolder.imported`
+        atomic_files.write(new / "imported", name.encode())
     return record.key
 
 

@@ -222,7 +222,7 @@ def _summarise(folder: RunFolder, fingerprint: _Fingerprint) -> RunSummary:
     facts: dict[str, Any] = {
         "key": folder.key,
         "size": sum(size for _, size, _ in fingerprint),
-        "changed": max(times, default=0) / 1e9,  # ns to s
+        "changed": max(times, default=0) / 1e9,
         "recorded": folder.recorded,
         "has_weights": folder.has_weights,
         "imported": folder.imported,
