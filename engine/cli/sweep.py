@@ -42,7 +42,8 @@ def run_sweep(arguments: argparse.Namespace) -> int:
             )
     if not todo:
         raise RecipeError([Fault("sweep", "none of these runs is possible; the reasons are listed above.")])
-    # One stands for all: they share the model and the length of the windows.
+    # One stands for all, which share the model and the length of the windows; a width that m does not divide
+    # ends only the runs with that pattern.
     require_fit(_recipe(todo[0]))
     start = time.perf_counter()
     print(HEAD)

@@ -173,7 +173,7 @@ def _block(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> int
     if device == "cpu":
         work += _kept(recipe, summary, item)
     if uses_hessian(recipe):
-        # [in, in]
+        # Float32 matrices `[in, in]`.
         work += FLOAT32 * (HESSIANS * summary.largest_grams + FACTORING * max(summary.widths.values()) ** 2)
     return work
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 Args = TypeVarTuple("Args")
 
-_importing = threading.Lock()  # one thread at a time, see `_import_libraries`
+_importing = threading.Lock()
 _has_run = threading.Event()
 """Set by the first run in this process, which warms it up as well as `warm_up` would."""
 

@@ -188,7 +188,6 @@ def _app_start() -> float:
     try:
         while time.perf_counter() - start < 60:
             try:
-                # Streamlit's health check
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1)
                 return time.perf_counter() - start
             except OSError:
