@@ -22,7 +22,7 @@ def page(browser: Browser) -> Iterator[Page]:
 def test_sparsity_slider_and_token_by_token(page: Page, address: str) -> None:
     page.goto(f"{address}/generate")
     expect(page.get_by_text("Dense · perplexity")).to_be_visible()
-    expect(page.get_by_text("Always the likeliest token.", exact=True).first).to_be_visible(
+    expect(page.get_by_text("Always the most likely token.", exact=True).first).to_be_visible(
         timeout=2 * MINUTE
     )
     text = page.locator(".marked.large")

@@ -91,8 +91,7 @@ def test_the_bundled_model_has_an_outlier_feature(page: Page, address: str) -> N
     expect(page.locator(".js-plotly-plot")).to_have_count(2)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 900])
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (900, "dark")])
 @pytest.mark.parametrize(
     "place", ["", "?lesson=by_hand", "?lesson=groups&step=neighbours&q.groups.neighbours=b"]
 )

@@ -62,13 +62,12 @@ def test_guess_replay_and_race(page: Page, browser: Browser, address: str) -> No
     other.context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
-    "step",
+    ("step", "scheme"),
     [
-        "lesson=symmetric&q.symmetric.rows=c",
-        "lesson=swapping&step=swaps&q.swapping.real=b",
-        "lesson=explosion&step=time",
+        ("lesson=symmetric&q.symmetric.rows=c", "light"),
+        ("lesson=swapping&step=swaps&q.swapping.real=b", "dark"),
+        ("lesson=explosion&step=time", "light"),
     ],
 )
 def test_no_horizontal_scrolling_on_a_narrow_screen(

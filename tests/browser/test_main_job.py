@@ -121,8 +121,7 @@ def test_an_unknown_link_shows_a_message(page: Page, address: str) -> None:
     assert not page.get_by_text("Traceback").count()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 900])
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (900, "dark")])
 def test_no_horizontal_scrolling(
     browser: Browser, address: str, scheme: str, width: int, tmp_path: Path
 ) -> None:
