@@ -52,7 +52,7 @@ def test_a_replay_reaches_the_end_of_the_run(page: Page, address: str, tmp_path:
     page.get_by_role("button", name="Play", exact=True).click()
     expect(page.get_by_text(f"Event {events} of {events}")).to_be_visible()
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
-    page.get_by_role("button", name="Close the replay").click()
+    page.get_by_role("button", name="Close replay").click()
     expect(page.get_by_text("All 8 blocks done")).to_be_visible()
 
 
