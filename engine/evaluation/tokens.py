@@ -150,8 +150,8 @@ def _rows(
             "A model's predictions for this text are not finite, so its tokens cannot be compared. Prune "
             "less, or in float32."
         )
-    # A token that the dense model rules out (p = 0) adds nothing to the KL divergence, by its limit; computed,
-    # it would be 0 * inf. Rounding must not make the sum negative.
+    # A token that the dense model rules out (p = 0) adds nothing to the KL divergence, by its limit; as
+    # computed, it would be 0 * inf. Rounding must not make the sum negative.
     divergences = (
         torch.where(first.isneginf(), 0.0, first.exp() * (first - second)).sum(1).clamp(min=0).tolist()
     )
