@@ -46,15 +46,17 @@ def store(tmp_path: Path) -> Store:
 
 
 SLOWEST_FIRST = ("browser", "pages", "jobs", "pruning", "models", "evaluation")
-"""Folders that take longest. Two processes that begin with them end at about the same time."""
+"""The folders that take longest. With them at the start, two processes end at about the same time."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook of this name
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, since they share its fixtures, and the browser tests in one
-    altogether: they share a server and a browser, and two browsers would slow one another down.
+    """Keep the tests of a file in one process, since they share its fixtures. All browser tests are one group:
+    they share a server and a browser, and two browsers at a time would slow each other down.
     """
     folders = {item: item.path.relative_to(config.rootpath / "tests").parts[0] for item in items}
     for item, folder in folders.items():
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "browser" else str(item.path)))
+        group = folder if folder == "browser" else f"{folder}.{item.path.stem}"
+        item.add_marker(pytest.mark.xdist_group(group))
     rank = {folder: number for number, folder in enumerate(SLOWEST_FIRST)}
     items.sort(key=lambda item: rank.get(folders[item], len(rank)))
