@@ -51,7 +51,7 @@ SLOWEST_FIRST = ("browser", "pages", "jobs", "pruning", "models", "evaluation")
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook of this name
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, since they share its fixtures. All browser tests are one group:
+    """Keep the tests of a file in one process, since they share its fixtures. Browser tests are one group:
     they share a server and a browser, and two browsers at a time would slow each other down.
     """
     folders = {item: item.path.relative_to(config.rootpath / "tests").parts[0] for item in items}
