@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: small work, and the same threads here and in the worker
 
@@ -49,14 +51,21 @@ SLOWEST_FIRST = ("browser", "pages", "jobs", "pruning", "models", "evaluation")
 """The folders that take longest. With them at the start, two processes end at about the same time."""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook of this name
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, since they share its fixtures. Browser tests are one group:
-    they share a server and a browser, and two browsers at a time would slow each other down.
-    """
-    folders = {item: item.path.relative_to(config.rootpath / "tests").parts[0] for item in items}
-    for item, folder in folders.items():
-        group = folder if folder == "browser" else f"{folder}.{item.path.stem}"
-        item.add_marker(pytest.mark.xdist_group(group))
     rank = {folder: number for number, folder in enumerate(SLOWEST_FIRST)}
+    folders = {item: item.path.relative_to(config.rootpath / "tests").parts[0] for item in items}
     items.sort(key=lambda item: rank.get(folders[item], len(rank)))
+
+
+class ByFile(LoadScopeScheduling):
+    """Keep the tests of a file in one process, since they share its fixtures, and all browser tests in one,
+    since they share a server and a browser.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "tests/browser" if file.startswith("tests/browser/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return ByFile(config, log)
