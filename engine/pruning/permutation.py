@@ -52,9 +52,9 @@ def zigzag(score: Tensor, n: int, m: int) -> Tensor:
     forwards from even parts and backwards from odd ones. Individual rows and n are ignored, so the result may
     keep less score than the stored order.
     """
-    dealt = score.sum(0).argsort(stable=True).view(m, -1)  # [m, groups]
-    dealt[1::2] = dealt[1::2].flip(1)
-    return dealt
+    order = score.sum(0).argsort(stable=True).view(m, -1)  # [m, groups]
+    order[1::2] = order[1::2].flip(1)
+    return order
 
 
 def assignment(score: Tensor, n: int, m: int) -> Tensor:

@@ -79,7 +79,9 @@ def test_without_colours_there_is_only_text() -> None:
 
 @pytest.mark.parametrize("place", [2, 3, 5])
 def test_where_texts_part_there_is_one_mark_in_its_place(place: int) -> None:
-    before, mark, behind = token_text(READING, parted=place, numbers=False).partition('<span class="parting"')
+    before, mark, behind = token_text(READING, diverges_at=place, numbers=False).partition(
+        '<span class="parting"'
+    )
     assert mark and 'class="parting"' not in behind
     assert before.count('class="token') == place - 1 and behind.count('class="token') == 5 - place
 

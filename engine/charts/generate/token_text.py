@@ -50,7 +50,7 @@ def token_text(
     reading: Reading,
     *,
     chosen: int | None = None,
-    parted: int | None = None,
+    diverges_at: int | None = None,
     numbers: bool = True,
     coloured: bool = True,
     large: bool = False,
@@ -59,7 +59,7 @@ def token_text(
 
     Args:
         chosen: position of a token that is framed.
-        parted: position of the first token that differs from another text, before which there is a mark.
+        diverges_at: position of the first token that differs from another text, before which there is a mark.
         numbers: whether each token's number is below it; the hover text has it in any case.
         coloured: whether losses are shown at all.
         large: whether the text is to be read from a distance.
@@ -77,11 +77,11 @@ def token_text(
             numbers=numbers,
             coloured=coloured and not given,
         )
-        pieces.append(f"{PARTING if position == parted else ''}{span}")
+        pieces.append(f"{PARTING if position == diverges_at else ''}{span}")
     classes = " ".join(
         ["marked", *(["numbered"] if numbers and coloured else []), *(["large"] if large else [])]
     )
-    end = PARTING if parted == len(reading.tokens) else ""  # one text ends where the other goes on
+    end = PARTING if diverges_at == len(reading.tokens) else ""  # one text ends where the other goes on
     return f'{STYLE}<div class="{classes}">{"".join(pieces)}{end}</div>'
 
 

@@ -310,8 +310,8 @@ def highest(rank: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """
     values, columns = rank.topk(count, dim=1)
     last = values[:, -1:]  # [out, 1]
-    parted = (rank == last).sum(1) > (values == last).sum(1)  # topk picks arbitrary ones of equal ranks
-    some = (parted & (last[:, 0] > -torch.inf)).nonzero()[:, 0]
+    cut_tie = (rank == last).sum(1) > (values == last).sum(1)  # topk picks arbitrary ones of equal ranks
+    some = (cut_tie & (last[:, 0] > -torch.inf)).nonzero()[:, 0]
     columns[some] = rank[some].sort(dim=1, descending=True, stable=True).indices[:, :count]
     # By column first, then stably by rank, so that equals come in column order.
     columns = columns.sort(dim=1).values

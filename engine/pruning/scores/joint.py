@@ -105,7 +105,7 @@ def removed_together(weight: Tensor, inverses: Tensor, n: int, most: int) -> Ten
         list(combinations(range(m), m - n)), device=weight.device
     )  # [sets, removed], the first columns first
     kept = torch.ones(len(chosen), m, dtype=weight.dtype, device=weight.device).scatter_(1, chosen, 0)
-    parted = weight.unflatten(1, (groups, m)).transpose(0, 1)  # [groups, out, m]
+    grouped = weight.unflatten(1, (groups, m)).transpose(0, 1)  # [groups, out, m]
     each = (
         chosen.numel() * weight.element_size()
     )  # bytes of one temporary for each group of a row, and of each row of a group's roots
@@ -113,7 +113,7 @@ def removed_together(weight: Tensor, inverses: Tensor, n: int, most: int) -> Ten
     # A group needs temporaries for its rows and for its roots, which have m rows.
     together = pieces_that_fit(groups, 3 * (rows + m) * each, most)
     masks = []
-    for some, inverse in zip(parted.split(together), inverses.split(together), strict=True):
+    for some, inverse in zip(grouped.split(together), inverses.split(together), strict=True):
         roots = _roots(inverse, chosen)
         masks.append(torch.cat([kept[_cheapest(part, roots)] for part in some.split(rows, dim=1)], dim=1))
     return torch.cat(masks).transpose(0, 1).flatten(1)  # [groups, out, m] -> [out, in]

@@ -86,8 +86,8 @@ def _draw_head(run: RunSummary) -> None:
 def _draw_one(reading: Reading, dense: Reading | None, look: str, *, own: bool) -> None:
     """Draw a pruned model's own text, or its losses on the dense model's text."""
     # on the dense model's own text there is no difference to mark
-    parted = first_difference(dense, reading) if own and dense is not None else None
-    st.html(token_text(reading, parted=parted, numbers=look == NUMBERS, coloured=look != PLAIN))
+    diverges_at = first_difference(dense, reading) if own and dense is not None else None
+    st.html(token_text(reading, diverges_at=diverges_at, numbers=look == NUMBERS, coloured=look != PLAIN))
     caption = agreement(reading, dense) if own else summary(reading)
     st.caption(f"{caption} {summary(reading)}" if own and look != PLAIN else caption)
 

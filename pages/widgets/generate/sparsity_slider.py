@@ -182,7 +182,7 @@ def _draw_text(engine: BackgroundEngine, stop: Stop, views: Sequence[Answer[Read
             st.html(
                 token_text(
                     reading,
-                    parted=first_difference(dense, reading) if dense and at else None,
+                    diverges_at=first_difference(dense, reading) if dense and at else None,
                     numbers=False,
                     coloured=coloured,
                     large=True,
