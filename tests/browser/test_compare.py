@@ -79,7 +79,7 @@ def test_masks_of_recorded_runs_are_compared_immediately(page: Page, address: st
 SECTIONS = ["Curves", "Sweep", "Two runs", "Leaderboard", "Table"]
 
 
-@pytest.mark.parametrize(("name", "scheme"), zip(SECTIONS, ["light", "dark"] * 3, strict=False))
+@pytest.mark.parametrize(("name", "scheme"), list(zip(SECTIONS, ["light", "dark"] * 3, strict=False)))
 def test_no_horizontal_scrolling(browser: Browser, address: str, name: str, scheme: str) -> None:
     context = browser.new_context(viewport={"width": 900, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
