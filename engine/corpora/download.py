@@ -53,7 +53,7 @@ def documents_of(corpus: NamedCorpus, part: Part, count: int | None) -> Generato
     def work(report: Report) -> Documents:
         try:
             return _whole(corpus, part, report) if count is None else _excerpt(corpus, part, count, report)
-        except Exception as error:  # also `Stopped`, whose message nobody reads
+        except Exception as error:  # also `Stopped`, whose message is never shown
             request = Request(
                 name=corpus.title,
                 url=corpus.url,

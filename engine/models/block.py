@@ -216,7 +216,7 @@ class _Slices(TorchFunctionMode):
                 names[linear.expert] = name
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        # Linears that are modules come through here as well; their weights are nobody's slice.
+        # Linears that are modules come through here as well; their weights are no expert's slice.
         if func is product or func is _zero_product:
             inputs, weight, bias = _arguments(*args, **(kwargs or {}))
             name = self._name(weight)

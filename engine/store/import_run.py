@@ -47,7 +47,7 @@ def import_run(store: Store, content: bytes, name: str) -> str:
         raise StoreError(f"The run in {name} ({record.recipe.title}) is already here, under the same key.")
     atomic_files.check_writable(store.runs)
     with atomic_files.store_errors(folder.path), disk.new_directory(folder.path) as new:
-        # Written anew from what was validated; nothing of the file is copied.
+        # Written from the validated objects; nothing of the file itself is copied.
         lines = b"".join(to_line(event).encode() + b"\n" for event in events)
         atomic_files.write(new / "recipe.json", record.recipe.model_dump_json(indent=1).encode())
         atomic_files.write(new / "events.jsonl", lines)
