@@ -102,6 +102,7 @@ class ModelLoaded(Event):
         bytes: size of all weights in memory.
         residence: `resident` if all weights are in memory, `streamed` if each block is read from the disk
             when it is needed.
+        digest: hash of its configuration and its weight files, 64 hexadecimal digits; None in older runs.
     """
 
     event: Literal["model_loaded"] = "model_loaded"
@@ -115,6 +116,7 @@ class ModelLoaded(Event):
     dtype: str
     bytes: int
     residence: Literal["resident", "streamed"] = "resident"
+    digest: str | None = None
 
 
 class WindowsReady(Event):

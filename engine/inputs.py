@@ -10,14 +10,15 @@ import torch
 
 from engine.corpora.named import Role
 from engine.corpora.windows import Windows, calibration_windows, evaluation_windows
-from engine.errors import CorpusError
+from engine.errors import CorpusError, ModelError
 from engine.events import Event, Fetching, WindowsReady
 from engine.hardware.device import pick_device, pick_dtype
 from engine.hardware.memory import Residence
+from engine.hub.cache import CONFIG
 from engine.hub.download import fetch
-from engine.models.identity import local_directory
+from engine.models.identity import digest, fingerprint, local_directory
 from engine.models.language_model import LanguageModel
-from engine.models.loading import load, read_config, stored_dtype
+from engine.models.loading import Checkpoint, load, read_config, stored_dtype
 from engine.models.summary import context_length
 from engine.progress import Progress, drain
 from engine.recipe import Recipe
@@ -29,10 +30,16 @@ def model_directory(recipe: Recipe) -> Generator[Event, None, Path]:
     """Return the directory with the recipe's model, downloading it if necessary.
 
     Raises:
-        ModelError: there is no such model, or it cannot be downloaded.
+        ModelError: there is no such model, it cannot be downloaded, or its files have changed since the
+            recipe was pinned.
     """
     directory = local_directory(recipe.model)
     if directory is not None:
+        if recipe.revision not in (None, fingerprint(recipe.model)):
+            raise ModelError(
+                f"The files in {recipe.model} have changed since the recipe of this run was made, so this is "
+                "not the model that it prunes. Restore the files, or run the recipe again with the new ones."
+            )
         return directory
     return (yield from as_events(fetch(recipe.model, recipe.revision)))
 
@@ -43,13 +50,13 @@ def dense_model(recipe: Recipe, residence: Residence = "resident") -> LanguageMo
     Raises:
         ModelError: it cannot be downloaded or read.
     """
-    directory, dtype, device, _ = model_identity(recipe, residence)
+    directory, dtype, device, *_ = model_identity(recipe, residence)
     return load(directory, dtype=dtype, device=device, residence=residence, name=recipe.model)
 
 
 def model_identity(
     recipe: Recipe, residence: Residence = "resident"
-) -> tuple[Path, torch.dtype, torch.device, Residence]:
+) -> tuple[Path, torch.dtype, torch.device, Residence, str | None]:
     """Return what determines a recipe's loaded model: its name in the cache of models.
 
     Raises:
@@ -57,7 +64,17 @@ def model_identity(
     """
     directory, device = drain(model_directory(recipe)), pick_device(recipe.device)
     dtype = pick_dtype(recipe.dtype, device, stored_dtype(read_config(directory, recipe.model)))
-    return directory, dtype, device, residence
+    # The fingerprint, because the files of a directory may change while the process is running.
+    return directory, dtype, device, residence, fingerprint(recipe.model)
+
+
+def model_digest(directory: Path, name: str = "") -> str:
+    """Return a hash of the configuration and the weights of a model, which reads all of its files.
+
+    Raises:
+        ModelError: it is incomplete.
+    """
+    return digest({directory / CONFIG, *Checkpoint(directory, name).files.values()})
 
 
 def as_events(work: Generator[Progress, None, Result]) -> Generator[Event, None, Result]:

@@ -76,6 +76,7 @@ class ModelFacts(Facts):
     dtype: str
     bytes: int
     residence: Literal["resident", "streamed"] = "resident"
+    digest: str | None = None
 
 
 class Protocol(Facts):
@@ -333,6 +334,7 @@ def _model_loaded(record: RunRecord, event: ModelLoaded) -> dict[str, object]:
         dtype=event.dtype,
         bytes=event.bytes,
         residence=event.residence,
+        digest=event.digest,
     )
     sparsity = record.sparsity.model_copy(
         update={"coverage": event.prunable / event.parameters, "skipped": event.skipped}

@@ -43,6 +43,7 @@ SHARED = (
     "dtype",
     "bytes",
     "residence",
+    "digest",
 )
 """Fields that `ModelLoaded` and the record's `ModelFacts` have in common."""
 

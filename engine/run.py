@@ -61,10 +61,12 @@ from engine.hardware.memory import (
     peak_host,
     reset_peaks,
 )
-from engine.inputs import model_directory, read_windows
+from engine.inputs import model_digest, model_directory, read_windows
 from engine.models.block import Linear
+from engine.models.identity import fingerprint
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.loading import load, read_config, stored_dtype
+from engine.models.parts import sentence
 from engine.models.summary import skipped_weights, summarise
 from engine.pruning.axes import Shares
 from engine.pruning.patterns import Sparsity
@@ -220,9 +222,13 @@ class Attempt:
         """Do all of it; from `ModelLoaded` to `Finished`."""
         with self.clock.phase("load"):
             identity = (self.directory, self._dtype, self.device, self.memory.residence)
-            model = self.lease.model(identity, self._load)
-        loaded = _model_loaded(model)
+            model = self.lease.model((*identity, fingerprint(self.recipe.model)), self._load)
+            # Once per loaded model, because it reads all files.
+            digest = self.lease.recall("digest", partial(model_digest, self.directory, self.recipe.model))
+        loaded = _model_loaded(model, digest)
         yield loaded
+        if note := sentence(loaded.skipped):
+            yield Noted(message=note)
         # `alone`: without an evaluation nothing passes through a block at the same time.
         with threads_for(small=model.is_small, alone=not self.recipe.evaluations):
             yield from self._prune_and_measure(model)
@@ -369,8 +375,8 @@ class Attempt:
                     yield TaskMeasured(which=which, score=progress.score)
 
 
-def _model_loaded(model: LanguageModel) -> ModelLoaded:
-    skipped = skipped_weights(model.module)
+def _model_loaded(model: LanguageModel, digest: str) -> ModelLoaded:
+    skipped = skipped_weights(model.module) | model.left_out
     prunable = sum(linear.weight.numel() for linear in model.linears.values())
     return ModelLoaded(
         architecture=type(model.module).__name__,
@@ -383,6 +389,7 @@ def _model_loaded(model: LanguageModel) -> ModelLoaded:
         dtype=str(model.dtype).removeprefix("torch."),
         bytes=sum(parameter.numel() * parameter.element_size() for parameter in model.module.parameters()),
         residence=model.residence,
+        digest=digest,
     )
 
 

@@ -8,13 +8,12 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from engine.analysis.comparison.seeds import over_seeds, spreads
-from engine.cli.report import Bar, print_event, summary
+from engine.cli.report import Bar, print_event, print_notes, summary
 from engine.cost.estimate import require_fit, shortage
 from engine.errors import Fault, RecipeError
 from engine.events import Event, Failed
 from engine.export.command_line import recipe_of
 from engine.export.model import save_masks, save_model
-from engine.export.model_card import model_card
 from engine.jobs.execute import execute
 from engine.recipe import Recipe, pin
 from engine.record import RunRecord
@@ -110,4 +109,4 @@ def _save(arguments: argparse.Namespace, record: RunRecord, folder: RunFolder) -
     if arguments.save_masks:
         save_masks(folder.blocks.masks(record.model.path), folder.path / "masks.safetensors")
     if arguments.save_model and not (folder.path / "model" / "config.json").exists():
-        save_model(record, folder.blocks, folder.path / "model", card=model_card(record))
+        print_notes(save_model(record, folder.blocks, folder.path / "model"))

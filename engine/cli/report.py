@@ -5,6 +5,7 @@ stdout.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from types import TracebackType
 
 from tqdm import tqdm
@@ -114,7 +115,17 @@ def summary(record: RunRecord) -> str:
     if record.timings:
         phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in record.timings.items())
         lines.append(f"time        {record.elapsed:.2f} s ({phases})")
-    return "\n".join([*lines, *(f"note        {warning}" for warning in record.warnings)])
+    return "\n".join([*lines, *map(_note, record.warnings)])
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print notes about a saved model, as below a record's results."""
+    for note in notes:
+        print(_note(note))
+
+
+def _note(text: str) -> str:
+    return f"note        {text}"
 
 
 def _bits(item: Evaluation) -> str:

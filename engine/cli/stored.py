@@ -13,9 +13,8 @@ from pathlib import Path
 
 from engine.cli import recorded
 from engine.cli.methods import describe
-from engine.cli.report import Bar, print_event, summary
+from engine.cli.report import Bar, print_event, print_notes, summary
 from engine.errors import EngineError, StoreError
-from engine.export.model_card import model_card
 from engine.store.folder import RunFolder
 from engine.store.runs import RECORDED, Store
 
@@ -83,7 +82,7 @@ def export(arguments: argparse.Namespace) -> int:
     if arguments.masks:
         save_masks(folder.blocks.masks(record.model.path), Path(arguments.masks))
     if arguments.model:
-        save_model(record, folder.blocks, Path(arguments.model).absolute(), card=model_card(record))
+        print_notes(save_model(record, folder.blocks, Path(arguments.model).absolute()))
     return 0
 
 

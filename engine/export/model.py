@@ -1,56 +1,70 @@
 """Exports of a finished run: the pruned model as an ordinary `from_pretrained` directory, and the masks as
 one file.
 
-Both are made from the dense model and the run's pruned blocks, in the run's dtype, and appear in one step.
-The model is read, pruned and written block by block, so that saving needs the memory of one block, the
-embeddings and one shard, however large the model is. The tensors have the names of the model's own parameters
-(fused experts as transformers holds them), which `from_pretrained` loads as they are.
+The exported model is a copy of the model that was pruned, with other weights (`engine.export.weights`):
+configuration, tokenizer, processors and generation settings are copied byte for byte. A model whose files
+are not those of the run any more is rejected. What is left out: weights in other formats, scripts, and the
+source's model card, which is replaced by one of the run.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.errors import ModelError, StoreError
+from engine.export.model_card import model_card
+from engine.export.weights import write_weights
 from engine.hardware import disk
-from engine.hub.cache import INDEX, SINGLE
-from engine.inputs import dense_model
-from engine.models.language_model import LanguageModel
-from engine.pruning.weights import BlockWeights, restore
-from engine.recipe import Recipe
+from engine.hub.cache import INDEX, indexed_files
+from engine.inputs import model_digest, model_directory
+from engine.models.discovery import find_blocks
+from engine.models.loading import Checkpoint, build_empty, read_config
+from engine.progress import drain
+from engine.pruning.weights import BlockWeights
 from engine.record import RunRecord
 
-SHARD = 4_000_000_000
-"""Most bytes of weights in one file; a block is never split, so a larger block makes a larger file."""
-FORMAT = {"format": "pt"}
-"""The metadata without which transformers refuses a safetensors file."""
+COPIED = (
+    "*.json",
+    "*.jinja",
+    "*.model",
+    "*.spm",
+    "*.tiktoken",
+    "vocab*",
+    "merges*",
+    "bpe.codes",
+    "dict.txt",
+    "additional_chat_templates/*",
+    "LICEN[CS]E*",
+    "NOTICE*",
+    "USE_POLICY*",
+)
+"""What an export takes from its source besides the weights, as patterns of paths in the directory."""
+LEFT_OUT = (".*", "*.index.json", "adapter_*", "trainer_state.json")
+"""Exceptions from `COPIED`: an index names files that may be left out."""
+TOKENIZERS = ("tokenizer*", "vocab*", "merges*", "*.model", "*.spm", "*.tiktoken", "tekken.json")
+NO_TOKENIZER = (
+    "The model has no tokenizer, so the saved one has none either. Add the tokenizer's files to use it with "
+    "text."
+)
 
 
-def save_model(
-    record: RunRecord,
-    pruned: Mapping[int, BlockWeights],
-    directory: Path,
-    *,
-    card: str | None = None,
-    shard: int = SHARD,
-) -> None:
-    """Write the pruned model, with its tokenizer, to a directory that does not exist or is empty.
+def save_model(record: RunRecord, pruned: Mapping[int, BlockWeights], directory: Path) -> tuple[str, ...]:
+    """Write the pruned model to a directory that does not exist or is empty, and return notes about it.
 
     Args:
         pruned: the run's pruned blocks by index.
-        card: the text of its README.md; None for none.
-        shard: bytes of weights per file.
 
     Raises:
         StoreError: the directory is not empty, or cannot be written.
-        ModelError: the dense model can no longer be loaded.
+        ModelError: the model can no longer be loaded, or is not the one that the run pruned.
     """
     assert record.recipe is not None and record.model is not None, "a finished run has both"
     if directory.exists() and any(directory.iterdir()):
@@ -58,14 +72,12 @@ def save_model(
             f"The model cannot be written to {directory}, because that directory is not empty. "
             "Choose another, or empty it."
         )
-    # On the CPU: a run may be using the accelerator.
-    recipe = record.recipe.model_copy(update={"dtype": record.model.dtype, "device": "cpu"})
-    model = _dense(recipe)
+    source = drain(model_directory(record.recipe))
+    _require_unchanged(record, source)
     disk.remove_leftovers(directory)  # a killed export leaves gigabytes
     try:
         with disk.new_directory(directory) as new:
-            _write_weights(model, pruned, new, shard)
-            _write_rest(model, new, card)
+            notes = _write(record, pruned, source, new)
     except (OSError, SafetensorError) as error:
         # A SafetensorError has no strerror and may span several lines.
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
@@ -73,102 +85,55 @@ def save_model(
             f"The model could not be written to {directory}: {reason}. "
             "Free some space, or choose another directory."
         ) from error
+    return notes
 
 
-def _dense(recipe: Recipe) -> LanguageModel:
-    """Load the dense model streamed, which needs less memory; whole if its blocks share weights."""
-    try:
-        return dense_model(recipe, "streamed")
-    except ModelError as error:
-        if error.kind != "other":
-            raise
-        return dense_model(recipe)
+def _require_unchanged(record: RunRecord, source: Path) -> None:
+    assert record.model is not None
+    name = record.model.name
+    if record.model.digest not in (None, model_digest(source, name)):
+        raise ModelError(
+            f"The weights or the configuration of {name} have changed since the run, so this is not the "
+            "model that it pruned and measured. Restore the files, or run the recipe again with the new ones."
+        )
 
 
-def _write_weights(
-    model: LanguageModel, pruned: Mapping[int, BlockWeights], directory: Path, shard: int
-) -> None:
-    """Write all weights block by block: files of at most `shard` bytes with an index, or a single file."""
-    pending: dict[str, Tensor] = {}
-    parts: dict[str, int] = {}  # the number of the file that holds each tensor
-    total = count = 0
-
-    def write_part() -> None:
-        nonlocal count
-        count += 1
-        save_file(pending, directory / f"part-{count:05d}", metadata=FORMAT)
-        parts.update(dict.fromkeys(pending, count))
-        pending.clear()
-
-    for tensors in _pieces(model, pruned):
-        size = sum(tensor.nbytes for tensor in tensors.values())
-        # A part is never empty, so a piece larger than a shard gets a file of its own.
-        if pending and sum(tensor.nbytes for tensor in pending.values()) + size > shard:
-            write_part()
-        pending |= tensors
-        total += size
-    if not count:
-        save_file(pending, directory / SINGLE, metadata=FORMAT)
-        return
-    write_part()
-    # `from_pretrained` expects names that tell the number of files, which is known only now.
-    names = {number: f"model-{number:05d}-of-{count:05d}.safetensors" for number in range(1, count + 1)}
-    for number, name in names.items():
-        (directory / f"part-{number:05d}").rename(directory / name)
-    index = {
-        "metadata": {"total_size": total},
-        "weight_map": {tensor: names[number] for tensor, number in parts.items()},
-    }
-    (directory / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
+def _write(record: RunRecord, pruned: Mapping[int, BlockWeights], source: Path, new: Path) -> tuple[str, ...]:
+    """Write all files of the export to the directory `new`; return notes about it."""
+    assert record.model is not None
+    name, dtype = record.model.name, getattr(torch, record.model.dtype)
+    files = Checkpoint(source, name).files
+    module = build_empty(source, read_config(source, name), dtype, name)
+    rounded = write_weights(module, find_blocks(module), pruned, files, new)
+    index = source / INDEX
+    if index.is_file() and {source / file for file in indexed_files(index)} <= set(files.values()):
+        shutil.copyfile(index, new / INDEX)
+    _copy_rest(source, new)
+    notes = []
+    if rounded:
+        notes.append(
+            f"New weights were computed in {record.model.dtype} and rounded to the dtype of the model's "
+            "files, so the perplexity of the saved model may differ slightly from that of the run."
+        )
+    if not (with_tokenizer := has_tokenizer(new)):
+        notes.append(NO_TOKENIZER)
+    card = model_card(record, notes, with_tokenizer=with_tokenizer)
+    (new / "README.md").write_text(card, encoding="utf-8")
+    return tuple(notes)
 
 
-def _pieces(model: LanguageModel, pruned: Mapping[int, BlockWeights]) -> Iterator[dict[str, Tensor]]:
-    """Yield the tensors outside the blocks with the model's buffers, then those of each pruned block.
-
-    A weight that is tied to another one is yielded once, as a checkpoint stores it.
-    """
-    inside = tuple(f"{block.path}." for block in model.blocks)
-    # With every name of a tied weight; `state_dict` lists them all, and none is a buffer.
-    parameters = dict(model.module.named_parameters(remove_duplicate=False))
-    buffers = {
-        name: value.contiguous()
-        for name, value in model.module.state_dict().items()
-        if name not in parameters and not value.is_meta
-    }
-    yield {
-        name: weight.detach().contiguous()
-        for name, weight in model.module.named_parameters()
-        if not name.startswith(inside)
-    } | buffers
-    seen: set[int] = set()
-    for block in model.blocks:
-        with model.present(block):
-            # Overwrites the dense weights, which are not needed again.
-            restore(block, pruned[block.index])
-            own = {
-                name: weight
-                for name, weight in block.module.named_parameters(prefix=block.path)
-                if id(weight) not in seen
-            }
-            # A streamed block is freed after use, so the next one may have the same ids.
-            seen |= {id(weight) for weight in own.values()} if model.residence == "resident" else set()
-            # A copy, because a streamed block is dropped after this.
-            yield {name: weight.detach().contiguous().clone() for name, weight in own.items()}
+def has_tokenizer(directory: Path) -> bool:
+    """Return whether a model's directory has files of a tokenizer."""
+    return any(any(directory.glob(pattern)) for pattern in TOKENIZERS)
 
 
-def _write_rest(model: LanguageModel, directory: Path, card: str | None) -> None:
-    """Write the configuration, the tokenizer and the card."""
-    config: Any = model.module.config
-    config.dtype = model.dtype
-    config.architectures = [type(model.module).__name__]  # the class that `AutoModel` and servers look for
-    config.save_pretrained(directory)
-    generation = getattr(model.module, "generation_config", None)
-    if generation is not None:
-        generation.save_pretrained(directory)
-    if model.tokenizer is not None:
-        model.tokenizer.save_pretrained(directory)
-    if card is not None:
-        (directory / "README.md").write_text(card, encoding="utf-8")
+def _copy_rest(source: Path, new: Path) -> None:
+    """Copy what belongs to the model besides its weights."""
+    for path in {path for pattern in COPIED for path in source.glob(pattern)}:
+        if path.is_file() and not any(fnmatch(path.name, pattern) for pattern in LEFT_OUT):
+            target = new / path.relative_to(source)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, target)  # not its permissions: the source may be read-only
 
 
 def save_masks(masks: Mapping[str, Tensor], path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from functools import cache
 from math import isfinite
 from pathlib import Path, PurePosixPath
@@ -30,8 +31,12 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 
-def model_card(record: RunRecord) -> str:
+def model_card(record: RunRecord, notes: Sequence[str] = (), *, with_tokenizer: bool = True) -> str:
     """Return the card of a finished run as Markdown with the hub's front matter.
+
+    Args:
+        notes: limitations of the saved model besides the run's warnings.
+        with_tokenizer: whether the model is saved with a tokenizer.
 
     Raises:
         ValueError: the record has no recipe or no model, so there is nothing to describe.
@@ -59,6 +64,8 @@ def model_card(record: RunRecord) -> str:
         paths=paths(original),
         command=command(recipe),
         measures=measures,
+        notes=[*record.warnings, *notes],
+        with_tokenizer=with_tokenizer,
         papers=cited(recipe),
         unknown=numbers.UNKNOWN,
     )

@@ -29,6 +29,9 @@ TEXT = (
     "special_tokens_map.json",
     "added_tokens.json",
     "chat_template.*",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "video_preprocessor_config.json",
     INDEX,
 )
 """The files that are downloaded besides the weights, as patterns of names at the top level."""

@@ -52,7 +52,9 @@ class Saved:
     Attributes:
         directory: the path to give to `from_pretrained`.
         bytes: the size of its files.
+        note: what to know before using it, None if there is nothing.
     """
 
     directory: str
     bytes: int
+    note: str | None = None

@@ -179,8 +179,7 @@ def _specimen(home: str, request: LinearRequest) -> Specimen:
 
 def save_run(home: str, key: str) -> Saved:
     """Write a finished run's pruned model into its folder, unless it is there already."""
-    from engine.export.model import save_model
-    from engine.export.model_card import model_card
+    from engine.export.model import NO_TOKENIZER, has_tokenizer, save_model
     from engine.jobs.views import Saved
 
     folder = _run_folder(home, key)
@@ -190,8 +189,9 @@ def save_run(home: str, key: str) -> Saved:
     directory = Path(home) / "models" / key if folder.recorded else folder.path / "model"
     # The directory appears in one step, so this file means that the model is complete.
     if not (directory / "config.json").exists():
-        save_model(record, folder.blocks, directory, card=model_card(record))
-    return Saved(str(directory), sum(path.stat().st_size for path in directory.iterdir()))
+        save_model(record, folder.blocks, directory)
+    size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    return Saved(str(directory), size, None if has_tokenizer(directory) else NO_TOKENIZER)
 
 
 def summarise_model(model: str, revision: str | None) -> ModelSummary:

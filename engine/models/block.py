@@ -57,11 +57,22 @@ class Linear:
         return parameter
 
     @property
+    def stored_path(self) -> str:
+        """The name of `stored` within the model."""
+        # An expert's path ends with its number and the parameter's name.
+        module = self.path if self.expert is None else self.path.rsplit(".", 2)[0]
+        return f"{module}.{self.parameter}"
+
+    @property
     def weight(self) -> Tensor:
         """The weight as `[out, in]`: a view of the stored parameter, never a copy."""
         # `.data`, because `write` modifies it in place, which autograd forbids on a parameter.
-        stored = self.stored.data if self.expert is None else self.stored.data[self.expert]
-        return stored.T if self.transposed else stored
+        return self.slice_of(self.stored.data)
+
+    def slice_of(self, stored: Tensor) -> Tensor:
+        """Return this linear's part of a tensor in the shape of `stored`, as a view `[out, in]`."""
+        part = stored if self.expert is None else stored[self.expert]
+        return part.T if self.transposed else part
 
     @property
     def shape(self) -> tuple[int, int]:

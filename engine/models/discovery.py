@@ -20,6 +20,7 @@ from torch.nn.modules.conv import _ConvNd
 from transformers.pytorch_utils import Conv1D
 
 from engine.models.block import Block, Linear
+from engine.models.parts import part_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Experts:
 
 
 def find_blocks(model: nn.Module) -> list[Block]:
-    """Return the blocks of a model: the outermost `nn.ModuleList` with the most parameters.
+    """Return the blocks of a model: the outermost `nn.ModuleList` with the most parameters in its decoder.
 
     Raises:
         LookupError: the model has no module list.
@@ -66,7 +67,7 @@ def skipped_kind(model: nn.Module) -> dict[int, str]:
     once.
 
     Kinds: embeddings, head, norms and biases, routers, fused experts, state space, shared between blocks,
-    other.
+    other; and those of `engine.models.parts`.
     """
     blocks = _all_blocks(model)
     pruned = {id(linear.stored) for block in find_blocks(model) for linear in block.linears.values()}
@@ -81,7 +82,11 @@ def skipped_kind(model: nn.Module) -> dict[int, str]:
 def _kinds(model: nn.Module, blocks: list[Block]) -> Iterator[tuple[str, Iterable[nn.Parameter]]]:
     """Yield kinds and their parameters; a parameter is of the first kind under which it appears."""
     parameters = dict(model.named_parameters())
-    # First, so that a tied head counts as embeddings.
+    text = blocks[0].path.rpartition(".")[0].rpartition(".")[0]  # `model.layers.0` -> `model`
+    for name, parameter in parameters.items():
+        if not name.startswith(f"{text}.") and (part := part_of(name)):
+            yield part, [parameter]
+    # Next, so that a tied head counts as embeddings.
     yield (
         "embeddings",
         chain.from_iterable(
@@ -169,7 +174,10 @@ def _all_blocks(model: nn.Module) -> list[Block]:
     lists = _outermost_lists(model)
     if not lists:
         raise LookupError("no list of blocks")
-    # A multimodal model has a second list, the smaller vision tower.
+    # A multimodal model has further lists outside its decoder: those of its towers, which may be larger.
+    decoder: nn.Module = getattr(model, "get_decoder", lambda: model)()
+    inside = {id(module) for module in decoder.modules()}
+    lists = [item for item in lists if id(item[1]) in inside] or lists
     path, modules = max(lists, key=lambda item: sum(parameter.numel() for parameter in item[1].parameters()))
     return [_block(index, f"{path}.{index}", module) for index, module in enumerate(modules)]
 

@@ -99,6 +99,7 @@ class LanguageModel:
         blocks: its decoder layers.
         residence: `resident` if all blocks are in memory, `streamed` if each is read from the disk only while
             it is in use.
+        left_out: number of weights in the files that belong to parts which the class does not build, by part.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class LanguageModel:
         self._returns_tuple: list[bool] | None = None
         self._streamer = None if checkpoint is None else Streamer(module, self.blocks, checkpoint, **held)
         self.residence: Residence = "resident" if checkpoint is None else "streamed"
+        self.left_out: dict[str, int] = {}
 
     @property
     def linears(self) -> dict[str, Linear]:

@@ -30,6 +30,7 @@ from engine.hardware.memory import Residence
 from engine.hub.cache import INDEX, SINGLE, has_pickles, indexed_files
 from engine.hub.failures import first_words, no_safetensors, to_model_error
 from engine.models.language_model import LanguageModel
+from engine.models.parts import left_out
 from engine.models.streaming import without_weights
 
 RELOAD = "Download or save the model again."
@@ -79,7 +80,7 @@ def load(
     name = name or str(directory)
     config = read_config(directory, name)
     checkpoint = Checkpoint(directory, name)  # also checks that all files are present and readable
-    build = _build_resident if residence == "resident" else _build_empty
+    build = _build_resident if residence == "resident" else build_empty
     module = build(directory, config, dtype, name)
     try:
         if residence == "resident":
@@ -96,6 +97,7 @@ def load(
             f"The blocks of {name} ({type(module).__name__}) have no linear layers, so there is nothing to "
             "prune."
         )
+    model.left_out = left_out(module, checkpoint.files)
     return model
 
 
@@ -124,7 +126,7 @@ def _build_resident(directory: Path, config: Any, dtype: torch.dtype, name: str)
     return result
 
 
-def _build_empty(directory: Path, config: Any, dtype: torch.dtype, name: str) -> nn.Module:
+def build_empty(directory: Path, config: Any, dtype: torch.dtype, name: str) -> nn.Module:
     """Build the model without weights, for streaming."""
     try:
         # The lock comes first: `without_weights` patches nn.Module for the whole process.

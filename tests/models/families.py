@@ -168,6 +168,44 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     ),
 }
 
+SIGHT = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 5, "num_attention_heads": 4}
+MULTIMODAL: dict[str, Callable[[], nn.Module]] = {
+    # The tower's blocks are called `layers` as well, and there are more of them.
+    "gemma3-vision": lambda: hf.Gemma3ForConditionalGeneration(
+        hf.Gemma3Config(
+            text_config=FAMILIES["gemma3"](),
+            vision_config={**SIGHT, "image_size": 28, "patch_size": 14},
+            mm_tokens_per_image=4,
+            image_token_index=3,
+            boi_token_index=4,
+            eoi_token_index=5,
+        )
+    ),
+    # `AutoModelForCausalLM` builds the text model alone.
+    "qwen3.5-vision": lambda: hf.Qwen3_5ForConditionalGeneration(
+        hf.Qwen3_5Config(
+            text_config={
+                **SHAPE,
+                "num_key_value_heads": 2,
+                "head_dim": 8,
+                "linear_num_key_heads": 2,
+                "linear_num_value_heads": 4,
+                "linear_key_head_dim": 8,
+                "linear_value_head_dim": 8,
+                "layer_types": ["linear_attention", "full_attention"] * 2,
+            },
+            vision_config={
+                "hidden_size": 32,
+                "depth": 2,
+                "num_heads": 4,
+                "intermediate_size": 48,
+                "out_hidden_size": 32,
+            },
+        )
+    ),
+}
+"""Models with a vision tower, by the class of their checkpoint."""
+
 
 def in_turn(values: Sequence[T], each: int = 1) -> list[tuple[str, T]]:
     """Pair every family with `each` of the values, going round, so that every value meets many families."""
@@ -182,14 +220,15 @@ def in_turn(values: Sequence[T], each: int = 1) -> list[tuple[str, T]]:
 def built(family: str) -> LanguageModel:
     """A model of this family, the same each time."""
     torch.manual_seed(0)
-    module = hf.AutoModelForCausalLM.from_config(FAMILIES[family]())
-    for (
-        name,
-        parameter,
-    ) in module.named_parameters():  # the default start is so small that a wrong mask would hardly show
+    return LanguageModel(spread_out(hf.AutoModelForCausalLM.from_config(FAMILIES[family]())))
+
+
+def spread_out(module: T) -> T:
+    """Give a model large random weights: the usual ones are so small that a wrong mask would hardly show."""
+    for name, parameter in module.named_parameters():  # type: ignore[attr-defined]
         if parameter.ndim > 1 and not name.endswith("A_log"):
             nn.init.normal_(parameter, std=0.3)
-    return LanguageModel(module)
+    return module
 
 
 def windows(count: int = WINDOWS) -> Tensor:

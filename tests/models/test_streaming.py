@@ -4,8 +4,6 @@ block there at a time.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +14,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.errors import ModelError
-from engine.export.model import save_model
 from engine.hardware.device import Clock
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.loading import load
@@ -261,62 +258,3 @@ def test_a_model_that_is_not_causal(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="causal") as caught:
         load(tmp_path, dtype=torch.float32, device=CPU)
     assert caught.value.kind == "not-causal"
-
-
-# ---- saving
-# ---------------------------------------------------------------------------------------------------------
-
-
-def finished(directory: Path, tmp_path: Path) -> tuple[RunRecord, dict[int, BlockWeights]]:
-    import numpy as np
-
-    ids = tmp_path / "ids.npy"
-    np.save(ids, windows().numpy())
-    kept: dict[int, BlockWeights] = {}
-    recipe = Recipe.build(model=str(directory), calibration=str(ids), evaluation=str(ids), sparsity=0.5)
-    record = RunRecord.fold(run(recipe, kept))
-    assert record.state == "finished", record.error
-    return record, kept
-
-
-@pytest.mark.parametrize(
-    ("saved", "shard"),
-    [
-        (family, 60_000 if place % 2 else 10**9)
-        for place, family in enumerate(name for name in FAMILIES if name not in SHARED)
-    ],
-    indirect=["saved"],
-)
-def test_a_saved_model_has_the_masks_and_the_perplexity(saved: Path, shard: int, tmp_path: Path) -> None:
-    record, kept = finished(saved, tmp_path)
-    save_model(record, kept, tmp_path / "out", card="# A card\n", shard=shard)
-    assert (tmp_path / "out" / "README.md").read_text() == "# A card\n"
-    assert (tmp_path / "out" / "model.safetensors.index.json").is_file() == (shard == 60_000)
-    again = load(tmp_path / "out", dtype=torch.float32, device=CPU)
-    for block in again.blocks:
-        for name, one in kept[block.index].items():
-            weight = block.linears[name].weight
-            assert not weight[~one.keep].any() and (weight[one.keep] != 0).float().mean() > 0.99
-    logits = again.module(input_ids=windows(), use_cache=False).logits[:, :-1]
-    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).double(), windows()[:, 1:].flatten())
-    assert record.pruned is not None and loss.item() == pytest.approx(record.pruned.nll, rel=1e-5)
-
-
-def test_it_loads_in_a_separate_process_with_its_tokenizer(tmp_path: Path) -> None:
-    kept: dict[int, BlockWeights] = {}
-    record = RunRecord.fold(run(Recipe.build(samples=4, length=32, evaluation=None), kept))
-    save_model(record, kept, tmp_path / "out", shard=3_000_000)
-    script = (
-        "import sys, transformers as hf; m = hf.AutoModelForCausalLM.from_pretrained(sys.argv[1]); t = "
-        "hf.AutoTokenizer.from_pretrained(sys.argv[1]);w = m.model.layers[0].mlp.up_proj.weight; "
-        "print(float((w == 0).float().mean()), len(t('Once upon a time')['input_ids']))"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "out")],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    share, tokens = found.stdout.split()
-    assert float(share) == 0.5 and int(tokens) > 2

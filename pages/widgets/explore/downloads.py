@@ -119,3 +119,5 @@ def _draw_saved(saved: Saved) -> None:
         "`AutoModelForCausalLM.from_pretrained`, or prune it again:"
     )
     st.code(saved.directory, language=None, wrap_lines=True)
+    if saved.note:
+        st.caption(f":material/info: {saved.note}")

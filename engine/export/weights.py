@@ -1,0 +1,178 @@
+"""The weights of an exported model: a copy of the source's files in which the pruned linears are overwritten.
+
+Names, shapes, dtypes, shards and metadata are those of the source, and so is every byte of every other
+tensor, whether the pruned class uses it or not (a vision tower, for instance). Fused experts are split back
+into the tensors of the source. A linear without new weights keeps the source's own values under its mask. New
+weights are rounded to the dtype of the source, which is lossy if the run computed in a wider one. Takes the
+memory of one block's masks and new weights.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from engine.errors import ModelError
+from engine.models.block import Block, Linear
+from engine.models.fillings import Filling, fillings, reverted
+from engine.pruning.weights import BlockWeights, PrunedLinear
+
+LENGTH_BYTES = 8  # a safetensors file begins with its header's length, a little-endian integer
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What becomes of one parameter or of one tensor, all in its shape.
+
+    Attributes:
+        keep: False for entries that become zero, unless they are updated.
+        updated: True for entries that take the new value.
+        weight: the new values; None if no entry is updated.
+    """
+
+    keep: Tensor
+    updated: Tensor
+    weight: Tensor | None
+
+    def applied(self, dense: Tensor) -> Tensor:
+        """Return the pruned tensor in the dtype of the dense one."""
+        masked = dense.masked_fill(~self.keep, 0)
+        return (
+            masked if self.weight is None else torch.where(self.updated, self.weight.to(dense.dtype), masked)
+        )
+
+    def is_lossy(self, dtype: torch.dtype) -> bool:
+        """Whether rounding to this dtype may change the new values."""
+        return self.weight is not None and torch.promote_types(self.weight.dtype, dtype) != dtype
+
+
+def write_weights(
+    module: nn.Module,
+    blocks: Sequence[Block],
+    pruned: Mapping[int, BlockWeights],
+    files: Mapping[str, Path],
+    directory: Path,
+) -> bool:
+    """Copy the source's weight files to `directory`, pruned, and return whether new weights were rounded.
+
+    Args:
+        module: the model without its weights.
+        blocks: its blocks.
+        pruned: the run's pruned blocks by index.
+        files: the source's weight files by the name of the tensor.
+
+    Raises:
+        ModelError: the pruned blocks do not fit the source's files.
+        OSError, SafetensorError: a file cannot be read or written.
+    """
+    for path in sorted(set(files.values())):
+        shutil.copyfile(path, directory / path.name)
+    filled = {name: filling for filling in fillings(module, files) for name in filling.parameters}
+    rounded = False
+    with ExitStack() as stack:
+        sources = {path: stack.enter_context(safe_open(path, framework="pt")) for path in set(files.values())}
+        copies = {path: stack.enter_context(_Copy(directory / path.name)) for path in sources}
+        for block in blocks:
+            edits = _of_parameters(block, pruned[block.index])
+            if missing := edits.keys() - filled.keys():
+                raise ModelError(f"The model's files do not contain {min(missing)}, which the run pruned.")
+            for filling in dict.fromkeys(filled[name] for name in edits):
+                for name, edit in _of_tensors(module, filling, edits).items():
+                    dense: Tensor = sources[files[name]].get_tensor(name)
+                    copies[files[name]].overwrite(name, _applied(name, edit, dense))
+                    rounded |= edit.is_lossy(dense.dtype)
+    return rounded
+
+
+def _applied(name: str, edit: Edit, dense: Tensor) -> Tensor:
+    if edit.keep.shape != dense.shape:
+        raise ModelError(
+            f"The tensor {name} cannot be exported: it has the shape {tuple(dense.shape)} in the model's "
+            f"files, but the run pruned it as {tuple(edit.keep.shape)}."
+        )
+    result = edit.applied(dense)
+    if edit.is_lossy(dense.dtype) and not result.isfinite().all():
+        raise ModelError(
+            f"The tensor {name} cannot be exported: its new values are too large for the dtype of the model's"
+            f" files ({dense.dtype}). Use this dtype for the run."
+        )
+    return result
+
+
+def _of_parameters(block: Block, weights: BlockWeights) -> dict[str, Edit]:
+    """Return the edits of a block by the name of the parameter, in the layout of the parameters."""
+    # One dtype for the block: parameters that a conversion joins need new values together.
+    dtype = next((linear.weight.dtype for linear in weights.values() if linear.weight is not None), None)
+    by_parameter: dict[str, list[tuple[Linear, PrunedLinear]]] = {}
+    for name, linear in weights.items():
+        place = block.linears[name]
+        by_parameter.setdefault(place.stored_path, []).append((place, linear))
+    return {parameter: _of_parameter(linears, dtype) for parameter, linears in by_parameter.items()}
+
+
+def _of_parameter(linears: Sequence[tuple[Linear, PrunedLinear]], dtype: torch.dtype | None) -> Edit:
+    """Return the edit of one parameter: of one linear, or of experts that are fused."""
+    first, _ = linears[0]
+    edit = _unchanged(first.stored, dtype)
+    for linear, pruned in linears:
+        linear.slice_of(edit.keep).copy_(pruned.keep)
+        if pruned.weight is not None and edit.weight is not None:
+            linear.slice_of(edit.weight).copy_(pruned.weight)
+            linear.slice_of(edit.updated).fill_(True)
+    return edit
+
+
+def _unchanged(parameter: Tensor, dtype: torch.dtype | None) -> Edit:
+    """Return an edit that changes nothing, with room for new values if a dtype is given."""
+    keep = torch.ones(parameter.shape, dtype=torch.bool)
+    return Edit(keep, ~keep, None if dtype is None else torch.zeros(parameter.shape, dtype=dtype))
+
+
+def _of_tensors(module: nn.Module, filling: Filling, edits: Mapping[str, Edit]) -> dict[str, Edit]:
+    """Return the edits of a filling's parameters as edits of its tensors."""
+    dtype = next((edit.weight.dtype for edit in edits.values() if edit.weight is not None), None)
+    given = {
+        name: edits.get(name) or _unchanged(module.get_parameter(name), dtype) for name in filling.parameters
+    }
+    try:
+        keep = reverted(module, filling, {name: edit.keep for name, edit in given.items()})
+        updated = reverted(module, filling, {name: edit.updated for name, edit in given.items()})
+        new = {name: edit.weight for name, edit in given.items() if edit.weight is not None}
+        weight: Mapping[str, Tensor] = reverted(module, filling, new) if new else {}
+    except LookupError as error:
+        raise ModelError(
+            f"The pruned model cannot be written in the format of its source: {error}."
+        ) from error
+    return {name: Edit(keep[name], updated[name], weight.get(name)) for name in filling.tensors}
+
+
+class _Copy:
+    """A safetensors file whose tensors are overwritten in place, with others of the same size."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("r+b")
+        self._begin = LENGTH_BYTES + int.from_bytes(self._file.read(LENGTH_BYTES), "little")
+        self._entries: dict[str, Any] = json.loads(self._file.read(self._begin - LENGTH_BYTES))
+
+    def __enter__(self) -> _Copy:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def overwrite(self, name: str, tensor: Tensor) -> None:
+        # Through a view as bytes, because numpy has no bfloat16.
+        data = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data
+        begin, end = self._entries[name]["data_offsets"]
+        assert len(data) == end - begin, "a tensor of the same shape and dtype"
+        self._file.seek(self._begin + begin)
+        self._file.write(data)
