@@ -48,6 +48,8 @@ ModelFault = Literal[
     "remote-code",
     "not-causal",
     "no-safetensors",
+    "quantised",
+    "adapter",
     "damaged",
     "disk-full",
     "memory",

@@ -245,7 +245,10 @@ class LinearPruned(Facts):
     """One linear after pruning.
 
     Attributes:
-        sparsity: fraction of its weights removed.
+        removed: number of weights that the mask removes.
+        sparsity: fraction of its weights that are zero: removed, or kept and zero.
+        initial_zeros: number of weights that were exactly zero before; not counted by older versions.
+        kept_zeros: number of kept weights that are exactly zero; not counted by older versions.
         output_error: `||X W^T - X W'^T||_F / ||X W^T||_F` over a sample of calibration tokens.
         error_before_update: the same with the final mask but the dense values of the kept weights; None
             without an update.
@@ -267,13 +270,20 @@ class LinearPruned(Facts):
     swaps: int | None = None
     drift_before: float | None = None
     drift_after: float | None = None
+    initial_zeros: int = 0
+    kept_zeros: int = 0
+
+    @property
+    def zeros(self) -> int:
+        """Number of its weights that are zero."""
+        return self.removed + self.kept_zeros
 
 
 class BlockPruned(Event):
     """A block is pruned, and the windows have passed through it.
 
     Attributes:
-        sparsity: fraction of its prunable weights removed.
+        sparsity: fraction of its prunable weights that are zero.
         alignment: neuron alignment distance A (arXiv 2411.07066) between the dense and the pruned block with
             the same input, summed over its linears; 0 = unchanged.
         relative_error: `||h - h'|| / ||h||` between the dense and the pruned hidden states of the evaluation

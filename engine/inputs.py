@@ -16,9 +16,10 @@ from engine.hardware.device import pick_device, pick_dtype
 from engine.hardware.memory import Residence
 from engine.hub.cache import CONFIG
 from engine.hub.download import fetch
+from engine.models.checkpoint import Checkpoint
 from engine.models.identity import digest, fingerprint, local_directory
 from engine.models.language_model import LanguageModel
-from engine.models.loading import Checkpoint, load, read_config, stored_dtype
+from engine.models.loading import load, read_config, stored_dtype
 from engine.models.summary import context_length
 from engine.progress import Progress, drain
 from engine.recipe import Recipe
@@ -97,8 +98,12 @@ def read_windows(
     """Return the calibration windows, and the evaluation windows by corpus.
 
     Raises:
-        CorpusError: a text cannot be downloaded or is too short, or its windows are too long for the model.
+        CorpusError: a text cannot be downloaded or is too short, its windows are too long for the model, or
+            the model's tokenizer is broken.
     """
+    texts = [name for name in (recipe.calibration, *recipe.evaluations) if not name.endswith(".npy")]
+    if texts and model.tokenizer_fault:
+        raise CorpusError(f"The text {texts[0]} needs a tokenizer. {model.tokenizer_fault}")
     longest = context_length(model.module.config)
     tokenizer, vocabulary, length = model.tokenizer, model.vocabulary, recipe.window(longest)
     calibration = yield from as_events(

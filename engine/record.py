@@ -40,9 +40,11 @@ from engine.events import (
     TaskScore,
     WindowsReady,
 )
+from engine.numbers import percent
 from engine.recipe import Recipe
 
 LARGEST = 700.0  # exp overflows a float at about 709
+NOTABLE = 0.001  # any model in a 16-bit dtype has a few weights that are exactly 0
 
 State = Literal["empty", "running", "finished", "failed", "cancelled", "interrupted"]
 
@@ -52,7 +54,8 @@ class SparsityFacts(Facts):
 
     Attributes:
         target: the sparsity of the recipe.
-        achieved: fraction of the prunable weights removed so far.
+        achieved: fraction of the prunable weights that are zero so far.
+        initial: fraction of them that were zero before; not counted by older versions.
         coverage: prunable weights / all weights of the model.
         skipped: number of weights that are never pruned, by kind.
     """
@@ -61,6 +64,14 @@ class SparsityFacts(Facts):
     achieved: float | None = None
     coverage: float | None = None
     skipped: dict[str, int] = {}
+    initial: float = 0.0
+
+    @property
+    def initial_words(self) -> str:
+        """A sentence about the weights that were zero before; empty if there are next to none."""
+        if self.initial < NOTABLE:
+            return ""
+        return f"{percent(self.initial)} of the prunable weights were already zero in the dense model."
 
 
 class ModelFacts(Facts):
@@ -257,7 +268,7 @@ def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C90
             blocks = (*(block for block in record.blocks if block.index != event.index), event)
             return {
                 "blocks": blocks,
-                "sparsity": record.sparsity.model_copy(update={"achieved": _achieved(blocks)}),
+                "sparsity": record.sparsity.model_copy(update=_zeros(blocks)),
             }
         case Evaluated():
             return _evaluated(record, event)
@@ -279,11 +290,9 @@ def _changes(record: RunRecord, event: Event) -> dict[str, object]:  # noqa: C90
             }
             return {"state": "running", "error": None, "resumed": event.blocks, **empty}
         case Finished():
-            facts = {
-                # Of all prunable weights; until now only those of the finished blocks counted.
-                "achieved": _removed(record.blocks) / record.model.prunable if record.model else None,
-                "coverage": event.coverage,
-            }
+            # Of all prunable weights; until now only those of the finished blocks counted.
+            of = record.model.prunable if record.model else None
+            facts = {**_zeros(record.blocks, of), "coverage": event.coverage}
             return {
                 "state": "finished",
                 "sparsity": record.sparsity.model_copy(update=facts),
@@ -357,12 +366,12 @@ def _chosen(tried: Candidate, event: CandidateChosen) -> Candidate:
     )
 
 
-def _achieved(blocks: tuple[BlockPruned, ...]) -> float:
-    # Of the weights of the finished blocks; at least 1, so that none is not a division by 0.
-    return _removed(blocks) / max(
-        1, sum(linear.rows * linear.columns for block in blocks for linear in block.linears)
-    )
-
-
-def _removed(blocks: tuple[BlockPruned, ...]) -> int:
-    return sum(linear.removed for block in blocks for linear in block.linears)
+def _zeros(blocks: tuple[BlockPruned, ...], of: int | None = None) -> dict[str, float]:
+    """Return `achieved` and `initial`, as fractions of `of` weights; of those of the blocks if None."""
+    linears = [linear for block in blocks for linear in block.linears]
+    # At least 1, so that no block is not a division by 0.
+    total = of or max(1, sum(linear.rows * linear.columns for linear in linears))
+    return {
+        "achieved": sum(linear.zeros for linear in linears) / total,
+        "initial": sum(linear.initial_zeros for linear in linears) / total,
+    }

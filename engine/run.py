@@ -229,6 +229,8 @@ class Attempt:
         yield loaded
         if note := sentence(loaded.skipped):
             yield Noted(message=note)
+        if model.tokenizer_fault:
+            yield Noted(message=model.tokenizer_fault)
         # `alone`: without an evaluation nothing passes through a block at the same time.
         with threads_for(small=model.is_small, alone=not self.recipe.evaluations):
             yield from self._prune_and_measure(model)

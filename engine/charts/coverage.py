@@ -24,13 +24,14 @@ def coverage_bar(record: RunRecord) -> Chart:
     """Return which weights the sparsity refers to, and how many of them are removed."""
     if record.model is None:
         return _chart("Removed weights, of all", "are zero now", 0, 0, {})
-    removed = sum(linear.removed for block in record.blocks for linear in block.linears)
+    zeros = sum(linear.zeros for block in record.blocks for linear in block.linears)
     return _chart(
         "Removed weights, of all",
         "are zero now",
-        removed,
+        zeros,
         record.model.prunable,
         record.sparsity.skipped,
+        record.sparsity.initial_words,
     )
 
 
@@ -40,7 +41,9 @@ def coverage_forecast(summary: ModelSummary, sparsity: float) -> Chart:
     return _chart("Weights to be removed, of all", "will be zero", removed, summary.prunable, summary.skipped)
 
 
-def _chart(title: str, fate: str, removed: int, prunable: int, skipped: dict[str, int]) -> Chart:
+def _chart(
+    title: str, fate: str, removed: int, prunable: int, skipped: dict[str, int], initial: str = ""
+) -> Chart:
     kinds = sorted(skipped.items(), key=lambda item: -item[1])
     parts = [("removed", removed), ("kept, prunable", prunable - removed), *kinds]
     total = max(1, sum(weights for _, weights in parts))  # a chart without a model has no weights
@@ -72,7 +75,7 @@ def _chart(title: str, fate: str, removed: int, prunable: int, skipped: dict[str
         + ".",
         caption=f"{percent(removed / total)} of all {count(total)} weights {fate}. "
         "Embeddings, head and norms are never pruned, so the sparsity of the whole model is lower than that "
-        "of its prunable part.",
+        f"of its prunable part.{f' {initial}' if initial else ''}",
     )
 
 

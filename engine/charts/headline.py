@@ -49,8 +49,9 @@ def _sparsity_protocol(record: RunRecord) -> str:
         else "The removed weights of each group are rounded down, so it may be lower by less than one weight "
         "per group"
     )
+    initial = f" {record.sparsity.initial_words}" if record.sparsity.initial_words else ""
     return (
-        f"Zeros / prunable weights{done}, counted; the target is {target}. {rounding}. "
+        f"Zeros / prunable weights{done}, counted; the target is {target}. {rounding}.{initial} "
         f"Chosen with {record.protocol.statistics}."
     )
 

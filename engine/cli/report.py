@@ -95,6 +95,8 @@ def summary(record: RunRecord) -> str:
         lines.append(
             f"sparsity    {record.sparsity.achieved:.4f}{coverage}, target {record.sparsity.target:.4f}"
         )
+    if record.sparsity.initial_words:
+        lines.append(f"            {record.sparsity.initial_words.rstrip('.')}")
     if len(set(record.allocation)) > 1:  # a uniform allocation says nothing
         lines.append(
             f"allocation  {min(record.allocation):.3f} to {max(record.allocation):.3f} per block"

@@ -25,8 +25,9 @@ from engine.export.weights import write_weights
 from engine.hardware import disk
 from engine.hub.cache import INDEX, indexed_files
 from engine.inputs import model_digest, model_directory
+from engine.models.checkpoint import Checkpoint
 from engine.models.discovery import find_blocks
-from engine.models.loading import Checkpoint, build_empty, read_config
+from engine.models.loading import build_empty, read_config
 from engine.progress import drain
 from engine.pruning.weights import BlockWeights
 from engine.record import RunRecord

@@ -16,6 +16,7 @@ from engine.hub import settings
 
 # The names that `save_pretrained` gives them.
 CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+INDEX_SUFFIX = ".safetensors.index.json"
 TEXT = (
     CONFIG,
     "generation_config.json",
@@ -35,6 +36,8 @@ TEXT = (
     INDEX,
 )
 """The files that are downloaded besides the weights, as patterns of names at the top level."""
+ADAPTER_CONFIG = "adapter_config.json"
+"""Says that the files hold an adapter (as of peft), or that one is next to a model."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")  # and formats of other frameworks
 FOLDER_PREFIX = "models--"
 CAUSAL_SUFFIXES = ("ForCausalLM", "LMHeadModel")
@@ -67,18 +70,26 @@ def text_files(names: Iterable[str]) -> list[str]:
 def weight_files(names: Sequence[str]) -> list[str]:
     """Return the safetensors among a repository's file names that transformers would read.
 
-    Copies for other programs (`consolidated.safetensors`, folders) are left out. The list is empty if there
-    are none. In a repository with an index every `model-*.safetensors` is taken for a shard, because the
-    index itself has not been downloaded yet.
+    The single file comes before the index, as in transformers. Copies for other programs
+    (`consolidated.safetensors`, folders) are left out. The list is empty if there are none. In a repository
+    with an index every `model-*.safetensors` is taken for a shard, because the index itself has not been
+    downloaded yet.
     """
+    if SINGLE in names:
+        return [SINGLE]
     if INDEX in names:
         return [name for name in names if "/" not in name and fnmatch(name, "model-*.safetensors")]
-    return [SINGLE] if SINGLE in names else []
+    return []
 
 
 def has_pickles(names: Iterable[str]) -> bool:
     """Return whether there are weights in a format that can contain code."""
     return any(fnmatch(name, pattern) for name in names for pattern in PICKLES)
+
+
+def holds_gguf(names: Iterable[str]) -> bool:
+    """Return whether there are weights in the format of llama.cpp."""
+    return any(name.lower().endswith(".gguf") for name in names)
 
 
 def indexed_files(index: Path) -> list[str]:
@@ -94,11 +105,36 @@ def indexed_files(index: Path) -> list[str]:
         raise ValueError(f"{index} is not an index of shards") from error
 
 
-def missing_weights(directory: Path) -> list[str]:
-    """Return the weight files that a snapshot lacks: those of its index, or else the single file."""
+def stored_weights(directory: Path) -> list[str]:
+    """Return the names of the weight files that transformers reads from a directory, present or not.
+
+    The first of these: the file that the configuration names (`transformers_weights`), the single file, the
+    shards of the index.
+
+    Raises:
+        OSError, ValueError: the index cannot be read.
+    """
+    named = _named_weights(directory)
+    if named.endswith(INDEX_SUFFIX):
+        return indexed_files(directory / named)
+    if named:
+        return [named]
     index = directory / INDEX
+    return indexed_files(index) if index.is_file() and not (directory / SINGLE).is_file() else [SINGLE]
+
+
+def _named_weights(directory: Path) -> str:
     try:
-        names = indexed_files(index) if index.is_file() else [SINGLE]
+        config = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # whoever reads the configuration reports that
+        return ""
+    return str(config.get("transformers_weights") or "") if isinstance(config, dict) else ""
+
+
+def missing_weights(directory: Path) -> list[str]:
+    """Return the weight files that a snapshot lacks; the index if it is damaged."""
+    try:
+        names = stored_weights(directory)
     except (OSError, ValueError):
         return [INDEX]  # a damaged index has to be downloaded again
     return [name for name in names if not (directory / name).is_file()]

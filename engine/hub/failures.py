@@ -10,13 +10,13 @@ Libraries wrap one exception in another. The first exception of the chain that a
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.errors import ModelError, ModelFault, PrunescopeError, chain
 from engine.hub import settings
-from engine.hub.cache import CONFIG
+from engine.hub.cache import CONFIG, has_pickles, holds_gguf
 from engine.hub.catalogue import similar_ids
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full, over quota, too large for the file system
@@ -229,20 +229,26 @@ def to_model_error(
     return ModelError(sentence, kind=kind)
 
 
-def no_safetensors(model: str, *, pickles: bool, local: bool = False) -> ModelError:
+def no_safetensors(model: str, names: Iterable[str], *, local: bool = False) -> ModelError:
     """Return the error for a model without weights in a format that is read here.
 
     Args:
-        pickles: whether it has pickled weights.
+        names: its files.
         local: whether it is a directory on this machine.
     """
-    has = "only pickled weights, which can contain code and are never read here" if pickles else "no weights"
-    fix = (
-        "Save the model with `save_pretrained`."
-        if local
-        else "Choose another model, or a revision that has them (many have a pull request by the hub's "
-        "converter: use its reference, such as refs/pr/1, as the revision)."
-    )
+    present = list(names)
+    fix = "Choose the full-precision model that they were made from."
+    if holds_gguf(present):
+        has = "only GGUF files, the format of llama.cpp, which is not read here"
+    else:
+        pickles = "only pickled weights, which can contain code and are never read here"
+        has = pickles if has_pickles(present) else "no weights"
+        fix = (
+            "Save the model with `save_pretrained`."
+            if local
+            else "Choose another model, or a revision that has them (many have a pull request by the hub's "
+            "converter: use its reference, such as refs/pr/1, as the revision)."
+        )
     return ModelError(f"The model {model} has {has}; safetensors are required. {fix}", kind="no-safetensors")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from engine.errors import ModelError
 from engine.hardware.memory import disk_free
 from engine.hub import settings
-from engine.hub.cache import CONFIG, INDEX, has_pickles, indexed_files, text_files, weight_files
+from engine.hub.cache import ADAPTER_CONFIG, CONFIG, INDEX, SINGLE, indexed_files, text_files, weight_files
 from engine.hub.failures import no_safetensors, to_model_error
 
 TIMEOUT = 10.0  # seconds
@@ -80,7 +80,8 @@ def plan_download(model: str, revision: str | None = None) -> DownloadPlan:
     """Return the files of a model on the hub that a run needs.
 
     Raises:
-        ModelError: there is no such model or revision, it has no safetensors, or the hub does not answer.
+        ModelError: there is no such model or revision, it has no safetensors or an adapter, or the
+            hub does not answer.
     """
     from huggingface_hub import HfApi
 
@@ -90,10 +91,18 @@ def plan_download(model: str, revision: str | None = None) -> DownloadPlan:
             model, revision=revision, files_metadata=True, timeout=TIMEOUT
         )
         names = [item.rfilename for item in info.siblings or ()]
-        # The index is read at this very commit; a branch might move in between.
-        weights = _shards(model, str(info.sha)) if INDEX in names else weight_files(names)
+        if ADAPTER_CONFIG in names:
+            raise ModelError(
+                f"The model {model} is an adapter of another model, or has one next to it. Choose the base "
+                "model, or a model into which the adapter is merged.",
+                kind="adapter",
+            )
+        weights = weight_files(names)
+        if weights != [SINGLE] and INDEX in names:
+            # The index is read at this very commit; a branch might move in between.
+            weights = _shards(model, str(info.sha))
         if not weights:
-            raise no_safetensors(model, pickles=has_pickles(names))
+            raise no_safetensors(model, names)
         return _plan(model, info, [*text_files(names), *weights])
 
 

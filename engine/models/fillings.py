@@ -20,11 +20,13 @@ class Filling:
 
     Attributes:
         tensors: their names in the files.
+        target: the name that transformers gives them.
         parameters: the parameters and buffers that they fill, by name; empty if the model does not use them.
         converted: whether they are merged, split or transposed, not just renamed.
     """
 
     tensors: tuple[str, ...]
+    target: str
     parameters: tuple[str, ...]
     converted: bool = False
 
@@ -48,7 +50,7 @@ def fillings(module: nn.Module, names: Collection[str]) -> list[Filling]:
     converters = [rule for rule in rules if isinstance(rule, WeightConverter)]
     by_pattern = {pattern: converter for converter in converters for pattern in converter.source_patterns}
     prefix, state = model.base_model_prefix, model.state_dict()
-    found: dict[str, tuple[list[str], list[str], bool]] = {}
+    found: dict[tuple[str, bool], tuple[list[str], list[str]]] = {}
     for name in sorted(names, key=dot_natural_key):  # the loader's order, on which some rules depend
         target, pattern = rename_source_key(name, renamings, converters, prefix, state)
         if target not in state and name in state:
@@ -58,12 +60,12 @@ def fillings(module: nn.Module, names: Collection[str]) -> list[Filling]:
             first, *others = by_pattern[pattern].target_patterns
             targets += [target.replace(first, other) for other in others]
         parameters = [target for target in targets if target in state]
-        tensors, _, _ = found.setdefault(target, ([], parameters, pattern is not None))
+        tensors, _ = found.setdefault((target, pattern is not None), ([], parameters))
         tensors.append(name)
     model._weight_conversions = [rule for rule in rules if rule.was_used()]
     return [
-        Filling(tuple(tensors), tuple(parameters), converted)
-        for tensors, parameters, converted in found.values()
+        Filling(tuple(tensors), target, tuple(parameters), converted)
+        for (target, converted), (tensors, parameters) in found.items()
     ]
 
 

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from engine.errors import ModelError
+from engine.hub.cache import stored_weights
 
 DEMO = "demo"
 ROOT = Path(__file__).parents[2]
 DEMO_DIRECTORY = ROOT / "assets" / "demo-model"
 SAMPLES, SAMPLE_BYTES = 64, 16_384  # 1 MiB of each file
 SHA256 = re.compile(r"[0-9a-f]{64}")
-HASHED_SUFFIXES = {".safetensors", ".json", ".model", ".txt"}  # pickles and scripts are never read
+TEXT_SUFFIXES = {".json", ".model", ".txt"}  # pickles and scripts are never read
 
 
 def looks_like_path(name: str) -> bool:
@@ -64,21 +65,31 @@ def canonical(model: str) -> str:
 def fingerprint(model: str) -> str | None:
     """Return a hash of the files in a local directory (16 hexadecimal digits), None for a hub id.
 
-    Small files are hashed whole. Of a large weight file only its size and 64 samples of 16 KiB are hashed,
-    spread evenly over it; the first sample covers the header.
+    Of the weight files only those count that are read: not the shards next to a single file, nor copies for
+    other programs. Small files are hashed whole. Of a large one only its size and 64 samples of 16 KiB are
+    hashed, spread evenly over it; the first sample covers the header.
     """
     directory = Path(resolve(model))
     if not directory.is_dir():
         return None
     digest = hashlib.sha256()
-    for path in sorted(directory.iterdir()):  # the order of `iterdir` depends on the file system
-        if path.suffix not in HASHED_SUFFIXES or not path.is_file():
-            continue
+    for name in sorted(_hashed_files(directory)):  # the order of `iterdir` depends on the file system
+        path = directory / name
         # The name and size delimit the pieces, and catch a file that was cut or extended.
-        digest.update(json.dumps([path.name, path.stat().st_size]).encode())
+        digest.update(json.dumps([name, path.stat().st_size]).encode())
         for piece in _samples(path):
             digest.update(piece)
     return digest.hexdigest()[:16]
+
+
+def _hashed_files(directory: Path) -> set[str]:
+    """Return the names of the configuration and tokenizer files, and of the weight files that are read."""
+    try:
+        weights = set(stored_weights(directory))
+    except (OSError, ValueError):  # a damaged index, which loading reports
+        weights = set()
+    texts = {path.name for path in directory.iterdir() if path.suffix in TEXT_SUFFIXES}
+    return {name for name in texts | weights if (directory / name).is_file()}
 
 
 def digest(paths: Iterable[Path]) -> str:

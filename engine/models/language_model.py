@@ -25,7 +25,7 @@ from engine.models.discovery import find_blocks
 from engine.models.streaming import Streamer
 
 if TYPE_CHECKING:
-    from engine.models.loading import Checkpoint
+    from engine.models.checkpoint import Checkpoint
 
 
 @dataclass
@@ -95,7 +95,8 @@ class LanguageModel:
 
     Attributes:
         module: the `transformers` model, in evaluation mode.
-        tokenizer: its tokenizer, None if the directory has none.
+        tokenizer: its tokenizer, None if the directory has none that can be used.
+        tokenizer_fault: a sentence if it has one that cannot be used; empty otherwise.
         blocks: its decoder layers.
         residence: `resident` if all blocks are in memory, `streamed` if each is read from the disk only while
             it is in use.
@@ -103,7 +104,13 @@ class LanguageModel:
     """
 
     def __init__(
-        self, module: nn.Module, tokenizer: Any = None, checkpoint: Checkpoint | None = None, **held: Any
+        self,
+        module: nn.Module,
+        tokenizer: Any = None,
+        checkpoint: Checkpoint | None = None,
+        *,
+        tokenizer_fault: str = "",
+        **held: Any,
     ) -> None:
         """Wrap a model.
 
@@ -113,7 +120,7 @@ class LanguageModel:
             held: `dtype` and `device` of the streamed blocks.
         """
         self.module = module.eval()
-        self.tokenizer = tokenizer
+        self.tokenizer, self.tokenizer_fault = tokenizer, tokenizer_fault
         self.blocks = find_blocks(module)
         compute_experts_separately(module)
         self._returns_tuple: list[bool] | None = None

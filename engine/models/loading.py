@@ -1,39 +1,31 @@
 """Loading a model from a directory on this machine, whole or one block at a time.
 
-Only safetensors are read and no remote code is run. An incomplete model is rejected; missing weights are
-never initialised at random.
-
-A `Checkpoint` reads single tensors from the weight files. Which block a tensor belongs to is taken from its
-name, which contains the last part of the block list's path and the block's number (`model.layers.3.`,
-`h.3.`), with or without a prefix. Renaming, merging (the experts of a mixture are separate in the files and
-fused in the model) and casting are done by transformers' own loader, which is given the tensors of one block
-at a time. That loader is internal to the library, so it is called here and nowhere else.
+Only safetensors are read and no remote code is run. Files and class have to fit each other exactly: missing
+weights are never initialised at random, and no weight is ignored (`engine.models.checkpoint`). So a model is
+the same whole, block by block, and as plain `from_pretrained` reads it.
 """
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
 from engine.errors import ModelError
 from engine.hardware.memory import Residence
-from engine.hub.cache import INDEX, SINGLE, has_pickles, indexed_files
-from engine.hub.failures import first_words, no_safetensors, to_model_error
+from engine.hub.failures import first_words, to_model_error
+from engine.models.checkpoint import RELOAD, Checkpoint
+from engine.models.inspection import inspect
 from engine.models.language_model import LanguageModel
-from engine.models.parts import left_out
 from engine.models.streaming import without_weights
+from engine.models.tokenizer import read_tokenizer
 
-RELOAD = "Download or save the model again."
 BUILDING = threading.Lock()
 """transformers changes process-wide settings while it builds a model, so only one thread may build at a time.
 """
@@ -43,16 +35,12 @@ def read_config(directory: Path, name: str = "") -> Any:
     """Return the configuration in a local directory; `name` is what error messages call the model.
 
     Raises:
-        ModelError: there is none, or transformers cannot read it.
+        ModelError: there is none, transformers cannot read it, or the directory holds something else than a
+            full-precision model.
     """
     logging.set_verbosity_error()  # problems become a ModelError instead
     logging.disable_progress_bar()
-    if not (directory / "config.json").is_file():
-        raise ModelError(
-            f"The directory {directory} holds no config.json, so it does not contain a model. Choose the "
-            "directory that `save_pretrained` wrote, with config.json and safetensors.",
-            kind="missing",
-        )
+    inspect(directory, name or str(directory))
     try:
         return AutoConfig.from_pretrained(directory, trust_remote_code=False)
     except Exception as error:  # transformers raises many types here
@@ -75,18 +63,23 @@ def load(
         name: what error messages call the model; by default the directory.
 
     Raises:
-        ModelError: it is incomplete, is not a causal language model, or has no list of blocks with linears.
+        ModelError: it is incomplete or holds weights that its class does not use, is not a causal language
+            model, or has no list of blocks with linears.
     """
     name = name or str(directory)
     config = read_config(directory, name)
     checkpoint = Checkpoint(directory, name)  # also checks that all files are present and readable
+    checkpoint.check(build_skeleton(config, name))
     build = _build_resident if residence == "resident" else build_empty
     module = build(directory, config, dtype, name)
+    tokenizer, fault = read_tokenizer(directory)
     try:
         if residence == "resident":
-            model = LanguageModel(module.to(device), _tokenizer(directory))
+            model = LanguageModel(module.to(device), tokenizer, tokenizer_fault=fault)
         else:
-            model = LanguageModel(module, _tokenizer(directory), checkpoint, dtype=dtype, device=device)
+            model = LanguageModel(
+                module, tokenizer, checkpoint, tokenizer_fault=fault, dtype=dtype, device=device
+            )
     except LookupError as error:
         raise ModelError(
             f"The model {name} ({type(module).__name__}) has no list of blocks, so it cannot be pruned block "
@@ -97,8 +90,23 @@ def load(
             f"The blocks of {name} ({type(module).__name__}) have no linear layers, so there is nothing to "
             "prune."
         )
-    model.left_out = left_out(module, checkpoint.files)
+    model.left_out = checkpoint.left_out
     return model
+
+
+def build_skeleton(config: Any, name: str) -> nn.Module:
+    """Return the model on the meta device: neither its weights nor its buffers have data.
+
+    Raises:
+        ModelError: it is not a causal language model, or transformers cannot build it.
+    """
+    try:
+        with BUILDING, torch.device("meta"):
+            # A copy: building settles the dtype and the attention's implementation in it.
+            module: nn.Module = AutoModelForCausalLM.from_config(deepcopy(config), trust_remote_code=False)
+    except Exception as error:
+        raise _cannot_build(name, config, error) from error
+    return module
 
 
 def _build_resident(directory: Path, config: Any, dtype: torch.dtype, name: str) -> nn.Module:
@@ -154,110 +162,3 @@ def stored_dtype(config: Any) -> torch.dtype | None:
     """
     dtype = getattr(config.get_text_config(), "dtype", None) or getattr(config, "dtype", None)
     return dtype if isinstance(dtype, torch.dtype) else None
-
-
-def _tokenizer(directory: Path) -> Any:
-    """Return the tokenizer, None if there is none: token ids can still be used as text."""
-    try:
-        return AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
-    except Exception:  # missing files and unknown classes raise many types
-        return None
-
-
-class Checkpoint:
-    """The weight files of a directory.
-
-    Args:
-        directory: as for `from_pretrained`.
-        name: what error messages call the model.
-
-    Raises:
-        ModelError: there are no safetensors, or a file is missing or damaged.
-    """
-
-    def __init__(self, directory: Path, name: str) -> None:
-        self.name = name
-        self.files: dict[str, Path] = {}  # by the name of the tensor
-        for path in _weight_files(directory, name):
-            with self._opened(path) as file:
-                self.files |= dict.fromkeys(file.keys(), path)
-
-    def of_block(self, block_list: str, index: int) -> list[str]:
-        """Return the names of the tensors of a block; `block_list` is the path of the list of blocks."""
-        return [name for name in self.files if _block_of(block_list, name) == index]
-
-    def outside(self, block_list: str) -> list[str]:
-        """Return the names of the tensors that belong to no block."""
-        return [name for name in self.files if _block_of(block_list, name) is None]
-
-    def fill(
-        self, module: nn.Module, names: Collection[str], dtype: torch.dtype, device: torch.device
-    ) -> None:
-        """Read tensors into their parameters of `module`, converted to this dtype and device.
-
-        Raises:
-            ModelError: a file is damaged, or a tensor does not have the shape of its parameter.
-        """
-        # Internal modules: imported here, so that a release that moves them breaks nothing but streaming.
-        from transformers.conversion_mapping import get_model_conversion_mapping
-        from transformers.core_model_loading import convert_and_load_state_dict_in_model
-        from transformers.modeling_utils import LoadStateDictConfig
-
-        model: Any = module
-        settings = LoadStateDictConfig(
-            dtype=dtype,
-            device_map={"": device},  # "" is the whole model
-            weight_mapping=get_model_conversion_mapping(model),  # type: ignore[arg-type]
-        )
-        with ExitStack() as stack:
-            files = {
-                path: stack.enter_context(self._opened(path)) for path in {self.files[name] for name in names}
-            }
-            # slices are read only when the loader indexes them
-            tensors = {name: files[self.files[name]].get_slice(name) for name in names}
-            try:
-                info, _ = convert_and_load_state_dict_in_model(model, tensors, settings)
-            except (SafetensorError, OSError) as error:
-                raise self._damaged(error) from error
-        if wrong := [*getattr(info, "mismatched_keys", ()), *getattr(info, "conversion_errors", ())]:
-            raise ModelError(
-                f"The weights of {self.name} do not fit its configuration: {wrong[0]}. The files are damaged "
-                f"or from different models. {RELOAD}",
-                kind="damaged",
-            )
-
-    @contextmanager
-    def _opened(self, path: Path) -> Iterator[Any]:
-        try:
-            file = safe_open(path, framework="pt")
-        except (SafetensorError, OSError) as error:
-            raise self._damaged(error, path) from error
-        with file:
-            yield file
-
-    def _damaged(self, error: Exception, path: Path | None = None) -> ModelError:
-        file = f"The file {path.name} of {self.name}" if path else f"A file of {self.name}"
-        return ModelError(f"{file} is damaged ({first_words(error, 120)}). {RELOAD}", kind="damaged")
-
-
-def _block_of(block_list: str, name: str) -> int | None:
-    # Leftmost match, unanchored: the prefix before the list's name may be missing in the files.
-    match = re.search(rf"(?:^|\.){re.escape(block_list.rpartition('.')[2])}\.(\d+)\.", name)
-    return int(match[1]) if match else None
-
-
-def _weight_files(directory: Path, name: str) -> list[Path]:
-    """Return the weight files that transformers would read."""
-    index = directory / INDEX
-    try:
-        names = indexed_files(index) if index.is_file() else [SINGLE]
-    except ValueError as error:
-        raise ModelError(f"The file {INDEX} of {name} is damaged. {RELOAD}", kind="damaged") from error
-    missing = [file for file in names if not (directory / file).is_file()]
-    if missing and not index.is_file():  # neither an index nor a single file
-        pickles = has_pickles(path.name for path in directory.iterdir())
-        raise no_safetensors(name, pickles=pickles, local=True)
-    if missing or not names:
-        file = missing[0] if missing else SINGLE
-        raise ModelError(f"The file {file} of {name} is missing. {RELOAD}", kind="damaged")
-    return [directory / file for file in names]

@@ -8,15 +8,8 @@ the files only.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping
 from math import prod
-from pathlib import Path
-
-from safetensors import safe_open
-from torch import nn
-
-from engine.models.fillings import fillings
+from typing import Any
 
 VISION, AUDIO, PROJECTOR, PREDICTION = "vision tower", "audio tower", "projector", "multi-token prediction"
 WORDS = {
@@ -27,6 +20,13 @@ WORDS = {
 }
 """By kind, the words with which a name, or what follows a dot or underscore in it, begins; the first counts.
 """
+COMPUTED, IGNORED = "computed", "ignored by the class"
+"""Kinds of tensors besides the parts: buffers, of which nothing is lost, and what the class lists by name."""
+BUFFER = re.compile(
+    r"(?:^|\.)(?:(?:original_)?inv_freq|position_ids|causal_mask|num_batches_tracked|version)$"
+)
+MASK = re.compile(r"(?:^|\.)(?:attn|attention)\.(?:masked_)?bias$")
+"""The causal mask `[1, 1, tokens, tokens]` of GPT-2 and its relatives, and the value that it masks with."""
 _PATTERNS = {kind: re.compile(rf"(?:^|[._])(?:{words})(?![a-z])") for kind, words in WORDS.items()}
 
 
@@ -35,20 +35,23 @@ def part_of(name: str) -> str | None:
     return next((kind for kind, pattern in _PATTERNS.items() if pattern.search(name)), None)
 
 
-def left_out(module: nn.Module, files: Mapping[str, Path]) -> dict[str, int]:
-    """Return the number of weights in the files that `module` has no parameters for, by part.
+def left_out(name: str, shape: tuple[int, ...], model: Any) -> str | None:
+    """Return the kind of a stored tensor that the class has no place for; None if it must not be ignored.
 
     Args:
-        files: the file of each tensor by its name.
+        name: as transformers converts it for this model.
     """
-    counts: Counter[str] = Counter()
-    parts = {name: part for name in files if (part := part_of(name))}
-    # Only if there are any, because the many names of a large mixture take a while.
-    for filling in fillings(module, files) if parts else ():
-        for name in () if filling.parameters else parts.keys() & filling.tensors:
-            with safe_open(files[name], framework="pt") as file:
-                counts[parts[name]] += prod(file.get_slice(name).get_shape())
-    return dict(counts)
+    if is_computed(name, shape):
+        return COMPUTED
+    ignored = model._keys_to_ignore_on_load_unexpected or ()  # patterns of the class
+    return part_of(name) or (IGNORED if any(re.search(pattern, name) for pattern in ignored) else None)
+
+
+def is_computed(name: str, shape: tuple[int, ...]) -> bool:
+    """Return whether a tensor is a buffer that older versions stored and the class computes itself."""
+    if MASK.search(name):
+        return prod(shape) == 1 or (len(shape) == 4 and shape[:2] == (1, 1))
+    return BUFFER.search(name) is not None
 
 
 def sentence(skipped: dict[str, int]) -> str | None:

@@ -21,7 +21,7 @@ from engine.hardware.memory import release_large_allocations, trim_heap
 from engine.models.block import Block
 
 if TYPE_CHECKING:
-    from engine.models.loading import Checkpoint
+    from engine.models.checkpoint import Checkpoint
 
 
 class Streamer:
@@ -30,7 +30,7 @@ class Streamer:
     Args:
         module: the model, built inside `without_weights`.
         blocks: its blocks.
-        checkpoint: its weight files.
+        checkpoint: its weight files, checked against the model.
         dtype: of the weights in memory.
         device: of the weights in memory.
 
@@ -82,8 +82,14 @@ class Streamer:
 
     def _fill_outside(self, blocks: list[Block]) -> None:
         self._checkpoint.fill(self._module, self._checkpoint.outside(self._list), self._dtype, self._device)
-        # A tied head is usually in no file; it takes the embedding, which has just been read.
-        self._module.tie_weights()  # type: ignore[operator]
+        # A tied head is usually in no file, and takes the embedding. As in `from_pretrained`, a head of its
+        # own that differs from the embedding stays, whatever the configuration says.
+        absent = {
+            name
+            for name, parameter in self._module.named_parameters(remove_duplicate=False)
+            if parameter.is_meta
+        }
+        self._module.tie_weights(missing_keys=absent, recompute_mapping=False)  # type: ignore[operator]
         inside = {id(parameter) for block in blocks for parameter in block.module.parameters()}
         missing = [
             name

@@ -17,18 +17,17 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM
 
 from engine.errors import ModelError
 from engine.hardware.device import Clock, pick_device
 from engine.hub import cache as hub_cache
 from engine.hub import planning
 from engine.hub.catalogue import catalogue
-from engine.hub.failures import no_safetensors
 from engine.models.block import Block, Linear
+from engine.models.checkpoint import Checkpoint
 from engine.models.discovery import find_blocks, skipped_kind
 from engine.models.identity import DEMO, local_directory
-from engine.models.loading import BUILDING, read_config, stored_dtype
+from engine.models.loading import build_skeleton, read_config, stored_dtype
 from engine.models.shape import LinearKind, ModelSummary, Place, Storage
 
 UNCERTAIN = ("offline", "server", "other")
@@ -93,12 +92,10 @@ def _skeleton(model: str, config: Any) -> tuple[nn.Module, list[Block]]:
         ModelError: it is not a causal language model, or has no blocks with linears.
     """
     kind = getattr(config, "model_type", "unknown")
+    skeleton = build_skeleton(config, model)
     try:
-        # Unlike in `without_weights` the buffers may be without data: nothing is computed.
-        with BUILDING, torch.device("meta"):
-            skeleton: nn.Module = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
         blocks = find_blocks(skeleton)
-    except (LookupError, ValueError) as error:  # from `find_blocks`; from transformers
+    except LookupError as error:
         raise ModelError(
             f"The model {model} (type {kind}) is not a causal language model made of blocks, so it cannot be "
             "pruned here.",
@@ -145,12 +142,10 @@ def _storage(model: str, revision: str | None, directory: Path | None) -> Storag
     """Return where the files are and their size. What the hub does not answer is left open, with its error.
 
     Raises:
-        ModelError: a local directory has no safetensors, or the hub's answer is final.
+        ModelError: a local directory has no safetensors with weights, or the hub's answer is final.
     """
     if directory is not None:
-        if not any(directory.glob("*.safetensors")):
-            pickles = hub_cache.has_pickles(path.name for path in directory.iterdir())
-            raise no_safetensors(model, pickles=pickles, local=True)
+        Checkpoint(directory, model)  # its headers
         place: Place = "bundled" if model == DEMO else "directory"
         return Storage(place=place, total=_bytes(directory))
     licence, gated = next(

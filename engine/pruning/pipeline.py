@@ -209,7 +209,8 @@ def _prune(
         return output_error(sample, outputs, weight)
 
     event = _linear_event(
-        linear.name,
+        linear,
+        before,
         outcome,
         error(linear.weight.float()),  # as stored, rounded to the model's dtype
         error(before * outcome.keep) if plan.update.touches else None,
@@ -223,24 +224,32 @@ def _prune(
 
 
 def _linear_event(
-    name: str, outcome: Outcome, error: float, before_update: float | None, before_refinement: float | None
+    linear: Linear,
+    before: Tensor,
+    outcome: Outcome,
+    error: float,
+    before_update: float | None,
+    before_refinement: float | None,
 ) -> LinearPruned:
     """Return the event of one linear.
 
     Args:
+        linear: with its new weight.
+        before: its dense weight, `[out, in]`.
         error, before_update, before_refinement: relative output errors: final, with the mask only, and with
             the mask before refinement.
     """
     keep, refined = outcome.keep, outcome.refined
     rows, columns = keep.shape
-    # By the mask: a kept weight may happen to be 0.
-    removed = keep.numel() - int(keep.count_nonzero())
+    removed, zeros = _zeros(keep), _zeros(linear.weight)
     return LinearPruned(
-        name=name,
+        name=linear.name,
         rows=rows,
         columns=columns,
         removed=removed,
-        sparsity=removed / keep.numel(),
+        sparsity=zeros / keep.numel(),
+        initial_zeros=_zeros(before),
+        kept_zeros=zeros - removed,
         output_error=error,
         error_before_update=before_update,
         error_before_refinement=before_refinement,
@@ -248,6 +257,10 @@ def _linear_event(
         drift_before=refined.drift_before if refined is not None else None,
         drift_after=refined.drift_after if refined is not None else None,
     )
+
+
+def _zeros(tensor: Tensor) -> int:
+    return tensor.numel() - int(tensor.count_nonzero())
 
 
 def output_error(inputs: Tensor, outputs: Tensor, weight: Tensor) -> float:
@@ -307,7 +320,7 @@ def _event(
     return BlockPruned(
         index=block.index,
         # Over the pruned linears only; ones that are never called do not count.
-        sparsity=sum(linear.removed for linear in linears)
+        sparsity=sum(linear.zeros for linear in linears)
         / max(1, sum(linear.rows * linear.columns for linear in linears)),
         alignment=aligned,
         relative_error=error,

@@ -1,0 +1,270 @@
+"""The weight files of a directory: which tensors they hold, which parameter each one fills, and reading them.
+
+Before any weight is read, `check` accounts for every tensor, with the headers of the files alone: its name is
+converted as transformers does when it loads the model, and the whole load is rehearsed on the meta device. A
+model whose files and class do not fit each other exactly is rejected, because whatever is left over or
+missing means other numbers than those of the model that was meant.
+
+Renaming, merging (the experts of a mixture are separate in the files and fused in the model) and casting are
+done by transformers' own loader, which is given the tensors of one block at a time. That loader is internal
+to the library, so it is called here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from engine.errors import ModelError
+from engine.hub.cache import INDEX, stored_weights
+from engine.hub.failures import first_words, no_safetensors
+from engine.models.fillings import Filling, fillings
+from engine.models.parts import COMPUTED, left_out
+from engine.models.quantisation import Quantisation, shown_by
+
+RELOAD = "Download or save the model again."
+FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+"""The dtypes of weights; any other one holds codes, masks or counts."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor as the header of its file describes it; `dtype` in the words of safetensors ("BF16")."""
+
+    file: Path
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Checkpoint:
+    """The weight files of a directory.
+
+    Args:
+        directory: as for `from_pretrained`.
+        name: what error messages call the model.
+
+    Attributes:
+        tensors: every tensor by its name in the files.
+        filled: the parameter or buffer of the model that a tensor fills, by the tensor's name in the files;
+            of several, the first one. Empty before `check`.
+        left_out: number of weights that the model leaves out, by part. Empty before `check`.
+
+    Raises:
+        ModelError: there are no safetensors, a file is missing or damaged, or the weights are quantised.
+    """
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.name = name
+        self.tensors: dict[str, Stored] = {}
+        self.filled: dict[str, str] = {}
+        self.left_out: Counter[str] = Counter()
+        for path in _weight_files(directory, name):
+            with self._opened(path) as file:
+                for tensor in file.keys():  # noqa: SIM118  (not a dictionary)
+                    header = file.get_slice(tensor)
+                    stored = Stored(path, str(header.get_dtype()), tuple(header.get_shape()))
+                    if tensor in self.tensors:
+                        self._require_equal((tensor, self.tensors[tensor]), (tensor, stored))
+                    self.tensors[tensor] = stored  # transformers, too, takes the last one
+        if found := shown_by({name: stored.dtype for name, stored in self.tensors.items()}):
+            raise found.error(name)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The file of each tensor."""
+        return {name: stored.file for name, stored in self.tensors.items()}
+
+    def check(self, skeleton: nn.Module) -> None:
+        """Account for every tensor of the files and every parameter of the model.
+
+        Args:
+            skeleton: the model on the meta device; it is used up.
+
+        Raises:
+            ModelError: a tensor is left over, stored twice, or not a weight; or a parameter has no tensor, or
+                one of another shape.
+        """
+        found = fillings(skeleton, self.tensors)
+        self._require_single(found)
+        self.filled = {name: each.parameters[0] for each in found if each.parameters for name in each.tensors}
+        self._require_weights(skeleton)
+        missing = self._rehearse(skeleton)
+        extra = self._leave_out([each for each in found if not each.parameters], skeleton)
+        if missing:
+            instead = f", but have {extra[0]}, which its class does not know" if extra else ""
+            raise ModelError(
+                f"The files of {self.name} do not contain {missing[0]}{instead}, so they are incomplete. "
+                f"{RELOAD}",
+                kind="damaged",
+            )
+        if extra:
+            more = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
+            raise ModelError(
+                f"The files of {self.name} contain {extra[0]}{more}, which its class "
+                f"({type(skeleton).__name__}) would ignore. Use a config.json that fits the weights, or save "
+                "the model again without them.",
+                kind="damaged",
+            )
+
+    def of_block(self, block_list: str, index: int) -> list[str]:
+        """Return the names of the tensors of a block; `block_list` is the path of the list of blocks."""
+        return [name for name, target in self.filled.items() if _block_of(block_list, target) == index]
+
+    def outside(self, block_list: str) -> list[str]:
+        """Return the names of the used tensors that belong to no block."""
+        return [name for name, target in self.filled.items() if _block_of(block_list, target) is None]
+
+    def fill(
+        self, module: nn.Module, names: Collection[str], dtype: torch.dtype, device: torch.device
+    ) -> None:
+        """Read tensors into their parameters of `module`, converted to this dtype and device.
+
+        Raises:
+            ModelError: a file is damaged, or a tensor does not have the shape of its parameter.
+        """
+        with self._slices(names) as tensors:
+            try:
+                self._load(module, tensors, dtype, device)
+            except (SafetensorError, OSError) as error:
+                raise self._damaged(error) from error
+
+    def _require_single(self, found: list[Filling]) -> None:
+        """Reject a parameter that is stored under several names, unless all values are the same."""
+        sources: dict[str, list[str]] = defaultdict(list)
+        for filling in found:
+            # What is merged takes several tensors, but only once.
+            names = filling.tensors[:1] if filling.converted else filling.tensors
+            for parameter in filling.parameters:
+                sources[parameter] += names
+        for first, *others in sources.values():
+            for other in others:
+                self._require_equal((first, self.tensors[first]), (other, self.tensors[other]))
+
+    def _require_weights(self, skeleton: nn.Module) -> None:
+        """Reject codes that would be read as weights."""
+        parameters = {name for name, _ in skeleton.named_parameters(remove_duplicate=False)}
+        for name, target in self.filled.items():
+            if target in parameters and (dtype := self.tensors[name].dtype) not in FLOATS:
+                raise Quantisation(f"{name} has the type {dtype}", None).error(self.name)
+
+    def _leave_out(self, unused: list[Filling], skeleton: nn.Module) -> list[str]:
+        """Count the weights of other parts; return the tensors that must not be left out."""
+        extra = []
+        for filling in unused:
+            for name in filling.tensors:
+                shape = self.tensors[name].shape
+                kind = left_out(filling.target, shape, skeleton)
+                if kind is None:
+                    extra.append(name)
+                elif kind != COMPUTED:
+                    self.left_out[kind] += prod(shape)
+        return extra
+
+    def _rehearse(self, skeleton: nn.Module) -> list[str]:
+        """Load the headers instead of the tensors; return the parameters and buffers that stay empty."""
+        model: Any = skeleton
+        meta = torch.device("meta")
+        shapes: dict[str, Tensor] = {
+            name: torch.empty(stored.shape, dtype=FLOATS.get(stored.dtype, torch.float32), device=meta)
+            for name, stored in self.tensors.items()
+            if name in self.filled
+        }
+        buffers = {name for name, _ in model.named_buffers()}
+        missing = self._load(model, shapes, torch.float32, meta)
+        model.tie_weights(missing_keys=missing, recompute_mapping=False)
+        optional = model._keys_to_ignore_on_load_missing or ()
+        return sorted(
+            name
+            for name in missing
+            if name not in buffers or not any(re.search(pattern, name) for pattern in optional)
+        )
+
+    def _load(
+        self, module: Any, tensors: Mapping[str, Any], dtype: torch.dtype, device: torch.device
+    ) -> set[str]:
+        """Run transformers' loader; return the names that none of these tensors fills."""
+        # Internal modules: imported here, so that a release that moves them breaks nothing but loading.
+        from transformers.conversion_mapping import get_model_conversion_mapping
+        from transformers.core_model_loading import convert_and_load_state_dict_in_model
+        from transformers.modeling_utils import LoadStateDictConfig
+
+        settings = LoadStateDictConfig(
+            dtype=dtype,
+            dtype_plan=module._get_dtype_plan(dtype),  # some classes keep some weights in float32
+            device_map={"": device},  # "" is the whole model
+            weight_mapping=get_model_conversion_mapping(module),  # type: ignore[arg-type]
+        )
+        info, _ = convert_and_load_state_dict_in_model(module, dict(tensors), settings)
+        if wrong := [*info.mismatched_keys, *info.conversion_errors]:
+            raise ModelError(
+                f"The weights of {self.name} do not fit its configuration: {wrong[0]}. The files are damaged "
+                f"or from different models. {RELOAD}",
+                kind="damaged",
+            )
+        return info.missing_keys
+
+    def _require_equal(self, one: tuple[str, Stored], other: tuple[str, Stored]) -> None:
+        """Reject a tensor that is stored twice with different values."""
+        if not torch.equal(self._read(*one), self._read(*other)):
+            places = " and as ".join(f"{name} in {stored.file.name}" for name, stored in (one, other))
+            raise ModelError(
+                f"The files of {self.name} contain one weight twice with different values, as {places}, so "
+                f"it is not clear which one is meant. {RELOAD}",
+                kind="damaged",
+            )
+
+    def _read(self, name: str, stored: Stored) -> Tensor:
+        with self._opened(stored.file) as file:
+            tensor: Tensor = file.get_tensor(name)
+            return tensor
+
+    @contextmanager
+    def _slices(self, names: Collection[str]) -> Iterator[dict[str, Any]]:
+        """Open the files; the tensors are read only when the loader indexes them."""
+        paths = {self.tensors[name].file for name in names}
+        with ExitStack() as stack:
+            files = {path: stack.enter_context(self._opened(path)) for path in paths}
+            yield {name: files[self.tensors[name].file].get_slice(name) for name in names}
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[Any]:
+        try:
+            file = safe_open(path, framework="pt")
+        except (SafetensorError, OSError) as error:
+            raise self._damaged(error, path) from error
+        with file:
+            yield file
+
+    def _damaged(self, error: Exception, path: Path | None = None) -> ModelError:
+        file = f"The file {path.name} of {self.name}" if path else f"A file of {self.name}"
+        return ModelError(f"{file} is damaged ({first_words(error, 120)}). {RELOAD}", kind="damaged")
+
+
+def _block_of(block_list: str, target: str) -> int | None:
+    rest = target.removeprefix(f"{block_list}.")
+    return None if rest == target else int(rest.partition(".")[0])
+
+
+def _weight_files(directory: Path, name: str) -> list[Path]:
+    """Return the weight files that transformers would read."""
+    try:
+        names = stored_weights(directory)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The file {INDEX} of {name} is damaged. {RELOAD}", kind="damaged") from error
+    missing = [file for file in names if not (directory / file).is_file()]
+    if missing and missing == names and not (directory / INDEX).is_file():
+        raise no_safetensors(name, (path.name for path in directory.iterdir()), local=True)
+    if missing or not names:
+        file = missing[0] if missing else INDEX
+        raise ModelError(f"The file {file} of {name} is missing. {RELOAD}", kind="damaged")
+    return [directory / file for file in names]

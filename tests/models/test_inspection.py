@@ -1,0 +1,154 @@
+"""Directories that hold something else than a full-precision model are named as what they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from engine.errors import ModelError
+from engine.models.inspection import inspect
+from engine.models.loading import load
+from engine.models.quantisation import named_in, shown_by
+from engine.models.summary import summarise
+from tests.models.families import built
+
+CPU = torch.device("cpu")
+
+CONFIGURED: list[tuple[dict[str, Any], str, int | None]] = [
+    ({"quant_method": "fp8", "fmt": "e4m3", "weight_block_size": [128, 128]}, "FP8", 8),
+    ({"quant_method": "gptq", "bits": 3, "group_size": 128}, "GPTQ", 3),
+    ({"quant_method": "awq", "bits": 4, "version": "gemm"}, "AWQ", 4),
+    ({"quant_method": "awq", "w_bit": 4}, "AWQ", 4),
+    ({"quant_method": "bitsandbytes", "load_in_4bit": True, "load_in_8bit": False}, "bitsandbytes", 4),
+    ({"quant_method": "bitsandbytes", "load_in_4bit": False, "load_in_8bit": True}, "bitsandbytes", 8),
+    ({"load_in_8bit": True}, "bitsandbytes", 8),
+    (
+        {
+            "quant_method": "compressed-tensors",
+            "format": "int-quantized",
+            "config_groups": {"group_0": {"weights": {"num_bits": 8, "type": "int"}}},
+        },
+        "compressed-tensors",
+        8,
+    ),
+    ({"quant_method": "mxfp4"}, "MXFP4", 4),
+    ({"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 2}}}, "HQQ", 2),
+    ({"quant_method": "quanto", "weights": "int4"}, "Quanto", 4),
+    ({"quant_method": "eetq", "weights": "int8"}, "EETQ", 8),
+    ({"quant_method": "fbgemm_fp8"}, "FBGEMM FP8", 8),
+    ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "ModelOpt", 4),
+    ({"quant_method": "aqlm"}, "aqlm", None),
+]
+
+
+@pytest.mark.parametrize(("entry", "method", "bits"), CONFIGURED, ids=str)
+def test_a_quantisation_that_the_configuration_names(
+    entry: dict[str, Any], method: str, bits: int | None
+) -> None:
+    for config in (
+        {"quantization_config": entry},
+        {"compression_config": entry},
+        {"text_config": {"quantization_config": entry}},
+    ):
+        assert named_in(config) == (method, bits)
+    assert named_in({"quantization_config": None}) is named_in({"quantization_config": {}}) is None
+
+
+Q = "model.layers.0.mlp.up_proj"
+SHOWN: list[tuple[dict[str, str], str]] = [
+    ({f"{Q}.weight": "F8_E4M3", f"{Q}.weight_scale_inv": "BF16"}, "FP8"),
+    ({f"{Q}.weight": "I8", f"{Q}.weight_scale": "F32"}, "INT8"),
+    ({f"{Q}.weight": "I8", f"{Q}.SCB": "F32"}, "bitsandbytes"),
+    ({f"{Q}.weight": "U8", f"{Q}.weight.absmax": "F32", f"{Q}.weight.quant_map": "F32"}, "bitsandbytes"),
+    ({f"{Q}.qweight": "I32", f"{Q}.qzeros": "I32", f"{Q}.scales": "F16"}, "GPTQ or AWQ"),
+    ({f"{Q}.weight_packed": "I32", f"{Q}.weight_shape": "I64"}, "compressed-tensors"),
+    ({"model.layers.0.mlp.experts.gate_up_proj_blocks": "U8"}, "MXFP4"),
+    ({f"{Q}.weight": "U8", f"{Q}.weight_scale": "F8_E4M3", f"{Q}.weight_scale_2": "F32"}, "NVFP4"),
+    ({f"{Q}.W_q": "U8"}, "HQQ"),
+    ({f"{Q}.weight": "I32"}, "integer codes"),
+]
+
+
+@pytest.mark.parametrize(("dtypes", "method"), SHOWN, ids=[method for _, method in SHOWN])
+def test_a_quantisation_that_only_the_tensors_show(dtypes: dict[str, str], method: str) -> None:
+    found = shown_by({"model.embed_tokens.weight": "BF16", **dtypes})
+    assert found is not None and found.method == method
+
+
+def test_ordinary_tensors_show_none() -> None:
+    names = ["model.layers.0.mlp.up_proj.weight", "model.norm.weight", "lm_head.bias", "vision.logit_scale"]
+    assert shown_by(dict.fromkeys(names, "BF16")) is None
+    assert shown_by({"h.0.attn.bias": "U8", "position_ids": "I64", "bn.num_batches_tracked": "I64"}) is None
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    built("llama").module.save_pretrained(tmp_path)
+    return tmp_path
+
+
+def edit(path: Path, **entries: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
+
+
+@pytest.mark.parametrize("residence", ["resident", "streamed"])
+def test_a_quantised_model_is_rejected_before_anything_is_built(model: Path, residence: Any) -> None:
+    edit(model / "config.json", quantization_config={"quant_method": "gptq", "bits": 4})
+    with pytest.raises(ModelError, match=r"quantised \(GPTQ, 4 bits per weight\).*full-precision") as caught:
+        load(model, dtype=torch.float32, device=CPU, residence=residence)
+    assert caught.value.kind == "quantised"
+    with pytest.raises(ModelError, match="quantised"):
+        summarise(str(model), measure_speed=False)
+
+
+def test_codes_without_an_entry_are_rejected_from_the_summary_on(model: Path) -> None:
+    from safetensors.torch import load_file
+
+    tensors = load_file(model / "model.safetensors")
+    name = f"{Q}.weight"
+    tensors |= {name: tensors[name].to(torch.float8_e4m3fn), f"{name}_scale_inv": torch.ones(1)}
+    save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"quantised \(FP8"):
+        summarise(str(model), measure_speed=False)
+    with pytest.raises(ModelError, match=r"quantised \(FP8"):
+        load(model, dtype=torch.float32, device=CPU, residence="streamed")
+
+
+def adapter(directory: Path) -> None:
+    (directory / "adapter_config.json").write_text('{"base_model_name_or_path": "org/base", "r": 8}')
+    (directory / "adapter_model.safetensors").write_bytes(b"")
+
+
+def test_only_an_adapter(tmp_path: Path) -> None:
+    adapter(tmp_path)
+    with pytest.raises(ModelError, match=r"only an adapter of org/base.*[Mm]erge it into org/base") as caught:
+        inspect(tmp_path, "it")
+    assert caught.value.kind == "adapter"
+
+
+@pytest.mark.parametrize("left_out", ["adapter_config.json", "adapter_model.safetensors", ""])
+def test_an_adapter_next_to_a_model_is_not_ignored(model: Path, left_out: str) -> None:
+    adapter(model)
+    (model / left_out).unlink() if left_out else None
+    with pytest.raises(ModelError, match="a model and an adapter"):
+        load(model, dtype=torch.float32, device=CPU)
+
+
+@pytest.mark.parametrize("with_config", [False, True])
+def test_gguf_files(tmp_path: Path, with_config: bool) -> None:
+    (tmp_path / "model-Q4_K_M.gguf").write_bytes(b"GGUF")
+    if with_config:
+        (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(ModelError, match=r"GGUF.*full-precision"):
+        load(tmp_path, dtype=torch.float32, device=CPU)
+
+
+def test_a_distributed_checkpoint(model: Path) -> None:
+    (model / "shard-00001-model-00001-of-00002.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="distributed checkpoint"):
+        inspect(model, "it")
