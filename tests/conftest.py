@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,27 @@ def small(corpus: Path) -> RecipeMaker:
         return pin(Recipe.build(given))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def narrow_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The directory of a model like the bundled one, with as many blocks and the same tokenizer, but a quarter
+    as wide and with random weights: a run takes a fraction of the time. The weights are large enough for each
+    of them to matter.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from engine.models.identity import DEMO_DIRECTORY
+
+    directory = tmp_path_factory.mktemp("narrow")
+    config = AutoConfig.from_pretrained(
+        DEMO_DIRECTORY, hidden_size=32, head_dim=8, intermediate_size=96, initializer_range=0.3
+    )
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(directory)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(DEMO_DIRECTORY / name, directory)
+    return str(directory)
 
 
 @pytest.fixture

@@ -38,9 +38,9 @@ def evaluation_ids(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def fast(evaluation_ids: Path) -> Fields:
-    """Few and short windows."""
-    return {"samples": 6, "length": 64, "evaluation": str(evaluation_ids)}
+def fast(evaluation_ids: Path, narrow_model: str) -> Fields:
+    """A narrow model, few and short windows."""
+    return {"model": narrow_model, "samples": 6, "length": 64, "evaluation": str(evaluation_ids)}
 
 
 def reference_perplexity(module: torch.nn.Module, ids: torch.Tensor) -> float:
@@ -55,22 +55,27 @@ def reference_perplexity(module: torch.nn.Module, ids: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize(
-    ("pruner", "pattern"),
+    ("pruner", "pattern", "model"),
     [
-        (name, pattern)
-        for name, preset in PRESETS.items()
-        for pattern in ("unstructured", "2:4")
-        if not (preset.pattern and pattern == "unstructured")
+        *(
+            (name, pattern, None)
+            for name, preset in PRESETS.items()
+            for pattern in ("unstructured", "2:4")
+            if not (preset.pattern and pattern == "unstructured")
+        ),
+        ("wanda", "unstructured", str(DEMO_DIRECTORY)),
+        ("sparsegpt", "2:4", str(DEMO_DIRECTORY)),
     ],
 )
 def test_both_perplexities_match_the_forward_pass_of_transformers(
-    pruner: str, pattern: str, evaluation_ids: Path, fast: Fields
+    pruner: str, pattern: str, model: str | None, evaluation_ids: Path, fast: Fields
 ) -> None:
-    recipe = Recipe.build(pruner=pruner, pattern=pattern, **fast)
+    fields = fast | ({"model": model} if model else {})
+    recipe = Recipe.build(pruner=pruner, pattern=pattern, **fields)
     blocks: dict[int, BlockWeights] = {}
     record = record_of(recipe, blocks)
     ids = torch.from_numpy(np.load(evaluation_ids))
-    module = AutoModelForCausalLM.from_pretrained(DEMO_DIRECTORY)
+    module = AutoModelForCausalLM.from_pretrained(fields["model"])
     assert record.dense is not None and record.pruned is not None
     assert record.dense.perplexity == pytest.approx(reference_perplexity(module, ids), rel=1e-5)
     for index, block in blocks.items():

@@ -27,13 +27,13 @@ Fields = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def fast(tmp_path_factory: pytest.TempPathFactory) -> Fields:
-    """Few and short windows."""
+def fast(tmp_path_factory: pytest.TempPathFactory, narrow_model: str) -> Fields:
+    """A narrow model, few and short windows."""
     np.save(
         file := tmp_path_factory.mktemp("ids") / "ids.npy",
         np.random.default_rng(0).integers(0, 2048, (5, 48)),
     )
-    return {"samples": 6, "length": 48, "evaluation": str(file)}
+    return {"model": narrow_model, "samples": 6, "length": 48, "evaluation": str(file)}
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,18 @@
 """A real browser and a real server. Without Chromium the tests are skipped, in CI they fail."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser import served
+from tests.hub import models
+from tests.hub.conftest import environment
+from tests.hub.server import HubServer
 
-expect.set_options(timeout=60_000)  # allow a cold start on a busy machine
+PATIENCE = 60_000  # milliseconds: allow a cold start on a busy machine
+expect.set_options(timeout=PATIENCE)
 
 MISSING = "No Chromium was found. Install one (Debian: apt-get install chromium) to run the browser tests."
 
@@ -25,7 +29,52 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running app with an empty store."""
-    with served.app(tmp_path_factory.mktemp("home")) as address:
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
+    """A local hub with three tiny models."""
+    folder = tmp_path_factory.mktemp("hub")
+    with HubServer() as server:
+        server.add_model("tiny/large", models.large(folder / "large"), licence="mit")
+        server.add_model("tiny/gated", models.llama(folder / "gated"), gated="auto")
+        server.add_model("tiny/damaged", models.damaged(folder / "damaged"))
+        yield server
+
+
+@pytest.fixture(scope="package")
+def address(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running app with an empty store and empty caches, which knows the local hub only."""
+    caches = environment(hub.url, tmp_path_factory.mktemp("cache"))
+    with served.app(tmp_path_factory.mktemp("home"), caches) as address:
         yield address
+
+
+@pytest.fixture(scope="package")
+def contexts(browser: Browser) -> dict[str, BrowserContext]:
+    """Browser contexts by color scheme. Only tabs of one context share the cache of the app's scripts, which
+    take a browser more than a second to load and compile.
+    """
+    return {
+        scheme: browser.new_context(color_scheme=scheme, reduced_motion="reduce")
+        for scheme in ("light", "dark")
+    }
+
+
+@pytest.fixture
+def new_tab(contexts: dict[str, BrowserContext]) -> Iterator[Callable[..., Page]]:
+    """Opens empty tabs, each a separate session of the app, and closes them at the end of the test."""
+    tabs = []
+
+    def open_tab(width: int = 1440, height: int = 1000, scheme: str = "light") -> Page:
+        tab = contexts[scheme].new_page()
+        tab.set_viewport_size({"width": width, "height": height})
+        tab.set_default_timeout(PATIENCE)
+        tabs.append(tab)
+        return tab
+
+    yield open_tab
+    for tab in tabs:
+        tab.close()
+
+
+@pytest.fixture
+def page(new_tab: Callable[..., Page]) -> Page:
+    return new_tab()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def app(home: Path) -> Iterator[str]:
+def app(home: Path, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
     """Run the app and yield its address.
 
     Raises:
@@ -33,7 +33,7 @@ def app(home: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    environment = {**os.environ, "PRUNESCOPE_HOME": str(home)}
+    environment = {**environment, "PRUNESCOPE_HOME": str(home)}
     environment.pop("PRUNESCOPE_SCHEDULER", None)
     command = [
         sys.executable,

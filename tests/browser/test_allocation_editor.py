@@ -1,26 +1,23 @@
 """The bars of the allocation editor, with a real mouse and keyboard."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 MINUTE = 60_000
 WIDTHS = {"narrow": 900, "wide": 1440}
 
 
 @pytest.fixture(params=WIDTHS.values(), ids=WIDTHS.keys())
-def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(new_tab: Callable[..., Page], address: str, request: pytest.FixtureRequest) -> Page:
     """Open the editor with all blocks at 50 %."""
-    context = browser.new_context(viewport={"width": request.param, "height": 1000})
-    page = context.new_page()
-    page.set_default_timeout(MINUTE)
+    page = new_tab(request.param)
     page.goto(f"{address}/?allocation=manual&manual.ratios={','.join(['0.5'] * 8)}")
     expect(page.get_by_role("slider", name="Block 7")).to_be_visible(timeout=MINUTE)
-    yield page
-    context.close()
+    return page
 
 
 def ratios(address: str) -> list[float]:

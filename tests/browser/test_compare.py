@@ -1,21 +1,14 @@
 """Compare as a user does: curves, a cancelled and resumed sweep, a cell's links, two runs and their masks."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 MINUTE = 60_000
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 1200})
-    page = context.new_page()
-    page.set_default_timeout(MINUTE)
-    yield page
-    context.close()
 
 
 def expect_visible(locator: Locator) -> None:
@@ -30,8 +23,8 @@ def select_a_cell(page: Page) -> None:
     """Click finished cells until one is selected: a grid that has just been redrawn may ignore a click."""
     for place in (250, 900, 250, 900):
         page.get_by_test_id("stDataFrame").first.click(position={"x": place, "y": 52})
-        page.wait_for_timeout(2000)
-        if page.get_by_role("button", name="Compare as right run").count():
+        with suppress(PlaywrightTimeout):
+            page.get_by_role("button", name="Compare as right run").wait_for(timeout=2000)
             return
     pytest.fail("no click on the grid selected a cell")
 
@@ -80,12 +73,10 @@ SECTIONS = ["Curves", "Sweep", "Two runs", "Leaderboard", "Table"]
 
 
 @pytest.mark.parametrize(("name", "scheme"), list(zip(SECTIONS, ["light", "dark"] * 3, strict=False)))
-def test_no_horizontal_scrolling(browser: Browser, address: str, name: str, scheme: str) -> None:
-    context = browser.new_context(viewport={"width": 900, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-    page = context.new_page()
+def test_no_horizontal_scrolling(new_tab: Callable[..., Page], address: str, name: str, scheme: str) -> None:
+    page = new_tab(900, 900, scheme)
     page.goto(f"{address}/compare?section={name.replace(' ', '+')}")
     expect_visible(page.get_by_role("heading", name="Compare"))
     page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert not page.get_by_test_id("stException").count()
-    context.close()

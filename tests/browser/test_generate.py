@@ -1,22 +1,12 @@
 """Generate as a user does: text that degrades with sparsity, and the predictions for each of its tokens."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlparse
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 MINUTE = 60_000
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    page = context.new_page()
-    page.set_default_timeout(MINUTE)
-    yield page
-    context.close()
 
 
 def test_sparsity_slider_and_token_by_token(page: Page, address: str) -> None:
@@ -58,7 +48,7 @@ def test_sparsity_slider_and_token_by_token(page: Page, address: str) -> None:
 
 
 def test_user_text_is_escaped_and_the_selected_token_is_in_the_address(
-    page: Page, browser: Browser, address: str
+    page: Page, new_tab: Callable[..., Page], address: str
 ) -> None:
     page.goto(f"{address}/generate?part=Your+own+text")
     area = page.get_by_role("textbox", name="Text")
@@ -73,9 +63,7 @@ def test_user_text_is_escaped_and_the_selected_token_is_in_the_address(
     expect(chosen).to_contain_text(".")
     expect(page).to_have_url(re.compile("token="))
 
-    other = browser.new_context().new_page()
-    other.set_default_timeout(MINUTE)
+    other = new_tab()
     other.goto(page.url)
     expect(other.locator(".marked .chosen")).to_contain_text(".", timeout=2 * MINUTE)
     expect(other.get_by_role("textbox", name="Text")).to_have_value("The <b>cat</b> & the dog sat.")
-    other.context.close()

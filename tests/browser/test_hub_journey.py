@@ -1,56 +1,22 @@
 """A hub model: enter an id, see the cost, download, cancel, resume, prune, evaluate, save, prune again."""
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser import served
-from tests.hub import models
-from tests.hub.conftest import environment
 from tests.hub.server import HubServer
 
 MINUTE = 60_000
 FAST = "evaluation=stories&samples=4&length=64"
 
 
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
-    folder = tmp_path_factory.mktemp("hub")
-    with HubServer() as server:
-        server.add_model("tiny/large", models.large(folder / "large"), licence="mit")
-        server.add_model("tiny/gated", models.llama(folder / "gated"), gated="auto")
-        server.add_model("tiny/damaged", models.damaged(folder / "damaged"))
-        yield server
-
-
-@pytest.fixture(scope="module")
-def address(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the app with the local hub and empty caches; yield its address."""
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update({**environment(hub.url, tmp_path_factory.mktemp("cache"))})
-    try:
-        with served.app(tmp_path_factory.mktemp("home")) as address:
-            os.environ.clear()
-            os.environ.update(before)
-            yield address
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 1200})
-    page = context.new_page()
-    page.set_default_timeout(MINUTE)
+def page(page: Page) -> Iterator[Page]:
     yield page
     assert not page.get_by_text("Traceback").count()
-    context.close()
 
 
 def test_from_a_hub_id_to_a_saved_model_that_is_pruned_again(

@@ -1,22 +1,13 @@
 """Learn as students and teachers use it: a lesson by hand, its link in another browser, locked controls."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 MINUTE = 60_000
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(MINUTE)
-    yield page
-    context.close()
 
 
 def metric(page: Page, name: str) -> str:
@@ -28,7 +19,9 @@ def weight(page: Page, place: int) -> object:
     return page.locator(f".st-key-by_hand-removed-{place} button")
 
 
-def test_a_lesson_from_the_list_to_the_next_lesson(page: Page, browser: Browser, address: str) -> None:
+def test_a_lesson_from_the_list_to_the_next_lesson(
+    page: Page, new_tab: Callable[..., Page], address: str
+) -> None:
     page.goto(f"{address}/learn")
     page.get_by_role("button", name="Prune a matrix by hand").click()
     expect(page.get_by_text("Weights removed", exact=True)).to_be_visible(timeout=MINUTE)
@@ -54,11 +47,10 @@ def test_a_lesson_from_the_list_to_the_next_lesson(page: Page, browser: Browser,
 
     query = parse_qs(urlparse(page.url).query)
     assert (query["step"], query["q.by_hand.cost"]) == (["leaderboard"], ["b"])
-    other = browser.new_context().new_page()
+    other = new_tab()
     other.goto(page.url)
     expect(other.get_by_text("2 of 64", exact=True)).to_be_visible(timeout=MINUTE)
     assert metric(other, "Output error") == error
-    other.context.close()
 
     page.get_by_role("button", name="Next lesson: One outlier feature").click()
     expect(page.get_by_role("heading", name="One outlier feature")).to_be_visible()
@@ -95,13 +87,13 @@ def test_the_bundled_model_has_an_outlier_feature(page: Page, address: str) -> N
 @pytest.mark.parametrize(
     "place", ["", "?lesson=by_hand", "?lesson=groups&step=neighbours&q.groups.neighbours=b"]
 )
-def test_no_horizontal_scrolling(browser: Browser, address: str, place: str, scheme: str, width: int) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-    page = context.new_page()
+def test_no_horizontal_scrolling(
+    new_tab: Callable[..., Page], address: str, place: str, scheme: str, width: int
+) -> None:
+    page = new_tab(width, 900, scheme)
     page.goto(f"{address}/learn{place}")
     expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=MINUTE)
     expect(
         page.get_by_role("button", name=re.compile("Next: ")) if place else page.get_by_text("Lesson 4")
     ).to_be_visible(timeout=MINUTE)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    context.close()

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 MINUTE = 60_000
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    yield context.new_page()
-    context.close()
 
 
 def parameters(page: Page) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlparse(page.url).query).items()}
 
 
-def test_guess_replay_and_race(page: Page, browser: Browser, address: str) -> None:
+def test_guess_replay_and_race(page: Page, new_tab: Callable[..., Page], address: str) -> None:
     page.goto(f"{address}/learn?lesson=allocation")
     slope = page.get_by_role("slider", name="Slope")
     expect(slope).to_be_visible(timeout=MINUTE)
@@ -56,10 +49,9 @@ def test_guess_replay_and_race(page: Page, browser: Browser, address: str) -> No
     expect(page.get_by_text("The race at 70 %")).to_be_visible(timeout=2 * MINUTE)
     assert not page.get_by_text("Traceback").count()
 
-    other = browser.new_context().new_page()
+    other = new_tab()
     other.goto(page.url)
     expect(other.get_by_text("The race at 70 %")).to_be_visible(timeout=MINUTE)
-    other.context.close()
 
 
 @pytest.mark.parametrize(
@@ -71,11 +63,9 @@ def test_guess_replay_and_race(page: Page, browser: Browser, address: str) -> No
     ],
 )
 def test_no_horizontal_scrolling_on_a_narrow_screen(
-    browser: Browser, address: str, scheme: str, step: str
+    new_tab: Callable[..., Page], address: str, scheme: str, step: str
 ) -> None:
-    context = browser.new_context(viewport={"width": 900, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-    page = context.new_page()
+    page = new_tab(900, 900, scheme)
     page.goto(f"{address}/learn?{step}")
     expect(page.get_by_text(re.compile(r"Step \d of \d"))).to_be_visible(timeout=MINUTE)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    context.close()

@@ -1,22 +1,14 @@
 """The Microscope on a recorded run: the weight map, zooming by dragging, and opening a linear by a click."""
 
 import re
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from engine.store.runs import RECORDED
 
 MINUTE = 60_000
-
-
-@pytest.fixture
-def page(browser: Browser) -> Page:
-    context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    page = context.new_page()
-    page.set_default_timeout(MINUTE)
-    yield page
-    context.close()
 
 
 def drag(page: Page, plot: object, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -60,10 +52,8 @@ def test_zoom_in_and_out_and_open_another_linear(page: Page, address: str) -> No
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded runs are made by `python -m engine record`")
-def test_no_horizontal_scrolling_on_a_narrow_screen(browser: Browser, address: str) -> None:
-    context = browser.new_context(viewport={"width": 900, "height": 900}, color_scheme="dark")
-    page = context.new_page()
+def test_no_horizontal_scrolling_on_a_narrow_screen(new_tab: Callable[..., Page], address: str) -> None:
+    page = new_tab(900, 900, "dark")
     page.goto(f"{address}/microscope")
     expect(page.get_by_text("Rows with the largest output error")).to_be_visible(timeout=MINUTE)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    context.close()

@@ -1,11 +1,10 @@
 """A talk by keyboard only, the replay of a run, and a chart downloaded as an image."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from engine.recipe import Recipe, pin
 from engine.store.runs import Store
@@ -13,15 +12,6 @@ from engine.store.talk import default_talk
 
 MINUTE = 60_000
 KEY = pin(Recipe.build(pruner="wanda", sparsity=0.6)).key
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
-    page = context.new_page()
-    page.set_default_timeout(MINUTE)
-    yield page
-    context.close()
 
 
 def test_the_arrow_keys_move_through_the_default_talk(page: Page, address: str) -> None:
@@ -32,7 +22,7 @@ def test_the_arrow_keys_move_through_the_default_talk(page: Page, address: str) 
         expect(page.get_by_text(f"{place} of {len(views)} · {view.title}")).to_be_visible()
         assert not page.get_by_text("encountered an error").count()
         expect(page.get_by_test_id("stSidebar")).to_be_hidden()
-        page.wait_for_timeout(1000)  # time to speak
+        page.wait_for_timeout(300)  # time to speak
         if place < len(views):
             page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowLeft")

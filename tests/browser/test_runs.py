@@ -1,24 +1,14 @@
 """Manage runs as a user does: compute, find, name, delete and restore a run; import one."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from engine.events import to_line
 from engine.recipe import Recipe, pin
 from engine.replay import Replay
 from engine.store.runs import Store
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 1100})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    yield page
-    context.close()
 
 
 def select_run(page: Page, title: str) -> None:
@@ -73,11 +63,9 @@ def test_a_run_is_imported(page: Page, address: str, tmp_path: Path) -> None:
     assert not page.get_by_text("encountered an error").count()
 
 
-def test_no_horizontal_scrolling_on_a_narrow_screen(browser: Browser, address: str) -> None:
-    context = browser.new_context(viewport={"width": 900, "height": 900}, color_scheme="dark")
-    page = context.new_page()
+def test_no_horizontal_scrolling_on_a_narrow_screen(new_tab: Callable[..., Page], address: str) -> None:
+    page = new_tab(900, 900, "dark")
     page.goto(f"{address}/runs")
     expect(page.get_by_role("heading", name="Runs")).to_be_visible()
     page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    context.close()

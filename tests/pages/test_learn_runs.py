@@ -10,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine.errors import EngineError
+from engine.jobs.views import RunView
 from engine.lessons import sparse_formats
 from engine.lessons.sparse_formats import Product
 from engine.lessons.sparsity_allocation import AUTOMATIC, bundled_recipe, guess, user_recipe
@@ -61,15 +62,20 @@ def no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sparse_formats, "timings", lambda: found)
 
 
-@pytest.fixture
-def recorded(engine: FakeEngine) -> FakeEngine:
-    """Return the engine with all recorded runs that the lessons show."""
+@pytest.fixture(scope="module")
+def recorded_views() -> dict[str, RunView]:
+    """All recorded runs that the lessons show, by their key."""
     recipes = [
         Recipe.build(pruner=pruner, sparsity=share / 10) for pruner in PRUNERS for share in range(1, 10)
     ]
     recipes += [bundled_recipe(name, int(text.split()[0]) / 100) for name in AUTOMATIC for text in SPARSITIES]
-    for recipe in map(pin, recipes):
-        engine.views[recipe.key] = run_view(recipe, "finished", recorded=True)
+    return {recipe.key: run_view(recipe, "finished", recorded=True) for recipe in map(pin, recipes)}
+
+
+@pytest.fixture
+def recorded(engine: FakeEngine, recorded_views: dict[str, RunView]) -> FakeEngine:
+    """Return the engine with all recorded runs that the lessons show."""
+    engine.views |= recorded_views
     return engine
 
 
