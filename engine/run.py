@@ -19,6 +19,7 @@ import gc
 import os
 import platform
 import traceback
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -378,7 +379,7 @@ class Attempt:
 
 
 def _model_loaded(model: LanguageModel, digest: str) -> ModelLoaded:
-    skipped = skipped_weights(model.module) | model.left_out
+    skipped = dict(Counter(skipped_weights(model.module)) + Counter(model.left_out))
     prunable = sum(linear.weight.numel() for linear in model.linears.values())
     return ModelLoaded(
         architecture=type(model.module).__name__,

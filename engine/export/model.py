@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
@@ -23,11 +22,11 @@ from engine.errors import ModelError, StoreError
 from engine.export.model_card import model_card
 from engine.export.weights import write_weights
 from engine.hardware import disk
-from engine.hub.cache import INDEX, indexed_files
+from engine.hub.cache import indexed_files
 from engine.inputs import model_digest, model_directory
 from engine.models.checkpoint import Checkpoint
 from engine.models.discovery import find_blocks
-from engine.models.loading import build_empty, read_config
+from engine.models.loading import build_skeleton, read_config
 from engine.progress import drain
 from engine.pruning.weights import BlockWeights
 from engine.record import RunRecord
@@ -49,7 +48,7 @@ COPIED = (
 )
 """What an export takes from its source besides the weights, as patterns of paths in the directory."""
 LEFT_OUT = (".*", "*.index.json", "adapter_*", "trainer_state.json")
-"""Exceptions from `COPIED`: an index names files that may be left out."""
+"""Exceptions from `COPIED`. An index is copied only if all of its files are."""
 TOKENIZERS = ("tokenizer*", "vocab*", "merges*", "*.model", "*.spm", "*.tiktoken", "tekken.json")
 NO_TOKENIZER = (
     "The model has no tokenizer, so the saved one has none either. Add the tokenizer's files to use it with "
@@ -102,13 +101,9 @@ def _require_unchanged(record: RunRecord, source: Path) -> None:
 def _write(record: RunRecord, pruned: Mapping[int, BlockWeights], source: Path, new: Path) -> tuple[str, ...]:
     """Write all files of the export to the directory `new`; return notes about it."""
     assert record.model is not None
-    name, dtype = record.model.name, getattr(torch, record.model.dtype)
-    files = Checkpoint(source, name).files
-    module = build_empty(source, read_config(source, name), dtype, name)
-    rounded = write_weights(module, find_blocks(module), pruned, files, new)
-    index = source / INDEX
-    if index.is_file() and {source / file for file in indexed_files(index)} <= set(files.values()):
-        shutil.copyfile(index, new / INDEX)
+    name = record.model.name
+    module = build_skeleton(read_config(source, name), name)
+    rounded = write_weights(module, find_blocks(module), pruned, Checkpoint(source, name).files, source, new)
     _copy_rest(source, new)
     notes = []
     if rounded:
@@ -129,7 +124,10 @@ def has_tokenizer(directory: Path) -> bool:
 
 
 def _copy_rest(source: Path, new: Path) -> None:
-    """Copy what belongs to the model besides its weights."""
+    """Copy what belongs to the model besides its weights, which are already there."""
+    for index in source.glob("*.safetensors.index.json"):
+        if all((new / file).is_file() for file in indexed_files(index)):
+            shutil.copyfile(index, new / index.name)
     for path in {path for pattern in COPIED for path in source.glob(pattern)}:
         if path.is_file() and not any(fnmatch(path.name, pattern) for pattern in LEFT_OUT):
             target = new / path.relative_to(source)

@@ -60,36 +60,37 @@ def write_weights(
     blocks: Sequence[Block],
     pruned: Mapping[int, BlockWeights],
     files: Mapping[str, Path],
+    source: Path,
     directory: Path,
 ) -> bool:
-    """Copy the source's weight files to `directory`, pruned, and return whether new weights were rounded.
+    """Copy the weight files from `source` to `directory`, pruned; return whether new weights were rounded.
 
     Args:
         module: the model without its weights.
         blocks: its blocks.
         pruned: the run's pruned blocks by index.
-        files: the source's weight files by the name of the tensor.
+        files: the weight files in `source` by the name of the tensor.
 
     Raises:
         ModelError: the pruned blocks do not fit the source's files.
         OSError, SafetensorError: a file cannot be read or written.
     """
-    for path in sorted(set(files.values())):
-        shutil.copyfile(path, directory / path.name)
     filled = {name: filling for filling in fillings(module, files) for name in filling.parameters}
     rounded = False
     with ExitStack() as stack:
-        sources = {path: stack.enter_context(safe_open(path, framework="pt")) for path in set(files.values())}
-        copies = {path: stack.enter_context(_Copy(directory / path.name)) for path in sources}
+        copies = [
+            stack.enter_context(_Copy(path, directory / path.relative_to(source)))
+            for path in sorted(set(files.values()))
+        ]
         for block in blocks:
             edits = _of_parameters(block, pruned[block.index])
             if missing := edits.keys() - filled.keys():
                 raise ModelError(f"The model's files do not contain {min(missing)}, which the run pruned.")
             for filling in dict.fromkeys(filled[name] for name in edits):
                 for name, edit in _of_tensors(module, filling, edits).items():
-                    dense: Tensor = sources[files[name]].get_tensor(name)
-                    copies[files[name]].overwrite(name, _applied(name, edit, dense))
-                    rounded |= edit.is_lossy(dense.dtype)
+                    # A tensor may be in several files.
+                    for copy in copies:
+                        rounded |= name in copy.names and copy.edit(name, edit)
     return rounded
 
 
@@ -156,23 +157,35 @@ def _of_tensors(module: nn.Module, filling: Filling, edits: Mapping[str, Edit]) 
 
 
 class _Copy:
-    """A safetensors file whose tensors are overwritten in place, with others of the same size."""
+    """A copy of a safetensors file whose tensors are edited in place.
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("r+b")
+    Attributes:
+        names: of its tensors.
+    """
+
+    def __init__(self, source: Path, path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
+        shutil.copyfile(source, path)
+        self._stack = ExitStack()
+        self._dense: Any = self._stack.enter_context(safe_open(source, framework="pt"))
+        self._file = self._stack.enter_context(path.open("r+b"))
         self._begin = LENGTH_BYTES + int.from_bytes(self._file.read(LENGTH_BYTES), "little")
         self._entries: dict[str, Any] = json.loads(self._file.read(self._begin - LENGTH_BYTES))
+        self.names = self._entries.keys()
 
     def __enter__(self) -> _Copy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._stack.close()
 
-    def overwrite(self, name: str, tensor: Tensor) -> None:
+    def edit(self, name: str, edit: Edit) -> bool:
+        """Overwrite a tensor; return whether new values were rounded."""
+        dense: Tensor = self._dense.get_tensor(name)
         # Through a view as bytes, because numpy has no bfloat16.
-        data = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data
+        data = _applied(name, edit, dense).contiguous().reshape(-1).view(torch.uint8).numpy().data
         begin, end = self._entries[name]["data_offsets"]
         assert len(data) == end - begin, "a tensor of the same shape and dtype"
         self._file.seek(self._begin + begin)
         self._file.write(data)
+        return edit.is_lossy(dense.dtype)

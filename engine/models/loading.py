@@ -70,7 +70,7 @@ def load(
     config = read_config(directory, name)
     checkpoint = Checkpoint(directory, name)  # also checks that all files are present and readable
     checkpoint.check(build_skeleton(config, name))
-    build = _build_resident if residence == "resident" else build_empty
+    build = _build_resident if residence == "resident" else _build_empty
     module = build(directory, config, dtype, name)
     tokenizer, fault = read_tokenizer(directory)
     try:
@@ -134,7 +134,7 @@ def _build_resident(directory: Path, config: Any, dtype: torch.dtype, name: str)
     return result
 
 
-def build_empty(directory: Path, config: Any, dtype: torch.dtype, name: str) -> nn.Module:
+def _build_empty(directory: Path, config: Any, dtype: torch.dtype, name: str) -> nn.Module:
     """Build the model without weights, for streaming."""
     try:
         # The lock comes first: `without_weights` patches nn.Module for the whole process.

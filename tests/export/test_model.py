@@ -158,7 +158,7 @@ def test_names_without_the_prefix_of_the_model_are_kept(tmp_path: Path) -> None:
 # ---- models with other parts than text
 
 
-@pytest.mark.parametrize("residence", ["resident"])
+@pytest.mark.parametrize("residence", ["resident", "streamed"])
 @pytest.mark.parametrize("family", MULTIMODAL)
 def test_the_vision_tower_is_left_alone_and_said_to_be(family: str, residence: str, tmp_path: Path) -> None:
     directory = source(family, tmp_path / "dense", torch.float32)
