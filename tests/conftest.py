@@ -45,9 +45,9 @@ def small(corpus: Path) -> RecipeMaker:
 
 @pytest.fixture(scope="session")
 def narrow_model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The directory of a model like the bundled one, with as many blocks and the same tokenizer, but a quarter
-    as wide and with random weights: a run takes a fraction of the time. The weights are large enough for each
-    of them to matter.
+    """The directory of a model like the bundled one, with as many blocks and the same tokenizer, but a
+    quarter as wide and with random weights: a run takes a fraction of the time. The weights are large enough
+    for each of them to matter.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
