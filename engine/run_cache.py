@@ -147,7 +147,7 @@ class Lease:
         needed = sum(hidden.nbytes for hidden in stream.hidden) * len(stream.calls)  # one copy per block
         if self._cached is None or needed > SHARE * _free(self._cached.model):
             return stream
-        return Remembered(stream.ids, stream.hidden, stream.calls, stream.offloaded)
+        return Remembered(stream.ids, stream.hidden, stream.calls, stream.states, stream.offloaded)
 
     def clear(self) -> None:
         """Free the memory of this model and of all idle ones."""
@@ -168,16 +168,17 @@ class Remembered(Stream):
     """Dense windows that remember what each block made of them, for all forks.
 
     Attributes:
-        trace: hidden states per batch at the input of a block, by the block's index.
+        trace: streams at the input of a block, by the block's index.
     """
 
-    trace: dict[int, list[Tensor]] = field(default_factory=dict)
+    trace: dict[int, Stream] = field(default_factory=dict)
 
     def again(self) -> Remembered:
         """Return the same windows at the same block, sharing the trace: a later pass finds what this one
         computes.
         """
-        return Remembered(self.ids, list(self.hidden), self.calls, self.offloaded, self.trace)
+        start = self.fork()
+        return Remembered(start.ids, start.hidden, start.calls, start.states, start.offloaded, self.trace)
 
     def advance(self, block: Block) -> None:
         """Replace the hidden states by the block's outputs. Tensors are shared between runs, which is safe
@@ -186,8 +187,10 @@ class Remembered(Stream):
         following = block.index + 1  # as `trace` is indexed: by the block that takes these hidden states
         if following not in self.trace:
             super().advance(block)
-            self.trace[following] = list(self.hidden)
-        self.hidden = list(self.trace[following])  # a copy of the list, because a stream replaces its items
+            self.trace[following] = self.fork()
+            return
+        traced = self.trace[following].fork()
+        self.hidden, self.states = traced.hidden, traced.states
 
 
 MODELS = ModelCache()

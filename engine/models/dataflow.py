@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from engine.models.block import Block, Call, Linear, hooked
+from engine.models.state import fresh
 
 DIGIT = 256
 """Row numbers pass through attention as two digits, each 1/256 to 256/256.
@@ -216,7 +217,7 @@ def _arriving_digits(
 
     linears = {called: block.linears[called] for called in (name, reader)}
     with torch.no_grad(), hooked(linears, after=replace):
-        block(hidden, call)
+        block(hidden, fresh(call))
     # attention mixes values into fractions; only an exact digit came straight through
     whole = arrived[reader].round()
     clear = (arrived[reader] - whole).abs() < 0.01
@@ -236,7 +237,7 @@ def _calls(block: Block, hidden: Tensor, call: Call) -> list[_Called]:
     # Stores None in place of each tensor that a backward pass would need.
     nothing_saved = saved_tensors_hooks(lambda tensor: None, lambda nothing: nothing)
     with torch.enable_grad(), nothing_saved, hooked(block.linears, after=detach):
-        block(hidden.detach(), call)
+        block(hidden.detach(), fresh(call))
     return calls
 
 

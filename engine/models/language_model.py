@@ -22,6 +22,7 @@ from engine.hardware.device import SMALL
 from engine.hardware.memory import Residence
 from engine.models.block import Block, Call, Linear, compute_experts_separately
 from engine.models.discovery import find_blocks
+from engine.models.state import State
 from engine.models.streaming import Streamer
 
 if TYPE_CHECKING:
@@ -35,13 +36,16 @@ class Stream:
     Attributes:
         ids: token ids of each batch, `[windows, tokens]`, on the device of the blocks.
         hidden: hidden states of each batch, `[windows, tokens, width]`, at the input of the next block.
-        calls: call arguments, `calls[block][batch]`.
+        calls: call arguments, `calls[block][batch]`; streams share them, and no pass changes them.
+        states: for each batch its own copies of the arguments that blocks change, as they are at the input of
+            the next block.
         offloaded: whether the hidden states are kept on the host and moved to the device one batch at a time.
     """
 
     ids: list[Tensor]
     hidden: list[Tensor]
     calls: list[list[Call]]
+    states: list[State]
     offloaded: bool = False
 
     @property
@@ -49,9 +53,12 @@ class Stream:
         return sum(len(batch) for batch in self.ids)
 
     def fork(self) -> Stream:
-        """Return a second stream at the same block. Tensors are shared: a block never modifies its input."""
-        # `advance` assigns to this list
-        return Stream(self.ids, list(self.hidden), self.calls, self.offloaded)
+        """Return a second stream at the same block. It shares the hidden states, because a block never
+        modifies its input, but not the arguments that blocks do modify.
+        """
+        # Lists of its own, because `advance` assigns to them.
+        states = [state.copy() for state in self.states]
+        return Stream(self.ids, list(self.hidden), self.calls, states, self.offloaded)
 
     def again(self) -> Stream:
         """Return the same windows at the same block, for another pass of the same kind."""
@@ -69,25 +76,40 @@ class Stream:
             [ids for stream in streams for ids in stream.ids],
             [hidden for stream in streams for hidden in stream.hidden],
             calls,
+            [state.copy() for stream in streams for state in stream.states],
             any(stream.offloaded for stream in streams),
         )
 
     def part(self, batches: slice) -> Stream:
-        """Return a stream with some of the batches."""
+        """Return a second stream at the same block with some of the batches."""
         return Stream(
-            self.ids[batches], self.hidden[batches], [calls[batches] for calls in self.calls], self.offloaded
+            self.ids[batches],
+            self.hidden[batches],
+            [calls[batches] for calls in self.calls],
+            [state.copy() for state in self.states[batches]],
+            self.offloaded,
         )
 
     def through(self, block: Block) -> Iterator[Tensor]:
         """Yield the block's output for each batch, without advancing."""
-        for ids, hidden, call in zip(self.ids, self.hidden, self.calls[block.index], strict=True):
-            yield block(hidden.to(ids.device), call)  # copies only if offloaded
+        for batch, state in enumerate(self.states):
+            yield self._pass(block, batch, state.copy())
 
     def advance(self, block: Block) -> None:
         """Replace the hidden states by the block's outputs."""
-        for index, output in enumerate(self.through(block)):
+        for batch, state in enumerate(self.states):
             # One batch at a time, so a batch's input is freed before the next one (unless a fork holds it).
-            self.hidden[index] = output.cpu() if self.offloaded else output
+            output = self._pass(block, batch, state)
+            self.hidden[batch] = output.cpu() if self.offloaded else output
+
+    def call(self, block: Block) -> Call:
+        """Return a call of the block by the first batch, which must not be used for more than one pass."""
+        return self.states[0].copy().call(self.calls[block.index][0])
+
+    def _pass(self, block: Block, batch: int, state: State) -> Tensor:
+        """Return the block's output for a batch; the block may change `state`."""
+        hidden = self.hidden[batch].to(self.ids[batch].device)  # copies only if offloaded
+        return block(hidden, state.call(self.calls[block.index][batch]))
 
 
 class LanguageModel:
@@ -173,7 +195,7 @@ class LanguageModel:
             batch: windows per batch.
             offload: keep the hidden states on the host between blocks.
         """
-        stream = Stream([], [], [[] for _ in self.blocks], offload)
+        stream = Stream([], [], [[] for _ in self.blocks], [], offload)
         for part in windows.split(batch):
             ids = part.to(self.device)
             hidden, calls = self._record_batch(ids)
@@ -182,6 +204,7 @@ class LanguageModel:
             for recorded, call in zip(stream.calls, calls, strict=True):
                 # The previous batch suffices: only the last one can have another size.
                 recorded.append(_deduplicated(call, recorded[-1]) if recorded else call)
+            stream.states.append(State.recorded(calls).copy())
         return stream
 
     def logits(self, hidden: Tensor, ids: Tensor) -> Tensor:
@@ -194,6 +217,14 @@ class LanguageModel:
         # the first block returns these hidden states, and the others pass them on
         with self._stubbed(lambda index, _: hidden if index == 0 else None):
             return self._forward(ids)
+
+    def whole(self, ids: Tensor) -> Tensor:
+        """Return the logits of the model's own forward pass, `[windows, tokens, vocabulary]`.
+
+        Args:
+            ids: `[windows, tokens]`. All blocks must be in memory.
+        """
+        return self._forward(ids)
 
     def _record_batch(self, ids: Tensor) -> tuple[Tensor, list[Call]]:
         """Return the hidden states at the input of block 0 and the call of every block."""
@@ -275,7 +306,8 @@ def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Call]
 
 
 def _deduplicated(new: Call, old: Call) -> Call:
-    return Call(_reuse(new.args, old.args), _reuse(new.kwargs, old.kwargs))
+    kwargs = {name: _reuse(value, old.kwargs.get(name)) for name, value in new.kwargs.items()}
+    return Call(_reuse(new.args, old.args), kwargs)
 
 
 def _reuse(new: Any, old: Any) -> Any:
@@ -283,8 +315,6 @@ def _reuse(new: Any, old: Any) -> Any:
     if isinstance(new, Tensor) and isinstance(old, Tensor):
         same = new.shape == old.shape and new.dtype == old.dtype and torch.equal(new, old)
         return old if same else new
-    if isinstance(new, tuple) and isinstance(old, tuple) and len(new) == len(old):
+    if type(new) is tuple and type(old) is tuple and len(new) == len(old):
         return tuple(_reuse(left, right) for left, right in zip(new, old, strict=True))
-    if isinstance(new, dict) and isinstance(old, dict) and new.keys() == old.keys():
-        return {key: _reuse(value, old[key]) for key, value in new.items()}
-    return new
+    return new  # every batch has its own caches, dictionaries and lists

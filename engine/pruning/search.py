@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from engine.hardware.device import parallel_passes
-from engine.models.block import Block, Linear, zeroed
+from engine.models.block import Block, Call, Linear, zeroed
 from engine.models.dataflow import feeds
 from engine.pruning.axes import Shares
 from engine.pruning.observation import alignment, observe
@@ -133,13 +133,21 @@ class Search:
     @cached_property
     def _leaving(self) -> list[frozenset[str]]:
         """For each block, the linears whose output feeds no other linear in it."""
-        # The input of block 0 serves for all blocks: `feeds` hardly depends on the values.
-        hidden, calls = self.stream.hidden[0], self.stream.calls
-        fed = []
+        return [
+            frozenset(name for name, readers in feeds(block, hidden, call).items() if not readers)
+            for block, hidden, call in self.first_batch()
+        ]
+
+    @torch.no_grad()
+    def first_batch(self) -> Iterator[tuple[Block, Tensor, Call]]:
+        """Yield every dense block, in memory, with hidden states and a call to trace its data flow with."""
+        # The input of block 0 serves for all blocks: the data flow hardly depends on the values.
+        stream, hidden = self.stream.part(slice(1)), self.stream.hidden[0]
         for block in self.model.blocks:
             with self.model.present(block):
-                fed.append(feeds(block, hidden, calls[block.index][0]))
-        return [frozenset(name for name, readers in block.items() if not readers) for block in fed]
+                yield block, hidden, stream.call(block)
+                if stream.states[0]:  # a later block may need what this one writes there
+                    stream.advance(block)
 
     def _try_on_free_model(self, models: SimpleQueue[LanguageModel], shares: Shares, limit: float) -> Trial:
         model = models.get()

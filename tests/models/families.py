@@ -54,6 +54,17 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "gemma3": lambda: hf.Gemma3TextConfig(
         **SHAPE, **SLIDING, head_dim=8, layer_types=["sliding_attention", "full_attention"] * 2
     ),
+    # The last two blocks read keys and values that the first two write.
+    "gemma4": lambda: hf.Gemma4TextConfig(
+        **SHAPE,
+        **SLIDING,
+        head_dim=8,
+        global_head_dim=8,
+        layer_types=["sliding_attention", "full_attention"] * 2,
+        num_kv_shared_layers=2,
+        hidden_size_per_layer_input=8,
+        vocab_size_per_layer_input=VOCABULARY,
+    ),
     "phi": lambda: hf.PhiConfig(**SHAPE),
     "opt": lambda: hf.OPTConfig(
         **SMALL,

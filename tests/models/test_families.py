@@ -110,14 +110,15 @@ def plan(request: pytest.FixtureRequest) -> Plan:
 
 
 @pytest.mark.parametrize(("model", "plan"), in_turn(list(PLANS), each=2), indirect=True)
-def test_the_pruned_stream_equals_the_pruned_models_own_forward(model: LanguageModel, plan: Plan) -> None:
+def test_both_streams_equal_the_models_own_forward_before_and_after(model: LanguageModel, plan: Plan) -> None:
+    ids = windows().flip(0).flip(1)
+    before = model.module(input_ids=ids, use_cache=False).logits
     result = pruned(model, plan)
-    ends = result.streams.pruned
-    assert ends is not None
-    logits = torch.cat([model.logits(hidden, ids) for hidden, ids in zip(ends.hidden, ends.ids, strict=True)])
-    torch.testing.assert_close(
-        logits, model.module(input_ids=torch.cat(ends.ids), use_cache=False).logits, rtol=1e-3, atol=1e-3
-    )
+    after = model.module(input_ids=ids, use_cache=False).logits
+    for ends, own in ((result.streams.dense, before), (result.streams.pruned, after)):
+        assert ends is not None and torch.equal(torch.cat(ends.ids), ids)
+        logits = [model.logits(hidden, part) for hidden, part in zip(ends.hidden, ends.ids, strict=True)]
+        torch.testing.assert_close(torch.cat(logits), own, rtol=1e-3, atol=1e-3)
     assert len([event for event in result.events if event.event == "block_pruned"]) == len(model.blocks)
     for path, linear in result.linears.items():
         index, name = path.split(".", 1)

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 
-from torch import Tensor
-
 from engine.corpora.windows import calibration_windows
 from engine.hardware.memory import MemoryPlan, host_free
 from engine.models.language_model import LanguageModel, Stream
@@ -32,8 +30,7 @@ class BlockInputs:
     def __init__(self) -> None:
         self._lock = Lock()
         self._key: str | None = None  # of the cached run; None if nothing may be cached
-        self._start: Stream | None = None
-        self._hidden: dict[int, list[Tensor]] = {}  # block -> hidden states at its input
+        self._streams: dict[int, Stream] = {}  # block -> windows at its input; never advanced
 
     def stream_at(
         self,
@@ -58,17 +55,14 @@ class BlockInputs:
         with self._lock:
             if self._key != recipe.key:  # also if the last run's inputs were not cached
                 self._begin(recipe.key, record(model, recipe, cache), len(model.blocks))
-            start = self._start
-            assert start is not None, "`_begin` sets it"
-            nearest = max(block for block in self._hidden if block <= index)  # block 0 is always among them
-            # A list of its own, whose items `advance` replaces.
-            stream = Stream(start.ids, list(self._hidden[nearest]), start.calls, start.offloaded)
+            nearest = max(block for block in self._streams if block <= index)  # block 0 is always among them
+            stream = self._streams[nearest].fork()
             for block in model.blocks[nearest:index]:
                 with model.present(block):
                     restore(block, kept[block.index])
                     stream.advance(block)
                 if self._key is not None:
-                    self._hidden[block.index + 1] = list(stream.hidden)
+                    self._streams[block.index + 1] = stream.fork()
             return stream
 
     def _begin(self, key: str, start: Stream, blocks: int) -> None:
@@ -77,7 +71,7 @@ class BlockInputs:
         needed, free = blocks * sum(hidden.nbytes for hidden in start.hidden), host_free()
         on_host = all(ids.device.type == "cpu" for ids in start.ids)
         self._key = key if on_host and free is not None and needed <= SHARE * free else None
-        self._start, self._hidden = start, {0: list(start.hidden)}
+        self._streams = {0: start}
 
 
 def record(model: LanguageModel, recipe: Recipe, cache: Path | None) -> Stream:

@@ -147,16 +147,12 @@ def _consumers(search: Search, heads: str) -> Consumers:
     """Return which linear reads each linear's rows; those of the last block stay uniform, because no block
     follows it.
     """
-    # The input of block 0 serves for all blocks, because the data flow hardly depends on the values.
-    hidden, calls = search.stream.hidden[0], search.stream.calls
-    *blocks, last = search.model.blocks
-    found = {}
-    for block in blocks:
-        with search.model.present(block):
-            found[block.index] = consumers(block, hidden, calls[block.index][0], heads=heads)
+    last = search.model.blocks[-1]
     return {
-        **found,
-        last.index: {name: Consumer(None, None, "the last block stays uniform") for name in last.linears},
+        block.index: {name: Consumer(None, None, "the last block stays uniform") for name in last.linears}
+        if block is last
+        else consumers(block, hidden, call, heads=heads)
+        for block, hidden, call in search.first_batch()
     }
 
 
