@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.errors import StoreError
 from engine.hardware import disk
 from engine.hub.failures import DISK_FULL, NOT_WRITABLE
+from engine.store.home import VARIABLE, home
 
 TEMPORARY = disk.TEMPORARY
 SMALLEST_ROOM = 4 * 2**20
@@ -19,23 +20,27 @@ SMALLEST_ROOM = 4 * 2**20
 
 IN_THE_WAY = (errno.ENOTDIR, errno.EEXIST)  # a file where a directory is needed
 FAILED = "The run could not be saved"
-ELSEWHERE = "or set PRUNESCOPE_HOME to a directory on another disk."
 
 
 def store_error(path: Path, error: OSError) -> StoreError:
     """Return the error that explains why the system refused a write to `path`, and what to do about it."""
+    elsewhere = (
+        f"or set {VARIABLE} to a directory on another disk."
+        if path.absolute().is_relative_to(home())
+        else "or choose a directory on another disk (--out)."
+    )
     if error.errno in DISK_FULL:
-        return StoreError(f"{FAILED}: the disk that holds {path} is full. Free some space there, {ELSEWHERE}")
+        return StoreError(f"{FAILED}: the disk that holds {path} is full. Free some space there, {elsewhere}")
     if error.errno in NOT_WRITABLE:
         return StoreError(
-            f"{FAILED}: {path} is read-only or belongs to another user. Make it writable, {ELSEWHERE}"
+            f"{FAILED}: {path} is read-only or belongs to another user. Make it writable, {elsewhere}"
         )
     if error.errno in IN_THE_WAY:
         return StoreError(
-            f"{FAILED}: part of the path {path} is a file, not a directory. Move that file, {ELSEWHERE}"
+            f"{FAILED}: part of the path {path} is a file, not a directory. Move that file, {elsewhere}"
         )
     reason = error.strerror or str(error)
-    return StoreError(f"{FAILED} at {path} ({reason}). Check that disk, {ELSEWHERE}")
+    return StoreError(f"{FAILED} at {path} ({reason}). Check that disk, {elsewhere}")
 
 
 @contextmanager

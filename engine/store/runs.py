@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from filelock import Timeout
-from platformdirs import user_data_dir
 from pydantic import Field, ValidationError
 
 from engine.errors import StoreError
@@ -33,6 +32,7 @@ from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.store import atomic_files
 from engine.store.folder import RunFolder
+from engine.store.home import home as default_home
 
 NAME, NOTE = 120, 4_000  # characters at most
 
@@ -91,8 +91,7 @@ class Store:
     """The runs in `home` and the recorded ones. No directory is created until a run is written."""
 
     def __init__(self, home: Path | str | None = None, recorded: Path = RECORDED) -> None:
-        chosen = home or os.environ.get("PRUNESCOPE_HOME") or user_data_dir("prunescope")
-        self.home = Path(chosen).expanduser().absolute()
+        self.home = Path(home).expanduser().absolute() if home else default_home()
         self.runs = self.home / "runs"
         self.trash = self.home / "trash"
         self.cache = self.home / "cache"
