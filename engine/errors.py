@@ -7,6 +7,7 @@ PrunescopeError
 ├── CorpusError     text or token ids that cannot be downloaded or read, or that are too short
 ├── TaskError       a zero-shot task that cannot be loaded or evaluated
 ├── NumericsError   a computation without a usable result (such as a Hessian that no damping makes regular)
+│   └── NonFiniteError  numbers that are NaN or infinite; `engine.models.nonfinite` adds the cause
 ├── StoreError      a run folder that cannot be found, read or written
 └── EngineError     the background engine cannot be started or reached
 """
@@ -77,6 +78,10 @@ class TaskError(PrunescopeError):
 
 class NumericsError(PrunescopeError):
     """A computation without a usable result."""
+
+
+class NonFiniteError(NumericsError):
+    """Numbers that are NaN or infinite. The message says which; the cause lies in the model."""
 
 
 class StoreError(PrunescopeError):

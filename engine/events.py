@@ -13,6 +13,7 @@ follows.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -29,6 +30,19 @@ class Facts(BaseModel):
         serialize_by_alias=True,  # `lambda` is a keyword, so some fields have another name in JSON
         validate_by_name=True,  # our own code uses the field's name
     )
+
+    @property
+    def not_finite(self) -> tuple[str, ...]:
+        """The fields that hold NaN or infinity, themselves or in a part."""
+        return tuple(name for name, value in vars(self).items() if not _is_finite(value))
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_finite, value))
+    if isinstance(value, Facts):
+        return not value.not_finite
+    return not isinstance(value, float) or isfinite(value)
 
 
 class Event(Facts):
@@ -156,6 +170,11 @@ class BlockMeasured(Event):
     event: Literal["block_measured"] = "block_measured"
     index: int
     value: float
+
+    @property
+    def not_finite(self) -> tuple[str, ...]:
+        """Nothing: NaN says that the block has no such quantity."""
+        return ()
 
 
 REFERENCE_STEP = "uniform"
@@ -316,6 +335,11 @@ class Score(Facts):
     nll: float
     tokens: int
     bits_per_byte: float | None = None
+
+    @property
+    def not_finite(self) -> tuple[str, ...]:
+        """Not the perplexity, which may overflow although the model of a finite nll was measured."""
+        return tuple(name for name in super().not_finite if name != "perplexity")
 
 
 class Evaluated(Event):

@@ -4,7 +4,8 @@ In order:
 
 1. Find the model on this machine, or download it (`engine.inputs`).
 2. Decide where the model and the hidden states are kept (`engine.cost.footprint`).
-3. Load the model, check the recipe against it, and cut the calibration and evaluation windows.
+3. Load the model, check the recipe against it, load the zero-shot tasks, check that the model is causal, and
+   cut the calibration and evaluation windows.
 4. Allocate: decide how much each block (or row) loses.
 5. Prune block by block (`engine.pruning.pipeline`). Each finished block is stored, so that a run can resume.
 6. Measure perplexity and zero-shot tasks, dense and pruned.
@@ -33,16 +34,19 @@ import transformers
 from engine import VERSION
 from engine.corpora.windows import Windows
 from engine.cost.footprint import placement
-from engine.errors import ModelError, PrunescopeError, RecipeError
+from engine.errors import ModelError, NonFiniteError, PrunescopeError, RecipeError
 from engine.evaluation.perplexity import perplexity
 from engine.evaluation.tasks.cache import ResultCache
-from engine.evaluation.tasks.evaluate import evaluate
+from engine.evaluation.tasks.catalogue import TASKS
+from engine.evaluation.tasks.evaluate import evaluate, prepare
+from engine.evaluation.tasks.harness import Exam
 from engine.events import (
     Allocated,
     Environment,
     Evaluated,
     Event,
     Failed,
+    Fetching,
     Finished,
     LinearShape,
     ModelLoaded,
@@ -64,11 +68,14 @@ from engine.hardware.memory import (
 )
 from engine.inputs import model_digest, model_directory, read_windows
 from engine.models.block import Linear
+from engine.models.causality import CausalityProof
 from engine.models.identity import fingerprint
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.loading import load, read_config, stored_dtype
+from engine.models.nonfinite import with_cause
 from engine.models.parts import sentence
 from engine.models.summary import skipped_weights, summarise
+from engine.numbers import listed
 from engine.pruning.axes import Shares
 from engine.pruning.patterns import Sparsity
 from engine.pruning.pipeline import Streams, prune_blocks
@@ -220,7 +227,21 @@ class Attempt:
     lease: Lease
 
     def events(self) -> Iterator[Event]:
-        """Do all of it; from `ModelLoaded` to `Finished`."""
+        """Do all of it; from `ModelLoaded` to `Finished`.
+
+        Raises:
+            NumericsError: a number is not finite. It never leaves as a result.
+        """
+        try:
+            with closing(self._events()) as events:
+                for event in events:
+                    if names := event.not_finite:
+                        raise NonFiniteError(f"Some results are not finite ({listed(names)}).")
+                    yield event
+        except NonFiniteError as error:
+            raise with_cause(error, self.directory, self.recipe.model, self._dtype) from error
+
+    def _events(self) -> Generator[Event, None, None]:
         with self.clock.phase("load"):
             identity = (self.directory, self._dtype, self.device, self.memory.residence)
             model = self.lease.model((*identity, fingerprint(self.recipe.model)), self._load)
@@ -234,8 +255,9 @@ class Attempt:
             yield Noted(message=model.tokenizer_fault)
         # `alone`: without an evaluation nothing passes through a block at the same time.
         with threads_for(small=model.is_small, alone=not self.recipe.evaluations):
+            exams = yield from self._load_exams(model)
             yield from self._prune_and_measure(model)
-            yield from self._try_tasks(model)
+            yield from self._try_tasks(model, exams)
         yield Finished(
             coverage=loaded.prunable / loaded.parameters,
             timings=dict(self.clock.seconds),
@@ -261,10 +283,13 @@ class Attempt:
     def _prune_and_measure(self, model: LanguageModel) -> Iterator[Event]:
         """Prune the model in place and measure both perplexities."""
         plan, sizes = self._plan(model)
+        with self.clock.phase("load"):
+            proof = self._proof(model)
         with self.clock.phase("windows"):
             calibration, evaluations = yield from read_windows(self.recipe, model, self.cache)
         with self.clock.phase("embed"):
             streams, parts = self._streams(model, calibration, evaluations)
+            streams.proof = proof
         shares = yield from self._allocate(model, plan, sizes, streams.calibration)
         yield from prune_blocks(model, streams, plan, shares, self.finished_blocks, self.clock)
         if streams.dense is None or streams.pruned is None:
@@ -274,9 +299,9 @@ class Attempt:
                 # The dense score depends on the windows alone, so other runs reuse it.
                 dense = self.lease.recall(
                     ("score", windows.fingerprint, windows.bytes),
-                    partial(perplexity, model, streams.dense.part(part), windows.bytes),
+                    partial(perplexity, model, streams.dense.part(part), windows.bytes, which="dense"),
                 )
-                pruned = perplexity(model, streams.pruned.part(part), windows.bytes)
+                pruned = perplexity(model, streams.pruned.part(part), windows.bytes, which="pruned")
             yield Evaluated(corpus=corpus, dense=dense, pruned=pruned)
 
     def _plan(self, model: LanguageModel) -> tuple[Plan, list[int]]:
@@ -290,6 +315,14 @@ class Attempt:
         if faults := faults_against(self.recipe.model_dump(), widths, sizes):
             raise RecipeError(faults)
         return Plan.of(**self.recipe.model_dump(include=set(CHOICES))), sizes
+
+    def _proof(self, model: LanguageModel) -> CausalityProof:
+        """Return the proof that the model is causal, which runs with the same model share. If the model is
+        streamed, `prune_blocks` completes it.
+        """
+        proof = self.lease.recall("causality", partial(CausalityProof, model, self.recipe.model))
+        proof.check_early()
+        return proof
 
     @torch.no_grad()
     def _streams(
@@ -340,7 +373,25 @@ class Attempt:
         yield Allocated(ratios=shares.blocks, clipped=shares.clipped, rows=shares.spreads())
         return shares
 
-    def _try_tasks(self, pruned: LanguageModel) -> Iterator[Event]:
+    def _load_exams(self, model: LanguageModel) -> Generator[Event, None, Mapping[str, Exam]]:
+        """Return the zero-shot tasks by name, loaded before anything is pruned: what cannot be loaded ends
+        the run now.
+        """
+        if not self.recipe.tasks or model.residence == "streamed":
+            return {}
+        caches = [self._results(which, model) for which in ("pruned", "dense")]
+        limit = self.recipe.task_limit
+        steps = prepare(model, self.recipe.tasks, limit=limit, data=_documents(), caches=caches)
+        with self.clock.phase("tasks"), closing(steps):
+            while True:
+                try:
+                    progress = next(steps)
+                except StopIteration as end:
+                    exams: Mapping[str, Exam] = end.value
+                    return exams
+                yield Fetching(what=f"the examples of {TASKS[progress.task].title}", done=0, total=None)
+
+    def _try_tasks(self, pruned: LanguageModel, exams: Mapping[str, Exam]) -> Iterator[Event]:
         """Evaluate both models on the zero-shot tasks: first the pruned one, which is loaded, then the dense
         one.
         """
@@ -352,23 +403,27 @@ class Attempt:
                 "but this one is read block by block."
             )
             return
-        yield from self._try_on("pruned", pruned)
+        yield from self._try_on("pruned", pruned, exams)
         self.lease.clear()  # also drops the cached copy of its dense weights
         pruned.module.to("meta")  # frees its weights: memory may not hold two models
         with self.clock.phase("load"):
             dense = self._load()
-        yield from self._try_on("dense", dense)
+        yield from self._try_on("dense", dense, exams)
 
-    def _try_on(self, which: Which, model: LanguageModel) -> Iterator[Event]:
+    def _results(self, which: Which, model: LanguageModel) -> ResultCache | None:
+        """Return the cache of one model's scores on the tasks."""
         recipe = self.recipe
         # The directory of a model from the hub is named after its commit.
         fingerprint = f"{recipe.model} {recipe.revision} {self.directory.name} {model.dtype}"
         if which == "pruned":  # the dense model's results serve all recipes
             fingerprint += f" {recipe.key}"
-        results = None if self.cache is None else ResultCache(self.cache / "tasks", fingerprint)
-        documents = os.environ.get(DOCUMENTS)
-        data = Path(documents) if documents else None
-        steps = evaluate(model, recipe.tasks, limit=recipe.task_limit, data=data, cache=results)
+        return None if self.cache is None else ResultCache(self.cache / "tasks", fingerprint)
+
+    def _try_on(self, which: Which, model: LanguageModel, exams: Mapping[str, Exam]) -> Iterator[Event]:
+        recipe, results = self.recipe, self._results(which, model)
+        steps = evaluate(
+            model, recipe.tasks, limit=recipe.task_limit, data=_documents(), cache=results, exams=exams
+        )
         with self.clock.phase("tasks"), closing(steps):
             for progress in steps:
                 yield TaskProgressed(
@@ -376,6 +431,12 @@ class Attempt:
                 )
                 if progress.score is not None:
                     yield TaskMeasured(which=which, score=progress.score)
+
+
+def _documents() -> Path | None:
+    """Return the directory with the tasks' documents, None for the hub."""
+    documents = os.environ.get(DOCUMENTS)
+    return Path(documents) if documents else None
 
 
 def _model_loaded(model: LanguageModel, digest: str) -> ModelLoaded:

@@ -9,19 +9,21 @@ loaded for every question, twice if the pruned model writes and both read.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from threading import Lock
 
 from torch import Tensor, cat
 
-from engine.errors import PrunescopeError
+from engine.errors import NonFiniteError, PrunescopeError
 from engine.evaluation.generation import encode, generate, write
 from engine.evaluation.text_types import PromptTexts, Reading, Token, Writing
 from engine.evaluation.tokens import Spelling, compare, hidden_after_blocks, predictions, without_losses
 from engine.hardware.device import threads_for
 from engine.inputs import dense_model, model_identity
 from engine.models.language_model import LanguageModel
+from engine.models.nonfinite import with_cause
 from engine.models.summary import context_length
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe
@@ -60,7 +62,7 @@ class Reader:
             ModelError: the model cannot be loaded or has no tokenizer.
             PrunescopeError: the prompt leaves no room for a continuation.
         """
-        with self._one_at_a_time, self._models.lease() as lease:
+        with self._one_at_a_time, self._models.lease() as lease, _explained(recipe):
             model = _dense(lease, recipe)
             # next to a page and a browser, a small model is quicker on one thread
             with threads_for(small=model.is_small, alone=False):
@@ -92,7 +94,7 @@ class Reader:
             ModelError: the model cannot be loaded or has no tokenizer.
             PrunescopeError: the text is empty or too long, or a model predicts no finite numbers.
         """
-        with self._one_at_a_time, self._models.lease() as lease:
+        with self._one_at_a_time, self._models.lease() as lease, _explained(recipe):
             model = _dense(lease, recipe)
             given = _fitting_ids(model, text, writing)
             with threads_for(small=model.is_small, alone=False):
@@ -122,6 +124,16 @@ class Reader:
         if is_dense:
             self._dense_text = (question, ids)
         return ids
+
+
+@contextmanager
+def _explained(recipe: Recipe) -> Iterator[None]:
+    """Add the cause to an error about numbers that are not finite."""
+    try:
+        yield
+    except NonFiniteError as error:
+        directory, dtype, *_ = model_identity(recipe)
+        raise with_cause(error, directory, recipe.model, dtype) from error
 
 
 def _dense(lease: Lease, recipe: Recipe) -> LanguageModel:

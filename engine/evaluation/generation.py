@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import LogitsProcessor, LogitsProcessorList
 
-from engine.errors import ModelError, PrunescopeError
+from engine.errors import ModelError, NonFiniteError, PrunescopeError
 from engine.models.language_model import LanguageModel
 from engine.models.summary import context_length
 
@@ -56,6 +57,9 @@ def write(model: LanguageModel, ids: Tensor, *, tokens: int, temperature: float,
     """Return the ids `[new tokens]` that follow `ids` `[tokens]`; generation ends at an end-of-text token.
 
     The model's context must have room for them.
+
+    Raises:
+        NonFiniteError: the model's predictions are not finite, so there is no next token.
     """
     module: Any = model.module
     sampling = (
@@ -75,9 +79,19 @@ def write(model: LanguageModel, ids: Tensor, *, tokens: int, temperature: float,
             max_new_tokens=tokens,
             pad_token_id=_padding(model),
             use_cache=True,
+            logits_processor=LogitsProcessorList([_RequireFinite()]),
             **sampling,
         )
     return output[0, len(ids) :]  # [1, prompt + new tokens] -> [new tokens]
+
+
+class _RequireFinite(LogitsProcessor):
+    """Changes nothing. Greedy decoding would choose a token among NaN as if they were numbers."""
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        if scores.isnan().any() or scores.isposinf().any():  # minus infinity rules a token out
+            raise NonFiniteError("The model's predictions for this text are not finite.")
+        return scores
 
 
 def _padding(model: LanguageModel) -> int:

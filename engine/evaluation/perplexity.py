@@ -7,12 +7,13 @@ Every token of a window except the first is predicted, from the tokens before it
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import exp, inf, log
+from math import exp, inf, isfinite, log
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from engine.events import Score
+from engine.errors import NonFiniteError
+from engine.events import Score, Which
 from engine.models.language_model import LanguageModel, Stream
 
 LARGEST = 700.0  # nats; exp overflows float64 above 709
@@ -20,11 +21,15 @@ LOGITS_AT_ONCE = 8_000_000
 """Most logits in memory at a time (32 MB in float32)."""
 
 
-def perplexity(model: LanguageModel, stream: Stream, size: int | None = None) -> Score:
+def perplexity(model: LanguageModel, stream: Stream, size: int | None = None, *, which: Which) -> Score:
     """Return the score of a stream that has passed all blocks; the logits are float32, their sum float64.
 
     Args:
         size: bytes of text that the predicted tokens cover, if known.
+        which: what error messages call the model.
+
+    Raises:
+        NonFiniteError: the loss is not finite.
     """
     total, tokens = 0.0, 0
     for hidden, ids in zip(stream.hidden, stream.ids, strict=True):
@@ -32,6 +37,8 @@ def perplexity(model: LanguageModel, stream: Stream, size: int | None = None) ->
             losses = cross_entropy(next_logits(model, part, inputs), targets.flatten(), reduction="none")
             total += losses.double().sum().item()  # a float32 sum over a whole corpus would lose digits
             tokens += losses.numel()
+    if not isfinite(total):
+        raise NonFiniteError(f"The {which} model's predictions after its last block are not finite.")
     return score(total / tokens, tokens, size)
 
 
@@ -50,7 +57,6 @@ def score(nll: float, tokens: int, size: int | None = None) -> Score:
     """
     # Nats / ln 2 are bits. Bytes, unlike tokens, are the same for every tokenizer.
     bits = nll * tokens / log(2) / size if size else None
-    # A NaN fails the comparison and stays NaN.
     return Score(
         perplexity=nll * inf if nll >= LARGEST else exp(nll), nll=nll, tokens=tokens, bits_per_byte=bits
     )

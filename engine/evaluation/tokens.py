@@ -13,6 +13,7 @@ that a leading space is visible; a token that is not text is named by its bytes 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from engine.corpora.tokenise import spelt_bytes
-from engine.errors import PrunescopeError
+from engine.errors import NonFiniteError
 from engine.evaluation.perplexity import chunks, next_logits
 from engine.evaluation.text_types import GUESSES, Guess, Token
 from engine.models.language_model import LanguageModel
@@ -118,7 +119,7 @@ def compare(spelling: Spelling, ids: Tensor, logits: Iterable[tuple[Tensor, Tens
             later tokens.
 
     Raises:
-        PrunescopeError: a model's predictions are not finite.
+        NonFiniteError: a model's predictions are not finite.
     """
     tokens = list(without_losses(spelling, ids)[:1])  # nothing predicts the first token
     texts = spelling.pieces(ids.tolist())
@@ -145,11 +146,9 @@ def _rows(
     # Log probabilities, [tokens, vocabulary].
     first, second = (log_softmax(one.double(), dim=-1) for one in (dense, pruned))
     losses = [(-logs.gather(1, targets[:, None])[:, 0]).tolist() for logs in (first, second)]
-    if not torch.tensor(losses).isfinite().all():
-        raise PrunescopeError(
-            "A model's predictions for this text are not finite, so its tokens cannot be compared. Prune "
-            "less, or in float32."
-        )
+    for which, values in zip(("dense", "pruned"), losses, strict=True):
+        if not all(map(isfinite, values)):
+            raise NonFiniteError(f"The {which} model's predictions for this text are not finite.")
     # A token that the dense model rules out (p = 0) adds nothing to the KL divergence, by its limit; as
     # computed, it would be 0 * inf. Rounding must not make the sum negative.
     divergences = (

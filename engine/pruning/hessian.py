@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.errors import NumericsError
+from engine.errors import NonFiniteError, NumericsError
 
 DAMPING_LADDER = (0.01, 0.1, 1.0)
 """Dampings to try in turn; the first is the published one."""
@@ -64,7 +64,8 @@ def inverse_factor(hessian: Tensor, ladder: tuple[float, ...] = DAMPING_LADDER) 
     works (SparseGPT, arXiv 2301.00774).
 
     Raises:
-        NumericsError: no damping makes the matrix positive definite, or it holds NaN or infinity.
+        NonFiniteError: the matrix holds NaN or infinity.
+        NumericsError: no damping makes it positive definite.
     """
     for damping in ladder:
         # flipping rows and columns turns the lower Cholesky factor into an upper one
@@ -73,10 +74,11 @@ def inverse_factor(hessian: Tensor, ladder: tuple[float, ...] = DAMPING_LADDER) 
         if not failed and bool(lower.isfinite().all()):
             root = lower.flip(0, 1)  # R, upper triangular
             return InverseFactor(invert_upper(root), damping, hessian.diagonal() == 0)
+    problem = f"The Hessian of a layer with {len(hessian)} inputs is not"
+    if not hessian.isfinite().all():
+        raise NonFiniteError(f"{problem} finite.")
     raise NumericsError(
-        f"The Hessian of a layer with {len(hessian)} inputs is not positive definite even with damping "
-        f"{ladder[-1]}: its calibration inputs contain NaN, infinity or values that overflow float32. Try "
-        "another dtype or calibration text."
+        f"{problem} positive definite even with damping {ladder[-1]}. Try more or other calibration text."
     )
 
 

@@ -5,16 +5,19 @@ moved its activations.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Iterator, Mapping
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from engine.errors import NumericsError
-from engine.models.block import Linear, hooked
+from engine.errors import NonFiniteError, NumericsError
+from engine.models.block import Block, Linear, hooked
+from engine.numbers import plural
 from engine.pruning.statistics import Need, Statistics
 
 if TYPE_CHECKING:
@@ -146,6 +149,9 @@ def _parameter(linear: Linear) -> tuple[int, str]:
 def divergence(dense: Stream, pruned: Stream) -> tuple[float, float]:
     """Return `||h - h'||_F / ||h||_F` over all tokens and the mean cosine over tokens, for the hidden states
     of two streams at the same depth.
+
+    Raises:
+        NonFiniteError: hidden states are not finite, or their squares overflow float32.
     """
     distance = norm = cosine = 0.0
     for h, h_pruned in zip(dense.hidden, pruned.hidden, strict=True):
@@ -154,8 +160,44 @@ def divergence(dense: Stream, pruned: Stream) -> tuple[float, float]:
         distance += (left - right).square().sum(dtype=torch.float64).item()
         norm += left.square().sum(dtype=torch.float64).item()
         cosine += torch.cosine_similarity(left, right, dim=1).sum(dtype=torch.float64).item()
+    if not isfinite(distance + norm + cosine):
+        which, stream = ("dense", dense) if _affected(dense.hidden) else ("pruned", pruned)
+        raise NonFiniteError(
+            f"The {which} model's hidden states are not finite in {_affected(stream.hidden)} of "
+            f"{plural(stream.windows, 'evaluation window')}."
+        )
     tokens = sum(ids.numel() for ids in dense.ids)
     return (distance / norm) ** 0.5 if norm else 0.0, cosine / tokens
+
+
+def _affected(batches: Iterable[Tensor]) -> int:
+    """Return how many windows of batches `[windows, tokens, width]` hold squares that are not finite."""
+    return sum(int((~batch.float().square().isfinite().flatten(1).all(1)).sum()) for batch in batches)
+
+
+@torch.no_grad()
+def require_finite(block: Block, stream: Stream, statistics: Mapping[str, Statistics]) -> None:
+    """Check the input norms of a dense block's linears, before anything is computed from them.
+
+    Args:
+        stream: the calibration windows at the block's input.
+
+    Raises:
+        NonFiniteError: one is not finite. The message names the first such linear.
+    """
+    finite = {name: seen.input_norm.isfinite().all() for name, seen in statistics.items()}
+    # One transfer from the device for all linears.
+    if not finite or torch.stack(list(finite.values())).all():
+        return
+    linear = block.linears[next(name for name, is_finite in finite.items() if not is_finite)]
+    problem = f"The inputs of {linear.path} are not finite"
+    if linear.expert is not None:  # its tokens arrive without their windows
+        raise NonFiniteError(f"{problem}.")
+    inputs: list[Tensor] = []
+    with hooked({linear.name: linear}, before=lambda _, given: inputs.append(given)):
+        deque(stream.through(block), maxlen=0)
+    windows = plural(stream.windows, "calibration window")
+    raise NonFiniteError(f"{problem} in {_affected(inputs)} of {windows}.")
 
 
 def alignment(dense: Tensor, pruned: Tensor) -> float:

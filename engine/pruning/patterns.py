@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.errors import NumericsError
+from engine.errors import NonFiniteError
 from engine.pruning.permutation import column_order
 
 UNSTRUCTURED = "unstructured"
@@ -164,7 +164,7 @@ def remove_lowest(score: Tensor, count: int | Tensor) -> Tensor:
         count: one for all rows, or one per row `[groups]`.
 
     Raises:
-        NumericsError: a score is NaN.
+        NonFiniteError: a score is NaN.
     """
     rows = max(1, ENTRIES_PER_CHUNK // max(1, score.shape[1]))
     counts = count.split(rows) if isinstance(count, Tensor) else repeat(count)
@@ -194,10 +194,7 @@ def _remove_lowest(score: Tensor, count: int | Tensor) -> Tensor:
 
 def _refuse_nan(score: Tensor) -> None:
     if score.isnan().any():
-        raise NumericsError(
-            "Some scores are not numbers because activations overflowed. "
-            "Try another dtype (float32 or bfloat16) or calibration text."
-        )
+        raise NonFiniteError("Some scores are not numbers.")
 
 
 def _count_th_lowest(score: Tensor, count: int | Tensor) -> Tensor:
@@ -274,7 +271,7 @@ class Unstructured:
         Raises:
             ValueError: sparsities per row were given, but not one for each row, or entries of different rows
                 compete.
-            NumericsError: a score is NaN.
+            NonFiniteError: a score is NaN.
         """
         columns = score.shape[1]
         if isinstance(sparsity, Tensor):
@@ -372,7 +369,7 @@ class SemiStructured:
         """Return the mask `[out, in]` for scores `[out, in]`; `sparsity` is ignored, the pattern implies it.
 
         Raises:
-            NumericsError: columns are to be permuted and a score is NaN.
+            NonFiniteError: columns are to be permuted and a score is NaN.
         """
         return self.keep_within(score, self.order(score))
 
@@ -385,7 +382,7 @@ class SemiStructured:
         a group; None for the stored order.
 
         Raises:
-            NumericsError: columns are to be permuted and a score is NaN.
+            NonFiniteError: columns are to be permuted and a score is NaN.
         """
         if not self.permuted:
             return None

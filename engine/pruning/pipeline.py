@@ -17,13 +17,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.errors import NonFiniteError
 from engine.events import BlockPruned, Event, LinearPruned, Noted
 from engine.hardware.device import Clock, concurrently
 from engine.hardware.memory import trim_heap
 from engine.models.block import Block, Linear
+from engine.models.causality import CausalityProof
 from engine.models.language_model import LanguageModel, Stream
+from engine.numbers import listed
 from engine.pruning.axes import Shares
-from engine.pruning.observation import alignment, divergence, observe
+from engine.pruning.observation import alignment, divergence, observe, require_finite
 from engine.pruning.patterns import Sparsity
 from engine.pruning.plan import Outcome, Plan
 from engine.pruning.statistics import Need, Statistics
@@ -44,12 +47,14 @@ class Streams:
         dense, pruned: the evaluation windows in the dense and in the pruned model; None without evaluation.
         first: statistics of the first block by the needs that they cover, which all runs with the same
             calibration windows share; None to keep none.
+        proof: checks each dense block before it is pruned; None if that is done.
     """
 
     calibration: Stream
     dense: Stream | None = None
     pruned: Stream | None = None
     first: MutableMapping[frozenset[Need], dict[str, Statistics]] | None = None
+    proof: CausalityProof | None = None
 
 
 @torch.no_grad()
@@ -66,12 +71,21 @@ def prune_blocks(
     Args:
         shares: the sparsity of each block.
         kept: receives the pruned weights of each block; blocks that it holds already are restored from it.
+
+    Raises:
+        ModelError: the model is not causal.
+        NonFiniteError: a number is NaN or infinite; the message names the block.
     """
     # One pass of a small model keeps one core busy, so the evaluation windows use a second thread.
     parallel = model.is_small
     for block in model.blocks:
         with _present(model, block, clock):
-            events = _prune_block(block, streams, plan, shares, kept, clock, parallel=parallel)
+            if streams.proof is not None:
+                streams.proof.check(block)
+            try:
+                events = _prune_block(block, streams, plan, shares, kept, clock, parallel=parallel)
+            except NonFiniteError as error:
+                raise NonFiniteError(f"Block {block.index}: {error}") from error
         # After the block is released: the consumer decides when this generator goes on.
         yield from events
 
@@ -104,6 +118,7 @@ def _prune_block(
         _advance_pruned(streams, block, clock, {}, parallel)
         return []
     statistics = _observe(streams, block, plan, clock, parallel)
+    require_finite(block, streams.calibration, statistics)
     # Read here because pruning consumes the statistics.
     dense = {name: seen.input_norm for name, seen in statistics.items()}
     with clock.phase("prune"):
@@ -111,7 +126,10 @@ def _prune_block(
         kept[block.index] = weights
         del weights  # if they are on disk now, the windows need not pass with them in memory
     pruned = _advance_pruned(streams, block, clock, {name: block.linears[name] for name in dense}, parallel)
-    return [*_notes(block, results), _event(block, streams, results, _alignment(dense, pruned), clock, start)]
+    event = _event(block, streams, results, _alignment(dense, pruned), clock, start)
+    if names := event.not_finite:
+        raise NonFiniteError(f"After pruning, its results are not finite ({listed(names)}).")
+    return [*_notes(block, results), event]
 
 
 def _observe(
@@ -265,10 +283,10 @@ def _zeros(tensor: Tensor) -> int:
 
 def output_error(inputs: Tensor, outputs: Tensor, weight: Tensor) -> float:
     """Return `||Y - X W^T||_F / ||Y||_F` for inputs X `[tokens, in]`, dense outputs Y `[tokens, out]` and a
-    weight `[out, in]`; 0 if Y is 0.
+    weight `[out, in]`; 0 if Y is 0, and NaN if a number is not finite.
     """
     norm = outputs.norm()
-    return float((outputs - inputs @ weight.T).norm() / norm) if norm > 0 else 0.0
+    return float((outputs - inputs @ weight.T).norm() / norm) if norm != 0 else 0.0
 
 
 def _advance_pruned(

@@ -1,18 +1,18 @@
 """Zero-shot tasks on a model: a generator that yields progress and returns the scores.
 
 A limit takes the first examples of a task in its own order, so that dense and pruned, and everyone with the
-same limit, are asked the same examples; nothing is sampled. What can fail early does: the names, files and
-documents of all tasks are checked before the first example is scored. Needs a model that is completely in
-memory; a streamed model would be read from the disk once per batch. Cost: one forward pass over every choice
-of every example; 100 examples of ARC-easy take the bundled model 2 s on one core. Closing the generator stops
-it immediately; it yields between batches.
+same limit, are asked the same examples; nothing is sampled. What can fail early does, in `prepare`: the
+names, files and documents of all tasks are checked before the first example is scored. Needs a model that is
+completely in memory; a streamed model would be read from the disk once per batch. Cost: one forward pass over
+every choice of every example; 100 examples of ARC-easy take the bundled model 2 s on one core. Closing the
+generator stops it immediately; it yields between batches.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -38,6 +38,7 @@ def evaluate(
     limit: int | None,
     data: Path | None = None,
     cache: ResultCache | None = None,
+    exams: Mapping[str, harness.Exam] | None = None,
 ) -> Generator[TaskProgress, None, tuple[TaskScore, ...]]:
     """Measure the model on the named tasks and return the scores in the same order.
 
@@ -48,33 +49,50 @@ def evaluate(
         data: a directory of `NAME.jsonl` files to read the documents from instead of the hub; `local.py`
             describes the format.
         cache: the cache of this model's scores.
+        exams: what `prepare` returned; None to load it now.
 
     Raises:
         TaskError: a task is unknown, its documents cannot be loaded, lm-eval is missing, or the model cannot
             be measured.
         ModelError: a single text does not fit into the device's memory.
+        NonFiniteError: a likelihood is not finite.
+    """
+    if exams is None:
+        exams = yield from prepare(model, names, limit=limit, data=data, caches=[cache])
+    encoder, scores = _encoder(model, limit), []
+    for task in chosen(names):
+        key = _key(task, limit, None if data is None else read(data, task))
+        score = cache.get(key) if cache else None
+        if score is None:
+            score = yield from _measure(model, encoder, exams[task.name], limit)
+            if cache:
+                cache.put(key, score)  # immediately: it outlives a cancelled run
+        yield TaskProgress(task.name, score.examples, score.examples, score)
+        scores.append(score)
+    return tuple(scores)
+
+
+def prepare(
+    model: LanguageModel,
+    names: Iterable[str],
+    *,
+    limit: int | None,
+    data: Path | None,
+    caches: Iterable[ResultCache | None],
+) -> Generator[TaskProgress, None, dict[str, harness.Exam]]:
+    """Load the named tasks, except those whose scores are in all `caches`; report each while it loads.
+
+    Args and errors as for `evaluate`, of which this is the part that can fail early.
     """
     tasks = chosen(names)
-    encoder = _encoder(model, limit)
-    keys: dict[str, Key] = {}
-    scores: dict[str, TaskScore] = {}
+    _encoder(model, limit)
     exams: dict[str, harness.Exam] = {}
     for task in tasks:
         local = None if data is None else read(data, task)
-        keys[task.name] = _key(task, limit, local)
-        cached = cache.get(keys[task.name]) if cache else None
-        if cached is not None:
-            scores[task.name] = cached
-        else:
+        key = _key(task, limit, local)
+        if not all(cache and cache.get(key) for cache in caches):
             exams[task.name] = yield from _load(task, local)
-    for task in tasks:
-        if task.name in exams:
-            scores[task.name] = yield from _measure(model, encoder, exams[task.name], limit)
-            if cache:
-                cache.put(keys[task.name], scores[task.name])  # immediately: it outlives a cancelled run
-        score = scores[task.name]
-        yield TaskProgress(task.name, score.examples, score.examples, score)
-    return tuple(scores[task.name] for task in tasks)
+    return exams
 
 
 def _encoder(model: LanguageModel, limit: int | None) -> Encoder:

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.errors import ModelError, TaskError
+from engine.errors import ModelError, NonFiniteError, TaskError
 from engine.models.language_model import LanguageModel
 from engine.models.summary import context_length
 
@@ -145,6 +145,7 @@ def likelihoods(model: LanguageModel, requests: Sequence[Request]) -> Iterator[d
 
     Raises:
         ModelError: not even one row fits into the device's memory.
+        NonFiniteError: a likelihood is not finite.
     """
     waiting = _rows(requests)
     most = len(waiting)
@@ -205,6 +206,8 @@ def _answers(model: LanguageModel, rows: Sequence[_Row]) -> list[Likelihood]:
     # The logits may cover only the last positions, so positions are shifted. [targets of all, vocabulary]
     logs = logits[at, position - (width - logits.shape[1])].float().log_softmax(-1)
     chosen = logs.gather(1, target[:, None])[:, 0].double().cpu()  # [targets of all], float64 for the sums
+    if not chosen.isfinite().all():
+        raise NonFiniteError("The likelihoods of a task's examples are not finite.")
     likeliest = (logs.argmax(-1) == target).cpu()
     lengths = [len(request.targets) for _, request in asked]
     return [

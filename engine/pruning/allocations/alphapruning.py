@@ -15,6 +15,7 @@ from math import isnan, nan
 import torch
 from torch import Tensor
 
+from engine.errors import NonFiniteError
 from engine.events import BlockMeasured, Event
 from engine.pruning import papers
 from engine.pruning.axes import ALLOCATIONS, Allocation, Shares
@@ -48,7 +49,13 @@ def alphapruning(context: AllocationContext, *, spread: float, window: str) -> G
 
 
 def eigenvalues(weight: Tensor) -> Tensor:
-    """Return the non-zero eigenvalues of `W^T W`, `[at most min(out, in)]` float64, ascending."""
+    """Return the non-zero eigenvalues of `W^T W`, `[at most min(out, in)]` float64, ascending.
+
+    Raises:
+        NonFiniteError: a weight is not finite.
+    """
+    if not weight.isfinite().all():
+        raise NonFiniteError("Some weights of a linear are not finite.")
     found = (
         _by_gram(weight)
         if weight.device.type == "cuda"

@@ -7,9 +7,11 @@ block are in memory together. A linear that is never called has no scores and do
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from math import isfinite
 
 from torch import Tensor
 
+from engine.errors import NonFiniteError
 from engine.events import BlockMeasured, Event
 from engine.pruning import papers
 from engine.pruning.axes import ALLOCATIONS, Allocation, Shares
@@ -35,10 +37,15 @@ def owl(context: AllocationContext, *, threshold: float, strength: float) -> Gen
 def outlier_share(scores: Sequence[Tensor], threshold: float) -> float:
     """Return the percentage of all entries, over all tensors, that exceed `threshold` times their common
     mean; 0 if there are no entries.
+
+    Raises:
+        NonFiniteError: their sum is not finite.
     """
     entries = sum(score.numel() for score in scores)
     # One mean for the whole block, so a linear with large scores may hold most outliers.
     limit = threshold * sum(float(score.double().sum()) for score in scores) / max(1, entries)
+    if not isfinite(limit):
+        raise NonFiniteError("Wanda's scores of a block are not finite.")
     return 100 * sum(int((score > limit).sum()) for score in scores) / max(1, entries)
 
 

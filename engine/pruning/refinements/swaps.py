@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from engine.errors import NumericsError
+from engine.errors import NonFiniteError
 from engine.pruning.axes import Refined
 from engine.registry import Parameter
 
@@ -158,14 +158,11 @@ def swapped(keep: Tensor, criteria: Criteria, rules: Rules, group: int | None) -
     keeps as many as before.
 
     Raises:
-        NumericsError: an expected change of the output is not a finite number.
+        NonFiniteError: an expected change of the output is not a finite number.
     """
     change = criteria.change
     if not change.isfinite().all():
-        raise NumericsError(
-            "Some mean activations are not numbers because they overflowed. Try another dtype (float32 or "
-            "bfloat16) or calibration text."
-        )
+        raise NonFiniteError("Some mean activations of a linear's input, or its weights, are not finite.")
     error = change.masked_fill(keep, 0).sum(1)  # e, [out]
     before, swaps, keep = float(error.abs().mean()), 0, keep.clone()
     # `rows` holds each active row once and only ever shrinks, so the indexed assignments below never write

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from engine.errors import NumericsError
+from engine.errors import NonFiniteError
 from engine.pruning import papers
 from engine.pruning.axes import UPDATES, MaskSource, Update, Updated
 from engine.pruning.batched_solve import solve
@@ -91,7 +91,7 @@ def solve_in_float64(weight: Tensor, keep: Tensor, hessian: Tensor, damping: flo
         The new weights `[rows, in]` and the damping that was used for all of them.
 
     Raises:
-        NumericsError: no damping helps.
+        NonFiniteError: no damping helps.
     """
     device = torch.device("cpu") if weight.device.type == "mps" else weight.device  # mps has no float64
     wide, stays, matrix = weight.to(device, torch.float64), keep.to(device), hessian.to(device, torch.float64)
@@ -99,10 +99,9 @@ def solve_in_float64(weight: Tensor, keep: Tensor, hessian: Tensor, damping: flo
         updated, failed = joint_update(wide, stays, damped(matrix, share))
         if not failed.any():
             return updated.to(weight), share
-    raise NumericsError(
+    raise NonFiniteError(
         f"The joint update of {int(failed.sum())} rows failed even in float64 with damping "
-        f"{DAMPING_LADDER[-1]}: the weights or calibration inputs contain NaN, infinity or values that "
-        "overflow. Try another dtype or calibration text."
+        f"{DAMPING_LADDER[-1]}, because the weights or the calibration inputs are not finite or too large."
     )
 
 
