@@ -113,6 +113,11 @@ def run(
     """
     try:
         device = pick_device(recipe.device)
+    except RecipeError as error:
+        yield _run_started(recipe, pick_device())  # so that the record of the failed run has its recipe
+        yield Failed(message=str(error))
+        return
+    try:
         clock = Clock(device)
         start = clock.now()
         with (models or ModelCache(share=0)).lease() as lease:  # share=0 caches nothing
@@ -139,12 +144,7 @@ def _run(
 ) -> Iterator[Event]:
     """The events, without their times; errors are raised."""
     reset_peaks(device)  # so that `Finished` reports the peaks of this run alone, where the system allows it
-    yield RunStarted(
-        key=recipe.key,
-        recipe=recipe.model_dump(mode="json"),
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        environment=_environment(device),
-    )
+    yield _run_started(recipe, device)
     if finished_blocks:
         yield Resumed(blocks=len(finished_blocks))
     with clock.phase("fetch"):
@@ -191,16 +191,21 @@ def _too_large(recipe: Recipe, device: torch.device, error: BaseException) -> st
     )
 
 
-def _environment(device: torch.device) -> Environment:
-    return Environment(
-        prunescope=VERSION,
-        python=platform.python_version(),
-        torch=torch.__version__,
-        transformers=transformers.__version__,
-        platform=platform.platform(terse=True),
-        device=device.type,
-        device_name=device_name(device),
-        threads=torch.get_num_threads(),
+def _run_started(recipe: Recipe, device: torch.device) -> RunStarted:
+    return RunStarted(
+        key=recipe.key,
+        recipe=recipe.model_dump(mode="json"),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        environment=Environment(
+            prunescope=VERSION,
+            python=platform.python_version(),
+            torch=torch.__version__,
+            transformers=transformers.__version__,
+            platform=platform.platform(terse=True),
+            device=device.type,
+            device_name=device_name(device),
+            threads=torch.get_num_threads(),
+        ),
     )
 
 

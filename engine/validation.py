@@ -8,13 +8,14 @@ it, and what to change.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isclose
 from typing import Any
 
-from engine.corpora.named import NAMED
+from engine.corpora.named import NAMED, holds_token_ids
 from engine.errors import Fault
 from engine.evaluation.tasks.catalogue import TASKS
+from engine.hardware.device import missing_device
 from engine.pruning.axes import ALLOCATIONS, AXES, REFINEMENTS, SCORES
 from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, make_pattern
 from engine.pruning.presets import PRESETS
@@ -222,7 +223,7 @@ def _corpus_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
     for role in ("calibration", "evaluation"):
         names = corpora_in(given, role)
         for name in names:
-            if name not in KNOWN_CORPORA and not name.endswith(FILE_ENDINGS):
+            if name not in KNOWN_CORPORA and not name.lower().endswith(FILE_ENDINGS):
                 message = (
                     f"expected {', '.join(KNOWN_CORPORA)}, or a .txt, .jsonl or .npy file, got {name!r}."
                 )
@@ -257,16 +258,20 @@ def faults_against(
     widths: Mapping[str, int],
     sizes: Sequence[int],
     context_length: int | None = None,
+    devices: Collection[str] | None = None,
 ) -> list[Fault]:
-    """Return the faults of a complete recipe for a model of this shape.
+    """Return the faults of a complete recipe for a model of this shape on a machine with these devices.
 
     Args:
         given: the recipe's fields.
         widths: input width of each prunable linear, by name.
         sizes: number of prunable weights per block.
         context_length: the longest window that the model takes, in tokens; None if unknown.
+        devices: those of the machine; None if any may be chosen.
     """
+    absent = None if devices is None else missing_device(given["device"], devices)
     return [
+        *([] if absent is None else [absent]),
         *_width_faults(given, widths),
         *_ratio_faults(given, sizes),
         *_length_faults(given, context_length),

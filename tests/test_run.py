@@ -54,6 +54,17 @@ def reference_perplexity(module: torch.nn.Module, ids: torch.Tensor) -> float:
     return math.exp(total / tokens)
 
 
+def test_a_run_whose_device_is_missing_ends_with_a_record_of_its_recipe(
+    monkeypatch: pytest.MonkeyPatch, fast: Fields
+) -> None:
+    """As when a run or a link comes from another machine."""
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    recipe = Recipe.build(device="mps", **fast)
+    record = RunRecord.fold(run(recipe))
+    assert record.state == "failed" and record.recipe == recipe and record.key == recipe.key
+    assert (record.error or "").startswith("device: mps was requested, but this machine has only")
+
+
 @pytest.mark.parametrize(
     ("pruner", "pattern", "model"),
     [

@@ -80,7 +80,7 @@ def _run(cell: Cell, arguments: argparse.Namespace) -> bool:
 
 def _line(cell: Cell, record: RunRecord) -> str:
     # The widths of `HEAD`; a key has 20 characters.
-    start = f"{record.key:<22}{cell.pruner:<14}{cell.allocation:<14}{cell.shape:>9}{cell.seed:>6}"
+    start = f"{_recipe(cell).key:<22}{cell.pruner:<14}{cell.allocation:<14}{cell.shape:>9}{cell.seed:>6}"
     if record.state != "finished":
         return f"{start}  {record.state}: {record.error or ''}"
     if record.dense is None or record.pruned is None or record.ratio is None:

@@ -13,6 +13,7 @@ from engine.cost.advice import advice
 from engine.cost.duration import DOWNLOAD_RATE, duration
 from engine.cost.footprint import Footprint, dtype_of, exceeds, placement
 from engine.errors import RecipeError
+from engine.hardware.device import pick_device
 from engine.hardware.memory import Capacity, Residence, measure_capacity
 from engine.hub.settings import hub_cache
 from engine.models.shape import ModelSummary
@@ -162,13 +163,14 @@ def _download(cost: Cost) -> str:
 
 
 def require_fit(recipe: Recipe) -> None:
-    """Check a recipe against its model's configuration.
+    """Check a recipe against this machine's devices and its model's configuration.
 
     Raises:
-        RecipeError: with every fault (widths that m does not divide, too few ratios, windows that are too
-            long).
+        RecipeError: with every fault (no such device; widths that m does not divide, too few ratios, windows
+            that are too long).
         ModelError: the model cannot be found or read.
     """
+    pick_device(recipe.device)  # first, before anything is read or downloaded
     summary = summarise(recipe.model, recipe.revision)
     if faults := faults_against(recipe.model_dump(), summary.widths, summary.sizes, summary.context_length):
         raise RecipeError(faults)

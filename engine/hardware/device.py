@@ -15,13 +15,13 @@ import os
 import platform
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch
 
-from engine.errors import ModelError
+from engine.errors import Fault, RecipeError
 
 SMALL = 512 * 512
 """A model is small if none of its linears has more entries than this."""
@@ -61,19 +61,24 @@ def pick_device(name: str = "auto") -> torch.device:
     """Return the device of this name, or for `auto` the best available one.
 
     Raises:
-        ModelError: this machine does not have it.
+        RecipeError: this machine does not have it.
     """
     # In order of preference.
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    names = [device for device, present in available.items() if present]
-    if name == "auto":
-        return torch.device(names[0])
-    if name not in names:
-        raise ModelError(
-            f"The device {name} was requested, but this machine has only {' and '.join(names)}. Choose one "
-            "of these, or auto."
-        )
-    return torch.device(name)
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = [device for device in present if present[device]]
+    if fault := missing_device(name, available):
+        raise RecipeError([fault])
+    return torch.device(available[0] if name == "auto" else name)
+
+
+def missing_device(name: str, available: Collection[str]) -> Fault | None:
+    """Return what is wrong with a recipe's device on a machine that has the `available` ones, None if it is
+    one of them.
+    """
+    if name == "auto" or name in available:
+        return None
+    message = f"{name} was requested, but this machine has only {' and '.join(available)}; "
+    return Fault("device", f"{message}choose {', '.join(available)} or auto.")
 
 
 def pick_dtype(name: str, device: torch.device, stored: torch.dtype | None) -> torch.dtype:

@@ -115,6 +115,11 @@ class ModelSummary(BaseModel):
         return sum(kind.rows * kind.columns * kind.count * kind.share for kind in self.linears)
 
     @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices of the machine that made the summary, the default one first."""
+        return tuple(dict.fromkeys([self.device, "cpu"]))
+
+    @property
     def local(self) -> bool:
         """Whether all files are on this machine."""
         return self.storage.place != "hub"

@@ -50,6 +50,26 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+@pytest.mark.parametrize(
+    "command",
+    [["prune"], ["prune", "--seeds", "2"], ["sweep", "--pruners", "wanda", "--sparsities", "0.5"]],
+    ids=" ".join,
+)
+def test_a_device_that_is_missing_is_rejected_before_anything_is_loaded(
+    command: list[str], device: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr("engine.cost.estimate.summarise", lambda *_: pytest.fail("the model was read"))
+    assert main([*command, "--device", device]) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"The recipe was rejected:\n  device: {device} was requested, but this machine has only cpu; "
+        "choose cpu or auto.\n",
+    )
+
+
 def test_the_record_has_what_the_contract_says(out: Path) -> None:
     record = json.loads((out / "record.json").read_text())
     assert record["dense"]["perplexity"] < record["pruned"]["perplexity"]

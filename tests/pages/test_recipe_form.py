@@ -98,6 +98,7 @@ def test_the_permutation_belongs_to_groups(open_app, engine):
     ("asked", "field", "sentence"),
     [
         ({"pattern": "2:4", "allocation": "owl"}, "allocation", "owl has nothing to allocate"),
+        ({"device": "cuda"}, "device", "this machine has only cpu; choose cpu or auto"),
         (
             {"pattern": "2:4", "score": "joint", "permutation": "zigzag"},
             "permutation",

@@ -124,7 +124,11 @@ def check(fields: Fields, summary: ModelSummary | None, known: Sequence[Fault] =
         checkable = recipe or _build(repaired)[0]
         if checkable is not None:
             faults += faults_against(
-                checkable.model_dump(), summary.widths, summary.sizes, summary.context_length
+                checkable.model_dump(),
+                summary.widths,
+                summary.sizes,
+                summary.context_length,
+                summary.devices,
             )
     messages: dict[str, list[str]] = {}
     for fault in faults:
