@@ -213,9 +213,8 @@ def pin(recipe: Recipe) -> Recipe:
                 continue
             path = corpus_path(name, role)
             if not path.is_file():
-                faults.append(
-                    Fault(role, f"the file {name} was requested, but it does not exist; check the path.")
-                )
+                wrong = "is not a file" if path.exists() else "does not exist"
+                faults.append(Fault(role, f"the file {name} was requested, but it {wrong}; check the path."))
                 continue
             # `stories` is bundled, so its path depends on the machine.
             absolute[name] = name if name == "stories" else str(path.resolve())

@@ -303,9 +303,7 @@ def _ratio_faults(given: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[Fa
 
 def _length_faults(given: Mapping[str, Any], context_length: int | None) -> Iterator[Fault]:
     names = (*corpora_in(given, "calibration"), *corpora_in(given, "evaluation"))
-    cuts_text = any(
-        not name.endswith(".npy") for name in names
-    )  # token ids come as windows of their own length
+    cuts_text = not all(map(holds_token_ids, names))  # token ids come as windows of their own length
     length = given["length"]
     if context_length is not None and length is not None and length > context_length and cuts_text:
         message = f"the model takes at most {context_length} tokens per window, but {length} were requested; "

@@ -3,6 +3,7 @@
 A `.txt` file is one document, unchanged, unless it contains lines `<|endoftext|>`: these separate documents,
 whose leading and trailing newlines are dropped. A `.jsonl` file has one document per line, a string or an
 object with a string `text`, unchanged. Empty documents are left out. Newlines of every kind are preserved.
+Files are UTF-8, or begin with the byte order mark of UTF-16 or UTF-32; a mark is not part of the text.
 
 Files are read immediately. A named corpus that is not cached is downloaded, as a generator of progress that
 may be closed at any time.
@@ -10,6 +11,7 @@ may be closed at any time.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import re
@@ -19,9 +21,30 @@ from dataclasses import dataclass
 from engine.corpora.download import documents_of
 from engine.corpora.named import NAMED, Role, corpus_path
 from engine.errors import CorpusError
+from engine.numbers import listed
 from engine.progress import Progress
 
 SEPARATOR = "<|endoftext|>"  # GPT-2's end token, written out
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    # before UTF-16, whose little-endian mark begins this one
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""Byte order marks and the encodings that they stand for."""
+FORM = "Write each line as a JSON string, or as an object whose `text` is a string."
+JSON_TYPES = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "an array",
+    dict: "an object",
+    type(None): "null",
+}
+"""What a JSON value is called, by the type that Python reads it as."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +121,7 @@ def read_documents(name: str, role: Role) -> list[str]:
     """Return the documents of a file or of the bundled stories, without empty ones.
 
     Raises:
-        CorpusError: the file is missing, not UTF-8, or not in the format of its suffix.
+        CorpusError: the file is missing, not Unicode, or not in the format of its suffix.
     """
     path = corpus_path(name, role)
     try:
@@ -119,17 +142,32 @@ def parse(content: bytes, suffix: str, source: str) -> tuple[str, ...]:
         source: what error messages call it.
 
     Raises:
-        CorpusError: it is not UTF-8, not in the format of its suffix, or empty.
+        CorpusError: it is not Unicode, not in the format of its suffix, or empty.
     """
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{source} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from error
+    text = _decoded(content, source)
     documents = _json_lines(text, source) if suffix.lower() == ".jsonl" else _separated(text)
     documents = [document for document in documents if document.strip()]
     if not documents:
         raise CorpusError(f"{source} was requested, but it contains no text. Choose another one.")
     return tuple(documents)
+
+
+def _decoded(content: bytes, source: str) -> str:
+    """Return a file's text without its byte order mark."""
+    encoding = next((encoding for mark, encoding in MARKS if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding).removeprefix("\ufeff")  # only UTF-8 decodes the mark as a character
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"{source} is not {encoding.upper()} (byte {error.start}). Save it as UTF-8."
+        ) from error
+    # English in UTF-16, whose every second byte is 0, is valid UTF-8 as well.
+    if text.count("\0") > len(text) / 4:
+        raise CorpusError(
+            f"{source} has null characters throughout, so it is binary, or UTF-16 without a byte order mark. "
+            "Save it as UTF-8."
+        )
+    return text
 
 
 def _separated(text: str) -> list[str]:
@@ -143,10 +181,9 @@ def _json_lines(text: str, source: str) -> list[str]:
     Only a newline ends a line (`splitlines` would be wrong): a JSON string may contain Unicode's other line
     ends.
     """
-    lines = text.removeprefix("\ufeff").split("\n")  # a byte order mark, which JSON forbids
     return [
         _document(line, f"Line {number} of {source[0].lower()}{source[1:]}")
-        for number, line in enumerate(lines, 1)
+        for number, line in enumerate(text.split("\n"), 1)
         if line.strip()
     ]
 
@@ -159,12 +196,10 @@ def _document(line: str, where: str) -> str:
         reason = (
             error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply or too long a number"
         )
-        raise CorpusError(
-            f"{where} is not JSON ({reason}). Write one JSON string or object per line."
-        ) from error
+        raise CorpusError(f"{where} is not JSON ({reason}). {FORM}") from error
     document = value.get("text") if isinstance(value, dict) else value
     if not isinstance(document, str):
-        raise CorpusError(f"{where} is neither a string nor an object with a string `text`.")
+        raise CorpusError(f"{where} is {_described(value)}. {FORM}")
     # JSON may escape half of a surrogate pair, and Python then decodes it without an error.
     try:
         document.encode("utf-8")
@@ -173,3 +208,14 @@ def _document(line: str, where: str) -> str:
             f"{where} contains half a character (an escaped lone surrogate). Write the whole character."
         ) from error
     return document
+
+
+def _described(value: object) -> str:
+    """Return what a line that holds no document holds instead."""
+    if not isinstance(value, dict):
+        return JSON_TYPES[type(value)]
+    if not value:
+        return "an empty object"
+    if "text" in value:
+        return f"an object whose `text` is {JSON_TYPES[type(value['text'])]}"
+    return f"an object without `text`, with {listed([f'`{name}`' for name in value])}"

@@ -241,6 +241,11 @@ def available(name: str, role: Role) -> bool:
     return part.documents is not None and excerpt_file(corpus, part, part.documents).is_file()
 
 
+def holds_token_ids(name: str) -> bool:
+    """Return whether a name is that of a file of token ids, which needs no tokenizer."""
+    return Path(name).suffix.lower() == ".npy"
+
+
 def corpus_path(name: str, role: str) -> Path:
     """Return the file that a name refers to, if it is not a named corpus.
 

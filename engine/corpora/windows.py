@@ -30,10 +30,11 @@ import torch
 from torch import Tensor
 
 from engine.corpora.documents import Corpus, fetch
-from engine.corpora.named import NAMED, Role, corpus_path
+from engine.corpora.named import NAMED, Role, corpus_path, holds_token_ids
 from engine.corpora.tokenise import Rows, tokenise, tokenizer_fingerprint
 from engine.errors import CorpusError
 from engine.hardware import disk
+from engine.numbers import plural
 from engine.progress import Progress
 
 FORMAT = 1
@@ -97,12 +98,13 @@ def calibration_windows(
     Raises:
         CorpusError: the corpus cannot be read or downloaded, or contains fewer than `samples` windows.
     """
-    if _is_npy(name):
+    if holds_token_ids(name):
         return _read_npy(name, vocabulary)
     corpus, rows = yield from _rows(name, "calibration", tokenizer, length, samples, cache)
     starts = _starts(corpus, rows, length)
     if len(starts) < samples:
-        raise CorpusError(_too_few(name, corpus, samples, length, len(starts)))
+        requested = f"{plural(samples, 'calibration window')} of {length} tokens were requested from {name}"
+        raise CorpusError(f"{requested}, but {_shortage(corpus, rows, len(starts))}")
     generator = torch.Generator().manual_seed(seed)  # on the CPU, so the choice is the same on every device
     # `[samples]`, indices into starts
     chosen = torch.randperm(len(starts), generator=generator)[:samples].numpy()
@@ -125,20 +127,15 @@ def evaluation_windows(
     Raises:
         CorpusError: the corpus cannot be read or downloaded, or is shorter than one window.
     """
-    if _is_npy(name):
+    if holds_token_ids(name):
         return _read_npy(name, vocabulary)
     corpus, rows = yield from _rows(name, "evaluation", tokenizer, length, 0, cache)
     starts = _starts(corpus, rows, length)[: corpus.windows]
     if not len(starts):
         raise CorpusError(
-            f"Windows of {length} tokens were requested from {name}, but the text is shorter than one. Use "
-            "shorter windows."
+            f"Windows of {length} tokens were requested from {name}, but {_shortage(corpus, rows, 0)}"
         )
     return _windows(corpus, rows, starts, length, vocabulary, len(starts), None)
-
-
-def _is_npy(name: str) -> bool:
-    return Path(name).suffix == ".npy"
 
 
 def _rows(
@@ -213,14 +210,18 @@ def _windows(
     return Windows(torch.from_numpy(ids), available, len(corpus.documents), seed, predicted_bytes, identity)
 
 
-def _too_few(name: str, corpus: Corpus, samples: int, length: int, available: int) -> str:
-    requested = f"{samples} calibration windows of {length} tokens were requested from {name}, but "
+def _shortage(corpus: Corpus, rows: Rows, available: int) -> str:
+    """Return why there are only `available` windows, and what to do."""
+    fewer = f"at most {plural(available, 'window')}, " if available else ""
     if corpus.apart:
-        return (
-            f"{requested}only {available} of its first {len(corpus.documents):,} documents are longer. "
-            f"Use at most {available} windows, shorter windows, or another text."
-        )
-    return f"{requested}only {available} fit. Use at most {available} windows, shorter windows, or more text."
+        count = f"only {available}" if available else "none"
+        first = plural(len(corpus.documents), "document")
+        return f"{count} of its first {first} are longer. Use {fewer}shorter windows, or another text."
+    if available:
+        return f"only {available} fit. Use {fewer}shorter windows, or more text."
+    tokens = len(rows.ids)
+    shorter = "shorter windows, or " if tokens > 1 else ""  # a window has at least two tokens
+    return f"the text has only {plural(tokens, 'token')}. Use {shorter}more text."
 
 
 def _read_npy(name: str, vocabulary: int) -> Windows:
@@ -231,16 +232,20 @@ def _read_npy(name: str, vocabulary: int) -> Windows:
         raise CorpusError(
             f"The token ids {path} cannot be read: {error}. Use a NumPy file of int64 [windows, length]."
         ) from error
+    if not isinstance(ids, np.ndarray):  # an `.npz` archive under this name
+        raise CorpusError(
+            f"The file {path} holds several arrays. Use a NumPy file of one, int64 [windows, length]."
+        )
     # A window of one token contains nothing to predict.
     if ids.ndim != 2 or ids.dtype.kind not in "iu" or ids.shape[0] < 1 or ids.shape[1] < 2:
         raise CorpusError(
-            f"The token ids {path} are {ids.dtype} {list(ids.shape)}; expected int64 [windows, length], with "
-            "a length of at least 2."
+            f"The token ids {path} are {ids.dtype} {list(ids.shape)}. Use int64 [windows, length], with a "
+            "length of at least 2."
         )
     if ids.min() < 0 or ids.max() >= vocabulary:
         raise CorpusError(
             f"The token ids {path} range from {ids.min()} to {ids.max()}, but the model has ids 0 to "
-            f"{vocabulary - 1}."
+            f"{vocabulary - 1}. Use the ids of this model's tokenizer."
         )
     windows = torch.from_numpy(ids.astype(np.int64))
     return Windows(windows, len(windows), None, None)

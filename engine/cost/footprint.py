@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from engine.corpora.named import corpus_path
+from engine.corpora.named import corpus_path, holds_token_ids
 from engine.hardware.device import MAX_PASSES, SMALL
 from engine.hardware.memory import TOKENS_AT_ONCE, Capacity, Residence
 from engine.models.shape import ModelSummary
@@ -108,7 +108,7 @@ def _evaluation_tokens(name: str, window: int) -> int:
 def _given_tokens(name: str) -> int | None:
     """Return the tokens in a file of token ids; None for a text."""
     # Its header of about 128 bytes is neglected.
-    return _size(Path(name).expanduser()) // TOKEN_ID if name.endswith(".npy") else None
+    return _size(Path(name).expanduser()) // TOKEN_ID if holds_token_ids(name) else None
 
 
 def _size(path: Path) -> int:

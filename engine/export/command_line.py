@@ -119,7 +119,7 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
 
 def _file_fields(name: str) -> dict[str, Any]:
     try:
-        fields = json.loads(Path(name).read_text(encoding="utf-8"))
+        fields = json.loads(Path(name).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise RecipeError(
             [Fault("recipe", f"the file {name} cannot be read as a recipe: {error}")]

@@ -58,7 +58,7 @@ def import_run(store: Store, content: bytes, name: str) -> str:
 def _parse(content: bytes, name: str) -> list[Event]:
     """Return the events of a file of either kind."""
     try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise StoreError(
             f"The file {name} is not text (UTF-8), so it is neither a record nor events. {WANTED}"

@@ -63,6 +63,12 @@ def test_newlines_of_every_kind_are_preserved(tmp_path: Path) -> None:
     assert parse(file.read_bytes(), ".txt", "The text") == (content,)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize(("suffix", "content"), [(".txt", TEXT), (".jsonl", json.dumps(TEXT))])
+def test_a_byte_order_mark_says_the_encoding_and_is_no_text(encoding: str, suffix: str, content: str) -> None:
+    assert parse(f"\ufeff{content}".encode(encoding), suffix, "The text") == (TEXT,)
+
+
 def test_documents_are_separated_by_marks_with_any_newline() -> None:
     assert parse(b"one\n\n<|endoftext|>\n\ntwo\n<|endoftext|>\n \n", ".txt", "The text") == ("one", "two")
     assert parse(b"one\r\n<|endoftext|>\r\ntwo\r\n", ".txt", "The text") == ("one", "two")
@@ -86,7 +92,7 @@ def test_a_single_json_line_is_tokenised_as_the_tokenizer_does_it(tmp_path: Path
     ("content", "suffix", "wrong"),
     [
         (b"fine \xff", ".txt", r"not UTF-8 \(byte 5\)"),
-        (b'"a"\n{"no": 1}', ".jsonl", "Line 2 of the text is neither"),
+        (b'"a"\n{"no": 1}', ".jsonl", "Line 2 of the text is an object without `text`, with `no`. Write"),
         (b'"a"\n\n[1', ".jsonl", "Line 3 of the text is not JSON"),
         (b'"\\ud83d"', ".jsonl", "Line 1 of the text contains half a character"),
         (b"[" * 100_000, ".jsonl", "Line 1 of the text is not JSON"),

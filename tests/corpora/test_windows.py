@@ -12,6 +12,7 @@ from engine.corpora.named import STORIES
 from engine.corpora.windows import calibration_windows, evaluation_windows
 from engine.errors import CorpusError
 from engine.progress import drain
+from engine.recipe import Recipe, pin
 
 
 class Letters:
@@ -72,8 +73,32 @@ def test_too_little_text_reports_how_many_windows_fit(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"4 calibration windows of 3 tokens .* but only 3 fit"):
         calibration(file, 4)
     assert len(calibration(file, 3)) == 3
-    with pytest.raises(CorpusError, match="shorter than one"):
+    with pytest.raises(CorpusError, match=r"has only 9 tokens. Use shorter windows, or more text\.$"):
         evaluation(file, 100)
+    with pytest.raises(
+        CorpusError, match=r"4 calibration windows .* has only 9 tokens. Use shorter windows, or"
+    ):
+        calibration(file, 4, length=100)
+
+
+def test_a_text_of_one_token_needs_more_text(tmp_path: Path) -> None:
+    (file := tmp_path / "a.jsonl").write_text('"a"')
+    starts = drain(evaluation_windows(str(file), Letters(), 200, length=2)).ids
+    assert starts.tolist() == [[0, 97]]
+    unstarted = type("Unstarted", (Letters,), {"__call__": lambda self, text, **_: {"input_ids": [97]}})()
+    with pytest.raises(CorpusError, match=r"has only 1 token\. Use more text\.$"):
+        drain(evaluation_windows(str(file), unstarted, 200, length=2))
+
+
+def test_the_suffix_of_a_file_may_be_in_capitals(tmp_path: Path) -> None:
+    (text := tmp_path / "A.TXT").write_text("abcdefg")
+    (lines := tmp_path / "A.Jsonl").write_text('"abcdefg"')
+    np.save(ids := tmp_path / "a.npy", np.zeros((2, 3), dtype=np.int64))
+    ids.rename(capitals := tmp_path / "A.NPY")
+    assert evaluation(text).tolist() == evaluation(lines).tolist()
+    assert evaluation(capitals).tolist() == [[0, 0, 0]] * 2
+    for file in (text, lines, capitals):
+        assert pin(Recipe.build(calibration=str(file))).calibration == str(file)
 
 
 def test_token_ids_are_used_unchanged(tmp_path: Path) -> None:
@@ -102,12 +127,30 @@ def test_wrong_token_ids_are_rejected_with_a_reason(tmp_path: Path, ids: np.ndar
         evaluation(file)
 
 
+def test_an_archive_of_token_ids_is_rejected(tmp_path: Path) -> None:
+    np.savez(archive := tmp_path / "a.npz", ids=np.zeros((2, 3), dtype=np.int64))
+    archive.rename(file := tmp_path / "a.npy")
+    with pytest.raises(CorpusError, match="holds several arrays"):
+        evaluation(file)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "wrong"),
     [
-        ("a.txt", b"\xff\xfe\x00", "not UTF-8"),
+        ("a.txt", b"\xff\xfe\x00", r"not UTF-16 \(byte 2\). Save it as UTF-8"),
+        (
+            "a.txt",
+            "text".encode("utf-16-le"),
+            "null characters throughout, so it is binary, or UTF-16 without",
+        ),
         ("a.txt", b" \n ", "contains no text"),
-        ("a.jsonl", b'"fine"\n{"text": 3}\n', "Line 2 .* neither a string nor an object"),
+        ("a.jsonl", b'"fine"\n{"text": 3}\n', "Line 2 .* is an object whose `text` is a number. Write each"),
+        ("a.jsonl", b'{"text": null}', "Line 1 .* is an object whose `text` is null. Write each line as"),
+        ("a.jsonl", b'{"content": "a", "id": 1}', "without `text`, with `content` and `id`. Write each"),
+        ("a.jsonl", b"{}", "Line 1 .* is an empty object. Write each line as a JSON string, or as an"),
+        ("a.jsonl", b'["a", "b"]', "Line 1 .* is an array. Write each"),
+        ("a.jsonl", b"3.5", "Line 1 .* is a number. Write each"),
+        ("a.jsonl", b"true", "Line 1 .* is true or false. Write each"),
         ("a.jsonl", b'"fine"\n{oops\n', "Line 2 .* not JSON"),
         ("a.npy", b"not numpy", "cannot be read"),
         (None, b"", "cannot be read: No such file"),

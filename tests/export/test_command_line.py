@@ -42,7 +42,7 @@ def test_the_command_gives_the_recipe_again(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize("fields", RECIPES, ids=str)
 def test_a_recipe_file_is_the_same(fields: dict[str, Any], tmp_path: Path) -> None:
     recipe = Recipe.build(fields)
-    (file := tmp_path / "recipe.json").write_text(recipe.model_dump_json())
+    (file := tmp_path / "recipe.json").write_text(f"\ufeff{recipe.model_dump_json()}", encoding="utf-8")
     assert parse(str(file)).key == recipe.key
     (file := tmp_path / "short.json").write_text(json.dumps(fields))
     assert parse(str(file)).key == recipe.key

@@ -45,13 +45,12 @@ def find(directory: Path, task: Task) -> Path:
     """
     wanted = {_plain(task.name), _plain(task.harness)}
     try:
-        found = sorted(
-            path for path in directory.iterdir() if path.suffix == ".jsonl" and _plain(path.stem) in wanted
-        )
+        files = [path for path in directory.iterdir() if path.suffix.lower() == ".jsonl"]
     except OSError as error:
         raise TaskError(
             f"The tasks' documents cannot be read from {directory}, because it is not a readable directory."
         ) from error
+    found = sorted(path for path in files if _plain(path.stem) in wanted)
     if not found:
         raise TaskError(
             f"There is no {task.name}.jsonl for {task.title} in {directory}. Add the file, or omit the task."
@@ -69,7 +68,7 @@ def read(directory: Path, task: Task) -> Local:
     try:
         content = path.read_bytes()
         # `splitlines` also splits at U+2028, which JSON allows in strings.
-        lines = content.decode("utf-8").split("\n")
+        lines = content.decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"The documents {path} cannot be read: {error}.") from error
     documents = tuple(
