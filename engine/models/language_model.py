@@ -112,6 +112,14 @@ class Stream:
         return block(hidden, state.call(self.calls[block.index][batch]))
 
 
+NOISE = 0.01
+"""Relative difference of two passes of one block: sums on an accelerator may have no fixed order."""
+
+
+class UnsuitableError(Exception):
+    """A model that cannot be pruned block by block. The message is a clause that says why."""
+
+
 class LanguageModel:
     """A loaded model.
 
@@ -145,7 +153,7 @@ class LanguageModel:
         self.tokenizer, self.tokenizer_fault = tokenizer, tokenizer_fault
         self.blocks = find_blocks(module)
         compute_experts_separately(module)
-        self._returns_tuple: list[bool] | None = None
+        self._extras: list[int | None] | None = None
         self._streamer = None if checkpoint is None else Streamer(module, self.blocks, checkpoint, **held)
         self.residence: Residence = "resident" if checkpoint is None else "streamed"
         self.left_out: dict[str, int] = {}
@@ -215,8 +223,8 @@ class LanguageModel:
             ids: the token ids, `[windows, tokens]`.
         """
         # the first block returns these hidden states, and the others pass them on
-        with self._stubbed(lambda index, _: hidden if index == 0 else None):
-            return self._forward(ids)
+        with self.stubbed(lambda index, _: hidden if index == 0 else None):
+            return self.forward(ids)
 
     def whole(self, ids: Tensor) -> Tensor:
         """Return the logits of the model's own forward pass, `[windows, tokens, vocabulary]`.
@@ -233,11 +241,14 @@ class LanguageModel:
         def record(index: int, given: tuple[Tensor, Call]) -> None:
             inputs[index] = given
 
-        with self._stubbed(record):
-            self._forward(ids, head=False)
+        with self.stubbed(record):
+            self.forward(ids, head=False)
         return inputs[0][0], [inputs[index][1] for index in range(len(self.blocks))]
 
-    def _forward(self, ids: Tensor, *, head: bool = True) -> Tensor:
+    def forward(self, ids: Tensor, *, head: bool = True) -> Tensor:
+        """Return the class's own forward pass through ids `[windows, tokens]`: the logits, or without the
+        head the last hidden states.
+        """
         # without the head, whose `[windows, tokens, vocabulary]` would be the largest tensor by far
         body = self.module if head else getattr(self.module, "base_model", self.module)
         # With a cache, the recorded calls would hold it, and each replay would append to it.
@@ -246,53 +257,86 @@ class LanguageModel:
         return result
 
     @contextmanager
-    def _stubbed(self, visit: Any) -> Iterator[None]:
+    def stubbed(self, visit: Any) -> Iterator[None]:
         """Replace the blocks by stubs while the `with` lasts.
 
         A stub returns its input, unless `visit(index, (hidden, call))` returns something else.
         """
-        if self._returns_tuple is None:
-            self._returns_tuple = self._probe()
+        if self._extras is None:
+            self._extras = self._probe()
         with ExitStack() as undo:
-            for block, in_tuple in zip(self.blocks, self._returns_tuple, strict=True):
-                block.module.forward = _stub(block.index, in_tuple, visit)
+            for block, extras in zip(self.blocks, self._extras, strict=True):
+                block.module.forward = _stub(block.index, extras, visit)
                 undo.callback(delattr, block.module, "forward")
             yield
 
-    def _probe(self) -> list[bool]:
-        """Return for each block whether it returns a tuple.
+    def _probe(self) -> list[int | None]:
+        """Return for each block how many values it returns in a tuple with the hidden states; None if it
+        returns no tuple.
 
         This takes one forward pass over two tokens, in which only the first block of each class is computed.
         """
-        returns: dict[type, bool] = {}
+        extras: dict[type, int | None] = {}
         with ExitStack() as undo:
             for block in self.blocks:
-                block.module.forward = partial(self._probed, returns, block)
+                block.module.forward = partial(self._probed, extras, block)
                 undo.callback(delattr, block.module, "forward")
-            self._forward(torch.zeros(1, 2, dtype=torch.long, device=self.device), head=False)
-        return [returns[type(block.module)] for block in self.blocks]
+            self.forward(torch.arange(2, device=self.device)[None], head=False)
+        # a class whose blocks were not called has no entry
+        return [extras.get(type(block.module)) for block in self.blocks]
 
-    def _probed(self, returns: dict[type, bool], block: Block, *args: Any, **kwargs: Any) -> Any:
-        """Forward pass of a block in a probe: real for the first block of a class, a stub for later ones."""
+    def _probed(self, extras: dict[type, int | None], block: Block, *args: Any, **kwargs: Any) -> Any:
+        """Forward pass of a block in a probe: real for the first block of a class, a stub for later ones.
+
+        Raises:
+            UnsuitableError: its output is not the hidden states in the shape of its input, or differs from
+                pass to pass.
+        """
         kind = type(block.module)
-        if kind in returns:
-            # without a cache or attentions, the model reads only the first element
-            hidden, _ = _split(args, kwargs)
-            return (hidden, None) if returns[kind] else hidden
+        hidden, call = _split(args, kwargs)
+        if kind in extras:
+            return _in_tuple(hidden, extras[kind])
+        before = hidden.clone()
         with self.present(block):
-            output = kind.forward(block.module, *args, **kwargs)  # the instance's `forward` is this method
-        returns[kind] = isinstance(output, tuple)
+            # the instance's `forward` is this method
+            output, again = (kind.forward(block.module, hidden, *call.args, **call.kwargs) for _ in range(2))
+        one, other = (found[0] if isinstance(found, tuple) else found for found in (output, again))
+        if differ(hidden, before):
+            raise UnsuitableError(
+                f"its blocks ({kind.__name__}) overwrite the hidden states that they are given"
+            )
+        if not isinstance(one, Tensor) or one.shape != hidden.shape:
+            raise UnsuitableError(
+                f"its blocks ({kind.__name__}) do not return hidden states like those they are given"
+            )
+        if differ(one, other, NOISE):
+            raise UnsuitableError(
+                f"its blocks ({kind.__name__}) return something else each time they are called"
+            )
+        extras[kind] = len(output) - 1 if isinstance(output, tuple) else None
         return output
 
 
-def _stub(index: int, in_tuple: bool, visit: Any) -> Any:
-    """Return the forward method of a stub; see `LanguageModel._stubbed`."""
+def differ(one: Tensor, other: Tensor, tolerance: float = 0.0) -> bool:
+    """Return whether the norm of the difference is more than this share of the norm; NaN is no difference."""
+    # rotary embeddings may be complex numbers
+    one, other = (tensor if tensor.is_complex() else tensor.float() for tensor in (one, other))
+    return one.shape != other.shape or bool((one - other).norm() > tolerance * one.norm())
+
+
+def _in_tuple(hidden: Tensor, extras: int | None) -> Any:
+    """Return the hidden states as a block does that returns `extras` more values."""
+    # without a cache or attentions, the model does not read them
+    return hidden if extras is None else (hidden, *[None] * extras)
+
+
+def _stub(index: int, extras: int | None, visit: Any) -> Any:
+    """Return the forward method of a stub; see `LanguageModel.stubbed`."""
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         hidden, call = _split(args, kwargs)
         replaced = visit(index, (hidden, call))
-        result = hidden if replaced is None else replaced
-        return (result, None) if in_tuple else result
+        return _in_tuple(hidden if replaced is None else replaced, extras)
 
     return forward
 

@@ -24,6 +24,7 @@ from engine.models.checkpoint import RELOAD, Checkpoint
 from engine.models.inspection import inspect
 from engine.models.language_model import LanguageModel
 from engine.models.streaming import without_weights
+from engine.models.suitability import require_suitable
 from engine.models.tokenizer import read_tokenizer
 
 BUILDING = threading.Lock()
@@ -64,7 +65,7 @@ def load(
 
     Raises:
         ModelError: it is incomplete or holds weights that its class does not use, is not a causal language
-            model, or has no list of blocks with linears.
+            model, or cannot be pruned block by block.
     """
     name = name or str(directory)
     config = read_config(directory, name)
@@ -90,6 +91,7 @@ def load(
             f"The blocks of {name} ({type(module).__name__}) have no linear layers, so there is nothing to "
             "prune."
         )
+    require_suitable(model, name)
     model.left_out = checkpoint.left_out
     return model
 

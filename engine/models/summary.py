@@ -80,7 +80,7 @@ def summarise(model: str, revision: str | None = None, *, measure_speed: bool = 
         bytes=parameters * stored.itemsize,
         storage=_storage(model, revision, directory),
         device=device,
-        # the CPU as well, because a recipe may choose it; once if it is the default
+        # `devices` of the summary: the CPU as well, once if it is the default
         speeds={name: _speed(name) for name in dict.fromkeys([device, "cpu"])} if measure_speed else {},
     )
 
@@ -130,7 +130,8 @@ def _kinds(blocks: Sequence[Block], active: int | None) -> tuple[LinearKind, ...
 
 def _first_int(config: Any, names: Sequence[str]) -> int | None:
     values = (getattr(config, name, None) for name in names)
-    return next((int(value) for value in values if isinstance(value, int)), None)
+    # XLNet and others say -1 for no limit
+    return next((value for value in values if isinstance(value, int) and value > 0), None)
 
 
 def _outside(module: nn.Module, blocks: Iterable[Block]) -> int:

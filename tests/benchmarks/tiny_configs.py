@@ -1,0 +1,61 @@
+"""Tiny configurations of every family in transformers' causal registry.
+
+A configuration's integer fields are made small by their names: widths, layers, heads, experts, positions and
+so on, in nested configurations as well. What does not follow from names is in `SPECIAL`.
+"""
+
+import dataclasses
+import re
+from typing import Any
+
+VOCABULARY = 128
+LAYERS = 4  # hybrids often have one attention layer in four
+RULES: tuple[tuple[str, int], ...] = (
+    (r".*vocab\w*", VOCABULARY),
+    (r"pad_token_id", 0),
+    (r"bos_token_id|decoder_start_token_id", 1),
+    (r"eos_token_id|forced_eos_token_id", 2),
+    (r"\w*token_(id|index)|(unk|mask)_index|bo\w_token_\w+|eo\w_token_\w+", 3),
+    (r"(num|n)_(hidden_|decoder_|encoder_)?layers?|(de|en)coder_layers|num_blocks|depth", LAYERS),
+    (r"(num|n)_(global_)?(key_value|kv)_heads|kv_n_heads|swa_num_key_value_heads|linear_num_key_heads", 2),
+    (r"\w*(n|num|attention|mamba)_heads?", 4),
+    (r"\w*(num|routed|local)_experts", 4),
+    (r"num_experts_per_tok(en)?|moe_?(top)?_?k|moe_topk|top_k_experts", 2),
+    (r"(n|topk)_groups?", 1),
+    (r"num_kv_shared_layers|\w*num_shared_experts|first_k_dense_replace|num_dense_layers", 1),
+    (r"\w*(head_dim|head_size|d_head|dim_head|kv_channels|_rank|lowrank)", 8),
+    (r"\w*(intermediate_size\w*|ffn_dim|ffn_hidden_size|n_inner|d_inner|dff|dim_ff|feed_forward_size)", 48),
+    (r"hidden_size_per_layer_input|index_topk|\w*(d_state|state_size)", 8),
+    (r"\w*(position\w*_embeddings|n_positions|n_ctx|max_seq_len|context_length|target_positions)", 64),
+    (r"\w*(sliding_window|window_size|window_len|local_attention|chunk_size|block_size)\w*", 8),
+    (r"(original_)?rotary_dim", 4),
+)
+"""Patterns of names, the first one that fits decides, and the largest value of such a field."""
+OTHERS = 32
+"""The largest value of any other field, such as a width."""
+SPECIAL: dict[str, dict[str, Any]] = {
+    "mamba2": {"head_dim": 16},  # heads * head_dim = expand * hidden_size
+}
+"""What a family's configuration needs in addition, by its model type."""
+
+
+def tiny_config(config_class: Any) -> Any:
+    """Return a configuration of this class for a model of some ten thousand weights."""
+    return config_class(**_fields(config_class))
+
+
+def _fields(config_class: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        field.name: _smaller(field.name, field.default)
+        for field in dataclasses.fields(config_class)
+        if type(field.default) is int and not field.name.startswith("_")  # `bool` is no size
+    }
+    for name, nested in config_class.sub_configs.items():
+        if dataclasses.is_dataclass(nested):  # not `AutoConfig`, which stands for any class
+            fields[name] = _fields(nested)
+    return fields | SPECIAL.get(config_class.model_type, {})
+
+
+def _smaller(name: str, value: int) -> int:
+    largest = next((largest for pattern, largest in RULES if re.fullmatch(pattern, name)), OTHERS)
+    return min(value, largest)
