@@ -75,6 +75,7 @@ class _StandIns:
 
     def __init__(self, blocks: int) -> None:
         self.calls: list[Call] = []
+        self.hidden = torch.empty(0)
         self._blocks = blocks
 
     def __call__(self, index: int, given: tuple[Tensor, Call]) -> Tensor:
