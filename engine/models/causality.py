@@ -102,7 +102,7 @@ class CausalityProof:
         self._require_equal(logits, other, rounding=0)
         if self._model.residence == "streamed":
             return
-        whole = self._model.whole(first.ids[0]).float()
+        whole = self._model.forward(first.ids[0]).float()
         limit = WHOLE.get(self._model.dtype, WHOLE_IN_HALF)
         if (whole - logits).norm() > limit * whole.norm():
             raise ModelError(

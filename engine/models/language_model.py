@@ -226,14 +226,6 @@ class LanguageModel:
         with self.stubbed(lambda index, _: hidden if index == 0 else None):
             return self.forward(ids)
 
-    def whole(self, ids: Tensor) -> Tensor:
-        """Return the logits of the model's own forward pass, `[windows, tokens, vocabulary]`.
-
-        Args:
-            ids: `[windows, tokens]`. All blocks must be in memory.
-        """
-        return self._forward(ids)
-
     def _record_batch(self, ids: Tensor) -> tuple[Tensor, list[Call]]:
         """Return the hidden states at the input of block 0 and the call of every block."""
         inputs: dict[int, tuple[Tensor, Call]] = {}
@@ -247,7 +239,7 @@ class LanguageModel:
 
     def forward(self, ids: Tensor, *, head: bool = True) -> Tensor:
         """Return the class's own forward pass through ids `[windows, tokens]`: the logits, or without the
-        head the last hidden states.
+        head the last hidden states. All blocks must be in memory or stubbed.
         """
         # without the head, whose `[windows, tokens, vocabulary]` would be the largest tensor by far
         body = self.module if head else getattr(self.module, "base_model", self.module)
