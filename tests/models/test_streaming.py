@@ -127,11 +127,12 @@ def test_allocations_are_the_same(family: str, allocation: str, tmp_path: Path) 
     assert found[0] == found[1] and all(absent(model))
 
 
-def test_a_run_reports_the_residence_and_gives_the_same_numbers() -> None:
+def test_a_run_reports_the_residence_and_gives_the_same_numbers(narrow_model: str) -> None:
     records = [
         RunRecord.fold(
             run(
                 Recipe.build(
+                    model=narrow_model,
                     samples=4,
                     length=64,
                     residence=where,

@@ -115,6 +115,7 @@ def record_run(fields: dict[str, Any], **choices: Any) -> Recording:
     return recording
 
 
+@cache
 def sizes(name: str) -> list[int]:
     return ReferenceSearch(tiny(name), ids(), wanda, "row").sizes
 
@@ -135,6 +136,7 @@ def multiflow(weight: Tensor, norms: Tensor) -> Tensor:
 # ---- OWL and AlphaPruning
 
 
+@cache
 def dense_scores(name: str) -> list[list[Tensor]]:
     """Return the Wanda scores of every linear, per block, on the dense model over all windows."""
     model = ReferenceSearch(tiny(name), ids(), wanda, "row")
@@ -186,6 +188,7 @@ def test_owl_by_hand() -> None:
     assert allocation_oracles.owl([2.0, 2.0], [30, 10], 0.7) == pytest.approx([0.7, 0.7])
 
 
+@cache
 def exponents(name: str, window: str) -> list[float]:
     model = ReferenceSearch(tiny(name), ids(), wanda, "row")
     blocks = [
