@@ -24,6 +24,7 @@ VOCABULARY = (
     "*.tiktoken",
 )
 """Files that hold the tokens, as patterns of names."""
+NO_VOCABULARY = "the file with its tokens is missing"
 SIDE_FILES = (CONFIG, "special_tokens_map.json", "added_tokens.json", "merges.txt")
 
 
@@ -38,30 +39,41 @@ def read_tokenizer(directory: Path) -> ReadTokenizer:
     """Return the tokenizer in a local directory."""
     names = sorted(path.name for path in directory.iterdir())
     vocabularies = [name for name in names if any(fnmatch(name, pattern) for pattern in VOCABULARY)]
-    if not vocabularies:
-        left = [name for name in names if name in SIDE_FILES]
-        return ReadTokenizer(fault=_fault(left[0], "the file with its tokens is missing") if left else "")
+    side_files = [name for name in SIDE_FILES if name in names]
+    if not vocabularies and not side_files:
+        return ReadTokenizer()
     try:
         tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
     except Exception as error:  # damaged files and unknown classes raise many types
-        return ReadTokenizer(fault=_fault(*_culprit(directory, vocabularies, error)))
+        file, reason = _culprit(directory, [*side_files, *vocabularies], error)
+        if not vocabularies:
+            reason = NO_VOCABULARY
+        return ReadTokenizer(fault=_fault(file, reason))
+    # Some classes build an empty tokenizer if there is no vocabulary; those for bytes need none.
+    if not vocabularies and not _knows_letters(tokenizer):
+        return ReadTokenizer(fault=_fault(side_files[0], NO_VOCABULARY))
     return ReadTokenizer(tokenizer)
 
 
-def _culprit(directory: Path, vocabularies: list[str], error: Exception) -> tuple[str, str]:
-    """Return the file that cannot be read, and why."""
-    present = [name for name in (*SIDE_FILES, *vocabularies) if (directory / name).is_file()]
-    for name in present:
+def _knows_letters(tokenizer: Any) -> bool:
+    return "word" in tokenizer.decode(tokenizer("word")["input_ids"])
+
+
+def _culprit(directory: Path, names: list[str], error: Exception) -> tuple[str, str]:
+    """Return the file that cannot be read, and why; `names` are the tokenizer's files."""
+    for name in names:
         if name.endswith(".json"):
             try:
                 json.loads((directory / name).read_text(encoding="utf-8"))
             except (OSError, ValueError) as damage:
                 return name, f"it is not valid JSON: {first_words(damage, 80)}"
-    return vocabularies[0], first_words(error, 200)
+    if "custom code" in str(error):  # words of transformers
+        return CONFIG, "it requires code of its repository, which is never run here"
+    return names[-1], first_words(error)
 
 
 def _fault(file: str, reason: str) -> str:
     return (
-        f"The model's tokenizer cannot be used because of {file} ({reason.rstrip('.')}). Download or save "
-        "it again."
+        f"The model's tokenizer cannot be used because of {file} ({reason.rstrip('.')}). Replace the "
+        "tokenizer's files, or use token ids in .npy files instead of texts."
     )
