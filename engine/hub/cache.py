@@ -99,8 +99,10 @@ def indexed_files(index: Path) -> list[str]:
         ValueError: it is not an index.
     """
     try:
+        content = json.loads(index.read_text(encoding="utf-8"))
+        content["metadata"]  # without it, transformers does not read the index
         # `weight_map`: tensor -> file, so a file occurs many times
-        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        return sorted(set(content["weight_map"].values()))
     except (LookupError, AttributeError, TypeError) as error:
         raise ValueError(f"{index} is not an index of shards") from error
 
@@ -112,9 +114,11 @@ def stored_weights(directory: Path) -> list[str]:
     shards of the index.
 
     Raises:
-        OSError, ValueError: the index cannot be read.
+        OSError, ValueError: the index cannot be read, or the configuration names an unsuitable file.
     """
     named = _named_weights(directory)
+    if named and (".." in Path(named).parts or not named.endswith((".safetensors", INDEX_SUFFIX))):
+        raise ValueError(f"transformers_weights in {CONFIG} is {named}")
     if named.endswith(INDEX_SUFFIX):
         return indexed_files(directory / named)
     if named:

@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from engine.errors import ModelError
-from engine.hub.cache import INDEX, stored_weights
+from engine.hub.cache import CONFIG, INDEX, SINGLE, stored_weights
 from engine.hub.failures import first_words, no_safetensors
 from engine.models.fillings import Filling, fillings
 from engine.models.parts import COMPUTED, left_out
@@ -35,6 +35,7 @@ from engine.models.quantisation import Quantisation, shown_by
 RELOAD = "Download or save the model again."
 FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 """The dtypes of weights; any other one holds codes, masks or counts."""
+NO_CODES = ("BOOL", "C64")
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,10 @@ class Checkpoint:
         parameters = {name for name, _ in skeleton.named_parameters(remove_duplicate=False)}
         for name, target in self.filled.items():
             if target in parameters and (dtype := self.tensors[name].dtype) not in FLOATS:
-                raise Quantisation(f"{name} has the type {dtype}", None).error(self.name)
+                words = f"{name} has the type {dtype}"
+                if dtype in NO_CODES:
+                    raise self._unfit(words)
+                raise Quantisation(words, None).error(self.name)
 
     def _leave_out(self, unused: list[Filling], skeleton: nn.Module) -> list[str]:
         """Count the weights of other parts; return the tensors that must not be left out."""
@@ -205,13 +209,20 @@ class Checkpoint:
             weight_mapping=get_model_conversion_mapping(module),  # type: ignore[arg-type]
         )
         info, _ = convert_and_load_state_dict_in_model(module, dict(tensors), settings)
-        if wrong := [*info.mismatched_keys, *info.conversion_errors]:
-            raise ModelError(
-                f"The weights of {self.name} do not fit its configuration: {wrong[0]}. The files are damaged "
-                f"or from different models. {RELOAD}",
-                kind="damaged",
-            )
+        wrong = [
+            f"{name} has the shape {tuple(found)} instead of {tuple(expected)}"
+            for name, found, expected in sorted(info.mismatched_keys)
+        ] + [f"{name} cannot be made from them" for name in info.conversion_errors]
+        if wrong:
+            raise self._unfit(wrong[0])
         return info.missing_keys
+
+    def _unfit(self, why: str) -> ModelError:
+        return ModelError(
+            f"The weights of {self.name} do not fit its configuration: {why}. The files are damaged or from "
+            f"different models. {RELOAD}",
+            kind="damaged",
+        )
 
     def _require_equal(self, one: tuple[str, Stored], other: tuple[str, Stored]) -> None:
         """Reject a tensor that is stored twice with different values."""
@@ -260,9 +271,13 @@ def _weight_files(directory: Path, name: str) -> list[Path]:
     try:
         names = stored_weights(directory)
     except (OSError, ValueError) as error:
-        raise ModelError(f"The file {INDEX} of {name} is damaged. {RELOAD}", kind="damaged") from error
+        raise ModelError(
+            f"The weight files of {name} are not known, because {INDEX} or {CONFIG} is damaged "
+            f"({first_words(error)}). {RELOAD}",
+            kind="damaged",
+        ) from error
     missing = [file for file in names if not (directory / file).is_file()]
-    if missing and missing == names and not (directory / INDEX).is_file():
+    if missing == [SINGLE]:
         raise no_safetensors(name, (path.name for path in directory.iterdir()), local=True)
     if missing or not names:
         file = missing[0] if missing else INDEX

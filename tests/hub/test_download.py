@@ -357,7 +357,7 @@ def test_which_files_transformers_reads() -> None:
 
 def test_an_index_that_cannot_be_read_is_missing_weights(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(
-        json.dumps({"weight_map": {"a": "one.safetensors"}})
+        json.dumps({"metadata": {}, "weight_map": {"a": "one.safetensors"}})
     )
     assert missing_weights(tmp_path) == ["one.safetensors"]
     (tmp_path / "model.safetensors.index.json").write_text("{")
