@@ -3,14 +3,14 @@
 The inputs of the first block and the call arguments of every block are recorded with the blocks stubbed out,
 so recording costs the embedding and the masks, not a forward pass. What comes after the blocks (final norm
 and head, whatever the class does) is the model's own forward pass with the hidden states inserted in place of
-the blocks. Both rest on one assumption, which the family tests check: blocks receive hidden states and return
-them, as a tensor or as the first element of a tuple.
+the blocks. Both rest on one assumption, which `engine.models.suitability` tests: blocks receive hidden states
+and return them, as a tensor or as the first element of a tuple.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from engine.models.block import Block, Call, Linear, compute_experts_separately
 from engine.models.discovery import find_blocks
 from engine.models.state import State
 from engine.models.streaming import Streamer
+from engine.models.stubs import Visit, probe, stubbed
 
 if TYPE_CHECKING:
     from engine.models.checkpoint import Checkpoint
@@ -110,14 +111,6 @@ class Stream:
         """Return the block's output for a batch; the block may change `state`."""
         hidden = self.hidden[batch].to(self.ids[batch].device)  # copies only if offloaded
         return block(hidden, state.call(self.calls[block.index][batch]))
-
-
-NOISE = 0.01
-"""Relative difference of two passes of one block: sums on an accelerator may have no fixed order."""
-
-
-class UnsuitableError(Exception):
-    """A model that cannot be pruned block by block. The message is a clause that says why."""
 
 
 class LanguageModel:
@@ -249,96 +242,13 @@ class LanguageModel:
         return result
 
     @contextmanager
-    def stubbed(self, visit: Any) -> Iterator[None]:
-        """Replace the blocks by stubs while the `with` lasts.
-
-        A stub returns its input, unless `visit(index, (hidden, call))` returns something else.
-        """
+    def stubbed(self, visit: Visit) -> Iterator[None]:
+        """Replace the blocks by stubs while the `with` lasts; see `engine.models.stubs`."""
         if self._extras is None:
-            self._extras = self._probe()
-        with ExitStack() as undo:
-            for block, extras in zip(self.blocks, self._extras, strict=True):
-                block.module.forward = _stub(block.index, extras, visit)
-                undo.callback(delattr, block.module, "forward")
+            ids = torch.arange(2, device=self.device)[None]
+            self._extras = probe(self.blocks, self.present, partial(self.forward, ids, head=False))
+        with stubbed(self.blocks, self._extras, visit):
             yield
-
-    def _probe(self) -> list[int | None]:
-        """Return for each block how many values it returns in a tuple with the hidden states; None if it
-        returns no tuple.
-
-        This takes one forward pass over two tokens, in which only the first block of each class is computed.
-        """
-        extras: dict[type, int | None] = {}
-        with ExitStack() as undo:
-            for block in self.blocks:
-                block.module.forward = partial(self._probed, extras, block)
-                undo.callback(delattr, block.module, "forward")
-            self.forward(torch.arange(2, device=self.device)[None], head=False)
-        # a class whose blocks were not called has no entry
-        return [extras.get(type(block.module)) for block in self.blocks]
-
-    def _probed(self, extras: dict[type, int | None], block: Block, *args: Any, **kwargs: Any) -> Any:
-        """Forward pass of a block in a probe: real for the first block of a class, a stub for later ones.
-
-        Raises:
-            UnsuitableError: its output is not the hidden states in the shape of its input, or differs from
-                pass to pass.
-        """
-        kind = type(block.module)
-        hidden, call = _split(args, kwargs)
-        if kind in extras:
-            return _in_tuple(hidden, extras[kind])
-        before = hidden.clone()
-        with self.present(block):
-            # the instance's `forward` is this method
-            output, again = (kind.forward(block.module, hidden, *call.args, **call.kwargs) for _ in range(2))
-        one, other = (found[0] if isinstance(found, tuple) else found for found in (output, again))
-        if differ(hidden, before):
-            raise UnsuitableError(
-                f"its blocks ({kind.__name__}) overwrite the hidden states that they are given"
-            )
-        if not isinstance(one, Tensor) or one.shape != hidden.shape:
-            raise UnsuitableError(
-                f"its blocks ({kind.__name__}) do not return hidden states like those they are given"
-            )
-        if differ(one, other, NOISE):
-            raise UnsuitableError(
-                f"its blocks ({kind.__name__}) return something else each time they are called"
-            )
-        extras[kind] = len(output) - 1 if isinstance(output, tuple) else None
-        return output
-
-
-def differ(one: Tensor, other: Tensor, tolerance: float = 0.0) -> bool:
-    """Return whether the norm of the difference is more than this share of the norm; NaN is no difference."""
-    # rotary embeddings may be complex numbers
-    one, other = (tensor if tensor.is_complex() else tensor.float() for tensor in (one, other))
-    return one.shape != other.shape or bool((one - other).norm() > tolerance * one.norm())
-
-
-def _in_tuple(hidden: Tensor, extras: int | None) -> Any:
-    """Return the hidden states as a block does that returns `extras` more values."""
-    # without a cache or attentions, the model does not read them
-    return hidden if extras is None else (hidden, *[None] * extras)
-
-
-def _stub(index: int, extras: int | None, visit: Any) -> Any:
-    """Return the forward method of a stub; see `LanguageModel.stubbed`."""
-
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        hidden, call = _split(args, kwargs)
-        replaced = visit(index, (hidden, call))
-        return _in_tuple(hidden if replaced is None else replaced, extras)
-
-    return forward
-
-
-def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Call]:
-    """Separate the hidden states, positional or by name, from the other arguments."""
-    if args:
-        return args[0], Call(args[1:], dict(kwargs))
-    rest = dict(kwargs)
-    return rest.pop("hidden_states"), Call((), rest)  # some classes pass it by name
 
 
 def _deduplicated(new: Call, old: Call) -> Call:

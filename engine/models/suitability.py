@@ -19,7 +19,8 @@ from engine.errors import ModelError, PrunescopeError
 from engine.hardware.memory import is_out_of_memory
 from engine.hub.failures import first_words
 from engine.models.block import Call
-from engine.models.language_model import LanguageModel, UnsuitableError, differ
+from engine.models.language_model import LanguageModel
+from engine.models.stubs import UnsuitableError, differ
 
 WINDOWS, TOKENS = 3, 8  # different, so that the axes of the hidden states can be told apart
 ROUNDING = 1e-4

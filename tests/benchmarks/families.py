@@ -18,7 +18,6 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -63,10 +62,6 @@ class Outcome:
     plain: bool | None = None
     export: bool | None = None
 
-    @property
-    def acceptable(self) -> bool:
-        return self.verdict != "FAILS"
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Try every family of transformers' causal registry.")
@@ -74,13 +69,14 @@ def main() -> int:
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
     arguments = parser.parse_args()
     context = multiprocessing.get_context("fork")  # the imports take seconds; children inherit them
-    outcomes = []
-    for family in arguments.families or sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
-        outcomes.append(in_process(context, family))
-        print(line(outcomes[-1]), file=sys.stderr if arguments.markdown else sys.stdout, flush=True)
     if arguments.markdown:
-        print(table(outcomes))
-    return 0 if all(outcome.acceptable for outcome in outcomes) else 1
+        print("| family | works | streamed | plain | export |\n|---|---|---|---|---|")
+    acceptable = True
+    for family in arguments.families or sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
+        outcome = in_process(context, family)
+        acceptable &= outcome.verdict != "FAILS"
+        print(row(outcome) if arguments.markdown else line(outcome), flush=True)
+    return 0 if acceptable else 1
 
 
 def in_process(context: multiprocessing.context.ForkContext, family: str) -> Outcome:
@@ -140,7 +136,11 @@ def tried(family: str, directory: Path) -> Outcome:
 def save(family: str, directory: Path) -> None:
     """Save a tiny random model of the family."""
     torch.manual_seed(0)
-    model = hf.AutoModelForCausalLM.from_config(tiny_config(CONFIG_MAPPING[family])).eval()
+    config = tiny_config(CONFIG_MAPPING[family])
+    try:
+        model = hf.AutoModelForCausalLM.from_config(config)
+    except ValueError:  # the class takes another configuration than that of its model type
+        model = getattr(hf, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[family])(config.get_text_config())
     for name, parameter in model.named_parameters():
         # the default is so small that a wrong mask would hardly show
         if parameter.ndim > 1 and not name.endswith("A_log"):
@@ -157,7 +157,9 @@ def prune(directory: Path, residence: str, *options: str) -> str:
         command = f"prune --residence {residence} --dtype float32 --device cpu --save-masks".split()
         status = prunescope([*command, *files, "--out", str(directory / residence), *options])
     lines = [part for part in words.getvalue().replace("\r", "\n").splitlines() if "block/s" not in part]
-    return "" if status == 0 else " ".join(" ".join(lines).replace(str(directory / "model"), "it").split())
+    reason = " ".join(" ".join(lines).replace(f"The model {directory / 'model'}", "The model").split())
+    # without the run's name, which precedes the reason on stdout
+    return "" if status == 0 else reason.partition("] failed ")[2] or reason
 
 
 def contents(run: Path) -> tuple[bytes, object, object]:
@@ -196,16 +198,11 @@ def line(outcome: Outcome) -> str:
     return " ".join(filter(None, [*words, outcome.reason]))
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
-    """Return the outcomes as Markdown."""
-    rows = ["| family | works | streamed | plain | export |", "|---|---|---|---|---|"]
-    for outcome in outcomes:
-        says = "yes" if outcome.verdict == "works" else outcome.verdict
-        rows.append(
-            f"| {outcome.family} | {says}{f': {outcome.reason}' if outcome.reason else ''} | "
-            f"{answer(outcome.streamed)} | {answer(outcome.plain)} | {answer(outcome.export)} |"
-        )
-    return "\n".join(rows)
+def row(outcome: Outcome) -> str:
+    """Return the outcome as a row of a Markdown table."""
+    says = "yes" if outcome.verdict == "works" else outcome.verdict
+    answers = map(answer, (outcome.streamed, outcome.plain, outcome.export))
+    return f"| {outcome.family} | {': '.join(filter(None, [says, outcome.reason]))} | {' | '.join(answers)} |"
 
 
 def answer(equal: bool | None) -> str:

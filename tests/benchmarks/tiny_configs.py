@@ -33,7 +33,33 @@ RULES: tuple[tuple[str, int], ...] = (
 """Patterns of names, the first one that fits decides, and the largest value of such a field."""
 OTHERS = 32
 """The largest value of any other field, such as a width."""
+ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
+SHARED = {"layer_types": ["sliding_attention", "full_attention"] * 2, "num_kv_shared_layers": 2}
+MOE = {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2}
 SPECIAL: dict[str, dict[str, Any]] = {
+    "cohere_compass_text": {"rope_parameters": {"full_attention": ROPE, "sliding_attention": ROPE}},
+    "dbrx": {"attn_config": {"rope_theta": 10_000.0}},
+    "deepseek_v2": MOE,
+    "dots1": MOE | {"n_group": 1, "topk_group": 1},
+    "dots3_note_text": {"num_key_value_heads": 4},
+    "fuyu": {
+        "text_config": {
+            "model_type": "persimmon",
+            "vocab_size": VOCABULARY,
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": LAYERS,
+            "num_attention_heads": 4,
+            "max_position_embeddings": 64,
+        }
+    },
+    "gemma4_text": SHARED,
+    "gemma4_unified_text": SHARED,
+    "gemma4_assistant": {"text_config": {"num_kv_shared_layers": 0, "hidden_size_per_layer_input": 0}},
+    "gemma4_unified_assistant": {"text_config": {"num_kv_shared_layers": 0}},
+    "gpt_neo": {"attention_types": [[["global", "local"], LAYERS // 2]]},
+    "hunyuan_v1_dense": {"head_dim": 8},
+    "hunyuan_v1_moe": {"head_dim": 8},
     "mamba2": {"head_dim": 16},  # heads * head_dim = expand * hidden_size
 }
 """What a family's configuration needs in addition, by its model type."""
@@ -53,7 +79,12 @@ def _fields(config_class: Any) -> dict[str, Any]:
     for name, nested in config_class.sub_configs.items():
         if dataclasses.is_dataclass(nested):  # not `AutoConfig`, which stands for any class
             fields[name] = _fields(nested)
-    return fields | SPECIAL.get(config_class.model_type, {})
+    if "kv_lora_rank" in fields:  # latent attention has a key for every head
+        fields["num_key_value_heads"] = fields["num_attention_heads"]
+    for name, value in SPECIAL.get(config_class.model_type, {}).items():
+        merges = isinstance(value, dict) and isinstance(fields.get(name), dict)
+        fields[name] = fields[name] | value if merges else value
+    return fields
 
 
 def _smaller(name: str, value: int) -> int:
