@@ -334,6 +334,14 @@ class TestBoard:
     def test_an_empty_leaderboard(self) -> None:
         assert leaderboard_chart([], "1:8").alt.endswith("No runs yet.")
 
+    @pytest.mark.parametrize("budget", ["0.5", "0.7"])
+    def test_the_label_of_the_dense_line_is_on_it(self, budget):
+        """On a logarithmic axis Plotly takes the logarithm for an annotation, but not for a shape."""
+        figure = leaderboard_chart(leaderboard(FAMILIES, budget), "a budget").figure
+        (line,), (label,) = figure.layout.shapes, figure.layout.annotations
+        place = 10**label.x if figure.layout.xaxis.type == "log" else label.x
+        assert label.text == "dense" and place == pytest.approx(line.x0) == line.x1
+
 
 class TestPair:
     runs = (record(sparsity=0.5), record(pruner="sparsegpt", sparsity=0.7))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log10
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -70,7 +71,8 @@ def leaderboard_chart(entries: Sequence[Entry], budget: str) -> Chart:
     figure.add_vline(
         x=dense,
         line={"color": palette.GREY, "dash": "dash", "width": 1.5},
-        annotation={"text": "dense", "yanchor": "bottom"},
+        # On a logarithmic axis Plotly takes a shape's value, but an annotation's logarithm.
+        annotation={"text": "dense", "yanchor": "bottom", "x": log10(dense) if scale.logarithmic else dense},
     )
     figure.update_xaxes(title={"text": "Perplexity"}, **scale.axis)
     # a category axis starts at the bottom, the best entry belongs to the top

@@ -150,27 +150,27 @@ def _draw_state(engine: BackgroundEngine, key: str, view: RunView) -> None:
     """Draw the run's progress or why it ended, and the button for it."""
     record = view.record
     if view.active:
-        bar, button = st.columns([5, 1], vertical_alignment="bottom")
-        bar.progress(share(view), text=progress_words(view))
-        button.button(
-            "Cancel",
-            key="cancel",
-            icon=":material/stop:",
-            width="stretch",
-            on_click=session.cancel,
-            args=(engine, key),
-        )
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.progress(share(view), text=progress_words(view))
+            st.button(
+                "Cancel",
+                key="cancel",
+                icon=":material/stop:",
+                on_click=session.cancel,
+                args=(engine, key),
+            )
     elif view.state == "finished":
-        bar, button = st.columns([5, 1], vertical_alignment="bottom")
-        bar.progress(1.0, text=f"All {len(record.blocks)} blocks done in {numbers.seconds(record.elapsed)}")
-        button.button(
-            "Replay",
-            key="replay.begin",
-            icon=":material/replay:",
-            width="stretch",
-            on_click=replay.begin,
-            args=(engine, key),
-        )
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.progress(
+                1.0, text=f"All {len(record.blocks)} blocks done in {numbers.seconds(record.elapsed)}"
+            )
+            st.button(
+                "Replay",
+                key="replay.begin",
+                icon=":material/replay:",
+                on_click=replay.begin,
+                args=(engine, key),
+            )
     else:
         if view.state == "failed":
             st.error(record.error or view.message, icon=":material/error:")
