@@ -164,7 +164,7 @@ class _Copy:
     """
 
     def __init__(self, source: Path, path: Path) -> None:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, path)
         self._stack = ExitStack()
         self._dense: Any = self._stack.enter_context(safe_open(source, framework="pt"))

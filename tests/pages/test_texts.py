@@ -143,6 +143,7 @@ def test_a_run_over_seeds(open_app, engine):
         (Answer(pending=True), "Saving the model"),
         (Answer(message="The disk is full."), "The disk is full."),
         (Answer(Saved("/runs/x/model", 7_000_000)), "7 MB"),
+        (Answer(Saved("/runs/x/model", 7_000_000, "It has no tokenizer.")), "It has no tokenizer."),
     ],
 )
 def test_saving_a_model(open_app, engine, answer, message):
