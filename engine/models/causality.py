@@ -23,15 +23,15 @@ from engine.hardware.memory import is_out_of_memory
 from engine.hub.failures import first_words
 from engine.models.block import Block
 from engine.models.language_model import LanguageModel, Stream
+from engine.models.stubs import differ
 from engine.models.summary import context_length
 
-TOKENS = 16
+TOKENS = 16  # per window
 ROUNDING = 16
 """Units in the last place of the largest value by which experts may differ."""
-WHOLE = {torch.float32: 1e-3}
-WHOLE_IN_HALF = 3e-2
-"""Largest difference between the logits of the blocks and of the model as a whole, as a share of their norm.
-They are the same products, so it is usually 0.
+WHOLE, WHOLE_IN_HALF = 1e-3, 3e-2
+"""Largest difference between the logits of the blocks and of the model as a whole, as a share of their norm,
+in float32 and in half precision. They are the same products in the same order, so it is usually 0.
 """
 
 
@@ -50,10 +50,9 @@ class CausalityProof:
     def __init__(self, model: LanguageModel, name: str) -> None:
         self._model, self._name = model, name
         self._checked = 0  # blocks
-        length = min(TOKENS, context_length(model.module.config) or TOKENS)
-        self._half = max(1, length // 2)
+        self._length = min(TOKENS, context_length(model.module.config) or TOKENS)
         with self._computing():
-            self._streams = [model.record(ids[None], 1) for ids in self._windows(length)]
+            self._streams = [model.record(ids[None], 1) for ids in self._windows()]
         self._require_equal(*(stream.hidden[0] for stream in self._streams), rounding=0)
 
     def check_early(self) -> None:
@@ -87,7 +86,8 @@ class CausalityProof:
         routed = any(isinstance(part, nn.ModuleList) or _is_fused(part) for part in block.module.modules())
         self._require_equal(first.hidden[0], second.hidden[0], rounding=ROUNDING if routed else 0)
         # The next block starts from equal numbers again.
-        second.hidden = [torch.cat([self._early(first.hidden[0]), self._late(second.hidden[0])], dim=-2)]
+        second.hidden = [second.hidden[0].clone()]
+        self._early(second.hidden[0]).copy_(self._early(first.hidden[0]))
         if block.index == len(self._model.blocks) - 1:
             self._check_whole(first, second)
         self._streams = [first, second]
@@ -103,25 +103,24 @@ class CausalityProof:
         if self._model.residence == "streamed":
             return
         whole = self._model.forward(first.ids[0]).float()
-        limit = WHOLE.get(self._model.dtype, WHOLE_IN_HALF)
-        if (whole - logits).norm() > limit * whole.norm():
+        if differ(whole, logits, WHOLE if self._model.dtype == torch.float32 else WHOLE_IN_HALF):
             raise ModelError(
                 f"The blocks of {self._title}, computed one after the other, do not give what the model as a "
                 "whole gives: they exchange more than hidden states. So it cannot be pruned block by block. "
                 "Choose another model."
             )
 
-    def _windows(self, length: int) -> tuple[Tensor, Tensor]:
+    def _windows(self) -> tuple[Tensor, Tensor]:
         """Return two windows of token ids `[tokens]` with the same first half; the others all differ."""
         # The ids that stand for images and audio, which need more than the id, are among the last.
         vocabulary, generator = max(2, self._model.vocabulary // 2), torch.Generator().manual_seed(0)
-        ids = torch.randint(0, vocabulary, (length,), generator=generator)
-        shift = torch.randint(1, vocabulary, (length,), generator=generator)
-        shift[: self._half] = 0
+        ids = torch.randint(0, vocabulary, (self._length,), generator=generator)
+        shift = torch.randint(1, vocabulary, (self._length,), generator=generator)
+        self._early(shift[None]).zero_()
         return ids, (ids + shift) % vocabulary
 
     def _require_equal(self, one: Tensor, other: Tensor, *, rounding: int) -> None:
-        """Check that the first halves of `[..., tokens, width]` are equal.
+        """Check that the first halves of `[windows, tokens, width]` are equal.
 
         Args:
             rounding: the units in the last place by which they may differ.
@@ -140,10 +139,8 @@ class CausalityProof:
             )
 
     def _early(self, values: Tensor) -> Tensor:
-        return values[..., : self._half, :]
-
-    def _late(self, values: Tensor) -> Tensor:
-        return values[..., self._half :, :]
+        """Return a view of the first half of the tokens of `[windows, tokens, ...]`."""
+        return values[:, : max(1, self._length // 2)]
 
     @contextmanager
     def _computing(self) -> Iterator[None]:

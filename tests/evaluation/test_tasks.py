@@ -18,6 +18,8 @@ from engine.evaluation.tasks.cache import ResultCache
 from engine.evaluation.tasks.catalogue import TASKS
 from engine.evaluation.tasks.evaluate import evaluate as run
 from engine.evaluation.tasks.local import read
+from engine.recipe import Recipe
+from engine.run import run as engine_run
 from tests.evaluation.task_documents import asked, own, right, short, write
 from tests.evaluation.task_models import tiny
 
@@ -340,6 +342,25 @@ def test_a_hub_that_cannot_be_reached_is_said_with_what_to_do(task, monkeypatch)
         rf".*{task}\.jsonl.*PRUNESCOPE_TASKS",
     ):
         finished(run(tiny(), [task], limit=5))
+
+
+def test_a_run_whose_tasks_cannot_be_loaded_ends_before_the_pruning(monkeypatch, corpus):
+    def answer(*_, **__):
+        raise ConnectionError("Couldn't reach it on the Hub")
+
+    hub(monkeypatch, answer)
+    recipe = Recipe.build(samples=2, length=16, evaluation=str(corpus), tasks=("arc_easy",), task_limit=2)
+    events = list(engine_run(recipe))
+    assert "could not be loaded from the hub" in events[-1].message
+    kinds = [event.event for event in events]
+    assert "block_pruned" not in kinds and kinds.count("fetching") >= 1
+
+
+def test_tasks_that_are_loaded_already_are_not_loaded_again(monkeypatch, data):
+    _, exams = finished(evaluate.prepare(tiny(), ["arc_easy"], limit=4, data=data, caches=[None]))
+    monkeypatch.setattr(harness, "load", None)
+    _, (score,) = finished(run(tiny(), ["arc_easy"], limit=4, data=data, exams=exams))
+    assert score.examples == 4
 
 
 def test_loading_can_be_left(monkeypatch):

@@ -75,8 +75,8 @@ def test_blocks_that_give_something_else_than_the_whole_model_are_rejected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = built("llama")
-    whole = model.whole
-    monkeypatch.setattr(model, "whole", lambda ids: 1.1 * whole(ids))
+    logits = model.logits
+    monkeypatch.setattr(model, "logits", lambda *given: 1.1 * logits(*given))
     with pytest.raises(ModelError, match="exchange more than hidden states"):
         CausalityProof(model, "it").check_early()
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from engine.cli.main import main
 from engine.errors import NonFiniteError
 from engine.evaluation.generation import write
 from engine.evaluation.tasks.likelihood import Request, likelihoods
@@ -106,6 +107,21 @@ def test_a_head_beyond_float16_is_no_perplexity(failed) -> None:
     before, message = failed(change, pruner="magnitude", dtype="float16")
     assert "The dense model's predictions after its last block are not finite." in message
     assert all(event.event != "evaluated" for event in before)
+
+
+def test_runs_of_a_sweep_fail_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PRUNESCOPE_HOME", str(tmp_path / "home"))
+    model = built("llama")
+    model.module.lm_head.weight.data[3] = torch.nan
+    model.module.save_pretrained(tmp_path / "model")
+    np.save(ids := tmp_path / "ids.npy", windows().numpy())
+    options = ["--model", str(tmp_path / "model"), "--calibration", str(ids), "--evaluation", str(ids)]
+    assert main(["sweep", *options, "--pruners", "magnitude,wanda", "--sparsities", "0.3,0.5"]) == 1
+    out, err = capsys.readouterr()
+    assert out.count("numbers in lm_head.weight are NaN or infinite") == 4
+    assert "0 of 4 runs finished" in err
 
 
 def test_the_pruned_model_may_be_the_one_that_overflows() -> None:
