@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from engine import validation
 from engine.corpora.named import NAMED, corpus_path
 from engine.errors import Fault, RecipeError
-from engine.models.identity import DEMO, canonical, fingerprint, looks_like_path
+from engine.models.identity import DEMO, canonical, fingerprint, path_fault
 from engine.numbers import short_percent
 from engine.pruning.axes import ALLOCATIONS, AXES
 from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, make_pattern
@@ -219,12 +219,8 @@ def pin(recipe: Recipe) -> Recipe:
             # `stories` is bundled, so its path depends on the machine.
             absolute[name] = name if name == "stories" else str(path.resolve())
             digests[f"{role}.{place}" if place else role] = _digest(path)
-    if looks_like_path(recipe.model) and not Path(recipe.model).expanduser().is_dir():
-        faults.append(
-            Fault(
-                "model", f"the directory {recipe.model} was requested, but it does not exist; check the path."
-            )
-        )
+    if fault := path_fault(recipe.model):
+        faults.append(Fault("model", f"{recipe.model} was requested, but {fault}."))
     if faults:
         raise RecipeError(faults)
     model = canonical(recipe.model)

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 DEMO_DIRECTORY = ROOT / "assets" / "demo-model"
 SAMPLES, SAMPLE_BYTES = 64, 16_384  # 1 MiB of each file
 SHA256 = re.compile(r"[0-9a-f]{64}")
+WEIGHT_SUFFIXES = (".gguf", ".safetensors", ".bin", ".pt", ".pth")
 TEXT_SUFFIXES = {".json", ".model", ".txt"}  # pickles and scripts are never read
 
 
@@ -45,12 +46,22 @@ def local_directory(model: str) -> Path | None:
     directory = Path(resolve(model))
     if directory.is_dir():
         return directory
-    if looks_like_path(model):
-        raise ModelError(
-            f"The model {model} was requested, but there is no such directory. Check the path.",
-            kind="missing",
-        )
+    if fault := path_fault(model):
+        raise ModelError(f"The model {model} was requested, but {fault}.", kind="missing")
     return None
+
+
+def path_fault(model: str) -> str | None:
+    """Return why a model that is given as a path is no directory, and what to do; None for anything else."""
+    path = Path(model).expanduser()
+    # A hub id may have the name of a file that happens to be here.
+    if path.is_dir() or not (looks_like_path(model) or (path.suffix in WEIGHT_SUFFIXES and path.is_file())):
+        return None
+    if not path.is_file():
+        return "there is no such directory; check the path"
+    if path.suffix == ".gguf":
+        return "GGUF files, the format of llama.cpp, are not read here; choose the full-precision model"
+    return "it is a file; choose the directory of a model, with config.json and safetensors"
 
 
 def canonical(model: str) -> str:

@@ -10,7 +10,14 @@ from transformers import AutoModelForCausalLM
 
 from engine.errors import ModelError
 from engine.hub import download, settings
-from engine.hub.cache import cached_models, missing_weights, snapshot, text_files, weight_files
+from engine.hub.cache import (
+    cached_models,
+    missing_weights,
+    snapshot,
+    stored_weights,
+    text_files,
+    weight_files,
+)
 from engine.hub.download import fetch
 from engine.hub.planning import config_directory, plan_download
 from engine.progress import Progress
@@ -62,6 +69,32 @@ def test_a_downloaded_model_loads_like_its_source(
     assert not [name for name in names if name.endswith((".bin", ".py")) or "consolidated" in name]
     one, other = (AutoModelForCausalLM.from_pretrained(path).state_dict() for path in (source, directory))
     assert all(one[name].equal(other[name]) for name in one) and one.keys() == other.keys()
+
+
+def test_the_single_file_comes_before_the_shards(hub: HubServer, tmp_path: Path) -> None:
+    source = models.sharded(tmp_path / "source")
+    shutil.copy(models.llama(tmp_path / "single") / "model.safetensors", source)
+    hub.add_model(ID, source)
+    directory, _ = fetched()
+    assert [path.name for path in directory.glob("*.safetensors")] == ["model.safetensors"]
+    assert stored_weights(directory) == ["model.safetensors"] and snapshot(ID) == directory
+
+
+@pytest.mark.parametrize(
+    ("file", "words", "kind"),
+    [("adapter_config.json", "an adapter", "adapter"), ("x.gguf", "only GGUF files", "no-safetensors")],
+)
+def test_an_adapter_and_gguf_files_are_named(
+    hub: HubServer, tmp_path: Path, file: str, words: str, kind: str
+) -> None:
+    source = models.llama(tmp_path / "source")
+    (source / file).write_text("{}")
+    if kind == "no-safetensors":
+        (source / "model.safetensors").unlink()
+    hub.add_model(ID, source)
+    with pytest.raises(ModelError, match=words) as caught:
+        fetched()
+    assert caught.value.kind == kind
 
 
 def test_the_hubs_library_finds_the_download(hub: HubServer, tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from engine.errors import ModelError
+from engine.errors import ModelError, RecipeError
+from engine.models.identity import path_fault
 from engine.models.inspection import inspect
 from engine.models.loading import load
 from engine.models.quantisation import named_in, shown_by
 from engine.models.summary import summarise
+from engine.recipe import Recipe, pin
 from tests.models.families import built
 
 CPU = torch.device("cpu")
@@ -146,6 +148,20 @@ def test_gguf_files(tmp_path: Path, with_config: bool) -> None:
         (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     with pytest.raises(ModelError, match=r"GGUF.*full-precision"):
         load(tmp_path, dtype=torch.float32, device=CPU)
+
+
+@pytest.mark.parametrize(("file", "words"), [("a.gguf", "GGUF"), ("a.safetensors", "it is a file")])
+def test_a_file_in_place_of_a_directory(
+    file: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / file).write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    for model in (file, str(tmp_path / file)):
+        with pytest.raises(RecipeError, match=words):
+            pin(Recipe.build(model=model))
+        with pytest.raises(ModelError, match=words):
+            summarise(model)
+    assert path_fault("owner/name") is path_fault("demo") is path_fault(str(tmp_path)) is None
 
 
 def test_a_distributed_checkpoint(model: Path) -> None:
