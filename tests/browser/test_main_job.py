@@ -98,7 +98,7 @@ def test_two_tabs_are_independent(new_tab: Callable[..., Page], address: str) ->
 def test_a_failed_run_shows_its_message_and_no_traceback(page: Page, address: str) -> None:
     start_run(page, f"{address}/?samples=5000")
     expect(
-        page.get_by_text("5000 calibration windows of 256 tokens were requested from stories", exact=False)
+        page.get_by_text("5,000 calibration windows of 256 tokens were requested from stories", exact=False)
     ).to_be_visible()
     assert not page.get_by_text("Traceback").count()
 

@@ -67,7 +67,7 @@ def leaderboard_chart(entries: Sequence[Entry], budget: str) -> Chart:
     figure = canvas(go.Figure(), 70 + LINE * max(3, len(entries)))  # 70: axis and its title
     for entry, name in zip(entries, names, strict=True):
         figure.add_traces(_row(entry, name, dense))
-    figure.update_layout(showlegend=False)
+    figure.update_layout(showlegend=False, margin={"t": 24})  # room for the label above the dense line
     figure.add_vline(
         x=dense,
         line={"color": palette.GREY, "dash": "dash", "width": 1.5},
