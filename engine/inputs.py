@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from engine.corpora.named import Role
+from engine.corpora.named import Role, holds_token_ids
 from engine.corpora.windows import Windows, calibration_windows, evaluation_windows
 from engine.errors import CorpusError, ModelError
 from engine.events import Event, Fetching, WindowsReady
@@ -101,7 +101,7 @@ def read_windows(
         CorpusError: a text cannot be downloaded or is too short, its windows are too long for the model, or
             the model's tokenizer is broken.
     """
-    texts = [name for name in (recipe.calibration, *recipe.evaluations) if not name.endswith(".npy")]
+    texts = [name for name in (recipe.calibration, *recipe.evaluations) if not holds_token_ids(name)]
     if texts and model.tokenizer_fault:
         raise CorpusError(f"The text {texts[0]} needs a tokenizer. {model.tokenizer_fault}")
     longest = context_length(model.module.config)

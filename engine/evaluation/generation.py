@@ -44,7 +44,8 @@ def encode(model: LanguageModel, text: str) -> Tensor:
     """
     tokenizer = model.tokenizer
     if tokenizer is None:
-        raise ModelError("This model has no tokenizer, so it can neither read nor continue a text.")
+        why = model.tokenizer_fault or "This model has no tokenizer."
+        raise ModelError(f"{why} It can neither read nor continue a text.")
     ids = list(tokenizer(text)["input_ids"])
     start = tokenizer.bos_token_id
     if start is not None and ids[:1] != [start]:  # many tokenizers have already added it

@@ -415,6 +415,6 @@ def test_the_imports_own_settings_are_taken_back(monkeypatch):
 
 
 def test_a_model_without_a_tokenizer_is_refused(data):
-    model = SimpleNamespace(tokenizer=None)
+    model = SimpleNamespace(tokenizer=None, tokenizer_fault="")
     with pytest.raises(TaskError, match="need a tokenizer"):
         next(run(model, ["rte"], limit=None, data=data))

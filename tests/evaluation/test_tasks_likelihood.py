@@ -195,7 +195,7 @@ def test_a_model_that_does_not_say_its_length_is_taken_to_bear_2048_tokens():
 
 def test_texts_need_a_tokenizer_and_empty_ones_a_token_to_begin_with(monkeypatch):
     with pytest.raises(TaskError, match="need a tokenizer"):
-        Encoder(SimpleNamespace(tokenizer=None))
+        Encoder(SimpleNamespace(tokenizer=None, tokenizer_fault=""))
     monkeypatch.setattr(Letters, "bos_token_id", None)
     monkeypatch.setattr(Letters, "eos_token_id", None)
     with pytest.raises(TaskError, match="no start token"):

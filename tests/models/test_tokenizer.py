@@ -9,11 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.errors import ModelError, TaskError
+from engine.evaluation.generation import encode
+from engine.evaluation.tasks.likelihood import Encoder
 from engine.models.tokenizer import read_tokenizer
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.run import run
 from tests.hub import models
+from tests.models.families import built
 
 
 @pytest.fixture
@@ -89,3 +93,12 @@ def test_a_run_on_texts_fails_with_it_and_one_on_token_ids_notes_it(directory: P
     failed = RunRecord.fold(run(Recipe.build(model=str(directory), evaluation=None)))
     assert failed.error is not None and "stories needs a tokenizer" in failed.error
     assert "tokenizer.json" in failed.error
+
+
+def test_generating_and_tasks_name_the_fault() -> None:
+    model = built("llama")
+    model.tokenizer_fault = "The tokenizer is broken."
+    with pytest.raises(ModelError, match="tokenizer is broken"):
+        encode(model, "word")
+    with pytest.raises(TaskError, match="tokenizer is broken"):
+        Encoder(model)

@@ -70,9 +70,8 @@ class Encoder:
 
     def __init__(self, model: LanguageModel) -> None:
         if model.tokenizer is None:
-            raise TaskError(
-                "Zero-shot tasks need a tokenizer, but this model has none, so they cannot be measured."
-            )
+            why = model.tokenizer_fault or "This model has none."
+            raise TaskError(f"Zero-shot tasks need a tokenizer. {why}")
         self._tokenizer = model.tokenizer
         self._longest = _longest(model)
         start = model.tokenizer.bos_token_id
