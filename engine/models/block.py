@@ -112,11 +112,11 @@ class Block:
     def __call__(self, hidden: Tensor, call: Call) -> Tensor:
         """Return the block's output for hidden states `[windows, tokens, width]`, in the same shape.
 
-        If the class returns a tuple, its first element is the output.
+        If the class returns a tuple or a list, its first element is the output.
         """
         output = self.module(hidden, *call.args, **call.kwargs)
         # older classes return `(hidden, attentions, cache)`
-        return output[0] if isinstance(output, tuple) else output
+        return output[0] if isinstance(output, (tuple, list)) else output
 
 
 Before = Callable[[str, Tensor], None]

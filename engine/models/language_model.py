@@ -242,12 +242,12 @@ class LanguageModel:
         return result
 
     @contextmanager
-    def stubbed(self, visit: Visit) -> Iterator[None]:
+    def stubbed(self, visit: Visit, filler: Tensor | None = None) -> Iterator[None]:
         """Replace the blocks by stubs while the `with` lasts; see `engine.models.stubs`."""
         if self._extras is None:
             ids = torch.arange(2, device=self.device)[None]
             self._extras = probe(self.blocks, self.present, partial(self.forward, ids, head=False))
-        with stubbed(self.blocks, self._extras, visit):
+        with stubbed(self.blocks, self._extras, visit, filler):
             yield
 
 

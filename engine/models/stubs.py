@@ -31,13 +31,20 @@ class UnsuitableError(Exception):
 
 
 @contextmanager
-def stubbed(blocks: Sequence[Block], extras: Sequence[int | None], visit: Visit) -> Iterator[None]:
-    """Replace blocks by stubs while the `with` lasts; `extras`: see `probe`."""
+def stubbed(
+    blocks: Sequence[Block], extras: Sequence[int | None], visit: Visit, filler: Tensor | None = None
+) -> Iterator[None]:
+    """Replace blocks by stubs while the `with` lasts.
+
+    Args:
+        extras: see `probe`.
+        filler: what a stub returns in addition to the hidden states, if its block returns more.
+    """
 
     def forward(index: int, *args: Any, **kwargs: Any) -> Any:
         hidden, call = _split(args, kwargs)
         replaced = visit(index, (hidden, call))
-        return _in_tuple(hidden if replaced is None else replaced, extras[index])
+        return _in_tuple(hidden if replaced is None else replaced, extras[index], filler)
 
     with _replaced(blocks, lambda block: partial(forward, block.index)):
         yield
@@ -83,7 +90,7 @@ def _computed(block: Block, hidden: Tensor, call: Call) -> tuple[int | None, Ten
     calls = [fresh(call), call]  # itself last: later blocks may need what this one writes there
     # the instance's own `forward` is a stub
     outputs = [kind.forward(block.module, hidden, *given.args, **given.kwargs) for given in calls]
-    extras = len(outputs[0]) - 1 if isinstance(outputs[0], tuple) else None
+    extras = len(outputs[0]) - 1 if isinstance(outputs[0], (tuple, list)) else None
     one, other = (output if extras is None else output[0] for output in outputs)
     if differ(hidden, before):
         raise UnsuitableError(f"its blocks ({kind.__name__}) overwrite the hidden states that they are given")
@@ -114,10 +121,10 @@ def differ(one: Tensor, other: Tensor, tolerance: float = 0.0) -> bool:
     return one.shape != other.shape or bool((one - other).norm() > tolerance * one.norm())
 
 
-def _in_tuple(hidden: Tensor, extras: int | None) -> Any:
+def _in_tuple(hidden: Tensor, extras: int | None, filler: Tensor | None = None) -> Any:
     """Return the hidden states as a block does that returns `extras` more values."""
     # without a cache or attentions, the model does not read them
-    return hidden if extras is None else (hidden, *[None] * extras)
+    return hidden if extras is None else (hidden, *[filler] * extras)
 
 
 def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Call]:

@@ -8,6 +8,8 @@ import dataclasses
 import re
 from typing import Any
 
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
 VOCABULARY = 128
 LAYERS = 4  # hybrids often have one attention layer in four
 RULES: tuple[tuple[str, int], ...] = (
@@ -38,28 +40,49 @@ SHARED = {"layer_types": ["sliding_attention", "full_attention"] * 2, "num_kv_sh
 MOE = {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2}
 SPECIAL: dict[str, dict[str, Any]] = {
     "cohere_compass_text": {"rope_parameters": {"full_attention": ROPE, "sliding_attention": ROPE}},
-    "dbrx": {"attn_config": {"rope_theta": 10_000.0}},
+    "dbrx": {"attn_config": {"rope_theta": 10_000.0, "clip_qkv": 8.0}},
     "deepseek_v2": MOE,
     "dots1": MOE | {"n_group": 1, "topk_group": 1},
     "dots3_note_text": {"num_key_value_heads": 4},
-    "fuyu": {
-        "text_config": {
-            "model_type": "persimmon",
-            "vocab_size": VOCABULARY,
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": LAYERS,
-            "num_attention_heads": 4,
-            "max_position_embeddings": 64,
-        }
-    },
     "gemma4_text": SHARED,
     "gemma4_unified_text": SHARED,
-    "gemma4_assistant": {"text_config": {"num_kv_shared_layers": 0, "hidden_size_per_layer_input": 0}},
+    "gemma4_assistant": {
+        "text_config": {
+            "num_kv_shared_layers": 0,
+            "hidden_size_per_layer_input": 0,
+            "vocab_size_per_layer_input": 0,
+        }
+    },
     "gemma4_unified_assistant": {"text_config": {"num_kv_shared_layers": 0}},
     "gpt_neo": {"attention_types": [[["global", "local"], LAYERS // 2]]},
     "hunyuan_v1_dense": {"head_dim": 8},
     "hunyuan_v1_moe": {"head_dim": 8},
+    "ministral": {"head_dim": 8},
+    "moshi": {"audio_vocab_size": VOCABULARY},
+    "inkling2_text": {"n_layers_per_attn_res_block": 2},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 2},
+    "nemotron": {"num_key_value_heads": 2},
+    "phi4_multimodal": {"vision_config": {"num_hidden_layers": 2}, "audio_config": {"num_blocks": 1}},
+    "qwen4_exp_text": {
+        "indexer_n_heads": 2,
+        "indexer_kv_heads": 1,
+        "indexer_head_dim": 8,
+        "indexer_budget": 8,
+        "indexer_compress_ratio": 4,
+    },
+    "reformer": {
+        "is_decoder": True,
+        "axial_pos_embds": False,
+        "attn_layers": ["local", "lsh"] * 2,
+        "local_attn_chunk_length": 8,
+        "lsh_attn_chunk_length": 8,
+        "num_buckets": 4,
+    },
+    "xlstm": {"hidden_size": 128, "chunk_size": 16},
+    "xmod": {"default_language": "en_XX"},
+    "zamba": {"layers_block_type": ["linear_attention", "hybrid"] * 2},
+    "zamba2": {"layers_block_type": ["linear_attention", "hybrid"] * 2},
     "mamba2": {"head_dim": 16},  # heads * head_dim = expand * hidden_size
 }
 """What a family's configuration needs in addition, by its model type."""
@@ -76,9 +99,11 @@ def _fields(config_class: Any) -> dict[str, Any]:
         for field in dataclasses.fields(config_class)
         if type(field.default) is int and not field.name.startswith("_")  # `bool` is no size
     }
-    for name, nested in config_class.sub_configs.items():
-        if dataclasses.is_dataclass(nested):  # not `AutoConfig`, which stands for any class
-            fields[name] = _fields(nested)
+    for name, default in config_class.sub_configs_defaults.items():
+        if default.model_type:  # of the classes that this part of a model may have, the usual one
+            fields[name] = _fields(CONFIG_MAPPING[default.model_type]) | {"model_type": default.model_type}
+        elif dataclasses.is_dataclass(default.config_class):
+            fields[name] = _fields(default.config_class)
     if "kv_lora_rank" in fields:  # latent attention has a key for every head
         fields["num_key_value_heads"] = fields["num_attention_heads"]
     for name, value in SPECIAL.get(config_class.model_type, {}).items():

@@ -36,8 +36,13 @@ class RandomLayer(Layer):
 
 
 class TupleLayer(Layer):
-    def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor, None]:
-        return super().forward(hidden), hidden, None
+    def forward(self, hidden: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor, None]:
+        return super().forward(hidden, extra), hidden, None
+
+
+class ListLayer(Layer):
+    def forward(self, hidden: Tensor) -> list[Tensor]:
+        return [super().forward(hidden)]
 
 
 class WideningLayer(Layer):
@@ -78,6 +83,12 @@ def unpacked(layers: Any, hidden: Tensor) -> Tensor:
     return hidden
 
 
+def first(layers: Any, hidden: Tensor) -> Tensor:
+    for layer in layers:
+        hidden = layer(hidden)[0]
+    return hidden
+
+
 def backwards(layers: Any, hidden: Tensor) -> Tensor:
     return through(list(layers)[::-1], hidden)
 
@@ -114,6 +125,13 @@ def with_the_block_before(layers: Any, hidden: Tensor) -> Tensor:
     return hidden
 
 
+def with_the_extra_of_the_block_before(layers: Any, hidden: Tensor) -> Tensor:
+    extra = None
+    for layer in layers:
+        hidden, extra, _ = layer(hidden, extra)
+    return hidden
+
+
 def with_the_embeddings(layers: Any, hidden: Tensor) -> Tensor:
     first = hidden
     for layer in layers:
@@ -130,7 +148,9 @@ def test_every_family_is_suitable(family: str) -> None:
     require_suitable(built(family), family)
 
 
-@pytest.mark.parametrize("toy", [Toy(through), Toy(with_the_embeddings), Toy(unpacked, TupleLayer)])
+@pytest.mark.parametrize(
+    "toy", [Toy(through), Toy(with_the_embeddings), Toy(unpacked, TupleLayer), Toy(first, ListLayer)]
+)
 def test_blocks_in_order_are_suitable(toy: Toy) -> None:
     require_suitable(LanguageModel(toy), "toy")
 
@@ -145,6 +165,10 @@ def test_blocks_in_order_are_suitable(toy: Toy) -> None:
         (Toy(scaled), "it changes the hidden states between its blocks 0 and 1"),
         (Toy(summed), "its predictions depend on more than the output of its last block"),
         (Toy(with_the_block_before), "the argument 1 of its block 2 depends on the blocks before it"),
+        (
+            Toy(with_the_extra_of_the_block_before, TupleLayer),
+            "the argument 1 of its block 1 depends on the blocks before it",
+        ),
         (Toy(through, OverwritingLayer), r"its blocks \(OverwritingLayer\) overwrite the hidden states"),
         (Toy(through, RandomLayer), r"its blocks \(RandomLayer\) return something else each time"),
         (Toy(through, WideningLayer), r"its blocks \(WideningLayer\) do not return hidden states like"),
