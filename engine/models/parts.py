@@ -23,10 +23,12 @@ WORDS = {
 COMPUTED, IGNORED = "computed", "ignored by the class"
 """Kinds of tensors besides the parts: buffers, of which nothing is lost, and what the class lists by name."""
 BUFFER = re.compile(
-    r"(?:^|\.)(?:(?:original_)?inv_freq|position_ids|causal_mask|num_batches_tracked|version)$"
+    r"(?:^|\.)(?:(?:original_)?inv_freq|(?:cos|sin)_cached|position_ids|embed_positions\.weights|causal_mask"
+    r"|num_batches_tracked|version)$"
 )
 MASK = re.compile(r"(?:^|\.)(?:attn|attention)\.(?:masked_)?bias$")
 """The causal mask `[1, 1, tokens, tokens]` of GPT-2 and its relatives, and the value that it masks with."""
+LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 _PATTERNS = {kind: re.compile(rf"(?:^|[._])(?:{words})(?![a-z])") for kind, words in WORDS.items()}
 
 
@@ -43,8 +45,18 @@ def left_out(name: str, shape: tuple[int, ...], model: Any) -> str | None:
     """
     if is_computed(name, shape):
         return COMPUTED
+    if part := part_of(name):
+        return part
+    if _predicts_more(name, model.config.get_text_config()):
+        return PREDICTION
     ignored = model._keys_to_ignore_on_load_unexpected or ()  # patterns of the class
-    return part_of(name) or (IGNORED if any(re.search(pattern, name) for pattern in ignored) else None)
+    return IGNORED if any(re.search(pattern, name) for pattern in ignored) else None
+
+
+def _predicts_more(name: str, config: Any) -> bool:
+    """Return whether a tensor is of the layers after the last that predict further tokens (DeepSeek-V3)."""
+    layer, further = LAYER.search(name), getattr(config, "num_nextn_predict_layers", None) or 0
+    return layer is not None and 0 <= int(layer[1]) - config.num_hidden_layers < further
 
 
 def is_computed(name: str, shape: tuple[int, ...]) -> bool:
