@@ -4,6 +4,7 @@ run recorded.
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from engine.errors import ModelError, StoreError
 from engine.export.model import NO_TOKENIZER, save_model
+from engine.models.identity import digest
 from engine.models.loading import load
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe, pin
@@ -293,6 +295,21 @@ def test_a_cached_model_is_not_used_for_other_weights(tmp_path: Path) -> None:
     recipe = pin(record.recipe)
     cached, alone = (RunRecord.fold(run(recipe, models=cache)).dense for cache in (models, None))
     assert cached is not None and cached == alone != record.dense
+
+
+def test_large_files_of_the_hub_are_identified_by_their_names(tmp_path: Path) -> None:
+    """The hub's cache links to files that are named after their hash, which need not be read."""
+    content = b"weights"
+    blob = tmp_path / sha256(content).hexdigest()
+    blob.write_bytes(content)
+    (tmp_path / "copy").write_bytes(content)
+    (tmp_path / "link").symlink_to(blob)
+    expected = digest([tmp_path / "copy"])
+    assert digest([tmp_path / "link"]) == expected
+    blob.write_bytes(b"never read")
+    assert digest([tmp_path / "link"]) == expected
+    (tmp_path / "copy").write_bytes(b"other")
+    assert digest([tmp_path / "copy"]) != expected
 
 
 def test_a_directory_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
