@@ -15,6 +15,7 @@ from engine.events import Event, Failed
 from engine.export.command_line import recipe_of
 from engine.export.model import save_masks, save_model
 from engine.jobs.execute import execute
+from engine.models.identity import resolve
 from engine.recipe import Recipe, pin
 from engine.record import RunRecord
 from engine.store.folder import RunFolder
@@ -78,6 +79,9 @@ def _folder(arguments: argparse.Namespace, recipe: Recipe) -> RunFolder:
             )
         return Store().folder(recipe.key)
     folder = RunFolder(Path(arguments.out).expanduser().absolute(), Store().cache)
+    if folder.path.resolve() == Path(resolve(recipe.model)).resolve():
+        # Its files would count as files of the model, which must not change during the run.
+        raise RecipeError([Fault("out", f"{folder.path} holds the model; choose another directory.")])
     # The same recipe resumes there.
     if folder.recipe_path.exists() and (other := folder.recipe()).key != recipe.key:
         raise RecipeError(

@@ -113,6 +113,13 @@ def test_the_same_again_reads_what_is_there_and_another_recipe_is_refused(
     assert "already holds another run (SparseGPT 60% on demo)" in capsys.readouterr().err
 
 
+def test_a_run_is_not_written_among_the_files_of_its_model(capsys: pytest.CaptureFixture[str]) -> None:
+    directory = ROOT / "assets" / "demo-model"
+    before = sorted(directory.iterdir())
+    assert main(["prune", "--out", str(directory)]) == 2
+    assert "holds the model" in capsys.readouterr().err and sorted(directory.iterdir()) == before
+
+
 def test_without_out_the_run_is_in_the_store(
     home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
