@@ -74,6 +74,7 @@ from engine.models.language_model import LanguageModel, Stream
 from engine.models.loading import load, read_config, stored_dtype
 from engine.models.nonfinite import with_cause
 from engine.models.parts import sentence
+from engine.models.suitability import computing
 from engine.models.summary import skipped_weights, summarise
 from engine.numbers import listed
 from engine.pruning.axes import Shares
@@ -340,9 +341,11 @@ class Attempt:
         """
 
         def recorded(windows: Windows) -> Stream:
-            batch = self.memory.windows_per_batch(windows.ids.shape[1])  # windows per batch
+            length = windows.ids.shape[1]
+            batch = self.memory.windows_per_batch(length)  # windows per batch
             record = partial(model.record, windows.ids, batch, offload=self.memory.offload)
-            return self.lease.recall(("windows", self.memory, windows.fingerprint), record)
+            with computing(model, self.recipe.model, length):
+                return self.lease.recall(("windows", self.memory, windows.fingerprint), record)
 
         streams, parts, batches = Streams(recorded(calibration).fork()), [], 0
         if self.lease.caches:  # filled by `prune_blocks`, reused by runs with the same calibration windows

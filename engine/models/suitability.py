@@ -10,6 +10,8 @@ of a block, which is the same code either way, or what a block writes into its a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -33,18 +35,38 @@ def require_suitable(model: LanguageModel, name: str) -> None:
     Raises:
         ModelError: it cannot.
     """
-    try:
+    with computing(model, name, TOKENS):
         _test(model)
+
+
+@contextmanager
+def computing(model: LanguageModel, name: str, tokens: int) -> Iterator[None]:
+    """Turn what a model's own code raises in the `with` into a sentence.
+
+    Args:
+        name: what the error message calls the model.
+        tokens: the length of the windows that pass through it.
+
+    Raises:
+        ModelError: it raised something.
+    """
+    try:
+        yield
     except PrunescopeError:  # a damaged file, for instance
         raise
-    except Exception as error:  # the model's own code raises many types
+    except Exception as error:  # of many types
         if is_out_of_memory(error):
             raise
-        known = isinstance(error, UnsuitableError)
-        reason = error if known else f"it fails on {TOKENS} tokens ({first_words(error, 150)})"
+        if isinstance(error, UnsuitableError):
+            reason, remedy = str(error), "Choose another model."
+        else:
+            reason = f"it fails on {tokens} tokens ({type(error).__name__}: {first_words(error, 150)})"
+            remedy = (
+                "Choose another model, or shorter windows." if tokens > TOKENS else "Choose another model."
+            )
         raise ModelError(
             f"The model {name} ({type(model.module).__name__}) cannot be pruned block by block: {reason}. "
-            "Choose another model."
+            f"{remedy}"
         ) from error
 
 

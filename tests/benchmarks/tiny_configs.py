@@ -79,7 +79,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
         "lsh_attn_chunk_length": 8,
         "num_buckets": 4,
     },
-    "xlstm": {"hidden_size": 128, "chunk_size": 16},
+    "xlstm": {"hidden_size": 128, "chunk_size": 16, "max_inference_chunksize": 64},
     "xmod": {"default_language": "en_XX"},
     "zamba": {"layers_block_type": ["linear_attention", "hybrid"] * 2},
     "zamba2": {"layers_block_type": ["linear_attention", "hybrid"] * 2},

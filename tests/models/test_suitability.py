@@ -1,16 +1,22 @@
 """A model that cannot be pruned block by block is rejected with the reason, before anything is pruned."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import transformers as hf
 from torch import Tensor, nn
 
 from engine.errors import ModelError
+from engine.events import BlockPruned, Failed
 from engine.models.language_model import LanguageModel
 from engine.models.suitability import require_suitable
+from engine.recipe import Recipe
+from engine.run import run
 from tests.models.families import FAMILIES, built
 
 WIDTH, VOCABULARY = 16, 32
@@ -172,7 +178,7 @@ def test_blocks_in_order_are_suitable(toy: Toy) -> None:
         (Toy(through, OverwritingLayer), r"its blocks \(OverwritingLayer\) overwrite the hidden states"),
         (Toy(through, RandomLayer), r"its blocks \(RandomLayer\) return something else each time"),
         (Toy(through, WideningLayer), r"its blocks \(WideningLayer\) do not return hidden states like"),
-        (Toy(failing), r"it fails on 8 tokens \(an image is missing\)"),
+        (Toy(failing), r"it fails on 8 tokens \(TypeError: an image is missing\)"),
     ],
     ids=lambda value: value.way.__name__ if isinstance(value, Toy) else "",
 )
@@ -180,3 +186,23 @@ def test_any_other_way_is_rejected_with_the_reason(toy: Toy, reason: str) -> Non
     with pytest.raises(ModelError, match=f"(?s)The model toy .* block by block: .*{reason}.*Choose another"):
         require_suitable(LanguageModel(toy), "toy")
     assert all("forward" not in vars(layer) for layer in toy.layers), "a stub was left in place"
+
+
+def test_windows_that_the_model_cannot_take_are_named_before_anything_is_pruned(tmp_path: Path) -> None:
+    """RoBERTa's positions begin after the padding token, so it takes fewer tokens than it declares."""
+    shape = {
+        "hidden_size": WIDTH,
+        "intermediate_size": WIDTH,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    config = hf.RobertaConfig(
+        vocab_size=VOCABULARY, max_position_embeddings=24, is_decoder=True, pad_token_id=1, **shape
+    )
+    hf.RobertaForCausalLM(config).save_pretrained(tmp_path / "model")
+    np.save(tmp_path / "ids.npy", np.full((2, 24), 5))
+    files = {"model": str(tmp_path / "model"), "calibration": str(tmp_path / "ids.npy"), "evaluation": None}
+    *events, end = run(Recipe.build(files))
+    assert isinstance(end, Failed) and "it fails on 24 tokens (" in end.message
+    assert end.message.endswith("Choose another model, or shorter windows.")
+    assert not any(isinstance(event, BlockPruned) for event in events)
