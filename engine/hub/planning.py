@@ -60,6 +60,7 @@ def config_directory(model: str, revision: str | None = None) -> Path:
         ModelError: there is no such model, or the hub does not answer.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.errors import RemoteEntryNotFoundError
 
     with model_errors(model, revision):
         cached = try_to_load_from_cache(model, CONFIG, cache_dir=settings.hub_cache(), revision=revision)
@@ -69,7 +70,11 @@ def config_directory(model: str, revision: str | None = None) -> Path:
         # One small request first: it fails immediately without a network, whereas a download retries for
         # half a minute.
         url = hf_hub_url(model, CONFIG, revision=revision, endpoint=settings.endpoint())
-        get_hf_file_metadata(url, endpoint=settings.endpoint())
+        try:
+            get_hf_file_metadata(url, endpoint=settings.endpoint())
+        except RemoteEntryNotFoundError:
+            _weights(model, _info(model, revision))  # names what the repository holds instead
+            raise
         path = hf_hub_download(
             model, CONFIG, revision=revision, cache_dir=settings.hub_cache(), endpoint=settings.endpoint()
         )
@@ -83,27 +88,46 @@ def plan_download(model: str, revision: str | None = None) -> DownloadPlan:
         ModelError: there is no such model or revision, it has no safetensors or an adapter, or the
             hub does not answer.
     """
-    from huggingface_hub import HfApi
-
     with model_errors(model, revision):
         _require_online()
-        info: Any = HfApi(endpoint=settings.endpoint()).model_info(
-            model, revision=revision, files_metadata=True, timeout=TIMEOUT
-        )
-        names = [item.rfilename for item in info.siblings or ()]
-        if ADAPTER_CONFIG in names:
-            raise ModelError(
-                f"The model {model} is an adapter of another model, or has one next to it. Choose the base "
-                "model, or a model into which the adapter is merged.",
-                kind="adapter",
-            )
-        weights = weight_files(names)
-        if weights != [SINGLE] and INDEX in names:
+        info = _info(model, revision)
+        weights = _weights(model, info)
+        if weights != [SINGLE]:
             # The index is read at this very commit; a branch might move in between.
             weights = _shards(model, str(info.sha))
-        if not weights:
-            raise no_safetensors(model, names)
-        return _plan(model, info, [*text_files(names), *weights])
+        return _plan(model, info, [*text_files(_names(info)), *weights])
+
+
+def _info(model: str, revision: str | None) -> Any:
+    """Return what the hub knows about a repository and its files."""
+    from huggingface_hub import HfApi
+
+    return HfApi(endpoint=settings.endpoint()).model_info(
+        model, revision=revision, files_metadata=True, timeout=TIMEOUT
+    )
+
+
+def _names(info: Any) -> list[str]:
+    return [item.rfilename for item in info.siblings or ()]
+
+
+def _weights(model: str, info: Any) -> list[str]:
+    """Return the names of the weight files; of shards, as far as their names tell.
+
+    Raises:
+        ModelError: there are none, or an adapter.
+    """
+    names = _names(info)
+    if ADAPTER_CONFIG in names:
+        raise ModelError(
+            f"The model {model} is an adapter of another model, or has one next to it. Choose the base "
+            "model, or a model into which the adapter is merged.",
+            kind="adapter",
+        )
+    weights = weight_files(names)
+    if not weights and INDEX not in names:
+        raise no_safetensors(model, names)
+    return weights
 
 
 @contextmanager

@@ -92,9 +92,11 @@ def test_an_adapter_and_gguf_files_are_named(
     if kind == "no-safetensors":
         (source / "model.safetensors").unlink()
     hub.add_model(ID, source)
-    with pytest.raises(ModelError, match=words) as caught:
-        fetched()
-    assert caught.value.kind == kind
+    (source / "config.json").unlink()
+    hub.add_model(f"{ID}-alone", source)
+    for work in (fetched, lambda: config_directory(f"{ID}-alone")):
+        error = failing(work)
+        assert error.kind == kind and words in str(error)
 
 
 def test_the_hubs_library_finds_the_download(hub: HubServer, tmp_path: Path) -> None:
