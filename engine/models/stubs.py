@@ -64,7 +64,7 @@ def probe(
 
     Raises:
         UnsuitableError: a block changes its input, does not return hidden states in the shape of its input,
-            or returns others in each pass.
+            returns others in each pass, or keeps a tensor from one pass to the next.
     """
     extras: dict[type, int | None] = {}
 
@@ -86,10 +86,15 @@ def _computed(block: Block, hidden: Tensor, call: Call) -> tuple[int | None, Ten
     """Return the number of values in addition to the block's output, None if it is not in a tuple, and the
     output.
     """
-    kind, before = type(block.module), hidden.clone()
+    kind, before, kept = type(block.module), hidden.clone(), _kept_tensors(block)
     calls = [fresh(call), call]  # itself last: later blocks may need what this one writes there
     # the instance's own `forward` is a stub
     outputs = [kind.forward(block.module, hidden, *given.args, **given.kwargs) for given in calls]
+    if new := sorted(_kept_tensors(block) - kept):
+        raise UnsuitableError(
+            f"its blocks ({kind.__name__}) keep {new[0]} from one pass to the next, but passes of several "
+            "texts take turns"
+        )
     extras = len(outputs[0]) - 1 if isinstance(outputs[0], (tuple, list)) else None
     one, other = (output if extras is None else output[0] for output in outputs)
     if differ(hidden, before):
@@ -101,6 +106,16 @@ def _computed(block: Block, hidden: Tensor, call: Call) -> tuple[int | None, Ten
     if differ(one, other, NOISE):
         raise UnsuitableError(f"its blocks ({kind.__name__}) return something else each time they are called")
     return extras, one
+
+
+def _kept_tensors(block: Block) -> set[str]:
+    """Return the attributes of the block's modules that hold a tensor, except parameters and buffers."""
+    return {
+        f"{path}.{name}"
+        for path, module in block.module.named_modules()
+        for name, value in vars(module).items()
+        if isinstance(value, Tensor)
+    }
 
 
 @contextmanager

@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 import torch
+import transformers as hf
 from torch import Tensor, nn
 
+from engine.errors import ModelError
 from engine.hardware.device import Clock
 from engine.models.block import Call
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.state import State, fresh
+from engine.models.suitability import require_suitable
 from engine.pruning.axes import Shares
 from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
-from tests.models.families import VOCABULARY, built, windows
+from tests.models.families import SHAPE, VOCABULARY, built, windows
 
 WIDTH = 16
 
@@ -128,6 +131,13 @@ def test_a_pass_that_is_repeated_starts_from_the_same_state(name: str) -> None:
         stream.advance(block)
         for output in (*twice, *(torch.cat(fork.hidden) for fork in forks)):
             assert torch.equal(output, torch.cat(stream.hidden))
+
+
+def test_blocks_that_keep_a_tensor_between_passes_are_rejected() -> None:
+    config = hf.RecurrentGemmaConfig(**SHAPE, num_key_value_heads=1, lru_width=32, attention_window_size=8)
+    model = LanguageModel(hf.AutoModelForCausalLM.from_config(config))
+    with pytest.raises(ModelError, match=r"keep temporal_block\.rg_lru\.recurrent_states from one pass"):
+        require_suitable(model, "it")
 
 
 def test_a_stream_without_changing_arguments_copies_nothing() -> None:
