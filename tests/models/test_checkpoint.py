@@ -239,11 +239,14 @@ def test_what_is_left_over_or_missing_is_found_before_anything_is_read(
             load(tmp_path, dtype=torch.float32, device=CPU, residence=residence)
 
 
-def test_a_tensor_in_two_shards_with_different_values(tmp_path: Path) -> None:
+@pytest.mark.parametrize("edit", [lambda one: one + 1, lambda one: one.half(), lambda one: one[1:].clone()])
+def test_a_tensor_in_two_shards_with_different_values(
+    edit: Callable[[Tensor], Tensor], tmp_path: Path
+) -> None:
     built("llama").module.save_pretrained(tmp_path)
     one, other = halves(tmp_path)
     name = a_matrix(one)
-    shard(tmp_path, one, {**other, name: one[name] + 1})
+    shard(tmp_path, one, {**other, name: edit(one[name])})
     with pytest.raises(ModelError, match=r"twice with different values.*00001.*00002"):
         load(tmp_path, dtype=torch.float32, device=CPU)
 
