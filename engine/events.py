@@ -309,6 +309,7 @@ class BlockPruned(Event):
             windows after the block; None without evaluation.
         cosine: mean cosine of the same hidden states over the tokens.
         seconds: time that the block took.
+        unpruned_zeros: number of weights that are zero in its linears that were left dense.
     """
 
     event: Literal["block_pruned"] = "block_pruned"
@@ -319,6 +320,7 @@ class BlockPruned(Event):
     cosine: float | None
     seconds: float
     linears: tuple[LinearPruned, ...]
+    unpruned_zeros: int = 0
 
 
 class Score(Facts):

@@ -371,7 +371,9 @@ def _zeros(blocks: tuple[BlockPruned, ...], of: int | None = None) -> dict[str, 
     linears = [linear for block in blocks for linear in block.linears]
     # At least 1, so that no block is not a division by 0.
     total = of or max(1, sum(linear.rows * linear.columns for linear in linears))
+    # Linears that were left dense count as prunable weights only.
+    others = sum(block.unpruned_zeros for block in blocks) if of else 0
     return {
-        "achieved": sum(linear.zeros for linear in linears) / total,
-        "initial": sum(linear.initial_zeros for linear in linears) / total,
+        "achieved": (sum(linear.zeros for linear in linears) + others) / total,
+        "initial": (sum(linear.initial_zeros for linear in linears) + others) / total,
     }

@@ -345,4 +345,7 @@ def _event(
         cosine=cosine,
         seconds=clock.now() - start,
         linears=linears,
+        unpruned_zeros=sum(
+            _zeros(linear.weight) for name, linear in block.linears.items() if name not in results
+        ),
     )

@@ -20,10 +20,10 @@ from engine.run import run
 from tests.models.families import built, pruned, windows
 
 
-@pytest.fixture
-def half_empty() -> LanguageModel:
+@pytest.fixture(params=["llama"])
+def half_empty(request: pytest.FixtureRequest) -> LanguageModel:
     """A model in which every second weight is zero."""
-    model = built("llama")
+    model = built(request.param)
     for linear in model.linears.values():
         linear.weight[:, ::2] = 0
     return model
@@ -49,6 +49,8 @@ def test_an_ordinary_model_has_none() -> None:
     assert all(linear.initial_zeros == linear.kept_zeros == 0 for linear in linears.values())
 
 
+# Jamba has linears that are never called as modules, so they are left dense.
+@pytest.mark.parametrize("half_empty", ["llama", "jamba"], indirect=True)
 def test_a_run_says_so(half_empty: LanguageModel, tmp_path: Path) -> None:
     half_empty.module.save_pretrained(tmp_path)
     np.save(tmp_path / "ids.npy", windows().numpy())
