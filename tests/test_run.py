@@ -192,7 +192,7 @@ def test_manual_ratios_reach_the_blocks(fast: Fields) -> None:
             **fast,
         )
     )
-    assert scaled.sparsity.achieved == pytest.approx(0.5, abs=1e-4)
+    assert scaled.sparsity.achieved == pytest.approx(0.5, abs=1e-3)
     assert scaled.blocks[0].sparsity == 0
 
 

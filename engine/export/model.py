@@ -27,6 +27,7 @@ from engine.inputs import model_digest, model_directory
 from engine.models.checkpoint import Checkpoint
 from engine.models.discovery import find_blocks
 from engine.models.loading import build_skeleton, read_config
+from engine.models.tokenizer import VOCABULARY
 from engine.progress import drain
 from engine.pruning.weights import BlockWeights
 from engine.record import RunRecord
@@ -49,7 +50,6 @@ COPIED = (
 """What an export takes from its source besides the weights, as patterns of paths in the directory."""
 LEFT_OUT = (".*", "*.index.json", "adapter_*", "trainer_state.json")
 """Exceptions from `COPIED`. An index is copied only if all of its files are."""
-TOKENIZERS = ("tokenizer*", "vocab*", "merges*", "*.model", "*.spm", "*.tiktoken", "tekken.json")
 NO_TOKENIZER = (
     "The model has no tokenizer, so the saved one has none either. Add the tokenizer's files to use it with "
     "text."
@@ -119,8 +119,8 @@ def _write(record: RunRecord, pruned: Mapping[int, BlockWeights], source: Path, 
 
 
 def has_tokenizer(directory: Path) -> bool:
-    """Return whether a model's directory has files of a tokenizer."""
-    return any(any(directory.glob(pattern)) for pattern in TOKENIZERS)
+    """Return whether a model's directory has the tokens of a tokenizer."""
+    return any(any(directory.glob(pattern)) for pattern in VOCABULARY)
 
 
 def _copy_rest(source: Path, new: Path) -> None:

@@ -15,6 +15,7 @@ from engine.evaluation.text_types import GUESSES, Guess, Reading, Token, Writing
 from engine.evaluation.tokens import compare, hidden_after_blocks, predictions
 from engine.inputs import dense_model
 from engine.models.language_model import LanguageModel
+from engine.models.tokenizer import ReadTokenizer
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe, pin
 from engine.run_cache import ModelCache
@@ -216,7 +217,7 @@ class TestReader:
     def test_a_model_without_a_tokenizer_is_a_sentence(
         self, kept: Mapping[int, BlockWeights], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("engine.models.loading._tokenizer", lambda _: None)
+        monkeypatch.setattr("engine.models.loading.read_tokenizer", lambda _: ReadTokenizer(None, ""))
         with pytest.raises(ModelError, match="no tokenizer"):
             Reader(ModelCache()).read(RECIPE, kept, PROMPT, ALONE, losses=True)
 
