@@ -259,6 +259,8 @@ class Attempt:
             yield Noted(message=note)
         if model.tokenizer_fault:
             yield Noted(message=model.tokenizer_fault)
+        for warning in model.warnings:
+            yield Noted(message=f"transformers warns about this model: {warning}")
         # `alone`: without an evaluation nothing passes through a block at the same time.
         with threads_for(small=model.is_small, alone=not self.recipe.evaluations):
             exams = yield from self._load_exams(model)

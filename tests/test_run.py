@@ -213,7 +213,7 @@ def test_a_recipe_that_does_not_suit_the_model_fails_with_all_faults() -> None:
 def test_failures_are_messages_without_traceback(tmp_path: Path) -> None:
     assert "no such directory" in failure(model=str(tmp_path / "nothing"))
     (tmp_path / "config.json").write_text("{}")
-    assert "does not know" in failure(model=str(tmp_path))
+    assert "no `model_type`" in failure(model=str(tmp_path))
     assert "but only 111 fit" in failure(samples=5000)
 
 

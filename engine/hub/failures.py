@@ -157,7 +157,13 @@ TABLE: tuple[Row, ...] = (
         "transformers supports without such code.",
     ),
     Row(
-        _says("does not recognize this architecture", "Unrecognized model"),
+        _says("Unrecognized model"),
+        "not-causal",
+        "{name} has no `model_type` in its {file}, so its architecture is not known. Restore the {file} that "
+        "`save_pretrained` wrote, or {instead}.",
+    ),
+    Row(
+        _says("does not recognize this architecture"),
         "not-causal",
         "{name} has an architecture that this version of transformers does not know. Update transformers, "
         "or {instead}.",

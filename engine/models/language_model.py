@@ -124,6 +124,7 @@ class LanguageModel:
         residence: `resident` if all blocks are in memory, `streamed` if each is read from the disk only while
             it is in use.
         left_out: number of weights in the files that belong to parts which the class does not build, by part.
+        warnings: what transformers warned about when it read the model and its tokenizer.
     """
 
     def __init__(
@@ -150,6 +151,7 @@ class LanguageModel:
         self._streamer = None if checkpoint is None else Streamer(module, self.blocks, checkpoint, **held)
         self.residence: Residence = "resident" if checkpoint is None else "streamed"
         self.left_out: dict[str, int] = {}
+        self.warnings: list[str] = []
 
     @property
     def linears(self) -> dict[str, Linear]:

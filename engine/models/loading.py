@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
-from transformers.utils import logging
 
 from engine.errors import ModelError
 from engine.hardware.memory import Residence
@@ -23,6 +22,7 @@ from engine.hub.failures import first_words, to_model_error
 from engine.models.checkpoint import RELOAD, Checkpoint
 from engine.models.inspection import inspect
 from engine.models.language_model import LanguageModel
+from engine.models.library_warnings import collected, silence
 from engine.models.streaming import without_weights
 from engine.models.suitability import require_suitable
 from engine.models.tokenizer import read_tokenizer
@@ -39,13 +39,32 @@ def read_config(directory: Path, name: str = "") -> Any:
         ModelError: there is none, transformers cannot read it, or the directory holds something else than a
             full-precision model.
     """
-    logging.set_verbosity_error()  # problems become a ModelError instead
-    logging.disable_progress_bar()
+    silence()  # problems become a ModelError or a note instead
     inspect(directory, name or str(directory))
     try:
-        return AutoConfig.from_pretrained(directory, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
     except Exception as error:  # transformers raises many types here
         raise to_model_error(name or str(directory), None, error, action="read") from error
+    _without_foreign_choices(config)
+    return config
+
+
+def _without_foreign_choices(config: Any) -> None:
+    """Drop what a configuration says about the machine or the batches of its training.
+
+    Neither changes what the model computes here, but both can keep transformers from building it: kernels
+    that this machine does not have, and a padding token without an embedding, which no window contains.
+    """
+    parts = [config, *(part for key in config.sub_configs if (part := getattr(config, key, None)))]
+    for choice in ("_attn_implementation", "_experts_implementation"):
+        if any(getattr(part, choice, None) not in (None, "eager") for part in parts):
+            setattr(
+                config, choice, None
+            )  # of all parts; transformers then chooses what it has for this class
+    for part in parts:
+        padding, vocabulary = getattr(part, "pad_token_id", None), getattr(part, "vocab_size", None)
+        if isinstance(padding, int) and isinstance(vocabulary, int) and padding >= vocabulary:
+            part.pad_token_id = None
 
 
 def load(
@@ -68,12 +87,13 @@ def load(
             model, or cannot be pruned block by block.
     """
     name = name or str(directory)
-    config = read_config(directory, name)
-    checkpoint = Checkpoint(directory, name)  # also checks that all files are present and readable
-    checkpoint.check(build_skeleton(config, name))
+    with collected() as warnings:
+        config = read_config(directory, name)
+        checkpoint = Checkpoint(directory, name)  # also checks that all files are present and readable
+        checkpoint.check(build_skeleton(config, name))
+        tokenizer, fault = read_tokenizer(directory)
     build = _build_resident if residence == "resident" else _build_empty
     module = build(directory, config, dtype, name)
-    tokenizer, fault = read_tokenizer(directory)
     try:
         if residence == "resident":
             model = LanguageModel(module.to(device), tokenizer, tokenizer_fault=fault)
@@ -93,6 +113,7 @@ def load(
         )
     require_suitable(model, name)
     model.left_out = checkpoint.left_out
+    model.warnings = warnings
     return model
 
 

@@ -33,7 +33,13 @@ from engine.models.shape import LinearKind, ModelSummary, Place, Storage
 UNCERTAIN = ("offline", "server", "other")
 """Kinds of errors after which a download may still succeed later; after any other kind it never will."""
 PROBE = 768  # rows and columns of the matrix product that measures the speed
-CONTEXT_LENGTHS = ("max_position_embeddings", "n_positions", "max_sequence_length")
+CONTEXT_LENGTHS = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_sequence_length",
+    "max_target_positions",
+    "max_seq_len",
+)
 """What configurations call the number of tokens that a model takes."""
 ACTIVE_EXPERTS = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "experts_per_token")
 """What configurations call the number of experts that process each token."""
