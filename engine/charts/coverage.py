@@ -24,7 +24,9 @@ def coverage_bar(record: RunRecord) -> Chart:
     """Return which weights the sparsity refers to, and how many of them are removed."""
     if record.model is None:
         return _chart("Removed weights, of all", "are zero now", 0, 0, {})
-    zeros = sum(linear.zeros for block in record.blocks for linear in block.linears)
+    zeros = sum(
+        block.unpruned_zeros + sum(linear.zeros for linear in block.linears) for block in record.blocks
+    )
     return _chart(
         "Removed weights, of all",
         "are zero now",
