@@ -78,7 +78,7 @@ def export(arguments: argparse.Namespace) -> int:
             "Nothing to export. Choose at least one of --model DIR, --masks FILE and --record FILE."
         )
     if arguments.record:
-        Path(arguments.record).write_text(record.model_dump_json(indent=1), encoding="utf-8")
+        _write(Path(arguments.record), record.model_dump_json(indent=1), "record", "--record")
     if arguments.masks:
         save_masks(folder.blocks.masks(record.model.path), Path(arguments.masks))
     if arguments.model:
@@ -102,13 +102,7 @@ def report(arguments: argparse.Namespace) -> int:
             "Retry the run first."
         )
     out = Path(arguments.out or f"{folder.key}.html")
-    try:
-        out.write_text(make_report(record), encoding="utf-8")
-    except OSError as error:
-        raise StoreError(
-            f"The report cannot be written to {out}: {error.strerror or error}. Choose another file with "
-            "--out."
-        ) from error
+    _write(out, make_report(record), "report", "--out")
     print(out)
     return 0
 
@@ -125,6 +119,17 @@ def bench(arguments: argparse.Namespace) -> int:
     from engine.cli.bench import main as benchmark  # imports torch and transformers at once
 
     return benchmark.bench(arguments.shape or ["demo", "opt-125m", "app"])
+
+
+def _write(path: Path, text: str, what: str, option: str) -> None:
+    """Write a text file that an option names."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"The {what} cannot be written to {path}: {error.strerror or error}. Choose another file with "
+            f"{option}."
+        ) from error
 
 
 def _folder(key: str) -> RunFolder:

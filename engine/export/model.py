@@ -146,4 +146,6 @@ def save_masks(masks: Mapping[str, Tensor], path: Path) -> None:
         disk.replace_file(path, lambda temporary: save_file(tensors, temporary))
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise StoreError(f"The masks could not be written to {path}: {reason}.") from error
+        raise StoreError(
+            f"The masks could not be written to {path}: {reason}. Free some space, or choose another file."
+        ) from error

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from engine.errors import ModelError, PrunescopeError
+from engine.errors import ModelError, NonFiniteError, PrunescopeError
 from engine.hardware.memory import is_out_of_memory
 from engine.hub.failures import first_words
 from engine.models.block import Block
@@ -75,6 +75,7 @@ class CausalityProof:
 
         Raises:
             ModelError: it is not causal or cannot be computed separately from the other blocks.
+            NonFiniteError: what comes after the last block gives NaN or infinity.
         """
         if block.index < self._checked:
             return
@@ -99,6 +100,9 @@ class CausalityProof:
             logits, other = (
                 self._model.logits(stream.hidden[0], stream.ids[0]).float() for stream in (first, second)
             )
+        # Minus infinity rules a token out.
+        if first.hidden[0].isfinite().all() and (logits.isnan() | logits.isposinf()).any():
+            raise NonFiniteError("The dense model's predictions after its last block are not finite.")
         self._require_equal(logits, other, rounding=0)
         if self._model.residence == "streamed":
             return

@@ -127,8 +127,10 @@ def _prune_block(
         del weights  # if they are on disk now, the windows need not pass with them in memory
     pruned = _advance_pruned(streams, block, clock, {name: block.linears[name] for name in dense}, parallel)
     event = _event(block, streams, results, _alignment(dense, pruned), clock, start)
-    if names := event.not_finite:
-        raise NonFiniteError(f"After pruning, its results are not finite ({listed(names)}).")
+    if event.not_finite:
+        names = [linear.name for linear in event.linears if linear.not_finite]
+        of = f"outputs of {listed(names)}" if names else "activations"
+        raise NonFiniteError(f"After pruning, the {of} are not finite.")
     return [*_notes(block, results), event]
 
 

@@ -109,6 +109,12 @@ def test_a_head_beyond_float16_is_no_perplexity(failed) -> None:
     assert all(event.event != "evaluated" for event in before)
 
 
+@pytest.mark.parametrize("name", ["lm_head.weight", "model.norm.weight"])
+def test_damage_after_the_last_block_is_found_without_an_evaluation(failed, name: str) -> None:
+    before, message = failed(spoil(name, torch.nan), pruner="magnitude", evaluation=None)
+    assert name in message and all(event.event != "block_pruned" for event in before)
+
+
 def test_runs_of_a_sweep_fail_one_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
