@@ -48,7 +48,7 @@ class Bar:
         """Show an event."""
         match event:
             case Fetching():
-                self._bar.set_description(f"fetching {event.what}, {_amount(event)}")
+                self._bar.set_description(f"fetching {event.what}{_amount(event)}")
             case ModelLoaded():
                 self._bar.reset(total=event.blocks)
             case BlockMeasured():
@@ -72,8 +72,11 @@ class Bar:
 
 
 def _amount(event: Fetching) -> str:
+    note = f" ({event.note.rstrip('.')})" if event.note else ""
+    if not event.done and event.total is None:  # unknown
+        return note
     total = f" of {event.total / 1e6:,.0f}" if event.total else ""
-    return f"{event.done / 1e6:,.0f}{total} MB" + (f" ({event.note.rstrip('.')})" if event.note else "")
+    return f", {event.done / 1e6:,.0f}{total} MB{note}"
 
 
 def print_event(event: Event) -> None:

@@ -154,6 +154,8 @@ def _rows(
     divergences = (
         torch.where(first.isneginf(), 0.0, first.exp() * (first - second)).sum(1).clamp(min=0).tolist()
     )
+    if not all(map(isfinite, divergences)):
+        raise NonFiniteError("The divergence of the two models' predictions for this text is not finite.")
     return zip(*losses, divergences, _guesses(spelling, targets, first, second), strict=True)
 
 

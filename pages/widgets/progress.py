@@ -70,6 +70,8 @@ def _block_words(record: RunRecord, total: int) -> str:
 
 
 def _fetching_words(fetching: Fetching) -> str:
+    if not fetching.done and fetching.total is None:  # unknown
+        return f"Fetching {fetching.what}. {fetching.note}".rstrip()
     amount = numbers.size(fetching.done) + (f" of {numbers.size(fetching.total)}" if fetching.total else "")
     return f"Fetching {fetching.what}: {amount}. {fetching.note}".rstrip()
 

@@ -105,6 +105,11 @@ def test_a_download_fills_the_bar():
     assert progress_words(view) == "Fetching some/model: 1 MB of 4 MB. The hub is busy."
 
 
+def test_a_download_of_unknown_size_has_no_amount():
+    started = [events(WANDA, 0)[0], Fetching(what="the examples of RTE", done=0, total=None)]
+    assert progress_words(RunView(RunRecord.fold(started), "running")) == "Fetching the examples of RTE."
+
+
 def test_the_bar_names_the_current_task():
     assert progress_words(view_of(TaskProgressed(which="pruned", task="boolq", done=3, total=9))).endswith(
         "pruned model on BoolQ: 3 of 9 examples"
