@@ -84,7 +84,7 @@ class CausalityProof:
         with self._computing():
             first.advance(block)
             second.advance(block)
-        routed = any(isinstance(part, nn.ModuleList) or _is_fused(part) for part in block.module.modules())
+        routed = any(map(_holds_experts, block.module.modules()))
         self._require_equal(first.hidden[0], second.hidden[0], rounding=ROUNDING if routed else 0)
         # The next block starts from equal numbers again.
         second.hidden = [second.hidden[0].clone()]
@@ -165,6 +165,9 @@ class CausalityProof:
         return f"{self._name} ({type(self._model.module).__name__})"
 
 
-def _is_fused(module: nn.Module) -> bool:
-    """Return whether a module holds the parameters of several experts, `[experts, ...]`."""
-    return any(parameter.ndim == 3 for parameter in module.parameters(recurse=False))
+def _holds_experts(module: nn.Module) -> bool:
+    """Return whether a module holds several experts: in a list, in parameters `[experts, ...]`, or, by its
+    class's name, in another layout (DBRX).
+    """
+    fused = any(parameter.ndim == 3 for parameter in module.parameters(recurse=False))
+    return fused or isinstance(module, nn.ModuleList) or "experts" in type(module).__name__.lower()

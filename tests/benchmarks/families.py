@@ -174,9 +174,11 @@ def prune(directory: Path, residence: str, *options: str) -> str:
     reason = " ".join(" ".join(lines).replace(str(directory / "model"), "it").split())
     # The first sentence, without the run's name, which precedes it on stdout, and the model's.
     reason = re.sub(
-        r"^The model it \([\w ]+\) (cannot be pruned block by block: |is )?", "", reason.split("] failed ")[-1]
+        r"^The model it \([\w ]+\) (cannot be pruned block by block: |is )?",
+        "",
+        reason.split("] failed ")[-1],
     )
-    reason = reason.split(". ")[0]
+    reason = reason.split(". ")[0].removesuffix(".")
     return reason if status else ""
 
 
