@@ -94,7 +94,7 @@ def write_weights(
     return rounded
 
 
-def _applied(name: str, edit: Edit, dense: Tensor) -> Tensor:
+def _pruned(name: str, edit: Edit, dense: Tensor) -> Tensor:
     if edit.keep.shape != dense.shape:
         raise ModelError(
             f"The tensor {name} cannot be exported: it has the shape {tuple(dense.shape)} in the model's "
@@ -183,7 +183,7 @@ class _Copy:
         """Overwrite a tensor; return whether new values were rounded."""
         dense: Tensor = self._dense.get_tensor(name)
         # Through a view as bytes, because numpy has no bfloat16.
-        data = _applied(name, edit, dense).contiguous().reshape(-1).view(torch.uint8).numpy().data
+        data = _pruned(name, edit, dense).contiguous().reshape(-1).view(torch.uint8).numpy().data
         begin, end = self._entries[name]["data_offsets"]
         assert len(data) == end - begin, "a tensor of the same shape and dtype"
         self._file.seek(self._begin + begin)
