@@ -146,6 +146,8 @@ class WindowsReady(Event):
         seed: the seed that drew them, None if all are used in order.
         fingerprint: SHA-256 of the token ids (int64, little endian, row-major), 16 hex digits.
         identity: source, revision and split of a named corpus.
+        starts: number of windows that begin with the start token; None if the tokenizer does not put one in
+            front of a text by itself.
     """
 
     event: Literal["windows_ready"] = "windows_ready"
@@ -158,6 +160,7 @@ class WindowsReady(Event):
     seed: int | None
     fingerprint: str
     identity: dict[str, str] = {}
+    starts: int | None = None
 
     @property
     def tokens(self) -> int:

@@ -144,4 +144,5 @@ def _ready(role: Role, corpus: str, windows: Windows, longest: int | None, model
         seed=windows.seed,
         fingerprint=windows.fingerprint,
         identity=dict(windows.identity),
+        starts=windows.starts,
     )

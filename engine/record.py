@@ -123,6 +123,9 @@ def _sentence(what: str, windows: WindowsReady | None, dtype: str | None) -> str
         choice = f"chosen with seed {windows.seed} of {windows.available:,}"
     if "source" in windows.identity:
         choice += f", {windows.identity['source']} at {windows.identity.get('revision', '?')[:8]}"
+    if windows.starts is not None:
+        # Models that were trained with a start token in front of each text (Gemma) depend on it.
+        choice += f"; the start token is at the beginning of {windows.starts:,} of them"
     return (
         f"{what} {windows.windows:,} windows of {windows.length:,} tokens of {Path(windows.corpus).name} "
         f"({choice}), computed in {dtype}"

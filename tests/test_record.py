@@ -228,6 +228,9 @@ def test_the_protocol_in_words() -> None:
     for part in ("4 windows", "16 tokens", "stories", "float32", "seed 7 of 50"):
         assert part in protocol.statistics
     assert "all in order" in protocol.perplexity and "seed" not in protocol.perplexity
+    assert "start token" not in protocol.perplexity
+    begun = protocol.evaluation.model_copy(update={"starts": 1}) if protocol.evaluation else None
+    assert "(all in order; the start token is at the beginning of 1 of them)" in protocol.perplexity_on(begun)
     assert RunRecord().protocol.perplexity == "not measured"
 
 

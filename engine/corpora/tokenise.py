@@ -97,17 +97,46 @@ def _rows(corpus: Corpus, tokenizer: Any, longer_than: int | None, report: Repor
         # Apart from the inserted ones, each token stands for at least one byte, so shorter documents can
         # be left out untokenised.
         texts = [text for text in corpus.documents if len(text.encode()) + MOST_INSERTED > (longer_than or 0)]
-        return _in_batches(texts, tokenizer, report, special=True)
     # As in the published codes: special tokens are inserted once, around the whole text.
-    if corpus.joined is not None or len(corpus.documents) == 1:
-        return _in_batches([(corpus.joined or "").join(corpus.documents)], tokenizer, report, special=True)
-    return _with_start(_in_batches(corpus.documents, tokenizer, report, special=False), tokenizer)
+    elif corpus.joined is not None or len(corpus.documents) == 1:
+        texts = [(corpus.joined or "").join(corpus.documents)]
+    else:
+        texts = _without_start(corpus.documents, tokenizer, start_token(tokenizer))
+        return _with_start(_in_batches(texts, tokenizer, report, special=False), tokenizer)
+    texts = _without_start(texts, tokenizer, inserted_start(tokenizer))
+    return _in_batches(texts, tokenizer, report, special=True)
+
+
+def start_token(tokenizer: Any) -> int | None:
+    """Return the id of the token that documents begin with, None if the tokenizer has none."""
+    # Without a start token (Qwen), the end token separates documents just as well.
+    start: int | None = tokenizer.bos_token_id
+    return start if start is not None else tokenizer.eos_token_id
+
+
+def inserted_start(tokenizer: Any) -> int | None:
+    """Return the id of the start token if the tokenizer puts it in front of a text, else None."""
+    start: int | None = tokenizer.bos_token_id
+    return start if start is not None and list(tokenizer("a")["input_ids"])[:1] == [start] else None
+
+
+def _without_start(texts: Sequence[str], tokenizer: Any, start: int | None) -> list[str]:
+    """Return the texts without the start token that will be put in front of them: a text that was rendered
+    with a chat template begins with it already.
+    """
+    names = (getattr(tokenizer, name, None) for name in ("bos_token", "eos_token"))
+    # A tokenizer may also be set to read the names of special tokens as plain text.
+    read = [str(name) for name in names if name and _ids(tokenizer, str(name)) == [start]]
+    return [text.removeprefix(read[0]) for text in texts] if read else list(texts)
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _with_start(rows: Iterator[Row], tokenizer: Any) -> Iterator[Row]:
     """Put the start token, if there is one, in front of each row; it stands for no bytes."""
-    # Without a start token (Qwen), the end token separates documents just as well.
-    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    start = start_token(tokenizer)
     if start is None:
         yield from rows
         return

@@ -31,13 +31,13 @@ from torch import Tensor
 
 from engine.corpora.documents import Corpus, fetch
 from engine.corpora.named import NAMED, Role, corpus_path, holds_token_ids
-from engine.corpora.tokenise import Rows, tokenise, tokenizer_fingerprint
+from engine.corpora.tokenise import Rows, inserted_start, tokenise, tokenizer_fingerprint
 from engine.errors import CorpusError
 from engine.hardware import disk
-from engine.numbers import plural
+from engine.numbers import listed, plural
 from engine.progress import Progress
 
-FORMAT = 1
+FORMAT = 2
 """Increase when the content of a cached file changes, or how rows are made."""
 MOST_BYTES = 500_000_000
 """Limit for all files of cached rows together."""
@@ -55,6 +55,8 @@ class Windows:
         seed: the seed of the choice, None if all windows are used in order.
         bytes: UTF-8 bytes of the predicted tokens, which are all but the first of each window; None if not
             known.
+        starts: windows that begin with the start token; None if the tokenizer does not put one in front of a
+            text by itself.
         identity: the source of the text: `text` (fingerprint of the documents), `tokens` (number of all
             tokens), and for a named corpus also source, config, revision, split and file. Empty for an `.npy`
             file.
@@ -66,6 +68,7 @@ class Windows:
     seed: int | None
     bytes: int | None = None
     identity: Mapping[str, str] = field(default_factory=dict)
+    starts: int | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -113,8 +116,10 @@ def calibration_windows(
         spare = [row.stop - row.start - length for row in rows]  # at least 1 each: shorter rows are left out
         # The same generator continues, so one seed determines both choices.
         shifts = [int(torch.randint(spare[row] + 1, (), generator=generator)) for row in chosen]
-        return _windows(corpus, rows, starts[chosen] + shifts, length, vocabulary, len(starts), seed)
-    return _windows(corpus, rows, starts[chosen], length, vocabulary, len(starts), seed)
+        return _windows(
+            corpus, rows, tokenizer, starts[chosen] + shifts, length, vocabulary, len(starts), seed
+        )
+    return _windows(corpus, rows, tokenizer, starts[chosen], length, vocabulary, len(starts), seed)
 
 
 def evaluation_windows(
@@ -135,7 +140,7 @@ def evaluation_windows(
         raise CorpusError(
             f"Windows of {length} tokens were requested from {name}, but {_shortage(corpus, rows, 0)}"
         )
-    return _windows(corpus, rows, starts, length, vocabulary, len(starts), None)
+    return _windows(corpus, rows, tokenizer, starts, length, vocabulary, len(starts), None)
 
 
 def _rows(
@@ -191,6 +196,7 @@ def _starts(corpus: Corpus, rows: Rows, length: int) -> np.ndarray[Any, np.dtype
 def _windows(
     corpus: Corpus,
     rows: Rows,
+    tokenizer: Any,
     starts: np.ndarray[Any, np.dtype[np.int64]],
     length: int,
     vocabulary: int,
@@ -200,14 +206,37 @@ def _windows(
     positions = starts[:, None] + np.arange(length)  # [windows, length]
     ids = rows.ids[positions]  # `[windows, length]`
     if ids.max() >= vocabulary:
-        raise CorpusError(
-            f"The tokenizer returns ids up to {ids.max()}, but the model has ids 0 to {vocabulary - 1}. Use "
-            "the tokenizer of this model."
-        )
+        raise _beyond(ids[ids >= vocabulary], tokenizer, vocabulary)
     # the first token of a window is not predicted
     predicted_bytes = None if rows.counts is None else int(rows.counts[positions[:, 1:]].sum())
     identity = {**corpus.identity, "text": corpus.fingerprint, "tokens": str(len(rows.ids))}
-    return Windows(torch.from_numpy(ids), available, len(corpus.documents), seed, predicted_bytes, identity)
+    start = inserted_start(tokenizer)
+    return Windows(
+        ids=torch.from_numpy(ids),
+        available=available,
+        documents=len(corpus.documents),
+        seed=seed,
+        bytes=predicted_bytes,
+        identity=identity,
+        starts=None if start is None else int((ids[:, 0] == start).sum()),
+    )
+
+
+def _beyond(ids: np.ndarray[Any, np.dtype[np.int64]], tokenizer: Any, vocabulary: int) -> CorpusError:
+    """Return the error for ids that the model does not have."""
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    unknown = [int(number) for number in np.unique(ids)]
+    if all(number in added for number in unknown):
+        names = listed([f"{added[number]} (id {number})" for number in unknown])
+        return CorpusError(
+            f"The windows contain {names}, but the model has embeddings for the ids 0 to {vocabulary - 1} "
+            "only: its tokenizer was extended, and the model was not. Use a text without these tokens, or a "
+            "model with an embedding for them (`resize_token_embeddings`)."
+        )
+    return CorpusError(
+        f"The tokenizer returns ids up to {unknown[-1]}, but the model has ids 0 to {vocabulary - 1}. Use "
+        "the tokenizer of this model."
+    )
 
 
 def _shortage(corpus: Corpus, rows: Rows, available: int) -> str:

@@ -22,7 +22,7 @@ DEMO = Path(__file__).parents[2] / "assets" / "demo-model"
 AWKWARD = [
     TEXT,
     f"\n\n  {TEXT}\n\n\n",
-    "\ufeffwith a mark " + TEXT,
+    "after \ufeff a mark " + TEXT,  # only the first character of a file is a byte order mark
     TEXT.replace("<unk>", "<|endoftext|> "),
     TEXT + "<s>",
 ]

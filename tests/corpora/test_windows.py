@@ -1,7 +1,11 @@
 """Text and token ids as windows: what is cut, what is chosen, and the errors if there is too little text."""
 
 import json
+from collections.abc import Callable
+from copy import copy, deepcopy
 from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -13,6 +17,7 @@ from engine.corpora.windows import calibration_windows, evaluation_windows
 from engine.errors import CorpusError
 from engine.progress import drain
 from engine.recipe import Recipe, pin
+from tests.corpora.tokenizers import bundled, byte_level, words
 
 
 class Letters:
@@ -51,6 +56,49 @@ def test_evaluation_windows_are_cut_in_order_without_overlap_and_the_remainder_i
 def test_each_of_several_documents_begins_with_the_start_token(tmp_path: Path) -> None:
     (file := tmp_path / "a.txt").write_text("ab\n<|endoftext|>\ncd\n<|endoftext|>\n\n")
     assert evaluation(file).tolist() == [[0, 97, 98], [0, 99, 100]]
+
+
+STARTED = {"inserts": byte_level, "only has one": bundled, "words": words}
+
+
+@pytest.mark.parametrize("make", STARTED.values(), ids=STARTED.keys())
+@pytest.mark.parametrize("documents", [["Once there was"], ["One day in", "two, and three", "four"]], ids=len)
+def test_a_text_that_begins_with_the_start_token_is_not_given_another(
+    documents: list[str], make: Callable[[], Any], tmp_path: Path
+) -> None:
+    tokenizer, files = make(), {"plain": "", "rendered": make().bos_token}
+    windows = {}
+    for name, start in files.items():
+        (file := tmp_path / f"{name}.jsonl").write_text(
+            "".join(json.dumps(start + text) + "\n" for text in documents)
+        )
+        windows[name] = drain(evaluation_windows(str(file), tokenizer, len(tokenizer), length=2))
+    if make is bundled and len(documents) == 1:  # which puts none in front of a lone text, so one is right
+        assert windows["rendered"].ids[0, 0] == tokenizer.bos_token_id != windows["plain"].ids[0, 0]
+        return
+    assert torch.equal(windows["plain"].ids, windows["rendered"].ids)
+    assert windows["plain"].bytes == windows["rendered"].bytes
+    assert windows["plain"].starts == (None if make is bundled else 1 if len(documents) == 1 else ANY)
+
+
+def test_the_spelling_of_a_start_token_may_be_plain_text(tmp_path: Path) -> None:
+    tokenizer = copy(byte_level())
+    tokenizer.split_special_tokens = True
+    (file := tmp_path / "a.txt").write_text("<s>Once")
+    ids = drain(evaluation_windows(str(file), tokenizer, len(tokenizer), length=2)).ids.flatten().tolist()
+    assert tokenizer.decode(ids).startswith("<s><s")
+
+
+def test_tokens_that_the_model_has_no_embedding_for_are_named(tmp_path: Path) -> None:
+    tokenizer = deepcopy(bundled())
+    tokenizer.add_tokens(["<|user|>", "<|pad|>"], special_tokens=True)
+    (file := tmp_path / "a.txt").write_text("<|user|><|pad|>Once there was")
+    with pytest.raises(
+        CorpusError, match=r"<\|user\|> \(id 2048\) and <\|pad\|> \(id 2049\), but.* 0 to 2047"
+    ):
+        drain(evaluation_windows(str(file), tokenizer, 2048, length=2))
+    with pytest.raises(CorpusError, match="Use the tokenizer of this model"):
+        drain(evaluation_windows(str(file), tokenizer, 40, length=2))
 
 
 @pytest.mark.parametrize("line", ["ab", {"text": "ab", "meta": 3}])
