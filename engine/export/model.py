@@ -3,8 +3,8 @@ one file.
 
 The exported model is a copy of the model that was pruned, with other weights (`engine.export.weights`):
 configuration, tokenizer, processors and generation settings are copied byte for byte. A model whose files
-are not those of the run any more is rejected. What is left out: weights in other formats, scripts, and the
-source's model card, which is replaced by one of the run.
+are not those of the run any more is rejected. What is left out: weights in other formats, and the source's
+model card, which is replaced by one of the run.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from engine.record import RunRecord
 
 COPIED = (
     "*.json",
+    "*.py",  # the model's own code, which `auto_map` in config.json may name; copied, but never run here
     "*.jinja",
     "*.model",
     "*.spm",
