@@ -24,7 +24,7 @@ from engine.models.block import Block, Call, Linear, compute_experts_separately
 from engine.models.discovery import find_blocks
 from engine.models.state import State
 from engine.models.streaming import Streamer
-from engine.models.stubs import Visit, probe, stubbed
+from engine.models.stubs import Extras, Visit, probe, stubbed
 
 if TYPE_CHECKING:
     from engine.models.checkpoint import Checkpoint
@@ -147,7 +147,7 @@ class LanguageModel:
         self.tokenizer, self.tokenizer_fault = tokenizer, tokenizer_fault
         self.blocks = find_blocks(module)
         compute_experts_separately(module)
-        self._extras: list[int | None] | None = None
+        self._extras: list[Extras] | None = None
         self._streamer = None if checkpoint is None else Streamer(module, self.blocks, checkpoint, **held)
         self.residence: Residence = "resident" if checkpoint is None else "streamed"
         self.left_out: dict[str, int] = {}

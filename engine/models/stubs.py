@@ -20,6 +20,11 @@ from engine.models.state import fresh
 NOISE = 0.01
 """Relative difference of two passes of one block: sums on an accelerator may have no fixed order."""
 
+Extras = tuple[bool, ...] | None
+"""Whether each value that a block returns in a tuple after the hidden states is more than None; None if the
+block returns no tuple.
+"""
+
 Visit = Callable[[int, tuple[Tensor, Call]], Tensor | None]
 """Called with the index of a block and what it is given: hidden states and the other arguments. What it
 returns is passed on, or the hidden states themselves if that is None.
@@ -32,13 +37,13 @@ class UnsuitableError(Exception):
 
 @contextmanager
 def stubbed(
-    blocks: Sequence[Block], extras: Sequence[int | None], visit: Visit, filler: Tensor | None = None
+    blocks: Sequence[Block], extras: Sequence[Extras], visit: Visit, filler: Tensor | None = None
 ) -> Iterator[None]:
     """Replace blocks by stubs while the `with` lasts.
 
     Args:
         extras: see `probe`.
-        filler: what a stub returns in addition to the hidden states, if its block returns more.
+        filler: what a stub returns in place of every value that its block returns besides.
     """
 
     def forward(index: int, *args: Any, **kwargs: Any) -> Any:
@@ -54,9 +59,8 @@ def probe(
     blocks: Sequence[Block],
     present: Callable[[Block], AbstractContextManager[Block]],
     run: Callable[[], object],
-) -> list[int | None]:
-    """Return for each block how many values it returns in a tuple with the hidden states; None if it returns
-    no tuple.
+) -> list[Extras]:
+    """Return what each block returns besides the hidden states.
 
     Args:
         present: holds a block's weights in memory.
@@ -66,7 +70,7 @@ def probe(
         UnsuitableError: a block changes its input, does not return hidden states in the shape of its input,
             returns others in each pass, or keeps a tensor from one pass to the next.
     """
-    extras: dict[type, int | None] = {}
+    extras: dict[type, Extras] = {}
 
     def forward(block: Block, *args: Any, **kwargs: Any) -> Any:
         kind = type(block.module)
@@ -82,10 +86,8 @@ def probe(
     return [extras.get(type(block.module)) for block in blocks]
 
 
-def _computed(block: Block, hidden: Tensor, call: Call) -> tuple[int | None, Tensor]:
-    """Return the number of values in addition to the block's output, None if it is not in a tuple, and the
-    output.
-    """
+def _computed(block: Block, hidden: Tensor, call: Call) -> tuple[Extras, Tensor]:
+    """Return what a block returns besides its output, and the output."""
     kind, before, kept = type(block.module), hidden.clone(), _kept_tensors(block)
     calls = [fresh(call), call]  # itself last: later blocks may need what this one writes there
     # the instance's own `forward` is a stub
@@ -95,8 +97,9 @@ def _computed(block: Block, hidden: Tensor, call: Call) -> tuple[int | None, Ten
             f"its blocks ({kind.__name__}) keep {new[0]} from one pass to the next, but passes of several "
             "texts take turns"
         )
-    extras = len(outputs[0]) - 1 if isinstance(outputs[0], (tuple, list)) else None
-    one, other = (output if extras is None else output[0] for output in outputs)
+    in_tuple = isinstance(outputs[0], (tuple, list))
+    extras = tuple(value is not None for value in outputs[0][1:]) if in_tuple else None
+    one, other = (output[0] if in_tuple else output for output in outputs)
     if differ(hidden, before):
         raise UnsuitableError(f"its blocks ({kind.__name__}) overwrite the hidden states that they are given")
     if not isinstance(one, Tensor) or one.shape != hidden.shape:
@@ -136,10 +139,10 @@ def differ(one: Tensor, other: Tensor, tolerance: float = 0.0) -> bool:
     return one.shape != other.shape or bool((one - other).norm() > tolerance * one.norm())
 
 
-def _in_tuple(hidden: Tensor, extras: int | None, filler: Tensor | None = None) -> Any:
-    """Return the hidden states as a block does that returns `extras` more values."""
-    # without a cache or attentions, the model does not read them
-    return hidden if extras is None else (hidden, *[filler] * extras)
+def _in_tuple(hidden: Tensor, extras: Extras, filler: Tensor | None = None) -> Any:
+    """Return the hidden states as a block does that returns them with `extras`."""
+    # without a cache or attentions, the model does not read what is returned besides
+    return hidden if extras is None else (hidden, *(filler if present else None for present in extras))
 
 
 def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Call]:
