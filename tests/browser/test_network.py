@@ -1,0 +1,64 @@
+"""The server that the README's command starts: only this machine reaches it, and only under known names."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.browser import served
+
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    "Sec-WebSocket-Protocol": "streamlit",
+}
+TIMEOUT = 20  # seconds
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with served.app(tmp_path_factory.mktemp("home")) as address:
+        yield int(urlsplit(address).port or 0)
+
+
+def status(port: int, path: str, headers: dict[str, str]) -> int:
+    """Send a request and return the status of the response."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+    try:
+        connection.request("GET", path, headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def open_session(port: int, host: str) -> int:
+    """Open a page's connection as a page of `host` would, and return the status: 101 if it is accepted."""
+    return status(port, "/_stcore/stream", {**HANDSHAKE, "Host": host, "Origin": f"http://{host}"})
+
+
+def test_only_this_machine_reaches_the_app(port: int) -> None:
+    socket.create_connection(("127.0.0.1", port), TIMEOUT).close()
+    with pytest.raises(ConnectionRefusedError):  # another address, which a server of all interfaces also has
+        socket.create_connection(("127.0.0.2", port), TIMEOUT).close()
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+def test_the_app_answers_to_its_names(port: int, name: str) -> None:
+    assert open_session(port, f"{name}:{port}") == 101
+    assert status(port, "/", {"Host": f"{name}:{port}"}) == 200
+
+
+@pytest.mark.parametrize("name", ["evil.example", "localhost.evil.example", "a@localhost"])
+def test_a_rebinding_page_opens_no_session(port: int, name: str) -> None:
+    assert open_session(port, f"{name}:{port}") == 403
+
+
+def test_a_page_of_another_site_opens_no_session(port: int) -> None:
+    headers = {**HANDSHAKE, "Host": f"localhost:{port}", "Origin": "http://evil.example"}
+    assert status(port, "/_stcore/stream", headers) == 403
