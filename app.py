@@ -1,5 +1,7 @@
 """The app and its pages: `streamlit run app.py`. The pages share one engine, see `engine_handle.py`."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.widgets.live import whole_page
@@ -18,11 +20,17 @@ PAGES = [
     st.Page("pages/present.py", title="Present", icon=":material/slideshow:"),
 ]
 
+# A file: the browser would load one of Streamlit's named icons from a font service on the internet.
+ICON = str(Path(__file__).parent / "assets" / "icon.svg")
+
 # First, see there: a run that is cancelled earlier would lose a key press.
 presenter.listen_for_keys()
 enter()
 st.set_page_config(
-    page_title="Prunescope", page_icon=":material/content_cut:", layout="wide", initial_sidebar_state=310
+    page_title="Prunescope",
+    page_icon=ICON,
+    layout="wide",
+    initial_sidebar_state=310,
 )
 page = st.navigation(PAGES, position="hidden" if presenter.is_presenting() else "top")
 with whole_page():

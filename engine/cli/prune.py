@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.analysis.comparison.seeds import over_seeds, spreads
 from engine.cli.report import Bar, print_event, print_notes, summary
 from engine.cost.estimate import require_fit, shortage
-from engine.errors import Fault, RecipeError
+from engine.errors import Fault, RecipeError, StoreError
 from engine.events import Event, Failed
 from engine.export.command_line import recipe_of
 from engine.export.model import save_masks, save_model
@@ -82,8 +82,22 @@ def _folder(arguments: argparse.Namespace, recipe: Recipe) -> RunFolder:
     if folder.path.resolve() == Path(resolve(recipe.model)).resolve():
         # Its files would count as files of the model, which must not change during the run.
         raise RecipeError([Fault("out", f"{folder.path} holds the model; choose another directory.")])
+    try:
+        other = folder.recipe()
+    except StoreError:
+        if folder.exists and any(folder.path.iterdir()):
+            raise RecipeError(
+                [
+                    Fault(
+                        "out",
+                        f"{folder.path} holds other files, which a run could overwrite; choose an empty "
+                        "directory or a new one.",
+                    )
+                ]
+            ) from None
+        return folder
     # The same recipe resumes there.
-    if folder.recipe_path.exists() and (other := folder.recipe()).key != recipe.key:
+    if other.key != recipe.key:
         raise RecipeError(
             [
                 Fault(

@@ -120,6 +120,46 @@ def test_a_run_is_not_written_among_the_files_of_its_model(capsys: pytest.Captur
     assert "holds the model" in capsys.readouterr().err and sorted(directory.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    "name", ["notes.txt", "recipe.json", "blocks/0.safetensors", "record.json", ".hidden"]
+)
+def test_a_directory_with_other_files_is_rejected(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "photos"
+    (directory / name).parent.mkdir(parents=True)
+    (directory / name).write_text("mine")
+    assert main(["prune", *FAST, "--out", str(directory), "--save-model", "--save-masks"]) == 2
+    error = capsys.readouterr().err
+    assert f"{directory} holds other files" in error and "choose an empty directory" in error
+    assert [path for path in directory.rglob("*") if path.is_file()] == [directory / name]
+    assert (directory / name).read_text() == "mine"
+
+
+def test_an_empty_directory_is_accepted(tmp_path: Path) -> None:
+    assert main(["prune", *FAST, "--evaluation", "none", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "record.json").is_file()
+
+
+SIGNAL_ON_IMPORT = """
+import os, runpy, signal, sys
+class Interrupt:
+    def find_spec(self, name, *_, module=sys.argv[1]):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["engine", "methods"]
+runpy.run_module("engine", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["engine.cli.main", "pydantic", "torch"])
+def test_ctrl_c_while_the_program_starts(module: str) -> None:
+    command = [sys.executable, "-c", SIGNAL_ON_IMPORT, module]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "Cancelled.\n")
+
+
 def test_without_out_the_run_is_in_the_store(
     home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

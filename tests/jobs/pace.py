@@ -42,6 +42,9 @@ class Slow(WorkerPlugin):
         self.path = path
 
     def setup(self, worker: Worker) -> None:
+        from engine.jobs.worker import _import_libraries
+
+        _import_libraries()  # not at the same time as the warm-up: `transformers` would be half initialised
         import engine.run
 
         real, path = engine.run.run, self.path
