@@ -65,6 +65,17 @@ def test_one_block_that_looks_ahead_is_enough() -> None:
                 proof.check(model.blocks[2])
 
 
+def test_sums_without_a_fixed_order_are_not_taken_for_looking_ahead() -> None:
+    model, noise = built("llama"), torch.Generator().manual_seed(0)
+
+    def add_noise(module: nn.Module, given: Any, output: Tensor) -> Tensor:
+        return output + 1e-4 * torch.rand(output.shape, generator=noise)
+
+    model.record(windows(), 1)  # without the noise, which is no reason to reject a model either
+    model.blocks[1].module.register_forward_hook(add_noise)
+    CausalityProof(model, "it").check_early()
+
+
 def looking_ahead(module: nn.Module, given: Any, output: Any) -> Any:
     hidden: Tensor = output[0] if isinstance(output, tuple) else output
     changed = hidden + 1e-3 * hidden.mean(1, keepdim=True)
@@ -107,7 +118,8 @@ def test_a_run_rejects_it_before_anything_is_pruned(bert: Path, residence: str, 
     choices = {"calibration": ids, "evaluation": ids, "residence": residence, "allocation": allocation}
     *events, last = run(Recipe.build(model=str(bert / "model"), **choices))
     assert last.event == "failed" and "not a causal language model" in last.message
-    assert [event.event for event in events] == ["run_started", "model_loaded"]
+    # noted: that the model has no tokenizer
+    assert [event.event for event in events] == ["run_started", "model_loaded", "noted"]
 
 
 def test_each_block_of_a_streamed_model_is_checked_when_it_is_read(tmp_path: Path) -> None:
