@@ -17,7 +17,7 @@ from engine.hardware.memory import Residence
 from engine.hub.cache import CONFIG
 from engine.hub.download import fetch
 from engine.models.checkpoint import Checkpoint
-from engine.models.identity import digest, fingerprint, local_directory
+from engine.models.identity import digest, fingerprint, is_revision, local_directory
 from engine.models.language_model import LanguageModel
 from engine.models.loading import load, read_config, stored_dtype
 from engine.models.summary import context_length
@@ -36,7 +36,7 @@ def model_directory(recipe: Recipe) -> Generator[Event, None, Path]:
     """
     directory = local_directory(recipe.model)
     if directory is not None:
-        if recipe.revision not in (None, fingerprint(recipe.model)):
+        if not is_revision(recipe.model, recipe.revision):
             raise ModelError(
                 f"The files in {recipe.model} have changed since the recipe of this run was made, so this is "
                 "not the model that it prunes. Restore the files, or run the recipe again with the new ones."

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from engine.errors import StoreError
 from engine.hardware import disk
+from engine.home import VARIABLE, home
 from engine.hub.failures import DISK_FULL, NOT_WRITABLE
-from engine.store.home import VARIABLE, home
 
 TEMPORARY = disk.TEMPORARY
 SMALLEST_ROOM = 4 * 2**20

@@ -27,12 +27,12 @@ from pydantic import Field, ValidationError
 
 from engine.errors import StoreError
 from engine.events import Facts
+from engine.home import home as default_home
 from engine.models.identity import ROOT
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.store import atomic_files
 from engine.store.folder import RunFolder
-from engine.store.home import home as default_home
 
 NAME, NOTE = 120, 4_000  # characters at most
 

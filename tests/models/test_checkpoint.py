@@ -15,7 +15,6 @@ from torch import Tensor
 from engine.errors import ModelError
 from engine.hardware.memory import Residence
 from engine.models.checkpoint import Checkpoint
-from engine.models.identity import fingerprint
 from engine.models.loading import build_skeleton, load, read_config
 from tests.models.families import FAMILIES, built, in_turn, windows
 
@@ -313,30 +312,3 @@ def test_an_index_that_transformers_does_not_read(index: str, tmp_path: Path) ->
     for residence in RESIDENCES:
         with pytest.raises(ModelError, match=r"are not known.*index"):
             load(tmp_path, dtype=torch.float32, device=CPU, residence=residence)
-
-
-# ---- the fingerprint
-# --------------------------------------------------------------------------------------------
-
-
-def test_the_fingerprint_covers_the_weight_files_that_are_read(tmp_path: Path) -> None:
-    built("llama").module.save_pretrained(tmp_path)
-    first = fingerprint(str(tmp_path))
-    save({"a": torch.ones(2)}, tmp_path / "consolidated.safetensors")
-    (tmp_path / "model-00001-of-00001.safetensors").write_bytes(b"not read either")
-    assert fingerprint(str(tmp_path)) == first
-    change(tmp_path, lambda tensors: {name: one + 1 for name, one in tensors.items()})
-    assert fingerprint(str(tmp_path)) != first
-
-
-def test_the_fingerprint_covers_shards_in_another_folder(tmp_path: Path) -> None:
-    built("llama").module.save_pretrained(tmp_path)
-    (tmp_path / "parts").mkdir()
-    (tmp_path / WEIGHTS).rename(tmp_path / "parts" / "one.safetensors")
-    tensors = load_file(tmp_path / "parts" / "one.safetensors")
-    (tmp_path / f"{WEIGHTS}.index.json").write_text(
-        json.dumps({"metadata": {}, "weight_map": dict.fromkeys(tensors, "parts/one.safetensors")})
-    )
-    first = fingerprint(str(tmp_path))
-    save({name: one + 1 for name, one in tensors.items()}, tmp_path / "parts" / "one.safetensors")
-    assert fingerprint(str(tmp_path)) != first
