@@ -84,6 +84,7 @@ def test_restore_masks_the_dense_weight(kind: str, dtype: torch.dtype) -> None:
     dense, parameter, bias = linear.weight.clone(), linear.module.weight, linear.module.bias.detach().clone()
     restore(block(linear), unpack(pack({kind: PrunedLinear(keep)})))
     assert torch.equal(linear.weight, torch.where(keep, dense, 0))
+    assert not linear.weight[~keep].signbit().any(), "a removed weight is 0, not -0"
     assert linear.module.weight is parameter and parameter.shape == ((9, 5) if kind == "conv1d" else (5, 9))
     assert torch.equal(linear.module.bias, bias)
 
