@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -85,7 +86,7 @@ class Recipe(BaseModel):
     pattern: str = UNSTRUCTURED
     group: Group | None = None
     permutation: Literal["none", "zigzag", "assignment"] | None = None
-    sparsity: float = Field(default=validation.DEFAULT_SPARSITY, ge=0, le=0.99)
+    sparsity: float = Field(default=validation.DEFAULT_SPARSITY, ge=0, le=validation.HIGHEST_SPARSITY)
     allocation: str = "uniform"
     update: str = "none"
     refinement: str = "none"
@@ -212,8 +213,9 @@ def pin(recipe: Recipe) -> Recipe:
             if name in NAMED:  # the same text everywhere; the record states its commit
                 continue
             path = corpus_path(name, role)
-            if not path.is_file():
-                wrong = "is not a file" if path.exists() else "does not exist"
+            # Unlike `Path.is_file`, these raise nothing for a name that is too long.
+            if not os.path.isfile(path):
+                wrong = "is not a file" if os.path.exists(path) else "does not exist"
                 faults.append(Fault(role, f"the file {name} was requested, but it {wrong}; check the path."))
                 continue
             # `stories` is bundled, so its path depends on the machine.

@@ -22,6 +22,7 @@ from engine.pruning.presets import PRESETS
 from engine.registry import Method
 
 DEFAULT_SPARSITY = 0.5
+HIGHEST_SPARSITY = 0.99
 DEFAULT_CORPUS = "stories"
 DEFAULT_TASK_LIMIT = 100
 KNOWN_CORPORA = (DEFAULT_CORPUS, *NAMED)
@@ -140,6 +141,10 @@ def _pattern_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
         if given.get("permutation") not in (None, "none"):
             message = "only an N:M pattern such as 2:4 has groups to permute columns between; "
             yield Fault("permutation", message + "leave the permutation out.")
+        return
+    if implied > HIGHEST_SPARSITY:
+        message = f"the pattern {name} has a sparsity of {implied:.6g}, but at most {HIGHEST_SPARSITY:g} is "
+        yield Fault("pattern", message + "possible; keep more weights of each group.")
         return
     sparsity, allocation = given.get("sparsity"), given.get("allocation", "uniform")
     # A rounded sparsity such as 0.333333 is accepted.

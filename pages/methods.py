@@ -6,6 +6,7 @@ from engine.pruning.axes import AXES
 from engine.pruning.pattern_choices import LAYOUTS
 from engine.pruning.presets import PRESETS
 from pages.widgets.explore import session
+from pages.widgets.literal import literal
 from pages.widgets.methods.method_card import anchor, draw_method
 from pages.widgets.methods.reference import SECTIONS, related_methods, search, trial_fields
 from pages.widgets.page_setup import enter_through_app
@@ -39,7 +40,7 @@ st.markdown(
 )
 if not any(matches.values()):
     st.info(
-        f"No method has {query} in its name, explanation or paper. Try fewer letters.",
+        f"No method has {literal(query)} in its name, explanation or paper. Try fewer letters.",
         icon=":material/search_off:",
     )
 for axis, methods in matches.items():

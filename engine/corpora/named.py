@@ -11,6 +11,7 @@ never do. Nothing in this file uses the network.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -232,7 +233,7 @@ def named(name: str) -> NamedCorpus:
 def available(name: str, role: Role) -> bool:
     """Return whether a corpus needs no network: it is a file that exists, or is cached."""
     if name not in NAMED:
-        return corpus_path(name, role).is_file()
+        return os.path.isfile(corpus_path(name, role))
     corpus = NAMED[name]
     part = corpus.parts[role]
     if cached_file(corpus, part) is not None:
@@ -251,7 +252,7 @@ def corpus_path(name: str, role: str) -> Path:
 
     The stories have one file per role.
     """
-    return STORIES / f"{role}.txt" if name == "stories" else Path(name).expanduser()
+    return STORIES / f"{role}.txt" if name == "stories" else Path(os.path.expanduser(name))
 
 
 def cached_file(corpus: NamedCorpus, part: Part) -> Path | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,7 @@ def names_in(text: str) -> tuple[str, ...]:
     if text == "none":
         return ()
     return (
-        (text,) if Path(text).is_file() else tuple(part.strip() for part in text.split(",") if part.strip())
+        (text,) if os.path.isfile(text) else tuple(part.strip() for part in text.split(",") if part.strip())
     )
 
 

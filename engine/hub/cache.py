@@ -7,6 +7,7 @@ never a script. Nothing in this file uses the network.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -191,7 +192,7 @@ def commit_of(folder: Path, revision: str) -> str | None:
 
     None if no snapshot of it exists.
     """
-    if (folder / "snapshots" / revision).is_dir():  # it is a commit
+    if os.path.isdir(folder / "snapshots" / revision):  # it is a commit
         return revision
     try:
         # a text file per branch or tag

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -36,8 +37,9 @@ def resolve(model: str) -> str:
     """Return the directory or hub id that the model is loaded from."""
     if model == DEMO:
         return str(DEMO_DIRECTORY)
-    path = Path(model).expanduser()
-    return str(path) if path.is_dir() else model
+    path = os.path.expanduser(model)
+    # Unlike `Path`, these two functions raise nothing for a name that is too long or an unknown user.
+    return str(Path(path)) if os.path.isdir(path) else model
 
 
 def local_directory(model: str) -> Path | None:
@@ -46,9 +48,8 @@ def local_directory(model: str) -> Path | None:
     Raises:
         ModelError: it is written like a path, and there is no such directory.
     """
-    directory = Path(resolve(model))
-    if directory.is_dir():
-        return directory
+    if os.path.isdir(directory := resolve(model)):
+        return Path(directory)
     if fault := path_fault(model):
         raise ModelError(f"The model {model} was requested, but {fault}.", kind="missing")
     return None
@@ -56,11 +57,12 @@ def local_directory(model: str) -> Path | None:
 
 def path_fault(model: str) -> str | None:
     """Return why a model that is given as a path is no directory, and what to do; None for anything else."""
-    path = Path(model).expanduser()
+    path = Path(os.path.expanduser(model))
+    is_file = os.path.isfile(path)
     # A hub id may have the name of a file that happens to be here.
-    if path.is_dir() or not (looks_like_path(model) or (path.suffix in WEIGHT_SUFFIXES and path.is_file())):
+    if os.path.isdir(path) or not (looks_like_path(model) or (path.suffix in WEIGHT_SUFFIXES and is_file)):
         return None
-    if not path.is_file():
+    if not is_file:
         return "there is no such directory; check the path"
     if path.suffix == ".gguf":
         return "GGUF files, the format of llama.cpp, are not read here; choose the full-precision model"
@@ -69,10 +71,10 @@ def path_fault(model: str) -> str | None:
 
 def canonical(model: str) -> str:
     """Return one name per model: `demo` for the bundled one, an absolute path, or the hub id unchanged."""
-    path = Path(model).expanduser()
-    if model == DEMO or not path.is_dir():
+    path = os.path.expanduser(model)
+    if model == DEMO or not os.path.isdir(path):
         return model
-    absolute = path.resolve()
+    absolute = Path(path).resolve()
     return DEMO if absolute == DEMO_DIRECTORY.resolve() else str(absolute)
 
 
@@ -84,7 +86,7 @@ def fingerprint(model: str) -> str | None:
     per GB, later ones next to nothing (`engine.hardware.file_hash`).
     """
     directory = Path(resolve(model))
-    if not directory.is_dir():
+    if not os.path.isdir(directory):
         return None
     files = [(name, sha256(directory / name)) for name in sorted(_hashed_files(directory))]
     found = hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]

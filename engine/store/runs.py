@@ -46,8 +46,9 @@ class Label(Facts):
 
 
 RunState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted", "damaged"]
-# Without dots: a key cannot leave the directory, and hidden temporary folders are no runs.
-KEY = re.compile(r"[\w-]+")
+# Without dots: a key cannot leave the directory, and hidden temporary folders are no runs. Keys have 20
+# letters; no file system takes names without a limit.
+KEY = re.compile(r"[\w-]{1,100}")
 UNLABELLED = Label()
 RECORDED = ROOT / "assets" / "recorded"
 

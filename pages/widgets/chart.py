@@ -12,6 +12,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from engine.charts.chart import Chart
+from pages.widgets.literal import literal
 
 HERE = Path(__file__).parent
 FORMATS = st.components.v2.component(
@@ -67,11 +68,11 @@ def draw_chart(
         chart.figure.update_xaxes(tickfont={"size": LARGE}, title={"font": {"size": LARGE}})
         chart.figure.update_yaxes(tickfont={"size": LARGE}, title={"font": {"size": LARGE}})
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown(f"**{chart.title}**", width="content")
+        st.markdown(f"**{literal(chart.title)}**", width="content")
         _draw_table(chart, key)
     choice: dict[str, Any] = {} if select is None else {"selection_mode": select, "on_select": on_select}
     drawn = st.plotly_chart(chart.figure, key=f"chart.{key}", alt=chart.alt, config=CONFIG, **choice)
-    st.caption(chart.caption)
+    st.caption(literal(chart.caption))
     return drawn if select else None
 
 

@@ -15,6 +15,7 @@ from engine import numbers
 from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
 from engine.record import RunRecord
+from pages.widgets.literal import literal
 from pages.widgets.live import live, show_error
 from pages.widgets.progress import progress_words, share
 
@@ -55,7 +56,7 @@ def draw_compute_here(
         reason = view.record.error or view.message or f"it was {view.state}."
         show_error(f"{title} could not be computed: {reason}")
     recipes = [record.recipe for record in records if record.recipe is not None]
-    titles = numbers.listed([recipe.title for recipe in recipes], MOST_TITLES)
+    titles = numbers.listed([literal(recipe.title) for recipe in recipes], MOST_TITLES)
     took = numbers.seconds(sum(record.elapsed for record in records))
     them = "it" if len(recipes) == 1 else "them"
     with st.container(
@@ -84,7 +85,7 @@ def _draw_progress(views: Sequence[RunView]) -> None:
     active = [view for view in views if view.active]
     if active:
         recipe = active[0].record.recipe
-        words = f"{recipe.title if recipe else 'A run'}: {progress_words(active[0])}"
+        words = f"{literal(recipe.title) if recipe else 'A run'}: {progress_words(active[0])}"
         if len(views) > 1:
             words = f"{len(active)} of {len(views)} runs left · {words}"
         # A recorded run that has not been queued yet is "finished" too.

@@ -19,6 +19,7 @@ from typing import TypeVar
 import streamlit as st
 
 from engine.jobs.questions import Answer
+from pages.widgets.literal import literal
 
 State = TypeVar("State")
 Value = TypeVar("Value")
@@ -127,7 +128,7 @@ def live_answer(
 
 
 def show_error(message: str) -> None:
-    st.error(message, icon=":material/error:")
+    st.error(literal(message), icon=":material/error:")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from engine.evaluation.tasks.catalogue import TASKS
 from engine.events import Fetching
 from engine.jobs.views import RunView
 from engine.record import RunRecord
+from pages.widgets.literal import literal
 
 SEARCH, MEASUREMENT = 0.5, 0.1
 """Share of the bar that a long search approaches, and that measuring all blocks takes. The blocks get the
@@ -42,7 +43,7 @@ def progress_words(view: RunView) -> str:
     record = view.record
     if view.state == "queued":
         turn = "next in the queue" if view.place in (None, 1) else f"place {view.place} in the queue"
-        return f"Waiting: {turn}. {view.message if view.place in (None, 1) else ''}"
+        return f"Waiting: {turn}. {literal(view.message) if view.place in (None, 1) else ''}"
     if record.fetching is not None:
         return _fetching_words(record.fetching)
     if record.model is None:
@@ -71,9 +72,9 @@ def _block_words(record: RunRecord, total: int) -> str:
 
 def _fetching_words(fetching: Fetching) -> str:
     if not fetching.done and fetching.total is None:  # unknown
-        return f"Fetching {fetching.what}. {fetching.note}".rstrip()
+        return f"Fetching {literal(fetching.what)}. {literal(fetching.note)}".rstrip()
     amount = numbers.size(fetching.done) + (f" of {numbers.size(fetching.total)}" if fetching.total else "")
-    return f"Fetching {fetching.what}: {amount}. {fetching.note}".rstrip()
+    return f"Fetching {literal(fetching.what)}: {amount}. {literal(fetching.note)}".rstrip()
 
 
 def _deciding_words(record: RunRecord, total: int) -> str:

@@ -14,6 +14,7 @@ import streamlit as st
 
 from engine import numbers
 from engine.store.runs import RunSummary
+from pages.widgets.literal import literal
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -121,8 +122,8 @@ def _follow_address(widget: str, parameter: str, by_key: dict[str, RunSummary]) 
         st.session_state[f"{widget}.chosen"] = asked
     else:
         st.warning(
-            f"The address names the run {asked}, but there is no finished run with that key here. Another "
-            "run is shown.",
+            f"The address names the run {literal(asked)}, but there is no finished run with that key "
+            "here. Another run is shown.",
             icon=":material/info:",
         )
 

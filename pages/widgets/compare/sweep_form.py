@@ -17,6 +17,7 @@ from engine.pruning.axes import ALLOCATIONS
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.store.runs import RunSummary
+from pages.widgets.literal import literal
 
 TEXTS = ("stories", *(name for name in NAMED if name != "stories"))
 SHAPES = (*(f"0.{tenth}" for tenth in range(1, 10)), "2:4", "4:8")
@@ -130,7 +131,7 @@ def _choose_base(runs: Sequence[RunSummary]) -> Recipe | None:
         )
     except RecipeError as error:
         for fault in error.faults:
-            st.error(_sentence(fault), icon=":material/error:")
+            st.error(literal(_sentence(fault)), icon=":material/error:")
         return None
 
 

@@ -14,6 +14,7 @@ from engine.analysis.comparison.grid import GridCell, RunStatus, grid, method_ti
 from engine.analysis.comparison.sweep import Cell
 from engine.charts.compare.sweep_grid import LEGEND, column_words, sweep_colours, sweep_words
 from pages.widgets.compare.links import draw_links
+from pages.widgets.literal import literal
 
 MOST_REASONS = 6
 """Failures that are shown; the others are counted."""
@@ -54,7 +55,9 @@ def _draw_failures(squares: Sequence[GridCell]) -> None:
     failed = [square for square in squares if square.state in ("failed", "damaged", "interrupted")]
     for square in failed[:MOST_REASONS]:
         message = square.message or "it did not finish."
-        st.error(f"**{square.method}, {column_words(square.shape)}**: {message}", icon=":material/error:")
+        st.error(
+            f"**{square.method}, {column_words(square.shape)}**: {literal(message)}", icon=":material/error:"
+        )
     if len(failed) > MOST_REASONS:
         st.caption(f"{len(failed) - MOST_REASONS} more cells failed. Open a cell in Explore to see why.")
 

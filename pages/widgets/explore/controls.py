@@ -17,6 +17,7 @@ from engine.recipe import Recipe
 from engine.registry import Method
 from engine.validation import simplest
 from pages.widgets.explore.fields import RATIOS, Checked, Fields, parameters, pruner_of
+from pages.widgets.literal import literal
 
 SCORE_DEFAULT = "auto"
 """The selectbox option for a group of None: the score's own default."""
@@ -111,7 +112,7 @@ def number(
 def show_faults(name: str, checked: Checked) -> None:
     """Show the errors of a field."""
     for message in checked.faults.get(name, []):
-        st.error(message, icon=":material/error:")
+        st.error(literal(message), icon=":material/error:")
 
 
 def title_in(registry: Mapping[str, Method]) -> Callable[[str], str]:

@@ -18,6 +18,7 @@ from engine.cost.duration import DOWNLOAD_RATE
 from engine.cost.estimate import HELD, NAMES, Cost, estimate
 from engine.models.shape import ModelSummary
 from pages.widgets.explore.fields import Checked
+from pages.widgets.literal import literal
 from pages.widgets.live import live, show_error
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _draw_estimate(engine: BackgroundEngine, checked: Checked, model: ModelSumma
             detail = "Peak memory, in addition to the program's own:  \n" + "  \n".join(parts)
             st.caption("  \n".join(_run_lines(cost)), help=detail)
         if capacity.message:
-            st.caption(f":material/help: {capacity.message}")
+            st.caption(f":material/help: {literal(capacity.message)}")
     if capacity.pending:
         live(
             "capacity",
@@ -98,7 +99,7 @@ def _model_lines(model: ModelSummary) -> Iterator[str]:
     if storage.place != "hub":
         yield f":material/hard_drive: {_size(storage.total)}, {PLACES[storage.place]}"
     elif storage.missing is None:
-        yield f":material/cloud_off: The size of the download is not known. {storage.note}"
+        yield f":material/cloud_off: The size of the download is not known. {literal(storage.note)}"
     elif storage.missing:
         partly = storage.total and storage.missing < NEARLY * storage.total
         rest = f" of {_size(storage.total)}; the rest is on this machine" if partly else ""

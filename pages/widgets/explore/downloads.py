@@ -16,6 +16,7 @@ from engine.charts.tables import block_table, environment_rows, linear_table, me
 from engine.export.command_line import command
 from engine.jobs.views import RunView, Saved
 from engine.record import RunRecord
+from pages.widgets.literal import literal
 from pages.widgets.live import live_answer
 
 if TYPE_CHECKING:
@@ -120,4 +121,4 @@ def _draw_saved(saved: Saved) -> None:
     )
     st.code(saved.directory, language=None, wrap_lines=True)
     if saved.note:
-        st.caption(f":material/info: {saved.note}")
+        st.caption(f":material/info: {literal(saved.note)}")

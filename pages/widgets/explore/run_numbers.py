@@ -11,6 +11,7 @@ from engine.charts.tables import evaluation_table
 from engine.charts.tasks import task_scores
 from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
+from pages.widgets.literal import literal
 
 CARD = 125
 """Least width of a figure, pixels."""
@@ -30,7 +31,7 @@ def draw_numbers(record: RunRecord) -> None:
         grid = st.grid(6, min_column_width=CARD, gap="xsmall")
         # Unknown figures are drawn as a dash, so nothing moves when they arrive.
         for number in run_numbers(record):
-            grid.metric(number.label, number.value, help=number.protocol)
+            grid.metric(number.label, number.value, help=literal(number.protocol))
     if record.recipe and record.recipe.evaluation is None:
         st.caption(
             "No evaluation text was chosen, so there is no perplexity. The charts come from calibration."
@@ -38,10 +39,10 @@ def draw_numbers(record: RunRecord) -> None:
     elif record.protocol.evaluation is None:
         st.caption("Perplexity is measured after the last block.")
     else:
-        st.caption(f"Perplexity: {record.protocol.perplexity}.")
+        st.caption(f"Perplexity: {literal(record.protocol.perplexity)}.")
     _draw_evaluations(record)
     for warning in record.warnings:
-        st.warning(warning, icon=":material/info:")
+        st.warning(literal(warning), icon=":material/info:")
 
 
 def _draw_evaluations(record: RunRecord) -> None:

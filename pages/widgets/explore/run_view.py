@@ -22,6 +22,7 @@ from pages.widgets.explore.prompt import ask_ahead
 from pages.widgets.explore.replay import Playback
 from pages.widgets.explore.run_charts import chart_titles, draw_charts
 from pages.widgets.explore.run_numbers import draw_numbers
+from pages.widgets.literal import literal
 from pages.widgets.live import live
 from pages.widgets.present.presenter import is_presenting
 from pages.widgets.progress import progress_words, share
@@ -49,7 +50,7 @@ def draw_run(engine: BackgroundEngine, key: str) -> RunView | None:
     try:
         view = engine.view(key)
     except PrunescopeError as error:
-        st.error(str(error), icon=":material/link_off:")
+        st.error(literal(error), icon=":material/link_off:")
         return None
     # A container of its own, so that the fragments below keep their position whether it is empty or not.
     with st.container():
@@ -135,7 +136,7 @@ def _draw_heading(view: RunView, *, replayed: bool = False) -> None:
     name, icon, color = BADGES[view.state]
     with st.container(horizontal=True, vertical_alignment="center"):
         title = view.record.recipe.title if view.record.recipe else "This run"
-        st.subheader(title, anchor=False, width="content")
+        st.subheader(literal(title), anchor=False, width="content")
         if replayed:
             st.badge("replay", icon=":material/replay:", color="violet")
         else:
@@ -173,9 +174,11 @@ def _draw_state(engine: BackgroundEngine, key: str, view: RunView) -> None:
             )
     else:
         if view.state == "failed":
-            st.error(record.error or view.message, icon=":material/error:")
+            st.error(literal(record.error or view.message), icon=":material/error:")
         elif view.state == "interrupted":
-            st.warning(f"{record.error or view.message} {_blocks_done(record)}", icon=":material/bolt:")
+            st.warning(
+                f"{literal(record.error or view.message)} {_blocks_done(record)}", icon=":material/bolt:"
+            )
         else:
             st.warning(f"This run was cancelled. {_blocks_done(record)}", icon=":material/stop:")
         if record.recipe:

@@ -15,6 +15,7 @@ from engine.jobs.views import RunView
 from engine.record import RunRecord
 from pages.widgets.engine_handle import find_view
 from pages.widgets.explore import session
+from pages.widgets.literal import literal
 from pages.widgets.live import live
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _draw_spreads(views: list[RunView]) -> None:
             deviation = f" ± {numbers.perplexity(spread.deviation)}" if spread.deviation is not None else ""
             least, most = (numbers.perplexity(value) for value in (min(spread.values), max(spread.values)))
             st.markdown(
-                f"{Path(corpus).name}: pruned perplexity **{mean}{deviation}** (mean and standard "
+                f"{literal(Path(corpus).name)}: pruned perplexity **{mean}{deviation}** (mean and standard "
                 f"deviation of {count} runs, from {least} to {most})"
             )
         with st.expander("Per seed"):

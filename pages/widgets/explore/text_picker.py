@@ -20,6 +20,7 @@ from engine.evaluation.tasks.catalogue import INSTALL, TASKS, available
 from engine.recipe import BUNDLED_LENGTH, USUAL_LENGTH
 from pages.widgets.explore.controls import key, multiselect, number, select, set_fields_later
 from pages.widgets.explore.fields import Checked
+from pages.widgets.literal import literal
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -113,7 +114,7 @@ def _draw_upload(engine: BackgroundEngine) -> None:
             if st.form_submit_button("Use this text", icon=":material/check:"):
                 _save(engine, file, pasted, str(use))
         if message := st.session_state.pop(UPLOAD_ERROR, None):
-            st.error(message, icon=":material/error:")
+            st.error(literal(message), icon=":material/error:")
 
 
 def _save(engine: BackgroundEngine, file: object, pasted: str, use: str) -> None:

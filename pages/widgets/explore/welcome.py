@@ -12,6 +12,7 @@ from engine.models.shape import ModelSummary
 from pages.widgets.chart import draw_chart
 from pages.widgets.explore import session
 from pages.widgets.explore.fields import Checked
+from pages.widgets.literal import literal
 from pages.widgets.present.presenter import is_presenting
 
 if TYPE_CHECKING:
@@ -52,9 +53,11 @@ def draw_start(engine: BackgroundEngine, checked: Checked, summary: ModelSummary
 def _draw_stage(engine: BackgroundEngine, checked: Checked) -> None:
     """Draw the recipe's title and a Prune button: while presenting there is no sidebar to press it in."""
     recipe = checked.recipe
-    st.header(recipe.title if recipe else "This recipe cannot run", anchor=False)
+    st.header(literal(recipe.title) if recipe else "This recipe cannot run", anchor=False)
     if recipe is None:
-        st.markdown("  \n".join(message for messages in checked.faults.values() for message in messages))
+        st.markdown(
+            "  \n".join(literal(message) for messages in checked.faults.values() for message in messages)
+        )
     st.button(
         "Prune",
         key="prune.stage",  # the sidebar's button is drawn too, only hidden: keys must differ
@@ -71,7 +74,7 @@ def _draw_steps(checked: Checked) -> None:
     if recipe is None:
         choose = "Choose a model, a pruner and a sparsity on the left."
     else:
-        choose = f"The recipe on the left is ready to run: {recipe.title}. Change anything you like."
+        choose = f"The recipe on the left is ready to run: {literal(recipe.title)}. Change anything you like."
     grid = st.grid(3, min_column_width=220, border=True)
     for title, text in (
         (":material/tune: Choose", choose),
@@ -91,7 +94,7 @@ def _draw_running(engine: BackgroundEngine) -> None:
         except PrunescopeError:
             recipe = None
         st.button(
-            f"Running: {recipe.title if recipe else key}",
+            f"Running: {literal(recipe.title if recipe else key)}",
             key=f"watch.{key}",
             icon=":material/visibility:",
             on_click=session.watch,

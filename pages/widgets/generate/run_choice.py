@@ -14,6 +14,7 @@ from engine.jobs.questions import Answer
 from engine.jobs.requests import ReadRequest
 from engine.store.runs import RunSummary
 from pages.widgets.compute_here import draw_compute_here
+from pages.widgets.literal import literal
 from pages.widgets.live import live, show_error
 from pages.widgets.run_picker import words
 
@@ -68,7 +69,7 @@ def reading_or_placeholder(
     elif answer.value is None:
         st.skeleton(height=height)
         if engine.status.state != "ready":
-            st.caption(engine.status.message)
+            st.caption(literal(engine.status.message))
     return answer.value
 
 

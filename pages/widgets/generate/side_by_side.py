@@ -18,6 +18,7 @@ from engine.jobs.requests import ReadRequest
 from engine.store.runs import RunSummary
 from pages.widgets.generate.run_choice import Answers, draw_answers, reading_or_placeholder
 from pages.widgets.generate.text import continuation_inputs
+from pages.widgets.literal import literal
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -80,7 +81,7 @@ def draw_side_by_side(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> N
 
 def _draw_head(run: RunSummary) -> None:
     score = run.record.pruned.perplexity if run.record and run.record.pruned else None
-    st.markdown(f"**{run.title}** · perplexity {numbers.perplexity(score)}")
+    st.markdown(f"**{literal(run.title)}** · perplexity {numbers.perplexity(score)}")
 
 
 def _draw_one(reading: Reading, dense: Reading | None, look: str, *, own: bool) -> None:

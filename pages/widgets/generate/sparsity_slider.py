@@ -31,6 +31,7 @@ from pages.widgets.generate.run_choice import (
 )
 from pages.widgets.generate.side_by_side import agreement
 from pages.widgets.generate.text import TOKENS, prompt_input
+from pages.widgets.literal import literal
 from pages.widgets.live import live
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def _pause() -> None:
 def _draw_text(engine: BackgroundEngine, stop: Stop, views: Sequence[Answer[Reading]], at: int) -> None:
     dense = views[0].value
     with st.container(border=True):
-        st.markdown(f"**{stop.title}** · perplexity {numbers.perplexity(stop.perplexity)}")
+        st.markdown(f"**{literal(stop.title)}** · perplexity {numbers.perplexity(stop.perplexity)}")
         reading = reading_or_placeholder(engine, views[at])
         if reading is not None:
             coloured = at > 0 and bool(st.session_state.get("colours"))

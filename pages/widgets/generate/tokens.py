@@ -21,6 +21,7 @@ from engine.store.runs import RunSummary
 from pages.widgets.chart import draw_chart
 from pages.widgets.generate.run_choice import Answers, draw_answers, reading_or_placeholder
 from pages.widgets.generate.text import continuation_inputs, text_area
+from pages.widgets.literal import literal
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -66,7 +67,13 @@ def _reader(runs: Sequence[RunSummary]) -> RunSummary:
         return runs[0]
     titles = {run.title: run for run in runs}
     title = st.segmented_control(
-        "Pruned model", list(titles), default=runs[0].title, key="reader", bind="query-params", required=True
+        "Pruned model",
+        list(titles),
+        default=runs[0].title,
+        format_func=literal,
+        key="reader",
+        bind="query-params",
+        required=True,
     )
     return titles.get(title or "", runs[0])
 

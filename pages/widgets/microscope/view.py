@@ -18,6 +18,7 @@ from engine.record import RunRecord
 from engine.store.runs import RunSummary
 from pages.widgets.block_map import draw_block_map
 from pages.widgets.compute_here import draw_compute_here
+from pages.widgets.literal import literal
 from pages.widgets.live import show_error
 from pages.widgets.microscope.lens import draw_lens
 from pages.widgets.microscope.panels import draw_panels
@@ -64,7 +65,7 @@ def draw_microscope(engine: BackgroundEngine) -> None:
         return
     place = choose_place(run.key, view.record, controls)
     for sentence in complaints():
-        st.warning(sentence, icon=":material/info:")
+        st.warning(literal(sentence), icon=":material/info:")
     _draw_linear(engine, place, run.recipe, view.record)
 
 
@@ -112,7 +113,11 @@ def _facts(place: Place, picture: Picture | None, study: Study | None) -> str:
     facts = place.facts
     weights = f"{facts.removed:,} of {facts.rows * facts.columns:,}"
     removed = f"**{numbers.percent(facts.sparsity, 2)}** removed ({weights})"
-    parts = [f"**Block {place.block}, {facts.name}**", f"{facts.rows:,} × {facts.columns:,}", removed]
+    parts = [
+        f"**Block {place.block}, {literal(facts.name)}**",
+        f"{facts.rows:,} × {facts.columns:,}",
+        removed,
+    ]
     parts.append(f"output error **{numbers.percent(facts.output_error)}**")
     if picture is not None and picture.moved > 0:
         parts.append(f"the update changed the kept weights by {numbers.percent(picture.moved)}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import StoreError
+from pages.widgets.literal import literal
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -95,7 +96,8 @@ def draw_presenter() -> None:
             disabled=position == 0,
         )
         title.markdown(
-            f"**{position + 1} of {len(talk.views)}** · {talk.views[position].title}", text_alignment="center"
+            f"**{position + 1} of {len(talk.views)}** · {literal(talk.views[position].title)}",
+            text_alignment="center",
         )
         forward.button(
             "Next",

@@ -11,6 +11,7 @@ import streamlit as st
 
 from engine.errors import PrunescopeError, StoreError
 from engine.store.talk import Talk, View, load_talk, reset_talk, save_talk, view_from_link
+from pages.widgets.literal import literal
 from pages.widgets.present import presenter
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ LINK_HELP = (
 def draw_talk(engine: BackgroundEngine) -> None:
     """Draw the views of the talk, the form that adds one, and the buttons that start and reset the talk."""
     if message := st.session_state.pop("talk.error", ""):
-        st.error(message, icon=":material/error:")
+        st.error(literal(message), icon=":material/error:")
     try:
         talk = load_talk(engine.store.home)
     except StoreError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(literal(error), icon=":material/error:")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(

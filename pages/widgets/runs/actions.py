@@ -10,6 +10,7 @@ from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
 from engine.store.runs import NAME, NOTE, Label, RunSummary
 from pages.widgets.explore.downloads import draw_downloads
+from pages.widgets.literal import literal
 from pages.widgets.runs.deleting import ERROR, draw_deletion
 
 if TYPE_CHECKING:
@@ -21,12 +22,12 @@ UNFINISHED = ("failed", "cancelled", "interrupted", "damaged")
 def draw_actions(engine: BackgroundEngine, run: RunSummary) -> None:
     """Draw the selected run and its actions."""
     with st.container(border=True):
-        heading = f"**{run.title}** · `{run.key}`"
+        heading = f"**{literal(run.title)}** · `{run.key}`"
         if run.label.name and run.recipe:
-            heading += f"  \n{run.recipe.title}"
+            heading += f"  \n{literal(run.recipe.title)}"
         st.markdown(heading)
         if run.message:
-            st.warning(run.message, icon=":material/info:")
+            st.warning(literal(run.message), icon=":material/info:")
         with st.container(horizontal=True, vertical_alignment="center"):
             _draw_links(run)
             pinned = run.label.pinned

@@ -15,6 +15,7 @@ from engine.charts.run_table import run_table
 from engine.errors import PrunescopeError
 from engine.hardware.memory import disk_free
 from engine.store.runs import RunSummary, largest_until, older_than
+from pages.widgets.literal import literal
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -24,7 +25,7 @@ DELETED, ERROR = "runs.deleted", "runs.error"
 
 def draw_deletion(engine: BackgroundEngine, runs: Sequence[RunSummary], label: str, key: str) -> None:
     """Draw a button that asks for confirmation and deletes the runs."""
-    what = f"{len(runs)} runs" if len(runs) != 1 else f"“{runs[0].title}”"
+    what = f"{len(runs)} runs" if len(runs) != 1 else f"“{literal(runs[0].title)}”"
     with st.popover(label, icon=":material/delete:", disabled=not runs):
         st.markdown(f"Delete {what} ({_size(runs)})? You can undo this until the app restarts.")
         st.button(
@@ -39,7 +40,7 @@ def draw_deletion(engine: BackgroundEngine, runs: Sequence[RunSummary], label: s
 def draw_undo(engine: BackgroundEngine) -> None:
     """Draw a button that restores the runs deleted in this tab, and the last error."""
     if message := st.session_state.pop(ERROR, ""):  # set by callbacks, shown once
-        st.error(message, icon=":material/error:")
+        st.error(literal(message), icon=":material/error:")
     keys = st.session_state.get(DELETED) or []
     if keys:
         with st.container(

@@ -8,6 +8,7 @@ import streamlit as st
 
 from engine.errors import PrunescopeError
 from engine.store.import_run import import_run
+from pages.widgets.literal import literal
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -30,7 +31,7 @@ def draw_import(engine: BackgroundEngine) -> None:
             try:
                 st.session_state[IMPORTED] = import_run(engine.store, file.getvalue(), file.name)
             except PrunescopeError as error:
-                st.error(str(error), icon=":material/error:")
+                st.error(literal(error), icon=":material/error:")
             else:
                 st.rerun()  # the list above was drawn without the run
     key = st.session_state.get(IMPORTED)

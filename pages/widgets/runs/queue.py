@@ -9,6 +9,7 @@ import streamlit as st
 
 from engine.errors import PrunescopeError
 from pages.widgets.engine_handle import find_view
+from pages.widgets.literal import literal
 from pages.widgets.live import live
 from pages.widgets.progress import progress_words, share
 from pages.widgets.runs.deleting import ERROR
@@ -35,7 +36,9 @@ def _draw(engine: BackgroundEngine, keys: Sequence[str]) -> None:
             view = find_view(engine, key)  # None if it was deleted since `active` was asked
             if view is not None and view.record.recipe is not None:
                 bar, link, button = st.columns([6, 1, 1], vertical_alignment="bottom")
-                bar.progress(share(view), text=f"{view.record.recipe.title} · {progress_words(view)}")
+                bar.progress(
+                    share(view), text=f"{literal(view.record.recipe.title)} · {progress_words(view)}"
+                )
                 link.page_link(
                     "pages/explore.py", label="Watch", icon=":material/visibility:", query_params={"run": key}
                 )
