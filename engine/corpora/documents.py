@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from engine.corpora.download import documents_of
 from engine.corpora.named import NAMED, Role, corpus_path
 from engine.errors import CorpusError
+from engine.hub.git_lfs import FIX, holds_pointer
 from engine.numbers import listed
 from engine.progress import Progress
 
@@ -144,6 +145,8 @@ def parse(content: bytes, suffix: str, source: str) -> tuple[str, ...]:
     Raises:
         CorpusError: it is not Unicode, not in the format of its suffix, or empty.
     """
+    if holds_pointer(content):
+        raise CorpusError(f"{source} is only a Git LFS pointer, not the text itself. {FIX}.")
     text = _decoded(content, source)
     documents = _json_lines(text, source) if suffix.lower() == ".jsonl" else _separated(text)
     documents = [document for document in documents if document.strip()]

@@ -34,6 +34,7 @@ from engine.corpora.named import NAMED, Role, corpus_path, holds_token_ids
 from engine.corpora.tokenise import Rows, inserted_start, tokenise, tokenizer_fingerprint
 from engine.errors import CorpusError
 from engine.hardware import disk
+from engine.hub.git_lfs import FIX, is_pointer
 from engine.numbers import listed, plural
 from engine.progress import Progress
 
@@ -255,6 +256,8 @@ def _shortage(corpus: Corpus, rows: Rows, available: int) -> str:
 
 def _read_npy(name: str, vocabulary: int) -> Windows:
     path = corpus_path(name, "calibration")  # the role matters only for the stories
+    if is_pointer(path):
+        raise CorpusError(f"The token ids {path} are only a Git LFS pointer. {FIX}.")
     try:
         ids = np.load(path, allow_pickle=False)  # unpickling could run code
     except (OSError, ValueError, EOFError) as error:

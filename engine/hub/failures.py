@@ -10,14 +10,16 @@ Libraries wrap one exception in another. The first exception of the chain that a
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.errors import ModelError, ModelFault, PrunescopeError, chain
 from engine.hub import settings
-from engine.hub.cache import CONFIG, has_pickles, holds_gguf
+from engine.hub.cache import CONFIG, INDEX, SINGLE, has_pickles, holds_gguf
 from engine.hub.catalogue import similar_ids
+from engine.numbers import listed
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full, over quota, too large for the file system
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)  # read-only file system, no permission
@@ -25,6 +27,9 @@ HTTP_LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "reques
 """Recognised by package, because the names of their exceptions change between versions."""
 LOGIN = "log in with `hf auth login` where the app runs, or set HF_TOKEN before it starts"
 MAX_WORDS = 200  # characters of a library's message that are shown
+
+
+SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 
 
 class Damaged(Exception):
@@ -243,19 +248,34 @@ def no_safetensors(model: str, names: Iterable[str], *, local: bool = False) -> 
         local: whether it is a directory on this machine.
     """
     present = list(names)
-    fix = "Choose the full-precision model that they were made from."
-    if holds_gguf(present):
+    safetensors = [name for name in present if name.endswith(".safetensors")]
+    needed = "safetensors are required"
+    other = (
+        "Save the model with `save_pretrained`."
+        if local
+        else "Choose another model, or a revision that has them (many have a pull request by the hub's "
+        "converter: use its reference, such as refs/pr/1, as the revision)."
+    )
+    if holds_gguf(present) and not safetensors:
         has = "only GGUF files, the format of llama.cpp, which is not read here"
+        fix = "Choose the full-precision model that they were made from."
+    elif any(map(SHARD.fullmatch, safetensors)):
+        has = f"shards ({listed(safetensors, 3)}), but no {INDEX}"
+        needed = "it says which tensor is in which shard"
+        fix = "Download it as well, or save the model again with `save_pretrained`." if local else other
+    elif safetensors:
+        has = f"safetensors ({listed(safetensors, 3)}), but no {SINGLE} and no {INDEX}"
+        needed = "weights are read under these names only"
+        fix = (
+            "Download those files, or choose the directory that they are in. A file that `save_pretrained` "
+            f"wrote for this {CONFIG} may be renamed to {SINGLE}."
+            if local
+            else other
+        )
     else:
         pickles = "only pickled weights, which can contain code and are never read here"
-        has = pickles if has_pickles(present) else "no weights"
-        fix = (
-            "Save the model with `save_pretrained`."
-            if local
-            else "Choose another model, or a revision that has them (many have a pull request by the hub's "
-            "converter: use its reference, such as refs/pr/1, as the revision)."
-        )
-    return ModelError(f"The model {model} has {has}; safetensors are required. {fix}", kind="no-safetensors")
+        has, fix = pickles if has_pickles(present) else "no weights", other
+    return ModelError(f"The model {model} has {has}; {needed}. {fix}", kind="no-safetensors")
 
 
 def http_status(error: BaseException) -> int | None:

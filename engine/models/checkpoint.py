@@ -36,6 +36,8 @@ RELOAD = "Download or save the model again."
 FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 """The dtypes of weights; any other one holds codes, masks or counts."""
 NO_CODES = ("BOOL", "C64")
+WRAPPERS = ("_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module", "module", "base_layer")
+"""Parts of names that come from what is put around the submodules of a model during training."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,7 @@ class Checkpoint:
         missing = self._rehearse(skeleton)
         extra = self._leave_out([each for each in found if not each.parameters], skeleton)
         if missing:
-            instead = f", but have {extra[0]}, which its class does not know" if extra else ""
-            raise ModelError(
-                f"The files of {self.name} do not contain {missing[0]}{instead}, so they are incomplete. "
-                f"{RELOAD}",
-                kind="damaged",
-            )
+            raise self._incomplete(missing, extra)
         if extra:
             more = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
             raise ModelError(
@@ -217,6 +214,20 @@ class Checkpoint:
             raise self._unfit(wrong[0])
         return info.missing_keys
 
+    def _incomplete(self, missing: list[str], extra: list[str]) -> ModelError:
+        """Return the error for parameters without a tensor; `extra` are tensors without a parameter."""
+        if wrapped := _wrapped(set(missing), extra):
+            wanted, there, wrapper = wrapped
+            why = (
+                f"{wanted}, but have {there}: the names have an additional `{wrapper}`, as if the model had "
+                "been saved inside a wrapper (torch.compile, DDP, peft, a trainer). Remove it from the "
+                "names, or save the model itself with `save_pretrained`."
+            )
+        else:
+            instead = f", but have {extra[0]}, which its class does not know" if extra else ""
+            why = f"{missing[0]}{instead}, so they are incomplete. {RELOAD}"
+        return ModelError(f"The files of {self.name} do not contain {why}", kind="damaged")
+
     def _unfit(self, why: str) -> ModelError:
         return ModelError(
             f"The weights of {self.name} do not fit its configuration: {why}. The files are damaged or from "
@@ -262,6 +273,21 @@ class Checkpoint:
         return ModelError(f"{file} is damaged ({first_words(error, 120)}). {RELOAD}", kind="damaged")
 
 
+def _wrapped(missing: Collection[str], extra: list[str]) -> tuple[str, str, str] | None:
+    """Return a missing name, the one in its place, and what is additional in that: in front, or anywhere if
+    it is a wrapper that PyTorch or peft puts around submodules. None if the names do not differ so.
+    """
+    for name in extra:
+        parts = name.split(".")
+        for place in range(1, len(parts)):
+            if (rest := ".".join(parts[place:])) in missing:
+                return rest, name, name.removesuffix(rest)
+        wrappers = [part for part in parts if part in WRAPPERS]
+        if wrappers and (rest := ".".join(part for part in parts if part not in WRAPPERS)) in missing:
+            return rest, name, f"{wrappers[0]}."
+    return None
+
+
 def _block_of(block_list: str, target: str) -> int | None:
     rest = target.removeprefix(f"{block_list}.")
     return None if rest == target else int(rest.partition(".")[0])
@@ -279,7 +305,9 @@ def _weight_files(directory: Path, name: str) -> list[Path]:
         ) from error
     missing = [file for file in names if not (directory / file).is_file()]
     if missing == [SINGLE]:
-        raise no_safetensors(name, (path.name for path in directory.iterdir()), local=True)
+        paths = [*directory.iterdir(), *directory.glob("*/*.safetensors")]
+        found = sorted(path.relative_to(directory).as_posix() for path in paths)
+        raise no_safetensors(name, found, local=True)
     if missing or not names:
         file = missing[0] if missing else INDEX
         raise ModelError(f"The file {file} of {name} is missing. {RELOAD}", kind="damaged")

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ModelError
-from engine.hub.cache import ADAPTER_CONFIG, CONFIG, holds_gguf
+from engine.hub.cache import ADAPTER_CONFIG, CONFIG, INDEX, holds_gguf, stored_weights
+from engine.hub.git_lfs import FIX, is_pointer
 from engine.models import quantisation
+from engine.numbers import listed
 
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 DISTRIBUTED = re.compile(r"shard-\d{5}-model-\d{5}-of-\d{5}\.safetensors")
@@ -39,6 +41,12 @@ def inspect(directory: Path, name: str) -> None:
             "`save_pretrained` wrote, with config.json and safetensors."
         )
         raise ModelError(f"The directory {directory} {what}", kind="missing")
+    if pointers := [file for file in _needed(directory) if is_pointer(directory / file)]:
+        raise ModelError(
+            f"The model {name} is incomplete: only Git LFS pointers are here in place of {listed(pointers)}. "
+            f"{FIX}.",
+            kind="damaged",
+        )
     if any(DISTRIBUTED.fullmatch(file) for file in names):
         raise ModelError(
             f"The directory {directory} holds a distributed checkpoint, which is not read here. Save the "
@@ -47,6 +55,14 @@ def inspect(directory: Path, name: str) -> None:
         )
     if found := quantisation.named_in(_read(directory / CONFIG)):
         raise found.error(name)
+
+
+def _needed(directory: Path) -> list[str]:
+    """Return the names of the files without which there is no model."""
+    try:
+        return [CONFIG, *stored_weights(directory)]
+    except (OSError, ValueError):  # a damaged index, which `Checkpoint` reports
+        return [CONFIG, INDEX]
 
 
 def _adapter(directory: Path, name: str, names: list[str]) -> ModelError:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from transformers import AutoTokenizer
 
 from engine.hub.failures import first_words
+from engine.hub.git_lfs import FIX, is_pointer
 
 CONFIG = "tokenizer_config.json"
 VOCABULARY = (
@@ -62,6 +63,8 @@ def _knows_letters(tokenizer: Any) -> bool:
 def _culprit(directory: Path, names: list[str], error: Exception) -> tuple[str, str]:
     """Return the file that cannot be read, and why; `names` are the tokenizer's files."""
     for name in names:
+        if is_pointer(directory / name):
+            return name, f"it is only a Git LFS pointer: {FIX[0].lower()}{FIX[1:]}"
         if name.endswith(".json"):
             try:
                 json.loads((directory / name).read_text(encoding="utf-8"))

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from engine.errors import ModelError, RecipeError
-from engine.models.identity import path_fault
+from engine.corpora.windows import evaluation_windows
+from engine.errors import CorpusError, ModelError, RecipeError
+from engine.models.identity import DEMO_DIRECTORY, path_fault
 from engine.models.inspection import inspect
 from engine.models.loading import load
 from engine.models.quantisation import named_in, shown_by
 from engine.models.summary import summarise
+from engine.models.tokenizer import read_tokenizer
+from engine.progress import drain
 from engine.recipe import Recipe, pin
 from tests.models.families import built
 
@@ -168,3 +175,89 @@ def test_a_distributed_checkpoint(model: Path) -> None:
     (model / "shard-00001-model-00001-of-00002.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match="distributed checkpoint"):
         inspect(model, "it")
+
+
+# ---- files that are missing or under other names -----------------------------------------------------------
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 7356616\n".format("4d" * 32)
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "model.safetensors.index.json"])
+def test_a_git_lfs_pointer_in_place_of_a_file(model: Path, file: str) -> None:
+    if file.endswith("index.json"):
+        (model / "model.safetensors").unlink()
+    (model / file).write_text(POINTER)
+    for read in (partial(load, dtype=torch.float32, device=CPU), lambda path: summarise(str(path))):
+        with pytest.raises(ModelError, match=rf"Git LFS pointers.*{file}.*`git lfs pull`"):
+            read(model)
+
+
+def test_a_git_lfs_pointer_of_a_file_that_is_not_needed(model: Path) -> None:
+    (model / "consolidated.safetensors").write_text(POINTER)
+    inspect(model, "model")
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json"])
+def test_a_git_lfs_pointer_in_place_of_the_tokenizer(tmp_path: Path, file: str) -> None:
+    for source in DEMO_DIRECTORY.glob("tokenizer*.json"):
+        shutil.copy(source, tmp_path)
+    (tmp_path / file).write_text(POINTER)
+    assert f"{file} (it is only a Git LFS pointer: run `git lfs pull`" in read_tokenizer(tmp_path).fault
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".npy"])
+def test_a_git_lfs_pointer_in_place_of_a_text(tmp_path: Path, suffix: str) -> None:
+    (path := tmp_path / f"text{suffix}").write_text(POINTER)
+    with pytest.raises(CorpusError, match=r"only a Git LFS pointer.*`git lfs pull`"):
+        drain(evaluation_windows(str(path), object(), 64, length=4))
+
+
+ELSEWHERE = [
+    (
+        "model-00001-of-00002.safetensors",
+        r"shards \(model-00001.*no model\.safetensors\.index\.json.*it",
+    ),
+    ("model.fp16.safetensors", r"safetensors \(model\.fp16\.safetensors\), but no model\.safetensors and"),
+    ("model.fp16-00001-of-00002.safetensors", r"safetensors \(model\.fp16-00001-of-"),
+    ("consolidated.safetensors", r"safetensors \(consolidated\.safetensors\), but no model"),
+    ("step-5/model.safetensors", r"safetensors \(step-5/model\.safetensors\).*choose the directory"),
+]
+
+
+@pytest.mark.parametrize(("name", "words"), ELSEWHERE)
+def test_weights_under_other_names_are_named(model: Path, name: str, words: str) -> None:
+    (model / name).parent.mkdir(exist_ok=True)
+    (model / "model.safetensors").rename(model / name)
+    with pytest.raises(ModelError, match=words) as caught:
+        summarise(str(model), measure_speed=False)
+    assert caught.value.kind == "no-safetensors"
+
+
+WRAPPED: list[tuple[str, Callable[[str], str]]] = [
+    ("_orig_mod.", lambda name: f"_orig_mod.{name}"),
+    ("module.", lambda name: f"module.{name}"),
+    ("base_model.model.", lambda name: f"base_model.model.{name}"),
+    ("any_trainer.policy.", lambda name: f"any_trainer.policy.{name}"),
+    ("_orig_mod.", lambda name: name.replace("model.", "model._orig_mod.", 1)),
+    (
+        "_checkpoint_wrapped_module.",
+        lambda name: re.sub(r"(\.\d\.)", r"\1_checkpoint_wrapped_module.", name),
+    ),
+    ("base_layer.", lambda name: name.replace("proj.weight", "proj.base_layer.weight")),
+]
+
+
+@pytest.mark.parametrize(
+    ("family", "wrapped"),
+    [*(("llama", one) for one in WRAPPED), ("gpt2", WRAPPED[0]), ("mixtral", WRAPPED[1])],
+)
+def test_names_of_a_wrapper_are_named(
+    family: str, wrapped: tuple[str, Callable[[str], str]], tmp_path: Path
+) -> None:
+    wrapper, rename = wrapped
+    built(family).module.save_pretrained(tmp_path)
+    tensors = load_file(path := tmp_path / "model.safetensors")
+    save_file({rename(name): one for name, one in tensors.items()}, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError) as caught:
+        load(tmp_path, dtype=torch.float32, device=CPU)
+    assert f"an additional `{wrapper}`" in str(caught.value)

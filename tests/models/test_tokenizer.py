@@ -45,7 +45,7 @@ BROKEN: list[tuple[str, Callable[[Path], object], str]] = [
     (
         "tokenizer.json",
         lambda path: path.write_text("version https://git-lfs.github.com/spec/v1"),
-        "not valid",
+        "Git LFS pointer",
     ),
     ("tokenizer.json", lambda path: path.write_text("{}"), "added_tokens"),
     ("tokenizer_config.json", lambda path: path.write_text("{"), "not valid JSON"),
