@@ -75,7 +75,7 @@ def model_digest(directory: Path, name: str = "") -> str:
     Raises:
         ModelError: it is incomplete.
     """
-    return digest({directory / CONFIG, *Checkpoint(directory, name).files.values()})
+    return digest({directory / CONFIG, *Checkpoint(directory, name).paths})
 
 
 def as_events(work: Generator[Progress, None, Result]) -> Generator[Event, None, Result]:

@@ -104,7 +104,7 @@ def _write(record: RunRecord, pruned: Mapping[int, BlockWeights], source: Path, 
     assert record.model is not None
     name = record.model.name
     module = build_skeleton(read_config(source, name), name)
-    rounded = write_weights(module, find_blocks(module), pruned, Checkpoint(source, name).files, source, new)
+    rounded = write_weights(module, find_blocks(module), pruned, Checkpoint(source, name), source, new)
     _copy_rest(source, new)
     notes = []
     if rounded:
@@ -127,13 +127,21 @@ def has_tokenizer(directory: Path) -> bool:
 def _copy_rest(source: Path, new: Path) -> None:
     """Copy what belongs to the model besides its weights, which are already there."""
     for index in source.glob("*.safetensors.index.json"):
-        if all((new / file).is_file() for file in indexed_files(index)):
+        if _is_complete(index, new):
             shutil.copyfile(index, new / index.name)
     for path in {path for pattern in COPIED for path in source.glob(pattern)}:
         if path.is_file() and not any(fnmatch(path.name, pattern) for pattern in LEFT_OUT):
             target = new / path.relative_to(source)
             target.parent.mkdir(exist_ok=True)
             shutil.copyfile(path, target)  # not its permissions: the source may be read-only
+
+
+def _is_complete(index: Path, directory: Path) -> bool:
+    """Return whether a directory has all files that an index lists."""
+    try:
+        return all((directory / file).is_file() for file in indexed_files(index))
+    except ValueError:  # an index that the model is not read by may be damaged
+        return False
 
 
 def save_masks(masks: Mapping[str, Tensor], path: Path) -> None:

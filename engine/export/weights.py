@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from engine.errors import ModelError
 from engine.models.block import Block, Linear
+from engine.models.checkpoint import Checkpoint
 from engine.models.fillings import Filling, fillings, reverted
 from engine.pruning.weights import BlockWeights, PrunedLinear
 
@@ -59,7 +60,7 @@ def write_weights(
     module: nn.Module,
     blocks: Sequence[Block],
     pruned: Mapping[int, BlockWeights],
-    files: Mapping[str, Path],
+    checkpoint: Checkpoint,
     source: Path,
     directory: Path,
 ) -> bool:
@@ -69,18 +70,20 @@ def write_weights(
         module: the model without its weights.
         blocks: its blocks.
         pruned: the run's pruned blocks by index.
-        files: the weight files in `source` by the name of the tensor.
+        checkpoint: the weight files in `source`.
 
     Raises:
         ModelError: the pruned blocks do not fit the source's files.
         OSError, SafetensorError: a file cannot be read or written.
     """
-    filled = {name: filling for filling in fillings(module, files) for name in filling.parameters}
+    filled = {
+        name: filling for filling in fillings(module, checkpoint.tensors) for name in filling.parameters
+    }
     rounded = False
     with ExitStack() as stack:
         copies = [
             stack.enter_context(_Copy(path, directory / path.relative_to(source)))
-            for path in sorted(set(files.values()))
+            for path in checkpoint.paths
         ]
         for block in blocks:
             edits = _of_parameters(block, pruned[block.index])

@@ -97,15 +97,19 @@ def indexed_files(index: Path) -> list[str]:
     """Return the names of the shards that an index lists.
 
     Raises:
-        ValueError: it is not an index.
+        ValueError: it is not an index, or lists a file outside its directory, where an export would write.
     """
     try:
         content = json.loads(index.read_text(encoding="utf-8"))
         content["metadata"]  # without it, transformers does not read the index
         # `weight_map`: tensor -> file, so a file occurs many times
-        return sorted(set(content["weight_map"].values()))
+        names = sorted(set(content["weight_map"].values()))
+        outside = [name for name in names if Path(name).is_absolute() or ".." in Path(name).parts]
     except (LookupError, AttributeError, TypeError) as error:
         raise ValueError(f"{index} is not an index of shards") from error
+    if outside:
+        raise ValueError(f"{index.name} lists {outside[0]}, which is outside the model's directory")
+    return names
 
 
 def stored_weights(directory: Path) -> list[str]:

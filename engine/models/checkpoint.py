@@ -57,6 +57,7 @@ class Checkpoint:
         name: what error messages call the model.
 
     Attributes:
+        paths: the weight files.
         tensors: every tensor by its name in the files.
         filled: the parameter or buffer of the model that a tensor fills, by the tensor's name in the files;
             of several, the first one. Empty before `check`.
@@ -68,10 +69,11 @@ class Checkpoint:
 
     def __init__(self, directory: Path, name: str) -> None:
         self.name = name
+        self.paths = _weight_files(directory, name)
         self.tensors: dict[str, Stored] = {}
         self.filled: dict[str, str] = {}
         self.left_out: Counter[str] = Counter()
-        for path in _weight_files(directory, name):
+        for path in self.paths:
             with self._opened(path) as file:
                 for tensor in file.keys():  # noqa: SIM118  (not a dictionary)
                     header = file.get_slice(tensor)
@@ -81,11 +83,6 @@ class Checkpoint:
                     self.tensors[tensor] = stored  # transformers, too, takes the last one
         if found := shown_by({name: stored.dtype for name, stored in self.tensors.items()}):
             raise found.error(name)
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """The file of each tensor."""
-        return {name: stored.file for name, stored in self.tensors.items()}
 
     def check(self, skeleton: nn.Module) -> None:
         """Account for every tensor of the files and every parameter of the model.

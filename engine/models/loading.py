@@ -52,9 +52,12 @@ def read_config(directory: Path, name: str = "") -> Any:
 def _without_foreign_choices(config: Any) -> None:
     """Drop what a configuration says about the machine or the batches of its training.
 
-    Neither changes what the model computes here, but both can keep transformers from building it: kernels
-    that this machine does not have, and a padding token without an embedding, which no window contains.
+    None of it changes what the model computes here, but all of it can keep transformers from building it:
+    kernels that this machine does not have, a padding token without an embedding, which no window contains,
+    and an empty entry about quantisation.
     """
+    if not getattr(config, "quantization_config", True):
+        del config.quantization_config
     parts = [config, *(part for key in config.sub_configs if (part := getattr(config, key, None)))]
     for choice in ("_attn_implementation", "_experts_implementation"):
         if any(getattr(part, choice, None) not in (None, "eager") for part in parts):
@@ -172,11 +175,23 @@ def _cannot_build(name: str, config: Any, error: Exception) -> ModelError:
     """Return the error for a model that transformers does not build."""
     if "Unrecognized configuration class" in str(error):  # a plain ValueError with no other sign
         kind = getattr(config, "model_type", "unknown")
-        return ModelError(
-            f"The model {name} (type {kind}) is not a causal language model, so it cannot be pruned here.",
-            kind="not-causal",
-        )
+        return ModelError(f"The model {name} (type {kind}) {_instead_of_causal(config)}", kind="not-causal")
     return ModelError(f"The model {name} cannot be read ({first_words(error, 300)}).", kind="damaged")
+
+
+def _instead_of_causal(config: Any) -> str:
+    """Return what a model is that has no causal class in transformers, and what to do."""
+    if config.is_encoder_decoder:
+        return (
+            "is an encoder-decoder model, not a causal language model, so it cannot be pruned here. Choose a "
+            "model that only has a decoder."
+        )
+    if config.get_text_config(decoder=True) is not config:
+        return (
+            "combines a language model with other parts, such as a vision tower, and transformers has no "
+            "causal language model for it. Choose a text-only model, such as the one that it was made from."
+        )
+    return "is not a causal language model, so it cannot be pruned here."
 
 
 def stored_dtype(config: Any) -> torch.dtype | None:

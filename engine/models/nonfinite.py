@@ -57,8 +57,7 @@ def _weights(directory: Path, name: str) -> Iterator[tuple[str, str, Tensor]]:
     wider; nothing if the files cannot be read.
     """
     try:
-        files = Checkpoint(directory, name).files
-        for path in dict.fromkeys(files.values()):
+        for path in Checkpoint(directory, name).paths:
             with safe_open(path, framework="pt") as file:
                 for tensor in sorted(file.keys()):
                     weight = file.get_tensor(tensor)

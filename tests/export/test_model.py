@@ -113,6 +113,21 @@ def test_only_the_pruned_linears_differ_from_the_source(
     assert record.pruned is not None and nll(again) == pytest.approx(record.pruned.nll, rel=1e-5)
 
 
+def test_a_shard_that_another_one_repeats_is_saved_too(tmp_path: Path) -> None:
+    directory = source("llama", tmp_path / "dense", torch.float32, max_shard_size="40KB")
+    index = directory / "model.safetensors.index.json"
+    content = json.loads(index.read_text())
+    first, name = min(content["weight_map"].values()), "model-repeated.safetensors"
+    (directory / name).symlink_to(directory / first)
+    content["weight_map"][min(content["weight_map"], key=content["weight_map"].get)] = name
+    index.write_text(json.dumps(content))
+    (directory / "other.safetensors.index.json").write_text("{")  # no index that the model is read by
+    record, kept = computed(directory)
+    save_model(record, kept, tmp_path / "out")
+    again = hf.AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
+    assert record.pruned is not None and nll(again) == pytest.approx(record.pruned.nll, rel=1e-5)
+
+
 @pytest.mark.parametrize("family", ["gpt2", "mixtral", "granite-hybrid"])
 def test_new_weights_are_saved_in_the_layout_of_the_source(family: str, tmp_path: Path) -> None:
     directory = source(family, tmp_path / "dense", torch.float32)

@@ -304,6 +304,21 @@ def test_a_weight_file_that_the_configuration_may_not_name(file: str, tmp_path: 
             load(tmp_path, dtype=torch.float32, device=CPU, residence=residence)
 
 
+@pytest.mark.parametrize("where", ["../", "inside/../../", "/"])
+def test_an_index_that_lists_files_of_another_directory(where: str, tmp_path: Path) -> None:
+    directory = tmp_path / "model"
+    built("llama").module.save_pretrained(directory)
+    sharded(directory)
+    moved = directory / "model-00002-of-00002.safetensors"
+    moved.rename(tmp_path / moved.name)
+    index = directory / f"{WEIGHTS}.index.json"
+    elsewhere = f"{tmp_path}/" if where == "/" else where
+    index.write_text(index.read_text().replace(moved.name, f"{elsewhere}{moved.name}"))
+    for residence in RESIDENCES:
+        with pytest.raises(ModelError, match=r"00002-of-00002\.safetensors, which is outside"):
+            load(directory, dtype=torch.float32, device=CPU, residence=residence)
+
+
 @pytest.mark.parametrize("index", ["{", "[]", '{"weight_map": {"a": "model.safetensors"}}'])
 def test_an_index_that_transformers_does_not_read(index: str, tmp_path: Path) -> None:
     built("llama").module.save_pretrained(tmp_path)

@@ -41,6 +41,7 @@ FOREIGN: list[tuple[str, dict[str, object]]] = [
     ("llama", {"experts_implementation": "deepgemm"}),
     ("llama", {"pad_token_id": VOCABULARY}),
     ("llama", {"pad_token_id": -1}),
+    ("llama", {"quantization_config": {}}),
     ("gemma2", {"attn_implementation": "sdpa"}),  # which Gemma 2 does not have
 ]
 

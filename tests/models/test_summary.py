@@ -137,6 +137,16 @@ def test_a_directory_may_be_typed_in_any_way(tmp_path, monkeypatch, ending):
             "is not a causal language model",
             "not-causal",
         ),
+        (
+            {"config.json": '{"model_type": "t5"}', "model.safetensors": ""},
+            "is an encoder-decoder model",
+            "not-causal",
+        ),
+        (
+            {"config.json": '{"model_type": "qwen2_vl"}', "model.safetensors": ""},
+            "combines a language model with other parts",
+            "not-causal",
+        ),
     ],
 )
 def test_what_a_directory_lacks_is_reported(tmp_path, files, sentence, kind):
