@@ -1,5 +1,7 @@
 """Perplexity from hidden states equals the model's own, however few tokens are looked at together."""
 
+import math
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -47,3 +49,9 @@ def test_no_more_logits_are_made_than_may_be(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(model, "logits", lambda *given: made.append(logits(*given)) or made[-1])
     measured.perplexity(model, stream, which="dense")
     assert max(part.numel() for part in made) <= 5 * VOCABULARY
+
+
+def test_bits_per_byte_by_hand() -> None:
+    """Eight tokens of one bit each over four bytes are two bits per byte."""
+    assert measured.score(math.log(2), 8, 4).bits_per_byte == pytest.approx(2)
+    assert measured.score(math.log(2), 8).bits_per_byte is None
