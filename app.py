@@ -42,4 +42,7 @@ with whole_page():
 # After the first page is drawn: importing the engine takes seconds.
 from pages.widgets.engine_handle import shared_engine  # noqa: E402
 
-shared_engine()
+exposures = shared_engine().exposures()
+if not presenter.is_presenting():
+    for sentence in exposures:
+        st.warning(sentence, icon=":material/lock_open:")

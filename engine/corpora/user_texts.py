@@ -92,7 +92,7 @@ def _write(path: Path, content: bytes) -> None:
     if path.is_file() and path.stat().st_size == len(content):
         path.touch()
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    disk.make_private(path.parent)
     disk.write_file(path, content)
 
 

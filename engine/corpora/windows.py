@@ -331,7 +331,7 @@ class RowCache:
 
         # Another run may evict the same files at the same time, which raises an OSError as well.
         with suppress(OSError):
-            self._directory.mkdir(parents=True, exist_ok=True)
+            disk.make_private(self._directory)
             disk.replace_file(path, save)
             self._evict(path)
 

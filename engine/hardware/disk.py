@@ -48,6 +48,15 @@ def write_file(path: Path, content: bytes) -> None:
     replace_file(path, lambda temporary: temporary.write_bytes(content))
 
 
+def make_private(path: Path) -> None:
+    """Create a directory, unless it exists, and its missing parents: for this user only."""
+    missing = [path, *path.parents]
+    while missing and missing[-1].exists():
+        missing.pop()
+    for directory in reversed(missing):
+        directory.mkdir(mode=0o700, exist_ok=True)  # `parents=True` would give the parents the usual mode
+
+
 @contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
     """Yield a new directory, with its parents, that becomes `path` when the block ends without an error.

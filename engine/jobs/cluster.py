@@ -23,6 +23,7 @@ from distributed import CancelledError, Client, KilledWorker, Nanny, Worker, Wor
 from engine.errors import EngineError
 from engine.jobs import worker
 from engine.jobs.questions import Answer
+from engine.jobs.tls import Credentials
 from engine.jobs.worker import warm_up
 from engine.store import atomic_files
 
@@ -71,13 +72,32 @@ class Embedded:
             # In a session of its own Ctrl-C does not reach it, so that the app can end it in order.
             start_new_session=True,
         )
+        self._credentials: Credentials | None = None
+
+    @property
+    def credentials(self) -> Credentials:
+        """What a client needs to connect; known once `address` has returned."""
+        assert self._credentials is not None
+        return self._credentials
 
     def address(self) -> str:
-        """Wait until the scheduler listens and return its address.
+        """Hand the credentials over, wait until the scheduler listens and return its address.
 
         Raises:
-            EngineError: the process ended instead.
+            EngineError: the process ended instead, or no credentials can be made.
         """
+        try:
+            # While the child imports Dask: a key takes a tenth of a second.
+            self._credentials = Credentials.create()
+        except ImportError as error:
+            raise EngineError(
+                "The background engine needs the package cryptography, to keep other users of this machine "
+                "out. Install it with pip install -r requirements.txt, and start the app again."
+            ) from error
+        pipe = self._stream(self._process.stdin)
+        with suppress(OSError):  # the child has ended, which is reported below
+            pipe.write(self._credentials.to_line())
+            pipe.flush()
         # The child prints a single line, its address; an empty read means that it ended before.
         line = self._stream(self._process.stdout).readline().strip()
         if not line:
@@ -155,7 +175,14 @@ class Cluster:
             # Client's constructor is untyped, so mypy would refuse the call
             connect: Callable[..., Any] = Client
             with dask.config.set(CLIENT_SETTINGS):  # read when the client is made
-                self._client = connect(address, timeout=CONNECT, set_as_default=False, name="prunescope")
+                self._client = connect(
+                    address,
+                    # of an existing cluster: whatever Dask's own configuration says
+                    security=self._embedded.credentials if self._embedded else None,
+                    timeout=CONNECT,
+                    set_as_default=False,
+                    name="prunescope",
+                )
             # The child prints its address before its worker has registered.
             if self._embedded is not None:
                 self._client.wait_for_workers(1, timeout=CONNECT)
@@ -181,7 +208,7 @@ class Cluster:
 
     def _check_workers(self, home: Path) -> None:
         """Check that every worker can read a token written to the store."""
-        atomic_files.check_writable(home)
+        atomic_files.check_writable(home, private=True)
         token = uuid.uuid4().hex
         path = home / f".seen-{token}{atomic_files.TEMPORARY}"
         atomic_files.write(path, token.encode())

@@ -46,7 +46,7 @@ def execute(recipe: Recipe, folder: RunFolder, *, publish: Publish | None = None
     # Before anything is written: a finished run is returned even from a full or read-only disk.
     if folder.is_finished():
         return folder.record()
-    atomic_files.check_writable(folder.path.parent)
+    atomic_files.check_writable(folder.path.parent, private=folder.private)
     created = folder.create(recipe)
     with _locked(folder, publish) as followed:
         # Otherwise the other process died without ending the run, and this one, now holding the lock, resumes

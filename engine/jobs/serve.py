@@ -1,8 +1,8 @@
 """The process of the embedded cluster: a scheduler, and a nanny that restarts the worker when it dies.
 
-Started by `engine.jobs.cluster` as `python -m engine.jobs.serve`; the first line of its output is the
-scheduler's address. It ends, and its worker with it, as soon as its standard input is closed: by the app, or
-because the app was killed.
+Started by `engine.jobs.cluster` as `python -m engine.jobs.serve`; the first line of its input is the
+credentials (see `engine.jobs.tls`), the first line of its output the scheduler's address. It ends, and its
+worker with it, as soon as its standard input is closed: by the app, or because the app was killed.
 
 While nothing runs, the cluster takes well under 1 % of a core; with Dask's defaults it takes 5 %, for health
 checks and statistics meant for clusters of many machines (`tests.benchmarks.idle` measures it).
@@ -21,6 +21,8 @@ from typing import Any
 import dask
 from distributed import Nanny, Scheduler
 
+from engine.jobs.tls import Credentials
+
 THREADS = 3  # one for the run, which holds the device, and `engine.jobs.questions.AT_ONCE` for questions
 PATIENCE = 4.0  # seconds for an orderly shutdown
 HEARTBEAT = 30.0  # seconds between the worker's reports; the nanny notices its death, so they are not urgent
@@ -38,6 +40,9 @@ SETTINGS = {
     "distributed.admin.tick.interval": "1 h",
     "distributed.admin.tick.cycle": "1 h",
     "distributed.admin.tick.limit": "2 h",
+    # Pages about the cluster that anybody on the machine could read; Dask starts their server in any case.
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
     # Statistics for Dask's dashboard, which is off.
     "distributed.worker.profile.enabled": False,
     "distributed.admin.system-monitor.interval": "1 h",
@@ -63,11 +68,17 @@ class QuietScheduler(Scheduler):
         super().start_periodic_callbacks()  # type: ignore[no-untyped-call]
 
 
-async def serve() -> None:
-    """Run until standard input is closed."""
+async def serve(credentials: Credentials) -> None:
+    """Run until standard input is closed; only clients with the same credentials are accepted."""
     closed = asyncio.Event()
     threading.Thread(target=_watch, args=(asyncio.get_running_loop(), closed), daemon=True).start()
-    local: dict[str, Any] = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    local: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "protocol": "tls",
+        "security": credentials,
+        "dashboard": False,
+        "dashboard_address": "127.0.0.1:0",
+    }
     worker: dict[str, Any] = {
         "nthreads": THREADS,
         "resources": {"DEVICE": 1},
@@ -95,5 +106,7 @@ def _watch(loop: asyncio.AbstractEventLoop, closed: asyncio.Event) -> None:
 
 if __name__ == "__main__":
     logging.getLogger("distributed").setLevel(logging.ERROR)
-    with dask.config.set(SETTINGS):
-        asyncio.run(serve())
+    # An empty line: the app ended before it could send them.
+    if line := sys.stdin.readline():
+        with dask.config.set(SETTINGS):
+            asyncio.run(serve(Credentials.from_line(line)))

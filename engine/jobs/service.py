@@ -19,6 +19,7 @@ from engine.corpora.user_texts import drop_unused_texts, touch_texts
 from engine.errors import EngineError, PrunescopeError
 from engine.events import Event
 from engine.jobs import worker
+from engine.jobs.exposure import exposures
 from engine.jobs.questions import Answer, Questions
 from engine.jobs.queue import RunQueue
 from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
@@ -94,6 +95,10 @@ class BackgroundEngine:
     def texts(self) -> Path:
         """The directory of the texts that users have uploaded."""
         return self.store.home / "texts"
+
+    def exposures(self) -> list[str]:
+        """Return a sentence for each way in which others can get at the runs or the workers."""
+        return exposures(self.store.home, self._scheduler)
 
     @property
     def status(self) -> EngineStatus:
@@ -222,6 +227,8 @@ class BackgroundEngine:
     # The methods below run in the engine's thread.
 
     def _loop(self) -> None:
+        for sentence in self.exposures():
+            _log.warning(sentence)
         drop_unused_texts(self.texts)
         # Only at the start: until the app ends, a deleted run can be restored.
         self.store.empty_trash()

@@ -98,14 +98,20 @@ def append(path: Path, line: bytes) -> None:
             os.close(descriptor)
 
 
-def check_writable(directory: Path) -> None:
+def check_writable(directory: Path, *, private: bool = False) -> None:
     """Check that a run can be started in a directory, creating the directory if it is missing.
+
+    Args:
+        private: create it for this user only.
 
     Raises:
         StoreError: the directory cannot be written, or its disk is almost full.
     """
     with store_errors(directory):
-        directory.mkdir(parents=True, exist_ok=True)
+        if private:
+            disk.make_private(directory)
+        else:
+            directory.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(directory).free
         if free < SMALLEST_ROOM:
             raise OSError(errno.ENOSPC, f"{free} bytes left")

@@ -39,12 +39,16 @@ class RunFolder:
         blocks: the pruned blocks by index.
         cache: the directory of what runs share; None to share nothing.
         recorded: whether the run is bundled with the project: it is only read, and most have no blocks.
+        private: whether the directory that holds the folder is created for this user only.
     """
 
-    def __init__(self, path: Path | str, cache: Path | None = None, *, recorded: bool = False) -> None:
+    def __init__(
+        self, path: Path | str, cache: Path | None = None, *, recorded: bool = False, private: bool = False
+    ) -> None:
         self.path = Path(path)
         self.cache = cache
         self.recorded = recorded
+        self.private = private
         self.recipe_path = self.path / "recipe.json"
         self.events_path = self.path / "events.jsonl"
         self.record_path = self.path / "record.json"

@@ -45,7 +45,7 @@ def import_run(store: Store, content: bytes, name: str) -> str:
     folder = store.folder(record.key)
     if folder.exists or store.find(record.key).exists:  # the second also finds a bundled run
         raise StoreError(f"The run in {name} ({record.recipe.title}) is already here, under the same key.")
-    atomic_files.check_writable(store.runs)
+    store.check_writable()
     with atomic_files.store_errors(folder.path), disk.new_directory(folder.path) as new:
         # Written from the validated objects; nothing of the file itself is copied.
         lines = b"".join(to_line(event).encode() + b"\n" for event in events)

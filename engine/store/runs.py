@@ -27,6 +27,7 @@ from pydantic import Field, ValidationError
 
 from engine.errors import StoreError
 from engine.events import Facts
+from engine.hardware import disk
 from engine.home import home as default_home
 from engine.models.identity import ROOT
 from engine.recipe import Recipe
@@ -116,7 +117,7 @@ class Store:
         """
         if not KEY.fullmatch(key):
             raise StoreError(f"There is no run {key!r}: a key consists of letters and digits.")
-        return RunFolder(self.runs / key, self.cache)
+        return RunFolder(self.runs / key, self.cache, private=True)
 
     def list(self) -> list[RunSummary]:
         """Return all runs in the home, most recently changed first. Never raises."""
@@ -148,7 +149,7 @@ class Store:
         try:
             # The lock keeps a run from starting while its folder moves.
             with folder.lock(), atomic_files.store_errors(self.trash):
-                self.trash.mkdir(parents=True, exist_ok=True)
+                disk.make_private(self.trash)
                 shutil.rmtree(self.trash / key, ignore_errors=True)  # an earlier deletion of the same run
                 folder.path.rename(self.trash / key)
         except Timeout:
@@ -195,7 +196,7 @@ class Store:
         Raises:
             StoreError: the home cannot be written, or its disk is almost full.
         """
-        atomic_files.check_writable(self.runs)
+        atomic_files.check_writable(self.runs, private=True)
 
     def _summary(self, folder: RunFolder) -> RunSummary:
         fingerprint = _fingerprint(folder.path)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from engine.errors import StoreError
 from engine.events import Facts
+from engine.hardware import disk
 from engine.recipe import Recipe, pin
 from engine.store import atomic_files
 
@@ -119,7 +120,7 @@ def save_talk(home: Path, talk: Talk) -> None:
         StoreError: the disk refuses.
     """
     with atomic_files.store_errors(home):
-        home.mkdir(parents=True, exist_ok=True)
+        disk.make_private(home)
     atomic_files.write(home / FILE, talk.model_dump_json(indent=1).encode())
 
 

@@ -253,6 +253,9 @@ class FakeEngine:
     cancelled: list[str] = field(default_factory=list)
     becomes: str = "running"
 
+    def exposures(self) -> list[str]:
+        return []
+
     def start(self) -> None:
         """Nothing to start."""
 

@@ -70,7 +70,7 @@ class ResultCache:
         """Store a score; do nothing if the disk refuses."""
         entry = _Entry(format=FORMAT, model=self._fingerprint, key=key, score=score)
         with suppress(OSError):
-            self._directory.mkdir(parents=True, exist_ok=True)
+            disk.make_private(self._directory)
             disk.write_file(self._path(key), entry.model_dump_json().encode())
 
     def _path(self, key: Key) -> Path:
