@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from engine.errors import ModelError
-from engine.hub.cache import CONFIG, INDEX, SINGLE, stored_weights
+from engine.hub.cache import CAUSAL_SUFFIXES, CONFIG, INDEX, SINGLE, stored_weights
 from engine.hub.failures import first_words, no_safetensors
 from engine.models.fillings import Filling, fillings
 from engine.models.parts import COMPUTED, left_out
@@ -100,6 +100,8 @@ class Checkpoint:
         self._require_weights(skeleton)
         missing = self._rehearse(skeleton)
         extra = self._leave_out([each for each in found if not each.parameters], skeleton)
+        if missing or extra:
+            self._require_head(skeleton, missing)
         if missing:
             raise self._incomplete(missing, extra)
         if extra:
@@ -210,6 +212,22 @@ class Checkpoint:
         if wrong:
             raise self._unfit(wrong[0])
         return info.missing_keys
+
+    def _require_head(self, skeleton: Any, missing: list[str]) -> None:
+        """Reject a model that lacks nothing but a head which its class does not have: it is complete."""
+        saved_as = " ".join(skeleton.config.architectures or ())
+        head = skeleton.get_output_embeddings()
+        names = {name for name, module in skeleton.named_modules() if module is head}
+        if (
+            saved_as
+            and not saved_as.endswith((*CAUSAL_SUFFIXES, "ForConditionalGeneration"))
+            and all(name.rpartition(".")[0] in names for name in missing)
+        ):
+            raise ModelError(
+                f"The model {self.name} was saved as {saved_as}, which does not predict the next token. "
+                "Choose the causal language model that it was made from.",
+                kind="not-causal",
+            )
 
     def _incomplete(self, missing: list[str], extra: list[str]) -> ModelError:
         """Return the error for parameters without a tensor; `extra` are tensors without a parameter."""

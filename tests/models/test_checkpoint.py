@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -236,6 +237,20 @@ def test_what_is_left_over_or_missing_is_found_before_anything_is_read(
     for residence in RESIDENCES:
         with pytest.raises(ModelError, match=words):
             load(tmp_path, dtype=torch.float32, device=CPU, residence=residence)
+
+
+@pytest.mark.parametrize("family", ["llama", "llama-tied"])
+@pytest.mark.parametrize("kind", [hf.AutoModel, hf.AutoModelForSequenceClassification])
+def test_a_model_without_a_head_for_tokens(kind: Any, family: str, tmp_path: Path) -> None:
+    model = kind.from_config(FAMILIES[family]())
+    model.save_pretrained(tmp_path)
+    for residence in RESIDENCES:
+        if (kind, family) == (hf.AutoModel, "llama-tied"):  # whose head is the embedding
+            load(tmp_path, dtype=torch.float32, device=CPU, residence=residence)
+            continue
+        with pytest.raises(ModelError, match=f"saved as {type(model).__name__}") as caught:
+            load(tmp_path, dtype=torch.float32, device=CPU, residence=residence)
+        assert caught.value.kind == "not-causal"
 
 
 @pytest.mark.parametrize("edit", [lambda one: one + 1, lambda one: one.half(), lambda one: one[1:].clone()])
