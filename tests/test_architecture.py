@@ -17,7 +17,6 @@ SOURCES = sorted([ROOT / "app.py", *(ROOT / "pages").rglob("*.py"), *(ROOT / "en
 
 LAYERS: tuple[str, ...] = (
     "engine.errors",
-    "engine.home",
     "engine.numbers",
     "engine.events",
     "engine.registry",

@@ -1,6 +1,6 @@
 """SHA-256 of whole files, remembered for as long as the system says that a file has not changed.
 
-The first time a file is read in full, which takes about 1 s per GB, or longer from a slow disk. Later calls
+The first time a file is read in full, which takes a few seconds per GB. Later calls
 cost two system calls. What tells a changed file is its size, its inode and the times of the last change of
 its content and of its inode; the latter cannot be set by programs. Hashes of large files are also stored in
 the home directory, for other processes. Does not notice a disk that changes without the system's knowledge.
@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.hardware import disk
-from engine.home import home
+from engine.hardware.home import home
 
 LARGE = 64 * 2**20
 """Bytes from which a hash is stored; below, reading the file takes less than about 0.1 s."""

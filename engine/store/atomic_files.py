@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.errors import StoreError
 from engine.hardware import disk
-from engine.home import VARIABLE, home
+from engine.hardware.home import VARIABLE, home
 from engine.hub.failures import DISK_FULL, NOT_WRITABLE
 
 TEMPORARY = disk.TEMPORARY

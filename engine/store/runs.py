@@ -28,7 +28,7 @@ from pydantic import Field, ValidationError
 from engine.errors import StoreError
 from engine.events import Facts
 from engine.hardware import disk
-from engine.home import home as default_home
+from engine.hardware.home import home as default_home
 from engine.models.identity import ROOT
 from engine.recipe import Recipe
 from engine.record import RunRecord
