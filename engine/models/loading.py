@@ -7,7 +7,6 @@ the same whole, block by block, and as plain `from_pretrained` reads it.
 
 from __future__ import annotations
 
-import threading
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,9 @@ from engine.models.checkpoint import RELOAD, Checkpoint
 from engine.models.inspection import inspect
 from engine.models.language_model import LanguageModel
 from engine.models.library_warnings import collected, silence
-from engine.models.streaming import without_weights
+from engine.models.streaming import BUILDING, without_weights
 from engine.models.suitability import require_suitable
 from engine.models.tokenizer import read_tokenizer
-
-BUILDING = threading.Lock()
-"""transformers changes process-wide settings while it builds a model, so only one thread may build at a time.
-"""
 
 
 def read_config(directory: Path, name: str = "") -> Any:
@@ -93,7 +88,9 @@ def load(
     with collected() as warnings:
         config = read_config(directory, name)
         checkpoint = Checkpoint(directory, name)  # also checks that all files are present and readable
-        checkpoint.check(build_skeleton(config, name))
+        skeleton = build_skeleton(config, name)
+        with BUILDING:  # it ties weights, which transformers switches off while it builds a model
+            checkpoint.check(skeleton)
         tokenizer, fault = read_tokenizer(directory)
     build = _build_resident if residence == "resident" else _build_empty
     module = build(directory, config, dtype, name)

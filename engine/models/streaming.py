@@ -23,6 +23,11 @@ from engine.models.block import Block
 if TYPE_CHECKING:
     from engine.models.checkpoint import Checkpoint
 
+BUILDING = threading.Lock()
+"""transformers changes process-wide settings while it builds a model (it makes `tie_weights` do nothing, for
+instance), so only one thread at a time may build a model or tie its weights.
+"""
+
 
 class Streamer:
     """Reads blocks from the files and drops them again.
@@ -89,7 +94,8 @@ class Streamer:
             for name, parameter in self._module.named_parameters(remove_duplicate=False)
             if parameter.is_meta
         }
-        self._module.tie_weights(missing_keys=absent, recompute_mapping=False)  # type: ignore[operator]
+        with BUILDING:
+            self._module.tie_weights(missing_keys=absent, recompute_mapping=False)  # type: ignore[operator]
         inside = {id(parameter) for block in blocks for parameter in block.module.parameters()}
         missing = [
             name

@@ -104,7 +104,8 @@ def test_a_dead_cluster_is_restarted_and_closing_ends_it(
         assert "ended" in engine.view(key).message and engine.status.state == "starting"
 
         engine.submit(small())
-        assert ended(engine, key).state == "finished" and engine.status.state == "ready"
+        assert ended(engine, key).state == "finished", engine.view(key).message
+        assert engine.status.state == "ready"
 
         pace.govern(engine)
         key = engine.submit(small(1))

@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
+from torch import nn
 
 from engine.errors import CorpusError, ModelError
 from engine.events import Noted
 from engine.inputs import read_windows
+from engine.models.checkpoint import Checkpoint
 from engine.models.identity import DEMO_DIRECTORY
 from engine.models.library_warnings import collected, silence
 from engine.models.loading import load, read_config
+from engine.models.streaming import BUILDING
 from engine.models.summary import context_length, summarise
 from engine.progress import drain
 from engine.recipe import Recipe
@@ -168,3 +171,16 @@ def test_warnings_are_collected_each_time_and_not_printed(capsys: pytest.Capture
     logger.warning("Nobody collects this.")
     assert messages == ["Something is wrong."]
     assert capsys.readouterr().err == ""
+
+
+def test_a_model_is_checked_while_no_other_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers switches the tying of weights off for all threads while it builds a model."""
+    check, locked = Checkpoint.check, []
+
+    def watched(checkpoint: Checkpoint, skeleton: nn.Module) -> None:
+        locked.append(BUILDING.locked())
+        check(checkpoint, skeleton)
+
+    monkeypatch.setattr(Checkpoint, "check", watched)
+    load(DEMO_DIRECTORY, dtype=torch.float32, device=torch.device("cpu"))
+    assert locked == [True]
