@@ -23,6 +23,8 @@ def test_from_a_hub_id_to_a_saved_model_that_is_pruned_again(
     page: Page, hub: HubServer, address: str
 ) -> None:
     page.goto(f"{address}/?{FAST}")
+    # Only now is the page complete. Typing earlier cuts its first run short, and widgets lose their values.
+    expect(page.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=MINUTE)
     box = page.get_by_role("combobox", name=re.compile("^Model")).first
     box.fill("tiny/large")
     box.press("Enter")
