@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import stat
 import tempfile
@@ -114,6 +115,11 @@ def test_an_open_scheduler_is_logged(
     store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.jobs.cluster.CONNECT", 0.1)
+    # Whatever the libraries that other tests load in this process have made of logging.
+    logger = logging.getLogger("engine.jobs.service")
+    monkeypatch.setattr(logger, "disabled", False)
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    caplog.set_level(logging.WARNING, logger=logger.name)
     engine = BackgroundEngine(store, scheduler="tcp://scheduler.invalid:8786")
     try:
         engine.start()
