@@ -1,4 +1,4 @@
-"""TLS between the app and its embedded cluster, which nobody else on the machine may use.
+"""TLS between the app and its embedded cluster, for the owner alone on a machine that others use.
 
 The scheduler listens on the loopback interface, which every local user can reach, and whoever is connected
 runs code as the owner. So both sides of every connection show one certificate, made at each start, and accept
@@ -78,7 +78,7 @@ class Credentials(Security):
     def _context(self, purpose: ssl.Purpose) -> ssl.SSLContext:
         context = ssl.create_default_context(purpose, cadata=self.tls_ca_file)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.check_hostname = False  # the certificate names no host; nobody else has its key
+        context.check_hostname = False  # the certificate names no host; no other process has its key
         context.verify_mode = ssl.CERT_REQUIRED  # of clients, too
         # From Python 3.13 on by default; it demands extensions that Dask's certificates lack.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
