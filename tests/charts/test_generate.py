@@ -64,7 +64,7 @@ def test_without_numbers_the_line_beneath_says_what_the_colour_does() -> None:
 
 def test_a_token_that_is_no_text_is_called_by_its_name() -> None:
     assert "<i>⟨F0 9F⟩</i>" in token_text(READING)
-    assert "endoftext" not in token_text(READING), "nobody wrote the start token"
+    assert "endoftext" not in token_text(READING), "the start token is not part of the text"
 
 
 def test_what_was_given_is_plain_and_what_was_written_is_coloured() -> None:

@@ -1,4 +1,4 @@
-"""Who can reach the cluster and the store: the owner, and nobody else on the machine."""
+"""Who can reach the cluster and the store: only the owner, not the other users of the machine."""
 
 from __future__ import annotations
 
