@@ -144,14 +144,17 @@ def without_weights() -> Iterator[None]:
     buffers there as well.
     """
     register = nn.Module.register_parameter
+    builder = threading.get_ident()
 
     def register_on_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        if parameter is not None and not parameter.is_meta:
+        # Replaced for the whole process, but other threads keep the weights that they read meanwhile.
+        building = threading.get_ident() == builder
+        if building and parameter is not None and not parameter.is_meta:
             # Classes register a parameter before they initialise it, so initialising costs nothing here.
             parameter = nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
         register(module, name, parameter)
 
-    # For all threads of the process, which is why the caller holds `BUILDING`.
+    # The caller holds `BUILDING`: two threads would restore each other's replacement.
     nn.Module.register_parameter = register_on_meta  # type: ignore[method-assign, assignment]
     try:
         yield

@@ -4,6 +4,7 @@ block there at a time.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from engine.errors import ModelError
 from engine.hardware.device import Clock
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.loading import load
+from engine.models.streaming import BUILDING, without_weights
 from engine.pruning.axes import Shares
 from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
@@ -199,6 +201,27 @@ def test_blocks_that_share_weights_cannot_be_streamed(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="share weights") as caught:
         load(tmp_path, dtype=torch.float32, device=CPU, residence="streamed")
     assert caught.value.kind == "other"
+
+
+def test_a_block_is_read_while_another_thread_builds_a_model(tmp_path: Path) -> None:
+    built("llama").module.save_pretrained(tmp_path)
+    model = load(tmp_path, dtype=torch.float32, device=CPU, residence="streamed")
+    building, read = threading.Event(), threading.Event()
+
+    def build() -> None:
+        with BUILDING, without_weights():
+            building.set()
+            read.wait(60)
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    try:
+        assert building.wait(60)
+        with model.present(model.blocks[0]):
+            assert not any(absent(model)[:1])
+    finally:
+        read.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("where", ["resident", "streamed"])
