@@ -17,6 +17,7 @@ from pages.widgets.explore.run_view import draw_run
 from pages.widgets.explore.seed_spread import draw_spread
 from pages.widgets.explore.size_speed import draw_size_speed
 from pages.widgets.explore.welcome import draw_start, draw_title
+from pages.widgets.held_runs import draw_held_runs
 from pages.widgets.literal import literal
 
 engine = shared_engine()
@@ -32,6 +33,7 @@ with st.sidebar:
     draw_details(engine, checked)
 
 draw_title()
+draw_held_runs(engine)
 for complaint in session.complaints():
     st.warning(literal(complaint), icon=":material/info:")
 draw_editor(engine, checked, model.value)

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.widgets.engine_handle import shared_engine
+from pages.widgets.held_runs import draw_held_runs
 from pages.widgets.page_setup import enter_through_app
 from pages.widgets.run_picker import finished_runs
 from pages.widgets.runs.deleting import draw_cleanup, draw_undo
@@ -13,6 +14,7 @@ from pages.widgets.runs.queue import draw_queue
 enter_through_app("runs")
 engine = shared_engine()
 st.title("Runs", anchor=False)
+draw_held_runs(engine)
 draw_queue(engine)
 # Above the list, and so drawn first: it also shows the errors of the actions below, in the next run.
 draw_undo(engine)

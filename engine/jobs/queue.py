@@ -2,16 +2,16 @@
 
 Runs wait here and are sent to Dask one per device, so a dying worker affects none of the waiting ones. The
 progress of a run is read from its folder; only the queue itself, and ends that could not be written to a
-folder, are held here.
+folder, are held here. What is in the queue is on the disk as well (`engine.jobs.accepted`): after a restart
+it is held until the user says whether to continue.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from filelock import Timeout
@@ -19,19 +19,20 @@ from filelock import Timeout
 from engine.errors import StoreError
 from engine.events import Cancelled, Event, Interrupted
 from engine.jobs import worker
-from engine.jobs.views import RunView, ViewState
+from engine.jobs.accepted import AcceptedRuns
+from engine.jobs.followed import FollowedRuns, view_of
+from engine.jobs.views import RunView
 from engine.recipe import Recipe
 from engine.record import RunRecord, State
 from engine.store.folder import RunFolder, Signature, retry_hint
-from engine.store.follow import Tail
 from engine.store.runs import Store
 
 if TYPE_CHECKING:
     from engine.jobs.cluster import Cluster, Task
 
 LOCK = 5.0  # seconds until a killed process has released the lock
-FOLLOWED = 64  # runs whose parsed events are cached
 KILLED = "The worker process that computed this run was killed, possibly because memory ran out."
+HELD = "The app ended before this run was done. Continue or drop it on Explore or Runs."
 NO_DEVICE = "No worker offers a device. Start one with: dask worker ADDRESS --resources DEVICE=1"
 
 
@@ -56,20 +57,6 @@ class Job:
         return self.folder.signature() != self.before
 
 
-@dataclass
-class Followed:
-    """A folder whose parsed events are cached.
-
-    Attributes:
-        checked: signature of the events when the folder was last checked for damage.
-        damage: what was found, None if it is sound.
-    """
-
-    tail: Tail
-    checked: Signature = None
-    damage: str | None = None
-
-
 class RunQueue:
     """All queued and running runs of this process.
 
@@ -80,12 +67,14 @@ class RunQueue:
 
     def __init__(self, store: Store, grace: float, wake: Callable[[], None]) -> None:
         self._store, self._grace, self._wake = store, grace, wake
-        # Guards `_jobs`, `_ends` and `_tails`, which the pages' threads share with the engine's.
+        self._accepted = AcceptedRuns(store.home)
+        # Guards `_jobs`, `_held` and `_ends`, which the pages' threads share with the engine's.
         self._lock = threading.Lock()
         # By key, in the order in which they were queued.
         self._jobs: dict[str, Job] = {}
+        self._held: dict[str, Recipe] = {}  # what an earlier app left, in the same order
         self._ends: dict[str, RunRecord] = {}
-        self._tails: OrderedDict[str, Followed] = OrderedDict()  # the least recently viewed first
+        self._followed = FollowedRuns()
         self._devices = 1  # as of the last turn of the engine's thread
 
     # For the pages: callable from any thread, returning immediately.
@@ -100,13 +89,17 @@ class RunQueue:
         with self._lock:
             if recipe.key in self._jobs:
                 return
-        if folder.is_finished() and not folder.imported:
+        if _is_computed(folder):
+            self._forget(recipe.key)
             return
         self._store.check_writable()
         if folder.imported:  # results without weights are replaced by a run computed here
             self._store.delete(folder.key)
+        # Before the page says so: what was accepted is not lost with this process.
+        self._accepted.add(recipe)
         with self._lock:
             self._ends.pop(recipe.key, None)
+            self._held.pop(recipe.key, None)
             # `setdefault`: the lock was released meanwhile, and another page may have queued the same run.
             self._jobs.setdefault(recipe.key, Job(recipe, folder, folder.signature()))
         self._wake()
@@ -116,6 +109,31 @@ class RunQueue:
         with self._lock:
             return list(self._jobs)
 
+    def restore(self) -> list[Recipe]:
+        """Hold what ended apps have left unfinished, and return it in order."""
+        for recipe in self._accepted.adopt():
+            if _is_computed(self._store.folder(recipe.key)):
+                self._accepted.remove(recipe.key)
+            else:
+                self._held[recipe.key] = recipe
+        return list(self._held.values())
+
+    def held(self) -> list[str]:
+        """Return the keys of the held runs, in order."""
+        with self._lock:
+            return list(self._held)
+
+    def resume_held(self) -> None:
+        """Queue all held runs.
+
+        Raises:
+            StoreError: the store cannot take a run; this one and the following are still held.
+        """
+        with self._lock:
+            held = list(self._held.values())
+        for recipe in held:
+            self.submit(recipe)
+
     def view(self, key: str, blocked: str = "") -> RunView:
         """Return the run as it is now; `blocked` says why the queue does not move.
 
@@ -124,10 +142,11 @@ class RunQueue:
         """
         with self._lock:
             job, end, jobs = self._jobs.get(key), self._ends.get(key), list(self._jobs.values())
+            held = dict(self._held)
         if job is not None and job.started:
             # the run ends when its task does: until then the worker cannot start it again
-            record = self._follow(job.folder).tail.record
-            return _view(record.model_copy(update={"state": "running", "error": None}))
+            record = self._followed.record(job.folder)
+            return view_of(record.model_copy(update={"state": "running", "error": None}))
         if job is not None:
             # Counts the runs ahead that no worker has started.
             place = 1 + [other.folder.key for other in jobs if other is job or not other.started].index(key)
@@ -135,18 +154,19 @@ class RunQueue:
                 RunRecord(key=key, recipe=job.recipe), "queued", place, blocked or self._wait(job, place)
             )
         if end is not None:
-            return _view(end)
-        return self._idle(self._store.find(key))
+            return view_of(end)
+        folder = self._store.find(key)
+        if key in held and not folder.exists:
+            return RunView(RunRecord(key=key, recipe=held[key]), "queued", 1 + list(held).index(key), HELD)
+        return self._followed.view(self._existing(folder))
 
     def cancel(self, key: str) -> None:
-        """Drop a queued run; ask a running one to stop."""
+        """Drop a queued or held run; ask a running one to stop."""
         with self._lock:
-            job = self._jobs.get(key)
-            if job is not None and job.task is None:
-                del self._jobs[key]
-                if not job.folder.exists:  # the folder of an earlier attempt tells its own end
-                    self._ends[key] = RunRecord(key=key, recipe=job.recipe, state="cancelled")
-                return
+            job, held = self._jobs.get(key), self._held.get(key)
+            waiting = job.recipe if job is not None and job.task is None else held
+            if waiting is not None:
+                return self._drop(waiting)
             # The first request counts: clicking again does not extend the grace period.
             if job is not None and job.cancelled is None:
                 job.cancelled = time.monotonic()
@@ -156,28 +176,22 @@ class RunQueue:
             folder.request_cancel()
         self._wake()
 
+    def _drop(self, recipe: Recipe) -> None:
+        """Take a run that no worker has out of the queue; the caller holds the lock."""
+        self._remove(recipe.key)
+        if not self._store.folder(recipe.key).exists:  # the folder of an earlier attempt tells its own end
+            self._ends[recipe.key] = RunRecord(key=recipe.key, recipe=recipe, state="cancelled")
+
+    def drop_held(self) -> None:
+        """Drop all held runs."""
+        with self._lock:
+            for recipe in list(self._held.values()):
+                self._drop(recipe)
+
     def _wait(self, job: Job, place: int) -> str:
         if not self._devices:
             return NO_DEVICE
         return "The run is about to start." if job.task is not None else f"Place {place} in the queue."
-
-    def _idle(self, folder: RunFolder) -> RunView:
-        if not folder.exists:
-            raise StoreError(
-                f"There is no run {folder.key} in {self._store.home}: it was deleted, or computed elsewhere."
-            )
-        followed = self._follow(folder)
-        # Checking parses all events again, so only after the file has changed.
-        if followed.checked is None or followed.checked != followed.tail.signature:
-            followed.checked, followed.damage = followed.tail.signature, folder.damage()
-        if followed.damage is not None:
-            raise StoreError(followed.damage)
-        return replace(
-            _view(folder.with_derived_state(followed.tail.record)),
-            recorded=folder.recorded,
-            imported=folder.imported,
-            has_weights=folder.has_weights,
-        )
 
     def events(self, key: str) -> list[Event]:
         """All events of a run so far, in order, for watching it again.
@@ -185,26 +199,14 @@ class RunQueue:
         Raises:
             StoreError: there is no such run, or its events are damaged.
         """
-        folder = self._store.find(key)
+        return self._existing(self._store.find(key)).events()
+
+    def _existing(self, folder: RunFolder) -> RunFolder:
         if not folder.exists:
             raise StoreError(
-                f"There is no run {key} in {self._store.home}: it was deleted, or computed elsewhere."
+                f"There is no run {folder.key} in {self._store.home}: it was deleted, or computed elsewhere."
             )
-        return folder.events()
-
-    def _follow(self, folder: RunFolder) -> Followed:
-        """Return the folder with its events up to date; only new events are read."""
-        # Under the lock, because two threads must not refresh the same `Tail`.
-        with self._lock:
-            followed = self._tails.setdefault(folder.key, Followed(Tail(folder)))
-            try:
-                followed.tail.refresh()
-            except StoreError:  # `RunFolder.damage` reports it in more detail
-                followed = self._tails[folder.key] = Followed(Tail(folder))
-            self._tails.move_to_end(folder.key)
-            while len(self._tails) > FOLLOWED:
-                self._tails.popitem(last=False)
-            return followed
+        return folder
 
     # For the engine's thread.
 
@@ -238,11 +240,15 @@ class RunQueue:
             self._interrupt(job, reason)
 
     def fail(self, message: str) -> None:
-        """Fail every run: there is no cluster to compute them."""
+        """Fail every run: there is no cluster to compute them. On the disk they stay accepted."""
         with self._lock:
             for key, job in self._jobs.items():
                 self._ends[key] = RunRecord(key=key, recipe=job.recipe, state="failed", error=message)
             self._jobs.clear()
+
+    def close(self) -> None:
+        """Leave what has not ended to the next app; before `lost`, which ends it here."""
+        self._accepted.close()
 
     def _sent(self) -> list[Job]:
         # A copy: the callers remove jobs while they iterate.
@@ -267,9 +273,10 @@ class RunQueue:
             self._interrupt(job, KILLED)
         elif answer.failed:
             error = answer.message
-            self._forget(job, RunRecord(key=job.recipe.key, recipe=job.recipe, state="failed", error=error))
+            key = job.recipe.key
+            self._forget(key, RunRecord(key=key, recipe=job.recipe, state="failed", error=error))
         else:
-            self._forget(job)
+            self._forget(job.recipe.key)
 
     def _stop(self, job: Job, cluster: Cluster, waited: float) -> None:
         """Cancel a run: set its marker again, in case its attempt has only just started and removed it; after
@@ -301,22 +308,26 @@ class RunQueue:
                     if record.state in ("empty", "running"):
                         job.folder.end(event.model_copy(update={"elapsed": record.elapsed}))
                     job.folder.clear_cancel()
-                return self._forget(job)
+                return self._forget(job.recipe.key)
         except Timeout:  # the process is still alive and continues, as its folder shows
-            return self._forget(job)
+            return self._forget(job.recipe.key)
         except StoreError:
             pass
-        return self._forget(job, unwritten)
+        return self._forget(job.recipe.key, unwritten)
 
-    def _forget(self, job: Job, end: RunRecord | None = None) -> None:
+    def _forget(self, key: str, end: RunRecord | None = None) -> None:
+        """Take an ended run out of the queue; `end` tells how it ended if its folder does not."""
         with self._lock:
-            self._jobs.pop(job.recipe.key, None)
+            self._remove(key)
             if end is not None:
-                self._ends[job.recipe.key] = end
+                self._ends[key] = end
         self._wake()
 
+    def _remove(self, key: str) -> None:
+        for waiting in (self._jobs, self._held):
+            waiting.pop(key, None)
+        self._accepted.remove(key)
 
-def _view(record: RunRecord) -> RunView:
-    # `empty`: the folder exists, but its first event is not written yet.
-    state: ViewState = "running" if record.state == "empty" else record.state
-    return RunView(record.model_copy(update={"state": state}), state, None, record.error or "")
+
+def _is_computed(folder: RunFolder) -> bool:
+    return folder.is_finished() and not folder.imported

@@ -88,6 +88,9 @@ class BackgroundEngine:
                 raise EngineError("The background engine was closed. Restart the app.")
             if self._thread is None:
                 self._wanted = True
+                # Before the thread, whose first act is to delete texts that are long unused.
+                for recipe in self._runs.restore():
+                    self._keep_texts(recipe)
                 self._thread = threading.Thread(target=self._loop, name="prunescope-engine", daemon=True)
                 self._thread.start()
 
@@ -114,8 +117,7 @@ class BackgroundEngine:
             EngineError: the engine was closed.
         """
         pinned = pin(recipe)
-        # Before the thread starts, whose first act is to delete texts that are long unused.
-        touch_texts((pinned.calibration, *pinned.evaluations), self.texts)
+        self._keep_texts(pinned)
         self.start()
         self._runs.submit(pinned)
         return pinned.key
@@ -148,8 +150,28 @@ class BackgroundEngine:
         """Return the keys of the queued and running runs, in order."""
         return self._runs.active()
 
+    def held(self) -> list[str]:
+        """Return the keys of the runs that an app which ended had accepted, in order; they wait for the
+        user's decision.
+        """
+        return self._runs.held()
+
+    def resume_held(self) -> None:
+        """Queue the held runs; one that had begun resumes after its last finished block.
+
+        Raises:
+            StoreError: the store cannot take a run; this one and the following are still held.
+            EngineError: the engine was closed.
+        """
+        self.start()
+        self._runs.resume_held()
+
+    def drop_held(self) -> None:
+        """Drop the held runs. One that had begun keeps its finished blocks."""
+        self._runs.drop_held()
+
     def cancel(self, key: str) -> None:
-        """Drop a queued run; ask a running one to stop after its block, and kill it after `grace`."""
+        """Drop a queued or held run; ask a running one to stop after its block, and kill it after `grace`."""
         self._runs.cancel(key)
 
     # Questions: each returns what is known so far; the first call sends it to the worker.
@@ -224,6 +246,9 @@ class BackgroundEngine:
         if self._thread is not None:
             self._thread.join()
 
+    def _keep_texts(self, recipe: Recipe) -> None:
+        touch_texts((recipe.calibration, *recipe.evaluations), self.texts)
+
     # The methods below run in the engine's thread.
 
     def _loop(self) -> None:
@@ -241,6 +266,7 @@ class BackgroundEngine:
             # once.
             self._wake.wait(self._pause())
             self._wake.clear()
+        self._runs.close()
         self._drop(CLOSED)
 
     def _pause(self) -> float:

@@ -251,6 +251,7 @@ class FakeEngine:
     submitted: list[Recipe] = field(default_factory=list)
     replaced: dict[str, RunView] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
+    waiting: dict[str, Recipe] = field(default_factory=dict)
     becomes: str = "running"
 
     def exposures(self) -> list[str]:
@@ -267,6 +268,8 @@ class FakeEngine:
         return recipe.key
 
     def view(self, key: str) -> RunView:
+        if key in self.waiting:
+            return run_view(self.waiting[key], "queued")
         if key not in self.views:
             raise StoreError(
                 f"There is no run {key} in this store. It may have been deleted, or computed elsewhere."
@@ -287,6 +290,17 @@ class FakeEngine:
 
     def cancel(self, key: str) -> None:
         self.cancelled.append(key)
+
+    def held(self) -> list[str]:
+        return list(self.waiting)
+
+    def resume_held(self) -> None:
+        for recipe in self.waiting.values():
+            self.submit(recipe)
+        self.waiting.clear()
+
+    def drop_held(self) -> None:
+        self.waiting.clear()
 
     def text(self, request: TextRequest) -> Answer[PromptTexts]:
         return self.written or Answer(PromptTexts(**_texts(request)))

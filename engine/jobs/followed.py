@@ -1,0 +1,81 @@
+"""Runs as their folders show them. Parsed events are cached, so that looking again reads only new ones."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+from engine.errors import StoreError
+from engine.jobs.views import RunView, ViewState
+from engine.record import RunRecord
+from engine.store.folder import RunFolder, Signature
+from engine.store.follow import Tail
+
+MOST = 64  # runs whose parsed events are cached
+
+
+@dataclass
+class Followed:
+    """A folder whose parsed events are cached.
+
+    Attributes:
+        checked: signature of the events when the folder was last checked for damage.
+        damage: what was found, None if it is sound.
+    """
+
+    tail: Tail
+    checked: Signature = None
+    damage: str | None = None
+
+
+class FollowedRuns:
+    """The folders that were looked at last; callable from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._followed: OrderedDict[str, Followed] = OrderedDict()  # by key, the least recently viewed first
+
+    def record(self, folder: RunFolder) -> RunRecord:
+        """Return the fold of a folder's events so far, with the state that the events alone give."""
+        return self._follow(folder).tail.record
+
+    def view(self, folder: RunFolder) -> RunView:
+        """Return a run that is not in the queue.
+
+        Raises:
+            StoreError: the folder is damaged.
+        """
+        followed = self._follow(folder)
+        # Checking parses all events again, so only after the file has changed.
+        if followed.checked is None or followed.checked != followed.tail.signature:
+            followed.checked, followed.damage = followed.tail.signature, folder.damage()
+        if followed.damage is not None:
+            raise StoreError(followed.damage)
+        return replace(
+            view_of(folder.with_derived_state(followed.tail.record)),
+            recorded=folder.recorded,
+            imported=folder.imported,
+            has_weights=folder.has_weights,
+        )
+
+    def _follow(self, folder: RunFolder) -> Followed:
+        """Return the folder with its events up to date; only new events are read."""
+        # Under the lock, because two threads must not refresh the same `Tail`.
+        with self._lock:
+            followed = self._followed.setdefault(folder.key, Followed(Tail(folder)))
+            try:
+                followed.tail.refresh()
+            except StoreError:  # `RunFolder.damage` reports it in more detail
+                followed = self._followed[folder.key] = Followed(Tail(folder))
+            self._followed.move_to_end(folder.key)
+            while len(self._followed) > MOST:
+                self._followed.popitem(last=False)
+            return followed
+
+
+def view_of(record: RunRecord) -> RunView:
+    """Return the view that a record alone gives."""
+    # `empty`: the folder exists, but its first event is not written yet.
+    state: ViewState = "running" if record.state == "empty" else record.state
+    return RunView(record.model_copy(update={"state": state}), state, None, record.error or "")
