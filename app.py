@@ -1,48 +1,16 @@
-"""The app and its pages: `streamlit run app.py`. The pages share one engine, see `engine_handle.py`."""
+"""The app: `streamlit run app.py`.
 
-from pathlib import Path
+Streamlit uses this file twice. The server imports it once, for `app`: what it answers over HTTP. Each visit
+then runs it as a script, which draws a page.
+"""
 
 import streamlit as st
 
-from pages.widgets.live import whole_page
-from pages.widgets.page_setup import enter
-from pages.widgets.present import presenter
+if __name__ == "__main__":
+    from pages.widgets.frame import draw_page
 
-# A file's stem is its page's URL path (the default page's is empty); links and talks use it.
-PAGES = [
-    st.Page("pages/explore.py", title="Explore", icon=":material/content_cut:", default=True),
-    st.Page("pages/compare.py", title="Compare", icon=":material/show_chart:"),
-    st.Page("pages/microscope.py", title="Microscope", icon=":material/biotech:"),
-    st.Page("pages/generate.py", title="Generate", icon=":material/notes:"),
-    st.Page("pages/learn.py", title="Learn", icon=":material/school:"),
-    st.Page("pages/runs.py", title="Runs", icon=":material/inventory_2:"),
-    st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:"),
-    st.Page("pages/present.py", title="Present", icon=":material/slideshow:"),
-]
+    draw_page()
+else:
+    from pages.widgets.server import MIDDLEWARE, ROUTES
 
-# A file: the browser would load one of Streamlit's named icons from a font service on the internet.
-ICON = str(Path(__file__).parent / "assets" / "icon.svg")
-
-# First, see there: a run that is cancelled earlier would lose a key press.
-presenter.listen_for_keys()
-enter()
-st.set_page_config(
-    page_title="Prunescope",
-    page_icon=ICON,
-    layout="wide",
-    initial_sidebar_state=310,
-)
-page = st.navigation(PAGES, position="hidden" if presenter.is_presenting() else "top")
-with whole_page():
-    # Before the page: opening a view of the talk switches pages, which ends this run of the script.
-    presenter.start_from_address()
-    presenter.draw_presenter()
-    page.run()
-
-# After the first page is drawn: importing the engine takes seconds.
-from pages.widgets.engine_handle import shared_engine  # noqa: E402
-
-exposures = shared_engine().exposures()
-if not presenter.is_presenting():
-    for sentence in exposures:
-        st.warning(sentence, icon=":material/lock_open:")
+    app = st.App(__file__, routes=ROUTES, middleware=MIDDLEWARE)

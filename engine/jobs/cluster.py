@@ -7,6 +7,7 @@ reject.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import subprocess
 import sys
@@ -31,6 +32,7 @@ ROOT = Path(__file__).parents[2]
 # A Dask resource; `engine.jobs.serve` gives its worker one, other workers offer it as in `START`
 DEVICE = "DEVICE"
 CONNECT = 15.0  # seconds
+START_UP = 120.0  # seconds for the embedded cluster's process to listen: it imports Dask
 CLOSE = 6.0  # seconds: a little longer than the cluster gives itself to shut down
 CLIENT_SETTINGS = {
     # what Dask polls for its own displays; `Cluster.devices` asks for the workers when it needs them
@@ -98,8 +100,11 @@ class Embedded:
         with suppress(OSError):  # the child has ended, which is reported below
             pipe.write(self._credentials.to_line())
             pipe.flush()
+        limit = threading.Timer(START_UP, self._process.kill)
+        limit.start()
         # The child prints a single line, its address; an empty read means that it ended before.
         line = self._stream(self._process.stdout).readline().strip()
+        limit.cancel()
         if not line:
             code = self._process.wait()
             raise EngineError(
@@ -232,6 +237,32 @@ class Cluster:
     def alive(self) -> bool:
         """Whether results of submitted tasks can still arrive."""
         return bool(self.client.status == "running") and (self._embedded is None or self._embedded.alive)
+
+    def version(self, patience: float) -> str:
+        """Return the version of the first worker that answers, also while all of them compute.
+
+        Raises:
+            Exception: none answers within `patience` seconds, or the connection is lost.
+        """
+        found: str = self.client.sync(self._first_version, callback_timeout=patience)
+        return found
+
+    async def _first_version(self) -> str:
+        known = await self.client.scheduler.identity(n_workers=-1)
+        # One by one, because `run` waits for all that it asks. It bypasses the queue of tasks.
+        asked = [
+            asyncio.ensure_future(self.client.run(worker.version, workers=[address]))
+            for address in known["workers"]
+        ]
+        try:
+            for answer in asyncio.as_completed(asked):
+                with suppress(Exception):  # of this worker; another one may answer
+                    for version in (await answer).values():  # none if it has left
+                        return str(version)
+        finally:
+            for task in asked:
+                task.cancel()
+        raise EngineError("No worker answers.")
 
     def devices(self) -> int:
         """Return how many runs can be computed at the same time."""

@@ -20,6 +20,7 @@ from engine.errors import EngineError, PrunescopeError
 from engine.events import Event
 from engine.jobs import worker
 from engine.jobs.exposure import exposures
+from engine.jobs.health import Health, check
 from engine.jobs.questions import Answer, Questions
 from engine.jobs.queue import RunQueue
 from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
@@ -107,6 +108,12 @@ class BackgroundEngine:
     def status(self) -> EngineStatus:
         """The engine's state now."""
         return self._status
+
+    def health(self) -> Health:
+        """Ask the workers whether they answer, and return whether the engine works. Unlike the other methods
+        it waits, up to `engine.jobs.health.PATIENCE` seconds.
+        """
+        return check(self._status, self._cluster)
 
     def submit(self, recipe: Recipe) -> str:
         """Queue a recipe, unless its run is finished, running or queued already, and return the run's key.
@@ -280,7 +287,7 @@ class BackgroundEngine:
     def _turn(self) -> None:
         if self._cluster is not None and not self._cluster.alive:
             self._drop(LOST)
-            self._status = EngineStatus("starting", f"{ENDED} It restarts with the next run.")
+            self._status = EngineStatus("ended", f"{ENDED} It restarts with the next run.")
         # A cluster that ended is replaced only when there is work for it.
         if self._cluster is None and (self._wanted or self._runs.waiting or self._questions.waiting):
             self._connect()

@@ -12,9 +12,11 @@ ViewState = Literal["queued", "running", "finished", "failed", "cancelled", "int
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """The engine's state; `message` is a sentence to show."""
+    """The engine's state; `message` is a sentence to show. An engine that has `ended` restarts with the next
+    run or question.
+    """
 
-    state: Literal["starting", "ready", "failed"]
+    state: Literal["starting", "ready", "failed", "ended"]
     message: str
 
 

@@ -210,6 +210,13 @@ def measure_capacity(home: str, device: str) -> Capacity:
     return memory.measure_capacity(pick_device(device).type, hub_cache(), Path(home))
 
 
+def version() -> str:
+    """Return the version of Prunescope here."""
+    from engine import VERSION
+
+    return VERSION
+
+
 def has_token(path: str, token: str) -> bool:
     """Whether the file at `path` holds `token`, that is, the worker sees the app's disk."""
     try:

@@ -14,6 +14,7 @@ import streamlit as st
 from engine.errors import PrunescopeError
 from engine.jobs.service import BackgroundEngine
 from engine.jobs.views import RunView
+from pages.widgets.server import health_check
 
 PRELOADED = (
     "pages.widgets.compare.sweep",
@@ -30,6 +31,7 @@ def shared_engine() -> BackgroundEngine:
     """Return the started engine, immediately: its processes start in the background."""
     engine = BackgroundEngine()
     engine.start()
+    health_check.engine = engine
     # a daemon: it must not delay the exit
     threading.Thread(target=_warm, args=(engine,), name="prunescope-imports", daemon=True).start()
     return engine

@@ -55,8 +55,15 @@ def test_the_app_answers_to_its_names(port: int, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["evil.example", "localhost.evil.example", "a@localhost"])
-def test_a_rebinding_page_opens_no_session(port: int, name: str) -> None:
-    assert open_session(port, f"{name}:{port}") == 403
+def test_a_rebinding_page_gets_no_session_and_no_file(port: int, name: str) -> None:
+    host = f"{name}:{port}"
+    assert open_session(port, host) == 403
+    paths = ("/", "/runs", "/index.html", "/_stcore/health", "/_stcore/host-config", "/healthz")
+    assert [status(port, path, {"Host": host}) for path in paths] == [403] * len(paths)
+
+
+def test_the_health_route_answers_before_the_first_visit(port: int) -> None:
+    assert status(port, "/healthz", {"Host": f"localhost:{port}"}) == 200
 
 
 def test_a_page_of_another_site_opens_no_session(port: int) -> None:

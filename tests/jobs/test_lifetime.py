@@ -14,10 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from engine import VERSION
 from engine.errors import EngineError
 from engine.jobs import cluster
 from engine.jobs.cluster import ROOT
 from engine.jobs.execute import execute
+from engine.jobs.health import ENDED, FAILED, SILENT, STARTING, Health
 from engine.jobs.service import BackgroundEngine
 from engine.store.runs import Store
 from tests.conftest import RecipeMaker
@@ -87,8 +89,9 @@ def test_an_app_killed_while_starting_leaves_no_process(tmp_path: Path) -> None:
 
 
 def test_a_dead_cluster_is_restarted_and_closing_ends_it(
-    store: Store, small: RecipeMaker, tmp_path: Path
+    store: Store, small: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("engine.jobs.health.PATIENCE", 1.0)
     engine, pace = BackgroundEngine(store), Pace(tmp_path / "pace")
     engine.start()
     try:
@@ -97,11 +100,17 @@ def test_a_dead_cluster_is_restarted_and_closing_ends_it(
         pace.set(1)
         key = engine.submit(small())
         wait_for_blocks(engine, key, 1)
+        assert engine.health() == Health("ok", "The background engine works.", VERSION)  # while it computes
         worker, scheduler = worker_pid(engine), client(engine).run_on_scheduler(os.getpid)
+        os.kill(worker, signal.SIGSTOP)
+        assert engine.health() == SILENT
         os.kill(scheduler, signal.SIGKILL)
+        assert engine.health().state == "failed"
+        os.kill(worker, signal.SIGCONT)
         assert until(lambda: engine.view(key).state == "interrupted") < 10
         until(lambda: not psutil.pid_exists(worker))
-        assert "ended" in engine.view(key).message and engine.status.state == "starting"
+        assert "ended" in engine.view(key).message and engine.status.state == "ended"
+        assert engine.health() == ENDED
 
         engine.submit(small())
         assert ended(engine, key).state == "finished", engine.view(key).message
@@ -126,12 +135,14 @@ def test_an_engine_that_cannot_start_reports_it(
 ) -> None:
     monkeypatch.setattr(cluster.sys, "executable", "/bin/false")
     engine = BackgroundEngine(store)
+    assert engine.health() == STARTING
     try:
         key = engine.submit(small())
         until(lambda: engine.status.state == "failed")
         assert "could not be started" in engine.status.message
         until(lambda: engine.view(key).state == "failed")
         assert engine.view(key).message == engine.status.message
+        assert engine.health() == FAILED
     finally:
         engine.close()
 

@@ -57,7 +57,7 @@ def draw_cost(engine: BackgroundEngine, checked: Checked, model: Answer[ModelSum
 
 
 def _draw_waiting(engine: BackgroundEngine) -> None:
-    starting = engine.status.state == "starting"
+    starting = engine.status.state != "ready"
     doing = "The engine is starting" if starting else "Reading the model's configuration"
     st.caption(f":material/hourglass_top: {doing}; the cost of the run will appear here.")
 

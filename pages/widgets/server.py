@@ -1,0 +1,95 @@
+"""What the server answers besides the pages: whether the app works, and whom it refuses.
+
+Imported when the server starts, so it must not import the engine, which takes seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
+
+from engine.jobs.health import NOT_STARTED, Health
+
+if TYPE_CHECKING:
+    from engine.jobs.service import BackgroundEngine
+
+HEALTH = "/healthz"
+FRESH = 2.0
+"""Seconds for which an answer about the engine is repeated, so that many polls cost no more than one."""
+REFUSED = (
+    "This app does not answer to the name in this address. If it is the app's name, restart the app with "
+    "--server.allowedHosts and this name."
+)
+
+
+class KnownHosts:
+    """Refuses requests that name another host than `server.allowedHosts`, as a page does whose own name was
+    made to resolve to this machine (DNS rebinding). Streamlit itself checks the pages' connections only.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not _may_ask(scope["path"], Headers(scope=scope).get("host")):
+            await PlainTextResponse(REFUSED, 403)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def _may_ask(path: str, host: str | None) -> bool:
+    # Container platforms poll the health check by address. A rebinding page has a name.
+    return is_host_allowed(host) or (path == HEALTH and host is not None and _is_address(host))
+
+
+def _is_address(host: str) -> bool:
+    """Whether a Host header is an IP address, or this machine's name for itself."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return "@" not in host and (name == "localhost" or bool(ipaddress.ip_address(name)))
+    except ValueError:
+        return False
+
+
+class HealthCheck:
+    """Answers whether the engine works: 200 if it does or can be started, else 503, with a sentence.
+
+    Attributes:
+        engine: the app's engine, once a visit has started it.
+    """
+
+    def __init__(self) -> None:
+        self.engine: BackgroundEngine | None = None
+        self._asking = asyncio.Lock()
+        self._health = NOT_STARTED
+        self._asked_at = -FRESH
+
+    async def answer(self, request: Request) -> JSONResponse:
+        """Answer a poll. Polls that arrive together wait for one question to the engine."""
+        async with self._asking:
+            if time.monotonic() - self._asked_at >= FRESH:
+                self._health = await self._ask()
+                self._asked_at = time.monotonic()
+        status = 503 if self._health.state == "failed" else 200
+        return JSONResponse(asdict(self._health), status, {"Cache-Control": "no-store"})
+
+    async def _ask(self) -> Health:
+        # In a thread: a worker that does not answer must not hold up the pages.
+        return NOT_STARTED if self.engine is None else await asyncio.to_thread(self.engine.health)
+
+
+health_check = HealthCheck()
+ROUTES = [Route(HEALTH, health_check.answer)]
+MIDDLEWARE = [Middleware(KnownHosts)]

@@ -1,0 +1,83 @@
+"""The health route and the names that the server answers to, without a server."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from engine.jobs.health import ENDED, FAILED, SILENT, STARTING, Health
+from pages.widgets import server
+from pages.widgets.server import HEALTH, MIDDLEWARE, HealthCheck
+
+OK = Health("ok", "The background engine works.", "1.2.3")
+
+
+class Engine:
+    """Answers with `health`, and counts the questions."""
+
+    def __init__(self, health: Health) -> None:
+        self.health_now, self.asked = health, 0
+
+    def health(self) -> Health:
+        assert threading.current_thread() is not threading.main_thread()
+        self.asked += 1
+        return self.health_now
+
+
+def client(engine: Engine | None, base_url: str = "http://localhost:8501") -> TestClient:
+    check = HealthCheck()
+    check.engine = engine
+    routes = [Route(HEALTH, check.answer), Route("/", check.answer)]
+    return TestClient(Starlette(routes=routes, middleware=MIDDLEWARE), base_url)
+
+
+@pytest.mark.parametrize(
+    ("engine", "status", "state"),
+    [
+        (None, 200, "starting"),
+        (Engine(STARTING), 200, "starting"),
+        (Engine(OK), 200, "ok"),
+        (Engine(FAILED), 503, "failed"),
+        (Engine(ENDED), 503, "failed"),
+        (Engine(SILENT), 503, "failed"),
+    ],
+)
+def test_the_route_fails_when_the_engine_does(engine: Engine | None, status: int, state: str) -> None:
+    response = client(engine).get(HEALTH)
+    assert (response.status_code, response.json()["state"]) == (status, state)
+    assert response.json()["message"].endswith(".") and response.json()["version"]
+
+
+def test_many_polls_are_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(OK)
+    with client(engine) as polling:
+        assert [polling.get(HEALTH).json()["version"] for _ in range(5)] == ["1.2.3"] * 5
+        assert engine.asked == 1
+        monkeypatch.setattr(server, "FRESH", 0.0)
+        engine.health_now = SILENT
+        assert polling.get(HEALTH).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("host", "page", "health"),
+    [
+        ("localhost:8501", 200, 200),
+        ("127.0.0.1", 200, 200),
+        ("10.1.2.3:8501", 403, 200),  # as a container platform polls
+        ("[fd00::1]:8501", 403, 200),
+        ("evil.example", 403, 403),
+        ("localhost.evil.example", 403, 403),
+        ("10.1.2.3.evil.example", 403, 403),
+        ("a@localhost", 403, 403),
+        ("[", 403, 403),
+        ("", 403, 403),
+    ],
+)
+def test_only_known_names_are_answered(host: str, page: int, health: int) -> None:
+    answers = [client(None).get(path, headers={"Host": host}) for path in ("/", HEALTH)]
+    assert [answer.status_code for answer in answers] == [page, health]
+    assert page == 200 or "--server.allowedHosts" in answers[0].text
