@@ -29,6 +29,8 @@ LAYERS: tuple[str, ...] = (
     "engine.evaluation",
     "engine.validation",
     "engine.recipe",
+    "engine.record_parts",
+    "engine.fold",
     "engine.record",
     "engine.replay",
     "engine.run_cache",
@@ -200,6 +202,8 @@ def test_the_jobs_package_itself_imports_nothing() -> None:
 
 HEADLESS = [
     "engine.run",
+    "engine.record_parts",
+    "engine.fold",
     "engine.record",
     "engine.recipe",
     "engine.cost.estimate",

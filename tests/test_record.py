@@ -7,7 +7,7 @@ import pytest
 
 from engine import events
 from engine.events import Allocated, BlockMeasured, CandidateChosen, CandidateTried, Event, RowSpread
-from engine.record import RunRecord, step
+from engine.record import RunRecord
 from tests.event_samples import (
     BLOCKS,
     ENVIRONMENT,
@@ -125,7 +125,7 @@ def test_folding_step_by_step_gives_the_same_record() -> None:
     record = RunRecord()
     for count, event in enumerate(WHOLE, start=1):
         before = record.model_dump_json()
-        later = step(record, event)
+        later = record.after([event])
         assert record.model_dump_json() == before, "the record before was changed"
         record = later
         assert record == RunRecord.fold(WHOLE[:count])
@@ -283,3 +283,19 @@ def test_block_measurements_and_row_spreads_are_recorded() -> None:
     )
     assert record.measured == {0: 3.5, 2: 1.5} and record.clipped == (2,) and record.rows[0] == (spread,)
     assert RunRecord.model_validate_json(record.model_dump_json()) == record
+
+
+def test_a_fold_takes_time_linear_in_its_events() -> None:
+    """With time that is quadratic in the number of any of these, this test would take minutes."""
+    many = range(40_000)
+    found = RunRecord.fold(
+        [
+            *START,
+            *(events.Noted(message=f"note {number}") for number in many),
+            *(BlockMeasured(index=number, value=0.5) for number in many),
+            *(CandidateTried(candidate=candidate("block", float(number))) for number in many),
+            *(CandidateChosen(step="block", strength=float(number)) for number in many),
+        ]
+    )
+    assert len(found.warnings) == len(found.measured) == len(found.search) == len(many)
+    assert all(tried.chosen for tried in found.search)

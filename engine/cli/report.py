@@ -25,7 +25,8 @@ from engine.events import (
     to_line,
 )
 from engine.numbers import accuracy
-from engine.record import Evaluation, RunRecord
+from engine.record import RunRecord
+from engine.record_parts import Evaluation
 
 
 class Bar:

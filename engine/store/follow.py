@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import reduce
-
 from engine.events import Event
-from engine.record import RunRecord, step
+from engine.record import RunRecord
 from engine.store.folder import RunFolder, Signature
 
 
@@ -37,5 +35,5 @@ class Tail:
         if now is None or self.signature is None or now[0] != self.signature[0] or now[1] < self._offset:
             self.record, self._offset = RunRecord(), 0
         events, self._offset = self.folder.events_from(self._offset)
-        self.record, self.signature = reduce(step, events, self.record), now
+        self.record, self.signature = self.record.after(events), now
         return events

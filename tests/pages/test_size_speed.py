@@ -29,7 +29,8 @@ class Engine:
 
 def page(engine, residence):
     """A page with only this section."""
-    from engine.record import ModelFacts, RunRecord
+    from engine.record import RunRecord
+    from engine.record_parts import ModelFacts
     from pages.widgets.explore.size_speed import draw_size_speed
 
     shape = {

@@ -11,7 +11,8 @@ from engine.analysis.comparison.points import cliff, curve, family, points
 from engine.analysis.comparison.protocols import by_protocol, finished_runs, protocol, titles
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
-from engine.record import RunRecord, SparsityFacts
+from engine.record import RunRecord
+from engine.record_parts import SparsityFacts
 from tests.analysis.comparison.records import DENSE, made
 
 
