@@ -66,6 +66,7 @@ from engine.hardware.memory import (
     peak_host,
     reset_peaks,
 )
+from engine.hardware.shared_cache import SharedCache
 from engine.inputs import model_digest, model_directory, read_windows
 from engine.models.block import Linear
 from engine.models.causality import CausalityProof
@@ -121,7 +122,7 @@ def run(
     try:
         clock = Clock(device)
         start = clock.now()
-        with (models or ModelCache(share=0)).lease() as lease:  # share=0 caches nothing
+        with (models or ModelCache(SharedCache(share=0))).lease() as lease:  # nothing is cached
             blocks = {} if finished_blocks is None else finished_blocks
             for event in _run(recipe, blocks, cache, lease, clock, device):
                 yield event.model_copy(update={"elapsed": clock.now() - start})

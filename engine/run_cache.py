@@ -3,56 +3,55 @@ of a text at the first block, the dense model's pass over the evaluation text an
 
 All of it follows from the model and the texts alone, so a run that finds it here gives the same result, to
 the last bit, as one that computes it. Runs and texts share the cache `MODELS`. A model is leased to one user
-at a time, because pruning overwrites its weights; a second user at the same time loads another copy. All
-models together take at most `SHARE` of the free memory, idle ones are dropped before another model is loaded,
-and a model that is read block by block is never kept.
+at a time, because pruning overwrites its weights; a second user at the same time loads another copy. Between
+two uses a model and each derived result are entries of `engine.hardware.shared_cache`, which says how much
+memory they may take. All are dropped before another model is loaded, and a model that is read block by block
+is never kept.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any, TypeVar
 
 from torch import Tensor
 
-from engine.hardware.memory import device_free, host_free
+from engine.hardware.shared_cache import SHARED, SharedCache, Sizes, size_of
 from engine.models.block import Block
 from engine.models.language_model import LanguageModel, Stream
 
-SHARE = 0.25  # of the free memory: the most that the cached models may take, and again one remembered pass
+MODEL = "model"
+"""The name of a model's own entry; those of derived results are up to their users."""
 
 Derived = TypeVar("Derived")
 
 
 @dataclass(eq=False)
 class CachedModel:
-    """A loaded model.
+    """A loaded model, the owner of what is derived from it.
 
     Attributes:
         identity: what determines it: directory, dtype, device, residence.
         weights: the dense weights of its prunable linears, by path.
-        derived: what users have computed from the dense model.
-        size: bytes that it takes with its second copy of the weights.
+        sizes: bytes that it takes with its second copy of the weights.
+        derived: how many results the last user left in the cache.
     """
 
     identity: Hashable
     model: LanguageModel
     weights: dict[str, Tensor]
-    size: int
-    derived: dict[Hashable, Any] = field(default_factory=dict)
-    leased: bool = True
+    sizes: Sizes
+    derived: int = 0
 
 
 class ModelCache:
-    """Loaded models. `share` is the share of the free memory that they may take; 0 caches nothing."""
+    """Loaded models and their derived results, in a cache that others may share."""
 
-    def __init__(self, share: float = SHARE) -> None:
-        self._share = share
-        self._lock = Lock()  # guards `_models`; a leased model belongs to its user alone
-        self._models: list[CachedModel] = []
+    def __init__(self, cache: SharedCache | None = None) -> None:
+        self.cache = cache or SharedCache()
 
     @contextmanager
     def lease(self) -> Iterator[Lease]:
@@ -64,64 +63,52 @@ class ModelCache:
             lease.end()
 
     def clear(self) -> None:
-        """Drop all models that are not leased."""
-        with self._lock:
-            self._models = [cached for cached in self._models if cached.leased]
+        """Drop all that is not leased."""
+        self.cache.clear()
 
     @property
     def count(self) -> int:
-        """How many models are cached."""
-        return len(self._models)
+        """How many models are here and not leased."""
+        return sum(isinstance(value, CachedModel) for value in self.cache.values())
 
     def take(self, identity: Hashable) -> CachedModel | None:
         """Lease an idle model, the one with most derived results; if there is none, make room for it."""
-        with self._lock:
-            idle = [cached for cached in self._models if not cached.leased and cached.identity == identity]
-            if idle:
-                best = max(idle, key=lambda cached: len(cached.derived))
-                best.leased = True
-                return best
-        # Outside the `with`, because the lock is not reentrant.
-        self.clear()
-        return None
+
+        def rank(value: Any) -> int:
+            return 1 + value.derived if isinstance(value, CachedModel) and value.identity == identity else 0
+
+        cached: CachedModel | None = self.cache.take_best(rank)
+        if cached is None:
+            self.clear()
+        return cached
 
     def add(self, identity: Hashable, model: LanguageModel) -> CachedModel | None:
-        """Cache a dense model, leased to the caller; None if it does not fit."""
+        """Prepare a dense model for the cache, leased to the caller; None if it does not fit."""
         # Twice: the model and a copy of its weights. Only linears are copied, so this is an upper bound.
-        size = 2 * sum(parameter.nbytes for parameter in model.module.parameters())
-        device = model.device.type
-        with self._lock:
-            held = sum(cached.size for cached in self._models if cached.model.device.type == device)
-            # What the cache holds would be free without it.
-            fits = held + size <= self._share * (_free(model) + held)
-            if model.residence == "streamed" or not fits:
-                return None
-            # Copied before a run prunes the model in place.
-            weights = {path: linear.weight.clone() for path, linear in model.linears.items()}
-            cached = CachedModel(identity, model, weights, size)
-            self._models.append(cached)
-            return cached
-
-    def remove(self, cached: CachedModel) -> None:
-        with self._lock:
-            self._models.remove(cached)
+        sizes = {kind_of(model): 2 * sum(parameter.nbytes for parameter in model.module.parameters())}
+        if model.residence == "streamed" or not self.cache.fits(sizes):
+            return None
+        # Copied before a run prunes the model in place.
+        weights = {path: linear.weight.clone() for path, linear in model.linears.items()}
+        return CachedModel(identity, model, weights, sizes)
 
 
 class Lease:
     """The exclusive use of one model at a time, cached if it fits."""
 
-    def __init__(self, cache: ModelCache) -> None:
-        self._cache = cache
+    def __init__(self, models: ModelCache) -> None:
+        self._models = models
         self._cached: CachedModel | None = None
+        self._derived: dict[Hashable, Any] = {}  # what was recalled, and is in the cache again at the end
 
     def model(self, identity: Hashable, load: Callable[[], LanguageModel]) -> LanguageModel:
         """Return the dense model, loaded or with its weights restored; `identity` determines it."""
         if self._cached is None or self._cached.identity != identity:
             self.end()
-            self._cached = self._cache.take(identity)
+            self._cached = self._models.take(identity)
         if self._cached is None:
             model = load()
-            self._cached = self._cache.add(identity, model)
+            self._cached = self._models.add(identity, model)
             return model
         # The previous user may have pruned it.
         for path, linear in self._cached.model.linears.items():
@@ -137,30 +124,42 @@ class Lease:
         """Return a result derived from the dense model, made unless it is cached under this name."""
         if self._cached is None:
             return make()
-        if name not in self._cached.derived:
-            self._cached.derived[name] = make()
-        derived: Derived = self._cached.derived[name]
+        if name not in self._derived:
+            cached = self._models.cache.take(self._cached, name)
+            self._derived[name] = make() if cached is None else cached
+        derived: Derived = self._derived[name]
         return derived
 
     def remembered(self, stream: Stream) -> Stream:
         """Return a stream that remembers its hidden states at every block, if memory suffices for them."""
         needed = sum(hidden.nbytes for hidden in stream.hidden) * len(stream.calls)  # one copy per block
-        if self._cached is None or needed > SHARE * _free(self._cached.model):
+        if self._cached is None or not self._models.cache.fits({kind_of(self._cached.model): needed}):
             return stream
         return Remembered(stream.ids, stream.hidden, stream.calls, stream.states, stream.offloaded)
 
     def clear(self) -> None:
-        """Free the memory of this model and of all idle ones."""
+        """Free the memory of this model and of all that is not in use."""
         if self._cached is not None:
-            self._cache.remove(self._cached)
+            self._models.cache.drop(self._cached)
             self._cached = None
-        self._cache.clear()
+            self._derived = {}
+        self._models.clear()
 
     def end(self) -> None:
-        """Return the model to the cache."""
-        if self._cached is not None:
-            self._cached.leased = False
-            self._cached = None
+        """Return the model and what was derived from it to the cache."""
+        cached, derived = self._cached, self._derived
+        self._cached, self._derived = None, {}
+        if cached is None:
+            return
+        cache, needed = self._models.cache, Counter(cached.sizes)
+        sizes = {name: size_of(value, beyond=cached.model) for name, value in derived.items()}
+        for each in sizes.values():
+            needed += each
+        cache.count_use(needed.total())
+        cached.derived = sum(cache.put(cached, name, derived[name], sizes[name]) for name in derived)
+        # Last, so that it is not dropped before its results.
+        if not cache.put(cached, MODEL, cached, cached.sizes):
+            cache.drop(cached)
 
 
 @dataclass
@@ -193,10 +192,10 @@ class Remembered(Stream):
         self.hidden, self.states = traced.hidden, traced.states
 
 
-MODELS = ModelCache()
+MODELS = ModelCache(SHARED)
 """The cache that the runs and texts of this process share."""
 
 
-def _free(model: LanguageModel) -> int:
-    """Return the free bytes on the model's device, 0 if unknown."""
-    return device_free(model.device) if model.device.type == "cuda" else host_free() or 0
+def kind_of(model: LanguageModel) -> str:
+    """Return the kind of memory that a model is in, as `Sizes` call it."""
+    return "cuda" if model.device.type == "cuda" else "host"

@@ -13,6 +13,8 @@ import torch
 
 from engine import run_cache
 from engine.analysis.text import Reader
+from engine.hardware import shared_cache
+from engine.hardware.shared_cache import SharedCache
 from engine.inputs import dense_model
 from engine.models.language_model import LanguageModel
 from engine.pruning.axes import ALLOCATIONS
@@ -142,7 +144,7 @@ def test_a_streamed_model_is_not_kept(fast: Fields) -> None:
 
 
 def test_without_room_nothing_is_kept(fast: Fields, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_cache, "host_free", lambda: 1_000_000)
+    monkeypatch.setattr(shared_cache, "host_free", lambda: 1_000_000)
     models = ModelCache()
     assert_same(Recipe.build(**fast), models)
     assert not models.count
@@ -181,19 +183,21 @@ def test_texts_use_the_model_that_a_run_has_loaded(fast: Fields, monkeypatch: py
     monkeypatch.setattr("engine.analysis.text.dense_model", lambda recipe: pytest.fail("loaded again"))
     cached = [Reader(models).continue_prompt(recipe, blocks, "Once upon a time", tokens=8) for _ in range(2)]
     monkeypatch.undo()
-    fresh = Reader(ModelCache(share=0)).continue_prompt(recipe, blocks, "Once upon a time", tokens=8)
+    fresh = Reader(ModelCache(SharedCache(share=0))).continue_prompt(
+        recipe, blocks, "Once upon a time", tokens=8
+    )
     assert cached == [fresh, fresh] and len(seen) == 1 and models.count == 1
 
 
 def test_models_take_their_share_together(fast: Fields, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = Recipe.build(**fast)
     size = 2 * sum(parameter.nbytes for parameter in dense_model(recipe).module.parameters())
-    # with the first model cached, the free memory is less by its size; a second would need half of the rest
-    free = iter([4 * size, 3 * size])
-    monkeypatch.setattr(run_cache, "host_free", lambda: next(free))
-    models = ModelCache(share=0.25)
+    # a second model would need half of what the first one leaves
+    monkeypatch.setattr(shared_cache, "host_free", iter([4 * size, 3 * size]).__next__)
+    models = ModelCache()
     with models.lease() as first, models.lease() as second:
         for lease in (first, second):
             lease.model("demo", partial(dense_model, recipe))
         assert first.caches and not second.caches
+        monkeypatch.setattr(shared_cache, "host_free", lambda: 4 * size)
     assert models.count == 1

@@ -1,21 +1,21 @@
 """Memory and disk space: what is free, what a run used at its peak, and how much it may hold at a time.
 
-Host memory counts as free if the system can provide it without swapping, or, if that is less, what the limits
-of the container's control groups leave: inside a container `/proc/meminfo` still describes the whole machine.
-On a system that reports neither (macOS) half of its memory is assumed to be free. An accelerator that shares
-the host's memory (MPS) has none of its own. Throughout, None means unknown.
+Host memory counts as free if the system can provide it without swapping (psutil), or, if that is less, what
+the limits of the container's control groups leave: inside a container psutil still describes the whole
+machine. An accelerator that shares the host's memory (MPS) has none of its own. Throughout, None means
+unknown.
 
 A run that runs out of memory gives up, in this order: batch size, down to one window; hidden states on the
 accelerator, which move to the host; the whole model in memory, whose blocks are then read from the disk one
 at a time. None of these changes the result, except for the rounding of matrix products with other shapes.
 
-Cost: a few small files are read (0.3 ms); the first query of a CUDA device creates a context there.
+Cost: a few small files are read (0.3 ms); the first query of a CUDA device creates a context there. PyTorch
+is imported only where it is asked, because the app's process does without it.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
 import re
 import shutil
 import time
@@ -24,10 +24,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
+import psutil
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import torch
 
 ROOT = Path("/")
 STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")  # Linux only
@@ -72,8 +75,8 @@ def measure_capacity(device: str, downloads: Path | None = None, store: Path | N
 
 
 def host_free(root: Path = ROOT) -> int | None:
-    """Return the bytes that this process can still get; `/proc` and `/sys` are read below `root`."""
-    known = [free for free in (_system_free(root), *_cgroup_free(root)) if free is not None]
+    """Return the bytes that this process can still get; limits of control groups are read below `root`."""
+    known = [free for free in (_system_free(), *_cgroup_free(root)) if free is not None]
     return max(0, min(known)) if known else None
 
 
@@ -82,6 +85,8 @@ def device_free(device: torch.device | None = None) -> int:
 
     Memory that torch has reserved but not allocated counts as free: the next tensor can use it.
     """
+    import torch
+
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
@@ -95,12 +100,10 @@ def disk_free(directory: Path) -> int | None:
         return None
 
 
-def _system_free(root: Path) -> int | None:
-    if match := re.search(r"MemAvailable:\s+(\d+) kB", _read(root / "proc/meminfo")):
-        return int(match[1]) * 1024  # "kB" are KiB here
+def _system_free() -> int | None:
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, ValueError, OSError):  # Windows
+        return int(psutil.virtual_memory().available)
+    except (OSError, RuntimeError, psutil.Error):  # a sandbox that hides `/proc`
         return None
 
 
@@ -152,6 +155,8 @@ def reset_peaks(device: torch.device) -> None:
     If the system does not allow it, the host's peak is that of the process's lifetime.
     """
     if device.type == "cuda":
+        import torch
+
         torch.cuda.reset_peak_memory_stats(device)
     with suppress(OSError):  # not Linux, or not permitted
         CLEAR_REFS.write_text("5")  # 5 resets the peak resident set size (man proc)
@@ -165,7 +170,11 @@ def peak_host() -> int | None:
 
 def peak_device(device: torch.device) -> int | None:
     """Return the peak memory allocated on the accelerator in bytes; None on a CPU."""
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+    if device.type != "cuda":
+        return None
+    import torch
+
+    return torch.cuda.max_memory_allocated(device)
 
 
 # ---- returning memory to the system (glibc) ----------------------------------------------------------------
@@ -180,8 +189,8 @@ MMAP_THRESHOLD = -3
 
 def trim_heap() -> None:
     """Return freed memory to the system. After many blocks glibc holds back as much as the whole model."""
-    if libc := _glibc():
-        libc.malloc_trim(0)  # 0: keep nothing at the top of the heap
+    if hasattr(psutil, "heap_trim"):  # not with every C library
+        psutil.heap_trim()
 
 
 def release_large_allocations() -> None:
@@ -190,16 +199,9 @@ def release_large_allocations() -> None:
     By default glibc raises its threshold with each freed allocation, up to 32 MB, and reuses the memory; that
     leaves gaps between the blocks of a streamed model.
     """
-    if libc := _glibc():
-        libc.mallopt(MMAP_THRESHOLD, LARGE)  # also stops glibc from raising it again
-
-
-def _glibc() -> ctypes.CDLL | None:
-    with suppress(OSError, TypeError, AttributeError):  # another C library lacks these functions
-        libc = ctypes.CDLL(None)  # this process; a TypeError on Windows
-        if libc.malloc_trim and libc.mallopt:
-            return libc
-    return None
+    with suppress(OSError, TypeError, AttributeError):  # another C library lacks this function
+        # None is this process, a TypeError on Windows. Also stops glibc from raising the threshold again.
+        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, LARGE)
 
 
 # ---- budget of temporaries ---------------------------------------------------------------------------------
@@ -303,6 +305,8 @@ class MemoryPlan:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error means that the device or the host ran out of memory."""
+    import torch
+
     # An accelerator's allocator has its own class; the host's raises a plain RuntimeError.
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True

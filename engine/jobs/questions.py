@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple
 
 if TYPE_CHECKING:
+    from engine.hardware.shared_cache import SharedCache
     from engine.jobs.cluster import Cluster, Task
 
 AT_ONCE = 2  # questions sent to the worker at the same time; `engine.jobs.serve` has a thread for each
 TRIES = 2  # the worker may have died because of a run, so a question it held is asked a second time
-REMEMBERED = 256  # questions whose answers are kept
+REMEMBERED = 256  # unanswered questions that are kept
+# The questions asked last, whose answers are kept however short memory is: a page that shows them would send
+# them again immediately. Other answers are in the cache of the process.
+SHOWN = 32
 FAILURES = 20.0  # seconds for which a failure is kept before the same question is sent again
 GONE = "The worker process ended before it could answer. Try again."
 
@@ -66,13 +70,18 @@ class Question:
 
 
 class Questions:
-    """The questions of all pages. `wake` tells the engine's thread that there is something to do."""
+    """The questions of all pages.
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    Args:
+        wake: tells the engine's thread that there is something to do.
+        cache: where answers are kept that no page has asked for lately.
+    """
+
+    def __init__(self, wake: Callable[[], None], cache: SharedCache) -> None:
         # Guards `_questions`; a `Question` is changed by the engine's thread only.
         self._lock = threading.Lock()
         self._questions: OrderedDict[Hashable, Question] = OrderedDict()
-        self._wake = wake
+        self._wake, self._cache = wake, cache
 
     def ask(
         self, function: Callable[[*Args], Value], *args: *Args, version: Hashable = None
@@ -86,16 +95,24 @@ class Questions:
         """
         name = (function, args, version)
         with self._lock:
-            question = self._questions.get(name)
+            question = self._questions.pop(name, None) or self._cache.take(self, name)
             if question is None or question.stale:
                 # A stale failure is replaced by a new question, which has all its tries.
-                question = self._questions[name] = Question(function, args)
+                question = Question(function, args)
                 self._wake()
             # A visible page asks at every redraw, so the answers that it shows are never the oldest.
-            self._questions.move_to_end(name)
-            while len(self._questions) > REMEMBERED:
-                self._questions.popitem(last=False)
-            return question.answer
+            self._questions[name] = question
+            self._tidy()
+            answer: Answer[Value] = question.answer
+            return answer
+
+    def _tidy(self) -> None:
+        """Move the oldest answers to the cache, and drop the oldest questions of all; holds the lock."""
+        done = [name for name, question in self._questions.items() if question.answer.value is not None]
+        for name in done[:-SHOWN]:
+            self._cache.put(self, name, self._questions.pop(name))
+        while len(self._questions) > REMEMBERED:
+            self._questions.popitem(last=False)
 
     @property
     def waiting(self) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 from engine.corpora.user_texts import drop_unused_texts, touch_texts
 from engine.errors import EngineError, PrunescopeError
 from engine.events import Event
+from engine.hardware.shared_cache import SHARED
 from engine.jobs import worker
 from engine.jobs.exposure import exposures
 from engine.jobs.health import Health, check
@@ -69,7 +70,7 @@ class BackgroundEngine:
         # Set by the pages' and Dask's threads, cleared by the engine's thread only.
         self._wake = threading.Event()
         self._runs = RunQueue(self.store, grace, self._wake.set)
-        self._questions = Questions(self._wake.set)
+        self._questions = Questions(self._wake.set, SHARED)
         # The last known, shown while the next measurement is under way.
         self._capacities: dict[str, Capacity] = {}
         # Written by the engine's thread only. A status is replaced as a whole, so pages read it without a

@@ -13,6 +13,7 @@ from engine.errors import ModelError, PrunescopeError
 from engine.evaluation import perplexity as measured
 from engine.evaluation.text_types import GUESSES, Guess, Reading, Token, Writing, first_difference
 from engine.evaluation.tokens import compare, hidden_after_blocks, predictions
+from engine.hardware.shared_cache import SharedCache
 from engine.inputs import dense_model
 from engine.models.language_model import LanguageModel
 from engine.models.tokenizer import ReadTokenizer
@@ -185,7 +186,9 @@ class TestReader:
         ]
         for text, writing, losses in questions:
             mine = reader.read(RECIPE, kept, text, writing, losses=losses)
-            assert mine == Reader(ModelCache(share=0)).read(RECIPE, kept, text, writing, losses=losses)
+            assert mine == Reader(ModelCache(SharedCache(share=0))).read(
+                RECIPE, kept, text, writing, losses=losses
+            )
 
     def test_a_sampled_text_depends_on_its_seed_alone(
         self, reader: Reader, kept: Mapping[int, BlockWeights]

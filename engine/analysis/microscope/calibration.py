@@ -2,8 +2,8 @@
 it.
 
 These are the inputs that the run itself observed there. A pass to the last block of the bundled model takes
-about a second. So the process caches the inputs of all blocks of the last run that was inspected, on a CPU
-and if they need little of the free memory: the next linear or block then costs one block at most.
+about a second. So on a CPU the process caches the inputs of all blocks that were inspected, within the limits
+of `engine.hardware.shared_cache`: the next linear or block then costs one block at most.
 """
 
 from __future__ import annotations
@@ -13,24 +13,21 @@ from pathlib import Path
 from threading import Lock
 
 from engine.corpora.windows import calibration_windows
-from engine.hardware.memory import MemoryPlan, host_free
+from engine.hardware.memory import MemoryPlan
+from engine.hardware.shared_cache import SHARED, SharedCache
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.summary import context_length
 from engine.progress import drain
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe
 
-SHARE = 0.1
-"""Maximum share of the free memory that the cache may take."""
-
 
 class BlockInputs:
-    """The calibration inputs of the blocks of one run, computed up to the last block that was requested."""
+    """The calibration inputs of the blocks of runs, each computed up to the last block that was requested."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: SharedCache = SHARED) -> None:
+        self._cache = cache
         self._lock = Lock()
-        self._key: str | None = None  # of the cached run; None if nothing may be cached
-        self._streams: dict[int, Stream] = {}  # block -> windows at its input; never advanced
 
     def stream_at(
         self,
@@ -53,25 +50,27 @@ class BlockInputs:
         # Held during the computation, so that a second page waits for the inputs instead of computing them
         # again.
         with self._lock:
-            if self._key != recipe.key:  # also if the last run's inputs were not cached
-                self._begin(recipe.key, record(model, recipe, cache), len(model.blocks))
-            nearest = max(block for block in self._streams if block <= index)  # block 0 is always among them
-            stream = self._streams[nearest].fork()
+            # Block -> windows at its input, which are never advanced. Block 0 is always among them.
+            streams: dict[int, Stream] = self._cache.take(self, recipe.key) or {
+                0: record(model, recipe, cache)
+            }
+            keeps = self._keeps(streams[0], len(model.blocks))
+            nearest = max(block for block in streams if block <= index)
+            stream = streams[nearest].fork()
             for block in model.blocks[nearest:index]:
                 with model.present(block):
                     restore(block, kept[block.index])
                     stream.advance(block)
-                if self._key is not None:
-                    self._streams[block.index + 1] = stream.fork()
+                if keeps:
+                    streams[block.index + 1] = stream.fork()
+            if keeps:
+                self._cache.put(self, recipe.key, streams)
             return stream
 
-    def _begin(self, key: str, start: Stream, blocks: int) -> None:
-        """Drop the last run's inputs, and cache this one's if they fit."""
-        # One copy of the hidden states per block.
-        needed, free = blocks * sum(hidden.nbytes for hidden in start.hidden), host_free()
+    def _keeps(self, start: Stream, blocks: int) -> bool:
+        """Return whether a run's inputs can be cached: on a CPU, one copy of the hidden states per block."""
         on_host = all(ids.device.type == "cpu" for ids in start.ids)
-        self._key = key if on_host and free is not None and needed <= SHARE * free else None
-        self._streams = {0: start}
+        return on_host and self._cache.fits({"host": blocks * sum(hidden.nbytes for hidden in start.hidden)})
 
 
 def record(model: LanguageModel, recipe: Recipe, cache: Path | None) -> Stream:
