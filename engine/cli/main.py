@@ -74,6 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--out", metavar="FILE", help="the file to write (default: KEY.html in this directory)"
     )
+    for command in (export, report):
+        command.add_argument(
+            "--force", action="store_true", help="also replace a file that holds something else"
+        )
     for command in (show, replay, export, report):
         command.add_argument("key", help="the run's key, the beginning of its key, or its folder")
     record = _add(

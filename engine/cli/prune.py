@@ -13,7 +13,8 @@ from engine.cost.estimate import require_fit, shortage
 from engine.errors import Fault, RecipeError, StoreError
 from engine.events import Event, Failed
 from engine.export.command_line import recipe_of
-from engine.export.model import save_masks, save_model
+from engine.export.model import save_model
+from engine.export.output_file import save_masks
 from engine.jobs.execute import execute
 from engine.models.identity import resolve
 from engine.recipe import Recipe, pin

@@ -65,7 +65,8 @@ def replay(arguments: argparse.Namespace) -> int:
 def export(arguments: argparse.Namespace) -> int:
     """Write the requested files of a finished run."""
     # Importing transformers is slow, and only this command needs it.
-    from engine.export.model import save_masks, save_model
+    from engine.export.model import save_model
+    from engine.export.output_file import save_masks, save_record
 
     folder = _folder(arguments.key)
     record = folder.record()
@@ -78,9 +79,9 @@ def export(arguments: argparse.Namespace) -> int:
             "Nothing to export. Choose at least one of --model DIR, --masks FILE and --record FILE."
         )
     if arguments.record:
-        _write(Path(arguments.record), record.model_dump_json(indent=1), "record", "--record")
+        save_record(record, Path(arguments.record), force=arguments.force)
     if arguments.masks:
-        save_masks(folder.blocks.masks(record.model.path), Path(arguments.masks))
+        save_masks(folder.blocks.masks(record.model.path), Path(arguments.masks), force=arguments.force)
     if arguments.model:
         print_notes(save_model(record, folder.blocks, Path(arguments.model).absolute()))
     return 0
@@ -94,6 +95,8 @@ def report(arguments: argparse.Namespace) -> int:
         raise EngineError(
             f"A report needs {error.name}, which is not installed. Install the packages in requirements.txt."
         ) from error
+    from engine.export.output_file import save_report
+
     folder = _folder(arguments.key)
     record = folder.record()
     if record.recipe is None or record.model is None:
@@ -102,7 +105,7 @@ def report(arguments: argparse.Namespace) -> int:
             "Retry the run first."
         )
     out = Path(arguments.out or f"{folder.key}.html")
-    _write(out, make_report(record), "report", "--out")
+    save_report(make_report(record), out, force=arguments.force)
     print(out)
     return 0
 
@@ -119,17 +122,6 @@ def bench(arguments: argparse.Namespace) -> int:
     from engine.cli.bench import main as benchmark  # imports torch and transformers at once
 
     return benchmark.bench(arguments.shape or ["demo", "opt-125m", "app"])
-
-
-def _write(path: Path, text: str, what: str, option: str) -> None:
-    """Write a text file that an option names."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(
-            f"The {what} cannot be written to {path}: {error.strerror or error}. Choose another file with "
-            f"{option}."
-        ) from error
 
 
 def _folder(key: str) -> RunFolder:

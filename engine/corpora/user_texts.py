@@ -22,6 +22,8 @@ MOST_BYTES = 20_000_000
 UNUSED_DAYS = 7
 MAX_NAME = 40
 SUFFIXES = (".txt", ".jsonl")
+STORED = re.compile(r"-[0-9a-f]{16}\.(txt|jsonl)")
+"""What the name of a stored text contains."""
 
 
 def save_text(content: str | bytes, directory: Path, suffix: str, name: str = "text") -> Path:
@@ -82,7 +84,8 @@ def drop_unused_texts(directory: Path) -> None:
     oldest = time.time() - UNUSED_DAYS * 24 * 60 * 60
     for path in directory.glob("*"):
         with suppress(OSError):  # another process may have deleted it
-            if path.stat().st_mtime < oldest:
+            # The user may have chosen a home that holds other files.
+            if STORED.search(path.name) and path.stat().st_mtime < oldest:
                 path.unlink()
 
 

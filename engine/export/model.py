@@ -1,5 +1,4 @@
-"""Exports of a finished run: the pruned model as an ordinary `from_pretrained` directory, and the masks as
-one file.
+"""The pruned model of a finished run as an ordinary `from_pretrained` directory.
 
 The exported model is a copy of the model that was pruned, with other weights (`engine.export.weights`):
 configuration, tokenizer, processors and generation settings are copied byte for byte. A model whose files
@@ -15,8 +14,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
 
 from engine.errors import ModelError, StoreError
 from engine.export.model_card import model_card
@@ -142,19 +139,3 @@ def _is_complete(index: Path, directory: Path) -> bool:
         return all((directory / file).is_file() for file in indexed_files(index))
     except ValueError:  # an index that the model is not read by may be damaged
         return False
-
-
-def save_masks(masks: Mapping[str, Tensor], path: Path) -> None:
-    """Write the masks: a bool tensor `[out, in]` per linear under its path in the model, True = kept.
-
-    Raises:
-        StoreError: the file cannot be written.
-    """
-    tensors = {name: mask.contiguous() for name, mask in masks.items()}
-    try:
-        disk.replace_file(path, lambda temporary: save_file(tensors, temporary))
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise StoreError(
-            f"The masks could not be written to {path}: {reason}. Free some space, or choose another file."
-        ) from error

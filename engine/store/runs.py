@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -174,8 +175,13 @@ class Store:
             deleted.rename(folder.path)
 
     def empty_trash(self) -> None:
-        """Permanently delete what is in the trash; ignore what cannot be deleted."""
-        shutil.rmtree(self.trash, ignore_errors=True)
+        """Permanently delete the runs in the trash; ignore what cannot be deleted."""
+        for name in _folders(self.trash):
+            # `delete` leaves its lock. Without one it is no run: the home may hold other directories, too.
+            if (self.trash / name / "lock").exists():
+                shutil.rmtree(self.trash / name, ignore_errors=True)
+        with suppress(OSError):  # something else is in it, or there is none
+            self.trash.rmdir()
 
     def label(self, key: str, label: Label) -> None:
         """Write the label of a run in the home.

@@ -57,7 +57,7 @@ def test_a_place_that_cannot_be_written_is_a_sentence(
     folder = kept()
     assert main(["report", folder.key, "--out", str(tmp_path / "nowhere" / "mine.html")]) == 1
     said = capsys.readouterr().err
-    assert "The report cannot be written to" in said and "Choose another file with --out" in said
+    assert "The report cannot be written to" in said and "choose another file" in said
 
 
 def test_a_run_without_a_model_has_no_report(capsys: pytest.CaptureFixture[str]) -> None:
