@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from engine.models.identity import ROOT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+COMMAND = ("streamlit", "run", "app.py", "--server.headless=true")
 TIMEOUT = 60  # seconds
 
 
@@ -24,7 +25,9 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def app(home: Path, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+def app(
+    home: Path, environment: Mapping[str, str] = os.environ, command: Sequence[str] = COMMAND
+) -> Iterator[str]:
     """Run the app and yield its address.
 
     Raises:
@@ -35,22 +38,12 @@ def app(home: Path, environment: Mapping[str, str] = os.environ) -> Iterator[str
         port = str(free.getsockname()[1])
     environment = {**environment, "PRUNESCOPE_HOME": str(home)}
     environment.pop("PRUNESCOPE_SCHEDULER", None)
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        "app.py",
-        "--server.port",
-        port,
-        "--server.headless",
-        "true",
-    ]
+    command = [sys.executable, "-m", *command, "--server.port", port]
     log = home / "log"
     with log.open("wb") as output:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:
-            _wait(f"http://127.0.0.1:{port}/_stcore/health", log)
+            _wait(f"http://127.0.0.1:{port}/healthz", log)
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
