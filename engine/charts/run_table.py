@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from engine.numbers import age, perplexity, ratio
-from engine.store.runs import RunSummary
+from engine.store.summary import RunSummary
 
 SIGNS = {
     "finished": "✓ finished",

@@ -27,7 +27,7 @@ def temporary_name(path: Path) -> Iterator[Path]:
     try:
         yield temporary
     finally:
-        _delete(temporary)
+        delete(temporary)
 
 
 def replace_file(path: Path, fill: Callable[[Path], object]) -> None:
@@ -72,10 +72,11 @@ def new_directory(path: Path) -> Iterator[Path]:
 def remove_leftovers(path: Path) -> None:
     """Delete what killed processes left under temporary names for `path`; ignore what cannot be deleted."""
     for temporary in path.parent.glob(f".{glob.escape(path.name)}.*{TEMPORARY}"):
-        _delete(temporary)
+        delete(temporary)
 
 
-def _delete(path: Path) -> None:
+def delete(path: Path) -> None:
+    """Delete a file, a link or a directory with its content; ignore what cannot be deleted."""
     if path.is_dir() and not path.is_symlink():  # never delete what a link points to
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -12,11 +12,10 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 
 from filelock import Timeout
-from pydantic import ValidationError
 
 from engine import run as engine_run
 from engine.errors import StoreError
-from engine.events import BlockPruned, Cancelled, Event, Failed, from_line
+from engine.events import BlockPruned, Cancelled, Event, Failed, RunStarted
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.run_cache import MODELS
@@ -99,38 +98,27 @@ def _rewind(folder: RunFolder, recipe: Recipe) -> None:
     Raises:
         StoreError: the disk refuses.
     """
-    offset, count = _complete_blocks(folder)
-    events = folder.events_path.read_bytes()[:offset] if offset else b""
-    # The record goes first: without it a crash in the middle of this leaves an interrupted run, not a
-    # damaged one.
+    events, count = _complete_blocks(folder, recipe)
+    folder.rewind(events)
     with atomic_files.store_errors(folder.path):
-        folder.record_path.unlink(missing_ok=True)
         # A block's file is written before its event, so the last file may have none.
         folder.blocks.clear_after(count)
-        folder.cancel_path.unlink(missing_ok=True)
     atomic_files.write(folder.recipe_path, recipe.model_dump_json(indent=1).encode())
-    # The file gets a new inode, by which every `Tail` sees that it has to start over.
-    atomic_files.write(folder.events_path, events)
 
 
-def _complete_blocks(folder: RunFolder) -> tuple[int, int]:
-    """Return the byte offset after the last event of an unbroken sequence of readable blocks, which starts
-    with block 0, and the number of those blocks.
+def _complete_blocks(folder: RunFolder, recipe: Recipe) -> tuple[bytes, int]:
+    """Return the events up to the last of an unbroken sequence of readable blocks, which starts with block 0,
+    and the number of those blocks.
     """
-    offset = position = count = 0
-    lines = folder.events_path.read_bytes().splitlines(keepends=True) if folder.events_path.exists() else []
-    for line in lines:
-        position += len(line)
-        try:
-            event = from_line(line)
-        except ValidationError:
-            break  # an incomplete or damaged line: what follows it is computed again
-        if isinstance(event, BlockPruned):
-            if event.index != count or not folder.blocks.readable(count):
-                break
-            offset, count = position, count + 1
+    sound = folder.sound_events()
+    events = [event for _, event in sound]
+    if not events or not isinstance(events[0], RunStarted) or events[0].key != recipe.key:
+        return b"", 0
+    blocks = [place for place, event in enumerate(events) if isinstance(event, BlockPruned)]
     # Later events are left out, because a retry repeats them.
-    return offset, count
+    count = next((index for index in range(len(blocks)) if not folder.blocks.readable(index)), len(blocks))
+    kept = sound[: blocks[count - 1] + 1] if count else []
+    return b"".join(line + b"\n" for line, _ in kept), count
 
 
 def _record(recipe: Recipe, folder: RunFolder, publish: Publish) -> RunRecord:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from engine.errors import StoreError
 from engine.jobs.views import RunView, ViewState
 from engine.record import RunRecord
-from engine.store.folder import RunFolder, Signature
+from engine.store.folder import Files, RunFolder
 from engine.store.follow import Tail
 
 MOST = 64  # runs whose parsed events are cached
@@ -20,12 +20,12 @@ class Followed:
     """A folder whose parsed events are cached.
 
     Attributes:
-        checked: signature of the events when the folder was last checked for damage.
+        checked: the folder's files when it was last checked for damage.
         damage: what was found, None if it is sound.
     """
 
     tail: Tail
-    checked: Signature = None
+    checked: Files | None = None
     damage: str | None = None
 
 
@@ -47,9 +47,10 @@ class FollowedRuns:
             StoreError: the folder is damaged.
         """
         followed = self._follow(folder)
-        # Checking parses all events again, so only after the file has changed.
-        if followed.checked is None or followed.checked != followed.tail.signature:
-            followed.checked, followed.damage = followed.tail.signature, folder.damage()
+        # Checking parses all events again, so only after a file has changed.
+        files = folder.files()
+        if followed.checked != files:
+            followed.checked, followed.damage = files, folder.damage()
         if followed.damage is not None:
             raise StoreError(followed.damage)
         return replace(
@@ -67,7 +68,7 @@ class FollowedRuns:
             try:
                 followed.tail.refresh()
             except StoreError:  # `RunFolder.damage` reports it in more detail
-                followed = self._followed[folder.key] = Followed(Tail(folder))
+                followed.tail = Tail(folder)
             self._followed.move_to_end(folder.key)
             while len(self._followed) > MOST:
                 self._followed.popitem(last=False)

@@ -28,7 +28,8 @@ from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
 from engine.jobs.views import EngineStatus, RunView, Saved
 from engine.models.identity import looks_like_path, resolve
 from engine.recipe import Recipe, pin
-from engine.store.runs import RunSummary, Store
+from engine.store.runs import Store
+from engine.store.summary import RunSummary
 
 if TYPE_CHECKING:
     from engine.analysis.comparison.overlap import LinearOverlap

@@ -9,6 +9,7 @@ enough for a list of runs.
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
@@ -19,8 +20,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.errors import StoreError
+from engine.hardware import disk
 from engine.pruning.weights import BlockWeights, PrunedLinear
-from engine.store import atomic_files
+from engine.store import atomic_files, plain_files
 
 LENGTH_BYTES = 8  # a safetensors file begins with its header's length, a little-endian integer
 LARGEST_HEADER = 10**8  # in a damaged file those 8 bytes may say anything; do not read gigabytes
@@ -43,7 +45,7 @@ class Blocks(MutableMapping[int, BlockWeights]):
             StoreError: its file is damaged.
         """
         path = self.path(index)
-        if not path.is_file():
+        if not os.path.isfile(path):  # unlike `Path.is_file`, False where access is denied
             raise KeyError(index)
         damaged = StoreError(f"The block file {path} is damaged. Delete the run and compute it again.")
         try:
@@ -54,7 +56,11 @@ class Blocks(MutableMapping[int, BlockWeights]):
             raise damaged from error
         if checksum != _checksum(tensors):
             raise damaged
-        return unpack(tensors)
+        try:
+            return unpack(tensors)
+        # The checksum covers the bytes, but not their types and shapes.
+        except (ValueError, LookupError, RuntimeError) as error:
+            raise damaged from error
 
     def __setitem__(self, index: int, weights: BlockWeights) -> None:
         """Write a block.
@@ -64,17 +70,20 @@ class Blocks(MutableMapping[int, BlockWeights]):
         """
         tensors = pack(weights)
         with atomic_files.store_errors(self._directory):
+            if not self._directory.is_dir():
+                disk.delete(self._directory)
             self._directory.mkdir(parents=True, exist_ok=True)
         atomic_files.replace(self.path(index), lambda path: _save(tensors, path))
 
     def __delitem__(self, index: int) -> None:
-        try:
-            self.path(index).unlink()
-        except FileNotFoundError:
-            raise KeyError(index) from None
+        path = self.path(index)
+        if not os.path.lexists(path):
+            raise KeyError(index)
+        plain_files.make_way(path)
+        path.unlink(missing_ok=True)
 
     def __contains__(self, index: object) -> bool:
-        return isinstance(index, int) and self.path(index).is_file()
+        return isinstance(index, int) and os.path.isfile(self.path(index))
 
     def __iter__(self) -> Iterator[int]:
         return iter(
@@ -99,8 +108,12 @@ class Blocks(MutableMapping[int, BlockWeights]):
 
     def has_full_length(self, index: int) -> bool:
         """Return whether the block's file exists and is as long as its header says."""
+        path = self.path(index)
         try:
-            with self.path(index).open("rb") as file:
+            # A pipe has no length, and opening it would wait for a writer.
+            if not os.path.isfile(path):
+                return False
+            with path.open("rb") as file:
                 length = int.from_bytes(file.read(LENGTH_BYTES), "little")
                 entries = json.loads(file.read(length)) if length < LARGEST_HEADER else {}
                 # `data_offsets` are a tensor's first byte and the byte after its last, counted from the end
@@ -139,9 +152,22 @@ def pack(weights: BlockWeights) -> dict[str, Tensor]:
 
 
 def unpack(tensors: dict[str, Tensor]) -> BlockWeights:
-    """Invert `pack`; the tensors are on the CPU."""
+    """Invert `pack`; the tensors are on the CPU.
+
+    Raises:
+        ValueError: their types or shapes are not those that `pack` gives them.
+    """
     names = [key.removesuffix(".mask") for key in tensors if key.endswith(".mask")]
-    return {name: PrunedLinear(_unpack_bits(tensors, name), tensors.get(f"{name}.weight")) for name in names}
+    return {name: PrunedLinear(_unpack_bits(tensors, name), _weight(tensors, name)) for name in names}
+
+
+def _weight(tensors: dict[str, Tensor], name: str) -> Tensor | None:
+    weight = tensors.get(f"{name}.weight")
+    if weight is not None and not (
+        weight.is_floating_point() and weight.shape == tuple(tensors[f"{name}.shape"].tolist())
+    ):
+        raise ValueError(f"{name} has a weight of another type or shape than its mask")
+    return weight
 
 
 def _pack_bits(mask: Tensor) -> Tensor:
@@ -152,8 +178,11 @@ def _pack_bits(mask: Tensor) -> Tensor:
 
 
 def _unpack_bits(tensors: dict[str, Tensor], name: str) -> Tensor:
-    rows, columns = tensors[f"{name}.shape"].tolist()
-    bits = (tensors[f"{name}.mask"][:, None] >> torch.arange(8, dtype=torch.uint8)) & 1  # [bytes, 8]
+    packed, shape = tensors[f"{name}.mask"], tensors[f"{name}.shape"]
+    if (packed.dtype, shape.dtype, shape.shape) != (torch.uint8, torch.int64, (2,)):
+        raise ValueError(f"{name} has a mask of another type")
+    rows, columns = shape.tolist()
+    bits = (packed[:, None] >> torch.arange(8, dtype=torch.uint8)) & 1  # [bytes, 8]
     # [out, in], without the padding of the last byte.
     return bits.reshape(-1)[: rows * columns].view(rows, columns).bool()
 

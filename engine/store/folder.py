@@ -1,32 +1,38 @@
-"""A run as a folder: recipe.json, events.jsonl, record.json, blocks/, a `lock` file and a `cancel` marker.
+"""A run as a folder: recipe.json, events.jsonl with its checksums in events.crc32, record.json, blocks/, a
+`lock` file and a `cancel` marker.
 
 The state of a run is derived, never stored: the last event's, if that ends the run; else running while a
 process holds the lock; else interrupted. So a process that dies leaves no run that only looks alive. Only the
 holder of the lock writes (except for the `cancel` marker, which any process may create). Readers follow
 events.jsonl by byte offset and ignore an incomplete last line.
+
+Whatever happened to the files, reading them raises nothing but a StoreError that says what is damaged.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from engine.errors import StoreError
-from engine.events import BlockPruned, Event, Finished, from_line, to_line
+from engine.events import BlockPruned, Event, RunStarted, from_line, to_line
 from engine.hardware import disk
 from engine.recipe import Recipe
 from engine.record import RunRecord
-from engine.store import atomic_files
+from engine.store import atomic_files, event_log, plain_files
 from engine.store.blocks import Blocks
 
 F = TypeVar("F", bound=BaseModel)
+
+Files = tuple[tuple[str, int, int, int], ...]
+"""Name, bytes, and time of the last change of content and of status (ns) of each file and directory."""
 
 Signature = tuple[int, int, int] | None
 """Inode, size and modification time of the events file; None if there is no such file."""
@@ -51,6 +57,7 @@ class RunFolder:
         self.private = private
         self.recipe_path = self.path / "recipe.json"
         self.events_path = self.path / "events.jsonl"
+        self.checksums_path = self.path / "events.crc32"
         self.record_path = self.path / "record.json"
         self.cancel_path = self.path / "cancel"
         self.label_path = self.path / "label.json"
@@ -62,17 +69,17 @@ class RunFolder:
 
     @property
     def exists(self) -> bool:
-        return self.path.is_dir()
+        return os.path.isdir(self.path)  # unlike `Path.is_dir`, False where access is denied
 
     @property
     def imported(self) -> bool:
         """Whether the run was computed elsewhere and imported as results without weights."""
-        return (self.path / "imported").is_file()  # holds the name of the file it was imported from
+        return os.path.isfile(self.path / "imported")  # holds the name of the file it was imported from
 
     @property
     def has_weights(self) -> bool:
         """Whether there are pruned blocks; without them a run can be replayed, but not its model used."""
-        return self.blocks.path(0).is_file()  # blocks are written first to last, so the first stands for all
+        return os.path.isfile(self.blocks.path(0))  # blocks are written first to last
 
     def require_weights(self) -> None:
         """Check that the pruned model can be restored.
@@ -98,6 +105,13 @@ class RunFolder:
         """
         return self.read(self.recipe_path, Recipe)
 
+    def known_recipe(self) -> Recipe | None:
+        """Return the recipe, None if its file is missing or damaged."""
+        try:
+            return self.recipe()
+        except StoreError:
+            return None
+
     def read(self, path: Path, kind: type[F]) -> F:
         """Read one of the folder's JSON files.
 
@@ -105,7 +119,7 @@ class RunFolder:
             StoreError: the file is missing or damaged.
         """
         try:
-            return kind.model_validate_json(path.read_bytes())
+            return kind.model_validate_json(plain_files.read(path))
         except (OSError, ValueError) as error:  # pydantic's ValidationError is a ValueError
             what = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
             raise self.damaged(f"its {path.name} {what}") from error
@@ -118,9 +132,43 @@ class RunFolder:
         """Return all events so far, in order.
 
         Raises:
-            StoreError: a line is damaged.
+            StoreError: they are damaged.
         """
-        return self.events_from(0)[0]
+        # First: a checksum that is written in between would cover more events than were read.
+        checksums = self.content(self.checksums_path)
+        content = self.content(self.events_path)
+        lines, length = event_log.complete_lines(content)
+        try:
+            events = event_log.read_events(lines, timed=not self.imported)
+        except ValueError as error:
+            raise self.damaged(str(error)) from error
+        if not event_log.is_intact(content, checksums):
+            raise self.damaged("its events are not those that were written")
+        if events and events[-1].ends and length < len(content):
+            raise self.damaged("something follows the end of its events")
+        return events
+
+    def sound_events(self) -> list[tuple[bytes, Event]]:
+        """Return the events before the first that is damaged, each with its line."""
+        try:
+            checksums, content = self.content(self.checksums_path), self.content(self.events_path)
+        except StoreError:
+            return []
+        lines, _ = event_log.complete_lines(event_log.intact_part(content, checksums))
+        return event_log.sound_beginning(lines, timed=not self.imported)
+
+    def content(self, path: Path) -> bytes:
+        """Return the content of one of the folder's files; nothing if there is no such file.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        try:
+            return plain_files.read(path)
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise self.damaged(f"its {path.name} cannot be read ({error.strerror})") from error
 
     def events_from(self, offset: int) -> tuple[list[Event], int]:
         """Return the complete events after a byte offset, and the offset after them.
@@ -129,19 +177,25 @@ class RunFolder:
             StoreError: a line is damaged.
         """
         try:
-            with self.events_path.open("rb") as file:
-                file.seek(offset)
-                # After the last newline: an event that is still being written.
-                whole, newline, _ = file.read().rpartition(b"\n")
+            lines, length = event_log.complete_lines(plain_files.read(self.events_path, offset))
+            return [from_line(line) for line in lines], offset + length
         except FileNotFoundError:
             return [], 0
-        except OSError as error:
-            raise self.damaged(f"its events cannot be read ({error.strerror})") from error
-        try:
-            events = [from_line(line) for line in whole.split(b"\n") if line]
-        except ValidationError as error:
+        except (OSError, ValueError) as error:  # pydantic's ValidationError is a ValueError
             raise self.damaged("its events cannot be read") from error
-        return events, offset + len(whole) + len(newline)
+
+    def fold(self, events: Sequence[Event], record: RunRecord = RunRecord()) -> RunRecord:  # noqa: B008  (frozen)
+        """Return the record after some more events.
+
+        Raises:
+            StoreError: no run writes such events.
+        """
+        try:
+            if events and record.recipe is None and not isinstance(events[0], RunStarted):
+                raise ValueError("the run has not been started")
+            return record.after(events)
+        except (ValueError, ArithmeticError, LookupError, TypeError) as error:
+            raise self.damaged("its events contradict each other") from error
 
     def signature(self) -> Signature:
         """Return a value that changes whenever the events file is written."""
@@ -158,7 +212,7 @@ class RunFolder:
         Raises:
             StoreError: the events are damaged.
         """
-        return self.with_derived_state(RunRecord.fold(self.events()))
+        return self.with_derived_state(self.fold(self.events()))
 
     def with_derived_state(self, record: RunRecord) -> RunRecord:
         """Return a fold of this folder's events with its state derived from the lock."""
@@ -170,39 +224,51 @@ class RunFolder:
         reason = f"The process that computed this run is gone. {retry_hint(record)}"
         return record.model_copy(update={"state": "interrupted", "error": reason})
 
-    def damage(self) -> str | None:
-        """Return a sentence about what is damaged in this folder, or None.
+    def checked_record(self) -> RunRecord:
+        """Return the record after checking the whole folder.
 
         A folder that a crash left is not damaged: its events simply stop, and a retry resumes after the last
-        complete block. Damage is what no crash leaves: an unreadable file, a record whose events have no end,
-        an ended run whose blocks are missing. Blocks are checked by length only.
+        complete block. Damage is what no crash leaves: an unreadable file, events that were changed, a record
+        whose events have no end, an ended run whose blocks are missing. Blocks are checked by length only.
+
+        Raises:
+            StoreError: the folder is damaged; the sentence says how.
         """
+        recipe, events = self.recipe(), self.events()
+        has_record = os.path.lexists(self.record_path) and bool(self.read(self.record_path, RunRecord))
+        record = self.fold(events)
+        if not (events and events[-1].ends):
+            if has_record:
+                raise self.damaged("the end of its events is missing")
+            return self.with_derived_state(record)
+        # Where a model is kept may differ between two attempts at the same run.
+        computed = record.recipe and record.recipe.model_copy(update={"residence": recipe.residence})
+        if computed != recipe:
+            raise self.damaged("its recipe.json is not the recipe that was computed")
+        if self.has_weights or not (self.recorded or self.imported):  # those may be results only
+            for block in record.blocks:
+                if not self.blocks.has_full_length(block.index):
+                    raise self.damaged(f"its block {block.index} is missing or unreadable")
+        return record
+
+    def damage(self) -> str | None:
+        """Return a sentence about what is damaged in this folder, or None; see `checked_record`."""
         try:
-            self.recipe()
-            events = self.events()
-            has_record = self.record_path.exists() and bool(self.read(self.record_path, RunRecord))
+            self.checked_record()
         except StoreError as error:
             return str(error)
-        if not (events and events[-1].ends):
-            return str(self.damaged("the end of its events is missing")) if has_record else None
-        if (self.recorded or self.imported) and not self.has_weights:  # results without weights, as intended
-            return None
-        for event in events:
-            if isinstance(event, BlockPruned) and not self.blocks.has_full_length(event.index):
-                return str(self.damaged(f"its block {event.index} is missing or unreadable"))
         return None
 
     def is_finished(self) -> bool:
         """Return whether the run exists, is finished, and is undamaged."""
-        if not self.exists or self.damage():
+        try:
+            return self.exists and self.checked_record().state == "finished"
+        except StoreError:
             return False
-        events = self.events()
-        return bool(events) and isinstance(events[-1], Finished)
 
-    @property
-    def size(self) -> int:
-        """Bytes on the disk."""
-        return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+    def files(self) -> Files:
+        """Return the folder's files; see `list_files`."""
+        return list_files(self.path)
 
     # Writing: only the holder of the lock may call these.
 
@@ -225,12 +291,36 @@ class RunFolder:
         return True
 
     def append(self, event: Event) -> None:
-        """Append an event.
+        """Append an event, and a checksum after those at which a run may stop.
 
         Raises:
             StoreError: the disk refuses; the events stay as they were.
         """
         atomic_files.append(self.events_path, to_line(event).encode() + b"\n")
+        if event.ends or isinstance(event, BlockPruned):
+            # Without the last checksum, those before it still cover what they did.
+            with suppress(StoreError):
+                line = event_log.checksum(self.content(self.events_path))
+                atomic_files.append(self.checksums_path, line)
+
+    def rewind(self, events: bytes) -> None:
+        """Go back to the first events, without an end of the run.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        # The record and the checksums go first: without them a crash in the middle of this leaves an
+        # interrupted run, not a damaged one.
+        with atomic_files.store_errors(self.path):
+            for path in (self.record_path, self.checksums_path, self.cancel_path):
+                plain_files.make_way(path)
+                path.unlink(missing_ok=True)
+            for path in (self.recipe_path, self.events_path):
+                plain_files.make_way(path)
+        # The file gets a new inode, by which every `Tail` sees that it has to start over.
+        atomic_files.write(self.events_path, events)
+        if events:
+            atomic_files.write(self.checksums_path, event_log.checksum(events))
 
     def end(self, event: Event) -> RunRecord:
         """Append the event that ends the run, then write and return its record.
@@ -241,7 +331,7 @@ class RunFolder:
         """
         # The event first: a record whose events have no end counts as damage.
         self.append(event)
-        record = RunRecord.fold(self.events())
+        record = self.fold(self.events())
         with suppress(StoreError):
             atomic_files.write(self.record_path, record.model_dump_json(indent=1).encode())
         return record
@@ -267,7 +357,9 @@ class RunFolder:
             StoreError: the lock cannot be written.
         """
         # `thread_local=False`: whichever thread leaves the `with` releases the lock.
-        lock = FileLock(self.path / "lock", timeout=timeout, thread_local=False)
+        path = self.path / "lock"
+        plain_files.make_way(path)
+        lock = FileLock(path, timeout=timeout, thread_local=False)
         try:
             lock.acquire()
         except Timeout:
@@ -283,7 +375,8 @@ class RunFolder:
     def locked(self) -> bool:
         """Whether a process is computing the run now."""
         # Acquiring would create the file, also in a bundled run, which is read-only.
-        if not os.access(self.path / "lock", os.W_OK):
+        path = self.path / "lock"
+        if not (os.path.isfile(path) and os.access(path, os.W_OK)):
             return False
         try:
             # Holds the lock for a moment, which `engine.jobs.execute.PROBE` allows for.
@@ -309,6 +402,32 @@ class RunFolder:
     @property
     def cancel_requested(self) -> bool:
         return self.cancel_path.exists()
+
+
+def list_files(path: Path) -> Files:
+    """Return the files of a run folder; whatever happens to one of them changes this value.
+
+    The lock is left out, because its time means nothing.
+    """
+    files = _entries(path)
+    if any(name == "blocks" for name, *_ in files):
+        files += _entries(path / "blocks")
+    return tuple(sorted(files))
+
+
+def _entries(directory: Path) -> list[tuple[str, int, int, int]]:
+    found = []
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.name != "lock":
+                    # Not that of a link's target, which may be the link itself.
+                    status = entry.stat(follow_symlinks=False)
+                    size = 0 if entry.is_dir(follow_symlinks=False) else status.st_size
+                    found.append((entry.name, size, status.st_mtime_ns, status.st_ctime_ns))
+    except OSError:  # deleted meanwhile
+        pass
+    return found
 
 
 def retry_hint(record: RunRecord) -> str:

@@ -34,6 +34,6 @@ class Tail:
         # Another inode, or fewer bytes than were read: a new attempt has rewritten the file.
         if now is None or self.signature is None or now[0] != self.signature[0] or now[1] < self._offset:
             self.record, self._offset = RunRecord(), 0
-        events, self._offset = self.folder.events_from(self._offset)
-        self.record, self.signature = self.record.after(events), now
+        events, offset = self.folder.events_from(self._offset)
+        self.record, self._offset, self.signature = self.folder.fold(events, self.record), offset, now
         return events

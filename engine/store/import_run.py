@@ -17,6 +17,7 @@ from engine.hardware import disk
 from engine.record import RunRecord
 from engine.replay import events_of
 from engine.store import atomic_files
+from engine.store.event_log import checksum
 from engine.store.runs import Store
 
 MOST_BYTES = 20_000_000
@@ -51,6 +52,7 @@ def import_run(store: Store, content: bytes, name: str) -> str:
         lines = b"".join(to_line(event).encode() + b"\n" for event in events)
         atomic_files.write(new / "recipe.json", record.recipe.model_dump_json(indent=1).encode())
         atomic_files.write(new / "events.jsonl", lines)
+        atomic_files.write(new / "events.crc32", checksum(lines))
         atomic_files.write(new / "imported", name.encode())
     return record.key
 

@@ -2,92 +2,35 @@
 The recorded runs, which are bundled with the project (assets/recorded/KEY), are read-only; if both have a
 run of the same key, the home's own is used.
 
-There is no index that could be wrong: the list is made from the folders, and only folders that changed since
-the last list are read again. A folder that cannot be read is listed as damaged, with the reason; a list never
-fails because of one.
+The list is made from the folders, but only those that changed since the last list are read again; an index
+remembers that list for the next process. A folder that cannot be read is listed as damaged, with the reason;
+a list never fails because of one.
 
-A label (name, note, pin) is what the user says about a run. It is stored with the run, but is not part of the
-result. `older_than` and `largest_until` choose what to delete to free space; they never choose a pinned,
+`older_than` and `largest_until` choose what to delete to free space; they never choose a pinned,
 recorded, queued or running run.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
 
 from filelock import Timeout
-from pydantic import Field, ValidationError
 
 from engine.errors import StoreError
-from engine.events import Facts
 from engine.hardware import disk
 from engine.hardware.home import home as default_home
 from engine.models.identity import ROOT
-from engine.recipe import Recipe
-from engine.record import RunRecord
-from engine.store import atomic_files
+from engine.store import atomic_files, plain_files
 from engine.store.folder import RunFolder
+from engine.store.index import SummaryIndex
+from engine.store.listing import KEY, Listing
+from engine.store.summary import Label, RunSummary, size_of
 
-NAME, NOTE = 120, 4_000  # characters at most
-
-
-class Label(Facts):
-    """A run's label; `pinned` runs are never deleted to free space."""
-
-    name: str = Field(default="", max_length=NAME)
-    note: str = Field(default="", max_length=NOTE)
-    pinned: bool = False
-
-
-RunState = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted", "damaged"]
-# Without dots: a key cannot leave the directory, and hidden temporary folders are no runs. Keys have 20
-# letters; no file system takes names without a limit.
-KEY = re.compile(r"[\w-]{1,100}")
-UNLABELLED = Label()
 RECORDED = ROOT / "assets" / "recorded"
-
-_Fingerprint = tuple[tuple[str, int, int], ...]  # name, bytes and modification time (ns) of each file
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSummary:
-    """One entry of the list of runs.
-
-    Attributes:
-        message: why the run failed, was interrupted or is damaged.
-        size: bytes on the disk.
-        changed: when the run last changed, seconds since 1970; changing its label does not count.
-        recorded: whether it is bundled with the project.
-        imported: whether it was computed elsewhere and imported.
-        has_weights: whether its pruned model can be used.
-    """
-
-    key: str
-    state: RunState
-    message: str | None = None
-    recipe: Recipe | None = None
-    record: RunRecord | None = None
-    size: int = 0
-    changed: float = 0.0
-    recorded: bool = False
-    imported: bool = False
-    label: Label = UNLABELLED
-    has_weights: bool = False
-
-    @property
-    def title(self) -> str:
-        """The label's name, else the recipe in a few words, else the key."""
-        if self.label.name:
-            return self.label.name
-        return self.recipe.title if self.recipe else self.key
 
 
 class Store:
@@ -99,7 +42,9 @@ class Store:
         self.trash = self.home / "trash"
         self.cache = self.home / "cache"
         self._recorded = recorded
-        self._known: dict[str, tuple[_Fingerprint, RunSummary]] = {}  # what the last list has read, by key
+        index = SummaryIndex(self.home / "index.sqlite3")
+        self._own = Listing(self.runs, self.folder, index, "own")
+        self._bundled = Listing(recorded, self._recorded_folder, index, "recorded")
 
     def find(self, key: str) -> RunFolder:
         """Return the folder to read a run from: the home's own, else the recorded one.
@@ -107,7 +52,7 @@ class Store:
         Raises:
             StoreError: no run can have this key.
         """
-        own, recorded = self.folder(key), RunFolder(self._recorded / key, self.cache, recorded=True)
+        own, recorded = self.folder(key), self._recorded_folder(key)
         return recorded if recorded.exists and not own.exists else own
 
     def folder(self, key: str) -> RunFolder:
@@ -122,21 +67,16 @@ class Store:
 
     def list(self) -> list[RunSummary]:
         """Return all runs in the home, most recently changed first. Never raises."""
-        names = _folders(self.runs)
-        # Forgets deleted runs.
-        self._known = {name: self._known[name] for name in names if name in self._known}
-        summaries = [self._summary(self.folder(name)) for name in names]
-        return sorted(summaries, key=lambda summary: summary.changed, reverse=True)
+        return sorted(self._own.summaries(), key=lambda summary: summary.changed, reverse=True)
 
     @cached_property
     def recorded(self) -> tuple[RunSummary, ...]:
         """The recorded runs, in no particular order; read once, because they do not change."""
-        folders = [RunFolder(self._recorded / name, recorded=True) for name in _folders(self._recorded)]
-        return tuple(_summarise(folder, _fingerprint(folder.path)) for folder in folders)
+        return tuple(self._bundled.summaries())
 
     def size(self, key: str) -> int:
         """Return the bytes that a run takes on the disk."""
-        return sum(size for _, size, _ in _fingerprint(self.folder(key).path))
+        return size_of(self.folder(key).files())
 
     def delete(self, key: str) -> None:
         """Move a run to the trash, from which `restore` brings it back until `empty_trash`.
@@ -194,6 +134,7 @@ class Store:
             raise StoreError(
                 f"There is no run {key} that can be named. Runs that came with Prunescope cannot be named."
             )
+        plain_files.make_way(folder.label_path)
         atomic_files.write(folder.label_path, label.model_dump_json(indent=1).encode())
 
     def check_writable(self) -> None:
@@ -204,76 +145,8 @@ class Store:
         """
         atomic_files.check_writable(self.runs, private=True)
 
-    def _summary(self, folder: RunFolder) -> RunSummary:
-        fingerprint = _fingerprint(folder.path)
-        known = self._known.get(folder.key)
-        # Taking or losing the lock changes no file, so these two states are always derived again.
-        unsettled = known is not None and known[1].state in ("running", "interrupted")
-        if known is None or known[0] != fingerprint or unsettled:
-            known = (fingerprint, _summarise(folder, fingerprint))
-            self._known[folder.key] = known
-        return known[1]
-
-
-def _folders(directory: Path) -> list[str]:
-    """Return the names of the run folders in a directory; none if there is no such directory."""
-    try:
-        with os.scandir(directory) as entries:
-            return [entry.name for entry in entries if KEY.fullmatch(entry.name) and entry.is_dir()]
-    except OSError:
-        return []
-
-
-def _summarise(folder: RunFolder, fingerprint: _Fingerprint) -> RunSummary:
-    times = [time for name, _, time in fingerprint if name != folder.label_path.name]
-    facts: dict[str, Any] = {
-        "key": folder.key,
-        "size": sum(size for _, size, _ in fingerprint),
-        "changed": max(times, default=0) / 1e9,
-        "recorded": folder.recorded,
-        "has_weights": folder.has_weights,
-        "imported": folder.imported,
-        "label": _read_label(folder.label_path),
-    }
-    try:
-        # Recorded runs are checked by a test; checking means to parse all events a second time.
-        problem = None if folder.recorded else folder.damage()
-        if problem is None:
-            record = folder.record()
-            state: RunState = "running" if record.state == "empty" else record.state
-            return RunSummary(
-                **facts, state=state, message=record.error, recipe=folder.recipe(), record=record
-            )
-    except (StoreError, OSError, ValueError) as error:  # it changed meanwhile, or in an unforeseen way
-        problem = str(error)
-    return RunSummary(**facts, state="damaged", message=problem)
-
-
-def _read_label(path: Path) -> Label:
-    """Return the label in a file; an empty one if there is none or it cannot be read."""
-    try:
-        return Label.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return Label()
-
-
-def _fingerprint(path: Path) -> _Fingerprint:
-    """Return name, size and modification time (ns) of every file of a run except the lock, whose time means
-    nothing.
-    """
-    found: list[tuple[str, int, int]] = []
-    for directory in (path, path / "blocks"):
-        try:
-            with os.scandir(directory) as entries:
-                files = [
-                    (entry.name, entry.stat())
-                    for entry in entries
-                    if entry.is_file() and entry.name != "lock"
-                ]
-        except OSError:  # no blocks, or deleted meanwhile
-            continue
-        found += [(name, status.st_size, status.st_mtime_ns) for name, status in files]
-    return tuple(sorted(found))
+    def _recorded_folder(self, key: str) -> RunFolder:
+        return RunFolder(self._recorded / key, self.cache, recorded=True)
 
 
 DAY = 86_400.0  # seconds

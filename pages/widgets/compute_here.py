@@ -14,6 +14,7 @@ import streamlit as st
 from engine import numbers
 from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
+from engine.outline import Outline
 from engine.record import RunRecord
 from pages.widgets.literal import literal
 from pages.widgets.live import live, show_error
@@ -28,7 +29,7 @@ MOST_TITLES = 4
 
 def draw_compute_here(
     engine: BackgroundEngine,
-    records: Sequence[RunRecord],
+    records: Sequence[RunRecord | Outline],
     key: str,
     submit: Callable[[Recipe], object] | None = None,
 ) -> None:
@@ -96,13 +97,14 @@ def _draw_progress(views: Sequence[RunView]) -> None:
     st.caption("The weights are being computed. This page continues automatically when they are ready.")
 
 
-def _views(engine: BackgroundEngine, records: Sequence[RunRecord]) -> list[RunView]:
+def _views(engine: BackgroundEngine, records: Sequence[RunRecord | Outline]) -> list[RunView]:
     views = []
     for record in records:
         try:
             views.append(engine.view(str(record.key)))
         except PrunescopeError:  # deleted meanwhile: it can be computed like a recorded one
-            views.append(RunView(record, "finished"))
+            known = RunRecord(key=record.key, recipe=record.recipe, state="finished")
+            views.append(RunView(known, "finished"))
     return views
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine import numbers
-from engine.store.runs import RunSummary
+from engine.store.summary import RunSummary
 from pages.widgets.literal import literal
 
 if TYPE_CHECKING:

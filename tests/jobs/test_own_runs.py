@@ -12,11 +12,13 @@ from engine.errors import StoreError
 from engine.events import to_line
 from engine.jobs.execute import execute
 from engine.jobs.queue import RunQueue
+from engine.outline import outline
 from engine.record import RunRecord
 from engine.replay import events_of
 from engine.store.folder import RunFolder
 from engine.store.import_run import import_run
-from engine.store.runs import DAY, Label, RunSummary, Store, largest_until, older_than
+from engine.store.runs import DAY, Store, largest_until, older_than
+from engine.store.summary import Label, RunSummary
 from tests.conftest import RecipeMaker
 from tests.jobs import imitation
 
@@ -39,9 +41,14 @@ class TestLabels:
         assert after.title == "The good one" and after.label.note == "seed 3" and after.label.pinned
         assert (after.changed, after.state, after.record) == (before.changed, before.state, before.record)
 
-    def test_a_damaged_label_is_ignored(self, store: Store, finished: RunFolder) -> None:
+    def test_a_run_with_a_damaged_label_says_so_and_is_never_deleted_to_free_space(
+        self, store: Store, finished: RunFolder
+    ) -> None:
+        store.label(finished.key, Label(name="The good one", pinned=True))
         finished.label_path.write_text("nonsense")
-        assert store.list()[0].label == Label() and store.list()[0].state == "finished"
+        (run,) = store.list()
+        assert run.label == Label(pinned=True) and run.state == "finished"
+        assert run.message is not None and "name it again" in run.message
 
     def test_a_missing_run_cannot_be_named(self, store: Store) -> None:
         with pytest.raises(StoreError, match="no run"):
@@ -125,14 +132,14 @@ class TestImport:
         key = import_run(store, elsewhere.events_path.read_bytes(), "events.jsonl")
         (run,) = store.list()
         assert (run.key, run.state, run.imported, run.has_weights) == (key, "finished", True, False)
-        assert run.record == elsewhere.record()
+        assert run.record == outline(elsewhere.record())
         with pytest.raises(StoreError, match="without its weights"):
             store.find(key).require_weights()
 
     def test_a_record_alone_is_imported_too(self, tmp_path: Path) -> None:
         store, recorded = Store(tmp_path / "home", recorded=tmp_path / "none"), Store(tmp_path).recorded
-        record = next(run.record for run in recorded if run.recipe and run.recipe.allocation == "neuroal")
-        assert record is not None
+        key = next(run.key for run in recorded if run.recipe and run.recipe.allocation == "neuroal")
+        record = Store(tmp_path).find(key).record()
         key = import_run(store, record.model_dump_json().encode(), "record.json")
         assert store.find(key).record() == record
 
@@ -192,9 +199,9 @@ def test_a_record_unfolds_into_events_that_fold_into_it(tmp_path: Path) -> None:
     recorded = Store(tmp_path).recorded
     assert recorded
     for run in recorded:
-        assert run.record is not None
-        assert RunRecord.fold(events_of(run.record)) == run.record
-        assert json.loads(run.record.model_dump_json())["key"] == run.key
+        record = Store(tmp_path).find(run.key).record()
+        assert RunRecord.fold(events_of(record)) == record
+        assert json.loads(record.model_dump_json())["key"] == run.key
 
 
 def test_only_a_finished_record_unfolds() -> None:

@@ -37,7 +37,7 @@ from engine.pruning.axes import UPDATES
 from engine.pruning.patterns import make_pattern
 from engine.recipe import Recipe
 from engine.record import RunRecord
-from engine.store.runs import RunSummary
+from engine.store.summary import RunSummary
 from tests.charts.specimens import Sample
 from tests.pages.decisions import allocated, deciding
 

@@ -11,6 +11,7 @@ import pytest
 from engine.analysis.comparison.overlap import LinearOverlap, Shared
 from engine.errors import StoreError
 from engine.jobs.questions import Answer
+from engine.jobs.views import RunView
 from engine.recipe import Recipe, pin
 from engine.store.runs import Store
 from tests.pages.conftest import healthy, words
@@ -62,8 +63,9 @@ def test_comparing_needs_two_runs(compare):
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_section_opens_on_the_recorded_runs(compare, engine, tmp_path, section):
-    recorded = Store(tmp_path / "home").recorded
-    engine.runs = lambda: list(recorded)
+    store = Store(tmp_path / "home")
+    engine.runs = lambda: list(store.recorded)
+    engine.view = lambda key: RunView(store.find(key).record(), "finished", recorded=True)
     app = compare(section)
     assert app.title[0].value == "Compare"
     assert not app.error

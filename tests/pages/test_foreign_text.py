@@ -11,7 +11,8 @@ from streamlit.testing.v1 import AppTest
 from engine.events import Noted
 from engine.jobs.service import BackgroundEngine
 from engine.models.identity import ROOT
-from engine.store.runs import Label, Store
+from engine.store.runs import Store
+from engine.store.summary import Label
 from pages.widgets import engine_handle
 from pages.widgets.explore.fields import PLAIN
 from tests.pages.conftest import APP, healthy

@@ -9,7 +9,8 @@ from engine.charts.run_table import matching, ordered
 from engine.jobs.execute import execute
 from engine.numbers import age
 from engine.recipe import Recipe
-from engine.store.runs import Label, RunSummary, Store
+from engine.store.runs import Store
+from engine.store.summary import Label, RunSummary
 from tests.jobs import imitation
 from tests.pages.conftest import healthy, words
 from tests.pages.fakes import run_view

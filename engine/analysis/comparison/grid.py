@@ -13,9 +13,9 @@ from typing import Literal
 
 from engine.analysis.comparison.seeds import Spread
 from engine.analysis.comparison.sweep import Cell
+from engine.outline import Outline
 from engine.pruning.presets import PRESETS
 from engine.recipe import with_allocation
-from engine.record import RunRecord
 
 State = Literal[
     "running", "queued", "failed", "damaged", "cancelled", "interrupted", "missing", "finished", "refused"
@@ -36,10 +36,10 @@ ORDER: tuple[State, ...] = (
 
 @dataclass(frozen=True)
 class RunStatus:
-    """The state of a run, its record so far, and why it ended if it did not finish."""
+    """The state of a run, its outline so far, and why it ended if it did not finish."""
 
     state: State
-    record: RunRecord | None = None
+    record: Outline | None = None
     message: str = ""
 
 

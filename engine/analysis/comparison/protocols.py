@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.outline import Outline
 from engine.recipe import Recipe
-from engine.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class FinishedRun:
 
     key: str
     recipe: Recipe
-    record: RunRecord
+    record: Outline
     own: bool
 
     @property
@@ -43,11 +43,11 @@ class FinishedRun:
         return self.record.ratio
 
 
-def finished_runs(runs: Iterable[tuple[RunRecord | None, bool]]) -> list[FinishedRun]:
+def finished_runs(runs: Iterable[tuple[Outline | None, bool]]) -> list[FinishedRun]:
     """Return the finished runs that have a perplexity.
 
     Args:
-        runs: records, each with whether it was computed here.
+        runs: their outlines, each with whether it was computed here.
     """
     return [
         FinishedRun(str(record.key), record.recipe, record, own)

@@ -15,9 +15,9 @@ from statistics import median
 from engine.analysis.comparison.grid import MISSING, RunStatus
 from engine.analysis.comparison.sweep import Cell
 from engine.cost.estimate import Cost
+from engine.outline import Outline
 from engine.pruning.patterns import is_n_of_m
 from engine.recipe import Recipe
-from engine.record import RunRecord
 
 RunKind = tuple[object, ...]
 ALIKE = (
@@ -94,7 +94,7 @@ def run_kind(recipe: Recipe) -> RunKind:
     return (*(getattr(recipe, name) for name in ALIKE), is_n_of_m(recipe.pattern))
 
 
-def median_times(records: Iterable[RunRecord]) -> dict[RunKind, float]:
+def median_times(records: Iterable[Outline]) -> dict[RunKind, float]:
     """Return the median time of finished runs by kind, in seconds.
 
     Resumed runs do not count, because their time is only that of the rest.

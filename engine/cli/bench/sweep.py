@@ -17,6 +17,7 @@ from pathlib import Path
 
 from engine.analysis.comparison.sweep import sweep
 from engine.models.identity import ROOT
+from engine.outline import Outline
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.run import run
@@ -77,7 +78,7 @@ def _call(home: str, *arguments: str) -> None:
     )
 
 
-def _perplexity(record: RunRecord | None) -> float:
+def _perplexity(record: RunRecord | Outline | None) -> float:
     # The message of a failed run replaces that of the assertion.
     assert record is not None and record.pruned is not None, record and record.error
     return record.pruned.perplexity

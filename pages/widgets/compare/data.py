@@ -14,7 +14,7 @@ import streamlit as st
 
 from engine.analysis.comparison.points import Point, points
 from engine.analysis.comparison.protocols import FinishedRun, Protocol, by_protocol, finished_runs, titles
-from engine.store.runs import RunSummary
+from engine.store.summary import RunSummary
 from pages.widgets.live import live
 
 if TYPE_CHECKING:

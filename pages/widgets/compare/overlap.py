@@ -11,7 +11,8 @@ from engine import numbers
 from engine.analysis.comparison.overlap import LinearOverlap, Side
 from engine.charts.chart import linear_names
 from engine.charts.compare.mask_overlap import overlap_grid
-from engine.store.runs import RunSummary
+from engine.jobs.views import RunView
+from engine.record import ModelFacts, RunRecord
 from pages.widgets.chart import draw_chart
 from pages.widgets.compute_here import draw_compute_here
 from pages.widgets.live import live_answer, show_error
@@ -24,11 +25,10 @@ SIDES: dict[str, Side] = {"Kept weights": "kept", "Removed weights": "removed"}
 CELL, CLICKED = "overlap.cell", "overlap.clicked"
 
 
-def draw_overlap(
-    engine: BackgroundEngine, left: RunSummary, right: RunSummary, names: tuple[str, str]
-) -> None:
+def draw_overlap(engine: BackgroundEngine, views: tuple[RunView, RunView], names: tuple[str, str]) -> None:
     """Draw the heat map, or why there is none; runs without weights can be computed first."""
-    if not _same_linears(left, right):
+    left, right = (view.record for view in views)
+    if not _same_linears(left.model, right.model):
         st.markdown(TITLE)
         st.info(
             "These runs are of different models, so their masks cannot be compared. Choose two runs of the "
@@ -36,14 +36,14 @@ def draw_overlap(
             icon=":material/block:",
         )
         return
-    missing = [run.record for run in (left, right) if not run.has_weights and run.record is not None]
+    missing = [view.record for view in views if not view.has_weights]
     if missing:
         st.markdown(TITLE)
         draw_compute_here(engine, missing, "compute.pair")
         return
     live_answer(
         "overlap",
-        lambda: engine.overlap(left.key, right.key),
+        lambda: engine.overlap(str(left.key), str(right.key)),
         lambda overlaps: _draw_map(overlaps, (left, right), names),
         waiting=_draw_waiting,
         failed=_draw_failure,
@@ -61,26 +61,22 @@ def _draw_failure(message: str) -> None:
     show_error(message)
 
 
-def _same_linears(left: RunSummary, right: RunSummary) -> bool:
-    first, second = (run.record.model if run.record else None for run in (left, right))
+def _same_linears(left: ModelFacts | None, right: ModelFacts | None) -> bool:
     return (
-        first is not None
-        and second is not None
-        and first.linears == second.linears
-        and first.name == second.name
+        left is not None and right is not None and left.linears == right.linears and left.name == right.name
     )
 
 
 def _draw_map(
-    overlaps: Sequence[LinearOverlap], runs: tuple[RunSummary, RunSummary], names: tuple[str, str]
+    overlaps: Sequence[LinearOverlap], records: tuple[RunRecord, RunRecord], names: tuple[str, str]
 ) -> None:
     label = st.segmented_control(
         "Overlap of", list(SIDES), default="Kept weights", key="overlap", bind="query-params", required=True
     )
     side = SIDES[label or "Kept weights"]
-    order = linear_names(runs[0].record) if runs[0].record else []
+    order = linear_names(records[0])
     selection = draw_chart(overlap_grid(overlaps, side, order), "overlap", select="points")["selection"]
-    _draw_links(selection, overlaps, side, (runs[0].key, runs[1].key), names)
+    _draw_links(selection, overlaps, side, (str(records[0].key), str(records[1].key)), names)
 
 
 def _draw_links(

@@ -13,11 +13,13 @@ import streamlit as st
 from engine import numbers
 from engine.analysis.comparison.differences import differences
 from engine.charts.compare.two_runs import pair_alignment, pair_allocation, pair_depth
+from engine.errors import PrunescopeError
 from engine.events import Score
 from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
 from pages.widgets.compare.links import LEFT, PRESSED, RIGHT
 from pages.widgets.compare.overlap import draw_overlap
+from pages.widgets.live import show_error
 from pages.widgets.run_picker import finished_runs, pick_run, usual_keys
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def draw_pair(engine: BackgroundEngine) -> None:
         left = pick_run(runs, "Left run", LEFT, first=first[0] if first else None)
     with columns[1]:
         right = pick_run(runs, "Right run", RIGHT, first=first[-1] if first else None)
-    if left is None or right is None or left.record is None or right.record is None:
+    if left is None or right is None:
         st.info(
             "Comparing needs two finished runs. Prune a model on Explore, or start a sweep.",
             icon=":material/compare_arrows:",
@@ -54,7 +56,12 @@ def draw_pair(engine: BackgroundEngine) -> None:
     names = (left.title, right.title)
     if left.title == right.title:
         names = (f"{left.title} (left)", f"{right.title} (right)")
-    records = (left.record, right.record)
+    try:
+        views = (engine.view(left.key), engine.view(right.key))
+    except PrunescopeError as error:  # deleted or damaged meanwhile
+        show_error(str(error))
+        return
+    records = (views[0].record, views[1].record)
     _draw_differences(records, names)
     grid = st.grid(2, min_column_width=400, border=True)
     for make in (pair_depth, pair_allocation, pair_alignment):
@@ -62,7 +69,7 @@ def draw_pair(engine: BackgroundEngine) -> None:
             # the widget key: fixed per chart, whatever the runs
             draw_chart(make(records, names), make.__name__)
     with grid.cell():
-        draw_overlap(engine, left, right, names)
+        draw_overlap(engine, views, names)
 
 
 def _draw_differences(records: tuple[RunRecord, RunRecord], names: tuple[str, str]) -> None:

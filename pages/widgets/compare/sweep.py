@@ -19,6 +19,7 @@ from engine.analysis.comparison.sweep import Cell
 from engine.analysis.comparison.sweep_cost import SweepCost, median_times, sweep_cost
 from engine.cost.estimate import estimate
 from engine.errors import PrunescopeError
+from engine.outline import outline
 from engine.recipe import Recipe
 from pages.widgets.chart import draw_chart
 from pages.widgets.compare.curves import cached_curves
@@ -94,7 +95,7 @@ def _statuses(engine: BackgroundEngine, keys: Set[str]) -> Statuses:
     for key in keys - statuses.keys():  # active, or never run: then there is no view
         view = find_view(engine, key)
         if view is not None:
-            statuses[key] = RunStatus(view.state, view.record, view.record.error or view.message)
+            statuses[key] = RunStatus(view.state, outline(view.record), view.record.error or view.message)
     return statuses
 
 

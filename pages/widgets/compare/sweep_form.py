@@ -16,7 +16,7 @@ from engine.models.identity import DEMO
 from engine.pruning.axes import ALLOCATIONS
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
-from engine.store.runs import RunSummary
+from engine.store.summary import RunSummary
 from pages.widgets.literal import literal
 
 TEXTS = ("stories", *(name for name in NAMED if name != "stories"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from engine import numbers
 from engine.analysis.comparison.points import Point, curve, points
 from engine.analysis.comparison.protocols import by_protocol, finished_runs
-from engine.store.runs import RunSummary
+from engine.store.summary import RunSummary
 
 LEAST = 2
 """Runs that a line needs."""

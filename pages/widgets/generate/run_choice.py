@@ -12,7 +12,7 @@ import streamlit as st
 from engine import numbers
 from engine.jobs.questions import Answer
 from engine.jobs.requests import ReadRequest
-from engine.store.runs import RunSummary
+from engine.store.summary import RunSummary
 from pages.widgets.compute_here import draw_compute_here
 from pages.widgets.literal import literal
 from pages.widgets.live import live, show_error

@@ -15,7 +15,7 @@ from engine.charts.generate.token_loss import summary
 from engine.charts.generate.token_text import legend, token_text
 from engine.evaluation.text_types import Reading, first_difference
 from engine.jobs.requests import ReadRequest
-from engine.store.runs import RunSummary
+from engine.store.summary import RunSummary
 from pages.widgets.generate.run_choice import Answers, draw_answers, reading_or_placeholder
 from pages.widgets.generate.text import continuation_inputs
 from pages.widgets.literal import literal

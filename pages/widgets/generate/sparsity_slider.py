@@ -18,7 +18,7 @@ from engine.charts.generate.token_text import legend, token_text
 from engine.evaluation.text_types import Reading, first_difference
 from engine.jobs.questions import Answer
 from engine.jobs.requests import ReadRequest
-from engine.store.runs import RunSummary
+from engine.store.summary import RunSummary
 from pages.widgets.chart import draw_chart
 from pages.widgets.generate.lines import LEAST, Stop, sparsity_lines
 from pages.widgets.generate.run_choice import (

@@ -15,7 +15,7 @@ from engine.charts.heatmaps import output_error_grid
 from engine.errors import PrunescopeError
 from engine.recipe import Recipe
 from engine.record import RunRecord
-from engine.store.runs import RunSummary
+from engine.store.summary import RunSummary
 from pages.widgets.block_map import draw_block_map
 from pages.widgets.compute_here import draw_compute_here
 from pages.widgets.literal import literal

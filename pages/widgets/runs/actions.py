@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import PrunescopeError
-from engine.jobs.views import RunView
-from engine.store.runs import NAME, NOTE, Label, RunSummary
+from engine.store.summary import NAME, NOTE, Label, RunSummary
+from pages.widgets.engine_handle import find_view
 from pages.widgets.explore.downloads import draw_downloads
 from pages.widgets.literal import literal
 from pages.widgets.runs.deleting import ERROR, draw_deletion
@@ -44,8 +44,8 @@ def draw_actions(engine: BackgroundEngine, run: RunSummary) -> None:
                 )
             draw_deletion(engine, [run], "Delete", "one")
         _draw_label(engine, run)
-        if run.state == "finished" and run.record is not None:
-            view = RunView(run.record, "finished", imported=run.imported, has_weights=run.has_weights)
+        view = find_view(engine, run.key) if run.state == "finished" else None
+        if view is not None and view.state == "finished":
             with st.expander("Export", icon=":material/download:"):
                 draw_downloads(engine, view)
 

@@ -14,7 +14,8 @@ from engine import numbers
 from engine.charts.run_table import run_table
 from engine.errors import PrunescopeError
 from engine.hardware.memory import disk_free
-from engine.store.runs import RunSummary, largest_until, older_than
+from engine.store.runs import largest_until, older_than
+from engine.store.summary import RunSummary
 from pages.widgets.literal import literal
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.charts.run_table import ORDERS, SIGNS, matching, ordered, run_table
-from engine.store.runs import RunSummary
+from engine.store.summary import RunSummary
 from pages.widgets.run_picker import words
 from pages.widgets.runs.actions import draw_actions
 from pages.widgets.runs.deleting import draw_deletion
