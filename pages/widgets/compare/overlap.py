@@ -12,7 +12,8 @@ from engine.analysis.comparison.overlap import LinearOverlap, Side
 from engine.charts.chart import linear_names
 from engine.charts.compare.mask_overlap import overlap_grid
 from engine.jobs.views import RunView
-from engine.record import ModelFacts, RunRecord
+from engine.record import RunRecord
+from engine.record_parts import ModelFacts
 from pages.widgets.chart import draw_chart
 from pages.widgets.compute_here import draw_compute_here
 from pages.widgets.live import live_answer, show_error
