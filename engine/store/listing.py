@@ -49,7 +49,7 @@ class Listing:
         self._known = {}
         found: list[RunSummary] = []
         changed: dict[str, Row] = {}
-        for key in _keys(self._directory):
+        for key in run_keys(self._directory):
             files = list_files(self._directory / key)
             state, summary = before.get(key, (0, None))
             if summary is None or state != hash(files):
@@ -76,7 +76,7 @@ def _may_change_unseen(summary: RunSummary, files: Files) -> bool:
     return summary.state in UNSETTLED or abs(time.time() - newest) < FRESH
 
 
-def _keys(directory: Path) -> list[str]:
+def run_keys(directory: Path) -> list[str]:
     """Return the names of the run folders in a directory; none if there is no such directory."""
     try:
         with os.scandir(directory) as entries:

@@ -27,7 +27,7 @@ from engine.models.identity import ROOT
 from engine.store import atomic_files, plain_files
 from engine.store.folder import RunFolder
 from engine.store.index import SummaryIndex
-from engine.store.listing import KEY, Listing
+from engine.store.listing import KEY, Listing, run_keys
 from engine.store.summary import Label, RunSummary, size_of
 
 RECORDED = ROOT / "assets" / "recorded"
@@ -116,7 +116,7 @@ class Store:
 
     def empty_trash(self) -> None:
         """Permanently delete the runs in the trash; ignore what cannot be deleted."""
-        for name in _folders(self.trash):
+        for name in run_keys(self.trash):
             # `delete` leaves its lock. Without one it is no run: the home may hold other directories, too.
             if (self.trash / name / "lock").exists():
                 shutil.rmtree(self.trash / name, ignore_errors=True)
