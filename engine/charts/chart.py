@@ -48,6 +48,15 @@ class Chart:
     caption: str
 
 
+def literal(text: str) -> str:
+    """Return a text from elsewhere (a name of a run, a linear or a token) such that Plotly draws it as it is.
+
+    Plotly reads texts as HTML, in which a link would look like one of ours, and `%{` in a hover template as a
+    placeholder.
+    """
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("%{", "&#37;{")
+
+
 def done_blocks(record: RunRecord) -> list[BlockPruned]:
     """Return the finished blocks in the model's order."""
     return sorted(record.blocks, key=lambda block: block.index)
@@ -73,7 +82,8 @@ def linear_names(record: RunRecord) -> list[str]:
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Return a unique short label for each name: its last part, preceded by as many as tell two apart.
+    """Return a unique short label for each name: its last part, preceded by as many as tell two apart. It is
+    `literal`.
 
     `self_attn.q_proj` becomes `q_proj`; GPT-2's two `c_proj` become `attn.c_proj` and `mlp.c_proj`.
     """
@@ -88,7 +98,7 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
         if not ambiguous:
             break
         short = {name: tail(name, parts) if label in ambiguous else label for name, label in short.items()}
-    return short
+    return {name: literal(label) for name, label in short.items()}
 
 
 def canvas(figure: go.Figure, height: int = HEIGHT, legend_lines: int = 0) -> go.Figure:

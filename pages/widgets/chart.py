@@ -12,6 +12,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from engine.charts.chart import Chart
+from engine.charts.tables import to_csv
 from pages.widgets.literal import literal
 
 HERE = Path(__file__).parent
@@ -86,7 +87,7 @@ def _draw_table(chart: Chart, key: str) -> None:
     ) as table:
         if table.open:
             st.dataframe(chart.table, hide_index=True, alt=chart.alt)
-            data = chart.table.to_csv(index=False)
+            data = to_csv(chart.table)
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.download_button(
                     "CSV",

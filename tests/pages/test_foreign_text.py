@@ -55,7 +55,8 @@ def test_no_value_ends_explore(idle, parameters):
     visit(**parameters)
 
 
-LURE = "![x](http://evil.example/x.png) [y](http://evil.example)"
+LINK = '<a href="http://evil.example">z</a>'
+LURE = f"![x](http://evil.example/x.png) [y](http://evil.example) {LINK} %{{x}}"
 PAGES = [path.stem for path in (ROOT / "pages").glob("*.py") if path.stem != "__init__"]
 SOURCES = [path.read_text(encoding="utf-8") for path in (ROOT / "pages").rglob("*.py")]
 PARAMETERS = {
@@ -111,8 +112,28 @@ PLAIN_TEXT = (
 """Fields that Streamlit does not read as Markdown."""
 
 
+def charted(app):
+    """Every text of a chart that Plotly reads as HTML."""
+    for node in nodes(app._tree):
+        if getattr(node, "proto", None) is not None:
+            for name, text in strings(node.proto):
+                if name.endswith(".spec") and text:
+                    yield from leaves(json.loads(text))
+
+
+def leaves(value):
+    if isinstance(value, str):
+        yield value
+    if isinstance(value, dict):
+        unseen = {"customdata"} if "%{customdata}" not in value.get("hovertemplate", "") else set()
+        value = [child for name, child in value.items() if name not in unseen]
+    for child in value if isinstance(value, list) else ():
+        yield from leaves(child)
+
+
 def assert_literal(app):
     assert [f"{name}: {text}" for name, text in drawn(app) if "![x](" in text or " [y](" in text] == []
+    assert [text for text in charted(app) if LINK in text] == []
 
 
 @pytest.mark.parametrize("value", [LURE, LONG], ids=["Markdown", "long"])

@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from engine import numbers
 from engine.analysis.comparison.points import FACTOR, Cliff, Point, cliff, curve
 from engine.charts import palette
-from engine.charts.chart import Chart, canvas
+from engine.charts.chart import Chart, canvas, literal
 from engine.charts.compare.perplexity_axis import Scale, spread, top, wants_logarithm
 from engine.charts.compare.style import CLIFF, OWN, PATTERNS, Style, style
 from engine.charts.compare.table import curve_table
@@ -142,7 +142,7 @@ def _marks(name: str, points: Sequence[Point], marker: Mapping[str, object], **h
         # Invisible without deviations: bars of length zero would still show their caps.
         error_y={"type": "data", "array": deviations, "visible": any(deviations), "thickness": 1.5},
         marker=marker,
-        name=name,
+        name=literal(name),
         legendgroup=name,
         customdata=[point.runs[0].key for point in points],  # a click on the page opens this run
         hovertext=[_hover(point) for point in points],
@@ -161,8 +161,8 @@ def _hover(point: Point) -> str:
     own = "<br>includes your own run" if point.own else ""
     shape = point.shape if point.is_grouped else numbers.percent(point.sparsity)
     return (
-        f"<b>{point.family}</b>, {shape}{achieved}<br>perplexity {numbers.perplexity(point.perplexity)}"
-        f"{deviation}, {numbers.ratio(point.ratio)} of dense{own}"
+        f"<b>{literal(point.family)}</b>, {shape}{achieved}<br>perplexity "
+        f"{numbers.perplexity(point.perplexity)}{deviation}, {numbers.ratio(point.ratio)} of dense{own}"
     )
 
 
@@ -181,7 +181,7 @@ def _draw_cliffs(figure: go.Figure, cliffs: Mapping[str, Cliff | None], looks: M
     known = {name: found for name, found in cliffs.items() if found is not None and found.known}
     for name, found in known.items():
         star = {"symbol": CLIFF, "size": 15, "color": looks[name].colour, "line": {"width": 2}}
-        words = f"<b>{name}</b><br>cliff at {numbers.percent(found.sparsity)}<extra></extra>"
+        words = f"<b>{literal(name)}</b><br>cliff at {numbers.percent(found.sparsity)}<extra></extra>"
         place = {"x": [100 * found.sparsity], "y": [found.perplexity]}
         figure.add_trace(
             go.Scatter(
@@ -272,14 +272,19 @@ def _draw_labels(figure: go.Figure, families: Families, looks: Mapping[str, Styl
                 y=y,
                 mode="lines",
                 line=line,
-                name=name,
+                name=literal(name),
                 legendgroup=name,
                 showlegend=False,
                 hoverinfo="skip",
             )
         )
         figure.add_annotation(
-            x=start, y=scale.at(y[1]), text=f" {name}", xanchor="left", showarrow=False, font={"size": 13}
+            x=start,
+            y=scale.at(y[1]),
+            text=f" {literal(name)}",
+            xanchor="left",
+            showarrow=False,
+            font={"size": 13},
         )
     # about 1.1 percentage points per character of size 13
     return start + 1.1 * max(map(len, ends), default=0)

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from engine import numbers
 from engine.analysis.comparison.leaderboard import Entry
 from engine.charts import palette
-from engine.charts.chart import Chart, canvas
+from engine.charts.chart import Chart, canvas, literal
 from engine.charts.compare.perplexity_axis import Scale, top, wants_logarithm
 
 LINE = 28  # pixels per row
@@ -61,7 +61,9 @@ def leaderboard_chart(entries: Sequence[Entry], budget: str) -> Chart:
     Args:
         budget: the sparsity or pattern in words.
     """
-    names = [f"{one.place}. {one.point.family}{' (own)' if one.point.own else ''}" for one in entries]
+    names = [
+        f"{one.place}. {literal(one.point.family)}{' (own)' if one.point.own else ''}" for one in entries
+    ]
     dense = entries[0].point.runs[0].dense if entries else 1.0
     scale = _scale(entries, dense)
     figure = canvas(go.Figure(), 70 + LINE * max(3, len(entries)))  # 70: axis and its title

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from engine import numbers
 from engine.analysis.comparison.points import FACTOR, Point, cliff, curve
 from engine.charts import palette
-from engine.charts.chart import Chart, canvas
+from engine.charts.chart import Chart, canvas, literal
 from engine.charts.compare.curves import Families, cliff_words, patterns
 from engine.charts.compare.style import Style, style
 
@@ -79,16 +79,16 @@ def _reach(name: str, percent: float, look: Style, *, reached: bool) -> list[go.
     words = f" {percent:.1f}" if reached else f" beyond {percent:g}"
     line = {"color": look.colour, "dash": look.dash, "width": 1.5}
     return [
-        go.Scatter(x=[0, percent], y=[name] * 2, mode="lines", line=line, hoverinfo="skip"),
+        go.Scatter(x=[0, percent], y=[literal(name)] * 2, mode="lines", line=line, hoverinfo="skip"),
         go.Scatter(
             x=[percent],
-            y=[name],
+            y=[literal(name)],
             mode="markers+text",
             marker=marker,
             text=[words],
             textposition="middle right",
             cliponaxis=False,
-            hovertemplate=f"{name}<br>{words} %<extra></extra>",
+            hovertemplate=f"{literal(name)}<br>{words} %<extra></extra>",
         ),
     ]
 
@@ -122,7 +122,9 @@ def pattern_ranking(families: Families) -> Chart:
             annotation={"text": "dense", "yanchor": "bottom"},
         )
     figure.update_xaxes(title={"text": "Perplexity"}, showgrid=True, gridcolor=palette.GRID)
-    figure.update_yaxes(showgrid=False, type="category", categoryorder="array", categoryarray=names)
+    figure.update_yaxes(
+        showgrid=False, type="category", categoryorder="array", categoryarray=[*map(literal, names)]
+    )
     return Chart(
         title="Perplexity at N:M patterns",
         figure=figure,
@@ -138,7 +140,7 @@ def _pattern(shape: str, points: Sequence[Point], look: tuple[str, str]) -> go.S
     deviations = [point.deviation or 0.0 for point in points]
     return go.Scatter(
         x=[point.perplexity for point in points],
-        y=[point.family for point in points],
+        y=[literal(point.family) for point in points],
         error_x={"type": "data", "array": deviations, "visible": any(deviations), "thickness": 1.5},
         mode="markers",
         marker={"symbol": symbol, "size": 11, "color": colour},

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from engine.charts import palette
-from engine.charts.chart import Chart, block_axis, canvas, done_blocks, largest, unit_of
+from engine.charts.chart import Chart, block_axis, canvas, done_blocks, largest, literal, unit_of
 from engine.events import BlockPruned
 from engine.record import RunRecord
 
@@ -77,10 +77,10 @@ def _lines(
                 x=blocks,
                 y=table[name],
                 mode="lines+markers",
-                name=name,
+                name=literal(name),
                 line={"color": colour, "dash": dash, "width": 2.5},
                 marker={"symbol": symbol, "size": 9},
-                hovertemplate=f"block %{{x}}<br>%{{y:.4g}}<extra>{name}</extra>",
+                hovertemplate=f"block %{{x}}<br>%{{y:.4g}}<extra>{literal(name)}</extra>",
             )
         )
     figure.update_xaxes(**block_axis(len(blocks)))

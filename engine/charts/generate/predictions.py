@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from engine.charts import palette
-from engine.charts.chart import LEGEND_LINE, Chart, canvas, name_rows
+from engine.charts.chart import LEGEND_LINE, Chart, canvas, literal, name_rows
 from engine.evaluation.text_types import Guess, Token
 from engine.numbers import percent
 
@@ -34,7 +34,7 @@ def prediction_bars(token: Token) -> Chart:
                     "pattern": {"shape": pattern, "fillmode": "replace", "solidity": 0.5},
                     "cornerradius": 2,
                 },
-                customdata=table["token"],
+                customdata=table["token"].map(literal),
                 # y is only a row number
                 hovertemplate="%{customdata}<br>" + column + " %{x:.3~g} %<extra></extra>",
             )
@@ -45,7 +45,8 @@ def prediction_bars(token: Token) -> Chart:
     )
     # rows are numbered, not named: two tokens may have the same label
     name_rows(
-        figure, [f"{label(guess)}{f' {HERE}' if guess.id == token.id else ''}" for guess in token.guesses]
+        figure,
+        [f"{literal(label(guess))}{f' {HERE}' if guess.id == token.id else ''}" for guess in token.guesses],
     )
     divergence = f"{token.divergence:.2f} nats" if token.divergence is not None else "unknown"
     return Chart(

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from engine.charts import palette
-from engine.charts.chart import Chart, canvas, panels
+from engine.charts.chart import Chart, canvas, literal, panels
 from engine.charts.generate.predictions import guess_words, label
 from engine.evaluation.text_types import Reading
 from engine.numbers import signed
@@ -95,7 +95,7 @@ def added_losses(reading: Reading, chosen: int | None = None) -> Chart:
             x=table["position"],
             y=table[column],
             marker={"color": colour, "pattern": hatching, "line": {"width": 0}},
-            customdata=table["token"],
+            customdata=table["token"].map(literal),
             hovertemplate=f"token %{{x}}: %{{customdata}}<br>{column} %{{y:.2f}} nats<extra></extra>",
         )
         figure.add_trace(bars, row=row, col=1)
@@ -123,7 +123,7 @@ def _label_positions(figure: go.Figure, reading: Reading, positions: Sequence[in
     figure.update_xaxes(
         tickmode="array",
         tickvals=list(positions),
-        ticktext=[label(reading.tokens[position]) for position in positions],
+        ticktext=[literal(label(reading.tokens[position])) for position in positions],
         tickangle=-60,
         tickfont={"size": 10},
         row=2,

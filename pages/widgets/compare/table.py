@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from engine.charts.compare.table import curve_table, filtered
+from engine.charts.tables import to_csv
 from pages.widgets.compare.data import Known
 from pages.widgets.compare.links import draw_links
 
@@ -71,7 +72,7 @@ def draw_table(known: Known) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
             "CSV",
-            shown.to_csv(index=False),
+            to_csv(shown),
             "comparison.csv",
             "text/csv",
             icon=":material/download:",

@@ -12,7 +12,7 @@ import streamlit as st
 
 from engine import numbers
 from engine.charts.report import drawing_bytes, report
-from engine.charts.tables import block_table, environment_rows, linear_table, measurement_rows
+from engine.charts.tables import block_table, environment_rows, linear_table, measurement_rows, to_csv
 from engine.export.command_line import command
 from engine.jobs.views import RunView, Saved
 from engine.record import RunRecord
@@ -52,8 +52,8 @@ def _draw_files(engine: BackgroundEngine, record: RunRecord, *, with_masks: bool
     # Masks and report take a while, so they are made only when their button is clicked.
     files: list[tuple[str, str | Callable[[], bytes], str, str]] = [
         ("Record", record.model_dump_json(indent=2), "json", "application/json"),
-        ("Blocks", block_table(record).to_csv(index=False), "csv", "text/csv"),
-        ("Linears", linear_table(record).to_csv(index=False), "csv", "text/csv"),
+        ("Blocks", to_csv(block_table(record)), "csv", "text/csv"),
+        ("Linears", to_csv(linear_table(record)), "csv", "text/csv"),
     ]
     if with_masks:
         files.append(("Masks", lambda: _masks(engine, record), "safetensors", "application/octet-stream"))
