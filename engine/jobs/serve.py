@@ -16,6 +16,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import dask
@@ -108,5 +109,6 @@ if __name__ == "__main__":
     logging.getLogger("distributed").setLevel(logging.ERROR)
     # An empty line: the app ended before it could send them.
     if line := sys.stdin.readline():
-        with dask.config.set(SETTINGS):
+        # On a busy machine the worker may not end in time; it ends with this process.
+        with dask.config.set(SETTINGS), suppress(TimeoutError):
             asyncio.run(serve(Credentials.from_line(line)))

@@ -12,8 +12,8 @@ from engine.charts.generate.predictions import prediction_bars
 from engine.charts.generate.token_loss import added_losses
 from engine.charts.tables import to_csv
 from engine.evaluation.text_types import Guess, Reading, Token
-from engine.record import RunRecord
-from engine.store.runs import Store
+from engine.store.folder import RunFolder
+from engine.store.runs import RECORDED
 
 LURE = '<a href="http://evil.example">x</a><b>%{x}&lt;'
 
@@ -31,8 +31,7 @@ def test_what_plotly_would_read_is_escaped() -> None:
 
 
 def test_the_names_of_runs_and_linears() -> None:
-    record = Store("nowhere").recorded[0].record
-    assert isinstance(record, RunRecord)
+    record = RunFolder(next(RECORDED.iterdir())).record()
     chart = pair_allocation((record, record), (LURE, "ours"))
     drawn = [text for text in texts(chart.figure.to_dict()) if "evil" in text]
     assert drawn and all("<a" not in text and "%{x}&lt;" not in text for text in drawn)

@@ -15,7 +15,8 @@ from engine.cli.main import main
 from engine.errors import StoreError
 from engine.export.output_file import save_masks, save_record, save_report
 from engine.record import RunRecord
-from engine.store.runs import Store
+from engine.store.folder import RunFolder
+from engine.store.runs import RECORDED, Store
 
 MASKS = {"a": torch.tensor([[True, False]])}
 OLDER = {"b": torch.tensor([[True]])}
@@ -23,9 +24,7 @@ OLDER = {"b": torch.tensor([[True]])}
 
 @pytest.fixture(scope="module")
 def record() -> RunRecord:
-    found = Store("nowhere").recorded[0].record
-    assert found is not None
-    return found
+    return RunFolder(next(RECORDED.iterdir())).record()
 
 
 @pytest.fixture(params=["masks", "record", "report"])
