@@ -14,7 +14,14 @@ def _cancel(*_: object) -> None:
 
 
 before = signal.signal(signal.SIGINT, _cancel)
-from engine.cli.main import main  # noqa: E402 - this takes a second
-
-signal.signal(signal.SIGINT, before)
+if sys.argv[1:2] == ["doctor"]:
+    # Not through the other commands' parser, which imports torch: what is missing is for `doctor` to say. All
+    # that it starts ends with this process.
+    from engine.cli.doctor import main
+else:
+    try:
+        from engine.cli.main import main  # this takes a second
+    except ImportError as error:
+        sys.exit(f"{error}. To see what is missing: python -m engine doctor")
+    signal.signal(signal.SIGINT, before)
 sys.exit(main())

@@ -43,6 +43,7 @@ LAYERS: tuple[str, ...] = (
     "engine.lessons",
     "engine.store",
     "engine.jobs",
+    "engine.diagnosis",
     "engine.charts",
     "engine.cli",
     "engine.__main__",
@@ -216,6 +217,7 @@ HEADLESS = [
     "engine.store.folder",
     "engine.jobs.execute",
     "engine.cli.main",
+    "engine.cli.doctor",
 ]
 
 

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Sequence
 
 from engine import VERSION
-from engine.cli import prune, stored, sweep
+from engine.cli import doctor, prune, stored, sweep
 from engine.errors import PrunescopeError, RecipeError
 from engine.export.command_line import add_recipe_options
 
@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     for command in (show, replay, export, report):
         command.add_argument("key", help="the run's key, the beginning of its key, or its folder")
+    doctor.add_options(_add(commands, "doctor", doctor.doctor, doctor.EXPLANATION))
     record = _add(
         commands,
         "record",

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from engine import VERSION
+from engine.diagnosis import CHECKS
 from engine.errors import EngineError
 from engine.jobs import cluster
 from engine.jobs.cluster import ROOT
@@ -100,7 +101,8 @@ def test_a_dead_cluster_is_restarted_and_closing_ends_it(
         pace.set(1)
         key = engine.submit(small())
         wait_for_blocks(engine, key, 1)
-        assert engine.health() == Health("ok", "The background engine works.", VERSION)  # while it computes
+        computing = Health("ok", "The background engine works.", VERSION)
+        until(lambda: engine.health() == computing)
         worker, scheduler = worker_pid(engine), client(engine).run_on_scheduler(os.getpid)
         os.kill(worker, signal.SIGSTOP)
         assert engine.health() == SILENT
@@ -181,6 +183,10 @@ def test_an_existing_cluster(
         assert not [child for child in family(os.getpid()) if "engine.jobs.serve" in child.cmdline()]
         keys = [engine.submit(small(seed)) for seed in (1, 2)]
         assert [ended(engine, key).state for key in keys] == ["finished", "finished"]
+        until(lambda: engine.health().state == "ok")  # not at once while others use the machine
+        monkeypatch.setenv("PRUNESCOPE_HOME", str(store.home))
+        (found,) = CHECKS["Worker"]("Worker")
+        assert found.state == "ok" and f"version {VERSION}" in found.message
     finally:
         engine.close()
     monkeypatch.setattr(
