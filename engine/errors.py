@@ -9,7 +9,8 @@ PrunescopeError
 ├── NumericsError   a computation without a usable result (such as a Hessian that no damping makes regular)
 │   └── NonFiniteError  numbers that are NaN or infinite; `engine.models.nonfinite` adds the cause
 ├── StoreError      a run folder that cannot be found, read or written
-└── EngineError     the background engine cannot be started or reached
+├── EngineError     the background engine cannot be started or reached
+└── PublicModeError  something that a visitor of a public app may not do; has a kind
 """
 
 from __future__ import annotations
@@ -90,6 +91,17 @@ class StoreError(PrunescopeError):
 
 class EngineError(PrunescopeError):
     """The background engine cannot be started or reached."""
+
+
+Refusal = Literal["off", "model", "text", "foreign", "cost", "length", "queue", "disk", "starting"]
+
+
+class PublicModeError(PrunescopeError):
+    """Something that a visitor of a public app may not do. `kind` says which rule refuses it."""
+
+    def __init__(self, sentence: str, *, kind: Refusal) -> None:
+        self.kind: Refusal = kind
+        super().__init__(sentence)
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

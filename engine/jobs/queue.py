@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from filelock import Timeout
@@ -63,10 +64,19 @@ class RunQueue:
     Args:
         grace: seconds a cancelled run may take to stop before its process is killed.
         wake: tells the engine's thread that there is work.
+        owner: returns who has submitted a run, None if nobody in particular. Of one owner's runs, one is
+            computed at a time.
     """
 
-    def __init__(self, store: Store, grace: float, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        grace: float,
+        wake: Callable[[], None],
+        owner: Callable[[str], str | None] | None = None,
+    ) -> None:
         self._store, self._grace, self._wake = store, grace, wake
+        self._owner = owner or (lambda key: None)
         self._accepted = AcceptedRuns(store.home)
         # Guards `_jobs`, `_held` and `_ends`, which the pages' threads share with the engine's.
         self._lock = threading.Lock()
@@ -103,6 +113,12 @@ class RunQueue:
             # `setdefault`: the lock was released meanwhile, and another page may have queued the same run.
             self._jobs.setdefault(recipe.key, Job(recipe, folder, folder.signature()))
         self._wake()
+
+    def has(self, recipe: Recipe) -> bool:
+        """Return whether the run of a pinned recipe is finished, queued or running."""
+        with self._lock:
+            queued = recipe.key in self._jobs
+        return queued or _is_computed(self._store.folder(recipe.key))
 
     def active(self) -> list[str]:
         """Return the keys in the order in which they were queued."""
@@ -257,14 +273,22 @@ class RunQueue:
 
     def _send(self, cluster: Cluster, free_devices: int) -> None:
         with self._lock:
-            waiting = [job for job in self._jobs.values() if job.task is None][: max(0, free_devices)]
-            for job in waiting:
+            for job in list(islice(self._startable(), max(0, free_devices))):
                 # An earlier attempt may have written events since the run was queued.
                 job.before = job.folder.signature()
                 # Plain values: the scheduler unpickles the arguments and must not import the recipe's modules
                 # for it.
                 fields = job.recipe.model_dump(mode="json")
                 job.task = cluster.submit(worker.compute, str(self._store.home), fields, device=True)
+
+    def _startable(self) -> Iterator[Job]:
+        """Yield the waiting runs that may start now, in order; the caller holds the lock."""
+        busy = {self._owner(key) for key, job in self._jobs.items() if job.task is not None}
+        for key, job in self._jobs.items():
+            owner = self._owner(key)
+            if job.task is None and (owner is None or owner not in busy):
+                busy.add(owner)
+                yield job
 
     def _collect(self, job: Job, cluster: Cluster) -> None:
         assert job.task is not None

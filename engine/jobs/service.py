@@ -1,5 +1,7 @@
 """The background engine, which all pages use. Every call returns immediately; a thread does what takes time.
 
+Each message has a rule for the visitors of a public app (`engine.jobs.messages`).
+
 The worker writes the run's folder and `view` reads it, so what a page shows does not depend on which process
 computes the run. Two requests for the same recipe share one run. Only the thread imports Dask, so creating
 the object costs a page nothing.
@@ -12,16 +14,20 @@ import os
 import threading
 import time
 from collections.abc import Callable, Hashable
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from engine.corpora.user_texts import drop_unused_texts, touch_texts
-from engine.errors import EngineError, PrunescopeError
+from engine.errors import EngineError, PrunescopeError, PublicModeError, StoreError
 from engine.events import Event
 from engine.hardware.shared_cache import SHARED
-from engine.jobs import worker
+from engine.jobs import messages, worker
 from engine.jobs.exposure import exposures
 from engine.jobs.health import Health, check
+from engine.jobs.library import Library
+from engine.jobs.messages import message
+from engine.jobs.policy import Policy
+from engine.jobs.public import PublicMode
 from engine.jobs.questions import Answer, Questions
 from engine.jobs.queue import RunQueue
 from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
     from engine.analysis.comparison.overlap import LinearOverlap
     from engine.analysis.microscope.types import Picture, Span, Spectrum, Study
     from engine.analysis.size_speed import Measurement
+    from engine.cost.estimate import Cost
     from engine.evaluation.text_types import PromptTexts, Reading
     from engine.hardware.memory import Capacity
     from engine.jobs.cluster import Cluster
@@ -50,11 +57,12 @@ IDLE = 60.0  # the same while there is nothing to do
 LOST = "The background engine ended while it was computing this run."
 ENDED = "The background engine ended unexpectedly."
 CLOSED = "The app was closed while this run was being computed."
+CONTINUE = "they continue automatically"
 
 _log = logging.getLogger(__name__)
 
 
-class BackgroundEngine:
+class BackgroundEngine(Library):
     """Computes runs and answers questions about them in other processes.
 
     Args:
@@ -62,15 +70,29 @@ class BackgroundEngine:
         scheduler: address of an existing Dask scheduler, by default from `PRUNESCOPE_SCHEDULER`. Without one,
             an embedded cluster is started.
         grace: seconds a cancelled run may take to stop before its worker process is restarted.
+        policy: what visitors may do; by default from `PRUNESCOPE_PUBLIC`. None if there are no visitors.
+        visitor: returns the identity of the visitor whose message is being answered, as the server knows it.
     """
 
-    def __init__(self, store: Store | None = None, scheduler: str | None = None, grace: float = 5.0) -> None:
+    def __init__(
+        self,
+        store: Store | None = None,
+        scheduler: str | None = None,
+        grace: float = 5.0,
+        *,
+        policy: Policy | None = None,
+        visitor: Callable[[], str] = str,
+    ) -> None:
         self.store = store or Store()
         self._home = str(self.store.home)
         self._scheduler = scheduler or os.environ.get("PRUNESCOPE_SCHEDULER") or None
         # Set by the pages' and Dask's threads, cleared by the engine's thread only.
         self._wake = threading.Event()
-        self._runs = RunQueue(self.store, grace, self._wake.set)
+        if policy is None:
+            policy = Policy.from_environment()
+        self.public = PublicMode(policy, self.store, visitor, self._scheduler) if policy else None
+        owner = self.public.owner if self.public else None
+        self._runs = RunQueue(self.store, grace, self._wake.set, owner)
         self._questions = Questions(self._wake.set, SHARED)
         # The last known, shown while the next measurement is under way.
         self._capacities: dict[str, Capacity] = {}
@@ -94,19 +116,20 @@ class BackgroundEngine:
                 # Before the thread, whose first act is to delete texts that are long unused.
                 for recipe in self._runs.restore():
                     self._keep_texts(recipe)
+                if self.public:
+                    self._continue_held()
                 self._thread = threading.Thread(target=self._loop, name="prunescope-engine", daemon=True)
                 self._thread.start()
 
-    @property
-    def texts(self) -> Path:
-        """The directory of the texts that users have uploaded."""
-        return self.store.home / "texts"
-
+    @message(messages.anyone)
     def exposures(self) -> list[str]:
-        """Return a sentence for each way in which others can get at the runs or the workers."""
-        return exposures(self.store.home, self._scheduler)
+        """Return a sentence for each way in which others can get at the runs or the workers. Visitors are not
+        told; the log has them too.
+        """
+        return [] if self.public else exposures(self.store.home, self._scheduler)
 
     @property
+    @message(messages.anyone)
     def status(self) -> EngineStatus:
         """The engine's state now."""
         return self._status
@@ -117,6 +140,7 @@ class BackgroundEngine:
         """
         return check(self._status, self._cluster)
 
+    @message(messages.listed_recipe)
     def submit(self, recipe: Recipe) -> str:
         """Queue a recipe, unless its run is finished, running or queued already, and return the run's key.
 
@@ -124,13 +148,36 @@ class BackgroundEngine:
             RecipeError: a file named by the recipe does not exist.
             StoreError: the store cannot take a run.
             EngineError: the engine was closed.
+            PublicModeError: visitors may not start it.
         """
         pinned = pin(recipe)
         self._keep_texts(pinned)
         self.start()
-        self._runs.submit(pinned)
+        with self._admission(pinned):
+            self._runs.submit(pinned)
         return pinned.key
 
+    def _admission(self, recipe: Recipe) -> AbstractContextManager[None]:
+        """Return a context that checks the limits of public mode and in which a pinned recipe is queued."""
+        if self.public is None or self._runs.has(recipe):
+            return nullcontext()
+        return self.public.admission(recipe, self._runs.active(), lambda: self._cost(recipe))
+
+    def _cost(self, recipe: Recipe) -> Cost:
+        from engine.cost.estimate import estimate  # imports the model library
+
+        model = self.summary(recipe.model)
+        if model.failed:
+            raise EngineError(model.message)
+        if model.value is None:
+            raise PublicModeError(
+                "The engine is still reading the model, so the cost of this run is not known. Try again in a "
+                "few seconds.",
+                kind="starting",
+            )
+        return estimate(recipe, model.value, self.capacity(recipe.device).value)
+
+    @message(messages.shown_runs)
     def view(self, key: str) -> RunView:
         """Return the run as it is now.
 
@@ -139,6 +186,7 @@ class BackgroundEngine:
         """
         return self._runs.view(key, "" if self._status.state == "ready" else self._status.message)
 
+    @message(messages.shown_runs)
     def events(self, key: str) -> list[Event]:
         """Return all events of a run so far, in order, for a replay.
 
@@ -147,6 +195,7 @@ class BackgroundEngine:
         """
         return self._runs.events(key)
 
+    @message(messages.anyone)
     def runs(self) -> list[RunSummary]:
         """Return all runs: the user's, the last changed first, then the bundled ones except those that the
         user has finished too.
@@ -155,16 +204,19 @@ class BackgroundEngine:
         keys = {run.key for run in own if run.state == "finished"}
         return [*own, *(run for run in self.store.recorded if run.key not in keys)]
 
+    @message(messages.anyone)
     def active(self) -> list[str]:
         """Return the keys of the queued and running runs, in order."""
         return self._runs.active()
 
+    @message(messages.anyone)
     def held(self) -> list[str]:
         """Return the keys of the runs that an app which ended had accepted, in order; they wait for the
-        user's decision.
+        user's decision. In public mode they continue without one.
         """
-        return self._runs.held()
+        return [] if self.public else self._runs.held()
 
+    @message(messages.off("Continuing runs of an ended app", CONTINUE))
     def resume_held(self) -> None:
         """Queue the held runs; one that had begun resumes after its last finished block.
 
@@ -175,10 +227,12 @@ class BackgroundEngine:
         self.start()
         self._runs.resume_held()
 
+    @message(messages.off("Dropping runs of an ended app", CONTINUE))
     def drop_held(self) -> None:
         """Drop the held runs. One that had begun keeps its finished blocks."""
         self._runs.drop_held()
 
+    @message(messages.own_run("Cancelling"))
     def cancel(self, key: str) -> None:
         """Drop a queued or held run; ask a running one to stop after its block, and kill it after `grace`."""
         self._runs.cancel(key)
@@ -195,45 +249,55 @@ class BackgroundEngine:
             return Answer(message=str(error))
         return self._questions.ask(function, *args, version=version)
 
+    @message(messages.short_text)
     def text(self, request: TextRequest) -> Answer[PromptTexts]:
         """Return a prompt as the dense and the pruned model continue it."""
         return self._ask(worker.continue_text, self._home, request)
 
+    @message(messages.short_text)
     def read(self, request: ReadRequest) -> Answer[Reading]:
         """Return a text as a run's dense and pruned model read and continue it."""
         return self._ask(worker.read_text, self._home, request)
 
+    @message(messages.shown_runs)
     def measure(self, key: str) -> Answer[Measurement]:
         """Return the size and speed of a finished run's model, dense and pruned."""
         return self._ask(worker.measure_run, self._home, key)
 
+    @message(messages.shown_runs)
     def overlap(self, one: str, other: str) -> Answer[tuple[LinearOverlap, ...]]:
         """Return how far the masks of two finished runs agree, per linear."""
         return self._ask(worker.overlap_runs, self._home, one, other)
 
+    @message(messages.shown_linear)
     def picture(
         self, request: LinearRequest, rows: Span | None = None, columns: Span | None = None
     ) -> Answer[Picture]:
         """Return a part of a linear as a picture; None means all rows or columns."""
         return self._ask(worker.picture_linear, self._home, request, rows, columns)
 
+    @message(messages.shown_linear)
     def inspect(self, request: LinearRequest) -> Answer[Study]:
         """Return what the calibration text shows about a linear."""
         return self._ask(worker.study_linear, self._home, request)
 
+    @message(messages.shown_linear)
     def spectrum(self, request: LinearRequest) -> Answer[Spectrum]:
         """Return the singular values of a linear, dense and pruned."""
         return self._ask(worker.spectrum_linear, self._home, request)
 
+    @message(messages.off("Saving models", "they would be stored on this machine"))
     def save(self, key: str) -> Answer[Saved]:
         """Write a finished run's pruned model into the run's folder and return where."""
         return self._ask(worker.save_run, self._home, key)
 
+    @message(messages.listed_model)
     def summary(self, model: str, revision: str | None = None) -> Answer[ModelSummary]:
         """Return a model's summary."""
         # the summary says where the model's files are, so a download changes it
         return self._ask(worker.summarise_model, model, revision, version=_is_here(model, revision))
 
+    @message(messages.anyone)
     def capacity(self, device: str) -> Answer[Capacity]:
         """Return the free memory and disk space for a run on `device` (or `auto`), at most `FRESH` seconds
         old once the next measurement has arrived.
@@ -255,17 +319,26 @@ class BackgroundEngine:
         if self._thread is not None:
             self._thread.join()
 
+    def _continue_held(self) -> None:
+        """Queue what an ended app has left: in public mode, no owner is there to decide."""
+        try:
+            self._runs.resume_held()
+        except StoreError as error:
+            _log.warning("Runs of an ended app do not continue: %s", error)
+
     def _keep_texts(self, recipe: Recipe) -> None:
         touch_texts((recipe.calibration, *recipe.evaluations), self.texts)
 
     # The methods below run in the engine's thread.
 
     def _loop(self) -> None:
-        for sentence in self.exposures():
+        for sentence in exposures(self.store.home, self._scheduler):
             _log.warning(sentence)
         drop_unused_texts(self.texts)
         # Only at the start: until the app ends, a deleted run can be restored.
         self.store.empty_trash()
+        for model in self.public.policy.models if self.public else ():
+            self.summary(model)  # so that the cost is known when the first visitor starts a run
         while not self._closed:
             try:
                 self._turn()

@@ -14,6 +14,7 @@ import streamlit as st
 from engine.errors import PrunescopeError
 from engine.jobs.service import BackgroundEngine
 from engine.jobs.views import RunView
+from pages.widgets import public_mode
 from pages.widgets.server import health_check
 
 PRELOADED = (
@@ -29,7 +30,7 @@ PATIENCE = 2.0
 @st.cache_resource(show_spinner=False)
 def shared_engine() -> BackgroundEngine:
     """Return the started engine, immediately: its processes start in the background."""
-    engine = BackgroundEngine()
+    engine = BackgroundEngine(policy=public_mode.policy(), visitor=public_mode.visitor)
     engine.start()
     health_check.engine = engine
     # a daemon: it must not delay the exit

@@ -1,4 +1,4 @@
-"""What surrounds every page: the menu, the browser tab's title, the talk's controls, and warnings."""
+"""What surrounds every page: the menu, the browser tab's title, the talk's controls, notices and warnings."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from streamlit.navigation.page import StreamlitPage
 from pages.widgets.live import whole_page
 from pages.widgets.page_setup import enter
 from pages.widgets.present import presenter
+from pages.widgets.public_mode import draw_notice
 
 # A file: the browser would load one of Streamlit's named icons from a font service on the internet.
 ICON = str(Path(__file__).parents[2] / "assets" / "icon.svg")
@@ -41,6 +42,8 @@ def draw_page() -> None:
         # Before the page: opening a view of the talk switches pages, which ends this run of the script.
         presenter.start_from_address()
         presenter.draw_presenter()
+        if not presenter.is_presenting():
+            draw_notice()
         page.run()
 
     # After the first page is drawn: importing the engine takes seconds.

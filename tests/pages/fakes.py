@@ -5,7 +5,6 @@ uses.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from engine.analysis.comparison.overlap import LinearOverlap
@@ -29,6 +28,8 @@ from engine.events import (
     WindowsReady,
 )
 from engine.hardware.memory import Capacity
+from engine.jobs.library import Library
+from engine.jobs.public import PublicMode
 from engine.jobs.questions import Answer
 from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
 from engine.jobs.views import EngineStatus, RunView, Saved
@@ -37,6 +38,7 @@ from engine.pruning.axes import UPDATES
 from engine.pruning.patterns import make_pattern
 from engine.recipe import Recipe
 from engine.record import RunRecord
+from engine.store.runs import Store
 from engine.store.summary import RunSummary
 from tests.charts.specimens import Sample
 from tests.pages.decisions import allocated, deciding
@@ -229,7 +231,7 @@ def deciding_view(recipe: Recipe, steps: int | None = None) -> RunView:
 
 
 @dataclass
-class FakeEngine:
+class FakeEngine(Library):
     """The interface of the background engine over a dictionary of views; `submitted` and `cancelled` note
     what a page asked for.
     """
@@ -247,7 +249,8 @@ class FakeEngine:
     asked: list[ReadRequest] = field(default_factory=list)
     reading: Answer[Reading] | None = None
     overlapping: Answer[tuple[LinearOverlap, ...]] = field(default_factory=lambda: Answer(pending=True))
-    texts: Path = Path("/nowhere")
+    store: Store = field(default_factory=lambda: Store("/nowhere"))
+    public: PublicMode | None = None
     submitted: list[Recipe] = field(default_factory=list)
     replaced: dict[str, RunView] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)

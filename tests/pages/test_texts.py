@@ -10,6 +10,7 @@ from engine.jobs.questions import Answer
 from engine.jobs.views import RunView, Saved
 from engine.recipe import Recipe
 from engine.record import RunRecord
+from engine.store.runs import Store
 from pages.widgets.progress import progress_words, share
 from tests.pages.conftest import address, healthy, words
 from tests.pages.fakes import BLOCKS, FINISHED, events, run_view
@@ -71,21 +72,21 @@ def test_without_lm_eval_the_page_says_how_to_install_it(open_app, monkeypatch):
 
 
 def test_a_pasted_text_is_saved_and_selected(open_app, engine, tmp_path):
-    engine.texts = tmp_path
+    engine.store = Store(tmp_path)
     app = open_app()
     app.text_area(key="own.pasted").set_value("A story of my own.\n" * 50)
     app = healthy(next(button for button in app.button if button.label == "Use this text").click().run())
-    (path,) = tmp_path.glob("*.txt")
+    (path,) = engine.texts.glob("*.txt")
     assert app.selectbox(key="form.calibration").value == str(path)
     assert app.multiselect(key="form.evaluation").value == [str(path)]
     assert path.read_text() == "A story of my own.\n" * 50
 
 
 def test_an_empty_text_is_refused_with_a_message(open_app, engine, tmp_path):
-    engine.texts = tmp_path
+    engine.store = Store(tmp_path)
     app = open_app()
     app = healthy(next(button for button in app.button if button.label == "Use this text").click().run())
-    assert any("text" in item.value for item in app.error) and not list(tmp_path.iterdir())
+    assert any("text" in item.value for item in app.error) and not engine.texts.exists()
 
 
 # What a run shows

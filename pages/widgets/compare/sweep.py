@@ -41,7 +41,7 @@ Statuses = dict[str, RunStatus]
 
 def draw_sweep(engine: BackgroundEngine) -> None:
     """Draw the form, the cost, the grid and the curves."""
-    cells = choose_cells(engine.runs())
+    cells = choose_cells(engine.runs(), engine.public and engine.public.policy)
     if not cells:
         return
     keys = {cell.recipe.key for cell in cells if cell.recipe is not None}
@@ -129,13 +129,13 @@ def _draw_cost(engine: BackgroundEngine, cost: SweepCost) -> None:
             on_click=_start,
             args=(engine, cost.missing),
         )
-        if cost.active:
+        if own := [key for key in cost.active if engine.may_change(key)]:
             st.button(
                 "Cancel",
                 key="sweep.cancel",
                 icon=":material/stop:",
                 on_click=_cancel,
-                args=(engine, cost.active),
+                args=(engine, own),
             )
     if cost.cost is not None and not cost.cost.fits:
         st.warning(f"{cost.cost.problem} {cost.cost.advice}".strip(), icon=":material/warning:")

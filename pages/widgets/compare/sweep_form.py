@@ -12,6 +12,7 @@ from engine.analysis.comparison.grid import parse_shape
 from engine.analysis.comparison.sweep import Cell, sweep
 from engine.corpora.named import NAMED
 from engine.errors import Fault, RecipeError
+from engine.jobs.policy import Policy
 from engine.models.identity import DEMO
 from engine.pruning.axes import ALLOCATIONS
 from engine.pruning.presets import PRESETS
@@ -34,9 +35,13 @@ SEEDS_HELP = (
 )
 
 
-def choose_cells(runs: Sequence[RunSummary]) -> tuple[Cell, ...]:
-    """Draw the form and return the sweep's cells; none, with messages, if the choice is invalid."""
-    base = _choose_base(runs)
+def choose_cells(runs: Sequence[RunSummary], policy: Policy | None) -> tuple[Cell, ...]:
+    """Draw the form and return the sweep's cells; none, with messages, if the choice is invalid.
+
+    Args:
+        policy: what visitors may choose; None if there are none.
+    """
+    base = _choose_base(runs, policy)
     pruners = st.multiselect(
         "Pruners",
         list(PRESETS),
@@ -81,30 +86,34 @@ def choose_cells(runs: Sequence[RunSummary]) -> tuple[Cell, ...]:
     return cells
 
 
-def _choose_base(runs: Sequence[RunSummary]) -> Recipe | None:
+def _choose_base(runs: Sequence[RunSummary], policy: Policy | None) -> Recipe | None:
     """Return the recipe that the sweep varies; None, with messages, if it is invalid."""
     default = Recipe.build()
     # a set that keeps the order
-    models = dict.fromkeys([DEMO, *(run.recipe.model for run in runs if run.recipe)])
+    models = list(dict.fromkeys([DEMO, *(run.recipe.model for run in runs if run.recipe)]))
+    texts = TEXTS
+    if policy is not None:
+        models, texts = list(policy.models), policy.texts
+    free = policy is None  # to type another name
     with st.expander("Model, texts and windows", icon=":material/tune:", key="sweep.base", on_change="rerun"):
         first, second, third = st.columns(3)
         model = first.selectbox(
-            "Model", list(models), key="model", bind="query-params", accept_new_options=True, help=MODEL_HELP
+            "Model", models, key="model", bind="query-params", accept_new_options=free, help=MODEL_HELP
         )
         evaluation = second.selectbox(
             "Evaluation text",
-            TEXTS,
+            texts,
             key="evaluation",
             bind="query-params",
-            accept_new_options=True,
+            accept_new_options=free,
             help=TEXT_HELP,
         )
         calibration = third.selectbox(
             "Calibration text",
-            TEXTS,
+            texts,
             key="calibration",
             bind="query-params",
-            accept_new_options=True,
+            accept_new_options=free,
             help=TEXT_HELP,
         )
         samples = first.number_input(
@@ -122,13 +131,17 @@ def _choose_base(runs: Sequence[RunSummary]) -> Recipe | None:
     windows = f"{samples} windows of {length} tokens" if length else f"{samples} windows"
     st.caption(f"All runs: **{model}**, calibrated on {windows} of {calibration}, evaluated on {evaluation}.")
     try:
-        return Recipe.build(
+        recipe = Recipe.build(
             model=model or DEMO,
             evaluation=evaluation,
             calibration=calibration,
             samples=samples,
             length=length,
         )
+        # Before the sweep pins its recipes, which reads the files that they name.
+        if policy is not None and (faults := policy.faults(recipe.model_dump())):
+            raise RecipeError(faults)
+        return recipe
     except RecipeError as error:
         for fault in error.faults:
             st.error(literal(_sentence(fault)), icon=":material/error:")

@@ -18,6 +18,7 @@ from engine.jobs.views import RunView, Saved
 from engine.record import RunRecord
 from pages.widgets.literal import literal
 from pages.widgets.live import live_answer
+from pages.widgets.public_mode import draw_refusal
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -36,7 +37,8 @@ def draw_downloads(engine: BackgroundEngine, view: RunView) -> None:
     """Draw everything; masks and the model only if the run has weights."""
     record = view.record
     st.subheader("Export", anchor=False)
-    _draw_files(engine, record, with_masks=view.has_weights)
+    with_masks = view.has_weights and (view.recorded or engine.may_change(str(record.key)))
+    _draw_files(engine, record, with_masks=with_masks)
     if view.has_weights:
         _draw_save(engine, str(record.key))
     if record.recipe:
@@ -56,7 +58,7 @@ def _draw_files(engine: BackgroundEngine, record: RunRecord, *, with_masks: bool
         ("Linears", to_csv(linear_table(record)), "csv", "text/csv"),
     ]
     if with_masks:
-        files.append(("Masks", lambda: _masks(engine, record), "safetensors", "application/octet-stream"))
+        files.append(("Masks", lambda: engine.masks(key), "safetensors", "application/octet-stream"))
     with st.container(horizontal=True):
         for name, data, extension, kind in files:
             suffix = "" if name == "Record" else f"-{name.lower()}"
@@ -81,16 +83,10 @@ def _draw_files(engine: BackgroundEngine, record: RunRecord, *, with_masks: bool
         )
 
 
-def _masks(engine: BackgroundEngine, record: RunRecord) -> bytes:
-    """Return a safetensors file with a bool tensor per linear, named as in the model; True = kept."""
-    from safetensors.torch import save  # (imports torch)
-
-    assert record.key and record.model, "a finished run has both"
-    return save(engine.store.find(record.key).blocks.masks(record.model.path))
-
-
 def _draw_save(engine: BackgroundEngine, key: str) -> None:
     """Draw a button that writes the pruned model as a directory for `from_pretrained`, then the result."""
+    if draw_refusal(engine, engine.save):
+        return
     requested = st.session_state.setdefault("saving", set())  # keys, so that another run shows its own button
     if key not in requested:
         st.button(

@@ -31,21 +31,25 @@ WIDTH, WHY = 760, 500  # pixels; the table scrolls
 
 def draw_model_picker(checked: Checked, engine: BackgroundEngine) -> None:
     """Draw the choice of the model, its description, and the catalogue as a table to pick from."""
-    here, entries = _cached_bytes(), {entry.id: entry for entry in catalogue()}
+    # Visitors do not see which models are on this machine.
+    here = {} if engine.public else _cached_bytes()
+    entries = {entry.id: entry for entry in catalogue()}
+    listed = [DEMO, *here, *(name for name in entries if name not in here)]
     select(
         "Model",
         "model",
-        [DEMO, *here, *(name for name in entries if name not in here)],
+        listed if engine.public is None else list(engine.public.policy.models),
         checked,
         format_func=lambda name: _title(name, here, entries),
-        accept_new_options=True,
+        accept_new_options=engine.public is None,
         help=MODEL_HELP,
         placeholder="Hub id or directory",
     )
     chosen = entries.get(checked.fields["model"])
     if chosen is not None:
         _draw_entry(chosen, here, hint="model" not in checked.faults)
-    _draw_catalogue(here, entries)
+    if engine.public is None:
+        _draw_catalogue(here, entries)
 
 
 # Listing the cache reads many directories, and the form is drawn at every click; all tabs share the list.

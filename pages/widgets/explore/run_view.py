@@ -26,6 +26,7 @@ from pages.widgets.literal import literal
 from pages.widgets.live import live
 from pages.widgets.present.presenter import is_presenting
 from pages.widgets.progress import progress_words, share
+from pages.widgets.public_mode import NOT_YOURS
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -157,6 +158,8 @@ def _draw_state(engine: BackgroundEngine, key: str, view: RunView) -> None:
                 "Cancel",
                 key="cancel",
                 icon=":material/stop:",
+                disabled=not engine.may_change(key),
+                help=None if engine.may_change(key) else NOT_YOURS,
                 on_click=session.cancel,
                 args=(engine, key),
             )

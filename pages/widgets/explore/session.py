@@ -63,6 +63,9 @@ def check_form(engine: BackgroundEngine, fields: Fields, model: Answer[ModelSumm
     known = list(faults) if refused_fields == fields else []  # any edit withdraws the refusal
     if model.failed and engine.status.state != "failed":  # the engine's failure is shown once, by the cost
         known.append(Fault("model", model.message))
+    if engine.public is not None:
+        stated = {fault.field for fault in known}
+        known += [fault for fault in engine.public.policy.faults(fields) if fault.field not in stated]
     return check(fields, model.value, known)
 
 

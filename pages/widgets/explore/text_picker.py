@@ -14,13 +14,15 @@ import streamlit as st
 
 from engine import numbers
 from engine.corpora.named import NAMED, describe
-from engine.corpora.user_texts import MOST_BYTES, save_text
+from engine.corpora.user_texts import MOST_BYTES
 from engine.errors import PrunescopeError
 from engine.evaluation.tasks.catalogue import INSTALL, TASKS, available
+from engine.jobs.policy import TASKS_OFF
 from engine.recipe import BUNDLED_LENGTH, USUAL_LENGTH
 from pages.widgets.explore.controls import key, multiselect, number, select, set_fields_later
 from pages.widgets.explore.fields import Checked
 from pages.widgets.literal import literal
+from pages.widgets.public_mode import draw_refusal
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -33,14 +35,15 @@ UPLOAD_ERROR = "own.fault"
 
 def draw_text(engine: BackgroundEngine, checked: Checked) -> None:
     """Draw the fields of the section."""
-    known = ["stories", *NAMED, *_user_texts()]
+    public = engine.public
+    known = list(public.policy.texts) if public else ["stories", *NAMED, *_user_texts()]
     select(
         "Calibration text",
         "calibration",
         known,
         checked,
         format_func=_title,
-        accept_new_options=True,
+        accept_new_options=public is None,
         help=f"The text whose activations the scores and weight updates use. {CORPUS_HELP}",
     )
     multiselect(
@@ -49,7 +52,7 @@ def draw_text(engine: BackgroundEngine, checked: Checked) -> None:
         known,
         checked,
         format_func=_title,
-        accept_new_options=True,
+        accept_new_options=public is None,
         help=f"The texts that perplexity is measured on; none for no perplexity. {CORPUS_HELP}",
         placeholder="None",
     )
@@ -66,7 +69,7 @@ def draw_text(engine: BackgroundEngine, checked: Checked) -> None:
         "maximum if that is shorter.",
     )
     number("Seed", "seed", checked, help="Selects the calibration windows. The same seed gives the same run.")
-    _draw_tasks(checked)
+    _draw_tasks(engine, checked)
 
 
 def _title(name: str) -> str:
@@ -91,6 +94,8 @@ def _draw_protocols(checked: Checked) -> None:
 
 
 def _draw_upload(engine: BackgroundEngine) -> None:
+    if draw_refusal(engine, engine.save_text):
+        return
     with st.popover("Use your own text", icon=":material/upload_file:", width="stretch"):
         st.caption(
             f"UTF-8, at most {numbers.size(MOST_BYTES)}. The text stays on this machine and is offered only "
@@ -125,7 +130,7 @@ def _save(engine: BackgroundEngine, file: object, pasted: str, use: str) -> None
     name = getattr(file, "name", "Pasted text")
     try:
         content = file.getvalue() if file is not None else pasted  # type: ignore[attr-defined]
-        path = str(save_text(content, engine.texts, Path(name).suffix or ".txt", Path(name).stem))
+        path = str(engine.save_text(content, Path(name).suffix or ".txt", Path(name).stem))
     except PrunescopeError as error:
         st.session_state[UPLOAD_ERROR] = str(error)
         return
@@ -141,8 +146,11 @@ def _user_texts() -> dict[str, str]:
     return texts
 
 
-def _draw_tasks(checked: Checked) -> None:
+def _draw_tasks(engine: BackgroundEngine, checked: Checked) -> None:
     """Draw the zero-shot tasks, or how to install what they need."""
+    if engine.public is not None and not checked.fields["tasks"]:
+        st.caption(f":material/lock: {TASKS_OFF}")
+        return
     missing = not available()
     multiselect(
         "Zero-shot tasks",

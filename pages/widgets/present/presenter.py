@@ -52,10 +52,8 @@ def start_from_address() -> None:
 
 def start(engine: BackgroundEngine, position: int = 0) -> None:
     """Present the prepared talk, starting at the view with this index."""
-    from engine.store.talk import load_talk  # imports torch, which the app's first page may not need
-
     try:
-        talk = load_talk(engine.store.home)
+        talk = engine.talk()
     except StoreError as error:
         st.session_state["talk.error"] = str(error)
         return

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import PrunescopeError, StoreError
-from engine.store.talk import Talk, View, load_talk, reset_talk, save_talk, view_from_link
+from engine.store.talk import Talk, View, view_from_link
 from pages.widgets.literal import literal
 from pages.widgets.present import presenter
+from pages.widgets.public_mode import draw_refusal
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -30,7 +31,7 @@ def draw_talk(engine: BackgroundEngine) -> None:
     if message := st.session_state.pop("talk.error", ""):
         st.error(literal(message), icon=":material/error:")
     try:
-        talk = load_talk(engine.store.home)
+        talk = engine.talk()
     except StoreError as error:
         st.error(literal(error), icon=":material/error:")
         return
@@ -44,13 +45,14 @@ def draw_talk(engine: BackgroundEngine) -> None:
             on_click=presenter.start,
             args=(engine,),
         )
-        st.button(
-            "Reset to the default 10-minute talk",
-            key="present.usual",
-            icon=":material/restart_alt:",
-            on_click=_change_talk,
-            args=(reset_talk, engine.store.home),
-        )
+        if engine.public is None:
+            st.button(
+                "Reset to the default 10-minute talk",
+                key="present.usual",
+                icon=":material/restart_alt:",
+                on_click=_change_talk,
+                args=(engine.reset_talk,),
+            )
     if not talk.views:
         st.info(
             "This talk has no views yet. Add a view below, or reset to the default talk.",
@@ -58,7 +60,8 @@ def draw_talk(engine: BackgroundEngine) -> None:
         )
     for position, view in enumerate(talk.views):
         _draw_view(engine, talk, position, view)
-    _draw_add_form(engine, talk)
+    if not draw_refusal(engine, engine.save_talk):
+        _draw_add_form(engine, talk)
     st.caption(
         "Right arrow or Page Down: next view. Left arrow or Page Up: previous view. Escape: end. "
         "While a control has the keyboard focus, the arrow keys belong to it."
@@ -66,7 +69,7 @@ def draw_talk(engine: BackgroundEngine) -> None:
 
 
 def _draw_view(engine: BackgroundEngine, talk: Talk, position: int, view: View) -> None:
-    home, last = engine.store.home, len(talk.views) - 1  # the talk is a file there, shared by all tabs
+    last = len(talk.views) - 1
     parameters = ", ".join(
         f"{name} {value[:8] if name == 'run' else value}" for name, value in view.parameters.items()
     )
@@ -89,22 +92,23 @@ def _draw_view(engine: BackgroundEngine, talk: Talk, position: int, view: View) 
                 label,
                 key=f"present.{label}.{position}",  # by position: the same view may be in a talk twice
                 icon=icon,
-                disabled=at_end,
+                disabled=at_end or engine.public is not None,
                 on_click=_change_talk,
-                args=(save_talk, home, talk.moved(position, by)),
+                args=(engine.save_talk, talk.moved(position, by)),
             )
         st.button(
             "Remove",
             key=f"present.remove.{position}",
             icon=":material/delete:",
+            disabled=engine.public is not None,
             on_click=_change_talk,
-            args=(save_talk, home, talk.without(position)),
+            args=(engine.save_talk, talk.without(position)),
         )
 
 
 def _draw_add_form(engine: BackgroundEngine, talk: Talk) -> None:
     def add(link: str, title: str) -> None:
-        save_talk(engine.store.home, talk.with_view(view_from_link(link, PAGES, title)))
+        engine.save_talk(talk.with_view(view_from_link(link, PAGES, title)))
 
     with st.form("present.add", clear_on_submit=True):
         left, right = st.columns(2)

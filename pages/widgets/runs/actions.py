@@ -11,6 +11,7 @@ from engine.store.summary import NAME, NOTE, Label, RunSummary
 from pages.widgets.engine_handle import find_view
 from pages.widgets.explore.downloads import draw_downloads
 from pages.widgets.literal import literal
+from pages.widgets.public_mode import NOT_YOURS
 from pages.widgets.runs.deleting import ERROR, draw_deletion
 
 if TYPE_CHECKING:
@@ -30,20 +31,18 @@ def draw_actions(engine: BackgroundEngine, run: RunSummary) -> None:
             st.warning(literal(run.message), icon=":material/info:")
         with st.container(horizontal=True, vertical_alignment="center"):
             _draw_links(run)
-            pinned = run.label.pinned
-            st.button(
-                "Unpin" if pinned else "Pin",
-                key="pin",
-                icon=":material/keep:",
-                on_click=_write_label,
-                args=(engine, run.key, run.label.model_copy(update={"pinned": not pinned})),
-            )
+            if engine.public is None:
+                _draw_pin(engine, run)
             if run.recipe is not None and run.state in UNFINISHED:
                 st.button(
                     "Try again", key="retry", icon=":material/refresh:", on_click=_retry, args=(engine, run)
                 )
-            draw_deletion(engine, [run], "Delete", "one")
-        _draw_label(engine, run)
+            if engine.public is None:
+                draw_deletion(engine, [run], "Delete", "one")
+        if engine.may_change(run.key):
+            _draw_label(engine, run)
+        else:
+            st.caption(f":material/lock: {NOT_YOURS}")
         view = find_view(engine, run.key) if run.state == "finished" else None
         if view is not None and view.state == "finished":
             with st.expander("Export", icon=":material/download:"):
@@ -73,6 +72,17 @@ def _draw_links(run: RunSummary) -> None:
         )
 
 
+def _draw_pin(engine: BackgroundEngine, run: RunSummary) -> None:
+    pinned = run.label.pinned
+    st.button(
+        "Unpin" if pinned else "Pin",
+        key="pin",
+        icon=":material/keep:",
+        on_click=_write_label,
+        args=(engine, run.key, run.label.model_copy(update={"pinned": not pinned})),
+    )
+
+
 def _draw_label(engine: BackgroundEngine, run: RunSummary) -> None:
     """Draw the run's name and note, which are stored with the run but are not part of its result."""
     # The key makes the inputs different ones for each run: what was typed for one does not appear in another.
@@ -91,7 +101,7 @@ def _draw_label(engine: BackgroundEngine, run: RunSummary) -> None:
 
 def _write_label(engine: BackgroundEngine, key: str, label: Label) -> None:
     try:
-        engine.store.label(key, label)
+        engine.label(key, label)
     except PrunescopeError as error:
         st.session_state[ERROR] = str(error)
 

@@ -13,10 +13,10 @@ import streamlit as st
 from engine import numbers
 from engine.charts.run_table import run_table
 from engine.errors import PrunescopeError
-from engine.hardware.memory import disk_free
 from engine.store.runs import largest_until, older_than
 from engine.store.summary import RunSummary
 from pages.widgets.literal import literal
+from pages.widgets.public_mode import draw_refusal
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -54,7 +54,9 @@ def draw_undo(engine: BackgroundEngine) -> None:
 
 def draw_cleanup(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
     """Draw the disk space that the runs use, and a choice of the oldest or largest ones to delete."""
-    total, free = sum(run.size for run in runs), numbers.size(disk_free(engine.store.home))
+    if draw_refusal(engine, engine.delete):
+        return
+    total, free = sum(run.size for run in runs), numbers.size(engine.free_space())
     with st.expander(
         f"Free up space: {len(runs)} runs use {numbers.size(total)}, the disk has {free} free",
         icon=":material/cleaning_services:",
@@ -94,7 +96,7 @@ def _size(runs: Sequence[RunSummary]) -> str:
 def _delete(engine: BackgroundEngine, keys: Sequence[str]) -> None:
     for key in keys:
         try:
-            engine.store.delete(key)
+            engine.delete(key)
         except PrunescopeError as error:
             st.session_state[ERROR] = str(error)
         else:
@@ -105,6 +107,6 @@ def _delete(engine: BackgroundEngine, keys: Sequence[str]) -> None:
 def _undo(engine: BackgroundEngine) -> None:
     for key in st.session_state.pop(DELETED, []):
         try:
-            engine.store.restore(key)
+            engine.restore(key)
         except PrunescopeError as error:
             st.session_state[ERROR] = str(error)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import PrunescopeError
-from engine.store.import_run import import_run
 from pages.widgets.literal import literal
+from pages.widgets.public_mode import draw_refusal
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -22,6 +22,8 @@ HELP = (
 
 def draw_import(engine: BackgroundEngine) -> None:
     """Draw the upload, and the links to the run that was imported last."""
+    if draw_refusal(engine, engine.import_run):
+        return
     with (
         st.expander("Import a run", icon=":material/upload_file:"),
         st.form("import", border=False, clear_on_submit=True),
@@ -29,7 +31,7 @@ def draw_import(engine: BackgroundEngine) -> None:
         file = st.file_uploader("Record or events of a run", ["json", "jsonl"], help=HELP, key="runs.file")
         if st.form_submit_button("Import", icon=":material/download_done:") and file is not None:
             try:
-                st.session_state[IMPORTED] = import_run(engine.store, file.getvalue(), file.name)
+                st.session_state[IMPORTED] = engine.import_run(file.getvalue(), file.name)
             except PrunescopeError as error:
                 st.error(literal(error), icon=":material/error:")
             else:

@@ -111,7 +111,8 @@ def _draw_selected(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None
                 icon=":material/compare_arrows:",
                 query_params={"section": "Two runs", "one": runs[0].key, "other": runs[1].key},
             )
-        draw_deletion(engine, runs, "Delete them", "several")
+        if engine.public is None:
+            draw_deletion(engine, runs, "Delete them", "several")
 
 
 def draw_bundled(runs: Sequence[RunSummary]) -> None:

@@ -12,6 +12,7 @@ from pages.widgets.engine_handle import find_view
 from pages.widgets.literal import literal
 from pages.widgets.live import live
 from pages.widgets.progress import progress_words, share
+from pages.widgets.public_mode import NOT_YOURS
 from pages.widgets.runs.deleting import ERROR
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def _draw(engine: BackgroundEngine, keys: Sequence[str]) -> None:
                     "Cancel",
                     key=f"cancel.{key}",
                     icon=":material/stop:",
+                    disabled=not engine.may_change(key),
+                    help=None if engine.may_change(key) else NOT_YOURS,
                     on_click=_cancel,
                     args=(engine, key),
                 )

@@ -1,0 +1,101 @@
+"""What pages do with stored runs, texts and the talk: the messages that need no worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.corpora.user_texts import save_text
+from engine.hardware.memory import disk_free
+from engine.jobs import messages
+from engine.jobs.messages import message
+from engine.store.import_run import import_run
+from engine.store.runs import Store
+from engine.store.summary import Label
+from engine.store.talk import Talk, load_talk, reset_talk, save_talk
+
+if TYPE_CHECKING:
+    from engine.jobs.public import PublicMode
+
+KEPT = "runs are used by others too, and the oldest are deleted when space is needed"
+
+
+class Library:
+    """The store as pages use it.
+
+    Attributes:
+        store: the runs, in a home that also holds texts and the talk.
+        public: the rights of visitors; None if the app is its user's own.
+    """
+
+    store: Store
+    public: PublicMode | None
+
+    @property
+    def texts(self) -> Path:
+        """The directory of the texts that users have uploaded."""
+        return self.store.home / "texts"
+
+    def may_change(self, key: str) -> bool:
+        """Return whether the user who asks may cancel and name a run: in public mode, only their own."""
+        return self.public is None or self.public.owns(key)
+
+    @message(messages.off("Deleting runs", KEPT))
+    def delete(self, key: str) -> None:
+        """Move a run to the trash; see `Store.delete`."""
+        self.store.delete(key)
+
+    @message(messages.off("Restoring runs", KEPT))
+    def restore(self, key: str) -> None:
+        """Move a run back out of the trash; see `Store.restore`."""
+        self.store.restore(key)
+
+    @message(messages.own_label)
+    def label(self, key: str, label: Label) -> None:
+        """Write a run's name, note and pin; see `Store.label`."""
+        self.store.label(key, label)
+
+    @message(messages.off("Importing runs", "an import would stand among the results that all visitors see"))
+    def import_run(self, content: bytes, name: str) -> str:
+        """Add a run to the store and return its key; see `engine.store.import_run`."""
+        return import_run(self.store, content, name)
+
+    @message(messages.off("Using your own text", "it would be stored on this machine"))
+    def save_text(self, content: str | bytes, suffix: str, name: str) -> Path:
+        """Store a text of the user's and return its path; see `engine.corpora.user_texts.save_text`."""
+        return save_text(content, self.texts, suffix, name)
+
+    @message(messages.own_or_recorded)
+    def masks(self, key: str) -> bytes:
+        """Return a finished run's masks as a safetensors file: a bool tensor per linear, named as in the
+        model; True = kept.
+
+        Raises:
+            StoreError: there is no such run, or it is damaged.
+        """
+        from safetensors.torch import save  # imports torch
+
+        folder = self.store.find(key)
+        model = folder.record().model
+        assert model is not None, "a finished run has one"
+        return save(folder.blocks.masks(model.path))
+
+    @message(messages.off("Freeing disk space", KEPT))
+    def free_space(self) -> int | None:
+        """Return the free bytes on the store's disk; None if unknown."""
+        return disk_free(self.store.home)
+
+    @message(messages.anyone)
+    def talk(self) -> Talk:
+        """Return the prepared talk; see `load_talk`."""
+        return load_talk(self.store.home)
+
+    @message(messages.off("Changing the talk", "all visitors see the same talk"))
+    def save_talk(self, talk: Talk) -> None:
+        """Write the talk; see `engine.store.talk.save_talk`."""
+        save_talk(self.store.home, talk)
+
+    @message(messages.off("Changing the talk", "all visitors see the same talk"))
+    def reset_talk(self) -> None:
+        """Return to the default talk."""
+        reset_talk(self.store.home)

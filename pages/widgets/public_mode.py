@@ -1,0 +1,61 @@
+"""What visitors of a public app are told: that it is one, and why something is off."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from engine import numbers
+from engine.jobs.messages import refusal
+from engine.jobs.policy import RUNNING, WAITING, Policy
+
+if TYPE_CHECKING:
+    from engine.jobs.service import BackgroundEngine
+
+NOT_YOURS = "Only who started a run can cancel or name it, in the tab where it was started."
+
+
+def policy() -> Policy | None:
+    """Return what visitors may do; None if the app is its user's own.
+
+    An app that other machines reach is public, unless its environment says otherwise.
+    """
+    return Policy.from_environment(exposed=not _is_loopback(st.get_option("server.address")))
+
+
+def visitor() -> str:
+    """Return the server's identity of the session that is being served; empty outside of sessions."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return context.session_id if context is not None else ""
+
+
+def draw_notice() -> None:
+    """Draw a line that says that the app is public, and what that means."""
+    found = policy()
+    if found is not None:
+        st.caption(
+            f":material/public: **Public app.** Per visitor {RUNNING} run at a time and {WAITING} waiting, "
+            f"{numbers.about(found.seconds)} each at most. Everyone sees the results; the oldest are deleted "
+            "when space is needed. For other models and your own texts, run Prunescope on your own machine."
+        )
+
+
+def draw_refusal(engine: BackgroundEngine, send: Callable[..., object]) -> bool:
+    """Draw why visitors cannot send a message to the engine; return whether that is so."""
+    sentence = refusal(send) if engine.public is not None else ""
+    if sentence:
+        st.caption(f":material/lock: {sentence}")
+    return bool(sentence)
+
+
+def _is_loopback(address: str | None) -> bool:
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address or "").is_loopback
+    except ValueError:  # a name, or nothing, which stands for every address
+        return False
