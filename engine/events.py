@@ -496,10 +496,13 @@ def to_line(event: Event) -> str:
     return event.model_dump_json()
 
 
-def from_line(line: str | bytes) -> Event:
+def from_line(line: str | bytes, *, extra: Literal["forbid", "ignore"] = "forbid") -> Event:
     """Return the event that `to_line` wrote.
+
+    Args:
+        extra: what to do about unknown fields.
 
     Raises:
         pydantic.ValidationError: the line is not an event.
     """
-    return _ADAPTER.validate_json(line)
+    return _ADAPTER.validate_json(line, extra=extra)

@@ -111,10 +111,12 @@ class Recipe(BaseModel):
     @property
     def key(self) -> str:
         """A hash of everything that decides the result. Runs are stored and found by it."""
+        return self.key_in(RESULT_VERSION)
+
+    def key_in(self, version: int) -> str:
+        """Return the key under a given `RESULT_VERSION`."""
         # `residence` may differ between two machines without changing the result.
-        content = json.dumps(
-            [RESULT_VERSION, self.model_dump(mode="json", exclude={"residence"})], sort_keys=True
-        )
+        content = json.dumps([version, self.model_dump(mode="json", exclude={"residence"})], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:20]  # 80 bits
 
     @property
@@ -149,7 +151,7 @@ class Recipe(BaseModel):
     @property
     def shape_title(self) -> str:
         """The sparsity or the N:M pattern: `60%`, `2:4`."""
-        return short_percent(self.sparsity) if self.mask_pattern.fixed_sparsity is None else self.pattern
+        return short_percent(self.sparsity) if self.pattern == UNSTRUCTURED else self.pattern
 
     @property
     def title(self) -> str:
@@ -159,21 +161,24 @@ class Recipe(BaseModel):
 
     @property
     def methods(self) -> dict[str, Method]:
-        """The chosen method per axis."""
-        return {axis: registry[getattr(self, axis)] for axis, registry in AXES.items()}
+        """The chosen method per axis; a stand-in for one that this version does not have."""
+        return {axis: registry.named(getattr(self, axis)) for axis, registry in AXES.items()}
 
     def parameters(self, axis: str) -> dict[str, Any]:
-        """Return all parameters of the method chosen on an axis."""
-        method = self.methods[axis]
-        return {
-            parameter.name: self.settings[f"{method.name}.{parameter.name}"]
-            for parameter in method.parameters
-        }
+        """Return all parameters of the method chosen on an axis.
+
+        A run of another version may lack some, or have values that are not valid here: those get the default.
+        """
+        method, found = self.methods[axis], {}
+        for parameter in method.parameters:
+            value = self.settings.get(f"{method.name}.{parameter.name}", parameter.default)
+            found[parameter.name] = parameter.default if parameter.fault(value) else value
+        return found
 
 
 def with_allocation(name: str) -> str:
     """Return what a title says about an allocation: ` with OWL`, nothing for the uniform one."""
-    return "" if name == "uniform" else f" with {ALLOCATIONS[name].title}"
+    return "" if name == "uniform" else f" with {ALLOCATIONS.named(name).title}"
 
 
 def _without_invalid(recipe: type[Recipe], given: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:

@@ -31,6 +31,12 @@ is never taken for the run of a recipe.
 MARK = " (imported)"
 """Follows the name of an imported run wherever its numbers stand."""
 
+
+def is_imported(key: str | None) -> bool:
+    """Return whether a key is that of an imported run."""
+    return key is not None and key.startswith(IMPORTED)
+
+
 State = Literal["empty", "running", "finished", "failed", "cancelled", "interrupted"]
 
 
@@ -90,7 +96,7 @@ class RunRecord(Facts):
     @property
     def imported(self) -> bool:
         """Whether the run was computed elsewhere and imported."""
-        return self.key is not None and self.key.startswith(IMPORTED)
+        return is_imported(self.key)
 
     @property
     def title(self) -> str:

@@ -7,7 +7,7 @@ only this: name, title, explanation, formula, paper, and the parameters with the
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Generic, Literal, TypeVar
@@ -152,10 +152,15 @@ M = TypeVar("M", bound=Method)
 class Registry(Mapping[str, M], Generic[M]):
     """The methods of one axis by name, in the order in which they were added. Unknown names are answered with
     similar ones.
+
+    Args:
+        stand_in: makes the method that `named` returns for an unknown name, from `name`, `title` and
+            `explanation`.
     """
 
-    def __init__(self, axis: str) -> None:
+    def __init__(self, axis: str, stand_in: Callable[..., M] | None = None) -> None:
         self.axis = axis
+        self._stand_in = stand_in
         self._methods: dict[str, M] = {}
 
     def add(self, method: M) -> M:
@@ -176,6 +181,15 @@ class Registry(Mapping[str, M], Generic[M]):
         near = difflib.get_close_matches(str(name), self._methods, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(self._methods)}."
         return f"there is no {self.axis} named {name!r}; {hint}"
+
+    def named(self, name: str) -> M:
+        """Return a method to describe: for an unknown name, which a run of another version may have, one that
+        has this name and declares nothing.
+        """
+        if name in self._methods or self._stand_in is None:
+            return self[name]
+        explanation = f"This version of Prunescope has no {self.axis} with this name."
+        return self._stand_in(name=name, title=f"{name} (unknown {self.axis})", explanation=explanation)
 
     def __getitem__(self, name: str) -> M:
         if name not in self._methods:

@@ -111,10 +111,10 @@ def default_group(given: Mapping[str, Any]) -> Group:
     allocation published with a smaller group replaces whole layers by that.
     """
     fields = {**DEFAULT_METHODS, **given}
-    own = SCORES[fields["score"]].default_group
-    if REFINEMENTS[fields["refinement"]].touches:
+    own = SCORES.named(fields["score"]).default_group
+    if REFINEMENTS.named(fields["refinement"]).touches:
         return Group.ROW
-    published = ALLOCATIONS[fields["allocation"]].group
+    published = ALLOCATIONS.named(fields["allocation"]).group
     return published if published is not None and own is Group.LAYER else own
 
 

@@ -27,7 +27,7 @@ TOP = 108
 
 def measured_quantity(record: RunRecord) -> str:
     """Return what the run's allocation measures on each block, in words; empty if it measures nothing."""
-    return ALLOCATIONS[record.recipe.allocation].measure if record.recipe else ""
+    return ALLOCATIONS.named(record.recipe.allocation).measure if record.recipe else ""
 
 
 def allocation_bars(record: RunRecord) -> Chart:

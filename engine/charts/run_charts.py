@@ -46,7 +46,7 @@ def is_deciding(record: RunRecord) -> bool:
 
 def allocation_charts(record: RunRecord) -> Makers:
     """Return the charts of the sparsity per block and row; none if all always have the same."""
-    if record.recipe is None or ALLOCATIONS[record.recipe.allocation].even:
+    if record.recipe is None or ALLOCATIONS.named(record.recipe.allocation).even:
         return {}
     charts: Makers = {"search": search_curves} if _searches(record) else {}  # in the order of the page
     charts["allocation"] = allocation_bars
@@ -63,9 +63,9 @@ def result_charts(record: RunRecord, *, clickable: bool = False) -> Makers:
         return {}
     heatmaps: Makers = {name: partial(heatmap, clickable=clickable) for name, heatmap in HEATMAPS.items()}
     charts: Makers = {**heatmaps, "alignment": alignment_bars, "depth": error_through_depth}
-    if REFINEMENTS[record.recipe.refinement].touches:
+    if REFINEMENTS.named(record.recipe.refinement).touches:
         charts |= {"swaps": refinement_swaps, "refinement": refinement_error}
-    if UPDATES[record.recipe.update].touches:
+    if UPDATES.named(record.recipe.update).touches:
         charts["recovery"] = error_recovered
     if record.state != "running":  # the total of removed weights is only known at the end
         charts["coverage"] = coverage_bar
@@ -78,5 +78,5 @@ def _searches(record: RunRecord) -> bool:
     """
     if record.recipe is None:
         return False
-    passes, _ = ALLOCATIONS[record.recipe.allocation].passes(record.recipe.parameters("allocation"))
+    passes, _ = ALLOCATIONS.named(record.recipe.allocation).passes(record.recipe.parameters("allocation"))
     return bool(record.search) or (passes > 0 and not measured_quantity(record))

@@ -205,7 +205,7 @@ def _bars(
 
 def _explanation(record: RunRecord) -> str:
     """Return what the objective and the strength are, as the allocation declares them."""
-    allocation = ALLOCATIONS[record.recipe.allocation] if record.recipe else None
+    allocation = ALLOCATIONS.named(record.recipe.allocation) if record.recipe else None
     if allocation is None or not allocation.objective:
         return "Lower is better."
     return f"Objective: {allocation.objective}; lower is better. {allocation.strengths}".strip()

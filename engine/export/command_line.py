@@ -15,6 +15,7 @@ from typing import Any
 from engine.errors import Fault, RecipeError
 from engine.evaluation.tasks.catalogue import TASKS
 from engine.pruning.axes import AXES
+from engine.pruning.patterns import UNSTRUCTURED
 from engine.recipe import Recipe
 from engine.validation import KNOWN_CORPORA
 
@@ -200,7 +201,8 @@ def _unusual(recipe: Recipe) -> dict[str, Any]:
         for method in recipe.methods.values()
         for parameter in method.parameters
     }
-    return {key: value for key, value in recipe.settings.items() if value != defaults[key]}
+    # The setting of an unknown method, which a run of another version may have, is not a default.
+    return {key: value for key, value in recipe.settings.items() if value != defaults.get(key)}
 
 
 def _is_implied(name: str, recipe: Recipe) -> bool:
@@ -209,4 +211,4 @@ def _is_implied(name: str, recipe: Recipe) -> bool:
         return recipe.model == "demo" or Path(recipe.model).is_dir()
     if name == "permutation":
         return recipe.permutation in (None, "none")
-    return recipe.mask_pattern.fixed_sparsity is not None and name in ("sparsity", "group")
+    return recipe.pattern != UNSTRUCTURED and name in ("sparsity", "group")

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from engine import numbers
-from engine.evaluation.tasks.catalogue import TASKS
+from engine.evaluation.tasks.catalogue import task_title
 from engine.events import TaskScore
 from engine.export.citations import bibtex, cited
 from engine.export.command_line import command
@@ -45,7 +45,7 @@ def model_card(record: RunRecord, notes: Sequence[str] = (), *, with_tokenizer: 
         raise ValueError("A model card needs a run with a recipe and a model.")
     original, recipe, protocol = record.recipe, without_paths(record.recipe), record.protocol
     pruned = {score.task: score for score in record.tasks.pruned}
-    tasks = [(TASKS[score.task].title, score, pruned.get(score.task)) for score in record.tasks.dense]
+    tasks = [(task_title(score.task), score, pruned.get(score.task)) for score in record.tasks.dense]
     corpora = [file_name(item.corpus) for item in record.evaluations]
     measures = [f"perplexity on {', '.join(corpora)}"] if corpora else []
     measures += [f"accuracy on {', '.join(title for title, *_ in tasks)}"] if tasks else []

@@ -22,6 +22,7 @@ from engine.run_cache import MODELS
 from engine.store import atomic_files
 from engine.store.folder import RunFolder
 from engine.store.follow import Tail
+from engine.store.import_run import set_aside
 
 POLL = 0.1  # seconds between two looks at a run that another process computes
 PROBE = 0.5  # seconds: a reader that checks whether the run is locked holds the lock for a moment
@@ -42,6 +43,8 @@ def execute(recipe: Recipe, folder: RunFolder, *, publish: Publish | None = None
             folder created by this call that holds no event has been removed.
     """
     publish = publish or (lambda event: None)
+    if folder.imported:  # by an earlier version, which stored imported runs under their recipe's key
+        set_aside(folder)
     # Before anything is written: a finished run is returned even from a full or read-only disk.
     if folder.is_finished():
         return folder.record()

@@ -26,6 +26,7 @@ from engine.jobs.views import RunView
 from engine.recipe import Recipe
 from engine.record import RunRecord, State
 from engine.store.folder import RunFolder, Signature, retry_hint
+from engine.store.import_run import set_aside
 from engine.store.runs import Store
 
 if TYPE_CHECKING:
@@ -99,12 +100,12 @@ class RunQueue:
         with self._lock:
             if recipe.key in self._jobs:
                 return
+        if folder.imported:  # by an earlier version, which stored imported runs under their recipe's key
+            set_aside(folder)
         if _is_computed(folder):
             self._forget(recipe.key)
             return
         self._store.check_writable()
-        if folder.imported:  # results without weights are replaced by a run computed here
-            self._store.delete(folder.key)
         # Before the page says so: what was accepted is not lost with this process.
         self._accepted.add(recipe)
         with self._lock:

@@ -34,6 +34,7 @@ from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
 from engine.jobs.views import EngineStatus, RunView, Saved
 from engine.models.identity import looks_like_path, resolve
 from engine.recipe import Recipe, pin
+from engine.store.import_run import set_all_aside
 from engine.store.runs import Store
 from engine.store.summary import RunSummary
 
@@ -335,6 +336,7 @@ class BackgroundEngine(Library):
         for sentence in exposures(self.store.home, self._scheduler):
             _log.warning(sentence)
         drop_unused_texts(self.texts)
+        set_all_aside(self.store)
         # Only at the start: until the app ends, a deleted run can be restored.
         self.store.empty_trash()
         for model in self.public.policy.models if self.public else ():

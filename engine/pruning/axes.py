@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import torch
 from torch import Tensor
@@ -238,8 +238,20 @@ class Refinement(Method):
     attention_only: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
 
 
-SCORES: Registry[Score] = Registry("score")
-UPDATES: Registry[Update] = Registry("update")
-ALLOCATIONS: Registry[Allocation] = Registry("allocation")
-REFINEMENTS: Registry[Refinement] = Registry("refinement")
+def _unknown(*_: object, **__: object) -> NoReturn:
+    raise NotImplementedError("A method that this version does not have can be named, but not computed.")
+
+
+SCORES: Registry[Score] = Registry(
+    "score", lambda **known: Score(function=_unknown, default_group=Group.LAYER, **known)
+)
+UPDATES: Registry[Update] = Registry(
+    "update", lambda **known: Update(function=_unknown, touches=None, **known)
+)
+ALLOCATIONS: Registry[Allocation] = Registry(
+    "allocation", lambda **known: Allocation(function=_unknown, **known)
+)
+REFINEMENTS: Registry[Refinement] = Registry(
+    "refinement", lambda **known: Refinement(function=_unknown, touches=None, **known)
+)
 AXES: dict[str, Registry[Any]] = {axis.axis: axis for axis in (SCORES, ALLOCATIONS, UPDATES, REFINEMENTS)}

@@ -48,6 +48,9 @@ class RunFolder:
         private: whether the directory that holds the folder is created for this user only.
     """
 
+    IMPORTED = "imported"
+    """The file that marks an imported run; holds the name of the file that it was imported from."""
+
     def __init__(
         self, path: Path | str, cache: Path | None = None, *, recorded: bool = False, private: bool = False
     ) -> None:
@@ -74,7 +77,7 @@ class RunFolder:
     @property
     def imported(self) -> bool:
         """Whether the run was computed elsewhere and imported as results without weights."""
-        return os.path.isfile(self.path / "imported")  # holds the name of the file it was imported from
+        return os.path.isfile(self.path / self.IMPORTED)
 
     @property
     def has_weights(self) -> bool:

@@ -11,6 +11,7 @@ from engine.errors import StoreError
 from engine.events import Facts
 from engine.outline import Outline, outline
 from engine.recipe import Recipe
+from engine.record import MARK
 from engine.store import plain_files
 from engine.store.folder import Files, RunFolder
 
@@ -63,10 +64,14 @@ class RunSummary:
 
     @property
     def title(self) -> str:
-        """The label's name, else the recipe in a few words, else the key."""
-        if self.label.name:
-            return self.label.name
-        return self.recipe.title if self.recipe else self.key
+        """The label's name, else the recipe in a few words, else the key; an imported run is marked."""
+        name = self.label.name or (self.recipe.title if self.recipe else self.key)
+        return f"{name}{MARK}" if self.imported else name
+
+    @property
+    def own(self) -> bool:
+        """Whether it was computed here."""
+        return not (self.recorded or self.imported)
 
 
 def summarise(folder: RunFolder, files: Files) -> RunSummary:

@@ -6,7 +6,7 @@ from engine import numbers
 from engine.charts.allocation import measured_quantity
 from engine.charts.run_charts import is_deciding
 from engine.charts.search import best_candidate
-from engine.evaluation.tasks.catalogue import TASKS
+from engine.evaluation.tasks.catalogue import task_title
 from engine.events import Fetching
 from engine.jobs.views import RunView
 from engine.record import RunRecord
@@ -67,7 +67,7 @@ def _block_words(record: RunRecord, total: int) -> str:
     if trying is None:
         return f"Block {total} of {total} done · measuring perplexity"
     asked = f"{trying.done} of {trying.total} examples" if trying.total else "fetching its examples"
-    return f"Trying the {trying.which} model on {TASKS[trying.task].title}: {asked}"
+    return f"Trying the {trying.which} model on {task_title(trying.task)}: {asked}"
 
 
 def _fetching_words(fetching: Fetching) -> str:

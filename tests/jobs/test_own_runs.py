@@ -1,4 +1,4 @@
-"""Names, the trash, freeing space, and importing a run."""
+"""Names, the trash, and freeing space."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ import pytest
 
 from engine import run as engine_run
 from engine.errors import StoreError
-from engine.events import to_line
 from engine.jobs.execute import execute
-from engine.jobs.queue import RunQueue
-from engine.outline import outline
 from engine.record import RunRecord
 from engine.replay import events_of
 from engine.store.folder import RunFolder
-from engine.store.import_run import import_run
 from engine.store.runs import DAY, Store, largest_until, older_than
 from engine.store.summary import Label, RunSummary
 from tests.conftest import RecipeMaker
@@ -118,81 +114,6 @@ class TestSpace:
         assert [run.key for run in largest_until(self.runs, 0)] == ["new", "older", "old"], (
             "pinned, running and recorded ones stay"
         )
-
-
-class TestImport:
-    @pytest.fixture
-    def elsewhere(self, tmp_path: Path, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
-        monkeypatch.setattr(engine_run, "run", imitation.run)
-        folder = Store(tmp_path / "elsewhere").folder(small().key)
-        execute(small(), folder)
-        return folder
-
-    def test_events_are_imported_as_results(self, store: Store, elsewhere: RunFolder) -> None:
-        key = import_run(store, elsewhere.events_path.read_bytes(), "events.jsonl")
-        (run,) = store.list()
-        assert (run.key, run.state, run.imported, run.has_weights) == (key, "finished", True, False)
-        assert run.record == outline(elsewhere.record())
-        with pytest.raises(StoreError, match="without its weights"):
-            store.find(key).require_weights()
-
-    def test_a_record_alone_is_imported_too(self, tmp_path: Path) -> None:
-        store, recorded = Store(tmp_path / "home", recorded=tmp_path / "none"), Store(tmp_path).recorded
-        key = next(run.key for run in recorded if run.recipe and run.recipe.allocation == "neuroal")
-        record = Store(tmp_path).find(key).record()
-        key = import_run(store, record.model_dump_json().encode(), "record.json")
-        assert store.find(key).record() == record
-
-    def test_an_existing_run_is_not_imported_again(self, store: Store, elsewhere: RunFolder) -> None:
-        content = elsewhere.events_path.read_bytes()
-        import_run(store, content, "a.jsonl")
-        with pytest.raises(StoreError, match="already here"):
-            import_run(store, content, "a.jsonl")
-        known = store.find(store.recorded[0].key)
-        with pytest.raises(StoreError, match="already here"):
-            import_run(store, known.events_path.read_bytes(), "a.jsonl")
-
-    @pytest.mark.parametrize(
-        ("content", "words"),
-        [
-            (b"", "is empty"),
-            (b"\xff\xfe\x00", "not text"),
-            (b"hello", "neither a record nor events"),
-            (b'{"colour": "red"}', "neither a record nor events"),
-            (b"[1, 2]", "neither a record nor events"),
-            (RunRecord().model_dump_json().encode(), "not that of a finished run"),
-        ],
-    )
-    def test_other_files_are_rejected_and_leave_nothing(
-        self, store: Store, content: bytes, words: str
-    ) -> None:
-        with pytest.raises(StoreError, match=words):
-            import_run(store, content, "some file")
-        assert store.list() == []
-
-    def test_an_unfinished_run_is_rejected(self, store: Store, elsewhere: RunFolder) -> None:
-        lines = b"".join(to_line(event).encode() + b"\n" for event in elsewhere.events()[:3])
-        with pytest.raises(StoreError, match="only finished runs"):
-            import_run(store, lines, "half.jsonl")
-
-    def test_a_file_that_is_too_large_is_rejected_unread(self, store: Store) -> None:
-        with pytest.raises(StoreError, match="at most 20 MB"):
-            import_run(store, b" " * 20_000_001, "large.json")
-
-    def test_a_key_that_is_a_path_does_not_leave_the_store(self, store: Store, elsewhere: RunFolder) -> None:
-        lines = elsewhere.events_path.read_bytes().replace(elsewhere.key.encode(), b"../../outside")
-        with pytest.raises(StoreError):
-            import_run(store, lines, "evil.jsonl")
-        assert not (store.home.parent / "outside").exists()
-
-    def test_computing_an_imported_run_replaces_it(
-        self, store: Store, elsewhere: RunFolder, small: RecipeMaker
-    ) -> None:
-        import_run(store, elsewhere.events_path.read_bytes(), "events.jsonl")
-        runs = RunQueue(store, 1.0, lambda: None)
-        runs.submit(small())
-        assert runs.active() == [small().key]
-        assert store.list() == []
 
 
 def test_a_record_unfolds_into_events_that_fold_into_it(tmp_path: Path) -> None:

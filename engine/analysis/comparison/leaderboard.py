@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from engine.analysis.comparison.points import Point
-from engine.pruning.patterns import is_n_of_m
 
 NOT_PRUNING = ("fetch", "load", "windows", "evaluate", "tasks")
 """Phases of a run that do not belong to the pruner."""
@@ -71,7 +70,5 @@ def leaderboard(families: Mapping[str, Sequence[Point]], budget: str) -> list[En
 
 
 def _is_at(point: Point, budget: str) -> bool:
-    if is_n_of_m(budget):
-        return point.shape == budget
     # Compared as text, in the form that `budgets` gives it.
-    return not point.is_grouped and f"{point.sparsity:g}" == budget
+    return budget == (point.shape if point.is_grouped else f"{point.sparsity:g}")

@@ -18,7 +18,7 @@ from statistics import fmean
 from engine.analysis.comparison.protocols import FinishedRun
 from engine.analysis.comparison.seeds import Spread
 from engine.numbers import short_percent
-from engine.pruning.patterns import is_n_of_m
+from engine.pruning.patterns import UNSTRUCTURED
 from engine.recipe import Recipe, with_allocation
 from engine.validation import default_group
 
@@ -35,16 +35,16 @@ def family(recipe: Recipe) -> str:
 
 def _unusual_settings(recipe: Recipe) -> str:
     """Return the parameters, comparison group and permutation that differ from the methods' defaults."""
-    known = [
-        (f"{method.name}.{parameter.name}", parameter)
+    known = {
+        f"{method.name}.{parameter.name}": parameter
         for method in recipe.methods.values()
         for parameter in method.parameters
-    ]
-    given = [(parameter, recipe.settings[name]) for name, parameter in known if name in recipe.settings]
+    }
     unusual = [
-        f"{parameter.name} {_short(value)}"
-        for parameter, value in given
-        if value != parameter.coerced(parameter.default)  # settings hold coerced values too
+        f"{name.rpartition('.')[2]} {_short(value)}"
+        for name, value in recipe.settings.items()
+        # The settings hold coerced values, too. A setting of another version has no default here.
+        if name not in known or value != known[name].coerced(known[name].default)
     ]
     if recipe.group is not None and recipe.group != default_group(recipe.model_dump()):
         unusual.append(f"per {recipe.group}")
@@ -111,8 +111,8 @@ class Point:
 
     @property
     def is_grouped(self) -> bool:
-        """Whether it is an N:M pattern."""
-        return is_n_of_m(self.shape)
+        """Whether it has a pattern, such as N:M, that fixes its sparsity."""
+        return self.shape != UNSTRUCTURED
 
 
 def points(runs: Iterable[FinishedRun]) -> dict[str, tuple[Point, ...]]:

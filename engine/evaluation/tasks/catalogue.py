@@ -207,3 +207,8 @@ def chosen(names: Iterable[str]) -> tuple[Task, ...]:
         if names.count(name) > 1:
             raise TaskError(f"The task {name} is named more than once. Name each task once.")
     return tuple(TASKS[name] for name in names)
+
+
+def task_title(name: str) -> str:
+    """Return a task's title; its name if a run of another version knows a task that this one does not."""
+    return TASKS[name].title if name in TASKS else name

@@ -9,7 +9,6 @@ import streamlit as st
 from engine import numbers
 from engine.analysis.comparison.leaderboard import budgets, leaderboard
 from engine.charts.compare.leaderboard import leaderboard_chart, leaderboard_table
-from engine.pruning.patterns import is_n_of_m
 from pages.widgets.chart import draw_chart
 from pages.widgets.compare.data import Known
 from pages.widgets.compare.links import draw_links
@@ -38,11 +37,7 @@ COLUMNS: dict[str, Any] = {
 
 def draw_board(known: Known) -> None:
     """Draw a choice of the sparsity, and all pruners at it."""
-    offered = {
-        # a budget is a pattern such as 2:4, or a share as text
-        budget if is_n_of_m(budget) else numbers.percent(float(budget), 0): budget
-        for budget in budgets(known.all)
-    }
+    offered = {_budget_words(budget): budget for budget in budgets(known.all)}
     if not offered:
         st.info(
             "A leaderboard needs two pruners at the same sparsity. Start a sweep to get them.",
@@ -77,3 +72,11 @@ def draw_board(known: Known) -> None:
             draw_links(str(table.iloc[rows[0]]["run"]), "place")
     else:
         st.caption("Select a row to open its run. Times are from the machine that computed each run.")
+
+
+def _budget_words(budget: str) -> str:
+    """Return a sparsity in percent, and the name of a pattern as it is."""
+    try:
+        return numbers.percent(float(budget), 0)
+    except ValueError:
+        return budget

@@ -14,7 +14,7 @@ import streamlit as st
 
 from engine.pruning.allocations.manual import flat
 from engine.recipe import Recipe
-from engine.registry import Method
+from engine.registry import Method, Registry
 from engine.validation import simplest
 from pages.widgets.explore.fields import RATIOS, Checked, Fields, parameters, pruner_of
 from pages.widgets.literal import literal
@@ -115,9 +115,9 @@ def show_faults(name: str, checked: Checked) -> None:
         st.error(literal(message), icon=":material/error:")
 
 
-def title_in(registry: Mapping[str, Method]) -> Callable[[str], str]:
-    """Return the function from a name in the registry to its title."""
-    return lambda name: registry[name].title
+def title_in(registry: Registry[Any]) -> Callable[[str], str]:
+    """Return the function from a name to the title of the method in the registry."""
+    return lambda name: str(registry.named(name).title)
 
 
 def explained(registry: Mapping[str, Method]) -> str:

@@ -70,8 +70,13 @@ def fields_of(recipe: Recipe) -> Fields:
     if recipe.group == default_group(recipe.model_dump()):
         fields["group"] = None
     fields["permutation"] = recipe.permutation or "none"
-    settings = {name: parameter.default for name, parameter in parameters().items()}
-    return fields | settings | recipe.settings  # parameters of all methods, then the chosen ones'
+    # Parameters of all methods, with the recipe's values. A run of another version may have others.
+    return fields | {
+        name: recipe.settings[name]
+        if name in recipe.settings and not parameter.fault(recipe.settings[name])
+        else parameter.default
+        for name, parameter in parameters().items()
+    }
 
 
 def pruner_of(fields: Fields) -> str:

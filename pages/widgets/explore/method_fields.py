@@ -76,8 +76,9 @@ def draw_axis(axis: str, checked: Checked, on_change: Callable[[], None]) -> Non
         help=f"{HELP[axis]}  \n{explained(registry)}",
         on_change=on_change,
     )
-    if registry[chosen].parameters:
-        _draw_parameters(registry[chosen], checked)
+    method = registry.named(chosen)
+    if method.parameters:
+        _draw_parameters(method, checked)
 
 
 def _draw_parameters(method: Method, checked: Checked) -> None:

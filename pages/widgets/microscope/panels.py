@@ -84,7 +84,7 @@ def _draw_scores(study: Study, recipe: Recipe) -> None:
         st.markdown("**Scores**")
         st.caption(study.unscored)
     else:
-        draw_chart(score_histogram(study.scores, SCORES[recipe.score].title), "m.scores")
+        draw_chart(score_histogram(study.scores, SCORES.named(recipe.score).title), "m.scores")
 
 
 def _wants_spectrum(place: Place) -> bool:
