@@ -50,6 +50,7 @@ LAYERS: tuple[str, ...] = (
     "pages.widgets",
     "pages",
     "app",
+    "engine.installed",
 )
 """Lowest first: a module imports only from its own package and from packages above it in this list."""
 

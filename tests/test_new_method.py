@@ -31,7 +31,8 @@ SCORE, ALLOCATION = "power", "taper"
 
 def examples() -> list[str]:
     """Return the Python files that the README shows under Contribute."""
-    return re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    contribute = README.read_text(encoding="utf-8").partition("## Contribute")[2]
+    return re.findall(r"^```python\n(.*?)^```$", contribute, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture

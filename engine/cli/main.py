@@ -11,7 +11,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
-from engine import VERSION
+from engine import APP, COMMAND, VERSION
 from engine.cli import doctor, prune, stored, sweep
 from engine.errors import PrunescopeError, RecipeError
 from engine.export.command_line import add_recipe_options
@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m engine", description="Prune a language model block by block and see what it cost."
+        prog=COMMAND,
+        description="Prune a language model block by block and see what it cost.",
+        epilog=f"The app: {APP} [STREAMLIT OPTIONS]",
     )
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
+from engine import COMMAND
 from engine.cli import recorded
 from engine.cli.methods import describe
 from engine.cli.report import Bar, print_event, print_notes, summary
@@ -31,9 +32,7 @@ def runs(arguments: argparse.Namespace) -> int:
     """List the runs, most recently changed first."""
     listed = Store().list()
     if not listed:
-        print(
-            f"There are no runs in {Store().home} yet. Make one with: python -m engine prune", file=sys.stderr
-        )
+        print(f"There are no runs in {Store().home} yet. Make one with: {COMMAND} prune", file=sys.stderr)
     for run in listed:
         pruned = f"{run.record.pruned.perplexity:.3f}" if run.record and run.record.pruned else "-"
         when = datetime.fromtimestamp(run.changed).strftime("%Y-%m-%d %H:%M")
@@ -93,7 +92,7 @@ def report(arguments: argparse.Namespace) -> int:
         from engine.charts.report import report as make_report  # Plotly may be missing on a compute server
     except ImportError as error:
         raise EngineError(
-            f"A report needs {error.name}, which is not installed. Install the packages in requirements.txt."
+            f"A report needs {error.name}, which is not installed. Install it with pip."
         ) from error
     from engine.export.output_file import save_report
 
@@ -134,7 +133,6 @@ def _folder(key: str) -> RunFolder:
     if len(found) != 1:
         count = f"{len(found)} runs have" if found else "no run has"
         raise StoreError(
-            f"{key} does not identify a run: {count} a key that begins with it. `python -m engine runs` "
-            "lists them."
+            f"{key} does not identify a run: {count} a key that begins with it. `{COMMAND} runs` lists them."
         )
     return store.find(found[0])

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from engine import COMMAND
 from engine.errors import Fault, RecipeError
 from engine.evaluation.tasks.catalogue import TASKS
 from engine.pruning.axes import AXES
@@ -37,7 +38,7 @@ def _count(text: str) -> int | None:
 
 
 FIELDS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "pruner": (str, "a preset, for instance wanda or apt-sm; `python -m engine methods` lists them"),
+    "pruner": (str, f"a preset, for instance wanda or apt-sm; `{COMMAND} methods` lists them"),
     "model": (str, "`demo`, a directory, or a hub id (default: demo)"),
     "revision": (str, "the hub revision"),
     "score": (str, "how weights are ranked"),
@@ -169,7 +170,7 @@ def command(recipe: Recipe) -> str:
     """
     # The same preset, so that only what differs from it is listed.
     default = Recipe.build({"pruner": recipe.pruner} if recipe.pruner else {})
-    parts = ["python", "-m", "engine", "prune"]
+    parts = [*COMMAND.split(), "prune"]
     if recipe.pruner:
         parts += ["--pruner", recipe.pruner]
     for name in FIELDS:

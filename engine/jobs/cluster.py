@@ -94,7 +94,7 @@ class Embedded:
         except ImportError as error:
             raise EngineError(
                 "The background engine needs the package cryptography, to keep other users of this machine "
-                "out. Install it with pip install -r requirements.txt, and start the app again."
+                "out. Install it with pip, and start the app again."
             ) from error
         pipe = self._stream(self._process.stdin)
         with suppress(OSError):  # the child has ended, which is reported below

@@ -26,7 +26,12 @@ def chromium() -> str | None:
 
 @contextmanager
 def app(
-    home: Path, environment: Mapping[str, str] = os.environ, command: Sequence[str] = COMMAND
+    home: Path,
+    environment: Mapping[str, str] = os.environ,
+    command: Sequence[str] = COMMAND,
+    *,
+    python: Path | str = sys.executable,
+    directory: Path = ROOT,
 ) -> Iterator[str]:
     """Run the app and yield its address.
 
@@ -38,10 +43,12 @@ def app(
         port = str(free.getsockname()[1])
     environment = {**environment, "PRUNESCOPE_HOME": str(home)}
     environment.pop("PRUNESCOPE_SCHEDULER", None)
-    command = [sys.executable, "-m", *command, "--server.port", port]
+    command = [str(python), "-m", *command, "--server.port", port]
     log = home / "log"
     with log.open("wb") as output:
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(
+            command, cwd=directory, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
         try:
             _wait(f"http://127.0.0.1:{port}/healthz", log)
             yield f"http://127.0.0.1:{port}"

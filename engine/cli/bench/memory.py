@@ -19,6 +19,7 @@ import transformers
 from safetensors.torch import save_file
 
 from engine.hub.cache import INDEX
+from engine.models.identity import ROOT
 from engine.models.streaming import without_weights
 
 WIDTH, INNER, BLOCKS, HEADS, KEYS, VOCABULARY = 2048, 5632, 22, 32, 4, 32_000  # as TinyLlama-1.1B
@@ -87,7 +88,7 @@ def bench_memory() -> None:
 
 def _child(*arguments: str) -> Any:
     process = subprocess.run(
-        [sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, check=True
+        [sys.executable, "-c", CHILD, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return json.loads(process.stdout.splitlines()[-1])  # libraries may print before it
 

@@ -1,0 +1,46 @@
+"""What `pyproject.toml` cannot say about the installed package: its dependencies, and its own two modules."""
+
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+PACKAGE = "engine/installed/prunescope"
+
+
+class Dependencies(MetadataHookInterface):
+    """Accepts releases from the pinned one to the next major version, or the range in `pyproject.toml`.
+
+    The installed package shares its environment, for instance with a notebook's other libraries, which exact
+    pins would replace.
+    """
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Fill in the dependencies and the optional ones."""
+        metadata["dependencies"] = [self._accepted(pinned) for pinned in self._pinned("requirements.txt")]
+        extra = self.config["tasks"]
+        metadata["optional-dependencies"] = {
+            "tasks": [str(pinned) for pinned in self._pinned("requirements-dev.txt") if pinned.name == extra]
+        }
+
+    def _pinned(self, name: str) -> list[Requirement]:
+        lines = Path(self.root, name).read_text(encoding="utf-8").splitlines()
+        return [Requirement(line) for line in lines if line and not line.startswith(("#", "-r"))]
+
+    def _accepted(self, pinned: Requirement) -> str:
+        (pin,) = pinned.specifier
+        usual = f">={pin.version},<{Version(pin.version).major + 1}"
+        return pinned.name + self.config["ranges"].get(pinned.name, usual)
+
+
+class Package(BuildHookInterface[Any]):
+    """Moves the modules of the package `prunescope` to the top of the wheel."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Add them, except to an editable installation: there the package stays in the checkout."""
+        if version != "editable":
+            for path in Path(self.root, PACKAGE).glob("*.py"):
+                build_data["force_include"][str(path)] = path.name
