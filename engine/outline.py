@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from engine.events import Facts, Score
 from engine.recipe import Recipe
-from engine.record import RunRecord, State
+from engine.record import RunRecord, State, is_imported, title_of
 from engine.record_parts import Protocol, SparsityFacts
 
 
@@ -28,6 +28,14 @@ class Outline(Facts):
     sparsity: SparsityFacts = SparsityFacts()
     timings: dict[str, float] = {}
     resumed: int | None = None
+
+    @property
+    def imported(self) -> bool:
+        return is_imported(self.key)
+
+    @property
+    def title(self) -> str:
+        return title_of(self.recipe, self.key)
 
 
 def outline(record: RunRecord) -> Outline:

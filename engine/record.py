@@ -37,6 +37,11 @@ def is_imported(key: str | None) -> bool:
     return key is not None and key.startswith(IMPORTED)
 
 
+def title_of(recipe: Recipe | None, key: str | None) -> str:
+    """Return the title of the run of a recipe under a key; empty without a recipe."""
+    return "" if recipe is None else f"{recipe.title}{MARK if is_imported(key) else ''}"
+
+
 State = Literal["empty", "running", "finished", "failed", "cancelled", "interrupted"]
 
 
@@ -101,7 +106,7 @@ class RunRecord(Facts):
     @property
     def title(self) -> str:
         """The recipe in a few words, marked if the run was imported; empty before the first event."""
-        return f"{self.recipe.title}{MARK if self.imported else ''}" if self.recipe else ""
+        return title_of(self.recipe, self.key)
 
     @property
     def progress(self) -> float:

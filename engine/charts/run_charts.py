@@ -7,6 +7,7 @@ deciding the allocation, only that part is shown.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from engine.charts.allocation import allocation_bars, measured_quantity
@@ -17,9 +18,10 @@ from engine.charts.heatmaps import output_error_grid, sparsity_grid
 from engine.charts.refinement import refinement_error, refinement_swaps
 from engine.charts.row_sparsity import has_uneven_rows, row_spread
 from engine.charts.search import alignment_against_uniform, search_curves
+from engine.charts.tables import with_origin
 from engine.charts.update import error_recovered
 from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, UPDATES
-from engine.record import RunRecord
+from engine.record import MARK, RunRecord
 
 RESULTS, ALLOCATION = "Results per block", "Sparsity allocation"
 Makers = dict[str, Callable[[RunRecord], Chart]]
@@ -34,7 +36,13 @@ def chart_parts(record: RunRecord, *, clickable: bool = False) -> dict[str, Make
     Args:
         clickable: whether the heat maps carry handles for a page that handles clicks.
     """
-    return {RESULTS: result_charts(record, clickable=clickable), ALLOCATION: allocation_charts(record)}
+    parts = {RESULTS: result_charts(record, clickable=clickable), ALLOCATION: allocation_charts(record)}
+    if not record.imported:
+        return parts
+    return {
+        title: {name: partial(_marked, make) for name, make in makers.items()}
+        for title, makers in parts.items()
+    }
 
 
 def is_deciding(record: RunRecord) -> bool:
@@ -70,6 +78,12 @@ def result_charts(record: RunRecord, *, clickable: bool = False) -> Makers:
     if record.state != "running":  # the total of removed weights is only known at the end
         charts["coverage"] = coverage_bar
     return charts
+
+
+def _marked(make: Callable[[RunRecord], Chart], record: RunRecord) -> Chart:
+    """Return a chart of an imported run, which says so in its title and in its table."""
+    chart = make(record)
+    return replace(chart, title=f"{chart.title}{MARK}", table=with_origin(chart.table, record))
 
 
 def _searches(record: RunRecord) -> bool:

@@ -68,6 +68,8 @@ def measurement_rows(record: RunRecord) -> Rows:
 def environment_rows(record: RunRecord) -> Rows:
     """Return the machine, the software, the start time, and the key."""
     rows = [("Started", record.started or numbers.UNKNOWN), ("Key", str(record.key))]
+    if record.imported:
+        rows.append(("Origin", "computed elsewhere and imported"))
     if record.environment is None:
         return rows
     machine = record.environment
@@ -82,10 +84,11 @@ def environment_rows(record: RunRecord) -> Rows:
 def block_table(record: RunRecord) -> pd.DataFrame:
     """Return one row per finished block."""
     columns = ["index", "sparsity", "alignment", "relative_error", "cosine", "seconds"]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         [[getattr(block, name) for name in columns] for block in done_blocks(record)],
         columns=["block", *columns[1:]],
     )
+    return with_origin(table, record)
 
 
 def linear_table(record: RunRecord) -> pd.DataFrame:
@@ -96,7 +99,12 @@ def linear_table(record: RunRecord) -> pd.DataFrame:
         for block in done_blocks(record)
         for linear in block.linears
     ]
-    return pd.DataFrame(rows, columns=["block", "linear", *columns[1:]])
+    return with_origin(pd.DataFrame(rows, columns=["block", "linear", *columns[1:]]), record)
+
+
+def with_origin(table: pd.DataFrame, record: RunRecord) -> pd.DataFrame:
+    """Return a table of a run's numbers, with a column that marks those of an imported run."""
+    return table.assign(origin="imported") if record.imported else table
 
 
 def evaluation_table(record: RunRecord) -> pd.DataFrame:

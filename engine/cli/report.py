@@ -87,7 +87,7 @@ def print_event(event: Event) -> None:
 
 def summary(record: RunRecord) -> str:
     """Return a record's results as a few lines of text."""
-    lines = [f"{record.recipe.title if record.recipe else 'run'}  [{record.key}]  {record.state}"]
+    lines = [f"{record.title or 'run'}  [{record.key}]  {record.state}"]
     if record.error:
         lines.append(record.error)
     if record.sparsity.achieved is not None:

@@ -6,7 +6,7 @@ is done, the page is drawn again with them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -22,24 +22,22 @@ from pages.widgets.progress import progress_words, share
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
-    from engine.recipe import Recipe
 
 MOST_TITLES = 4
+STARTED = "compute_here.started"
+"""Session state: the keys of the runs that were started here, by the keys of the runs that they stand for."""
 
 
-def draw_compute_here(
-    engine: BackgroundEngine,
-    records: Sequence[RunRecord | Outline],
-    key: str,
-    submit: Callable[[Recipe], object] | None = None,
-) -> None:
+def draw_compute_here(engine: BackgroundEngine, records: Sequence[RunRecord | Outline], key: str) -> None:
     """Draw the offer, or the progress while the runs are queued or running.
 
     Args:
         records: finished runs without weights, as they were recorded.
         key: of the button.
-        submit: starts a run; `engine.submit` by default.
     """
+    records = _without_computed(engine, records)
+    if not records:
+        return
     views = _views(engine, records)
     if any(view.active for view in views):
         live(
@@ -52,20 +50,20 @@ def draw_compute_here(
         return
     failed = [view for view in views if view.state != "finished"]
     for view in failed:
-        title = view.record.recipe.title if view.record.recipe else "The run"
         # the run's own error, else the engine's message
         reason = view.record.error or view.message or f"it was {view.state}."
-        show_error(f"{title} could not be computed: {reason}")
-    recipes = [record.recipe for record in records if record.recipe is not None]
-    titles = numbers.listed([literal(recipe.title) for recipe in recipes], MOST_TITLES)
+        show_error(f"{view.record.title or 'The run'} could not be computed: {reason}")
+    titles = numbers.listed([literal(record.title) for record in records], MOST_TITLES)
     took = numbers.seconds(sum(record.elapsed for record in records))
-    them = "it" if len(recipes) == 1 else "them"
+    them = "it" if len(records) == 1 else "them"
+    # What a file from elsewhere says need not come out here.
+    same = "" if any(record.imported for record in records) else ", and gives the same result here"
     with st.container(
         border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
     ):
         st.markdown(
             f"{titles}: only the results are here, without weights. Computing {them} took {took} on the "
-            "original machine, and gives the same result here.",
+            f"original machine{same}.",
             width="stretch",
         )
         st.button(
@@ -74,11 +72,30 @@ def draw_compute_here(
             type="primary",
             icon=":material/play_arrow:",
             on_click=_submit,
-            args=(submit or engine.submit, recipes, key),
+            args=(engine, records, key),
         )
     # A callback cannot draw on the page, so it leaves its message here; `pop` shows it once.
     if message := st.session_state.pop(f"{key}.error", ""):
         show_error(message)
+
+
+def _without_computed(
+    engine: BackgroundEngine, records: Sequence[RunRecord | Outline]
+) -> list[RunRecord | Outline]:
+    """Return the runs that are still to be computed. An imported run stays without weights; the one that was
+    computed here is another run, which this names.
+    """
+    rest = []
+    for record, view in zip(records, _views(engine, records), strict=True):
+        if record.imported and view.state == "finished" and not (view.recorded or view.imported):
+            name = literal(view.record.title)
+            st.info(
+                f"{literal(record.title)} was computed here as a separate run: choose {name}.",
+                icon=":material/check:",
+            )
+        else:
+            rest.append(record)
+    return rest
 
 
 def _draw_progress(views: Sequence[RunView]) -> None:
@@ -98,19 +115,24 @@ def _draw_progress(views: Sequence[RunView]) -> None:
 
 
 def _views(engine: BackgroundEngine, records: Sequence[RunRecord | Outline]) -> list[RunView]:
+    """Return the runs that compute these; the record itself where there is none."""
+    started: dict[str, str] = st.session_state.setdefault(STARTED, {})
     views = []
     for record in records:
+        computed = record.recipe.key if record.imported and record.recipe else record.key
         try:
-            views.append(engine.view(str(record.key)))
-        except PrunescopeError:  # deleted meanwhile: it can be computed like a recorded one
+            views.append(engine.view(started.get(str(record.key), str(computed))))
+        except PrunescopeError:  # not computed yet, or deleted meanwhile
             known = RunRecord(key=record.key, recipe=record.recipe, state="finished")
-            views.append(RunView(known, "finished"))
+            views.append(RunView(known, "finished", recorded=True))
     return views
 
 
-def _submit(submit: Callable[[Recipe], object], recipes: Sequence[Recipe], key: str) -> None:
+def _submit(engine: BackgroundEngine, records: Sequence[RunRecord | Outline], key: str) -> None:
+    started: dict[str, str] = st.session_state.setdefault(STARTED, {})
     try:
-        for recipe in recipes:
-            submit(recipe)
+        for record in records:
+            if record.recipe is not None:
+                started[str(record.key)] = engine.submit(record.recipe)
     except PrunescopeError as error:
         st.session_state[f"{key}.error"] = str(error)

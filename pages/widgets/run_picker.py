@@ -88,6 +88,7 @@ def usual_keys(runs: Sequence[RunSummary], *wanted: tuple[str, float]) -> list[s
         (run.recipe.pruner, run.recipe.sparsity): run.key
         for run in reversed(runs)  # of runs with equal choices, the first listed wins
         if run.recipe
+        and not run.imported
         and run.recipe.model == "demo"
         and (run.recipe.allocation, run.recipe.pattern, run.recipe.seed) == ("uniform", "unstructured", 0)
     }

@@ -20,6 +20,7 @@ from engine.analysis.comparison.seeds import Spread
 from engine.numbers import short_percent
 from engine.pruning.patterns import UNSTRUCTURED
 from engine.recipe import Recipe, with_allocation
+from engine.record import MARK
 from engine.validation import default_group
 
 MOST_LETTERS = 12
@@ -110,9 +111,23 @@ class Point:
         return any(run.own for run in self.runs)
 
     @property
+    def imported(self) -> bool:
+        """Whether the runs were computed elsewhere and imported."""
+        return any(run.imported for run in self.runs)
+
+    @property
     def is_grouped(self) -> bool:
         """Whether it has a pattern, such as N:M, that fixes its sparsity."""
         return self.shape != UNSTRUCTURED
+
+
+def dense_perplexity(points: Iterable[Point]) -> float | None:
+    """Return the dense model's perplexity in runs of one protocol, by imported runs only if there are no
+    others; None without any.
+    """
+    runs = (run for point in points for run in point.runs)
+    first = min(runs, key=lambda run: run.imported, default=None)  # False is less than True
+    return None if first is None else first.dense
 
 
 def points(runs: Iterable[FinishedRun]) -> dict[str, tuple[Point, ...]]:
@@ -124,7 +139,9 @@ def points(runs: Iterable[FinishedRun]) -> dict[str, tuple[Point, ...]]:
     """
     cells: dict[tuple[str, str, float], dict[int, FinishedRun]] = {}
     for run in runs:
-        cell = (family(run.recipe), run.recipe.pattern, run.recipe.sparsity)
+        # Imported runs are families of their own, so that their numbers never stand for ours.
+        name = f"{family(run.recipe)}{MARK}" if run.imported else family(run.recipe)
+        cell = (name, run.recipe.pattern, run.recipe.sparsity)
         cells.setdefault(cell, {}).setdefault(run.recipe.seed, run)  # the first run of a seed wins
     families: dict[str, list[Point]] = {}
     for (name, shape, sparsity), by_seed in cells.items():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from engine.outline import Outline
 from engine.recipe import Recipe
+from engine.record import is_imported
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,18 @@ class FinishedRun:
     """A finished run with a perplexity.
 
     Attributes:
-        own: whether it was computed here, rather than bundled as a record.
+        own: whether it was computed here, rather than bundled or imported.
     """
 
     key: str
     recipe: Recipe
     record: Outline
     own: bool
+
+    @property
+    def imported(self) -> bool:
+        """Whether it was computed elsewhere and imported."""
+        return is_imported(self.key)
 
     @property
     def perplexity(self) -> float:

@@ -14,7 +14,7 @@ from math import isfinite
 import plotly.graph_objects as go
 
 from engine import numbers
-from engine.analysis.comparison.points import FACTOR, Cliff, Point, cliff, curve
+from engine.analysis.comparison.points import FACTOR, Cliff, Point, cliff, curve, dense_perplexity
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, literal
 from engine.charts.compare.perplexity_axis import Scale, spread, top, wants_logarithm
@@ -95,7 +95,7 @@ def _values(families: Families) -> list[float]:
 
 
 def _dense(families: Families) -> float | None:
-    return next((run.dense for points in families.values() for point in points for run in point.runs), None)
+    return dense_perplexity(point for points in families.values() for point in points)
 
 
 def _last(families: Families) -> float:

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from engine import numbers
 from engine.analysis.comparison.leaderboard import Entry
+from engine.analysis.comparison.points import dense_perplexity
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, literal
 from engine.charts.compare.perplexity_axis import Scale, top, wants_logarithm
@@ -64,7 +65,7 @@ def leaderboard_chart(entries: Sequence[Entry], budget: str) -> Chart:
     names = [
         f"{one.place}. {literal(one.point.family)}{' (own)' if one.point.own else ''}" for one in entries
     ]
-    dense = entries[0].point.runs[0].dense if entries else 1.0
+    dense = dense_perplexity(entry.point for entry in entries) or 1.0
     scale = _scale(entries, dense)
     figure = canvas(go.Figure(), 70 + LINE * max(3, len(entries)))  # 70: axis and its title
     for entry, name in zip(entries, names, strict=True):

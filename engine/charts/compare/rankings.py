@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from engine import numbers
-from engine.analysis.comparison.points import FACTOR, Point, cliff, curve
+from engine.analysis.comparison.points import FACTOR, Point, cliff, curve, dense_perplexity
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, literal
 from engine.charts.compare.curves import Families, cliff_words, patterns
@@ -114,7 +114,7 @@ def pattern_ranking(families: Families) -> Chart:
                 PATTERN_LOOKS[place % len(PATTERN_LOOKS)],
             )
         )
-    dense = next((point.runs[0].dense for by_shape in at.values() for point in by_shape.values()), None)
+    dense = dense_perplexity(point for by_shape in at.values() for point in by_shape.values())
     if dense is not None:
         figure.add_vline(
             x=dense,

@@ -8,6 +8,7 @@ import pandas as pd
 
 from engine.analysis.comparison.points import Point
 from engine.numbers import short_percent
+from engine.record import is_imported
 
 COLUMNS = (
     "family",
@@ -47,7 +48,7 @@ def curve_table(families: Mapping[str, Sequence[Point]]) -> pd.DataFrame:
 def filtered(table: pd.DataFrame, words: str, most: float | None) -> pd.DataFrame:
     """Return the rows that contain every word and whose ratio to the dense perplexity is at most `most`.
 
-    `own`, `recorded` and `70%` are words, too.
+    `own`, `recorded`, `imported` and `70%` are words, too.
     """
     wanted = words.lower().split()
     matches = [
@@ -62,4 +63,6 @@ def _search_text(row: object) -> str:
     family, pattern, sparsity, own, run = (
         getattr(row, name) for name in ("family", "pattern", "sparsity", "own", "run")
     )
-    return f"{family} {pattern} {short_percent(sparsity)} {'own' if own else 'recorded'} {run}".lower()
+    # An imported run says so in the name of its family.
+    origin = "own" if own else "" if is_imported(run) else "recorded"
+    return f"{family} {pattern} {short_percent(sparsity)} {origin} {run}".lower()

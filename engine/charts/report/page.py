@@ -99,6 +99,7 @@ def report(record: RunRecord) -> str:
         charts=_charts(shared),
         paths=[Path(path).name for path in paths(record.recipe)],
         command=command(recipe),
+        recipe_key=record.recipe.key if record.imported else record.key,
         recipe_json=json.dumps(recipe.model_dump(mode="json"), indent=2, ensure_ascii=False),
         tables=[_table(block_table(shared), "All blocks"), _table(linear_table(shared), "All linears")],
         measured=measurement_rows(shared),

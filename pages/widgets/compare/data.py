@@ -50,7 +50,7 @@ def known_runs(runs: Sequence[RunSummary]) -> Groups:
     version = tuple((run.key, run.state, run.changed) for run in runs if run.state == "finished")
     cached: tuple[object, Groups] | None = st.session_state.get("compare.runs")
     if cached is None or cached[0] != version:
-        cached = (version, by_protocol(finished_runs((run.record, not run.recorded) for run in runs)))
+        cached = (version, by_protocol(finished_runs((run.record, run.own) for run in runs)))
         st.session_state["compare.runs"] = cached
     return cached[1]
 

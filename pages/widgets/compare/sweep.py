@@ -107,7 +107,7 @@ def _cost(engine: BackgroundEngine, cells: Sequence[Cell], statuses: Statuses) -
         return sweep_cost(cells, statuses, {}, None)
     model = engine.summary(recipe.model, recipe.revision).value
     capacity = engine.capacity(recipe.device).value
-    own = median_times(run.record for run in engine.runs() if run.record is not None and not run.recorded)
+    own = median_times(run.record for run in engine.runs() if run.record is not None and run.own)
     return sweep_cost(
         cells, statuses, own, partial(estimate, summary=model, capacity=capacity) if model else None
     )

@@ -14,7 +14,7 @@ import streamlit as st
 from engine import numbers
 from engine.pruning.axes import ALLOCATIONS
 from engine.pruning.pattern_choices import GROUPS
-from engine.record import RunRecord
+from engine.record import MARK, RunRecord
 from pages.widgets.engine_handle import find_view
 from pages.widgets.explore import session
 from pages.widgets.explore.controls import set_fields
@@ -88,7 +88,8 @@ def _draw_card(record: RunRecord, best: float | None) -> None:
     perplexity = record.pruned.perplexity if record.pruned else None
     evaluated = record.protocol.evaluation
     help = f"Pruned perplexity: {record.protocol.perplexity}." if evaluated else "Not measured yet."
-    st.metric(recipe.methods["allocation"].title, numbers.perplexity(perplexity), help=help)
+    title = f"{recipe.methods['allocation'].title}{MARK if record.imported else ''}"
+    st.metric(title, numbers.perplexity(perplexity), help=help)
     notes = ["lowest perplexity"] if best is not None and perplexity == best else []
     if record.allocation:
         least, most = min(record.allocation), max(record.allocation)

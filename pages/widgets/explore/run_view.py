@@ -136,7 +136,7 @@ def _draw_replay(playback: Playback) -> None:
 def _draw_heading(view: RunView, *, replayed: bool = False) -> None:
     name, icon, color = BADGES[view.state]
     with st.container(horizontal=True, vertical_alignment="center"):
-        title = view.record.recipe.title if view.record.recipe else "This run"
+        title = view.record.title or "This run"
         st.subheader(literal(title), anchor=False, width="content")
         if replayed:
             st.badge("replay", icon=":material/replay:", color="violet")

@@ -46,7 +46,8 @@ def draw_spread(engine: BackgroundEngine, record: RunRecord) -> None:
             icon=":material/casino:",
             help=f"Runs the same recipe with {seeds}: {missing} more runs, about {took}.",
             on_click=_start,
-            args=(engine, recipes[1:]),  # the first is the run itself
+            # The first is the run itself, unless that was computed elsewhere.
+            args=(engine, recipes if record.imported else recipes[1:]),
         )
         return
     live(

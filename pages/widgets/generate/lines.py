@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from engine import numbers
 from engine.analysis.comparison.points import Point, curve, points
 from engine.analysis.comparison.protocols import by_protocol, finished_runs
+from engine.record import MARK
 from engine.store.summary import RunSummary
 
 LEAST = 2
@@ -36,7 +37,7 @@ def sparsity_lines(runs: Sequence[RunSummary]) -> dict[str, tuple[Stop, ...]]:
     the others, named with their protocol.
     """
     by_key = {run.key: run for run in runs}
-    groups = by_protocol(finished_runs((run.record, not run.recorded) for run in runs))
+    groups = by_protocol(finished_runs((run.record, run.own) for run in runs))
     lines: dict[str, tuple[Stop, ...]] = {}
     for place, (protocol, group) in enumerate(groups.items()):
         for name, family in points(group).items():
@@ -52,11 +53,13 @@ def sparsity_lines(runs: Sequence[RunSummary]) -> dict[str, tuple[Stop, ...]]:
 
 
 def _dense(point: Point) -> Stop:
-    return Stop(0.0, point.runs[0].dense, "Dense", None)
+    return Stop(0.0, point.runs[0].dense, f"Dense{MARK if point.imported else ''}", None)
 
 
 def _stop(point: Point, runs: dict[str, RunSummary]) -> Stop:
     """Return one run of a point, preferably one that has weights here."""
     with_weights = [run for run in point.runs if runs[run.key].has_weights]
     run = (with_weights or list(point.runs))[0]
-    return Stop(point.sparsity, run.perplexity, run.recipe.title, runs[run.key])
+    return Stop(
+        point.sparsity, run.perplexity, f"{run.recipe.title}{MARK if run.imported else ''}", runs[run.key]
+    )

@@ -4,7 +4,6 @@ linears.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -28,7 +27,6 @@ from pages.widgets.run_picker import finished_runs, pick_run
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
-STARTED = "m.asked"
 RUN = 380  # width of the list of runs in pixels
 FIRST = {
     "score": "wanda",
@@ -43,7 +41,7 @@ FIRST = {
 
 def draw_microscope(engine: BackgroundEngine) -> None:
     """Draw the page."""
-    runs = _choosable(engine)
+    runs = finished_runs(engine)
     controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     with controls.container(width=RUN):
         run = pick_run(runs, "Run", first=first_run(runs))
@@ -60,25 +58,12 @@ def draw_microscope(engine: BackgroundEngine) -> None:
         show_error(str(error))
         return
     if view.state != "finished" or not view.has_weights:
-        records = [run.record or view.record]
-        draw_compute_here(engine, records, "m.compute", partial(_submit, engine, run))
+        draw_compute_here(engine, [run.record or view.record], "m.compute")
         return
     place = choose_place(run.key, view.record, controls)
     for sentence in complaints():
         st.warning(literal(sentence), icon=":material/info:")
     _draw_linear(engine, place, run.recipe, view.record)
-
-
-def _choosable(engine: BackgroundEngine) -> list[RunSummary]:
-    """Return the finished runs and those that this tab is computing: imported ones would leave the list."""
-    started: dict[str, RunSummary] = st.session_state.setdefault(STARTED, {})
-    finished = finished_runs(engine)
-    keys = {run.key for run in finished}
-    return [*(run for key, run in started.items() if key not in keys), *finished]
-
-
-def _submit(engine: BackgroundEngine, run: RunSummary, recipe: Recipe) -> None:
-    st.session_state[STARTED][engine.submit(recipe)] = run  # under the key of the run that computes it
 
 
 def first_run(runs: list[RunSummary]) -> str | None:
