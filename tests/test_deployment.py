@@ -17,6 +17,7 @@ from urllib.request import Request, urlopen
 import pytest
 import yaml
 
+from engine.jobs import policy
 from engine.models.identity import ROOT
 from pages.widgets.server import HEALTH, ROUTES
 from tests.browser import served
@@ -136,7 +137,12 @@ def test_the_data_is_on_a_volume_of_an_unprivileged_user() -> None:
 def test_compose_publishes_on_this_machine_and_limits_memory() -> None:
     assert [port.startswith("${PRUNESCOPE_ADDRESS:-127.0.0.1}:") for port in SERVICE["ports"]] == [True]
     assert SERVICE["mem_limit"]
-    assert set(SERVICE["environment"]) == {"STREAMLIT_SERVER_ALLOWED_HOSTS", "PRUNESCOPE_PUBLIC"}
+
+
+def test_compose_passes_the_settings_of_public_mode_and_sets_none() -> None:
+    passed = SERVICE["environment"]
+    assert re.findall(r"`(PRUNESCOPE_PUBLIC_\w+)`", policy.__doc__) == passed[2:-1]
+    assert passed[1] == policy.VARIABLE and ENVIRONMENT.keys().isdisjoint(passed)
 
 
 @pytest.mark.parametrize(

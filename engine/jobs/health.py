@@ -39,6 +39,7 @@ NOT_STARTED = Health("starting", "The app answers. The background engine starts 
 STARTING = Health("starting", "The background engine is starting.")
 FAILED = Health("failed", "The background engine could not be started. The app's log says why.")
 ENDED = Health("failed", "The background engine ended unexpectedly. It restarts with the next run.")
+STOPPED = Health("failed", "The background engine has stopped for good. Restart the app.")
 SILENT = Health("failed", f"No worker of the background engine answers within {PATIENCE:g} seconds.")
 
 

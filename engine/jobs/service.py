@@ -23,7 +23,7 @@ from engine.events import Event
 from engine.hardware.shared_cache import SHARED
 from engine.jobs import messages, worker
 from engine.jobs.exposure import exposures
-from engine.jobs.health import Health, check
+from engine.jobs.health import STOPPED, Health, check
 from engine.jobs.library import Library
 from engine.jobs.messages import message
 from engine.jobs.policy import Policy
@@ -139,6 +139,8 @@ class BackgroundEngine(Library):
         """Ask the workers whether they answer, and return whether the engine works. Unlike the other methods
         it waits, up to `engine.jobs.health.PATIENCE` seconds.
         """
+        if self._thread is not None and not self._thread.is_alive():
+            return STOPPED
         return check(self._status, self._cluster)
 
     @message(messages.listed_recipe)

@@ -20,7 +20,7 @@ from engine.errors import EngineError
 from engine.jobs import cluster
 from engine.jobs.cluster import ROOT
 from engine.jobs.execute import execute
-from engine.jobs.health import ENDED, FAILED, SILENT, STARTING, Health
+from engine.jobs.health import ENDED, FAILED, SILENT, STARTING, STOPPED, Health
 from engine.jobs.service import BackgroundEngine
 from engine.store.runs import Store
 from tests.conftest import RecipeMaker
@@ -147,6 +147,13 @@ def test_an_engine_that_cannot_start_reports_it(
         assert engine.health() == FAILED
     finally:
         engine.close()
+
+
+def test_an_engine_without_its_thread_is_not_healthy(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BackgroundEngine, "_loop", lambda self: None)
+    engine = BackgroundEngine(store)
+    engine.start()
+    until(lambda: engine.health() == STOPPED)
 
 
 @pytest.fixture
