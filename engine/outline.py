@@ -13,7 +13,9 @@ from engine.record_parts import Protocol, SparsityFacts
 
 
 class Outline(Facts):
-    """The fields and properties of a `RunRecord` that have the same meaning here."""
+    """The fields and properties of a `RunRecord` that have the same meaning here. `protocol` has the first
+    evaluation text only.
+    """
 
     key: str | None = None
     state: State = "empty"
@@ -40,4 +42,7 @@ class Outline(Facts):
 
 def outline(record: RunRecord) -> Outline:
     """Return the outline of a record."""
-    return Outline.model_construct(**{name: getattr(record, name) for name in Outline.model_fields})
+    facts = {name: getattr(record, name) for name in Outline.model_fields}
+    facts["protocol"] = record.protocol.model_copy(update={"evaluations": ()})
+    facts["sparsity"] = record.sparsity.model_copy(update={"skipped": {}})
+    return Outline.model_construct(**facts)

@@ -45,9 +45,11 @@ class Blocks(MutableMapping[int, BlockWeights]):
             StoreError: its file is damaged.
         """
         path = self.path(index)
-        if not os.path.isfile(path):  # unlike `Path.is_file`, False where access is denied
+        if not os.path.lexists(path):
             raise KeyError(index)
         damaged = StoreError(f"The block file {path} is damaged. Delete the run and compute it again.")
+        if not os.path.isfile(path):  # reading a pipe would wait for a writer
+            raise damaged
         try:
             with safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)

@@ -91,7 +91,9 @@ def _events(lines: Sequence[bytes], timed: bool) -> Iterator[Event]:
             raise ValueError("the beginning of its events is missing")
         if before is not None and not begins and (before.ends or (timed and _is_earlier(event, before))):
             raise ValueError("its events are out of order")
-        if line in seen and not (begins or isinstance(event, REPEATABLE)):
+        if begins:  # another attempt, which repeats what the first one did before its blocks
+            seen.clear()
+        if line in seen and not isinstance(event, REPEATABLE):
             raise ValueError("one of its events occurs twice")
         if isinstance(event, BlockPruned):
             if event.index != blocks:

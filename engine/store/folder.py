@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -90,7 +91,7 @@ class RunFolder:
         Raises:
             StoreError: the run is not finished, or is stored without its weights.
         """
-        state = self.record().state
+        state = self.checked_record().state
         if state != "finished":
             raise StoreError(
                 f"The run {self.key} is {state}, so there is no pruned model yet. Finish it first."
@@ -146,7 +147,7 @@ class RunFolder:
         except ValueError as error:
             raise self.damaged(str(error)) from error
         if not event_log.is_intact(content, checksums):
-            raise self.damaged("its events are not those that were written")
+            raise self.damaged("its events were changed after they were written")
         if events and events[-1].ends and length < len(content):
             raise self.damaged("something follows the end of its events")
         return events
@@ -407,18 +408,18 @@ class RunFolder:
         return self.cancel_path.exists()
 
 
-def list_files(path: Path) -> Files:
+def list_files(path: Path | str) -> Files:
     """Return the files of a run folder; whatever happens to one of them changes this value.
 
     The lock is left out, because its time means nothing.
     """
     files = _entries(path)
     if any(name == "blocks" for name, *_ in files):
-        files += _entries(path / "blocks")
+        files += _entries(os.path.join(path, "blocks"))
     return tuple(sorted(files))
 
 
-def _entries(directory: Path) -> list[tuple[str, int, int, int]]:
+def _entries(directory: Path | str) -> list[tuple[str, int, int, int]]:
     found = []
     try:
         with os.scandir(directory) as entries:
@@ -426,7 +427,7 @@ def _entries(directory: Path) -> list[tuple[str, int, int, int]]:
                 if entry.name != "lock":
                     # Not that of a link's target, which may be the link itself.
                     status = entry.stat(follow_symlinks=False)
-                    size = 0 if entry.is_dir(follow_symlinks=False) else status.st_size
+                    size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
                     found.append((entry.name, size, status.st_mtime_ns, status.st_ctime_ns))
     except OSError:  # deleted meanwhile
         pass

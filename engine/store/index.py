@@ -28,6 +28,8 @@ from engine.store.summary import RunSummary
 Row = tuple[bytes, bytes]
 """The seal and the summary as JSON."""
 
+DAMAGED = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""Errors of a file that is no index: it has other tables, damaged pages, or is no database."""
 PATIENCE = 1.0  # seconds to wait for another process; reading the folders takes little longer
 _ADAPTER = TypeAdapter(RunSummary)  # built once, which is slow
 
@@ -50,12 +52,12 @@ class SummaryIndex:
         """Write some rows and delete others; do nothing if the file cannot be written."""
         try:
             self._write(kind, rows, gone)
-        except sqlite3.OperationalError:  # locked, read-only, or the disk is full
-            return
-        except sqlite3.DatabaseError:  # damaged: the rows that are lost are written by the next process
-            with suppress(OSError, sqlite3.Error):
-                self._path.unlink()
-                self._write(kind, rows, gone)
+        except sqlite3.Error as error:
+            # Otherwise it is locked or read-only, or the disk is full.
+            if getattr(error, "sqlite_errorcode", None) in DAMAGED:
+                with suppress(OSError, sqlite3.Error):
+                    self._path.unlink()
+                    self._write(kind, rows, gone)  # the next process adds the rows that are lost
 
     def _write(self, kind: str, rows: Mapping[str, Row], gone: Set[str]) -> None:
         with self._connect("rwc") as database:
@@ -67,7 +69,7 @@ class SummaryIndex:
                 database.execute("CREATE TABLE runs (kind, key, seal, summary, PRIMARY KEY (kind, key))")
             database.executemany("DELETE FROM runs WHERE kind = ? AND key = ?", ((kind, key) for key in gone))
             database.executemany(
-                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO runs (kind, key, seal, summary) VALUES (?, ?, ?, ?)",
                 ((kind, key, *row) for key, row in rows.items()),
             )
             database.execute("COMMIT")

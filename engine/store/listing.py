@@ -50,18 +50,20 @@ class Listing:
         found: list[RunSummary] = []
         changed: dict[str, Row] = {}
         for key in run_keys(self._directory):
-            files = list_files(self._directory / key)
+            files = list_files(os.path.join(self._directory, key))
             state, summary = before.get(key, (0, None))
             if summary is None or state != hash(files):
                 summary = from_row(files, rows[key]) if key in rows else None
+            may_change = False
             if summary is None:
                 folder = self._folder(key)
                 summary = summarise(folder, files)
                 if not folder.exists:  # deleted meanwhile
                     continue
-                if not _may_change_unseen(summary, files):
+                may_change = _may_change_unseen(summary, files)
+                if not may_change:
                     changed[key] = to_row(files, summary)
-            if not _may_change_unseen(summary, files):
+            if not may_change:
                 self._known[key] = (hash(files), summary)
             found.append(summary)
         gone = (rows.keys() | before.keys()) - {summary.key for summary in found}
@@ -80,6 +82,7 @@ def run_keys(directory: Path) -> list[str]:
     """Return the names of the run folders in a directory; none if there is no such directory."""
     try:
         with os.scandir(directory) as entries:
-            return [entry.name for entry in entries if KEY.fullmatch(entry.name) and entry.is_dir()]
+            # `os.path.isdir`, because `entry.is_dir` raises an error for a link to itself.
+            return [entry.name for entry in entries if KEY.fullmatch(entry.name) and os.path.isdir(entry)]
     except OSError:
         return []

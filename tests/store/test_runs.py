@@ -5,10 +5,9 @@ begun.
 from __future__ import annotations
 
 import resource
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from engine.store.folder import RunFolder
 from engine.store.runs import Store
 from tests.conftest import RecipeMaker
 from tests.jobs import imitation
+from tests.store.damages import DAMAGES
 
 
 @pytest.fixture(autouse=True)
@@ -32,31 +32,6 @@ def finished(store: Store, small: RecipeMaker) -> RunFolder:
     folder = store.folder(small().key)
     execute(small(), folder)
     return folder
-
-
-def _garbage(path: Path) -> None:
-    path.write_bytes(b"\x00garbage\xff" * 9)
-
-
-def _shorten(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-30])
-
-
-DAMAGES: dict[str, Callable[[RunFolder], object]] = {
-    "garbage in the recipe": lambda folder: _garbage(folder.recipe_path),
-    "no recipe": lambda folder: folder.recipe_path.unlink(),
-    "recipe of another kind": lambda folder: folder.recipe_path.write_text('{"colour": "red"}'),
-    "garbage in the events": lambda folder: folder.events_path.write_bytes(b"garbage\n" * 3),
-    "truncated events": lambda folder: _shorten(folder.events_path),
-    "no events": lambda folder: folder.events_path.unlink(),
-    "garbage in the record": lambda folder: _garbage(folder.record_path),
-    "garbage in a block": lambda folder: _garbage(folder.blocks.path(2)),
-    "a shortened block": lambda folder: _shorten(folder.blocks.path(2)),
-    "a block missing": lambda folder: folder.blocks.path(2).unlink(),
-    "no blocks": lambda folder: shutil.rmtree(folder.path / "blocks"),
-    "nothing in it": lambda folder: [shutil.rmtree(folder.path), folder.path.mkdir()],
-    "a directory for the events": lambda folder: [folder.events_path.unlink(), folder.events_path.mkdir()],
-}
 
 
 def test_an_empty_store(store: Store) -> None:
