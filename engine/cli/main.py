@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Sequence
 
 from engine import APP, COMMAND, VERSION
-from engine.cli import doctor, prune, stored, sweep
+from engine.cli import doctor, prune, stored, sweep, worker
 from engine.errors import PrunescopeError, RecipeError
 from engine.export.command_line import add_recipe_options
 
@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_prune(commands)
     _add_sweep(commands)
+    worker.add_worker_options(
+        _add(commands, "worker", worker.run_worker, "compute runs for those who use a Dask scheduler")
+    )
     _add(commands, "methods", stored.methods, "list every axis, method, parameter and default")
     _add(commands, "runs", stored.runs, "list the runs in the store")
     show = _add(commands, "show", stored.show, "show a run's numbers")
@@ -155,6 +158,11 @@ def _add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--seeds", default="0", metavar="A,B", help="seeds of the calibration windows (default: 0)"
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="compute on all workers of this Dask scheduler (default: PRUNESCOPE_SCHEDULER, if set)",
     )
     parser.add_argument(
         "--events", action="store_true", help="print events as JSON lines on stderr instead of a bar"

@@ -1,16 +1,19 @@
-"""`sweep`: compute many runs into the store, one after the other in this process, so that they share cached
-work; prints one line per finished run.
+"""`sweep`: compute many runs into the store and print one line per finished run. Without a scheduler they run
+one after the other in this process, so that they share cached work; with one, on all of its workers.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
-from contextlib import nullcontext
+from collections.abc import Generator, Mapping
+from contextlib import closing, nullcontext
 
 from engine.analysis.comparison.sweep import Cell, sweep
 from engine.cli.report import Bar, print_event
+from engine.cli.worker import require_dask
 from engine.cost.estimate import require_fit
 from engine.errors import Fault, RecipeError
 from engine.export.command_line import names_in, recipe_of
@@ -19,6 +22,7 @@ from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.store.runs import Store
 
+SCHEDULER = "PRUNESCOPE_SCHEDULER"
 HEAD = (
     f"{'run':<22}{'pruner':<14}{'allocation':<14}{'sparsity':>9}{'seed':>6}"
     f"{'dense':>10}{'pruned':>10}{'ratio':>8}{'seconds':>9}"
@@ -42,12 +46,14 @@ def run_sweep(arguments: argparse.Namespace) -> int:
             )
     if not todo:
         raise RecipeError([Fault("sweep", "none of these runs is possible; the reasons are listed above.")])
-    # One stands for all, which share the model and the length of the windows; a width that m does not divide
-    # ends only the runs with that pattern.
-    require_fit(_recipe(todo[0]))
+    scheduler = arguments.scheduler or os.environ.get(SCHEDULER)
     start = time.perf_counter()
-    print(HEAD)
-    failed = sum(not _run(cell, arguments) for cell in todo)
+    failed = 0
+    with closing(_run_on(scheduler, todo) if scheduler else _run_here(todo, arguments)) as ended:
+        print(HEAD)
+        for cell, record in ended:
+            print(_line(cell, record), flush=True)
+            failed += record.state != "finished"
     print(
         f"{len(todo) - failed} of {len(todo)} runs finished in {time.perf_counter() - start:.1f} s.",
         file=sys.stderr,
@@ -69,13 +75,35 @@ def _recipe(cell: Cell) -> Recipe:
     return cell.recipe
 
 
-def _run(cell: Cell, arguments: argparse.Namespace) -> bool:
-    """Compute one cell unless it is in the store, and print it; return whether it finished."""
-    recipe = _recipe(cell)
-    with nullcontext(print_event) if arguments.events else Bar() as watch:
-        record = execute(recipe, Store().folder(recipe.key), publish=watch)
-    print(_line(cell, record), flush=True)
-    return record.state == "finished"
+Ended = Generator[tuple[Cell, RunRecord], None, None]
+
+
+def _run_here(cells: list[Cell], arguments: argparse.Namespace) -> Ended:
+    """Compute the cells that are not in the store, in order."""
+    # One stands for all, which share the model and the length of the windows; a width that m does not divide
+    # ends only the runs with that pattern.
+    require_fit(_recipe(cells[0]))
+    for cell in cells:
+        recipe = _recipe(cell)
+        with nullcontext(print_event) if arguments.events else Bar() as watch:
+            yield cell, execute(recipe, Store().folder(recipe.key), publish=watch)
+
+
+def _run_on(scheduler: str, cells: list[Cell]) -> Ended:
+    """Compute the cells that are not in the store on a cluster, and yield each when it ends."""
+    require_dask()
+    from engine.jobs.batch import compute
+
+    by_key: Mapping[str, Cell] = {_recipe(cell).key: cell for cell in cells}
+    ended = compute([_recipe(cell) for cell in cells], scheduler, Store(), notify=_notify)
+    with closing(ended):
+        for record in ended:
+            assert record.key is not None
+            yield by_key[record.key], record
+
+
+def _notify(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def _line(cell: Cell, record: RunRecord) -> str:

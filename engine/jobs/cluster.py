@@ -1,45 +1,45 @@
 """A connection to Dask: to the embedded cluster, a separate process, or to an existing scheduler.
 
-The embedded cluster is `engine.jobs.serve`, started as a fresh interpreter: a fork or spawn of the app would
-run `app.py` again in the child. The client is not exposed to pages: it is awaitable, which Streamlit's caches
-reject.
+A scheduler needs nothing of Prunescope: what it unpickles itself, the graph of tasks, holds plain values
+only. The client is not exposed to pages: it is awaitable, which Streamlit's caches reject.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import subprocess
-import sys
 import threading
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import dask
 from distributed import CancelledError, Client, KilledWorker, Nanny, Worker, WorkerPlugin
+from distributed.protocol.pickle import dumps, loads
 
+from engine import COMMAND
 from engine.errors import EngineError
 from engine.jobs import worker
+from engine.jobs.dask_settings import DEVICE
+from engine.jobs.embedded import Embedded
 from engine.jobs.questions import Answer
-from engine.jobs.tls import Credentials
+from engine.jobs.versions import PRUNESCOPE, current, difference
+from engine.jobs.views import Silence
 from engine.jobs.worker import warm_up
 from engine.store import atomic_files
 
-ROOT = Path(__file__).parents[2]
-# A Dask resource; `engine.jobs.serve` gives its worker one, other workers offer it as in `START`
-DEVICE = "DEVICE"
 CONNECT = 15.0  # seconds
-START_UP = 120.0  # seconds for the embedded cluster's process to listen: it imports Dask
-CLOSE = 6.0  # seconds: a little longer than the cluster gives itself to shut down
+ANSWER = 5.0  # seconds: a scheduler that is stopped must not stop us
+SILENT = 15.0  # seconds without a heartbeat; the first imports can delay some
 CLIENT_SETTINGS = {
     # what Dask polls for its own displays; `Cluster.devices` asks for the workers when it needs them
     "distributed.client.scheduler-info-interval": "1 h",
     "distributed.client.heartbeat": "30 s",
 }
-START = "dask worker ADDRESS --resources DEVICE=1"
+START = f"{COMMAND} worker ADDRESS"
 
 
 class WarmUp(WorkerPlugin):
@@ -59,80 +59,14 @@ async def kill_worker(dask_worker: Nanny) -> None:
         await process.kill()
 
 
-class Embedded:
-    """The process of the embedded cluster."""
+class Call:
+    """A call of `engine.jobs.worker.call` that happens when it is unpickled, which a worker does."""
 
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "engine.jobs.serve"]
-        self._process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            # The child ends when this pipe closes, which the system also does if the app is killed.
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            # In a session of its own Ctrl-C does not reach it, so that the app can end it in order.
-            start_new_session=True,
-        )
-        self._credentials: Credentials | None = None
+    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
+        self._parts = function, *args
 
-    @property
-    def credentials(self) -> Credentials:
-        """What a client needs to connect; known once `address` has returned."""
-        assert self._credentials is not None
-        return self._credentials
-
-    def address(self) -> str:
-        """Hand the credentials over, wait until the scheduler listens and return its address.
-
-        Raises:
-            EngineError: the process ended instead, or no credentials can be made.
-        """
-        try:
-            # While the child imports Dask: a key takes a tenth of a second.
-            self._credentials = Credentials.create()
-        except ImportError as error:
-            raise EngineError(
-                "The background engine needs the package cryptography, to keep other users of this machine "
-                "out. Install it with pip, and start the app again."
-            ) from error
-        pipe = self._stream(self._process.stdin)
-        with suppress(OSError):  # the child has ended, which is reported below
-            pipe.write(self._credentials.to_line())
-            pipe.flush()
-        limit = threading.Timer(START_UP, self._process.kill)
-        limit.start()
-        # The child prints a single line, its address; an empty read means that it ended before.
-        line = self._stream(self._process.stdout).readline().strip()
-        limit.cancel()
-        if not line:
-            code = self._process.wait()
-            raise EngineError(
-                f"The background engine could not be started: its process ended with status {code}. "
-                "See the log."
-            )
-        return line
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def close(self) -> None:
-        """End the process and its worker."""
-        # End of file on its standard input tells the child to shut down.
-        with suppress(OSError):
-            self._stream(self._process.stdin).close()
-        try:
-            self._process.wait(CLOSE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._stream(self._process.stdout).close()
-
-    @staticmethod
-    def _stream(pipe: IO[str] | None) -> IO[str]:
-        assert pipe is not None
-        return pipe
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return worker.call, self._parts
 
 
 class Task(Protocol):
@@ -166,6 +100,9 @@ class Cluster:
         self._wake = wake
         self._embedded = None if scheduler else Embedded()
         self._client: Any = None  # a Client, most of whose methods are untyped
+        # By worker: its last heartbeat, on the scheduler's clock, and when we first saw that one, on ours.
+        self._heartbeats: dict[str, tuple[float, float]] = {}
+        self._stopped: float | None = None  # since when the scheduler does not answer, on our clock
         try:
             self._connect(scheduler, home)
         except BaseException:  # also KeyboardInterrupt: the child must not outlive a failed connection
@@ -192,15 +129,12 @@ class Cluster:
             if self._embedded is not None:
                 self._client.wait_for_workers(1, timeout=CONNECT)
         except (OSError, ValueError, TimeoutError) as error:
-            name = (
-                "The background engine"
-                if self._embedded
-                else f"The scheduler {address} that PRUNESCOPE_SCHEDULER names"
-            )
+            name = "The background engine" if self._embedded else f"The scheduler {address}"
             raise EngineError(
                 f"{name} does not answer ({error}). Start it, or correct the address, and try again."
             ) from error
         if self._embedded is None:
+            self._check_scheduler()
             self._check_workers(home)
         # Dask also applies it to workers that join later, such as one that a nanny restarts.
         self._client.register_plugin(WarmUp())
@@ -211,27 +145,50 @@ class Cluster:
         assert self._client is not None
         return self._client
 
+    def _check_scheduler(self) -> None:
+        """Check that the scheduler understands us, and tell it our version, which new workers compare."""
+        packages = self._ask(self.client.scheduler.versions)["packages"]
+        if what := difference(packages):
+            raise EngineError(f"The scheduler has {what}. Install the same version on both.")
+        self.client.set_metadata(PRUNESCOPE, current())
+
     def _check_workers(self, home: Path) -> None:
-        """Check that every worker can read a token written to the store."""
+        """Check that every worker has our version and can read a token written to the store."""
         atomic_files.check_writable(home, private=True)
         token = uuid.uuid4().hex
         path = home / f".seen-{token}{atomic_files.TEMPORARY}"
         atomic_files.write(path, token.encode())
         try:
             # `run` calls the function on every worker, past the queue of tasks.
-            replies = self.client.run(worker.has_token, str(path), token)
+            replies = self.client.run(worker.introduce, str(path), token, callback_timeout=CONNECT)
+        except TimeoutError:  # a worker is stopped: `silences` will say so
+            return
         except Exception as error:  # anything the worker raised, for instance because Prunescope is missing
             raise EngineError(
                 f"The workers cannot run Prunescope ({type(error).__name__}: {error}). "
-                f"Install the same version there, or start them in its directory: {START}."
+                f"Install the same version there, and start them with: {START}."
             ) from error
         finally:
             path.unlink(missing_ok=True)
-        if blind := [address for address, has_token in replies.items() if not has_token]:
-            raise EngineError(
-                f"The worker {blind[0]} does not see the run store {home}. Mount it there under the same "
-                "path, or set PRUNESCOPE_HOME to one that both see."
-            )
+        for address, (theirs, has_token) in replies.items():
+            if theirs != current():
+                raise EngineError(
+                    f"The worker {address} has Prunescope {theirs}, but {current()} is running here, so "
+                    "results may differ. Install the same version on both."
+                )
+            if not has_token:
+                raise EngineError(
+                    f"The worker {address} does not see the run store {home}. Mount it there under the same "
+                    "path, or set PRUNESCOPE_HOME to one that both see."
+                )
+
+    def _ask(self, method: Callable[..., Any], **arguments: Any) -> Any:
+        """Return the scheduler's answer.
+
+        Raises:
+            TimeoutError: it does not answer, for instance because its process is stopped.
+        """
+        return self.client.sync(method, callback_timeout=ANSWER, **arguments)
 
     @property
     def alive(self) -> bool:
@@ -265,22 +222,54 @@ class Cluster:
         raise EngineError("No worker answers.")
 
     def devices(self) -> int:
-        """Return how many runs can be computed at the same time."""
+        """Return how many runs can be computed at the same time.
+
+        Raises:
+            TimeoutError: the scheduler does not answer.
+        """
         if self._embedded is not None:
             return 1
-        # -1 = all workers.
-        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
-        return int(sum(info["resources"].get(DEVICE, 0) for info in workers))
+        return int(sum(info["resources"].get(DEVICE, 0) for info in self._workers().values()))
+
+    def _workers(self) -> Mapping[str, Any]:
+        """Return what the scheduler knows about each worker, by address."""
+        workers: Mapping[str, Any] = self._ask(self.client.scheduler.identity, n_workers=-1)["workers"]
+        return workers
+
+    def silences(self, tasks: Collection[str]) -> dict[str, Silence]:
+        """Return which of these tasks, by key, cannot end now, because the worker that has it or the
+        scheduler has stopped answering. To be called every few seconds while there are tasks.
+        """
+        now = time.monotonic()
+        try:
+            workers, held = self._workers(), self._ask(self.client.scheduler.processing)
+        except TimeoutError:
+            self._stopped = self._stopped or now
+            return dict.fromkeys(tasks, Silence("The scheduler", self._stopped))
+        self._stopped = None
+        silences: dict[str, Silence] = {}
+        for address, known in workers.items():
+            heartbeat, since = self._heartbeats.get(address, (None, now))
+            if heartbeat != known["last_seen"]:
+                since = now
+            self._heartbeats[address] = known["last_seen"], since
+            if now - since > SILENT:
+                who = "The worker" if self._embedded else f"The worker {known['name']}"
+                mine = [key for key in held.get(address, ()) if key in tasks]
+                silences |= dict.fromkeys(mine, Silence(who, since))
+        return silences
 
     def submit(self, function: Callable[..., Any], *args: Any, device: bool = False) -> Task:
         """Have a worker call a function of `engine.jobs.worker`; with `device`, on a device of its own.
 
-        The function is pickled by reference, so neither the app nor the scheduler has to import torch.
+        The function is pickled by reference, so the app does not have to import torch.
         """
         key = f"{function.__name__}-{uuid.uuid4().hex[:8]}"
         # Without a device, a question runs next to a run, in another of the worker's threads.
         needs = {DEVICE: 1} if device else None
-        task: Task = self.client.submit(worker.call, function, *args, key=key, resources=needs, pure=False)
+        # As Dask itself does it, but opened by the worker alone.
+        payload = dumps(Call(function, *args))  # type: ignore[no-untyped-call]
+        task: Task = self.client.submit(loads, payload, key=key, resources=needs, pure=False)
         task.add_done_callback(self._on_done)
         return task
 
@@ -292,7 +281,7 @@ class Cluster:
         try:
             if task.status in ("cancelled", "lost"):
                 return None
-            answer: Answer[Any] = task.result(timeout=CLOSE)
+            answer: Answer[Any] = task.result(timeout=ANSWER)
             return answer
         # the last three: the worker died before its answer was fetched
         except (KilledWorker, OSError, TimeoutError, CancelledError):
@@ -306,11 +295,14 @@ class Cluster:
     def abort(self, task: Task, *, kill: bool) -> None:
         """Give up a task; with `kill`, also kill the worker process that is running it."""
         # Before the cancel: afterwards the scheduler no longer says where the task runs.
-        addresses = [address for address, keys in self.client.processing().items() if task.key in keys]
+        held: dict[str, Any] = {}
+        with suppress(TimeoutError):
+            held = self._ask(self.client.scheduler.processing)
+        addresses = [address for address, keys in held.items() if task.key in keys]
         task.cancel()  # cannot stop a function that is already running, hence `kill`
         if addresses and kill:
             with suppress(Exception):  # a worker without a nanny is left to finish its block
-                self.client.run(kill_worker, workers=addresses, nanny=True)
+                self.client.run(kill_worker, workers=addresses, nanny=True, callback_timeout=ANSWER)
 
     def close(self) -> None:
         """Disconnect, and end the embedded cluster."""

@@ -1,7 +1,6 @@
 """Short questions to the worker (a text, a model's summary), answered alongside a run.
 
-A page asks on every redraw: the first call queues the question, later calls return what is known so far. This
-module imports nothing heavy, because Dask's scheduler imports it (see `engine.jobs.requests`).
+A page asks on every redraw: the first call queues the question, later calls return what is known so far.
 """
 
 from __future__ import annotations

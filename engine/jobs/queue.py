@@ -11,18 +11,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
+from engine import COMMAND
 from engine.errors import StoreError
 from engine.events import Cancelled, Event, Interrupted
 from engine.jobs import worker
 from engine.jobs.accepted import AcceptedRuns
 from engine.jobs.followed import FollowedRuns, view_of
-from engine.jobs.views import RunView
+from engine.jobs.views import RunView, Silence
 from engine.recipe import Recipe
 from engine.record import RunRecord, State
 from engine.store.folder import RunFolder, Signature, retry_hint
@@ -33,9 +35,10 @@ if TYPE_CHECKING:
     from engine.jobs.cluster import Cluster, Task
 
 LOCK = 5.0  # seconds until a killed process has released the lock
+LISTEN = 5.0  # seconds between two checks that the workers answer
 KILLED = "The worker process that computed this run was killed, possibly because memory ran out."
 HELD = "The app ended before this run was done. Continue or drop it on Explore or Runs."
-NO_DEVICE = "No worker offers a device. Start one with: dask worker ADDRESS --resources DEVICE=1"
+NO_DEVICE = f"No worker offers a device. Start one with: {COMMAND} worker ADDRESS"
 
 
 @dataclass
@@ -46,6 +49,7 @@ class Job:
         before: signature of the folder's events when it was queued; while unchanged, no worker has started.
         task: the Dask task, once it was sent.
         cancelled: when the user cancelled it, on the monotonic clock.
+        silence: who has stopped answering, so that it cannot continue.
     """
 
     recipe: Recipe
@@ -53,6 +57,7 @@ class Job:
     before: Signature
     task: Task | None = None
     cancelled: float | None = None
+    silence: Silence | None = None
 
     @property
     def started(self) -> bool:
@@ -86,6 +91,7 @@ class RunQueue:
         self._held: dict[str, Recipe] = {}  # what an earlier app left, in the same order
         self._ends: dict[str, RunRecord] = {}
         self._followed = FollowedRuns()
+        self._listened = 0.0  # when the workers were last asked, on the monotonic clock
         self._devices = 1  # as of the last turn of the engine's thread
 
     # For the pages: callable from any thread, returning immediately.
@@ -163,7 +169,8 @@ class RunQueue:
         if job is not None and job.started:
             # the run ends when its task does: until then the worker cannot start it again
             record = self._followed.record(job.folder)
-            return view_of(record.model_copy(update={"state": "running", "error": None}))
+            view = view_of(record.model_copy(update={"state": "running", "error": None}))
+            return replace(view, message=job.silence.sentence) if job.silence else view
         if job is not None:
             # Counts the runs ahead that no worker has started.
             place = 1 + [other.folder.key for other in jobs if other is job or not other.started].index(key)
@@ -206,6 +213,8 @@ class RunQueue:
                 self._drop(recipe)
 
     def _wait(self, job: Job, place: int) -> str:
+        if job.silence:
+            return job.silence.sentence
         if not self._devices:
             return NO_DEVICE
         return "The run is about to start." if job.task is not None else f"Place {place} in the queue."
@@ -239,6 +248,15 @@ class RunQueue:
         with self._lock:
             return any(job.cancelled is not None for job in self._jobs.values())
 
+    @property
+    def devices(self) -> int:
+        """How many runs can be computed at the same time, as of when there was last one to send."""
+        return self._devices
+
+    def silences(self) -> set[Silence]:
+        """Return who keeps runs from ending because it has stopped answering."""
+        return {job.silence for job in self._sent() if job.silence is not None}
+
     def drive(self, cluster: Cluster) -> None:
         """Collect ended runs, stop the cancelled ones, and send as many runs as devices are free."""
         for job in self._sent():
@@ -246,10 +264,21 @@ class RunQueue:
                 self._collect(job, cluster)
             elif job.cancelled is not None:
                 self._stop(job, cluster, time.monotonic() - job.cancelled)
+        self._listen(cluster)
         if self.waiting:
             # A request to the scheduler, so only if there is something to send.
-            self._devices = cluster.devices()
-            self._send(cluster, self._devices - len(self._sent()))
+            with suppress(TimeoutError):
+                self._devices = cluster.devices()
+                self._send(cluster, self._devices - len(self._sent()))
+
+    def _listen(self, cluster: Cluster) -> None:
+        """Notice, every few seconds, which runs have a worker that has stopped answering."""
+        tasks = {job.task.key: job for job in self._sent() if job.task is not None}
+        if tasks and time.monotonic() - self._listened >= LISTEN:
+            silences = cluster.silences(tasks.keys())
+            for key, job in tasks.items():
+                job.silence = silences.get(key)
+            self._listened = time.monotonic()
 
     def lost(self, reason: str) -> None:
         """Interrupt what was sent to a cluster that has ended."""
@@ -277,10 +306,10 @@ class RunQueue:
             for job in list(islice(self._startable(), max(0, free_devices))):
                 # An earlier attempt may have written events since the run was queued.
                 job.before = job.folder.signature()
-                # Plain values: the scheduler unpickles the arguments and must not import the recipe's modules
-                # for it.
                 fields = job.recipe.model_dump(mode="json")
-                job.task = cluster.submit(worker.compute, str(self._store.home), fields, device=True)
+                job.task = cluster.submit(
+                    worker.compute, str(self._store.home), job.recipe.key, fields, device=True
+                )
 
     def _startable(self) -> Iterator[Job]:
         """Yield the waiting runs that may start now, in order; the caller holds the lock."""

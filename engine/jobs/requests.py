@@ -1,9 +1,4 @@
-"""The requests that pages send to the worker about a finished run: plain values.
-
-Dask's scheduler unpickles every task that passes through it, and so imports the modules of the task's
-function and arguments. This module therefore imports nothing of ours: otherwise the scheduler would import a
-model library, which would delay the first answer by seconds.
-"""
+"""The requests that pages send to the worker about a finished run: plain values."""
 
 from __future__ import annotations
 

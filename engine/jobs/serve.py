@@ -22,36 +22,11 @@ from typing import Any
 import dask
 from distributed import Nanny, Scheduler
 
+from engine.jobs.dask_settings import DEVICE, SCHEDULER, THREADS, WORKER
 from engine.jobs.tls import Credentials
 
-THREADS = 3  # one for the run, which holds the device, and `engine.jobs.questions.AT_ONCE` for questions
 PATIENCE = 4.0  # seconds for an orderly shutdown
-HEARTBEAT = 30.0  # seconds between the worker's reports; the nanny notices its death, so they are not urgent
-
-SETTINGS = {
-    # Dask gives each of its workers one computing thread; ours is the only one on the machine.
-    "distributed.nanny.pre-spawn-environ": {
-        "OMP_NUM_THREADS": None,
-        "MKL_NUM_THREADS": None,
-        "OPENBLAS_NUM_THREADS": None,
-    },
-    "distributed.worker.daemon": True,
-    # Checks whether the event loop is responsive, 50 times a second. Importing torch holds the interpreter
-    # for seconds, which would be reported as a fault.
-    "distributed.admin.tick.interval": "1 h",
-    "distributed.admin.tick.cycle": "1 h",
-    "distributed.admin.tick.limit": "2 h",
-    # Pages about the cluster that anybody on the machine could read; Dask starts their server in any case.
-    "distributed.scheduler.http.routes": [],
-    "distributed.worker.http.routes": [],
-    # Statistics for Dask's dashboard, which is off.
-    "distributed.worker.profile.enabled": False,
-    "distributed.admin.system-monitor.interval": "1 h",
-    "distributed.admin.system-monitor.gil.enabled": False,
-    # Moving work and data between workers; there is only one.
-    "distributed.scheduler.work-stealing": False,
-    "distributed.scheduler.active-memory-manager.start": False,
-}
+HEARTBEAT = 5.0  # seconds between the worker's reports; the app notices by them that it has stopped answering
 
 
 class QuietScheduler(Scheduler):
@@ -82,9 +57,9 @@ async def serve(credentials: Credentials) -> None:
     }
     worker: dict[str, Any] = {
         "nthreads": THREADS,
-        "resources": {"DEVICE": 1},
+        "resources": {DEVICE: 1},
         "memory_limit": 0,  # no limit; also switches off two memory checks
-        "silence_logs": logging.ERROR,
+        "silence_logs": logging.CRITICAL,
     }
     async with QuietScheduler(**local, port=0, allowed_failures=0) as scheduler:
         print(scheduler.address, flush=True)
@@ -110,5 +85,5 @@ if __name__ == "__main__":
     # An empty line: the app ended before it could send them.
     if line := sys.stdin.readline():
         # On a busy machine the worker may not end in time; it ends with this process.
-        with dask.config.set(SETTINGS), suppress(TimeoutError):
+        with dask.config.set(WORKER | SCHEDULER), suppress(TimeoutError):
             asyncio.run(serve(Credentials.from_line(line)))

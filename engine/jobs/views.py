@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,13 +22,38 @@ class EngineStatus:
 
 
 @dataclass(frozen=True)
+class Silence:
+    """A part of the cluster that has stopped answering.
+
+    Attributes:
+        who: "The worker" or "The scheduler", with its name if there are several.
+        since: when it was last heard, on the monotonic clock.
+    """
+
+    who: str
+    since: float
+
+    @property
+    def sentence(self) -> str:
+        """What has happened and what to do, as of now."""
+        seconds = time.monotonic() - self.since
+        clock = time.strftime("%H:%M:%S", time.localtime(time.time() - seconds))
+        return (
+            f"{self.who} has not answered since {clock} ({seconds:.0f} s). Its machine may be asleep, "
+            "overloaded or unreachable, or its process stopped. The run continues by itself as soon as there "
+            "is an answer; if none comes, cancel the run and try again, which resumes after its last block."
+        )
+
+
+@dataclass(frozen=True)
 class RunView:
     """A run as it is now.
 
     Attributes:
         record: the fold of its events so far; only the recipe while it is queued.
         place: its place in the queue, 1 = next; None when it is not queued.
-        message: what it waits for, or why it ended; empty if there is nothing to say.
+        message: what it waits for, or why it ended; empty if there is nothing to say. While it is running,
+            that its worker has stopped answering.
         recorded: whether it is one of the bundled runs.
         imported: whether it was computed on another machine and imported.
         has_weights: whether its pruned blocks are stored here; a bundled run may have results only.

@@ -1,12 +1,13 @@
 """The functions that run in a worker process: computing a run, and answering questions about one.
 
 They return values and raise our errors; `call`, the entry point of every task, turns an error into an
-`Answer` with a message, because our exceptions need not survive pickling. The app and Dask's scheduler import
-this module to name the functions, so everything heavy is imported inside them.
+`Answer` with a message, because our exceptions need not survive pickling. The app imports this module to
+name the functions, so everything heavy is imported inside them.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from engine.errors import EngineError, PrunescopeError
+from engine.jobs import versions
 from engine.jobs.questions import Answer
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 Args = TypeVarTuple("Args")
 
+_log = logging.getLogger(__name__)
 _importing = threading.Lock()
 _has_run = threading.Event()
 """Set by the first run in this process, which warms it up as well as `warm_up` would."""
@@ -46,6 +49,9 @@ def call(function: Callable[[*Args], Value], *args: *Args) -> Answer[Value]:
         return Answer(function(*args))
     except PrunescopeError as error:
         return Answer(message=str(error))
+    except Exception:
+        _log.exception("Unexpected error in %s.", function.__name__)
+        raise
 
 
 def _import_libraries() -> None:
@@ -77,10 +83,11 @@ def warm_up() -> None:
     _reader().read(pin(Recipe.build()), None, "Once", Writing("dense", 2), losses=False)
 
 
-def compute(home: str, fields: dict[str, Any]) -> None:
+def compute(home: str, key: str, fields: dict[str, Any]) -> None:
     """Compute a run into the store at `home`; `fields` are its recipe's.
 
     Raises:
+        EngineError: this worker has another version, in which the recipe has another key.
         PrunescopeError: the run's end could not be written to the store.
     """
     from engine.jobs.execute import execute
@@ -90,7 +97,12 @@ def compute(home: str, fields: dict[str, Any]) -> None:
     # Before the run, so that `warm_up` does not start its own next to it.
     _has_run.set()
     recipe = Recipe.model_validate(fields)
-    execute(recipe, Store(_require_store(home)).folder(recipe.key))
+    if recipe.key != key:
+        raise EngineError(
+            f"The worker has another version of Prunescope ({versions.current()}), whose results may differ. "
+            "Install the app's version there, and restart the worker."
+        )
+    execute(recipe, Store(_require_store(home)).folder(key))
 
 
 def continue_text(home: str, request: TextRequest) -> PromptTexts:
@@ -217,12 +229,14 @@ def version() -> str:
     return VERSION
 
 
-def has_token(path: str, token: str) -> bool:
-    """Whether the file at `path` holds `token`, that is, the worker sees the app's disk."""
+def introduce(path: str, token: str) -> tuple[str, bool]:
+    """Return the version of this worker, and whether the file at `path` holds `token`, that is, whether the
+    worker sees the app's disk.
+    """
     try:
-        return Path(path).read_text() == token
+        return versions.current(), Path(path).read_text() == token
     except OSError:
-        return False
+        return versions.current(), False
 
 
 def _run_folder(home: str, key: str) -> RunFolder:

@@ -44,6 +44,8 @@ def progress_words(view: RunView) -> str:
     if view.state == "queued":
         turn = "next in the queue" if view.place in (None, 1) else f"place {view.place} in the queue"
         return f"Waiting: {turn}. {literal(view.message) if view.place in (None, 1) else ''}"
+    if view.message:  # its worker has stopped answering
+        return f":material/warning: {literal(view.message)}"
     if record.fetching is not None:
         return _fetching_words(record.fetching)
     if record.model is None:

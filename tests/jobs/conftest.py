@@ -4,11 +4,17 @@ down.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import psutil
 import pytest
 
+from engine.jobs.embedded import ROOT
 from engine.jobs.service import BackgroundEngine
 from engine.jobs.views import RunView
 from engine.store.runs import Store
@@ -32,6 +38,22 @@ def engine(tmp_path_factory: pytest.TempPathFactory, pace: Pace) -> Iterator[Bac
     pace.govern(made)
     yield made
     made.close()
+
+
+@contextmanager
+def process(*command: str, cwd: Path = ROOT, stderr: int | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A Python process, by default in the repository, which is killed in the end."""
+    with subprocess.Popen(
+        [sys.executable, "-m", *command], cwd=cwd, stdout=subprocess.PIPE, stderr=stderr, text=True
+    ) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def family(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
 
 
 def until(condition: Callable[[], object], patience: float = PATIENCE) -> float:

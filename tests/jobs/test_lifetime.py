@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 from engine import VERSION
-from engine.diagnosis import CHECKS
 from engine.errors import EngineError
-from engine.jobs import cluster
-from engine.jobs.cluster import ROOT
+from engine.jobs import cluster, embedded
 from engine.jobs.execute import execute
 from engine.jobs.health import ENDED, FAILED, SILENT, STARTING, STOPPED, Health
 from engine.jobs.service import BackgroundEngine
 from engine.store.runs import Store
 from tests.conftest import RecipeMaker
-from tests.jobs.conftest import ended, until, wait_for_blocks
+from tests.jobs.conftest import ended, family, process, until, wait_for_blocks
 from tests.jobs.pace import Pace, client, worker_pid
-
-
-@contextmanager
-def process(*command: str) -> Iterator[subprocess.Popen[str]]:
-    """A Python process in the repository, which is killed in the end."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        [sys.executable, "-m", *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
-    ) as started:
-        try:
-            yield started
-        finally:
-            started.kill()
-
-
-def family(pid: int) -> list[psutil.Process]:
-    return psutil.Process(pid).children(recursive=True)
 
 
 def gone(processes: list[psutil.Process]) -> bool:
@@ -135,7 +112,7 @@ def test_a_dead_cluster_is_restarted_and_closing_ends_it(
 def test_an_engine_that_cannot_start_reports_it(
     store: Store, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster.sys, "executable", "/bin/false")
+    monkeypatch.setattr(embedded.sys, "executable", "/bin/false")
     engine = BackgroundEngine(store)
     assert engine.health() == STARTING
     try:
@@ -154,60 +131,6 @@ def test_an_engine_without_its_thread_is_not_healthy(store: Store, monkeypatch: 
     engine = BackgroundEngine(store)
     engine.start()
     until(lambda: engine.health() == STOPPED)
-
-
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[str]:
-    """The address of a cluster that was there before the app: a scheduler and a worker with one device."""
-    file, loopback = tmp_path / "scheduler.json", ("--host", "127.0.0.1")
-    quiet = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
-    with process("dask", "scheduler", "--port", "0", *loopback, *quiet, "--scheduler-file", str(file)):
-        until(file.exists)
-        resources = ("--resources", "DEVICE=1", "--nthreads", "2", "--local-directory", str(tmp_path))
-        with process(
-            "dask",
-            "worker",
-            "--scheduler-file",
-            str(file),
-            *loopback,
-            *resources,
-            "--dashboard-address",
-            ":0",
-        ) as worker:
-            yield json.loads(file.read_text())["address"]
-            worker.terminate()
-            worker.wait()
-
-
-def test_an_existing_cluster(
-    scheduler: str, store: Store, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PRUNESCOPE_SCHEDULER", scheduler)
-    engine = BackgroundEngine(store)
-    try:
-        engine.start()
-        until(lambda: engine.status.state == "ready")
-        assert not [child for child in family(os.getpid()) if "engine.jobs.serve" in child.cmdline()]
-        keys = [engine.submit(small(seed)) for seed in (1, 2)]
-        assert [ended(engine, key).state for key in keys] == ["finished", "finished"]
-        until(lambda: engine.health().state == "ok")  # not at once while others use the machine
-        monkeypatch.setenv("PRUNESCOPE_HOME", str(store.home))
-        (found,) = CHECKS["Worker"]("Worker")
-        assert found.state == "ok" and f"version {VERSION}" in found.message
-    finally:
-        engine.close()
-    monkeypatch.setattr(
-        "engine.jobs.cluster.atomic_files.write", lambda path, content: path
-    )  # as if on another disk
-    blind = BackgroundEngine(Store(store.home))
-    try:
-        blind.start()
-        until(lambda: blind.status.state == "failed")
-        assert (
-            "does not see the run store" in blind.status.message and str(store.home) in blind.status.message
-        )
-    finally:
-        blind.close()
 
 
 def test_a_scheduler_that_does_not_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,97 @@
+"""The process of the embedded cluster, as the app sees it.
+
+It is `engine.jobs.serve`, started as a fresh interpreter: a fork or spawn of the app would run `app.py` again
+in the child.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from engine.errors import EngineError
+from engine.jobs.tls import Credentials
+
+ROOT = Path(__file__).parents[2]
+START_UP = 120.0  # seconds for the embedded cluster's process to listen: it imports Dask
+CLOSE = 6.0  # seconds: a little longer than the cluster gives itself to shut down
+
+
+class Embedded:
+    """The process of the embedded cluster."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "engine.jobs.serve"]
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            # The child ends when this pipe closes, which the system also does if the app is killed.
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            # In a session of its own Ctrl-C does not reach it, so that the app can end it in order.
+            start_new_session=True,
+        )
+        self._credentials: Credentials | None = None
+
+    @property
+    def credentials(self) -> Credentials:
+        """What a client needs to connect; known once `address` has returned."""
+        assert self._credentials is not None
+        return self._credentials
+
+    def address(self) -> str:
+        """Hand the credentials over, wait until the scheduler listens and return its address.
+
+        Raises:
+            EngineError: the process ended instead, or no credentials can be made.
+        """
+        try:
+            # While the child imports Dask: a key takes a tenth of a second.
+            self._credentials = Credentials.create()
+        except ImportError as error:
+            raise EngineError(
+                "The background engine needs the package cryptography, to keep other users of this machine "
+                "out. Install it with pip, and start the app again."
+            ) from error
+        pipe = self._stream(self._process.stdin)
+        with suppress(OSError):  # the child has ended, which is reported below
+            pipe.write(self._credentials.to_line())
+            pipe.flush()
+        limit = threading.Timer(START_UP, self._process.kill)
+        limit.start()
+        # The child prints a single line, its address; an empty read means that it ended before.
+        line = self._stream(self._process.stdout).readline().strip()
+        limit.cancel()
+        if not line:
+            code = self._process.wait()
+            raise EngineError(
+                f"The background engine could not be started: its process ended with status {code}. "
+                "See the log."
+            )
+        return line
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """End the process and its worker."""
+        # End of file on its standard input tells the child to shut down.
+        with suppress(OSError):
+            self._stream(self._process.stdin).close()
+        try:
+            self._process.wait(CLOSE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._stream(self._process.stdout).close()
+
+    @staticmethod
+    def _stream(pipe: IO[str] | None) -> IO[str]:
+        assert pipe is not None
+        return pipe
