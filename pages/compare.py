@@ -10,6 +10,7 @@ from pages.widgets.compare.pair import draw_pair
 from pages.widgets.compare.sweep import draw_sweep
 from pages.widgets.compare.table import draw_table
 from pages.widgets.engine_handle import shared_engine
+from pages.widgets.literal import literal
 from pages.widgets.page_setup import enter_through_app
 
 DRAW_RUNS = {"Curves": draw_curves, "Leaderboard": draw_board, "Table": draw_table}
@@ -39,6 +40,6 @@ else:
             "No finished runs yet. Prune a model on Explore, or start a sweep.", icon=":material/show_chart:"
         )
     else:
-        st.caption(f"{known.run_count} runs of {known.protocol.title}.")
+        st.caption(f"{known.run_count} runs of {literal(known.protocol.title)}.")
         DRAW_RUNS.get(section or "", draw_curves)(known)
     draw_watch(engine)

@@ -134,6 +134,10 @@ def leaves(value):
 def assert_literal(app):
     assert [f"{name}: {text}" for name, text in drawn(app) if "![x](" in text or " [y](" in text] == []
     assert [text for text in charted(app) if LINK in text] == []
+    cells = [
+        str(cell) for table in app.table for cell in (*table.value.columns, *table.value.to_numpy().flat)
+    ]
+    assert [cell for cell in cells if "![x](" in cell or " [y](" in cell] == []
 
 
 @pytest.mark.parametrize("value", [LURE, LONG], ids=["Markdown", "long"])

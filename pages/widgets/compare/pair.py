@@ -19,6 +19,7 @@ from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
 from pages.widgets.compare.links import LEFT, PRESSED, RIGHT
 from pages.widgets.compare.overlap import draw_overlap
+from pages.widgets.literal import literal
 from pages.widgets.live import show_error
 from pages.widgets.run_picker import finished_runs, pick_run, usual_keys
 
@@ -86,9 +87,10 @@ def _draw_differences(records: tuple[RunRecord, RunRecord], names: tuple[str, st
     }
     rows += [(name, words(left), words(right)) for name, words in results.items()]
     st.markdown("**Differences and results**")
-    st.table(pd.DataFrame(rows, columns=["", *names]), hide_index=True, border="horizontal")
+    table = pd.DataFrame(rows, columns=["", *map(literal, names)]).map(literal)  # cells are Markdown
+    st.table(table, hide_index=True, border="horizontal")
     if left.protocol.perplexity != right.protocol.perplexity:
-        protocols = f"{left.protocol.perplexity}; {right.protocol.perplexity}"
+        protocols = literal(f"{left.protocol.perplexity}; {right.protocol.perplexity}")
         st.warning(f"The perplexities cannot be compared: {protocols}.", icon=":material/warning:")
 
 

@@ -27,6 +27,7 @@ from pages.widgets.compare.data import Groups, known, known_runs
 from pages.widgets.compare.sweep_form import choose_cells
 from pages.widgets.compare.sweep_grid import draw_grid, draw_impossible
 from pages.widgets.engine_handle import find_view
+from pages.widgets.literal import literal
 from pages.widgets.live import live, show_error
 from pages.widgets.progress import progress_words
 
@@ -138,7 +139,7 @@ def _draw_cost(engine: BackgroundEngine, cost: SweepCost) -> None:
                 args=(engine, own),
             )
     if cost.cost is not None and not cost.cost.fits:
-        st.warning(f"{cost.cost.problem} {cost.cost.advice}".strip(), icon=":material/warning:")
+        st.warning(literal(f"{cost.cost.problem} {cost.cost.advice}"), icon=":material/warning:")
 
 
 def _cost_words(cost: SweepCost) -> str:
@@ -180,7 +181,7 @@ def _draw_curves(groups: Groups, cells: Sequence[Cell]) -> None:
         return
     runs = known(groups, protocol)
     names = {family(cell.recipe) for cell in cells if cell.recipe is not None}
-    st.caption(f"Including all other runs of {protocol.title}.")
+    st.caption(f"Including all other runs of {literal(protocol.title)}.")
     families = {name: runs.all[name] for name in runs.order if name in names}
     draw_chart(cached_curves(families, runs.order), "sweep.curves")
 

@@ -129,7 +129,8 @@ def _choose_base(runs: Sequence[RunSummary], policy: Policy | None) -> Recipe | 
             placeholder="default of the model",
         )
     windows = f"{samples} windows of {length} tokens" if length else f"{samples} windows"
-    st.caption(f"All runs: **{model}**, calibrated on {windows} of {calibration}, evaluated on {evaluation}.")
+    texts = f"calibrated on {windows} of {literal(calibration)}, evaluated on {literal(evaluation)}"
+    st.caption(f"All runs: **{literal(model)}**, {texts}.")
     try:
         recipe = Recipe.build(
             model=model or DEMO,

@@ -56,7 +56,8 @@ def _draw_failures(squares: Sequence[GridCell]) -> None:
     for square in failed[:MOST_REASONS]:
         message = square.message or "it did not finish."
         st.error(
-            f"**{square.method}, {column_words(square.shape)}**: {literal(message)}", icon=":material/error:"
+            f"**{literal(square.method)}, {column_words(square.shape)}**: {literal(message)}",
+            icon=":material/error:",
         )
     if len(failed) > MOST_REASONS:
         st.caption(f"{len(failed) - MOST_REASONS} more cells failed. Open a cell in Explore to see why.")
@@ -74,7 +75,7 @@ def _draw_selected(selection: Any, squares: Sequence[GridCell]) -> None:
     if square is None or not square.keys:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{square.method}, {column}**", width="content")
+        st.markdown(f"**{literal(square.method)}, {column}**", width="content")
         seed = 0
         if len(square.keys) > 1:
             seeds = range(len(square.keys))

@@ -88,7 +88,7 @@ def _draw_estimate(engine: BackgroundEngine, checked: Checked, model: ModelSumma
             left=lambda answer: answer.pending,
         )
     if cost is not None and not cost.fits:
-        st.warning(f"{cost.problem} {cost.advice}".strip(), icon=":material/warning:")
+        st.warning(literal(f"{cost.problem} {cost.advice}"), icon=":material/warning:")
 
 
 def _model_lines(model: ModelSummary) -> Iterator[str]:

@@ -46,7 +46,8 @@ def draw_downloads(engine: BackgroundEngine, view: RunView) -> None:
         st.code(command(record.recipe), language="bash", wrap_lines=True)
     with st.expander("How this was measured", icon=":material/science:"):
         rows = [*measurement_rows(record), *environment_rows(record)]
-        st.table(pd.DataFrame(rows, columns=["What", "Value"]), hide_index=True, border="horizontal")
+        table = pd.DataFrame(rows, columns=["What", "Value"]).map(literal)  # cells are Markdown
+        st.table(table, hide_index=True, border="horizontal")
 
 
 def _draw_files(engine: BackgroundEngine, record: RunRecord, *, with_masks: bool) -> None:

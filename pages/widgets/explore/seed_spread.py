@@ -88,6 +88,9 @@ def _table(records: list[RunRecord]) -> pd.DataFrame:
     rows = []
     for record in records:
         seed = str(record.recipe.seed if record.recipe else "")
-        scores = {item.corpus: numbers.perplexity(item.pruned.perplexity) for item in record.evaluations}
+        # A table's header is Markdown.
+        scores = {
+            literal(item.corpus): numbers.perplexity(item.pruned.perplexity) for item in record.evaluations
+        }
         rows.append({"seed": seed, "state": record.state, **scores})
     return pd.DataFrame(rows).fillna(numbers.UNKNOWN)

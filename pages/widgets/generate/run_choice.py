@@ -89,8 +89,8 @@ def choose_runs(runs: Sequence[RunSummary], first: Sequence[str]) -> list[RunSum
         for key in requested:
             if key not in by_key:
                 st.warning(
-                    f"The address names the run {key}, but there is no finished run with that key here. It "
-                    "is left out.",
+                    f"The address names the run {literal(key)}, but there is no finished run with that key "
+                    "here. It is left out.",
                     icon=":material/info:",
                 )
     keys = st.multiselect(

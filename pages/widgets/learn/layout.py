@@ -16,6 +16,7 @@ from streamlit.errors import StreamlitAPIException
 
 from pages.widgets.learn.controls import LOCK, controls_locked, navigation_locked
 from pages.widgets.learn.lesson import LESSON, STEP, Lesson, step_in_address
+from pages.widgets.literal import literal
 
 CARD, PANE = 280, 430
 """Minimum widths in pixels."""
@@ -146,4 +147,4 @@ def _open_lesson(lesson: Lesson | None) -> None:
 
 def _draw_warning(warning: str) -> None:
     if warning:
-        st.warning(warning, icon=":material/link_off:")
+        st.warning(literal(warning), icon=":material/link_off:")

@@ -11,6 +11,7 @@ import streamlit as st
 
 from engine.numbers import decimal
 from pages.widgets.learn.controls import controls_locked
+from pages.widgets.literal import literal
 
 CELL = 44
 """Minimum width of a cell, pixels."""
@@ -28,7 +29,7 @@ def removed_in_address(key: str, cells: int) -> frozenset[int]:
         bits = -1
     if not 0 <= bits < 2**cells:
         st.warning(
-            f"{key} = {text} in the address is not a mask of {cells} weights. No weight is removed.",
+            f"{key} = {literal(text)} in the address is not a mask of {cells} weights. No weight is removed.",
             icon=":material/link_off:",
         )
         bits = 0

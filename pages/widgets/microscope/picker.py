@@ -114,7 +114,8 @@ def _follow_address(record: RunRecord) -> None:
         return
     st.session_state[ADDRESS], st.session_state[COMPLAINTS] = asked, []
     blocks = {block.index: {linear.name: linear for linear in block.linears} for block in record.blocks}
-    index = int(asked["block"]) if asked.get("block", "").isdecimal() else st.session_state.get(BLOCK)
+    by_name = {str(index): index for index in blocks}
+    index = by_name.get(asked["block"]) if "block" in asked else st.session_state.get(BLOCK)
     if index in blocks:  # without a block in the address, the one chosen before, which this run may lack
         st.session_state[BLOCK] = index
     elif "block" in asked or index is not None:

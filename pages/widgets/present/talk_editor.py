@@ -75,7 +75,8 @@ def _draw_view(engine: BackgroundEngine, talk: Talk, position: int, view: View) 
     )
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
-            f"**{position + 1}** · {view.title}  \n:gray[{view.page.capitalize()} {parameters}]",
+            f"**{position + 1}** · {literal(view.title)}  \n"
+            f":gray[{view.page.capitalize()} {literal(parameters)}]",
             width="stretch",
         )
         st.page_link(
