@@ -22,6 +22,7 @@ from engine.jobs.policy import INSTEAD, RUNNING, WAITING, Policy
 from engine.jobs.questions import Answer
 from engine.jobs.views import EngineStatus, RunView
 from engine.models.identity import ROOT
+from engine.models.shape import ModelSummary
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.store.runs import Store
@@ -120,12 +121,6 @@ class PublicMode:
         with self._admitting:  # or two messages at the same time would both get the last place
             visitor = self._visitor()
             self._check_queue(active, visitor)
-            if self._store.folder(recipe.key).imported:
-                raise PublicModeError(
-                    f"This run was imported, and computing it replaces the import, which is off in public "
-                    f"mode. {INSTEAD}",
-                    kind="foreign",
-                )
             estimate = cost()
             self.policy.check_cost(estimate)
             if not self._visitor_runs.make_room(estimate.store_bytes, self.policy.disk, active):
@@ -175,6 +170,8 @@ class PublicMode:
         found: object = value
         if isinstance(found, (EngineStatus, Answer)):
             found = replace(found, message=self.redact(found.message))
+            if isinstance(found, Answer) and isinstance(found.value, ModelSummary):
+                found = Answer(self._model(found.value))
         elif isinstance(found, RunView):
             self._require_shown(str(found.record.key), found.record.recipe)
             found = replace(found, message=self.redact(found.message), record=self._record(found.record))
@@ -193,6 +190,10 @@ class PublicMode:
                 error = run.record.error and self.redact(run.record.error)
                 record = run.record.model_copy(update={"error": error})
                 yield replace(run, message=run.message and self.redact(run.message), record=record)
+
+    def _model(self, model: ModelSummary) -> ModelSummary:
+        storage = model.storage.model_copy(update={"note": self.redact(model.storage.note)})
+        return model.model_copy(update={"storage": storage})
 
     def _event(self, event: Event) -> Event:
         line = to_line(event)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
@@ -21,37 +20,29 @@ from engine.corpora.user_texts import drop_unused_texts, touch_texts
 from engine.errors import EngineError, PrunescopeError, PublicModeError, StoreError
 from engine.events import Event
 from engine.hardware.shared_cache import SHARED
-from engine.jobs import messages, worker
+from engine.jobs import messages
 from engine.jobs.exposure import exposures
 from engine.jobs.health import STOPPED, Health, check
-from engine.jobs.library import Library
+from engine.jobs.inquiries import Inquiries
 from engine.jobs.messages import message
 from engine.jobs.policy import Policy
 from engine.jobs.public import PublicMode
 from engine.jobs.questions import Answer, Questions
 from engine.jobs.queue import RunQueue
-from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
-from engine.jobs.views import EngineStatus, RunView, Saved
-from engine.models.identity import looks_like_path, resolve
+from engine.jobs.views import EngineStatus, RunView
 from engine.recipe import Recipe, pin
 from engine.store.import_run import set_all_aside
 from engine.store.runs import Store
 from engine.store.summary import RunSummary
 
 if TYPE_CHECKING:
-    from engine.analysis.comparison.overlap import LinearOverlap
-    from engine.analysis.microscope.types import Picture, Span, Spectrum, Study
-    from engine.analysis.size_speed import Measurement
     from engine.cost.estimate import Cost
-    from engine.evaluation.text_types import PromptTexts, Reading
     from engine.hardware.memory import Capacity
     from engine.jobs.cluster import Cluster
-    from engine.models.shape import ModelSummary
 
 Value = TypeVar("Value")
 Args = TypeVarTuple("Args")
 
-FRESH = 10.0  # seconds for which a measurement of the free memory is used
 PAUSE = 1.0  # seconds between two looks at the cluster while it computes something
 QUICK = 0.1  # the same while a run is being cancelled
 IDLE = 60.0  # the same while there is nothing to do
@@ -63,7 +54,7 @@ CONTINUE = "they continue automatically"
 _log = logging.getLogger(__name__)
 
 
-class BackgroundEngine(Library):
+class BackgroundEngine(Inquiries):
     """Computes runs and answers questions about them in other processes.
 
     Args:
@@ -240,8 +231,6 @@ class BackgroundEngine(Library):
         """Drop a queued or held run; ask a running one to stop after its block, and kill it after `grace`."""
         self._runs.cancel(key)
 
-    # Questions: each returns what is known so far; the first call sends it to the worker.
-
     def _ask(
         self, function: Callable[[*Args], Value], *args: *Args, version: Hashable = None
     ) -> Answer[Value]:
@@ -251,67 +240,6 @@ class BackgroundEngine(Library):
         except EngineError as error:
             return Answer(message=str(error))
         return self._questions.ask(function, *args, version=version)
-
-    @message(messages.short_text)
-    def text(self, request: TextRequest) -> Answer[PromptTexts]:
-        """Return a prompt as the dense and the pruned model continue it."""
-        return self._ask(worker.continue_text, self._home, request)
-
-    @message(messages.short_text)
-    def read(self, request: ReadRequest) -> Answer[Reading]:
-        """Return a text as a run's dense and pruned model read and continue it."""
-        return self._ask(worker.read_text, self._home, request)
-
-    @message(messages.shown_runs)
-    def measure(self, key: str) -> Answer[Measurement]:
-        """Return the size and speed of a finished run's model, dense and pruned."""
-        return self._ask(worker.measure_run, self._home, key)
-
-    @message(messages.shown_runs)
-    def overlap(self, one: str, other: str) -> Answer[tuple[LinearOverlap, ...]]:
-        """Return how far the masks of two finished runs agree, per linear."""
-        return self._ask(worker.overlap_runs, self._home, one, other)
-
-    @message(messages.shown_linear)
-    def picture(
-        self, request: LinearRequest, rows: Span | None = None, columns: Span | None = None
-    ) -> Answer[Picture]:
-        """Return a part of a linear as a picture; None means all rows or columns."""
-        return self._ask(worker.picture_linear, self._home, request, rows, columns)
-
-    @message(messages.shown_linear)
-    def inspect(self, request: LinearRequest) -> Answer[Study]:
-        """Return what the calibration text shows about a linear."""
-        return self._ask(worker.study_linear, self._home, request)
-
-    @message(messages.shown_linear)
-    def spectrum(self, request: LinearRequest) -> Answer[Spectrum]:
-        """Return the singular values of a linear, dense and pruned."""
-        return self._ask(worker.spectrum_linear, self._home, request)
-
-    @message(messages.off("Saving models", "they would be stored on this machine"))
-    def save(self, key: str) -> Answer[Saved]:
-        """Write a finished run's pruned model into the run's folder and return where."""
-        return self._ask(worker.save_run, self._home, key)
-
-    @message(messages.listed_model)
-    def summary(self, model: str, revision: str | None = None) -> Answer[ModelSummary]:
-        """Return a model's summary."""
-        # the summary says where the model's files are, so a download changes it
-        return self._ask(worker.summarise_model, model, revision, version=_is_here(model, revision))
-
-    @message(messages.anyone)
-    def capacity(self, device: str) -> Answer[Capacity]:
-        """Return the free memory and disk space for a run on `device` (or `auto`), at most `FRESH` seconds
-        old once the next measurement has arrived.
-        """
-        # The version changes every `FRESH` seconds, which makes it a new question.
-        answer = self._ask(
-            worker.measure_capacity, self._home, device, version=int(time.monotonic() // FRESH)
-        )
-        if answer.value is not None:
-            self._capacities[device] = answer.value
-        return Answer(self._capacities[device]) if device in self._capacities else answer
 
     def close(self) -> None:
         """End the embedded cluster, which interrupts its runs."""
@@ -405,15 +333,3 @@ class BackgroundEngine(Library):
             cluster.close()
         self._runs.lost(reason)
         self._questions.lost()
-
-
-def _is_here(model: str, revision: str | None) -> bool:
-    """Whether a model's files are on this machine."""
-    if resolve(model) != model or looks_like_path(model):
-        return True
-    from engine.hub.cache import snapshot
-
-    try:
-        return snapshot(model, revision) is not None
-    except ValueError:  # not a valid model id
-        return False

@@ -16,6 +16,7 @@ from engine.errors import StoreError
 from engine.hardware import disk
 from engine.store import atomic_files
 from engine.store.runs import Store, older_than
+from engine.store.summary import RunSummary
 
 
 class VisitorRuns:
@@ -44,8 +45,7 @@ class VisitorRuns:
             size, limit: bytes.
             busy: keys of runs that are queued or running.
         """
-        keys = self._keys()
-        runs = [run for run in self._store.list() if run.key in keys]
+        runs = self._runs(busy)
         total = size + sum(run.size for run in runs)
         # Of any age: only the order counts.
         for run in older_than((run for run in runs if run.key not in busy), -math.inf, now=0):
@@ -58,8 +58,15 @@ class VisitorRuns:
                 total -= run.size
         return total <= limit
 
-    def _keys(self) -> set[str]:
+    def _runs(self, busy: Collection[str]) -> list[RunSummary]:
+        """Return the runs of visitors, and forget those that never began or that the operator deleted: the
+        operator may compute the same later.
+        """
         try:
-            return set(os.listdir(self._marks))
+            keys = set(os.listdir(self._marks))
         except OSError:  # no visitor yet
-            return set()
+            return []
+        runs = [run for run in self._store.list() if run.key in keys]
+        for key in keys.difference(busy, (run.key for run in runs)):
+            (self._marks / key).unlink(missing_ok=True)
+        return runs

@@ -22,9 +22,11 @@ NOT_YOURS = "Only who started a run can cancel or name it, in the tab where it w
 def policy() -> Policy | None:
     """Return what visitors may do; None if the app is its user's own.
 
-    An app that other machines reach is public, unless its environment says otherwise.
+    An app that other machines reach, or that answers to the name of a proxy, is public, unless its
+    environment says otherwise.
     """
-    return Policy.from_environment(exposed=not _is_loopback(st.get_option("server.address")))
+    names = [st.get_option("server.address"), *(st.get_option("server.allowedHosts") or ())]
+    return Policy.from_environment(exposed=not all(map(_is_loopback, names)))
 
 
 def visitor() -> str:
@@ -39,8 +41,8 @@ def draw_notice() -> None:
     if found is not None:
         st.caption(
             f":material/public: **Public app.** Per visitor {RUNNING} run at a time and {WAITING} waiting, "
-            f"{numbers.about(found.seconds)} each at most. Everyone sees the results; the oldest are deleted "
-            "when space is needed. For other models and your own texts, run Prunescope on your own machine."
+            f"of {numbers.about(found.seconds)} at most. Everyone sees the results. For more, run Prunescope "
+            "on your own machine."
         )
 
 
@@ -52,10 +54,10 @@ def draw_refusal(engine: BackgroundEngine, send: Callable[..., object]) -> bool:
     return bool(sentence)
 
 
-def _is_loopback(address: str | None) -> bool:
-    if address == "localhost":
+def _is_loopback(name: str | None) -> bool:
+    if name == "localhost":
         return True
     try:
-        return ipaddress.ip_address(address or "").is_loopback
+        return ipaddress.ip_address(name or "").is_loopback
     except ValueError:  # a name, or nothing, which stands for every address
         return False

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 from engine.jobs.health import NOT_STARTED, Health
+from pages.widgets.public_mode import policy
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -34,6 +35,10 @@ REFUSED = (
 )
 
 
+UPLOAD = "/_stcore/upload_file/"
+NO_UPLOADS = "This app is public and takes no files. Run Prunescope on your own machine to use your own."
+
+
 class KnownHosts:
     """Refuses requests that name another host than `server.allowedHosts`, as a page does whose own name was
     made to resolve to this machine (DNS rebinding). Streamlit itself checks the pages' connections only.
@@ -45,6 +50,19 @@ class KnownHosts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not _may_ask(scope["path"], Headers(scope=scope).get("host")):
             await PlainTextResponse(REFUSED, 403)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+class NoUploads:
+    """Refuses files in public mode: no page takes any there, and the server would hold them in memory."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and UPLOAD in scope["path"] and scope["method"] == "PUT" and policy():
+            await PlainTextResponse(NO_UPLOADS, 403)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -92,4 +110,4 @@ class HealthCheck:
 
 health_check = HealthCheck()
 ROUTES = [Route(HEALTH, health_check.answer)]
-MIDDLEWARE = [Middleware(KnownHosts)]
+MIDDLEWARE = [Middleware(KnownHosts), Middleware(NoUploads)]

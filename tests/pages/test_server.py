@@ -81,3 +81,10 @@ def test_only_known_names_are_answered(host: str, page: int, health: int) -> Non
     answers = [client(None).get(path, headers={"Host": host}) for path in ("/", HEALTH)]
     assert [answer.status_code for answer in answers] == [page, health]
     assert page == 200 or "--server.allowedHosts" in answers[0].text
+
+
+@pytest.mark.parametrize(("public", "status"), [("1", 403), ("0", 404)])
+def test_a_public_app_takes_no_files(monkeypatch: pytest.MonkeyPatch, public: str, status: int) -> None:
+    monkeypatch.setenv("PRUNESCOPE_PUBLIC", public)
+    answer = client(None).put("/_stcore/upload_file/session/file", content=b"x")
+    assert answer.status_code == status

@@ -98,7 +98,12 @@ def _choose_base(runs: Sequence[RunSummary], policy: Policy | None) -> Recipe | 
     with st.expander("Model, texts and windows", icon=":material/tune:", key="sweep.base", on_change="rerun"):
         first, second, third = st.columns(3)
         model = first.selectbox(
-            "Model", models, key="model", bind="query-params", accept_new_options=free, help=MODEL_HELP
+            "Model",
+            models,
+            key="model",
+            bind="query-params",
+            accept_new_options=free,
+            help=MODEL_HELP if free else None,
         )
         evaluation = second.selectbox(
             "Evaluation text",
@@ -106,7 +111,7 @@ def _choose_base(runs: Sequence[RunSummary], policy: Policy | None) -> Recipe | 
             key="evaluation",
             bind="query-params",
             accept_new_options=free,
-            help=TEXT_HELP,
+            help=TEXT_HELP if free else None,
         )
         calibration = third.selectbox(
             "Calibration text",
@@ -114,7 +119,7 @@ def _choose_base(runs: Sequence[RunSummary], policy: Policy | None) -> Recipe | 
             key="calibration",
             bind="query-params",
             accept_new_options=free,
-            help=TEXT_HELP,
+            help=TEXT_HELP if free else None,
         )
         samples = first.number_input(
             "Calibration windows", 1, 100_000, default.samples, key="samples", bind="query-params"

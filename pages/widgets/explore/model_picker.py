@@ -42,7 +42,7 @@ def draw_model_picker(checked: Checked, engine: BackgroundEngine) -> None:
         checked,
         format_func=lambda name: _title(name, here, entries),
         accept_new_options=engine.public is None,
-        help=MODEL_HELP,
+        help=MODEL_HELP if engine.public is None else None,
         placeholder="Hub id or directory",
     )
     chosen = entries.get(checked.fields["model"])

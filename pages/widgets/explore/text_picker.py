@@ -36,6 +36,7 @@ UPLOAD_ERROR = "own.fault"
 def draw_text(engine: BackgroundEngine, checked: Checked) -> None:
     """Draw the fields of the section."""
     public = engine.public
+    hint = CORPUS_HELP if public is None else ""
     known = list(public.policy.texts) if public else ["stories", *NAMED, *_user_texts()]
     select(
         "Calibration text",
@@ -44,7 +45,7 @@ def draw_text(engine: BackgroundEngine, checked: Checked) -> None:
         checked,
         format_func=_title,
         accept_new_options=public is None,
-        help=f"The text whose activations the scores and weight updates use. {CORPUS_HELP}",
+        help=f"The text whose activations the scores and weight updates use. {hint}",
     )
     multiselect(
         "Evaluation text",
@@ -53,7 +54,7 @@ def draw_text(engine: BackgroundEngine, checked: Checked) -> None:
         checked,
         format_func=_title,
         accept_new_options=public is None,
-        help=f"The texts that perplexity is measured on; none for no perplexity. {CORPUS_HELP}",
+        help=f"The texts that perplexity is measured on; none for no perplexity. {hint}",
         placeholder="None",
     )
     _draw_protocols(checked)
