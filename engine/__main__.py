@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 
+from engine import COMMAND
+
 
 def _cancel(*_: object) -> None:
     """End at once on Ctrl-C: nothing has been started yet, and a library that is half imported might catch a
@@ -22,6 +24,6 @@ else:
     try:
         from engine.cli.main import main  # this takes a second
     except ImportError as error:
-        sys.exit(f"{error}. To see what is missing: python -m engine doctor")
+        sys.exit(f"{error}. To see what is missing: {COMMAND} doctor")
     signal.signal(signal.SIGINT, before)
 sys.exit(main())

@@ -30,7 +30,7 @@ PYTHON = ((3, 11), (3, 14))
 INTERFACE = ("streamlit", "plotly", "pandas", "dask", "distributed", "cryptography", "jinja2")
 """Packages that the app needs and the command line does not."""
 REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
-INSTALL = "pip install -r requirements.txt"
+INSTALL = "pip install -r requirements.txt" if REQUIREMENTS.is_file() else "pip install PACKAGE"
 LITTLE_MEMORY = 2e9  # bytes: torch and the bundled model take about 0.7 GB
 LITTLE_DISK = 5e9  # bytes: a model of a billion weights in half precision takes 2 GB
 HUB_PATIENCE = 5.0  # seconds

@@ -171,6 +171,19 @@ def test_the_example_for_notebooks_runs(installed: Installed) -> None:
     assert best.startswith("best bundled run: ") and " 60%" in best
 
 
+def test_a_missing_package_is_named_without_a_traceback(installed: Installed) -> None:
+    code = """
+import sys
+sys.modules["streamlit"] = None
+sys.argv = ["prunescope"]
+from prunescope.__main__ import main
+main()
+"""
+    done = installed.run("-c", code, directory=installed.empty)
+    assert done.returncode == 1
+    assert done.stderr == "No module named streamlit. To see what is missing: prunescope doctor\n"
+
+
 def test_importing_it_imports_nothing_else(installed: Installed) -> None:
     code = """
 import sys
@@ -211,9 +224,10 @@ def test_messages_name_the_installed_commands(installed: Installed) -> None:
 
 def test_the_worker_of_the_background_engine_finds_the_modules(installed: Installed) -> None:
     code = """
-import sys
+import os, sys
 from pathlib import Path
 import prunescope
+os.environ["PYTHONSAFEPATH"] = "1"
 from engine.jobs import worker
 from engine.jobs.cluster import Cluster
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 
-from engine import VERSION
+from engine import COMMAND, VERSION
 from engine.diagnosis import CHECKS, diagnose
 
 NAME_WIDTH = max(map(len, CHECKS))
@@ -17,7 +17,7 @@ EXPLANATION = "check that this machine can run Prunescope: packages, device, sto
 
 def main() -> int:
     """Run the command alone: importing the others fails if a package is missing, which is to be reported."""
-    parser = argparse.ArgumentParser(prog="python -m engine doctor", description=EXPLANATION)
+    parser = argparse.ArgumentParser(prog=f"{COMMAND} doctor", description=EXPLANATION)
     add_options(parser)
     return doctor(parser.parse_args(sys.argv[2:]))
 

@@ -6,6 +6,7 @@ in the child.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -26,9 +27,13 @@ class Embedded:
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "engine.jobs.serve"]
+        path = [str(ROOT), os.environ.get("PYTHONPATH")]
         self._process = subprocess.Popen(
             command,
+            # Both: a module named engine where the app was started must not win, and with PYTHONSAFEPATH set
+            # Python finds no modules in the current directory.
             cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
             # The child ends when this pipe closes, which the system also does if the app is killed.
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -22,7 +22,12 @@ def main() -> None:
         module = "streamlit"
         # Streamlit also reads the configuration next to the script, whatever the current directory.
         sys.argv[1:1] = ["run", str(ROOT / "app.py")]
-    runpy.run_module(module, run_name="__main__")
+    try:
+        runpy.run_module(module, run_name="__main__")
+    except ImportError as error:
+        sys.exit(f"{error}. To see what is missing: prunescope doctor")
+    except KeyboardInterrupt:  # before Streamlit handles it
+        sys.exit(130)
 
 
 if __name__ == "__main__":
