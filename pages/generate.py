@@ -27,7 +27,7 @@ section = st.segmented_control(
     required=True,
     label_visibility="collapsed",
 )
-runs = finished_runs(engine)
+runs = finished_runs(engine.runs())
 if section in SECTIONS:
     chosen = choose_runs(runs, usual_keys(runs, ("wanda", 0.6), ("magnitude", 0.6)))
     SECTIONS[section](engine, with_weights(engine, chosen))

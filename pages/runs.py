@@ -18,9 +18,10 @@ draw_held_runs(engine)
 draw_queue(engine)
 # Above the list, and so drawn first: it also shows the errors of the actions below, in the next run.
 draw_undo(engine)
-own = [run for run in engine.runs() if not run.recorded]
+runs = engine.runs()
+own = [run for run in runs if not run.recorded]
 draw_list(engine, own)
 draw_import(engine)
 if own:
     draw_cleanup(engine, own)
-draw_bundled([run for run in finished_runs(engine) if run.recorded])
+draw_bundled([run for run in finished_runs(runs) if run.recorded])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field
@@ -62,7 +63,7 @@ class RunSummary:
     label: Label = UNLABELLED
     has_weights: bool = False
 
-    @property
+    @cached_property
     def title(self) -> str:
         """The label's name, else the recipe in a few words, else the key; an imported run is marked."""
         name = self.label.name or (self.recipe.title if self.recipe else self.key)

@@ -7,7 +7,7 @@ module writes the key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -17,14 +17,22 @@ from engine.store.summary import RunSummary
 from pages.widgets.literal import literal
 
 if TYPE_CHECKING:
-    from engine.jobs.service import BackgroundEngine
+    pass
 
 
-def finished_runs(engine: BackgroundEngine) -> list[RunSummary]:
-    """Return the finished runs: the user's, the last changed first, then the bundled ones by pruner and
-    sparsity.
-    """
-    runs = [run for run in engine.runs() if run.state == "finished" and run.recipe is not None]
+OFFERED = 1_000
+"""Runs that a list offers besides the bundled ones: more would slow down the browser."""
+MORE = f"The {OFFERED:,} runs that changed last. Open older ones from Runs."
+
+
+def offered(runs: Sequence[RunSummary], chosen: Collection[str]) -> list[str]:
+    """Return the keys of the first `OFFERED` runs, of all bundled ones, and those that are chosen already."""
+    return [run.key for place, run in enumerate(runs) if place < OFFERED or run.recorded or run.key in chosen]
+
+
+def finished_runs(runs: Sequence[RunSummary]) -> list[RunSummary]:
+    """Return the finished runs: the user's in their order, then the bundled ones by pruner and sparsity."""
+    runs = [run for run in runs if run.state == "finished" and run.recipe is not None]
     own, recorded = [run for run in runs if not run.recorded], [run for run in runs if run.recorded]
     return [
         *own,
@@ -60,15 +68,15 @@ def pick_run(
     _follow_address(widget, parameter, by_key)  # before the widget is drawn, because it sets its value
     if not by_key:
         return None
-    options = list(by_key)
     # stored separately: a run's label changes as it progresses, and Streamlit then resets the choice
     chosen = f"{widget}.chosen"
     if st.session_state.get(chosen) not in by_key:
-        st.session_state[chosen] = first if first in by_key else options[0]
+        st.session_state[chosen] = first if first in by_key else runs[0].key
     st.session_state[widget] = st.session_state[chosen]  # before the widget is drawn; later is an error
     st.selectbox(
         label,
-        options,
+        offered(runs, [st.session_state[chosen]]),
+        help=MORE if len(runs) > OFFERED else None,
         format_func=lambda key: words(by_key[key]),
         key=widget,
         on_change=_choose,

@@ -11,6 +11,8 @@ from engine.numbers import age
 from engine.recipe import Recipe
 from engine.store.runs import Store
 from engine.store.summary import Label, RunSummary
+from pages.widgets import run_picker
+from pages.widgets.runs import listing
 from tests.jobs import imitation
 from tests.pages.conftest import healthy, words
 from tests.pages.fakes import run_view
@@ -61,6 +63,21 @@ def test_all_runs_are_listed_and_found(open_app, some):
     assert "1 of 3 runs" in words(app)
     app = healthy(app.text_input(key="find").set_value("nothing of the kind").run())
     assert "0 of 3 runs" in words(app)
+
+
+def test_a_long_list_offers_its_first_runs_and_a_search_for_the_others(open_app, some, monkeypatch):
+    monkeypatch.setattr(listing, "OFFERED", 2)
+    app = open_runs(open_app)
+    assert "3 of 3 runs. The first 2 are listed: search for the others." in words(app)
+    assert len(app.selectbox(key="runs.one").options) == 2
+    app = healthy(app.text_input(key="find").set_value(RECIPES[0].key).run())
+    assert app.selectbox(key="runs.one").options == [RECIPES[0].title]
+
+
+def test_lists_offer_the_first_runs_the_bundled_ones_and_what_is_chosen(monkeypatch):
+    monkeypatch.setattr(run_picker, "OFFERED", 2)
+    runs = [RunSummary(key=key, state="finished", recorded=key == "z") for key in "abcdz"]
+    assert run_picker.offered(runs, ["d"]) == ["a", "b", "d", "z"]
 
 
 def test_a_run_is_named_and_pinned(open_app, some):

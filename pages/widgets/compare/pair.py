@@ -31,7 +31,7 @@ def draw_pair(engine: BackgroundEngine) -> None:
     """Draw the choice of the two runs and their comparison."""
     # The section has changed already; left in place, it would make the next `draw_links` rerun the page.
     st.session_state.pop(PRESSED, None)
-    runs = finished_runs(engine)
+    runs = finished_runs(engine.runs())
     first = usual_keys(runs, ("wanda", 0.6), ("magnitude", 0.6))
     columns = st.columns(2)
     with columns[0]:

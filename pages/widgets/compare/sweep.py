@@ -21,6 +21,7 @@ from engine.cost.estimate import estimate
 from engine.errors import PrunescopeError
 from engine.outline import outline
 from engine.recipe import Recipe
+from engine.store.summary import RunSummary
 from pages.widgets.chart import draw_chart
 from pages.widgets.compare.curves import cached_curves
 from pages.widgets.compare.data import Groups, known, known_runs
@@ -53,24 +54,26 @@ def draw_sweep(engine: BackgroundEngine) -> None:
 
     live(
         "sweep",
-        lambda: _statuses(engine, keys),
-        lambda statuses: _draw_progress(engine, cells, statuses),
+        engine.active,
+        lambda _: _draw_progress(engine, cells, keys),
         left=is_active,
         every=POLL,
     )
     draw_impossible(cells)
     live(
         "sweep.curves",
-        lambda: known_runs(engine.runs()),
-        lambda groups: _draw_curves(groups, cells),
+        engine.active,
+        lambda _: _draw_curves(known_runs(engine.runs()), cells),
         left=is_active,
         every=CURVES_POLL,
     )
 
 
-def _draw_progress(engine: BackgroundEngine, cells: Sequence[Cell], statuses: Statuses) -> None:
+def _draw_progress(engine: BackgroundEngine, cells: Sequence[Cell], keys: Set[str]) -> None:
     """Draw everything that changes while the sweep runs."""
-    cost = _cost(engine, cells, statuses)
+    runs = engine.runs()  # once, because listing thousands of runs takes a while
+    statuses = _statuses(engine, keys, runs)
+    cost = _cost(engine, cells, statuses, runs)
     _draw_cost(engine, cost)
     if message := st.session_state.pop(ERROR, ""):
         show_error(message)
@@ -82,16 +85,16 @@ def _draw_progress(engine: BackgroundEngine, cells: Sequence[Cell], statuses: St
     draw_grid(cells, statuses)
 
 
-def _statuses(engine: BackgroundEngine, keys: Set[str]) -> Statuses:
+def _statuses(engine: BackgroundEngine, keys: Set[str], runs: Sequence[RunSummary]) -> Statuses:
     """Return the statuses of a sweep's runs: active ones from the engine, the others from the store's list.
 
     The list is much faster than asking the engine for each run.
     """
-    active = set(engine.active())
+    idle = keys - set(engine.active())
     statuses = {
         run.key: RunStatus(run.state, run.record, run.message or (run.record and run.record.error) or "")
-        for run in engine.runs()
-        if run.key in keys - active
+        for run in runs
+        if run.key in idle
     }
     for key in keys - statuses.keys():  # active, or never run: then there is no view
         view = find_view(engine, key)
@@ -100,7 +103,9 @@ def _statuses(engine: BackgroundEngine, keys: Set[str]) -> Statuses:
     return statuses
 
 
-def _cost(engine: BackgroundEngine, cells: Sequence[Cell], statuses: Statuses) -> SweepCost:
+def _cost(
+    engine: BackgroundEngine, cells: Sequence[Cell], statuses: Statuses, runs: Sequence[RunSummary]
+) -> SweepCost:
     """Return the cost of what is missing, as far as the model and the free memory are known."""
     # any: all cells share the model and the device
     recipe = next((cell.recipe for cell in cells if cell.recipe is not None), None)
@@ -108,7 +113,7 @@ def _cost(engine: BackgroundEngine, cells: Sequence[Cell], statuses: Statuses) -
         return sweep_cost(cells, statuses, {}, None)
     model = engine.summary(recipe.model, recipe.revision).value
     capacity = engine.capacity(recipe.device).value
-    own = median_times(run.record for run in engine.runs() if run.record is not None and run.own)
+    own = median_times(run.record for run in runs if run.record is not None and run.own)
     return sweep_cost(
         cells, statuses, own, partial(estimate, summary=model, capacity=capacity) if model else None
     )

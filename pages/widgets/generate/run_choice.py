@@ -16,7 +16,7 @@ from engine.store.summary import RunSummary
 from pages.widgets.compute_here import draw_compute_here
 from pages.widgets.literal import literal
 from pages.widgets.live import live, show_error
-from pages.widgets.run_picker import words
+from pages.widgets.run_picker import MORE, OFFERED, offered, words
 
 if TYPE_CHECKING:
     from engine.evaluation.text_types import Reading
@@ -95,8 +95,9 @@ def choose_runs(runs: Sequence[RunSummary], first: Sequence[str]) -> list[RunSum
                 )
     keys = st.multiselect(
         "Runs",
-        list(by_key),
+        offered(runs, st.session_state.get("generate.runs") or default),
         default,
+        help=MORE if len(runs) > OFFERED else None,
         format_func=lambda key: words(by_key[key]),
         key="generate.runs",
         max_selections=MOST,

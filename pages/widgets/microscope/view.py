@@ -41,7 +41,7 @@ FIRST = {
 
 def draw_microscope(engine: BackgroundEngine) -> None:
     """Draw the page."""
-    runs = finished_runs(engine)
+    runs = finished_runs(engine.runs())
     controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     with controls.container(width=RUN):
         run = pick_run(runs, "Run", first=first_run(runs))

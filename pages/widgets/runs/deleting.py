@@ -17,6 +17,7 @@ from engine.store.runs import largest_until, older_than
 from engine.store.summary import RunSummary
 from pages.widgets.literal import literal
 from pages.widgets.public_mode import draw_refusal
+from pages.widgets.run_picker import OFFERED
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -81,7 +82,7 @@ def draw_cleanup(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
         st.caption("Pinned and active runs are kept.")
         if selected:
             st.dataframe(
-                run_table(selected, time.time()),
+                run_table(selected[:OFFERED], time.time()),
                 hide_index=True,
                 height=min(300, 36 * (len(selected) + 1)),  # pixels: 36 per row, and one for the header
                 alt="Runs that would be deleted",

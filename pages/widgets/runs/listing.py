@@ -10,7 +10,7 @@ import streamlit as st
 
 from engine.charts.run_table import ORDERS, SIGNS, matching, ordered, run_table
 from engine.store.summary import RunSummary
-from pages.widgets.run_picker import words
+from pages.widgets.run_picker import OFFERED, words
 from pages.widgets.runs.actions import draw_actions
 from pages.widgets.runs.deleting import draw_deletion
 
@@ -31,8 +31,12 @@ def draw_list(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
             icon=":material/inventory_2:",
         )
         return
-    shown = _choose(runs)
-    st.caption(f"{len(shown)} of {len(runs)} runs. Check rows to select them, or choose one below the list.")
+    found = _choose(runs)
+    shown = found[:OFFERED]  # more would slow down the browser
+    rest = f" The first {OFFERED:,} are listed: search for the others." if len(found) > OFFERED else ""
+    st.caption(
+        f"{len(found)} of {len(runs)} runs.{rest} Check rows to select them, or choose one below the list."
+    )
     selection = st.dataframe(
         run_table(shown, time.time()),
         hide_index=True,
