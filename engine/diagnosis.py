@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from engine import VERSION
+from engine import COMMAND, VERSION
 from engine.errors import PrunescopeError
 from engine.numbers import listed, size
 
@@ -97,17 +97,17 @@ def _packages(name: str) -> Iterator[Finding]:
             missing.append(package.name)
             continue
         if not package.specifier.contains(version, prereleases=True):
-            others.append(f"{package.name} {version} (tested: {package.specifier})")
+            others.append(f"{package.name} {version} (wanted: {package.specifier})")
     if needed := [package for package in missing if package not in INTERFACE]:
         yield Finding(name, "failure", f"Missing: {listed(needed)}.", f"Install them: {INSTALL}.")
     if optional := [package for package in missing if package in INTERFACE]:
         message = f"Missing: {listed(optional)}. The command line works without them, the app does not."
         yield Finding(name, "warning", message, f"Install them for the app: {INSTALL}.")
     if others:
-        message = f"Not the tested version: {listed(others, len(others))}."
-        yield Finding(name, "warning", message, f"If something fails, install the tested ones: {INSTALL}.")
+        message = f"Not the versions that were tested: {listed(others, len(others))}."
+        yield Finding(name, "warning", message, f"If something fails, install those: {INSTALL}.")
     if not missing and not others:
-        yield Finding(name, "ok", f"All {len(wanted)} required packages have the tested version.")
+        yield Finding(name, "ok", f"All {len(wanted)} required packages have the wanted versions.")
 
 
 def _device(name: str) -> Iterator[Finding]:
@@ -218,7 +218,7 @@ def _worker(name: str) -> Iterator[Finding]:
         yield Finding(name, "failure", message, "Install the same version on all machines.")
     elif not devices:
         message = "The cluster answers, but none of its workers offers a device, so every run would wait."
-        yield Finding(name, "failure", message, "Start its workers with: --resources DEVICE=1.")
+        yield Finding(name, "failure", message, f"Start workers with: {COMMAND} worker ADDRESS.")
     else:
         seconds = time.monotonic() - start
         yield Finding(
@@ -247,9 +247,11 @@ def _fonts(name: str) -> Iterator[Finding]:
     ]
     if boxes:
         message = f"A browser on this machine shows boxes for the symbols {''.join(boxes)} in charts."
-        yield Finding(name, "warning", message, "Install a font that has them, such as DejaVu Sans.")
+        yield Finding(
+            name, "warning", message, "Install fonts that have them, such as DejaVu and Noto Emoji."
+        )
     else:
-        yield Finding(name, "ok", "A browser on this machine has a font for every symbol in charts.")
+        yield Finding(name, "ok", "A browser on this machine has fonts for all symbols in charts.")
 
 
 def _optional(name: str) -> Iterator[Finding]:

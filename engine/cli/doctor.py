@@ -19,7 +19,10 @@ def main() -> int:
     """Run the command alone: importing the others fails if a package is missing, which is to be reported."""
     parser = argparse.ArgumentParser(prog=f"{COMMAND} doctor", description=EXPLANATION)
     add_options(parser)
-    return doctor(parser.parse_args(sys.argv[2:]))
+    try:
+        return doctor(parser.parse_args(sys.argv[2:]))
+    except BrokenPipeError:  # the reader closed stdout, for instance `head`
+        return 0
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -52,6 +52,19 @@ class WarmUp(WorkerPlugin):
         threading.Thread(target=warm_up, name=self.name, daemon=True).start()
 
 
+class ClosingClient(Client):
+    """A client that closes if it cannot connect. Dask's own does so for some errors only; after the others,
+    such as an unknown protocol, the process would wait half a minute for it at its end.
+    """
+
+    async def _start(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super()._start(*args, **options)  # type: ignore[no-untyped-call]
+        except Exception:
+            await self._close()
+            raise
+
+
 async def kill_worker(dask_worker: Nanny) -> None:
     """Kill a nanny's worker process; the nanny starts another. Dask passes its nanny under this name."""
     process = dask_worker.process and dask_worker.process.process
@@ -115,7 +128,7 @@ class Cluster:
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             # Client's constructor is untyped, so mypy would refuse the call
-            connect: Callable[..., Any] = Client
+            connect: Callable[..., Any] = ClosingClient
             with dask.config.set(CLIENT_SETTINGS):  # read when the client is made
                 self._client = connect(
                     address,
@@ -128,7 +141,12 @@ class Cluster:
             # The child prints its address before its worker has registered.
             if self._embedded is not None:
                 self._client.wait_for_workers(1, timeout=CONNECT)
-        except (OSError, ValueError, TimeoutError) as error:
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            TimeoutError,
+        ) as error:  # TypeError: there are no TLS settings
             name = "The background engine" if self._embedded else f"The scheduler {address}"
             raise EngineError(
                 f"{name} does not answer ({error}). Start it, or correct the address, and try again."

@@ -82,6 +82,17 @@ def test_it_runs_without_the_libraries_it_looks_for(tmp_path: Path) -> None:
     assert report["Store"]["state"] == "ok"
 
 
+def test_a_reader_that_leaves_is_no_error() -> None:
+    code = "import runpy, sys; sys.argv[1:] = ['doctor']; runpy.run_module('engine', run_name='__main__')"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as started:
+        assert started.stdout is not None and started.stderr is not None
+        started.stdout.close()
+        assert started.stderr.read() == ""
+    assert started.returncode == 0
+
+
 def test_another_command_without_torch_names_the_package_and_doctor() -> None:
     code = (
         "import runpy, sys; sys.modules['torch'] = None; sys.argv[1:] = ['methods'];"
@@ -104,7 +115,7 @@ def test_a_missing_package(package: str, state: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(metadata, "version", version)
     missing, other = findings("Packages")
     assert missing.state == state and package in missing.message and "pip install" in missing.action
-    assert other.state == "warning" and "numpy 0.1 (tested: ==" in other.message
+    assert other.state == "warning" and "numpy 0.1 (wanted: ==" in other.message
 
 
 def test_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from distributed import Client
 
 from engine import VERSION
 from engine.errors import EngineError
@@ -131,6 +133,15 @@ def test_an_engine_without_its_thread_is_not_healthy(store: Store, monkeypatch: 
     engine = BackgroundEngine(store)
     engine.start()
     until(lambda: engine.health() == STOPPED)
+
+
+@pytest.mark.parametrize("address", ["nonsense://x", "tcp://localhost", "tls://127.0.0.1:9", "inproc://a"])
+def test_an_address_that_cannot_be_used_leaves_no_client(tmp_path: Path, address: str) -> None:
+    with pytest.raises(EngineError, match=f"{address} does not answer"):
+        cluster.Cluster(tmp_path, address, lambda: None)
+    gc.collect()
+    clients = [client for client in gc.get_objects() if issubclass(type(client), Client)]
+    assert "connecting" not in [client.status for client in clients]
 
 
 def test_a_scheduler_that_does_not_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
