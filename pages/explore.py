@@ -29,7 +29,7 @@ checked = session.check_form(engine, fields, model)
 with st.sidebar:
     draw_recipe(engine, checked, model.value)
     draw_cost(engine, checked, model)
-    draw_prune(engine, checked)
+    draw_prune(engine, checked, model)
     draw_details(engine, checked)
 
 draw_title()

@@ -75,8 +75,9 @@ def test_a_sweep_of_files_is_refused_before_they_are_read(engine, open_app, monk
     app = open_app()
     for name, value in {"section": "Sweep", "model": "/etc", "evaluation": "/etc/passwd.txt"}.items():
         app.query_params[name] = value
-    healthy(app.switch_page("pages/compare.py").run())
-    assert all(recipe.model == "demo" and recipe.evaluation == "stories" for recipe in pinned)
+    app = healthy(app.switch_page("pages/compare.py").run())
+    assert {"/etc" in error.value and "public mode" in error.value for error in app.error} == {True}
+    assert len(app.error) == 2 and not pinned
 
 
 def test_prune_starts_a_run_that_the_visitor_may_cancel(engine, open_app):

@@ -94,7 +94,6 @@ def _choose_base(runs: Sequence[RunSummary], policy: Policy | None) -> Recipe | 
     texts = TEXTS
     if policy is not None:
         models, texts = list(policy.models), policy.texts
-    free = policy is None  # to type another name
     with st.expander("Model, texts and windows", icon=":material/tune:", key="sweep.base", on_change="rerun"):
         first, second, third = st.columns(3)
         model = first.selectbox(
@@ -102,24 +101,24 @@ def _choose_base(runs: Sequence[RunSummary], policy: Policy | None) -> Recipe | 
             models,
             key="model",
             bind="query-params",
-            accept_new_options=free,
-            help=MODEL_HELP if free else None,
+            accept_new_options=True,
+            help=MODEL_HELP if policy is None else None,
         )
         evaluation = second.selectbox(
             "Evaluation text",
             texts,
             key="evaluation",
             bind="query-params",
-            accept_new_options=free,
-            help=TEXT_HELP if free else None,
+            accept_new_options=True,
+            help=TEXT_HELP if policy is None else None,
         )
         calibration = third.selectbox(
             "Calibration text",
             texts,
             key="calibration",
             bind="query-params",
-            accept_new_options=free,
-            help=TEXT_HELP if free else None,
+            accept_new_options=True,
+            help=TEXT_HELP if policy is None else None,
         )
         samples = first.number_input(
             "Calibration windows", 1, 100_000, default.samples, key="samples", bind="query-params"

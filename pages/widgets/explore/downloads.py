@@ -27,6 +27,7 @@ REPORT_HELP = (
     "A single file that opens offline, with interactive charts, the numbers and their protocol, the recipe, "
     "and citations as BibTeX."
 )
+NO_MASKS = "Masks can be downloaded by who started the run, in the tab where it was started."
 SAVE_HELP = (
     "Safetensors with tokenizer, configuration and a model card, in the run's folder on the machine that "
     "computes."
@@ -40,6 +41,8 @@ def draw_downloads(engine: BackgroundEngine, view: RunView) -> None:
     with_masks = view.has_weights and (view.recorded or engine.may_change(str(record.key)))
     _draw_files(engine, record, with_masks=with_masks)
     if view.has_weights:
+        if not with_masks:
+            st.caption(f":material/lock: {NO_MASKS}")
         _draw_save(engine, str(record.key))
     if record.recipe:
         st.caption("The same run on the command line, with the same key and result:")

@@ -37,6 +37,7 @@ from pages.widgets.explore.model_picker import draw_model_picker
 from pages.widgets.explore.text_picker import draw_text
 
 if TYPE_CHECKING:
+    from engine.jobs.questions import Answer
     from engine.jobs.service import BackgroundEngine
 
 CUSTOM = "custom"
@@ -88,14 +89,14 @@ def draw_recipe(engine: BackgroundEngine, checked: Checked, model: ModelSummary 
     draw_axis("allocation", checked, on_change=lambda: _on_allocation(sizes))
 
 
-def draw_prune(engine: BackgroundEngine, checked: Checked) -> None:
-    """Draw the Prune button."""
+def draw_prune(engine: BackgroundEngine, checked: Checked, model: Answer[ModelSummary]) -> None:
+    """Draw the Prune button. A public app starts no run whose cost is unknown."""
     st.button(
         "Prune",
         key="prune",
         type="primary",
         width="stretch",
-        disabled=checked.recipe is None,
+        disabled=checked.recipe is None or (engine.public is not None and model.pending),
         on_click=session.prune,
         args=(engine,),
     )

@@ -27,7 +27,9 @@ def draw_list(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
     """Draw the user's runs, and the actions for the selected ones."""
     if not runs:
         st.info(
-            "No runs of your own yet. Prune a model on Explore, start a sweep on Compare, or import a run.",
+            "No runs of your own yet. Prune a model on Explore, start a sweep on Compare, or import a run."
+            if engine.public is None
+            else "No runs of visitors yet. Prune a model on Explore, or start a sweep on Compare.",
             icon=":material/inventory_2:",
         )
         return
