@@ -13,6 +13,7 @@ recorded, queued or running run.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
@@ -31,6 +32,8 @@ from engine.store.listing import KEY, Listing, run_keys
 from engine.store.summary import Label, RunSummary, size_of
 
 RECORDED = ROOT / "assets" / "recorded"
+LEFTOVERS = f".*.{'[0-9a-f]' * 32}{disk.TEMPORARY}"
+"""The names of what `engine.hardware.disk` had not finished."""
 
 
 class Store:
@@ -115,13 +118,19 @@ class Store:
             deleted.rename(folder.path)
 
     def empty_trash(self) -> None:
-        """Permanently delete the runs in the trash; ignore what cannot be deleted."""
+        """Permanently delete the runs in the trash, and what processes that were killed left half written a
+        day ago or earlier; ignore what cannot be deleted.
+        """
         for name in run_keys(self.trash):
             # `delete` leaves its lock. Without one it is no run: the home may hold other directories, too.
             if (self.trash / name / "lock").exists():
                 shutil.rmtree(self.trash / name, ignore_errors=True)
         with suppress(OSError):  # something else is in it, or there is none
             self.trash.rmdir()
+        for path in (*self.runs.glob(LEFTOVERS), *(self.home / "models").glob(LEFTOVERS)):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > DAY:  # a younger one may still be written
+                    disk.delete(path)
 
     def label(self, key: str, label: Label) -> None:
         """Write the label of a run in the home.

@@ -4,6 +4,7 @@ begun.
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -163,3 +164,14 @@ def test_a_limit_on_the_size_of_files(store: Store, small: RecipeMaker) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
     assert store.list() == []
+
+
+def test_what_a_killed_import_left_goes_after_a_day(store: Store) -> None:
+    names = (f".imported-1.{'0a' * 16}.tmp", f".imported-2.{'0b' * 16}.tmp", ".mine.tmp")
+    for name in names:
+        (store.runs / name).mkdir(parents=True)
+        (store.runs / name / "recipe.json").touch()
+    for name in (names[0], names[2]):
+        os.utime(store.runs / name, (0, 0))
+    store.empty_trash()
+    assert sorted(path.name for path in store.runs.iterdir()) == sorted(names[1:])

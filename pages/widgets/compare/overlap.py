@@ -16,6 +16,7 @@ from engine.record import RunRecord
 from engine.record_parts import ModelFacts
 from pages.widgets.chart import draw_chart
 from pages.widgets.compute_here import draw_compute_here
+from pages.widgets.literal import literal
 from pages.widgets.live import live_answer, show_error
 
 if TYPE_CHECKING:
@@ -117,4 +118,6 @@ def _draw_links(
     with st.container(horizontal=True):
         for key, name in zip(keys, names, strict=True):
             query = {"run": key, "block": str(chosen.block), "linear": chosen.linear}
-            st.page_link("pages/microscope.py", label=name, icon=":material/biotech:", query_params=query)
+            st.page_link(
+                "pages/microscope.py", label=literal(name), icon=":material/biotech:", query_params=query
+            )

@@ -48,7 +48,7 @@ def draw_impossible(cells: Sequence[Cell]) -> None:
         label = f"{len(refused)} cell{'s are' if len(refused) > 1 else ' is'} impossible"
         with st.expander(label, icon=":material/block:"):
             for reason, names in reasons.items():
-                st.markdown(f"**{numbers.listed(list(dict.fromkeys(names)))}**: {reason}")
+                st.markdown(f"**{numbers.listed(list(dict.fromkeys(names)))}**: {literal(reason)}")
 
 
 def _draw_failures(squares: Sequence[GridCell]) -> None:

@@ -17,6 +17,7 @@ from engine.charts.chart import short_names
 from engine.events import LinearPruned
 from engine.jobs.requests import LinearRequest
 from engine.record import RunRecord
+from pages.widgets.literal import literal
 
 BLOCK, LINEAR, ZOOM = "m.block", "m.linear", "m.zoom"
 ADDRESS = "m.address"
@@ -72,6 +73,7 @@ def choose_place(run: str, record: RunRecord, controls: DeltaGenerator) -> Place
     short = short_names(list(linears))
     shown = {"format_func": lambda name: short[name], "key": LINEAR, "persist_state": "session"}
     if len(linears) <= FEW:
+        shown["format_func"] = lambda name: literal(short[name])  # these labels are Markdown
         name = controls.pills("Linear", list(linears), required=True, width="content", **shown)
     else:
         name = controls.selectbox("Linear", list(linears), width=320, **shown)
