@@ -6,7 +6,7 @@ is done, the page is drawn again with them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -22,18 +22,26 @@ from pages.widgets.progress import progress_words, share
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
+    from engine.recipe import Recipe
 
 MOST_TITLES = 4
 STARTED = "compute_here.started"
 """Session state: the keys of the runs that were started here, by the keys of the runs that they stand for."""
 
 
-def draw_compute_here(engine: BackgroundEngine, records: Sequence[RunRecord | Outline], key: str) -> None:
+def draw_compute_here(
+    engine: BackgroundEngine,
+    records: Sequence[RunRecord | Outline],
+    key: str,
+    submit: Callable[[Recipe], str | None] | None = None,
+) -> None:
     """Draw the offer, or the progress while the runs are queued or running.
 
     Args:
         records: finished runs without weights, as they were recorded.
         key: of the button.
+        submit: starts a run and returns its key, or None if it shows that run itself; `engine.submit` by
+            default.
     """
     records = _without_computed(engine, records)
     if not records:
@@ -72,7 +80,7 @@ def draw_compute_here(engine: BackgroundEngine, records: Sequence[RunRecord | Ou
             type="primary",
             icon=":material/play_arrow:",
             on_click=_submit,
-            args=(engine, records, key),
+            args=(submit or engine.submit, records, key),
         )
     # A callback cannot draw on the page, so it leaves its message here; `pop` shows it once.
     if message := st.session_state.pop(f"{key}.error", ""):
@@ -128,11 +136,13 @@ def _views(engine: BackgroundEngine, records: Sequence[RunRecord | Outline]) -> 
     return views
 
 
-def _submit(engine: BackgroundEngine, records: Sequence[RunRecord | Outline], key: str) -> None:
+def _submit(submit: Callable[[Recipe], str | None], records: Sequence[RunRecord | Outline], key: str) -> None:
     started: dict[str, str] = st.session_state.setdefault(STARTED, {})
     try:
         for record in records:
             if record.recipe is not None:
-                started[str(record.key)] = engine.submit(record.recipe)
+                computing = submit(record.recipe)
+                if computing is not None:
+                    started[str(record.key)] = computing
     except PrunescopeError as error:
         st.session_state[f"{key}.error"] = str(error)
