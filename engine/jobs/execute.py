@@ -170,7 +170,7 @@ def _give_up(folder: RunFolder, error: StoreError, created: bool) -> RunRecord |
         events = folder.events()
         if events:
             # The block that did not fit may have been stored without its event.
-            folder.blocks.clear_after(len(RunRecord.fold(events).blocks))
+            folder.blocks.clear_after(len(folder.fold(events).blocks))
             return folder.end(Failed(message=str(error), elapsed=events[-1].elapsed))
         if created:
             folder.remove()

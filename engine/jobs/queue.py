@@ -346,7 +346,7 @@ class RunQueue:
 
     def _interrupt(self, job: Job, reason: str) -> None:
         try:
-            message = f"{reason} {retry_hint(RunRecord.fold(job.folder.events()))}"
+            message = f"{reason} {retry_hint(job.folder.fold(job.folder.events()))}"
         except StoreError:
             message = reason
         self._close(job, Interrupted(reason=message), "interrupted", message)
@@ -357,7 +357,7 @@ class RunQueue:
         try:
             if job.started:
                 with job.folder.lock(LOCK):  # free only once the process is gone
-                    record = RunRecord.fold(job.folder.events())
+                    record = job.folder.fold(job.folder.events())
                     # Otherwise it ended the run itself just before it died.
                     if record.state in ("empty", "running"):
                         job.folder.end(event.model_copy(update={"elapsed": record.elapsed}))

@@ -245,6 +245,9 @@ class RunFolder:
             if has_record:
                 raise self.damaged("the end of its events is missing")
             return self.with_derived_state(record)
+        # A store finds a run by its key, so another run's events would answer for this one.
+        if (self.private or self.recorded) and record.key != self.key:
+            raise self.damaged(f"its events are those of the run {record.key}")
         # Where a model is kept may differ between two attempts at the same run.
         computed = record.recipe and record.recipe.model_copy(update={"residence": recipe.residence})
         if computed != recipe:

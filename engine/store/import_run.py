@@ -87,7 +87,7 @@ def set_all_aside(store: Store) -> None:
 
 
 def _move(folder: RunFolder, events: Sequence[Event]) -> None:
-    key = _key(RunRecord.fold(events))
+    key = _key(folder.fold(events))
     moved = RunFolder(folder.path.with_name(key), folder.cache, private=folder.private)
     if not moved.exists:
         _write(moved, events, "an earlier import", folder.label_path)

@@ -104,6 +104,11 @@ DAMAGES: dict[str, Callable[[RunFolder], object]] = {
         shutil.rmtree(folder.path / "blocks"),
         (folder.path / "blocks").touch(),
     ],
+    "the files of another run": lambda folder: [
+        shutil.copytree(other, folder.path, dirs_exist_ok=True)
+        for other in folder.path.parent.iterdir()
+        if other != folder.path
+    ],
     "nothing in it": lambda folder: [shutil.rmtree(folder.path), folder.path.mkdir()],
     **{
         f"{what} for {name}": lambda folder, make=make, name=name: make(folder.path / name)
