@@ -58,7 +58,9 @@ def message(
                 rule(public, *args, **kwargs)
                 return public.shown(send(self, *args, **kwargs))
             except PrunescopeError as error:
-                public.redact_error(error)
+                # A refusal quotes only what the visitor sent: redacted, it would confirm a guessed path.
+                if not isinstance(error, PublicModeError):
+                    public.redact_error(error)
                 if _answers(send):
                     return Answer(message=str(error))  # type: ignore[return-value]
                 raise

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from engine.errors import Fault, PrunescopeError, PublicModeError, RecipeError
+from engine.errors import Fault, PrunescopeError, PublicModeError, RecipeError, StoreError
 from engine.events import Event, from_line, to_line
 from engine.hub.settings import hub_cache
 from engine.jobs.policy import INSTEAD, RUNNING, WAITING, Policy
@@ -25,6 +25,7 @@ from engine.models.identity import ROOT
 from engine.models.shape import ModelSummary
 from engine.recipe import Recipe
 from engine.record import RunRecord
+from engine.store.listing import KEY
 from engine.store.runs import Store
 from engine.store.summary import UNLABELLED, Label, RunSummary
 from engine.store.visitor_runs import VisitorRuns
@@ -94,6 +95,9 @@ class PublicMode:
             PublicModeError: its model or text is not public.
             StoreError: there is no such run, or it is damaged.
         """
+        if not KEY.fullmatch(key):
+            # Without quoting it: redacted, it would confirm a guessed path.
+            raise StoreError("There is no such run: a key consists of letters and digits. Check the link.")
         folder = self._store.find(key)
         if folder.exists:
             self._require_shown(key, folder.recipe())

@@ -285,6 +285,19 @@ def test_messages_tell_nothing_about_the_machine(app: App, monkeypatch: pytest.M
         assert sentence and home not in sentence and "the run store" in sentence
 
 
+def test_a_guessed_path_is_not_confirmed(app: App, tmp_path: Path) -> None:
+    def told(guess: str) -> list[str]:
+        answers = [app.engine.summary(guess).message]
+        for send, value in ((app.submit, Recipe.build(model=guess)), (app.engine.view, guess)):
+            with pytest.raises(PrunescopeError) as error:
+                send(value)  # type: ignore[operator]
+            answers.append(str(error.value))
+        return [answer.replace(guess[:60], "") for answer in answers]
+
+    home = app.engine.store.home
+    assert told(str(home)) == told(str(home.with_name("away")))
+
+
 # Shares of the machine
 
 
