@@ -201,3 +201,13 @@ def test_models_take_their_share_together(fast: Fields, monkeypatch: pytest.Monk
         assert first.caches and not second.caches
         monkeypatch.setattr(shared_cache, "host_free", lambda: 4 * size)
     assert models.count == 1
+
+
+def test_runs_with_other_seeds_do_not_pile_up(fast: Fields) -> None:
+    models = ModelCache(SharedCache(spare=0))
+    sizes = []
+    for seed in range(3):
+        computed(Recipe.build(seed=seed, **fast), models)
+        sizes.append((len(models.cache.values()), models.cache.size // 100_000))
+    assert sizes[0] == sizes[1] == sizes[2], "what only the first runs needed is gone"
+    assert models.count == 1
