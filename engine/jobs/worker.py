@@ -65,6 +65,7 @@ def _import_libraries() -> None:
         import engine.run  # noqa: F401
 
 
+@cache
 def warm_up() -> None:
     """Import and use once what a first run and a first text need, so that the user does not wait for it."""
     _import_libraries()

@@ -15,17 +15,25 @@ from collections.abc import Mapping
 from multiprocessing import resource_tracker
 
 import dask
-from distributed import Nanny, Security, rpc
+from distributed import Nanny, Security, Worker, WorkerPlugin, rpc
 
 from engine.errors import EngineError
 from engine.jobs import dask_settings
 from engine.jobs.versions import PRUNESCOPE, current, difference
+from engine.jobs.worker import warm_up
 
 CONNECT = 15.0  # seconds until the scheduler answers
-START = 60.0  # seconds until the worker's process is connected
+START = 180.0  # seconds until the worker's process is connected, mostly for imports
 CLOSE = 2.0  # seconds until a run that is being computed is killed; its finished blocks are kept
 ROLES = {"tls_ca_file": "tls_ca_file", "tls_cert": "tls_worker_cert", "tls_key": "tls_worker_key"}
 """Options, as `dask worker` has them -> fields of `Security`."""
+
+
+class Ready(WorkerPlugin):
+    """Warms a worker process up before the scheduler learns of it, so that no run waits for it."""
+
+    async def setup(self, worker: Worker) -> None:
+        await asyncio.to_thread(warm_up)
 
 
 def run_worker(
@@ -76,6 +84,7 @@ async def _serve(address: str, name: str | None, environment: Mapping[str, str],
         dashboard=False,
         dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL,
+        plugins=(Ready(),),
     )
     try:
         await _start(nanny)

@@ -1,33 +1,40 @@
 """Measure how much several workers on one machine gain: `python -m tests.benchmarks.cluster`.
 
 Twelve runs of the bundled model (`--runs`), on one worker of one thread and then on `--workers` (3) of them:
-elapsed and CPU seconds, and their ratios. The workers are connected and warm before the clock starts; each
-number of workers is measured `--repeat` times, in turn. Meant for a machine that does nothing else. The
-results are compared, and must be identical.
+elapsed and CPU seconds, and their ratios. The workers are connected before the clock starts; each number of
+workers is measured `--repeat` times, in turn. The same runs in as many processes without Dask show what the
+machine allows: cores that share caches or arithmetic units slow each other down. Meant for a machine that
+does nothing else. The results are compared, and must be identical.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import psutil
 
+from engine.jobs import worker
 from engine.jobs.batch import compute
 from engine.jobs.embedded import ROOT
+from engine.jobs.execute import execute
 from engine.recipe import Recipe, pin
 from engine.record import RunRecord
 from engine.store.runs import Store
 
-SETTLE = 20.0  # seconds for the workers' warm-up
+Measured = tuple[float, float, list[object]]
+"""Elapsed and CPU seconds, and the results in the order of the recipes."""
 
 
 def main() -> None:
@@ -36,37 +43,52 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--repeat", type=int, default=1)
     arguments = parser.parse_args()
-    times: dict[int, list[tuple[float, float]]] = {1: [], arguments.workers: []}
-    results = []
-    for _ in range(arguments.repeat):
-        for workers, measured in times.items():
-            elapsed, cpu, result = measure(workers, arguments.runs)
-            print(f"{workers} workers: {elapsed:6.1f} s elapsed, {cpu:6.1f} s CPU", flush=True)
-            measured.append((elapsed, cpu))
-            results.append(result)
-    assert all(result == results[0] for result in results), "the results differ"
-    one, several = (median(elapsed for elapsed, _ in times[workers]) for workers in times)
-    cpu_one, cpu_several = (median(cpu for _, cpu in times[workers]) for workers in times)
-    print(f"ratio {several / one:.2f} elapsed, {cpu_several / cpu_one:.2f} CPU; identical results")
-
-
-def measure(workers: int, runs: int) -> tuple[float, float, list[object]]:
-    """Return the elapsed and the CPU seconds of the workers, and the results in order."""
     recipes = [
         pin(Recipe.build(pruner=pruner, sparsity=sparsity))
         for sparsity in (0.4, 0.5, 0.6)
         for pruner in ("magnitude", "wanda", "ria", "sparsegpt")
-    ][:runs]
-    with tempfile.TemporaryDirectory() as home, cluster(workers) as (address, processes):
-        time.sleep(SETTLE)
+    ][: arguments.runs]
+    ways = {"workers": with_workers, "processes without Dask": with_processes}
+    measured: dict[tuple[str, int], list[Measured]] = {}
+    for _ in range(arguments.repeat):
+        for count in (1, arguments.workers):
+            for way, measure in ways.items():
+                found = measure(count, recipes)
+                print(f"{count} {way}: {found[0]:.1f} s elapsed, {found[1]:.1f} s CPU", flush=True)
+                measured.setdefault((way, count), []).append(found)
+    results = [found[2] for several in measured.values() for found in several]
+    assert all(result == results[0] for result in results), "the results differ"
+    print("The results are identical.")
+    for way in ways:
+        one, several = measured[way, 1], measured[way, arguments.workers]
+        elapsed, cpu = (median(m[i] for m in several) / median(m[i] for m in one) for i in (0, 1))
+        print(
+            f"{arguments.workers} {way} take {elapsed:.2f} of the time of one, and {cpu:.2f} of its CPU time"
+        )
+
+
+def with_workers(count: int, recipes: Sequence[Recipe]) -> Measured:
+    with tempfile.TemporaryDirectory() as home, cluster(count) as (address, processes):
         before, start = seconds(processes), time.perf_counter()
         records = {record.key: record for record in compute(recipes, address, Store(home), notify=print)}
-        elapsed = time.perf_counter() - start
-        return (
-            elapsed,
-            seconds(processes) - before,
-            [result(records[recipe.key]) for recipe in recipes],
-        )
+        elapsed, cpu = time.perf_counter() - start, seconds(processes) - before
+    return elapsed, cpu, [result(records[recipe.key]) for recipe in recipes]
+
+
+def with_processes(count: int, recipes: Sequence[Recipe]) -> Measured:
+    with (
+        tempfile.TemporaryDirectory() as home,
+        multiprocessing.get_context("spawn").Pool(count, initializer=worker.warm_up) as pool,
+    ):
+        pool.map(time.sleep, [1.0] * count, chunksize=1)  # until all are warm
+        processes = psutil.Process().children()
+        before, start = seconds(processes), time.perf_counter()
+        results = pool.map(partial(compute_here, home), recipes, chunksize=1)
+        return time.perf_counter() - start, seconds(processes) - before, results
+
+
+def compute_here(home: str, recipe: Recipe) -> object:
+    return result(execute(recipe, Store(home).folder(recipe.key)))
 
 
 @contextmanager
@@ -92,9 +114,9 @@ def cluster(workers: int) -> Iterator[tuple[str, list[psutil.Process]]]:
         for _ in range(workers):
             command = (python, "-m", "engine", "worker", address, "--threads", "1")
             started.append(stack.enter_context(process(command, ROOT)))
-        for worker in started[1:]:
-            assert worker.stderr is not None
-            print(worker.stderr.readline().strip(), flush=True)
+        for one in started[1:]:
+            assert one.stderr is not None
+            assert "connected" in one.stderr.readline()
         parents = [psutil.Process(one.pid) for one in started]
         yield address, [one for parent in parents for one in (parent, *parent.children(recursive=True))]
 
@@ -119,4 +141,5 @@ def result(record: RunRecord) -> object:
 
 
 if __name__ == "__main__":
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started
     main()
