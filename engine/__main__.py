@@ -8,8 +8,8 @@ from engine import COMMAND
 
 
 def _cancel(*_: object) -> None:
-    """End at once on Ctrl-C: nothing has been started yet, and a library that is half imported might catch a
-    KeyboardInterrupt.
+    """End at once on Ctrl-C: nothing has been started yet, or all has ended. A library that is half imported
+    might catch a KeyboardInterrupt, and the interpreter prints one when it exits.
     """
     os.write(2, b"Cancelled.\n")
     os._exit(130)
@@ -25,5 +25,12 @@ else:
         from engine.cli.main import main  # this takes a second
     except ImportError as error:
         sys.exit(f"{error}. To see what is missing: {COMMAND} doctor")
-    signal.signal(signal.SIGINT, before)
-sys.exit(main())
+try:
+    if sys.argv[1:2] != ["doctor"]:
+        signal.signal(signal.SIGINT, before)
+    status = main()
+except KeyboardInterrupt:  # outside what `main` catches
+    _cancel()
+finally:
+    signal.signal(signal.SIGINT, _cancel)
+sys.exit(status)

@@ -21,14 +21,16 @@ FAILED, REFUSED, CANCELLED = 1, 2, 130  # exit codes; 130 = 128 + SIGINT, as a s
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
-    parsed = _parser().parse_args(arguments)
+    debug = False
     try:
+        parsed = _parser().parse_args(arguments)
+        debug = parsed.debug
         status: int = parsed.command(parsed)
     except RecipeError as error:
         print(f"The recipe was rejected:\n{textwrap.indent(str(error), '  ')}", file=sys.stderr)
         return REFUSED
     except PrunescopeError as error:
-        if parsed.debug:
+        if debug:
             raise
         print(error, file=sys.stderr)
         return FAILED

@@ -160,6 +160,31 @@ def test_ctrl_c_while_the_program_starts(module: str) -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "Cancelled.\n")
 
 
+def test_ctrl_c_while_the_command_line_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("argparse.ArgumentParser.parse_args", interrupt)
+    assert main(["methods"]) == 130
+    assert capsys.readouterr().err == "Cancelled.\n"
+
+
+SIGNAL_AT_EXIT = """
+import atexit, os, runpy, signal, sys
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+sys.argv = ["engine", "doctor", "--help"]
+runpy.run_module("engine", run_name="__main__")
+"""
+
+
+def test_ctrl_c_while_the_program_exits() -> None:
+    command = [sys.executable, "-c", SIGNAL_AT_EXIT]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "Cancelled.\n")
+
+
 def test_without_out_the_run_is_in_the_store(
     home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

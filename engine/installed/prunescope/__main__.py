@@ -4,7 +4,9 @@ Without a command it starts the app, from any directory; options are Streamlit's
 `python -m engine COMMAND ...`.
 """
 
+import os
 import runpy
+import signal
 import sys
 
 from prunescope import ROOT
@@ -20,6 +22,8 @@ def main() -> None:
     module = "engine"
     if not sys.argv[1:] or (sys.argv[1].startswith("-") and sys.argv[1] not in OWN):
         module = "streamlit"
+        # Until Streamlit's server handles it: Ctrl-C would print a traceback of its imports.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
         # Streamlit also reads the configuration next to the script, whatever the current directory.
         sys.argv[1:1] = ["run", str(ROOT / "app.py")]
     try:
