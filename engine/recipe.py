@@ -208,9 +208,10 @@ def pin(recipe: Recipe) -> Recipe:
     """Return the recipe with canonical names of its model and files, and fingerprints of their content.
 
     Raises:
-        RecipeError: a file or directory that the recipe names does not exist.
+        RecipeError: a file or directory that the recipe names does not exist, or the recipe is one of another
+            version, with methods or settings that this one does not have.
     """
-    faults: list[Fault] = []
+    faults = validation.faults(recipe.model_dump())
     absolute: dict[str, str] = {}
     digests: dict[str, str] = {}
     for role, names in (("calibration", (recipe.calibration,)), ("evaluation", recipe.evaluations)):

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Sequence
 
 from engine import APP, COMMAND, VERSION
-from engine.cli import doctor, prune, stored, sweep, worker
+from engine.cli import doctor, prune, stored, sweep, verify, worker
 from engine.errors import PrunescopeError, RecipeError
 from engine.export.command_line import add_recipe_options
 
@@ -59,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "runs", stored.runs, "list the runs in the store")
     show = _add(commands, "show", stored.show, "show a run's numbers")
     show.add_argument("--json", action="store_true", help="print the whole record as JSON")
+    check = _add(
+        commands, "verify", verify.verify, "compute an imported or bundled run here and compare the numbers"
+    )
+    check.add_argument(
+        "--events", action="store_true", help="print events as JSON lines on stderr instead of a bar"
+    )
     replay = _add(commands, "replay", stored.replay, "replay a run's events")
     replay.add_argument(
         "--speed", type=float, default=1.0, help="speed-up over the original pace (0 = no pauses; default: 1)"
@@ -85,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--force", action="store_true", help="also replace a file that holds something else"
         )
-    for command in (show, replay, export, report):
+    for command in (show, check, replay, export, report):
         command.add_argument("key", help="the run's key, the beginning of its key, or its folder")
     doctor.add_options(_add(commands, "doctor", doctor.doctor, doctor.EXPLANATION))
     record = _add(

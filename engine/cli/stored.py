@@ -42,14 +42,14 @@ def runs(arguments: argparse.Namespace) -> int:
 
 def show(arguments: argparse.Namespace) -> int:
     """Show a run's numbers."""
-    record = _folder(arguments.key).record()
+    record = folder_of(arguments.key).record()
     print(record.model_dump_json(indent=1) if arguments.json else summary(record))
     return 0
 
 
 def replay(arguments: argparse.Namespace) -> int:
     """Replay a run's events at their original pace, faster, or without pauses."""
-    folder, last = _folder(arguments.key), 0.0
+    folder, last = folder_of(arguments.key), 0.0
     with nullcontext(print_event) if arguments.events else Bar() as show:
         for event in folder.events():
             if arguments.speed > 0:
@@ -67,7 +67,7 @@ def export(arguments: argparse.Namespace) -> int:
     from engine.export.model import save_model
     from engine.export.output_file import save_masks, save_record
 
-    folder = _folder(arguments.key)
+    folder = folder_of(arguments.key)
     record = folder.record()
     if record.state != "finished" or record.model is None:
         raise StoreError(
@@ -96,7 +96,7 @@ def report(arguments: argparse.Namespace) -> int:
         ) from error
     from engine.export.output_file import save_report
 
-    folder = _folder(arguments.key)
+    folder = folder_of(arguments.key)
     record = folder.record()
     if record.recipe is None or record.model is None:
         raise StoreError(
@@ -123,7 +123,7 @@ def bench(arguments: argparse.Namespace) -> int:
     return benchmark.bench(arguments.shape or ["demo", "opt-125m", "app"])
 
 
-def _folder(key: str) -> RunFolder:
+def folder_of(key: str) -> RunFolder:
     """Return the folder of the run with this key, this beginning of a key, or this path."""
     if Path(key).is_dir():
         return RunFolder(Path(key).absolute())

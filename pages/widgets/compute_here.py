@@ -96,11 +96,17 @@ def _without_computed(
     rest = []
     for record, view in zip(records, _views(engine, records), strict=True):
         if record.imported and view.state == "finished" and not (view.recorded or view.imported):
-            name = literal(view.record.title)
-            st.info(
-                f"{literal(record.title)} was computed here as a separate run: choose {name}.",
-                icon=":material/check:",
-            )
+            with st.container(border=True, horizontal=True, vertical_alignment="center"):
+                st.markdown(
+                    f"{literal(record.title)} has no weights, but its recipe was computed here.",
+                    width="stretch",
+                )
+                st.page_link(
+                    "pages/explore.py",
+                    label="Open the run computed here",
+                    icon=":material/content_cut:",
+                    query_params={"run": str(view.record.key)},
+                )
         else:
             rest.append(record)
     return rest

@@ -7,7 +7,8 @@ module writes the key.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -73,11 +74,12 @@ def pick_run(
     if st.session_state.get(chosen) not in by_key:
         st.session_state[chosen] = first if first in by_key else runs[0].key
     st.session_state[widget] = st.session_state[chosen]  # before the widget is drawn; later is an error
+    options = offered(runs, [st.session_state[chosen]])
     st.selectbox(
         label,
-        offered(runs, [st.session_state[chosen]]),
+        options,
         help=MORE if len(runs) > OFFERED else None,
-        format_func=lambda key: words(by_key[key]),
+        format_func=labels([by_key[one] for one in options]).__getitem__,
         key=widget,
         on_change=_choose,
         args=(widget,),
@@ -108,6 +110,13 @@ def words(run: RunSummary) -> str:
     score = run.record.pruned if run.record else None
     result = f" · perplexity {numbers.perplexity(score.perplexity)}" if score else ""
     return f"{run.title}{result}{' · recorded' if run.recorded else ''}"
+
+
+def labels(runs: Sequence[RunSummary], label: Callable[[RunSummary], str] = words) -> dict[str, str]:
+    """Return the runs' labels by key. Equal ones get the end of the key: Streamlit knows options by label."""
+    texts = {run.key: label(run) for run in runs}
+    counts = Counter(texts.values())
+    return {key: text if counts[text] == 1 else f"{text} · {key[-6:]}" for key, text in texts.items()}
 
 
 def _choose(widget: str) -> None:

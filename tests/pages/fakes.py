@@ -352,7 +352,12 @@ def _summary(key: str, view: RunView) -> RunSummary:
         "changed": 1_767_225_600.0,
     }
     return RunSummary(
-        key=key, state=view.state, recorded=view.recorded, has_weights=view.has_weights, **facts
+        key=key,
+        state=view.state,
+        recorded=view.recorded,
+        imported=view.imported,
+        has_weights=view.has_weights,
+        **facts,
     )
 
 

@@ -42,7 +42,7 @@ BADGES = {
     "cancelled": ("cancelled", ":material/stop:", "orange"),
     "interrupted": ("interrupted", ":material/bolt:", "orange"),
 }
-IMPORTED = "Computed elsewhere and imported on the Runs page."
+IMPORTED = "Computed elsewhere and imported on the Runs page, where you can verify its numbers."
 RECORDED = "Bundled with Prunescope: computed on another machine with the command shown below."
 
 

@@ -16,7 +16,7 @@ from engine.store.summary import RunSummary
 from pages.widgets.compute_here import draw_compute_here
 from pages.widgets.literal import literal
 from pages.widgets.live import live, show_error
-from pages.widgets.run_picker import MORE, OFFERED, offered, words
+from pages.widgets.run_picker import MORE, OFFERED, labels, offered
 
 if TYPE_CHECKING:
     from engine.evaluation.text_types import Reading
@@ -93,12 +93,13 @@ def choose_runs(runs: Sequence[RunSummary], first: Sequence[str]) -> list[RunSum
                     "here. It is left out.",
                     icon=":material/info:",
                 )
+    options = offered(runs, st.session_state.get("generate.runs") or default)
     keys = st.multiselect(
         "Runs",
-        offered(runs, st.session_state.get("generate.runs") or default),
+        options,
         default,
         help=MORE if len(runs) > OFFERED else None,
-        format_func=lambda key: words(by_key[key]),
+        format_func=labels([by_key[key] for key in options]).__getitem__,
         key="generate.runs",
         max_selections=MOST,
     )

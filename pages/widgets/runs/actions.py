@@ -13,6 +13,7 @@ from pages.widgets.explore.downloads import draw_downloads
 from pages.widgets.literal import literal
 from pages.widgets.public_mode import NOT_YOURS
 from pages.widgets.runs.deleting import ERROR, draw_deletion
+from pages.widgets.runs.verifying import draw_verification, draw_verify_button
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -37,8 +38,12 @@ def draw_actions(engine: BackgroundEngine, run: RunSummary) -> None:
                 st.button(
                     "Try again", key="retry", icon=":material/refresh:", on_click=_retry, args=(engine, run)
                 )
+            if run.imported and run.recipe is not None and run.state == "finished":
+                draw_verify_button(engine, run)
             if engine.public is None:
                 draw_deletion(engine, [run], "Delete", "one")
+        if run.imported:
+            draw_verification(engine, run)
         if engine.may_change(run.key):
             _draw_label(engine, run)
         else:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from engine.charts.run_table import ORDERS, SIGNS, matching, ordered, run_table
 from engine.store.summary import RunSummary
-from pages.widgets.run_picker import OFFERED, words
+from pages.widgets.run_picker import OFFERED, labels
 from pages.widgets.runs.actions import draw_actions
 from pages.widgets.runs.deleting import draw_deletion
 
@@ -98,7 +98,7 @@ def _choose_one(shown: Sequence[RunSummary], selected: Sequence[RunSummary]) -> 
         "Run",
         list(by_key),
         None,
-        format_func=lambda key: by_key[key].title,
+        format_func=labels(shown, lambda run: run.title).__getitem__,
         key="runs.one",
         placeholder="Choose a run",
         width=420,
@@ -139,7 +139,7 @@ def draw_bundled(runs: Sequence[RunSummary]) -> None:
             "Open a run",
             list(by_key),
             None,
-            format_func=lambda key: words(by_key[key]),
+            format_func=labels(shown).__getitem__,
             key="runs.open",
             placeholder="Choose a run",
         )

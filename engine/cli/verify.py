@@ -1,0 +1,52 @@
+"""`verify`: compute the recipe of an imported or bundled run here, and compare the numbers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import nullcontext
+
+from engine.analysis.verification import verify as compare
+from engine.cli.report import Bar, print_event
+from engine.cli.stored import folder_of
+from engine.cost.estimate import require_fit
+from engine.errors import EngineError, StoreError
+from engine.jobs.execute import execute
+from engine.recipe import pin
+from engine.store.folder import RunFolder
+from engine.store.runs import RECORDED, Store
+
+MOST_ROWS = 20
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Print how the numbers of a run compare with those computed here; return 0 if they are confirmed."""
+    theirs = _from_elsewhere(folder_of(arguments.key)).record()
+    assert theirs.recipe is not None, "imported and bundled runs are finished"
+    recipe = pin(theirs.recipe)
+    require_fit(recipe)
+    with nullcontext(print_event) if arguments.events else Bar() as show:
+        here = execute(recipe, Store().folder(recipe.key), publish=show)
+    if here.state != "finished":
+        raise EngineError(f"{recipe.title} could not be computed here: {here.error or here.state}")
+    if recipe.key != theirs.recipe.key:
+        print("The files that the recipe names are different here, so it is another recipe.", file=sys.stderr)
+    result = compare(theirs, here)
+    print(result.summary, result.explanation, sep="\n")
+    differing = [item for item in result.compared if item.verdict != "equal"]
+    for item in differing[:MOST_ROWS]:
+        change = "" if item.difference is None else f"  {item.difference:.2e}"
+        print(f"{item.verdict:<10} {item.what}: {item.imported} imported, {item.here} here{change}")
+    if len(differing) > MOST_ROWS:
+        print(f"and {len(differing) - MOST_ROWS} more")
+    return 0 if result.confirmed else 1
+
+
+def _from_elsewhere(folder: RunFolder) -> RunFolder:
+    """Return an imported run, or a bundled one also if it has been computed here meanwhile."""
+    bundled = RunFolder(RECORDED / folder.key, recorded=True)
+    if folder.imported or folder.recorded:
+        return folder
+    if bundled.exists:
+        return bundled
+    raise StoreError(f"The run {folder.key} was computed here. Verify an imported or bundled run.")
