@@ -221,9 +221,7 @@ def _worker(name: str) -> Iterator[Finding]:
         yield Finding(name, "failure", message, f"Start workers with: {COMMAND} worker ADDRESS.")
     else:
         seconds = time.monotonic() - start
-        yield Finding(
-            name, "ok", f"A worker answered with version {VERSION}, {seconds:.0f} s after its call."
-        )
+        yield Finding(name, "ok", f"A worker answered with version {VERSION} after {seconds:.0f} s.")
 
 
 def _fonts(name: str) -> Iterator[Finding]:
