@@ -85,6 +85,10 @@ class PublicMode:
             PublicModeError: the run is not the visitor's, or the label is too long or changes the pin.
         """
         self.require_own(key, "Naming")
+        if not self._visitor_runs.has(key):  # the operator's, which the visitor has resumed
+            raise PublicModeError(
+                f"Only who has first started this run can name it. {INSTEAD}", kind="foreign"
+            )
         before = next((run.label for run in self._store.list() if run.key == key), UNLABELLED)
         self.policy.check_label(label, before)
 
@@ -111,23 +115,28 @@ class PublicMode:
             )
 
     @contextmanager
-    def admission(self, recipe: Recipe, active: Sequence[str], cost: Callable[[], Cost]) -> Iterator[None]:
+    def admission(
+        self, recipe: Recipe, active: Callable[[], Sequence[str]], cost: Callable[[], Cost]
+    ) -> Iterator[None]:
         """Check the limits of a new run, make room for it, and note whose it is.
 
         Args:
             recipe: pinned.
-            active: keys of the running and queued runs.
+            active: returns the keys of the running and queued runs.
             cost: estimates the run; called after the other checks.
 
         Raises:
             PublicModeError: a limit is reached.
         """
         with self._admitting:  # or two messages at the same time would both get the last place
-            visitor = self._visitor()
-            self._check_queue(active, visitor)
+            visitor, keys = self._visitor(), active()
+            if recipe.key in keys:  # meanwhile: it stays the other visitor's
+                yield
+                return
+            self._check_queue(keys, visitor)
             estimate = cost()
             self.policy.check_cost(estimate)
-            if not self._visitor_runs.make_room(estimate.store_bytes, self.policy.disk, active):
+            if not self._visitor_runs.make_room(estimate.store_bytes, self.policy.disk, keys):
                 raise PublicModeError(
                     "The disk space for results of visitors is used up, and what is there is pinned or being "
                     "computed. Try again later, or run Prunescope on your own machine.",

@@ -155,7 +155,7 @@ class BackgroundEngine(Inquiries):
         """Return a context that checks the limits of public mode and in which a pinned recipe is queued."""
         if self.public is None or self._runs.has(recipe):
             return nullcontext()
-        return self.public.admission(recipe, self._runs.active(), lambda: self._cost(recipe))
+        return self.public.admission(recipe, self._runs.active, lambda: self._cost(recipe))
 
     def _cost(self, recipe: Recipe) -> Cost:
         from engine.cost.estimate import estimate  # imports the model library

@@ -38,6 +38,10 @@ class VisitorRuns:
             disk.make_private(self._marks)
             (self._marks / key).touch()
 
+    def has(self, key: str) -> bool:
+        """Return whether a run is a visitor's."""
+        return (self._marks / key).exists()
+
     def make_room(self, size: int, limit: int, busy: Collection[str]) -> bool:
         """Delete the oldest runs until `size` more bytes are within the limit; return whether they are.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -309,6 +310,30 @@ def test_a_visitor_has_four_runs_and_others_have_theirs(open_app: Callable[..., 
     app.who = "ann"
     app.engine.cancel(small(3).key)
     assert app.kind(small(4)) == ADMITTED
+
+
+def test_messages_at_the_same_time_get_no_more(
+    open_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, kinds = open_app(), []
+    cost = BackgroundEngine._cost
+
+    def slowly(self: BackgroundEngine, recipe: Recipe) -> Any:
+        time.sleep(0.02)  # so that the others arrive meanwhile
+        return cost(self, recipe)
+
+    monkeypatch.setattr(BackgroundEngine, "_cost", slowly)
+    with ThreadPoolExecutor(8) as threads:
+        kinds = list(threads.map(app.kind, map(small, range(8))))
+    assert sorted(kinds) == [ADMITTED] * 4 + ["queue"] * 4
+
+
+def test_who_resumes_a_run_of_the_operator_does_not_name_it(open_app: Callable[..., App]) -> None:
+    app = open_app()
+    app.engine.store.folder(OWN.key).create(OWN)  # interrupted at once
+    app.submit(OWN)
+    assert kind_of(app.engine, "label", (OWN.key, Label(name="Mine"))) == "foreign"
+    assert kind_of(app.engine, "cancel", (OWN.key,)) == ADMITTED
 
 
 def test_the_queue_has_an_end(open_app: Callable[..., App]) -> None:
