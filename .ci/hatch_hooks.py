@@ -12,7 +12,7 @@ PACKAGE = "engine/installed/prunescope"
 
 
 class Dependencies(MetadataHookInterface):
-    """Accepts releases from the pinned one to the next major version, or the range in `pyproject.toml`.
+    """Accepts a range of releases, see `pyproject.toml`, where requirements.txt has pins.
 
     The installed package shares its environment, for instance with a notebook's other libraries, which exact
     pins would replace.
@@ -32,8 +32,9 @@ class Dependencies(MetadataHookInterface):
 
     def _accepted(self, pinned: Requirement) -> str:
         (pin,) = pinned.specifier
-        usual = f">={pin.version},<{Version(pin.version).major + 1}"
-        return pinned.name + self.config["ranges"].get(pinned.name, usual)
+        major, minor, *_ = Version(pin.version).release
+        following = f"{major}.{minor + 1}" if pinned.name in self.config["minor"] else f"{major + 1}"
+        return f"{pinned.name}>={self.config['oldest'].get(pinned.name, pin.version)},<{following}"
 
 
 class Package(BuildHookInterface[Any]):

@@ -20,6 +20,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from engine import APP, COMMAND, VERSION
 from engine.models.identity import ROOT
@@ -114,7 +115,7 @@ def test_only_the_package_is_added_to_the_environment(installed: Installed) -> N
     assert not (package / "engine" / "installed").exists()
 
 
-def test_it_accepts_the_pinned_releases_and_the_oldest_torch(installed: Installed) -> None:
+def test_it_accepts_the_pinned_releases_and_those_that_were_tried(installed: Installed) -> None:
     metadata = Distribution.at(installed.site / f"prunescope-{VERSION}.dist-info")
     accepted = {given.name: given for given in map(Requirement, metadata.requires or ())}
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
@@ -123,6 +124,10 @@ def test_it_accepts_the_pinned_releases_and_the_oldest_torch(installed: Installe
     for given in pinned:
         (pin,) = given.specifier
         assert pin.version in accepted[given.name.replace("_", "-")].specifier
+        major, minor, *_ = Version(pin.version).release
+        assert f"{major + 1}.0" not in accepted[given.name.replace("_", "-")].specifier
+        if given.name in ("torch", "transformers"):
+            assert f"{major}.{minor + 1}.0" not in accepted[given.name].specifier
     assert "2.11.0" in accepted["torch"].specifier
     assert str(accepted["lm-eval"].marker) == 'extra == "tasks"'
     assert metadata.version == VERSION
