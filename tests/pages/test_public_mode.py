@@ -107,6 +107,16 @@ def test_runs_of_others_are_looked_at_only(engine, open_app):
     assert "Masks (safetensors)" not in {button.label for button in app.get("download_button")}
 
 
+def test_queued_runs_of_others_are_not_cancelled(engine, open_app):
+    others = engine.submit(Recipe.build(seed=3))
+    own = open_app()
+    own = healthy(own.button(key="prune").click().run())
+    own = healthy(own.switch_page("pages/runs.py").run())
+    assert own.button(key=f"cancel.{others}").disabled
+    healthy(own.button(key=f"cancel.{pin(Recipe.build()).key}").click().run())
+    assert engine.active() == [others]
+
+
 def test_the_talk_is_shown_but_not_changed(engine, open_app):
     app = healthy(open_app().switch_page("pages/present.py").run())
     assert not app.button(key="present.start").disabled
