@@ -37,6 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Cancelled.", file=sys.stderr)
         return CANCELLED
+    except MemoryError:
+        if debug:
+            raise
+        print("Memory ran out. Close other programs, or raise the limit on memory.", file=sys.stderr)
+        return FAILED
     except BrokenPipeError:  # the reader closed stdout, for instance `head`
         return 0
     return status

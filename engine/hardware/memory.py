@@ -259,8 +259,9 @@ OUT_OF_MEMORY = (
     "out of memory",
     "std::bad_alloc",
     "bad allocation",
+    "failed to map segment",
 )
-"""What torch's plain RuntimeErrors say when the host has no memory left."""
+"""What torch's plain RuntimeErrors, and libraries that are loaded, say when the host has no memory left."""
 
 
 @dataclass(frozen=True)
@@ -310,4 +311,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     # An accelerator's allocator has its own class; the host's raises a plain RuntimeError.
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY)
+    if isinstance(error, (RuntimeError, ImportError)):
+        message = str(error).lower()
+        if any(words in message for words in OUT_OF_MEMORY):
+            return True
+    # A library that cannot be loaded for lack of memory is reported as broken.
+    return error.__cause__ is not None and is_out_of_memory(error.__cause__)

@@ -34,7 +34,8 @@ def read(path: Path, offset: int = 0) -> bytes:
             raise OSError(errno.EFBIG, "too large", str(path))
         with open(descriptor, "rb", closefd=False) as file:
             file.seek(offset)
-            return file.read(LARGEST)
+            # What is appended from now on is left for the next time; `read` allocates what it is asked for.
+            return file.read(max(0, status.st_size - offset))
     finally:
         os.close(descriptor)
 

@@ -242,6 +242,17 @@ def test_a_run_that_fails_ends_with_1_and_a_sentence(capsys: pytest.CaptureFixtu
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_memory_that_runs_out_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def scarce(store: Store) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Store, "list", scarce)
+    assert main(["runs"]) == 1
+    assert "Memory ran out" in capsys.readouterr().err
+
+
 def test_an_unknown_run_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "abc"]) == 1
     assert "no run has a key that begins with it" in capsys.readouterr().err

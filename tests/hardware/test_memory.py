@@ -129,6 +129,11 @@ def test_a_window_longer_than_a_batch_is_a_batch() -> None:
     assert MemoryPlan(100, "streamed").reduced(512, CPU) is None
 
 
+def because(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
@@ -143,6 +148,9 @@ def test_a_window_longer_than_a_batch_is_a_batch() -> None:
         (MemoryError(), True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("out of memory"), False),
+        (ImportError("libx.so: failed to map segment from shared object"), True),
+        (because(ValueError("the install seems to be broken"), MemoryError()), True),
+        (because(ValueError("the install seems to be broken"), ImportError("no module x")), False),
     ],
 )
 def test_out_of_memory_errors_are_recognised(error: Exception, expected: bool) -> None:

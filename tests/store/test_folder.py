@@ -121,3 +121,16 @@ def test_creating_twice_keeps_what_is_there(folder: RunFolder, small: RecipeMake
     folder.create(small())
     assert folder.events() == [started(small())]
     assert [path.name for path in folder.path.parent.iterdir()] == [folder.key]
+
+
+def test_reading_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+    import tracemalloc
+
+    from engine.store import plain_files
+
+    (path := tmp_path / "events.jsonl").write_bytes(b"0123456789")
+    tracemalloc.start()
+    assert plain_files.read(path, 4) == b"456789" and plain_files.read(path, 99) == b""
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
