@@ -35,10 +35,21 @@ HIDE_UNSEEN = "<style>[class*='st-key-unseen'] { display: none; }</style>"
 LISTEN = st.components.v2.component(
     "redraw_listen",
     html=NOTHING,
+    # A request that arrives while the server handles a click may end the click's callback half way, so it
+    # waits until the app has answered all requests, but not for ever.
     js="""export default function ({ setTriggerValue }) {
-      const again = () => setTriggerValue("again", true);
+      const POLL = 50, LONGEST = 3000; // milliseconds
+      let timer;
+      const isBusy = () => /running|rerunRequested/.test(
+        document.querySelector("[data-test-script-state]")?.dataset.testScriptState
+      );
+      const send = (waited) => {
+        if (isBusy() && waited < LONGEST) timer = setTimeout(send, POLL, waited + POLL);
+        else setTriggerValue("again", true);
+      };
+      const again = () => { clearTimeout(timer); timer = setTimeout(send, 0, 0); };
       document.addEventListener("prunescope:redraw", again);
-      return () => document.removeEventListener("prunescope:redraw", again);
+      return () => { clearTimeout(timer); document.removeEventListener("prunescope:redraw", again); };
     }""",
 )
 ASK = st.components.v2.component(

@@ -2,16 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.hub.server import HubServer
 
-MINUTE = 60_000
 FAST = "evaluation=stories&samples=4&length=64"
 
 
@@ -25,53 +22,42 @@ def test_from_a_hub_id_to_a_saved_model_that_is_pruned_again(
     page: Page, hub: HubServer, address: str
 ) -> None:
     page.goto(f"{address}/?{FAST}")
-    # Only now is the page complete. Typing earlier cuts its first run short, and widgets lose their values.
-    expect(page.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=MINUTE)
+    # The page is not complete yet, and need not be.
     box = page.get_by_role("combobox", name=re.compile("^Model")).first
     box.fill("tiny/large")
     box.press("Enter")
-    expect(page.get_by_text("to download").first).to_be_visible(timeout=MINUTE)
-    hub.bytes_per_second = 700_000
+    expect(page.get_by_text("to download").first).to_be_visible()
+    hub.bytes_per_second = 200_000
     page.get_by_role("button", name="Prune", exact=True).click()
-    expect(page.get_by_text(re.compile(r"Fetching tiny/large: [1-9]"))).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text(re.compile(r"Fetching tiny/large: [1-9]"))).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("This run was cancelled")).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("This run was cancelled")).to_be_visible()
     hub.bytes_per_second = None
     page.get_by_role("button", name="Try again").click()
-    expect(page.get_by_text("All 2 blocks done")).to_be_visible(timeout=2 * MINUTE)
+    expect(page.get_by_text("All 2 blocks done")).to_be_visible()
     assert any(request.range for request in hub.requests if request.path.endswith("model.safetensors")), (
         "the download was not resumed"
     )
     expect(page.get_by_text("Bits per byte:")).to_be_visible()
     page.get_by_role("button", name="Save model as a directory").click()
-    expect(page.get_by_text("Saved,")).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("Saved,")).to_be_visible()
     directory = Path(page.get_by_text(re.compile(r"^/.*/model$")).first.inner_text().strip())
     assert (directory / "README.md").is_file() and (directory / "model.safetensors").is_file()
 
     page.goto(f"{address}/?{FAST}&model={directory}&pruner=magnitude")
-    button = page.get_by_role("button", name="Prune", exact=True)
-    started = page.get_by_role("heading", name="Magnitude 50% on model")
-    for _ in range(3):  # a click that meets a redraw of the page is lost
-        expect(button).to_be_enabled(timeout=MINUTE)
-        button.click()
-        with suppress(PlaywrightTimeout):
-            started.wait_for(timeout=10_000)
-            break
-    expect(page.get_by_text("All 2 blocks done")).to_be_visible(timeout=2 * MINUTE)
+    page.get_by_role("button", name="Prune", exact=True).click()
+    expect(page.get_by_role("heading", name="Magnitude 50% on model")).to_be_visible()
+    expect(page.get_by_text("All 2 blocks done")).to_be_visible()
 
 
 def test_a_gated_model_links_to_its_terms(page: Page, address: str) -> None:
     page.goto(f"{address}/?{FAST}&model=tiny/gated")
-    expect(page.get_by_role("link", name="https://huggingface.co/tiny/gated").first).to_be_visible(
-        timeout=MINUTE
-    )
+    expect(page.get_by_role("link", name="https://huggingface.co/tiny/gated").first).to_be_visible()
     expect(page.get_by_role("button", name="Prune", exact=True)).to_be_disabled()
 
 
 def test_a_damaged_file_fails_the_run_with_a_message(page: Page, address: str) -> None:
     page.goto(f"{address}/?{FAST}&model=tiny/damaged")
-    button = page.get_by_role("button", name="Prune", exact=True)
-    expect(button).to_be_enabled(timeout=MINUTE)
-    button.click()
-    expect(page.get_by_text("is damaged").first).to_be_visible(timeout=MINUTE)
+    page.get_by_role("button", name="Prune", exact=True).click()
+    expect(page.get_by_text("is damaged").first).to_be_visible()
     expect(page.get_by_role("button", name="Try again")).to_be_visible()

@@ -43,6 +43,17 @@ def set_fields(fields: Fields) -> None:
         st.session_state[key(name)] = _to_widget(name, value)
 
 
+def send_widgets(fields: Fields) -> None:
+    """Have the next run of the page send the widgets' values to the browser once more.
+
+    Streamlit sends a value only in the run of the page that sets it. A widget that this run did not come to
+    would show its default, and the browser would send that back as the user's choice.
+    """
+    for name in (*fields, "pruner"):
+        if key(name) in st.session_state:
+            st.session_state[key(name)] = st.session_state[key(name)]
+
+
 def set_fields_later(fields: Fields) -> None:
     """Set fields whose widgets are already drawn: `open_session` does it when the page runs again."""
     st.session_state[DEFERRED] = fields

@@ -17,6 +17,7 @@ from pages.widgets.explore import address, replay
 from pages.widgets.explore.controls import (
     DEFERRED,
     from_widgets,
+    send_widgets,
     set_fields_later,
     start_manual,
     to_widgets,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from engine.recipe import Recipe
 
 FOCUS, EVERYTHING, NUMBERS = address.FOCUS, "everything", "numbers"
+DRAWN = "drawn"
+"""Session state: present after a run of the page that reached its end."""
 
 
 def open_session(engine: BackgroundEngine) -> Fields:
@@ -46,6 +49,9 @@ def open_session(engine: BackgroundEngine) -> Fields:
         state["refused"] = ({}, ())  # fields, and what the engine found wrong with them
         to_widgets(state["fields"])
         _open_replay(engine, state["run"], query.get(address.REPLAY))
+    if not state.pop(DRAWN, False):
+        # A request of the browser, such as a click, ended the last run of this page early.
+        send_widgets(state["fields"])
     if DEFERRED in state:
         to_widgets(from_widgets(state["fields"]) | state.pop(DEFERRED))  # here no widget is drawn yet
     state["fields"] = from_widgets(state["fields"])
@@ -122,6 +128,7 @@ def write_address(fields: Fields) -> None:
     if st.query_params.to_dict() != parameters:  # writing sends a message to the browser
         st.query_params.from_dict(parameters)
     st.session_state["address"] = parameters
+    st.session_state[DRAWN] = True
 
 
 def prune(engine: BackgroundEngine) -> None:
