@@ -1,6 +1,7 @@
 """Complete runs of the bundled model and tiny ones: perplexities, reproducibility, resuming, errors."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,23 @@ def fast(evaluation_ids: Path, narrow_model: str) -> Fields:
     return {"model": narrow_model, "samples": 6, "length": 64, "evaluation": str(evaluation_ids)}
 
 
+Outcome = tuple[RunRecord, dict[int, BlockWeights]]
+
+
+@pytest.fixture(scope="module")
+def finished() -> Callable[[Recipe], Outcome]:
+    """Runs a recipe to its end, once for all tests that need the same; they leave the outcome as it is."""
+    outcomes: dict[str, Outcome] = {}
+
+    def finish(recipe: Recipe) -> Outcome:
+        if recipe.key not in outcomes:
+            blocks: dict[int, BlockWeights] = {}
+            outcomes[recipe.key] = record_of(recipe, blocks), blocks
+        return outcomes[recipe.key]
+
+    return finish
+
+
 def reference_perplexity(module: torch.nn.Module, ids: torch.Tensor) -> float:
     """The perplexity from plain forward passes, one window at a time, in float64 from the logits on."""
     total, tokens = 0.0, 0
@@ -79,12 +97,15 @@ def test_a_run_whose_device_is_missing_ends_with_a_record_of_its_recipe(
     ],
 )
 def test_both_perplexities_match_the_forward_pass_of_transformers(
-    pruner: str, pattern: str, model: str | None, evaluation_ids: Path, fast: Fields
+    pruner: str,
+    pattern: str,
+    model: str | None,
+    evaluation_ids: Path,
+    fast: Fields,
+    finished: Callable[[Recipe], Outcome],
 ) -> None:
     fields = fast | ({"model": model} if model else {})
-    recipe = Recipe.build(pruner=pruner, pattern=pattern, **fields)
-    blocks: dict[int, BlockWeights] = {}
-    record = record_of(recipe, blocks)
+    record, blocks = finished(Recipe.build(pruner=pruner, pattern=pattern, **fields))
     ids = torch.from_numpy(np.load(evaluation_ids))
     module = AutoModelForCausalLM.from_pretrained(fields["model"])
     assert record.dense is not None and record.pruned is not None
@@ -108,13 +129,14 @@ def test_sparsity_0_gives_the_dense_perplexity_exactly(pruner: str, fast: Fields
 
 
 @pytest.mark.parametrize("pruner", PRESETS)
-def test_the_same_recipe_gives_the_same_masks_bit_for_bit(pruner: str, fast: Fields) -> None:
-    runs: list[dict[int, BlockWeights]] = [{}, {}]
-    records = [record_of(Recipe.build(pruner=pruner, **fast), blocks) for blocks in runs]
-    assert records[0].pruned == records[1].pruned
-    assert all(
-        torch.equal(runs[0][i][name].keep, runs[1][i][name].keep) for i in runs[0] for name in runs[0][i]
-    )
+def test_the_same_recipe_gives_the_same_masks_bit_for_bit(
+    pruner: str, fast: Fields, finished: Callable[[Recipe], Outcome]
+) -> None:
+    recipe = Recipe.build(pruner=pruner, **fast)
+    record, blocks = finished(recipe)
+    again: dict[int, BlockWeights] = {}
+    assert record_of(recipe, again).pruned == record.pruned
+    assert all(torch.equal(blocks[i][name].keep, again[i][name].keep) for i in blocks for name in blocks[i])
 
 
 ENDS = (1, 7, 8)
@@ -128,11 +150,10 @@ RESUMED = [
 
 @pytest.mark.parametrize(("pruner", "done"), RESUMED)
 def test_a_resumed_run_gives_the_same_result_as_an_uninterrupted_one(
-    pruner: str, done: int, fast: Fields
+    pruner: str, done: int, fast: Fields, finished: Callable[[Recipe], Outcome]
 ) -> None:
     recipe = Recipe.build(pruner=pruner, **fast)
-    whole: dict[int, BlockWeights] = {}
-    uninterrupted = record_of(recipe, whole)
+    uninterrupted, whole = finished(recipe)
     part: dict[int, BlockWeights] = {}
     before: list[Event] = []
     for event in run(recipe, part):
@@ -270,7 +291,7 @@ def test_pinning_again_follows_a_changed_model(tmp_path: Path) -> None:
 
 def test_events_come_in_order(fast: Fields) -> None:
     events = list(run(Recipe.build(**fast)))
-    kinds = [event.event for event in events]
+    kinds = [event.event for event in events if event.event != "fetching"]  # only on a slow machine
     head = ["run_started", "model_loaded", "windows_ready", "windows_ready", "allocated"]
     assert kinds == [*head, *["block_pruned"] * 8, "evaluated", "finished"]
     assert [event.elapsed for event in events] == sorted(event.elapsed for event in events)
