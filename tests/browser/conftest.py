@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
@@ -45,6 +47,14 @@ def address(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     caches = environment(hub.url, tmp_path_factory.mktemp("cache"))
     with served.app(tmp_path_factory.mktemp("home"), caches) as address:
         yield address
+
+
+@pytest.fixture(scope="package")
+def short(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The query of a recipe that evaluates three windows only: evaluating is most of a small run's work."""
+    file = tmp_path_factory.mktemp("evaluation") / "tale.txt"
+    file.write_text(corpus.read_text() * 5)
+    return urlencode({"evaluation": str(file)})
 
 
 @pytest.fixture(scope="package")

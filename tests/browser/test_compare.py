@@ -8,6 +8,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
+from tests.browser.layout import NARROW, expect_to_fit
+
 MINUTE = 60_000
 
 
@@ -17,11 +19,12 @@ def expect_visible(locator: Locator) -> None:
 
 def open_section(page: Page, name: str) -> None:
     page.get_by_test_id("stButtonGroup").first.get_by_text(name, exact=True).click()
+    expect(page).to_have_url(re.compile(f"section={name}"))
 
 
 def select_a_cell(page: Page) -> None:
     """Click finished cells until one is selected: a grid that has just been redrawn may ignore a click."""
-    for place in (250, 900, 250, 900):
+    for place in (250, 600, 250, 600):
         page.get_by_test_id("stDataFrame").first.click(position={"x": place, "y": 52})
         with suppress(PlaywrightTimeout):
             page.get_by_role("button", name="Compare as right run").wait_for(timeout=2000)
@@ -29,54 +32,49 @@ def select_a_cell(page: Page) -> None:
     pytest.fail("no click on the grid selected a cell")
 
 
-def test_curves_a_sweep_and_two_runs(page: Page, address: str) -> None:
+def test_curves_leaderboard_and_table(new_tab: Callable[..., Page], address: str) -> None:
+    page = new_tab(**NARROW)
     page.goto(f"{address}/compare")
     expect_visible(page.get_by_text("Perplexity against sparsity, logarithmic"))
     expect_visible(page.locator(".js-plotly-plot").first.get_by_text("Wanda with NeuroAL"))
     page.get_by_text("3 × dense", exact=True).click()
     expect_visible(page.locator(".js-plotly-plot .legendtext", has_text="SparseGPT").first)
-    expect(page).to_have_url(re.compile("upto=3"), timeout=MINUTE)
+    expect(page).to_have_url(re.compile("upto=3"))
+    expect_to_fit(page)
 
     open_section(page, "Leaderboard")
     expect_visible(page.get_by_text("Leaderboard at 60 %"))
-    expect(page).to_have_url(re.compile("section=Leaderboard"), timeout=MINUTE)
+    expect_to_fit(page)
 
-    page.goto(f"{address}/compare?section=Sweep&pruners=Wanda&pruners=RIA&shapes=0.55&shapes=0.65&seeds=1")
-    expect_visible(page.get_by_text("4 runs", exact=False).first)
-    page.get_by_role("button", name="Start", exact=True).click()
-    expect_visible(page.get_by_text("1 of 4 runs finished", exact=False))
-    page.get_by_role("button", name="Cancel", exact=True).click()
-    expect_visible(page.get_by_text(re.compile("[1-3] already finished. The other")))
-    expect(page.get_by_role("button", name="Cancel", exact=True)).to_have_count(0, timeout=MINUTE)
-    page.get_by_role("button", name="Start missing runs").click()
-    expect_visible(page.get_by_text("Nothing is left to compute"))
-    expect_visible(page.locator(".js-plotly-plot").get_by_text("your own run"))
-
-    select_a_cell(page)
-    page.get_by_role("button", name="Compare as right run").click()
-    expect(page).to_have_url(re.compile("section=Two.runs"), timeout=MINUTE)
-    expect_visible(page.get_by_text("Differences and results"))
-    expect_visible(page.get_by_role("columnheader", name=re.compile("Wanda (55|65)% on demo")))
+    open_section(page, "Table")
+    expect_visible(page.get_by_test_id("stDataFrame").first)
+    expect_to_fit(page)
     assert not page.get_by_test_id("stException").count()
 
 
-def test_masks_of_recorded_runs_are_compared_immediately(page: Page, address: str) -> None:
-    page.goto(f"{address}/compare?section=Two+runs")
-    expect_visible(page.get_by_text("% of the kept weights"))
-    page.get_by_text("Removed weights", exact=True).click()
-    expect_visible(page.get_by_text("% of the removed weights"))
-    page.get_by_test_id("stPageLink").filter(has_text="Wanda 60% on demo").get_by_role("link").click()
-    expect(page).to_have_url(re.compile(r"/microscope\?.*block=\d+&linear="), timeout=MINUTE)
+def test_a_cancelled_and_resumed_sweep_and_one_of_its_runs(
+    new_tab: Callable[..., Page], address: str, short: str
+) -> None:
+    page = new_tab(**NARROW)
+    page.goto(
+        f"{address}/compare?section=Sweep&pruners=Wanda&pruners=RIA&shapes=0.55&shapes=0.65&seeds=1"
+        f"&samples=32&{short}"
+    )
+    expect_visible(page.get_by_text("4 runs", exact=False).first)
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect_visible(page.get_by_text(re.compile("[1-3] of 4 runs finished")))
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect_visible(page.get_by_text(re.compile("[1-3] already finished. The other")))
+    expect(page.get_by_role("button", name="Cancel", exact=True)).to_have_count(0)
+    page.get_by_role("button", name="Start missing runs").click()
+    expect_visible(page.get_by_text("Nothing is left to compute"))
+    expect_visible(page.locator(".js-plotly-plot").get_by_text("your own run"))
+    expect_to_fit(page)
 
-
-SECTIONS = ["Curves", "Sweep", "Two runs", "Leaderboard", "Table"]
-
-
-@pytest.mark.parametrize(("name", "scheme"), list(zip(SECTIONS, ["light", "dark"] * 3, strict=False)))
-def test_no_horizontal_scrolling(new_tab: Callable[..., Page], address: str, name: str, scheme: str) -> None:
-    page = new_tab(900, 900, scheme)
-    page.goto(f"{address}/compare?section={name.replace(' ', '+')}")
-    expect_visible(page.get_by_role("heading", name="Compare"))
-    page.wait_for_timeout(500)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    select_a_cell(page)
+    page.get_by_role("button", name="Compare as right run").click()
+    expect(page).to_have_url(re.compile("section=Two.runs"))
+    expect_visible(page.get_by_text("Differences and results"))
+    expect_visible(page.get_by_role("columnheader", name=re.compile("Wanda (55|65)% on demo")))
+    expect_to_fit(page)
     assert not page.get_by_test_id("stException").count()

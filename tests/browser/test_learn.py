@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from playwright.sync_api import Page, expect
 
-MINUTE = 60_000
+from tests.browser.layout import NARROW, expect_to_fit
 
 
 def metric(page: Page, name: str) -> str:
@@ -19,12 +19,14 @@ def weight(page: Page, place: int) -> object:
     return page.locator(f".st-key-by_hand-removed-{place} button")
 
 
-def test_a_lesson_from_the_list_to_the_next_lesson(
-    page: Page, new_tab: Callable[..., Page], address: str
-) -> None:
+def test_a_lesson_from_the_list_to_the_next_lesson(new_tab: Callable[..., Page], address: str) -> None:
+    page = new_tab(**NARROW)
     page.goto(f"{address}/learn")
+    expect(page.get_by_text("Lesson 4")).to_be_visible()
+    expect_to_fit(page)
     page.get_by_role("button", name="Prune a matrix by hand").click()
-    expect(page.get_by_text("Weights removed", exact=True)).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("Weights removed", exact=True)).to_be_visible()
+    expect_to_fit(page)
     for count, place in enumerate((3, 12, 60), start=1):
         weight(page, place).click()
         expect(page.get_by_text(f"{count} of 64", exact=True)).to_be_visible()
@@ -49,12 +51,14 @@ def test_a_lesson_from_the_list_to_the_next_lesson(
     assert (query["step"], query["q.by_hand.cost"]) == (["leaderboard"], ["b"])
     other = new_tab()
     other.goto(page.url)
-    expect(other.get_by_text("2 of 64", exact=True)).to_be_visible(timeout=MINUTE)
+    expect(other.get_by_text("2 of 64", exact=True)).to_be_visible()
     assert metric(other, "Output error") == error
 
     page.get_by_role("button", name="Next lesson: One outlier feature").click()
     expect(page.get_by_role("heading", name="One outlier feature")).to_be_visible()
     assert parse_qs(urlparse(page.url).query) == {"lesson": ["outlier"]}
+    expect(page.get_by_role("button", name=re.compile("Next: "))).to_be_visible()
+    expect_to_fit(page)
     assert not page.get_by_text("Traceback").count()
 
 
@@ -72,28 +76,31 @@ def test_a_control_is_in_the_address_and_a_teacher_can_lock_it(page: Page, addre
     expect(page.get_by_role("button", name="Next: All columns together")).to_be_disabled()
     page.get_by_text("None.", exact=True).click()
     expect(page.get_by_text("There is no column to its right")).to_be_visible()
+    expect_to_fit(page)
 
 
-def test_the_bundled_model_has_an_outlier_feature(page: Page, address: str) -> None:
+def test_the_bundled_model_has_an_outlier_feature(new_tab: Callable[..., Page], address: str) -> None:
+    page = new_tab(**NARROW)
     page.goto(f"{address}/learn?lesson=outlier&step=model")
-    page.get_by_text("in many layers it is the same one").click(timeout=2 * MINUTE)
+    page.get_by_text("in many layers it is the same one").click()
     expect(
         page.get_by_text(re.compile(r"Feature \d+ is the strongest input of \d+ of the 56 linears"))
     ).to_be_visible()
     expect(page.locator(".js-plotly-plot")).to_have_count(2)
+    expect_to_fit(page)
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (900, "dark")])
 @pytest.mark.parametrize(
-    "place", ["", "?lesson=by_hand", "?lesson=groups&step=neighbours&q.groups.neighbours=b"]
+    "place",
+    [
+        "groups&step=neighbours&q.groups.neighbours=b",
+        "symmetric&q.symmetric.rows=c",
+        "swapping&step=swaps&q.swapping.real=b",
+        "explosion&step=time",
+    ],
 )
-def test_no_horizontal_scrolling(
-    new_tab: Callable[..., Page], address: str, place: str, scheme: str, width: int
-) -> None:
-    page = new_tab(width, 900, scheme)
-    page.goto(f"{address}/learn{place}")
-    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=MINUTE)
-    expect(
-        page.get_by_role("button", name=re.compile("Next: ")) if place else page.get_by_text("Lesson 4")
-    ).to_be_visible(timeout=MINUTE)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+def test_a_lesson_fits_in_a_narrow_window(new_tab: Callable[..., Page], address: str, place: str) -> None:
+    page = new_tab(**NARROW)
+    page.goto(f"{address}/learn?lesson={place}")
+    expect(page.get_by_text(re.compile(r"Step \d of \d"))).to_be_visible()
+    expect_to_fit(page)

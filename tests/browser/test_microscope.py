@@ -1,59 +1,58 @@
-"""The Microscope on a recorded run: the weight map, zooming by dragging, and opening a linear by a click."""
+"""From the masks of two recorded runs to the Microscope: zooming by dragging, and opening another linear."""
 
 import re
 from collections.abc import Callable
 
-import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from engine.store.runs import RECORDED
-
-MINUTE = 60_000
+from tests.browser.layout import NARROW, expect_to_fit
 
 
-def drag(page: Page, plot: object, start: tuple[float, float], end: tuple[float, float]) -> None:
+def drag(page: Page, plot: Locator, start: tuple[float, float], end: tuple[float, float]) -> None:
     """Drag a box over a chart; the coordinates are pixels from its upper left corner."""
     box = plot.bounding_box()
+    assert box is not None
     page.mouse.move(box["x"] + start[0], box["y"] + start[1])
     page.mouse.down()
     page.mouse.move(box["x"] + end[0], box["y"] + end[1], steps=8)
     page.mouse.up()
 
 
-@pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded runs are made by `python -m engine record`")
-def test_zoom_in_and_out_and_open_another_linear(page: Page, address: str) -> None:
-    page.goto(f"{address}/microscope?block=3&linear=mlp.up_proj")
-    expect(page.get_by_text("all 384 × 128")).to_be_visible(timeout=MINUTE)
-    expect(page.get_by_text("Rows with the largest output error")).to_be_visible(timeout=MINUTE)
-    expect(page.get_by_text("Distribution of the Wanda scores")).to_be_visible(timeout=MINUTE)
-    expect(page.get_by_text("Singular values, dense and pruned")).to_be_visible(timeout=MINUTE)
+def test_masks_are_compared_and_a_linear_is_zoomed_and_exchanged(
+    new_tab: Callable[..., Page], address: str
+) -> None:
+    page = new_tab(**NARROW)
+    page.goto(f"{address}/compare?section=Two+runs")
+    expect(page.get_by_text("% of the kept weights")).to_be_visible()
+    page.get_by_text("Removed weights", exact=True).click()
+    expect(page.get_by_text("% of the removed weights")).to_be_visible()
+    expect_to_fit(page)
+    page.get_by_test_id("stPageLink").filter(has_text="Wanda 60% on demo").get_by_role("link").click()
+    expect(page).to_have_url(re.compile(r"/microscope\?.*block=\d+&linear="))
 
-    weights = page.locator(".js-plotly-plot").first
-    drag(page, weights, (300, 200), (500, 300))
-    expect(page.get_by_text(re.compile(r"rows \d+–\d+, columns \d+–\d+ of 384 × 128"))).to_be_visible(
-        timeout=MINUTE
-    )
-    expect(page).to_have_url(re.compile("rows=.*columns="), timeout=MINUTE)
+    whole = page.get_by_text(re.compile(r"all \d+ × \d+"))
+    expect(whole).to_be_visible()
+    expect(page.get_by_text("Rows with the largest output error")).to_be_visible()
+    expect(page.get_by_text("Distribution of the Wanda scores")).to_be_visible()
+    expect(page.get_by_text("Singular values, dense and pruned")).to_be_visible()
+    expect_to_fit(page)
+
+    drag(page, page.locator(".js-plotly-plot").first, (200, 150), (350, 250))
+    expect(page.get_by_text(re.compile(r"rows \d+–\d+, columns \d+–\d+ of \d+ × \d+"))).to_be_visible()
+    expect(page).to_have_url(re.compile("rows=.*columns="))
     page.get_by_role("button", name="Whole weight").click()
-    expect(page.get_by_text("all 384 × 128")).to_be_visible(timeout=MINUTE)
+    expect(whole).to_be_visible()
 
     blocks = page.locator(".js-plotly-plot").last
     blocks.scroll_into_view_if_needed()
     expect(blocks.locator(".scatterlayer .trace")).to_have_count(1)
     frame = blocks.locator(".nsewdrag").bounding_box()
+    assert frame is not None
     # The center of block 5 (of 8), first linear (of 7).
     middle = (frame["x"] + frame["width"] * 5.5 / 8, frame["y"] + frame["height"] * 0.5 / 7)
     page.mouse.move(*middle)
-    expect(page.get_by_text("click to open the microscope")).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("click to open the microscope")).to_be_visible()
     page.mouse.click(*middle)
-    expect(page.get_by_text("Block 5, self_attn.q_proj")).to_be_visible(timeout=MINUTE)
-    expect(page).to_have_url(re.compile("block=5&linear=self_attn.q_proj"), timeout=MINUTE)
+    expect(page.get_by_text("Block 5, self_attn.q_proj")).to_be_visible()
+    expect(page).to_have_url(re.compile("block=5&linear=self_attn.q_proj"))
     assert not page.get_by_text("Traceback").count()
-
-
-@pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded runs are made by `python -m engine record`")
-def test_no_horizontal_scrolling_on_a_narrow_screen(new_tab: Callable[..., Page], address: str) -> None:
-    page = new_tab(900, 900, "dark")
-    page.goto(f"{address}/microscope")
-    expect(page.get_by_text("Rows with the largest output error")).to_be_visible(timeout=MINUTE)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

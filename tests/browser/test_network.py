@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import http.client
 import socket
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-
-from tests.browser import served
 
 HANDSHAKE = {
     "Connection": "Upgrade",
@@ -18,13 +15,12 @@ HANDSHAKE = {
     "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
     "Sec-WebSocket-Protocol": "streamlit",
 }
-TIMEOUT = 20  # seconds
+TIMEOUT = 60  # seconds
 
 
-@pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with served.app(tmp_path_factory.mktemp("home")) as address:
-        yield int(urlsplit(address).port or 0)
+@pytest.fixture
+def port(address: str) -> int:
+    return int(urlsplit(address).port or 0)
 
 
 def status(port: int, path: str, headers: dict[str, str]) -> int:

@@ -3,14 +3,13 @@
 import re
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from engine.recipe import Recipe, pin
 from engine.store.runs import Store
 from engine.store.talk import default_talk
+from tests.browser.layout import expect_to_fit
 
-MINUTE = 60_000
 KEY = pin(Recipe.build(pruner="wanda", sparsity=0.6)).key
 
 
@@ -32,7 +31,9 @@ def test_the_arrow_keys_move_through_the_default_talk(page: Page, address: str) 
     expect(page.get_by_text(f" of {len(views)} · ")).to_have_count(0)
 
 
-def test_a_replay_reaches_the_end_of_the_run(page: Page, address: str, tmp_path: Path) -> None:
+def test_a_replay_reaches_the_end_of_the_run_and_a_chart_is_downloaded(
+    page: Page, address: str, tmp_path: Path
+) -> None:
     events = len(Store(tmp_path).find(KEY).events())
     page.goto(f"{address}/?run={KEY}&replay=3")
     expect(page.get_by_text(f"Event 3 of {events}")).to_be_visible()
@@ -44,16 +45,12 @@ def test_a_replay_reaches_the_end_of_the_run(page: Page, address: str, tmp_path:
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
     page.get_by_role("button", name="Close replay").click()
     expect(page.get_by_text("All 8 blocks done")).to_be_visible()
+    expect_to_fit(page)
 
-
-@pytest.mark.parametrize(("name", "signature"), [("SVG", b"<svg"), ("PNG", b"\x89PNG")])
-def test_a_chart_is_downloaded_as_an_image(
-    page: Page, address: str, tmp_path: Path, name: str, signature: bytes
-) -> None:
-    page.goto(f"{address}/?run={KEY}")
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
-    page.get_by_role("button", name=re.compile("Table")).first.click()
-    with page.expect_download() as download:
-        page.get_by_role("button", name=name, exact=True).click()
-    download.value.save_as(tmp_path / "picture")
-    assert (tmp_path / "picture").read_bytes().startswith(signature)
+    for name, signature in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
+        page.get_by_role("button", name=re.compile("Table")).first.click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name=name, exact=True).click()
+        download.value.save_as(tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(signature)

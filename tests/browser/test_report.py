@@ -14,9 +14,7 @@ from engine.store.runs import Store
 from tests.charts.records import NEUROAL, record
 from tests.charts.reports import hostile
 
-MINUTE = 60_000
 RUNS = {
-    "plain": record(),
     "search": record(**NEUROAL),
     "2:4": record(pruner="wanda-dsnot", pattern="2:4"),
     "hostile": hostile(),
@@ -49,74 +47,33 @@ def offline(browser: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
+def expect_all_charts(page: Page, html: str) -> None:
+    plots = page.locator(".plot").count()
+    assert plots == html.count('class="plot"') >= 4
+    for place in range(plots):
+        box = page.locator(".plot").nth(place).locator(".main-svg").first.bounding_box()
+        assert box is not None and box["width"] > 300 and box["height"] > 100
+        assert page.locator(".plot").nth(place).locator(".trace, .hm, .point").count() > 0
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_all_charts_are_drawn_without_requests(offline: BrowserContext, tmp_path: Path, name: str) -> None:
     file, text = tmp_path / "report.html", report(RUNS[name])
     file.write_text(text, encoding="utf-8")
     monitored = MonitoredPage(offline.new_page())
     page = monitored.open(file)
-    plots = page.locator(".plot").count()
-    assert plots == text.count('class="plot"') >= 4
-    for place in range(plots):
-        box = page.locator(".plot").nth(place).locator(".main-svg").first.bounding_box()
-        assert box is not None and box["width"] > 300 and box["height"] > 100
-        assert page.locator(".plot").nth(place).locator(".trace, .hm, .point").count() > 0
+    expect_all_charts(page, text)
     assert page.title().endswith("· Prunescope") and page.locator("img").count() == 0
-    assert page.evaluate("document.documentElement.scrollWidth") == 1440
+    for width in (1440, 900, 400):
+        page.set_viewport_size({"width": width, "height": 900})
+        expect(page.locator("html")).to_have_js_property("scrollWidth", width)
     assert monitored.requests == [file.as_uri()] and monitored.messages == []
 
 
-def test_the_report_follows_the_theme_and_prints_on_white(offline: BrowserContext, tmp_path: Path) -> None:
-    file = tmp_path / "report.html"
-    file.write_text(report(RUNS["plain"]), encoding="utf-8")
-    page = offline.new_page()
-    page.emulate_media(color_scheme="dark")
-    MonitoredPage(page).open(file)
-    colors = [_text_color(page)]
-    assert _brightness(colors[0]) > 200 and _brightness(page.evaluate(BACKGROUND)) < 50
-    page.emulate_media(color_scheme="light")
-    colors.append(_text_color(page))
-    assert _brightness(colors[1]) < 50 and _brightness(page.evaluate(BACKGROUND)) > 200
-    page.emulate_media(color_scheme="dark", media="print")
-    colors.append(_text_color(page))
-    assert colors[2] == "rgb(0, 0, 0)" and _brightness(page.evaluate(BACKGROUND)) > 200
-    assert len(set(colors)) == 3
-    expect(page.get_by_role("region", name="Recipe as JSON")).to_be_visible()
-
-
-@pytest.mark.parametrize("width", [900, 400])
-def test_no_horizontal_scrolling_in_a_narrow_window(
-    offline: BrowserContext, tmp_path: Path, width: int
+def test_it_is_downloaded_from_the_run_page_follows_the_theme_and_prints_on_white(
+    page: Page, offline: BrowserContext, address: str, tmp_path: Path
 ) -> None:
-    file = tmp_path / "report.html"
-    file.write_text(report(RUNS["search"]), encoding="utf-8")
-    page = offline.new_page()
-    page.set_viewport_size({"width": width, "height": 900})
-    MonitoredPage(page).open(file)
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-
-
-def test_a_table_opens_and_a_chart_is_downloaded(offline: BrowserContext, tmp_path: Path) -> None:
-    file = tmp_path / "report.html"
-    file.write_text(report(RUNS["plain"]), encoding="utf-8")
-    monitored = MonitoredPage(offline.new_page())
-    page = monitored.open(file)
-    figure = page.get_by_role("figure", name="Sparsity per linear, %")
-    table = figure.get_by_role("table")
-    expect(table).to_be_hidden()
-    figure.get_by_text("Table", exact=True).click()
-    expect(table).to_be_visible()
-    figure.locator(".plot").hover()
-    with page.expect_download() as download:
-        figure.locator(".modebar-btn").first.click()
-    assert download.value.suggested_filename == "sparsity.svg"
-    assert monitored.messages == []
-
-
-def test_the_report_is_downloaded_from_the_run_page(
-    browser: Browser, offline: BrowserContext, address: str, tmp_path: Path
-) -> None:
-    """Open a recorded run, download its report, and open the report without a network."""
+    """Open a recorded run, download its report, and use the report without a network."""
     store = Store(tmp_path / "another")
     recorded = [
         run
@@ -130,9 +87,6 @@ def test_the_report_is_downloaded_from_the_run_page(
         and run.recipe.allocation == "uniform"
         and run.recipe.sparsity == Recipe.build().sparsity
     )
-    context = browser.new_context(viewport={"width": 1440, "height": 1200})
-    page = context.new_page()
-    page.set_default_timeout(MINUTE)
     page.goto(f"{address}/?run={run.key}")
     button = page.get_by_role("button", name=re.compile(r"Report \(html, [\d.]+ MB\)"))
     button.scroll_into_view_if_needed()
@@ -140,13 +94,37 @@ def test_the_report_is_downloaded_from_the_run_page(
         button.click()
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)
-    context.close()
     assert file.name == f"{run.key}.html" and file.read_text(encoding="utf-8") == report(
         store.find(run.key).record()
     )
     monitored = MonitoredPage(offline.new_page())
-    expect(monitored.open(file).get_by_role("heading", level=1)).to_have_text(run.title)
-    assert monitored.requests == [file.as_uri()] and monitored.messages == []
+    monitored.page.emulate_media(color_scheme="dark")
+    page = monitored.open(file)
+    expect(page.get_by_role("heading", level=1)).to_have_text(run.title)
+    expect_all_charts(page, file.read_text(encoding="utf-8"))
+    assert monitored.requests == [file.as_uri()]
+
+    figure = page.get_by_role("figure", name="Sparsity per linear, %")
+    table = figure.get_by_role("table")
+    expect(table).to_be_hidden()
+    figure.get_by_text("Table", exact=True).click()
+    expect(table).to_be_visible()
+    figure.locator(".plot").hover()
+    with page.expect_download() as download:
+        figure.locator(".modebar-btn").first.click()
+    assert download.value.suggested_filename == "sparsity.svg"
+
+    colors = [_text_color(page)]
+    assert _brightness(colors[0]) > 200 and _brightness(page.evaluate(BACKGROUND)) < 50
+    page.emulate_media(color_scheme="light")
+    colors.append(_text_color(page))
+    assert _brightness(colors[1]) < 50 and _brightness(page.evaluate(BACKGROUND)) > 200
+    page.emulate_media(color_scheme="dark", media="print")
+    colors.append(_text_color(page))
+    assert colors[2] == "rgb(0, 0, 0)" and _brightness(page.evaluate(BACKGROUND)) > 200
+    assert len(set(colors)) == 3
+    expect(page.get_by_role("region", name="Recipe as JSON")).to_be_visible()
+    assert monitored.messages == []
 
 
 def _text_color(page: Page) -> str:
