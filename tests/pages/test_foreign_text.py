@@ -195,3 +195,19 @@ def test_a_run_is_literal(stranger, page):
     if page == "compare":
         for section in ("Sweep", "Two runs", "Leaderboard", "Table"):
             assert_literal(visit(page, **parameters, section=section))
+
+
+@pytest.mark.parametrize("state", ["failed", "interrupted", "damaged"])
+def test_a_run_without_an_end_is_literal(idle, stranger, state):
+    """Its message, its title and its label stand on the pages, too."""
+    folder = idle.store.folder(stranger)
+    lines = folder.events_path.read_text().splitlines(keepends=True)[:-1]
+    (folder.path / "imported").unlink()
+    (folder.path / "events.crc32").unlink(missing_ok=True)
+    if state == "failed":
+        lines.append(json.dumps({"event": "failed", "message": LURE, "detail": LURE}) + "\n")
+    if state == "damaged":
+        lines.insert(3, LURE + "\n")
+    folder.events_path.write_text("".join(lines))
+    for page in ("explore", "runs"):
+        assert_literal(visit(page, run=stranger))
