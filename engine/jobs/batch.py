@@ -10,7 +10,7 @@ from engine.errors import EngineError
 from engine.jobs.cluster import Cluster
 from engine.jobs.exposure import exposures
 from engine.jobs.queue import NO_DEVICE, RunQueue
-from engine.jobs.views import Silence
+from engine.jobs.silence import Silence
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.store.runs import Store

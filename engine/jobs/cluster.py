@@ -26,8 +26,8 @@ from engine.jobs import worker
 from engine.jobs.dask_settings import DEVICE
 from engine.jobs.embedded import Embedded
 from engine.jobs.questions import Answer
+from engine.jobs.silence import Silence
 from engine.jobs.versions import PRUNESCOPE, current, difference
-from engine.jobs.views import Silence
 from engine.jobs.worker import warm_up
 from engine.store import atomic_files
 

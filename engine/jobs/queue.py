@@ -12,56 +12,32 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from filelock import Timeout
-
 from engine import COMMAND
 from engine.errors import StoreError
-from engine.events import Cancelled, Event, Interrupted
+from engine.events import Event
 from engine.jobs import worker
 from engine.jobs.accepted import AcceptedRuns
 from engine.jobs.followed import FollowedRuns, view_of
-from engine.jobs.views import RunView, Silence
+from engine.jobs.job import Job
+from engine.jobs.silence import Silence
+from engine.jobs.views import RunView
 from engine.recipe import Recipe
-from engine.record import RunRecord, State
-from engine.store.folder import RunFolder, Signature, retry_hint
+from engine.record import RunRecord
+from engine.store.folder import RunFolder
 from engine.store.import_run import set_aside
 from engine.store.runs import Store
 
 if TYPE_CHECKING:
-    from engine.jobs.cluster import Cluster, Task
+    from engine.jobs.cluster import Cluster
 
-LOCK = 5.0  # seconds until a killed process has released the lock
 LISTEN = 5.0  # seconds between two checks that the workers answer
 KILLED = "The worker process that computed this run was killed, possibly because memory ran out."
 HELD = "The app ended before this run was done. Continue or drop it on Explore or Runs."
 NO_DEVICE = f"No worker offers a device. Start one with: {COMMAND} worker ADDRESS"
-
-
-@dataclass
-class Job:
-    """A queued or running run.
-
-    Attributes:
-        before: signature of the folder's events when it was queued; while unchanged, no worker has started.
-        task: the Dask task, once it was sent.
-        cancelled: when the user cancelled it, on the monotonic clock.
-        silence: who has stopped answering, so that it cannot continue.
-    """
-
-    recipe: Recipe
-    folder: RunFolder
-    before: Signature
-    task: Task | None = None
-    cancelled: float | None = None
-    silence: Silence | None = None
-
-    @property
-    def started(self) -> bool:
-        return self.folder.signature() != self.before
 
 
 class RunQueue:
@@ -283,13 +259,13 @@ class RunQueue:
     def lost(self, reason: str) -> None:
         """Interrupt what was sent to a cluster that has ended."""
         for job in self._sent():
-            self._interrupt(job, reason)
+            self._forget(job.recipe.key, job.end_interrupted(reason))
 
     def fail(self, message: str) -> None:
         """Fail every run: there is no cluster to compute them. On the disk they stay accepted."""
         with self._lock:
             for key, job in self._jobs.items():
-                self._ends[key] = RunRecord(key=key, recipe=job.recipe, state="failed", error=message)
+                self._ends[key] = job.record("failed", message)
             self._jobs.clear()
 
     def close(self) -> None:
@@ -324,11 +300,9 @@ class RunQueue:
         assert job.task is not None
         answer = cluster.result(job.task)
         if answer is None:
-            self._interrupt(job, KILLED)
+            self._forget(job.recipe.key, job.end_interrupted(KILLED))
         elif answer.failed:
-            error = answer.message
-            key = job.recipe.key
-            self._forget(key, RunRecord(key=key, recipe=job.recipe, state="failed", error=error))
+            self._forget(job.recipe.key, job.record("failed", answer.message))
         else:
             self._forget(job.recipe.key)
 
@@ -342,32 +316,7 @@ class RunQueue:
             return
         # A task that no worker has started is cancelled without killing a process.
         cluster.abort(job.task, kill=job.started)
-        self._close(job, Cancelled(forced=True), "cancelled", "")
-
-    def _interrupt(self, job: Job, reason: str) -> None:
-        try:
-            message = f"{reason} {retry_hint(job.folder.fold(job.folder.events()))}"
-        except StoreError:
-            message = reason
-        self._close(job, Interrupted(reason=message), "interrupted", message)
-
-    def _close(self, job: Job, event: Event, state: State, error: str) -> None:
-        """Record how a run ended whose process is gone: in its folder, or here if that is not possible."""
-        unwritten = RunRecord(key=job.recipe.key, recipe=job.recipe, state=state, error=error or None)
-        try:
-            if job.started:
-                with job.folder.lock(LOCK):  # free only once the process is gone
-                    record = job.folder.fold(job.folder.events())
-                    # Otherwise it ended the run itself just before it died.
-                    if record.state in ("empty", "running"):
-                        job.folder.end(event.model_copy(update={"elapsed": record.elapsed}))
-                    job.folder.clear_cancel()
-                return self._forget(job.recipe.key)
-        except Timeout:  # the process is still alive and continues, as its folder shows
-            return self._forget(job.recipe.key)
-        except StoreError:
-            pass
-        return self._forget(job.recipe.key, unwritten)
+        self._forget(job.recipe.key, job.end_cancelled())
 
     def _forget(self, key: str, end: RunRecord | None = None) -> None:
         """Take an ended run out of the queue; `end` tells how it ended if its folder does not."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine import VERSION
-from engine.recipe import RESULT_VERSION
 
 PRUNESCOPE = "prunescope"
 """The scheduler's metadata under this name: the version of the app that connected last."""
@@ -14,6 +13,9 @@ PACKAGES = ("dask", "distributed")
 
 def current() -> str:
     """Return the version of Prunescope, and of what its results depend on."""
+    # Here, because a nanny that is to kill its worker imports this module, and the recipe's imports torch.
+    from engine.recipe import RESULT_VERSION
+
     return f"{VERSION} (results {RESULT_VERSION})"
 
 

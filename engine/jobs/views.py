@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,30 +18,6 @@ class EngineStatus:
 
     state: Literal["starting", "ready", "failed", "ended"]
     message: str
-
-
-@dataclass(frozen=True)
-class Silence:
-    """A part of the cluster that has stopped answering.
-
-    Attributes:
-        who: "The worker" or "The scheduler", with its name if there are several.
-        since: when it was last heard, on the monotonic clock.
-    """
-
-    who: str
-    since: float
-
-    @property
-    def sentence(self) -> str:
-        """What has happened and what to do, as of now."""
-        seconds = time.monotonic() - self.since
-        clock = time.strftime("%H:%M:%S", time.localtime(time.time() - seconds))
-        return (
-            f"{self.who} has not answered since {clock} ({seconds:.0f} s). Its machine may be asleep, "
-            "overloaded or unreachable, or its process stopped. The run continues by itself as soon as there "
-            "is an answer; if none comes, cancel the run and try again, which resumes after its last block."
-        )
 
 
 @dataclass(frozen=True)
