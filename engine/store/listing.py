@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from engine.store.folder import Files, RunFolder, list_files
@@ -40,7 +42,7 @@ class Listing:
 
     def summaries(self) -> list[RunSummary]:
         """Return the runs in no particular order. Never raises."""
-        with self._lock:
+        with self._lock, _without_collection():
             return self._list()
 
     def _list(self) -> list[RunSummary]:
@@ -70,6 +72,20 @@ class Listing:
         if changed or gone:
             self._index.write(self._kind, changed, gone)
         return found
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Pause the garbage collector, which would search thousands of new summaries again and again: it took a
+    third of the time, and they hold no cycles.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _may_change_unseen(summary: RunSummary, files: Files) -> bool:
