@@ -26,6 +26,7 @@ from engine.store.folder import RunFolder
 from engine.store.import_checks import check
 from engine.store.import_file import ForeignFile
 from engine.store.import_limits import MOST_BYTES
+from engine.store.listing import run_keys
 from engine.store.runs import Store
 
 WANTED = "Export a run as Record (json) on Explore or Runs, or use the events.jsonl of its folder."
@@ -69,9 +70,10 @@ def set_aside(folder: RunFolder) -> None:
     """
     try:
         events = folder.events()
+        readable = folder.fold(events).recipe is not None
     except StoreError:
-        events = []
-    if events:
+        readable = False
+    if readable:
         _move(folder, events)
     else:
         folder.remove()
@@ -79,9 +81,9 @@ def set_aside(folder: RunFolder) -> None:
 
 def set_all_aside(store: Store) -> None:
     """Do so with all runs of the store; one that cannot be read or moved stays."""
-    for marker in store.runs.glob(f"*/{RunFolder.IMPORTED}"):
-        folder = store.folder(marker.parent.name)
-        if not is_imported(folder.key):
+    for key in run_keys(store.runs):
+        folder = store.folder(key)
+        if folder.imported and not is_imported(key):
             with suppress(StoreError):
                 _move(folder, folder.events())
 

@@ -126,10 +126,32 @@ class TestKeys:
         old.events_path.write_text(content)
         old.checksums_path.unlink()
         store.label(RECIPE.key, Label(note="from Ann"))
+        hidden = store.runs / ".half-written"
+        hidden.mkdir()
+        (hidden / old.IMPORTED).touch()
         set_all_aside(store)
         (run,) = store.list()
         assert run.key == imported and run.label.note == "from Ann" and run.record is not None
         assert run.record.key == imported and not old.exists
+
+    def test_computing_a_recipe_moves_what_an_earlier_version_imported_for_it(
+        self, store: Store, imported: str, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(engine_run, "run", imitation.run)
+        old = store.folder(RECIPE.key)
+        store.folder(imported).path.rename(old.path)
+        record = execute(RECIPE, old)
+        assert record.pruned is None and not old.imported, "it was computed, not taken from the file"
+        assert store.folder(imported).record().pruned is not None
+
+    def test_what_cannot_be_read_gives_way(
+        self, store: Store, imported: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(engine_run, "run", imitation.run)
+        old = store.folder(RECIPE.key)
+        store.folder(imported).path.rename(old.path)
+        old.events_path.write_text("nonsense\n")
+        assert execute(RECIPE, old).state == "finished" and not old.imported
 
 
 class TestFormats:
