@@ -83,7 +83,7 @@ def test_a_recipe_names_and_checks_it() -> None:
 def test_the_form_and_the_reference_offer_it(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeEngine()
     monkeypatch.setattr(engine_handle, "shared_engine", lambda: fake)
-    app = AppTest.from_file(APP, default_timeout=20)
+    app = AppTest.from_file(APP, default_timeout=120)
     app.query_params["score"] = SCORE
     healthy(app.run())
     assert (

@@ -45,7 +45,7 @@ for page, parameters in (
     ("runs", {}), ("compare", {}), ("compare", {"section": "Two runs"}), ("compare", {"section": "Table"}),
     ("microscope", {}), ("generate", {}), ("generate", {"part": "Side by side"}),
 ):
-    app = AppTest.from_file("app.py", default_timeout=300)
+    app = AppTest.from_file("app.py", default_timeout=1200)
     app.query_params.update(parameters)
     app.switch_page(f"pages/{page}.py")
     seconds = []

@@ -37,7 +37,7 @@ def open_app(engine: FakeEngine) -> Callable[..., AppTest]:
     """Opens the app at an address in a session of its own."""
 
     def open_at(**parameters: str) -> AppTest:
-        app = AppTest.from_file(APP, default_timeout=20)
+        app = AppTest.from_file(APP, default_timeout=120)
         for name, value in parameters.items():
             app.query_params[name] = value
         return healthy(app.run())

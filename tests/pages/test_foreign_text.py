@@ -30,7 +30,7 @@ def idle(tmp_path, monkeypatch):
 
 
 def visit(page="explore", **parameters):
-    app = AppTest.from_file(APP, default_timeout=20)
+    app = AppTest.from_file(APP, default_timeout=120)
     app.query_params.update(parameters)
     if page != "explore":
         app.switch_page(f"pages/{page}.py")

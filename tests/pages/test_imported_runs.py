@@ -63,7 +63,7 @@ def idle(strange, monkeypatch):
 
 
 def visit(page: str = "explore", **parameters: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=30)
+    app = AppTest.from_file(APP, default_timeout=120)
     app.query_params.update(parameters)
     if page != "explore":
         app.switch_page(f"pages/{page}.py")

@@ -69,7 +69,7 @@ def open_at(engine) -> Callable[..., AppTest]:
     """Return a function that opens the page with query parameters."""
 
     def open_(**parameters: str) -> AppTest:
-        app = AppTest.from_file(APP, default_timeout=30).switch_page("pages/learn.py")
+        app = AppTest.from_file(APP, default_timeout=120).switch_page("pages/learn.py")
         for name, value in parameters.items():
             app.query_params[name.replace("__", ".")] = value
         app = healthy(app.run())
@@ -248,7 +248,7 @@ def test_a_model_that_cannot_be_read_is_an_error_message(open_at, monkeypatch):
     outlier_page.inputs_of_model.clear()
     with pytest.raises(ModelError):
         outlier_page.inputs_of_model().result(10)
-    app = AppTest.from_file(APP, default_timeout=30).switch_page("pages/learn.py")
+    app = AppTest.from_file(APP, default_timeout=120).switch_page("pages/learn.py")
     app.query_params["lesson"], app.query_params["step"] = "outlier", "model"
     healthy(app.run())
     assert "The bundled model is not there." in app.error[0].value
@@ -262,7 +262,7 @@ def test_a_model_that_cannot_be_read_is_an_error_message(open_at, monkeypatch):
 def test_the_page_says_that_the_model_is_being_read(open_at, monkeypatch):
     pending: Future[tuple[Inputs, ...]] = Future()
     monkeypatch.setattr(outlier_page, "inputs_of_model", lambda: pending)
-    app = AppTest.from_file(APP, default_timeout=30).switch_page("pages/learn.py")
+    app = AppTest.from_file(APP, default_timeout=120).switch_page("pages/learn.py")
     app.query_params["lesson"], app.query_params["step"] = "outlier", "model"
     healthy(app.run())
     assert "is reading 8 windows" in words(app) and not app.radio

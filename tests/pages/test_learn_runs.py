@@ -84,7 +84,7 @@ def open_at(engine: FakeEngine) -> Callable[..., AppTest]:
     """Return a function that opens a step of a lesson."""
 
     def open_(lesson: str, step: str, **parameters: str) -> AppTest:
-        app = AppTest.from_file(APP, default_timeout=30).switch_page("pages/learn.py")
+        app = AppTest.from_file(APP, default_timeout=120).switch_page("pages/learn.py")
         for name, value in {"lesson": lesson, "step": step, **parameters}.items():
             app.query_params[name.replace("__", ".")] = value
         return healthy(app.run())

@@ -28,7 +28,7 @@ ENTRIES = {
 @pytest.fixture
 def page(engine) -> AppTest:
     """Return the page, opened directly on a fresh server."""
-    return healthy(AppTest.from_file(APP, default_timeout=20).switch_page("pages/methods.py").run())
+    return healthy(AppTest.from_file(APP, default_timeout=120).switch_page("pages/methods.py").run())
 
 
 def headings(app):
@@ -99,7 +99,7 @@ def test_the_search(page, query, first, count):
 
 
 def test_a_link_can_search(engine):
-    app = AppTest.from_file(APP, default_timeout=20).switch_page("pages/methods.py")
+    app = AppTest.from_file(APP, default_timeout=120).switch_page("pages/methods.py")
     app.query_params["methods.find"] = "Wanda"
     assert 0 < len(headings(healthy(app.run()))) < len(ENTRIES)
 

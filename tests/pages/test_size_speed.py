@@ -47,7 +47,7 @@ def page(engine, residence):
 
 
 def opened(engine: Engine, *, wanted: bool = True, residence: str = "resident") -> AppTest:
-    app = AppTest.from_function(page, args=(engine, residence), default_timeout=20)
+    app = AppTest.from_function(page, args=(engine, residence), default_timeout=120)
     if wanted:
         app.session_state["measuring"] = {"the-key"}
     return healthy(app.run())
