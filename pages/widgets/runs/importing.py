@@ -39,7 +39,7 @@ def draw_import(engine: BackgroundEngine) -> None:
     key = st.session_state.get(IMPORTED)
     if key is not None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.markdown("The run was imported.", width="stretch")
+            st.markdown("The run was imported. Choose it above to verify its numbers.", width="stretch")
             st.page_link(
                 "pages/explore.py", label="Open", icon=":material/content_cut:", query_params={"run": key}
             )
