@@ -126,14 +126,9 @@ def run(
             blocks = {} if finished_blocks is None else finished_blocks
             for event in _run(recipe, blocks, cache, lease, clock, device):
                 yield event.model_copy(update={"elapsed": clock.now() - start})
-    except PrunescopeError as error:
-        yield Failed(message=str(error), detail=traceback.format_exc())
     except Exception as error:  # the user gets a sentence, the log the traceback
         # A cancel arrives here as GeneratorExit, which is no Exception and passes.
-        yield Failed(
-            message=f"Something unexpected went wrong: {type(error).__name__}: {_first_line(error)}",
-            detail=traceback.format_exc(),
-        )
+        yield Failed(message=_sentence(error), detail=traceback.format_exc())
 
 
 def _run(
@@ -179,6 +174,18 @@ def _run(
         )
         if finished_blocks:
             yield Resumed(blocks=len(finished_blocks))
+
+
+def _sentence(error: Exception) -> str:
+    """Return why a run failed."""
+    if is_out_of_memory(error) and getattr(error, "kind", "") != "memory":  # else it says so already
+        return (
+            "Memory ran out while the model was being read. Close other programs, raise the limit on memory, "
+            f"or choose a smaller model. ({_first_line(error)})"
+        )
+    if isinstance(error, PrunescopeError):
+        return str(error)
+    return f"Something unexpected went wrong: {type(error).__name__}: {_first_line(error)}"
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 import torch
 
+from engine.errors import ModelError
 from engine.events import Failed, Finished, ModelLoaded, Noted, Resumed
 from engine.hardware.memory import MemoryPlan, disk_free, host_free, is_out_of_memory, measure_capacity
 from engine.models.language_model import LanguageModel, Stream
@@ -209,6 +210,15 @@ def test_if_nothing_is_left_to_reduce_the_error_says_what_would_fit(
         and "--length" in last.message
     )
     assert {event.residence for event in events if isinstance(event, ModelLoaded)} == {"resident", "streamed"}
+
+
+def test_memory_that_runs_out_before_the_first_attempt_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scarce(*given: Any, **more: Any) -> None:
+        raise ModelError("The install of scipy seems to be broken.") from MemoryError()
+
+    monkeypatch.setattr("engine.run.summarise", scarce)
+    last = list(run(Recipe.build(**FAST)))[-1]
+    assert isinstance(last, Failed) and "Memory ran out" in last.message and "scipy" in last.message
 
 
 def test_finished_blocks_are_not_pruned_again_after_memory_ran_out(
