@@ -37,17 +37,23 @@ LISTEN = st.components.v2.component(
     html=NOTHING,
     # A request that arrives while the server handles a click may end the click's callback half way, so it
     # waits until the app has answered all requests, but not for ever.
-    js="""export default function ({ setTriggerValue }) {
-      const POLL = 50, LONGEST = 3000; // milliseconds
+    js="""const POLL = 50, LONGEST = 2000; // milliseconds
+    let since; // when the request that waits was made; parts that poll repeat it
+    export default function ({ setTriggerValue }) {
       let timer;
       const isBusy = () => /running|rerunRequested/.test(
         document.querySelector("[data-test-script-state]")?.dataset.testScriptState
       );
-      const send = (waited) => {
-        if (isBusy() && waited < LONGEST) timer = setTimeout(send, POLL, waited + POLL);
-        else setTriggerValue("again", true);
+      const again = () => {
+        clearTimeout(timer);
+        since ??= Date.now();
+        if (isBusy() && Date.now() - since < LONGEST) {
+          timer = setTimeout(again, POLL);
+        } else {
+          since = undefined;
+          setTriggerValue("again", true);
+        }
       };
-      const again = () => { clearTimeout(timer); timer = setTimeout(send, 0, 0); };
       document.addEventListener("prunescope:redraw", again);
       return () => { clearTimeout(timer); document.removeEventListener("prunescope:redraw", again); };
     }""",
