@@ -86,7 +86,7 @@ class SharedCache:
     Args:
         share: the share of the free memory that all entries may take; 0 caches nothing.
         spare: bytes of what the recent uses did not need.
-        watch: whether a thread gives memory back when it gets short while nobody uses the cache.
+        watch: whether a thread gives memory back when it gets short while the cache is not in use.
     """
 
     def __init__(self, share: float = SHARE, spare: int = SPARE, *, watch: bool = False) -> None:

@@ -25,7 +25,7 @@ class Health:
     """Whether the engine works.
 
     Attributes:
-        state: `starting` also if nobody has needed the engine yet.
+        state: `starting` also if the engine was not needed yet.
         message: a sentence that says so.
         version: of the worker that answered, otherwise of the app.
     """

@@ -1,7 +1,7 @@
 """A public app's engine: whose run is whose, what is admitted, and what visitors read of it.
 
 A visitor is whoever the server says it is: the pages pass the identity of their session, which a browser
-cannot choose. Whose runs are whose is known as long as the app lives; runs of earlier apps belong to nobody.
+cannot choose. Whose runs are whose is known as long as the app lives; runs of earlier apps have no owner.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class PublicMode:
         self._hidden = _hidden(store.home, scheduler)
 
     def owner(self, key: str) -> str | None:
-        """Return the visitor who started a run; None if it is nobody's."""
+        """Return the visitor who started a run; None if no visitor has."""
         return self._owners.get(key)
 
     def owns(self, key: str) -> bool:

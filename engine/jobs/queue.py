@@ -46,7 +46,7 @@ class RunQueue:
     Args:
         grace: seconds a cancelled run may take to stop before its process is killed.
         wake: tells the engine's thread that there is work.
-        owner: returns who has submitted a run, None if nobody in particular. Of one owner's runs, one is
+        owner: returns who has submitted a run, None if no visitor has. Of one owner's runs, one is
             computed at a time.
     """
 
