@@ -24,7 +24,7 @@ from engine.hardware.memory import device_free, host_free, trim_heap
 
 SHARE = 0.25
 """Share of the free memory that all entries may take."""
-SPARE = 128_000_000
+SPARE = 64_000_000
 """Bytes of what the recent uses did not need."""
 RECENT = 3600.0
 """Seconds for which a use counts as recent."""
