@@ -47,6 +47,10 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     if not todo:
         raise RecipeError([Fault("sweep", "none of these runs is possible; the reasons are listed above.")])
     scheduler = arguments.scheduler or os.environ.get(SCHEDULER)
+    if not scheduler:
+        # One stands for all, which share the model and the length of the windows; a width that m does not
+        # divide ends only the runs with that pattern.
+        require_fit(_recipe(todo[0]))
     start = time.perf_counter()
     failed = 0
     with closing(_run_on(scheduler, todo) if scheduler else _run_here(todo, arguments)) as ended:
@@ -80,9 +84,6 @@ Ended = Generator[tuple[Cell, RunRecord], None, None]
 
 def _run_here(cells: list[Cell], arguments: argparse.Namespace) -> Ended:
     """Compute the cells that are not in the store, in order."""
-    # One stands for all, which share the model and the length of the windows; a width that m does not divide
-    # ends only the runs with that pattern.
-    require_fit(_recipe(cells[0]))
     for cell in cells:
         recipe = _recipe(cell)
         with nullcontext(print_event) if arguments.events else Bar() as watch:

@@ -206,4 +206,5 @@ def test_ctrl_c_ends_a_worker(
         one.send_signal(signal.SIGINT)
     _, said = worker.communicate(timeout=30)
     assert (worker.returncode, said) == (130, "Cancelled.\n")
-    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive

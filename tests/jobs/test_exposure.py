@@ -84,7 +84,7 @@ def test_the_engine_explains_a_missing_package(store: Store, monkeypatch: pytest
     try:
         engine.start()
         until(lambda: engine.status.state == "failed")
-        assert "package cryptography" in engine.status.message and "pip install" in engine.status.message
+        assert "package cryptography" in engine.status.message and "with pip" in engine.status.message
     finally:
         engine.close()
 
