@@ -143,7 +143,7 @@ def _slide(labels: Sequence[str], known: Sequence[bool]) -> int:
         elif known[following]:  # else the slider waits here: the next turn looks again
             # allowed: the slider is drawn below
             st.session_state["at"], st.session_state[PLAYING] = labels[following], now
-    left, right = st.columns([1, 9], vertical_alignment="bottom", gap="medium")
+    left, right = st.columns([2, 9], vertical_alignment="bottom", gap="medium")
     with left:
         if PLAYING in st.session_state:
             st.button("Pause", key="walk.pause", icon=":material/pause:", width="stretch", on_click=_pause)
