@@ -33,8 +33,6 @@ REFUSED = (
     "This app does not answer to the name in this address. If it is the app's name, restart the app with "
     "--server.allowedHosts and this name."
 )
-
-
 UPLOAD = "/_stcore/upload_file/"
 NO_UPLOADS = "This app is public and takes no files. Run Prunescope on your own machine to use your own."
 

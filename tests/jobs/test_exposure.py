@@ -143,11 +143,11 @@ def test_the_store_is_private(tmp_path: Path) -> None:
 
 
 def test_an_existing_open_store_is_reported_and_left_alone() -> None:
-    with tempfile.TemporaryDirectory() as name:  # not `tmp_path`, whose parents nobody else can enter
+    with tempfile.TemporaryDirectory() as name:  # not `tmp_path`, whose parents no other user can enter
         outer, home = Path(name), Path(name) / "home"
         home.mkdir()
         home.chmod(0o755)
-        assert exposures(home, None) == []  # nobody gets that far
+        assert exposures(home, None) == []  # no other user gets that far
         outer.chmod(0o711)
         (sentence,) = exposures(home, None)
         assert str(home) in sentence and "755" in sentence and "chmod 700" in sentence

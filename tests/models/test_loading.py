@@ -168,7 +168,7 @@ def test_warnings_are_collected_each_time_and_not_printed(capsys: pytest.Capture
             logger.warning("`this` is deprecated.")
             logger.info("Read.")
         assert messages == ["Something is wrong."]
-    logger.warning("Nobody collects this.")
+    logger.warning("This is not collected.")
     assert messages == ["Something is wrong."]
     assert capsys.readouterr().err == ""
 

@@ -104,21 +104,16 @@ def _choose_base(runs: Sequence[RunSummary], policy: Policy | None) -> Recipe | 
             accept_new_options=True,
             help=MODEL_HELP if policy is None else None,
         )
-        evaluation = second.selectbox(
-            "Evaluation text",
-            texts,
-            key="evaluation",
-            bind="query-params",
-            accept_new_options=True,
-            help=TEXT_HELP if policy is None else None,
-        )
-        calibration = third.selectbox(
-            "Calibration text",
-            texts,
-            key="calibration",
-            bind="query-params",
-            accept_new_options=True,
-            help=TEXT_HELP if policy is None else None,
+        evaluation, calibration = (
+            column.selectbox(
+                f"{role.capitalize()} text",
+                texts,
+                key=role,
+                bind="query-params",
+                accept_new_options=True,
+                help=TEXT_HELP if policy is None else None,
+            )
+            for column, role in ((second, "evaluation"), (third, "calibration"))
         )
         samples = first.number_input(
             "Calibration windows", 1, 100_000, default.samples, key="samples", bind="query-params"
@@ -133,8 +128,10 @@ def _choose_base(runs: Sequence[RunSummary], policy: Policy | None) -> Recipe | 
             placeholder="default of the model",
         )
     windows = f"{samples} windows of {length} tokens" if length else f"{samples} windows"
-    texts = f"calibrated on {windows} of {literal(calibration)}, evaluated on {literal(evaluation)}"
-    st.caption(f"All runs: **{literal(model)}**, {texts}.")
+    st.caption(
+        f"All runs: **{literal(model)}**, calibrated on {windows} of {literal(calibration)}, evaluated on "
+        f"{literal(evaluation)}."
+    )
     try:
         recipe = Recipe.build(
             model=model or DEMO,
