@@ -132,14 +132,20 @@ def _choose_base(runs: Sequence[RunSummary], policy: Policy | None) -> Recipe | 
         f"All runs: **{literal(model)}**, calibrated on {windows} of {literal(calibration)}, evaluated on "
         f"{literal(evaluation)}."
     )
+    return _recipe(
+        policy,
+        model=model or DEMO,
+        evaluation=evaluation,
+        calibration=calibration,
+        samples=samples,
+        length=length,
+    )
+
+
+def _recipe(policy: Policy | None, **fields: object) -> Recipe | None:
+    """Return the recipe with these fields; None, with messages, if it is invalid or not public."""
     try:
-        recipe = Recipe.build(
-            model=model or DEMO,
-            evaluation=evaluation,
-            calibration=calibration,
-            samples=samples,
-            length=length,
-        )
+        recipe = Recipe.build(**fields)
         # Before the sweep pins its recipes, which reads the files that they name.
         if policy is not None and (faults := policy.faults(recipe.model_dump())):
             raise RecipeError(faults)
