@@ -30,7 +30,7 @@ from engine.events import (
     WindowsReady,
 )
 from engine.recipe import Recipe
-from engine.record_parts import Evaluation, ModelFacts, Protocol, SparsityFacts, TaskScores
+from engine.record_parts import Evaluation, ModelFacts, Protocol, SparsityFacts, TaskScores, Ties
 
 WHICH: tuple[Which, ...] = get_args(Which)
 K = TypeVar("K")
@@ -197,12 +197,15 @@ class _Counts:
         weights: all of them.
         zeros, initial: those that are zero, and those that were before pruning.
         unpruned: zeros in linears that were left dense.
+        tied, tied_removed: those with exactly the score at the cut, and the removed ones of them.
     """
 
     weights: int = 0
     zeros: int = 0
     initial: int = 0
     unpruned: int = 0
+    tied: int = 0
+    tied_removed: int = 0
 
     def add(self, block: BlockPruned, times: int = 1) -> None:
         """Add a block; `times=-1` takes it away again."""
@@ -210,14 +213,22 @@ class _Counts:
             self.weights += times * linear.rows * linear.columns
             self.zeros += times * linear.zeros
             self.initial += times * linear.initial_zeros
+            self.tied += times * linear.tied
+            self.tied_removed += times * linear.tied_removed
         self.unpruned += times * block.unpruned_zeros
 
-    def shares(self, of: int | None = None) -> dict[str, float]:
-        """Return `achieved` and `initial`, as fractions of `of` weights; of those of the blocks if None."""
+    def shares(self, of: int | None = None) -> dict[str, Any]:
+        """Return `achieved` and `initial`, as fractions of `of` weights (of those of the blocks if None), and
+        the ties.
+        """
         total = of or max(1, self.weights)  # at least 1, so that no block is not a division by 0
         # Linears that were left dense count as prunable weights only.
         others = self.unpruned if of else 0
-        return {"achieved": (self.zeros + others) / total, "initial": (self.initial + others) / total}
+        return {
+            "achieved": (self.zeros + others) / total,
+            "initial": (self.initial + others) / total,
+            "ties": Ties(weights=self.tied, removed=self.tied_removed, share=self.tied / total),
+        }
 
 
 def _place(candidate: Candidate) -> tuple[str, float]:

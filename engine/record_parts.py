@@ -13,6 +13,31 @@ LARGEST = 700.0  # exp overflows a float at about 709
 NOTABLE = 0.001  # any model in a 16-bit dtype has a few weights that are exactly 0
 
 
+class Ties(Facts):
+    """Weights with exactly the score at the cut, of which some are kept and others removed.
+
+    Attributes:
+        weights: number of them; not counted by older versions.
+        removed: how many of them are removed.
+        share: the fraction of all weights in question that are tied.
+    """
+
+    weights: int = 0
+    removed: int = 0
+    share: float = 0.0
+
+    @property
+    def words(self) -> str:
+        """A sentence or two about them; empty if there are next to none."""
+        if self.share < NOTABLE:
+            return ""
+        return (
+            f"{self.weights:,} weights ({percent(self.share, 2)}) have exactly the score at the cut, so "
+            f"their position decides: {self.removed:,} of them are removed, lower positions first. Published "
+            "code that compares with a threshold (magnitude, SparseGPT) removes all of them."
+        )
+
+
 class SparsityFacts(Facts):
     """How much was removed.
 
@@ -22,6 +47,7 @@ class SparsityFacts(Facts):
         initial: fraction of them that were zero before; not counted by older versions.
         coverage: prunable weights / all weights of the model.
         skipped: number of weights that are never pruned, by kind.
+        ties: of the blocks so far.
     """
 
     target: float | None = None
@@ -29,6 +55,7 @@ class SparsityFacts(Facts):
     coverage: float | None = None
     skipped: dict[str, int] = {}
     initial: float = 0.0
+    ties: Ties = Ties()
 
     @property
     def initial_words(self) -> str:

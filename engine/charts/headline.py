@@ -49,9 +49,11 @@ def _sparsity_protocol(record: RunRecord) -> str:
         else "The removed weights of each group are rounded down, so it may be lower by less than one weight "
         "per group"
     )
-    initial = f" {record.sparsity.initial_words}" if record.sparsity.initial_words else ""
+    more = "".join(
+        f" {words}" for words in (record.sparsity.initial_words, record.sparsity.ties.words) if words
+    )
     return (
-        f"Zeros / prunable weights{done}, counted; the target is {target}. {rounding}.{initial} "
+        f"Zeros / prunable weights{done}, counted; the target is {target}. {rounding}.{more} "
         f"Chosen with {record.protocol.statistics}."
     )
 

@@ -101,6 +101,8 @@ def summary(record: RunRecord) -> str:
         )
     if record.sparsity.initial_words:
         lines.append(f"            {record.sparsity.initial_words.rstrip('.')}")
+    if record.sparsity.ties.words:
+        lines.append(f"ties        {record.sparsity.ties.words.rstrip('.')}")
     if len(set(record.allocation)) > 1:  # a uniform allocation says nothing
         lines.append(
             f"allocation  {min(record.allocation):.3f} to {max(record.allocation):.3f} per block"

@@ -60,13 +60,21 @@ class RunningMask:
     statistics: Statistics
     pattern: Pattern
     sparsity: float
+    _ties: list[Tensor] = field(default_factory=list, init=False)
 
     @property
     def step(self) -> int | None:
         return self.pattern.step
 
+    @property
+    def ties(self) -> Tensor:
+        """`Selection.ties` of all columns decided so far."""
+        return torch.stack(self._ties).sum(0)
+
     def keep(self, columns: slice, weight: Tensor) -> Tensor:
-        return self.pattern.keep(self.score(weight, self.statistics, columns=columns), self.sparsity)
+        selection = self.pattern.select(self.score(weight, self.statistics, columns=columns), self.sparsity)
+        self._ties.append(selection.ties)
+        return selection.keep
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,17 @@
 
 Counts are exact: a group of n entries loses `floor(n * s)` of them, never one more because of a tie with a
 threshold; with one sparsity per row, a row keeps `floor((1 - r) * n)`. Among equal scores the lower position
-in the group (row-major, so the lower column within a row) is removed first. A single count for all rows is a
-selection, 30 ms for 768 x 3072 on a CPU core; one count per row needs a sort of each row, which numpy does
-about as fast.
+in the group (row-major, so the lower column within a row) is removed first. Weights that were quantised once
+have so many equal magnitudes that this rule affects the result, so the weights that it decides about are
+counted. A single count for all rows is a selection, 30 ms for 768 x 3072 on a CPU core; one count per row
+needs a sort of each row, which numpy does about as fast.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import repeat
 from math import floor
@@ -40,6 +42,24 @@ class Group(StrEnum):
     LAYER = "layer"
     ROW = "row"
     BLOCK = "block"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a pattern selects by scores `[out, in]`.
+
+    Attributes:
+        keep: the mask `[out, in]`.
+        ties: how many weights have exactly the score at the cut of their comparison group while some of them
+            are kept and others removed, and how many of those are removed: `[2]` int64, on the scores' device
+            so that nothing waits for it. Scores of 0 do not count, because the method expects no loss from
+            any of these weights: they are 0 already, or the calibration text never activates their input.
+        order: the column order `[in]` that the groups were formed in, see `Pattern.order`.
+    """
+
+    keep: Tensor
+    ties: Tensor
+    order: Tensor | None = None
 
 
 class Pattern(Protocol):
@@ -88,8 +108,8 @@ class Pattern(Protocol):
     def keep(self, score: Tensor, sparsity: Sparsity) -> Tensor:
         """Return the mask `[out, in]` for scores `[out, in]` at a sparsity."""
 
-    def keep_and_order(self, score: Tensor, sparsity: Sparsity) -> tuple[Tensor, Tensor | None]:
-        """Return the mask and the column order that its groups were formed in, see `order`."""
+    def select(self, score: Tensor, sparsity: Sparsity) -> Selection:
+        """Return the same mask, and how it came about."""
 
     def order(self, score: Tensor) -> Tensor | None:
         """Return the column order `[in]` in which groups are consecutive; None for the stored order."""
@@ -156,8 +176,8 @@ def removed_by_row(count: int, sparsity: Tensor) -> Tensor:
     return (count - kept).clamp(0, count).long()
 
 
-def remove_lowest(score: Tensor, count: int | Tensor) -> Tensor:
-    """Return a mask that drops the `count` lowest entries of each row of `score`, `[groups, entries]`.
+def remove_lowest(score: Tensor, count: int | Tensor) -> Selection:
+    """Select all but the `count` lowest entries of each row of `score`, `[groups, entries]`.
 
     Args:
         score: among equal scores the earlier entry is dropped first.
@@ -170,16 +190,25 @@ def remove_lowest(score: Tensor, count: int | Tensor) -> Tensor:
     counts = count.split(rows) if isinstance(count, Tensor) else repeat(count)
     # Not strict, because `repeat` never ends.
     parts = [_remove_lowest(part, each) for part, each in zip(score.split(rows), counts, strict=False)]
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    return _joined(parts, dim=0)
 
 
-def _remove_lowest(score: Tensor, count: int | Tensor) -> Tensor:
+def _joined(parts: Sequence[Selection], dim: int) -> Selection:
+    if len(parts) == 1:
+        return parts[0]
+    return Selection(
+        torch.cat([part.keep for part in parts], dim), torch.stack([part.ties for part in parts]).sum(0)
+    )
+
+
+def _remove_lowest(score: Tensor, count: int | Tensor) -> Selection:
     _refuse_nan(score)
     entries = score.shape[1]
+    ties = torch.zeros(2, dtype=torch.int64, device=score.device)
     if isinstance(count, int) and count <= 0:
-        return torch.ones_like(score, dtype=torch.bool)
+        return Selection(torch.ones_like(score, dtype=torch.bool), ties)
     if isinstance(count, int) and count >= entries:
-        return torch.zeros_like(score, dtype=torch.bool)
+        return Selection(torch.zeros_like(score, dtype=torch.bool), ties)
     threshold = _count_th_lowest(score, count)  # [groups, 1]
     keep = score > threshold
     # If a row's count is 0, its threshold is its lowest score, and all entries equal to it are kept here.
@@ -189,7 +218,19 @@ def _remove_lowest(score: Tensor, count: int | Tensor) -> Tensor:
         # 1 for the last tied entry of the row, 2 for the one before it, ...: the last ones are kept
         last_first = tied.flip(1).cumsum(1).flip(1)  # [groups, entries]
         keep |= tied & (last_first <= excess[:, None])
-    return keep
+        ties = _ties(score, keep, threshold, ((excess > 0) & (count > 0))[:, None])
+    return Selection(keep, ties)
+
+
+def _ties(score: Tensor, keep: Tensor, cut: Tensor, divided: Tensor) -> Tensor:
+    """Return `Selection.ties` of groups, `[groups, entries]`.
+
+    Args:
+        cut: the highest removed score of each group, `[groups, 1]`.
+        divided: the groups that also keep an entry with this score, `[groups, 1]` bool.
+    """
+    tied = (score == cut) & (divided & (cut != 0))
+    return torch.stack([tied.sum(), (tied & ~keep).sum()])
 
 
 def _refuse_nan(score: Tensor) -> None:
@@ -266,7 +307,10 @@ class Unstructured:
         return self.width if self.group is Group.BLOCK else None
 
     def keep(self, score: Tensor, sparsity: Sparsity) -> Tensor:
-        """Return the mask `[out, in]` for scores `[out, in]`.
+        return self.select(score, sparsity).keep
+
+    def select(self, score: Tensor, sparsity: Sparsity) -> Selection:
+        """Select by scores `[out, in]`.
 
         Raises:
             ValueError: sparsities per row were given, but not one for each row, or entries of different rows
@@ -281,14 +325,15 @@ class Unstructured:
             return remove_lowest(score, removed(columns, sparsity))  # [out, in]: each row is a group
         width = columns if self.group is Group.LAYER else self.width
         parts = [
-            # Row-major, which decides ties. The last block may be narrower and counts its own entries.
-            remove_lowest(part.reshape(1, -1), removed(part.numel(), sparsity)).view(part.shape)
+            # The last block may be narrower and counts its own entries.
+            self._select_together(part, removed(part.numel(), sparsity))
             for part in score.split(width, dim=1)  # each [out, width]: one group
         ]
-        return torch.cat(parts, dim=1)
+        return _joined(parts, dim=1)
 
-    def keep_and_order(self, score: Tensor, sparsity: Sparsity) -> tuple[Tensor, None]:
-        return self.keep(score, sparsity), None
+    def _select_together(self, score: Tensor, count: int) -> Selection:
+        selection = remove_lowest(score.reshape(1, -1), count)  # row-major, which decides ties
+        return replace(selection, keep=selection.keep.view(score.shape))
 
     def order(self, score: Tensor) -> None:
         return None
@@ -371,11 +416,16 @@ class SemiStructured:
         Raises:
             NonFiniteError: columns are to be permuted and a score is NaN.
         """
-        return self.keep_within(score, self.order(score))
+        return self.select(score, sparsity).keep
 
-    def keep_and_order(self, score: Tensor, sparsity: Sparsity) -> tuple[Tensor, Tensor | None]:
+    def select(self, score: Tensor, sparsity: Sparsity) -> Selection:
         order = self.order(score)
-        return self.keep_within(score, order), order
+        if order is None:
+            return self._select_consecutive(score)
+        selection = self._select_consecutive(score[:, order])
+        keep = torch.empty_like(selection.keep)
+        keep[:, order] = selection.keep  # back to the stored order
+        return Selection(keep, selection.ties, order)
 
     def order(self, score: Tensor) -> Tensor | None:
         """Return the column order `[in]`, `order[position] = column`, in which each m consecutive columns are
@@ -389,19 +439,13 @@ class SemiStructured:
         _refuse_nan(score)
         return column_order(score, self.n, self.m, self.permutation)
 
-    def keep_within(self, score: Tensor, order: Tensor | None) -> Tensor:
-        """Return the mask for a column order that is known already."""
-        if order is None:
-            return self._keep_consecutive(score)
-        keep = torch.empty_like(score, dtype=torch.bool)
-        keep[:, order] = self._keep_consecutive(score[:, order])  # back to the stored order
-        return keep
-
     def split(self, values: Tensor, order: Tensor | None = None) -> list[Tensor]:
         return [(values if order is None else values[:, order]).reshape(-1, self.m)]  # [out * in / m, m]
 
-    def _keep_consecutive(self, score: Tensor) -> Tensor:
+    def _select_consecutive(self, score: Tensor) -> Selection:
         groups = score.reshape(-1, self.m)  # [out * in / m, m]
-        ascending = groups.argsort(dim=1, stable=True)  # stable: of equals the lower column is removed
-        keep = torch.ones_like(groups, dtype=torch.bool)
-        return keep.scatter_(1, ascending[:, : self.m - self.n], False).view(score.shape)
+        ascending = groups.sort(dim=1, stable=True)  # stable: of equals the lower column is removed
+        lost = self.m - self.n
+        keep = torch.ones_like(groups, dtype=torch.bool).scatter_(1, ascending.indices[:, :lost], False)
+        cut, next_one = ascending.values[:, lost - 1 : lost], ascending.values[:, lost : lost + 1]
+        return Selection(keep.view(score.shape), _ties(groups, keep, cut, cut == next_one))

@@ -262,6 +262,7 @@ def _linear_event(
     keep, refined = outcome.keep, outcome.refined
     rows, columns = keep.shape
     removed, zeros = _zeros(keep), _zeros(linear.weight)
+    tied, tied_removed = outcome.ties.tolist()
     return LinearPruned(
         name=linear.name,
         rows=rows,
@@ -270,6 +271,8 @@ def _linear_event(
         sparsity=zeros / keep.numel(),
         initial_zeros=_zeros(before),
         kept_zeros=zeros - removed,
+        tied=tied,
+        tied_removed=tied_removed,
         output_error=error,
         error_before_update=before_update,
         error_before_refinement=before_refinement,

@@ -37,7 +37,7 @@ from engine.pruning.axes import (
     Shares,
     Update,
 )
-from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, Sparsity, make_pattern
+from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, Selection, Sparsity, make_pattern
 from engine.pruning.search import AllocationContext
 from engine.pruning.statistics import Need, Reordered, Statistics
 from engine.registry import Method
@@ -53,6 +53,7 @@ class Outcome:
     Attributes:
         weight: the new weight `[out, in]`, exactly 0 where pruned.
         keep: the mask `[out, in]`.
+        ties: weights that the scores did not decide about, see `engine.pruning.patterns.Selection`.
         warnings: sentences about approximations.
         unrefined: the mask as the score decided it, before refinement; None if it was decided while the
             weights changed.
@@ -61,6 +62,7 @@ class Outcome:
 
     weight: Tensor
     keep: Tensor
+    ties: Tensor
     warnings: tuple[str, ...] = ()
     unrefined: Tensor | None = None
     refined: Refined | None = None
@@ -153,14 +155,21 @@ class Plan:
             # One number: sparsities per row need groups of rows, and those decide on all columns at once.
             running = RunningMask(cast(RunningScore, score), statistics, self.pattern, cast(float, sparsity))
             updated = self.update.function(weight, statistics, running, **self.parameters["update"])
-            return Outcome(updated.weight, updated.keep, updated.warnings)
+            return Outcome(updated.weight, updated.keep, running.ties, updated.warnings)
         scores = score(weight, statistics)  # [out, in]
-        keep, order = self.pattern.keep_and_order(scores, sparsity)
+        selection = self.pattern.select(scores, sparsity)
         del scores  # as large as the weight
-        refined = self._refine(keep, order, weight, statistics, attention)
+        refined = self._refine(selection, weight, statistics, attention)
         frozen = FrozenMask(refined.keep)
         updated = self.update.function(weight, statistics, frozen, **self.parameters["update"])
-        return Outcome(updated.weight, updated.keep, updated.warnings, unrefined=keep, refined=refined)
+        return Outcome(
+            updated.weight,
+            updated.keep,
+            selection.ties,
+            updated.warnings,
+            unrefined=selection.keep,
+            refined=refined,
+        )
 
     def fewest_tokens(self, width: int) -> int:
         """Return how many tokens an expert with `width` inputs must have seen for the chosen methods to beat
@@ -172,14 +181,15 @@ class Plan:
         return max(1, round(width * per_input))
 
     def _prune_by_magnitude(self, weight: Tensor, statistics: Statistics, sparsity: Sparsity) -> Outcome:
-        keep = self.pattern.keep(weight.abs(), sparsity)
+        selection = self.pattern.select(weight.abs(), sparsity)
         plural = "" if statistics.tokens == 1 else "s"
         warning = (
             f"the router sent it {statistics.tokens} token{plural}, fewer than the "
             f"{self.fewest_tokens(statistics.width)} that the chosen methods need for its {statistics.width} "
             "inputs, so it was pruned by magnitude alone"
         )
-        return Outcome(weight.masked_fill(~keep, 0), keep, (warning,))
+        keep = selection.keep
+        return Outcome(weight.masked_fill(~keep, 0), keep, selection.ties, (warning,))
 
     def _score_parameters(self, path: str) -> dict[str, Any]:
         parameters = dict(self.parameters["score"])
@@ -191,9 +201,9 @@ class Plan:
         return parameters
 
     def _refine(
-        self, keep: Tensor, order: Tensor | None, weight: Tensor, statistics: Statistics, attention: bool
+        self, selection: Selection, weight: Tensor, statistics: Statistics, attention: bool
     ) -> Refined:
-        """Refine the mask `keep`, `[out, in]`, whose groups were formed in the column `order`, `[in]`."""
+        keep, order = selection.keep, selection.order
         refinement, parameters = self.refinement, self.parameters["refinement"]
         if not refinement.touches or (refinement.attention_only(parameters) and not attention):
             return Refined(keep)

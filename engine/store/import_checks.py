@@ -181,6 +181,8 @@ def _check_linear(linear: LinearPruned, where: str) -> None:
     weights = linear.rows * linear.columns
     if linear.zeros > weights or linear.initial_zeros > weights:
         raise ValueError(f"{linear.name[:80]} in {where} has more zeros than weights")
+    if linear.tied > weights or linear.tied_removed > linear.tied:
+        raise ValueError(f"{linear.name[:80]} in {where} has more ties than weights")
     _check_share(linear.sparsity, linear.zeros, weights, f"{linear.name[:80]} in {where}")
 
 

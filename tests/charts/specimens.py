@@ -27,7 +27,8 @@ class Sample:
         self.inputs = torch.randn(40, columns, generator=generator) * torch.linspace(0.5, 3, columns)
         self.norms = self.inputs.norm(dim=0)
         self.scores = self.dense.abs() * self.norms
-        self.keep = self.pattern.keep(self.scores, sparsity)
+        selection = self.pattern.select(self.scores, sparsity)
+        self.keep, self.ties = selection.keep, selection.ties
         self.pruned = self.dense * self.keep
 
     def picture(self, rows: tuple[int, int] | None = None, columns: tuple[int, int] | None = None) -> Picture:
@@ -38,7 +39,7 @@ class Sample:
 
     def score_distribution(self, keep: torch.Tensor | None = None, *, running: bool = False) -> Scores:
         return score_distribution(
-            Decision(self.scores, self.keep),
+            Decision(self.scores, self.keep, self.ties),
             self.keep if keep is None else keep,
             self.pattern,
             running=running,

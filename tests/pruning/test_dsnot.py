@@ -49,7 +49,7 @@ def wide_layer(rows: int = 40, width: int = 1024, seed: int = 0) -> tuple[Tensor
 def score_mask(weight: Tensor, statistics: Statistics, group: int | None) -> Tensor:
     score = weight.abs() * statistics.input_norm
     return (
-        remove_lowest(score, weight.shape[1] // 2)
+        remove_lowest(score, weight.shape[1] // 2).keep
         if group is None
         else SemiStructured(*GROUPED[group]).keep(score, 0.5)
     )

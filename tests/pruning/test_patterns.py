@@ -284,7 +284,7 @@ def test_a_higher_sparsity_keeps_a_subset(group: Group) -> None:
 @pytest.mark.parametrize("count", [0, 1, 3, 6])
 def test_remove_lowest(count: int) -> None:
     score = scores(4, 6, 2, "ties")
-    kept = remove_lowest(score, count)
+    kept = remove_lowest(score, count).keep
     for values, row in zip(score.tolist(), kept.tolist(), strict=True):
         lowest_places = sorted(range(6), key=values.__getitem__)[:count]
         assert [place for place in range(6) if not row[place]] == sorted(lowest_places)

@@ -27,12 +27,14 @@ class Decision:
     Attributes:
         scores: `[out, in]`, each at its moment of decision.
         keep: the resulting mask, before any refinement.
+        ties: see `engine.pruning.patterns.Selection`.
         order: the order of the columns in which the groups of an N:M pattern were formed; None for their own.
         warnings: sentences about approximations.
     """
 
     scores: Tensor
     keep: Tensor
+    ties: Tensor
     order: Tensor | None = None
     warnings: tuple[str, ...] = ()
 
@@ -71,7 +73,7 @@ def decide(
         )
     outcome = recorded.prune(weight, statistics, sparsity, path=path, attention=attention)
     order = plan.pattern.order(scores)  # `prune` does not return it, but it follows from the scores
-    return Decision(scores, outcome.keep, order, outcome.warnings)
+    return Decision(scores, outcome.keep, outcome.ties, order, outcome.warnings)
 
 
 def cuts(decision: Decision, pattern: Pattern) -> Tensor:

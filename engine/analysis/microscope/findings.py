@@ -14,6 +14,7 @@ from torch import Tensor
 from engine.analysis.microscope.decision import Decision, cuts, group_count
 from engine.analysis.microscope.types import Groups, LostRow, Numbers, Scores, Spectrum
 from engine.pruning.patterns import Pattern
+from engine.record_parts import Ties
 
 BINS = 64
 DECADES = 6  # otherwise a single tiny score would stretch the range
@@ -39,6 +40,7 @@ def score_distribution(decision: Decision, keep: Tensor, pattern: Pattern, *, ru
     edges = _edges(scores)
     inside = np.clip(scores, edges[0], edges[-1])  # zeros and lower scores go into the first bin
     rows, columns = scores.shape
+    tied, tied_removed = decision.ties.tolist()
     return Scores(
         edges=edges,
         kept=np.histogram(inside[kept], edges)[0],
@@ -49,6 +51,7 @@ def score_distribution(decision: Decision, keep: Tensor, pattern: Pattern, *, ru
         group=pattern.group_name,
         moved=int((decision.keep.cpu() != keep.cpu()).sum()),
         running=running,
+        ties=Ties(weights=tied, removed=tied_removed, share=tied / scores.size),
     )
 
 

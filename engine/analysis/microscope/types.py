@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.record_parts import Ties
+
 Numbers = NDArray[np.floating[Any]]
 Counts = NDArray[np.integer[Any]]
 Values = NDArray[Any]
@@ -85,6 +87,7 @@ class Scores:
         group: what a group is: `layer`, `row`, `block` (128 columns of all rows) or `n:m`.
         moved: weights for which the run's mask differs from the scores' decision; 0 without a refinement.
         running: whether weights were scored during the update, on weights that it had already changed.
+        ties: weights that the scores did not decide about.
     """
 
     edges: Numbers
@@ -96,6 +99,7 @@ class Scores:
     group: str
     moved: int
     running: bool
+    ties: Ties
 
 
 @dataclass(frozen=True, eq=False)

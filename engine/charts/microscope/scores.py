@@ -116,7 +116,8 @@ def _cut_words(scores: Scores) -> str:
 
 
 def _note_words(scores: Scores) -> str:
-    """Return what else a reader must know: the refinement's changes, and zero scores."""
+    """Return what else a reader must know: the refinement's changes, zero scores and ties."""
     moved = f" The refinement changed the decision for {scores.moved:,} weights." if scores.moved else ""
     zeros = f" {scores.zeros:,} scores are exactly 0; they are in the first bin." if scores.zeros else ""
-    return moved + zeros
+    ties = f" {scores.ties.words}" if scores.ties.words else ""
+    return moved + zeros + ties

@@ -20,7 +20,9 @@ SCORES.add(
         name="magnitude",
         title="Magnitude",
         explanation="Removes the weights closest to zero, without any calibration text.",
-        helps="The baseline of every paper. Fine at low sparsity, and it needs no calibration text.",
+        helps="The baseline of every paper. Fine at low sparsity, and it needs no calibration text. In a "
+        "model that was quantised once, many magnitudes are equal: of those at the cut the lower positions "
+        "are removed first, until the count is exact, whereas the published code removes all of them.",
         formula=r"|W_{ij}|",
         paper=papers.MAGNITUDE,
         function=magnitude,

@@ -40,6 +40,8 @@ def draw_numbers(record: RunRecord) -> None:
         st.caption("Perplexity is measured after the last block.")
     else:
         st.caption(f"Perplexity: {literal(record.protocol.perplexity)}.")
+    if record.sparsity.ties.words:
+        st.caption(record.sparsity.ties.words)
     _draw_evaluations(record)
     for warning in record.warnings:
         st.warning(literal(warning), icon=":material/info:")

@@ -40,7 +40,10 @@ SECTIONS = {
     ),
     "pattern": Section("Patterns", "Where may the zeros be?"),
     "group": Section(
-        "Comparison groups", "Which weights compete with one another in an unstructured pattern?"
+        "Comparison groups",
+        "Which weights compete with one another in an unstructured pattern? Of equal scores at the cut, "
+        "those at the lowest positions (row by row, from the left) are removed first, so that each group "
+        "loses exactly its count. A run counts the weights that this rule decides about, except scores of 0.",
     ),
     "permutation": Section(
         "Channel permutations",
