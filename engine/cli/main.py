@@ -15,6 +15,7 @@ from engine import APP, COMMAND, VERSION
 from engine.cli import doctor, prune, stored, sweep, verify, worker
 from engine.errors import PrunescopeError, RecipeError
 from engine.export.command_line import add_recipe_options
+from engine.models.known_files import SMOLLM2
 
 FAILED, REFUSED, CANCELLED = 1, 2, 130  # exit codes; 130 = 128 + SIGINT, as a shell reports Ctrl-C
 
@@ -70,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--events", action="store_true", help="print events as JSON lines on stderr instead of a bar"
     )
+    check.add_argument(
+        "--model", metavar="PATH", help="where the run's model is on this machine, if it is elsewhere"
+    )
     replay = _add(commands, "replay", stored.replay, "replay a run's events")
     replay.add_argument(
         "--speed", type=float, default=1.0, help="speed-up over the original pace (0 = no pauses; default: 1)"
@@ -106,6 +110,14 @@ def _parser() -> argparse.ArgumentParser:
         "compute the runs that are bundled with the project (for developers)",
     )
     record.add_argument("--afresh", action="store_true", help="compute existing runs again, too")
+    record.add_argument(
+        "--model",
+        metavar="FILE",
+        help=f"compute the runs of a real language model instead, from its file {SMOLLM2.name}",
+    )
+    record.add_argument(
+        "--table", action="store_true", help="print the results of all bundled runs as Markdown, and end"
+    )
     bench = _add(commands, "bench", stored.bench, "measure the presets against two plain forward passes")
     bench.add_argument(
         "--shape",

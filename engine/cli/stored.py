@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from engine import COMMAND
-from engine.cli import recorded
+from engine.cli import recorded, recorded_table
 from engine.cli.methods import describe
 from engine.cli.report import Bar, print_event, print_notes, summary
 from engine.errors import EngineError, StoreError
@@ -77,6 +77,8 @@ def export(arguments: argparse.Namespace) -> int:
         raise StoreError(
             "Nothing to export. Choose at least one of --model DIR, --masks FILE and --record FILE."
         )
+    if arguments.masks or arguments.model:
+        folder.require_weights()
     if arguments.record:
         save_record(record, Path(arguments.record), force=arguments.force)
     if arguments.masks:
@@ -110,9 +112,13 @@ def report(arguments: argparse.Namespace) -> int:
 
 
 def record(arguments: argparse.Namespace) -> int:
-    """Compute the bundled runs that are missing."""
-    for done, total, recipe in recorded.record(RECORDED, afresh=arguments.afresh):
-        print(f"{done + 1} of {total}: {recipe.title}", file=sys.stderr, flush=True)
+    """Compute the bundled runs that are missing, or print a table of those that are there."""
+    if arguments.table:
+        print(recorded_table.tables(Store().recorded))
+        return 0
+    for done, total, recipe in recorded.record(RECORDED, model=arguments.model, afresh=arguments.afresh):
+        now = datetime.now().strftime("%H:%M:%S")
+        print(f"{now}  {done + 1} of {total}: {recipe.title}", file=sys.stderr, flush=True)
     return 0
 
 
@@ -125,8 +131,8 @@ def bench(arguments: argparse.Namespace) -> int:
 
 def folder_of(key: str) -> RunFolder:
     """Return the folder of the run with this key, this beginning of a key, or this path."""
-    if Path(key).is_dir():
-        return RunFolder(Path(key).absolute())
+    if (path := Path(key).absolute()).is_dir():
+        return RunFolder(path, recorded=path.parent == RECORDED)
     store = Store()
     # A set: a bundled run may have been computed here, too.
     found = sorted({run.key for run in (*store.list(), *store.recorded) if run.key.startswith(key)})

@@ -23,7 +23,10 @@ def verify(arguments: argparse.Namespace) -> int:
     """Print how the numbers of a run compare with those computed here; return 0 if they are confirmed."""
     theirs = _from_elsewhere(folder_of(arguments.key)).record()
     assert theirs.recipe is not None, "imported and bundled runs are finished"
-    recipe = pin(theirs.recipe)
+    named = theirs.recipe
+    if arguments.model is not None:  # where its files are on this machine
+        named = named.model_copy(update={"model": arguments.model, "revision": None})
+    recipe = pin(named)
     require_fit(recipe)
     with nullcontext(print_event) if arguments.events else Bar() as show:
         here = execute(recipe, Store().folder(recipe.key), publish=show)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -67,6 +67,8 @@ class NamedCorpus:
         explanation: what it is.
         protocol: what is read of it, and how.
         licence: in words.
+        excerpt_of: the corpus that this one is the beginning of. Only their evaluations differ, so it is not
+            offered for calibration.
     """
 
     title: str
@@ -79,6 +81,7 @@ class NamedCorpus:
     explanation: str
     protocol: str
     licence: str
+    excerpt_of: str | None = None
 
     @property
     def url(self) -> str:
@@ -163,6 +166,24 @@ NAMED: dict[str, NamedCorpus] = {
     ),
 }
 """Keyed by the name that a recipe uses."""
+
+
+def _beginning(name: str, windows: int) -> NamedCorpus:
+    """Return a corpus of whose evaluation text only the first windows are measured."""
+    whole = NAMED[name]
+    return replace(
+        whole,
+        title=f"{whole.title}, first {windows} windows",
+        parts={**whole.parts, "evaluation": replace(whole.parts["evaluation"], windows=windows)},
+        explanation=f"The beginning of {whole.title}, for models that take minutes to read all of it.",
+        protocol=f"As {whole.title}, but of the evaluation text only the first {windows} windows.",
+        excerpt_of=name,
+    )
+
+
+NAMED["wikitext2-24"] = _beginning("wikitext2", 24)
+CALIBRATION_CORPORA = tuple(name for name, corpus in NAMED.items() if corpus.excerpt_of is None)
+"""The corpora that are offered for calibration."""
 
 
 @dataclass(frozen=True)

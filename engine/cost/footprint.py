@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from engine.corpora.named import corpus_path, holds_token_ids
+from engine.corpora.named import NAMED, corpus_path, holds_token_ids
 from engine.hardware.device import MAX_PASSES, SMALL
 from engine.hardware.memory import TOKENS_AT_ONCE, Capacity, Residence
 from engine.models.shape import ModelSummary
@@ -57,7 +57,6 @@ LOGITS = 3 * FLOAT32
 BYTES_PER_TOKEN = 4  # English text, roughly
 TEXT_BYTES = {"wikitext2": 1_290_000, "ptb": 450_000}
 """UTF-8 bytes of the test splits of named corpora."""
-C4_WINDOWS = 256  # as `engine.corpora.named` cuts them
 USED = 0.9
 """Share of the free memory that a run may take. The rest covers what other programs allocate meanwhile, and
 the error of the estimate.
@@ -96,8 +95,9 @@ def text_of(recipe: Recipe, summary: ModelSummary) -> Text:
 
 
 def _evaluation_tokens(name: str, window: int) -> int:
-    if name == "c4":  # a fixed number of windows, whatever their length
-        return C4_WINDOWS * window
+    limit = NAMED[name].parts["evaluation"].windows if name in NAMED else None
+    if limit is not None:  # a fixed number of windows, whatever their length
+        return limit * window
     given = _given_tokens(name)
     if given is not None:
         return given

@@ -111,13 +111,14 @@ class Policy:
         return ""
 
     def shows(self, recipe: Recipe) -> bool:
-        """Return whether visitors see the runs of a recipe: only those of listed models and of public texts,
-        because other names tell what is on this machine.
+        """Return whether visitors see the runs of a recipe: only those of listed models, of models with
+        bundled runs, and of public texts, because other names tell what is on this machine.
         """
+        from engine.models.known_files import KNOWN_FILES
         from engine.validation import KNOWN_CORPORA
 
         texts = {recipe.calibration, *recipe.evaluations}
-        return recipe.model in self.models and texts.issubset(KNOWN_CORPORA)
+        return recipe.model in {*self.models, *KNOWN_FILES} and texts.issubset(KNOWN_CORPORA)
 
     def check_cost(self, cost: Cost) -> None:
         """Check an estimate.

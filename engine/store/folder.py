@@ -49,6 +49,8 @@ class RunFolder:
         private: whether the directory that holds the folder is created for this user only.
     """
 
+    PACKED_EVENTS = "events.jsonl.gz"
+    """The name of the events of a bundled run that are stored compressed."""
     IMPORTED = "imported"
     """The file that marks an imported run; holds the name of the file that it was imported from."""
 
@@ -61,6 +63,8 @@ class RunFolder:
         self.private = private
         self.recipe_path = self.path / "recipe.json"
         self.events_path = self.path / "events.jsonl"
+        if recorded and os.path.isfile(packed := self.path / self.PACKED_EVENTS):
+            self.events_path = packed
         self.checksums_path = self.path / "events.crc32"
         self.record_path = self.path / "record.json"
         self.cancel_path = self.path / "cancel"

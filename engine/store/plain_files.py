@@ -7,8 +7,10 @@ of these must neither hang nor fill the memory.
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 import stat
+import zlib
 from pathlib import Path
 
 from engine.hardware import disk
@@ -18,11 +20,13 @@ LARGEST = 2**28
 
 
 def read(path: Path, offset: int = 0) -> bytes:
-    """Return the content of a file from a byte offset.
+    """Return the content of a file from a byte offset; of a `.gz` file, what is compressed in it.
 
     Raises:
         OSError: it is missing, unreadable, larger than `LARGEST`, or not a regular file.
     """
+    if path.suffix == ".gz":
+        return _decompressed(path)[offset:]
     # `O_NONBLOCK`, because opening a pipe waits for a writer; `O_BINARY` is needed and known on Windows only.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags)
@@ -38,6 +42,17 @@ def read(path: Path, offset: int = 0) -> bytes:
             return file.read(max(0, status.st_size - offset))
     finally:
         os.close(descriptor)
+
+
+def _decompressed(path: Path) -> bytes:
+    try:
+        with gzip.open(path) as file:
+            content = file.read(LARGEST + 1)
+    except (EOFError, zlib.error) as error:
+        raise OSError(errno.EIO, "incomplete", str(path)) from error
+    if len(content) > LARGEST:
+        raise OSError(errno.EFBIG, "too large", str(path))
+    return content
 
 
 def make_way(path: Path) -> None:

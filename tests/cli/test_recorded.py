@@ -1,18 +1,27 @@
 """The bundled runs: complete, current, reproducible, listed with the user's own runs, and read-only."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engine.cli import recorded
-from engine.errors import StoreError
+from engine import real_model
+from engine.analysis.comparison.protocols import by_protocol, finished_runs
+from engine.cli import recorded, recorded_table
+from engine.cli.main import main
+from engine.errors import EngineError, StoreError
+from engine.events import to_line
 from engine.jobs.execute import execute
+from engine.models.identity import fingerprint
+from engine.models.known_files import SMOLLM2
 from engine.pruning.axes import ALLOCATIONS
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe, pin
 from engine.record import RunRecord
 from engine.run import run
+from engine.store.folder import RunFolder
 from engine.store.runs import RECORDED, Store
 
 WANDA = pin(Recipe.build(pruner="wanda", sparsity=0.5))
@@ -25,7 +34,9 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_the_list_and_the_folders_agree() -> None:
-    assert {path.name for path in RECORDED.iterdir()} == set(recorded.recipes())
+    """All runs of the bundled model are here; of the real one, only listed ones."""
+    present = {path.name for path in RECORDED.iterdir()}
+    assert set(recorded.recipes()) <= present <= set(recorded.recipes(recorded.EVERY_FAMILY))
 
 
 def test_every_listed_pruner_is_recorded_at_every_sparsity_that_it_supports() -> None:
@@ -49,8 +60,9 @@ def test_a_new_preset_or_allocation_needs_no_recorded_runs(monkeypatch: pytest.M
 
 
 def test_all_are_finished_and_complete(store: Store) -> None:
-    listed = recorded.recipes()
-    assert len(store.recorded) == len(listed) == 177
+    listed = recorded.recipes(recorded.EVERY_FAMILY)
+    assert len(recorded.recipes()) == 177 and len(listed) == 177 + 38
+    assert len(store.recorded) == len(list(RECORDED.iterdir()))
     for summary in store.recorded:
         assert summary.state == "finished" and summary.recorded, summary.message
         recipe, weights = listed[summary.key]
@@ -58,6 +70,18 @@ def test_all_are_finished_and_complete(store: Store) -> None:
         assert summary.has_weights == weights
         folder = store.find(summary.key)
         assert all(folder.blocks.readable(index) for index in range(8)) == weights
+
+
+def test_no_recorded_run_tells_where_files_were(store: Store) -> None:
+    for summary in store.recorded:
+        for event in store.find(summary.key).events():
+            assert not re.search(r'"(?:/|~|[A-Za-z]:\\\\)[^"]', to_line(event)), (summary.title, event)
+
+
+def test_the_runs_of_the_real_model_share_one_protocol_apart_from_the_others(store: Store) -> None:
+    groups = by_protocol(finished_runs((run.record, run.own) for run in store.recorded))
+    real = [protocol for protocol in groups if protocol.model == SMOLLM2.name]
+    assert len(groups) == 1 + len(real) and len(real) <= 1
 
 
 def test_they_are_small() -> None:
@@ -102,9 +126,80 @@ def test_recording_computes_what_is_missing_and_removes_what_is_not_wanted(
 ) -> None:
     few = [pin(Recipe.build(pruner=name, evaluation=None, samples=2, length=16)) for name in ("wanda", "ria")]
     wanted = {recipe.key: (recipe, recipe.pruner == "wanda") for recipe in few}
-    monkeypatch.setattr(recorded, "recipes", lambda: wanted)
+    monkeypatch.setattr(recorded, "recipes", lambda families=(): wanted)
     (tmp_path / "old").mkdir()
     assert [(done, total) for done, total, _ in recorded.record(tmp_path)] == [(0, 2), (1, 2)]
     assert {path.name for path in tmp_path.iterdir()} == set(wanted)
     assert (tmp_path / few[0].key / "blocks").is_dir() and not (tmp_path / few[1].key / "blocks").exists()
     assert list(recorded.record(tmp_path)) == []
+
+
+@pytest.fixture(scope="module")
+def real(narrow_model: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory with two runs of a small model in the place of the real one, recorded from its path."""
+    file = replace(SMOLLM2, name="narrow", fingerprint=fingerprint(narrow_model))
+    protocol = {"calibration": "stories", "samples": 2, "length": 200, "evaluation": "stories"}
+    directory = tmp_path_factory.mktemp("recorded")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recorded, "SMOLLM2", file)
+        patch.setattr(real_model, "SMOLLM2", file)
+        patch.setattr(real_model, "PROTOCOL", protocol)
+        patch.setattr(recorded, "FAMILIES", ())
+        families = tuple(
+            recorded.Family(name, sparsities=(0.5,), patterns=(), recipe=real_model.real_recipe)
+            for name in ("magnitude", "wanda")
+        )
+        patch.setattr(recorded, "REAL_FAMILIES", families)
+        steps = recorded.record(directory, model=narrow_model)
+        next(steps)
+        next(steps)
+        steps.close()  # interrupted: the first run is there
+        assert len(list(directory.iterdir())) == 1
+        assert [done for done, *_ in recorded.record(directory, model=narrow_model)] == [0]
+        yield directory
+
+
+def test_runs_of_a_model_that_is_elsewhere_are_recorded_under_its_name(
+    real: Path, narrow_model: str, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "home", real)
+    assert {run.title for run in store.recorded} == {"Magnitude 50% on narrow", "Wanda 50% on narrow"}
+    for summary in store.recorded:
+        assert summary.state == "finished" and not summary.has_weights
+        folder = store.find(summary.key)
+        assert folder.recipe().key == summary.key and folder.checked_record().key == summary.key
+        text = "".join(map(to_line, folder.events()))
+        assert narrow_model not in text and str(tmp_path.parent.parent) not in text
+    assert sorted(path.name for path in next(real.iterdir()).iterdir()) == [
+        RunFolder.PACKED_EVENTS,
+        "recipe.json",
+    ]
+
+
+def test_another_model_is_not_recorded_under_the_name(real: Path) -> None:
+    run = next(real.iterdir())
+    kept = run.rename(real.parent / "kept")
+    with pytest.raises(EngineError, match=r"is another file.*pip download"):
+        list(recorded.record(real, model="demo"))
+    kept.rename(run)
+
+
+def test_the_table_has_a_row_per_pruner_and_its_protocol(real: Path, tmp_path: Path) -> None:
+    text = recorded_table.tables(Store(tmp_path / "home", real).recorded)
+    assert "**narrow in float32 on stories, calibrated on 2 × 200 tokens of stories**" in text
+    assert re.search(r"\| Magnitude \| \d+\.\d\d \(× \d+\.\d\d\) \|", text)
+    assert text.index("Magnitude |") < text.index("Wanda |")
+
+
+def test_the_commands_read_a_compressed_run_by_its_folder(
+    real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("engine.cli.stored.RECORDED", real)
+    monkeypatch.setenv("PRUNESCOPE_HOME", str(tmp_path / "home"))
+    run = str(next(real.iterdir()))
+    assert main(["show", run]) == 0 and "on narrow" in capsys.readouterr().out
+    assert main(["replay", run, "--speed", "0"]) == 0
+    assert main(["report", run, "--out", str(tmp_path / "report.html")]) == 0
+    assert main(["export", run, "--record", str(tmp_path / "record.json")]) == 0
+    assert main(["export", run, "--masks", str(tmp_path / "masks")]) == 1
+    assert "without its weights" in capsys.readouterr().err

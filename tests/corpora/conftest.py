@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.corpora.named import NAMED
+from engine.corpora.named import CALIBRATION_CORPORA, NAMED
 from tests.corpora.server import HubServer
 
 LINES = {
@@ -65,4 +65,4 @@ def fill(directory: Path) -> dict[str, Path]:
             for text in web_pages(1300, part.split)
         )
         file.write_bytes(gzip.compress("".join(f"{json.dumps(page)}\n" for page in pages).encode()))
-    return {NAMED[name].repo: directory / name for name in NAMED}
+    return {NAMED[name].repo: directory / name for name in CALIBRATION_CORPORA}

@@ -17,6 +17,7 @@ import pytest
 from engine.corpora import download
 from engine.corpora.documents import fetch
 from engine.corpora.named import (
+    CALIBRATION_CORPORA,
     NAMED,
     ROLES,
     available,
@@ -36,7 +37,7 @@ from tests.corpora.plain import ids_of
 from tests.corpora.server import COMMIT, HubServer
 from tests.corpora.tokenizers import byte_level
 
-NAMES = list(NAMED)
+NAMES = [name for name, corpus in NAMED.items() if corpus.excerpt_of is None]
 INSTEAD = "choose the bundled stories, or a file"
 
 
@@ -323,7 +324,8 @@ def test_concurrent_reads_agree(hub: HubServer, tmp_path: Path) -> None:
 
 def test_an_unknown_name_lists_those_there_are() -> None:
     with pytest.raises(
-        CorpusError, match=r"no corpus 'wiki'. Choose from stories, wikitext2, c4, ptb; or give a \.txt"
+        CorpusError,
+        match=r"no corpus 'wiki'. Choose from stories, wikitext2, c4, ptb, wikitext2-24; or give a \.txt",
     ):
         named("wiki")
     with pytest.raises(CorpusError, match="no corpus 'wiki'"):
@@ -357,3 +359,18 @@ def test_describing_imports_nothing_heavy() -> None:
         cwd=Path(__file__).parents[2],
     )
     assert done.stdout.strip() == "[]", done.stderr[-2000:]
+
+
+def test_an_excerpt_is_the_beginning_of_its_corpus_and_is_not_downloaded_again(hub: HubServer) -> None:
+    whole = measured("wikitext2", 16)
+    hub.asked.clear()
+    beginning = measured("wikitext2-24", 16)
+    assert not [line for line in hub.asked if not line.startswith("HEAD")]
+    assert beginning.ids.tolist() == whole.ids[:24].tolist() and len(whole.ids) > 24
+    assert beginning.identity == whole.identity
+    assert describe("wikitext2-24").title == "WikiText-2, first 24 windows"
+
+
+def test_an_excerpt_is_not_offered_for_calibration() -> None:
+    assert "wikitext2-24" in NAMED and "wikitext2-24" not in CALIBRATION_CORPORA
+    assert set(CALIBRATION_CORPORA) == set(NAMES)

@@ -4,6 +4,7 @@ the lock.
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,19 @@ def test_events_and_recipe_come_back(folder: RunFolder, small: RecipeMaker) -> N
     assert folder.events() == events
     assert folder.events_from(0)[0] == events
     assert RunRecord.fold(events).environment == ENVIRONMENT
+
+
+def test_compressed_events_of_a_bundled_run_are_read(tmp_path: Path, small: RecipeMaker) -> None:
+    events: list[Event] = [started(small()), block(0), Cancelled()]
+    packed = tmp_path / RunFolder.PACKED_EVENTS
+    packed.write_bytes(gzip.compress(b"".join(to_line(event).encode() + b"\n" for event in events)))
+    folder = RunFolder(tmp_path, recorded=True)
+    assert folder.events() == events == Tail(folder).refresh()
+    assert folder.events_from(0)[0] == events
+    packed.write_bytes(packed.read_bytes()[:-20])
+    with pytest.raises(StoreError, match=r"its events.jsonl.gz cannot be read"):
+        folder.events()
+    assert RunFolder(tmp_path).events() == []  # one that may be written
 
 
 def test_a_line_that_is_not_whole_is_not_read(folder: RunFolder, small: RecipeMaker) -> None:
