@@ -21,9 +21,9 @@ class Dependencies(MetadataHookInterface):
     def update(self, metadata: dict[str, Any]) -> None:
         """Fill in the dependencies and the optional ones."""
         metadata["dependencies"] = [self._accepted(pinned) for pinned in self._pinned("requirements.txt")]
-        extra = self.config["tasks"]
+        optional = {pinned.name: str(pinned) for pinned in self._pinned("requirements-dev.txt")}
         metadata["optional-dependencies"] = {
-            "tasks": [str(pinned) for pinned in self._pinned("requirements-dev.txt") if pinned.name == extra]
+            extra: [optional[name] for name in names] for extra, names in self.config["extras"].items()
         }
 
     def _pinned(self, name: str) -> list[Requirement]:

@@ -105,6 +105,30 @@ class LinearShape(Facts):
     columns: int
 
 
+class WeightSource(Facts):
+    """The GGUF file that a model's weights were read from; most were quantised in it.
+
+    Attributes:
+        file: its name.
+        tensors: the number of tensors by type, for instance Q4_1; the type with the most weights first.
+    """
+
+    file: str
+    tensors: dict[str, int]
+
+    @property
+    def types(self) -> str:
+        """The types in words: `Q4_1 (210 tensors), F32 (61), Q8_0 (1)`."""
+        (main, count), *others = self.tensors.items()
+        unit = "tensor" if count == 1 else "tensors"
+        return ", ".join([f"{main} ({count:,} {unit})", *(f"{kind} ({many:,})" for kind, many in others)])
+
+    @property
+    def sentence(self) -> str:
+        """Where the weights come from."""
+        return f"The weights were read from the GGUF file {self.file}: {self.types}."
+
+
 class ModelLoaded(Event):
     """The model is in memory.
 
@@ -117,6 +141,7 @@ class ModelLoaded(Event):
         residence: `resident` if all weights are in memory, `streamed` if each block is read from the disk
             when it is needed.
         digest: hash of its configuration and its weight files, 64 hexadecimal digits; None in older runs.
+        source: the GGUF file that its weights come from; None for others.
     """
 
     event: Literal["model_loaded"] = "model_loaded"
@@ -131,6 +156,7 @@ class ModelLoaded(Event):
     bytes: int
     residence: Literal["resident", "streamed"] = "resident"
     digest: str | None = None
+    source: WeightSource | None = None
 
 
 class WindowsReady(Event):

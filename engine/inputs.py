@@ -17,7 +17,8 @@ from engine.hardware.memory import Residence
 from engine.hub.cache import CONFIG
 from engine.hub.download import fetch
 from engine.models.checkpoint import Checkpoint
-from engine.models.identity import digest, fingerprint, is_revision, local_directory
+from engine.models.gguf.unpacking import unpack
+from engine.models.identity import digest, fingerprint, is_revision, local_source
 from engine.models.language_model import LanguageModel
 from engine.models.loading import load, read_config, stored_dtype
 from engine.models.summary import context_length
@@ -28,20 +29,22 @@ Result = TypeVar("Result")
 
 
 def model_directory(recipe: Recipe) -> Generator[Event, None, Path]:
-    """Return the directory with the recipe's model, downloading it if necessary.
+    """Return the directory with the recipe's model, downloading or unpacking it if necessary.
 
     Raises:
-        ModelError: there is no such model, it cannot be downloaded, or its files have changed since the
-            recipe was pinned.
+        ModelError: there is no such model, it cannot be downloaded or unpacked, or its files have changed
+            since the recipe was pinned.
     """
-    directory = local_directory(recipe.model)
-    if directory is not None:
+    source = local_source(recipe.model, recipe.revision)
+    if source is not None:
         if not is_revision(recipe.model, recipe.revision):
             raise ModelError(
                 f"The files in {recipe.model} have changed since the recipe of this run was made, so this is "
                 "not the model that it prunes. Restore the files, or run the recipe again with the new ones."
             )
-        return directory
+        if source.is_dir():
+            return source
+        return (yield from as_events(unpack(source, recipe.model)))
     return (yield from as_events(fetch(recipe.model, recipe.revision)))
 
 

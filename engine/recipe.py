@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from engine import validation
 from engine.corpora.named import NAMED, corpus_path
 from engine.errors import Fault, RecipeError
+from engine.models.gguf.unpacked import is_content
 from engine.models.identity import DEMO, canonical, fingerprint, path_fault
 from engine.numbers import short_percent
 from engine.pruning.axes import ALLOCATIONS, AXES
@@ -43,8 +44,9 @@ class Recipe(BaseModel):
     """What to prune, with which methods, how far, and how to measure it. Create it with `Recipe.build`.
 
     Attributes:
-        model: `demo` (the bundled model), a local directory, or a hub id.
-        revision: the hub revision, or the content fingerprint of a local directory (set by `pin`).
+        model: `demo` (the bundled model), a local directory, a GGUF file, or a hub id.
+        revision: the hub revision, or the content fingerprint of a local directory or GGUF file (set by
+            `pin`).
         dtype: `auto` is float32 on a CPU, and the dtype of the model's files on an accelerator.
         device: `auto` is the first available of cuda, mps and cpu.
         residence: whether the whole model is in memory (`resident`) or read block by block from the disk
@@ -116,7 +118,10 @@ class Recipe(BaseModel):
     def key_in(self, version: int) -> str:
         """Return the key under a given `RESULT_VERSION`."""
         # `residence` may differ between two machines without changing the result.
-        content = json.dumps([version, self.model_dump(mode="json", exclude={"residence"})], sort_keys=True)
+        fields = self.model_dump(mode="json", exclude={"residence"})
+        if is_content(self.revision):  # of a GGUF file, which is the same model wherever it is
+            fields["model"] = self.revision
+        content = json.dumps([version, fields], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:20]  # 80 bits
 
     @property
@@ -227,7 +232,7 @@ def pin(recipe: Recipe) -> Recipe:
             # `stories` is bundled, so its path depends on the machine.
             absolute[name] = name if name == "stories" else str(path.resolve())
             digests[f"{role}.{place}" if place else role] = _digest(path)
-    if fault := path_fault(recipe.model):
+    if fault := path_fault(recipe.model, recipe.revision):
         faults.append(Fault("model", f"{recipe.model} was requested, but {fault}."))
     if faults:
         raise RecipeError(faults)

@@ -6,7 +6,7 @@ from math import exp, inf
 from pathlib import Path
 from typing import Literal
 
-from engine.events import Facts, LinearShape, Score, TaskScore, WindowsReady
+from engine.events import Facts, LinearShape, Score, TaskScore, WeightSource, WindowsReady
 from engine.numbers import percent
 
 LARGEST = 700.0  # exp overflows a float at about 709
@@ -79,6 +79,7 @@ class ModelFacts(Facts):
     bytes: int
     residence: Literal["resident", "streamed"] = "resident"
     digest: str | None = None
+    source: WeightSource | None = None
 
 
 class Protocol(Facts):

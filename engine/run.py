@@ -55,6 +55,7 @@ from engine.events import (
     RunStarted,
     TaskMeasured,
     TaskProgressed,
+    WeightSource,
     Which,
 )
 from engine.hardware.device import Clock, device_name, pick_device, pick_dtype, threads_for
@@ -70,6 +71,8 @@ from engine.hardware.shared_cache import SharedCache
 from engine.inputs import model_digest, model_directory, read_windows
 from engine.models.block import Linear
 from engine.models.causality import CausalityProof
+from engine.models.gguf.unpacked import is_content
+from engine.models.gguf.unpacking import weight_source
 from engine.models.identity import fingerprint
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.loading import load, read_config, stored_dtype
@@ -261,7 +264,7 @@ class Attempt:
             model = self.lease.model((*identity, fingerprint(self.recipe.model)), self._load)
             # Once per loaded model, because it reads all files.
             digest = self.lease.recall("digest", partial(model_digest, self.directory, self.recipe.model))
-        loaded = _model_loaded(model, digest)
+        loaded = _model_loaded(model, digest, self._source())
         yield loaded
         if note := sentence(loaded.skipped):
             yield Noted(message=note)
@@ -280,6 +283,13 @@ class Attempt:
             peak_host=peak_host(),
             peak_device=peak_device(self.device),
         )
+
+    def _source(self) -> WeightSource | None:
+        """Return the GGUF file that the weights come from, by its present name."""
+        source = weight_source(self.directory)
+        if source is None or not is_content(self.recipe.revision):
+            return source
+        return source.model_copy(update={"file": Path(self.recipe.model).name})
 
     def _load(self) -> LanguageModel:
         """Read the dense model."""
@@ -457,7 +467,7 @@ def _documents() -> Path | None:
     return Path(documents) if documents else None
 
 
-def _model_loaded(model: LanguageModel, digest: str) -> ModelLoaded:
+def _model_loaded(model: LanguageModel, digest: str, source: WeightSource | None) -> ModelLoaded:
     skipped = dict(Counter(skipped_weights(model.module)) + Counter(model.left_out))
     prunable = sum(linear.weight.numel() for linear in model.linears.values())
     return ModelLoaded(
@@ -472,6 +482,7 @@ def _model_loaded(model: LanguageModel, digest: str) -> ModelLoaded:
         bytes=sum(parameter.numel() * parameter.element_size() for parameter in model.module.parameters()),
         residence=model.residence,
         digest=digest,
+        source=source,
     )
 
 

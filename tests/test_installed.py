@@ -29,6 +29,7 @@ from tests.browser import served
 pytest.importorskip("hatchling", reason="the package is built with hatchling (requirements-dev.txt)")
 
 PACKAGES = [path for path in sys.path if Path(path).name == "site-packages"]
+EXTRAS = {"lm-eval": "tasks", "gguf": "gguf", "accelerate": "gguf"}
 SMALL = ("--samples", "2", "--length", "16", "--evaluation", "none")
 TIMEOUT = 300  # seconds
 
@@ -120,7 +121,7 @@ def test_it_accepts_the_pinned_releases_and_those_that_were_tried(installed: Ins
     accepted = {given.name: given for given in map(Requirement, metadata.requires or ())}
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pinned = [Requirement(line) for line in lines if not line.startswith("#")]
-    assert {given.name.replace("_", "-") for given in pinned} == accepted.keys() - {"lm-eval"}
+    assert {given.name.replace("_", "-") for given in pinned} == accepted.keys() - EXTRAS.keys()
     for given in pinned:
         (pin,) = given.specifier
         assert pin.version in accepted[given.name.replace("_", "-")].specifier
@@ -129,7 +130,8 @@ def test_it_accepts_the_pinned_releases_and_those_that_were_tried(installed: Ins
         if given.name in ("torch", "transformers"):
             assert f"{major}.{minor + 1}.0" not in accepted[given.name].specifier
     assert "2.11.0" in accepted["torch"].specifier
-    assert str(accepted["lm-eval"].marker) == 'extra == "tasks"'
+    for name, extra in EXTRAS.items():
+        assert str(accepted[name].marker) == f'extra == "{extra}"'
     assert metadata.version == VERSION
 
 

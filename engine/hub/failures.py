@@ -257,8 +257,14 @@ def no_safetensors(model: str, names: Iterable[str], *, local: bool = False) -> 
         "converter: use its reference, such as refs/pr/1, as the revision)."
     )
     if holds_gguf(present) and not safetensors:
-        has = "only GGUF files, the format of llama.cpp, which is not read here"
-        fix = "Choose the full-precision model that they were made from."
+        file = next(name for name in present if name.lower().endswith(".gguf"))
+        has = "only GGUF files"
+        fix = (
+            "Choose one of them instead of the directory."
+            if local
+            else f"Download one of them (`hf download {model} {file} --local-dir DIRECTORY`) and choose its "
+            "path, or choose the full-precision model that they were made from."
+        )
     elif any(map(SHARD.fullmatch, safetensors)):
         has = f"shards ({listed(safetensors, 3)}), but no {INDEX}"
         needed = "it says which tensor is in which shard"

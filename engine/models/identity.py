@@ -1,4 +1,9 @@
-"""What a recipe's `model` refers to: the bundled model, a local directory, or a hub id. No heavy imports."""
+"""What a recipe's `model` refers to: the bundled model, a local directory, a GGUF file, or a hub id. No heavy
+imports.
+
+A directory that holds GGUF files and no safetensors stands for the one GGUF file in it. The content of a GGUF
+file alone identifies it, so a file that was moved or renamed is the same model.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,11 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from engine.errors import ModelError
 from engine.hardware.file_hash import sha256
 from engine.hub.cache import stored_weights
+from engine.models.gguf import unpacked
+from engine.models.gguf.faults import fault_of
+from engine.models.gguf.header import starts_like_gguf
+from engine.models.gguf.names import gguf_files, has_gguf_suffix
+from engine.numbers import listed
 
 DEMO = "demo"
 ROOT = Path(__file__).parents[2]
@@ -20,7 +30,10 @@ SAMPLES, SAMPLE_BYTES = 64, 16_384  # 1 MiB of each file
 BUNDLED_FINGERPRINTS = {"a10b87b5790077ee": "f24452901c34f412"}
 """The fingerprint of the bundled model's files -> the one that its recorded runs have."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
-WEIGHT_SUFFIXES = (".gguf", ".safetensors", ".bin", ".pt", ".pth")
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
+OTHER_FILE = (
+    "it is a file, but not a GGUF file; choose the directory of a model, with config.json and safetensors"
+)
 TEXT_SUFFIXES = {".json", ".model", ".tiktoken", ".txt"}  # pickles and scripts are never read
 
 
@@ -30,62 +43,98 @@ def looks_like_path(name: str) -> bool:
         name.startswith((".", "~"))
         or PurePosixPath(name).is_absolute()
         or PureWindowsPath(name).is_absolute()
+        or has_gguf_suffix(name)
     )
 
 
 def resolve(model: str) -> str:
-    """Return the directory or hub id that the model is loaded from."""
+    """Return the directory, GGUF file or hub id that the model is loaded from."""
     if model == DEMO:
         return str(DEMO_DIRECTORY)
     path = os.path.expanduser(model)
-    # Unlike `Path`, these two functions raise nothing for a name that is too long or an unknown user.
-    return str(Path(path)) if os.path.isdir(path) else model
+    # Unlike `Path`, these functions raise nothing for a name that is too long or an unknown user.
+    if os.path.isdir(path):
+        files = gguf_files(Path(path))
+        return str(files[0] if len(files) == 1 else Path(path))
+    return str(Path(path)) if _is_gguf_file(path) else model
 
 
-def local_directory(model: str) -> Path | None:
-    """Return the directory on this machine that a model refers to, None for a hub id.
+def local_source(model: str, revision: str | None = None) -> Path | None:
+    """Return the directory or GGUF file on this machine that a model refers to, None for a hub id.
+
+    If a GGUF file is gone, but its weights are still in the cache, that is their directory.
+
+    Args:
+        revision: the recipe's, which identifies the content of a GGUF file.
 
     Raises:
-        ModelError: it is written like a path, and there is no such directory.
+        ModelError: it is written like a path, and there is nothing that can be read.
     """
-    if os.path.isdir(directory := resolve(model)):
-        return Path(directory)
-    if fault := path_fault(model):
+    if fault := path_fault(model, revision):
         raise ModelError(f"The model {model} was requested, but {fault}.", kind="missing")
+    source = resolve(model)
+    return Path(source) if os.path.exists(source) and _is_local(source) else unpacked.find(revision)
+
+
+def path_fault(model: str, revision: str | None = None) -> str | None:
+    """Return why a model that is given as a path cannot be read, and what to do; None for anything else."""
+    source = resolve(model)
+    if os.path.isdir(source):
+        if files := gguf_files(Path(source)):
+            return f"it holds several GGUF files, {listed([file.name for file in files])}; choose one of them"
+        return None
+    if _is_gguf_file(source):
+        return fault_of(Path(source))
+    is_file = os.path.isfile(source)
+    # A hub id may have the name of a file that happens to be here.
+    if looks_like_path(model) or (Path(model).suffix in WEIGHT_SUFFIXES and is_file):
+        return OTHER_FILE if is_file else _absence(model, revision)
     return None
 
 
-def path_fault(model: str) -> str | None:
-    """Return why a model that is given as a path is no directory, and what to do; None for anything else."""
-    path = Path(os.path.expanduser(model))
-    is_file = os.path.isfile(path)
-    # A hub id may have the name of a file that happens to be here.
-    if os.path.isdir(path) or not (looks_like_path(model) or (path.suffix in WEIGHT_SUFFIXES and is_file)):
-        return None
-    if not is_file:
+def _absence(model: str, revision: str | None) -> str | None:
+    """Return what to do about a path that leads nowhere; None if the weights of that GGUF file are here."""
+    if not has_gguf_suffix(model):
         return "there is no such directory; check the path"
-    if path.suffix == ".gguf":
-        return "GGUF files, the format of llama.cpp, are not read here; choose the full-precision model"
-    return "it is a file; choose the directory of a model, with config.json and safetensors"
+    if unpacked.find(revision):
+        return None
+    return (
+        "there is no such file; check the path, or download it first (from the hub with "
+        "`hf download OWNER/NAME FILE.gguf`)"
+    )
+
+
+def _is_local(source: str) -> bool:
+    return os.path.isdir(source) or _is_gguf_file(source)
+
+
+def _is_gguf_file(path: str) -> bool:
+    return os.path.isfile(path) and (has_gguf_suffix(path) or starts_like_gguf(Path(path)))
 
 
 def canonical(model: str) -> str:
     """Return one name per model: `demo` for the bundled one, an absolute path, or the hub id unchanged."""
-    path = os.path.expanduser(model)
-    if model == DEMO or not os.path.isdir(path):
+    source = resolve(model)
+    if model == DEMO or not _is_local(source):
         return model
-    absolute = Path(path).resolve()
+    path = Path(source).absolute()
+    if path.is_file():
+        return str(path.parent.resolve() / path.name)  # the hub's cache links names to hashes
+    absolute = path.resolve()
     return DEMO if absolute == DEMO_DIRECTORY.resolve() else str(absolute)
 
 
 def fingerprint(model: str) -> str | None:
-    """Return a hash of the files in a local directory (16 hexadecimal digits), None for a hub id.
+    """Return a hash of a local model's files (of a directory 16 hexadecimal digits), None for a hub id.
 
-    Every byte counts of the configuration, the tokenizer, and the weight files that are read: not of the
-    shards next to a single file, nor of copies for other programs. The first call for a model takes about 1 s
-    per GB, later ones next to nothing (`engine.hardware.file_hash`).
+    Every byte counts of a GGUF file; and of the configuration, the tokenizer, and the weight files that are
+    read: not of the shards next to a single file, nor of copies for other programs. The first call for a
+    model takes about 1 s per GB, later ones next to nothing (`engine.hardware.file_hash`).
     """
-    directory = Path(resolve(model))
+    source = resolve(model)
+    if _is_gguf_file(source):
+        return unpacked.content(Path(source))
+    directory = Path(source)
     if not os.path.isdir(directory):
         return None
     files = [(name, sha256(directory / name)) for name in sorted(_hashed_files(directory))]
@@ -94,8 +143,11 @@ def fingerprint(model: str) -> str | None:
 
 
 def is_revision(model: str, revision: str | None) -> bool:
-    """Return whether the files in a local directory are those of a recipe's `revision` (None: any)."""
-    return revision in (None, fingerprint(model)) or revision == _sampled(Path(resolve(model)))
+    """Return whether the files of a local model are those of a recipe's `revision` (None: any)."""
+    found = fingerprint(model)
+    if revision in (None, found) or found is None:  # None: the GGUF file is gone, its weights are here
+        return True
+    return not unpacked.is_content(found) and revision == _sampled(Path(resolve(model)))
 
 
 def _sampled(directory: Path) -> str:

@@ -34,8 +34,7 @@ def inspect(directory: Path, name: str) -> None:
         raise _adapter(directory, name, names)
     if CONFIG not in names:
         what = (
-            "holds GGUF files, the format of llama.cpp, which is not read here. "
-            f"{quantisation.FULL_PRECISION}"
+            "holds GGUF files. Choose one of them instead of the directory."
             if holds_gguf(names)
             else "holds no config.json, so it does not contain a model. Choose the directory that "
             "`save_pretrained` wrote, with config.json and safetensors."

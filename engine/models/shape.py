@@ -10,6 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from engine.events import WeightSource
+
 Place = Literal["bundled", "directory", "cache", "hub"]
 
 
@@ -45,6 +47,8 @@ class Storage(BaseModel):
         gated: whether its terms have to be accepted on the hub first.
         commit: the hub's commit.
         note: a sentence that explains why something is not known; empty otherwise.
+        source: the GGUF file that the weights come from; None for others.
+        unpacking: bytes of its weights as safetensors, which have to be written first; 0 if they are there.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -56,6 +60,8 @@ class Storage(BaseModel):
     gated: bool = False
     commit: str | None = None
     note: str = ""
+    source: WeightSource | None = None
+    unpacking: int = 0
 
 
 class ModelSummary(BaseModel):

@@ -26,7 +26,12 @@ from engine.hub.catalogue import catalogue
 from engine.models.block import Block, Linear
 from engine.models.checkpoint import Checkpoint
 from engine.models.discovery import find_blocks, skipped_kind
-from engine.models.identity import DEMO, local_directory
+from engine.models.gguf import unpacked
+from engine.models.gguf.configuration import read_gguf_config
+from engine.models.gguf.header import read_header
+from engine.models.gguf.types import source_of
+from engine.models.gguf.unpacking import unpacked_bytes, weight_source
+from engine.models.identity import DEMO, local_source
 from engine.models.loading import build_skeleton, read_config, stored_dtype
 from engine.models.shape import LinearKind, ModelSummary, Place, Storage
 
@@ -55,8 +60,11 @@ def summarise(model: str, revision: str | None = None, *, measure_speed: bool = 
     Raises:
         ModelError: there is no such model, or it is not a causal language model with blocks of linears.
     """
-    directory = local_directory(model)
-    config = read_config(directory or planning.config_directory(model, revision), model)
+    source = local_source(model, revision)
+    if source is not None and source.is_file():
+        config = read_gguf_config(source, model)
+    else:
+        config = read_config(source or planning.config_directory(model, revision), model)
     skeleton, blocks = _skeleton(model, config)
     sizes = tuple(sum(linear.weight.numel() for linear in block.linears.values()) for block in blocks)
     skipped = skipped_weights(skeleton)
@@ -84,7 +92,7 @@ def summarise(model: str, revision: str | None = None, *, measure_speed: bool = 
         context_length=context_length(config),
         dtype=str(stored).removeprefix("torch."),
         bytes=parameters * stored.itemsize,
-        storage=_storage(model, revision, directory),
+        storage=_storage(model, revision, source),
         device=device,
         # `devices` of the summary: the CPU as well, once if it is the default
         speeds={name: _speed(name) for name in dict.fromkeys([device, "cpu"])} if measure_speed else {},
@@ -145,16 +153,18 @@ def _outside(module: nn.Module, blocks: Iterable[Block]) -> int:
     return sum(parameter.numel() for parameter in module.parameters() if id(parameter) not in inside)
 
 
-def _storage(model: str, revision: str | None, directory: Path | None) -> Storage:
+def _storage(model: str, revision: str | None, source: Path | None) -> Storage:
     """Return where the files are and their size. What the hub does not answer is left open, with its error.
 
     Raises:
         ModelError: a local directory has no safetensors with weights, or the hub's answer is final.
     """
-    if directory is not None:
-        Checkpoint(directory, model)  # its headers
+    if source is not None and source.is_file():
+        return _gguf_storage(source)
+    if source is not None:
+        Checkpoint(source, model)  # its headers
         place: Place = "bundled" if model == DEMO else "directory"
-        return Storage(place=place, total=_bytes(directory))
+        return Storage(place=place, total=_bytes(source), source=weight_source(source))
     licence, gated = next(
         ((entry.licence, entry.gated) for entry in catalogue() if entry.id == model), (None, False)
     )
@@ -174,6 +184,17 @@ def _storage(model: str, revision: str | None, directory: Path | None) -> Storag
         licence=plan.licence,
         gated=plan.gated,
         commit=plan.commit,
+    )
+
+
+def _gguf_storage(file: Path) -> Storage:
+    header = read_header(file)
+    is_unpacked = unpacked.find(unpacked.content(file)) is not None
+    return Storage(
+        place="directory",
+        total=header.size,
+        source=source_of(header, file),
+        unpacking=0 if is_unpacked else unpacked_bytes(header),
     )
 
 

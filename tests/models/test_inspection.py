@@ -153,11 +153,11 @@ def test_gguf_files(tmp_path: Path, with_config: bool) -> None:
     (tmp_path / "model-Q4_K_M.gguf").write_bytes(b"GGUF")
     if with_config:
         (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    with pytest.raises(ModelError, match=r"GGUF.*full-precision"):
+    with pytest.raises(ModelError, match=r"GGUF.*Choose one of them"):
         load(tmp_path, dtype=torch.float32, device=CPU)
 
 
-@pytest.mark.parametrize(("file", "words"), [("a.gguf", "GGUF"), ("a.safetensors", "it is a file")])
+@pytest.mark.parametrize(("file", "words"), [("a.gguf", "it is empty"), ("a.safetensors", "it is a file")])
 def test_a_file_in_place_of_a_directory(
     file: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,7 +168,7 @@ def test_a_file_in_place_of_a_directory(
             pin(Recipe.build(model=model))
         with pytest.raises(ModelError, match=words):
             summarise(model)
-    assert path_fault("owner/name") is path_fault("demo") is path_fault(str(tmp_path)) is None
+    assert path_fault("owner/name") is path_fault("demo") is path_fault(str(DEMO_DIRECTORY)) is None
 
 
 def test_a_distributed_checkpoint(model: Path) -> None:
