@@ -125,6 +125,11 @@ class Recipe(BaseModel):
         return hashlib.sha256(content.encode()).hexdigest()[:20]  # 80 bits
 
     @property
+    def model_identity(self) -> tuple[str, str | None]:
+        """Equal for recipes of the same model: its name and revision, or the content of a GGUF file alone."""
+        return ("", self.revision) if is_content(self.revision) else (self.model, self.revision)
+
+    @property
     def mask_pattern(self) -> Pattern:
         """The rule that turns scores into this recipe's masks."""
         return make_pattern(self.pattern, self.group, self.permutation)

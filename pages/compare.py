@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from engine.models.known_files import known_file
 from pages.widgets.compare.board import draw_board
 from pages.widgets.compare.curves import draw_curves
 from pages.widgets.compare.data import choose_protocol, draw_watch, known_runs
@@ -40,6 +41,8 @@ else:
             "No finished runs yet. Prune a model on Explore, or start a sweep.", icon=":material/show_chart:"
         )
     else:
-        st.caption(f"{known.run_count} runs of {literal(known.protocol.title)}.")
+        file = known_file(known.protocol.revision)
+        origin = f" {file.origin}" if file else ""
+        st.caption(f"{known.run_count} runs of {literal(known.protocol.title)}.{origin}")
         DRAW_RUNS.get(section or "", draw_curves)(known)
     draw_watch(engine)

@@ -18,6 +18,7 @@ from pages.widgets.explore.seed_spread import draw_spread
 from pages.widgets.explore.size_speed import draw_size_speed
 from pages.widgets.explore.welcome import draw_start, draw_title
 from pages.widgets.held_runs import draw_held_runs
+from pages.widgets.known_model import is_absent
 from pages.widgets.literal import literal
 
 engine = shared_engine()
@@ -55,7 +56,8 @@ else:
             draw_prompt(engine, key)
         else:
             draw_compute_here(engine, [view.record], "compute", partial(session.try_again, engine))
-        draw_spread(engine, view.record)
+        if view.record.recipe is not None and not is_absent(view.record.recipe):
+            draw_spread(engine, view.record)
         if view.has_weights:
             draw_size_speed(engine, view.record)
         draw_downloads(engine, view)

@@ -21,6 +21,7 @@ from engine.models.gguf import unpacked
 from engine.models.gguf.faults import fault_of
 from engine.models.gguf.header import starts_like_gguf
 from engine.models.gguf.names import gguf_files, has_gguf_suffix
+from engine.models.known_files import KNOWN_FILES
 from engine.numbers import listed
 
 DEMO = "demo"
@@ -73,7 +74,11 @@ def local_source(model: str, revision: str | None = None) -> Path | None:
     if fault := path_fault(model, revision):
         raise ModelError(f"The model {model} was requested, but {fault}.", kind="missing")
     source = resolve(model)
-    return Path(source) if os.path.exists(source) and _is_local(source) else unpacked.find(revision)
+    return (
+        Path(source)
+        if os.path.exists(source) and _is_local(source)
+        else unpacked.find(_identified(model, revision))
+    )
 
 
 def path_fault(model: str, revision: str | None = None) -> str | None:
@@ -96,12 +101,19 @@ def _absence(model: str, revision: str | None) -> str | None:
     """Return what to do about a path that leads nowhere; None if the weights of that GGUF file are here."""
     if not has_gguf_suffix(model):
         return "there is no such directory; check the path"
-    if unpacked.find(revision):
+    if unpacked.find(_identified(model, revision)):
         return None
+    if model in KNOWN_FILES:
+        return f"that file is not on this machine; {KNOWN_FILES[model].advice}"
     return (
         "there is no such file; check the path, or download it first (from the hub with "
         "`hf download OWNER/NAME FILE.gguf`)"
     )
+
+
+def _identified(model: str, revision: str | None) -> str | None:
+    """Return the revision, or that of a known file which is given by its name alone."""
+    return KNOWN_FILES[model].fingerprint if revision is None and model in KNOWN_FILES else revision
 
 
 def _is_local(source: str) -> bool:
@@ -125,7 +137,8 @@ def canonical(model: str) -> str:
 
 
 def fingerprint(model: str) -> str | None:
-    """Return a hash of a local model's files (of a directory 16 hexadecimal digits), None for a hub id.
+    """Return a hash of a local model's files (of a directory 16 hexadecimal digits), None for a hub id. A
+    known file has its own wherever it is, also if it is not here.
 
     Every byte counts of a GGUF file; and of the configuration, the tokenizer, and the weight files that are
     read: not of the shards next to a single file, nor of copies for other programs. The first call for a
@@ -136,7 +149,7 @@ def fingerprint(model: str) -> str | None:
         return unpacked.content(Path(source))
     directory = Path(source)
     if not os.path.isdir(directory):
-        return None
+        return _identified(model, None)
     files = [(name, sha256(directory / name)) for name in sorted(_hashed_files(directory))]
     found = hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
     return BUNDLED_FINGERPRINTS.get(found, found)

@@ -88,6 +88,11 @@ def default_talk() -> Talk:
         ),
         View(title="Every pruner has a cliff", page="compare"),
         View(
+            title="The same on a real language model",
+            page="learn",
+            parameters={"lesson": "explosion", "step": "real"},
+        ),
+        View(
             title="How much of each block? A search decides",
             page=HOME_PAGE,
             parameters={"run": searched, "focus": "search"},

@@ -16,6 +16,7 @@ from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
 from engine.outline import Outline
 from engine.record import RunRecord
+from pages.widgets.known_model import draw_absent, is_absent
 from pages.widgets.literal import literal
 from pages.widgets.live import live, show_error
 from pages.widgets.progress import progress_words, share
@@ -35,7 +36,8 @@ def draw_compute_here(
     key: str,
     submit: Callable[[Recipe], str | None] | None = None,
 ) -> None:
-    """Draw the offer, or the progress while the runs are queued or running.
+    """Draw the offer, or the progress while the runs are queued or running; for runs whose model is not on
+    this machine, how to get it.
 
     Args:
         records: finished runs without weights, as they were recorded.
@@ -43,7 +45,7 @@ def draw_compute_here(
         submit: starts a run and returns its key, or None if it shows that run itself; `engine.submit` by
             default.
     """
-    records = _without_computed(engine, records)
+    records = _with_model(_without_computed(engine, records), key)
     if not records:
         return
     views = _views(engine, records)
@@ -110,6 +112,20 @@ def _without_computed(
         else:
             rest.append(record)
     return rest
+
+
+def _with_model(records: Sequence[RunRecord | Outline], key: str) -> list[RunRecord | Outline]:
+    """Return the runs whose models are on this machine; draw how to get those of the others, once each."""
+    absent = {
+        record.recipe.model: record
+        for record in reversed(records)
+        if record.recipe is not None and is_absent(record.recipe)
+    }
+    for model, record in absent.items():
+        assert record.recipe is not None, "it has a model"
+        titles = [literal(one.title) for one in records if one.recipe and one.recipe.model == model]
+        draw_absent(record.recipe, numbers.listed(titles, MOST_TITLES), f"{key}.{model}")
+    return [record for record in records if record.recipe is None or record.recipe.model not in absent]
 
 
 def _draw_progress(views: Sequence[RunView]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine import numbers
+from engine.models.identity import DEMO
 from engine.store.summary import RunSummary
 from pages.widgets.literal import literal
 
@@ -32,7 +33,9 @@ def offered(runs: Sequence[RunSummary], chosen: Collection[str]) -> list[str]:
 
 
 def finished_runs(runs: Sequence[RunSummary]) -> list[RunSummary]:
-    """Return the finished runs: the user's in their order, then the bundled ones by pruner and sparsity."""
+    """Return the finished runs: the user's in their order, then the bundled ones by model, pruner and
+    sparsity.
+    """
     runs = [run for run in runs if run.state == "finished" and run.recipe is not None]
     own, recorded = [run for run in runs if not run.recorded], [run for run in runs if run.recorded]
     return [
@@ -40,7 +43,9 @@ def finished_runs(runs: Sequence[RunSummary]) -> list[RunSummary]:
         *sorted(
             recorded,
             key=lambda run: (
-                (_family(run), run.recipe.pattern, run.recipe.sparsity) if run.recipe else ("", "", 0.0)
+                (run.recipe.model != DEMO, _family(run), run.recipe.pattern, run.recipe.sparsity)
+                if run.recipe
+                else (False, "", "", 0.0)
             ),
         ),
     ]

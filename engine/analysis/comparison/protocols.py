@@ -7,7 +7,7 @@ same calibration text.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.outline import Outline
@@ -73,12 +73,17 @@ class Protocol:
     Only points of one protocol belong in one chart.
 
     Attributes:
+        identity: the model's, see `Recipe.model_identity`; the same GGUF file is the same model under any
+            path.
+        model: its name without directories, for the title.
+        revision: of the model.
         evaluation: the corpus; `fingerprint` is that of the predicted tokens.
         calibration: the corpus; `text` is the fingerprint of its file if it is a file.
         samples, length: number of calibration windows, and tokens per window.
     """
 
-    model: str
+    identity: tuple[str, str | None]
+    model: str = field(compare=False)
     revision: str | None
     dtype: str | None
     evaluation: str
@@ -93,7 +98,7 @@ class Protocol:
         """A line that two protocols share if they only differ in a file's content or a model's revision."""
         evaluation, calibration = Path(self.evaluation).name, Path(self.calibration).name
         return (
-            f"{Path(self.model).name} in {self.dtype} on {evaluation}, "
+            f"{self.model} in {self.dtype} on {evaluation}, "
             f"calibrated on {self.samples} × {self.length} tokens of {calibration}"
         )
 
@@ -103,7 +108,8 @@ def protocol(run: FinishedRun) -> Protocol:
     recipe, record = run.recipe, run.record
     evaluation, calibration = record.protocol.evaluation, record.protocol.calibration
     return Protocol(
-        recipe.model,
+        recipe.model_identity,
+        Path(recipe.model).name,
         recipe.revision,
         record.protocol.dtype,  # resolved; the recipe may say `auto`
         evaluation.corpus if evaluation else "",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import Fault, RecipeError
+from engine.models.known_files import KNOWN_FILES
 from engine.models.shape import ModelSummary
 from engine.pruning.axes import AXES
 from engine.pruning.patterns import UNSTRUCTURED, make_pattern
@@ -65,7 +66,7 @@ def fields_of(recipe: Recipe) -> Fields:
     """
     fields = {name: getattr(recipe, name) for name in PLAIN}
     # the revision is a fingerprint then, not a commit
-    if recipe.model == "demo" or Path(recipe.model).is_absolute():
+    if recipe.model == "demo" or recipe.model in KNOWN_FILES or Path(recipe.model).is_absolute():
         fields["revision"] = None
     if recipe.group == default_group(recipe.model_dump()):
         fields["group"] = None

@@ -9,6 +9,8 @@ login of the `hf` command.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -18,14 +20,20 @@ from engine import numbers
 from engine.hub.cache import cached_models
 from engine.hub.catalogue import Entry, catalogue
 from engine.models.identity import DEMO
+from engine.models.known_files import KNOWN_FILES, KnownFile
+from engine.store.summary import RunSummary
+from pages.widgets.explore import session
 from pages.widgets.explore.controls import select, set_fields
 from pages.widgets.explore.fields import Checked
+from pages.widgets.known_model import draw_how_to_get
+from pages.widgets.run_picker import finished_runs, labels, words
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
 KNOWN_FOR = 15.0
 TABLE = "catalogue"
+KNOWN_RUN = "known.run"
 WIDTH, WHY = 760, 500  # pixels; the table scrolls
 
 
@@ -34,7 +42,10 @@ def draw_model_picker(checked: Checked, engine: BackgroundEngine) -> None:
     # Visitors do not see which models are on this machine.
     here = {} if engine.public else _cached_bytes()
     entries = {entry.id: entry for entry in catalogue()}
-    listed = [DEMO, *here, *(name for name in entries if name not in here)]
+    listed = [DEMO, *KNOWN_FILES, *here, *(name for name in entries if name not in here)]
+    file = KNOWN_FILES.get(checked.fields["model"])
+    if file is not None and "model" in checked.faults:  # it is not here, which `_draw_known` explains
+        checked = replace(checked, faults=checked.faults | {"model": []})
     select(
         "Model",
         "model",
@@ -46,6 +57,8 @@ def draw_model_picker(checked: Checked, engine: BackgroundEngine) -> None:
         placeholder="Hub id or directory",
     )
     chosen = entries.get(checked.fields["model"])
+    if file is not None:
+        _draw_known(engine, file)
     if chosen is not None:
         _draw_entry(chosen, here, hint="model" not in checked.faults)
     if engine.public is None:
@@ -62,6 +75,8 @@ def _cached_bytes() -> dict[str, int]:
 def _title(name: str, here: Mapping[str, int], entries: Mapping[str, Entry]) -> str:
     if name == DEMO:
         return "Demo model (bundled)"
+    if name in KNOWN_FILES:
+        return f"{KNOWN_FILES[name].title} · bundled runs"
     title = entries[name].title if name in entries else name
     if name in here:
         return f"{title} · on this machine"
@@ -70,6 +85,35 @@ def _title(name: str, here: Mapping[str, int], entries: Mapping[str, Entry]) -> 
         if name in entries
         else title
     )
+
+
+def _draw_known(engine: BackgroundEngine, file: KnownFile) -> None:
+    """Draw the bundled runs of a model whose file may not be here, and how to get it."""
+    runs = [run for run in finished_runs(engine.runs()) if run.recipe and run.recipe.model == file.name]
+    st.caption(
+        f":material/inventory_2: {len(runs)} run{' of it is' if len(runs) == 1 else 's of it are'} bundled, "
+        "without weights. To prune it yourself, get its file."
+    )
+    draw_how_to_get(file, "picker")
+    if runs:
+        st.selectbox(
+            "Open a bundled run",
+            [run.key for run in runs],
+            None,
+            format_func=labels(runs, _without_model).__getitem__,
+            key=KNOWN_RUN,
+            placeholder="Choose a run",
+            on_change=_open_known,
+        )
+
+
+def _without_model(run: RunSummary) -> str:
+    return words(run).replace(f" on {Path(run.recipe.model).name}" if run.recipe else "", "")
+
+
+def _open_known() -> None:
+    if key := st.session_state[KNOWN_RUN]:
+        session.watch(key)
 
 
 def _draw_entry(entry: Entry, here: Mapping[str, int], *, hint: bool) -> None:

@@ -15,6 +15,7 @@ import streamlit as st
 from engine import numbers
 from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
+from engine.models.known_files import known_file
 from engine.record import RunRecord
 from pages.widgets.engine_handle import find_view
 from pages.widgets.explore import replay, session
@@ -108,6 +109,8 @@ def _draw_run(engine: BackgroundEngine, key: str, view: RunView | None, was_acti
         st.error("This run was deleted.", icon=":material/link_off:")
         return
     _draw_heading(view)
+    if file := known_file(view.record.recipe.revision if view.record.recipe else None):
+        st.caption(file.origin)
     if view.state != "finished" or not is_presenting():
         _draw_state(engine, key, view)
     if session.focus() in WITH_NUMBERS:

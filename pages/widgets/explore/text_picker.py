@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine import numbers
-from engine.corpora.named import NAMED, describe
+from engine.corpora.named import CALIBRATION_CORPORA, NAMED, describe
 from engine.corpora.user_texts import MOST_BYTES
 from engine.errors import PrunescopeError
 from engine.evaluation.tasks.catalogue import INSTALL, TASKS, available
@@ -41,7 +41,7 @@ def draw_text(engine: BackgroundEngine, checked: Checked) -> None:
     select(
         "Calibration text",
         "calibration",
-        known,
+        [name for name in known if name not in NAMED or name in CALIBRATION_CORPORA],
         checked,
         format_func=_title,
         accept_new_options=public is None,

@@ -8,8 +8,11 @@ import streamlit as st
 
 from engine.charts.coverage import coverage_forecast
 from engine.errors import PrunescopeError
+from engine.models.known_files import SMOLLM2
 from engine.models.shape import ModelSummary
+from engine.real_model import SPARSITIES, real_recipe
 from pages.widgets.chart import draw_chart
+from pages.widgets.engine_handle import find_view
 from pages.widgets.explore import session
 from pages.widgets.explore.fields import Checked
 from pages.widgets.literal import literal
@@ -47,7 +50,20 @@ def draw_start(engine: BackgroundEngine, checked: Checked, summary: ModelSummary
         if summary is not None and checked.recipe is not None:
             with st.container(border=True):
                 draw_chart(coverage_forecast(summary, checked.recipe.sparsity), "forecast")
+        _draw_real_model(engine)
         _draw_running(engine)
+
+
+def _draw_real_model(engine: BackgroundEngine) -> None:
+    """Draw a link to a bundled run of a real language model, if there is one."""
+    key = real_recipe(pruner="sparsegpt", sparsity=SPARSITIES[0]).key
+    if find_view(engine, key) is not None:
+        st.page_link(
+            "pages/explore.py",
+            label=f"See what pruning does to a real language model: {SMOLLM2.title}",
+            icon=":material/inventory_2:",
+            query_params={"run": key},
+        )
 
 
 def _draw_stage(engine: BackgroundEngine, checked: Checked) -> None:

@@ -111,7 +111,7 @@ def choose_runs(runs: Sequence[RunSummary], first: Sequence[str]) -> list[RunSum
 
 def _of_one_model(runs: list[RunSummary]) -> list[RunSummary]:
     """Return the runs of the first run's model: all texts are compared with one dense text."""
-    models = [(run.recipe.model, run.recipe.revision) if run.recipe else None for run in runs]
+    models = [run.recipe.model_identity if run.recipe else None for run in runs]
     others = [run.title for run, model in zip(runs, models, strict=True) if model != models[0]]
     if others:
         st.warning(

@@ -123,7 +123,7 @@ def _draw_selected(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None
 
 def draw_bundled(runs: Sequence[RunSummary]) -> None:
     """Draw the bundled runs with a filter, and a link to one of them."""
-    label = f"{len(runs)} bundled runs of the demo model (precomputed)"
+    label = f"{len(runs)} bundled runs (precomputed)"
     with st.expander(label, icon=":material/inventory_2:"):
         text = st.text_input("Filter", key="runs.recorded", placeholder="wanda 60, 2:4, NeuroAL …", width=320)
         shown = matching(runs, text or "", [])

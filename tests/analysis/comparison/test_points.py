@@ -66,6 +66,16 @@ def test_runs_of_different_protocols_are_never_put_together(changes: dict[str, s
     assert [len(runs) for runs in groups.values()] == [2, 1]
 
 
+def test_the_same_file_under_another_path_is_the_same_model() -> None:
+    here, elsewhere = (
+        {"model": f"{place}.gguf", "revision": "gguf:0123456789abcdef"} for place in ("/a/x", "y")
+    )
+    (group,) = by_protocol([made(30.0, **here), made(31.0, sparsity=0.6, **elsewhere)]).values()
+    assert len(group) == 2
+    other = {**here, "revision": "gguf:0000000000000000"}
+    assert len(by_protocol([made(30.0, **here), made(31.0, **other)])) == 2
+
+
 def test_the_seed_is_no_part_of_the_protocol() -> None:
     assert protocol(made(30.0)) == protocol(made(31.0, seed=9, sparsity=0.9))
 

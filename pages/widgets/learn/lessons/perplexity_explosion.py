@@ -6,11 +6,14 @@ import streamlit as st
 
 from engine.charts.lessons import perplexity_explosion as charts
 from engine.charts.lessons import sparse_formats as format_charts
+from engine.charts.lessons.two_models import ratios_on_both
 from engine.lessons import perplexity_explosion as lesson
 from engine.lessons import sparse_formats
 from engine.lessons.perplexity_explosion import DAMAGED, LAYERS
 from engine.lessons.sparse_formats import SIDE, Product
+from engine.lessons.two_models import agreement, pairs_in_order
 from engine.numbers import percent, perplexity
+from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from pages.widgets import engine_handle
@@ -19,6 +22,7 @@ from pages.widgets.learn.controls import choice, controls_locked, slider
 from pages.widgets.learn.layout import panes
 from pages.widgets.learn.lesson import Step
 from pages.widgets.learn.question import ask, draw_summary
+from pages.widgets.learn.real_model import draw_about_model, draw_amount, runs_on_both
 from pages.widgets.learn.recorded_runs import finished_records
 
 SPARSITIES = range(10, 100, 10)
@@ -140,6 +144,29 @@ def _draw_cliff() -> None:
             draw_chart(charts.loss_and_perplexity(records, sparsity), "explosion.cliff")
 
 
+def _draw_real() -> None:
+    left, right = panes()
+    with left:
+        draw_about_model()
+        amount, fields = draw_amount("explosion.amount", patterns=True)
+        pruners = [preset for preset in PRESETS.values() if preset.pattern in (None, fields.get("pattern"))]
+        found = runs_on_both({preset.title: {"pruner": preset.name, **fields} for preset in pruners})
+        if not found:
+            return
+        same, pairs = pairs_in_order(found)
+        answered = ask(
+            "explosion.real",
+            f"{len(found)} pruners remove {amount} of both models. Do they rank in the same order?",
+            ["In exactly the same order.", "Mostly: few pairs change places.", "Hardly."],
+            agreement(found),  # computed, because it depends on the sparsity
+            f"{same} of {pairs} pairs are in the same order. A ranking on one model is evidence about "
+            "another, not proof.",
+        )
+    with right:
+        if answered:
+            draw_chart(ratios_on_both(found, amount), "explosion.real")
+
+
 def _recorded(pruner: str) -> list[RunRecord]:
     """Return the bundled runs of a pruner at all `SPARSITIES`, empty if one is missing."""
     recipes = [Recipe.build(pruner=pruner, sparsity=share / 100) for share in SPARSITIES]
@@ -227,6 +254,7 @@ STEPS = (
     Step("loss", "A mean of losses", _draw_loss),
     Step("layers", "Layer after layer", _draw_layers),
     Step("cliff", "The cliff", _draw_cliff),
+    Step("real", "A real model", _draw_real),
     Step("bytes", "Storage", _draw_bytes),
     Step("time", "Speed", _draw_time),
 )

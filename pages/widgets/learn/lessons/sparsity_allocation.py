@@ -1,4 +1,6 @@
-"""Lesson 5: how much to prune each block. A guess, NeuroAL's search replayed, other methods, and a race."""
+"""Lesson 5: how much to prune each block. A guess, NeuroAL's search replayed, other methods,
+a real language model, and a race.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,12 @@ import streamlit as st
 from engine.charts.allocation import allocation_bars
 from engine.charts.lessons import sparsity_allocation as charts
 from engine.charts.lessons.recorded_runs import recorded_perplexities
+from engine.charts.lessons.two_models import ratios_on_both
 from engine.charts.search import search_curves
 from engine.lessons import sparsity_allocation as lesson
 from engine.lessons.sparsity_allocation import AUTOMATIC, USER
-from engine.numbers import percent
+from engine.lessons.two_models import better_than
+from engine.numbers import listed, percent
 from engine.pruning.axes import ALLOCATIONS
 from engine.recipe import Recipe, pin
 from engine.record import RunRecord
@@ -24,6 +28,7 @@ from pages.widgets.learn.controls import choice, controls_locked, slider
 from pages.widgets.learn.layout import panes
 from pages.widgets.learn.lesson import Step
 from pages.widgets.learn.question import ask, draw_summary
+from pages.widgets.learn.real_model import draw_about_model, draw_amount, runs_on_both
 from pages.widgets.learn.recorded_runs import (
     draw_missing_notice,
     find_run,
@@ -227,6 +232,40 @@ def _draw_opinions() -> None:
             draw_chart(recorded_perplexities(runs, target), "allocation.recorded")
 
 
+def _draw_real() -> None:
+    left, right = panes()
+    uniform = ALLOCATIONS["uniform"].title
+    with left:
+        draw_about_model()
+        amount, fields = draw_amount("allocation.amount")
+        found = runs_on_both(
+            {
+                ALLOCATIONS[name].title: {"pruner": lesson.PRUNER, "allocation": name, **fields}
+                for name in AUTOMATIC
+            }
+        )
+        if not found:
+            return
+        bundled, real = better_than(found, uniform)
+        answered = ask(
+            "allocation.real",
+            f"Wanda at {amount} with three allocations: how many are better than pruning all blocks alike, "
+            "on the real model?",
+            ["None.", "One or two.", "All three."],
+            min(len(real), 1) + (len(real) == 3),  # computed, because it depends on the sparsity
+            f"On the real model {_named(real)}; on the bundled one {_named(bundled)}. "
+            "A rule that is right for one model can be wrong for another, so measure it on yours.",
+        )
+    with right:
+        if answered:
+            draw_chart(ratios_on_both(found, amount), "allocation.real")
+
+
+def _named(names: Sequence[str]) -> str:
+    """Return `OWL and NeuroAL are better`, `none is better`."""
+    return f"{listed(list(names))} {'is' if len(names) == 1 else 'are'} better" if names else "none is better"
+
+
 def _draw_race() -> None:
     engine = engine_handle.shared_engine()
     left, right = panes()
@@ -330,5 +369,6 @@ STEPS = (
     Step("guess", "Your guess", _draw_guess),
     Step("search", "A search", _draw_search),
     Step("opinions", "Three methods", _draw_opinions),
+    Step("real", "A real model", _draw_real),
     Step("race", "The race", _draw_race),
 )

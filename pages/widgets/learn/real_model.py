@@ -1,0 +1,61 @@
+"""The step of a lesson that asks whether its finding holds on a real language model, on bundled runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from engine.lessons.two_models import OnBoth, on_both
+from engine.models.known_files import SMOLLM2
+from engine.real_model import PATTERN, SPARSITIES, real_recipe
+from engine.recipe import Recipe, pin
+from engine.record import RunRecord
+from pages.widgets import engine_handle
+from pages.widgets.known_model import draw_how_to_get
+from pages.widgets.learn.controls import choice
+from pages.widgets.learn.recorded_runs import draw_missing_notice
+
+AMOUNTS = tuple(f"{100 * sparsity:g} %" for sparsity in SPARSITIES)
+
+
+def draw_amount(key: str, *, patterns: bool = False) -> tuple[str, dict[str, object]]:
+    """Draw the choice of the sparsity, or of the pattern too; return it in words and as recipe fields."""
+    fields: dict[str, dict[str, object]] = {
+        words: {"sparsity": sparsity} for words, sparsity in zip(AMOUNTS, SPARSITIES, strict=True)
+    }
+    if patterns:
+        fields[PATTERN] = {"pattern": PATTERN}
+    words = choice("Sparsity", tuple(fields), key, default=AMOUNTS[-1])
+    return words, fields[words]
+
+
+def draw_about_model() -> None:
+    """Say which model the runs are of, and how to get it."""
+    st.markdown(
+        "The bundled model has 1.8 million weights and has read children's stories only. Here the same "
+        f"recipes prune a model that people use. {SMOLLM2.origin}"
+    )
+    draw_how_to_get(SMOLLM2)
+
+
+def runs_on_both(recipes: Mapping[str, Mapping[str, object]]) -> tuple[OnBoth, ...]:
+    """Return what pruning costs on both models; nothing, after a notice, if a run is missing.
+
+    Args:
+        recipes: the fields of a recipe by name.
+    """
+    pairs = {
+        name: (_finished(pin(Recipe.build(dict(fields)))), _finished(real_recipe(**fields)))
+        for name, fields in recipes.items()
+    }
+    found = {name: (bundled, real) for name, (bundled, real) in pairs.items() if bundled and real}
+    if len(found) < len(pairs):
+        draw_missing_notice()
+        return ()
+    return on_both(found)
+
+
+def _finished(recipe: Recipe) -> RunRecord | None:
+    view = engine_handle.find_view(engine_handle.shared_engine(), recipe.key)
+    return view.record if view is not None and view.state == "finished" else None
