@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -254,18 +254,23 @@ def _fonts(name: str) -> Iterator[Finding]:
 
 def _optional(name: str) -> Iterator[Finding]:
     from engine.evaluation.tasks.catalogue import LM_EVAL
+    from engine.models.gguf.faults import PACKAGES
 
+    yield _extra(name, "Zero-shot tasks", {"lm-eval": LM_EVAL})
+    yield _extra(name, "GGUF files", PACKAGES)
+
+
+def _extra(name: str, what: str, tested: Mapping[str, str]) -> Finding:
+    """Judge the packages that something optional needs, by name and tested release."""
+    command = f"pip install {' '.join(f'{package}=={release}' for package, release in tested.items())}"
     try:
-        version = metadata.version("lm-eval")
-    except metadata.PackageNotFoundError:
-        message = f"Zero-shot tasks are off without lm-eval; to use them: pip install lm-eval=={LM_EVAL}."
-        yield Finding(name, "ok", message)
-        return
-    if version == LM_EVAL:
-        yield Finding(name, "ok", f"Zero-shot tasks are available (lm-eval {version}).")
-    else:
-        message = f"lm-eval {version} is not the tested version."
-        yield Finding(name, "warning", message, f"If tasks fail: pip install lm-eval=={LM_EVAL}.")
+        found = {package: metadata.version(package) for package in tested}
+    except metadata.PackageNotFoundError as error:
+        return Finding(name, "ok", f"{what} are off without {error.name}; to use them: {command}.")
+    releases = ", ".join(f"{package} {release}" for package, release in found.items())
+    if found == dict(tested):
+        return Finding(name, "ok", f"{what} are available ({releases}).")
+    return Finding(name, "warning", f"{releases}: not what was tested.", f"If {what} fail: {command}.")
 
 
 CHECKS: dict[str, Callable[[str], Iterator[Finding]]] = {

@@ -58,6 +58,8 @@ def measurement_rows(record: RunRecord) -> Rows:
         model = record.model
         weights = f"{numbers.count(model.parameters)} weights in {model.dtype}, {numbers.size(model.bytes)}"
         rows.append(("Model", f"{model.architecture}, {weights}, {HELD[model.residence]}"))
+        if model.source is not None:
+            rows.append(("Weights read from", f"GGUF file {model.source.file}: {model.source.types}"))
     rows += [(f"Time, {phase}", numbers.seconds(seconds)) for phase, seconds in record.timings.items()]
     rows.append(("Peak memory of the process", numbers.size(record.peak_host)))
     if record.peak_device is not None:

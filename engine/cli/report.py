@@ -90,6 +90,8 @@ def summary(record: RunRecord) -> str:
     lines = [f"{record.title or 'run'}  [{record.key}]  {record.state}"]
     if record.error:
         lines.append(record.error)
+    if record.model is not None and record.model.source is not None:
+        lines.append(f"weights     from {record.model.source.file}: {record.model.source.types}")
     if record.sparsity.achieved is not None:
         coverage = (
             f" of the prunable weights ({record.sparsity.coverage:.1%} of all)"

@@ -23,6 +23,8 @@ DOWNLOAD_RATE = 20e6
 """Assumed download speed in bytes per second: 160 Mbit/s."""
 READ_RATE = 1e9
 """Assumed speed of a disk in bytes per second."""
+UNPACK_RATE, UNPACK_SECONDS = 40e6, 2.0
+"""Weights of a GGUF file that are unpacked per second, measured on a CPU; and the time for its vocabulary."""
 TASK_EXAMPLES, TASK_TOKENS = 2_000, 300
 """Rough number of examples of a task without a limit, and of tokens in all answers of one example."""
 
@@ -35,6 +37,11 @@ def duration(recipe: Recipe, summary: ModelSummary, device: str, residence: Resi
         passes += searched + 2 * bool(recipe.tasks)
     reading = passes * (summary.storage.total or summary.bytes) / READ_RATE
     return FIXED_SECONDS + operations(recipe, summary) / (summary.speed(device) * EFFICIENCY) + reading
+
+
+def unpacking_seconds(summary: ModelSummary) -> float:
+    """Return the seconds for which a GGUF file has to be unpacked first."""
+    return UNPACK_SECONDS + summary.parameters / UNPACK_RATE if summary.storage.unpacking else 0.0
 
 
 def operations(recipe: Recipe, summary: ModelSummary) -> float:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from engine.cost.advice import advice
-from engine.cost.duration import DOWNLOAD_RATE, duration
+from engine.cost.duration import DOWNLOAD_RATE, duration, unpacking_seconds
 from engine.cost.footprint import Footprint, dtype_of, exceeds, placement
-from engine.errors import RecipeError
+from engine.errors import Fault, ModelError, RecipeError
 from engine.hardware.device import pick_device
 from engine.hardware.memory import Capacity, Residence, measure_capacity
 from engine.hub.settings import hub_cache
+from engine.models.gguf.unpacked import MEMORY, is_content
 from engine.models.shape import ModelSummary
 from engine.models.summary import summarise
 from engine.numbers import about, size
@@ -43,6 +44,8 @@ class Cost(BaseModel):
         host_free, device_free: free memory; None if unknown.
         parts: the memory by purpose, on the device if there is one.
         download_bytes: what has to be downloaded; None if unknown.
+        unpack_bytes: what a GGUF file has to be unpacked to first; 0 if it was, and for other models.
+        unpack_seconds: time of that.
         store_bytes: disk space of the run's folder.
         fits: whether the run can start on this machine.
         problem: a sentence that says why not; empty if it fits.
@@ -63,6 +66,8 @@ class Cost(BaseModel):
     device_free: int | None = None
     parts: dict[str, int] = {}
     download_bytes: int | None
+    unpack_bytes: int = 0
+    unpack_seconds: float = 0.0
     store_bytes: int = 0
     fits: bool = True
     problem: str = ""
@@ -97,19 +102,27 @@ def estimate_without_advice(recipe: Recipe, summary: ModelSummary, capacity: Cap
     if UPDATES[recipe.update].touches:
         # The prunable share of the weights in the files' dtype.
         store += summary.bytes * summary.prunable // summary.parameters
-    problem = "" if capacity is None else _problem(need, download or 0, store, capacity)
+    unpack = summary.storage.unpacking
+    opening = summary.parameters * MEMORY if unpack else 0
+    problem = ""
+    if capacity is not None:
+        problem = _too_large_to_unpack(opening, capacity) or _problem(
+            need, download or 0, store + unpack, capacity
+        )
     cost = Cost(
         device=placed.device,
         residence=placed.residence,
         offload=placed.offload,
         seconds=duration(recipe, summary, placed.device, placed.residence),
         download_seconds=(download or 0) / DOWNLOAD_RATE,
-        host_bytes=need.host,
+        host_bytes=max(need.host, opening),
         device_bytes=need.device,
         host_free=capacity.host_free if capacity else None,
         device_free=capacity.device_free if capacity else None,
         parts=need.parts,
         download_bytes=download,
+        unpack_bytes=unpack,
+        unpack_seconds=unpacking_seconds(summary),
         store_bytes=store,
         fits=not problem,
         problem=problem,
@@ -140,6 +153,15 @@ def _problem(need: Footprint, download: int, store: int, capacity: Capacity) -> 
     return ""
 
 
+def _too_large_to_unpack(needed: int, capacity: Capacity) -> str:
+    if not exceeds(needed, capacity.host_free):
+        return ""
+    return (
+        f"Its weights do not fit in memory while they are unpacked from the GGUF file ({MEMORY} bytes each): "
+        f"that needs {size(needed)}, and {size(capacity.host_free)} are free."
+    )
+
+
 def _too_little(where: str, needed: int | None, free: int | None) -> str:
     return f"It does not fit {where}: it needs {size(needed)}, and {size(free)} are free."
 
@@ -150,6 +172,10 @@ def _sentence(cost: Cost, dtype: str) -> str:
         memory = f"{size(cost.device_bytes)} of GPU memory and {memory}"
     model = f"the model {HELD[cost.residence]} in {dtype}"
     words = f"About {about(cost.seconds)} on {NAMES.get(cost.device, cost.device)}, {memory}, {model}"
+    if cost.unpack_bytes:
+        words += (
+            f"; {size(cost.unpack_bytes)} to unpack from the GGUF file (about {about(cost.unpack_seconds)})"
+        )
     return f"{words}; {_download(cost)}.{f' {cost.problem}' if cost.problem else ''}"
 
 
@@ -167,11 +193,16 @@ def require_fit(recipe: Recipe) -> None:
 
     Raises:
         RecipeError: with every fault (no such device; widths that m does not divide, too few ratios, windows
-            that are too long).
-        ModelError: the model cannot be found or read.
+            that are too long; a GGUF file that cannot be read).
+        ModelError: any other model cannot be found or read.
     """
     pick_device(recipe.device)  # first, before anything is read or downloaded
-    summary = summarise(recipe.model, recipe.revision)
+    try:
+        summary = summarise(recipe.model, recipe.revision)
+    except ModelError as error:
+        if is_content(recipe.revision):  # like the faults of such a file that `pin` finds
+            raise RecipeError([Fault("model", str(error))]) from error
+        raise
     if faults := faults_against(recipe.model_dump(), summary.widths, summary.sizes, summary.context_length):
         raise RecipeError(faults)
 

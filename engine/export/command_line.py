@@ -39,7 +39,7 @@ def _count(text: str) -> int | None:
 
 FIELDS: dict[str, tuple[Callable[[str], Any], str]] = {
     "pruner": (str, f"a preset, for instance wanda or apt-sm; `{COMMAND} methods` lists them"),
-    "model": (str, "`demo`, a directory, or a hub id (default: demo)"),
+    "model": (str, "`demo`, a directory, a GGUF file, or a hub id (default: demo)"),
     "revision": (str, "the hub revision"),
     "score": (str, "how weights are ranked"),
     "pattern": (str, "`unstructured` or n:m, for instance 2:4 (it implies the sparsity)"),
@@ -207,9 +207,9 @@ def _unusual(recipe: Recipe) -> dict[str, Any]:
 
 
 def _is_implied(name: str, recipe: Recipe) -> bool:
-    """Return whether a field follows from others: a pattern's sparsity, a local directory's fingerprint."""
+    """Return whether a field follows from others: a pattern's sparsity, a local model's fingerprint."""
     if name == "revision":
-        return recipe.model == "demo" or Path(recipe.model).is_dir()
+        return recipe.model == "demo" or Path(recipe.model).exists()
     if name == "permutation":
         return recipe.permutation in (None, "none")
     return recipe.pattern != UNSTRUCTURED and name in ("sparsity", "group")

@@ -22,6 +22,7 @@ from engine.events import TaskScore
 from engine.export.citations import bibtex, cited
 from engine.export.command_line import command
 from engine.export.redaction import file_name, paths, without_paths
+from engine.models.gguf.unpacked import is_content
 from engine.models.identity import DEMO, looks_like_path
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
@@ -132,6 +133,8 @@ def _base(original: Recipe, recipe: Recipe) -> str:
         return f"[{recipe.model}](https://huggingface.co/{recipe.model}){revision}"
     if recipe.model == DEMO:
         return "Prunescope's bundled demonstration model"
+    if is_content(original.revision):
+        return f"the model in the GGUF file `{recipe.model}`"
     return f"the model in the local directory `{PurePosixPath(recipe.model).name}`"
 
 

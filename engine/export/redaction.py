@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 
 from engine.events import WindowsReady
+from engine.models.gguf.unpacked import is_content
 from engine.models.identity import looks_like_path
 from engine.recipe import Recipe
 from engine.record import RunRecord
@@ -18,13 +19,15 @@ def without_paths(recipe: Recipe) -> Recipe:
     """Return the recipe with the names of directories and files in place of their paths.
 
     A directory's fingerprint is removed too: next to a bare name it would look like a revision on the hub.
-    The digests of text files stay.
+    That of a GGUF file, which says which file is meant, and the digests of text files stay.
     """
     texts = tuple(file_name(text) for text in recipe.evaluations)
     evaluation = texts if isinstance(recipe.evaluation, tuple) else next(iter(texts), None)
     changes: dict[str, object] = {"calibration": file_name(recipe.calibration), "evaluation": evaluation}
     if looks_like_path(recipe.model):
-        changes |= {"model": file_name(recipe.model), "revision": None}
+        changes["model"] = file_name(recipe.model)
+        if not is_content(recipe.revision):
+            changes["revision"] = None
     return recipe.model_copy(update=changes)
 
 

@@ -4,6 +4,7 @@ sends it to the worker.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
@@ -14,6 +15,7 @@ from engine.jobs.messages import message
 from engine.jobs.questions import Answer
 from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
 from engine.jobs.views import Saved
+from engine.models.gguf import unpacked
 from engine.models.identity import looks_like_path, resolve
 
 if TYPE_CHECKING:
@@ -87,8 +89,8 @@ class Inquiries(Library):
     @message(messages.listed_model)
     def summary(self, model: str, revision: str | None = None) -> Answer[ModelSummary]:
         """Return a model's summary."""
-        # the summary says where the model's files are, so a download changes it
-        return self._ask(worker.summarise_model, model, revision, version=_is_here(model, revision))
+        # the summary says where the model's files are, so downloading or unpacking them changes it
+        return self._ask(worker.summarise_model, model, revision, version=_files_here(model, revision))
 
     @message(messages.anyone)
     def capacity(self, device: str) -> Answer[Capacity]:
@@ -104,10 +106,10 @@ class Inquiries(Library):
         return Answer(self._capacities[device]) if device in self._capacities else answer
 
 
-def _is_here(model: str, revision: str | None) -> bool:
-    """Whether a model's files are on this machine."""
-    if resolve(model) != model or looks_like_path(model):
-        return True
+def _files_here(model: str, revision: str | None) -> Hashable:
+    """Return a value that changes with the model's files on this machine."""
+    if (source := resolve(model)) != model or looks_like_path(model):
+        return None if os.path.isdir(source) else unpacked.changed()
     from engine.hub.cache import snapshot
 
     try:

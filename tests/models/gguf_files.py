@@ -80,8 +80,8 @@ def write_gguf(
         writer.add_eos_token_id(2)
         writer.add_chat_template(CHAT)
     for name, value in (more or {}).items():
+        writer.kv_data[-1].pop(name, None)
         if isinstance(value, str):
-            writer.kv_data[-1].pop(name, None)
             writer.add_string(name, value)
         else:
             writer.add_uint32(name, value)

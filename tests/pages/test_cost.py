@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.events import WeightSource
 from engine.hardware.memory import Capacity
 from engine.jobs.questions import Answer
 from engine.jobs.views import EngineStatus
@@ -53,6 +54,18 @@ def test_a_run_that_does_not_fit_gets_a_warning_and_is_not_blocked(open_app, eng
     assert "It does not fit in memory" in warnings(app)[0] and "would fit" in warnings(app)[0]
     assert bars(app)[0].value == 100
     assert not app.button(key="prune").disabled
+
+
+def test_a_gguf_file_says_what_its_weights_were_and_that_it_is_unpacked_once(open_app, engine):
+    source = WeightSource(file="a.gguf", tensors={"Q4_K": 200, "F32": 41})
+    packed = Storage(place="directory", total=600_000_000, source=source, unpacking=2_200_000_000)
+    engine.model = Answer(billions(storage=packed))
+    text = words(open_app(model="/x/a.gguf")).replace("\u00a0", " ").replace("\\", "")
+    assert "GGUF: Q4_K (200 tensors), F32 (41)" in text
+    assert "s once to unpack 2.2 GB" in text
+    engine.model = Answer(billions(storage=packed.model_copy(update={"unpacking": 0})))
+    text = words(open_app(model="/x/a.gguf"))
+    assert "GGUF: " in text and "unpack" not in text
 
 
 def test_a_disk_that_is_too_small(open_app, engine):

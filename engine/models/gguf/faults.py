@@ -22,6 +22,7 @@ INSTALL = (
 )
 AGAIN = "download it again"
 PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf", re.IGNORECASE)
+BLOCK = re.compile(r"blk\.(\d+)\.")
 TOKENS = "tokenizer.ggml.tokens"
 KINDS = {
     "adapter": "it is an adapter (LoRA), not a model; merge it into its base model and choose the result",
@@ -56,6 +57,8 @@ def _faults(file: Path, header: Header) -> Iterator[str]:
         yield f"it does not name its architecture, so its header is damaged; {AGAIN}"
     if not header.tensors:
         yield "it holds a vocabulary without weights; choose the file of the model"
+    if (blocks := _missing_blocks(header)) is not None:
+        yield f"it holds {blocks} blocks of the model; {AGAIN}"
     if not header.length(TOKENS) or "tokenizer.ggml.model" not in settings:
         yield "it has no tokenizer, so no text can be read; choose a file with one"
     if isinstance(settings.get("tokenizer.ggml.model"), Array):
@@ -73,6 +76,13 @@ def _part(file: Path, header: Header) -> str:
         return f"part {number + 1} of {count}" if isinstance(number, int) else f"one of {count} parts"
     named = PART.search(file.name)
     return f"part {int(named[1])} of {int(named[2])}" if named and int(named[2]) > 1 else ""
+
+
+def _missing_blocks(header: Header) -> str | None:
+    """Return how many of the blocks are there; None if all are."""
+    stated = header.settings.get(f"{header.architecture}.block_count")
+    found = {match[1] for tensor in header.tensors if (match := BLOCK.match(tensor.name))}
+    return f"{len(found)} of {stated}" if found and isinstance(stated, int) and stated > len(found) else None
 
 
 def _faults_of_types(header: Header) -> Iterator[str]:

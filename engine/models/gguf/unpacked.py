@@ -13,6 +13,8 @@ from engine.hardware.home import home
 
 PREFIX = "gguf:"
 """Begins the revision of a GGUF file, which no revision on the hub does: git forbids the colon."""
+MEMORY = 4
+"""Bytes of memory per weight while a file is unpacked, because transformers dequantises to float32."""
 FORMAT = 1
 """Increased when a file would be unpacked to something else, so that what is there is not used for it."""
 
@@ -42,6 +44,14 @@ def find(revision: str | None) -> Path | None:
         return None
     place = place_of(revision)
     return place if place.is_dir() else None
+
+
+def changed() -> int | None:
+    """Return when a file was unpacked or its weights were deleted last, in nanoseconds; None if never."""
+    try:
+        return everything().stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def everything() -> Path:

@@ -1,9 +1,9 @@
 """Turning the weights of a GGUF file into safetensors, once: quantised ones become bfloat16.
 
-transformers reads the file, which takes about `MEMORY` bytes per weight, and undoes what llama.cpp does to
-weights (the order of the rows of query and key, the 1 added to norms). The result is an ordinary model
-directory in the cache (`engine.models.gguf.unpacked`). It appears under its name when it is complete; one
-process unpacks a file, and others wait for it.
+transformers reads the file, which takes about `unpacked.MEMORY` bytes per weight, and undoes what llama.cpp
+does to weights (the order of the rows of query and key, the 1 added to norms). The result is an ordinary
+model directory in the cache (`engine.models.gguf.unpacked`). It appears under its name when it is complete;
+one process unpacks a file, and others wait for it.
 """
 
 from __future__ import annotations
@@ -42,8 +42,6 @@ from engine.models.quantisation import FULL_PRECISION
 from engine.numbers import size
 from engine.progress import Progress, Report, in_background
 
-MEMORY = 4
-"""Bytes of memory per weight while a file is unpacked: transformers dequantises to float32."""
 SPARE = 200_000_000  # bytes of the disk that are left free
 SOURCE = "gguf_source.json"
 """The file that says where the weights of a directory come from. Exports contain it, too."""
@@ -113,7 +111,7 @@ def _watched(report: Report, tensors: Iterable[Any]) -> Iterator[Any]:
 
 
 def _require_space(header: Header, name: str, place: Path) -> None:
-    needed, free = MEMORY * weights_in(header), host_free()
+    needed, free = unpacked.MEMORY * weights_in(header), host_free()
     if free is not None and needed > free:
         raise ModelError(
             f"The weights of {name} do not fit in memory while they are unpacked from the GGUF file: that "

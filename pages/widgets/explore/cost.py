@@ -98,6 +98,8 @@ def _model_lines(model: ModelSummary) -> Iterator[str]:
     storage = model.storage
     if storage.place != "hub":
         yield f":material/hard_drive: {_size(storage.total)}, {PLACES[storage.place]}"
+        if storage.source is not None:
+            yield f":material/compress: GGUF: {literal(storage.source.types)}"
     elif storage.missing is None:
         yield f":material/cloud_off: The size of the download is not known. {literal(storage.note)}"
     elif storage.missing:
@@ -117,6 +119,9 @@ def _run_lines(cost: Cost) -> Iterator[str]:
             f", plus {numbers.about(cost.download_seconds)} of download at {_size(int(DOWNLOAD_RATE))}/s"
         )
     device = NAMES.get(cost.device, cost.device)
+    if cost.unpack_bytes:
+        # once, and then the weights are in the cache
+        download = f", plus {numbers.about(cost.unpack_seconds)} once to unpack {_size(cost.unpack_bytes)}"
     line = f":material/schedule: About {numbers.about(cost.seconds)} on {device}{download}"
     yield line.replace(" h ", f"{NBSP}h ")
 

@@ -1,5 +1,5 @@
-"""The choice of the model: the bundled one, those on this machine, the catalogue, or any hub id or directory
-that the user types.
+"""The choice of the model: the bundled one, those on this machine, the catalogue, or any hub id, directory
+or GGUF file that the user types.
 
 Below it is a description of a model from the catalogue. The hub's cache is listed at most every `KNOWN_FOR`
 seconds and never over the network. Access tokens are not entered here: a gated model is downloaded with the
@@ -54,7 +54,7 @@ def draw_model_picker(checked: Checked, engine: BackgroundEngine) -> None:
         format_func=lambda name: _title(name, here, entries),
         accept_new_options=engine.public is None,
         help=MODEL_HELP if engine.public is None else None,
-        placeholder="Hub id or directory",
+        placeholder="Hub id, directory or GGUF file",
     )
     chosen = entries.get(checked.fields["model"])
     if file is not None:
@@ -163,12 +163,12 @@ def _page(entry: Entry) -> str:
 
 
 CATALOGUE_HELP = (
-    "Pick a row. Any other causal language model on the hub works too: type its id, or a directory, above."
+    "Pick a row. Any other causal language model on the hub works too: type its id, or a path, above."
 )
 MODEL_HELP = (
     "The bundled model, and models in the hub's cache on this machine, run immediately and offline. "
     "For any other causal language model with safetensors, type a hub id (such as `bigscience/bloom-560m`) "
-    "or a directory."
+    "a directory, or the path of a GGUF file."
 )
 GATED = (
     "Gated: accept its terms on [its page]({page}), then log in with `hf auth login` on the app's machine, "
