@@ -37,7 +37,7 @@ class Clock:
 
     def __init__(self, device: torch.device) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
-        self._device = device
+        self.device = device
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -50,11 +50,16 @@ class Clock:
 
     def now(self) -> float:
         """Return the time in seconds, after all queued work has finished."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        elif self._device.type == "mps":
-            torch.mps.synchronize()
+        wait_for(self.device)
         return time.perf_counter()
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until the device has finished all queued work."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def pick_device(name: str = "auto") -> torch.device:

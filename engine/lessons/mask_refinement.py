@@ -128,7 +128,7 @@ def matrix(mean: float, method: str = "dsnot", *, lower: bool = False) -> tuple[
         assert refined is not None and outcome.unrefined is not None
         assert refined.drift_before is not None and refined.drift_after is not None
         keep = outcome.keep if cycles else outcome.unrefined
-        drift = refined.drift_after if cycles else refined.drift_before
+        drift = float(refined.drift_after if cycles else refined.drift_before)
         states.append(RefinedMatrix(cycles, drift, output_error(weight, weight * keep, inputs)))
     return tuple(RefinedMatrix(each.cycles, each.drift / states[0].drift, each.error) for each in states)
 

@@ -103,6 +103,11 @@ class Stream:
             output = self._pass(block, batch, state)
             self.hidden[batch] = output.cpu() if self.offloaded else output
 
+    def on_device(self) -> Iterator[Tensor]:
+        """Yield the hidden states of each batch on the device of the blocks."""
+        for hidden, ids in zip(self.hidden, self.ids, strict=True):
+            yield hidden.to(ids.device)  # copies only if offloaded
+
     def call(self, block: Block) -> Call:
         """Return a call of the block by the first batch, which must not be used for more than one pass."""
         return self.states[0].copy().call(self.calls[block.index][0])
@@ -204,9 +209,10 @@ class LanguageModel:
             hidden, calls = self._record_batch(ids)
             stream.ids.append(ids)
             stream.hidden.append(hidden.cpu() if offload else hidden)
+            known: Reused = {}
             for recorded, call in zip(stream.calls, calls, strict=True):
                 # The previous batch suffices: only the last one can have another size.
-                recorded.append(_deduplicated(call, recorded[-1]) if recorded else call)
+                recorded.append(_deduplicated(call, recorded[-1], known) if recorded else call)
             stream.states.append(State.recorded(calls).copy())
         return stream
 
@@ -253,16 +259,24 @@ class LanguageModel:
             yield
 
 
-def _deduplicated(new: Call, old: Call) -> Call:
-    kwargs = {name: _reuse(value, old.kwargs.get(name)) for name, value in new.kwargs.items()}
-    return Call(_reuse(new.args, old.args), kwargs)
+Reused = dict[tuple[int, int], Any]
+"""What `_reuse` returned, by the ids of its arguments: most blocks receive the same objects, and a comparison
+waits for an accelerator.
+"""
 
 
-def _reuse(new: Any, old: Any) -> Any:
+def _deduplicated(new: Call, old: Call, known: Reused) -> Call:
+    kwargs = {name: _reuse(value, old.kwargs.get(name), known) for name, value in new.kwargs.items()}
+    return Call(_reuse(new.args, old.args, known), kwargs)
+
+
+def _reuse(new: Any, old: Any, known: Reused) -> Any:
     """Return `old` if it equals `new`, so that masks and positions that all batches share are stored once."""
     if isinstance(new, Tensor) and isinstance(old, Tensor):
-        same = new.shape == old.shape and new.dtype == old.dtype and torch.equal(new, old)
-        return old if same else new
+        if (id(new), id(old)) not in known:
+            same = new.shape == old.shape and new.dtype == old.dtype and torch.equal(new, old)
+            known[id(new), id(old)] = old if same else new
+        return known[id(new), id(old)]
     if type(new) is tuple and type(old) is tuple and len(new) == len(old):
-        return tuple(_reuse(left, right) for left, right in zip(new, old, strict=True))
+        return tuple(_reuse(left, right, known) for left, right in zip(new, old, strict=True))
     return new  # every batch has its own caches, dictionaries and lists

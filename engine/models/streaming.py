@@ -71,7 +71,8 @@ class Streamer:
             yield
         finally:
             _drop(block.module)
-            trim_heap()
+            if self._device.type == "cpu":
+                trim_heap()
 
     def _refuse_shared(self, blocks: list[Block]) -> None:
         earlier: set[int] = set()

@@ -136,6 +136,8 @@ class Shares:
 class Refined:
     """What a refinement returns.
 
+    All numbers are tensors without dimensions on the weight's device, so that nothing waits for them.
+
     Attributes:
         keep: the mask `[out, in]`; each row (and each group of an N:M pattern) keeps as many as before.
         swaps: how many pairs of entries were exchanged.
@@ -145,9 +147,15 @@ class Refined:
     """
 
     keep: Tensor
-    swaps: int = 0
-    drift_before: float | None = None
-    drift_after: float | None = None
+    swaps: Tensor = field(default_factory=lambda: torch.tensor(0))
+    drift_before: Tensor | None = None
+    drift_after: Tensor | None = None
+
+    @property
+    def measured(self) -> dict[str, Tensor]:
+        """The numbers that are known, by name."""
+        found = {"swaps": self.swaps, "drift_before": self.drift_before, "drift_after": self.drift_after}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)

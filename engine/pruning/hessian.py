@@ -68,18 +68,27 @@ def inverse_factor(hessian: Tensor, ladder: tuple[float, ...] = DAMPING_LADDER) 
         NumericsError: no damping makes it positive definite.
     """
     for damping in ladder:
-        # flipping rows and columns turns the lower Cholesky factor into an upper one
-        lower, failed = torch.linalg.cholesky_ex(damped(hessian, damping).flip(0, 1))
-        # LAPACK's status alone may miss NaN and infinity.
-        if not failed and bool(lower.isfinite().all()):
-            root = lower.flip(0, 1)  # R, upper triangular
-            return InverseFactor(invert_upper(root), damping, hessian.diagonal() == 0)
+        factor, works = factor_with(hessian, damping)
+        if works:
+            return factor
     problem = f"The Hessian of a layer with {len(hessian)} inputs is not"
     if not hessian.isfinite().all():
         raise NonFiniteError(f"{problem} finite.")
     raise NumericsError(
         f"{problem} positive definite even with damping {ladder[-1]}. Try more or other calibration text."
     )
+
+
+def factor_with(hessian: Tensor, damping: float) -> tuple[InverseFactor, Tensor]:
+    """Return the factor of the inverse of `hessian`, `[in, in]`, with this damping, and whether it can be
+    used, a bool without dimensions: the damped matrix is positive definite and all numbers are finite.
+    """
+    # flipping rows and columns turns the lower Cholesky factor into an upper one
+    lower, failed = torch.linalg.cholesky_ex(damped(hessian, damping).flip(0, 1))
+    root = lower.flip(0, 1)  # R, upper triangular
+    # LAPACK's status alone may miss NaN and infinity.
+    works = (failed == 0) & lower.isfinite().all()
+    return InverseFactor(invert_upper(root), damping, hessian.diagonal() == 0), works
 
 
 def invert_upper(root: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import NonFiniteError, NumericsError
+from engine.hardware.transfers import numbers
 from engine.models.block import Block, Linear, hooked
 from engine.numbers import plural
 from engine.pruning.statistics import Need, Statistics
@@ -153,13 +154,15 @@ def divergence(dense: Stream, pruned: Stream) -> tuple[float, float]:
     Raises:
         NonFiniteError: hidden states are not finite, or their squares overflow float32.
     """
-    distance = norm = cosine = 0.0
-    for h, h_pruned in zip(dense.hidden, pruned.hidden, strict=True):
+    sums: list[Tensor] = []
+    for h, h_pruned in zip(dense.on_device(), pruned.on_device(), strict=True):
         left, right = h.float().flatten(0, 1), h_pruned.float().flatten(0, 1)  # [tokens, width]
         # Sums in float64: they run over every entry of the windows.
-        distance += (left - right).square().sum(dtype=torch.float64).item()
-        norm += left.square().sum(dtype=torch.float64).item()
-        cosine += torch.cosine_similarity(left, right, dim=1).sum(dtype=torch.float64).item()
+        sums.append((left - right).square().sum(dtype=torch.float64))
+        sums.append(left.square().sum(dtype=torch.float64))
+        sums.append(torch.cosine_similarity(left, right, dim=1).sum(dtype=torch.float64))
+    values = numbers(sums)
+    distance, norm, cosine = sum(values[0::3]), sum(values[1::3]), sum(values[2::3])
     if not isfinite(distance + norm + cosine):
         which, stream = ("dense", dense) if _affected(dense.hidden) else ("pruned", pruned)
         raise NonFiniteError(
@@ -200,15 +203,21 @@ def require_finite(block: Block, stream: Stream, statistics: Mapping[str, Statis
     raise NonFiniteError(f"{problem} in {_affected(inputs)} of {windows}.")
 
 
-def alignment(dense: Tensor, pruned: Tensor) -> float:
-    """Return the neuron alignment distance `|| d / sum(d) - q / sum(q) ||_2 / in` of the activation norms d
-    and q, `[in]`: how differently the input neurons of a linear fire. 0 = unchanged (NeuroAL, arXiv
+def alignments(norms: Iterable[tuple[Tensor, Tensor]]) -> list[float]:
+    """Return the neuron alignment distance `|| d / sum(d) - q / sum(q) ||_2 / in` of each pair of activation
+    norms d and q, `[in]`: how differently the input neurons of a linear fire. 0 = unchanged (NeuroAL, arXiv
     2411.07066, equation 3).
     """
 
     def normalised(norms: Tensor) -> Tensor:
         total = norms.sum()
-        return norms / total if total > 0 else norms  # norms that are all zero stay zero
+        return norms / total.where(total > 0, 1)  # norms that are all zero stay zero
 
-    difference = normalised(dense) - normalised(pruned)
-    return float(difference.norm()) / len(dense)
+    pairs = list(norms)
+    distances = numbers([(normalised(dense) - normalised(pruned)).norm() for dense, pruned in pairs])
+    return [distance / len(dense) for distance, (dense, _) in zip(distances, pairs, strict=True)]
+
+
+def alignment(dense: Tensor, pruned: Tensor) -> float:
+    """Return the neuron alignment distance of one pair, see `alignments`."""
+    return alignments([(dense, pruned)])[0]

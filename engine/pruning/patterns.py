@@ -23,11 +23,12 @@ import torch
 from torch import Tensor
 
 from engine.errors import NonFiniteError
+from engine.hardware.transfers import require
 from engine.pruning.permutation import column_order
 
 UNSTRUCTURED = "unstructured"
 BLOCK_WIDTH = 128  # columns; SparseGPT's mask block B_s, which works best for it (arXiv 2301.00774)
-ENTRIES_PER_CHUNK = 1_000_000
+ENTRIES_PER_CHUNK, ENTRIES_PER_CHUNK_ON_ACCELERATOR = 1_000_000, 2**26
 """Scores processed together when their groups are independent: the temporaries take up to 26 bytes an entry.
 """
 Sparsity = float | Tensor
@@ -186,7 +187,8 @@ def remove_lowest(score: Tensor, count: int | Tensor) -> Selection:
     Raises:
         NonFiniteError: a score is NaN.
     """
-    rows = max(1, ENTRIES_PER_CHUNK // max(1, score.shape[1]))
+    most = ENTRIES_PER_CHUNK if score.device.type == "cpu" else ENTRIES_PER_CHUNK_ON_ACCELERATOR
+    rows = max(1, most // max(1, score.shape[1]))
     counts = count.split(rows) if isinstance(count, Tensor) else repeat(count)
     # Not strict, because `repeat` never ends.
     parts = [_remove_lowest(part, each) for part, each in zip(score.split(rows), counts, strict=False)]
@@ -213,11 +215,12 @@ def _remove_lowest(score: Tensor, count: int | Tensor) -> Selection:
     keep = score > threshold
     # If a row's count is 0, its threshold is its lowest score, and all entries equal to it are kept here.
     excess = entries - count - keep.sum(1)  # entries equal to the threshold that must be kept, [groups]
-    if excess.any():
+    # An accelerator computes the rest sooner than the host learns whether it is necessary.
+    if score.device.type != "cpu" or excess.any():
         tied = score == threshold
-        # 1 for the last tied entry of the row, 2 for the one before it, ...: the last ones are kept
-        last_first = tied.flip(1).cumsum(1).flip(1)  # [groups, entries]
-        keep |= tied & (last_first <= excess[:, None])
+        # 1 for the first tied entry of the row, 2 for the next one, ...: the last ones are kept
+        place = tied.cumsum(1, dtype=torch.int32)  # [groups, entries]
+        keep |= tied & (place > (place[:, -1] - excess)[:, None])
         ties = _ties(score, keep, threshold, ((excess > 0) & (count > 0))[:, None])
     return Selection(keep, ties)
 
@@ -234,25 +237,44 @@ def _ties(score: Tensor, keep: Tensor, cut: Tensor, divided: Tensor) -> Tensor:
 
 
 def _refuse_nan(score: Tensor) -> None:
-    if score.isnan().any():
-        raise NonFiniteError("Some scores are not numbers.")
+    require(~score.isnan().any(), lambda: NonFiniteError("Some scores are not numbers."))
 
 
 def _count_th_lowest(score: Tensor, count: int | Tensor) -> Tensor:
     """Return the `count`-th lowest score of each row, `[groups, 1]`; the lowest if a row's count is 0."""
-    # On a CPU, numpy selects and sorts in vector registers: two to eight times as fast as torch, which also
-    # computes indices.
-    if score.device.type == "cpu":
-        values = score.numpy()  # no copy; partition and sort return new arrays
-        if isinstance(count, int):
-            return torch.from_numpy(np.partition(values, count - 1, axis=1)[:, count - 1 : count])
-        ascending = torch.from_numpy(np.sort(values, axis=1))
-    elif isinstance(count, int):
-        # `kthvalue` counts from 1.
-        return score.kthvalue(count, dim=1, keepdim=True).values
-    else:
-        ascending = score.sort(dim=1).values
+    if score.device.type != "cpu":
+        return count_th_lowest_by_bits(score, count)
+    # numpy selects and sorts in vector registers: two to eight times as fast as torch, which also computes
+    # indices.
+    values = score.numpy()  # no copy; partition and sort return new arrays
+    if isinstance(count, int):
+        return torch.from_numpy(np.partition(values, count - 1, axis=1)[:, count - 1 : count])
+    ascending = torch.from_numpy(np.sort(values, axis=1))
     return ascending.gather(1, (count - 1).clamp(min=0)[:, None])
+
+
+def count_th_lowest_by_bits(score: Tensor, count: int | Tensor) -> Tensor:
+    """Return the `count`-th lowest score of each row, `[groups, 1]` float32; the lowest if its count is 0.
+
+    Halves the range of the possible values 32 times, each time counting the scores in the lower half: two
+    kernels that use all of a GPU for one long row as well as for many short ones, with a count for each row.
+    A sort of the rows would move several times as many bytes, and `kthvalue` uses one multiprocessor per row.
+    """
+    ordered = _swap_order(score.float().view(torch.int32))  # integers in the order of the scores
+    low = torch.full_like(ordered[:, 0], torch.iinfo(torch.int32).min)  # [groups]
+    high = torch.full_like(low, torch.iinfo(torch.int32).max)
+    least = max(1, count) if isinstance(count, int) else count.clamp(min=1)
+    for _ in range(32):
+        middle = (low & high) + ((low ^ high) >> 1)  # the mean, rounded down, without overflow
+        enough = (ordered <= middle[:, None]).sum(1) >= least
+        low, high = low.where(enough, middle + 1), middle.where(enough, high)
+    return _swap_order(high).view(torch.float32)[:, None]
+
+
+def _swap_order(bits: Tensor) -> Tensor:
+    """Convert between the bits of floats and integers in the same order, either way, `[...]` int32."""
+    # Negative floats are stored as sign and magnitude: the larger the magnitude, the larger the bits.
+    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
 
 
 @dataclass(frozen=True)
@@ -320,7 +342,8 @@ class Unstructured:
         columns = score.shape[1]
         if isinstance(sparsity, Tensor):
             self._check_rows(sparsity, len(score))
-            return remove_lowest(score, removed_by_row(columns, sparsity).to(score.device))
+            counts = removed_by_row(columns, sparsity)
+            return remove_lowest(score, counts.to(score.device, non_blocking=True))
         if self.group is Group.ROW:
             return remove_lowest(score, removed(columns, sparsity))  # [out, in]: each row is a group
         width = columns if self.group is Group.LAYER else self.width

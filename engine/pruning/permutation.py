@@ -11,10 +11,13 @@ of a wide linear.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil
 
 import torch
 from torch import Tensor
+
+from engine.hardware.transfers import HostCopies
 
 CHUNK = 256
 """The most groups whose columns are assigned in one problem.
@@ -70,47 +73,58 @@ def assignment(score: Tensor, n: int, m: int) -> Tensor:
     limit = torch.finfo(score.dtype).max / score.numel()
     score = score.clamp(-limit, limit)
     standing = torch.arange(score.shape[1], device=score.device).view(-1, m).T  # [m, groups]
-    # `max` returns the first of equals, the stored order. Cloned because it is written to below.
-    groups = max(standing, zigzag(score, n, m), key=lambda groups: kept_score(score, groups, n)).clone()
+    zigzagged = zigzag(score, n, m)
+    groups = zigzagged.where(kept_score(score, zigzagged, n) > kept_score(score, standing, n), standing)
     columns = score.T.contiguous()  # [in, out]: whole columns are read repeatedly
     parts = ceil(groups.shape[1] / CHUNK)
     for place in range(m):
-        for part in range(parts):
-            some = groups[:, part::parts]  # a view: assigning to it changes `groups`
-            some[place] = _reassigned(columns, some, n, place)
+        chunks = [groups[:, part::parts] for part in range(parts)]  # views: assigning changes `groups`
+        for chunk, assigned in zip(chunks, _reassigned(columns, chunks, n, place), strict=True):
+            chunk[place] = assigned
     return groups
 
 
-def kept_score(score: Tensor, groups: Tensor, n: int) -> float:
+def kept_score(score: Tensor, groups: Tensor, n: int) -> Tensor:
     """Return the total score that n:m keeps of `[out, in]` if its columns are grouped as `groups`, `[m,
-    groups]`.
+    groups]`; it has no dimensions.
     """
     m = len(groups)
     best = score[:, groups.T.flatten()].view(len(score), -1, m).topk(n, dim=2).values  # [out, groups, n]
-    return float(_exact(best).sum())
+    return _exact(best).sum()
 
 
-def _reassigned(columns: Tensor, groups: Tensor, n: int, place: int) -> Tensor:
-    """Return the best assignment of the columns at one position of `groups`, `[m, groups]`, to the groups,
-    `[groups]`; `columns` is the score, `[in, out]`.
+def _reassigned(columns: Tensor, chunks: Sequence[Tensor], n: int, place: int) -> list[Tensor]:
+    """Return the best assignment of the columns at one position of each chunk, `[m, groups]`, to its groups,
+    `[groups]`; `columns` is the score, `[in, out]`. The chunks have no column in common.
+    """
+    # Imported here because scipy loads slowly and no other method needs it.
+    from scipy.optimize import linear_sum_assignment
+
+    copies = HostCopies(columns.device)
+    problems = [copies.add(_differences(columns, chunk, n, place)) for chunk in chunks]
+    copies.wait()  # once for all chunks
+    assigned = []
+    for chunk, problem in zip(chunks, problems, strict=True):
+        chosen = torch.from_numpy(linear_sum_assignment(problem.numpy(), maximize=True)[1])
+        # On the diagonal each group has the column that it has now.
+        before, after = problem.diagonal().sum(), problem.gather(1, chosen[:, None]).sum()
+        best = chosen if after > before * (1 + ROUNDING) else torch.arange(len(chosen))
+        assigned.append(chunk[place].index_select(0, best.to(chunk.device, non_blocking=True)))
+    return assigned
+
+
+def _differences(columns: Tensor, groups: Tensor, n: int, place: int) -> Tensor:
+    """Return the quantity whose sum an assignment maximises, `[groups, columns]`, for the columns at one
+    position of `groups`, `[m, groups]`.
 
     A group without this position keeps its n - 1 best and the larger of the new column's score and its own
     n-th best, so the quantity to maximise is `sum_rows max(bar, score)`. That is half of `sum bar + sum score
     + sum |bar - score|`, and only the last sum depends on the assignment.
     """
-    # Imported here because scipy loads slowly and no other method needs it.
-    from scipy.optimize import linear_sum_assignment
-
     values = _exact(columns[groups])  # [m, groups, out]
     others = torch.cat([values[:place], values[place + 1 :]])  # [m - 1, groups, out]
     bar = others.kthvalue(len(groups) - n, dim=0).values  # the n-th best of m - 1, [groups, out]
-    distance = torch.cdist(bar, values[place], p=1)  # [groups, columns]
-    chosen = torch.from_numpy(linear_sum_assignment(distance.cpu().numpy(), maximize=True)[1]).to(
-        groups.device
-    )
-    # On the diagonal each group has the column that it has now.
-    before, after = distance.diagonal().sum(), distance.gather(1, chosen[:, None]).sum()
-    return groups[place, chosen] if after > before * (1 + ROUNDING) else groups[place]
+    return torch.cdist(bar, values[place], p=1)
 
 
 def _exact(values: Tensor) -> Tensor:

@@ -4,6 +4,9 @@ For each block: the calibration windows pass through it dense (statistics), its 
 windows pass again (their output is the next block's input). The evaluation windows pass along twice, dense
 and pruned, so that at the end both perplexities only need the head. Cost without evaluation: two forward
 passes over the calibration windows, plus what the methods compute. A linear that is never called stays dense.
+
+On an accelerator the host waits for numbers a few times per block, not per linear, and a block is stored
+while the windows pass through it.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,15 +25,16 @@ from engine.errors import NonFiniteError
 from engine.events import BlockPruned, Event, LinearPruned, Noted
 from engine.hardware.device import Clock, concurrently
 from engine.hardware.memory import trim_heap
+from engine.hardware.transfers import HostCopies, checked_together, numbers
 from engine.models.block import Block, Linear
 from engine.models.causality import CausalityProof
 from engine.models.language_model import LanguageModel, Stream
 from engine.numbers import listed
 from engine.pruning.axes import Shares
-from engine.pruning.observation import alignment, divergence, observe, require_finite
+from engine.pruning.observation import alignments, divergence, observe, require_finite
 from engine.pruning.patterns import Sparsity
-from engine.pruning.plan import Outcome, Plan
-from engine.pruning.statistics import Need, Statistics
+from engine.pruning.plan import Plan
+from engine.pruning.statistics import Need, Statistics, factorise
 from engine.pruning.weights import BlockWeights, PrunedLinear, restore
 
 SAMPLED_SHARE, SAMPLED_LEAST, SAMPLED_MOST = 1 / 64, 128, 512
@@ -122,10 +127,12 @@ def _prune_block(
     # Read here because pruning consumes the statistics.
     dense = {name: seen.input_norm for name, seen in statistics.items()}
     with clock.phase("prune"):
-        results, weights = _prune_linears(block, statistics, plan, shares, tidy=not parallel)
-        kept[block.index] = weights
+        results, weights = _prune_linears(block, statistics, plan, shares, clock.device, parallel=parallel)
+    with _storing(kept, block.index, weights, clock):
         del weights  # if they are on disk now, the windows need not pass with them in memory
-    pruned = _advance_pruned(streams, block, clock, {name: block.linears[name] for name in dense}, parallel)
+        pruned = _advance_pruned(
+            streams, block, clock, {name: block.linears[name] for name in dense}, parallel
+        )
     event = _event(block, streams, results, _alignment(dense, pruned), clock, start)
     if event.not_finite:
         names = [linear.name for linear in event.linears if linear.not_finite]
@@ -184,39 +191,70 @@ def _evaluating(stream: Stream | None, block: Block, clock: Clock, parallel: boo
             wait()
 
 
+@contextmanager
+def _storing(
+    kept: MutableMapping[int, BlockWeights], index: int, weights: BlockWeights, clock: Clock
+) -> Iterator[None]:
+    """Store a block's weights: before the `with`, or during it if an accelerator does the work there."""
+    if clock.device.type == "cpu":
+        with clock.phase("prune"):
+            kept[index] = weights
+        del weights
+        yield
+        return
+    with concurrently(partial(kept.__setitem__, index, weights), enabled=True) as wait:
+        yield
+        with clock.phase("prune"):
+            wait()
+
+
 @dataclass(frozen=True)
 class _Result:
-    """The reported result of one linear."""
+    """What was done to one linear.
 
-    event: LinearPruned
+    Attributes:
+        measured: numbers that `LinearPruned` reports, on the linear's device, where they may still be
+            computed.
+    """
+
+    shape: tuple[int, int]
+    measured: dict[str, Tensor]
     warnings: tuple[str, ...]
 
 
 def _prune_linears(
-    block: Block, statistics: dict[str, Statistics], plan: Plan, shares: Shares, *, tidy: bool
+    block: Block,
+    statistics: dict[str, Statistics],
+    plan: Plan,
+    shares: Shares,
+    device: torch.device,
+    *,
+    parallel: bool,
 ) -> tuple[dict[str, _Result], BlockWeights]:
-    """Prune the block's linears in place; their statistics are consumed.
-
-    Args:
-        tidy: release freed memory before and after each linear, because fragmentation may leave no space for
-            the temporaries of a large one.
-    """
+    """Prune the block's linears in place; their statistics are consumed."""
     results: dict[str, _Result] = {}
     weights: BlockWeights = {}
-    for name in list(statistics):  # a copy: entries are removed below
-        if tidy:
-            trim_heap()
-        # Popped, so that the memory is free once the last linear that shares it is done.
-        results[name], weights[name] = _prune(
-            block.linears[name], statistics.pop(name), plan, shares.of(block.index, name)
-        )
+    copies = HostCopies(device)
+    # Fragmentation of the host's memory may leave no space for the temporaries of a large linear.
+    tidy = device.type == "cpu" and not parallel
+    with checked_together():
+        if Need.HESSIAN in plan.needs:
+            factorise(list(statistics.values()))
+        for name in list(statistics):  # a copy: entries are removed below
+            if tidy:
+                trim_heap()
+            # Popped, so that the memory is free once the last linear that shares it is done.
+            results[name], weights[name] = _prune(
+                block.linears[name], statistics.pop(name), plan, shares.of(block.index, name), copies
+            )
+    copies.wait()
     if tidy:
         trim_heap()
     return results, weights
 
 
 def _prune(
-    linear: Linear, statistics: Statistics, plan: Plan, sparsity: Sparsity
+    linear: Linear, statistics: Statistics, plan: Plan, sparsity: Sparsity, copies: HostCopies
 ) -> tuple[_Result, PrunedLinear]:
     """Prune one linear in place."""
     before = linear.weight.to(torch.float32, copy=True)  # `write` changes the weight
@@ -225,73 +263,60 @@ def _prune(
     sample = statistics.sample.float()
     outputs = sample @ before.T  # [sampled tokens, out]
 
-    def error(weight: Tensor) -> float:
-        return output_error(sample, outputs, weight)
-
-    event = _linear_event(
-        linear,
-        before,
-        outcome,
-        error(linear.weight.float()),  # as stored, rounded to the model's dtype
-        error(before * outcome.keep) if plan.update.touches else None,
-        error(before * outcome.unrefined)
-        if plan.refinement.touches and outcome.unrefined is not None
-        else None,
-    )
+    measured = {
+        "removed": _zeros(outcome.keep),
+        "tied": outcome.ties[0],
+        "tied_removed": outcome.ties[1],
+        "zeros": _zeros(linear.weight),
+        "initial_zeros": _zeros(before),
+        # As stored, rounded to the model's dtype.
+        "output_error": output_error(sample, outputs, linear.weight.float()),
+    }
+    if plan.update.touches:
+        measured["error_before_update"] = output_error(sample, outputs, before * outcome.keep)
+    if plan.refinement.touches and outcome.unrefined is not None and outcome.refined is not None:
+        measured["error_before_refinement"] = output_error(sample, outputs, before * outcome.unrefined)
+        measured |= outcome.refined.measured
     # Without an update the mask describes the result, and the weight need not be stored.
-    weight = linear.weight.to("cpu", copy=True) if plan.update.touches else None
-    return _Result(event, outcome.warnings), PrunedLinear(outcome.keep.cpu(), weight)
-
-
-def _linear_event(
-    linear: Linear,
-    before: Tensor,
-    outcome: Outcome,
-    error: float,
-    before_update: float | None,
-    before_refinement: float | None,
-) -> LinearPruned:
-    """Return the event of one linear.
-
-    Args:
-        linear: with its new weight.
-        before: its dense weight, `[out, in]`.
-        error, before_update, before_refinement: relative output errors: final, with the mask only, and with
-            the mask before refinement.
-    """
-    keep, refined = outcome.keep, outcome.refined
-    rows, columns = keep.shape
-    removed, zeros = _zeros(keep), _zeros(linear.weight)
-    tied, tied_removed = outcome.ties.tolist()
-    return LinearPruned(
-        name=linear.name,
-        rows=rows,
-        columns=columns,
-        removed=removed,
-        sparsity=zeros / keep.numel(),
-        initial_zeros=_zeros(before),
-        kept_zeros=zeros - removed,
-        tied=tied,
-        tied_removed=tied_removed,
-        output_error=error,
-        error_before_update=before_update,
-        error_before_refinement=before_refinement,
-        swaps=refined.swaps if refined is not None and before_refinement is not None else None,
-        drift_before=refined.drift_before if refined is not None else None,
-        drift_after=refined.drift_after if refined is not None else None,
+    weight = copies.add(outcome.weight.to(linear.weight.dtype)) if plan.update.touches else None
+    return (
+        _Result(linear.shape, measured, outcome.warnings),
+        PrunedLinear(copies.add(outcome.keep), weight),
     )
 
 
-def _zeros(tensor: Tensor) -> int:
-    return tensor.numel() - int(tensor.count_nonzero())
+def _linear_events(results: Mapping[str, _Result]) -> tuple[LinearPruned, ...]:
+    """Return the events of a block's linears; only here the host waits for their numbers."""
+    values = iter(numbers([tensor for result in results.values() for tensor in result.measured.values()]))
+    events = []
+    for name, result in results.items():
+        rows, columns = result.shape
+        found = {field: next(values) for field in result.measured}
+        zeros = found.pop("zeros")
+        kept_zeros = zeros - found["removed"]
+        events.append(
+            LinearPruned(
+                name=name,
+                rows=rows,
+                columns=columns,
+                sparsity=zeros / (rows * columns),
+                kept_zeros=kept_zeros,
+                **found,
+            )
+        )
+    return tuple(events)
 
 
-def output_error(inputs: Tensor, outputs: Tensor, weight: Tensor) -> float:
+def _zeros(tensor: Tensor) -> Tensor:
+    return tensor.numel() - tensor.count_nonzero()
+
+
+def output_error(inputs: Tensor, outputs: Tensor, weight: Tensor) -> Tensor:
     """Return `||Y - X W^T||_F / ||Y||_F` for inputs X `[tokens, in]`, dense outputs Y `[tokens, out]` and a
-    weight `[out, in]`; 0 if Y is 0, and NaN if a number is not finite.
+    weight `[out, in]`; 0 if Y is 0, and NaN if a number is not finite. It has no dimensions.
     """
     norm = outputs.norm()
-    return float((outputs - inputs @ weight.T).norm() / norm) if norm != 0 else 0.0
+    return ((outputs - inputs @ weight.T).norm() / norm).where(norm != 0, 0)
 
 
 def _advance_pruned(
@@ -307,7 +332,7 @@ def _advance_pruned(
 
 
 def _alignment(dense: Mapping[str, Tensor], pruned: Mapping[str, Statistics]) -> float:
-    return sum(alignment(norm, pruned[name].input_norm) for name, norm in dense.items())
+    return sum(alignments((norm, pruned[name].input_norm) for name, norm in dense.items()))
 
 
 def _notes(block: Block, results: Mapping[str, _Result]) -> Iterator[Noted]:
@@ -336,7 +361,8 @@ def _notes(block: Block, results: Mapping[str, _Result]) -> Iterator[Noted]:
 def _event(
     block: Block, streams: Streams, results: Mapping[str, _Result], aligned: float, clock: Clock, start: float
 ) -> BlockPruned:
-    linears = tuple(result.event for result in results.values())
+    linears = _linear_events(results)
+    unpruned = [_zeros(linear.weight) for name, linear in block.linears.items() if name not in results]
     error, cosine = (None, None)
     if streams.dense is not None and streams.pruned is not None:
         error, cosine = divergence(streams.dense, streams.pruned)
@@ -350,7 +376,5 @@ def _event(
         cosine=cosine,
         seconds=clock.now() - start,
         linears=linears,
-        unpruned_zeros=sum(
-            _zeros(linear.weight) for name, linear in block.linears.items() if name not in results
-        ),
+        unpruned_zeros=sum(numbers(unpruned)),
     )

@@ -30,11 +30,12 @@ import torch
 from torch import Tensor
 
 from engine.hardware.device import parallel_passes
+from engine.hardware.transfers import checked_together
 from engine.models.block import Block, Call, Linear, zeroed
 from engine.models.dataflow import feeds
 from engine.pruning.axes import Shares
-from engine.pruning.observation import alignment, observe
-from engine.pruning.statistics import Need, Statistics
+from engine.pruning.observation import alignments, observe
+from engine.pruning.statistics import Need, Statistics, factorise
 
 if TYPE_CHECKING:
     from engine.models.language_model import LanguageModel, Stream
@@ -167,7 +168,7 @@ class Search:
                 with self._pruned(block, dense, shares):
                     pruned = self._advance(block, stream, last=block.index == len(model.blocks) - 1)
             norms = {name: (dense[name].input_norm, pruned[name].input_norm) for name in dense}
-            aligned.append(sum(alignment(*pair) for pair in norms.values()))
+            aligned.append(sum(alignments(norms.values())))
             lost.append({name: before - after for name, (before, after) in norms.items()})
             # In the last block this stops nothing, and the trial counts as complete.
             if sum(aligned) > limit:
@@ -200,9 +201,12 @@ class Search:
         """Give the block its pruned weights inside the `with`."""
         before = {name: block.linears[name].weight.clone() for name in dense}  # `write` changes it in place
         try:
-            for name, statistics in dense.items():
-                linear = block.linears[name]
-                linear.write(self.prune(linear, statistics, shares.of(block.index, name)))
+            with checked_together():
+                if Need.HESSIAN in self.needs:
+                    factorise(list(dense.values()))
+                for name, statistics in dense.items():
+                    linear = block.linears[name]
+                    linear.write(self.prune(linear, statistics, shares.of(block.index, name)))
             yield
         finally:
             for name, weight in before.items():

@@ -14,6 +14,7 @@ experts.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,10 +24,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from engine.pruning.hessian import InverseFactor, inverse_factor
+from engine.hardware.transfers import numbers
+from engine.pruning.hessian import DAMPING_LADDER, InverseFactor, factor_with, inverse_factor
 
-GRAM_PANEL = 768
+GRAM_PANEL, GRAM_PANEL_ON_GPU = 768, 2048
 """Columns of the Gram matrix computed together: wide enough for the matrix product to run at full speed."""
+HALF = (torch.bfloat16, torch.float16)
 ROUTED_SAMPLE = 4
 """An expert keeps this many times fewer sampled rows, because there are many experts."""
 
@@ -58,17 +61,19 @@ class EvenSample:
 
     def __init__(self, most: int, tokens: int) -> None:
         count = min(most, tokens)
-        # On the CPU, so that `add` never waits for the device.
-        self._positions = torch.arange(count) * tokens // max(1, count)  # of the samples in the stream
+        self._positions = [place * tokens // count for place in range(count)]  # of the samples in the stream
         self._passed = 0
         self._chunks: list[Tensor] = []
 
     def add(self, rows: Tensor) -> None:
         # The samples among the rows `passed` to `passed + len(rows)` of the stream.
-        first, last = torch.searchsorted(
-            self._positions, torch.tensor([self._passed, self._passed + len(rows)])
-        ).tolist()
-        self._chunks.append(rows[(self._positions[first:last] - self._passed).to(rows.device)])
+        first, last = (
+            bisect_left(self._positions, place) for place in (self._passed, self._passed + len(rows))
+        )
+        places = torch.tensor(
+            [place - self._passed for place in self._positions[first:last]], dtype=torch.long
+        )
+        self._chunks.append(rows.index_select(0, places.to(rows.device, non_blocking=True)))
         self._passed += len(rows)
 
     @property
@@ -160,14 +165,14 @@ class Statistics:
         if self._sample is not None:
             self._sample.add(rows)  # in the dtype of the model
         self.tokens += len(rows)
-        rows = rows.float()
+        if rows.device.type == "cpu":
+            rows = rows.float()
         if self._gram is not None:
             _add_gram(self._gram, rows)
         if self._square_sum is not None:
-            # vector_norm over this dimension takes six times as long on a CPU
-            self._square_sum += rows.square().sum(0)
+            self._square_sum += _square_sum(rows)
         if self._sum is not None:
-            self._sum += rows.sum(0)
+            self._sum += rows.sum(0, dtype=torch.float32)
 
     def _pooled(self, rows: Tensor) -> Tensor:
         """Return what these rows `[tokens, in]` add to the sum of squared distances from the mean of all rows
@@ -180,7 +185,7 @@ class Statistics:
 
     def update_output(self, outputs: Tensor) -> None:
         """Add the outputs of a batch, `[..., out]`, without the bias."""
-        squares = outputs.reshape(-1, outputs.shape[-1]).float().square().sum(0)
+        squares = _square_sum(outputs.reshape(-1, outputs.shape[-1]))
         self._output_square_sum = (
             squares if self._output_square_sum is None else self._output_square_sum + squares
         )
@@ -220,6 +225,11 @@ class Statistics:
         upper = self._gram.triu()  # below the diagonal, only the blocks on it are filled
         return (upper + upper.triu(1).T).mul_(2 / self.windows)  # mirrored without doubling the diagonal
 
+    @property
+    def has_hessian_to_factor(self) -> bool:
+        """Whether the host would wait for an accelerator in order to compute `factor`."""
+        return self._gram is not None and self._gram.device.type != "cpu" and "factor" not in vars(self)
+
     @cached_property
     def factor(self) -> InverseFactor:
         """The inverse factor of the damped Hessian, computed once for all linears that share these
@@ -232,6 +242,17 @@ class Statistics:
         """Sampled input rows `[sampled tokens, in]`, in the dtype of the model."""
         assert self._sample is not None, "the methods did not declare Need.SAMPLE"
         return self._sample.rows
+
+
+def factorise(statistics: Collection[Statistics]) -> None:
+    """Compute the inverse factors on an accelerator, where the host then waits once for all of them. One that
+    needs more than the first damping is left to `Statistics.factor`.
+    """
+    distinct = {id(each): each for each in statistics if each.has_hessian_to_factor}.values()
+    found = [factor_with(each.hessian, DAMPING_LADDER[0]) for each in distinct]
+    for each, (factor, _), works in zip(distinct, found, numbers([works for _, works in found]), strict=True):
+        if works:
+            each.factor = factor
 
 
 @dataclass(frozen=True)
@@ -265,10 +286,27 @@ def _token_weighted_variance(inputs: Tensor, width: int) -> Tensor:
     return windows.var(dim=1, unbiased=False).sum(0) * windows.shape[1]
 
 
+def _square_sum(rows: Tensor) -> Tensor:
+    """Return the sum of the squares of each column of `rows`, `[tokens, in]`, in float32."""
+    if rows.device.type == "cpu":  # where `vector_norm` over this dimension takes six times as long
+        return rows.float().square().sum(0)
+    # Reads half-precision activations once and writes no float32 copies of them, each twice as large.
+    return torch.linalg.vector_norm(rows, dim=0, dtype=torch.float32).square()
+
+
 def _add_gram(gram: Tensor, rows: Tensor) -> None:
-    """Add `rows^T rows` to `gram`, `[in, in]`, in place: blocks on and above the diagonal only."""
-    width = rows.shape[1]
-    for start in range(0, width, GRAM_PANEL):
-        stop = min(start + GRAM_PANEL, width)
-        # [panel, tokens] @ [tokens, in - start], written into `gram` through the view
-        gram[start:stop, start:].addmm_(rows[:, start:stop].T, rows[:, start:])
+    """Add `rows^T rows` to `gram`, `[in, in]` float32, in place: blocks on and above the diagonal only.
+
+    Products of half-precision numbers are exact in float32, in which they are summed. So on a GPU the tensor
+    cores take bfloat16 and float16 as they are. Float32 is never rounded to TF32, see `full_precision`.
+    """
+    on_tensor_cores = rows.device.type == "cuda" and rows.dtype in HALF
+    rows = rows if on_tensor_cores else rows.float()
+    width, panel = rows.shape[1], GRAM_PANEL_ON_GPU if rows.device.type == "cuda" else GRAM_PANEL
+    for start in range(0, width, panel):
+        stop = min(start + panel, width)
+        left, right = rows[:, start:stop].T, rows[:, start:]  # [panel, tokens], [tokens, in - start]
+        if on_tensor_cores:
+            gram[start:stop, start:] += torch.mm(left, right, out_dtype=torch.float32)
+        else:
+            gram[start:stop, start:].addmm_(left, right)  # written into `gram` through the view

@@ -126,7 +126,7 @@ def test_one_place_is_assigned_optimally() -> None:
         groups = torch.randperm(4 * m, generator=torch.Generator().manual_seed(seed)).view(m, 4)
         for place in (0, m - 1):
             new = groups.clone()
-            new[place] = permutation._reassigned(score.T.contiguous(), groups, n, place)
+            new[place] = permutation._reassigned(score.T.contiguous(), [groups], n, place)[0]
             assert sorted(new[place].tolist()) == sorted(groups[place].tolist())
             totals = []
             for columns in permutations(groups[place].tolist()):
@@ -208,13 +208,13 @@ def test_the_kept_score_never_decreases(kind: str, monkeypatch: pytest.MonkeyPat
     steps: list[tuple[Tensor, Tensor]] = []
     original = permutation._reassigned
 
-    def recording(columns: Tensor, groups: Tensor, n: int, place: int) -> Tensor:
-        before = groups.clone()
-        new = original(columns, groups, n, place)
-        after = before.clone()
-        after[place] = new
-        steps.append((before, after))
-        return new
+    def recording(columns: Tensor, chunks: list[Tensor], n: int, place: int) -> list[Tensor]:
+        found = original(columns, chunks, n, place)
+        for chunk, new in zip(chunks, found, strict=True):
+            after = chunk.clone()
+            after[place] = new
+            steps.append((chunk.clone(), after))
+        return found
 
     monkeypatch.setattr(permutation, "_reassigned", recording)
     monkeypatch.setattr(permutation, "CHUNK", 4)
@@ -298,8 +298,8 @@ def test_an_optimal_place_is_unchanged() -> None:
     for seed in range(20):
         columns = random_scores(2, 24, seed, "ties").T.contiguous()
         groups = torch.arange(24).view(4, 6)
-        groups[1] = permutation._reassigned(columns, groups, 2, 1)
-        assert torch.equal(permutation._reassigned(columns, groups, 2, 1), groups[1])
+        groups[1] = permutation._reassigned(columns, [groups], 2, 1)[0]
+        assert torch.equal(permutation._reassigned(columns, [groups], 2, 1)[0], groups[1])
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])

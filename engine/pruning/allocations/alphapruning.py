@@ -17,6 +17,7 @@ from torch import Tensor
 
 from engine.errors import NonFiniteError
 from engine.events import BlockMeasured, Event
+from engine.hardware.transfers import require
 from engine.pruning import papers
 from engine.pruning.axes import ALLOCATIONS, Allocation, Shares
 from engine.pruning.search import AllocationContext
@@ -38,30 +39,27 @@ def alphapruning(context: AllocationContext, *, spread: float, window: str) -> G
     for block in context.blocks:
         # Only inside are the weights of a model that is read from the disk block by block.
         with context.present(block):
-            exponents.append(
-                _mean(
-                    [tail_exponent(eigenvalues(linear.weight), window) for linear in block.linears.values()]
-                )
-            )
+            spectra = [eigenvalues(linear.weight) for linear in block.linears.values()]
+        exponents.append(_mean([tail_exponent(values, window) for values in spectra]))
         yield BlockMeasured(index=block.index, value=exponents[-1])
     ratios, clipped = alpha_ratios(exponents, context.sizes, context.target, spread)
     return Shares(tuple(ratios), clipped=clipped)
 
 
 def eigenvalues(weight: Tensor) -> Tensor:
-    """Return the non-zero eigenvalues of `W^T W`, `[at most min(out, in)]` float64, ascending.
+    """Return the non-zero eigenvalues of `W^T W`, `[at most min(out, in)]` float64, ascending, on the CPU: a
+    fit to so few numbers asks about them again and again.
 
     Raises:
         NonFiniteError: a weight is not finite.
     """
-    if not weight.isfinite().all():
-        raise NonFiniteError("Some weights of a linear are not finite.")
+    require(weight.isfinite().all(), lambda: NonFiniteError("Some weights of a linear are not finite."))
     found = (
         _by_gram(weight)
         if weight.device.type == "cuda"
         else torch.linalg.svdvals(weight.cpu().float()).square().double()
     )
-    ascending = found.sort().values
+    ascending = found.cpu().sort().values
     return ascending[ascending > NOISE * ascending[-1]]
 
 

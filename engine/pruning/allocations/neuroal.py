@@ -14,6 +14,7 @@ whereas all other methods round it down; the record states the achieved one.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -95,7 +96,9 @@ def row_candidates(context: AllocationContext, best: Trial, fed: Consumers) -> d
     """Return the candidates by strength: each row's sparsity depends on how much norm the neuron that it
     feeds lost in the best trial so far.
     """
-    return {strength: _with_rows(context, best, fed, strength) for strength in ROW_STRENGTHS}
+    lost = [{name: norms.cpu() for name, norms in block.items()} for block in best.lost]
+    on_host = replace(best, lost=tuple(lost))  # once, not for each strength
+    return {strength: _with_rows(context, on_host, fed, strength) for strength in ROW_STRENGTHS}
 
 
 def row_sparsities(lost: Tensor, sparsity: float, strength: float) -> Tensor:
@@ -140,7 +143,7 @@ def _rows(
     if consumer is None or consumer.name is None or consumer.columns is None or consumer.name not in lost:
         return torch.full((count,), sparsity, dtype=torch.float64)
     # [in] of the consumer -> [out] of this linear: `columns` says which input each row becomes.
-    return row_sparsities(lost[consumer.name].cpu()[consumer.columns.cpu()], sparsity, strength)
+    return row_sparsities(lost[consumer.name][consumer.columns.cpu()], sparsity, strength)
 
 
 def _consumers(search: Search, heads: str) -> Consumers:

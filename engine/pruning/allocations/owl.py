@@ -13,6 +13,7 @@ from torch import Tensor
 
 from engine.errors import NonFiniteError
 from engine.events import BlockMeasured, Event
+from engine.hardware.transfers import numbers
 from engine.pruning import papers
 from engine.pruning.axes import ALLOCATIONS, Allocation, Shares
 from engine.pruning.scores.wanda import wanda
@@ -43,10 +44,10 @@ def outlier_share(scores: Sequence[Tensor], threshold: float) -> float:
     """
     entries = sum(score.numel() for score in scores)
     # One mean for the whole block, so a linear with large scores may hold most outliers.
-    limit = threshold * sum(float(score.double().sum()) for score in scores) / max(1, entries)
+    limit = threshold * sum(numbers([score.double().sum() for score in scores])) / max(1, entries)
     if not isfinite(limit):
         raise NonFiniteError("Wanda's scores of a block are not finite.")
-    return 100 * sum(int((score > limit).sum()) for score in scores) / max(1, entries)
+    return 100 * sum(numbers([(score > limit).sum() for score in scores])) / max(1, entries)
 
 
 def owl_ratios(

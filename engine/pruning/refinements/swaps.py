@@ -21,7 +21,9 @@ import torch
 from torch import Tensor
 
 from engine.errors import NonFiniteError
+from engine.hardware.transfers import require
 from engine.pruning.axes import Refined
+from engine.pruning.patterns import remove_lowest
 from engine.registry import Parameter
 
 MOST_CYCLES = 50
@@ -161,15 +163,18 @@ def swapped(keep: Tensor, criteria: Criteria, rules: Rules, group: int | None) -
         NonFiniteError: an expected change of the output is not a finite number.
     """
     change = criteria.change
-    if not change.isfinite().all():
-        raise NonFiniteError("Some mean activations of a linear's input, or its weights, are not finite.")
+    problem = "Some mean activations of a linear's input, or its weights, are not finite."
+    require(change.isfinite().all(), lambda: NonFiniteError(problem))
     error = change.masked_fill(keep, 0).sum(1)  # e, [out]
-    before, swaps, keep = float(error.abs().mean()), 0, keep.clone()
-    # `rows` holds each active row once and only ever shrinks, so the indexed assignments below never write
-    # the same place twice.
-    rows = (error.abs() > rules.threshold).nonzero()[:, 0]
+    before, swaps, keep = error.abs().mean(), torch.zeros_like(keep[0, 0], dtype=torch.int64), keep.clone()
+    # `rows` holds each row once, so the indexed assignments below never write the same place twice. On a CPU
+    # it loses the rows that have stopped; an accelerator passes over all of them sooner than it counts them.
+    rows, active = torch.arange(len(error), device=keep.device), error.abs() > rules.threshold
+    shrinks = keep.device.type == "cpu"
+    if shrinks:
+        rows, active = rows[active], active[active]
     if rules.cycles == 0 or len(rows) == 0:
-        return Refined(keep, 0, before, before)
+        return Refined(keep, swaps, before, before)
     pairs: Pairs = (
         RowPairs(keep, criteria, rules.cycles)
         if group is None
@@ -180,15 +185,17 @@ def swapped(keep: Tensor, criteria: Criteria, rules: Rules, group: int | None) -
         grown, pruned, exists = pairs.draw(rows, (now > 0).long())
         # e sums over what is pruned: it loses the grown entry and gains the pruned one.
         after = now - change[rows, grown] + change[rows, pruned]
-        able = exists & rules.allow(now, after)
-        rows, grown, pruned, after = rows[able], grown[able], pruned[able], after[able]
-        keep[rows, grown], keep[rows, pruned] = True, False
-        error[rows] = after
-        swaps += len(rows)
-        rows = rows[after.abs() > rules.threshold]
-        if len(rows) == 0:
-            break
-    return Refined(keep, swaps, before, float(error.abs().mean()))
+        able = active & exists & rules.allow(now, after)
+        keep[rows, grown] = keep[rows, grown] | able
+        keep[rows, pruned] = keep[rows, pruned] & ~able
+        error[rows] = after.where(able, now)
+        swaps += able.sum()
+        active = able & (after.abs() > rules.threshold)
+        if shrinks:
+            rows, active = rows[active], active[active]
+            if len(rows) == 0:
+                break
+    return Refined(keep, swaps, before, error.abs().mean())
 
 
 class Pairs(Protocol):
@@ -281,7 +288,7 @@ def growing(keep: Tensor, criteria: Criteria, sign: int) -> Tensor:
     if criteria.bonus is not None:
         rank += criteria.bonus
     rank.clamp_(max=CONSTANT)  # a tiny variance must not outrank constant inputs
-    if not varies.all():
+    if rank.device.type != "cpu" or not varies.all():
         rank = rank.where(
             # Between one and two times CONSTANT for all entries that can help. `tiny` avoids 0 / 0.
             varies,
@@ -305,12 +312,21 @@ def highest(rank: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
     Among equal ranks the lower column comes first, even if only some of the equals are among the highest.
     """
+    columns = _highest(rank, count)
+    values, order = rank.gather(1, columns).sort(dim=1, descending=True, stable=True)
+    return columns.gather(1, order), (values > -torch.inf).sum(1)
+
+
+def _highest(rank: Tensor, count: int) -> Tensor:
+    """Return the columns of the `count` highest ranks of each row, `[out, count]`, ascending."""
+    if rank.device.type != "cpu":
+        highest_ones = ~remove_lowest(-rank, count).keep  # of equals the lower column
+        places = torch.arange(rank.shape[1], device=rank.device)
+        return places.where(highest_ones, rank.shape[1]).topk(count, dim=1, largest=False).values
     values, columns = rank.topk(count, dim=1)
     last = values[:, -1:]  # [out, 1]
     cut_tie = (rank == last).sum(1) > (values == last).sum(1)  # topk picks arbitrary ones of equal ranks
     some = (cut_tie & (last[:, 0] > -torch.inf)).nonzero()[:, 0]
     columns[some] = rank[some].sort(dim=1, descending=True, stable=True).indices[:, :count]
-    # By column first, then stably by rank, so that equals come in column order.
-    columns = columns.sort(dim=1).values
-    values, order = rank.gather(1, columns).sort(dim=1, descending=True, stable=True)
-    return columns.gather(1, order), (values > -torch.inf).sum(1)
+    # Ascending, so that after a stable sort by rank equals come in column order.
+    return columns.sort(dim=1).values

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from engine.errors import NumericsError
 from engine.hardware.memory import batch_bytes, budget, pieces_that_fit
+from engine.hardware.transfers import require
 from engine.pruning import papers
 from engine.pruning.axes import SCORES, Score
 from engine.pruning.patterns import Group
@@ -101,9 +102,8 @@ def removed_together(weight: Tensor, inverses: Tensor, n: int, most: int) -> Ten
     group of each row, given `B_GG` as `[groups, m, m]`.
     """
     groups, m, _ = inverses.shape
-    chosen = torch.tensor(
-        list(combinations(range(m), m - n)), device=weight.device
-    )  # [sets, removed], the first columns first
+    # [sets, removed], the first columns first
+    chosen = torch.tensor(list(combinations(range(m), m - n))).to(weight.device, non_blocking=True)
     kept = torch.ones(len(chosen), m, dtype=weight.dtype, device=weight.device).scatter_(1, chosen, 0)
     grouped = weight.unflatten(1, (groups, m)).transpose(0, 1)  # [groups, out, m]
     each = (
@@ -141,11 +141,11 @@ def _roots(inverses: Tensor, chosen: Tensor) -> Tensor:
     # The precision of `inverses`, not of `parts`: converting to float64 does not undo its rounding errors.
     lift = ROUNDING * torch.finfo(inverses.dtype).eps * parts.diagonal(dim1=2, dim2=3)
     lower, failed = torch.linalg.cholesky_ex(parts + torch.diag_embed(lift))
-    if failed.any():
-        raise NumericsError(
-            "The inverse Hessian of a group of columns is not positive definite. Try another dtype or "
-            "calibration text."
-        )
+    problem = (
+        "The inverse Hessian of a group of columns is not positive definite. Try another dtype or "
+        "calibration text."
+    )
+    require(~failed.any(), lambda: NumericsError(problem))
     inverse = torch.linalg.solve_triangular(
         lower, torch.eye(size, dtype=parts.dtype, device=parts.device).expand_as(lower), upper=False
     )

@@ -38,7 +38,7 @@ def sampled_sums(values: Tensor, count: int, generator: torch.Generator) -> Tens
     """Return the sum over `count` random entries of each row of `values`, `[rows, entries]`, drawn without
     replacement.
     """
-    keys = torch.rand(values.shape, generator=generator).to(values.device)
+    keys = torch.rand(values.shape, generator=generator).to(values.device, non_blocking=True)
     # The largest of independent keys are a sample without replacement, for all rows at once.
     chosen = keys.topk(count, dim=1, sorted=False).indices  # [rows, count]
     return values.gather(1, chosen).sum(1)

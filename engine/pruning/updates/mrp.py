@@ -31,8 +31,9 @@ def mrp(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
         NumericsError: the system of a row is not positive definite with any damping.
     """
     keep = source.keep(slice(None), weight)
-    # Without a removed weight there is nothing to compensate, and no need for the factorisation.
-    if keep.all():
+    # Without a removed weight there is nothing to compensate: the update would be the dense weight, but cost
+    # a factorisation. An accelerator is not asked, because it would have to finish first.
+    if keep.device.type == "cpu" and keep.all():
         return Updated(weight.clone(), keep)
     factor = statistics.factor
     updated, failed = joint_update(weight, keep, damped(statistics.hessian, factor.damping), factor.upper)
@@ -67,15 +68,21 @@ def joint_update(
         `[out]` bool.
     """
     updated, failed = weight.clone(), torch.zeros(len(weight), dtype=torch.bool, device=weight.device)
-    # the smaller system is the cheaper one
-    # `failed` is all False here, so without `upper` no row is solved over its removed weights.
-    by_removed = 2 * keep.sum(1) >= keep.shape[1] if upper is not None else failed
-    if upper is not None and (rows := by_removed).any():
+    # The smaller system is the cheaper one.
+    few = 2 * keep.sum(1) < keep.shape[1]
+    # In one transfer from an accelerator: the shapes of what follows depend on it.
+    smaller = few.tolist() if upper is not None else [True] * len(few)
+
+    def rows_with(kept: bool) -> Tensor:
+        rows = torch.tensor([row for row, by_kept in enumerate(smaller) if by_kept is kept], dtype=torch.long)
+        return rows.to(weight.device, non_blocking=True)
+
+    if upper is not None and len(rows := rows_with(False)):
         inverse = upper.T @ upper  # B, [in, in]
         # force = w_P (B_PP)^-1, [rows, in], zero outside P
         force, failed[rows] = solve(inverse, ~keep[rows], weight[rows] * ~keep[rows], most)
         updated[rows] -= force @ inverse
-    if (rows := ~by_removed).any():
+    if len(rows := rows_with(True)):
         # (H_KK)^-1 H_KP w_P, [rows, in], zero outside K
         change, failed[rows] = solve(hessian, keep[rows], (weight[rows] * ~keep[rows]) @ hessian, most)
         updated[rows] += change

@@ -24,13 +24,12 @@ def obs(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
     """Prune and update a weight `[out, in]`, float32 (SparseGPT, arXiv 2301.00774, algorithm 1)."""
     factor = statistics.factor
     running = weight.T.clone()  # [in, out]; a clone keeps the strides, so a row here is not contiguous
-    running[factor.dead] = 0
+    running.masked_fill_(factor.dead[:, None], 0)
     sweep = _Sweep(running, factor.upper, torch.ones_like(running, dtype=torch.bool), source)
     sweep.process(0, len(running), widths(source.step))
     keep = sweep.keep.T.contiguous()
-    if keep.all():  # nothing is removed, so nothing may change, not even columns that are never activated
-        return Updated(weight.clone(), keep, factor.warnings)
-    return Updated(running.T.masked_fill(~keep, 0), keep, factor.warnings)
+    # If nothing is removed, nothing may change, not even columns that are never activated.
+    return Updated(weight.where(keep.all(), running.T.masked_fill(~keep, 0)), keep, factor.warnings)
 
 
 def widths(step: int | None) -> tuple[int, int]:

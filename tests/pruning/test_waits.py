@@ -1,0 +1,170 @@
+"""On an accelerator the host waits a few times per block, whichever methods are chosen and however many
+linears and batches there are; and the masks are the CPU's.
+
+A GPU works through what is queued while the host prepares the next step, so each number that the host asks
+for stops both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from engine.events import BlockPruned, Event
+from engine.hardware.device import Clock
+from engine.models.block import Linear
+from engine.models.language_model import LanguageModel
+from engine.pruning import search
+from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, SCORES, UPDATES, Shares
+from engine.pruning.patterns import Group, count_th_lowest_by_bits
+from engine.pruning.pipeline import Streams, prune_blocks
+from engine.pruning.plan import Plan
+from engine.pruning.search import AllocationContext
+from engine.pruning.statistics import Statistics
+from engine.pruning.weights import BlockWeights
+from tests.models.families import VOCABULARY, spread_out
+from tests.pruning.accelerator import move, simulated, waits
+
+WINDOWS, BATCH, TOKENS = 5, 2, 8
+LINEARS = 7
+PER_BLOCK = 9
+"""Waits per block: for its inputs, factors, conditions, numbers, copies and activations."""
+
+
+def cases() -> Iterator[tuple[str, dict[str, Any], int]]:
+    """Yield a label, the choices, and how often the host waits for each linear on top of `PER_BLOCK`."""
+    for name, score in SCORES.items():
+        yield name, {"score": name, "pattern": "2:4" if score.joint else "unstructured"}, 0
+    for name in UPDATES:
+        # The sizes of the joint update's systems decide the shapes of its tensors.
+        yield f"update {name}", {"score": "sparsegpt", "update": name}, 4 * (name == "mrp")
+    for name, refinement in REFINEMENTS.items():
+        if refinement.touches:
+            yield name, {"score": "wanda", "refinement": name}, 0
+    for group in Group:
+        yield f"group {group}", {"score": "wanda", "group": group}, 0
+    yield "zigzag", {"score": "ria", "pattern": "2:4", "permutation": "zigzag"}, 0
+    # The host solves the assignment of the columns at each of four places.
+    yield "assignment", {"score": "ria", "pattern": "2:4", "permutation": "assignment"}, 4
+
+
+CASES = {label: (choices, per_linear) for label, choices, per_linear in cases()}
+
+
+def tiny(blocks: int) -> LanguageModel:
+    config = transformers.LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=blocks,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+    )
+    torch.manual_seed(0)
+    return LanguageModel(spread_out(transformers.AutoModelForCausalLM.from_config(config)))
+
+
+def pruned(model: LanguageModel, plan: Plan) -> tuple[Shares, dict[int, BlockWeights], list[Event]]:
+    ids = torch.randint(0, VOCABULARY, (WINDOWS, TOKENS), generator=torch.Generator().manual_seed(1))
+    streams = Streams(model.record(ids, BATCH))
+    streams.dense = model.record(ids.flip(1), BATCH)
+    streams.pruned = streams.dense.fork()
+    waits.clear()  # from here on per block
+
+    def new_weight(linear: Linear, statistics: Statistics, sparsity: Any) -> torch.Tensor:
+        return plan.prune(linear.weight, statistics, sparsity, path=linear.path).weight
+
+    sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
+    allocating = plan.allocate(
+        AllocationContext(0.5, sizes, model, streams.calibration, new_weight, plan.needs)
+    )
+    kept: dict[int, BlockWeights] = {}
+    while True:
+        try:
+            next(allocating)
+        except StopIteration as end:
+            shares: Shares = end.value
+            break
+    events = list(prune_blocks(model, streams, plan, shares, kept, Clock(model.device)))
+    return shares, kept, events
+
+
+def both(plan: Plan, blocks: int) -> list[tuple[Shares, dict[int, BlockWeights], list[Event]]]:
+    """Prune on the CPU and on the simulated device."""
+    on_cpu = pruned(tiny(blocks), plan)
+    model = tiny(blocks)
+    with simulated():
+        move(model.module)
+        return [on_cpu, pruned(model, plan)]
+
+
+@pytest.mark.parametrize("label", CASES)
+def test_the_host_waits_per_block_and_masks_are_those_of_the_cpu(label: str) -> None:
+    choices, per_linear = CASES[label]
+    (_, expected, events), (_, kept, found) = both(Plan.of(**choices), 1)
+    assert sum(waits.values()) <= PER_BLOCK + LINEARS * per_linear, dict(waits)
+    for index, block in expected.items():
+        for name, linear in block.items():
+            assert torch.equal(kept[index][name].keep, linear.keep), f"{index} {name}"
+    for one, other in zip(events, found, strict=True):
+        if isinstance(one, BlockPruned) and isinstance(other, BlockPruned):
+            for left, right in zip(one.linears, other.linears, strict=True):
+                for field, value in left.model_dump(exclude={"name"}, exclude_none=True).items():
+                    assert getattr(right, field) == pytest.approx(value, rel=1e-4, abs=1e-6), field
+
+
+class Inline:
+    """Stands in for a pool of threads, in which the simulated device is not known."""
+
+    def __init__(self, workers: int) -> None: ...
+
+    def __enter__(self) -> Inline:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    map = staticmethod(map)
+
+
+PER_TRIAL = 2
+"""Waits per block and candidate of a search."""
+
+
+MORE = {
+    "owl": 2 * 2,  # two sums per block
+    "alphapruning": 2 * LINEARS * 2,  # the fits are made on the host
+    "neuroal": 2 * 5 * PER_TRIAL + 2 * 2 * LINEARS,  # the data flow of each linear, once per search
+}
+"""Waits of allocations that look at a model of two blocks, in addition to those of pruning it."""
+
+
+@pytest.mark.parametrize("name", [name for name, each in ALLOCATIONS.items() if not each.from_user])
+def test_allocations_wait_once_per_block_and_candidate(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "ThreadPoolExecutor", Inline)
+    for step in ("BLOCK_STRENGTHS", "ROW_STRENGTHS"):  # two candidates each, not fifteen
+        monkeypatch.setattr(f"engine.pruning.allocations.neuroal.{step}", (0.0, 0.1))
+    plan = Plan.of(score="wanda", allocation=name, group=Group.ROW)
+    (expected, *_), (shares, *_) = both(plan, 2)
+    assert sum(waits.values()) <= 2 * PER_BLOCK + MORE.get(name, 0), dict(waits)
+    assert shares.blocks == pytest.approx(expected.blocks)
+    for block, rows in expected.rows.items():
+        for linear, sparsities in rows.items():
+            assert torch.allclose(shares.rows[block][linear], sparsities)
+
+
+def test_a_threshold_found_by_bits_is_the_sorted_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    score = torch.randn(50, 33, generator=generator).round(decimals=1)  # ties, both signs, and zeros
+    score[0] = torch.tensor([0.0, -0.0, torch.inf]).repeat(11)
+    score[1] = -torch.inf
+    score[2] *= 1e-44  # not normal
+    counts = torch.randint(0, 34, (50,), generator=generator)
+    ascending = score.sort(dim=1).values
+    assert torch.equal(
+        count_th_lowest_by_bits(score, counts), ascending.gather(1, (counts - 1).clamp(min=0)[:, None])
+    )
+    assert torch.equal(count_th_lowest_by_bits(score, 7), ascending[:, 6:7])
