@@ -16,7 +16,6 @@ import shutil
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 
 from filelock import Timeout
@@ -34,6 +33,9 @@ from engine.store.summary import Label, RunSummary, size_of
 RECORDED = ROOT / "assets" / "recorded"
 LEFTOVERS = f".*.{'[0-9a-f]' * 32}{disk.TEMPORARY}"
 """The names of what `engine.hardware.disk` had not finished."""
+
+_recorded: dict[Path, tuple[RunSummary, ...]] = {}
+"""The summaries of the recorded runs, by their directory."""
 
 
 class Store:
@@ -72,10 +74,12 @@ class Store:
         """Return all runs in the home, most recently changed first. Never raises."""
         return sorted(self._own.summaries(), key=lambda summary: summary.changed, reverse=True)
 
-    @cached_property
+    @property
     def recorded(self) -> tuple[RunSummary, ...]:
-        """The recorded runs, in no particular order; read once, because they do not change."""
-        return tuple(self._bundled.summaries())
+        """The recorded runs, in no particular order; read once per process, because they do not change."""
+        if self._recorded not in _recorded:
+            _recorded[self._recorded] = tuple(self._bundled.summaries())
+        return _recorded[self._recorded]
 
     def size(self, key: str) -> int:
         """Return the bytes that a run takes on the disk."""

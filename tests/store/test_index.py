@@ -14,7 +14,7 @@ import pytest
 from engine import run as engine_run
 from engine.errors import StoreError
 from engine.jobs.execute import execute
-from engine.store import index, listing
+from engine.store import index, listing, runs
 from engine.store.runs import Store
 from engine.store.summary import Label, RunSummary
 from tests.conftest import RecipeMaker
@@ -62,7 +62,8 @@ def test_a_new_process_reads_no_run_again(some: Store, monkeypatch: pytest.Monke
     assert Store(some.home).list() == expected and len(expected) == len(SEEDS)
 
 
-def test_without_runs_nothing_is_created(store: Store) -> None:
+def test_without_runs_nothing_is_created(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "_recorded", {})  # as in a new process
     assert store.list() == [] and store.recorded and not store.home.exists()
 
 
