@@ -1,26 +1,31 @@
-"""Fixtures shared by all tests: one thread, a tiny corpus, small recipes and an empty store."""
+"""Fixtures shared by all tests: one thread, a tiny corpus, small recipes and an empty store.
+
+Imports no torch by itself: the process that hands the tests to the others reads this file, too.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch: small work, and the same threads here and in the worker
+if TYPE_CHECKING:
+    from engine.recipe import Recipe
+    from engine.store.runs import Store
 
-import torch
+os.environ["OMP_NUM_THREADS"] = "1"  # small work, and the same threads here and in the worker; before torch
+# Without stored bytecode, each of the many processes that the tests start compiles the libraries that it
+# imports, which takes longer than the rest of its work.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
-from engine.recipe import Recipe, pin
-from engine.store.runs import Store
-
-torch.set_num_threads(1)
-
-RecipeMaker = Callable[..., Recipe]
+RecipeMaker = Callable[..., "Recipe"]
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +40,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small(corpus: Path) -> RecipeMaker:
     """Makes small pinned recipes of the bundled model; another seed is another run."""
+    from engine.recipe import Recipe, pin
 
     def make(seed: int = 0, **fields: object) -> Recipe:
         given = {"samples": 2, "length": 16, "evaluation": str(corpus), "seed": seed, **fields}
@@ -49,6 +55,7 @@ def narrow_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     quarter as wide and with random weights: a run takes a fraction of the time. The weights are large enough
     for each of them to matter.
     """
+    import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     from engine.models.identity import DEMO_DIRECTORY
@@ -66,6 +73,8 @@ def narrow_model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
+    from engine.store.runs import Store
+
     return Store(tmp_path / "home")
 
 

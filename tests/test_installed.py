@@ -167,10 +167,13 @@ def status(address: str, host: str) -> int:
         return error.code
 
 
-def test_the_example_for_notebooks_runs(installed: Installed) -> None:
+def test_the_example_for_notebooks_runs(installed: Installed, corpus: Path) -> None:
+    """With fewer and shorter texts than the README has."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"^```python\n(from prunescope .*?)^```$", readme, re.MULTILINE | re.DOTALL)
-    done = installed.run("-c", example, directory=installed.empty)
+    assert "samples=16)" in example
+    quick = example.replace("samples=16)", f"samples=2, length=16, evaluation={str(corpus)!r})")
+    done = installed.run("-c", quick, directory=installed.empty)
     assert done.returncode == 0, done.stderr[-2000:]
     *blocks, perplexity, best = done.stdout.splitlines()
     assert [line.split(":")[0] for line in blocks] == [f"block {index}" for index in range(8)]

@@ -293,7 +293,8 @@ def test_methods_says_what_a_preset_stands_for_and_what_a_parameter_may_be(
 
 def test_an_interrupt_ends_with_130_and_keeps_the_finished_blocks(home: Path) -> None:
     """On a real process: events on stderr until a few blocks are done, then what Ctrl-C sends."""
-    command = [sys.executable, "-m", "engine", "prune", "--samples", "100", "--events"]
+    options = ["--samples", "100", "--evaluation", "none", "--events"]
+    command = [sys.executable, "-m", "engine", "prune", *options]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
     ) as process:

@@ -19,8 +19,6 @@ from engine.models.known_files import SMOLLM2
 from engine.pruning.axes import ALLOCATIONS
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe, pin
-from engine.record import RunRecord
-from engine.run import run
 from engine.store.folder import RunFolder
 from engine.store.runs import RECORDED, Store
 
@@ -89,8 +87,12 @@ def test_they_are_small() -> None:
 
 
 @pytest.mark.parametrize("recipe", [WANDA, RESULTS_ONLY], ids=["wanda", "sparsegpt"])
-def test_a_run_computed_now_gives_the_same_results(recipe: Recipe, store: Store) -> None:
-    before, now = store.find(recipe.key).record(), RunRecord.fold(run(recipe))
+def test_a_run_computed_now_gives_the_same_results_and_is_used_from_then_on(
+    recipe: Recipe, store: Store
+) -> None:
+    given = store.find(recipe.key)
+    assert given.recorded and not store.list()
+    before, now = given.record(), execute(recipe, store.folder(recipe.key))
     assert (
         before.pruned is not None
         and now.pruned is not None
@@ -104,13 +106,6 @@ def test_a_run_computed_now_gives_the_same_results(recipe: Recipe, store: Store)
     assert [block.sparsity for block in now.blocks] == pytest.approx(
         [block.sparsity for block in before.blocks], abs=1e-3
     )
-
-
-def test_a_recorded_run_is_used_until_it_is_computed_here(store: Store) -> None:
-    recipe = WANDA
-    assert store.find(recipe.key).recorded and not store.list()
-    folder = store.folder(recipe.key)
-    execute(recipe, folder)
     assert not store.find(recipe.key).recorded
     assert [run.recorded for run in store.list()] == [False]
 

@@ -39,6 +39,8 @@ def to_target(ratios: Sequence[float], sizes: Sequence[float], target: float) ->
     low, high = 0.0, 1e6
     for _ in range(200):
         c = (low + high) / 2
+        if c in (low, high):  # no number lies between them
+            break
         low, high = (c, high) if mean([clip(c * ratio) for ratio in ratios], sizes) < target else (low, c)
     return [clip(high * ratio) for ratio in ratios]
 

@@ -74,6 +74,13 @@ def refine_row(
     first, errors = sign(error), [error]
 
     def partner(grown: int) -> int | None:
+        """Return the entry to prune for a grown one, which all entries of its group share."""
+        place = grown // group if group else 0
+        if place not in partners:
+            partners[place] = lowest_partner(grown)
+        return partners[place]
+
+    def lowest_partner(grown: int) -> int | None:
         if group is None:
             candidates = [j for j in columns if keep[j] and j not in used and sign(error) * row.c[j] < 0]
         else:
@@ -81,6 +88,7 @@ def refine_row(
         return min(candidates, key=lambda j: row.score[j], default=None)
 
     while len(swaps) < cycles and abs(error) > threshold:
+        partners: dict[int, int | None] = {}
         candidates = [
             j
             for j in columns
