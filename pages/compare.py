@@ -11,6 +11,7 @@ from pages.widgets.compare.pair import draw_pair
 from pages.widgets.compare.sweep import draw_sweep
 from pages.widgets.compare.table import draw_table
 from pages.widgets.engine_handle import shared_engine
+from pages.widgets.known_model import draw_how_to_get
 from pages.widgets.literal import literal
 from pages.widgets.page_setup import enter_through_app
 
@@ -41,8 +42,9 @@ else:
             "No finished runs yet. Prune a model on Explore, or start a sweep.", icon=":material/show_chart:"
         )
     else:
-        file = known_file(known.protocol.revision)
-        origin = f" {file.origin}" if file else ""
-        st.caption(f"{known.run_count} runs of {literal(known.protocol.title)}.{origin}")
+        st.caption(f"{known.run_count} runs of {literal(known.protocol.title)}.")
+        if file := known_file(known.protocol.revision):
+            st.caption(file.origin)
+            draw_how_to_get(file)
         DRAW_RUNS.get(section or "", draw_curves)(known)
     draw_watch(engine)

