@@ -19,11 +19,14 @@ from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from engine import COMMAND, VERSION
 from engine.errors import PrunescopeError
 from engine.numbers import listed, size
+
+if TYPE_CHECKING:
+    from engine.jobs.cluster import Cluster
 
 PYTHON = ((3, 11), (3, 14))
 """The first supported version, and the first unsupported one after it."""
@@ -34,6 +37,7 @@ INSTALL = "pip install -r requirements.txt" if REQUIREMENTS.is_file() else "pip 
 LITTLE_MEMORY = 2e9  # bytes: torch and the bundled model take about 0.7 GB
 LITTLE_DISK = 5e9  # bytes: a model of a billion weights in half precision takes 2 GB
 HUB_PATIENCE = 5.0  # seconds
+POLL = 0.2  # seconds
 WORKER_PATIENCE = 120.0  # seconds: importing torch and transformers from a cold disk takes half a minute
 SYMBOLS = "‖ᵀ→⏎▶▷▲▼◂▸■✓✗⚠↯⟦⟧📌"
 """What charts and pages draw beyond the letters of Streamlit's own fonts."""
@@ -205,7 +209,7 @@ def _worker(name: str) -> Iterator[Finding]:
         task = cluster.submit(worker.version)
         ended.wait(WORKER_PATIENCE)
         answer = cluster.result(task) if task.done() else None
-        devices = cluster.devices()
+        places = _places(cluster)
     finally:
         cluster.close()
     if answer is None:
@@ -216,12 +220,21 @@ def _worker(name: str) -> Iterator[Finding]:
     elif answer.value != VERSION:
         message = f"The worker runs Prunescope {answer.value}, the app {VERSION}."
         yield Finding(name, "failure", message, "Install the same version on all machines.")
-    elif not devices:
+    elif not places:
         message = "The cluster answers, but none of its workers offers a device, so every run would wait."
         yield Finding(name, "failure", message, f"Start workers with: {COMMAND} worker ADDRESS.")
     else:
         seconds = time.monotonic() - start
-        yield Finding(name, "ok", f"A worker answered with version {VERSION} after {seconds:.0f} s.")
+        message = f"A worker answered with version {VERSION} after {seconds:.0f} s. Runs are computed on: "
+        yield Finding(name, "ok", f"{message}{'; '.join(places)}.")
+
+
+def _places(cluster: Cluster) -> list[str]:
+    """Return what runs can be computed on, as soon as all workers have said so."""
+    limit = time.monotonic() + WORKER_PATIENCE
+    while any(one.device is None for one in cluster.workers()) and time.monotonic() < limit:
+        time.sleep(POLL)
+    return cluster.places
 
 
 def _fonts(name: str) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
-"""`sweep`: compute many runs into the store and print one line per finished run. Without a scheduler they run
-one after the other in this process, so that they share cached work; with one, on all of its workers.
+"""`sweep`: compute many runs into the store and print one line per finished run. With a scheduler they run on
+all of its workers; without one, on all GPUs, or if there is at most one, one after the other in this process,
+so that they share cached work.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Generator, Mapping
 from contextlib import closing, nullcontext
+from importlib.util import find_spec
 
 from engine.analysis.comparison.sweep import Cell, sweep
 from engine.cli.report import Bar, print_event
@@ -53,7 +55,9 @@ def run_sweep(arguments: argparse.Namespace) -> int:
         require_fit(_recipe(todo[0]))
     start = time.perf_counter()
     failed = 0
-    with closing(_run_on(scheduler, todo) if scheduler else _run_here(todo, arguments)) as ended:
+    with closing(
+        _run_on(scheduler, todo) if scheduler or _several() else _run_here(todo, arguments)
+    ) as ended:
         print(HEAD)
         for cell, record in ended:
             print(_line(cell, record), flush=True)
@@ -90,8 +94,18 @@ def _run_here(cells: list[Cell], arguments: argparse.Namespace) -> Ended:
             yield cell, execute(recipe, Store().folder(recipe.key), publish=watch)
 
 
-def _run_on(scheduler: str, cells: list[Cell]) -> Ended:
-    """Compute the cells that are not in the store on a cluster, and yield each when it ends."""
+def _several() -> bool:
+    """Whether several runs are to be computed on this machine at the same time."""
+    from engine.hardware.gpus import visible_gpus
+    from engine.jobs.fleet import workers_wanted
+
+    return (workers_wanted() or len(visible_gpus())) > 1 and find_spec("distributed") is not None
+
+
+def _run_on(scheduler: str | None, cells: list[Cell]) -> Ended:
+    """Compute the cells that are not in the store on a cluster, by default one that is started here, and
+    yield each when it ends.
+    """
     require_dask()
     from engine.jobs.batch import compute
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from importlib.util import find_spec
 
 from engine.errors import EngineError
+from engine.hardware.gpus import CUDA
 
 TLS = ("tls_ca_file", "tls_cert", "tls_key")
-CUDA = "CUDA_VISIBLE_DEVICES"
 
 
 def add_worker_options(parser: argparse.ArgumentParser) -> None:
@@ -75,14 +74,12 @@ def _visible(device: str) -> str:
     """
     if device == "cpu":
         return ""
-    import torch
+    from engine.hardware.gpus import visible_gpus
 
-    count = torch.cuda.device_count()
-    if not (device.isdecimal() and int(device) < count):
+    gpus = visible_gpus()
+    if not (device.isdecimal() and int(device) < len(gpus)):
         raise EngineError(
-            f"The device {device} was requested, but the GPUs of this machine are {count} in number. "
+            f"The device {device} was requested, but the GPUs of this machine are {len(gpus)} in number. "
             "Use --device auto, cpu, or the number of a GPU, counted from 0."
         )
-    # The number counts the GPUs that this process sees.
-    seen = os.environ.get(CUDA)
-    return seen.split(",")[int(device)] if seen else device
+    return gpus[int(device)]  # the number counts the GPUs that this process sees

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from engine.corpora.named import NAMED, corpus_path, holds_token_ids
 from engine.hardware.device import MAX_PASSES, SMALL
-from engine.hardware.memory import TOKENS_AT_ONCE, Capacity, Residence
+from engine.hardware.memory import TOKENS_AT_ONCE, USED, Capacity, Residence
 from engine.models.shape import ModelSummary
 from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, SCORES, UPDATES
 from engine.pruning.statistics import Need
@@ -32,8 +32,6 @@ from engine.recipe import Recipe
 ITEM = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes per number."""
 FLOAT32, TOKEN_ID = 4, 8  # bytes; token ids are int64
-PROGRAM = 440_000_000
-"""Bytes of a process that has imported everything and computed nothing."""
 HOST_SLACK, DEVICE_SLACK = 110_000_000, 300_000_000
 """Bytes that the first computation allocates permanently, besides its tensors: libraries and fragmentation on
 the host, the context on a device.
@@ -57,10 +55,6 @@ LOGITS = 3 * FLOAT32
 BYTES_PER_TOKEN = 4  # English text, roughly
 TEXT_BYTES = {"wikitext2": 1_290_000, "ptb": 450_000}
 """UTF-8 bytes of the test splits of named corpora."""
-USED = 0.9
-"""Share of the free memory that a run may take. The rest covers what other programs allocate meanwhile, and
-the error of the estimate.
-"""
 
 
 @dataclass(frozen=True)
@@ -206,14 +200,18 @@ def _search(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> in
     passes, windows = ALLOCATIONS[recipe.allocation].passes(recipe.parameters("allocation"))
     if not passes:
         return 0
-    small = device == "cpu" and max(kind.rows * kind.columns for kind in summary.linears) <= SMALL
-    sides = min(os.cpu_count() or 1, MAX_PASSES) if small else 1
+    sides = min(os.cpu_count() or 1, MAX_PASSES) if device == "cpu" and is_small(summary) else 1
     states = (
         # Windows * tokens * width: hidden states of the search's own windows.
         min(recipe.samples, windows or recipe.samples) * recipe.window(summary.context_length) * summary.width
     )
     # Every side but the first has a copy of the model; each has its own hidden states and pruned block.
     return item * ((sides - 1) * summary.parameters + (1 + sides) * states + sides * max(summary.sizes))
+
+
+def is_small(summary: ModelSummary) -> bool:
+    """Whether a model computes with one thread per operation on a CPU (`engine.hardware.device`)."""
+    return max(kind.rows * kind.columns for kind in summary.linears) <= SMALL
 
 
 def uses_hessian(recipe: Recipe) -> bool:

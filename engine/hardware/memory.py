@@ -32,6 +32,12 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     import torch
 
+USED = 0.9
+"""Share of the free memory that runs may take. The rest covers what other programs allocate meanwhile, and
+the error of the estimate.
+"""
+PROGRAM = 440_000_000
+"""Bytes of a process that has imported everything and computed nothing."""
 ROOT = Path("/")
 STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")  # Linux only
 

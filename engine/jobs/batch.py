@@ -21,13 +21,13 @@ QUICK = 0.1  # the same while runs are being stopped
 
 
 def compute(
-    recipes: Sequence[Recipe], scheduler: str, store: Store, notify: Callable[[str], None]
+    recipes: Sequence[Recipe], scheduler: str | None, store: Store, notify: Callable[[str], None]
 ) -> Generator[RunRecord, None, None]:
     """Compute pinned recipes on all workers of a cluster, and yield the record of each as it ends, or
     immediately if it is in the store. If the caller stops, the runs are cancelled.
 
     Args:
-        scheduler: the address of a Dask scheduler, whose workers see the store.
+        scheduler: the address of a Dask scheduler, whose workers see the store; None starts workers here.
         notify: receives sentences about what the runs wait for.
 
     Raises:
@@ -53,10 +53,10 @@ def compute(
             if not waiting:
                 return
             if not cluster.alive:
-                raise EngineError(
-                    f"The scheduler {scheduler} has ended. Start it and its workers again, and repeat the "
-                    "command: finished runs are kept, the others resume."
-                )
+                ended = "The process with the workers has ended. Repeat"
+                if scheduler:
+                    ended = f"The scheduler {scheduler} has ended. Start it and its workers again, and repeat"
+                raise EngineError(f"{ended} the command: finished runs are kept, the others resume.")
             if not (queue.devices or told):
                 told = True
                 notify(NO_DEVICE)

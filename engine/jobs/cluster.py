@@ -8,78 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import dask
-from distributed import CancelledError, Client, KilledWorker, Nanny, Worker, WorkerPlugin
+from dask.system import CPU_COUNT
+from distributed import CancelledError, KilledWorker
 from distributed.protocol.pickle import dumps, loads
 
 from engine import COMMAND
 from engine.errors import EngineError
 from engine.jobs import worker
-from engine.jobs.dask_settings import DEVICE
+from engine.jobs.dask_client import Call, ClosingClient, WarmUp, kill_worker
+from engine.jobs.dask_settings import DEVICE, QUESTION
 from engine.jobs.embedded import Embedded
+from engine.jobs.fleet import Device, Fleet, WorkerState
 from engine.jobs.questions import Answer
-from engine.jobs.silence import Silence
+from engine.jobs.silence import Heartbeats, Sighting, Silence
 from engine.jobs.versions import PRUNESCOPE, current, difference
-from engine.jobs.worker import warm_up
 from engine.store import atomic_files
 
 CONNECT = 15.0  # seconds
 ANSWER = 5.0  # seconds: a scheduler that is stopped must not stop us
 SILENT = 15.0  # seconds without a heartbeat; the first imports can delay some
 CLIENT_SETTINGS = {
-    # what Dask polls for its own displays; `Cluster.devices` asks for the workers when it needs them
+    # what Dask polls for its own displays; `Cluster.workers` asks for the workers when it needs them
     "distributed.client.scheduler-info-interval": "1 h",
     "distributed.client.heartbeat": "30 s",
 }
 START = f"{COMMAND} worker ADDRESS"
-
-
-class WarmUp(WorkerPlugin):
-    """Warms a worker process up as soon as it starts, in a thread next to its tasks."""
-
-    name = "prunescope-warm-up"
-
-    def setup(self, worker: Worker) -> None:
-        # A daemon thread, so that a slow import does not keep an ending worker process alive.
-        threading.Thread(target=warm_up, name=self.name, daemon=True).start()
-
-
-class ClosingClient(Client):
-    """A client that closes if it cannot connect. Dask's own does so for some errors only; after the others,
-    such as an unknown protocol, the process would wait half a minute for it at its end.
-    """
-
-    async def _start(self, *args: Any, **options: Any) -> Any:
-        try:
-            return await super()._start(*args, **options)  # type: ignore[no-untyped-call]
-        except Exception:
-            await self._close()
-            raise
-
-
-async def kill_worker(dask_worker: Nanny) -> None:
-    """Kill a nanny's worker process; the nanny starts another. Dask passes its nanny under this name."""
-    process = dask_worker.process and dask_worker.process.process
-    if process is not None:
-        await process.kill()
-
-
-class Call:
-    """A call of `engine.jobs.worker.call` that happens when it is unpickled, which a worker does."""
-
-    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
-        self._parts = function, *args
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return worker.call, self._parts
 
 
 class Task(Protocol):
@@ -112,9 +73,15 @@ class Cluster:
     def __init__(self, home: Path, scheduler: str | None, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._embedded = None if scheduler else Embedded()
+        self.fleet = Fleet(self._embedded.start, CPU_COUNT) if self._embedded is not None else None
         self._client: Any = None  # a Client, most of whose methods are untyped
-        # By worker: its last heartbeat, on the scheduler's clock, and when we first saw that one, on ours.
-        self._heartbeats: dict[str, tuple[float, float]] = {}
+        self._descriptions: dict[str, Task] = {}  # by worker: what it says that it computes on
+        self._workers: list[WorkerState] = []  # as of the last call of `workers`
+        self.labels: Mapping[str, str] = {}
+        """What each worker computes on, for people, by address, as of the last call of `workers`. Those that
+        have not said so yet are left out. Replaced as a whole, so any thread may read it.
+        """
+        self._heartbeats = Heartbeats()
         self._stopped: float | None = None  # since when the scheduler does not answer, on our clock
         try:
             self._connect(scheduler, home)
@@ -239,55 +206,116 @@ class Cluster:
                 task.cancel()
         raise EngineError("No worker answers.")
 
-    def devices(self) -> int:
-        """Return how many runs can be computed at the same time.
+    def workers(self) -> list[WorkerState]:
+        """Return the workers that are there, in the order of their names.
 
         Raises:
             TimeoutError: the scheduler does not answer.
         """
-        if self._embedded is not None:
-            return 1
-        return int(sum(info["resources"].get(DEVICE, 0) for info in self._workers().values()))
+        known = self._known()
+        self._descriptions = {
+            address: self._descriptions.get(address) or self.submit(worker.describe, worker=address)
+            for address in known
+        }
+        found = [
+            WorkerState(address, str(each["name"]), dict(each["resources"]), self._device(address))
+            for address, each in known.items()
+        ]
+        found.sort(key=lambda one: (len(one.name), one.name))  # "2" before "10"
+        if self.fleet is not None:
+            self.fleet.update(found)
+        self._workers = found
+        told = [one for one in found if one.device is not None]
+        self.labels = {one.address: " · ".join(self._words(one, len(found))) for one in told}
+        return found
 
-    def _workers(self) -> Mapping[str, Any]:
+    @property
+    def places(self) -> list[str]:
+        """What runs can be computed on, in words, as of the last call of `workers`."""
+        if self.fleet is not None:
+            return self.fleet.places
+        return [one.device.label for one in self._workers if one.device and DEVICE in one.resources]
+
+    def _words(self, worker: WorkerState, workers: int) -> Iterator[str]:
+        assert worker.device is not None
+        if self.fleet is None:
+            yield worker.name
+        elif workers > 1 and worker.device.kind == "cpu":
+            yield f"worker {worker.name}"
+        yield worker.device.label
+
+    def _device(self, address: str) -> Device | None:
+        """Return what a worker has said that it computes on; None if it has not yet."""
+        task = self._descriptions[address]
+        if not task.done():
+            return None
+        answer = self.result(task)
+        if answer is None or answer.value is None:
+            return Device("cpu", "device unknown")
+        device: Device = answer.value
+        return device
+
+    def _known(self) -> Mapping[str, Any]:
         """Return what the scheduler knows about each worker, by address."""
         workers: Mapping[str, Any] = self._ask(self.client.scheduler.identity, n_workers=-1)["workers"]
         return workers
 
-    def silences(self, tasks: Collection[str]) -> dict[str, Silence]:
-        """Return which of these tasks, by key, cannot end now, because the worker that has it or the
-        scheduler has stopped answering. To be called every few seconds while there are tasks.
+    def holders(self) -> Mapping[str, Collection[str]]:
+        """Return the keys of the tasks that each worker has, by address; also those of other apps.
+
+        Raises:
+            TimeoutError: the scheduler does not answer.
+        """
+        held: Mapping[str, Collection[str]] = self._ask(self.client.scheduler.processing)
+        return held
+
+    def sightings(self, tasks: Collection[str]) -> dict[str, Sighting]:
+        """Return where each of these tasks is, by key, and who keeps it from ending by not answering. To be
+        called every few seconds while there are tasks.
         """
         now = time.monotonic()
         try:
-            workers, held = self._workers(), self._ask(self.client.scheduler.processing)
+            workers, held = self._known(), self.holders()
         except TimeoutError:
             self._stopped = self._stopped or now
-            return dict.fromkeys(tasks, Silence("The scheduler", self._stopped))
+            return dict.fromkeys(tasks, Sighting(None, Silence("The scheduler", self._stopped)))
         self._stopped = None
-        silences: dict[str, Silence] = {}
+        alone = self.fleet is not None and len(workers) == 1
+        sightings: dict[str, Sighting] = {}
         for address, known in workers.items():
-            heartbeat, since = self._heartbeats.get(address, (None, now))
-            if heartbeat != known["last_seen"]:
-                since = now
-            self._heartbeats[address] = known["last_seen"], since
-            if now - since > SILENT:
-                who = "The worker" if self._embedded else f"The worker {known['name']}"
-                mine = [key for key in held.get(address, ()) if key in tasks]
-                silences |= dict.fromkeys(mine, Silence(who, since))
-        return silences
+            since = self._heartbeats.since(address, known["last_seen"])
+            silence = Silence("The worker" if alone else f"The worker {known['name']}", since)
+            sighting = Sighting(address, silence if now - since > SILENT else None)
+            sightings |= dict.fromkeys((key for key in held.get(address, ()) if key in tasks), sighting)
+        return sightings
 
-    def submit(self, function: Callable[..., Any], *args: Any, device: bool = False) -> Task:
-        """Have a worker call a function of `engine.jobs.worker`; with `device`, on a device of its own.
+    def ask(self, function: Callable[..., Any], *args: Any) -> Task:
+        """Have the worker that answers questions call a function of `engine.jobs.worker`, next to a run."""
+        return self.submit(function, *args, resource=None if self.fleet is None else QUESTION)
+
+    def submit(
+        self, function: Callable[..., Any], *args: Any, resource: str | None = None, worker: str | None = None
+    ) -> Task:
+        """Have a worker call a function of `engine.jobs.worker`.
 
         The function is pickled by reference, so the app does not have to import torch.
+
+        Args:
+            resource: what the call needs for itself; without one it runs in another thread next to a run.
+            worker: the address of the worker to prefer. Another one takes over if it is gone.
         """
         key = f"{function.__name__}-{uuid.uuid4().hex[:8]}"
-        # Without a device, a question runs next to a run, in another of the worker's threads.
-        needs = {DEVICE: 1} if device else None
         # As Dask itself does it, but opened by the worker alone.
         payload = dumps(Call(function, *args))  # type: ignore[no-untyped-call]
-        task: Task = self.client.submit(loads, payload, key=key, resources=needs, pure=False)
+        task: Task = self.client.submit(
+            loads,
+            payload,
+            key=key,
+            resources=None if resource is None else {resource: 1},
+            workers=None if worker is None else [worker],
+            allow_other_workers=worker is not None,
+            pure=False,
+        )
         task.add_done_callback(self._on_done)
         return task
 
@@ -313,9 +341,9 @@ class Cluster:
     def abort(self, task: Task, *, kill: bool) -> None:
         """Give up a task; with `kill`, also kill the worker process that is running it."""
         # Before the cancel: afterwards the scheduler no longer says where the task runs.
-        held: dict[str, Any] = {}
+        held: Mapping[str, Collection[str]] = {}
         with suppress(TimeoutError):
-            held = self._ask(self.client.scheduler.processing)
+            held = self.holders()
         addresses = [address for address, keys in held.items() if task.key in keys]
         task.cancel()  # cannot stop a function that is already running, hence `kill`
         if addresses and kill:

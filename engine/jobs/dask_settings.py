@@ -6,6 +6,10 @@ from typing import Any
 
 DEVICE = "DEVICE"
 """A Dask resource: each worker has one, and each run needs one."""
+CPU = "CPU"
+"""What the embedded engine's worker without a GPU has instead, on a machine with GPUs."""
+QUESTION = "QUESTION"
+"""What each question to the embedded engine needs, and only its first worker has."""
 THREADS = 3
 """Of a worker: one for the run, which holds the device, and `engine.jobs.questions.AT_ONCE` for questions."""
 
@@ -35,7 +39,7 @@ SCHEDULER: dict[str, Any] = {
     "distributed.scheduler.http.routes": [],
     # A silent worker, perhaps on a machine that was asleep, may continue; the nanny notices its death.
     "distributed.scheduler.worker-ttl": None,
-    # Moving work and data between workers; there is only one.
+    # Moving work and data between workers; `engine.jobs.dispatch` chooses the worker.
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.active-memory-manager.start": False,
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from engine.errors import EngineError
+from engine.jobs.fleet import WorkerSpec
 from engine.jobs.tls import Credentials
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +80,13 @@ class Embedded:
                 "See the log."
             )
         return line
+
+    def start(self, spec: WorkerSpec) -> None:
+        """Start another worker; it joins when it is warm."""
+        pipe = self._stream(self._process.stdin)
+        with suppress(OSError):  # the child has ended, which `alive` tells
+            pipe.write(spec.to_line())
+            pipe.flush()
 
     @property
     def alive(self) -> bool:

@@ -28,11 +28,13 @@ class Health:
         state: `starting` also if the engine was not needed yet.
         message: a sentence that says so.
         version: of the worker that answered, otherwise of the app.
+        places: what runs can be computed on, as far as the workers have said so.
     """
 
     state: Literal["starting", "ok", "failed"]
     message: str
     version: str = VERSION
+    places: tuple[str, ...] = ()
 
 
 NOT_STARTED = Health("starting", "The app answers. The background engine starts with the first visit.")
@@ -52,7 +54,8 @@ def check(status: EngineStatus, cluster: Cluster | None) -> Health:
     if cluster is None or not cluster.alive:
         return ENDED
     try:
-        return Health("ok", "The background engine works.", cluster.version(PATIENCE))
+        version = cluster.version(PATIENCE)
+        return Health("ok", "The background engine works.", version, tuple(cluster.places))
     except Exception as error:  # the cluster may end or be closed meanwhile, which Dask reports in many ways
         _log.warning("Health check: %s (%s: %s)", SILENT.message, type(error).__name__, error)
         return SILENT

@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 LOCK = 5.0  # seconds until a killed process has released the lock
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What decides whether a run may be computed next to others on a machine.
+
+    Attributes:
+        one_thread: whether it computes on the CPU, with one thread per operation. Its result is then the same
+            whatever runs next to it.
+        host: estimated bytes of the host's memory at the peak.
+    """
+
+    one_thread: bool = False
+    host: int = 0
+
+
 @dataclass
 class Job:
     """A queued or running run.
@@ -27,6 +41,9 @@ class Job:
     Attributes:
         before: signature of the folder's events when it was queued; while unchanged, no worker has started.
         task: the Dask task, once it was sent.
+        worker: the address of the worker that it was sent to; empty if Dask chose one.
+        needs: known once `weighing`, a question to a worker, is answered.
+        obstacle: why it does not start next to the runs before it; empty if nothing keeps it.
         cancelled: when the user cancelled it, on the monotonic clock.
         silence: who has stopped answering, so that it cannot continue.
     """
@@ -35,6 +52,10 @@ class Job:
     folder: RunFolder
     before: Signature
     task: Task | None = None
+    worker: str = ""
+    needs: Needs | None = None
+    weighing: Task | None = None
+    obstacle: str = ""
     cancelled: float | None = None
     silence: Silence | None = None
 

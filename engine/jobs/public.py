@@ -187,7 +187,8 @@ class PublicMode:
                 found = Answer(self._model(found.value))
         elif isinstance(found, RunView):
             self._require_shown(str(found.record.key), found.record.recipe)
-            found = replace(found, message=self.redact(found.message), record=self._record(found.record))
+            message, record = self.redact(found.message), self._record(found.record)
+            found = replace(found, message=message, worker="", record=record)
         elif isinstance(found, list) and found and isinstance(found[0], RunSummary):
             found = list(self._summaries(found))
         elif isinstance(found, list) and found and isinstance(found[0], Event):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from engine.hardware.shared_cache import SharedCache
     from engine.jobs.cluster import Cluster, Task
 
-AT_ONCE = 2  # questions sent to the worker at the same time; `engine.jobs.serve` has a thread for each
+AT_ONCE = 2  # questions sent to the worker at the same time; `dask_settings.THREADS` has one for each
 TRIES = 2  # the worker may have died because of a run, so a question it held is asked a second time
 REMEMBERED = 256  # unanswered questions that are kept
 # The questions asked last, whose answers are kept however short memory is: a page that shows them would send
@@ -134,7 +134,7 @@ class Questions:
         # the newest first: it is the one the user is looking at
         for question in waiting[::-1][: max(0, free)]:
             question.tries += 1
-            question.task = cluster.submit(question.function, *question.args)
+            question.task = cluster.ask(question.function, *question.args)
 
     def lost(self) -> None:
         """Ask again what was sent to a cluster that has ended."""

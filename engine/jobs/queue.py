@@ -1,6 +1,7 @@
 """The queue of runs.
 
-Runs wait here and are sent to Dask one per device, so a dying worker affects none of the waiting ones. The
+Runs wait here and are sent to Dask one per worker (`engine.jobs.dispatch` chooses which), so a dying worker
+affects none of the waiting ones. The
 progress of a run is read from its folder; only the queue itself, and ends that could not be written to a
 folder, are held here. What is in the queue is on the disk as well (`engine.jobs.accepted`): after a restart
 it is held until the user says whether to continue.
@@ -10,10 +11,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from engine import COMMAND
@@ -21,6 +21,7 @@ from engine.errors import StoreError
 from engine.events import Event
 from engine.jobs import worker
 from engine.jobs.accepted import AcceptedRuns
+from engine.jobs.dispatch import Dispatcher
 from engine.jobs.followed import FollowedRuns, view_of
 from engine.jobs.job import Job
 from engine.jobs.silence import Silence
@@ -68,7 +69,8 @@ class RunQueue:
         self._ends: dict[str, RunRecord] = {}
         self._followed = FollowedRuns()
         self._listened = 0.0  # when the workers were last asked, on the monotonic clock
-        self._devices = 1  # as of the last turn of the engine's thread
+        self._dispatcher = Dispatcher()
+        self._labels: Mapping[str, str] = {}  # of the workers, by address
 
     # For the pages: callable from any thread, returning immediately.
 
@@ -146,7 +148,8 @@ class RunQueue:
             # the run ends when its task does: until then the worker cannot start it again
             record = self._followed.record(job.folder)
             view = view_of(record.model_copy(update={"state": "running", "error": None}))
-            return replace(view, message=job.silence.sentence) if job.silence else view
+            message = job.silence.sentence if job.silence else ""
+            return replace(view, message=message, worker=self._labels.get(job.worker, ""))
         if job is not None:
             # Counts the runs ahead that no worker has started.
             place = 1 + [other.folder.key for other in jobs if other is job or not other.started].index(key)
@@ -191,9 +194,11 @@ class RunQueue:
     def _wait(self, job: Job, place: int) -> str:
         if job.silence:
             return job.silence.sentence
-        if not self._devices:
+        if not self.devices:
             return NO_DEVICE
-        return "The run is about to start." if job.task is not None else f"Place {place} in the queue."
+        if job.task is not None:
+            return "The run is about to start."
+        return job.obstacle or f"Place {place} in the queue."
 
     def events(self, key: str) -> list[Event]:
         """All events of a run so far, in order, for watching it again.
@@ -227,7 +232,7 @@ class RunQueue:
     @property
     def devices(self) -> int:
         """How many runs can be computed at the same time, as of when there was last one to send."""
-        return self._devices
+        return self._dispatcher.devices
 
     def silences(self) -> set[Silence]:
         """Return who keeps runs from ending because it has stopped answering."""
@@ -241,19 +246,24 @@ class RunQueue:
             elif job.cancelled is not None:
                 self._stop(job, cluster, time.monotonic() - job.cancelled)
         self._listen(cluster)
-        if self.waiting:
-            # A request to the scheduler, so only if there is something to send.
-            with suppress(TimeoutError):
-                self._devices = cluster.devices()
-                self._send(cluster, self._devices - len(self._sent()))
+        # A request to the scheduler, so only if there is something to send or to learn.
+        with suppress(TimeoutError):
+            if self.waiting:
+                self._send(cluster)
+            elif not cluster.labels or any(job.worker not in cluster.labels for job in self._sent()):
+                cluster.workers()
+        self._labels = cluster.labels
 
     def _listen(self, cluster: Cluster) -> None:
-        """Notice, every few seconds, which runs have a worker that has stopped answering."""
+        """Notice, every few seconds, where the runs are, and whose worker has stopped answering."""
         tasks = {job.task.key: job for job in self._sent() if job.task is not None}
         if tasks and time.monotonic() - self._listened >= LISTEN:
-            silences = cluster.silences(tasks.keys())
+            sightings = cluster.sightings(tasks.keys())
             for key, job in tasks.items():
-                job.silence = silences.get(key)
+                sighting = sightings.get(key)
+                job.silence = sighting.silence if sighting else None
+                if sighting and sighting.worker:
+                    job.worker = sighting.worker
             self._listened = time.monotonic()
 
     def lost(self, reason: str) -> None:
@@ -277,14 +287,25 @@ class RunQueue:
         with self._lock:
             return [job for job in self._jobs.values() if job.task is not None]
 
-    def _send(self, cluster: Cluster, free_devices: int) -> None:
+    def _send(self, cluster: Cluster) -> None:
         with self._lock:
-            for job in list(islice(self._startable(), max(0, free_devices))):
+            waiting = list(self._startable())
+        choices = self._dispatcher.choose(cluster, self._sent(), waiting)
+        with self._lock:
+            for choice in choices:
+                job = choice.job
+                if self._jobs.get(job.recipe.key) is not job:  # dropped meanwhile
+                    continue
                 # An earlier attempt may have written events since the run was queued.
-                job.before = job.folder.signature()
+                job.before, job.worker = job.folder.signature(), choice.worker
                 fields = job.recipe.model_dump(mode="json")
                 job.task = cluster.submit(
-                    worker.compute, str(self._store.home), job.recipe.key, fields, device=True
+                    worker.compute,
+                    str(self._store.home),
+                    job.recipe.key,
+                    fields,
+                    resource=choice.resource,
+                    worker=choice.worker or None,
                 )
 
     def _startable(self) -> Iterator[Job]:

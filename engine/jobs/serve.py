@@ -1,8 +1,9 @@
-"""The process of the embedded cluster: a scheduler, and a nanny that restarts the worker when it dies.
+"""The process of the embedded cluster: a scheduler, and a nanny per worker, which restarts it when it dies.
 
 Started by `engine.jobs.cluster` as `python -m engine.jobs.serve`; the first line of its input is the
-credentials (see `engine.jobs.tls`), the first line of its output the scheduler's address. It ends, and its
-worker with it, as soon as its standard input is closed: by the app, or because the app was killed.
+credentials (see `engine.jobs.tls`), the first line of its output the scheduler's address. Each further line
+of its input starts a worker besides the first (`engine.jobs.fleet.WorkerSpec`). It ends, and its workers with
+it, as soon as its standard input is closed: by the app, or because the app was killed.
 
 While nothing runs, the cluster takes well under 1 % of a core; with Dask's defaults it takes 5 %, for health
 checks and statistics meant for clusters of many machines (`tests.benchmarks.idle` measures it).
@@ -22,11 +23,15 @@ from typing import Any
 import dask
 from distributed import Nanny, Scheduler
 
-from engine.jobs.dask_settings import DEVICE, SCHEDULER, THREADS, WORKER
+from engine.jobs.dask_settings import SCHEDULER, THREADS, WORKER
+from engine.jobs.fleet import FIRST, WorkerSpec
 from engine.jobs.tls import Credentials
+from engine.jobs.worker_process import Ready
 
 PATIENCE = 4.0  # seconds for an orderly shutdown
-HEARTBEAT = 5.0  # seconds between the worker's reports; the app notices by them that it has stopped answering
+HEARTBEAT = 5.0  # seconds between a worker's reports; the app notices by them that it has stopped answering
+
+_log = logging.getLogger(__name__)
 
 
 class QuietScheduler(Scheduler):
@@ -46,8 +51,8 @@ class QuietScheduler(Scheduler):
 
 async def serve(credentials: Credentials) -> None:
     """Run until standard input is closed; only clients with the same credentials are accepted."""
-    closed = asyncio.Event()
-    threading.Thread(target=_watch, args=(asyncio.get_running_loop(), closed), daemon=True).start()
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    threading.Thread(target=_read, args=(asyncio.get_running_loop(), lines), daemon=True).start()
     local: dict[str, Any] = {
         "host": "127.0.0.1",
         "protocol": "tls",
@@ -55,35 +60,58 @@ async def serve(credentials: Credentials) -> None:
         "dashboard": False,
         "dashboard_address": "127.0.0.1:0",
     }
-    worker: dict[str, Any] = {
-        "nthreads": THREADS,
-        "resources": {DEVICE: 1},
-        "memory_limit": 0,  # no limit; also switches off two memory checks
-        "silence_logs": logging.CRITICAL,
-    }
     async with QuietScheduler(**local, port=0, allowed_failures=0) as scheduler:
         print(scheduler.address, flush=True)
         # nothing reads standard output from here on, and the worker must not block on a full pipe
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        async with Nanny(scheduler.address, **local, **worker) as nanny:
-            await closed.wait()
-            # the worker has nothing to save: a run's folder is consistent at any moment
-            await nanny.close(timeout=0.2)
+        nannies = [_nanny(scheduler.address, local, FIRST)]
+        await nannies[0]
+        starts: set[asyncio.Task[None]] = set()  # asyncio itself holds its tasks weakly
+        while line := await lines.get():
+            # Warm before the scheduler learns of it, so that no run waits for it.
+            nannies.append(_nanny(scheduler.address, local, WorkerSpec.from_line(line), plugins=(Ready(),)))
+            starts.add(asyncio.create_task(_start(nannies[-1])))
+        # The workers have nothing to save: a run's folder is consistent at any moment.
+        await asyncio.gather(*(nanny.close(timeout=0.2) for nanny in nannies), return_exceptions=True)
 
 
-def _watch(loop: asyncio.AbstractEventLoop, closed: asyncio.Event) -> None:
-    """Wait until standard input is closed, then for an orderly shutdown, but not forever."""
-    while os.read(sys.stdin.fileno(), 1024):
-        pass
-    loop.call_soon_threadsafe(closed.set)
+def _nanny(address: str, local: dict[str, Any], spec: WorkerSpec, **options: Any) -> Nanny:
+    return Nanny(
+        address,
+        name=spec.name,
+        nthreads=THREADS,
+        resources=dict(spec.resources),
+        memory_limit=0,  # no limit; also switches off two memory checks
+        env=dict(spec.environment),
+        silence_logs=logging.CRITICAL,
+        **local,
+        **options,
+    )
+
+
+async def _start(nanny: Nanny) -> None:
+    """Start a worker besides the first, without which the engine works as well."""
+    try:
+        await nanny
+    except Exception as error:  # whatever its process raised
+        _log.warning("A further worker could not start (%s: %s).", type(error).__name__, error)
+
+
+def _read(loop: asyncio.AbstractEventLoop, lines: asyncio.Queue[str]) -> None:
+    """Pass the lines of standard input on; then wait for an orderly shutdown, but not forever."""
+    while True:
+        line = sys.stdin.readline()  # empty at the end
+        loop.call_soon_threadsafe(lines.put_nowait, line)
+        if not line:
+            break
     time.sleep(PATIENCE)
-    os._exit(1)  # the worker watches this process and ends with it
+    os._exit(1)  # the workers watch this process and end with it
 
 
 if __name__ == "__main__":
     logging.getLogger("distributed").setLevel(logging.ERROR)
     # An empty line: the app ended before it could send them.
     if line := sys.stdin.readline():
-        # On a busy machine the worker may not end in time; it ends with this process.
+        # On a busy machine the workers may not end in time; they end with this process.
         with dask.config.set(WORKER | SCHEDULER), suppress(TimeoutError):
             asyncio.run(serve(Credentials.from_line(line)))

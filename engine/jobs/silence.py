@@ -28,3 +28,32 @@ class Silence:
             "overloaded or unreachable, or its process stopped. The run continues by itself as soon as there "
             "is an answer; if none comes, cancel the run and try again, which resumes after its last block."
         )
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Where a task is.
+
+    Attributes:
+        worker: the address of the worker that has it; None if not known.
+        silence: who has stopped answering, so that it cannot continue; None if everyone answers.
+    """
+
+    worker: str | None
+    silence: Silence | None
+
+
+class Heartbeats:
+    """When workers were last heard, on our clock."""
+
+    def __init__(self) -> None:
+        # By worker: its last heartbeat, on the scheduler's clock, and when we first saw that one, on ours.
+        self._seen: dict[str, tuple[float, float]] = {}
+
+    def since(self, address: str, heartbeat: float) -> float:
+        """Return when a worker's last heartbeat, on the scheduler's clock, was first seen here."""
+        known, since = self._seen.get(address, (None, 0.0))
+        if heartbeat != known:
+            since = time.monotonic()
+        self._seen[address] = heartbeat, since
+        return since

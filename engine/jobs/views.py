@@ -31,6 +31,8 @@ class RunView:
             that its worker has stopped answering.
         recorded: whether it is one of the bundled runs.
         imported: whether it was computed on another machine and imported.
+        worker: where it is being computed, such as "GPU 1 · NVIDIA H100"; empty unless it is running, or if
+            that is not known.
         has_weights: whether its pruned blocks are stored here; a bundled run may have results only.
     """
 
@@ -38,6 +40,7 @@ class RunView:
     state: ViewState
     place: int | None = None
     message: str = ""
+    worker: str = ""
     recorded: bool = False
     imported: bool = False
     has_weights: bool = False

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from engine.analysis.text import Reader
     from engine.evaluation.text_types import PromptTexts, Reading
     from engine.hardware.memory import Capacity
+    from engine.jobs.fleet import Device
+    from engine.jobs.job import Needs
     from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
     from engine.jobs.views import Saved
     from engine.models.shape import ModelSummary
@@ -221,6 +223,41 @@ def measure_capacity(home: str, device: str) -> Capacity:
     from engine.hub.settings import hub_cache
 
     return memory.measure_capacity(pick_device(device).type, hub_cache(), Path(home))
+
+
+def weigh(fields: dict[str, Any]) -> Needs:
+    """Return what a run needs of this machine; `fields` are its recipe's."""
+    from engine.cost.footprint import is_small, placement
+    from engine.hardware import memory
+    from engine.jobs.job import Needs
+    from engine.models.summary import summarise
+    from engine.recipe import Recipe
+
+    recipe = Recipe.model_validate(fields)
+    summary = summarise(recipe.model, recipe.revision, measure_speed=False)
+    device = summary.device if recipe.device == "auto" else recipe.device
+    placed = placement(recipe, summary, memory.measure_capacity(device))
+    # Without an evaluation a run has all threads to itself.
+    one_thread = device == "cpu" and is_small(summary) and bool(recipe.evaluations)
+    return Needs(one_thread, placed.footprint.host)
+
+
+def describe() -> Device:
+    """Return what runs compute on here."""
+    import torch
+
+    from engine.hardware.device import pick_device
+    from engine.hardware.gpus import gpu_labels
+    from engine.jobs.fleet import Device
+
+    device = pick_device()
+    if device.type == "cuda":
+        gpus = gpu_labels()
+        return Device("cuda", next(iter(gpus.values())), gpus)
+    if device.type == "mps":
+        return Device("mps", "GPU (MPS)")
+    threads = torch.get_num_threads()
+    return Device("cpu", f"CPU, {threads} {'thread' if threads == 1 else 'threads'}")
 
 
 def version() -> str:

@@ -39,7 +39,12 @@ def share(view: RunView) -> float:
 
 
 def progress_words(view: RunView) -> str:
-    """Return what the run is doing, and how far it has come."""
+    """Return what the run is doing, how far it has come, and where it is computed."""
+    where = f" · {literal(view.worker)}" if view.worker else ""
+    return f"{_words(view)}{where}"
+
+
+def _words(view: RunView) -> str:
     record = view.record
     if view.state == "queued":
         turn = "next in the queue" if view.place in (None, 1) else f"place {view.place} in the queue"

@@ -93,7 +93,7 @@ def test_answers_beyond_those_on_display_take_part(free: Set) -> None:
     free(10**9)
     questions = Questions(lambda: None, cache)
     cluster = SimpleNamespace(
-        submit=lambda function, number: SimpleNamespace(done=lambda: True, number=number),
+        ask=lambda function, number: SimpleNamespace(done=lambda: True, number=number),
         result=lambda task: Answer("x" * 1000 + str(task.number)),
     )
     for number in range(100):

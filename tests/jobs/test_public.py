@@ -29,6 +29,7 @@ from engine.store.runs import Store
 from engine.store.summary import Label
 from engine.store.talk import Talk
 from tests.jobs import imitation
+from tests.jobs.imitated_cluster import Elsewhere, gpu_worker
 from tests.pages.fakes import SUMMARY
 
 ADMITTED = "admitted"
@@ -352,22 +353,12 @@ def test_a_run_that_two_want_is_the_first_ones(open_app: Callable[..., App]) -> 
     assert app.engine.active() == [key]
 
 
-class TwoDevices:
-    """A cluster that computes nothing."""
-
-    def devices(self) -> int:
-        return 2
-
-    def submit(self, *args: object, device: bool = False) -> object:
-        return type("Task", (), {"done": staticmethod(lambda: False)})()
-
-
 def test_one_run_of_a_visitor_is_computed_at_a_time(open_app: Callable[..., App]) -> None:
     app = open_app()
     for seed, who in ((1, "ann"), (2, "ann"), (3, "bob"), (4, "cem")):
         app.submit(small(seed), who)
     queue = app.engine._runs
-    queue.drive(TwoDevices())  # type: ignore[arg-type]
+    queue.drive(Elsewhere([gpu_worker(name) for name in "ab"]))  # type: ignore[arg-type]
     sent = [key for key, job in queue._jobs.items() if job.task is not None]
     assert sent == [small(1).key, small(3).key]
 

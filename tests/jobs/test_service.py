@@ -15,7 +15,11 @@ import torch
 
 from engine.errors import RecipeError, StoreError
 from engine.events import Cancelled, Interrupted, Resumed, RunStarted
+from engine.hardware.gpus import CUDA
+from engine.jobs.cluster import Cluster
+from engine.jobs.dask_settings import DEVICE
 from engine.jobs.execute import execute
+from engine.jobs.fleet import Device, Fleet
 from engine.jobs.requests import TextRequest
 from engine.jobs.service import BackgroundEngine
 from engine.recipe import Recipe
@@ -241,6 +245,47 @@ def test_questions_are_answered_during_a_run(
     assert engine.view(key).state == "running"
     engine.cancel(key)
     ended(engine, key)
+
+
+def test_runs_on_several_gpus(
+    engine: BackgroundEngine,
+    pace: Pace,
+    small: RecipeMaker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two imitated GPUs. The last test with this engine, because others expect it to have one worker."""
+    labels = {"0": "GPU 0 · imitated", "1": "GPU 1 · imitated"}
+    cluster = engine._cluster
+    assert cluster is not None and cluster._embedded is not None
+    first = cluster.workers()[0].address
+    monkeypatch.setattr(
+        Cluster,
+        "_device",
+        lambda _, address: Device("cuda", labels["0" if address == first else "1"], labels),
+    )
+    cluster.fleet = Fleet(cluster._embedded.start, cores=2)
+    cluster.workers()
+    cluster.fleet.grow(DEVICE)  # as for a run that waits, but so that none ends while it starts
+    until(lambda: len(cluster.workers()) == 2)
+    pace.set(0.5)
+    keys = [engine.submit(small(seed)) for seed in (110, 111, 112)]
+    for key in keys[:2]:
+        wait_for_blocks(engine, key, 1)
+    assert [engine.view(key).worker for key in keys] == [*labels.values(), ""]
+    assert engine.view(keys[2]).state == "queued" and engine.health().places == tuple(labels.values())
+    processes = client(engine).run(lambda: (os.getpid(), os.environ.get(CUDA)))
+    second = next(address for address in processes if address != first)
+    assert processes[second][1] == "1" and processes[first][1] == os.environ.get(CUDA)
+
+    os.kill(processes[second][0], signal.SIGKILL)  # it affects its own run only
+    pace.set(0)
+    assert ended(engine, keys[1]).state == "interrupted" and "killed" in engine.view(keys[1]).message
+    assert ended(engine, keys[0]).state == "finished" and ended(engine, keys[2]).state == "finished"
+    assert engine.submit(small(111)) == keys[1]
+    assert ended(engine, keys[1]).state == "finished" and (engine.view(keys[1]).record.resumed or 0) >= 1
+    alone = execute(small(112), Store(tmp_path / "other").folder(keys[2]))
+    assert alone.pruned == engine.view(keys[2]).record.pruned
 
 
 def test_questions_during_the_start_of_a_worker_are_all_answered(tmp_path: Path) -> None:

@@ -15,3 +15,9 @@ def test_a_worker_that_has_stopped_answering_is_mentioned() -> None:
     assert "has not answered since" in words and "continues by itself" in words
     assert "*one*" not in words  # its name is literal
     assert "answered" not in progress_words(running)
+
+
+def test_a_run_says_where_it_is_computed() -> None:
+    running = run_view(Recipe.build(), "running")
+    assert progress_words(replace(running, worker="*node 1* · CPU")).endswith(r" · \*node 1\* · CPU")
+    assert progress_words(running).endswith(" left")
