@@ -25,6 +25,8 @@ from engine.errors import Fault, RecipeError
 
 SMALL = 512 * 512
 """A model is small if none of its linears has more entries than this."""
+SMALL_THREADS = 2
+"""Most threads that a run of a small model keeps busy: calibration and evaluation windows, one each."""
 MAX_PASSES = 8
 """Most passes of a small model that run in parallel."""
 
@@ -115,7 +117,7 @@ def threads_for(*, small: bool, alone: bool) -> Iterator[None]:
 
     It is one for a small model, unless its passes are `alone`, that is, nothing else runs in parallel.
     """
-    with _threads(1 if small and not alone else torch.get_num_threads()):
+    with threads(1 if small and not alone else torch.get_num_threads()):
         yield
 
 
@@ -146,12 +148,13 @@ def parallel_passes(*, small: bool) -> Iterator[int]:
     if not small:
         yield 1
         return
-    with _threads(1):
+    with threads(1):
         yield min(os.cpu_count() or 1, MAX_PASSES)
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
+    """Compute with this number of threads while the `with` lasts."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -6,6 +6,7 @@ differ only in numbers (of the block, of the expert) are listed once, with their
 
 from __future__ import annotations
 
+from math import inf
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -86,6 +87,7 @@ class ModelSummary(BaseModel):
         device: the device it would run on by default.
         speeds: floating-point operations per second of a matrix product, by device, measured when the summary
             was made; empty if it was not measured.
+        bandwidths: bytes per second that simple arithmetic on large tensors reads and writes, the same way.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -109,6 +111,7 @@ class ModelSummary(BaseModel):
     storage: Storage
     device: str
     speeds: dict[str, float]
+    bandwidths: dict[str, float] = {}
 
     @property
     def widths(self) -> dict[str, int]:
@@ -134,3 +137,7 @@ class ModelSummary(BaseModel):
         """Return operations per second on a device; on the default device if that one was not measured."""
         # KeyError if the summary was made without measuring: check `speeds` first
         return self.speeds.get(device, self.speeds[self.device])
+
+    def bandwidth(self, device: str) -> float:
+        """Return bytes per second on a device, as `speed` does; infinite if none was measured."""
+        return self.bandwidths.get(device, self.bandwidths.get(self.device, inf))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ import torch
 from torch import nn
 
 from engine.errors import ModelError
-from engine.hardware.device import Clock, pick_device
+from engine.hardware.device import SMALL, SMALL_THREADS, pick_device, pick_dtype
+from engine.hardware.speed import Speed, speed_of
 from engine.hub import cache as hub_cache
 from engine.hub import planning
 from engine.hub.catalogue import catalogue
@@ -37,7 +37,6 @@ from engine.models.shape import LinearKind, ModelSummary, Place, Storage
 
 UNCERTAIN = ("offline", "server", "other")
 """Kinds of errors after which a download may still succeed later; after any other kind it never will."""
-PROBE = 768  # rows and columns of the matrix product that measures the speed
 CONTEXT_LENGTHS = (
     "max_position_embeddings",
     "n_positions",
@@ -55,7 +54,8 @@ def summarise(model: str, revision: str | None = None, *, measure_speed: bool = 
     """Return the summary of a model without loading it.
 
     Args:
-        measure_speed: whether to fill `speeds`, which only the estimate of a run's duration needs.
+        measure_speed: whether to fill `speeds` and `bandwidths`, which only the estimate of a run's duration
+            needs.
 
     Raises:
         ModelError: there is no such model, or it is not a causal language model with blocks of linears.
@@ -72,6 +72,8 @@ def summarise(model: str, revision: str | None = None, *, measure_speed: bool = 
     stored = stored_dtype(config) or torch.float32
     text = config.get_text_config()
     device = pick_device().type
+    # `devices` of the summary: the CPU as well, once if it is the default
+    speeds = _speeds(device, stored, blocks) if measure_speed else {}
     return ModelSummary(
         name=model,
         architecture=type(skeleton).__name__,
@@ -94,8 +96,8 @@ def summarise(model: str, revision: str | None = None, *, measure_speed: bool = 
         bytes=parameters * stored.itemsize,
         storage=_storage(model, revision, source),
         device=device,
-        # `devices` of the summary: the CPU as well, once if it is the default
-        speeds={name: _speed(name) for name in dict.fromkeys([device, "cpu"])} if measure_speed else {},
+        speeds={name: speed.operations for name, speed in speeds.items()},
+        bandwidths={name: speed.bandwidth for name, speed in speeds.items()},
     )
 
 
@@ -202,17 +204,14 @@ def _bytes(directory: Path) -> int:
     return sum(path.stat().st_size for pattern in READ_FILES for path in directory.glob(pattern))
 
 
-@cache
-def _speed(device: str) -> float:
-    """Measure operations per second of a float32 matrix product, the best of four."""
-    target = torch.device(device)
-    matrix = torch.rand(PROBE, PROBE, device=target)
-    clock, best = Clock(target), float("inf")
-    for _ in range(4):  # the first ones include one-time costs
-        start = clock.now()
-        matrix @ matrix
-        best = min(best, clock.now() - start)
-    return 2 * PROBE**3 / best  # a multiplication and an addition per term
+def _speeds(device: str, stored: torch.dtype, blocks: Sequence[Block]) -> dict[str, Speed]:
+    """Return the speeds of the default device and of the CPU, as a run of this model would have them."""
+    largest = max(linear.weight.numel() for block in blocks for linear in block.linears.values())
+    most = SMALL_THREADS if largest <= SMALL else torch.get_num_threads()
+    return {
+        name: speed_of(name, pick_dtype("auto", torch.device(name), stored), most)
+        for name in dict.fromkeys([device, "cpu"])
+    }
 
 
 def context_length(config: object) -> int | None:

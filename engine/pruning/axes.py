@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.events import QUANTILES, Event, RowSpread
+from engine.pruning.effort import Effort
 from engine.pruning.patterns import Group, Pattern
 from engine.pruning.statistics import Need, Statistics
 from engine.registry import Method, Registry, Touched
@@ -168,6 +169,8 @@ class Score(Method):
             update has already changed.
         joint: whether it decides whole groups of an N:M pattern at once; the function then also receives `n`
             and `m`.
+        numbers: numbers that it reads or writes per weight besides a product or two, for the estimate of a
+            run's duration.
         refuses: for a joint score, why it cannot be used with `(n, m)`; None if it can.
     """
 
@@ -176,6 +179,7 @@ class Score(Method):
     default_group: Group
     running: bool = False
     joint: bool = False
+    numbers: float = 0.0
     refuses: Callable[[int, int], str | None] = lambda n, m: None
 
 
@@ -187,15 +191,14 @@ class Update(Method):
         touches: `weights` if kept weights may change; None if the mask alone describes the result.
         running: whether it proceeds column by column, so that a running score is evaluated on the weights as
             updated so far.
-        operations: floating-point operations for a linear of `(rows, columns)` at a sparsity, not counting
-            the statistics.
+        effort: what it computes for a linear of `(rows, columns)` at a sparsity, not counting the statistics.
     """
 
     function: Callable[..., Updated]
     needs: frozenset[Need] = frozenset()
     touches: Touched | None = "weights"
     running: bool = False
-    operations: Callable[[int, int, float], float] = lambda rows, columns, sparsity: 0.0
+    effort: Callable[[int, int, float], Effort] = lambda rows, columns, sparsity: Effort()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,12 +249,14 @@ class Refinement(Method):
     Attributes:
         touches: `mask` if it may swap entries; None if it never does anything.
         attention_only: whether, for these parameters, the block's other linears are left as they are.
+        numbers: numbers that it reads or writes per weight, for the estimate of a run's duration.
     """
 
     function: Callable[..., Refined]
     needs: frozenset[Need] = frozenset()
     touches: Touched | None = "mask"
     attention_only: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
+    numbers: float = 0.0
 
 
 def _unknown(*_: object, **__: object) -> NoReturn:

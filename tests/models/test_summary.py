@@ -9,6 +9,8 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, OlmoeConfig
 
 from engine.errors import ModelError
+from engine.hardware.device import SMALL_THREADS
+from engine.hardware.speed import Speed, speed_of
 from engine.models import summary as module
 from engine.models.identity import DEMO_DIRECTORY
 from engine.models.shape import ModelSummary
@@ -164,10 +166,20 @@ def test_a_missing_directory():
 
 
 def test_the_speed_is_measured_once_per_device():
-    module._speed.cache_clear()
+    speed_of.cache_clear()
+    found = summarise("demo")
     summarise("demo")
+    assert speed_of.cache_info().misses == len(found.speeds) == len(found.bandwidths)
+    assert found.speed("cpu") > 0 and found.bandwidth("cpu") > 0
+
+
+def test_a_small_model_is_measured_with_the_threads_that_its_run_uses(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        module, "speed_of", lambda device, dtype, most: asked.append((device, dtype, most)) or Speed(1, 1)
+    )
     summarise("demo")
-    assert module._speed.cache_info().misses == len(summarise("demo").speeds)
+    assert ("cpu", torch.float32, SMALL_THREADS) in asked, "a CPU computes in float32, whatever is stored"
 
 
 def test_every_weight_has_one_kind(tmp_path):

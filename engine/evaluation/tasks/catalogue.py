@@ -35,6 +35,7 @@ class Task:
         metric: the metric, by lm-eval's name.
         chance: the accuracy of guessing.
         examples: the number of documents in the split that papers and lm-eval use.
+        tokens: the tokens in all distinct answers of a document with its text, on average (English, roughly).
         harness: the task's name in lm-eval.
         folder: the folder of lm-eval that defines the task.
     """
@@ -44,6 +45,7 @@ class Task:
     explanation: str
     chance: float
     examples: int
+    tokens: int
     paper: Paper
     harness: str
     folder: str
@@ -64,6 +66,7 @@ _ALL = (
         "Always answering yes scores 62 %.",
         chance=0.5,
         examples=3270,  # validation; the test set has no public labels
+        tokens=160,
         paper=Paper(
             title="BoolQ: Exploring the Surprising Difficulty of Natural Yes/No Questions",
             year=2019,
@@ -79,6 +82,7 @@ _ALL = (
         "large.",
         chance=0.5,
         examples=277,  # validation
+        tokens=110,
         paper=Paper(
             title="GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding",
             year=2018,
@@ -93,6 +97,7 @@ _ALL = (
         explanation="The beginning of an everyday scene; which of four endings is the one that happened?",
         chance=0.25,
         examples=10042,  # validation
+        tokens=360,
         paper=Paper(
             title="HellaSwag: Can a Machine Really Finish Your Sentence?", year=2019, arxiv="1905.07830"
         ),
@@ -105,6 +110,7 @@ _ALL = (
         explanation="A sentence with a blank for one of two names; which of them makes sense of the rest?",
         chance=0.5,
         examples=1267,  # validation
+        tokens=60,
         paper=Paper(
             title="WinoGrande: An Adversarial Winograd Schema Challenge at Scale",
             year=2019,
@@ -120,6 +126,7 @@ _ALL = (
         "these.",
         chance=0.25,
         examples=2376,  # test
+        tokens=150,
         paper=_ARC,
         harness="arc_easy",
         folder="arc",
@@ -131,6 +138,7 @@ _ALL = (
         "co-occurrence answers these.",
         chance=0.25,
         examples=1172,  # test
+        tokens=170,
         paper=_ARC,
         harness="arc_challenge",
         folder="arc",
@@ -142,6 +150,7 @@ _ALL = (
         "answers.",
         chance=0.25,
         examples=500,  # test
+        tokens=70,
         paper=Paper(
             title="Can a Suit of Armor Conduct Electricity? A New Dataset for Open Book Question Answering",
             year=2018,
@@ -157,6 +166,7 @@ _ALL = (
         "world?",
         chance=0.5,
         examples=1838,  # validation
+        tokens=75,
         paper=Paper(
             title="PIQA: Reasoning about Physical Commonsense in Natural Language",
             year=2019,
@@ -172,6 +182,7 @@ _ALL = (
         "does the model write that word?",
         chance=0.0,  # any word of the vocabulary
         examples=5153,  # test
+        tokens=80,
         paper=Paper(
             title="The LAMBADA dataset: Word prediction requiring a broad discourse context",
             year=2016,

@@ -67,6 +67,7 @@ REFINEMENTS.add(
         paper=papers.DSNOT,
         parameters=PARAMETERS,
         function=dsnot,
+        numbers=400,  # measured on a CPU
         needs=NEEDS,
         attention_only=attention_only,
     )

@@ -154,6 +154,7 @@ REFINEMENTS.add(
             *PARAMETERS,
         ),
         function=r2_dsnot,
+        numbers=400,  # measured on a CPU
         needs=NEEDS,
         attention_only=attention_only,
     )

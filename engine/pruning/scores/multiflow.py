@@ -32,6 +32,7 @@ SCORES.add(
         r"S_{ij} = |W_{ij}| \lVert X_{:j} \rVert_2",
         paper=papers.MULTIFLOW,
         function=multiflow,
+        numbers=35,  # measured on a CPU
         needs=frozenset({Need.INPUT_NORM}),
         default_group=Group.ROW,
     )

@@ -75,6 +75,7 @@ SCORES.add(
         ),
         uses_seed=True,
         function=stochria,
+        numbers=200,  # measured on a CPU
         needs=frozenset({Need.INPUT_NORM}),
         default_group=Group.LAYER,
     )

@@ -17,8 +17,12 @@ from engine.errors import NonFiniteError
 from engine.pruning import papers
 from engine.pruning.axes import UPDATES, MaskSource, Update, Updated
 from engine.pruning.batched_solve import solve
+from engine.pruning.effort import Effort
 from engine.pruning.hessian import DAMPING_LADDER, damped
 from engine.pruning.statistics import Need, Statistics
+
+NUMBERS = 50
+"""Numbers read or written per entry of a row's system, measured on a CPU."""
 
 
 def mrp(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
@@ -112,6 +116,11 @@ def solve_in_float64(weight: Tensor, keep: Tensor, hessian: Tensor, damping: flo
     )
 
 
+def _unknowns(columns: int, sparsity: float) -> float:
+    """Return the size of a row's system: its removed or its kept weights, whichever are fewer."""
+    return min(sparsity, 1 - sparsity) * columns
+
+
 UPDATES.add(
     Update(
         name="mrp",
@@ -124,9 +133,11 @@ UPDATES.add(
         paper=papers.APT,
         function=mrp,
         needs=frozenset({Need.HESSIAN}),
-        operations=lambda rows, columns, sparsity: (
+        effort=lambda rows, columns, sparsity: Effort(
             # One Cholesky factorisation per row, k^3 / 3 for k removed or kept weights, and U^T U.
-            rows * (min(sparsity, 1 - sparsity) * columns) ** 3 / 3 + 2 * columns**3
+            operations=rows * _unknowns(columns, sparsity) ** 3 / 3 + 2 * columns**3,
+            # Each row gathers its own k x k system.
+            numbers=NUMBERS * rows * _unknowns(columns, sparsity) ** 2,
         ),
     )
 )
