@@ -16,7 +16,7 @@ from engine.errors import Fault, ModelError, RecipeError
 from engine.hardware.device import pick_device
 from engine.hardware.memory import Capacity, Residence, measure_capacity
 from engine.hub.settings import hub_cache
-from engine.models.gguf.unpacked import MEMORY, is_content
+from engine.models.gguf.unpacked import is_content
 from engine.models.shape import ModelSummary
 from engine.models.summary import summarise
 from engine.numbers import about, size
@@ -103,7 +103,7 @@ def estimate_without_advice(recipe: Recipe, summary: ModelSummary, capacity: Cap
         # The prunable share of the weights in the files' dtype.
         store += summary.bytes * summary.prunable // summary.parameters
     unpack = summary.storage.unpacking
-    opening = summary.parameters * MEMORY if unpack else 0
+    opening = summary.storage.unpacking_memory
     problem = ""
     if capacity is not None:
         problem = _too_large_to_unpack(opening, capacity) or _problem(
@@ -157,7 +157,7 @@ def _too_large_to_unpack(needed: int, capacity: Capacity) -> str:
     if not exceeds(needed, capacity.host_free):
         return ""
     return (
-        f"Its weights do not fit in memory while they are unpacked from the GGUF file ({MEMORY} bytes each): "
+        "Its weights do not fit in memory while they are unpacked from the GGUF file, in float32: "
         f"that needs {size(needed)}, and {size(capacity.host_free)} are free."
     )
 

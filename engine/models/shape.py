@@ -50,6 +50,7 @@ class Storage(BaseModel):
         note: a sentence that explains why something is not known; empty otherwise.
         source: the GGUF file that the weights come from; None for others.
         unpacking: bytes of its weights as safetensors, which have to be written first; 0 if they are there.
+        unpacking_memory: bytes of memory that this takes.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,6 +64,7 @@ class Storage(BaseModel):
     note: str = ""
     source: WeightSource | None = None
     unpacking: int = 0
+    unpacking_memory: int = 0
 
 
 class ModelSummary(BaseModel):

@@ -30,7 +30,7 @@ from engine.models.gguf import unpacked
 from engine.models.gguf.configuration import read_gguf_config
 from engine.models.gguf.header import read_header
 from engine.models.gguf.types import source_of
-from engine.models.gguf.unpacking import unpacked_bytes, weight_source
+from engine.models.gguf.unpacking import unpacked_bytes, unpacking_memory, weight_source
 from engine.models.identity import DEMO, local_source
 from engine.models.loading import build_skeleton, read_config, stored_dtype
 from engine.models.shape import LinearKind, ModelSummary, Place, Storage
@@ -191,13 +191,11 @@ def _storage(model: str, revision: str | None, source: Path | None) -> Storage:
 
 def _gguf_storage(file: Path) -> Storage:
     header = read_header(file)
-    is_unpacked = unpacked.find(unpacked.content(file)) is not None
-    return Storage(
-        place="directory",
-        total=header.size,
-        source=source_of(header, file),
-        unpacking=0 if is_unpacked else unpacked_bytes(header),
-    )
+    storage = Storage(place="directory", total=header.size, source=source_of(header, file))
+    if unpacked.find(unpacked.content(file)) is not None:
+        return storage
+    first = {"unpacking": unpacked_bytes(header), "unpacking_memory": unpacking_memory(header)}
+    return storage.model_copy(update=first)
 
 
 def _bytes(directory: Path) -> int:

@@ -205,7 +205,9 @@ def test_a_file_that_is_gone_is_still_the_model_of_its_runs(file: Path, tmp_path
 
 
 def test_memory_and_disk_space_are_checked_first(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    needed = unpacked.MEMORY * summarise(str(file)).parameters
+    shape = summarise(str(file))
+    needed = shape.storage.unpacking_memory
+    assert needed > 4 * shape.parameters
     monkeypatch.setattr(unpacking, "host_free", lambda: needed - 1)
     with pytest.raises(ModelError, match="do not fit in memory while they are unpacked"):
         drain(unpack(file, "a"))

@@ -22,7 +22,6 @@ from engine.export.model import save_model
 from engine.export.model_card import model_card
 from engine.export.redaction import without_paths
 from engine.hardware.memory import Capacity
-from engine.models.gguf.unpacked import MEMORY
 from engine.models.gguf.unpacking import unpack
 from engine.models.summary import summarise
 from engine.progress import drain
@@ -123,8 +122,8 @@ def test_the_cost_includes_unpacking_once(file: Path, tmp_path: Path) -> None:
     before = estimate(recipe, shape)
     assert before.unpack_bytes == 2 * shape.parameters and before.unpack_seconds > 0
     assert "to unpack from the GGUF file" in before.sentence
-    large = shape.model_copy(update={"parameters": 10**9})
-    short = estimate(recipe, large, Capacity(host_free=MEMORY * 10**9))
+    large = shape.storage.model_copy(update={"unpacking_memory": 10**10})
+    short = estimate(recipe, shape.model_copy(update={"storage": large}), Capacity(host_free=10**10))
     assert not short.fits and "while they are unpacked" in short.problem
     full = estimate(recipe, shape, Capacity(host_free=10**12, store_free=500_000_000 + shape.parameters))
     assert not full.fits and "on the disk" in full.problem

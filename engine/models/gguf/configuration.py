@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,8 +20,8 @@ from transformers import AutoConfig, modeling_gguf_pytorch_utils
 
 from engine.errors import ModelError
 from engine.hub.failures import first_words
-from engine.models.gguf.faults import TOKENS, fault_of
-from engine.models.gguf.header import DamagedHeader, Header, read_header
+from engine.models.gguf.faults import TOKENS, UnreadableFile, sound_header
+from engine.models.gguf.header import Header
 from engine.models.gguf.types import dtype_of
 from engine.models.library_warnings import silence
 from engine.models.quantisation import FULL_PRECISION
@@ -73,13 +74,9 @@ def checked_header(file: Path, name: str) -> Header:
         ModelError: it cannot be read.
     """
     try:
-        header = read_header(file)
-    except (OSError, DamagedHeader):
-        header = None
-    fault = fault_of(file)
-    if fault or header is None:
-        raise ModelError(f"The model {name} was requested, but {fault}.", kind="damaged")
-    return header
+        return sound_header(file)
+    except UnreadableFile as error:
+        raise ModelError(f"The model {name} was requested, but {error}.", kind="damaged") from error
 
 
 @contextmanager
@@ -101,10 +98,14 @@ def linked(file: Path, header: Header, watch: Watch = iter) -> Iterator[Path]:
             return super()._get_field_parts(orig_offs, raw_type)
 
     skipped = dict(header.spans[name] for name in VOCABULARY if name in header.spans)
-    # The lock, because the patches are of the whole process.
-    bar = patch.object(modeling_gguf_pytorch_utils, "tqdm", lambda tensors, **_: watch(tensors))
-    with BUILDING, TemporaryDirectory() as scratch, bar, patch.object(gguf, "GGUFReader", Reader):
-        directory = Path(scratch)
+    with ExitStack() as stack:
+        stack.enter_context(BUILDING)  # because the patches are of the whole process
+        # transformers makes the table of names again for every module of the model.
+        names = cache(gguf.get_tensor_name_map)
+        stack.enter_context(patch.multiple(gguf, GGUFReader=Reader, get_tensor_name_map=names))
+        bar = patch.object(modeling_gguf_pytorch_utils, "tqdm", lambda tensors, **_: watch(tensors))
+        stack.enter_context(bar)
+        directory = Path(stack.enter_context(TemporaryDirectory()))
         try:
             (directory / LINK).symlink_to(file.absolute())
         except OSError:  # Windows, without the right to make links

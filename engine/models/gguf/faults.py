@@ -32,18 +32,37 @@ KINDS = {
 """By the setting `general.type`: what is no model."""
 
 
-def fault_of(file: Path) -> str | None:
-    """Return why a GGUF file cannot be read, and what to do; None if nothing speaks against it.
+class UnreadableFile(ValueError):
+    """A GGUF file that cannot be read: why, and what to do.
 
-    A clause without a full stop that begins with "it", for instance after "x.gguf was requested, but".
+    A clause without a full stop that fits after "x.gguf was requested, but".
+    """
+
+
+def sound_header(file: Path) -> Header:
+    """Return the header of a GGUF file against which nothing speaks.
+
+    Raises:
+        UnreadableFile: something does.
     """
     try:
         header = read_header(file)
     except DamagedHeader as error:
-        return f"{error}; {AGAIN}"
+        raise UnreadableFile(f"{error}; {AGAIN}") from error
     except OSError as error:
-        return f"it cannot be read ({error.strerror})"
-    return next(_faults(file, header), None)
+        raise UnreadableFile(f"it cannot be read ({error.strerror})") from error
+    for fault in _faults(file, header):
+        raise UnreadableFile(fault)
+    return header
+
+
+def fault_of(file: Path) -> str | None:
+    """Return why a GGUF file cannot be read, in the words of `UnreadableFile`; None if nothing is wrong."""
+    try:
+        sound_header(file)
+    except UnreadableFile as error:
+        return str(error)
+    return None
 
 
 def _faults(file: Path, header: Header) -> Iterator[str]:

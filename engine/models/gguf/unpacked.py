@@ -13,8 +13,6 @@ from engine.hardware.home import home
 
 PREFIX = "gguf:"
 """Begins the revision of a GGUF file, which no revision on the hub does: git forbids the colon."""
-MEMORY = 4
-"""Bytes of memory per weight while a file is unpacked, because transformers dequantises to float32."""
 FORMAT = 1
 """Increased when a file would be unpacked to something else, so that what is there is not used for it."""
 

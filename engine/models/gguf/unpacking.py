@@ -1,9 +1,9 @@
 """Turning the weights of a GGUF file into safetensors, once: quantised ones become bfloat16.
 
-transformers reads the file, which takes about `unpacked.MEMORY` bytes per weight, and undoes what llama.cpp
-does to weights (the order of the rows of query and key, the 1 added to norms). The result is an ordinary
-model directory in the cache (`engine.models.gguf.unpacked`). It appears under its name when it is complete;
-one process unpacks a file, and others wait for it.
+transformers reads the file, for which all weights are in memory in float32, and undoes what llama.cpp does to
+them (the order of the rows of query and key, the 1 added to norms). The result is an ordinary model directory
+in the cache (`engine.models.gguf.unpacked`). It appears under its name when it is complete; one process
+unpacks a file, and others wait for it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from engine.errors import ModelError
 from engine.events import WeightSource
 from engine.hardware import disk
-from engine.hardware.memory import disk_free, host_free
+from engine.hardware.memory import disk_free, host_free, is_out_of_memory
 from engine.hub.cache import CONFIG
 from engine.hub.failures import DISK_FULL, first_words
 from engine.models.gguf import unpacked
@@ -42,6 +42,7 @@ from engine.models.quantisation import FULL_PRECISION
 from engine.numbers import size
 from engine.progress import Progress, Report, in_background
 
+FLOAT32 = 4  # bytes
 SPARE = 200_000_000  # bytes of the disk that are left free
 SOURCE = "gguf_source.json"
 """The file that says where the weights of a directory come from. Exports contain it, too."""
@@ -67,6 +68,13 @@ def unpacked_bytes(header: Header) -> int:
     return weights_in(header) * dtype_of(header).itemsize
 
 
+def unpacking_memory(header: Header) -> int:
+    """Return the peak of memory: transformers dequantises all weights to float32, and copies each tensor
+    meanwhile.
+    """
+    return FLOAT32 * (weights_in(header) + max(tensor.weights for tensor in header.tensors))
+
+
 def weights_in(header: Header) -> int:
     """Return the number of weights in the tensors that belong to the model."""
     return sum(tensor.weights for tensor in header.tensors if tensor.name not in (FREQUENCIES, *FACTORS))
@@ -83,23 +91,29 @@ def weight_source(directory: Path) -> WeightSource | None:
 def _unpack(file: Path, name: str, place: Path, report: Report) -> Path:
     header = checked_header(file, name)
     report.total = header.size
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{place}.lock"):
-        if place.is_dir():  # whoever held the lock unpacked it
-            return place
-        disk.remove_leftovers(place)  # of a killed process
-        _require_space(header, name, place)
-        with _disk_errors(name, place), disk.new_directory(place) as new:
-            report.note = "Dequantising the weights."
-            config = read_gguf_config(file, name)
-            with linked(file, header, partial(_watched, report)) as source:
-                module = _read(source, config, name)
-                _save_tokenizer(source, new, name)
-            _require_all(module, header, name)
-            report.note = "Writing them as safetensors."
-            _save(module, dtype_of(header), new)
-            (new / SOURCE).write_text(source_of(header, file).model_dump_json(indent=1), encoding="utf-8")
+    with _disk_errors(name, place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{place}.lock"):
+            if place.is_dir():  # whoever held the lock unpacked it
+                return place
+            disk.remove_leftovers(place)  # of a killed process
+            _require_space(header, name, place)
+            with disk.new_directory(place) as new:
+                _fill(new, file, header, name, report)
     return place
+
+
+def _fill(new: Path, file: Path, header: Header, name: str, report: Report) -> None:
+    """Write the model into the directory `new`."""
+    report.note = "Dequantising the weights."
+    config = read_gguf_config(file, name)
+    with linked(file, header, partial(_watched, report)) as source:
+        module = _read(source, config, name)
+        _save_tokenizer(source, new, name)
+    _require_all(module, header, name)
+    report.note = "Writing them as safetensors."
+    _save(module, dtype_of(header), new)
+    (new / SOURCE).write_text(source_of(header, file).model_dump_json(indent=1), encoding="utf-8")
 
 
 def _watched(report: Report, tensors: Iterable[Any]) -> Iterator[Any]:
@@ -111,7 +125,7 @@ def _watched(report: Report, tensors: Iterable[Any]) -> Iterator[Any]:
 
 
 def _require_space(header: Header, name: str, place: Path) -> None:
-    needed, free = unpacked.MEMORY * weights_in(header), host_free()
+    needed, free = unpacking_memory(header), host_free()
     if free is not None and needed > free:
         raise ModelError(
             f"The weights of {name} do not fit in memory while they are unpacked from the GGUF file: that "
@@ -157,6 +171,8 @@ def _read(directory: Path, config: Any, name: str) -> nn.Module:
             output_loading_info=True,
         )
     except Exception as error:  # transformers and gguf raise many types here
+        if is_out_of_memory(error):
+            raise
         raise _unreadable(name, first_words(error, 200)) from error
     module, info = loaded
     # transformers initialises these weights at random instead of failing
