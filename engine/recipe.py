@@ -4,6 +4,11 @@
 (the sparsity of an N:M pattern, the default group of a score, the default parameters of the chosen methods),
 so that two ways to write the same recipe have the same key. `pin` then adds fingerprints of the files that
 the recipe names, so that the key changes with their content.
+
+When a method gets another parameter, recipes that were stored without it keep their meaning and their key:
+`Parameter.before` is the value that they have, and a setting with this value does not count for the key. A
+new recipe (of a form, a link, a command) gets the default, which may be another value: then it has a new key,
+and all other recipes keep theirs. `RESULT_VERSION` is for changes that no parameter describes.
 """
 
 from __future__ import annotations
@@ -11,14 +16,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from engine import validation
-from engine.corpora.named import NAMED, corpus_path
+from engine.corpora.named import NAMED, ROLES, corpus_path
 from engine.errors import Fault, RecipeError
 from engine.models.gguf.unpacked import is_content
 from engine.models.identity import DEMO, canonical, fingerprint, path_fault
@@ -26,7 +31,7 @@ from engine.numbers import short_percent
 from engine.pruning.axes import ALLOCATIONS, AXES
 from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, make_pattern
 from engine.pruning.presets import PRESETS
-from engine.registry import Method
+from engine.registry import Method, Parameter
 from engine.validation import simplest
 
 USUAL_LENGTH, BUNDLED_LENGTH = 2048, 256
@@ -95,6 +100,12 @@ class Recipe(BaseModel):
     settings: dict[str, Value] = Field(default_factory=dict)
     digests: dict[str, str] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _fill_in_parameters_of_later_versions(self) -> Self:
+        for name, parameter, applies in self._later_parameters():
+            self.settings.setdefault(name, parameter.before if applies else parameter.default)
+        return self
+
     @classmethod
     def build(cls, fields: Mapping[str, Any] | None = None, **more: Any) -> Self:
         """Return the recipe with these fields. `pruner` names a preset, which sets score, update and
@@ -121,8 +132,21 @@ class Recipe(BaseModel):
         fields = self.model_dump(mode="json", exclude={"residence"})
         if is_content(self.revision):  # of a GGUF file, which is the same model wherever it is
             fields["model"] = self.revision
+        for name, parameter, applies in self._later_parameters():
+            if not applies or self.settings.get(name) == parameter.before:
+                fields["settings"].pop(name, None)
         content = json.dumps([version, fields], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:20]  # 80 bits
+
+    def _later_parameters(self) -> Iterator[tuple[str, Parameter, bool]]:
+        """Yield the chosen methods' parameters that stored recipes may lack: the setting's name, the
+        parameter, and whether it has an effect in this recipe.
+        """
+        for method in self.methods.values():
+            for parameter in method.parameters:
+                if parameter.before is not None:
+                    applies = parameter.applies(self.model_dump())
+                    yield f"{method.name}.{parameter.name}", parameter, applies
 
     @property
     def model_identity(self) -> tuple[str, str | None]:
@@ -221,7 +245,8 @@ def pin(recipe: Recipe) -> Recipe:
         RecipeError: a file or directory that the recipe names does not exist, or the recipe is one of another
             version, with methods or settings that this one does not have.
     """
-    faults = validation.faults(recipe.model_dump())
+    if faults := [*validation.faults(recipe.model_dump()), *faults_here(recipe.model_dump())]:
+        raise RecipeError(faults)
     absolute: dict[str, str] = {}
     digests: dict[str, str] = {}
     for role, names in (("calibration", (recipe.calibration,)), ("evaluation", recipe.evaluations)):
@@ -229,23 +254,32 @@ def pin(recipe: Recipe) -> Recipe:
             if name in NAMED:  # the same text everywhere; the record states its commit
                 continue
             path = corpus_path(name, role)
-            # Unlike `Path.is_file`, these raise nothing for a name that is too long.
-            if not os.path.isfile(path):
-                wrong = "is not a file" if os.path.exists(path) else "does not exist"
-                faults.append(Fault(role, f"the file {name} was requested, but it {wrong}; check the path."))
-                continue
             # `stories` is bundled, so its path depends on the machine.
             absolute[name] = name if name == "stories" else str(path.resolve())
             digests[f"{role}.{place}" if place else role] = _digest(path)
-    if fault := path_fault(recipe.model, recipe.revision):
-        faults.append(Fault("model", f"{recipe.model} was requested, but {fault}."))
-    if faults:
-        raise RecipeError(faults)
     model = canonical(recipe.model)
     revision = fingerprint(model) or recipe.revision  # None for a hub id, which keeps its revision
     evaluation = simplest(tuple(absolute.get(name, name) for name in recipe.evaluations))
     texts = {"calibration": absolute.get(recipe.calibration, recipe.calibration), "evaluation": evaluation}
     return recipe.model_copy(update={"model": model, "revision": revision, "digests": digests, **texts})
+
+
+def faults_here(fields: Mapping[str, Any]) -> list[Fault]:
+    """Return the faults of the names that a recipe's fields give to its model and its texts, on this machine.
+    Fields of a wrong type are skipped.
+    """
+    given, _ = _without_invalid(Recipe, dict(fields))
+    faults = []
+    for role in ROLES:
+        for name in validation.corpora_in(given, role):
+            path = corpus_path(name, role)
+            # Unlike `Path.is_file`, these raise nothing for a name that is too long.
+            if name not in NAMED and not os.path.isfile(path):
+                wrong = "is not a file" if os.path.exists(path) else "does not exist"
+                faults.append(Fault(role, f"the file {name} was requested, but it {wrong}; check the path."))
+    if fault := path_fault(given.get("model", DEMO), given.get("revision")):
+        faults.append(Fault("model", f"{given['model']} was requested, but {fault}."))
+    return faults
 
 
 def _digest(path: Path) -> str:

@@ -56,6 +56,10 @@ class Parameter:
         kind: `ratios` is a list of numbers, one per block.
         minimum, maximum: inclusive.
         for_plan: whether the plan reads it; the method's function then does not receive it.
+        before: for a parameter that a method got after recipes with it had been stored, the value that means
+            what those recipes did. A stored recipe without the parameter has it, and it does not count for
+            the key, so such a recipe keeps its key, and a new one with this value has the same.
+        applies: whether it has an effect in a recipe with these fields; only asked if there is a `before`.
     """
 
     name: str
@@ -66,6 +70,8 @@ class Parameter:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     for_plan: bool = False
+    before: Any = None
+    applies: Callable[[Mapping[str, Any]], bool] = lambda fields: True
 
     @property
     def range(self) -> str:

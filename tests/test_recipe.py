@@ -12,7 +12,7 @@ from engine.errors import RecipeError
 from engine.pruning.axes import AXES, SCORES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.presets import PRESETS
-from engine.recipe import Recipe
+from engine.recipe import Recipe, pin
 from engine.registry import Parameter
 from engine.validation import complete, faults_against
 
@@ -286,6 +286,62 @@ def test_different_recipes_have_different_keys() -> None:
         *(Recipe.build(fields).key for fields in CHANGES.values()),
     ]
     assert len(set(keys)) == len(keys)
+
+
+# --- parameters that a method got after recipes with it had been stored
+
+STORED = {
+    "revision": "f24452901c34f412",
+    "score": "sparsegpt",
+    "pattern": "2:4",
+    "permutation": "none",
+    "update": "mrp",
+    "settings": {},
+    "digests": {"calibration": "4e25e8d5c0531e49", "evaluation": "153943083f2f5a9c"},
+}
+"""APT-SM at 2:4, as a version without `mrp.mask` stored it under the key `bb0fa580649efce101fe`."""
+
+
+def test_a_stored_recipe_keeps_its_key_and_its_meaning() -> None:
+    stored = Recipe.model_validate(STORED)
+    assert stored.key == "bb0fa580649efce101fe"
+    assert stored.settings == {"mrp.mask": "dense"} and stored.parameters("update") == {"mask": "dense"}
+    again = Recipe.build(stored.model_dump())
+    assert again == stored and again.key == stored.key
+
+
+def test_what_is_written_now_has_the_new_default_and_a_key_of_its_own() -> None:
+    now = pin(build(pruner="apt-sm", pattern="2:4"))
+    assert now.settings == {"mrp.mask": "sequential"} and now.key != "bb0fa580649efce101fe"
+    before = pin(build(pruner="apt-sm", pattern="2:4", settings={"mrp.mask": "dense"}))
+    assert before.key == Recipe.model_validate(STORED).key  # the same result, so never computed twice
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"score": "wanda", "update": "mrp"},
+        {"score": "sparsegpt", "update": "mrp", "group": "row"},
+        {"score": "sparsegpt", "update": "mrp", "pattern": "2:4", "permutation": "zigzag"},
+        {"score": "sparsegpt", "update": "mrp", "pattern": "2:4", "refinement": "dsnot"},
+    ],
+    ids=str,
+)
+def test_a_parameter_without_effect_does_not_count_for_the_key(fields: dict[str, Any]) -> None:
+    recipe = build(**fields)
+    without = {name: value for name, value in recipe.model_dump().items() if name != "settings"}
+    settings = {name: value for name, value in recipe.settings.items() if name != "mrp.mask"}
+    stored = Recipe.model_validate(without | {"settings": settings})
+    assert stored.key == recipe.key == build(**fields, settings={"mrp.mask": "dense"}).key
+    assert stored == recipe  # it takes the default, so that another choice of score starts with that
+
+
+def test_a_parameter_whose_default_is_the_old_behaviour_changes_no_key() -> None:
+    recipe = build(pruner="wanda-dsnot")
+    fields = recipe.model_dump()
+    fields["settings"].pop("dsnot.prune_by")
+    assert Recipe.model_validate(fields) == recipe and Recipe.model_validate(fields).key == recipe.key
+    assert build(pruner="wanda-dsnot", settings={"dsnot.prune_by": "score"}).key != recipe.key
 
 
 def test_a_key_fits_a_folder_name() -> None:

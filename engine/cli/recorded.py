@@ -44,6 +44,7 @@ class Family:
     """Recorded runs that differ only in sparsity.
 
     Attributes:
+        group: the comparison group; None for the methods' own.
         sparsities: of the unstructured runs.
         patterns: of the N:M runs.
         weights: whether the pruned blocks are stored too.
@@ -53,6 +54,7 @@ class Family:
     pruner: str
     allocation: str = "uniform"
     settings: dict[str, Any] = field(default_factory=dict)
+    group: str | None = None
     sparsities: tuple[float, ...] = TENTHS
     patterns: tuple[str, ...] = N_M
     weights: bool = False
@@ -60,7 +62,12 @@ class Family:
 
     def recipes(self) -> list[Recipe]:
         """Return the pinned recipes of these runs."""
-        fixed = {"pruner": self.pruner, "allocation": self.allocation, "settings": self.settings}
+        fixed = {
+            "pruner": self.pruner,
+            "allocation": self.allocation,
+            "settings": self.settings,
+            "group": self.group,
+        }
         amounts: list[dict[str, Any]] = [
             *({"sparsity": sparsity} for sparsity in self.sparsities),
             *({"pattern": pattern} for pattern in self.patterns),
@@ -74,8 +81,10 @@ FAMILIES = (
     Family("magnitude", weights=True),
     Family("wanda", weights=True),
     Family("ria"),
+    Family("ria", group="row", patterns=()),  # where R2-DSnoT starts
     Family("stochria"),
     Family("symwanda"),
+    Family("symwanda", group="layer", patterns=()),
     Family("multiflow"),
     Family("sparsegpt"),
     Family("apt-sm"),

@@ -9,15 +9,18 @@ import json
 import os
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from engine import COMMAND
 from engine.errors import Fault, RecipeError
 from engine.evaluation.tasks.catalogue import TASKS
 from engine.pruning.axes import AXES
 from engine.pruning.patterns import UNSTRUCTURED
-from engine.recipe import Recipe
+from engine.recipe import Recipe, faults_here
 from engine.validation import KNOWN_CORPORA
 
 
@@ -114,9 +117,10 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
     try:
         recipe = Recipe.build(merged)
     except RecipeError as error:
-        raise RecipeError([*faults, *error.faults]) from None
+        faults += error.faults
     if faults:
-        raise RecipeError(faults)
+        said = {fault.field for fault in faults}
+        raise RecipeError([*faults, *(fault for fault in faults_here(merged) if fault.field not in said)])
     return recipe
 
 
@@ -131,6 +135,9 @@ def _file_fields(name: str) -> dict[str, Any]:
         raise RecipeError(
             [Fault("recipe", f"the file {name} does not hold a JSON object, so it is not a recipe.")]
         )
+    if fields.get("digests"):  # a pinned recipe, so complete: what it lacks has come with a later version
+        with suppress(ValidationError):  # `build` says what is wrong
+            fields["settings"] = Recipe.model_validate(fields).settings
     # `pin` sets the digests again, for the files as they are now.
     return {key: value for key, value in fields.items() if key != "digests"}
 

@@ -30,6 +30,8 @@ DEMO_DIRECTORY = ROOT / "assets" / "demo-model"
 SAMPLES, SAMPLE_BYTES = 64, 16_384  # 1 MiB of each file
 BUNDLED_FINGERPRINTS = {"a10b87b5790077ee": "f24452901c34f412"}
 """The fingerprint of the bundled model's files -> the one that its recorded runs have."""
+HUB_ID = re.compile(r"(\b[\w.-]+\b/)?\b[\w.-]{1,96}\b", re.ASCII)
+"""As the hub's own library checks it: `name` or `owner/name`."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 OTHER_FILE = (
@@ -82,7 +84,7 @@ def local_source(model: str, revision: str | None = None) -> Path | None:
 
 
 def path_fault(model: str, revision: str | None = None) -> str | None:
-    """Return why a model that is given as a path cannot be read, and what to do; None for anything else."""
+    """Return why a model's name is neither a readable path nor a hub id, and what to do; None if it is."""
     source = resolve(model)
     if os.path.isdir(source):
         if files := gguf_files(Path(source)):
@@ -94,6 +96,8 @@ def path_fault(model: str, revision: str | None = None) -> str | None:
     # A hub id may have the name of a file that happens to be here.
     if looks_like_path(model) or (Path(model).suffix in WEIGHT_SUFFIXES and is_file):
         return OTHER_FILE if is_file else _absence(model, revision)
+    if not is_hub_id(model):
+        return "it is neither a directory, a GGUF file nor a hub id (owner/name); check the name"
     return None
 
 
@@ -122,6 +126,16 @@ def _is_local(source: str) -> bool:
 
 def _is_gguf_file(path: str) -> bool:
     return os.path.isfile(path) and (has_gguf_suffix(path) or starts_like_gguf(Path(path)))
+
+
+def is_hub_id(model: str) -> bool:
+    """Return whether the hub could have a model of this name."""
+    return (
+        bool(HUB_ID.fullmatch(model))
+        and "--" not in model
+        and ".." not in model
+        and not model.endswith(".git")
+    )
 
 
 def canonical(model: str) -> str:

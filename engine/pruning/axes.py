@@ -16,7 +16,7 @@ from torch import Tensor
 
 from engine.events import QUANTILES, Event, RowSpread
 from engine.pruning.effort import Effort
-from engine.pruning.patterns import Group, Pattern
+from engine.pruning.patterns import Group, Pattern, make_pattern
 from engine.pruning.statistics import Need, Statistics
 from engine.registry import Method, Registry, Touched
 
@@ -95,25 +95,28 @@ class Updated:
 
 @dataclass(frozen=True)
 class Shares:
-    """What an allocation returns: the sparsity of each block, or of each row.
+    """What an allocation returns: the sparsity of each block, of each linear, or of each row.
 
     Attributes:
         blocks: the sparsity of each block.
         rows: sparsities per row, `[out]` float64, by block and linear; a linear that is missing loses its
-            block's ratio in every row.
+            own or its block's ratio in every row.
         clipped: blocks whose ratio was clipped to a limit.
         consumers: by block and linear, the linear that reads its rows as input columns; empty if no method
             looked.
+        linears: sparsities per linear, by block; a linear that is missing loses its block's ratio.
     """
 
     blocks: tuple[float, ...]
     rows: Mapping[int, Mapping[str, Tensor]] = field(default_factory=dict)
     clipped: tuple[int, ...] = ()
     consumers: Mapping[int, Mapping[str, str | None]] = field(default_factory=dict)
+    linears: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
     def of(self, block: int, linear: str) -> float | Tensor:
         """Return the sparsity of a linear: one number, or one per row `[out]`."""
-        return self.rows.get(block, {}).get(linear, self.blocks[block])
+        own = self.linears.get(block, {}).get(linear, self.blocks[block])
+        return self.rows.get(block, {}).get(linear, own)
 
     def spreads(self) -> tuple[tuple[RowSpread, ...], ...]:
         """Return how each block's linears distribute their sparsity over their rows; empty if no method
@@ -189,15 +192,15 @@ class Update(Method):
 
     Attributes:
         touches: `weights` if kept weights may change; None if the mask alone describes the result.
-        running: whether it proceeds column by column, so that a running score is evaluated on the weights as
-            updated so far.
+        running: whether, for these parameters, it proceeds column by column, so that a running score is
+            evaluated on the weights as updated so far.
         effort: what it computes for a linear of `(rows, columns)` at a sparsity, not counting the statistics.
     """
 
     function: Callable[..., Updated]
     needs: frozenset[Need] = frozenset()
     touches: Touched | None = "weights"
-    running: bool = False
+    running: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
     effort: Callable[[int, int, float], Effort] = lambda rows, columns, sparsity: Effort()
 
 
@@ -216,6 +219,7 @@ class Allocation(Method):
             (None for all).
         even: whether all blocks always get the same sparsity.
         from_user: whether the user states the ratios, so that it cannot run without settings.
+        linears: whether the linears of a block get sparsities of their own.
         rows: whether, for these parameters, rows get sparsities of their own.
         whole_rows: settings with which rows do not, for an allocation where `rows` can be true.
         group: the comparison group that it was published with; replaces a score's own group if that is the
@@ -231,6 +235,7 @@ class Allocation(Method):
     passes: Callable[[Mapping[str, Any]], tuple[float, int | None]] = lambda parameters: (0, None)
     even: bool = False
     from_user: bool = False
+    linears: bool = False
     rows: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
     whole_rows: Mapping[str, Any] = field(default_factory=dict)
     group: Group | None = None
@@ -244,12 +249,13 @@ class Refinement(Method):
     """`function(keep [out, in], weight, statistics, *, group, **parameters)` returns a `Refined`.
 
     `group` is m if swaps must stay within each m consecutive columns (N:M), None if they may go anywhere in
-    the row.
+    the row. A function that reads the scores that made the mask gets them as `scores`, `[out, in]`.
 
     Attributes:
         touches: `mask` if it may swap entries; None if it never does anything.
         attention_only: whether, for these parameters, the block's other linears are left as they are.
         numbers: numbers that it reads or writes per weight, for the estimate of a run's duration.
+        reads_scores: whether, for these parameters, the function reads the scores that made the mask.
     """
 
     function: Callable[..., Refined]
@@ -257,6 +263,7 @@ class Refinement(Method):
     touches: Touched | None = "mask"
     attention_only: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
     numbers: float = 0.0
+    reads_scores: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
 
 
 def _unknown(*_: object, **__: object) -> NoReturn:
@@ -276,3 +283,18 @@ REFINEMENTS: Registry[Refinement] = Registry(
     "refinement", lambda **known: Refinement(function=_unknown, touches=None, **known)
 )
 AXES: dict[str, Registry[Any]] = {axis.axis: axis for axis in (SCORES, ALLOCATIONS, UPDATES, REFINEMENTS)}
+
+
+def decides_in_steps(score: Score, pattern: Pattern, refinement: Refinement) -> bool:
+    """Return whether a mask can be decided a few columns at a time, while the update changes the weights."""
+    return score.running and not refinement.touches and pattern.step is not None
+
+
+def can_decide_in_steps(fields: Mapping[str, Any]) -> bool:
+    """Return `decides_in_steps` for the fields of a recipe, False if this version cannot read its pattern."""
+    try:
+        pattern = make_pattern(fields["pattern"], fields["group"], fields["permutation"])
+    except ValueError:
+        return False
+    score, refinement = SCORES.named(fields["score"]), REFINEMENTS.named(fields["refinement"])
+    return decides_in_steps(score, pattern, refinement)

@@ -36,6 +36,7 @@ from engine.pruning.axes import (
     Score,
     Shares,
     Update,
+    decides_in_steps,
 )
 from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, Selection, Sparsity, make_pattern
 from engine.pruning.search import AllocationContext
@@ -118,11 +119,8 @@ class Plan:
         """Whether the mask is decided a few columns at a time on weights that the update has changed, instead
         of once on the dense weights.
         """
-        return (
-            self.score.running
-            and not self.refinement.touches
-            and self.pattern.step is not None
-            and self.update.running
+        return decides_in_steps(self.score, self.pattern, self.refinement) and self.update.running(
+            self.parameters["update"]
         )
 
     def allocate(self, context: AllocationContext) -> Generator[Event, None, Shares]:
@@ -154,14 +152,16 @@ class Plan:
         if self.decides_while_updating:
             # One number: sparsities per row need groups of rows, and those decide on all columns at once.
             running = RunningMask(cast(RunningScore, score), statistics, self.pattern, cast(float, sparsity))
-            updated = self.update.function(weight, statistics, running, **self.parameters["update"])
+            updated = self.update.function(weight, statistics, running, **self._arguments("update"))
             return Outcome(updated.weight, updated.keep, running.ties, updated.warnings)
         scores = score(weight, statistics)  # [out, in]
         selection = self.pattern.select(scores, sparsity)
-        del scores  # as large as the weight
-        refined = self._refine(selection, weight, statistics, attention)
+        # As large as the weight, so released if nothing reads them any more.
+        read = scores if self.refinement.reads_scores(self.parameters["refinement"]) else None
+        del scores
+        refined = self._refine(selection, weight, statistics, read, attention)
         frozen = FrozenMask(refined.keep)
-        updated = self.update.function(weight, statistics, frozen, **self.parameters["update"])
+        updated = self.update.function(weight, statistics, frozen, **self._arguments("update"))
         return Outcome(
             updated.weight,
             updated.keep,
@@ -192,7 +192,7 @@ class Plan:
         return Outcome(weight.masked_fill(~keep, 0), keep, selection.ties, (warning,))
 
     def _score_parameters(self, path: str) -> dict[str, Any]:
-        parameters = dict(self.parameters["score"])
+        parameters = self._arguments("score")
         if self.score.uses_seed:
             # Linears of the same shape get different draws. Not `hash`, which differs between processes.
             parameters["seed"] = crc32(f"{parameters['seed']} {path}".encode())
@@ -200,22 +200,37 @@ class Plan:
             parameters |= self.pattern.n_and_m
         return parameters
 
+    def _arguments(self, axis: str) -> dict[str, Any]:
+        """Return the parameters that the function of the axis receives."""
+        own = {"score": self.score, "update": self.update, "refinement": self.refinement}[axis].parameters
+        return {item.name: self.parameters[axis][item.name] for item in own if not item.for_plan}
+
     def _refine(
-        self, selection: Selection, weight: Tensor, statistics: Statistics, attention: bool
+        self,
+        selection: Selection,
+        weight: Tensor,
+        statistics: Statistics,
+        scores: Tensor | None,
+        attention: bool,
     ) -> Refined:
+        """Refine a mask.
+
+        Args:
+            scores: those that made it, `[out, in]`, for a refinement that reads them.
+        """
         keep, order = selection.keep, selection.order
         refinement, parameters = self.refinement, self.parameters["refinement"]
         if not refinement.touches or (refinement.attention_only(parameters) and not attention):
             return Refined(keep)
-        # `for_plan` ones are not the function's
-        own = {item.name: parameters[item.name] for item in refinement.parameters if not item.for_plan}
-        group = self.pattern.group_width
+        own = {"group": self.pattern.group_width, **self._arguments("refinement")}
         if order is None:
-            return refinement.function(keep, weight, statistics, group=group, **own)
+            given = {} if scores is None else {"scores": scores}
+            return refinement.function(keep, weight, statistics, **own, **given)
         # Swaps must stay within the groups that the permutation formed: refine in the permuted order, then
         # put the columns back.
         moved = Reordered(statistics, order)
-        refined = refinement.function(keep[:, order], weight[:, order], moved, group=group, **own)
+        given = {} if scores is None else {"scores": scores[:, order]}
+        refined = refinement.function(keep[:, order], weight[:, order], moved, **own, **given)
         return replace(refined, keep=refined.keep[:, order.argsort()])  # argsort: the inverse
 
 

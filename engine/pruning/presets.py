@@ -77,9 +77,10 @@ PRESETS.add(
     Preset(
         name="symwanda",
         title="SymWanda",
-        explanation="Wanda from both sides: rates a weight by the strength of its input and of its output.",
-        helps="If whole rows differ in importance. The form can be set, from the input alone to relative "
-        "importance.",
+        explanation="Wanda from both sides: rates a weight by the strength of its input plus that of its "
+        "output (the family's general form, both parts with the weight 1).",
+        helps="As an alternative to Wanda. The form can be set, from the input alone to relative importance, "
+        "and so can the comparison group.",
         paper=papers.SYMMETRIC,
         score="symwanda",
     )
@@ -88,8 +89,10 @@ PRESETS.add(
     Preset(
         name="multiflow",
         title="MultiFlow",
-        explanation="Rates a weight by how much signal flows through the two neurons that it connects.",
-        helps="As an alternative to magnitude and Wanda. NeuroAL was published with it, too.",
+        explanation="Rates a weight by how much signal flows through the two neurons that it connects. This "
+        "is NeuroAL's variant, which compares within rows.",
+        helps="As an alternative to magnitude and Wanda. The original compares within whole linears and "
+        "gives each a budget from global magnitudes: choose that allocation and group.",
         paper=papers.MULTIFLOW,
         score="multiflow",
     )
@@ -110,8 +113,8 @@ PRESETS.add(
     Preset(
         name="apt-sm",
         title="APT-SM",
-        explanation="SparseGPT's choice of weights, then the best possible values for all remaining "
-        "weights, solved jointly for each row.",
+        explanation="SparseGPT's choice of weights, in its sequence, then the best possible values for all "
+        "remaining weights, solved jointly for each row from the dense weights.",
         helps="At 60 % and more, where SparseGPT's one-way update falls short. The slowest pruner.",
         paper=papers.APT,
         score="sparsegpt",
@@ -122,10 +125,9 @@ PRESETS.add(
     Preset(
         name="apt-mm",
         title="APT-MM",
-        explanation="N:M with both steps joint: the set to remove from each group is chosen as a whole, and "
-        "the remaining weights are solved jointly.",
-        helps="For 2:4 and similar patterns. Groups are decided independently, so APT-SM with the same "
-        "pattern can be as good.",
+        explanation="N:M with both steps joint: the set to remove from each group is chosen as a whole, on "
+        "the weights as updated so far, and the remaining weights are solved jointly.",
+        helps="For 2:4 and similar patterns. APT-SM with the same pattern can be as good.",
         paper=papers.APT,
         score="joint",
         update="mrp",

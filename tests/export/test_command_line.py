@@ -11,7 +11,7 @@ import pytest
 from engine.errors import RecipeError
 from engine.export.command_line import add_recipe_options, command, recipe_of
 from engine.pruning.presets import PRESETS
-from engine.recipe import Recipe
+from engine.recipe import Recipe, pin
 
 RATIOS = (0.5,) * 8
 RECIPES: list[dict[str, Any]] = [
@@ -46,6 +46,37 @@ def test_a_recipe_file_is_the_same(fields: dict[str, Any], tmp_path: Path) -> No
     assert parse(str(file)).key == recipe.key
     (file := tmp_path / "short.json").write_text(json.dumps(fields))
     assert parse(str(file)).key == recipe.key
+
+
+def test_a_stored_recipe_is_repeated_as_it_was(tmp_path: Path) -> None:
+    """A file of an earlier version, which lacks a parameter, is not what its short form means today."""
+    fields = pin(Recipe.build(pruner="apt-sm", pattern="2:4")).model_dump() | {"settings": {}}
+    (file := tmp_path / "recipe.json").write_text(json.dumps(fields))
+    assert parse(str(file)).settings == {"mrp.mask": "dense"}
+    assert "mrp.mask=dense" in command(Recipe.model_validate(fields))
+    file.write_text(json.dumps({"pruner": "apt-sm", "pattern": "2:4"}))
+    assert parse(str(file)).settings == {"mrp.mask": "sequential"}
+    file.write_text(json.dumps(fields | {"samples": "many"}))
+    with pytest.raises(RecipeError, match="samples"):
+        parse(str(file))
+
+
+@pytest.mark.parametrize(
+    "name", ["no such model", "a/b/c", "owner/na--me", "up..down", "wanda!", "/nowhere", "x/"]
+)
+def test_a_name_of_no_model_is_rejected_with_all_other_faults(name: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse("--model", name, "--sparsity", "2", "--calibration", "nowhere.txt", "--set", "oops")
+    assert [fault.field for fault in caught.value.faults] == ["set", "sparsity", "calibration", "model"]
+    with pytest.raises(RecipeError, match="model: "):
+        pin(parse("--model", name))
+
+
+@pytest.mark.parametrize(
+    "name", ["gpt2", "openai-community/gpt2", "mistralai/Mistral-7B-v0.1", "demo", "a_b/c.d"]
+)
+def test_a_hub_id_is_not_looked_up(name: str) -> None:
+    assert pin(parse("--model", name)).model == name
 
 
 def test_options_override_the_file(tmp_path: Path) -> None:

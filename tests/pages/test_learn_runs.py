@@ -74,6 +74,7 @@ def recorded_views() -> dict[str, RunView]:
     recipes = [
         Recipe.build(pruner=pruner, sparsity=share / 10) for pruner in PRUNERS for share in range(1, 10)
     ]
+    recipes += [Recipe.build(pruner="ria", group="row", sparsity=share / 10) for share in range(1, 10)]
     recipes += [bundled_recipe(name, int(text.split()[0]) / 100) for name in AUTOMATIC for text in SPARSITIES]
     recipes += [Recipe.build(pruner=preset.name, pattern="2:4") for preset in PRESETS.values()]
     recipes += [

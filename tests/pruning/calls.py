@@ -30,6 +30,12 @@ def defaults(method: Method, **chosen: Any) -> dict[str, Any]:
     return {parameter.name: chosen.get(parameter.name, parameter.default) for parameter in method.parameters}
 
 
+def arguments(method: Method, **chosen: Any) -> dict[str, Any]:
+    """Return `defaults` without the parameters that the plan applies, which the function does not receive."""
+    read = {parameter.name for parameter in method.parameters if not parameter.for_plan}
+    return {name: value for name, value in defaults(method, **chosen).items() if name in read}
+
+
 def score(name: str, layer: Layer, **chosen: Any) -> Tensor:
     """Return a score of the layer; for a joint score pass the pattern's `n` and `m`."""
     pattern = {key: chosen.pop(key) for key in ("n", "m") if key in chosen}
@@ -53,7 +59,7 @@ def update_weights(name: str, layer: Layer, mask: Tensor, statistics: Statistics
         layer.weight.clone(),
         statistics or oracles.collect_statistics(layer, update.needs),
         FrozenMask(mask),
-        **defaults(update),
+        **arguments(update),
     ).weight
 
 
@@ -67,16 +73,14 @@ def undamped(layer: Layer) -> Statistics:
 
 
 def refine_mask(name: str, layer: Layer, mask: Tensor, *, group: int | None = None, **chosen: Any) -> Refined:
-    """Return the refined mask; the parameter `layers` is dropped because the plan applies it."""
+    """Return the refined mask, whatever linears the plan would refine."""
     refinement = REFINEMENTS[name]
-    parameters = defaults(refinement, **chosen)
-    parameters.pop("layers", None)
     return refinement.function(
         mask.clone(),
         layer.weight.clone(),
         oracles.collect_statistics(layer, refinement.needs),
         group=group,
-        **parameters,
+        **arguments(refinement, **chosen),
     )
 
 

@@ -108,10 +108,12 @@ def refine_row(
     return Trace(keep, swaps, errors)
 
 
-def dsnot(keep: Tensor, weight: Tensor, inputs: Tensor, **options: object) -> list[Trace]:
-    """Return the trace of every row."""
+def dsnot(
+    keep: Tensor, weight: Tensor, inputs: Tensor, *, score: Tensor | None = None, **options: object
+) -> list[Trace]:
+    """Return the trace of every row, pruned by `score` or else by Wanda's."""
     c = weight.double() * input_sum(inputs)
-    score = weight.double().abs() * input_norm(inputs)
+    score = weight.double().abs() * input_norm(inputs) if score is None else score
     return traces(keep, c, c, inputs, torch.zeros_like(c), score, torch.zeros_like(c), options)
 
 

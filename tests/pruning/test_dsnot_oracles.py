@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from engine.pruning.axes import REFINEMENTS, Refined
+from engine.pruning.patterns import Group
 from engine.pruning.plan import Plan
 from tests.pruning import oracles, refinement_oracles
 from tests.pruning.calls import defaults, random_mask, refine_mask
@@ -272,3 +273,28 @@ def test_refinement_can_be_limited_to_attention(layers: str, attention: bool) ->
     statistics = oracles.collect_statistics(layer, plan.needs)
     got = plan.prune(layer.weight, statistics, 0.5, attention=attention).keep
     assert torch.equal(got, wanda_mask(layer)) == (layers == "attention" and not attention)
+
+
+@pytest.mark.parametrize("permutation", [None, "zigzag"])
+@pytest.mark.parametrize(("pattern", "m"), [("unstructured", None), ("2:4", 4)])
+def test_dsnot_can_prune_by_the_score_that_made_the_mask(
+    pattern: str, m: int | None, permutation: str | None
+) -> None:
+    """The published code does so for N:M; with Wanda's mask there is no difference."""
+    layer = oracles.random_layer(7, 48)
+    shape = {"pattern": pattern, "group": Group.ROW} | ({"permutation": permutation} if m else {})
+
+    def masks(score: str, prune_by: str) -> tuple[Tensor, Tensor]:
+        settings = {"dsnot.prune_by": prune_by, "dsnot.cycles": 8, "dsnot.same_sign": "no"}
+        plan = Plan.of(score=score, refinement="dsnot", settings=settings, **shape)
+        outcome = plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), 0.5)
+        assert outcome.unrefined is not None
+        return outcome.unrefined, outcome.keep
+
+    before, refined = masks("ria", "score")
+    if permutation is None:
+        score = oracles.ria(layer.weight, layer.inputs)
+        rows = refinement_oracles.dsnot(before, layer.weight, layer.inputs, score=score, group=m, cycles=8)
+        assert torch.equal(refined, refinement_oracles.masks(rows))
+    assert not torch.equal(refined, masks("ria", "wanda")[1])
+    assert torch.equal(masks("wanda", "score")[1], masks("wanda", "wanda")[1])

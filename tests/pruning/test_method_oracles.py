@@ -108,7 +108,7 @@ def test_symwanda_includes_wanda_and_ria() -> None:
 
 
 def test_the_published_defaults() -> None:
-    groups = {"ri": "layer", "ria": "layer", "stochria": "layer", "symwanda": "layer", "multiflow": "row"}
+    groups = {"ri": "layer", "ria": "layer", "stochria": "layer", "symwanda": "row", "multiflow": "row"}
     assert {name: SCORES[name].default_group.value for name in groups} == groups
     assert defaults(SCORES["ria"]) == {"alpha": 0.5}
     assert {"beta": 0.1, "alpha": 0.5}.items() <= defaults(SCORES["stochria"]).items()

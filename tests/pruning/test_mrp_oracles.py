@@ -128,8 +128,32 @@ def test_mrp_is_optimal_for_the_mask_of_any_score(score_name: str) -> None:
     expected = oracles.mrp(layer.weight, layer.inputs, outcome.keep)
     torch.testing.assert_close(outcome.weight.double(), expected, rtol=1e-3, atol=1e-4)
     reference: dict[str, Callable[[], Tensor]] = {
-        "joint": lambda: joint_oracles.joint(layer.weight, layer.inputs, 2, 4).bool(),
+        "joint": lambda: joint_oracles.running_joint(layer.weight, layer.inputs, 2, 4)[1] > 0,
         "wanda": lambda: oracles.keep_mask(oracles.wanda(layer.weight, layer.inputs), "2:4", None, 0.5),
         "ria": lambda: oracles.keep_mask(oracles.ria(layer.weight, layer.inputs), "2:4", None, 0.5),
     }
     assert torch.equal(outcome.keep, reference[score_name]())
+
+
+@pytest.mark.parametrize(
+    ("score", "pattern"),
+    [("sparsegpt", "unstructured"), ("sparsegpt", "2:4"), ("sparsegpt", "4:8"), ("joint", "2:4")],
+)
+def test_the_mask_is_that_of_the_sequential_update(score: str, pattern: str) -> None:
+    """APT's S and M are decided as SparseGPT and APT-MS decide theirs; only the weights differ."""
+    layer = oracles.random_layer(6, 160)
+    plans = [Plan.of(score=score, pattern=pattern, update=update) for update in ("obs", "mrp")]
+    sequential, joint = (
+        plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), 0.5) for plan in plans
+    )
+    assert torch.equal(joint.keep, sequential.keep) and not torch.equal(joint.weight, sequential.weight)
+    expected = oracles.mrp(layer.weight, layer.inputs, joint.keep)
+    torch.testing.assert_close(joint.weight.double(), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_mask_of_the_dense_weights_can_be_chosen() -> None:
+    layer = oracles.random_layer(6, 48)
+    plan = Plan.of(score="joint", pattern="2:4", update="mrp", settings={"mrp.mask": "dense"})
+    kept = plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), 0.5).keep
+    assert torch.equal(kept, joint_oracles.joint(layer.weight, layer.inputs, 2, 4).bool())
+    assert not torch.equal(kept, joint_oracles.running_joint(layer.weight, layer.inputs, 2, 4)[1].bool())

@@ -123,6 +123,8 @@ def test_every_pair_runs_with_the_exact_sparsity_or_is_rejected(choice: tuple[An
     assert record.state == "finished", record.error
     assert np.mean(record.allocation) == pytest.approx(recipe.sparsity, abs=1e-9)
     for index, name, rows, columns, removed_count in counts(record):
+        if ALLOCATIONS[recipe.allocation].linears:  # whose ratios the record does not state
+            continue
         spread = (
             next((spread for spread in record.rows[index] if spread.name == name), None)
             if record.rows

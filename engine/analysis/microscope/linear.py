@@ -202,12 +202,16 @@ def _observed(block: Block, linear: Linear) -> dict[str, Linear]:
 
 
 def _sparsity(specimen: Specimen, plan: Plan, pruned: PrunedLinear) -> Sparsity:
-    """Return the linear's target sparsity: its block's, or one per row if the mask has uneven rows."""
+    """Return the linear's target sparsity: its block's, its own if the allocation gives linears their own, or
+    one per row if the mask has uneven rows.
+    """
     rows = (~pruned.keep).sum(1)
     uneven = plan.pattern.allows_row_sparsities and bool((rows != rows[0]).any())
     if uneven:
         # The run's targets per row are not needed: the mask counts them exactly.
         return rows.double() / pruned.keep.shape[1]
+    if plan.allocation.linears:
+        return int(rows.sum()) / pruned.keep.numel()
     return specimen.record.allocation[specimen.block]
 
 

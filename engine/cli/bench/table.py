@@ -24,6 +24,25 @@ TIMED = ("60 %", "2:4")
 """The time shown for a row is that of the first of these columns that has a run."""
 BASES = ("wanda", "sparsegpt")
 """The pruners that allocations are shown with."""
+VARIANTS: dict[str, dict[str, Any]] = {
+    "ria, per row": {"pruner": "ria", "group": "row"},
+    "ria-r2-dsnot, without relative growing": {
+        "pruner": "ria-r2-dsnot",
+        "settings": {"r2-dsnot.relative_grow": "no"},
+    },
+    "symwanda, per layer": {"pruner": "symwanda", "group": "layer"},
+    "multiflow, per layer": {"pruner": "multiflow", "group": "layer"},
+    "multiflow, per layer + global-magnitude": {
+        "pruner": "multiflow",
+        "group": "layer",
+        "allocation": "global-magnitude",
+    },
+    "apt-sm, masks of the dense weights": {"pruner": "apt-sm", "settings": {"mrp.mask": "dense"}},
+    "apt-mm, masks of the dense weights": {"pruner": "apt-mm", "settings": {"mrp.mask": "dense"}},
+    "ria, zigzag permutation": {"pruner": "ria", "permutation": "zigzag"},
+    "ria, assignment permutation": {"pruner": "ria", "permutation": "assignment"},
+}
+"""Recipe fields of the rows between the presets and the allocations, by label."""
 
 
 def print_table() -> None:
@@ -43,12 +62,7 @@ def print_table() -> None:
 
 def _rows() -> dict[str, dict[str, Any]]:
     """Return the recipe fields of every row by the row's label."""
-    rows: dict[str, dict[str, Any]] = {name: {"pruner": name} for name in PRESETS}
-    rows |= {
-        f"{name}, {order} permutation": {"pruner": name, "permutation": order}
-        for name in ("ria",)
-        for order in ("zigzag", "assignment")
-    }
+    rows: dict[str, dict[str, Any]] = {name: {"pruner": name} for name in PRESETS} | VARIANTS
     for base in BASES:
         for allocation in ALLOCATIONS.values():
             if not allocation.even and not allocation.from_user:

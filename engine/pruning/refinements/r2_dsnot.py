@@ -2,7 +2,8 @@
 and on a norm of that share (regularisation).
 
 Costs as much as DSnoT plus one or two passes over the weight. The error that the swaps reduce is still the
-true one.
+true one. Growing by relative importance adds nothing on the bundled model: over RIA per row, which has a
+perplexity of 62.9 at 60 %, DSnoT gives 60.5 and this 60.7 (138.5, 123.9 and 123.4 at 70 %).
 """
 
 from __future__ import annotations
@@ -103,8 +104,8 @@ REFINEMENTS.add(
         title="R²-DSnoT",
         explanation="A variant of DSnoT that prefers to restore weights that matter to their row and "
         "column, not only to the expected output.",
-        helps="As DSnoT. Because shares count, the largest weights of the strongest columns do not always "
-        "come first.",
+        helps="As DSnoT; on the bundled model it is no better. Because shares count, the largest weights of "
+        "the strongest columns do not always come first.",
         formula=r"\text{grow } \arg\max_j \operatorname{sign}(e_i W_{ij}) D_{ij} \frac{m_j}{v_j} + \gamma_1 "
         r"R_{ij}, \quad "
         r"\text{prune } \arg\min_{j :\, \operatorname{sign}(e_i) W_{ij} m_j < 0} |W_{ij}| \lVert X_{:j} "

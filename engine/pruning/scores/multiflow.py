@@ -1,4 +1,9 @@
-"""MultiFlow: a weight's magnitude times the signal flow through the two neurons that it connects."""
+"""MultiFlow: a weight's magnitude times the signal flow through the two neurons that it connects.
+
+This is the variant of NeuroAL's experiments, in which weights compete within a row. The original first gives
+each linear a budget, the part of it that a global threshold on magnitudes would remove, and then compares
+within the whole linear: `--allocation global-magnitude --group layer`.
+"""
 
 from __future__ import annotations
 

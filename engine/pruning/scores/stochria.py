@@ -23,7 +23,8 @@ def stochria(weight: Tensor, statistics: Statistics, *, beta: float, alpha: floa
     random rows (arXiv 2501.18980, section 4).
 
     `tau = max(1, floor(beta * min(out, in)))`, drawn without replacement, separately for each row and column;
-    the sums are not rescaled. A sample that sums to 0 contributes 0.
+    the sums are not rescaled. A sample that sums to 0 contributes 0. The paper's equation has no activations;
+    the factor `a_j^alpha` follows RIA, and `alpha = 0` gives the equation as it is printed.
     """
     count = max(1, int(beta * min(weight.shape)))
     # Rows are drawn before columns: another order would change what a seed means.
@@ -50,7 +51,8 @@ SCORES.add(
         title="StochRIA",
         explanation="RIA computed from a random tenth of each row and column, to test how much of the layer "
         "a weight must be compared with.",
-        helps="To see how little of the layer RIA needs. The spread over seeds shows how much is chance.",
+        helps="To see how little of the layer RIA needs. The spread over seeds shows how much is chance. The "
+        "activations' factor follows RIA; alpha 0 gives the paper's equation, which has none.",
         formula=r"|W_{ij}| \left( \frac{1}{\sum_{i' \in S_j} |W_{i'j}|} + \frac{1}{\sum_{j' \in S_i} "
         r"|W_{ij'}|} \right) \lVert X_{:j} \rVert^\alpha",
         paper=papers.SYMMETRIC,

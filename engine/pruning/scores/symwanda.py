@@ -2,6 +2,11 @@
 
 Its objective is `||X (W' - W)|| + ||(W' - W) Y||`; the forms differ in their choice of X and Y. Costs Wanda's
 statistics, and for the `output` and `general` forms also one pass over every linear's output.
+
+Weights compete within a row by default, as Wanda's do. The output norm is one number per row: as a factor
+(`output`) it cancels there, and magnitude remains; as a summand (`general`) it does not, it evens out the
+differences between the inputs. Across a whole linear it decides how much each row loses. On the bundled model
+at 60 % the general form has a perplexity of 63.9 per row and 67.5 per layer, the default of earlier versions.
 """
 
 from __future__ import annotations
@@ -52,8 +57,9 @@ SCORES.add(
         name="symwanda",
         title="SymWanda",
         explanation="Rates each weight by the strength of its input and of its output neuron together.",
-        helps="Compares across the whole linear, so rows with strong outputs keep more. Within a single row "
-        "the output's part cancels.",
+        helps="Within a row, the output's norm evens out the differences between the inputs; alone "
+        "(form=output) it cancels there, and magnitude remains. With the whole linear as the comparison "
+        "group, rows with strong outputs keep more, which is worse on the bundled model.",
         formula=r"|W_{ij}| \left( \alpha_{in} \lVert X_{:j} \rVert_2 + \alpha_{out} \lVert (X W^\top)_{:i} "
         r"\rVert_2 \right)",
         paper=papers.SYMMETRIC,
@@ -63,7 +69,7 @@ SCORES.add(
                 kind="choice",
                 default="general",
                 choices=FORMS,
-                explanation="variant of the score",
+                explanation="variant of the score; general is the formula above, input is Wanda",
             ),
             Parameter(
                 name="alpha_in",
@@ -94,6 +100,6 @@ SCORES.add(
         function=symwanda,
         # for every form, as needs do not depend on parameters
         needs=frozenset({Need.INPUT_NORM, Need.OUTPUT_NORM}),
-        default_group=Group.LAYER,
+        default_group=Group.ROW,
     )
 )

@@ -93,6 +93,15 @@ class _Sweep:
         return (self.running[at] / self.upper[at, at]).masked_fill_(self.keep[at], 0)
 
 
+def effort(rows: int, columns: int, sparsity: float) -> Effort:
+    """Return what `obs` computes for a linear at any sparsity, not counting the statistics."""
+    return Effort(
+        operations=rows * columns**2,  # out * in^2 / 2 multiply-adds, 2 each
+        numbers=NUMBERS * rows * columns,
+        steps=columns,
+    )
+
+
 UPDATES.add(
     Update(
         name="obs",
@@ -105,11 +114,7 @@ UPDATES.add(
         paper=papers.SPARSEGPT,
         function=obs,
         needs=frozenset({Need.HESSIAN}),
-        running=True,
-        effort=lambda rows, columns, sparsity: Effort(
-            operations=rows * columns**2,  # out * in^2 / 2 multiply-adds, 2 each
-            numbers=NUMBERS * rows * columns,
-            steps=columns,
-        ),
+        running=lambda parameters: True,
+        effort=effort,
     )
 )

@@ -24,8 +24,11 @@ from pages.widgets.learn.recorded_runs import finished_by_name
 
 TITLES = {REFINEMENTS[name].title: name for name in METHODS}
 SPARSITIES = (30, 40, 50, 60, 70, 80)
-PAIRS = {"DSnoT over Wanda": ("wanda", "wanda-dsnot"), "R²-DSnoT over RIA": ("ria", "ria-r2-dsnot")}
-"""By label: the pruner without swaps and the one with them."""
+PAIRS = {
+    "DSnoT over Wanda": ("wanda", "wanda-dsnot"),
+    "R²-DSnoT over RIA per row": ("ria", "ria-r2-dsnot"),
+}
+"""By label: the pruner without swaps and the one with them, both within rows."""
 
 
 def _draw_expected() -> None:
@@ -216,7 +219,11 @@ def _draw_recorded() -> None:
     names = [pruner for pair in PAIRS.values() for pruner in pair]
     runs = finished_by_name(
         engine_handle.shared_engine(),
-        {name: [Recipe.build(pruner=name, sparsity=share / 100) for share in SPARSITIES] for name in names},
+        {
+            # Swaps start from a mask within rows, so the mask without swaps has to be one, too.
+            name: [Recipe.build(pruner=name, group="row", sparsity=share / 100) for share in SPARSITIES]
+            for name in names
+        },
     )
     if runs:
         pairs = {title: (runs[before], runs[after]) for title, (before, after) in PAIRS.items()}

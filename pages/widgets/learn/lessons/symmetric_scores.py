@@ -89,7 +89,8 @@ def _draw_sides() -> None:
             ["Wanda.", "Magnitude.", "Neither."],
             1,
             "Within a row, b is the same factor for all weights. It cancels, and |W| remains. "
-            "The output matters only if rows compete.",
+            "That holds for β = 1 only: with a smaller β, b is *added* to the strength of the input, so it "
+            "evens out the differences between the inputs.",
         )
         part = slider("β, from input only to output only", 0.0, 1.0, 0.5, 0.05, "symmetric.part")
         group = GROUPS[choice("Weights compete within", list(GROUPS), "symmetric.group")]
@@ -173,7 +174,8 @@ def _draw_model() -> None:
     draw_summary(
         [
             "If all weights of a layer compete, weak rows and weak columns can lose everything.",
-            "Using the output helps only if rows compete; within a row it cancels.",
+            "The output alone cancels within a row. Added to the input, as in SymWanda's general form, it "
+            "does not: it evens out the differences between the inputs.",
             "Shares of row and column protect weak neurons. "
             "They need not lower the error of a single layer: measure on the model.",
         ],
