@@ -40,11 +40,11 @@ def read_config(directory: Path, name: str = "") -> Any:
         config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
     except Exception as error:  # transformers raises many types here
         raise to_model_error(name or str(directory), None, error, action="read") from error
-    _without_foreign_choices(config)
+    without_foreign_choices(config)
     return config
 
 
-def _without_foreign_choices(config: Any) -> None:
+def without_foreign_choices(config: Any) -> None:
     """Drop what a configuration says about the machine or the batches of its training.
 
     None of it changes what the model computes here, but all of it can keep transformers from building it:

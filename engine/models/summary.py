@@ -30,7 +30,7 @@ from engine.models.gguf import unpacked
 from engine.models.gguf.configuration import read_gguf_config
 from engine.models.gguf.header import read_header
 from engine.models.gguf.types import source_of
-from engine.models.gguf.unpacking import unpacked_bytes, unpacking_memory, weight_source
+from engine.models.gguf.unpacking import require_all, unpacked_bytes, unpacking_memory, weight_source
 from engine.models.identity import DEMO, local_source
 from engine.models.loading import build_skeleton, read_config, stored_dtype
 from engine.models.shape import LinearKind, ModelSummary, Place, Storage
@@ -66,6 +66,8 @@ def summarise(model: str, revision: str | None = None, *, measure_speed: bool = 
     else:
         config = read_config(source or planning.config_directory(model, revision), model)
     skeleton, blocks = _skeleton(model, config)
+    if source is not None and source.is_file():
+        require_all(skeleton, read_header(source), model)
     sizes = tuple(sum(linear.weight.numel() for linear in block.linears.values()) for block in blocks)
     skipped = skipped_weights(skeleton)
     parameters = sum(sizes) + sum(skipped.values())

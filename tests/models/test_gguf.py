@@ -251,8 +251,10 @@ def test_what_would_be_another_model_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="rotary positions"):
         summarise(str(path))
     biased = {**llama_weights(), "blk.0.attn_q.bias": np.ones(WIDTH, np.float32)}
-    with pytest.raises(ModelError, match="weights, the file"):
-        drain(unpack(write_gguf(tmp_path / "c.gguf", weights=biased), "c"))
+    path = write_gguf(tmp_path / "c.gguf", weights=biased)
+    for work in (lambda: summarise(str(path)), lambda: drain(unpack(path, "c"))):
+        with pytest.raises(ModelError, match="weights, the file"):
+            work()
     lacking = {name: weight for name, weight in llama_weights().items() if name != VALUE}
     with pytest.raises(ModelError, match="it lacks"):
         drain(unpack(write_gguf(tmp_path / "d.gguf", weights=lacking), "d"))

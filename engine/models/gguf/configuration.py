@@ -24,6 +24,7 @@ from engine.models.gguf.faults import TOKENS, UnreadableFile, sound_header
 from engine.models.gguf.header import Header
 from engine.models.gguf.types import dtype_of
 from engine.models.library_warnings import silence
+from engine.models.loading import without_foreign_choices
 from engine.models.quantisation import FULL_PRECISION
 from engine.models.streaming import BUILDING
 
@@ -62,6 +63,7 @@ def read_gguf_config(file: Path, name: str) -> Any:
     embedding = next((tensor for tensor in header.tensors if tensor.name == EMBEDDING), None)
     if embedding is not None:
         config.vocab_size = embedding.shape[0]  # [tokens, width]
+    without_foreign_choices(config)
     config.dtype = dtype_of(header)
     _restore_scaling(config, file, header, name)
     return config

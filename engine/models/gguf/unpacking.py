@@ -110,7 +110,7 @@ def _fill(new: Path, file: Path, header: Header, name: str, report: Report) -> N
     with linked(file, header, partial(_watched, report)) as source:
         module = _read(source, config, name)
         _save_tokenizer(source, new, name)
-    _require_all(module, header, name)
+    require_all(module, header, name)
     report.note = "Writing them as safetensors."
     _save(module, dtype_of(header), new)
     (new / SOURCE).write_text(source_of(header, file).model_dump_json(indent=1), encoding="utf-8")
@@ -169,21 +169,32 @@ def _read(directory: Path, config: Any, name: str) -> nn.Module:
             dtype=torch.float32,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are rejected below, by name
         )
     except Exception as error:  # transformers and gguf raise many types here
         if is_out_of_memory(error):
             raise
         raise _unreadable(name, first_words(error, 200)) from error
     module, info = loaded
-    # transformers initialises these weights at random instead of failing
-    if wrong := sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]])):
-        raise _unreadable(name, f"it lacks {wrong[0]}")
+    # transformers initialises these weights at random
+    if info["missing_keys"]:
+        raise _unreadable(name, f"it lacks {min(info['missing_keys'])}")
+    if info["mismatched_keys"]:
+        weight, stored, expected = min(info["mismatched_keys"])
+        raise _unreadable(name, f"{weight} has the shape {list(stored)} instead of {list(expected)}")
     result: nn.Module = module
     return result
 
 
-def _require_all(module: nn.Module, header: Header, name: str) -> None:
-    """Reject a model that leaves out weights of the file, as transformers does if it does not know them."""
+def require_all(module: nn.Module, header: Header, name: str) -> None:
+    """Check that a model has the weights of the file, because transformers leaves out those it does not know.
+
+    Args:
+        module: may be on the meta device.
+
+    Raises:
+        ModelError: it has others.
+    """
     config: Any = module.config
     tied = config.get_text_config().tie_word_embeddings
     beyond = f"blk.{config.get_text_config().num_hidden_layers}."  # a head that predicts further tokens
