@@ -23,6 +23,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from engine import numbers
+from engine.analysis.published import published
 from engine.charts.chart import Chart
 from engine.charts.headline import run_numbers
 from engine.charts.run_charts import chart_parts
@@ -93,6 +94,7 @@ def report(record: RunRecord) -> str:
         record=shared,
         recipe=recipe,
         numbers=run_numbers(shared),
+        published=published(shared),
         evaluations=_table(evaluation_table(shared), "Dense and pruned on every text")
         if shared.evaluations
         else None,

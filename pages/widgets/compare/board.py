@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
 from engine import numbers
-from engine.analysis.comparison.leaderboard import budgets, leaderboard
+from engine.analysis.comparison.leaderboard import Entry, budgets, leaderboard
+from engine.analysis.published import published
 from engine.charts.compare.leaderboard import leaderboard_chart, leaderboard_table
 from pages.widgets.chart import draw_chart
 from pages.widgets.compare.data import Known
 from pages.widgets.compare.links import draw_links
+from pages.widgets.literal import literal
 
 DEFAULT = "60 %"
 COLUMNS: dict[str, Any] = {
@@ -72,6 +75,18 @@ def draw_board(known: Known) -> None:
             draw_links(str(table.iloc[rows[0]]["run"]), "place")
     else:
         st.caption("Select a row to open its run. Times are from the machine that computed each run.")
+    _draw_published(places)
+
+
+def _draw_published(places: Sequence[Entry]) -> None:
+    """Say what papers report for the pruners of the leaderboard, if they have this model."""
+    figures = [
+        (place.point.family, figure) for place in places for figure in published(place.point.runs[0].record)
+    ]
+    if figures:
+        st.markdown("**In the literature**")
+    for family, figure in figures:
+        st.caption(f"{literal(f'{family}. {figure.sentence}')} [Source]({figure.source.link})")
 
 
 def _budget_words(budget: str) -> str:

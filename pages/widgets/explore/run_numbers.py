@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from engine.analysis.published import published
 from engine.charts.headline import run_numbers
 from engine.charts.tables import evaluation_table
 from engine.charts.tasks import task_scores
@@ -40,6 +41,8 @@ def draw_numbers(record: RunRecord) -> None:
         st.caption("Perplexity is measured after the last block.")
     else:
         st.caption(f"Perplexity: {literal(record.protocol.perplexity)}.")
+    for figure in published(record):
+        st.caption(f"{literal(figure.sentence)} [Source]({figure.source.link})")
     if record.sparsity.ties.words:
         st.caption(record.sparsity.ties.words)
     _draw_evaluations(record)
