@@ -121,9 +121,12 @@ def _parser() -> argparse.ArgumentParser:
     bench = _add(commands, "bench", stored.bench, "measure the presets against two plain forward passes")
     bench.add_argument(
         "--shape",
-        choices=("demo", "opt-125m", "app", "search", "table", "memory", "sweep"),
+        choices=("demo", "opt-125m", "app", "search", "table", "memory", "sweep", "gpu"),
         action="append",
         help="what to measure (default: demo, opt-125m, app)",
+    )
+    bench.add_argument(
+        "--minutes", type=float, default=9, help="how long the measurements of a GPU may take (default: 9)"
     )
     return parser
 

@@ -124,6 +124,10 @@ def record(arguments: argparse.Namespace) -> int:
 
 def bench(arguments: argparse.Namespace) -> int:
     """Run the benchmarks."""
+    if arguments.shape == ["gpu"]:  # its output is JSON alone
+        from engine.cli.bench.gpu import bench_gpu
+
+        return bench_gpu(arguments.minutes)
     from engine.cli.bench import main as benchmark  # imports torch and transformers at once
 
     return benchmark.bench(arguments.shape or ["demo", "opt-125m", "app"])

@@ -64,6 +64,23 @@ def wait_for(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Compute products of float32 in float32 while the `with` lasts, whatever the process allows elsewhere:
+    TF32 keeps 10 bits of each factor.
+    """
+    # PyTorch has an old and a new interface for this, and refuses to read the old one after the new one was
+    # used. Writing the old one sets both.
+    allowed = torch.backends.cuda.matmul.fp32_precision == "tf32"
+    if allowed:
+        torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        if allowed:
+            torch.set_float32_matmul_precision("high")
+
+
 def pick_device(name: str = "auto") -> torch.device:
     """Return the device of this name, or for `auto` the best available one.
 

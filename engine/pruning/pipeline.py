@@ -23,7 +23,7 @@ from torch import Tensor
 
 from engine.errors import NonFiniteError
 from engine.events import BlockPruned, Event, LinearPruned, Noted
-from engine.hardware.device import Clock, concurrently
+from engine.hardware.device import Clock, concurrently, full_precision
 from engine.hardware.memory import trim_heap
 from engine.hardware.transfers import HostCopies, checked_together, numbers
 from engine.models.block import Block, Linear
@@ -88,7 +88,8 @@ def prune_blocks(
             if streams.proof is not None:
                 streams.proof.check(block)
             try:
-                events = _prune_block(block, streams, plan, shares, kept, clock, parallel=parallel)
+                with full_precision():
+                    events = _prune_block(block, streams, plan, shares, kept, clock, parallel=parallel)
             except NonFiniteError as error:
                 raise NonFiniteError(f"Block {block.index}: {error}") from error
         # After the block is released: the consumer decides when this generator goes on.

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from engine.hardware.device import parallel_passes
+from engine.hardware.device import full_precision, parallel_passes
 from engine.hardware.transfers import checked_together
 from engine.models.block import Block, Call, Linear, zeroed
 from engine.models.dataflow import feeds
@@ -128,7 +128,7 @@ class Search:
     @cached_property
     def _first(self) -> dict[str, Statistics]:
         """Statistics of the first block, which are the same for all candidates."""
-        with self.model.present(self.model.blocks[0]) as block:
+        with self.model.present(self.model.blocks[0]) as block, full_precision():
             return self._watch(block, self.stream, self.needs)
 
     @cached_property
@@ -161,7 +161,7 @@ class Search:
         # Forked, so that the recorded windows stay at block 0 for the next candidate.
         stream, aligned, lost = self.stream.fork(), [], []
         for block in model.blocks:
-            with model.present(block):
+            with model.present(block), full_precision():
                 # Threads share `_first`; none changes it, at worst two compute its cached factor.
                 dense = self._first if block.index == 0 else self._watch(block, stream, self.needs)
                 # Each block's dense statistics are of inputs that the pruned blocks before it produce.
@@ -252,7 +252,7 @@ class AllocationContext:
         stream = self.calibration.fork()
         for block in self.blocks:
             with self.present(block):
-                with observe(block.linears, stream.windows, needs) as seen:
+                with full_precision(), observe(block.linears, stream.windows, needs) as seen:
                     stream.advance(block)
                 # Inside `present`, because the caller reads the weights.
                 yield block, seen
