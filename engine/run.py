@@ -151,7 +151,7 @@ def _run(
         directory = yield from model_directory(recipe)
     summary = summarise(str(directory), measure_speed=False)  # only a duration needs the speed
     placed = placement(recipe, summary, measure_capacity(device.type))
-    memory = MemoryPlan.for_device(device, placed.residence, offload=placed.offload)
+    memory = MemoryPlan(placed.batch, placed.residence, placed.offload)
     while True:
         try:
             yield from Attempt(

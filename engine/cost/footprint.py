@@ -3,9 +3,9 @@
 At the peak a run holds: the weights; the hidden states of three streams (calibration, and evaluation dense
 and pruned); and either the block that is being pruned or the logits of some tokens.
 
-`placement` tries, in order of speed: the whole model in memory; the hidden states on the host instead of the
-accelerator; the model read block by block from the disk. It takes the first that fits, or else the last,
-which needs least; whether to refuse is for the caller to decide.
+`placement` tries, in order of speed: the whole model in memory; smaller batches on an accelerator; the hidden
+states on the host instead of there; the model read block by block from the disk. It takes the first that
+fits, or else the last, which needs least; whether to refuse is for the caller to decide.
 
 Bytes per weight are counted from the code; the constants were measured. On a CPU the estimates for random
 models of 2 to 140 million parameters were within a fifth of the measured peaks; a model of 1.1 billion
@@ -46,7 +46,7 @@ addition while one is factored.
 """
 ACTIVATIONS_WIDTH, ACTIVATIONS_WIDEST = 6, 3
 """Activations per token in a block, counted in hidden states and in outputs of its widest linear."""
-LOGITS_AT_ONCE = 8_000_000
+LOGITS_AT_ONCE, LOGITS_AT_ONCE_ON_GPU = 8_000_000, 32_000_000
 """Logits that `engine.evaluation.perplexity` holds at a time. A copy, since importing that module would
 import the model library, and the first page would wait for it.
 """
@@ -55,6 +55,8 @@ LOGITS = 3 * FLOAT32
 BYTES_PER_TOKEN = 4  # English text, roughly
 TEXT_BYTES = {"wikitext2": 1_290_000, "ptb": 450_000}
 """UTF-8 bytes of the test splits of named corpora."""
+SMALLER = (1, 4, 16)
+"""Parts of the fastest batch that are tried on an accelerator."""
 
 
 @dataclass(frozen=True)
@@ -119,14 +121,22 @@ def dtype_of(recipe: Recipe, summary: ModelSummary, device: str) -> str:
 
 
 def footprint(
-    recipe: Recipe, summary: ModelSummary, device: str, residence: Residence, *, offload: bool = False
+    recipe: Recipe,
+    summary: ModelSummary,
+    device: str,
+    residence: Residence,
+    *,
+    offload: bool = False,
+    batch: int | None = None,
 ) -> Footprint:
     """Return the peak memory of a run on `device`.
 
     Args:
         residence: whether the model is in memory or read block by block.
         offload: whether hidden states wait on the host between two blocks.
+        batch: tokens per batch; None for the fastest on the device.
     """
+    batch = batch or TOKENS_AT_ONCE[device]
     dtype = dtype_of(recipe, summary, device)
     item, tokens = ITEM[dtype], text_of(recipe, summary)
     # Streamed, the embeddings and the head stay in memory, and one block at a time.
@@ -134,8 +144,8 @@ def footprint(
     parts = {
         "weights": item * held,
         "text": _text(tokens, summary, item),
-        "block": _block(recipe, summary, device, item),
-        "logits": _logits(tokens, summary, device),
+        "block": _block(recipe, summary, device, item, batch),
+        "logits": _logits(tokens, summary, device, batch),
         "search": _search(recipe, summary, device, item),
     }
     if device == "cpu" and residence == "resident" and dtype != summary.dtype:
@@ -157,13 +167,13 @@ def _text(tokens: Text, summary: ModelSummary, item: int) -> int:
     return states * summary.width * item + (tokens.calibration + tokens.evaluation) * TOKEN_ID
 
 
-def _block(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> int:
+def _block(recipe: Recipe, summary: ModelSummary, device: str, item: int, batch: int) -> int:
     """A block while it is pruned: its results, the current linear, the activations of a batch, and Hessians
     if the methods use them.
     """
     largest = max(kind.rows * kind.columns for kind in summary.linears)
     scratch = SCRATCH + (REFINING if REFINEMENTS[recipe.refinement].touches else 0)
-    work = scratch * largest + _activations(recipe, summary, device, item)
+    work = scratch * largest + _activations(recipe, summary, item, batch)
     if device == "cpu":
         work += _kept(recipe, summary, item)
     if uses_hessian(recipe):
@@ -179,18 +189,19 @@ def _kept(recipe: Recipe, summary: ModelSummary, item: int) -> int:
     return (item if UPDATES[recipe.update].touches else 1) * max(summary.sizes)
 
 
-def _activations(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> int:
-    tokens = max(TOKENS_AT_ONCE[device], recipe.window(summary.context_length))
+def _activations(recipe: Recipe, summary: ModelSummary, item: int, batch: int) -> int:
+    tokens = max(batch, recipe.window(summary.context_length))
     widest = max(max(kind.rows, kind.columns) for kind in summary.linears)
     return tokens * (ACTIVATIONS_WIDTH * summary.width + ACTIVATIONS_WIDEST * widest) * item
 
 
-def _logits(tokens: Text, summary: ModelSummary, device: str) -> int:
+def _logits(tokens: Text, summary: ModelSummary, device: str, batch: int) -> int:
     """Logits of the tokens measured at a time: a batch, at most `LOGITS_AT_ONCE`, at least one token."""
     if not tokens.evaluation:
         return 0
-    batch = max(1, TOKENS_AT_ONCE[device] // tokens.window) * tokens.window
-    return LOGITS * min(batch * summary.vocabulary, max(LOGITS_AT_ONCE, summary.vocabulary))
+    whole = max(1, batch // tokens.window) * tokens.window
+    most = LOGITS_AT_ONCE_ON_GPU if device == "cuda" else LOGITS_AT_ONCE
+    return LOGITS * min(whole * summary.vocabulary, max(most, summary.vocabulary))
 
 
 def _search(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> int:
@@ -228,12 +239,14 @@ class Placement:
         device: `cpu`, `cuda` or `mps`.
         residence: `resident` (the whole model in memory) or `streamed` (read block by block).
         offload: whether hidden states wait on the host between two blocks.
+        batch: tokens per batch.
         footprint: bytes at the peak.
     """
 
     device: str
     residence: Residence
     offload: bool
+    batch: int
     footprint: Footprint
 
 
@@ -247,13 +260,17 @@ def placement(recipe: Recipe, summary: ModelSummary, capacity: Capacity | None) 
     residences: list[Residence] = (
         ["resident", "streamed"] if recipe.residence == "auto" else [recipe.residence]
     )
-    # In the order of speed: for each residence first without offloading.
-    for residence, offload in product(residences, (False, True) if device == "cuda" else (False,)):
-        need = footprint(recipe, summary, device, residence, offload=offload)
+    fastest = TOKENS_AT_ONCE[device]
+    batches = [fastest // part for part in SMALLER] if device == "cuda" else [fastest]
+    # In the order of speed: for each residence first without offloading, and with large batches.
+    for residence, offload, batch in product(
+        residences, (False, True) if device == "cuda" else (False,), batches
+    ):
+        need = footprint(recipe, summary, device, residence, offload=offload, batch=batch)
         if capacity is None or fits(need, capacity):
             break
     # If nothing fits, the last one tried is returned: it needs least.
-    return Placement(device, residence, offload, need)
+    return Placement(device, residence, offload, batch, need)
 
 
 def fits(need: Footprint, capacity: Capacity) -> bool:

@@ -18,8 +18,8 @@ from engine.hardware.transfers import numbers
 from engine.models.language_model import LanguageModel, Stream
 
 LARGEST = 700.0  # nats; exp overflows float64 above 709
-LOGITS_AT_ONCE, LOGITS_AT_ONCE_ON_GPU = 8_000_000, 128_000_000
-"""Most logits in memory at a time (32 MB in float32; 512 MB on a GPU, which a small product leaves idle)."""
+LOGITS_AT_ONCE, LOGITS_AT_ONCE_ON_GPU = 8_000_000, 32_000_000
+"""Most logits in memory at a time (32 MB in float32; 128 MB on a GPU, which a small product leaves idle)."""
 
 
 def perplexity(model: LanguageModel, stream: Stream, size: int | None = None, *, which: Which) -> Score:

@@ -31,6 +31,8 @@ BLOCK_WIDTH = 128  # columns; SparseGPT's mask block B_s, which works best for i
 ENTRIES_PER_CHUNK, ENTRIES_PER_CHUNK_ON_ACCELERATOR = 1_000_000, 2**26
 """Scores processed together when their groups are independent: the temporaries take up to 26 bytes an entry.
 """
+SORTED = 2**22
+"""Entries up to which an accelerator sorts a single group, which takes fewer steps than deciding bits."""
 Sparsity = float | Tensor
 """One sparsity for the whole linear, or one per row, `[out]` float64: float32 would lose the decimals that
 decide a count.
@@ -243,7 +245,9 @@ def _refuse_nan(score: Tensor) -> None:
 def _count_th_lowest(score: Tensor, count: int | Tensor) -> Tensor:
     """Return the `count`-th lowest score of each row, `[groups, 1]`; the lowest if a row's count is 0."""
     if score.device.type != "cpu":
-        return count_th_lowest_by_bits(score, count)
+        if len(score) > 1 or score.numel() > SORTED or isinstance(count, Tensor):
+            return count_th_lowest_by_bits(score, count)
+        return score.sort(dim=1).values[:, count - 1 : count]
     # numpy selects and sorts in vector registers: two to eight times as fast as torch, which also computes
     # indices.
     values = score.numpy()  # no copy; partition and sort return new arrays
@@ -256,19 +260,19 @@ def _count_th_lowest(score: Tensor, count: int | Tensor) -> Tensor:
 def count_th_lowest_by_bits(score: Tensor, count: int | Tensor) -> Tensor:
     """Return the `count`-th lowest score of each row, `[groups, 1]` float32; the lowest if its count is 0.
 
-    Halves the range of the possible values 32 times, each time counting the scores in the lower half: two
-    kernels that use all of a GPU for one long row as well as for many short ones, with a count for each row.
-    A sort of the rows would move several times as many bytes, and `kthvalue` uses one multiprocessor per row.
+    Decides its 32 bits one after the other, each time counting the scores below: two passes that use all of a
+    GPU for one long row as well as for many short ones, with a count for each row. A sort of the rows would
+    move several times as many bytes, and `kthvalue` uses one multiprocessor per row.
     """
     ordered = _swap_order(score.float().view(torch.int32))  # integers in the order of the scores
-    low = torch.full_like(ordered[:, 0], torch.iinfo(torch.int32).min)  # [groups]
-    high = torch.full_like(low, torch.iinfo(torch.int32).max)
-    least = max(1, count) if isinstance(count, int) else count.clamp(min=1)
-    for _ in range(32):
-        middle = (low & high) + ((low ^ high) >> 1)  # the mean, rounded down, without overflow
-        enough = (ordered <= middle[:, None]).sum(1) >= least
-        low, high = low.where(enough, middle + 1), middle.where(enough, high)
-    return _swap_order(high).view(torch.float32)[:, None]
+    lowest = torch.iinfo(torch.int32).min  # the sign bit alone
+    found = torch.full_like(ordered[:, :1], lowest)  # [groups, 1]
+    place = max(1, count) if isinstance(count, int) else count.clamp(min=1)[:, None]
+    for bit in (lowest, *(1 << shift for shift in reversed(range(31)))):
+        larger = found ^ bit
+        # The largest value with fewer than `place` scores below it is the one in that place.
+        found = larger.where((ordered < larger).sum(1, keepdim=True) < place, found)
+    return _swap_order(found).view(torch.float32)
 
 
 def _swap_order(bits: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ import pytest
 
 from engine.cost.advice import scaled
 from engine.cost.estimate import DISK_SPARE, estimate, estimate_without_advice
-from engine.cost.footprint import USED, footprint
-from engine.hardware.memory import Capacity
+from engine.cost.footprint import SMALLER, USED, footprint, placement
+from engine.hardware.memory import TOKENS_AT_ONCE, Capacity
 from engine.hub.catalogue import catalogue
 from engine.models.shape import LinearKind, Storage
 from engine.recipe import Recipe
@@ -66,22 +66,23 @@ def test_the_requested_residence_is_used_even_if_it_does_not_fit():
     assert estimate(recipe(residence="streamed"), billions(), room(10**12)).residence == "streamed"
 
 
-def test_hidden_states_are_offloaded_before_blocks_are_streamed():
+def test_batches_shrink_before_hidden_states_are_offloaded_and_blocks_are_streamed():
     gpu = billions(device="cuda", speeds={"cpu": 1e11, "cuda": 1e13})
-    whole, waiting, streamed = (need(residence=how, device="cuda", offload=off).device for how, off in WAYS)
-    assert whole > waiting > streamed
-    for size, (residence, offload) in zip((whole, waiting, streamed), WAYS, strict=True):
+    largest = TOKENS_AT_ONCE["cuda"]
+    smallest = largest // SMALLER[-1]
+    ways = [
+        ("resident", False, largest),
+        ("resident", False, smallest),
+        ("resident", True, smallest),
+        ("streamed", True, smallest),
+    ]
+    sizes = [need(residence=how, device="cuda", offload=off, batch=batch).device for how, off, batch in ways]
+    assert sizes == sorted(sizes, reverse=True)
+    for size, way in zip(sizes, ways, strict=True):
         free = Capacity(host_free=100 * GIGA, device_free=-int(-size // USED) + 1, device="cuda")
-        cost = estimate(recipe(), gpu, free)
-        assert (cost.residence, cost.offload, cost.fits, cost.device_bytes) == (
-            residence,
-            offload,
-            True,
-            size,
-        )
-
-
-WAYS = [("resident", False), ("resident", True), ("streamed", True)]
+        placed = placement(recipe(), gpu, free)
+        assert (placed.residence, placed.offload, placed.batch, placed.footprint.device) == (*way, size)
+        assert estimate(recipe(), gpu, free).device_bytes == size
 
 
 def test_the_cpu_is_proposed_if_the_gpu_is_too_small():

@@ -12,6 +12,7 @@ from engine.cost.footprint import (
     DEVICE_SLACK,
     HOST_SLACK,
     LOGITS_AT_ONCE,
+    LOGITS_AT_ONCE_ON_GPU,
     USED,
     Footprint,
     dtype_of,
@@ -22,7 +23,7 @@ from engine.cost.footprint import (
     text_of,
 )
 from engine.evaluation import perplexity
-from engine.hardware.memory import Capacity
+from engine.hardware.memory import TOKENS_AT_ONCE, Capacity
 from engine.models.shape import LinearKind
 from engine.recipe import Recipe
 from tests.cost.shapes import billions, shape
@@ -105,6 +106,16 @@ def test_offloading_moves_the_hidden_states_to_the_host():
     assert there.device == DEVICE_SLACK + 2 * 4280 + text + there.parts["block"]
 
 
+def test_a_gpu_with_little_memory_takes_smaller_batches_first():
+    roomy = placement(
+        recipe(device="cuda"), billions(), Capacity(host_free=10**12, device_free=10**12, device="cuda")
+    )
+    assert (roomy.residence, roomy.offload, roomy.batch) == ("resident", False, TOKENS_AT_ONCE["cuda"])
+    less = Capacity(host_free=10**12, device_free=int(roomy.footprint.device), device="cuda")
+    tight = placement(recipe(device="cuda"), billions(), less)
+    assert (tight.residence, tight.offload) == ("resident", False) and tight.batch < roomy.batch
+
+
 def test_mps_shares_the_memory_of_the_host():
     assert footprint(recipe(), shape(), "mps", "resident").device is None
 
@@ -167,6 +178,7 @@ def test_logits_of_at_least_one_token_are_counted(ids):
 
 def test_the_limit_of_logits_matches_the_evaluation():
     assert LOGITS_AT_ONCE == perplexity.LOGITS_AT_ONCE
+    assert LOGITS_AT_ONCE_ON_GPU == perplexity.LOGITS_AT_ONCE_ON_GPU
 
 
 GIGA = 10**9

@@ -42,6 +42,7 @@ def cases() -> Iterator[tuple[str, dict[str, Any], int]]:
     for name in UPDATES:
         # The sizes of the joint update's systems decide the shapes of its tensors.
         yield f"update {name}", {"score": "sparsegpt", "update": name}, 4 * (name == "mrp")
+    yield "update obs 2:4", {"score": "sparsegpt", "update": "obs", "pattern": "2:4"}, 0
     for name, refinement in REFINEMENTS.items():
         if refinement.touches:
             yield name, {"score": "wanda", "refinement": name}, 0
@@ -110,6 +111,8 @@ def test_the_host_waits_per_block_and_masks_are_those_of_the_cpu(label: str) -> 
     for index, block in expected.items():
         for name, linear in block.items():
             assert torch.equal(kept[index][name].keep, linear.keep), f"{index} {name}"
+            if linear.weight is not None:
+                assert torch.allclose(kept[index][name].weight, linear.weight, rtol=1e-4, atol=1e-5), name
     for one, other in zip(events, found, strict=True):
         if isinstance(one, BlockPruned) and isinstance(other, BlockPruned):
             for left, right in zip(one.linears, other.linears, strict=True):
@@ -137,6 +140,7 @@ PER_TRIAL = 2
 MORE = {
     "owl": 2 * 2,  # two sums per block
     "alphapruning": 2 * LINEARS * 2,  # the fits are made on the host
+    "global-magnitude": 2 * LINEARS * 2,  # counting by value waits for the largest one anyway
     "neuroal": 2 * 5 * PER_TRIAL + 2 * 2 * LINEARS,  # the data flow of each linear, once per search
 }
 """Waits of allocations that look at a model of two blocks, in addition to those of pruning it."""

@@ -2,7 +2,9 @@
 
 Cost: one factorisation of the Hessian (shared by linears with the same input) and `out * in^2 / 2`
 multiply-adds. The columns are processed in blocks of 128 and sub-blocks of 16, so that nearly all of a
-column's effect on later columns is applied in matrix products.
+column's effect on later columns is applied in matrix products. On an accelerator, where each of the small
+steps of a single column would cost as much as a large one, the columns of a sub-block are solved for
+together.
 """
 
 from __future__ import annotations
@@ -29,7 +31,10 @@ def obs(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
     running = weight.T.clone()  # [in, out]; a clone keeps the strides, so a row here is not contiguous
     running.masked_fill_(factor.dead[:, None], 0)
     sweep = _Sweep(running, factor.upper, torch.ones_like(running, dtype=torch.bool), source)
-    sweep.process(0, len(running), widths(source.step))
+    pieces: tuple[int, ...] = widths(source.step)
+    if sweep.solves and source.step is not None and source.step < pieces[-1]:
+        pieces += (source.step,)  # what is solved for together has to be decided together
+    sweep.process(0, len(running), pieces)
     keep = sweep.keep.T.contiguous()
     # If nothing is removed, nothing may change, not even columns that are never activated.
     return Updated(weight.where(keep.all(), running.T.masked_fill(~keep, 0)), keep, factor.warnings)
@@ -62,6 +67,11 @@ class _Sweep:
     keep: Tensor
     source: MaskSource
 
+    @property
+    def solves(self) -> bool:
+        """Whether the columns of the smallest pieces are solved for together."""
+        return self.running.device.type != "cpu"
+
     def process(self, start: int, stop: int, pieces: tuple[int, ...]) -> Tensor:
         """Process the columns `start:stop` in pieces; return their errors divided by U_jj, `[columns, out]`.
 
@@ -70,6 +80,8 @@ class _Sweep:
         """
         if stop - start == 1:
             return self._column(start)[None]
+        if self.solves and not pieces:
+            return self._together(start, stop)
         width, *smaller = pieces or (1,)
         errors = []
         for first in range(start, stop, width):
@@ -82,15 +94,37 @@ class _Sweep:
 
     def _column(self, at: int) -> Tensor:
         """Prune one column, deciding its mask if its group begins here; return its error / U_jj, `[out]`."""
+        self._decide(at)
+        # (w_j - w'_j) / U_jj with w'_j = 0 where pruned, and no error where kept. The pruned values stay in
+        # `running`, because no later column reads them; `obs` zeroes them at the end.
+        return (self.running[at] / self.upper[at, at]).masked_fill_(self.keep[at], 0)
+
+    def _together(self, start: int, stop: int) -> Tensor:
+        """Prune columns whose mask is decided at `start`; return their errors divided by U_jj,
+        `[columns, out]`.
+
+        With m_j = 1 where column j is pruned, its error e_j is `m_j (w_j - sum_{i<j} e_i U_ij) / U_jj`: one
+        small triangular system per row.
+        """
+        self._decide(start)
+        pruned = ~self.keep[start:stop].T  # [out, columns]
+        upper = self.upper[start:stop, start:stop]
+        diagonal = torch.eye(stop - start, dtype=torch.bool, device=upper.device)
+        lower = upper.T.where(pruned[:, :, None] | diagonal, 0)  # [out, columns, columns]
+        right = self.running[start:stop].T.masked_fill(~pruned, 0)
+        solved = torch.linalg.solve_triangular(lower, right[:, :, None], upper=False)[:, :, 0]
+        errors = solved.T.contiguous()
+        self.running[start:stop].addmm_(upper.triu(1).T, errors, alpha=-1)
+        return errors
+
+    def _decide(self, at: int) -> None:
+        """Decide the mask of the columns from `at` on, if their group begins there."""
         step = self.source.step or len(self.running)
         if at % step == 0:
             decided = slice(at, min(at + step, len(self.running)))
             # These columns already contain the updates of all columns before `at`: pieces end where groups
             # begin, see `widths`.
             self.keep[decided] = self.source.keep(decided, self.running[decided].T).T
-        # (w_j - w'_j) / U_jj with w'_j = 0 where pruned, and no error where kept. The pruned values stay in
-        # `running`, because no later column reads them; `obs` zeroes them at the end.
-        return (self.running[at] / self.upper[at, at]).masked_fill_(self.keep[at], 0)
 
 
 def effort(rows: int, columns: int, sparsity: float) -> Effort:
