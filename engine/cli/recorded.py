@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
-from engine.events import Event, RunStarted, to_line
+from engine.events import Event, Fetching, RunStarted, to_line
 from engine.hardware import disk
 from engine.jobs.execute import execute
 from engine.models.known_files import SMOLLM2
@@ -205,7 +205,9 @@ def _publish(folder: RunFolder, target: Path, *, weights: bool) -> None:
 
 def _publish_portable(folder: RunFolder, recipe: Recipe, target: Path) -> None:
     """Write what is recorded of a finished run under a recipe that names its model without a directory."""
-    lines = [_line(event, recipe, folder.recipe().model) for event in folder.events()]
+    path = folder.recipe().model
+    # What the machine had to download or unpack first is no part of the result.
+    lines = [_line(event, recipe, path) for event in folder.events() if not isinstance(event, Fetching)]
     # Without a time, so that the same events give the same file.
     packed = gzip.compress(b"".join(line.encode() + b"\n" for line in lines), mtime=0)
     with disk.new_directory(target) as new:

@@ -32,7 +32,7 @@ def verify(arguments: argparse.Namespace) -> int:
         here = execute(recipe, Store().folder(recipe.key), publish=show)
     if here.state != "finished":
         raise EngineError(f"{recipe.title} could not be computed here: {here.error or here.state}")
-    if recipe.key != theirs.recipe.key:
+    if recipe.model_copy(update={"model": theirs.recipe.model}).key != theirs.recipe.key:
         print("The files that the recipe names are different here, so it is another recipe.", file=sys.stderr)
     result = compare(theirs, here)
     print(result.summary, result.explanation, sep="\n")

@@ -198,3 +198,21 @@ def test_the_commands_read_a_compressed_run_by_its_folder(
     assert main(["export", run, "--record", str(tmp_path / "record.json")]) == 0
     assert main(["export", run, "--masks", str(tmp_path / "masks")]) == 1
     assert "without its weights" in capsys.readouterr().err
+
+
+def test_a_run_is_verified_with_its_model_where_it_is_here(
+    real: Path,
+    narrow_model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("engine.cli.stored.RECORDED", real)
+    monkeypatch.setenv("PRUNESCOPE_HOME", str(tmp_path / "home"))
+    run = str(next(real.iterdir()))
+    assert main(["verify", run, "--model", narrow_model]) == 0
+    assert "are different here" not in capsys.readouterr().err
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert main(["verify", run, "--model", str(tmp_path / "nothing.gguf")]) == 2
+        assert "there is no such file" in capsys.readouterr().err

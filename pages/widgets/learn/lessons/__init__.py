@@ -35,7 +35,7 @@ LESSONS = (
         name="allocation",
         module="sparsity_allocation",
         title="Allocating the sparsity",
-        minutes=8,
+        minutes=9,
         question="Should every block lose the same share, and how can you tell?",
     ),
     Lesson(
@@ -56,7 +56,7 @@ LESSONS = (
         name="explosion",
         module="perplexity_explosion",
         title="Why perplexity explodes",
-        minutes=8,
+        minutes=9,
         question="How do small errors become a catastrophe, and what do zeros save?",
     ),
 )
