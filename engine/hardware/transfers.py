@@ -64,6 +64,20 @@ def checked_together() -> Iterator[None]:
             raise error()
 
 
+def parked(tensor: Tensor) -> Tensor:
+    """Return a copy on the host, to be moved back by `returned`: neither waits for a GPU, because both copies
+    are queued there. Reading numbers from it needs a transfer in between.
+    """
+    if tensor.device.type != "cuda":
+        return tensor.cpu()
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
+
+
+def returned(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a parked tensor on its device; one that is there already as it is."""
+    return tensor.to(device, non_blocking=True)
+
+
 class HostCopies:
     """Copies of tensors of one device on the host, made while it computes."""
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from engine.hardware.device import SMALL
 from engine.hardware.memory import Residence
+from engine.hardware.transfers import parked, returned
 from engine.models.block import Block, Call, Linear, compute_experts_separately
 from engine.models.discovery import find_blocks
 from engine.models.state import State
@@ -101,12 +102,12 @@ class Stream:
         for batch, state in enumerate(self.states):
             # One batch at a time, so a batch's input is freed before the next one (unless a fork holds it).
             output = self._pass(block, batch, state)
-            self.hidden[batch] = output.cpu() if self.offloaded else output
+            self.hidden[batch] = parked(output) if self.offloaded else output
 
     def on_device(self) -> Iterator[Tensor]:
         """Yield the hidden states of each batch on the device of the blocks."""
         for hidden, ids in zip(self.hidden, self.ids, strict=True):
-            yield hidden.to(ids.device)  # copies only if offloaded
+            yield returned(hidden, ids.device)
 
     def call(self, block: Block) -> Call:
         """Return a call of the block by the first batch, which must not be used for more than one pass."""
@@ -114,7 +115,7 @@ class Stream:
 
     def _pass(self, block: Block, batch: int, state: State) -> Tensor:
         """Return the block's output for a batch; the block may change `state`."""
-        hidden = self.hidden[batch].to(self.ids[batch].device)  # copies only if offloaded
+        hidden = returned(self.hidden[batch], self.ids[batch].device)
         return block(hidden, state.call(self.calls[block.index][batch]))
 
 
@@ -208,7 +209,7 @@ class LanguageModel:
             ids = part.to(self.device)
             hidden, calls = self._record_batch(ids)
             stream.ids.append(ids)
-            stream.hidden.append(hidden.cpu() if offload else hidden)
+            stream.hidden.append(parked(hidden) if offload else hidden)
             known: Reused = {}
             for recorded, call in zip(stream.calls, calls, strict=True):
                 # The previous batch suffices: only the last one can have another size.

@@ -46,6 +46,10 @@ def cases() -> Iterator[tuple[str, dict[str, Any], int]]:
     for name, refinement in REFINEMENTS.items():
         if refinement.touches:
             yield name, {"score": "wanda", "refinement": name}, 0
+            # In groups with few partners, many are used up, and several swaps per row are made.
+            settings = {f"{name}.cycles": 4, f"{name}.threshold": 0.0}
+            choices = {"score": "wanda", "refinement": name, "pattern": "1:4", "settings": settings}
+            yield f"{name} 1:4", choices, 0
     for group in Group:
         yield f"group {group}", {"score": "wanda", "group": group}, 0
     yield "zigzag", {"score": "ria", "pattern": "2:4", "permutation": "zigzag"}, 0

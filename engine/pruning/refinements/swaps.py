@@ -246,6 +246,8 @@ class GroupPairs:
         self._m = m
 
     def draw(self, rows: Tensor, side: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if rows.device.type != "cpu":
+            self._next[rows, side] = self._next_with_partner(rows, side)
         while True:
             place = self._next[rows, side]
             grown = self._grow[rows, side, place.clamp(max=self._grow.shape[2] - 1)]
@@ -254,7 +256,7 @@ class GroupPairs:
             lowest, partner = self._score[rows[:, None], start[:, None] + self._within].min(1)  # of [rows, m]
             listed = place < self._left[rows, side]
             alone = listed & lowest.isinf()
-            if not alone.any():
+            if rows.device.type != "cpu" or not alone.any():
                 break
             self._next[rows, side] += alone  # only these rows move on; the lists are finite
         self._next[rows, side] += 1
@@ -262,6 +264,18 @@ class GroupPairs:
         # Grown entries keep the infinite score that they began with, so they are never pruned again.
         self._score[rows, pruned] = torch.inf
         return grown, pruned, listed
+
+    def _next_with_partner(self, rows: Tensor, side: Tensor) -> Tensor:
+        """Return the place of the next column that has a partner, `[rows]`; past the list if there is none.
+
+        Looks at whole lists, which an accelerator does sooner than it tells whether to look further.
+        """
+        listed = self._grow[rows, side]  # [rows, list]
+        groups = (listed - listed % self._m)[:, :, None] + self._within  # [rows, list, m]
+        has_partner = self._score[rows[:, None, None], groups].isfinite().any(2)
+        places = torch.arange(listed.shape[1], device=rows.device)
+        ahead = places >= self._next[rows, side][:, None]
+        return places.where(has_partner & ahead, listed.shape[1]).amin(1)
 
 
 class _Ranking(Protocol):
