@@ -1,7 +1,8 @@
 """A list of models that are good to start with, small to medium-sized, from `assets/catalogue.json`.
 
-Only models whose main revision has safetensors are listed (OPT's has only pickles). Sizes are computed from
-the configurations; the actual size of a download is requested from the hub.
+Only models whose main revision has safetensors are listed. OPT's has only pickles; conversions of opt-125m
+and opt-1.3b are in their revisions refs/pr/35 and refs/pr/25. Sizes are computed from the configurations; the
+actual size of a download is requested from the hub.
 """
 
 from __future__ import annotations
