@@ -78,8 +78,15 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "home")
 
 
-SLOWEST_FIRST = ("browser", "pages", "jobs", "pruning", "models", "evaluation")
-"""The folders that take longest. With them at the start, two processes end at about the same time."""
+SLOWEST_FIRST = ("browser", "jobs", "pages", "pruning", "models", "evaluation")
+"""The folders that take longest. With them at the start, all processes end at about the same time."""
+TOGETHER = ("browser", "jobs")
+"""Folders whose tests mostly wait for other processes: each stays in one process, while another computes."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process more than processors, because one of them usually waits for a browser or a cluster."""
+    return min(4, (os.cpu_count() or 1) + 1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -89,13 +96,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class ByFile(LoadScopeScheduling):
-    """Keep the tests of a file in one process, since they share its fixtures, and all browser tests in one,
-    since they share a server and a browser.
-    """
+    """Keep the tests of a file in one process, since they share its fixtures, and those of some folders."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "tests/browser" if file.startswith("tests/browser/") else file
+        folder = file.split("/")[1]
+        return folder if folder in TOGETHER else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

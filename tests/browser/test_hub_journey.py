@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.hub.server import HubServer
 
-FAST = "evaluation=stories&samples=4&length=64"
+FAST = "samples=4&length=64"
 
 
 @pytest.fixture
@@ -19,9 +19,9 @@ def page(page: Page) -> Iterator[Page]:
 
 
 def test_from_a_hub_id_to_a_saved_model_that_is_pruned_again(
-    page: Page, hub: HubServer, address: str
+    page: Page, hub: HubServer, address: str, short: str
 ) -> None:
-    page.goto(f"{address}/?{FAST}")
+    page.goto(f"{address}/?{FAST}&{short}")
     # The page is not complete yet, and need not be.
     box = page.get_by_role("combobox", name=re.compile("^Model")).first
     box.fill("tiny/large")
@@ -44,7 +44,7 @@ def test_from_a_hub_id_to_a_saved_model_that_is_pruned_again(
     directory = Path(page.get_by_text(re.compile(r"^/.*/model$")).first.inner_text().strip())
     assert (directory / "README.md").is_file() and (directory / "model.safetensors").is_file()
 
-    page.goto(f"{address}/?{FAST}&model={directory}&pruner=magnitude")
+    page.goto(f"{address}/?{FAST}&{short}&model={directory}&pruner=magnitude")
     page.get_by_role("button", name="Prune", exact=True).click()
     expect(page.get_by_role("heading", name="Magnitude 50% on model")).to_be_visible()
     expect(page.get_by_text("All 2 blocks done")).to_be_visible()

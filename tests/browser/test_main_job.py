@@ -41,9 +41,9 @@ def metric_value(page: Page, name: str) -> float:
 
 
 def test_prune_watch_read_open_the_link_and_continue_a_prompt(
-    page: Page, new_tab: Callable[..., Page], address: str
+    page: Page, new_tab: Callable[..., Page], address: str, short: str
 ) -> None:
-    open_recipe(page, f"{address}/?samples=40").click()
+    open_recipe(page, f"{address}/?samples=40&{short}").click()
     percentages: set[int] = set()
     deadline = time.monotonic() + 120
     while not page.get_by_text("All 8 blocks done").count() and time.monotonic() < deadline:

@@ -9,7 +9,7 @@ Choice = tuple[Any, ...]
 
 def pairs(choice: Choice) -> set[str]:
     """Return the pairs of values, on two axes each, that one choice contains."""
-    return {f"{left}{right}" for left, right in combinations(enumerate(choice), 2)}
+    return {left + right for left, right in combinations(map(str, enumerate(choice)), 2)}
 
 
 def pairwise(choices: Sequence[Choice], covered: Sequence[Choice] = ()) -> list[Choice]:
