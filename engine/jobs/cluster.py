@@ -10,10 +10,10 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
@@ -23,11 +23,12 @@ from distributed.protocol.pickle import dumps, loads
 from engine import COMMAND
 from engine.errors import EngineError
 from engine.jobs import worker
-from engine.jobs.dask_client import Call, ClosingClient, WarmUp, kill_worker
-from engine.jobs.dask_settings import DEVICE, QUESTION
+from engine.jobs.dask_client import Call, ClosingClient, Task, WarmUp, kill_worker
+from engine.jobs.dask_settings import QUESTION
 from engine.jobs.embedded import Embedded
-from engine.jobs.fleet import Device, Fleet, WorkerState
+from engine.jobs.fleet import Fleet, WorkerState
 from engine.jobs.questions import Answer
+from engine.jobs.roster import Roster
 from engine.jobs.silence import Heartbeats, Sighting, Silence
 from engine.jobs.versions import PRUNESCOPE, current, difference
 from engine.store import atomic_files
@@ -41,21 +42,6 @@ CLIENT_SETTINGS = {
     "distributed.client.heartbeat": "30 s",
 }
 START = f"{COMMAND} worker ADDRESS"
-
-
-class Task(Protocol):
-    """The part of `distributed.Future` that is used."""
-
-    key: str
-    status: str
-
-    def done(self) -> bool: ...
-
-    def cancel(self) -> object: ...
-
-    def result(self, timeout: float) -> Any: ...
-
-    def add_done_callback(self, fn: Callable[[Task], object]) -> object: ...
 
 
 class Cluster:
@@ -73,14 +59,9 @@ class Cluster:
     def __init__(self, home: Path, scheduler: str | None, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._embedded = None if scheduler else Embedded()
-        self.fleet = Fleet(self._embedded.start, CPU_COUNT) if self._embedded is not None else None
+        self.fleet = Fleet(self._embedded, CPU_COUNT) if self._embedded is not None else None
         self._client: Any = None  # a Client, most of whose methods are untyped
-        self._descriptions: dict[str, Task] = {}  # by worker: what it says that it computes on
-        self._workers: list[WorkerState] = []  # as of the last call of `workers`
-        self.labels: Mapping[str, str] = {}
-        """What each worker computes on, for people, by address, as of the last call of `workers`. Those that
-        have not said so yet are left out. Replaced as a whole, so any thread may read it.
-        """
+        self._roster = Roster(self.submit, self.result, named=self.fleet is None)
         self._heartbeats = Heartbeats()
         self._stopped: float | None = None  # since when the scheduler does not answer, on our clock
         try:
@@ -212,48 +193,22 @@ class Cluster:
         Raises:
             TimeoutError: the scheduler does not answer.
         """
-        known = self._known()
-        self._descriptions = {
-            address: self._descriptions.get(address) or self.submit(worker.describe, worker=address)
-            for address in known
-        }
-        found = [
-            WorkerState(address, str(each["name"]), dict(each["resources"]), self._device(address))
-            for address, each in known.items()
-        ]
-        found.sort(key=lambda one: (len(one.name), one.name))  # "2" before "10"
+        found = self._roster.update(self._known())
         if self.fleet is not None:
             self.fleet.update(found)
-        self._workers = found
-        told = [one for one in found if one.device is not None]
-        self.labels = {one.address: " · ".join(self._words(one, len(found))) for one in told}
         return found
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What each worker computes on, for people, by address, as of the last call of `workers`. Those that
+        have not said so yet are left out.
+        """
+        return self._roster.labels
 
     @property
     def places(self) -> list[str]:
         """What runs can be computed on, in words, as of the last call of `workers`."""
-        if self.fleet is not None:
-            return self.fleet.places
-        return [one.device.label for one in self._workers if one.device and DEVICE in one.resources]
-
-    def _words(self, worker: WorkerState, workers: int) -> Iterator[str]:
-        assert worker.device is not None
-        if self.fleet is None:
-            yield worker.name
-        elif workers > 1 and worker.device.kind == "cpu":
-            yield f"worker {worker.name}"
-        yield worker.device.label
-
-    def _device(self, address: str) -> Device | None:
-        """Return what a worker has said that it computes on; None if it has not yet."""
-        task = self._descriptions[address]
-        if not task.done():
-            return None
-        answer = self.result(task)
-        if answer is None or answer.value is None:
-            return Device("cpu", "device unknown")
-        device: Device = answer.value
-        return device
+        return self._roster.places if self.fleet is None else self.fleet.places
 
     def _known(self) -> Mapping[str, Any]:
         """Return what the scheduler knows about each worker, by address."""

@@ -1,4 +1,5 @@
-"""What the connection needs of Dask: a client, the warm-up of workers, and calls that only they unpickle.
+"""What the connection needs of Dask: a client, the warm-up of workers, tasks, and calls that only workers
+unpickle.
 
 Nothing heavy is imported: a nanny that is to kill its worker imports this module.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from distributed import Client, Nanny, Worker, WorkerPlugin
 
@@ -53,3 +54,18 @@ class Call:
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return worker.call, self._parts
+
+
+class Task(Protocol):
+    """The part of `distributed.Future` that is used."""
+
+    key: str
+    status: str
+
+    def done(self) -> bool: ...
+
+    def cancel(self) -> object: ...
+
+    def result(self, timeout: float) -> Any: ...
+
+    def add_done_callback(self, fn: Callable[[Task], object]) -> object: ...

@@ -6,13 +6,15 @@ in the child.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from engine.errors import EngineError
 from engine.jobs.fleet import WorkerSpec
@@ -83,9 +85,16 @@ class Embedded:
 
     def start(self, spec: WorkerSpec) -> None:
         """Start another worker; it joins when it is warm."""
+        self._tell({"start": asdict(spec)})
+
+    def end(self, name: str) -> None:
+        """End such a worker."""
+        self._tell({"end": name})
+
+    def _tell(self, order: dict[str, Any]) -> None:
         pipe = self._stream(self._process.stdin)
         with suppress(OSError):  # the child has ended, which `alive` tells
-            pipe.write(spec.to_line())
+            pipe.write(json.dumps(order) + "\n")
             pipe.flush()
 
     @property

@@ -16,12 +16,12 @@ them, so a machine pays only for what it uses:
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from engine.hardware.gpus import CUDA
 from engine.jobs.dask_settings import CPU, DEVICE, QUESTION
@@ -29,6 +29,7 @@ from engine.jobs.questions import AT_ONCE
 
 VARIABLE = "PRUNESCOPE_WORKERS"
 START = 180.0  # seconds until a worker that was started counts as failed
+REST = 600.0  # seconds without a run after which the further workers end, which frees their memory
 SIDE_BY_SIDE = 2
 """Small runs at the same time on a machine without GPUs and with at least as many cores."""
 
@@ -79,13 +80,6 @@ class WorkerSpec:
     resources: Mapping[str, int] = field(default_factory=lambda: {DEVICE: 1})
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def to_line(self) -> str:
-        return json.dumps(asdict(self)) + "\n"
-
-    @classmethod
-    def from_line(cls, line: str) -> WorkerSpec:
-        return cls(**json.loads(line))
-
 
 FIRST = WorkerSpec("1", {DEVICE: 1, QUESTION: AT_ONCE})
 """The worker that is there from the start. It alone answers questions: the models that they load would
@@ -93,17 +87,26 @@ otherwise be in memory several times.
 """
 
 
+class Host(Protocol):
+    """Where workers run: `engine.jobs.embedded.Embedded`."""
+
+    def start(self, spec: WorkerSpec) -> None: ...
+
+    def end(self, name: str) -> None: ...
+
+
 class Fleet:
     """Which workers of the embedded engine exist, and which may be started.
 
     Args:
-        start: starts a worker.
+        host: the process of the workers.
         cores: those that the engine may use.
     """
 
-    def __init__(self, start: Callable[[WorkerSpec], None], cores: int) -> None:
-        self._start, self._cores = start, cores
+    def __init__(self, host: Host, cores: int) -> None:
+        self._host, self._cores = host, cores
         self._possible: list[WorkerSpec] = []
+        self._busy_at = time.monotonic()  # when there was last a run
         self._starting: dict[str, tuple[WorkerSpec, float]] = {}  # by name, since when (monotonic)
         self._present: set[str] = set()  # resources of the workers that are there
         self._first: Device | None = None
@@ -157,7 +160,22 @@ class Fleet:
         if spec is not None and not self.is_starting(resource):
             self._possible.remove(spec)
             self._starting[spec.name] = spec, time.monotonic()
-            self._start(spec)
+            self._host.start(spec)
+
+    def rest(self, *, busy: bool) -> None:
+        """End the further workers when there has been no run for `REST` seconds.
+
+        Args:
+            busy: whether there is a run now.
+        """
+        now = time.monotonic()
+        if busy:
+            self._busy_at = now
+        elif now - self._busy_at > REST and len(self._possible) < len(self._further):
+            for spec in self._further:
+                if spec not in self._possible:
+                    self._host.end(spec.name)
+            self._possible, self._starting = list(self._further), {}
 
     def is_starting(self, resource: str) -> bool:
         """Whether a worker with a resource was started and is still expected."""

@@ -15,7 +15,7 @@ from engine.record import RunRecord, State
 from engine.store.folder import RunFolder, Signature, retry_hint
 
 if TYPE_CHECKING:
-    from engine.jobs.cluster import Task
+    from engine.jobs.dask_client import Task
 
 LOCK = 5.0  # seconds until a killed process has released the lock
 

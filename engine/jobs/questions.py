@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple
 
 if TYPE_CHECKING:
     from engine.hardware.shared_cache import SharedCache
-    from engine.jobs.cluster import Cluster, Task
+    from engine.jobs.cluster import Cluster
+    from engine.jobs.dask_client import Task
 
 AT_ONCE = 2  # questions sent to the worker at the same time; `dask_settings.THREADS` has one for each
 TRIES = 2  # the worker may have died because of a run, so a question it held is asked a second time

@@ -253,6 +253,8 @@ class RunQueue:
             elif not cluster.labels or any(job.worker not in cluster.labels for job in self._sent()):
                 cluster.workers()
         self._labels = cluster.labels
+        if cluster.fleet is not None:
+            cluster.fleet.rest(busy=bool(self._jobs))
 
     def _listen(self, cluster: Cluster) -> None:
         """Notice, every few seconds, where the runs are, and whose worker has stopped answering."""

@@ -2,8 +2,8 @@
 
 Started by `engine.jobs.cluster` as `python -m engine.jobs.serve`; the first line of its input is the
 credentials (see `engine.jobs.tls`), the first line of its output the scheduler's address. Each further line
-of its input starts a worker besides the first (`engine.jobs.fleet.WorkerSpec`). It ends, and its workers with
-it, as soon as its standard input is closed: by the app, or because the app was killed.
+of its input is an order of `engine.jobs.embedded`, to start or end a worker besides the first. It ends, and
+its workers with it, as soon as its standard input is closed: by the app, or because the app was killed.
 
 While nothing runs, the cluster takes well under 1 % of a core; with Dask's defaults it takes 5 %, for health
 checks and statistics meant for clusters of many machines (`tests.benchmarks.idle` measures it).
@@ -12,6 +12,7 @@ checks and statistics meant for clusters of many machines (`tests.benchmarks.idl
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -64,15 +65,19 @@ async def serve(credentials: Credentials) -> None:
         print(scheduler.address, flush=True)
         # nothing reads standard output from here on, and the worker must not block on a full pipe
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        nannies = [_nanny(scheduler.address, local, FIRST)]
-        await nannies[0]
-        starts: set[asyncio.Task[None]] = set()  # asyncio itself holds its tasks weakly
+        nannies = {FIRST.name: _nanny(scheduler.address, local, FIRST)}
+        await nannies[FIRST.name]
+        tasks: set[asyncio.Task[None]] = set()  # asyncio itself holds its tasks weakly
         while line := await lines.get():
-            # Warm before the scheduler learns of it, so that no run waits for it.
-            nannies.append(_nanny(scheduler.address, local, WorkerSpec.from_line(line), plugins=(Ready(),)))
-            starts.add(asyncio.create_task(_start(nannies[-1])))
-        # The workers have nothing to save: a run's folder is consistent at any moment.
-        await asyncio.gather(*(nanny.close(timeout=0.2) for nanny in nannies), return_exceptions=True)
+            order = json.loads(line)
+            if "start" in order:
+                spec = WorkerSpec(**order["start"])
+                # Warm before the scheduler learns of it, so that no run waits for it.
+                nanny = nannies[spec.name] = _nanny(scheduler.address, local, spec, plugins=(Ready(),))
+                tasks.add(asyncio.create_task(_start(nanny)))
+            else:
+                tasks.add(asyncio.create_task(_close(nannies.pop(order["end"]))))
+        await asyncio.gather(*map(_close, nannies.values()))
 
 
 def _nanny(address: str, local: dict[str, Any], spec: WorkerSpec, **options: Any) -> Nanny:
@@ -95,6 +100,12 @@ async def _start(nanny: Nanny) -> None:
         await nanny
     except Exception as error:  # whatever its process raised
         _log.warning("A further worker could not start (%s: %s).", type(error).__name__, error)
+
+
+async def _close(nanny: Nanny) -> None:
+    """End a worker. It has nothing to save: a run's folder is consistent at any moment."""
+    with suppress(Exception):  # it may be starting, or have ended
+        await nanny.close(timeout=0.2)
 
 
 def _read(loop: asyncio.AbstractEventLoop, lines: asyncio.Queue[str]) -> None:

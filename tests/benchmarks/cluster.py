@@ -3,8 +3,10 @@
 Twelve runs of the bundled model (`--runs`), on one worker of one thread and then on `--workers` (3) of them:
 elapsed and CPU seconds, and their ratios. The workers are connected before the clock starts; each number of
 workers is measured `--repeat` times, in turn. The same runs in as many processes without Dask show what the
-machine allows: cores that share caches or arithmetic units slow each other down. Meant for a machine that
-does nothing else. The results are compared, and must be identical.
+machine allows: cores that share caches or arithmetic units slow each other down. The app's own engine
+(`PRUNESCOPE_WORKERS`) keeps its threads, and starts its further workers while it is measured. `--only`
+chooses one of these ways. Meant for a machine that does nothing else. The results are compared, and must be
+identical.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from engine.jobs import worker
 from engine.jobs.batch import compute
 from engine.jobs.embedded import ROOT
 from engine.jobs.execute import execute
+from engine.jobs.fleet import VARIABLE
+from engine.jobs.service import BackgroundEngine
 from engine.recipe import Recipe, pin
 from engine.record import RunRecord
 from engine.store.runs import Store
@@ -42,13 +46,16 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=12)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--repeat", type=int, default=1)
+    ways = {"workers": with_workers, "processes without Dask": with_processes, "workers of the app": with_app}
+    parser.add_argument("--only", choices=ways)
     arguments = parser.parse_args()
     recipes = [
         pin(Recipe.build(pruner=pruner, sparsity=sparsity))
         for sparsity in (0.4, 0.5, 0.6)
         for pruner in ("magnitude", "wanda", "ria", "sparsegpt")
     ][: arguments.runs]
-    ways = {"workers": with_workers, "processes without Dask": with_processes}
+    if arguments.only:
+        ways = {arguments.only: ways[arguments.only]}
     measured: dict[tuple[str, int], list[Measured]] = {}
     for _ in range(arguments.repeat):
         for count in (1, arguments.workers):
@@ -85,6 +92,30 @@ def with_processes(count: int, recipes: Sequence[Recipe]) -> Measured:
         before, start = seconds(processes), time.perf_counter()
         results = pool.map(partial(compute_here, home), recipes, chunksize=1)
         return time.perf_counter() - start, seconds(processes) - before, results
+
+
+def with_app(count: int, recipes: Sequence[Recipe]) -> Measured:
+    os.environ[VARIABLE] = str(count)
+    with tempfile.TemporaryDirectory() as home:
+        engine = BackgroundEngine(Store(home))
+        engine.start()
+        try:
+            while engine.health().places == ():  # until the first worker is warm, which says what it is then
+                time.sleep(0.1)
+            before, start = (
+                seconds(processes := psutil.Process().children(recursive=True)),
+                time.perf_counter(),
+            )
+            for recipe in recipes:
+                engine.submit(recipe)
+            while engine.active():
+                time.sleep(0.1)
+            elapsed = time.perf_counter() - start
+            new = set(psutil.Process().children(recursive=True)) - set(processes)
+            used = seconds(processes) - before + seconds(list(new))
+            return elapsed, used, [result(engine.view(recipe.key).record) for recipe in recipes]
+        finally:
+            engine.close()
 
 
 def compute_here(home: str, recipe: Recipe) -> object:

@@ -79,7 +79,7 @@ class Here(Elsewhere):
         self, first: Device | None, needs: Callable[[dict[str, Any]], Needs] = lambda fields: Needs(True, 1)
     ) -> None:
         super().__init__([])
-        self.fleet = Fleet(self.start, cores=4)
+        self.fleet = Fleet(self, cores=4)
         self.first, self.needs = first, needs
         self.started: list[WorkerSpec] = []
         self.start(FIRST)
@@ -88,6 +88,9 @@ class Here(Elsewhere):
         self.started.append(spec)
         device = self.first if spec is FIRST else Device("cuda", f"of {spec.name}")
         self.present.append(WorkerState(f"tcp://{spec.name}", spec.name, dict(spec.resources), device))
+
+    def end(self, name: str) -> None:
+        self.present = [one for one in self.present if one.name != name]
 
     def workers(self) -> list[WorkerState]:
         assert self.fleet is not None

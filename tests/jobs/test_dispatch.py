@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.cli.main import main
 from engine.hardware.gpus import CUDA
 from engine.jobs import dispatch
 from engine.jobs.dask_settings import CPU, DEVICE
@@ -14,6 +17,7 @@ from engine.jobs.fleet import FIRST, START, VARIABLE, Device, further_workers, w
 from engine.jobs.job import Needs
 from engine.jobs.queue import RunQueue
 from engine.recipe import Recipe, pin
+from engine.record import RunRecord
 from engine.store.runs import Store
 from tests.jobs.imitated_cluster import GPUS, THREADS, Elsewhere, Here, gpu_worker
 
@@ -86,8 +90,7 @@ def test_a_cpu_worker_that_does_not_start_leaves_its_runs_to_the_others(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster = Here(ON_GPUS)
-    assert cluster.fleet is not None
-    monkeypatch.setattr(cluster.fleet, "_start", lambda spec: None)
+    monkeypatch.setattr(cluster, "start", lambda spec: None)
     runs = Runs(store, cluster)
     runs.add(0, device="cpu")
     assert runs.places == {}
@@ -172,6 +175,21 @@ def test_a_run_prefers_the_worker_that_has_its_model(store: Store, narrow_model:
     assert runs.places == {2: "2", 3: "1"}
 
 
+def test_further_workers_end_when_nothing_has_run_for_a_while(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Here(ON_GPUS)
+    runs = Runs(store, cluster)
+    runs.add(0, 1)
+    monkeypatch.setattr("engine.jobs.fleet.REST", -1.0)
+    runs.end(0)
+    assert len(cluster.present) == 2  # one is computing
+    runs.end(1)
+    assert [one.name for one in cluster.present] == ["1"]
+    runs.add(2, 3)
+    assert runs.places == {2: "1", 3: "2"}
+
+
 # Which workers there may be
 
 
@@ -209,3 +227,36 @@ def test_on_an_existing_cluster_runs_avoid_workers_that_compute_for_others(store
     runs.add(1, 2, 3)
     # No more than there are workers; Dask decides where one goes for which none is idle.
     assert runs.places == {0: "b", 1: "c", 2: ""}
+
+
+# Sweeps on the command line
+
+
+@pytest.mark.parametrize(
+    ("gpus", "wanted", "here"),
+    [(1, "", True), (0, "", True), (3, "", False), (3, "1", True), (0, "2", False)],
+)
+def test_a_sweep_uses_every_gpu_of_this_machine(
+    gpus: int, wanted: str, here: bool, store: Store, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRUNESCOPE_HOME", str(store.home))
+    monkeypatch.setenv(VARIABLE, wanted)
+    monkeypatch.setattr("engine.hardware.gpus.visible_gpus", lambda: tuple(map(str, range(gpus))))
+    monkeypatch.setattr("engine.cli.sweep.require_fit", lambda recipe: None)
+    used = []
+
+    def compute(
+        recipes: Sequence[Recipe], scheduler: str | None, *_: object, **__: object
+    ) -> Iterator[RunRecord]:
+        used.append(scheduler or "workers")
+        for recipe in recipes:
+            yield RunRecord(key=recipe.key, recipe=recipe, state="finished")
+
+    def execute(recipe: Recipe, *_: object, **__: object) -> RunRecord:
+        used.append("this process")
+        return RunRecord(key=recipe.key, recipe=recipe, state="finished")
+
+    monkeypatch.setattr("engine.jobs.batch.compute", compute)
+    monkeypatch.setattr("engine.cli.sweep.execute", execute)
+    assert main(["sweep", "--pruners", "wanda", "--sparsities", "0.5", "--evaluation", str(corpus)]) == 0
+    assert used == ["this process" if here else "workers"]

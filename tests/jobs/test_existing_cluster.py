@@ -67,7 +67,7 @@ def test_runs_and_questions_need_no_code_of_ours_in_the_scheduler(
     monkeypatch.setenv("PRUNESCOPE_SCHEDULER", scheduler)
     monkeypatch.setenv("PRUNESCOPE_HOME", str(engine.store.home))
     (found,) = CHECKS["Worker"]("Worker")
-    assert found.state == "ok" and f"version {VERSION}" in found.message
+    assert found.state == "ok" and f"version {VERSION}" in found.message and "CPU, " in found.message
 
 
 def test_a_worker_that_stops_answering_is_mentioned_and_recovers(
@@ -80,7 +80,8 @@ def test_a_worker_that_stops_answering_is_mentioned_and_recovers(
     pace.set(0.3)
     key = engine.submit(small(2))
     wait_for_blocks(engine, key, 1)
-    assert engine.view(key).message == ""
+    until(lambda: engine.view(key).worker == "one · CPU, 1 thread")
+    assert engine.view(key).message == "" and engine.health().places == ("CPU, 1 thread",)
     process = worker_pid(engine)
     os.kill(process, signal.SIGSTOP)
     until(lambda: engine.view(key).message)

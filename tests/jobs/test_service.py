@@ -16,11 +16,11 @@ import torch
 from engine.errors import RecipeError, StoreError
 from engine.events import Cancelled, Interrupted, Resumed, RunStarted
 from engine.hardware.gpus import CUDA
-from engine.jobs.cluster import Cluster
 from engine.jobs.dask_settings import DEVICE
 from engine.jobs.execute import execute
 from engine.jobs.fleet import Device, Fleet
 from engine.jobs.requests import TextRequest
+from engine.jobs.roster import Roster
 from engine.jobs.service import BackgroundEngine
 from engine.recipe import Recipe
 from engine.store.runs import Store
@@ -260,11 +260,11 @@ def test_runs_on_several_gpus(
     assert cluster is not None and cluster._embedded is not None
     first = cluster.workers()[0].address
     monkeypatch.setattr(
-        Cluster,
+        Roster,
         "_device",
         lambda _, address: Device("cuda", labels["0" if address == first else "1"], labels),
     )
-    cluster.fleet = Fleet(cluster._embedded.start, cores=2)
+    cluster.fleet = Fleet(cluster._embedded, cores=2)
     cluster.workers()
     cluster.fleet.grow(DEVICE)  # as for a run that waits, but so that none ends while it starts
     until(lambda: len(cluster.workers()) == 2)
