@@ -39,6 +39,8 @@ class Chart:
         table: its numbers, one row per mark.
         alt: what it shows in a sentence or two, with the numbers that matter.
         caption: how to read it.
+        least_width: pixels below which the numbers in its cells are too small to read, so that a page hides
+            them; 0 if it has none.
     """
 
     title: str
@@ -46,6 +48,7 @@ class Chart:
     table: pd.DataFrame
     alt: str
     caption: str
+    least_width: int = 0
 
 
 def literal(text: str) -> str:

@@ -1,8 +1,9 @@
 """Heat maps of blocks by linears with the numbers in the cells: sparsity, and the error of each linear's
 output.
 
-Cells of blocks that are not finished are drawn empty. Above 36 blocks or linears the numbers no longer fit:
-a colour bar replaces them, and the values remain in the table and in the hover text.
+Cells of blocks that are not finished are drawn empty. Above 14 blocks the numbers do not fit a narrow page,
+and above 36 blocks or linears no page: a colour bar says what the colours mean, and the values remain in the
+table and in the hover text.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ Value = Callable[[LinearPruned], float]
 MOST_LABELS = 36
 """Blocks or linears up to which cells have room for their numbers."""
 MOST_DECIMALS = 14
-"""Blocks up to which the numbers have room for a decimal."""
+"""Blocks up to which the numbers have room for a decimal, and for themselves on a narrow page."""
+CELL_WIDTH, MARGINS = 17, 170
+"""Pixels of a cell with a number of two digits, and of the names of the linears and the colour bar."""
 
 
 def sparsity_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
@@ -50,6 +53,7 @@ def sparsity_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
         alt=f"Heat map of sparsity, blocks by linears, {progress_words(record)}. {_range(table, 'sparsity')}",
         caption="Share of the weights set to zero."
         + (" Pale cells: not finished yet." if len(record.blocks) < block_count(record) else ""),
+        least_width=least_width(block_count(record)),
     )
 
 
@@ -66,7 +70,13 @@ def output_error_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
         f"{_range(table, 'output_error')}",
         caption="Relative error ‖XWᵀ − XW′ᵀ‖ / ‖XWᵀ‖ of a linear's pruned output against its dense output, "
         "from the same input.",
+        least_width=least_width(block_count(record)),
     )
+
+
+def least_width(blocks: int) -> int:
+    """Return the pixels of a map below which its numbers are too small to read; 0 if it has none, or few."""
+    return CELL_WIDTH * blocks + MARGINS if MOST_DECIMALS < blocks <= MOST_LABELS else 0
 
 
 def labelled_heatmap(
@@ -85,7 +95,7 @@ def labelled_heatmap(
         names: of the rows, as the axis shows them.
         cells: percentages `[linears][blocks]`, None for an empty cell.
         top: percentage with the deepest colour.
-        title: of the colour bar that replaces the numbers of a large map.
+        title: of the colour bar of a large map.
         digits: decimals of the numbers.
         hover: the hover template; None for none.
     """
@@ -101,7 +111,7 @@ def labelled_heatmap(
         zmin=0,
         zmax=top,
         colorscale=palette.AMOUNT,
-        showscale=not fits,
+        showscale=not fits or len(blocks) > MOST_DECIMALS,
         colorbar={"title": {"text": title, "side": "right"}, "thickness": 10, "outlinewidth": 0},
         hovertemplate=hover,
         hoverinfo="skip" if hover is None else None,  # the handles above it have the hover text

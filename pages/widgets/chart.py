@@ -36,11 +36,20 @@ def draw_formats(chart: str, name: str) -> None:
     """Draw the SVG and PNG buttons for the chart with this widget key; `name` is the file's, without
     extension.
     """
-    # `picture.js` finds the chart by the class that Streamlit derives from its key: st-key-KEY, with these
-    # characters replaced.
-    FORMATS(key=f"picture.{chart}", data={"chart": re.sub(r"[^\w-]", "-", chart), "name": name})
+    # `picture.js` finds the chart by its class.
+    FORMATS(key=f"picture.{chart}", data={"chart": _css_name(chart), "name": name})
 
 
+def _css_name(key: str) -> str:
+    """Return a widget's key as it stands in the class `st-key-KEY` of its element."""
+    return re.sub(r"[^\w-]", "-", key)
+
+
+SMALL_NUMBERS = """<style>
+.st-key-{name} {{ container-type: inline-size; }}
+@container (max-width: {width}px) {{ .st-key-{name} .heatmap-label {{ display: none; }} }}
+</style>"""
+"""Hides the numbers in a heat map's cells, which Plotly would shrink to fit, while the chart is narrow."""
 LARGE = 17
 """Font size in pixels in an enlarged chart, for a projector."""
 
@@ -71,6 +80,8 @@ def draw_chart(
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"**{literal(chart.title)}**", width="content")
         _draw_table(chart, key)
+    if chart.least_width:
+        st.html(SMALL_NUMBERS.format(name=_css_name(f"chart.{key}"), width=chart.least_width))
     choice: dict[str, Any] = {} if select is None else {"selection_mode": select, "on_select": on_select}
     drawn = st.plotly_chart(chart.figure, key=f"chart.{key}", alt=chart.alt, config=CONFIG, **choice)
     st.caption(literal(chart.caption))
@@ -105,6 +116,6 @@ def load_ahead() -> None:
     """Have the browser load Plotly, which takes a second or two, while the user reads a page without charts;
     the chart is invisible.
     """
-    # `HIDE_UNSEEN` in `live.py` hides containers by this prefix of the key.
+    # `STYLES` in `live.py` hides containers by this prefix of the key.
     with st.container(key="unseen.ahead"):
         st.plotly_chart({"data": [{"y": [0]}], "layout": {"height": 40}}, key="ahead")

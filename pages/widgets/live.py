@@ -30,8 +30,15 @@ DRAWING_PAGE = "redraw.whole"
 REQUESTED = "redraw.asked"
 """Session state: present while it is being drawn because a part requested it."""
 NOTHING = "<span hidden></span>"
-HIDE_UNSEEN = "<style>[class*='st-key-unseen'] { display: none; }</style>"
-"""The components below (their keys begin with "unseen.") take no space on the page."""
+STYLES = """<style>
+[class*='st-key-unseen'] { display: none; }
+[data-testid='stElementContainer'] { opacity: 1 !important; transition: none !important; }
+[data-testid='stSkeleton'] { animation: none !important; }
+</style>"""
+"""The components below (their keys begin with "unseen.") take no space on the page. Streamlit fades what a
+part that polls is about to redraw, and its placeholders pulse: on a machine without a GPU the browser paints
+these animations with the processor that the run computes on.
+"""
 LISTEN = st.components.v2.component(
     "redraw_listen",
     html=NOTHING,
@@ -153,7 +160,7 @@ def whole_page() -> Iterator[None]:
     """Mark the drawing of the whole page; for `app.py`."""
     st.session_state[DRAWING_PAGE] = True
     try:
-        st.html(HIDE_UNSEEN)
+        st.html(STYLES)
         # Its callback runs before the script does, so `is_redraw` holds for all of this run.
         LISTEN(key="unseen.redraw", on_again_change=_note_request)
         yield

@@ -94,6 +94,20 @@ def test_numbers_leave_the_cells_only_where_they_do_not_fit():
     assert sparsity_grid(record(8)).figure.data[1].texttemplate == "%{text}"
 
 
+@pytest.mark.parametrize(
+    ("blocks", "narrow", "scale"), [(8, False, False), (30, True, True), (48, False, True)]
+)
+def test_a_map_whose_numbers_do_not_fit_a_narrow_page_has_a_scale_instead(blocks, narrow, scale):
+    """Plotly would shrink the numbers to half the size of print."""
+    many = record(8)
+    assert many.model is not None
+    many = many.model_copy(update={"model": many.model.model_copy(update={"blocks": blocks})})
+    for grid in (sparsity_grid, output_error_grid):
+        chart = grid(many)
+        assert bool(chart.least_width) == narrow and chart.figure.data[1].showscale == scale
+        assert not narrow or (chart.least_width - 150) / blocks >= 17, "pixels per cell while numbers show"
+
+
 def test_the_scale_of_the_output_error_ends_at_a_round_number():
     assert output_error_grid(record(8)).figure.data[1].zmax == 50
     assert output_error_grid(record(0)).figure.data[1].zmax == 100

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import streamlit as st
 
 from engine import numbers
 from engine.charts.report import drawing_bytes
@@ -11,6 +14,8 @@ from engine.jobs.views import EngineStatus
 from engine.recipe import Recipe
 from pages.widgets.explore import downloads
 from pages.widgets.explore.prompt import PROMPT
+from pages.widgets.explore.run_view import CHARTS_POLL, left_of
+from pages.widgets.live import POLL
 from tests.pages.conftest import address, healthy, words
 from tests.pages.fakes import run_view
 
@@ -244,3 +249,43 @@ def test_a_chart_opens_its_table(open_app, engine):
     app.session_state["table.alignment"] = True
     app = healthy(app.run())
     assert list(app.main.dataframe[0].value.columns) == ["block", "alignment", "sparsity"]
+
+
+@pytest.mark.parametrize(("seconds", "times"), [(0.5, 1), (3.0, 3)])
+def test_a_run_of_slow_blocks_is_drawn_less_often(engine, open_app, monkeypatch, seconds, times):
+    """The browser draws with the processor that the run computes on."""
+    view = run_view(WANDA, "running")
+    blocks = tuple(block.model_copy(update={"seconds": seconds}) for block in view.record.blocks)
+    engine.views[WANDA.key] = replace(view, record=view.record.model_copy(update={"blocks": blocks}))
+    intervals = []
+    fragment = st.fragment
+
+    def noting(function=None, *, run_every=None, **more):
+        intervals.append(run_every)
+        return fragment(function, **more)
+
+    monkeypatch.setattr(st, "fragment", noting)
+    open_app(run=WANDA.key)
+    assert {POLL * times, CHARTS_POLL * times} <= set(intervals)
+
+
+def test_a_run_that_turns_out_to_be_slow_redraws_the_page_once():
+    view = run_view(WANDA, "running")
+    first, *others = view.record.blocks
+
+    def left(*seconds):
+        blocks = [
+            block.model_copy(update={"seconds": each})
+            for block, each in zip((first, *others), seconds, strict=False)
+        ]
+        return left_of(replace(view, record=view.record.model_copy(update={"blocks": tuple(blocks)})))
+
+    assert left() == left(0.5) != left(9.0) == left(9.0, 0.1)
+    assert left_of(run_view(WANDA, "finished")) == 0
+
+
+def test_nothing_on_a_page_is_animated_while_a_run_computes(open_app):
+    """Streamlit fades what is about to be redrawn and lets placeholders pulse, at a fifth of a core."""
+    styles = "".join(item.proto.body for item in open_app().get("html"))
+    assert "[data-testid='stElementContainer'] { opacity: 1 !important; transition: none" in styles
+    assert "[data-testid='stSkeleton'] { animation: none" in styles

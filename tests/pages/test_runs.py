@@ -170,3 +170,10 @@ class TestList:
     )
     def test_ages(self, seconds, text):
         assert age(seconds) == text
+
+
+def test_one_run_is_not_called_runs(open_app, store):
+    execute(RECIPES[0], store.folder(RECIPES[0].key))
+    app = open_runs(open_app)
+    assert "1 of 1 run." in words(app)
+    assert any("in 1 run, the disk has" in box.label for box in app.expander)

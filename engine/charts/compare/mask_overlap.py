@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from engine.analysis.comparison.overlap import LinearOverlap, Side, overall
 from engine.charts.chart import Chart, block_axis, canvas, cell_handles, short_names
-from engine.charts.heatmaps import labelled_heatmap
+from engine.charts.heatmaps import labelled_heatmap, least_width
 from engine.numbers import percent
 
 
@@ -58,6 +58,7 @@ def overlap_grid(overlaps: Sequence[LinearOverlap], side: Side = "kept", order: 
         alt=f"Heat map of the overlap of two masks, blocks by linears. {words}",
         caption=f"Weights that both runs {verb} / weights that at least one {verb}s (intersection over "
         f"union). {words}",
+        least_width=least_width(len(blocks)),
     )
 
 

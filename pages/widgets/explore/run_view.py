@@ -1,9 +1,9 @@
 """A run: its state, its numbers and its charts. A live run, a finished one and a replay are drawn by the same
 code.
 
-While a run is active, its progress is drawn twice a second and its charts about once: each drawing of the
-charts takes the browser a tenth of a second of processor time that the run could use. When the run ends, the
-whole page is drawn again, once.
+While a run is active, its progress is drawn twice a second and its charts about once, or a third as often if
+a block takes long: each drawing takes the browser up to a tenth of a second of processor time that the run
+could use. When the run ends, the whole page is drawn again, once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pages.widgets.explore.replay import Playback
 from pages.widgets.explore.run_charts import chart_titles, draw_charts
 from pages.widgets.explore.run_numbers import draw_numbers
 from pages.widgets.literal import literal
-from pages.widgets.live import live
+from pages.widgets.live import POLL, live
 from pages.widgets.present.presenter import is_presenting
 from pages.widgets.progress import progress_words, share
 from pages.widgets.public_mode import NOT_YOURS
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
 CHARTS_POLL = 1.2  # seconds
+SLOW_BLOCK, SLOWER = 1.5, 3
+"""Seconds that the first block takes in a run that is drawn less often, and how many times less."""
 WITH_NUMBERS = (session.EVERYTHING, session.NUMBERS)
 """The parts of a run that include its numbers; a single chart is drawn without them."""
 BADGES = {
@@ -70,21 +72,35 @@ def draw_run(engine: BackgroundEngine, key: str) -> RunView | None:
         # What belongs to a finished run is drawn only at the replay's end.
         return playback.view() if playback.now < len(playback.replay) else view
     was_active = view.active  # when the page was drawn: it stays true in the fragment's last turn
+    slower = SLOWER if _is_slow(view) else 1
     live(
         "run",
         lambda: find_view(engine, key),
         lambda view: _draw_run(engine, key, view, was_active),
-        # 2 if the user has started another run meanwhile
-        left=lambda view: int(view is not None and view.active) + 2 * (session.run_key() != key),
+        # 4 if the user has started another run meanwhile
+        left=lambda view: left_of(view) + 4 * (session.run_key() != key),
+        every=POLL * slower,
     )
     live(
         "run.charts",
         lambda: find_view(engine, key),
         _draw_charts,
-        left=lambda view: view is not None and view.active,
-        every=CHARTS_POLL,
+        left=left_of,
+        every=CHARTS_POLL * slower,
     )
     return view
+
+
+def left_of(view: RunView | None) -> int:
+    """Return what is still to come, as `live` wants it. It changes when a run turns out to be slow, so that
+    the page is drawn again with other intervals.
+    """
+    return 0 if view is None or not view.active else 1 + _is_slow(view)
+
+
+def _is_slow(view: RunView) -> bool:
+    blocks = view.record.blocks
+    return bool(blocks) and blocks[0].seconds > SLOW_BLOCK
 
 
 def _choose_focus(view: RunView) -> None:

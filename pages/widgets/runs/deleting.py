@@ -58,8 +58,9 @@ def draw_cleanup(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
     if draw_refusal(engine, engine.delete):
         return
     total, free = sum(run.size for run in runs), numbers.size(engine.free_space())
+    used = f"{numbers.size(total)} in {numbers.plural(len(runs), 'run')}"
     with st.expander(
-        f"Free up space: {len(runs)} runs use {numbers.size(total)}, the disk has {free} free",
+        f"Free up space: {used}, the disk has {free} free",
         icon=":material/cleaning_services:",
     ):
         by = st.segmented_control(

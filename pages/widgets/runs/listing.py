@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.charts.run_table import ORDERS, SIGNS, matching, ordered, run_table
+from engine.numbers import plural
 from engine.store.summary import RunSummary
 from pages.widgets.run_picker import OFFERED, labels
 from pages.widgets.runs.actions import draw_actions
@@ -37,7 +38,8 @@ def draw_list(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
     shown = found[:OFFERED]  # more would slow down the browser
     rest = f" The first {OFFERED:,} are listed: search for the others." if len(found) > OFFERED else ""
     st.caption(
-        f"{len(found)} of {len(runs)} runs.{rest} Check rows to select them, or choose one below the list."
+        f"{len(found)} of {plural(len(runs), 'run')}.{rest} Check rows to select them, or choose one below "
+        "the list."
     )
     selection = st.dataframe(
         run_table(shown, time.time()),
