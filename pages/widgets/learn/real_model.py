@@ -40,7 +40,8 @@ def draw_about_model() -> None:
 
 
 def runs_on_both(recipes: Mapping[str, Mapping[str, object]]) -> tuple[OnBoth, ...]:
-    """Return what pruning costs on both models; nothing, after a notice, if a run is missing.
+    """Return what pruning costs on both models, as far as there are runs on both; nothing, after a notice,
+    unless there are two to compare.
 
     Args:
         recipes: the fields of a recipe by name.
@@ -50,7 +51,7 @@ def runs_on_both(recipes: Mapping[str, Mapping[str, object]]) -> tuple[OnBoth, .
         for name, fields in recipes.items()
     }
     found = {name: (bundled, real) for name, (bundled, real) in pairs.items() if bundled and real}
-    if len(found) < len(pairs):
+    if len(found) < 2:
         draw_missing_notice()
         return ()
     return on_both(found)

@@ -244,15 +244,15 @@ def _draw_real() -> None:
                 for name in AUTOMATIC
             }
         )
-        if not found:
+        if uniform not in [one.name for one in found]:
             return
         bundled, real = better_than(found, uniform)
         answered = ask(
             "allocation.real",
-            f"Wanda at {amount} with three allocations: how many are better than pruning all blocks alike, "
-            "on the real model?",
-            ["None.", "One or two.", "All three."],
-            min(len(real), 1) + (len(real) == 3),  # computed, because it depends on the sparsity
+            f"Wanda at {amount} with {listed([one.name for one in found if one.name != uniform])}: which are "
+            "better than pruning all blocks alike, on the real model?",
+            ["None.", "Some of them.", "All of them."],
+            min(len(real), 1) + (len(real) == len(found) - 1),  # computed: it depends on the sparsity
             f"On the real model {_named(real)}; on the bundled one {_named(bundled)}. "
             "A rule that is right for one model can be wrong for another, so measure it on yours.",
         )
