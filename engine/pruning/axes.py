@@ -194,6 +194,8 @@ class Update(Method):
         touches: `weights` if kept weights may change; None if the mask alone describes the result.
         running: whether, for these parameters, it proceeds column by column, so that a running score is
             evaluated on the weights as updated so far.
+        decides_as: the name of a cheaper update that decides the same masks in that case; None if there is
+            none.
         effort: what it computes for a linear of `(rows, columns)` at a sparsity, not counting the statistics.
     """
 
@@ -201,6 +203,7 @@ class Update(Method):
     needs: frozenset[Need] = frozenset()
     touches: Touched | None = "weights"
     running: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
+    decides_as: str | None = None
     effort: Callable[[int, int, float], Effort] = lambda rows, columns, sparsity: Effort()
 
 

@@ -1,12 +1,14 @@
 """The mrp update against its float64 oracle, and its optimality against the other updates."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from engine.pruning.axes import UPDATES
+from engine.analysis.microscope.decision import decide
+from engine.pruning.axes import UPDATES, Updated
 from engine.pruning.plan import Plan
 from tests.pruning import joint_oracles, oracles
 from tests.pruning.calls import random_mask, undamped, update_weights
@@ -157,3 +159,20 @@ def test_the_mask_of_the_dense_weights_can_be_chosen() -> None:
     kept = plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), 0.5).keep
     assert torch.equal(kept, joint_oracles.joint(layer.weight, layer.inputs, 2, 4).bool())
     assert not torch.equal(kept, joint_oracles.running_joint(layer.weight, layer.inputs, 2, 4)[1].bool())
+
+
+@pytest.mark.parametrize(
+    ("score", "pattern"), [("sparsegpt", "unstructured"), ("joint", "2:4"), ("wanda", "2:4")]
+)
+def test_an_inspected_decision_solves_no_rows(score: str, pattern: str) -> None:
+    """The rows' systems cost most of the time, and no score or mask depends on them."""
+    layer = oracles.random_layer(6, 48)
+    plan = Plan.of(score=score, pattern=pattern, update="mrp")
+    expected = plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), 0.5).keep
+
+    def fails(*_: object, **__: object) -> Updated:
+        raise AssertionError("solved")
+
+    unsolved = replace(plan, update=replace(plan.update, function=fails))
+    statistics = oracles.collect_statistics(layer, plan.needs)
+    assert torch.equal(decide(unsolved, layer.weight, statistics, 0.5, path="").keep, expected)

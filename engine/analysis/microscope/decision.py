@@ -65,11 +65,12 @@ def decide(
     recorded = replace(plan, score=replace(plan.score, function=recording))
     # Then `Plan.prune` falls back to magnitude and never calls the score. The plan must stay complete for
     # that: without its update it may need fewer statistics, and would accept fewer tokens.
+    update = plan.update.decides_as if plan.decides_while_updating else "none"
     too_few = statistics.routed and statistics.tokens < plan.fewest_tokens(statistics.width)
-    if not plan.decides_while_updating and not too_few:
+    if update is not None and not too_few:
         parameters: dict[str, Mapping[str, Any]] = {**plan.parameters, "update": {}, "refinement": {}}
         recorded = replace(
-            recorded, update=UPDATES["none"], refinement=REFINEMENTS["none"], parameters=parameters
+            recorded, update=UPDATES[update], refinement=REFINEMENTS["none"], parameters=parameters
         )
     outcome = recorded.prune(weight, statistics, sparsity, path=path, attention=attention)
     order = plan.pattern.order(scores)  # `prune` does not return it, but it follows from the scores

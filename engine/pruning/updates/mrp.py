@@ -166,6 +166,7 @@ UPDATES.add(
         function=mrp,
         needs=frozenset({Need.HESSIAN}),
         running=lambda parameters: bool(parameters["mask"] == "sequential"),
+        decides_as="obs",
         # The mask's sequential pass is counted for every score, although some do without it.
         effort=lambda rows, columns, sparsity: (
             sequence.effort(rows, columns, sparsity) + _effort(rows, columns, sparsity)
