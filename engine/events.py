@@ -298,7 +298,7 @@ class LinearPruned(Facts):
         initial_zeros: number of weights that were exactly zero before; not counted by older versions.
         kept_zeros: number of kept weights that are exactly zero; not counted by older versions.
         tied: number of weights with exactly the score at the cut, of which some are kept and others removed,
-            see `engine.pruning.patterns.Selection`; not counted by older versions.
+            see `engine.pruning.selection.Selection`; not counted by older versions.
         tied_removed: how many of them the mask removed before any refinement.
         output_error: `||X W^T - X W'^T||_F / ||X W^T||_F` over a sample of calibration tokens.
         error_before_update: the same with the final mask but the dense values of the kept weights; None

@@ -25,7 +25,7 @@ from engine.errors import ModelError
 from engine.models.block import Block, Linear
 from engine.models.checkpoint import Checkpoint
 from engine.models.fillings import Filling, fillings, reverted
-from engine.pruning.weights import BlockWeights, PrunedLinear
+from engine.pruning.weights import BlockWeights, PrunedLinear, masked
 
 LENGTH_BYTES = 8  # a safetensors file begins with its header's length, a little-endian integer
 
@@ -46,9 +46,9 @@ class Edit:
 
     def applied(self, dense: Tensor) -> Tensor:
         """Return the pruned tensor in the dtype of the dense one."""
-        masked = dense.masked_fill(~self.keep, 0)
+        pruned = masked(dense, self.keep)
         return (
-            masked if self.weight is None else torch.where(self.updated, self.weight.to(dense.dtype), masked)
+            pruned if self.weight is None else torch.where(self.updated, self.weight.to(dense.dtype), pruned)
         )
 
     def is_lossy(self, dtype: torch.dtype) -> bool:

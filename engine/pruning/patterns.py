@@ -4,35 +4,25 @@ Counts are exact: a group of n entries loses `floor(n * s)` of them, never one m
 threshold; with one sparsity per row, a row keeps `floor((1 - r) * n)`. Among equal scores the lower position
 in the group (row-major, so the lower column within a row) is removed first. Weights that were quantised once
 have so many equal magnitudes that this rule affects the result, so the weights that it decides about are
-counted. A single count for all rows is a selection, 30 ms for 768 x 3072 on a CPU core; one count per row
-needs a sort of each row, which numpy does about as fast.
+counted. `engine.pruning.selection` selects.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import repeat
 from math import floor
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from engine.errors import NonFiniteError
-from engine.hardware.transfers import require
 from engine.pruning.permutation import column_order
+from engine.pruning.selection import Selection, count_ties, refuse_nan, remove_lowest
 
 UNSTRUCTURED = "unstructured"
 BLOCK_WIDTH = 128  # columns; SparseGPT's mask block B_s, which works best for it (arXiv 2301.00774)
-ENTRIES_PER_CHUNK, ENTRIES_PER_CHUNK_ON_ACCELERATOR = 1_000_000, 2**26
-"""Scores processed together when their groups are independent: the temporaries take up to 26 bytes an entry.
-"""
-SORTED = 2**22
-"""Entries up to which an accelerator sorts a single group, which takes fewer steps than deciding bits."""
 Sparsity = float | Tensor
 """One sparsity for the whole linear, or one per row, `[out]` float64: float32 would lose the decimals that
 decide a count.
@@ -45,24 +35,6 @@ class Group(StrEnum):
     LAYER = "layer"
     ROW = "row"
     BLOCK = "block"
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What a pattern selects by scores `[out, in]`.
-
-    Attributes:
-        keep: the mask `[out, in]`.
-        ties: how many weights have exactly the score at the cut of their comparison group while some of them
-            are kept and others removed, and how many of those are removed: `[2]` int64, on the scores' device
-            so that nothing waits for it. Scores of 0 do not count, because the method expects no loss from
-            any of these weights: they are 0 already, or the calibration text never activates their input.
-        order: the column order `[in]` that the groups were formed in, see `Pattern.order`.
-    """
-
-    keep: Tensor
-    ties: Tensor
-    order: Tensor | None = None
 
 
 class Pattern(Protocol):
@@ -179,108 +151,6 @@ def removed_by_row(count: int, sparsity: Tensor) -> Tensor:
     return (count - kept).clamp(0, count).long()
 
 
-def remove_lowest(score: Tensor, count: int | Tensor) -> Selection:
-    """Select all but the `count` lowest entries of each row of `score`, `[groups, entries]`.
-
-    Args:
-        score: among equal scores the earlier entry is dropped first.
-        count: one for all rows, or one per row `[groups]`.
-
-    Raises:
-        NonFiniteError: a score is NaN.
-    """
-    most = ENTRIES_PER_CHUNK if score.device.type == "cpu" else ENTRIES_PER_CHUNK_ON_ACCELERATOR
-    rows = max(1, most // max(1, score.shape[1]))
-    counts = count.split(rows) if isinstance(count, Tensor) else repeat(count)
-    # Not strict, because `repeat` never ends.
-    parts = [_remove_lowest(part, each) for part, each in zip(score.split(rows), counts, strict=False)]
-    return _joined(parts, dim=0)
-
-
-def _joined(parts: Sequence[Selection], dim: int) -> Selection:
-    if len(parts) == 1:
-        return parts[0]
-    return Selection(
-        torch.cat([part.keep for part in parts], dim), torch.stack([part.ties for part in parts]).sum(0)
-    )
-
-
-def _remove_lowest(score: Tensor, count: int | Tensor) -> Selection:
-    _refuse_nan(score)
-    entries = score.shape[1]
-    ties = torch.zeros(2, dtype=torch.int64, device=score.device)
-    if isinstance(count, int) and count <= 0:
-        return Selection(torch.ones_like(score, dtype=torch.bool), ties)
-    if isinstance(count, int) and count >= entries:
-        return Selection(torch.zeros_like(score, dtype=torch.bool), ties)
-    threshold = _count_th_lowest(score, count)  # [groups, 1]
-    keep = score > threshold
-    # If a row's count is 0, its threshold is its lowest score, and all entries equal to it are kept here.
-    excess = entries - count - keep.sum(1)  # entries equal to the threshold that must be kept, [groups]
-    # An accelerator computes the rest sooner than the host learns whether it is necessary.
-    if score.device.type != "cpu" or excess.any():
-        tied = score == threshold
-        # 1 for the first tied entry of the row, 2 for the next one, ...: the last ones are kept
-        place = tied.cumsum(1, dtype=torch.int32)  # [groups, entries]
-        keep |= tied & (place > (place[:, -1] - excess)[:, None])
-        ties = _ties(score, keep, threshold, ((excess > 0) & (count > 0))[:, None])
-    return Selection(keep, ties)
-
-
-def _ties(score: Tensor, keep: Tensor, cut: Tensor, divided: Tensor) -> Tensor:
-    """Return `Selection.ties` of groups, `[groups, entries]`.
-
-    Args:
-        cut: the highest removed score of each group, `[groups, 1]`.
-        divided: the groups that also keep an entry with this score, `[groups, 1]` bool.
-    """
-    tied = (score == cut) & (divided & (cut != 0))
-    return torch.stack([tied.sum(), (tied & ~keep).sum()])
-
-
-def _refuse_nan(score: Tensor) -> None:
-    require(~score.isnan().any(), lambda: NonFiniteError("Some scores are not numbers."))
-
-
-def _count_th_lowest(score: Tensor, count: int | Tensor) -> Tensor:
-    """Return the `count`-th lowest score of each row, `[groups, 1]`; the lowest if a row's count is 0."""
-    if score.device.type != "cpu":
-        if len(score) > 1 or score.numel() > SORTED or isinstance(count, Tensor):
-            return count_th_lowest_by_bits(score, count)
-        return score.sort(dim=1).values[:, count - 1 : count]
-    # numpy selects and sorts in vector registers: two to eight times as fast as torch, which also computes
-    # indices.
-    values = score.numpy()  # no copy; partition and sort return new arrays
-    if isinstance(count, int):
-        return torch.from_numpy(np.partition(values, count - 1, axis=1)[:, count - 1 : count])
-    ascending = torch.from_numpy(np.sort(values, axis=1))
-    return ascending.gather(1, (count - 1).clamp(min=0)[:, None])
-
-
-def count_th_lowest_by_bits(score: Tensor, count: int | Tensor) -> Tensor:
-    """Return the `count`-th lowest score of each row, `[groups, 1]` float32; the lowest if its count is 0.
-
-    Decides its 32 bits one after the other, each time counting the scores below: two passes that use all of a
-    GPU for one long row as well as for many short ones, with a count for each row. A sort of the rows would
-    move several times as many bytes, and `kthvalue` uses one multiprocessor per row.
-    """
-    ordered = _swap_order(score.float().view(torch.int32))  # integers in the order of the scores
-    lowest = torch.iinfo(torch.int32).min  # the sign bit alone
-    found = torch.full_like(ordered[:, :1], lowest)  # [groups, 1]
-    place = max(1, count) if isinstance(count, int) else count.clamp(min=1)[:, None]
-    for bit in (lowest, *(1 << shift for shift in reversed(range(31)))):
-        larger = found ^ bit
-        # The largest value with fewer than `place` scores below it is the one in that place.
-        found = larger.where((ordered < larger).sum(1, keepdim=True) < place, found)
-    return _swap_order(found).view(torch.float32)
-
-
-def _swap_order(bits: Tensor) -> Tensor:
-    """Convert between the bits of floats and integers in the same order, either way, `[...]` int32."""
-    # Negative floats are stored as sign and magnitude: the larger the magnitude, the larger the bits.
-    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
-
-
 @dataclass(frozen=True)
 class Unstructured:
     """Remove the lowest entries of each comparison group, wherever they are."""
@@ -356,7 +226,7 @@ class Unstructured:
             self._select_together(part, removed(part.numel(), sparsity))
             for part in score.split(width, dim=1)  # each [out, width]: one group
         ]
-        return _joined(parts, dim=1)
+        return Selection.joined(parts, dim=1)
 
     def _select_together(self, score: Tensor, count: int) -> Selection:
         selection = remove_lowest(score.reshape(1, -1), count)  # row-major, which decides ties
@@ -463,7 +333,7 @@ class SemiStructured:
         """
         if not self.permuted:
             return None
-        _refuse_nan(score)
+        refuse_nan(score)
         return column_order(score, self.n, self.m, self.permutation)
 
     def split(self, values: Tensor, order: Tensor | None = None) -> list[Tensor]:
@@ -475,4 +345,4 @@ class SemiStructured:
         lost = self.m - self.n
         keep = torch.ones_like(groups, dtype=torch.bool).scatter_(1, ascending.indices[:, :lost], False)
         cut, next_one = ascending.values[:, lost - 1 : lost], ascending.values[:, lost : lost + 1]
-        return Selection(keep.view(score.shape), _ties(groups, keep, cut, cut == next_one))
+        return Selection(keep.view(score.shape), count_ties(groups, keep, cut, cut == next_one))

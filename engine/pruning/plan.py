@@ -38,9 +38,11 @@ from engine.pruning.axes import (
     Update,
     decides_in_steps,
 )
-from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, Selection, Sparsity, make_pattern
+from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, Sparsity, make_pattern
 from engine.pruning.search import AllocationContext
+from engine.pruning.selection import Selection
 from engine.pruning.statistics import Need, Reordered, Statistics
+from engine.pruning.weights import masked
 from engine.registry import Method
 
 TOKENS_PER_INPUT, TOKENS_PER_INPUT_WITH_HESSIAN = 0.5, 2.0
@@ -54,7 +56,7 @@ class Outcome:
     Attributes:
         weight: the new weight `[out, in]`, exactly 0 where pruned.
         keep: the mask `[out, in]`.
-        ties: weights that the scores did not decide about, see `engine.pruning.patterns.Selection`.
+        ties: weights that the scores did not decide about, see `engine.pruning.selection.Selection`.
         warnings: sentences about approximations.
         unrefined: the mask as the score decided it, before refinement; None if it was decided while the
             weights changed.
@@ -189,7 +191,7 @@ class Plan:
             "inputs, so it was pruned by magnitude alone"
         )
         keep = selection.keep
-        return Outcome(weight.masked_fill(~keep, 0), keep, selection.ties, (warning,))
+        return Outcome(masked(weight, keep), keep, selection.ties, (warning,))
 
     def _score_parameters(self, path: str) -> dict[str, Any]:
         parameters = self._arguments("score")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -28,6 +29,20 @@ class PrunedLinear:
     weight: Tensor | None = None
 
 
+INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
+
+
+def masked(weight: Tensor, keep: Tensor) -> Tensor:
+    """Return `weight` with 0 where `keep` is False, of the same shape.
+
+    Works on the bits: a CPU does that at the speed of a copy, whereas `masked_fill` and `where` take seven
+    times as long on a random mask. Multiplying would leave negative zeros.
+    """
+    integer = INTEGERS[weight.element_size()]
+    every_bit = keep.view(torch.int8).neg().to(integer)  # where kept
+    return every_bit.bitwise_and_(weight.detach().view(integer)).view(weight.dtype)
+
+
 BlockWeights = dict[str, PrunedLinear]
 """Keyed by the linear's name inside the block."""
 
@@ -39,5 +54,4 @@ def restore(block: Block, weights: BlockWeights) -> None:
         if pruned.weight is not None:
             linear.write(pruned.weight)
         else:
-            # multiplying by the mask would leave negative zeros
-            linear.write(linear.weight.masked_fill(~pruned.keep.to(linear.weight.device), 0))
+            linear.write(masked(linear.weight, pruned.keep.to(linear.weight.device)))

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, SCORES, UPDATES
-from engine.pruning.patterns import Group, SemiStructured, Unstructured, remove_lowest
+from engine.pruning.patterns import Group, SemiStructured, Unstructured
+from engine.pruning.selection import remove_lowest
 from tests.gpu.compared import agreement, least, on
 from tests.models.families import FAMILIES
 

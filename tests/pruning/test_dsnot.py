@@ -13,8 +13,9 @@ from torch import Tensor
 
 from engine.errors import NumericsError
 from engine.pruning.axes import REFINEMENTS, Refined
-from engine.pruning.patterns import SemiStructured, remove_lowest
+from engine.pruning.patterns import SemiStructured
 from engine.pruning.refinements.swaps import COLUMNS_PER_SWAP, MOST_CYCLES, default_cycles, highest
+from engine.pruning.selection import remove_lowest
 from engine.pruning.statistics import Statistics
 from tests.pruning.calls import defaults
 

@@ -12,10 +12,10 @@ from engine.pruning.patterns import (
     SemiStructured,
     Unstructured,
     parse_pattern,
-    remove_lowest,
     removed,
     removed_by_row,
 )
+from engine.pruning.selection import remove_lowest
 from tests.pruning import oracles
 
 SHAPES = [

@@ -95,7 +95,7 @@ def test_ties_by_hand() -> None:
 def test_ties_are_counted_across_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     score = few_values(40, 24, seed=1)
     whole = Unstructured(Group.ROW).select(score, 0.5).ties
-    monkeypatch.setattr("engine.pruning.patterns.ENTRIES_PER_CHUNK", 100)
+    monkeypatch.setattr("engine.pruning.selection.ENTRIES_PER_CHUNK", 100)
     assert torch.equal(Unstructured(Group.ROW).select(score, 0.5).ties, whole) and whole[0] > 0
 
 

@@ -20,10 +20,11 @@ from engine.models.block import Linear
 from engine.models.language_model import LanguageModel
 from engine.pruning import search
 from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, SCORES, UPDATES, Shares
-from engine.pruning.patterns import Group, count_th_lowest_by_bits
+from engine.pruning.patterns import Group
 from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
 from engine.pruning.search import AllocationContext
+from engine.pruning.selection import count_th_lowest_by_bits
 from engine.pruning.statistics import Statistics
 from engine.pruning.weights import BlockWeights
 from tests.models.families import VOCABULARY, spread_out

@@ -27,7 +27,7 @@ class Decision:
     Attributes:
         scores: `[out, in]`, each at its moment of decision.
         keep: the resulting mask, before any refinement.
-        ties: see `engine.pruning.patterns.Selection`.
+        ties: see `engine.pruning.selection.Selection`.
         order: the order of the columns in which the groups of an N:M pattern were formed; None for their own.
         warnings: sentences about approximations.
     """

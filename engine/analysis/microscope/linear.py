@@ -32,7 +32,7 @@ from engine.pruning.patterns import Sparsity
 from engine.pruning.pipeline import sample_size
 from engine.pruning.plan import Plan
 from engine.pruning.statistics import Need, Statistics
-from engine.pruning.weights import BlockWeights, PrunedLinear
+from engine.pruning.weights import BlockWeights, PrunedLinear, masked
 from engine.recipe import Recipe
 from engine.record import RunRecord
 
@@ -182,7 +182,7 @@ def _after(before: Tensor, pruned: PrunedLinear) -> Tensor:
     """Return the pruned weight `[out, in]` on the device of the dense one."""
     if pruned.weight is not None:
         return pruned.weight.to(before)
-    return before.masked_fill(~pruned.keep.to(before.device), 0)
+    return masked(before, pruned.keep.to(before.device))
 
 
 def _needs(plan: Plan) -> frozenset[Need]:

@@ -13,7 +13,8 @@ from torch import Tensor
 from engine.hardware.device import Clock
 from engine.hardware.transfers import HostCopies
 from engine.pruning.axes import FrozenMask
-from engine.pruning.patterns import SemiStructured, count_th_lowest_by_bits
+from engine.pruning.patterns import SemiStructured
+from engine.pruning.selection import count_th_lowest_by_bits
 from engine.pruning.statistics import Need, Statistics
 from engine.pruning.updates.obs import obs
 

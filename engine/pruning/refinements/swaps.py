@@ -23,7 +23,7 @@ from torch import Tensor
 from engine.errors import NonFiniteError
 from engine.hardware.transfers import require
 from engine.pruning.axes import Refined
-from engine.pruning.patterns import remove_lowest
+from engine.pruning.selection import remove_lowest
 from engine.registry import Parameter
 
 MOST_CYCLES = 50

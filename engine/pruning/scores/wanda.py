@@ -14,7 +14,7 @@ def wanda(weight: Tensor, statistics: Statistics) -> Tensor:
     """Return `|W_ij| * a_j`, `[out, in]`, with the activation norms a, `[in]` (Sun et al., arXiv 2306.11695,
     equation 1).
     """
-    return weight.abs() * statistics.input_norm
+    return weight.abs().mul_(statistics.input_norm)
 
 
 SCORES.add(

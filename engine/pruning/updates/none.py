@@ -6,12 +6,13 @@ from torch import Tensor
 
 from engine.pruning.axes import UPDATES, MaskSource, Update, Updated
 from engine.pruning.statistics import Statistics
+from engine.pruning.weights import masked
 
 
 def leave(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
     """Return the weight `[out, in]` with zeros where it is pruned."""
     keep = source.keep(slice(None), weight)
-    return Updated(weight.masked_fill(~keep, 0), keep)  # multiplying would leave negative zeros
+    return Updated(masked(weight, keep), keep)
 
 
 UPDATES.add(

@@ -19,6 +19,7 @@ from engine.pruning.axes import UPDATES, MaskSource, Update, Updated
 from engine.pruning.effort import Effort
 from engine.pruning.patterns import BLOCK_WIDTH
 from engine.pruning.statistics import Need, Statistics
+from engine.pruning.weights import masked
 
 SUB_BLOCK_WIDTH = 16  # columns; speed only, the result is the same up to rounding
 NUMBERS = 130
@@ -37,7 +38,7 @@ def obs(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
     sweep.process(0, len(running), pieces)
     keep = sweep.keep.T.contiguous()
     # If nothing is removed, nothing may change, not even columns that are never activated.
-    return Updated(weight.where(keep.all(), running.T.masked_fill(~keep, 0)), keep, factor.warnings)
+    return Updated(weight.where(keep.all(), masked(running.T, keep)), keep, factor.warnings)
 
 
 def widths(step: int | None) -> tuple[int, int]:
