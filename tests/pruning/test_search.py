@@ -37,7 +37,7 @@ def make_search(kind: type[Search], model: LanguageModel, score: str, **choices:
     def prune(linear: Linear, statistics: Statistics, sparsity: Sparsity) -> Tensor:
         return plan.prune(linear.weight, statistics, sparsity, path=linear.path).weight
 
-    return kind(model, model.record(windows(), 2), prune, plan.needs)
+    return kind(model, model.record(windows(3), 2), prune, plan.needs)  # two batches, the last of one window
 
 
 def copy_weights(model: LanguageModel) -> dict[str, Tensor]:
