@@ -11,6 +11,7 @@ from engine.jobs import worker
 from engine.jobs.execute import execute
 from engine.jobs.questions import Answer
 from engine.jobs.service import BackgroundEngine
+from engine.models.known_files import SMOLLM2
 from engine.recipe import Recipe, pin
 from engine.store.runs import Store
 from pages.widgets import engine_handle, public_mode
@@ -55,7 +56,7 @@ def test_pages_stay_usable(engine, open_app, page):
     [
         ("model", "/etc/passwd"), ("model", "/etc"), ("model", "~nosuchuser"), ("model", "x" * 5_000),
         ("evaluation", "/etc/passwd.txt"), ("evaluation", "stories,/etc/passwd.txt"), ("evaluation", "c4"),
-        ("calibration", "../../etc/hosts.txt"), ("tasks", "boolq"),
+        ("calibration", "../../etc/hosts.txt"), ("tasks", "boolq"), ("model", SMOLLM2.name),
     ],
 )  # fmt: skip
 def test_an_address_gets_a_refusal_and_nothing_is_read(engine, open_app, monkeypatch, field, value):

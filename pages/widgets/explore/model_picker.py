@@ -43,7 +43,8 @@ def draw_model_picker(checked: Checked, engine: BackgroundEngine) -> None:
     here = {} if engine.public else _cached_bytes()
     entries = {entry.id: entry for entry in catalogue()}
     listed = [DEMO, *KNOWN_FILES, *here, *(name for name in entries if name not in here)]
-    file = KNOWN_FILES.get(checked.fields["model"])
+    # A visitor cannot choose a file on this machine: for them it is a model that is not offered.
+    file = KNOWN_FILES.get(checked.fields["model"]) if engine.public is None else None
     if file is not None and "model" in checked.faults:  # it is not here, which `_draw_known` explains
         checked = replace(checked, faults=checked.faults | {"model": []})
     select(
