@@ -114,7 +114,7 @@ class WeightSource(Facts):
     """
 
     file: str
-    tensors: dict[str, int]
+    tensors: dict[str, int] = Field(min_length=1)
 
     @property
     def types(self) -> str:

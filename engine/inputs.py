@@ -17,6 +17,7 @@ from engine.hardware.memory import Residence
 from engine.hub.cache import CONFIG
 from engine.hub.download import fetch
 from engine.models.checkpoint import Checkpoint
+from engine.models.gguf import unpacked
 from engine.models.gguf.unpacking import unpack
 from engine.models.identity import digest, fingerprint, is_revision, local_source
 from engine.models.language_model import LanguageModel
@@ -35,6 +36,8 @@ def model_directory(recipe: Recipe) -> Generator[Event, None, Path]:
         ModelError: there is no such model, it cannot be downloaded or unpacked, or its files have changed
             since the recipe was pinned.
     """
+    if (directory := unpacked.find(recipe.revision)) is not None:  # even if the GGUF file has changed since
+        return directory
     source = local_source(recipe.model, recipe.revision)
     if source is not None:
         if not is_revision(recipe.model, recipe.revision):

@@ -157,7 +157,7 @@ def _too_large_to_unpack(needed: int, capacity: Capacity) -> str:
     if not exceeds(needed, capacity.host_free):
         return ""
     return (
-        "Its weights do not fit in memory while they are unpacked from the GGUF file, in float32: "
+        "Its weights do not fit in memory while they are unpacked from the GGUF file: "
         f"that needs {size(needed)}, and {size(capacity.host_free)} are free."
     )
 

@@ -1,9 +1,9 @@
 """Turning the weights of a GGUF file into safetensors, once: quantised ones become bfloat16.
 
-transformers reads the file, for which all weights are in memory in float32, and undoes what llama.cpp does to
-them (the order of the rows of query and key, the 1 added to norms). The result is an ordinary model directory
-in the cache (`engine.models.gguf.unpacked`). It appears under its name when it is complete; one process
-unpacks a file, and others wait for it.
+transformers reads the file, for which all weights are in memory, and undoes what llama.cpp does to them (the
+order of the rows of query and key, the 1 added to norms). The result is an ordinary model directory in the
+cache (`engine.models.gguf.unpacked`). It appears under its name when it is complete; one process unpacks a
+file, and others wait for it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from filelock import FileLock
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.integrations.gguf.utils import is_gguf_arch_supported
 
 from engine.errors import ModelError
 from engine.events import WeightSource
@@ -69,10 +70,18 @@ def unpacked_bytes(header: Header) -> int:
 
 
 def unpacking_memory(header: Header) -> int:
-    """Return the peak of memory: transformers dequantises all weights to float32, and copies each tensor
-    meanwhile.
+    """Return the peak of memory: all weights, and the largest tensor while it is dequantised to float32."""
+    held = weights_in(header) * _reading_dtype(header).itemsize
+    return held + FLOAT32 * max(tensor.weights for tensor in header.tensors)
+
+
+def _reading_dtype(header: Header) -> torch.dtype:
+    """Return the dtype in which transformers holds the weights while it reads them.
+
+    Of these architectures it dequantises in the requested dtype, which rounds more often; of all others in
+    float32, and then it rounds once.
     """
-    return FLOAT32 * (weights_in(header) + max(tensor.weights for tensor in header.tensors))
+    return torch.float32 if is_gguf_arch_supported(header.architecture) else dtype_of(header)
 
 
 def weights_in(header: Header) -> int:
@@ -108,7 +117,7 @@ def _fill(new: Path, file: Path, header: Header, name: str, report: Report) -> N
     report.note = "Dequantising the weights."
     config = read_gguf_config(file, name)
     with linked(file, header, partial(_watched, report)) as source:
-        module = _read(source, config, name)
+        module = _read(source, config, _reading_dtype(header), name)
         _save_tokenizer(source, new, name)
     require_all(module, header, name)
     report.note = "Writing them as safetensors."
@@ -158,15 +167,15 @@ def _disk_full(name: str, place: Path, why: str) -> ModelError:
     )
 
 
-def _read(directory: Path, config: Any, name: str) -> nn.Module:
-    """Return the model in float32."""
+def _read(directory: Path, config: Any, dtype: torch.dtype, name: str) -> nn.Module:
+    """Return the model in a dtype."""
     silence()
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             directory,
             gguf_file=LINK,
             config=config,
-            dtype=torch.float32,
+            dtype=dtype,
             trust_remote_code=False,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are rejected below, by name
