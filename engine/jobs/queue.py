@@ -247,7 +247,7 @@ class RunQueue:
                 self._stop(job, cluster, time.monotonic() - job.cancelled)
         self._listen(cluster)
         # A request to the scheduler, so only if there is something to send or to learn.
-        with suppress(TimeoutError):
+        with suppress(OSError):  # it is stopped, or has just ended, which `Cluster.alive` will tell
             if self.waiting:
                 self._send(cluster)
             elif not cluster.labels or any(job.worker not in cluster.labels for job in self._sent()):

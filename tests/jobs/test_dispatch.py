@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from engine.cli.main import main
 from engine.hardware.gpus import CUDA
-from engine.jobs import dispatch
+from engine.jobs import dispatch, worker
 from engine.jobs.dask_settings import CPU, DEVICE
 from engine.jobs.dispatch import ALL_CORES, MANY, MEMORY
 from engine.jobs.fleet import FIRST, START, VARIABLE, Device, further_workers, workers_wanted
@@ -19,6 +20,7 @@ from engine.jobs.queue import RunQueue
 from engine.recipe import Recipe, pin
 from engine.record import RunRecord
 from engine.store.runs import Store
+from tests.conftest import RecipeMaker
 from tests.jobs.imitated_cluster import GPUS, THREADS, Elsewhere, Here, gpu_worker
 
 ON_GPUS = Device("cuda", "GPU 0 · imitated", GPUS)
@@ -162,15 +164,15 @@ def test_memory_that_other_programs_took_meanwhile_counts(
     assert list(runs.places) == [1]
 
 
-def test_a_run_prefers_the_worker_that_has_its_model(store: Store, narrow_model: str) -> None:
+def test_a_run_prefers_the_worker_that_has_its_model(store: Store) -> None:
     cluster = Here(ON_GPUS)
     runs = Runs(store, cluster)
     runs.add(0)
-    runs.add(1, model=narrow_model)
+    runs.add(1, dtype="bfloat16")
     assert runs.places == {0: "1", 1: "2"}
     runs.end(0)
     runs.end(1)
-    runs.add(2, model=narrow_model)
+    runs.add(2, dtype="bfloat16")
     runs.add(3)
     assert runs.places == {2: "2", 3: "1"}
 
@@ -188,6 +190,27 @@ def test_further_workers_end_when_nothing_has_run_for_a_while(
     assert [one.name for one in cluster.present] == ["1"]
     runs.add(2, 3)
     assert runs.places == {2: "1", 3: "2"}
+
+
+def test_small_runs_with_an_evaluation_compute_on_one_thread(
+    small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def needs(**fields: object) -> Needs:
+        return worker.weigh(small(**fields).model_dump(mode="json"))
+
+    assert needs().one_thread and 10**8 < needs().host < 10**9
+    assert not needs(
+        evaluation=None
+    ).one_thread  # alone it has all threads, which decide SparseGPT's last bits
+    monkeypatch.setattr("engine.cost.footprint.SMALL", 1)
+    assert not needs().one_thread
+
+
+def test_a_worker_says_what_it_computes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert worker.describe() == Device("cpu", "CPU, 1 thread")
+    monkeypatch.setattr("engine.hardware.device.pick_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr("engine.hardware.gpus.gpu_labels", lambda: {"3": "GPU 3 · A", "4": "GPU 4 · B"})
+    assert worker.describe() == Device("cuda", "GPU 3 · A", {"3": "GPU 3 · A", "4": "GPU 4 · B"})
 
 
 # Which workers there may be

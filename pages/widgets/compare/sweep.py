@@ -160,8 +160,8 @@ def _cost_words(cost: SweepCost) -> str:
     download = cost.cost.download_bytes if cost.cost else 0
     fetched = f", {numbers.size(download)} to download" if download else ""
     return (
-        f"The other {left} take about {numbers.seconds(cost.seconds)}, one after the other ({source}), and "
-        f"{numbers.size(cost.memory)} of memory{fetched}."
+        f"The other {left} take about {numbers.seconds(cost.seconds)} if computed one after the other "
+        f"({source}), and {numbers.size(cost.memory)} of memory{fetched}."
     )
 
 
