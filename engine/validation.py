@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isclose
 from typing import Any
 
-from engine.corpora.named import NAMED, holds_token_ids
+from engine.corpora.named import CALIBRATION_CORPORA, NAMED, holds_token_ids
 from engine.errors import Fault
 from engine.evaluation.tasks.catalogue import TASKS
 from engine.hardware.device import missing_device
@@ -26,6 +26,8 @@ HIGHEST_SPARSITY = 0.99
 DEFAULT_CORPUS = "stories"
 DEFAULT_TASK_LIMIT = 100
 KNOWN_CORPORA = (DEFAULT_CORPUS, *NAMED)
+OFFERED_CORPORA = {"calibration": (DEFAULT_CORPUS, *CALIBRATION_CORPORA), "evaluation": KNOWN_CORPORA}
+"""By role, the names to offer."""
 FILE_ENDINGS = (".txt", ".jsonl", ".npy")
 DEFAULT_METHODS = {"score": "wanda", "allocation": "uniform", "update": "none", "refinement": "none"}
 
@@ -230,7 +232,8 @@ def _corpus_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
         for name in names:
             if name not in KNOWN_CORPORA and not name.lower().endswith(FILE_ENDINGS):
                 message = (
-                    f"expected {', '.join(KNOWN_CORPORA)}, or a .txt, .jsonl or .npy file, got {name!r}."
+                    f"expected {', '.join(OFFERED_CORPORA[role])}, or a .txt, .jsonl or .npy file, got "
+                    f"{name!r}."
                 )
                 yield Fault(role, message)
         yield from _repetitions(role, names, "text")

@@ -22,7 +22,9 @@ from engine.models.known_files import KNOWN_FILES
 from engine.pruning.axes import AXES
 from engine.pruning.patterns import UNSTRUCTURED
 from engine.recipe import Recipe, faults_here
-from engine.validation import KNOWN_CORPORA
+from engine.validation import OFFERED_CORPORA
+
+TEXTS = {role: ", ".join(names) for role, names in OFFERED_CORPORA.items()}
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -56,10 +58,11 @@ FIELDS: dict[str, tuple[Callable[[str], Any], str]] = {
     "allocation": (str, "how sparsity is allocated to the blocks"),
     "update": (str, "how the remaining weights are updated"),
     "refinement": (str, "how the mask is refined afterwards"),
-    "calibration": (str, f"{', '.join(KNOWN_CORPORA)}, or a .txt, .jsonl or .npy file (default: stories)"),
+    "calibration": (str, f"{TEXTS['calibration']}, or a .txt, .jsonl or .npy file (default: stories)"),
     "evaluation": (
         names_in,
-        "the same, comma-separated, or `none` to measure no perplexity (default: stories)",
+        f"{TEXTS['evaluation']}, or files, comma-separated, or `none` to measure no perplexity (default: "
+        "stories)",
     ),
     "tasks": (names_in, f"zero-shot tasks, comma-separated: {', '.join(TASKS)}"),
     "task-limit": (_count, "how many examples of each task, from its first, or `all` (default: 100)"),

@@ -31,8 +31,9 @@ SCORES.add(
         title="MultiFlow",
         explanation="Multiplies each weight's magnitude by how much signal flows through the two neurons "
         "that it connects.",
-        helps="Designed for vision-language models. On text alone it is close to Wanda, and worse if a few "
-        "inputs are very strong.",
+        helps="Designed for vision-language models. Compared within rows, as in NeuroAL's experiments, it is "
+        "close to Wanda on text, and worse if a few inputs are very strong. The original compares within "
+        "whole linears, each with a budget from global magnitudes (an allocation here).",
         formula=r"|W_{ij}| \cdot \frac{1}{n}\sum_{j'} S_{ij'} \cdot \frac{1}{m}\sum_{i'} S_{i'j}, \quad "
         r"S_{ij} = |W_{ij}| \lVert X_{:j} \rVert_2",
         paper=papers.MULTIFLOW,
