@@ -19,7 +19,7 @@ from engine.pruning.axes import UPDATES, MaskSource, Update, Updated
 from engine.pruning.effort import Effort
 from engine.pruning.patterns import BLOCK_WIDTH
 from engine.pruning.statistics import Need, Statistics
-from engine.pruning.weights import masked
+from engine.pruning.weights import INTEGERS, masked
 
 SUB_BLOCK_WIDTH = 16  # columns; speed only, the result is the same up to rounding
 NUMBERS = 130
@@ -29,7 +29,7 @@ NUMBERS = 130
 def obs(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
     """Prune and update a weight `[out, in]`, float32 (SparseGPT, arXiv 2301.00774, algorithm 1)."""
     factor = statistics.factor
-    running = weight.T.clone()  # [in, out]; a clone keeps the strides, so a row here is not contiguous
+    running = weight.T.clone(memory_format=torch.contiguous_format)  # [in, out]
     running.masked_fill_(factor.dead[:, None], 0)
     sweep = _Sweep(running, factor.upper, torch.ones_like(running, dtype=torch.bool), source)
     pieces: tuple[int, ...] = widths(source.step)
@@ -79,11 +79,9 @@ class _Sweep:
         The errors of a piece are applied to the columns after it, up to `stop`, in one product. A piece is
         itself processed in smaller pieces.
         """
-        if stop - start == 1:
-            return self._column(start)[None]
-        if self.solves and not pieces:
-            return self._together(start, stop)
-        width, *smaller = pieces or (1,)
+        if not pieces:
+            return self._together(start, stop) if self.solves else self._one_by_one(start, stop)
+        width, *smaller = pieces
         errors = []
         for first in range(start, stop, width):
             last = min(first + width, stop)
@@ -93,12 +91,29 @@ class _Sweep:
                 self.running[last:stop].addmm_(self.upper[first:last, last:stop].T, errors[-1], alpha=-1)
         return torch.cat(errors)
 
-    def _column(self, at: int) -> Tensor:
-        """Prune one column, deciding its mask if its group begins here; return its error / U_jj, `[out]`."""
-        self._decide(at)
-        # (w_j - w'_j) / U_jj with w'_j = 0 where pruned, and no error where kept. The pruned values stay in
-        # `running`, because no later column reads them; `obs` zeroes them at the end.
-        return (self.running[at] / self.upper[at, at]).masked_fill_(self.keep[at], 0)
+    def _one_by_one(self, start: int, stop: int) -> Tensor:
+        """Prune columns, deciding the mask where a group begins; return their errors divided by U_jj,
+        `[columns, out]`.
+        """
+        # In a small linear the calls cost more than the arithmetic, so there are few per column.
+        running, transposed = self.running[start:stop], self.upper[start:stop, start:stop].T
+        errors = torch.empty_like(running)
+        integer = INTEGERS[errors.element_size()]
+        rows, lines, bits = running.unbind(), errors.unbind(), errors.view(integer).unbind()
+        diagonal = transposed.diagonal().unbind()
+        together = min(self.source.step or stop, stop - start)
+        for first in range(0, stop - start, together):
+            self._decide(start + first)
+            # All bits set where pruned: there w'_j = 0, elsewhere is no error.
+            pruned = self.keep[start + first : start + first + together].view(torch.int8).sub(1).to(integer)
+            for at, mask in enumerate(pruned.unbind(), first):
+                # (w_j - w'_j) / U_jj. The pruned values stay in `running`, as no later column reads them;
+                # `obs` zeroes them at the end.
+                torch.div(rows[at], diagonal[at], out=lines[at])
+                bits[at].bitwise_and_(mask)
+                if (later := at + 1) < len(rows):
+                    running[later:].addmm_(transposed[later:, at:later], errors[at:later], alpha=-1)
+        return errors
 
     def _together(self, start: int, stop: int) -> Tensor:
         """Prune columns whose mask is decided at `start`; return their errors divided by U_jj,
