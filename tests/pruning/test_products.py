@@ -88,9 +88,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search with two candidates a step: what it finds is the business of other tests."""
-    monkeypatch.setattr(neuroal, "BLOCK_STRENGTHS", neuroal.BLOCK_STRENGTHS[::8])
-    monkeypatch.setattr(neuroal, "ROW_STRENGTHS", neuroal.ROW_STRENGTHS[::8])
+    """Search with the weakest and the strongest candidate of each step only."""
+    for name in ("BLOCK_STRENGTHS", "ROW_STRENGTHS"):
+        strengths = getattr(neuroal, name)
+        monkeypatch.setattr(neuroal, name, (strengths[0], strengths[-1]))
 
 
 def removed_by_group(rows: int, columns: int, recipe: Recipe, sparsity: float) -> int:
