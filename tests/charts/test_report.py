@@ -50,6 +50,15 @@ def test_the_charts_are_those_of_the_page_with_their_data(run):
         assert {**figure["layout"], "template": drawn[name]["layout"]["template"]} == drawn[name]["layout"]
 
 
+@pytest.mark.parametrize(("blocks", "classes"), [(8, set()), (30, {"sparsity", "output_error"})])
+def test_maps_of_many_blocks_have_the_whole_width(blocks, classes):
+    many = record(8)
+    assert many.model is not None
+    many = many.model_copy(update={"model": many.model.model_copy(update={"blocks": blocks})})
+    figures = [item for item in read(report(many)).all("figure") if item.attributes.get("class") == "whole"]
+    assert {item.attributes["aria-labelledby"].removeprefix("title-") for item in figures} == classes
+
+
 def test_every_chart_has_words_and_its_table(run):
     found, _, page = run
     charts = {name: make(found) for makers in chart_parts(found).values() for name, make in makers.items()}

@@ -111,6 +111,7 @@ class TestWalk:
         some.reading = Answer(pending=True)
         app = generate()
         assert "0 of 4 texts are written" in words(app) and app.get("plotly_chart"), "the curve needs no text"
+        assert "The model is loaded, then reads and continues the text." in words(app)
 
     def test_an_empty_prompt_asks_for_one(self, generate, some):
         app = healthy(generate().text_input(key="prompt").set_value(" ").run())

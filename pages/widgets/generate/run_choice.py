@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
 MOST = 4  # runs that can be chosen together
+WAITING = "The model is loaded, then reads and continues the text. A large model takes a while."
 POLL = 0.5  # seconds
 Answers = dict[ReadRequest, Answer[Any]]
 """Of readings."""
@@ -68,8 +69,8 @@ def reading_or_placeholder(
         show_error(answer.message)
     elif answer.value is None:
         st.skeleton(height=height)
-        if engine.status.state != "ready":
-            st.caption(literal(engine.status.message))
+        starting = engine.status.state != "ready"
+        st.caption(literal(engine.status.message) if starting else WAITING)
     return answer.value
 
 
