@@ -1,17 +1,17 @@
 """The workers of the embedded engine: one per GPU, or on a machine without GPUs one, and a second for small
 runs.
 
-The first starts with the app and sees all GPUs of which it uses the first, as torch's `cuda` means it. It
-says what it computes on, and from that follows which others there may be. Those start when a run waits for
-them, so a machine pays only for what it uses:
+The first starts with the app. It sees all GPUs and uses the first, which is what `cuda` means. It says
+what it computes on, and from that follows which others there may be. Those start when a run waits for them,
+and end when there has been no run for a while:
 
-- a worker for each further GPU, pinned to it by `CUDA_VISIBLE_DEVICES`,
-- next to GPUs, a worker without one for runs that ask for the CPU, so that they keep no GPU busy,
-- without GPUs, a second worker with two cores or more. It takes only runs that compute on one thread per
-  operation anyway (`engine.jobs.dispatch`): the number of threads changes the last bits of some results
+- a worker for each further GPU, pinned to it by `CUDA_VISIBLE_DEVICES`;
+- on a machine with GPUs, a worker without one, so that runs whose device is `cpu` keep no GPU busy;
+- on a machine without GPUs and with two cores or more, a second worker for runs that compute on one thread
+  per operation anyway (`engine.jobs.dispatch`). The number of threads changes the last bits of some results
   (SparseGPT's, measured with 1, 2 and 3 threads), so no run gets other threads because of its neighbours.
 
-`PRUNESCOPE_WORKERS` limits or raises how many GPUs, or small runs, are used at the same time.
+`PRUNESCOPE_WORKERS` limits the number of workers, or raises the number of those without a GPU.
 """
 
 from __future__ import annotations
