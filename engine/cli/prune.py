@@ -19,6 +19,7 @@ from engine.jobs.execute import execute
 from engine.models.identity import resolve
 from engine.recipe import Recipe, pin
 from engine.record import RunRecord
+from engine.run_cache import MODELS, ModelCache
 from engine.store.folder import RunFolder
 from engine.store.runs import Store
 
@@ -35,7 +36,7 @@ def prune(arguments: argparse.Namespace) -> int:
     # Only a warning: it is an estimate, and a run out of memory tries again with less.
     if warning := shortage(recipe):
         print(warning, file=sys.stderr)
-    record = _compute(recipe, folder, arguments)
+    record = _compute(recipe, folder, arguments, None)
     print(summary(record))
     if record.state == "finished":
         _save(arguments, record, folder)
@@ -59,7 +60,7 @@ def _prune_over_seeds(recipe: Recipe, arguments: argparse.Namespace) -> int:
     require_fit(recipe)
     records = []
     for seeded in over_seeds(recipe, arguments.seeds):
-        records.append(_compute(seeded, Store().folder(seeded.key), arguments))
+        records.append(_compute(seeded, Store().folder(seeded.key), arguments, MODELS))
         print(summary(records[-1]))
         if records[-1].state != "finished":
             return STATUS.get(records[-1].state, 1)
@@ -110,8 +111,10 @@ def _folder(arguments: argparse.Namespace, recipe: Recipe) -> RunFolder:
     return folder
 
 
-def _compute(recipe: Recipe, folder: RunFolder, arguments: argparse.Namespace) -> RunRecord:
-    """Compute the run, showing its progress as a bar or as JSON lines."""
+def _compute(
+    recipe: Recipe, folder: RunFolder, arguments: argparse.Namespace, models: ModelCache | None
+) -> RunRecord:
+    """Compute the run, showing its progress as a bar or as JSON lines; `models` as for `execute`."""
     # `nullcontext` yields its argument, so `show` is called with events either way.
     with nullcontext(print_event) if arguments.events else Bar() as show:
 
@@ -120,7 +123,7 @@ def _compute(recipe: Recipe, folder: RunFolder, arguments: argparse.Namespace) -
             if arguments.debug and isinstance(event, Failed):
                 print(event.detail, file=sys.stderr)
 
-        return execute(recipe, folder, publish=publish)
+        return execute(recipe, folder, publish=publish, models=models)
 
 
 def _save(arguments: argparse.Namespace, record: RunRecord, folder: RunFolder) -> None:

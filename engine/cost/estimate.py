@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from engine.cost.advice import advice
 from engine.cost.duration import DOWNLOAD_RATE, duration, unpacking_seconds
-from engine.cost.footprint import Footprint, dtype_of, exceeds, placement
+from engine.cost.footprint import Footprint, dtype_of, exceeds, placement, reused
 from engine.errors import Fault, ModelError, RecipeError
 from engine.hardware.device import pick_device
 from engine.hardware.memory import Capacity, Residence, measure_capacity
@@ -43,6 +43,7 @@ class Cost(BaseModel):
         device_bytes: peak memory on the accelerator; None if the run stays on the host.
         host_free, device_free: free memory; None if unknown.
         parts: the memory by purpose, on the device if there is one.
+        reused_bytes: what the worker keeps in addition, while it is free, for later runs of the model.
         download_bytes: what has to be downloaded; None if unknown.
         unpack_bytes: what a GGUF file has to be unpacked to first; 0 if it was, and for other models.
         unpack_seconds: time of that.
@@ -65,6 +66,7 @@ class Cost(BaseModel):
     host_free: int | None = None
     device_free: int | None = None
     parts: dict[str, int] = {}
+    reused_bytes: int = 0
     download_bytes: int | None
     unpack_bytes: int = 0
     unpack_seconds: float = 0.0
@@ -120,6 +122,7 @@ def estimate_without_advice(recipe: Recipe, summary: ModelSummary, capacity: Cap
         host_free=capacity.host_free if capacity else None,
         device_free=capacity.device_free if capacity else None,
         parts=need.parts,
+        reused_bytes=reused(recipe, summary, placed, capacity),
         download_bytes=download,
         unpack_bytes=unpack,
         unpack_seconds=unpacking_seconds(summary),

@@ -24,6 +24,7 @@ from pathlib import Path
 from engine.corpora.named import NAMED, corpus_path, holds_token_ids
 from engine.hardware.device import MAX_PASSES, SMALL
 from engine.hardware.memory import TOKENS_AT_ONCE, USED, Capacity, Residence
+from engine.hardware.shared_cache import SHARE
 from engine.models.shape import ModelSummary
 from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, SCORES, UPDATES
 from engine.pruning.statistics import Need
@@ -223,6 +224,23 @@ def _search(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> in
 def is_small(summary: ModelSummary) -> bool:
     """Whether a model computes with one thread per operation on a CPU (`engine.hardware.device`)."""
     return max(kind.rows * kind.columns for kind in summary.linears) <= SMALL
+
+
+def reused(recipe: Recipe, summary: ModelSummary, placed: Placement, capacity: Capacity | None) -> int:
+    """Return the bytes that the worker keeps in addition, only while they are free, so that later runs of
+    this model are faster: a second copy of the weights, and the dense blocks' outputs for the evaluation
+    text.
+
+    The limits are those of `engine.run_cache`.
+    """
+    if capacity is None or placed.residence == "streamed":
+        return 0
+    free = capacity.device_free if placed.device == "cuda" else capacity.host_free
+    item, limit = ITEM[dtype_of(recipe, summary, placed.device)], SHARE * (free or 0)
+    states = text_of(recipe, summary).evaluation * summary.width * summary.blocks * item
+    if 2 * summary.parameters * item > limit:
+        return 0
+    return summary.prunable * item + (states if states <= limit else 0)
 
 
 def uses_hessian(recipe: Recipe) -> bool:

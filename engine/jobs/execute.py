@@ -18,7 +18,7 @@ from engine.errors import StoreError
 from engine.events import BlockPruned, Cancelled, Event, Failed, RunStarted
 from engine.recipe import Recipe
 from engine.record import RunRecord
-from engine.run_cache import MODELS
+from engine.run_cache import MODELS, ModelCache
 from engine.store import atomic_files
 from engine.store.folder import RunFolder
 from engine.store.follow import Tail
@@ -30,13 +30,21 @@ PROBE = 0.5  # seconds: a reader that checks whether the run is locked holds the
 Publish = Callable[[Event], None]
 
 
-def execute(recipe: Recipe, folder: RunFolder, *, publish: Publish | None = None) -> RunRecord:
+def execute(
+    recipe: Recipe,
+    folder: RunFolder,
+    *,
+    publish: Publish | None = None,
+    models: ModelCache | None = MODELS,
+) -> RunRecord:
     """Compute a run into its folder, or follow the process that is computing it, and return its record.
 
     Args:
         recipe: a pinned recipe.
         folder: the run's folder, created if necessary.
         publish: receives every event of this attempt as it happens.
+        models: the loaded models that the runs of this process share; None for a process with a single run,
+            which would only spend memory on them.
 
     Raises:
         StoreError: the disk is full or not writable, and not even the end of the run could be written. A
@@ -55,7 +63,7 @@ def execute(recipe: Recipe, folder: RunFolder, *, publish: Publish | None = None
         # it.
         if followed is not None and followed.state not in ("empty", "running"):
             return followed
-        return _compute(recipe, folder, publish, created)
+        return _compute(recipe, folder, publish, created, models)
 
 
 @contextmanager
@@ -84,10 +92,12 @@ def _locked(folder: RunFolder, publish: Publish) -> Iterator[RunRecord | None]:
             time.sleep(POLL)
 
 
-def _compute(recipe: Recipe, folder: RunFolder, publish: Publish, created: bool) -> RunRecord:
+def _compute(
+    recipe: Recipe, folder: RunFolder, publish: Publish, created: bool, models: ModelCache | None
+) -> RunRecord:
     try:
         _rewind(folder, recipe)
-        return _record(recipe, folder, publish)
+        return _record(recipe, folder, publish, models)
     except StoreError as error:
         record = _give_up(folder, error, created)
         if record is None:
@@ -124,11 +134,11 @@ def _complete_blocks(folder: RunFolder, recipe: Recipe) -> tuple[bytes, int]:
     return b"".join(line + b"\n" for line, _ in kept), count
 
 
-def _record(recipe: Recipe, folder: RunFolder, publish: Publish) -> RunRecord:
+def _record(recipe: Recipe, folder: RunFolder, publish: Publish, models: ModelCache | None) -> RunRecord:
     """Store the events as they arrive, until one ends the run or the user cancels it."""
     last = 0.0
     try:
-        with _closing(engine_run.run(recipe, folder.blocks, folder.cache, MODELS)) as events:
+        with _closing(engine_run.run(recipe, folder.blocks, folder.cache, models)) as events:
             for event in events:
                 last = event.elapsed
                 if event.ends:

@@ -245,3 +245,18 @@ def test_another_device_has_its_own_speed():
     summary = billions(device="cuda", speeds={"cuda": 1e13, "cpu": 1e11})
     assert estimate(recipe(), summary).seconds < estimate(recipe(device="cpu"), summary).seconds
     assert estimate(recipe(device="cpu"), summary).device_bytes is None
+
+
+def test_what_later_runs_reuse_is_stated_only_if_it_is_free(tmp_path):
+    text = tmp_path / "ids.npy"
+    np.save(text, np.zeros(1000, dtype=np.int64))
+    asked = recipe(evaluation=str(text), samples=1, length=64, residence="resident")
+    twice = 2 * 4 * shape().parameters
+
+    def reused(free):
+        return estimate(asked, shape(), Capacity(host_free=free)).reused_bytes
+
+    states = (1000 + 128 // 8) * 10 * 4 * 4  # tokens, with the file's header, features, blocks, bytes
+    assert reused(GIGA) == 4 * 3200 + states
+    assert reused(4 * twice) == 4 * 3200, "not enough for the states"
+    assert reused(4 * twice - 4) == 0 == estimate(asked, shape()).reused_bytes

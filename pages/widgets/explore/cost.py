@@ -77,6 +77,8 @@ def _draw_estimate(engine: BackgroundEngine, checked: Checked, model: ModelSumma
                 f"{_size(size)} {PARTS[part]}" for part, size in cost.parts.items() if size and part in PARTS
             ]
             detail = "Peak memory, in addition to the program's own:  \n" + "  \n".join(parts)
+            if cost.reused_bytes:
+                detail += f"  \nWhile it is free, {_size(cost.reused_bytes)} more speed up the next runs."
             st.caption("  \n".join(_run_lines(cost)), help=detail)
         if capacity.message:
             st.caption(f":material/help: {literal(capacity.message)}")
