@@ -20,6 +20,7 @@ from engine.pruning.axes import AXES
 from engine.pruning.pattern_choices import LAYOUTS
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe, pin
+from engine.run_cache import MODELS
 from engine.store.runs import Store
 
 FAST = ["--samples", "4", "--length", "64"]
@@ -111,6 +112,13 @@ def test_the_same_again_reads_what_is_there_and_another_recipe_is_refused(
     assert (out / "record.json").stat().st_mtime_ns == before
     assert main(["prune", "--pruner", "wanda", *FAST, "--out", str(out)]) == 2
     assert "already holds another run (SparseGPT 60% on demo)" in capsys.readouterr().err
+
+
+def test_a_single_run_keeps_no_model_for_others(tmp_path: Path) -> None:
+    """The copies would take as much memory again as the run."""
+    MODELS.clear()
+    assert main(["prune", *FAST, "--out", str(tmp_path / "run")]) == 0
+    assert MODELS.count == 0
 
 
 def test_a_run_is_not_written_among_the_files_of_its_model(capsys: pytest.CaptureFixture[str]) -> None:
