@@ -39,6 +39,7 @@ def test_guess_replay_and_race(new_tab: Callable[..., Page], address: str) -> No
     assert 1 < int(parameters(page)["allocation.moment"]) < 30
 
     page.get_by_role("button", name="Next: Three methods").click()
+    page.get_by_role("button", name="Next: A real model").click()
     page.get_by_role("button", name="Next: The race").click()
     expect(page.get_by_role("button", name="Race", exact=True)).to_be_disabled()
     assert parameters(page)["allocation.slope"] == "15"
