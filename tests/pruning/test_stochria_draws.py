@@ -5,7 +5,6 @@ from typing import Any, cast
 
 import pytest
 import torch
-from torch import Tensor
 
 from engine.pruning.plan import Plan
 from tests.pruning import oracles
@@ -19,25 +18,31 @@ Drawn = tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]
 
 def infer_draws(layer: Layer, seed: int, beta: float = BETA, tau: int = TAU) -> Drawn:
     """Return the drawn columns per row and rows per column, the only sets that explain `1/C_j + 1/R_i`."""
-    size = layer.weight.double().abs()
-    relative = score("stochria", layer, beta=beta, alpha=0.0, seed=seed).double() / size
-    rows, columns = size.shape
+    weight = layer.weight.double().abs()
+    relative = (score("stochria", layer, beta=beta, alpha=0.0, seed=seed).double() / weight).tolist()
+    by_row, by_column = weight.tolist(), weight.T.tolist()  # plain numbers: thousands of sums of two
+    rows, columns = range(len(by_row)), range(len(by_column))
 
-    def explain(values: Tensor, known: float, entries: Tensor) -> tuple[int, ...] | None:
-        matches = [
-            chosen
-            for chosen in combinations(range(len(entries)), tau)
-            if abs((1 / float(entries[list(chosen)].sum()) + known) / float(values) - 1) < 1e-5
-        ]
-        return matches[0] if matches else None
+    def inverse_sum(entries: list[float], chosen: tuple[int, ...]) -> float:
+        return 1 / sum(entries[index] for index in chosen)
+
+    def explain(value: float, known: float, entries: list[float]) -> tuple[int, ...] | None:
+        return next(
+            (
+                chosen
+                for chosen in combinations(range(len(entries)), tau)
+                if abs((inverse_sum(entries, chosen) + known) / value - 1) < 1e-5
+            ),
+            None,
+        )
 
     answers = []
-    for first in combinations(range(columns), tau):
-        of_row = 1 / float(size[0, list(first)].sum())
-        of_columns = [explain(relative[0, j], of_row, size[:, j]) for j in range(columns)]
+    for first in combinations(columns, tau):
+        of_row = inverse_sum(by_row[0], first)
+        of_columns = [explain(relative[0][j], of_row, by_column[j]) for j in columns]
         if of_columns[0] is not None and None not in of_columns:
-            of_column = 1 / float(size[list(of_columns[0]), 0].sum())
-            of_rows = [explain(relative[i, 0], of_column, size[i]) for i in range(rows)]
+            of_column = inverse_sum(by_column[0], of_columns[0])
+            of_rows = [explain(relative[i][0], of_column, by_row[i]) for i in rows]
             if None not in of_rows:
                 answers.append((tuple(of_rows), tuple(of_columns)))
     assert len(answers) == 1, f"{len(answers)} ways to draw {tau} without replacement explain the scores"
