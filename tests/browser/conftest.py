@@ -16,7 +16,10 @@ from tests.hub.server import HubServer
 PATIENCE = 60_000  # milliseconds: allow a cold start on a busy machine
 expect.set_options(timeout=PATIENCE)
 
-MISSING = "No Chromium was found. Install one (Debian: apt-get install chromium) to run the browser tests."
+MISSING = (
+    "No Chromium was found. Install one (Debian: apt-get install chromium-headless-shell) "
+    "to run the browser tests."
+)
 
 
 @pytest.fixture(scope="package")

@@ -13,7 +13,14 @@ from pathlib import Path
 
 from engine.models.identity import ROOT
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+NAMES = (
+    "chromium-headless-shell",  # without windows: smaller, and takes a little less processor time
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+)
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 COMMAND = ("streamlit", "run", "app.py", "--server.headless=true")
 TIMEOUT = 60  # seconds
