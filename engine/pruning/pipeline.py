@@ -237,7 +237,7 @@ def _prune_linears(
     weights: BlockWeights = {}
     copies = HostCopies(device)
     # What the windows left behind may fragment the host's memory and leave no space for the temporaries of a
-    # large linear. Those of the linears themselves are reused: getting them anew costs as much as using them.
+    # large linear. Those of the linears themselves are reused: allocating them costs as much as using them.
     tidy = device.type == "cpu" and not parallel
     if tidy:
         trim_heap()
