@@ -32,19 +32,9 @@ from engine.events import (
     WindowsReady,
 )
 from engine.record import RunRecord
+from engine.record_parts import ModelFacts
 
-SHARED = (
-    "architecture",
-    "path",
-    "parameters",
-    "prunable",
-    "blocks",
-    "linears",
-    "dtype",
-    "bytes",
-    "residence",
-    "digest",
-)
+SHARED = tuple(name for name in ModelFacts.model_fields if name in ModelLoaded.model_fields)
 """Fields that `ModelLoaded` and the record's `ModelFacts` have in common."""
 
 
