@@ -80,6 +80,15 @@ APT = Paper(
     authors=_authors("Zhao, Pu; Sun, Fei; Shen, Xuan; Yu, Pinrui; Kong, Zhenglun; Wang, Yanzhi; Lin, Xue"),
     venue=Venue("Findings of the Association for Computational Linguistics: EMNLP 2024", 2024),
 )
+STADE = Paper(
+    title="STADE: Standard Deviation as a Pruning Metric",
+    year=2025,
+    arxiv="2503.22451",
+    authors=_authors(
+        "Mecke, Diego Coello de Portugal; Alyoussef, Haya; Stubbemann, Maximilian; Koloiarov, Ilia; Hanika, "
+        "Tom; Schmidt-Thieme, Lars"
+    ),
+)
 DSNOT = Paper(
     title="Dynamic Sparse No Training: Training-Free Fine-tuning for Sparse LLMs",
     year=2023,

@@ -87,6 +87,17 @@ PRESETS.add(
 )
 PRESETS.add(
     Preset(
+        name="stade",
+        title="STADE",
+        explanation="Wanda with the spread of an input in place of its size: weight magnitude times the "
+        "standard deviation of its input.",
+        helps="Where inputs have large means, which a bias can replace.",
+        paper=papers.STADE,
+        score="stade",
+    )
+)
+PRESETS.add(
+    Preset(
         name="multiflow",
         title="MultiFlow",
         explanation="Rates a weight by how much signal flows through the two neurons that it connects. This "

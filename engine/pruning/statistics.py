@@ -40,6 +40,7 @@ class Need(StrEnum):
     INPUT_NORM = "input_norm"
     INPUT_SUM = "input_sum"
     INPUT_VARIANCE = "input_variance"
+    INPUT_DEVIATION = "input_deviation"
     OUTPUT_NORM = "output_norm"
     HESSIAN = "hessian"
     SAMPLE = "sample"
@@ -106,6 +107,34 @@ class ThinnedSample:
         return self._rows
 
 
+class PooledVariance:
+    """The variance of each column of a stream of rows, accurate even if the mean is large.
+
+    Squared distances from the mean are summed batch by batch (Chan, Golub, LeVeque 1979); a difference of two
+    large sums would lose them.
+    """
+
+    def __init__(self, width: int, device: torch.device) -> None:
+        self._tokens = 0
+        self._mean = torch.zeros(width, device=device)
+        self._squares = torch.zeros(width, device=device)
+
+    def add(self, rows: Tensor) -> None:
+        """Take the next rows of the stream, `[tokens, in]` float32."""
+        away, total = rows.mean(0) - self._mean, self._tokens + len(rows)  # [in], count
+        self._mean = self._mean + away * (len(rows) / total)
+        # M2 of both parts: M2_A + M2_B + delta^2 n_A n_B / (n_A + n_B).
+        self._squares += rows.var(dim=0, unbiased=False) * len(rows) + away.square() * (
+            self._tokens * len(rows) / total
+        )
+        self._tokens = total
+
+    @property
+    def variance(self) -> Tensor:
+        """The population variance of each column, `[in]`; 0 if no row passed."""
+        return self._squares / max(1, self._tokens)
+
+
 class Statistics:
     """Sums over the calibration input `X`, `[tokens, in]`, of one linear, and over its output `X W^T`.
 
@@ -138,10 +167,12 @@ class Statistics:
         """Input rows seen."""
         self._square_sum = torch.zeros(width, device=device) if Need.INPUT_NORM in needs else None
         self._sum = torch.zeros(width, device=device) if Need.INPUT_SUM in needs else None
-        self._variance_sum = torch.zeros(width, device=device) if Need.INPUT_VARIANCE in needs else None
+        within_windows = Need.INPUT_VARIANCE in needs and not routed
+        self._variance_sum = torch.zeros(width, device=device) if within_windows else None
+        over_all_tokens = Need.INPUT_DEVIATION in needs or (Need.INPUT_VARIANCE in needs and routed)
+        self._pooled = PooledVariance(width, device) if over_all_tokens else None
         self._output_square_sum: Tensor | None = None
         self._gram = torch.zeros(width, width, device=device) if Need.HESSIAN in needs else None
-        self._mean = torch.zeros(width, device=device)
         self._sample: Sample | None = None
         if Need.SAMPLE in needs:
             self._sample = (
@@ -158,10 +189,9 @@ class Statistics:
         if not len(rows):
             return
         if self._variance_sum is not None:
-            self._variance_sum += (
-                # Before `tokens` is raised: `_pooled` needs the old count.
-                self._pooled(rows.float()) if self.routed else _token_weighted_variance(inputs, self.width)
-            )
+            self._variance_sum += _token_weighted_variance(inputs, self.width)
+        if self._pooled is not None:
+            self._pooled.add(rows.float())
         if self._sample is not None:
             self._sample.add(rows)  # in the dtype of the model
         self.tokens += len(rows)
@@ -173,15 +203,6 @@ class Statistics:
             self._square_sum += _square_sum(rows)
         if self._sum is not None:
             self._sum += rows.sum(0, dtype=torch.float32)
-
-    def _pooled(self, rows: Tensor) -> Tensor:
-        """Return what these rows `[tokens, in]` add to the sum of squared distances from the mean of all rows
-        so far, `[in]` (Chan, Golub, LeVeque 1979); updates the mean and needs the old token count.
-        """
-        away, total = rows.mean(0) - self._mean, self.tokens + len(rows)  # [in], count
-        self._mean = self._mean + away * (len(rows) / total)
-        # M2 of both parts: M2_B + delta^2 n_A n_B / (n_A + n_B); M2_A is in the caller's sum already.
-        return rows.var(dim=0, unbiased=False) * len(rows) + away.square() * (self.tokens * len(rows) / total)
 
     def update_output(self, outputs: Tensor) -> None:
         """Add the outputs of a batch, `[..., out]`, without the bias."""
@@ -209,8 +230,16 @@ class Statistics:
         """`v_j`, `[in]`: the population variances of the windows, weighted by their tokens; for an expert,
         that of all its tokens.
         """
+        if self.routed and self._pooled is not None:
+            return self._pooled.variance
         assert self._variance_sum is not None, "the methods did not declare Need.INPUT_VARIANCE"
         return self._variance_sum / max(1, self.tokens)
+
+    @property
+    def input_deviation(self) -> Tensor:
+        """The population standard deviation of each input over all tokens of all windows, `[in]`."""
+        assert self._pooled is not None, "the methods did not declare Need.INPUT_DEVIATION"
+        return self._pooled.variance.sqrt()
 
     @property
     def output_norm(self) -> Tensor:

@@ -120,6 +120,14 @@ def wanda(weight: Tensor, inputs: Tensor) -> Tensor:
     ).view(weight.shape)
 
 
+def stade(weight: Tensor, inputs: Tensor) -> Tensor:
+    deviations = []
+    for column in inputs.double().flatten(0, 1).T.tolist():
+        mean = sum(column) / len(column)
+        deviations.append(sqrt(sum((entry - mean) ** 2 for entry in column) / len(column)))
+    return weight.double().abs() * torch.tensor(deviations, dtype=torch.float64)
+
+
 def sparsegpt(weight: Tensor, inputs: Tensor) -> Tensor:
     """Return the loss of removing one weight if the later columns compensate; 0 in dead columns."""
     inverses, unused = eliminate(damped(hessian(inputs))), is_dead(inputs)
@@ -220,6 +228,7 @@ def multiflow(weight: Tensor, inputs: Tensor) -> Tensor:
 SCORE_ORACLES: dict[str, Callable[..., Tensor]] = {
     "magnitude": magnitude,
     "wanda": wanda,
+    "stade": stade,
     "sparsegpt": sparsegpt,
     "ri": ri,
     "ria": ria,

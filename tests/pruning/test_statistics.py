@@ -383,6 +383,22 @@ def test_variances_are_weighted_by_tokens() -> None:
     assert statistics["it"].input_sum.item() == pytest.approx((4 + 8) / 2)
 
 
+@pytest.mark.parametrize("mean", [0.0, 1.0, -1e4])
+def test_a_deviation_survives_a_large_mean(mean: float) -> None:
+    """As the difference of the mean square and the squared mean it would be lost in float32."""
+    inputs = random_inputs(40, 16, 3) * torch.tensor([0.03, 0.1, 0.0]) + mean  # [windows, tokens, in]
+    inputs[20:] += 0.5  # the mean differs between windows, which counts too
+    linears = make_linears("it", width=3)
+    with observe(linears, 40, {Need.INPUT_DEVIATION}) as statistics:
+        for part in inputs.split(7):
+            linears["it"].module(part)
+    expected = inputs.double().flatten(0, 1).std(0, correction=0)
+    resolution = abs(mean) * 1e-7  # of the inputs themselves
+    torch.testing.assert_close(
+        statistics["it"].input_deviation.double(), expected, rtol=1e-3, atol=1e-6 + resolution
+    )
+
+
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("batch", [1, 2, 4])
 def test_output_norms_exclude_the_bias(batch: int, bias: bool) -> None:

@@ -2,6 +2,16 @@
 below.
 """
 
-from engine.pruning.scores import joint, magnitude, multiflow, ria, sparsegpt, stochria, symwanda, wanda
+from engine.pruning.scores import (
+    joint,
+    magnitude,
+    multiflow,
+    ria,
+    sparsegpt,
+    stade,
+    stochria,
+    symwanda,
+    wanda,
+)
 
-__all__ = ["joint", "magnitude", "multiflow", "ria", "sparsegpt", "stochria", "symwanda", "wanda"]
+__all__ = ["joint", "magnitude", "multiflow", "ria", "sparsegpt", "stade", "stochria", "symwanda", "wanda"]
