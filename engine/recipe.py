@@ -28,7 +28,7 @@ from engine.errors import Fault, RecipeError
 from engine.models.gguf.unpacked import is_content
 from engine.models.identity import DEMO, canonical, fingerprint, path_fault
 from engine.numbers import short_percent
-from engine.pruning.axes import ALLOCATIONS, AXES
+from engine.pruning.axes import ALLOCATIONS, AXES, REFINEMENTS, SCORES, UPDATES
 from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, make_pattern
 from engine.pruning.presets import PRESETS
 from engine.registry import Method, Parameter
@@ -197,6 +197,12 @@ class Recipe(BaseModel):
     def methods(self) -> dict[str, Method]:
         """The chosen method per axis; a stand-in for one that this version does not have."""
         return {axis: registry.named(getattr(self, axis)) for axis, registry in AXES.items()}
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether a method needs statistics of the calibration text, so that it matters which one it is."""
+        methods = (SCORES.named(self.score), UPDATES.named(self.update), REFINEMENTS.named(self.refinement))
+        return any(method.needs for method in methods) or self.allocation != "uniform"
 
     def parameters(self, axis: str) -> dict[str, Any]:
         """Return all parameters of the method chosen on an axis.

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from engine.analysis.calibration_text import narrow_calibration
 from engine.models.known_files import known_file
 from pages.widgets.compare.board import draw_board
 from pages.widgets.compare.curves import draw_curves
@@ -46,5 +47,7 @@ else:
         if file := known_file(known.protocol.revision):
             st.caption(file.origin)
             draw_how_to_get(file)
+        if words := narrow_calibration(known.protocol.calibration, [known.protocol.evaluation]):
+            st.caption(f":material/info: {words}")
         DRAW_RUNS.get(section or "", draw_curves)(known)
     draw_watch(engine)

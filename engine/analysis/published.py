@@ -69,12 +69,6 @@ class Figure(BaseModel):
         fields = {"pruner": self.method, "allocation": self.allocation, "pattern": self.pattern}
         return Recipe.build(fields | ({"sparsity": self.sparsity} if self.pattern == UNSTRUCTURED else {}))
 
-    @property
-    def reads_text(self) -> bool:
-        """Whether the method needs calibration, so that the calibration text matters."""
-        methods = self.recipe.methods
-        return bool(methods["score"].needs | methods["update"].needs) or self.allocation != "uniform"  # type: ignore[attr-defined]
-
 
 class Literature(BaseModel):
     """The content of the data file: hub ids by model, sources by key, and the figures."""
@@ -112,10 +106,14 @@ class Published:
         return not self.differences
 
     @property
+    def method(self) -> str:
+        """The method in words: `Wanda with OWL`."""
+        return f"{PRESETS[self.figure.method].title}{with_allocation(self.figure.allocation)}"
+
+    @property
     def words(self) -> str:
         """Both in words, without a full stop."""
-        method = f"{PRESETS[self.figure.method].title}{with_allocation(self.figure.allocation)}"
-        value = f"published: {perplexity(self.figure.perplexity)} ({method}; {self.source.title})"
+        value = f"published: {perplexity(self.figure.perplexity)} ({self.method}; {self.source.title})"
         if self.matches:
             return f"{value}; measured: {perplexity(self.measured)}, {self.difference}"
         return f"{value} with {listed(self.differences)}, so it is no reference for this run"
@@ -187,7 +185,7 @@ def _differences(figure: Figure, record: RunRecord | Outline, windows: WindowsRe
     ]
     if drawn == windows.length:
         statistics.pop()
-    if not figure.reads_text:
+    if not figure.recipe.reads_text:
         statistics = []
     return tuple(
         f"{words.format(theirs)} (yours: {ours})"

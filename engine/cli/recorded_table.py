@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from engine.analysis.calibration_text import narrow_calibration
 from engine.analysis.comparison.points import Point, points
 from engine.analysis.comparison.protocols import by_protocol, finished_runs, titles
 from engine.numbers import short_percent
@@ -28,7 +29,8 @@ def _table(title: str, families: Mapping[str, Sequence[Point]]) -> str:
     lines = [f"| {' | '.join(row)} |" for row in rows]
     measured = f"Perplexity: {run.protocol.perplexity}; {run.protocol.statistics}."
     dense = f"The dense model has {every[0].runs[0].dense:.2f}; in brackets: pruned / dense."
-    return "\n".join([f"**{title}**", "", f"{measured} {dense}", "", *lines])
+    narrow = narrow_calibration(every[0].runs[0].recipe.calibration, every[0].runs[0].recipe.evaluations)
+    return "\n".join([f"**{title}**", "", f"{measured} {dense} {narrow}".rstrip(), "", *lines])
 
 
 def _cell(point: Point) -> str:

@@ -10,6 +10,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from engine.analysis.calibration_text import narrow_calibration_of
 from engine.analysis.published import published
 from engine.evaluation.tasks.compare import compare
 from engine.events import (
@@ -118,7 +119,8 @@ def summary(record: RunRecord) -> str:
             f"ratio {item.ratio:.3f}{_bits(item)}"
         )
         lines.append(f"            {record.protocol.perplexity_on(windows)}")
-    lines += [f"            {one.words}" for one in published(record)]
+    about = [narrow_calibration_of(record.recipe), *(one.words for one in published(record))]
+    lines += [f"            {words}" for words in about if words]
     for row in compare(record.tasks.dense, record.tasks.pruned):
         lines.append(
             f"task        {row.title}: {_accuracy(row.dense, row.dense_stderr)} dense, "

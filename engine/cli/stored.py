@@ -16,6 +16,7 @@ from engine.cli import recorded, recorded_table
 from engine.cli.methods import describe
 from engine.cli.report import Bar, print_event, print_notes, summary
 from engine.errors import EngineError, StoreError
+from engine.export.exported_record import exported
 from engine.store.folder import RunFolder
 from engine.store.runs import RECORDED, Store
 
@@ -43,7 +44,7 @@ def runs(arguments: argparse.Namespace) -> int:
 def show(arguments: argparse.Namespace) -> int:
     """Show a run's numbers."""
     record = folder_of(arguments.key).record()
-    print(record.model_dump_json(indent=1) if arguments.json else summary(record))
+    print(exported(record).model_dump_json(indent=1) if arguments.json else summary(record))
     return 0
 
 

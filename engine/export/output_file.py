@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError, safe_open
 
 from engine.errors import StoreError
+from engine.export.exported_record import ExportedRecord, exported
 from engine.hardware import disk
 from engine.record import RunRecord
 
@@ -39,7 +40,7 @@ def save_masks(masks: Mapping[str, Tensor], path: Path, *, force: bool = False) 
 
 def save_record(record: RunRecord, path: Path, *, force: bool = False) -> None:
     """Write a record as JSON; arguments and errors as for `save_masks`."""
-    text = record.model_dump_json(indent=1).encode()
+    text = exported(record).model_dump_json(indent=1).encode()
     _replace(path, lambda temporary: temporary.write_bytes(text), "record", _holds_record, force)
 
 
@@ -82,7 +83,7 @@ def _holds_masks(path: Path) -> bool:
 
 def _holds_record(path: Path) -> bool:
     try:
-        return RunRecord.model_validate_json(path.read_bytes()).recipe is not None
+        return ExportedRecord.model_validate_json(path.read_bytes()).recipe is not None
     except (OSError, ValueError):
         return False
 

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from engine.events import Event, RunStarted, from_line
+from engine.export.exported_record import ExportedRecord
 from engine.recipe import Recipe
-from engine.record import RunRecord
 from engine.replay import events_of
 from engine.store.import_limits import MOST_EVENTS
 
@@ -38,7 +38,7 @@ class ForeignFile:
         self.unknown: list[str] = []
         content = content.removeprefix(MARK)
         if _is_record(content):
-            record = self._read(RunRecord.model_validate_json, content)
+            record = self._read(ExportedRecord.model_validate_json, content)
             found = events_of(record)
             _require_choices(record.recipe)
         else:

@@ -1,23 +1,33 @@
 """Published figures: the data file, and which of them belong to a run."""
 
+import json
 import re
-from math import log
+from math import isnan, log
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.analysis.comparison.points import points
+from engine.analysis.comparison.protocols import finished_runs
 from engine.analysis.published import Figure, literature, published
+from engine.charts.compare.table import curve_table
 from engine.charts.report.page import report
 from engine.cli.report import summary
 from engine.corpora.named import NAMED
 from engine.events import Score, WindowsReady
+from engine.export.exported_record import ExportedRecord, exported
+from engine.export.output_file import save_record
 from engine.hub.catalogue import catalogue
 from engine.models.identity import is_hub_id
 from engine.outline import outline
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.record_parts import Evaluation, Protocol
+from engine.store.import_file import ForeignFile
 from tests.charts.records import record as canned
+from tests.pages.fakes import FINISHED
+from tests.pages.fakes import events as run_events
 
 LLAMA_2 = "meta-llama/Llama-2-7b-hf"
 AS_PUBLISHED: dict[str, Any] = {
@@ -157,6 +167,44 @@ def test_of_several_texts_the_published_one_is_compared() -> None:
 
 
 # ---- where they are shown
+
+
+def test_an_exported_record_has_them_and_is_read_again(tmp_path: Path) -> None:
+    ours = record()
+    save_record(ours, path := tmp_path / "record.json")
+    (figure,) = json.loads(path.read_text())["published"]
+    assert (figure["perplexity"], figure["measured"], figure["method"]) == (6.42, 6.5, "Wanda")
+    assert figure["link"].startswith("https://") and figure["differences"] == []
+    save_record(ours, path)  # known as a record, so it may be replaced
+    read = ExportedRecord.model_validate_json(path.read_bytes())
+    assert read == exported(ours) and RunRecord(**{name: getattr(read, name) for name in vars(ours)}) == ours
+
+
+def test_importing_a_record_leaves_them_out_as_known(tmp_path: Path) -> None:
+    ours = RunRecord.fold(run_events(Recipe.build(AS_PUBLISHED), end=FINISHED))
+    save_record(ours, path := tmp_path / "record.json")
+    assert '"published": [' in path.read_text()
+    file = ForeignFile(path.read_bytes())
+    assert file.unknown == [] and RunRecord.fold(file.events) == ours
+
+
+def test_a_record_without_them_is_exported_as_it_is() -> None:
+    ours = record(model="demo")
+    assert exported(ours) is ours
+
+
+@pytest.mark.parametrize(
+    ("fields", "cells"),
+    [({}, (6.42, "the same")), ({"length": 512}, (6.92, "2,048-token windows (yours: 512)"))],
+    ids=str,
+)
+def test_the_table_of_a_comparison_has_them(fields: dict[str, Any], cells: tuple[float, str]) -> None:
+    ours = [record(**fields), record(pruner="ria", **fields)]
+    table = curve_table(points(finished_runs((one, True) for one in ours)))
+    found = table.set_index("family")
+    assert tuple(found.loc["Wanda", ["published", "protocol"]]) == cells
+    assert found.loc["Wanda", "source"].startswith("https://")
+    assert isnan(found.loc["RIA", "published"]) and found.loc["RIA", "source"] == ""
 
 
 def test_the_command_line_and_the_report_show_them() -> None:

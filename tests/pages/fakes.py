@@ -101,7 +101,6 @@ def starting(recipe: Recipe) -> list[Event]:
         LinearShape(name=name, rows=rows, columns=columns) for name, (rows, columns) in SHAPES.items()
     )
     windows = {
-        "corpus": "stories",
         "length": recipe.window(SUMMARY.context_length),
         "fingerprint": "0123456789abcdef",
     }
@@ -125,13 +124,22 @@ def starting(recipe: Recipe) -> list[Event]:
         ),
         WindowsReady(
             role="calibration",
+            corpus=recipe.calibration,
             documents=93,
             windows=recipe.samples,
             available=81,
             seed=recipe.seed,
             **windows,
         ),
-        WindowsReady(role="evaluation", documents=47, windows=42, available=42, seed=None, **windows),
+        WindowsReady(
+            role="evaluation",
+            corpus=next(iter(recipe.evaluations), "stories"),
+            documents=47,
+            windows=42,
+            available=42,
+            seed=None,
+            **windows,
+        ),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.analysis.calibration_text import OF_REAL_MODEL
 from engine.models.known_files import SMOLLM2
 from engine.real_model import real_recipe
 from engine.recipe import Recipe, pin
@@ -15,6 +16,7 @@ from tests.pages.fakes import run_view
 PRUNERS = ("magnitude", "wanda")
 SAME = tuple(pin(Recipe.build(pruner=pruner, sparsity=0.6)) for pruner in PRUNERS)
 REAL = tuple(real_recipe(pruner=pruner, sparsity=0.6) for pruner in PRUNERS)
+EXAMPLES = tuple(real_recipe(pruner=pruner, sparsity=0.5) for pruner in ("wanda", "magnitude"))
 
 
 @pytest.fixture
@@ -77,3 +79,38 @@ def test_the_default_talk_shows_the_real_model():
     steps = [view.parameters for view in default_talk().views if view.page == "learn"]
     (lesson,) = [lesson for lesson in LESSONS if {"lesson": lesson.name, "step": "real"} in steps]
     assert "real" in [step.name for step in lesson.steps]
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"section": "Table"}, {"section": "Leaderboard"}, {"section": "Curves"}]
+)
+def test_compare_says_what_the_real_model_was_calibrated_on(page, parameters):
+    app = page("compare", **parameters)
+    for option in app.selectbox(key="protocol").options:
+        app = healthy(app.selectbox(key="protocol").set_value(option).run())
+        assert (OF_REAL_MODEL in words(app)) == option.startswith(SMOLLM2.name)
+
+
+def test_two_runs_of_which_one_was_calibrated_on_another_kind_of_text_say_so_once(page):
+    app = page("compare", section="Two runs", one=REAL[1].key, other=SAME[1].key)
+    assert words(app).count(OF_REAL_MODEL) == 1
+
+
+@pytest.mark.parametrize("recipe", [REAL[1], SAME[1]], ids=lambda recipe: recipe.title)
+def test_explore_says_it_of_a_run(page, recipe):
+    assert (OF_REAL_MODEL in words(page("explore", run=recipe.key))) == (recipe is REAL[1])
+
+
+@pytest.mark.parametrize("lesson", ["allocation", "explosion"])
+def test_the_lessons_say_it(page, lesson):
+    assert words(page("learn", lesson=lesson, step="real")).count(OF_REAL_MODEL) == 1
+
+
+def test_the_first_page_offers_a_bundled_run_of_the_real_model_if_one_is_there(page, engine, open_app):
+    offered = {recipe.key: run_view(recipe, "finished", recorded=True) for recipe in EXAMPLES}
+    for missing in (*offered, None):
+        engine.views = {key: view for key, view in offered.items() if key != missing}
+        links = [item for item in open_app().get("page_link") if "real language model" in item.proto.label]
+        assert [item.proto.query_string for item in links] == [f"run={next(iter(engine.views))}"]
+    engine.views = {}
+    assert not [item for item in open_app().get("page_link") if "real language model" in item.proto.label]

@@ -132,6 +132,16 @@ def test_missing_recorded_runs_draw_a_notice(open_at, place):
     assert sum("not part of this installation" in item.value for item in app.info) == 1
 
 
+@pytest.mark.parametrize("absent", AUTOMATIC)
+def test_a_missing_run_of_the_real_model_leaves_the_others_or_a_notice(recorded, open_at, absent):
+    for sparsity in (0.5, 0.6):
+        recorded.views.pop(real_recipe(pruner="wanda", allocation=absent, sparsity=sparsity).key, None)
+    app = open_at("allocation", "real", **{"q.allocation.real": "a"})
+    notices = sum("not part of this installation" in item.value for item in app.info)
+    assert notices == (absent == "uniform")
+    assert ("Two models at 60 %" in _text(app)) == (absent != "uniform")
+
+
 @pytest.mark.parametrize("lesson", RUN_LESSONS, ids=lambda lesson: lesson.name)
 def test_all_controls_are_locked(recorded, open_at, lesson):
     for step in lesson.steps:

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from engine.analysis.comparison.points import Point
+from engine.analysis.published import published
 from engine.numbers import short_percent
 from engine.record import is_imported
 
+LITERATURE = ("published", "protocol", "source")
 COLUMNS = (
     "family",
     "pattern",
@@ -19,13 +21,18 @@ COLUMNS = (
     "deviation",
     "seeds",
     "ratio",
+    *LITERATURE,
     "own",
     "run",
 )
 
 
 def curve_table(families: Mapping[str, Sequence[Point]]) -> pd.DataFrame:
-    """Return one row per point; `run` is the key of its first seed's run."""
+    """Return one row per point; `run` is the key of its first seed's run.
+
+    `published` is the perplexity that a paper reports, `protocol` says what differs in how it was measured,,
+    and `source` is its address; without any such figure, the three are left out.
+    """
     rows = [
         (
             name,
@@ -36,13 +43,25 @@ def curve_table(families: Mapping[str, Sequence[Point]]) -> pd.DataFrame:
             point.deviation,
             len(point.runs),
             point.ratio,
+            *_published(point),
             point.own,
             point.runs[0].key,
         )
         for name, points in families.items()
         for point in points
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"achieved": float, "deviation": float})
+    numbers = {"achieved": float, "deviation": float, "published": float}
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(numbers)
+    return table if table["published"].notna().any() else table.drop(columns=list(LITERATURE))
+
+
+def _published(point: Point) -> tuple[float | None, str, str]:
+    """Return the values of `LITERATURE`: of the figure whose protocol is the most similar."""
+    figures = published(point.runs[0].record)
+    if not figures:
+        return None, "", ""
+    closest = figures[0]
+    return closest.figure.perplexity, "; ".join(closest.differences) or "the same", closest.source.link
 
 
 def filtered(table: pd.DataFrame, words: str, most: float | None) -> pd.DataFrame:

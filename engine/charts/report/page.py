@@ -23,6 +23,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from engine import numbers
+from engine.analysis.calibration_text import narrow_calibration_of
 from engine.analysis.published import published
 from engine.charts.chart import Chart
 from engine.charts.headline import run_numbers
@@ -95,6 +96,7 @@ def report(record: RunRecord) -> str:
         recipe=recipe,
         numbers=run_numbers(shared),
         published=published(shared),
+        narrow_calibration=narrow_calibration_of(shared.recipe),
         evaluations=_table(evaluation_table(shared), "Dense and pruned on every text")
         if shared.evaluations
         else None,

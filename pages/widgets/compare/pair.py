@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from engine import numbers
+from engine.analysis.calibration_text import narrow_calibration_of
 from engine.analysis.comparison.differences import differences
 from engine.charts.compare.two_runs import pair_alignment, pair_allocation, pair_depth
 from engine.errors import PrunescopeError
@@ -89,6 +90,9 @@ def _draw_differences(records: tuple[RunRecord, RunRecord], names: tuple[str, st
     st.markdown("**Differences and results**")
     table = pd.DataFrame(rows, columns=["", *map(literal, names)]).map(literal)  # cells are Markdown
     st.table(table, hide_index=True, border="horizontal")
+    for words in dict.fromkeys(narrow_calibration_of(record.recipe) for record in records):
+        if words:
+            st.caption(f":material/info: {words}")
     if left.protocol.perplexity != right.protocol.perplexity:
         protocols = literal(f"{left.protocol.perplexity}; {right.protocol.perplexity}")
         st.warning(f"The perplexities cannot be compared: {protocols}.", icon=":material/warning:")

@@ -28,6 +28,13 @@ COLUMNS: dict[str, Any] = {
     "ratio": st.column_config.NumberColumn(
         "× dense", format="%.3f", help="Pruned perplexity / dense perplexity"
     ),
+    "published": st.column_config.NumberColumn(
+        "Published", format="%.2f", help="What a paper reports for this model, pruner and sparsity"
+    ),
+    "protocol": st.column_config.TextColumn(
+        "Published protocol", help="What differs from these runs in how the published figure was measured"
+    ),
+    "source": st.column_config.LinkColumn("Source"),
     "own": st.column_config.CheckboxColumn("Own", help="Computed here, not bundled"),
     "run": "Run",
 }

@@ -14,6 +14,7 @@ from engine import numbers
 from engine.charts.report import drawing_bytes, report
 from engine.charts.tables import block_table, environment_rows, linear_table, measurement_rows, to_csv
 from engine.export.command_line import command
+from engine.export.exported_record import exported
 from engine.jobs.views import RunView, Saved
 from engine.record import RunRecord
 from pages.widgets.literal import literal
@@ -57,7 +58,7 @@ def _draw_files(engine: BackgroundEngine, record: RunRecord, *, with_masks: bool
     key = str(record.key)
     # Masks and report take a while, so they are made only when their button is clicked.
     files: list[tuple[str, str | Callable[[], bytes], str, str]] = [
-        ("Record", record.model_dump_json(indent=2), "json", "application/json"),
+        ("Record", exported(record).model_dump_json(indent=2), "json", "application/json"),
         ("Blocks", to_csv(block_table(record)), "csv", "text/csv"),
         ("Linears", to_csv(linear_table(record)), "csv", "text/csv"),
     ]

@@ -17,6 +17,7 @@ import pandas as pd
 import streamlit as st
 
 from engine import numbers
+from engine.analysis.calibration_text import OF_REAL_MODEL
 from engine.hub.cache import cached_models
 from engine.hub.catalogue import Entry, catalogue
 from engine.models.identity import DEMO
@@ -93,7 +94,7 @@ def _draw_known(engine: BackgroundEngine, file: KnownFile) -> None:
     runs = [run for run in finished_runs(engine.runs()) if run.recipe and run.recipe.model == file.name]
     st.caption(
         f":material/inventory_2: {len(runs)} run{' of it is' if len(runs) == 1 else 's of it are'} bundled, "
-        "without weights. To prune it yourself, get its file."
+        f"without weights. To prune it yourself, get its file. {OF_REAL_MODEL}"
     )
     draw_how_to_get(file, "picker")
     if runs:

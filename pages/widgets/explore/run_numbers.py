@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from engine.analysis.calibration_text import narrow_calibration_of
 from engine.analysis.published import published
 from engine.charts.headline import run_numbers
 from engine.charts.tables import evaluation_table
@@ -41,6 +42,8 @@ def draw_numbers(record: RunRecord) -> None:
         st.caption("Perplexity is measured after the last block.")
     else:
         st.caption(f"Perplexity: {literal(record.protocol.perplexity)}.")
+    if words := narrow_calibration_of(record.recipe):
+        st.caption(f":material/info: {words}")
     for figure in published(record):
         st.caption(f"{literal(figure.sentence)} [Source]({figure.source.link})")
     if record.sparsity.ties.words:

@@ -21,6 +21,8 @@ from pages.widgets.present.presenter import is_presenting
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
+EXAMPLES = ("wanda", "ria", "magnitude")
+"""Pruners of the real model's bundled runs of which the first that is there is offered."""
 WATCH = (
     "Press **Prune**. The model is pruned block by block, and you see how far its hidden states drift from "
     "those of the dense model."
@@ -55,9 +57,10 @@ def draw_start(engine: BackgroundEngine, checked: Checked, summary: ModelSummary
 
 
 def _draw_real_model(engine: BackgroundEngine) -> None:
-    """Draw a link to a bundled run of a real language model, if there is one."""
-    key = real_recipe(pruner="sparsegpt", sparsity=SPARSITIES[0]).key
-    if find_view(engine, key) is not None:
+    """Draw a link to a bundled run of a real language model, if one of a few is there."""
+    keys = (real_recipe(pruner=pruner, sparsity=SPARSITIES[0]).key for pruner in EXAMPLES)
+    key = next((key for key in keys if find_view(engine, key) is not None), None)
+    if key is not None:
         st.page_link(
             "pages/explore.py",
             label=f"See what pruning does to a real language model: {SMOLLM2.title}",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from engine.analysis.calibration_text import OF_REAL_MODEL
 from engine.lessons.two_models import OnBoth, on_both
 from engine.models.known_files import SMOLLM2
 from engine.real_model import PATTERN, SPARSITIES, real_recipe
@@ -34,24 +35,28 @@ def draw_about_model() -> None:
     """Say which model the runs are of, and how to get it."""
     st.markdown(
         "The bundled model has 1.8 million weights and has read children's stories only. Here the same "
-        f"recipes prune a model that people use. {SMOLLM2.origin}"
+        f"recipes prune a model that people use. {SMOLLM2.origin} "
+        f"{OF_REAL_MODEL}"
     )
     draw_how_to_get(SMOLLM2)
 
 
-def runs_on_both(recipes: Mapping[str, Mapping[str, object]]) -> tuple[OnBoth, ...]:
+def runs_on_both(
+    recipes: Mapping[str, Mapping[str, object]], reference: str | None = None
+) -> tuple[OnBoth, ...]:
     """Return what pruning costs on both models, as far as there are runs on both; nothing, after a notice,
     unless there are two to compare.
 
     Args:
         recipes: the fields of a recipe by name.
+        reference: the name of the one that the others are compared with, without which there is nothing.
     """
     pairs = {
         name: (_finished(pin(Recipe.build(dict(fields)))), _finished(real_recipe(**fields)))
         for name, fields in recipes.items()
     }
     found = {name: (bundled, real) for name, (bundled, real) in pairs.items() if bundled and real}
-    if len(found) < 2:
+    if len(found) < 2 or (reference is not None and reference not in found):
         draw_missing_notice()
         return ()
     return on_both(found)

@@ -242,9 +242,10 @@ def _draw_real() -> None:
             {
                 ALLOCATIONS[name].title: {"pruner": lesson.PRUNER, "allocation": name, **fields}
                 for name in AUTOMATIC
-            }
+            },
+            reference=uniform,
         )
-        if uniform not in [one.name for one in found]:
+        if not found:
             return
         bundled, real = better_than(found, uniform)
         answered = ask(
