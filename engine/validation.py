@@ -16,7 +16,7 @@ from engine.corpora.named import CALIBRATION_CORPORA, NAMED, holds_token_ids
 from engine.errors import Fault
 from engine.evaluation.tasks.catalogue import TASKS
 from engine.hardware.device import missing_device
-from engine.pruning.axes import ALLOCATIONS, AXES, REFINEMENTS, SCORES
+from engine.pruning.axes import ALLOCATIONS, AXES, REFINEMENTS, SCORES, UPDATES
 from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, make_pattern
 from engine.pruning.presets import PRESETS
 from engine.registry import Method
@@ -109,11 +109,11 @@ def simplest(evaluation: str | Sequence[str] | None) -> str | tuple[str, ...] | 
 def default_group(given: Mapping[str, Any]) -> Group:
     """Return the comparison group of an unstructured pattern if the recipe does not set one.
 
-    Rows for a refinement, which swaps within rows. Otherwise the group of the score, except that an
-    allocation published with a smaller group replaces whole layers by that.
+    Rows for a refinement, which swaps within rows. Otherwise the group of the update or of the score, except
+    that an allocation published with a smaller group replaces whole layers by that.
     """
     fields = {**DEFAULT_METHODS, **given}
-    own = SCORES.named(fields["score"]).default_group
+    own = UPDATES.named(fields["update"]).group or SCORES.named(fields["score"]).default_group
     if REFINEMENTS.named(fields["refinement"]).touches:
         return Group.ROW
     published = ALLOCATIONS.named(fields["allocation"]).group

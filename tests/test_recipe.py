@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from engine.errors import RecipeError
-from engine.pruning.axes import AXES, SCORES, Score
+from engine.pruning.axes import AXES, SCORES, UPDATES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe, pin
@@ -84,7 +84,7 @@ def test_a_pruner_equals_the_methods_it_sets(name: str) -> None:
         if preset.pattern
         else Group.ROW
         if preset.refinement != "none"
-        else SCORES[by_name.score].default_group
+        else UPDATES[by_name.update].group or SCORES[by_name.score].default_group
     )
     assert by_name.group == expected
     assert preset.title in by_name.title and (preset.pattern or "50%") in by_name.title.replace(" ", "")
@@ -97,6 +97,9 @@ def test_a_pruner_equals_the_methods_it_sets(name: str) -> None:
         ({"score": "magnitude", "refinement": "dsnot"}, Group.ROW),
         ({"score": "sparsegpt", "refinement": "dsnot"}, Group.ROW),
         ({"score": "magnitude", "allocation": "neuroal"}, Group.ROW),
+        ({"score": "wanda", "update": "admm"}, Group.LAYER),
+        ({"score": "wanda", "update": "admm", "refinement": "dsnot"}, Group.ROW),
+        ({"score": "wanda", "update": "admm", "allocation": "neuroal"}, Group.ROW),
         ({"score": "ria", "allocation": "owl"}, Group.LAYER),
         ({"score": "sparsegpt", "allocation": "neuroal", "settings": {"neuroal.step": "block"}}, Group.BLOCK),
         (

@@ -174,6 +174,7 @@ def _block(recipe: Recipe, summary: ModelSummary, device: str, item: int, batch:
     """
     largest = max(kind.rows * kind.columns for kind in summary.linears)
     scratch = SCRATCH + (REFINING if REFINEMENTS[recipe.refinement].touches else 0)
+    scratch += UPDATES[recipe.update].memory
     work = scratch * largest + _activations(recipe, summary, item, batch)
     if device == "cpu":
         work += _kept(recipe, summary, item)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from engine.events import QUANTILES, Event, RowSpread
 from engine.pruning.effort import Effort
-from engine.pruning.patterns import Group, Pattern, make_pattern
+from engine.pruning.patterns import Group, Pattern, Sparsity, Unstructured, make_pattern
 from engine.pruning.statistics import Need, Statistics
 from engine.registry import Method, Registry, Touched
 
@@ -28,7 +28,7 @@ class RunningScore(Protocol):
 
 
 class MaskSource(Protocol):
-    """Where an update gets its mask from: `FrozenMask` or `RunningMask`."""
+    """Where an update gets its mask from: `FrozenMask`, `RunningMask` or `RepeatedMask`."""
 
     @property
     def step(self) -> int | None:
@@ -75,6 +75,52 @@ class RunningMask:
     def keep(self, columns: slice, weight: Tensor) -> Tensor:
         selection = self.pattern.select(self.score(weight, self.statistics, columns=columns), self.sparsity)
         self._ties.append(selection.ties)
+        return selection.keep
+
+
+@dataclass(frozen=True)
+class RepeatedMask:
+    """A mask that an update decides again and again, on the whole weight as updated so far.
+
+    Any score and pattern can be used. A refinement needs a final mask, so with one the mask is frozen.
+
+    Attributes:
+        score: returns scores `[out, in]` for a weight `[out, in]`.
+        sparsity: one number, or one per row, `[out]` float64.
+    """
+
+    score: Callable[[Tensor, Statistics], Tensor]
+    statistics: Statistics
+    pattern: Pattern
+    sparsity: Sparsity
+    step: int | None = None
+    _last: list[Tensor] = field(default_factory=list, init=False)
+
+    @property
+    def ties(self) -> Tensor:
+        """`Selection.ties` of the last decision."""
+        return self._last[-1]
+
+    def keep(self, columns: slice, weight: Tensor) -> Tensor:
+        assert weight.shape[1] == self.statistics.width, "the scores need the whole weight"
+        return self._decided(self.score(weight, self.statistics))[:, columns]
+
+    def gradual(self, weight: Tensor, share: float) -> Tensor:
+        """Return the mask `[out, in]` of a weight `[out, in]` at a share of the sparsity, at most 1.
+
+        Of an N:M pattern the weights that lose in their groups are removed, the lowest of the linear first.
+        """
+        if share == 1:
+            return self.keep(slice(None), weight)
+        scores = self.score(weight, self.statistics)
+        if self.pattern.fixed_sparsity is None:
+            return self.pattern.keep(scores, self.sparsity * share)
+        final = self._decided(scores)
+        return Unstructured(Group.LAYER).keep(scores.masked_fill(final, torch.inf), self.sparsity * share)
+
+    def _decided(self, scores: Tensor) -> Tensor:
+        selection = self.pattern.select(scores, self.sparsity)
+        self._last[:] = [selection.ties]
         return selection.keep
 
 
@@ -196,7 +242,12 @@ class Update(Method):
             evaluated on the weights as updated so far.
         decides_as: the name of a cheaper update that decides the same masks in that case; None if there is
             none.
+        repeated: whether, for these parameters, it decides the mask several times on the whole weight as
+            updated so far, with any score that rates single weights.
+        group: the comparison group that it was published with; replaces a score's own group.
         effort: what it computes for a linear of `(rows, columns)` at a sparsity, not counting the statistics.
+        memory: bytes per weight of the linear that its temporaries always take, for the estimate of a run's
+            memory.
     """
 
     function: Callable[..., Updated]
@@ -204,7 +255,10 @@ class Update(Method):
     touches: Touched | None = "weights"
     running: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
     decides_as: str | None = None
+    repeated: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
+    group: Group | None = None
     effort: Callable[[int, int, float], Effort] = lambda rows, columns, sparsity: Effort()
+    memory: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

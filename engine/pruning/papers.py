@@ -89,6 +89,12 @@ STADE = Paper(
         "Tom; Schmidt-Thieme, Lars"
     ),
 )
+ADMM = Paper(
+    title="Fast and Effective Weight Update for Pruned Large Language Models",
+    year=2024,
+    arxiv="2401.02938",
+    authors=_authors("Boža, Vladimír"),
+)
 DSNOT = Paper(
     title="Dynamic Sparse No Training: Training-Free Fine-tuning for Sparse LLMs",
     year=2023,

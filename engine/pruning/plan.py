@@ -11,7 +11,7 @@ never fall back.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
@@ -31,6 +31,7 @@ from engine.pruning.axes import (
     FrozenMask,
     Refined,
     Refinement,
+    RepeatedMask,
     RunningMask,
     RunningScore,
     Score,
@@ -118,12 +119,24 @@ class Plan:
 
     @property
     def decides_while_updating(self) -> bool:
-        """Whether the mask is decided a few columns at a time on weights that the update has changed, instead
-        of once on the dense weights.
+        """Whether the mask is decided on weights that the update has changed, instead of once on the dense
+        weights.
         """
+        return self._decides_in_steps or self._decides_repeatedly
+
+    @property
+    def _decides_in_steps(self) -> bool:
+        """Whether the update decides the mask a few columns at a time."""
         return decides_in_steps(self.score, self.pattern, self.refinement) and self.update.running(
             self.parameters["update"]
         )
+
+    @property
+    def _decides_repeatedly(self) -> bool:
+        """Whether the update decides the whole mask several times."""
+        # Permuted columns would form other groups each time, and a refinement needs a final mask.
+        fixed = self.score.joint or self.pattern.permuted or self.refinement.touches is not None
+        return not fixed and self.update.repeated(self.parameters["update"])
 
     def allocate(self, context: AllocationContext) -> Generator[Event, None, Shares]:
         """Return the sparsity of each block (and row); yield what the method measures as events."""
@@ -152,10 +165,9 @@ class Plan:
             return self._prune_by_magnitude(weight, statistics, sparsity)
         score = partial(self.score.function, **self._score_parameters(path))
         if self.decides_while_updating:
-            # One number: sparsities per row need groups of rows, and those decide on all columns at once.
-            running = RunningMask(cast(RunningScore, score), statistics, self.pattern, cast(float, sparsity))
-            updated = self.update.function(weight, statistics, running, **self._arguments("update"))
-            return Outcome(updated.weight, updated.keep, running.ties, updated.warnings)
+            source = self._source(score, statistics, sparsity)
+            updated = self.update.function(weight, statistics, source, **self._arguments("update"))
+            return Outcome(updated.weight, updated.keep, source.ties, updated.warnings)
         scores = score(weight, statistics)  # [out, in]
         selection = self.pattern.select(scores, sparsity)
         # As large as the weight, so released if nothing reads them any more.
@@ -172,6 +184,15 @@ class Plan:
             unrefined=selection.keep,
             refined=refined,
         )
+
+    def _source(
+        self, score: Callable[..., Tensor], statistics: Statistics, sparsity: Sparsity
+    ) -> RunningMask | RepeatedMask:
+        """Return where an update gets a mask from that is decided while the weights change."""
+        if self._decides_repeatedly:
+            return RepeatedMask(score, statistics, self.pattern, sparsity)
+        # One number: sparsities per row need groups of rows, and those decide on all columns at once.
+        return RunningMask(cast(RunningScore, score), statistics, self.pattern, cast(float, sparsity))
 
     def fewest_tokens(self, width: int) -> int:
         """Return how many tokens an expert with `width` inputs must have seen for the chosen methods to beat

@@ -160,6 +160,18 @@ PRESETS.add(
 )
 PRESETS.add(
     Preset(
+        name="admm",
+        title="ADMM",
+        explanation="Removes the weights with the lowest Wanda scores a few at a time, while the remaining "
+        "ones move towards their optimal values.",
+        helps="At every sparsity, also for N:M. Takes a few times as long as Wanda.",
+        paper=papers.ADMM,
+        score="wanda",
+        update="admm",
+    )
+)
+PRESETS.add(
+    Preset(
         name="wanda-dsnot",
         title="Wanda + DSnoT",
         explanation="Wanda's mask, then swaps within each row until its expected error is close to zero. No "

@@ -52,14 +52,16 @@ def assert_scores(got: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(got.double(), expected, rtol=2e-3, atol=1e-6 * float(expected.abs().max()))
 
 
-def update_weights(name: str, layer: Layer, mask: Tensor, statistics: Statistics | None = None) -> Tensor:
+def update_weights(
+    name: str, layer: Layer, mask: Tensor, statistics: Statistics | None = None, **chosen: Any
+) -> Tensor:
     """Return the new weight for a given mask."""
     update = UPDATES[name]
     return update.function(
         layer.weight.clone(),
         statistics or oracles.collect_statistics(layer, update.needs),
         FrozenMask(mask),
-        **arguments(update),
+        **arguments(update, **chosen),
     ).weight
 
 

@@ -331,7 +331,44 @@ def least_squares(weight: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
     return result
 
 
-UPDATE_ORACLES: dict[str, Callable[..., Tensor]] = {"none": none, "obs": obs, "mrp": mrp}
+def input_scale(inputs: Tensor) -> Tensor:
+    """Return the root of the Hessian's diagonal, 1 for dead columns."""
+    return torch.tensor([sqrt(entry) or 1.0 for entry in hessian(inputs).diagonal().tolist()]).double()
+
+
+def scaled_hessian(inputs: Tensor, damping: float) -> Tensor:
+    """Return the Hessian of the inputs scaled to norm 1, with `damping` on the diagonal."""
+    scale = torch.diag(1 / input_scale(inputs))
+    return scale @ hessian(inputs) @ scale + damping * torch.eye(len(scale), dtype=torch.float64)
+
+
+def admm(
+    weight: Tensor,
+    inputs: Tensor,
+    mask: Tensor | None = None,
+    *,
+    iterations: int = 20,
+    penalty: float = 1.0,
+    damping: float = 0.1,
+    choose: Callable[[int, Tensor], Tensor | None] = lambda iteration, current: None,
+) -> Tensor:
+    """Return what ADMM gives for a mask. `choose(iteration, W + U)` returns the mask of an iteration, from 0,
+    or None to keep the last one.
+    """
+    scale, matrix = input_scale(inputs), scaled_hessian(inputs, damping)
+    inverse = torch.linalg.inv(matrix + penalty * torch.eye(len(matrix), dtype=torch.float64))
+    dense = weight.double() * scale
+    new, dual = dense, torch.zeros_like(dense)
+    for iteration in range(iterations):
+        chosen = choose(iteration, (new + dual) / scale)
+        mask = mask if chosen is None else chosen
+        split = torch.where(mask, new + dual, 0.0)  # Z
+        dual = dual + new - split
+        new = (dense @ matrix + penalty * (split - dual)) @ inverse
+    return torch.where(mask, (new + dual) / scale, 0.0)
+
+
+UPDATE_ORACLES: dict[str, Callable[..., Tensor]] = {"none": none, "obs": obs, "mrp": mrp, "admm": admm}
 
 
 def update_columns(

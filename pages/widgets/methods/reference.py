@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.pruning.axes import AXES, SCORES, Score
+from engine.pruning.axes import AXES, SCORES, Score, Update
 from engine.pruning.pattern_choices import GROUPS
 from engine.pruning.patterns import UNSTRUCTURED
 from engine.pruning.presets import Preset
@@ -75,9 +75,10 @@ def related_methods(method: Method) -> dict[str, str]:
             if name != "none"
         ]
         return {"Stands for": ", ".join([*parts, *([f"pattern {method.pattern}"] if method.pattern else [])])}
-    if isinstance(method, Score):
-        group = GROUPS[method.default_group].title.lower()
-        return {"Compares within": f"[{group}](#{anchor('group', method.default_group)})"}
+    group = method.default_group if isinstance(method, Score) else None
+    group = method.group if isinstance(method, Update) else group
+    if group is not None:
+        return {"Compares within": f"[{GROUPS[group].title.lower()}](#{anchor('group', group)})"}
     return {}
 
 
