@@ -7,7 +7,8 @@ PrunescopeError
 ├── CorpusError     text or token ids that cannot be downloaded or read, or that are too short
 ├── TaskError       a zero-shot task that cannot be loaded or evaluated
 ├── NumericsError   a computation without a usable result (such as a Hessian that no damping makes regular)
-│   └── NonFiniteError  numbers that are NaN or infinite; `engine.models.nonfinite` adds the cause
+│   ├── NonFiniteError  numbers that are NaN or infinite; `engine.models.nonfinite` adds the cause
+│   └── FormulaError    scores that are NaN or infinite because of the user's formula
 ├── StoreError      a run folder that cannot be found, read or written
 ├── EngineError     the background engine cannot be started or reached
 └── PublicModeError  something that a visitor of a public app may not do; has a kind
@@ -83,6 +84,10 @@ class NumericsError(PrunescopeError):
 
 class NonFiniteError(NumericsError):
     """Numbers that are NaN or infinite. The message says which; the cause lies in the model."""
+
+
+class FormulaError(NumericsError):
+    """Scores that are NaN or infinite because of the formula that the user wrote for them."""
 
 
 class StoreError(PrunescopeError):

@@ -28,7 +28,7 @@ from engine.errors import Fault, RecipeError
 from engine.models.gguf.unpacked import is_content
 from engine.models.identity import DEMO, canonical, fingerprint, path_fault
 from engine.numbers import short_percent
-from engine.pruning.axes import ALLOCATIONS, AXES, REFINEMENTS, SCORES, UPDATES
+from engine.pruning.axes import ALLOCATIONS, AXES, REFINEMENTS, SCORES, UPDATES, Score
 from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, make_pattern
 from engine.pruning.presets import PRESETS
 from engine.registry import Method, Parameter
@@ -177,10 +177,14 @@ class Recipe(BaseModel):
 
     @property
     def pruner_title(self) -> str:
-        """The title of the preset, or the names of the chosen methods: `Wanda`, `ria + obs`."""
-        if self.pruner:
+        """The title of the preset, or the names of the chosen methods: `Wanda`, `ria + obs`, and
+        `abs(W)·a + obs` for a formula.
+        """
+        score = self.scoring.label
+        if self.pruner and not score:
             return PRESETS[self.pruner].title
-        return " + ".join(name for name in (self.score, self.update, self.refinement) if name != "none")
+        names = (score or self.score, self.update, self.refinement)
+        return " + ".join(name for name in names if name != "none")
 
     @property
     def shape_title(self) -> str:
@@ -194,6 +198,11 @@ class Recipe(BaseModel):
         return f"{self.pruner_title} {self.shape_title}{allocation} on {Path(self.model).name}"
 
     @property
+    def scoring(self) -> Score:
+        """The chosen score, with what it declares for its parameters."""
+        return SCORES.named(self.score).with_parameters(self.parameters("score"))
+
+    @property
     def methods(self) -> dict[str, Method]:
         """The chosen method per axis; a stand-in for one that this version does not have."""
         return {axis: registry.named(getattr(self, axis)) for axis, registry in AXES.items()}
@@ -201,7 +210,7 @@ class Recipe(BaseModel):
     @property
     def reads_text(self) -> bool:
         """Whether a method needs statistics of the calibration text, so that it matters which one it is."""
-        methods = (SCORES.named(self.score), UPDATES.named(self.update), REFINEMENTS.named(self.refinement))
+        methods = (self.scoring, UPDATES.named(self.update), REFINEMENTS.named(self.refinement))
         return any(method.needs for method in methods) or self.allocation != "uniform"
 
     def parameters(self, axis: str) -> dict[str, Any]:

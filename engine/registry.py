@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Generic, Literal, TypeVar
 
-Kind = Literal["int", "float", "choice", "ratios"]
+Kind = Literal["int", "float", "choice", "ratios", "text"]
 Touched = Literal["mask", "weights"]
 
 
@@ -60,6 +60,8 @@ class Parameter:
             what those recipes did. A stored recipe without the parameter has it, and it does not count for
             the key, so such a recipe keeps its key, and a new one with this value has the same.
         applies: whether it has an effect in a recipe with these fields; only asked if there is a `before`.
+        read: for a text, returns its canonical form; raises ValueError, whose message is a fault, if it is
+            not valid.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Parameter:
     for_plan: bool = False
     before: Any = None
     applies: Callable[[Mapping[str, Any]], bool] = lambda fields: True
+    read: Callable[[str], str] = str
 
     @property
     def range(self) -> str:
@@ -79,6 +82,8 @@ class Parameter:
         if self.choices:
             return f"{' or '.join(self.choices)}, default {self.default}"
         low, high = (None if bound is None else f"{bound:,.12g}" for bound in (self.minimum, self.maximum))
+        if self.kind == "text":
+            return f"default {self.default}"
         limits = (
             [f"{low} to {high}"]
             if low and high
@@ -97,10 +102,21 @@ class Parameter:
             return (
                 None if value in self.choices else f"expected one of {', '.join(self.choices)}, got {value!r}"
             )
+        if self.kind == "text":
+            return self._text_fault(value)
         # 2.0 is a whole number: JSON and forms may give it
         if not _is_number(value) or (self.kind == "int" and isfinite(value) and int(value) != value):
             return f"expected {'a whole number' if self.kind == 'int' else 'a number'}, got {value!r}"
         return self._range_fault(value)
+
+    def _text_fault(self, value: Any) -> str | None:
+        if not isinstance(value, str):
+            return f"expected text, got {value!r}"
+        try:
+            self.read(value)
+        except ValueError as error:
+            return str(error)
+        return None
 
     def _range_fault(self, value: float) -> str | None:
         low, high = self.minimum, self.maximum
@@ -115,14 +131,16 @@ class Parameter:
         """Return a valid value in the parameter's type, so that recipes with 1 and 1.0 have the same key."""
         if self.kind == "ratios":
             return tuple(float(item) for item in value)
-        return {"int": int, "float": float, "choice": str}[self.kind](value)
+        read: dict[str, Callable[[Any], Any]] = {"int": int, "float": float, "text": self.read}
+        return read.get(self.kind, str)(value)
 
     def parse(self, text: str) -> Any:
         """Parse a value from the command line. Unparsable text is returned as it is; `fault` rejects it."""
         try:
             if self.kind == "ratios":
                 return tuple(float(part) for part in text.split(","))
-            return {"int": int, "float": float, "choice": str}[self.kind](text)
+            read: dict[str, Callable[[str], Any]] = {"int": int, "float": float}
+            return read.get(self.kind, str)(text)
         except ValueError:
             return text
 

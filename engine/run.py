@@ -391,9 +391,7 @@ class Attempt:
         """Decide how much each block loses. Events of the allocation method are passed on."""
 
         def prune(linear: Linear, statistics: Statistics, sparsity: Sparsity) -> torch.Tensor:
-            return plan.prune(
-                linear.weight, statistics, sparsity, path=linear.path, attention=linear.attention
-            ).weight
+            return plan.prune(linear.weight, statistics, sparsity, linear.place).weight
 
         with self.clock.phase("allocate"):
             walk = AllocationContext(self.recipe.sparsity, sizes, model, calibration, prune, plan.needs)

@@ -87,7 +87,8 @@ def test_a_pruner_equals_the_methods_it_sets(name: str) -> None:
         else UPDATES[by_name.update].group or SCORES[by_name.score].default_group
     )
     assert by_name.group == expected
-    assert preset.title in by_name.title and (preset.pattern or "50%") in by_name.title.replace(" ", "")
+    title = by_name.scoring.label or preset.title
+    assert title in by_name.title and (preset.pattern or "50%") in by_name.title.replace(" ", "")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from engine.cost.footprint import Text, text_of, uses_hessian
 from engine.evaluation.tasks.catalogue import TASKS
 from engine.hardware.memory import Residence
 from engine.models.shape import LinearKind, ModelSummary
-from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, SCORES, UPDATES
+from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, UPDATES
 from engine.pruning.effort import Effort
 from engine.pruning.patterns import UNSTRUCTURED
 from engine.recipe import Recipe
@@ -132,7 +132,7 @@ def _pruning(recipe: Recipe, summary: ModelSummary) -> Effort:
 
 
 def _linear(recipe: Recipe, kind: LinearKind) -> Effort:
-    numbers = MASK_NUMBERS[recipe.pattern != UNSTRUCTURED] + SCORES[recipe.score].numbers
+    numbers = MASK_NUMBERS[recipe.pattern != UNSTRUCTURED] + recipe.scoring.numbers
     numbers += REFINEMENTS[recipe.refinement].numbers
     errors = 2 * ERROR_PRODUCTS * ERROR_TOKENS
     weights = kind.rows * kind.columns

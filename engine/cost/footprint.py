@@ -26,7 +26,7 @@ from engine.hardware.device import MAX_PASSES, SMALL
 from engine.hardware.memory import TOKENS_AT_ONCE, USED, Capacity, Residence
 from engine.hardware.shared_cache import SHARE
 from engine.models.shape import ModelSummary
-from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, SCORES, UPDATES
+from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, UPDATES
 from engine.pruning.statistics import Need
 from engine.recipe import Recipe
 
@@ -40,6 +40,9 @@ the host, the context on a device.
 SCRATCH, REFINING = 24, 11
 """Bytes per weight of the linear that is being pruned: the weight before and after, scores and masks (16 if
 weights compete within rows, 20 to 24 otherwise); and on top of that for a refinement.
+"""
+SCORING = 8
+"""Bytes per weight while the scores are computed, besides what the score declares: the weight and its scores.
 """
 HESSIANS, FACTORING = 2, 4
 """Float32 matrices `[in, in]` per linear of the current block (the Gram matrix and its factor), and in
@@ -175,6 +178,7 @@ def _block(recipe: Recipe, summary: ModelSummary, device: str, item: int, batch:
     largest = max(kind.rows * kind.columns for kind in summary.linears)
     scratch = SCRATCH + (REFINING if REFINEMENTS[recipe.refinement].touches else 0)
     scratch += UPDATES[recipe.update].memory
+    scratch = max(scratch, SCORING + recipe.scoring.scratch)  # the scores come before the masks
     work = scratch * largest + _activations(recipe, summary, item, batch)
     if device == "cpu":
         work += _kept(recipe, summary, item)
@@ -246,7 +250,7 @@ def reused(recipe: Recipe, summary: ModelSummary, placed: Placement, capacity: C
 
 def uses_hessian(recipe: Recipe) -> bool:
     """Whether one of the chosen methods needs the Hessian (the Gram matrix of the inputs)."""
-    methods = (SCORES[recipe.score], UPDATES[recipe.update], REFINEMENTS[recipe.refinement])
+    methods = (recipe.scoring, UPDATES[recipe.update], REFINEMENTS[recipe.refinement])
     return any(Need.HESSIAN in method.needs for method in methods)
 
 

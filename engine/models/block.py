@@ -18,11 +18,31 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.functional import linear as product
 from torch.overrides import TorchFunctionMode, handle_torch_function, has_torch_function
+
+
+class Place(NamedTuple):
+    """Where in a model a linear is.
+
+    Attributes:
+        path: its name within the model.
+        attention: whether it is part of its block's attention.
+        block: the index of its block, from 0.
+        depth: the place of its block in the model, from 0 for the first to 1 for the last.
+    """
+
+    path: str = ""
+    attention: bool = True
+    block: int = 0
+    depth: float = 0.0
+
+
+NOWHERE = Place()
+"""For a weight that belongs to no model."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +57,7 @@ class Linear:
         attention: whether it is part of the block's attention.
         expert: the expert whose slice it is, None if it has a parameter to itself.
         parameter: the parameter's name within the module.
+        block, depth: see `Place`.
     """
 
     name: str
@@ -46,6 +67,12 @@ class Linear:
     attention: bool = False
     expert: int | None = None
     parameter: str = "weight"
+    block: int = 0
+    depth: float = 0.0
+
+    @property
+    def place(self) -> Place:
+        return Place(self.path, self.attention, self.block, self.depth)
 
     @property
     def stored(self) -> nn.Parameter:

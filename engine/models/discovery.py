@@ -179,7 +179,8 @@ def _all_blocks(model: nn.Module) -> list[Block]:
     inside = {id(module) for module in decoder.modules()}
     lists = [item for item in lists if id(item[1]) in inside] or lists
     path, modules = max(lists, key=lambda item: sum(parameter.numel() for parameter in item[1].parameters()))
-    return [_block(index, f"{path}.{index}", module) for index, module in enumerate(modules)]
+    last = max(1, len(modules) - 1)
+    return [_block(index, index / last, f"{path}.{index}", module) for index, module in enumerate(modules)]
 
 
 def _outermost_lists(model: nn.Module) -> list[tuple[str, nn.ModuleList]]:
@@ -192,7 +193,7 @@ def _outermost_lists(model: nn.Module) -> list[tuple[str, nn.ModuleList]]:
     return found
 
 
-def _block(index: int, path: str, module: nn.Module) -> Block:
+def _block(index: int, depth: float, path: str, module: nn.Module) -> Block:
     attention = [
         name for name, child in module.named_modules() if name and "attention" in type(child).__name__.lower()
     ]
@@ -207,7 +208,8 @@ def _block(index: int, path: str, module: nn.Module) -> Block:
             )
         if name in experts:
             linears |= {linear.name: linear for linear in _slices(path, experts[name])}
-    return Block(index, path, module, linears)
+    placed = {name: replace(linear, block=index, depth=depth) for name, linear in linears.items()}
+    return Block(index, path, module, placed)
 
 
 def _slices(path: str, experts: Experts) -> Iterator[Linear]:

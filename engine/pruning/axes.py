@@ -8,7 +8,7 @@ parameters' names. All methods are pure functions of tensors.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, Protocol
 
 import torch
@@ -221,6 +221,10 @@ class Score(Method):
         numbers: numbers that it reads or writes per weight besides a product or two, for the estimate of a
             run's duration.
         refuses: for a joint score, why it cannot be used with `(n, m)`; None if it can.
+        scratch: bytes per weight that it takes at its peak, besides the scores and one more temporary.
+        label: what titles of runs call it in place of its name and its pruner; empty for those.
+        declares: for these parameters, which of these attributes have other values.
+        uses_place: whether it also receives `place`, where the linear is in the model.
     """
 
     function: Callable[..., Tensor]
@@ -230,6 +234,14 @@ class Score(Method):
     joint: bool = False
     numbers: float = 0.0
     refuses: Callable[[int, int], str | None] = lambda n, m: None
+    scratch: int = 0
+    label: str = ""
+    declares: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda parameters: {}
+    uses_place: bool = False
+
+    def with_parameters(self, parameters: Mapping[str, Any]) -> Score:
+        """Return the score with what it declares for these parameters."""
+        return replace(self, **self.declares(parameters))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -260,7 +260,7 @@ def _prune(
 ) -> tuple[_Result, PrunedLinear]:
     """Prune one linear in place."""
     before = linear.weight.to(torch.float32, copy=True)  # `write` changes the weight
-    outcome = plan.prune(before, statistics, sparsity, path=linear.path, attention=linear.attention)
+    outcome = plan.prune(before, statistics, sparsity, linear.place)
     linear.write(outcome.weight)
     sample = statistics.sample.float()
     outputs = sample @ before.T  # [sampled tokens, out]

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from engine.events import Event
+from engine.models.block import NOWHERE, Place
 from engine.pruning import presets  # noqa: F401  (importing it fills the registries)
 from engine.pruning.axes import (
     ALLOCATIONS,
@@ -106,10 +107,12 @@ class Plan:
             "update": UPDATES[update],
             "refinement": REFINEMENTS[refinement],
         }
+        parameters = {axis: _parameters(method, settings or {}) for axis, method in chosen.items()}
+        chosen["score"] = chosen_score.with_parameters(parameters["score"])
         return cls(
             **chosen,  # type: ignore[arg-type]  # each axis has its own class
             pattern=make_pattern(pattern, group or chosen_score.default_group, permutation),
-            parameters={axis: _parameters(method, settings or {}) for axis, method in chosen.items()},
+            parameters=parameters,
         )
 
     @property
@@ -147,9 +150,7 @@ class Plan:
         weight: Tensor,
         statistics: Statistics,
         sparsity: Sparsity,
-        *,
-        path: str = "",
-        attention: bool = True,
+        place: Place = NOWHERE,
     ) -> Outcome:
         """Prune one linear's weight `[out, in]` (any dtype; the arithmetic is float32).
 
@@ -157,13 +158,12 @@ class Plan:
             weight: is not changed.
             statistics: those that `needs` lists.
             sparsity: one number, or one per row `[out]`.
-            path: the linear's name in the model; methods that draw at random use it as part of their seed.
-            attention: whether the linear belongs to the block's attention.
+            place: where the linear is. Methods that draw at random use its path as part of their seed.
         """
         weight = weight.to(torch.float32)
         if statistics.routed and statistics.tokens < self.fewest_tokens(statistics.width):
             return self._prune_by_magnitude(weight, statistics, sparsity)
-        score = partial(self.score.function, **self._score_parameters(path))
+        score = partial(self.score.function, **self._score_parameters(place))
         if self.decides_while_updating:
             source = self._source(score, statistics, sparsity)
             updated = self.update.function(weight, statistics, source, **self._arguments("update"))
@@ -173,7 +173,7 @@ class Plan:
         # As large as the weight, so released if nothing reads them any more.
         read = scores if self.refinement.reads_scores(self.parameters["refinement"]) else None
         del scores
-        refined = self._refine(selection, weight, statistics, read, attention)
+        refined = self._refine(selection, weight, statistics, read, place.attention)
         frozen = FrozenMask(refined.keep)
         updated = self.update.function(weight, statistics, frozen, **self._arguments("update"))
         return Outcome(
@@ -214,11 +214,13 @@ class Plan:
         keep = selection.keep
         return Outcome(masked(weight, keep), keep, selection.ties, (warning,))
 
-    def _score_parameters(self, path: str) -> dict[str, Any]:
+    def _score_parameters(self, place: Place) -> dict[str, Any]:
         parameters = self._arguments("score")
         if self.score.uses_seed:
             # Linears of the same shape get different draws. Not `hash`, which differs between processes.
-            parameters["seed"] = crc32(f"{parameters['seed']} {path}".encode())
+            parameters["seed"] = crc32(f"{parameters['seed']} {place.path}".encode())
+        if self.score.uses_place:
+            parameters["place"] = place
         if self.score.joint:
             parameters |= self.pattern.n_and_m
         return parameters

@@ -194,6 +194,15 @@ PRESETS.add(
         refinement="r2-dsnot",
     )
 )
+PRESETS.add(
+    Preset(
+        name="formula",
+        title="Formula",
+        explanation="A score of your own, written as a formula such as abs(W) * a ** 0.5.",
+        helps="To try an idea. A weight update and a mask refinement can be added to it.",
+        score="formula",
+    )
+)
 
 # A wrong name would otherwise surface only when someone chooses the preset.
 assert all(choice in AXES[axis] for preset in PRESETS.values() for axis, choice in preset.choices.items())

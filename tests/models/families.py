@@ -280,9 +280,7 @@ def pruned(
     streams.pruned = streams.dense.fork()
 
     def new_weight(linear: Linear, statistics: Statistics, share: Any) -> Tensor:
-        return plan.prune(
-            linear.weight, statistics, share, path=linear.path, attention=linear.attention
-        ).weight
+        return plan.prune(linear.weight, statistics, share, linear.place).weight
 
     sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
     kept: dict[int, BlockWeights] = {}

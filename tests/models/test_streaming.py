@@ -113,7 +113,7 @@ def test_allocations_are_the_same(family: str, allocation: str, tmp_path: Path) 
         plan = Plan.of(score="wanda", allocation=allocation)
 
         def prune(linear: object, statistics: object, sparsity: object, plan: Plan = plan) -> Tensor:
-            return plan.prune(linear.weight, statistics, sparsity, path=linear.path).weight  # type: ignore[attr-defined, arg-type]
+            return plan.prune(linear.weight, statistics, sparsity, linear.place).weight  # type: ignore[attr-defined, arg-type]
 
         sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
         work: Prune = prune

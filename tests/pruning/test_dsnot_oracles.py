@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.models.block import Place
 from engine.pruning.axes import REFINEMENTS, Refined
 from engine.pruning.patterns import Group
 from engine.pruning.plan import Plan
@@ -271,7 +272,7 @@ def test_refinement_can_be_limited_to_attention(layers: str, attention: bool) ->
     layer = oracles.random_layer(6, 48)
     plan = Plan.of(score="wanda", refinement="dsnot", settings={"dsnot.layers": layers})
     statistics = oracles.collect_statistics(layer, plan.needs)
-    got = plan.prune(layer.weight, statistics, 0.5, attention=attention).keep
+    got = plan.prune(layer.weight, statistics, 0.5, Place(attention=attention)).keep
     assert torch.equal(got, wanda_mask(layer)) == (layers == "attention" and not attention)
 
 

@@ -35,7 +35,7 @@ def make_search(kind: type[Search], model: LanguageModel, score: str, **choices:
     plan = Plan.of(score=score, **choices)
 
     def prune(linear: Linear, statistics: Statistics, sparsity: Sparsity) -> Tensor:
-        return plan.prune(linear.weight, statistics, sparsity, path=linear.path).weight
+        return plan.prune(linear.weight, statistics, sparsity, linear.place).weight
 
     return kind(model, model.record(windows(3), 2), prune, plan.needs)  # two batches, the last of one window
 

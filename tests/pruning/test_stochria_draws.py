@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 import torch
 
+from engine.models.block import Place
 from engine.pruning.plan import Plan
 from tests.pruning import oracles
 from tests.pruning.calls import assert_scores, score
@@ -143,6 +144,6 @@ def test_every_linear_draws_independently() -> None:
     plan = Plan.of(score="stochria")
     statistics = oracles.collect_statistics(layer, plan.needs)
     first, again, other = (
-        plan.prune(layer.weight, statistics, 0.5, path=path).keep for path in ("a.b", "a.b", "a.c")
+        plan.prune(layer.weight, statistics, 0.5, Place(path)).keep for path in ("a.b", "a.b", "a.c")
     )
     assert torch.equal(first, again) and not torch.equal(first, other)

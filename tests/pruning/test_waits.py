@@ -82,7 +82,7 @@ def pruned(model: LanguageModel, plan: Plan) -> tuple[Shares, dict[int, BlockWei
     waits.clear()  # from here on per block
 
     def new_weight(linear: Linear, statistics: Statistics, sparsity: Any) -> torch.Tensor:
-        return plan.prune(linear.weight, statistics, sparsity, path=linear.path).weight
+        return plan.prune(linear.weight, statistics, sparsity, linear.place).weight
 
     sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
     allocating = plan.allocate(

@@ -46,6 +46,7 @@ def _unusual_settings(recipe: Recipe) -> str:
         for name, value in recipe.settings.items()
         # The settings hold coerced values, too. A setting of another version has no default here.
         if name not in known or value != known[name].coerced(known[name].default)
+        if name not in known or known[name].kind != "text"  # a text is the pruner's title
     ]
     if recipe.group is not None and recipe.group != default_group(recipe.model_dump()):
         unusual.append(f"per {recipe.group}")

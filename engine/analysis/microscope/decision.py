@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.models.block import NOWHERE, Place
 from engine.pruning.axes import REFINEMENTS, UPDATES
 from engine.pruning.patterns import Pattern, Sparsity
 from engine.pruning.plan import Plan
@@ -44,9 +45,7 @@ def decide(
     weight: Tensor,
     statistics: Statistics,
     sparsity: Sparsity,
-    *,
-    path: str,
-    attention: bool = True,
+    place: Place = NOWHERE,
 ) -> Decision:
     """Prune a dense weight `[out, in]` as `Plan.prune` does, and return its scores and mask.
 
@@ -72,7 +71,7 @@ def decide(
         recorded = replace(
             recorded, update=UPDATES[update], refinement=REFINEMENTS["none"], parameters=parameters
         )
-    outcome = recorded.prune(weight, statistics, sparsity, path=path, attention=attention)
+    outcome = recorded.prune(weight, statistics, sparsity, place)
     order = plan.pattern.order(scores)  # `prune` does not return it, but it follows from the scores
     return Decision(scores, outcome.keep, outcome.ties, order, outcome.warnings)
 

@@ -144,7 +144,7 @@ def _studied(
     before = linear.weight.float()
     keep, after = pruned.keep.to(before.device), _after(before, pruned).float()
     errors = row_errors(statistics.sample.float(), before, after, keep)  # the sample is [sampled tokens, in]
-    decision = decide(plan, before, statistics, sparsity, path=linear.path, attention=linear.attention)
+    decision = decide(plan, before, statistics, sparsity, linear.place)
     pattern, running = plan.pattern, plan.decides_while_updating
     return Study(
         norms=statistics.input_norm.cpu().numpy(),

@@ -283,7 +283,7 @@ class _Bench:
             streams = Streams(model.record(self._ids, self._batch))
 
         def prune(linear: Linear, statistics: Statistics, share: Sparsity) -> torch.Tensor:
-            return plan.prune(linear.weight, statistics, share, path=linear.path).weight
+            return plan.prune(linear.weight, statistics, share, linear.place).weight
 
         sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
         allocating = plan.allocate(

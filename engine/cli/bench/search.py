@@ -96,7 +96,7 @@ def compare(model: LanguageModel, ids: torch.Tensor, batch: int, rounds: int) ->
     sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
 
     def prune(linear: Linear, statistics: Statistics, sparsity: Sparsity) -> torch.Tensor:
-        return plan.prune(linear.weight, statistics, sparsity, path=linear.path).weight
+        return plan.prune(linear.weight, statistics, sparsity, linear.place).weight
 
     kinds: dict[str, type[AllocationContext]] = {
         "as published": _PublishedContext,

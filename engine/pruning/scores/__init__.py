@@ -3,6 +3,7 @@ below.
 """
 
 from engine.pruning.scores import (
+    formula,
     joint,
     magnitude,
     multiflow,
@@ -14,4 +15,15 @@ from engine.pruning.scores import (
     wanda,
 )
 
-__all__ = ["joint", "magnitude", "multiflow", "ria", "sparsegpt", "stade", "stochria", "symwanda", "wanda"]
+__all__ = [
+    "formula",
+    "joint",
+    "magnitude",
+    "multiflow",
+    "ria",
+    "sparsegpt",
+    "stade",
+    "stochria",
+    "symwanda",
+    "wanda",
+]

@@ -98,7 +98,7 @@ SCORES.add(
             ALPHA,
         ),
         function=symwanda,
-        # for every form, as needs do not depend on parameters
+        # for every form, because they decide how many tokens an expert needs (`Plan.fewest_tokens`)
         needs=frozenset({Need.INPUT_NORM, Need.OUTPUT_NORM}),
         default_group=Group.ROW,
     )
