@@ -194,6 +194,22 @@ def _hub(name: str) -> Iterator[Finding]:
     yield Finding(name, "ok", f"{endpoint()} answers; {login}.")
 
 
+def _methods(name: str) -> Iterator[Finding]:
+    from engine.pruning.method_files import loading as method_files
+    from engine.registry import METHOD_FILES
+
+    paths = method_files.listed()
+    if not paths:
+        yield Finding(name, "ok", f"There are no method files of your own ({METHOD_FILES} is not set).")
+    for path in paths:
+        if sentences := method_files.refresh([path]):
+            yield Finding(name, "failure", sentences[0])
+            continue
+        file = method_files.load_methods(path)
+        names = [f"{axis} {method.name}" for axis, method in file.methods]
+        yield Finding(name, "ok", f"{path} (digest {file.origin.digest}) adds {listed(names)}.")
+
+
 def _worker(name: str) -> Iterator[Finding]:
     if find_spec("distributed") is None:
         message = "Dask is missing, so the app has no background engine; the command line computes without."
@@ -296,5 +312,6 @@ CHECKS: dict[str, Callable[[str], Iterator[Finding]]] = {
     "Hub": _hub,
     "Fonts": _fonts,
     "Optional": _optional,
+    "Methods": _methods,
     "Worker": _worker,
 }

@@ -6,6 +6,7 @@ PrunescopeError
 ├── ModelError      a model that cannot be found, downloaded, read, or split into blocks; has a kind
 ├── CorpusError     text or token ids that cannot be downloaded or read, or that are too short
 ├── TaskError       a zero-shot task that cannot be loaded or evaluated
+├── MethodError     a method file that cannot be loaded, or a method in one that fails
 ├── NumericsError   a computation without a usable result (such as a Hessian that no damping makes regular)
 │   ├── NonFiniteError  numbers that are NaN or infinite; `engine.models.nonfinite` adds the cause
 │   └── FormulaError    scores that are NaN or infinite because of the user's formula
@@ -76,6 +77,10 @@ class CorpusError(PrunescopeError):
 
 class TaskError(PrunescopeError):
     """A zero-shot task that cannot be loaded or evaluated."""
+
+
+class MethodError(PrunescopeError):
+    """A method file that cannot be loaded, or a method in one that fails while it is used."""
 
 
 class NumericsError(PrunescopeError):

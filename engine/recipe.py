@@ -31,7 +31,7 @@ from engine.numbers import short_percent
 from engine.pruning.axes import ALLOCATIONS, AXES, REFINEMENTS, SCORES, UPDATES, Score
 from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, make_pattern
 from engine.pruning.presets import PRESETS
-from engine.registry import Method, Parameter
+from engine.registry import Method, Origin, Parameter
 from engine.validation import simplest
 
 USUAL_LENGTH, BUNDLED_LENGTH = 2048, 256
@@ -72,7 +72,10 @@ class Recipe(BaseModel):
         permutation: how columns are assigned to the groups of an N:M pattern; None without one.
         sparsity: fraction of the prunable weights to remove.
         settings: parameters of the chosen methods as `method.parameter`.
-        digests: content fingerprints of corpus files by role (set by `pin`).
+        digests: content fingerprints of corpus files by role, and of the method files of the chosen methods
+            by axis (set by `pin`).
+        method_files: the paths of those method files by axis (set by `pin`); like `residence`, not part of
+            the key.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -99,6 +102,7 @@ class Recipe(BaseModel):
     refinement: str = "none"
     settings: dict[str, Value] = Field(default_factory=dict)
     digests: dict[str, str] = Field(default_factory=dict)
+    method_files: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _fill_in_parameters_of_later_versions(self) -> Self:
@@ -128,8 +132,8 @@ class Recipe(BaseModel):
 
     def key_in(self, version: int) -> str:
         """Return the key under a given `RESULT_VERSION`."""
-        # `residence` may differ between two machines without changing the result.
-        fields = self.model_dump(mode="json", exclude={"residence"})
+        # They may differ between two machines without changing the result.
+        fields = self.model_dump(mode="json", exclude={"residence", "method_files"})
         if is_content(self.revision):  # of a GGUF file, which is the same model wherever it is
             fields["model"] = self.revision
         for name, parameter, applies in self._later_parameters():
@@ -142,10 +146,13 @@ class Recipe(BaseModel):
         """Yield the chosen methods' parameters that stored recipes may lack: the setting's name, the
         parameter, and whether it has an effect in this recipe.
         """
-        for method in self.methods.values():
+        with_file = not AXES.keys().isdisjoint(self.digests)
+        for axis, method in self.methods.items():
             for parameter in method.parameters:
-                if parameter.before is not None:
-                    applies = parameter.applies(self.model_dump())
+                # In a method file a new parameter is new content, hence a new key anyway.
+                if parameter.before is not None and axis not in self.digests:
+                    # The key must not depend on whether the method file is loaded.
+                    applies = with_file or parameter.applies(self.model_dump())
                     yield f"{method.name}.{parameter.name}", parameter, applies
 
     @property
@@ -205,7 +212,33 @@ class Recipe(BaseModel):
     @property
     def methods(self) -> dict[str, Method]:
         """The chosen method per axis; a stand-in for one that this version does not have."""
-        return {axis: registry.named(getattr(self, axis)) for axis, registry in AXES.items()}
+        return {
+            axis: registry.named(getattr(self, axis), self.digests.get(axis))
+            for axis, registry in AXES.items()
+        }
+
+    @property
+    def origins(self) -> dict[str, Origin]:
+        """The method files of the chosen methods that are not built in, by axis."""
+        return {
+            axis: Origin(self.method_files.get(axis, "unknown"), self.digests[axis])
+            for axis in AXES
+            if axis in self.digests
+        }
+
+    @property
+    def method_sources(self) -> list[str]:
+        """A sentence about each chosen method that is not built in: its file, and whether that is loaded."""
+        sentences = []
+        for axis, origin in self.origins.items():
+            registry, name = AXES[axis], getattr(self, axis)
+            state = " That file is not loaded here."
+            if registry.has_version(name, origin.digest):
+                state = ""
+            elif name in registry:
+                state = " That file is loaded with another content here."
+            sentences.append(f"The {axis} {name} comes from {origin}.{state}")
+        return sentences
 
     @property
     def reads_text(self) -> bool:
@@ -272,11 +305,15 @@ def pin(recipe: Recipe) -> Recipe:
             # `stories` is bundled, so its path depends on the machine.
             absolute[name] = name if name == "stories" else str(path.resolve())
             digests[f"{role}.{place}" if place else role] = _digest(path)
+    origins = {axis: registry[getattr(recipe, axis)].origin for axis, registry in AXES.items()}
+    method_files = {axis: origin.path for axis, origin in origins.items() if origin}
+    digests |= {axis: origin.digest for axis, origin in origins.items() if origin}
     model = canonical(recipe.model)
     revision = fingerprint(model) or recipe.revision  # None for a hub id, which keeps its revision
     evaluation = simplest(tuple(absolute.get(name, name) for name in recipe.evaluations))
     texts = {"calibration": absolute.get(recipe.calibration, recipe.calibration), "evaluation": evaluation}
-    return recipe.model_copy(update={"model": model, "revision": revision, "digests": digests, **texts})
+    found = {"digests": digests, "method_files": method_files}
+    return recipe.model_copy(update={"model": model, "revision": revision, **found, **texts})
 
 
 def faults_here(fields: Mapping[str, Any]) -> list[Fault]:

@@ -7,10 +7,18 @@ only this: name, title, explanation, formula, paper, and the parameters with the
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from math import isfinite
+from pathlib import PurePath
 from typing import Any, Generic, Literal, TypeVar
+
+from engine.errors import MethodError
+
+METHOD_FILES = "PRUNESCOPE_METHODS"
+"""Environment variable: the method files to load, separated as in `PATH` (`engine.pruning.method_files`)."""
 
 Kind = Literal["int", "float", "choice", "ratios", "text"]
 Touched = Literal["mask", "weights"]
@@ -145,6 +153,22 @@ class Parameter:
             return text
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The content of a method file: a file outside the project that a method comes from.
+
+    Attributes:
+        path: of the file, absolute.
+        digest: of its content; two files with the same content hold the same methods.
+    """
+
+    path: str
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{PurePath(self.path).name} (digest {self.digest})"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Method:
     """What methods of all axes have in common. Each axis adds the function that it calls.
@@ -155,6 +179,7 @@ class Method:
         formula: LaTeX.
         uses_seed: whether it draws random numbers; its parameter `seed` then reaches the function mixed with
             the linear's path, so that linears draw independently.
+        origin: the method file that it comes from; None if it is built in.
     """
 
     name: str
@@ -165,12 +190,28 @@ class Method:
     paper: Paper | None = None
     parameters: tuple[Parameter, ...] = ()
     uses_seed: bool = False
+    origin: Origin | None = None
 
     def parameter(self, name: str) -> Parameter | None:
         return next((parameter for parameter in self.parameters if parameter.name == name), None)
 
 
 M = TypeVar("M", bound=Method)
+
+_collecting: ContextVar[list[tuple[Registry[Any], Method]] | None] = ContextVar("collecting", default=None)
+
+
+@contextmanager
+def collecting() -> Iterator[list[tuple[Registry[Any], Method]]]:
+    """Collect what this thread adds to registries in a list instead, so that a method file is added as a
+    whole or not at all.
+    """
+    found: list[tuple[Registry[Any], Method]] = []
+    token = _collecting.set(found)
+    try:
+        yield found
+    finally:
+        _collecting.reset(token)
 
 
 class Registry(Mapping[str, M], Generic[M]):
@@ -185,7 +226,10 @@ class Registry(Mapping[str, M], Generic[M]):
     def __init__(self, axis: str, stand_in: Callable[..., M] | None = None) -> None:
         self.axis = axis
         self._stand_in = stand_in
+        # Replaced as a whole: a method file may be loaded while another thread iterates.
         self._methods: dict[str, M] = {}
+        # By name and digest: earlier versions of a method file stay, for runs that were started with them.
+        self._versions: dict[tuple[str, str], M] = {}
 
     def add(self, method: M) -> M:
         """Add a method.
@@ -193,12 +237,53 @@ class Registry(Mapping[str, M], Generic[M]):
         Raises:
             ValueError: another method has the name.
         """
+        collected = _collecting.get()
+        if collected is not None:
+            collected.append((self, method))
+            return method
         if self._methods.get(method.name, method) is not method:
             raise ValueError(
                 f"There are two methods named {method.name!r} on the axis {self.axis!r}; rename one of them."
             )
-        self._methods[method.name] = method
+        self._methods = {**self._methods, method.name: method}
         return method
+
+    def replace(self, path: str, methods: Iterable[M]) -> None:
+        """Put methods in the place of those that came from the method file at `path`."""
+        own = {method.name: method for method in methods}
+        others = {
+            name: method
+            for name, method in self._methods.items()
+            if method.origin is None or method.origin.path != path
+        }
+        self._methods = {**others, **own}
+        self.remember(own.values())
+
+    def remember(self, methods: Iterable[M]) -> None:
+        """Make methods of a method file available by its digest only."""
+        self._versions |= {
+            (method.name, method.origin.digest): method for method in methods if method.origin is not None
+        }
+
+    def has_version(self, name: str, digest: str) -> bool:
+        """Return whether `version` finds a method."""
+        return (name, digest) in self._versions
+
+    def version(self, name: str, digest: str | None) -> M:
+        """Return the method with this name from the method file with this digest; for None, the present one.
+
+        Raises:
+            MethodError: that content of the file has not been loaded.
+        """
+        if digest is None:
+            return self[name]
+        found = self._versions.get((name, digest))
+        if found is None:
+            raise MethodError(
+                f"The {self.axis} {name} is that of a method file with the digest {digest}, which is not "
+                "loaded. Load that file, with the content that it had."
+            )
+        return found
 
     def unknown(self, name: object) -> str:
         """Return the error message for an unknown name, with similar names if there are any."""
@@ -206,13 +291,24 @@ class Registry(Mapping[str, M], Generic[M]):
         hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(self._methods)}."
         return f"there is no {self.axis} named {name!r}; {hint}"
 
-    def named(self, name: str) -> M:
+    def named(self, name: str, digest: str | None = None) -> M:
         """Return a method to describe: for an unknown name, which a run of another version may have, one that
         has this name and declares nothing.
+
+        Args:
+            digest: of the method file that it comes from. If that is loaded with another content only, its
+                present method is returned.
         """
-        if name in self._methods or self._stand_in is None:
+        if digest is not None and (name, digest) in self._versions:
+            return self._versions[name, digest]
+        if self._stand_in is None:
             return self[name]
+        known = self._methods.get(name)
+        if known is not None and (digest is None or known.origin is not None):
+            return known
         explanation = f"This version of Prunescope has no {self.axis} with this name."
+        if digest is not None:
+            explanation = f"It comes from a method file with the digest {digest}, which is not loaded."
         return self._stand_in(name=name, title=f"{name} (unknown {self.axis})", explanation=explanation)
 
     def __getitem__(self, name: str) -> M:

@@ -94,7 +94,9 @@ from engine.validation import faults_against
 
 DOCUMENTS = "PRUNESCOPE_TASKS"
 """Environment variable: a directory with the tasks' documents as `NAME.jsonl`, used instead of the hub."""
-CHOICES = ("score", "pattern", "group", "permutation", "allocation", "update", "refinement", "settings")
+CHOICES = (
+    "score", "pattern", "group", "permutation", "allocation", "update", "refinement", "settings", "digests",
+)  # fmt: skip
 """The fields of a recipe that say how to prune."""
 
 

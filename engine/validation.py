@@ -59,7 +59,7 @@ def expand_pruner(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]
 def faults(given: Mapping[str, Any]) -> list[Fault]:
     """Return the faults of fields whose types are right."""
     unknown = [
-        Fault(axis, registry.unknown(given[axis]))
+        Fault(axis, _unknown(given, axis))
         for axis, registry in AXES.items()
         if axis in given and given[axis] not in registry
     ]
@@ -72,6 +72,17 @@ def faults(given: Mapping[str, Any]) -> list[Fault]:
         *_corpus_faults(given),
         *_task_faults(given),
     ]
+
+
+def _unknown(given: Mapping[str, Any], axis: str) -> str:
+    """Return the message for an unknown name; a pinned recipe knows which method file it comes from."""
+    path = given.get("method_files", {}).get(axis)
+    if path is None:
+        return AXES[axis].unknown(given[axis])
+    return (
+        f"the {axis} {given[axis]} comes from the method file {path}, which is not loaded; load it with "
+        "--methods (the app: PRUNESCOPE_METHODS)."
+    )
 
 
 def complete(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -299,7 +310,7 @@ def _width_faults(given: Mapping[str, Any], widths: Mapping[str, int]) -> Iterat
 
 
 def _ratio_faults(given: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[Fault]:
-    allocation = ALLOCATIONS[given["allocation"]]
+    allocation = ALLOCATIONS.version(given["allocation"], given.get("digests", {}).get("allocation"))
     parameters = {
         parameter.name: given["settings"][f"{allocation.name}.{parameter.name}"]
         for parameter in allocation.parameters

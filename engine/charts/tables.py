@@ -60,6 +60,11 @@ def measurement_rows(record: RunRecord) -> Rows:
         rows.append(("Model", f"{model.architecture}, {weights}, {HELD[model.residence]}"))
         if model.source is not None:
             rows.append(("Weights read from", f"GGUF file {model.source.file}: {model.source.types}"))
+    if record.recipe is not None:
+        rows += [
+            (f"Method from a file, {axis}", f"{getattr(record.recipe, axis)} of {origin}")
+            for axis, origin in record.recipe.origins.items()
+        ]
     rows += [(f"Time, {phase}", numbers.seconds(seconds)) for phase, seconds in record.timings.items()]
     rows.append(("Peak memory of the process", numbers.size(record.peak_host)))
     if record.peak_device is not None:

@@ -16,6 +16,7 @@ from engine.cli import doctor, prune, stored, sweep, verify, worker
 from engine.errors import PrunescopeError, RecipeError
 from engine.export.command_line import add_recipe_options
 from engine.models.known_files import SMOLLM2
+from engine.pruning.method_files import loading as method_files
 
 FAILED, REFUSED, CANCELLED = 1, 2, 130  # exit codes; 130 = 128 + SIGINT, as a shell reports Ctrl-C
 
@@ -26,6 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed = _parser().parse_args(arguments)
         debug = parsed.debug
+        for path in parsed.methods or ():
+            method_files.load_methods(path)
+        for sentence in () if parsed.methods else method_files.refresh(method_files.listed()):
+            print(sentence, file=sys.stderr)
         status: int = parsed.command(parsed)
     except RecipeError as error:
         print(f"The recipe was rejected:\n{textwrap.indent(str(error), '  ')}", file=sys.stderr)
@@ -139,6 +144,12 @@ def _add(
         name, help=explanation, description=f"{explanation[0].upper()}{explanation[1:]}."
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.add_argument(
+        "--methods",
+        metavar="FILE",
+        action="append",
+        help="a Python file with methods of your own; may be repeated (default: PRUNESCOPE_METHODS, if set)",
+    )
     parser.set_defaults(command=run)
     return parser
 

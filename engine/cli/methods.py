@@ -34,6 +34,7 @@ def _method(method: Method) -> Iterator[str]:
         ("when it helps", method.helps),
         ("formula", method.formula),
         ("paper", _paper(method.paper)),
+        ("from", str(method.origin) if method.origin else ""),
     ):
         if text:
             yield f"      {label}: {text}"

@@ -94,6 +94,7 @@ def summary(record: RunRecord) -> str:
         lines.append(record.error)
     if record.model is not None and record.model.source is not None:
         lines.append(f"weights     from {record.model.source.file}: {record.model.source.types}")
+    lines += [f"method      {sentence}" for sentence in record.recipe.method_sources] if record.recipe else []
     if record.sparsity.achieved is not None:
         coverage = (
             f" of the prunable weights ({record.sparsity.coverage:.1%} of all)"

@@ -110,7 +110,7 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
         fields = {
             name: value
             for name, value in fields.items()
-            if name not in ("score", "update", "refinement", "group", "settings")
+            if name not in ("score", "update", "refinement", "group", "settings", "method_files")
         }
     if "pattern" in given:
         fields = {
@@ -190,6 +190,8 @@ def command(recipe: Recipe) -> str:
         value = getattr(recipe, field_of(name))
         if value != getattr(default, field_of(name)) or name == "sparsity":  # the sparsity is always shown
             parts += [f"--{name}", _text(name, value)]
+    for path in sorted(set(recipe.method_files.values())):
+        parts += ["--methods", path]
     for key, value in _unusual(recipe).items():
         parts += ["--set", f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}"]
     return shlex.join(parts)

@@ -19,11 +19,12 @@ def without_paths(recipe: Recipe) -> Recipe:
     """Return the recipe with the names of directories and files in place of their paths.
 
     A directory's fingerprint is removed too: next to a bare name it would look like a revision on the hub.
-    That of a GGUF file, which says which file is meant, and the digests of text files stay.
+    That of a GGUF file, which says which file is meant, and the digests of texts and method files stay.
     """
     texts = tuple(file_name(text) for text in recipe.evaluations)
     evaluation = texts if isinstance(recipe.evaluation, tuple) else next(iter(texts), None)
     changes: dict[str, object] = {"calibration": file_name(recipe.calibration), "evaluation": evaluation}
+    changes["method_files"] = {axis: file_name(path) for axis, path in recipe.method_files.items()}
     if looks_like_path(recipe.model):
         changes["model"] = file_name(recipe.model)
         if not is_content(recipe.revision):
@@ -40,7 +41,7 @@ def file_name(name: str) -> str:
 
 def paths(recipe: Recipe) -> list[str]:
     """Return the different paths in a recipe, the longest first, so that none is replaced inside another."""
-    names = {recipe.model, recipe.calibration, *recipe.evaluations}
+    names = {recipe.model, recipe.calibration, *recipe.evaluations, *recipe.method_files.values()}
     return sorted((name for name in names if looks_like_path(name)), key=lambda name: (-len(name), name))
 
 

@@ -176,7 +176,8 @@ def _exceeds(needed: int, free: int | None) -> bool:
 def _weighed(cluster: Cluster, job: Job) -> Needs | None:
     """Return what a run needs; None until a worker has said it."""
     if job.needs is None and job.weighing is None:
-        job.weighing = cluster.submit(worker.weigh, job.recipe.model_dump(mode="json"))
+        home = str(job.folder.path.parents[1])
+        job.weighing = cluster.submit(worker.weigh, home, job.recipe.model_dump(mode="json"))
     elif job.needs is None and job.weighing is not None and job.weighing.done():
         answer = cluster.result(job.weighing)
         # Not known, for instance because the model is not: it runs alone on the cores, and says why it fails.

@@ -23,6 +23,7 @@ from engine.store import atomic_files
 from engine.store.folder import RunFolder
 from engine.store.follow import Tail
 from engine.store.import_run import set_aside
+from engine.store.method_copies import keep_copies
 
 POLL = 0.1  # seconds between two looks at a run that another process computes
 PROBE = 0.5  # seconds: a reader that checks whether the run is locked holds the lock for a moment
@@ -58,6 +59,8 @@ def execute(
         return folder.record()
     atomic_files.check_writable(folder.path.parent, private=folder.private)
     created = folder.create(recipe)
+    if folder.private:  # in a store
+        keep_copies(folder.path.parents[1], recipe)
     with _locked(folder, publish) as followed:
         # Otherwise the other process died without ending the run, and this one, now holding the lock, resumes
         # it.

@@ -39,6 +39,7 @@ TOKENS = 200
 INSTEAD = "Run Prunescope on your own machine to do this: one command in its README starts it."
 
 TASKS_OFF = f"Zero-shot tasks are off in public mode, because they take long. {INSTEAD}"
+METHODS_OFF = f"Methods of your own are off in public mode. {INSTEAD}"
 HUB_ID = re.compile(r"[\w][\w.-]*(/[\w][\w.-]*)?")
 
 _log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class Policy:
         self.check_length("The settings of this recipe have", str(dict(recipe.settings)))
 
     def _faults(self, given: Mapping[str, Any]) -> Iterator[tuple[str, Refusal, str]]:
+        from engine.pruning.axes import AXES
         from engine.validation import corpora_in
 
         if refusal := self.refuses_model(given["model"], given["revision"]):
@@ -100,6 +102,9 @@ class Policy:
                     yield field, "text", self._unlisted("text", name, self.texts)
         if given["tasks"]:
             yield "tasks", "off", TASKS_OFF
+        for axis, registry in AXES.items():
+            if (method := registry.get(str(given.get(axis)))) is not None and method.origin is not None:
+                yield axis, "off", METHODS_OFF
 
     def refuses_model(self, model: str, revision: str | None) -> str:
         """Return why visitors may not use a model; empty if they may."""
@@ -112,13 +117,18 @@ class Policy:
 
     def shows(self, recipe: Recipe) -> bool:
         """Return whether visitors see the runs of a recipe: only those of listed models, of models with
-        bundled runs, and of public texts, because other names tell what is on this machine.
+        bundled runs, and of public texts, because other names tell what is on this machine. Nor those with
+        methods from method files, which are off.
         """
         from engine.models.known_files import KNOWN_FILES
         from engine.validation import KNOWN_CORPORA
 
         texts = {recipe.calibration, *recipe.evaluations}
-        return recipe.model in {*self.models, *KNOWN_FILES} and texts.issubset(KNOWN_CORPORA)
+        return (
+            recipe.model in {*self.models, *KNOWN_FILES}
+            and texts.issubset(KNOWN_CORPORA)
+            and not recipe.origins
+        )
 
     def check_cost(self, cost: Cost) -> None:
         """Check an estimate.

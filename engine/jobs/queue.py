@@ -30,6 +30,7 @@ from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.store.folder import RunFolder
 from engine.store.import_run import set_aside
+from engine.store.method_copies import keep_copies
 from engine.store.runs import Store
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class RunQueue:
             self._forget(recipe.key)
             return
         self._store.check_writable()
+        keep_copies(self._store.home, recipe)
         # Before the page says so: what was accepted is not lost with this process.
         self._accepted.add(recipe)
         with self._lock:

@@ -108,6 +108,8 @@ class BackgroundEngine(Inquiries):
                 # Before the thread, whose first act is to delete texts that are long unused.
                 for recipe in self._runs.restore():
                     self._keep_texts(recipe)
+                    if self.public and recipe.origins:  # method files are off in public mode
+                        self._runs.cancel(recipe.key)
                 if self.public:
                     self._continue_held()
                 self._thread = threading.Thread(target=self._loop, name="prunescope-engine", daemon=True)

@@ -91,10 +91,12 @@ def compute(home: str, key: str, fields: dict[str, Any]) -> None:
 
     Raises:
         EngineError: this worker has another version, in which the recipe has another key.
+        MethodError: a method file of the recipe is missing in the store, or cannot be run here.
         PrunescopeError: the run's end could not be written to the store.
     """
     from engine.jobs.execute import execute
     from engine.recipe import Recipe
+    from engine.store.method_copies import load_copies
     from engine.store.runs import Store
 
     # Before the run, so that `warm_up` does not start its own next to it.
@@ -105,7 +107,9 @@ def compute(home: str, key: str, fields: dict[str, Any]) -> None:
             f"The worker has another version of Prunescope ({versions.current()}), whose results may differ. "
             "Install the app's version there, and restart the worker."
         )
-    execute(recipe, Store(_require_store(home)).folder(key))
+    store = Store(_require_store(home))
+    load_copies(store.home, recipe)
+    execute(recipe, store.folder(key))
 
 
 def continue_text(home: str, request: TextRequest) -> PromptTexts:
@@ -173,8 +177,11 @@ def picture_linear(home: str, request: LinearRequest, rows: Span | None, columns
 def study_linear(home: str, request: LinearRequest) -> Study:
     """Return what the calibration text shows about a run's linear."""
     from engine.analysis.microscope.linear import study
+    from engine.store.method_copies import load_copies
 
-    return study(_specimen(home, request))
+    specimen = _specimen(home, request)
+    load_copies(Path(home), specimen.recipe)
+    return study(specimen)
 
 
 def spectrum_linear(home: str, request: LinearRequest) -> Spectrum:
@@ -225,15 +232,17 @@ def measure_capacity(home: str, device: str) -> Capacity:
     return memory.measure_capacity(pick_device(device).type, hub_cache(), Path(home))
 
 
-def weigh(fields: dict[str, Any]) -> Needs:
-    """Return what a run needs of this machine; `fields` are its recipe's."""
+def weigh(home: str, fields: dict[str, Any]) -> Needs:
+    """Return what a run into the store at `home` needs of this machine; `fields` are its recipe's."""
     from engine.cost.footprint import is_small, placement
     from engine.hardware import memory
     from engine.jobs.job import Needs
     from engine.models.summary import summarise
     from engine.recipe import Recipe
+    from engine.store.method_copies import load_copies
 
     recipe = Recipe.model_validate(fields)
+    load_copies(Path(home), recipe)
     summary = summarise(recipe.model, recipe.revision, measure_speed=False)
     device = summary.device if recipe.device == "auto" else recipe.device
     placed = placement(recipe, summary, memory.measure_capacity(device))

@@ -96,16 +96,24 @@ class Plan:
         update: str = "none",
         refinement: str = "none",
         settings: Mapping[str, Any] | None = None,
+        digests: Mapping[str, str] | None = None,
     ) -> Plan:
         """Return the plan for these names; `settings` are `method.parameter`, and missing ones take their
         defaults.
+
+        Args:
+            digests: by axis, of the method file that a method comes from; the present one if it is missing.
+
+        Raises:
+            MethodError: a method file is not loaded with that content.
         """
-        chosen_score = SCORES[score]
+        digest = (digests or {}).get
+        chosen_score = SCORES.version(score, digest("score"))
         chosen = {
             "score": chosen_score,
-            "allocation": ALLOCATIONS[allocation],
-            "update": UPDATES[update],
-            "refinement": REFINEMENTS[refinement],
+            "allocation": ALLOCATIONS.version(allocation, digest("allocation")),
+            "update": UPDATES.version(update, digest("update")),
+            "refinement": REFINEMENTS.version(refinement, digest("refinement")),
         }
         parameters = {axis: _parameters(method, settings or {}) for axis, method in chosen.items()}
         chosen["score"] = chosen_score.with_parameters(parameters["score"])

@@ -252,8 +252,8 @@ class RunFolder:
         # A store finds a run by its key, so another run's events would answer for this one.
         if (self.private or self.recorded) and record.key != self.key:
             raise self.damaged(f"its events are those of the run {record.key}")
-        # Where a model is kept may differ between two attempts at the same run, and where its file is.
-        moved: dict[str, object] = {"residence": recipe.residence}
+        # Where a model is kept may differ between two attempts at the same run, and where files are.
+        moved: dict[str, object] = {"residence": recipe.residence, "method_files": recipe.method_files}
         if record.recipe and record.recipe.model_identity == recipe.model_identity:
             moved |= {"model": recipe.model}
         computed = record.recipe and record.recipe.model_copy(update=moved)

@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from pages.widgets.live import whole_page
+from pages.widgets.method_files import draw_faults, load_method_files
 from pages.widgets.page_setup import enter
 from pages.widgets.present import presenter
 from pages.widgets.public_mode import draw_notice
@@ -37,6 +38,7 @@ def draw_page() -> None:
     presenter.listen_for_keys()
     enter()
     st.set_page_config(page_title="Prunescope", page_icon=ICON, layout="wide", initial_sidebar_state=310)
+    faults = load_method_files()
     page = st.navigation(list_pages(), position="hidden" if presenter.is_presenting() else "top")
     with whole_page():
         # Before the page: opening a view of the talk switches pages, which ends this run of the script.
@@ -44,6 +46,7 @@ def draw_page() -> None:
         presenter.draw_presenter()
         if not presenter.is_presenting():
             draw_notice()
+            draw_faults(faults)
         page.run()
 
     # After the first page is drawn: importing the engine takes seconds.

@@ -21,7 +21,7 @@ class Difference:
 def differences(one: Recipe, other: Recipe) -> list[Difference]:
     """Return all fields in which two recipes differ, in the recipe's order.
 
-    The residence is left out, because it does not change the result.
+    The residence is left out, because it does not change the result. Of method files the content counts.
     """
     first, second = _flat(one), _flat(other)
     names = dict.fromkeys([*first, *second])  # an ordered set
@@ -33,10 +33,12 @@ def differences(one: Recipe, other: Recipe) -> list[Difference]:
 
 
 def _flat(recipe: Recipe) -> dict[str, str]:
-    fields = recipe.model_dump(exclude={"residence", "settings", "digests"})  # the settings follow one by one
+    # The settings follow one by one.
+    fields = recipe.model_dump(exclude={"residence", "settings", "digests", "method_files"})
     parameters = recipe.settings
     return {
         **{name: _text(value) for name, value in fields.items()},
+        **{f"{axis} file": str(origin) for axis, origin in recipe.origins.items()},
         **{name: _text(value) for name, value in parameters.items()},
     }
 

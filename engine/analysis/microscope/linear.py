@@ -35,6 +35,7 @@ from engine.pruning.statistics import Need, Statistics
 from engine.pruning.weights import BlockWeights, PrunedLinear, masked
 from engine.recipe import Recipe
 from engine.record import RunRecord
+from engine.run import CHOICES
 
 _block_inputs = BlockInputs()  # one for the process, shared by all pages
 
@@ -118,8 +119,7 @@ def study(specimen: Specimen) -> Study:
     """
     start = time.perf_counter()
     pruned, recipe = specimen.pruned(), specimen.recipe
-    choices = ("score", "pattern", "group", "permutation", "allocation", "update", "refinement", "settings")
-    plan = Plan.of(**recipe.model_dump(include=set(choices)))
+    plan = Plan.of(**recipe.model_dump(include=set(CHOICES)))
     # As many threads as in the run (`engine.run`), so that sums round as they did there.
     with _dense(specimen) as model, threads_for(small=model.is_small, alone=not recipe.evaluations):
         stream = _block_inputs.stream_at(model, recipe, specimen.kept, specimen.block, specimen.cache)

@@ -24,9 +24,10 @@ MODULES = {
     "pin": "engine.recipe",
     "run": "engine.run",
     "Store": "engine.store.runs",
+    "load_methods": "engine.pruning.method_files.loading",
 }
 
-__all__ = ["Recipe", "Store", "pin", "run"]
+__all__ = ["Recipe", "Store", "load_methods", "pin", "run"]
 
 if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))

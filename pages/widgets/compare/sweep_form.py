@@ -23,8 +23,6 @@ from pages.widgets.literal import literal
 TEXTS = ("stories", *(name for name in NAMED if name != "stories"))
 SHAPES = (*(f"0.{tenth}" for tenth in range(1, 10)), "2:4", "4:8")
 FIRST_PRUNERS, FIRST_SHAPES = ("magnitude", "wanda", "sparsegpt"), ("0.5", "0.6", "0.7")
-# manual ratios hold for one sparsity, so a sweep cannot combine them
-AUTOMATIC = tuple(name for name, allocation in ALLOCATIONS.items() if not allocation.from_user)
 MOST_SEEDS = 10
 MODEL_HELP = "A model that has runs already. Or type a hub id, or a directory on this machine."
 TEXT_HELP = "A named text, or the path of a `.txt`, `.jsonl` or `.npy` file."
@@ -62,7 +60,8 @@ def choose_cells(runs: Sequence[RunSummary], policy: Policy | None) -> tuple[Cel
     )
     allocations = middle.multiselect(
         "Allocations",
-        AUTOMATIC,
+        # Manual ratios hold for one sparsity, so a sweep cannot combine them.
+        [name for name, allocation in ALLOCATIONS.items() if not allocation.from_user],
         ["uniform"],
         format_func=lambda name: ALLOCATIONS[name].title,
         key="topups",
@@ -73,7 +72,8 @@ def choose_cells(runs: Sequence[RunSummary], policy: Policy | None) -> tuple[Cel
         return ()
     shapes = list(dict.fromkeys(map(parse_shape, shapes)))  # 0.5 and 0.50 are one sparsity
     # Building hundreds of recipes takes a while, so the cells are kept while the choice is the same.
-    choice = (base, tuple(pruners), tuple(shapes), tuple(allocations), int(seeds))
+    files = [PRESETS[name].origin for name in pruners] + [ALLOCATIONS[name].origin for name in allocations]
+    choice = (base, tuple(pruners), tuple(shapes), tuple(allocations), int(seeds), tuple(files))
     cached: tuple[object, tuple[Cell, ...]] | None = st.session_state.get("sweep.cells")
     if cached is not None and cached[0] == choice:
         return cached[1]

@@ -75,6 +75,18 @@ def from_widgets(fields: Fields) -> Fields:
     return current
 
 
+def adopt_parameters(fields: Fields) -> None:
+    """Give parameters that a method file has got or changed since the last run of the page their defaults, in
+    `fields` and in their widgets.
+    """
+    for name, parameter in parameters().items():
+        value = fields.get(name)
+        fits = value in parameter.choices if parameter.kind == "choice" else not isinstance(value, str)
+        if name not in fields or not (fits or parameter.kind in ("ratios", "text")):
+            fields[name] = parameter.default
+            set_fields({name: parameter.default})
+
+
 def start_manual(fields: Fields, sizes: Sequence[int]) -> None:
     """Fill empty manual ratios with the target sparsity, in `fields` and in their widget.
 

@@ -44,6 +44,8 @@ def draw_numbers(record: RunRecord) -> None:
         st.caption(f"Perplexity: {literal(record.protocol.perplexity)}.")
     if words := narrow_calibration_of(record.recipe):
         st.caption(f":material/info: {words}")
+    for sentence in record.recipe.method_sources if record.recipe else ():
+        st.caption(f":material/extension: {literal(sentence)}")
     for figure in published(record):
         st.caption(f"{literal(figure.sentence)} [Source]({figure.source.link})")
     if record.sparsity.ties.words:

@@ -16,6 +16,7 @@ from engine.errors import Fault, PrunescopeError, RecipeError
 from pages.widgets.explore import address, replay
 from pages.widgets.explore.controls import (
     DEFERRED,
+    adopt_parameters,
     from_widgets,
     send_widgets,
     set_fields_later,
@@ -54,6 +55,7 @@ def open_session(engine: BackgroundEngine) -> Fields:
         send_widgets(state["fields"])
     if DEFERRED in state:
         to_widgets(from_widgets(state["fields"]) | state.pop(DEFERRED))  # here no widget is drawn yet
+    adopt_parameters(state["fields"])
     state["fields"] = from_widgets(state["fields"])
     return dict(state["fields"])
 

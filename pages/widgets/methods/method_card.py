@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from engine.registry import Method
+from pages.widgets.literal import literal
 
 EXPLORE = "pages/explore.py"
 
@@ -42,6 +43,7 @@ def draw_method(axis: str, method: Method, related: Mapping[str, str], fields: M
             **related,
             "Published in": _paper(method),
             "In a recipe": f"`{axis}={method.name}`",
+            "Of your own": literal(str(method.origin)) if method.origin else "",
         }
         st.markdown("  \n".join(f"**{label}:** {text}" for label, text in lines.items() if text))
         if method.parameters:

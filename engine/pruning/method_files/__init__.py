@@ -1,0 +1,1 @@
+"""Method files: methods of the user's own, in Python files outside the project."""
