@@ -11,6 +11,7 @@ from pages.widgets.explore.allocation_editor import draw_editor
 from pages.widgets.explore.allocation_trials import draw_trials
 from pages.widgets.explore.cost import draw_cost
 from pages.widgets.explore.downloads import draw_downloads
+from pages.widgets.explore.formula_editor import draw_formula
 from pages.widgets.explore.prompt import draw_prompt
 from pages.widgets.explore.recipe_form import draw_details, draw_prune, draw_recipe
 from pages.widgets.explore.run_view import draw_run
@@ -37,6 +38,7 @@ draw_title()
 draw_held_runs(engine)
 for complaint in session.complaints():
     st.warning(literal(complaint), icon=":material/info:")
+draw_formula(engine, checked, model.value)
 draw_editor(engine, checked, model.value)
 draw_trials(engine, fields)
 

@@ -6,6 +6,7 @@ from engine.pruning.axes import AXES
 from engine.pruning.pattern_choices import LAYOUTS
 from engine.pruning.presets import PRESETS
 from pages.widgets.explore import session
+from pages.widgets.formula_reference import draw_functions, draw_names
 from pages.widgets.literal import literal
 from pages.widgets.methods.method_card import anchor, draw_method
 from pages.widgets.methods.reference import SECTIONS, related_methods, search, trial_fields
@@ -50,3 +51,6 @@ for axis, methods in matches.items():
     for method in methods:
         # The trial keeps this tab's model: whatever a new address does not name, Explore sets to its default.
         draw_method(axis, method, related_methods(method), {**model, **trial_fields(axis, method)})
+        if (axis, method.name) == ("score", "formula"):
+            draw_names()
+            draw_functions()

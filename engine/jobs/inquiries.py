@@ -13,14 +13,14 @@ from engine.jobs import messages, worker
 from engine.jobs.library import Library
 from engine.jobs.messages import message
 from engine.jobs.questions import Answer
-from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
+from engine.jobs.requests import LinearRequest, PreviewRequest, ReadRequest, TextRequest
 from engine.jobs.views import Saved
 from engine.models.gguf import unpacked
 from engine.models.identity import looks_like_path, resolve
 
 if TYPE_CHECKING:
     from engine.analysis.comparison.overlap import LinearOverlap
-    from engine.analysis.microscope.types import Picture, Span, Spectrum, Study
+    from engine.analysis.microscope.types import Picture, Preview, Span, Spectrum, Study
     from engine.analysis.size_speed import Measurement
     from engine.evaluation.text_types import PromptTexts, Reading
     from engine.hardware.memory import Capacity
@@ -80,6 +80,11 @@ class Inquiries(Library):
     def spectrum(self, request: LinearRequest) -> Answer[Spectrum]:
         """Return the singular values of a linear, dense and pruned."""
         return self._ask(worker.spectrum_linear, self._home, request)
+
+    @message(messages.listed_preview)
+    def preview(self, request: PreviewRequest) -> Answer[Preview]:
+        """Return how a recipe's score and Wanda decide about one linear."""
+        return self._ask(worker.preview_score, self._home, request)
 
     @message(messages.off("Saving models", "they would be stored on this machine"))
     def save(self, key: str) -> Answer[Saved]:

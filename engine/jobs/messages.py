@@ -21,7 +21,7 @@ from engine.jobs.requests import TextRequest
 
 if TYPE_CHECKING:
     from engine.jobs.public import PublicMode
-    from engine.jobs.requests import LinearRequest, ReadRequest
+    from engine.jobs.requests import LinearRequest, PreviewRequest, ReadRequest
     from engine.recipe import Recipe
     from engine.store.summary import Label
 
@@ -109,6 +109,13 @@ def listed_model(public: PublicMode, model: str, revision: str | None = None) ->
     """Admit listed models."""
     if sentence := public.policy.refuses_model(model, revision):
         raise PublicModeError(sentence[0].upper() + sentence[1:], kind="model")
+
+
+def listed_preview(public: PublicMode, request: PreviewRequest) -> None:
+    """Admit recipes of listed models and texts."""
+    from engine.recipe import Recipe
+
+    public.policy.check_recipe(Recipe.model_validate_json(request.recipe))
 
 
 def shown_runs(public: PublicMode, *keys: str) -> None:

@@ -60,3 +60,18 @@ class LinearRequest:
     key: str
     block: int
     linear: str
+
+
+@dataclass(frozen=True)
+class PreviewRequest:
+    """A recipe's score, to be tried on one linear of its dense model.
+
+    Attributes:
+        recipe: as JSON, because a recipe has no hash.
+        block: the block's index.
+        linear: the layer's name inside the block.
+    """
+
+    recipe: str
+    block: int
+    linear: str

@@ -22,14 +22,14 @@ from engine.jobs.questions import Answer
 if TYPE_CHECKING:
     from engine.analysis.comparison.overlap import LinearOverlap
     from engine.analysis.microscope.linear import Specimen
-    from engine.analysis.microscope.types import Picture, Span, Spectrum, Study
+    from engine.analysis.microscope.types import Picture, Preview, Span, Spectrum, Study
     from engine.analysis.size_speed import Measurement
     from engine.analysis.text import Reader
     from engine.evaluation.text_types import PromptTexts, Reading
     from engine.hardware.memory import Capacity
     from engine.jobs.fleet import Device
     from engine.jobs.job import Needs
-    from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
+    from engine.jobs.requests import LinearRequest, PreviewRequest, ReadRequest, TextRequest
     from engine.jobs.views import Saved
     from engine.models.shape import ModelSummary
     from engine.store.folder import RunFolder
@@ -182,6 +182,16 @@ def study_linear(home: str, request: LinearRequest) -> Study:
     specimen = _specimen(home, request)
     load_copies(Path(home), specimen.recipe)
     return study(specimen)
+
+
+def preview_score(home: str, request: PreviewRequest) -> Preview:
+    """Return how a recipe's score and Wanda decide about a linear of the dense model."""
+    from engine.analysis.microscope.preview import preview
+    from engine.recipe import Recipe
+    from engine.store.runs import Store
+
+    recipe = Recipe.model_validate_json(request.recipe)
+    return preview(recipe, request.block, request.linear, Store(Path(home)).cache)
 
 
 def spectrum_linear(home: str, request: LinearRequest) -> Spectrum:

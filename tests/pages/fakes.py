@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.analysis.comparison.overlap import LinearOverlap
+from engine.analysis.microscope.types import Preview, Tried
 from engine.analysis.size_speed import Measurement
 from engine.errors import StoreError
 from engine.evaluation.text_types import Guess, PromptTexts, Reading, Token
@@ -31,7 +32,7 @@ from engine.hardware.memory import Capacity
 from engine.jobs.library import Library
 from engine.jobs.public import PublicMode
 from engine.jobs.questions import Answer
-from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
+from engine.jobs.requests import LinearRequest, PreviewRequest, ReadRequest, TextRequest
 from engine.jobs.views import EngineStatus, RunView, Saved
 from engine.models.shape import LinearKind, ModelSummary, Storage
 from engine.pruning.axes import UPDATES
@@ -324,6 +325,14 @@ class FakeEngine(Library):
 
     def spectrum(self, request: LinearRequest) -> Answer[Any]:
         return self.inspected or Answer(_sample(self, request).spectrum())
+
+    def preview(self, request: PreviewRequest) -> Answer[Any]:
+        self.asked.append(request)
+        one, other = (
+            Tried(sample.score_distribution(), sample.picture(), 0.2)
+            for sample in (Sample(*SHAPES[request.linear]), Sample(*SHAPES[request.linear]))
+        )
+        return self.inspected or Answer(Preview(one, other, 0.9, 2048))
 
     def save(self, key: str) -> Answer[Saved]:
         return self.saved

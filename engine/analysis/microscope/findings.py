@@ -58,8 +58,11 @@ def score_distribution(decision: Decision, keep: Tensor, pattern: Pattern, *, ru
 def _edges(scores: Numbers) -> Numbers:
     """Return bin edges, evenly spaced in the logarithm, from the lowest positive score to the highest.
 
-    They start at most `DECADES` below the highest score.
+    They start at most `DECADES` below the highest score. If a score is negative, they are evenly spaced from
+    the lowest score to the highest.
     """
+    if (lowest := float(scores.min())) < 0:
+        return np.linspace(lowest, max(float(scores.max()), lowest * 0.5), BINS + 1)
     positive = scores[scores > 0]
     if not positive.size:  # any edges do for scores that are all 0
         return np.logspace(-1, 0, BINS + 1)

@@ -90,7 +90,7 @@ def look(specimen: Specimen, rows: Span | None = None, columns: Span | None = No
         ModelError: there is no such linear or part, or the model cannot be read.
     """
     pruned = specimen.pruned()
-    with _dense(specimen) as model, model.present(model.blocks[specimen.block]) as block:
+    with opened(specimen.recipe) as model, model.present(model.blocks[specimen.block]) as block:
         before = block.linears[specimen.name].weight.cpu()
         return picture(before, _after(before, pruned), pruned.keep, rows, columns)
 
@@ -103,7 +103,7 @@ def singular_values(specimen: Specimen) -> Spectrum:
         ModelError: there is no such linear, or the model cannot be read.
     """
     pruned = specimen.pruned()
-    with _dense(specimen) as model, model.present(model.blocks[specimen.block]) as block:
+    with opened(specimen.recipe) as model, model.present(model.blocks[specimen.block]) as block:
         before = block.linears[specimen.name].weight
         return spectrum(before, _after(before, pruned))
 
@@ -121,12 +121,12 @@ def study(specimen: Specimen) -> Study:
     pruned, recipe = specimen.pruned(), specimen.recipe
     plan = Plan.of(**recipe.model_dump(include=set(CHOICES)))
     # As many threads as in the run (`engine.run`), so that sums round as they did there.
-    with _dense(specimen) as model, threads_for(small=model.is_small, alone=not recipe.evaluations):
+    with opened(specimen.recipe) as model, threads_for(small=model.is_small, alone=not recipe.evaluations):
         stream = _block_inputs.stream_at(model, recipe, specimen.kept, specimen.block, specimen.cache)
         with model.present(model.blocks[specimen.block]) as block:
             linear = block.linears[specimen.name]
             tokens = sum(ids.numel() for ids in stream.ids)
-            observed = _observed(block, linear)
+            observed = with_siblings(block, linear)
             # The page shows the norms, and errors on the sample, whatever the methods need.
             needs = frozenset(_needs(plan) | {Need.INPUT_NORM, Need.SAMPLE})
             with observe(
@@ -162,14 +162,14 @@ def _studied(
 
 
 @contextmanager
-def _dense(specimen: Specimen) -> Iterator[LanguageModel]:
-    """Open the run's dense model, streamed if possible; running out of memory becomes a `ModelError`."""
+def opened(recipe: Recipe) -> Iterator[LanguageModel]:
+    """Open the recipe's dense model, streamed if possible; running out of memory becomes a `ModelError`."""
     try:
         try:
-            model = dense_model(specimen.recipe, "streamed")
+            model = dense_model(recipe, "streamed")
         except ModelError:
             # models whose blocks share weights cannot be streamed; any other error is raised again here
-            model = dense_model(specimen.recipe)
+            model = dense_model(recipe)
         yield model
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise ModelError(
@@ -190,7 +190,7 @@ def _needs(plan: Plan) -> frozenset[Need]:
     return plan.needs if plan.decides_while_updating else plan.score.needs
 
 
-def _observed(block: Block, linear: Linear) -> dict[str, Linear]:
+def with_siblings(block: Block, linear: Linear) -> dict[str, Linear]:
     """Return the linear to observe; for an expert, all linears of its parameter.
 
     With the others, an expert that received no tokens can be told from a linear that is never called.

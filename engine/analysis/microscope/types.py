@@ -77,8 +77,8 @@ class Scores:
     """How a method scored the weights of a linear, and the cuts between kept and removed weights.
 
     Attributes:
-        edges: of the histogram's bins, `[bins + 1]`, evenly spaced in the logarithm; scores below the first
-            edge are in the first bin.
+        edges: of the histogram's bins, `[bins + 1]`, evenly spaced in the logarithm, and then scores below
+            the first edge are in the first bin; evenly spaced themselves if a score is negative.
         kept, removed: weights of the run's mask in each bin.
         zeros: scores that are exactly 0.
         cuts: the highest removed score of each comparison group: minimum, 5 %, median, 95 % and maximum over
@@ -100,6 +100,11 @@ class Scores:
     moved: int
     running: bool
     ties: Ties
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether the bins are evenly spaced in the logarithm."""
+        return bool(self.edges[0] > 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +180,36 @@ class Study:
     sampled: int
     notes: tuple[str, ...]
     seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """What a score alone does to a linear.
+
+    Attributes:
+        picture: the weight and its mask.
+        error: relative error of the output on the sampled tokens.
+    """
+
+    scores: Scores
+    picture: Picture
+    error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """A score tried on one linear of the dense model, next to another one.
+
+    Attributes:
+        other: Wanda's.
+        same: share of the weights about which both decide the same.
+        tokens: calibration tokens that reached the linear.
+    """
+
+    mine: Tried
+    other: Tried
+    same: float
+    tokens: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,16 +19,22 @@ GROUPS = {"layer": "the whole linear", "row": "its row", "block": "its 128 colum
 
 
 def score_histogram(scores: Scores, method: str) -> Chart:
-    """Return two histograms over one logarithmic axis; `method` is the score's title."""
+    """Return two histograms over one axis, logarithmic unless scores are negative; `method` is the score's
+    title.
+    """
     # A linear axis of logarithms, labelled by hand: bins are equally wide in decades.
-    logs = np.log10(scores.edges)
-    figure = go.Figure([_bars(logs, scores.removed, "removed"), _bars(logs, scores.kept, "kept")])
+    places = np.log10(scores.edges) if scores.logarithmic else scores.edges
+    figure = go.Figure(
+        [
+            _bars(scores, places, counts, name)
+            for name, counts in (("removed", scores.removed), ("kept", scores.kept))
+        ]
+    )
     _mark_cut(figure, scores)
     canvas(figure, height=HEIGHT, legend_lines=1)
     figure.update_layout(barmode="overlay", bargap=0)  # translucent: where both overlap, the cut is not sharp
-    figure.update_xaxes(
-        title={"text": f"{method} score"}, range=[logs[0], logs[-1]], **_ticks(logs[0], logs[-1])
-    )
+    ticks = _ticks(places[0], places[-1]) if scores.logarithmic else {}
+    figure.update_xaxes(title={"text": f"{method} score"}, range=[places[0], places[-1]], **ticks)
     figure.update_yaxes(title={"text": "Number of weights"}, rangemode="tozero")
     return Chart(
         title=f"Distribution of the {method} scores",
@@ -47,13 +53,13 @@ def score_histogram(scores: Scores, method: str) -> Chart:
     )
 
 
-def _bars(logs: Values, counts: Values, name: str) -> go.Bar:
+def _bars(scores: Scores, places: Values, counts: Values, name: str) -> go.Bar:
     removed = name == "removed"
-    middles = (logs[:-1] + logs[1:]) / 2
+    middles = (places[:-1] + places[1:]) / 2
     return go.Bar(
         x=middles,
         y=counts,
-        width=np.diff(logs),
+        width=np.diff(places),
         name=name,
         marker={
             "color": palette.VERMILLION if removed else palette.BLUE,
@@ -61,7 +67,7 @@ def _bars(logs: Values, counts: Values, name: str) -> go.Bar:
             "line": {"width": 0},
         },
         opacity=0.75,
-        customdata=10**middles,
+        customdata=10**middles if scores.logarithmic else middles,
         hovertemplate=f"score about %{{customdata:.3g}}<br>%{{y:,}} {name}<extra></extra>",
     )
 
@@ -71,8 +77,9 @@ def _mark_cut(figure: go.Figure, scores: Scores) -> None:
     if scores.cuts is None:
         return
     low, high = float(scores.edges[0]), float(scores.edges[-1])
-    # minimum, 5 %, median, 95 %, maximum; 0 has no logarithm
-    _, few, middle, many, _ = (log10(min(max(cut, low), high)) for cut in scores.cuts)
+    inside = [min(max(cut, low), high) for cut in scores.cuts]  # 0 has no logarithm
+    # minimum, 5 %, median, 95 %, maximum
+    _, few, middle, many, _ = map(log10, inside) if scores.logarithmic else inside
     if scores.groups > 1:
         figure.add_vrect(x0=few, x1=many, fillcolor=palette.GREY, opacity=0.22, line_width=0, layer="below")
     words = "cut" if scores.groups == 1 else "median cut"

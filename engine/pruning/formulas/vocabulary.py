@@ -181,6 +181,17 @@ class Function:
     numbers: float = ELEMENTWISE
     scratch: int = 0
 
+    def call(self, name: str) -> str:
+        """Return how it is called: `max(x, y)`."""
+        if name == "where":
+            return "where(x > y, u, v)"
+        return f"{name}({', '.join(['x', 'p' if self.is_norm else 'y'][: self.arguments[1]])})"
+
+    @property
+    def result(self) -> str:
+        """The shape of its result for one value per weight, in words."""
+        return self.shape([PER_WEIGHT] * self.arguments[1]).words
+
 
 def joined(shapes: list[Shape]) -> Shape:
     """Return the shape of values computed entry by entry from values of these shapes."""

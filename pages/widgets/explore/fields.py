@@ -34,6 +34,7 @@ PLAIN = (
 PRUNER_AXES = ("score", "update", "refinement")
 """The axes that a preset pruner sets."""
 RATIOS = "manual.ratios"
+EXPRESSION = "formula.expression"
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,8 @@ def _draw_parameters(method: Method, checked: Checked) -> None:
         label += f" · {len(changed)} changed"
     with st.popover(label, type="tertiary", icon=":material/settings:"):
         for name, parameter in names.items():
-            _draw_parameter(name, parameter, checked)
+            if parameter.kind != "text":  # a text has an editor in the main area
+                _draw_parameter(name, parameter, checked)
     # Outside the popover, which hides its contents while it is closed.
     for name in wrong:
         show_faults(name, checked)

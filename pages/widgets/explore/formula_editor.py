@@ -1,0 +1,143 @@
+"""The editor of a formula as the score: its text, examples, what it looks like, what it may use, and a
+preview on one linear of the model.
+
+It is drawn in the main area, because a formula and its preview do not fit in the sidebar. Its text is the
+field `formula.expression`, which is also in the address, so a link shares the formula.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from engine.charts.microscope.scores import score_histogram
+from engine.charts.microscope.two_masks import two_masks
+from engine.jobs.requests import PreviewRequest
+from engine.models.shape import ModelSummary
+from engine.numbers import percent
+from engine.pruning.axes import SCORES
+from engine.pruning.formulas.reading import LONGEST
+from engine.recipe import Recipe
+from pages.widgets.chart import draw_chart
+from pages.widgets.explore.controls import key, set_fields, show_faults
+from pages.widgets.explore.fields import EXPRESSION, Checked
+from pages.widgets.formula_reference import draw_functions, draw_names
+from pages.widgets.literal import literal
+from pages.widgets.live import live_answer
+
+if TYPE_CHECKING:
+    from engine.analysis.microscope.types import Preview
+    from engine.jobs.service import BackgroundEngine
+
+EXAMPLES = {
+    "Wanda": "abs(W) * a",
+    "RIA": "(abs(W) / col_sum(abs(W)) + abs(W) / row_sum(abs(W))) * a ** 0.5",
+    "STADE": "abs(W) * var ** 0.5",
+    "Both sides": "abs(W) * (a + b)",
+    "Share of the row": "abs(W) * a / row_norm(abs(W) * a)",
+    "Ranks": "row_rank(abs(W) * a) + col_rank(abs(W))",
+    "Noise": "abs(W) * a * (0.9 + 0.2 * rand)",
+}
+"""Formulas to start from, by the labels of their buttons."""
+OTHER = SCORES["wanda"].title
+
+
+def draw_formula(engine: BackgroundEngine, checked: Checked, model: ModelSummary | None) -> None:
+    """Draw the editor if the recipe's score is a formula."""
+    if checked.fields["score"] != "formula":
+        return
+    with st.expander("Score: your formula", expanded=True, icon=":material/function:"):
+        _draw_text(checked)
+        if EXPRESSION not in checked.faults:
+            st.latex(rf"s_{{ij}} = {SCORES['formula'].with_parameters(_parameters(checked)).formula}")
+        with st.popover("Names and functions", icon=":material/menu_book:", type="tertiary"):
+            draw_names()
+            draw_functions()
+        _draw_preview(engine, checked, model)
+
+
+def _draw_text(checked: Checked) -> None:
+    st.text_input(
+        "Formula: weights with the lowest values are removed",
+        key=key(EXPRESSION),
+        max_chars=LONGEST,
+        live=True,
+        icon=":material/function:",
+        placeholder="abs(W) * a",
+    )
+    show_faults(EXPRESSION, checked)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown("Start from", width="content")
+        for label, text in EXAMPLES.items():
+            st.button(label, key=f"example.{label}", on_click=set_fields, args=({EXPRESSION: text},))
+
+
+def _parameters(checked: Checked) -> dict[str, str]:
+    return {"expression": checked.fields[EXPRESSION]}
+
+
+def _draw_preview(engine: BackgroundEngine, checked: Checked, model: ModelSummary | None) -> None:
+    """Draw the preview, or what it needs."""
+    if model is None:
+        st.caption("The preview appears when the model is known.")
+    elif not model.local or model.storage.unpacking:
+        st.caption(
+            f"The preview needs the weights of {literal(model.name)}, which are not on this machine or not "
+            "unpacked yet. A run gets them; afterwards there is a preview."
+        )
+    elif checked.recipe is None:
+        st.caption("The preview appears when the recipe has no errors.")
+    else:
+        request = _choose_linear(checked.recipe, model)
+        live_answer(
+            "formula.preview",
+            lambda: engine.preview(request),
+            lambda preview: _draw_compared(preview, checked.recipe),
+            waiting=lambda: st.caption(
+                "A little calibration text is passing through the model to this linear."
+            ),
+        )
+
+
+def _choose_linear(recipe: Recipe, model: ModelSummary) -> PreviewRequest:
+    names = list(dict.fromkeys(_inside_block(kind.path) for kind in model.linears))
+    st.markdown("**Preview on one linear of the dense model**")
+    with st.container(horizontal=True, gap="medium"):
+        block = st.number_input("Block", 0, model.blocks - 1, key="formula.block", step=1, width=160)
+        name = st.selectbox("Linear", names, key="formula.linear", width=320)
+    return PreviewRequest(recipe.model_dump_json(), int(block), name)
+
+
+def _inside_block(path: str) -> str:
+    """Return a linear's name inside its block: what follows the first number of its path."""
+    parts = path.split(".")
+    first = next((place for place, part in enumerate(parts) if part.isdigit()), -1)
+    return ".".join(parts[first + 1 :])
+
+
+def _draw_compared(preview: Preview, recipe: Recipe | None) -> None:
+    assert recipe is not None, "there is a preview only of a recipe without errors"
+    title = recipe.scoring.label
+    mine, other = preview.mine, preview.other
+    metrics = st.container(horizontal=True, gap="large")
+    metrics.metric(
+        "Output error",
+        percent(mine.error),
+        f"{100 * (mine.error - other.error):+.2f} points against {OTHER}",
+        delta_color="inverse",
+        width="content",
+    )
+    metrics.metric(f"Output error, {OTHER}", percent(other.error), width="content")
+    metrics.metric("Same decision", percent(preview.same), width="content")
+    grid = st.grid(2, min_column_width=380, border=True)
+    with grid.cell():
+        draw_chart(score_histogram(mine.scores, SCORES["formula"].title), "formula.mine")
+    with grid.cell():
+        draw_chart(score_histogram(other.scores, OTHER), "formula.other")
+    with grid.cell(column_span="all"):
+        draw_chart(two_masks({title: mine.picture, OTHER: other.picture}, preview.same), "formula.masks")
+    st.caption(
+        f"Inputs of the dense model, {preview.tokens:,} calibration tokens; without weight update and mask "
+        "refinement. A lower output error of one linear is no proof: the perplexity of a run decides."
+    )
