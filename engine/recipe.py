@@ -30,7 +30,7 @@ from engine.models.identity import DEMO, canonical, fingerprint, path_fault
 from engine.numbers import short_percent
 from engine.pruning.axes import ALLOCATIONS, AXES, REFINEMENTS, SCORES, UPDATES, Score
 from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, make_pattern
-from engine.pruning.presets import PRESETS
+from engine.pruning.presets import PRESETS, PRUNER_FIELDS, preset_of
 from engine.registry import Method, Origin, Parameter
 from engine.validation import simplest
 
@@ -71,6 +71,8 @@ class Recipe(BaseModel):
         group: the comparison group of an unstructured pattern; None with N:M.
         permutation: how columns are assigned to the groups of an N:M pattern; None without one.
         sparsity: fraction of the prunable weights to remove.
+        bias: whether the biases replace what the removed weights contributed on average (`compensate`), or
+            stay as they are (`keep`).
         settings: parameters of the chosen methods as `method.parameter`.
         digests: content fingerprints of corpus files by role, and of the method files of the chosen methods
             by axis (set by `pin`).
@@ -100,6 +102,7 @@ class Recipe(BaseModel):
     allocation: str = "uniform"
     update: str = "none"
     refinement: str = "none"
+    bias: Literal["keep", "compensate"] = "keep"
     settings: dict[str, Value] = Field(default_factory=dict)
     digests: dict[str, str] = Field(default_factory=dict)
     method_files: dict[str, str] = Field(default_factory=dict)
@@ -134,6 +137,8 @@ class Recipe(BaseModel):
         """Return the key under a given `RESULT_VERSION`."""
         # They may differ between two machines without changing the result.
         fields = self.model_dump(mode="json", exclude={"residence", "method_files"})
+        if self.bias == "keep":  # recipes that were stored before there was a choice keep their keys
+            del fields["bias"]
         if is_content(self.revision):  # of a GGUF file, which is the same model wherever it is
             fields["model"] = self.revision
         for name, parameter, applies in self._later_parameters():
@@ -179,19 +184,19 @@ class Recipe(BaseModel):
     @property
     def pruner(self) -> str | None:
         """The preset that sets exactly these methods, None if there is none."""
-        choices = {"score": self.score, "update": self.update, "refinement": self.refinement}
-        return next((preset.name for preset in PRESETS.values() if preset.choices == choices), None)
+        return preset_of(self.model_dump(include=set(PRUNER_FIELDS)))
 
     @property
     def pruner_title(self) -> str:
-        """The title of the preset, or the names of the chosen methods: `Wanda`, `ria + obs`, and
-        `abs(W)·a + obs` for a formula.
+        """The title of the preset, or the names of the chosen methods: `Wanda`, `ria + obs`, `Wanda + bias`,
+        and `abs(W)·a + obs` for a formula.
         """
         score = self.scoring.label
-        if self.pruner and not score:
-            return PRESETS[self.pruner].title
+        preset = PRESETS[self.pruner] if self.pruner and not score else None
         names = (score or self.score, self.update, self.refinement)
-        return " + ".join(name for name in names if name != "none")
+        title = preset.title if preset else " + ".join(name for name in names if name != "none")
+        own = self.bias == "compensate" and not (preset and preset.bias == self.bias)
+        return f"{title} + bias" if own else title
 
     @property
     def shape_title(self) -> str:

@@ -23,7 +23,7 @@ import traceback
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ import transformers
 from engine import VERSION
 from engine.corpora.windows import Windows
 from engine.cost.footprint import placement
-from engine.errors import ModelError, NonFiniteError, PrunescopeError, RecipeError
+from engine.errors import Fault, ModelError, NonFiniteError, PrunescopeError, RecipeError
 from engine.evaluation.perplexity import perplexity
 from engine.evaluation.tasks.cache import ResultCache
 from engine.evaluation.tasks.catalogue import TASKS
@@ -69,6 +69,7 @@ from engine.hardware.memory import (
 )
 from engine.hardware.shared_cache import SharedCache
 from engine.inputs import model_digest, model_directory, read_windows
+from engine.models.biases import possible_biases
 from engine.models.block import Linear
 from engine.models.causality import CausalityProof
 from engine.models.gguf.unpacked import is_content
@@ -310,7 +311,7 @@ class Attempt:
 
     def _prune_and_measure(self, model: LanguageModel) -> Iterator[Event]:
         """Prune the model in place and measure both perplexities."""
-        plan, sizes = self._plan(model)
+        plan, sizes = yield from self._plan(model)
         with self.clock.phase("load"):
             proof = self._proof(model)
         with self.clock.phase("windows"):
@@ -332,8 +333,9 @@ class Attempt:
                 pruned = perplexity(model, streams.pruned.part(part), windows.bytes, which="pruned")
             yield Evaluated(corpus=corpus, dense=dense, pruned=pruned)
 
-    def _plan(self, model: LanguageModel) -> tuple[Plan, list[int]]:
-        """Return the chosen methods and the number of prunable weights per block.
+    def _plan(self, model: LanguageModel) -> Generator[Event, None, tuple[Plan, list[int]]]:
+        """Return the chosen methods and the number of prunable weights per block; yield a note about linears
+        that can have no bias.
 
         Raises:
             RecipeError: the recipe does not suit this model.
@@ -342,7 +344,13 @@ class Attempt:
         widths = {path: linear.shape[1] for path, linear in model.linears.items()}
         if faults := faults_against(self.recipe.model_dump(), widths, sizes):
             raise RecipeError(faults)
-        return Plan.of(**self.recipe.model_dump(include=set(CHOICES))), sizes
+        plan = Plan.of(**self.recipe.model_dump(include=set(CHOICES)))
+        if self.recipe.bias == "compensate":
+            config = read_config(self.directory, self.recipe.model)
+            biased = possible_biases(config, self.recipe.model).of(model.blocks)
+            plan = replace(plan, compensated=biased)
+            yield from without_bias(model, biased)
+        return plan, sizes
 
     def _proof(self, model: LanguageModel) -> CausalityProof:
         """Return the proof that the model is causal, which runs with the same model share. If the model is
@@ -459,6 +467,31 @@ class Attempt:
                 )
                 if progress.score is not None:
                     yield TaskMeasured(which=which, score=progress.score)
+
+
+def without_bias(model: LanguageModel, biased: frozenset[str]) -> Iterator[Noted]:
+    """Yield a note about the linears that are not in `biased`.
+
+    Raises:
+        RecipeError: none of them is.
+    """
+    architecture = type(model.module).__name__
+    if not biased:
+        message = (
+            f"compensation was requested, but no linear of {architecture} has a bias, and its configuration "
+            "cannot give it one; choose keep."
+        )
+        raise RecipeError([Fault("bias", message)])
+    names = dict.fromkeys(
+        linear.name if linear.expert is None else "the experts"
+        for linear in model.linears.values()
+        if linear.path not in biased
+    )
+    if names:
+        yield Noted(
+            message=f"{listed(list(names))} of {architecture} have no bias, and its configuration cannot "
+            "give them one, so what they lose on average is not compensated."
+        )
 
 
 def _documents() -> Path | None:

@@ -36,6 +36,7 @@ class CachedModel:
     Attributes:
         identity: what determines it: directory, dtype, device, residence.
         weights: the dense weights of its prunable linears, by path.
+        biases: their dense biases, None for a linear without one.
         sizes: bytes that it takes with its second copy of the weights.
         derived: how many results the last user left in the cache.
     """
@@ -43,6 +44,7 @@ class CachedModel:
     identity: Hashable
     model: LanguageModel
     weights: dict[str, Tensor]
+    biases: dict[str, Tensor | None]
     sizes: Sizes
     derived: int = 0
 
@@ -90,7 +92,8 @@ class ModelCache:
             return None
         # Copied before a run prunes the model in place.
         weights = {path: linear.weight.clone() for path, linear in model.linears.items()}
-        return CachedModel(identity, model, weights, sizes)
+        biases = {path: linear.bias for path, linear in model.linears.items()}  # replaced, never changed
+        return CachedModel(identity, model, weights, biases, sizes)
 
 
 class Lease:
@@ -113,6 +116,8 @@ class Lease:
         # The previous user may have pruned it.
         for path, linear in self._cached.model.linears.items():
             linear.write(self._cached.weights[path])
+            if linear.expert is None:
+                linear.write_bias(self._cached.biases[path])
         return self._cached.model
 
     @property

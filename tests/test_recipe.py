@@ -238,6 +238,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "update": {"update": "obs"},
     "settings": {**MANUAL, "settings": {"manual.ratios": (0.75, 0.25)}},
     "refinement": {"refinement": "dsnot"},
+    "bias": {"bias": "compensate"},
     "permutation": {"pattern": "2:4", "permutation": "zigzag"},
     "digests": {"digests": {"calibration": "abc"}},
     "tasks": {"tasks": ["boolq"]},

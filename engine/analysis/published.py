@@ -21,7 +21,7 @@ from engine.events import WindowsReady
 from engine.numbers import listed, perplexity, signed
 from engine.outline import Outline
 from engine.pruning.patterns import UNSTRUCTURED
-from engine.pruning.presets import PRESETS
+from engine.pruning.presets import PRESETS, PRUNER_FIELDS
 from engine.recipe import Recipe, with_allocation
 from engine.record import RunRecord
 
@@ -152,7 +152,7 @@ def _is_same_pruning(figure: Figure, recipe: Recipe) -> bool:
     if recipe.model not in literature().models[figure.model]:
         return False
     # A model's default dtype and device do not matter; everything that decides the mask and weights does.
-    fields = ("score", "pattern", "group", "permutation", "sparsity", "allocation", "update", "refinement")
+    fields = (*PRUNER_FIELDS, "pattern", "group", "permutation", "sparsity", "allocation")
     theirs = figure.recipe
     return theirs.settings == recipe.settings and all(
         getattr(theirs, name) == getattr(recipe, name) for name in fields

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.pruning import papers
-from engine.pruning.pattern_choices import PERMUTATIONS
+from engine.pruning.pattern_choices import BIASES, PERMUTATIONS
 from engine.pruning.patterns import is_n_of_m
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
@@ -19,6 +19,7 @@ def cited(recipe: Recipe) -> list[Paper]:
     chosen += [recipe.methods[axis].paper for axis in AXES]
     if recipe.permutation is not None:
         chosen.append(PERMUTATIONS[recipe.permutation].paper)
+    chosen.append(BIASES[recipe.bias].paper)
     if is_n_of_m(recipe.pattern):
         chosen.append(papers.SEMI_STRUCTURED)
     return list(dict.fromkeys(paper for paper in chosen if paper is not None))

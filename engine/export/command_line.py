@@ -58,6 +58,10 @@ FIELDS: dict[str, tuple[Callable[[str], Any], str]] = {
     "allocation": (str, "how sparsity is allocated to the blocks"),
     "update": (str, "how the remaining weights are updated"),
     "refinement": (str, "how the mask is refined afterwards"),
+    "bias": (
+        str,
+        "keep, or compensate: biases replace what the removed weights contributed on average (default: keep)",
+    ),
     "calibration": (str, f"{TEXTS['calibration']}, or a .txt, .jsonl or .npy file (default: stories)"),
     "evaluation": (
         names_in,
@@ -110,7 +114,7 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
         fields = {
             name: value
             for name, value in fields.items()
-            if name not in ("score", "update", "refinement", "group", "settings", "method_files")
+            if name not in ("score", "update", "refinement", "bias", "group", "settings", "method_files")
         }
     if "pattern" in given:
         fields = {

@@ -1,17 +1,20 @@
 """The pruned model of a finished run as an ordinary `from_pretrained` directory.
 
 The exported model is a copy of the model that was pruned, with other weights (`engine.export.weights`):
-configuration, tokenizer, processors and generation settings are copied byte for byte. A model whose files
+configuration, tokenizer, processors and generation settings are copied byte for byte, except that a run that
+gives biases to linears without one sets the configuration's entries for them. A model whose files
 are not those of the run any more is rejected. What is left out: weights in other formats, and the source's
 model card, which is replaced by one of the run.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
@@ -19,12 +22,14 @@ from engine.errors import ModelError, StoreError
 from engine.export.model_card import model_card
 from engine.export.weights import write_weights
 from engine.hardware import disk
-from engine.hub.cache import indexed_files
+from engine.hub.cache import CONFIG, indexed_files
 from engine.inputs import model_digest, model_directory
+from engine.models.biases import Biases, possible_biases
 from engine.models.checkpoint import Checkpoint
 from engine.models.discovery import find_blocks
 from engine.models.loading import build_skeleton, read_config
 from engine.models.tokenizer import VOCABULARY
+from engine.numbers import listed
 from engine.progress import drain
 from engine.pruning.weights import BlockWeights
 from engine.record import RunRecord
@@ -100,10 +105,22 @@ def _write(record: RunRecord, pruned: Mapping[int, BlockWeights], source: Path, 
     """Write all files of the export to the directory `new`; return notes about it."""
     assert record.model is not None
     name = record.model.name
-    module = build_skeleton(read_config(source, name), name)
-    rounded = write_weights(module, find_blocks(module), pruned, Checkpoint(source, name), source, new)
+    config = read_config(source, name)
+    module = build_skeleton(config, name)
+    biases = _new_biases(record, config)
+    rounded, appended = write_weights(
+        module, find_blocks(module), pruned, Checkpoint(source, name), source, new, biases.added
+    )
     _copy_rest(source, new)
+    for index in new.glob("*.safetensors.index.json") if appended else ():
+        _edit_json(index, lambda content: content["weight_map"].update(appended))
     notes = []
+    if biases.entries:
+        set_entries(new / CONFIG, biases.entries)
+        notes.append(
+            f"Linears have biases that the dense model does not have ({listed(biases.entries)} in "
+            "config.json); they replace what the removed weights contributed on average."
+        )
     if rounded:
         notes.append(
             f"New weights were computed in {record.model.dtype} and rounded to the dtype of the model's "
@@ -114,6 +131,30 @@ def _write(record: RunRecord, pruned: Mapping[int, BlockWeights], source: Path, 
     card = model_card(record, notes, with_tokenizer=with_tokenizer)
     (new / "README.md").write_text(card, encoding="utf-8")
     return tuple(notes)
+
+
+def _new_biases(record: RunRecord, config: Any) -> Biases:
+    """Return the biases that the run gave to linears without one."""
+    assert record.recipe is not None and record.model is not None
+    if record.recipe.bias == "keep":
+        return Biases((), {})
+    return possible_biases(config, record.model.name)
+
+
+def set_entries(path: Path, entries: Sequence[str]) -> None:
+    """Set entries of a configuration file to true: in the part about the text model, if there is one."""
+
+    def add(content: dict[str, Any]) -> None:
+        text = content.get("text_config")
+        (text if isinstance(text, dict) else content).update(dict.fromkeys(entries, True))
+
+    _edit_json(path, add)
+
+
+def _edit_json(path: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    edit(content)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def has_tokenizer(directory: Path) -> bool:

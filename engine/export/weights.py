@@ -3,8 +3,9 @@
 Names, shapes, dtypes, shards and metadata are those of the source, and so is every byte of every other
 tensor, whether the pruned class uses it or not (a vision tower, for instance). Fused experts are split back
 into the tensors of the source. A linear without new weights keeps the source's own values under its mask. New
-weights are rounded to the dtype of the source, which is lossy if the run computed in a wider one. Takes the
-memory of one block's masks and new weights.
+weights are rounded to the dtype of the source, which is lossy if the run computed in a wider one. Biases that
+the dense model does not have are appended to the first file. Takes the memory of one block's masks and new
+weights.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from engine.errors import ModelError
 from engine.models.block import Block, Linear
-from engine.models.checkpoint import Checkpoint
+from engine.models.checkpoint import FLOATS, Checkpoint
 from engine.models.fillings import Filling, fillings, reverted
 from engine.pruning.weights import BlockWeights, PrunedLinear, masked
 
@@ -51,6 +52,12 @@ class Edit:
             pruned if self.weight is None else torch.where(self.updated, self.weight.to(dense.dtype), pruned)
         )
 
+    @property
+    def values(self) -> Tensor:
+        """The new values of a tensor that is new as a whole."""
+        assert self.weight is not None and self.updated.all(), "it has no dense values"
+        return self.weight
+
     def is_lossy(self, dtype: torch.dtype) -> bool:
         """Whether rounding to this dtype may change the new values."""
         return self.weight is not None and torch.promote_types(self.weight.dtype, dtype) != dtype
@@ -63,10 +70,13 @@ def write_weights(
     checkpoint: Checkpoint,
     source: Path,
     directory: Path,
-) -> bool:
-    """Copy the weight files from `source` to `directory`, pruned; return whether new weights were rounded.
+    added: Mapping[str, int],
+) -> tuple[bool, dict[str, str]]:
+    """Copy the weight files from `source` to `directory`, pruned; return whether new weights were rounded,
+    and the files of tensors that the source does not have, by the tensor's name.
 
     Args:
+        added: biases that the pruned model has and the dense one has not, by parameter, with their lengths.
         module: the model without its weights.
         blocks: its blocks.
         pruned: the run's pruned blocks by index.
@@ -80,13 +90,16 @@ def write_weights(
         name: filling for filling in fillings(module, checkpoint.tensors) for name in filling.parameters
     }
     rounded = False
+    biases = {name: torch.zeros(length) for name, length in added.items()}
     with ExitStack() as stack:
         copies = [
             stack.enter_context(_Copy(path, directory / path.relative_to(source)))
             for path in checkpoint.paths
         ]
         for block in blocks:
-            edits = _of_parameters(block, pruned[block.index])
+            edits = _of_parameters(block, pruned[block.index]) | _of_biases(block, pruned[block.index])
+            for name in edits.keys() & added.keys():
+                biases[name] = edits.pop(name).values
             if missing := edits.keys() - filled.keys():
                 raise ModelError(f"The model's files do not contain {min(missing)}, which the run pruned.")
             for filling in dict.fromkeys(filled[name] for name in edits):
@@ -94,7 +107,52 @@ def write_weights(
                     # A tensor may be in several files.
                     for copy in copies:
                         rounded |= name in copy.names and copy.edit(name, edit)
-    return rounded
+    if not biases:
+        return rounded, {}
+    new = {}
+    for parameter, values in biases.items():
+        name, dtype = _stored_like(parameter, filled, checkpoint)
+        edit = Edit(torch.ones(values.shape, dtype=torch.bool), values.new_ones(len(values)).bool(), values)
+        new[name] = _pruned(name, edit, torch.zeros(values.shape, dtype=dtype))
+        rounded |= edit.is_lossy(dtype)
+    first = directory / checkpoint.paths[0].relative_to(source)
+    append_tensors(first, new)
+    return rounded, {name: str(first.relative_to(directory)) for name in new}
+
+
+def _stored_like(bias: str, filled: Mapping[str, Filling], checkpoint: Checkpoint) -> tuple[str, torch.dtype]:
+    """Return the name and dtype in the files of a bias that they do not have, by the weight next to it."""
+    filling = filled[f"{bias.removesuffix('bias')}weight"]
+    name = filling.tensors[0]
+    if filling.converted or not name.endswith("weight"):
+        raise ModelError(
+            f"The pruned model cannot be written in the format of its source: {bias} has no place in its "
+            "files."
+        )
+    return f"{name.removesuffix('weight')}bias", FLOATS[checkpoint.tensors[name].dtype]
+
+
+def append_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file again with further tensors after its own."""
+    names = {dtype: name for name, dtype in FLOATS.items()}
+    temporary = path.with_name(f".{path.name}.new")
+    with path.open("rb") as old, temporary.open("wb") as new:
+        entries = json.loads(old.read(int.from_bytes(old.read(LENGTH_BYTES), "little")))
+        end = max(entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__")
+        for name, tensor in tensors.items():
+            begin, end = end, end + tensor.nbytes
+            entries[name] = {
+                "dtype": names[tensor.dtype],
+                "shape": list(tensor.shape),
+                "data_offsets": [begin, end],
+            }
+        header = json.dumps(entries).encode()
+        header += b" " * (-len(header) % LENGTH_BYTES)  # the format aligns the data
+        new.write(len(header).to_bytes(LENGTH_BYTES, "little") + header)
+        shutil.copyfileobj(old, new)
+        for tensor in tensors.values():
+            new.write(tensor.contiguous().view(torch.uint8).numpy().data)
+    temporary.replace(path)
 
 
 def _pruned(name: str, edit: Edit, dense: Tensor) -> Tensor:
@@ -121,6 +179,16 @@ def _of_parameters(block: Block, weights: BlockWeights) -> dict[str, Edit]:
         place = block.linears[name]
         by_parameter.setdefault(place.stored_path, []).append((place, linear))
     return {parameter: _of_parameter(linears, dtype) for parameter, linears in by_parameter.items()}
+
+
+def _of_biases(block: Block, weights: BlockWeights) -> dict[str, Edit]:
+    """Return the edits of the block's biases by the name of the parameter."""
+    edits = {}
+    for name, linear in weights.items():
+        if linear.bias is not None:
+            whole = torch.ones(linear.bias.shape, dtype=torch.bool)
+            edits[f"{block.linears[name].path}.bias"] = Edit(whole, whole, linear.bias)
+    return edits
 
 
 def _of_parameter(linears: Sequence[tuple[Linear, PrunedLinear]], dtype: torch.dtype | None) -> Edit:

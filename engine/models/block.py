@@ -111,6 +111,22 @@ class Linear:
         """Replace the weight by `weight`, `[out, in]`, keeping the parameter's dtype, layout and device."""
         self.weight.copy_(weight)
 
+    @property
+    def bias(self) -> Tensor | None:
+        """The bias `[out]`, None if there is none; an expert's bias is not known here."""
+        found: Tensor | None = None if self.expert is not None else getattr(self.module, "bias", None)
+        return None if found is None else found.data
+
+    def write_bias(self, bias: Tensor | None) -> None:
+        """Give the module this bias, `[out]`, in the dtype and on the device of the weight, or none.
+
+        A module without one gets the parameter, so the model's class must be one that adds it
+        (`engine.models.biases`).
+        """
+        assert self.expert is None, "experts have no module of their own"
+        new = None if bias is None else nn.Parameter(bias.to(self.weight), requires_grad=False)
+        self.module.register_parameter("bias", new)
+
 
 @dataclass(frozen=True)
 class Call:

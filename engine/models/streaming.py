@@ -67,9 +67,17 @@ class Streamer:
         with self._lock:  # the loader works on the model as a whole
             self._checkpoint.fill(self._module, names, self._dtype, self._device)
         self._require_complete(block.module, block.path)
+        empty = [
+            (module, name)
+            for module in block.module.modules()
+            for name, parameter in module._parameters.items()
+            if parameter is None
+        ]
         try:
             yield
         finally:
+            for module, name in empty:  # a bias that pruning added is in no file
+                module._parameters[name] = None
             _drop(block.module)
             if self._device.type == "cpu":
                 trim_heap()

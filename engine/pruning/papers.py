@@ -80,6 +80,13 @@ APT = Paper(
     authors=_authors("Zhao, Pu; Sun, Fei; Shen, Xuan; Yu, Pinrui; Kong, Zhenglun; Wang, Yanzhi; Lin, Xue"),
     venue=Venue("Findings of the Association for Computational Linguistics: EMNLP 2024", 2024),
 )
+FLAP = Paper(
+    title="Fluctuation-based Adaptive Structured Pruning for Large Language Models",
+    year=2023,
+    arxiv="2312.11983",
+    authors=_authors("An, Yongqi; Zhao, Xu; Yu, Tao; Tang, Ming; Wang, Jinqiao"),
+    venue=Venue("AAAI Conference on Artificial Intelligence", 2024),
+)
 STADE = Paper(
     title="STADE: Standard Deviation as a Pruning Metric",
     year=2025,

@@ -1,5 +1,5 @@
-"""The choices that a pattern offers, explained: its kinds, the comparison groups of an unstructured pattern,
-the permutations of an N:M pattern.
+"""The choices besides the axes, explained: the kinds of pattern, the comparison groups of an unstructured
+one, the permutations of an N:M pattern, and what becomes of the biases.
 
 They are registry entries like the methods, so that the command line, the forms and the reference page treat
 them alike. The arithmetic is in `engine.pruning.patterns`; a test checks that the names agree.
@@ -13,8 +13,9 @@ from engine.registry import Method, Registry
 PATTERNS: Registry[Method] = Registry("pattern")
 GROUPS: Registry[Method] = Registry("group")
 PERMUTATIONS: Registry[Method] = Registry("permutation")
+BIASES: Registry[Method] = Registry("bias")
 LAYOUTS: dict[str, Registry[Method]] = {
-    registry.axis: registry for registry in (PATTERNS, GROUPS, PERMUTATIONS)
+    registry.axis: registry for registry in (PATTERNS, GROUPS, PERMUTATIONS, BIASES)
 }
 
 PATTERNS.add(
@@ -102,5 +103,27 @@ PERMUTATIONS.add(
         "Wide linears are processed in chunks.",
         formula=r"\max_\pi \sum_i \sum_g \sum_{n \text{ highest } j \in g} S_{i \pi(j)}",
         paper=papers.RIA,
+    )
+)
+
+BIASES.add(
+    Method(
+        name="keep",
+        title="Keep the biases",
+        explanation="Biases stay as they are, and a linear without one stays without.",
+        helps="The usual choice: the pruned model has the dense one's configuration.",
+        formula=r"b' = b",
+    )
+)
+BIASES.add(
+    Method(
+        name="compensate",
+        title="Compensate with the biases",
+        explanation="Adds to each bias what the linear's output lost on average over the calibration text. A "
+        "linear without a bias gets one if the model's configuration has an entry for it.",
+        helps="Costs almost nothing and never raises a linear's error on the calibration text, whatever the "
+        "score, refinement and weight update. It helps most if inputs have large means.",
+        formula=r"b' = b + (W - W')\, \mathbb{E}[X]",
+        paper=papers.FLAP,
     )
 )

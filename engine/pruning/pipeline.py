@@ -152,6 +152,8 @@ def _observe(
     tokens = sum(ids.numel() for ids in stream.ids)
     # The norms are for the alignment, the sample for the output errors.
     needs = frozenset(plan.needs | {Need.INPUT_NORM, Need.SAMPLE})
+    if plan.compensated:
+        needs |= {Need.INPUT_SUM}
     seeing = observe(block.linears, stream.windows, needs, sample=sample_size(tokens), tokens=tokens)
     if block.index == 0 and streams.first is not None and needs in streams.first:
         _advance(streams.dense, block, clock)
@@ -264,6 +266,10 @@ def _prune(
     linear.write(outcome.weight)
     sample = statistics.sample.float()
     outputs = sample @ before.T  # [sampled tokens, out]
+    after, bias, wanted = linear.weight.float(), None, outputs  # as stored, rounded to the model's dtype
+    if linear.path in plan.compensated:
+        bias, shift = compensate(linear, before, after, statistics)
+        wanted = outputs - shift
 
     measured = {
         "removed": outcome.keep.numel() - outcome.keep.count_nonzero(),
@@ -271,8 +277,7 @@ def _prune(
         "tied_removed": outcome.ties[1],
         "zeros": _zeros(linear.weight),
         "initial_zeros": _zeros(before),
-        # As stored, rounded to the model's dtype.
-        "output_error": output_error(sample, outputs, linear.weight.float()),
+        "output_error": output_error(sample, wanted, after, outputs),
     }
     if plan.update.touches:
         measured["error_before_update"] = output_error(sample, outputs, before * outcome.keep)
@@ -283,8 +288,31 @@ def _prune(
     weight = copies.add(outcome.weight.to(linear.weight.dtype)) if plan.update.touches else None
     return (
         _Result(linear.shape, measured, outcome.warnings),
-        PrunedLinear(copies.add(outcome.keep), weight),
+        PrunedLinear(copies.add(outcome.keep), weight, None if bias is None else copies.add(bias)),
     )
+
+
+def compensate(
+    linear: Linear, before: Tensor, after: Tensor, statistics: Statistics
+) -> tuple[Tensor, Tensor]:
+    """Add to a linear's bias what its output lost on average (FLAP, arXiv 2312.11983).
+
+    Of all biases, this one has the smallest output error with these weights: the mean of what is left of the
+    error is 0. Whatever a weight update does, it comes first.
+
+    Args:
+        before, after: the dense and the new weight, `[out, in]` float32.
+        statistics: with `Need.INPUT_SUM`.
+
+    Returns:
+        The new bias in the model's dtype, and by how much it changed in float32, `[out]` each.
+    """
+    old = linear.bias
+    lost = (before - after) @ statistics.input_mean  # [out]
+    linear.write_bias(lost if old is None else old.float() + lost)
+    new = linear.bias
+    assert new is not None, "just written"
+    return new, new.float() - (0.0 if old is None else old.float())
 
 
 def _linear_events(results: Mapping[str, _Result]) -> tuple[LinearPruned, ...]:
@@ -314,11 +342,14 @@ def _zeros(tensor: Tensor) -> Tensor:
     return (tensor == 0).count_nonzero()
 
 
-def output_error(inputs: Tensor, outputs: Tensor, weight: Tensor) -> Tensor:
+def output_error(inputs: Tensor, outputs: Tensor, weight: Tensor, reference: Tensor | None = None) -> Tensor:
     """Return `||Y - X W^T||_F / ||Y||_F` for inputs X `[tokens, in]`, dense outputs Y `[tokens, out]` and a
     weight `[out, in]`; 0 if Y is 0, and NaN if a number is not finite. It has no dimensions.
+
+    Args:
+        reference: whose norm is the denominator, if it is another one than `outputs`.
     """
-    norm = outputs.norm()
+    norm = (outputs if reference is None else reference).norm()
     return ((outputs - inputs @ weight.T).norm() / norm).where(norm != 0, 0)
 
 

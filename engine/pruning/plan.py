@@ -75,7 +75,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """One choice on each axis, with its parameters as `parameters[axis][name]`."""
+    """One choice on each axis, with its parameters as `parameters[axis][name]`.
+
+    Attributes:
+        compensated: paths of the linears whose bias replaces what the removed weights contributed on average.
+    """
 
     score: Score
     pattern: Pattern
@@ -83,6 +87,7 @@ class Plan:
     update: Update
     refinement: Refinement
     parameters: Mapping[str, Mapping[str, Any]]
+    compensated: frozenset[str] = frozenset()
 
     @classmethod
     def of(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.pruning import allocations, papers, refinements, scores, updates  # noqa: F401  (importing them fills the registries)
 from engine.pruning.axes import AXES
+from engine.pruning.pattern_choices import LAYOUTS
 from engine.registry import Method, Registry
 
 
@@ -14,21 +16,34 @@ class Preset(Method):
     """A named choice of score, update and refinement.
 
     Attributes:
+        bias: the choice for the biases if the method is published with one, None to leave it open.
         pattern: the pattern to use if neither a pattern nor a sparsity is requested; None for unstructured.
     """
 
     score: str
     update: str = "none"
     refinement: str = "none"
+    bias: str | None = None
     pattern: str | None = None
 
     @property
     def choices(self) -> dict[str, str]:
         """The recipe's fields that the preset sets."""
-        return {"score": self.score, "update": self.update, "refinement": self.refinement}
+        own = {} if self.bias is None else {"bias": self.bias}
+        return {"score": self.score, "update": self.update, "refinement": self.refinement} | own
 
 
+PRUNER_FIELDS = ("score", "update", "refinement", "bias")
+"""The fields that a preset can set."""
 PRESETS: Registry[Preset] = Registry("pruner")
+
+
+def preset_of(fields: Mapping[str, str]) -> str | None:
+    """Return the preset that makes the same choices as these fields, None if there is none."""
+    return next(
+        (preset.name for preset in PRESETS.values() if preset.choices.items() <= fields.items()), None
+    )
+
 
 PRESETS.add(
     Preset(
@@ -89,11 +104,12 @@ PRESETS.add(
     Preset(
         name="stade",
         title="STADE",
-        explanation="Wanda with the spread of an input in place of its size: weight magnitude times the "
-        "standard deviation of its input.",
-        helps="Where inputs have large means, which a bias can replace.",
+        explanation="Wanda with the spread of an input in place of its size; the biases replace what the "
+        "removed weights contributed on average.",
+        helps="Where inputs have large means, in models whose linears have biases or can get them.",
         paper=papers.STADE,
         score="stade",
+        bias="compensate",
     )
 )
 PRESETS.add(
@@ -205,4 +221,8 @@ PRESETS.add(
 )
 
 # A wrong name would otherwise surface only when someone chooses the preset.
-assert all(choice in AXES[axis] for preset in PRESETS.values() for axis, choice in preset.choices.items())
+assert all(
+    choice in (AXES | LAYOUTS)[field]
+    for preset in PRESETS.values()
+    for field, choice in preset.choices.items()
+)

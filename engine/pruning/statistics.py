@@ -226,6 +226,12 @@ class Statistics:
         return self._sum / self.windows
 
     @property
+    def input_mean(self) -> Tensor:
+        """The mean of each input over all tokens, `[in]`."""
+        assert self._sum is not None, "the methods did not declare Need.INPUT_SUM"
+        return self._sum / max(1, self.tokens)
+
+    @property
     def input_variance(self) -> Tensor:
         """`v_j`, `[in]`: the population variances of the windows, weighted by their tokens; for an expert,
         that of all its tokens.

@@ -1,4 +1,4 @@
-"""What is stored of a pruned block: the mask of each linear, and its new weight if the update changed it.
+"""What is stored of a pruned block: the mask of each linear, and its new weight and bias if they changed.
 
 A run folder stores this block by block. A pruned model is the dense model with these applied, so resuming,
 generating, exporting and saving masks all read the same files.
@@ -23,10 +23,12 @@ class PrunedLinear:
     Attributes:
         keep: the mask `[out, in]`, True = kept.
         weight: the new weight `[out, in]` in the model's dtype; None if kept weights are unchanged.
+        bias: the new bias `[out]` in the model's dtype; None if there is none or it is unchanged.
     """
 
     keep: Tensor
     weight: Tensor | None = None
+    bias: Tensor | None = None
 
 
 INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
@@ -55,3 +57,5 @@ def restore(block: Block, weights: BlockWeights) -> None:
             linear.write(pruned.weight)
         else:
             linear.write(masked(linear.weight, pruned.keep.to(linear.weight.device)))
+        if pruned.bias is not None:
+            linear.write_bias(pruned.bias)

@@ -1,9 +1,9 @@
 """The pruned blocks of a run as files `blocks/000.safetensors`: a mapping from block index to weights.
 
-A file holds, per linear, the mask with eight entries per byte, its shape, and the new weight if there is one.
-Each file carries a checksum of its tensors, so that a run never resumes from a damaged block. Reading a block
-verifies the checksum; `has_full_length` only compares the header with the file's length, which is cheap
-enough for a list of runs.
+A file holds, per linear, the mask with eight entries per byte, its shape, and the new weight and bias if it
+has any. Each file carries a checksum of its tensors, so that a run never resumes from a damaged block.
+Reading a block verifies the checksum; `has_full_length` only compares the header with the file's length,
+which is cheap enough for a list of runs.
 """
 
 from __future__ import annotations
@@ -150,6 +150,8 @@ def pack(weights: BlockWeights) -> dict[str, Tensor]:
         tensors[f"{name}.shape"] = torch.tensor(pruned.keep.shape)  # int64 [2]
         if pruned.weight is not None:
             tensors[f"{name}.weight"] = pruned.weight.cpu().contiguous()  # [out, in]
+        if pruned.bias is not None:
+            tensors[f"{name}.bias"] = pruned.bias.cpu().contiguous()  # [out]
     return tensors
 
 
@@ -160,16 +162,23 @@ def unpack(tensors: dict[str, Tensor]) -> BlockWeights:
         ValueError: their types or shapes are not those that `pack` gives them.
     """
     names = [key.removesuffix(".mask") for key in tensors if key.endswith(".mask")]
-    return {name: PrunedLinear(_unpack_bits(tensors, name), _weight(tensors, name)) for name in names}
+    found = {}
+    for name in names:
+        shape = tuple(tensors[f"{name}.shape"].tolist())
+        found[name] = PrunedLinear(
+            _unpack_bits(tensors, name),
+            _values(tensors, f"{name}.weight", shape),
+            _values(tensors, f"{name}.bias", shape[:1]),
+        )
+    return found
 
 
-def _weight(tensors: dict[str, Tensor], name: str) -> Tensor | None:
-    weight = tensors.get(f"{name}.weight")
-    if weight is not None and not (
-        weight.is_floating_point() and weight.shape == tuple(tensors[f"{name}.shape"].tolist())
-    ):
-        raise ValueError(f"{name} has a weight of another type or shape than its mask")
-    return weight
+def _values(tensors: dict[str, Tensor], name: str, shape: tuple[int, ...]) -> Tensor | None:
+    """Return new values of a linear, None if there are none in the file."""
+    values = tensors.get(name)
+    if values is not None and not (values.is_floating_point() and values.shape == shape):
+        raise ValueError(f"{name} has another type or shape than its mask")
+    return values
 
 
 def _pack_bits(mask: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from engine.recipe import Recipe
 RunKind = tuple[object, ...]
 ALIKE = (
     "model", "revision", "dtype", "device", "calibration", "evaluation", "tasks", "samples", "length",
-    "score", "update", "refinement", "allocation",
+    "score", "update", "refinement", "bias", "allocation",
 )  # fmt: skip
 """Fields of a recipe that its time depends on, besides whether its pattern is N:M."""
 

@@ -73,7 +73,7 @@ def _read_one(name: str, text: str) -> Fields:
     if name == "pruner":
         Recipe.build(pruner=text)
         preset = PRESETS[text]
-        return {**preset.choices, **({"pattern": preset.pattern} if preset.pattern else {})}
+        return {"bias": "keep", **preset.choices, **({"pattern": preset.pattern} if preset.pattern else {})}
     if name not in PLAIN:
         raise KeyError(name)
     # Each value is checked alone. Some are valid only with an N:M pattern or with tasks, so these are added;

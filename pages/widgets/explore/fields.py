@@ -18,7 +18,7 @@ from engine.models.known_files import KNOWN_FILES
 from engine.models.shape import ModelSummary
 from engine.pruning.axes import AXES
 from engine.pruning.patterns import UNSTRUCTURED, make_pattern
-from engine.pruning.presets import PRESETS
+from engine.pruning.presets import PRUNER_FIELDS, preset_of
 from engine.recipe import Recipe
 from engine.registry import Parameter
 from engine.validation import chosen_methods, default_group, faults_against
@@ -26,13 +26,13 @@ from engine.validation import chosen_methods, default_group, faults_against
 Fields = dict[str, Any]
 
 PLAIN = (
-    "model", "revision", "score", "update", "refinement", "pattern", "sparsity", "group", "permutation",
-    "allocation", "calibration", "evaluation", "samples", "length", "seed", "tasks", "task_limit",
-    "device", "dtype", "residence",
+    "model", "revision", "score", "update", "refinement", "bias", "pattern", "sparsity", "group",
+    "permutation", "allocation", "calibration", "evaluation", "samples", "length", "seed", "tasks",
+    "task_limit", "device", "dtype", "residence",
 )  # fmt: skip
 """Fields that are the recipe's own, as opposed to parameters of methods."""
 PRUNER_AXES = ("score", "update", "refinement")
-"""The axes that a preset pruner sets."""
+"""The axes that a preset pruner sets; it may also set the choice for the biases."""
 RATIOS = "manual.ratios"
 EXPRESSION = "formula.expression"
 
@@ -83,8 +83,7 @@ def fields_of(recipe: Recipe) -> Fields:
 
 def pruner_of(fields: Fields) -> str:
     """Return the preset that makes the same choices on the axes, or `custom`."""
-    choices = {axis: fields[axis] for axis in PRUNER_AXES}
-    return next((preset.name for preset in PRESETS.values() if preset.choices == choices), "custom")
+    return preset_of({name: fields[name] for name in PRUNER_FIELDS}) or "custom"
 
 
 def relevant(fields: Fields) -> list[str]:

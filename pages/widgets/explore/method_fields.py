@@ -9,7 +9,8 @@ from collections.abc import Callable
 import streamlit as st
 
 from engine.pruning.axes import AXES
-from engine.pruning.pattern_choices import GROUPS, PERMUTATIONS
+from engine.pruning.pattern_choices import BIASES, GROUPS, PERMUTATIONS
+from engine.pruning.presets import PRUNER_FIELDS
 from engine.registry import Method, Parameter
 from engine.validation import DEFAULT_METHODS, default_group
 from pages.widgets.explore.controls import SCORE_DEFAULT, explained, key, select, show_faults, title_in
@@ -30,6 +31,7 @@ HELP = {
     "score": "How important each weight is; those with the lowest scores are removed.",
     "update": "How the remaining weights are adjusted to make up for the removed ones.",
     "refinement": "How the mask is improved afterwards by swapping kept and removed weights.",
+    "bias": "Whether biases replace what the removed weights contributed on average.",
     "group": "The weights that a weight's score is compared with.",
     "permutation": "How input channels are reordered before they are divided into groups.",
 }
@@ -37,9 +39,18 @@ HELP = {
 
 
 def draw_method(checked: Checked) -> None:
-    """Draw score, update and refinement, and the comparison group or the channel permutation."""
+    """Draw score, update, refinement and biases, and the comparison group or the channel permutation."""
     for axis in PRUNER_AXES:
         draw_axis(axis, checked, on_change=_on_axis)
+    select(
+        "Biases",
+        "bias",
+        list(BIASES),
+        checked,
+        format_func=title_in(BIASES),
+        help=f"{HELP['bias']}  \n{explained(BIASES)}",
+        on_change=_on_axis,
+    )
     if is_unstructured(checked.fields["pattern"]):
         titles = {
             SCORE_DEFAULT: f"{GROUPS[default_group(checked.fields)].title} (default)",
@@ -124,4 +135,4 @@ def count_errors(count: int) -> str:
 
 def _on_axis() -> None:
     """Name the preset that the axes now make up, if any."""
-    st.session_state[key("pruner")] = pruner_of({axis: st.session_state[key(axis)] for axis in PRUNER_AXES})
+    st.session_state[key("pruner")] = pruner_of({name: st.session_state[key(name)] for name in PRUNER_FIELDS})

@@ -44,7 +44,7 @@ CUSTOM = "custom"
 OFFERED = ("unstructured", "2:4", "4:8", "1:4")
 MAIN = ("model", "pruner", "sparsity", "pattern", "allocation")
 SECTIONS = {
-    "Method": ("score", "update", "refinement", "group", "permutation"),
+    "Method": ("score", "update", "refinement", "bias", "group", "permutation"),
     "Calibration and evaluation": (
         "calibration",
         "evaluation",
@@ -165,10 +165,10 @@ def _owner(name: str, fields: Fields) -> str:
 
 
 def _on_pruner() -> None:
-    """Set the axes to the preset's choices, and the pattern that it was made for unless one is chosen."""
+    """Set the fields to the preset's choices, and the pattern that it was made for unless one is chosen."""
     preset = PRESETS.get(st.session_state[key("pruner")])
-    for axis, method in preset.choices.items() if preset else ():
-        st.session_state[key(axis)] = method
+    for name, choice in ({"bias": "keep"} | preset.choices).items() if preset else ():
+        st.session_state[key(name)] = choice
     if preset and preset.pattern and is_unstructured(st.session_state[key("pattern")]):
         st.session_state[key("pattern")] = preset.pattern
 

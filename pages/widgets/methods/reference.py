@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.pruning.axes import AXES, SCORES, Score, Update
-from engine.pruning.pattern_choices import GROUPS
+from engine.pruning.pattern_choices import GROUPS, LAYOUTS
 from engine.pruning.patterns import UNSTRUCTURED
 from engine.pruning.presets import Preset
 from engine.registry import Method
@@ -50,6 +50,7 @@ SECTIONS = {
         "Which columns form the groups of an N:M pattern? "
         "The mask is mapped back to the original order, so the model computes the same function.",
     ),
+    "bias": Section("Biases", "Do biases replace what the removed weights contributed on average?"),
 }
 EXAMPLE = "2:4"
 """The N:M pattern for trying methods that need one."""
@@ -70,7 +71,7 @@ def related_methods(method: Method) -> dict[str, str]:
     """Return links to related methods, Markdown: a pruner's choices, a score's comparison group."""
     if isinstance(method, Preset):
         parts = [
-            f"{axis} [{AXES[axis][name].title}](#{anchor(axis, name)})"
+            f"{axis} [{(AXES | LAYOUTS)[axis][name].title}](#{anchor(axis, name)})"
             for axis, name in method.choices.items()
             if name != "none"
         ]
