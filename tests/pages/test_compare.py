@@ -323,3 +323,14 @@ class TestSweep:
         assert list(app.dataframe[0].value.loc["SparseGPT"]) == ["✓ 55.03", "■", "·"]
         app.button(key="sweep.start").click().run()
         assert some.submitted == keys[1:]
+
+
+def test_a_sweep_with_a_formula_has_its_text(compare):
+    app = compare("Sweep")
+    app = healthy(app.multiselect(key="pruners").set_value(["wanda", "formula"]).run())
+    app = healthy(app.text_input(key="formula").set_value("abs(W) * A").run())
+    said = " ".join(item.value for item in app.expander[-1].markdown)
+    assert "Formula" in said and "the formula contains A" in said
+    app = healthy(app.text_input(key="formula").set_value("abs(W) * a ** 2").run())
+    assert "the formula contains" not in words(app)
+    assert "abs(W)·a^2" in list(app.dataframe[0].value.index)

@@ -89,7 +89,8 @@ def parse_shape(text: str) -> str:
 
 def method_title(cell: Cell) -> str:
     """Return the pruner and the allocation of a cell in words."""
-    return f"{PRESETS[cell.pruner].title}{with_allocation(cell.allocation)}"
+    pruner = cell.recipe.pruner_title if cell.recipe else PRESETS[cell.pruner].title
+    return f"{pruner}{with_allocation(cell.allocation)}"
 
 
 def grid(cells: Sequence[Cell], statuses: Mapping[str, RunStatus]) -> list[GridCell]:

@@ -50,7 +50,8 @@ def sweep(
     """Return the cells of a sweep, pruner by pruner; cells without a valid recipe say why.
 
     Args:
-        base: model, texts, windows and device, which all runs have in common.
+        base: model, texts, windows and device, which all runs have in common, and settings, which the runs
+            with their methods have.
         pruners: names of presets.
         shapes: sparsities as text (`0.5`), or N:M patterns (`2:4`).
 
@@ -72,7 +73,7 @@ def sweep(
         if getattr(base, name) is not None or name in ("evaluation", "length")
     }
     return tuple(
-        _cell(common, pruner, allocation, shape, seed)
+        _cell({**common, "settings": _settings(base, pruner, allocation)}, pruner, allocation, shape, seed)
         # The pruner is the outermost loop, so that consecutive runs share most of what is cached.
         for pruner in pruners
         for allocation in allocations
@@ -95,6 +96,12 @@ SHARED = (
 """Fields of a recipe that all runs of a sweep take from its base."""
 
 EMPTY = "a sweep needs at least one pruner, one sparsity, one allocation and one seed; choose some of each."
+
+
+def _settings(base: Recipe, pruner: str, allocation: str) -> dict[str, object]:
+    """Return the settings of the methods that a cell has."""
+    methods = {allocation, *PRESETS[pruner].choices.values()}
+    return {name: value for name, value in base.settings.items() if name.partition(".")[0] in methods}
 
 
 def _cell(common: dict[str, object], pruner: str, allocation: str, shape: str, seed: int) -> Cell:

@@ -14,7 +14,7 @@ from engine.corpora.named import NAMED
 from engine.errors import Fault, RecipeError
 from engine.jobs.policy import Policy
 from engine.models.identity import DEMO
-from engine.pruning.axes import ALLOCATIONS
+from engine.pruning.axes import ALLOCATIONS, SCORES
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.store.summary import RunSummary
@@ -48,6 +48,7 @@ def choose_cells(runs: Sequence[RunSummary], policy: Policy | None) -> tuple[Cel
         key="pruners",
         bind="query-params",
     )
+    texts = _draw_texts(pruners)
     left, middle, right = st.columns([2, 2, 1])
     shapes = left.multiselect(
         "Sparsities and patterns",
@@ -70,6 +71,7 @@ def choose_cells(runs: Sequence[RunSummary], policy: Policy | None) -> tuple[Cel
     seeds = right.number_input("Seeds", 1, MOST_SEEDS, 2, key="seeds", bind="query-params", help=SEEDS_HELP)
     if base is None:
         return ()
+    base = base.model_copy(update={"settings": texts})
     shapes = list(dict.fromkeys(map(parse_shape, shapes)))  # 0.5 and 0.50 are one sparsity
     # Building hundreds of recipes takes a while, so the cells are kept while the choice is the same.
     files = [PRESETS[name].origin for name in pruners] + [ALLOCATIONS[name].origin for name in allocations]
@@ -84,6 +86,25 @@ def choose_cells(runs: Sequence[RunSummary], policy: Policy | None) -> tuple[Cel
         return ()
     st.session_state["sweep.cells"] = (choice, cells)
     return cells
+
+
+def _draw_texts(pruners: Sequence[str]) -> dict[str, str]:
+    """Draw a field for each text that a chosen pruner's score is written with; return the texts by setting.
+    One that is not valid makes the cells impossible that have it.
+    """
+    scores = {PRESETS[name].score: SCORES[PRESETS[name].score] for name in pruners}
+    return {
+        f"{name}.{parameter.name}": st.text_input(
+            f"{score.title}: {parameter.explanation}",
+            parameter.default,
+            key=name,
+            bind="query-params",
+        )
+        or ""
+        for name, score in scores.items()
+        for parameter in score.parameters
+        if parameter.kind == "text"
+    }
 
 
 def _choose_base(runs: Sequence[RunSummary], policy: Policy | None) -> Recipe | None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from engine.analysis.comparison.grid import method_title
 from engine.analysis.comparison.sweep import MOST_RUNS, SHARED, sweep
 from engine.errors import RecipeError
 from engine.recipe import Recipe, pin
@@ -75,3 +76,21 @@ def test_a_sweep_that_cannot_be_is_refused_with_a_sentence(
 def test_an_impossible_sparsity_is_a_refused_cell(shape: str) -> None:
     (cell,) = sweep(BASE, ["wanda"], [shape])
     assert cell.recipe is None and cell.refusal
+
+
+def test_settings_belong_to_the_cells_with_their_method() -> None:
+    text = "abs(W) * a ** 2"
+    base = Recipe.build(score="formula", settings={"formula.expression": text})
+    wanda, formula = sweep(base, ["wanda", "formula"], ["0.6"])
+    assert (
+        wanda.recipe is not None and wanda.recipe.key == pin(Recipe.build(pruner="wanda", sparsity=0.6)).key
+    )
+    assert formula.recipe is not None and formula.recipe.settings["formula.expression"] == text
+    assert method_title(formula) == "abs(W)·a^2" and method_title(wanda) == "Wanda"
+
+
+def test_an_invalid_setting_makes_its_cells_impossible() -> None:
+    base = Recipe.build().model_copy(update={"settings": {"formula.expression": "abs(W) * A"}})
+    wanda, formula = sweep(base, ["wanda", "formula"], ["0.6"])
+    assert wanda.recipe is not None
+    assert formula.recipe is None and "contains A" in formula.refusal
