@@ -10,7 +10,7 @@ CPU = "CPU"
 """What the embedded engine's worker without a GPU has instead, on a machine with GPUs."""
 QUESTION = "QUESTION"
 """What each question to the embedded engine needs, and only its first worker has."""
-THREADS = 3
+THREADS = 4
 """Of a worker: one for the run, which holds the device, and `engine.jobs.questions.AT_ONCE` for questions."""
 
 WORKER: dict[str, Any] = {

@@ -39,7 +39,11 @@ class Inquiries(Library):
     _capacities: dict[str, Capacity]
 
     def _ask(
-        self, function: Callable[[*Args], Value], *args: *Args, version: Hashable = None
+        self,
+        function: Callable[[*Args], Value],
+        *args: *Args,
+        version: Hashable = None,
+        quick: bool = False,
     ) -> Answer[Value]:
         """Ask `function` of `engine.jobs.worker`; see `Questions.ask`."""
         raise NotImplementedError
@@ -69,7 +73,7 @@ class Inquiries(Library):
         self, request: LinearRequest, rows: Span | None = None, columns: Span | None = None
     ) -> Answer[Picture]:
         """Return a part of a linear as a picture; None means all rows or columns."""
-        return self._ask(worker.picture_linear, self._home, request, rows, columns)
+        return self._ask(worker.picture_linear, self._home, request, rows, columns, quick=True)
 
     @message(messages.shown_linear)
     def inspect(self, request: LinearRequest) -> Answer[Study]:
@@ -95,7 +99,9 @@ class Inquiries(Library):
     def summary(self, model: str, revision: str | None = None) -> Answer[ModelSummary]:
         """Return a model's summary."""
         # the summary says where the model's files are, so downloading or unpacking them changes it
-        return self._ask(worker.summarise_model, model, revision, version=_files_here(model, revision))
+        return self._ask(
+            worker.summarise_model, model, revision, version=_files_here(model, revision), quick=True
+        )
 
     @message(messages.anyone)
     def capacity(self, device: str) -> Answer[Capacity]:
@@ -104,7 +110,7 @@ class Inquiries(Library):
         """
         # The version changes every `FRESH` seconds, which makes it a new question.
         answer = self._ask(
-            worker.measure_capacity, self._home, device, version=int(time.monotonic() // FRESH)
+            worker.measure_capacity, self._home, device, version=int(time.monotonic() // FRESH), quick=True
         )
         if answer.value is not None:
             self._capacities[device] = answer.value

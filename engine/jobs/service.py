@@ -234,14 +234,18 @@ class BackgroundEngine(Inquiries):
         self._runs.cancel(key)
 
     def _ask(
-        self, function: Callable[[*Args], Value], *args: *Args, version: Hashable = None
+        self,
+        function: Callable[[*Args], Value],
+        *args: *Args,
+        version: Hashable = None,
+        quick: bool = False,
     ) -> Answer[Value]:
         """Ask `function` of `engine.jobs.worker`; see `Questions.ask`. A closed engine is a failed answer."""
         try:
             self.start()
         except EngineError as error:
             return Answer(message=str(error))
-        return self._questions.ask(function, *args, version=version)
+        return self._questions.ask(function, *args, version=version, quick=quick)
 
     def close(self) -> None:
         """End the embedded cluster, which interrupts its runs."""

@@ -12,9 +12,9 @@ widgets and waits for its turn.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import streamlit as st
 
@@ -143,12 +143,21 @@ def live_answer(
     def show(answer: Answer[Value]) -> None:
         if answer.pending:
             waiting()
+            draw_turn([answer])
         elif answer.value is None:
             (failed or show_error)(answer.message)
         else:
             draw(answer.value)
 
     live(part, ask, show, left=lambda answer: answer.pending, every=every)
+
+
+def draw_turn(answers: Iterable[Answer[Any]]) -> None:
+    """Say that the engine answers other questions first, if one of these waits for that."""
+    ahead = max((answer.ahead for answer in answers if answer.pending), default=0)
+    if ahead:
+        others = "another question" if ahead == 1 else f"{ahead} other questions"
+        st.caption(f":material/hourglass_top: The engine is busy with {others}. This one is next.")
 
 
 def show_error(message: str) -> None:

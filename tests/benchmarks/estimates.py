@@ -25,6 +25,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "Wanda, DSnoT": {"pruner": "wanda-dsnot"},
     "APT, S M": {"pruner": "apt-sm"},
 }
+FIELDS = ("model", "calibration", "evaluation", "residence")
 SMALL_WINDOWS = {"samples": 8, "length": 512}
 TIME, MEMORY = 1.5, 1.2
 """Ratios within which estimates should be."""
@@ -35,9 +36,10 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="demo", help="`demo`, a directory or a hub id")
     parser.add_argument("--calibration", default="stories")
     parser.add_argument("--evaluation", default="stories")
+    parser.add_argument("--residence", default="auto", choices=("auto", "resident", "streamed"))
     parser.add_argument("--case", action="append", choices=CASES, help="only this recipe; may be repeated")
     arguments = parser.parse_args()
-    fields = {name: getattr(arguments, name) for name in ("model", "calibration", "evaluation")}
+    fields = {name: getattr(arguments, name) for name in FIELDS}
     windows = {} if arguments.model == "demo" else SMALL_WINDOWS
     print(
         f"{'':16}{'estimated':>12}{'measured':>10}{'ratio':>7}{'estimated':>13}{'measured':>10}{'ratio':>7}{'CPU':>10}"

@@ -11,7 +11,7 @@ import streamlit as st
 from engine.charts.size_speed import latencies, model_sizes, why_zeros_save_nothing
 from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
-from pages.widgets.live import live, show_error
+from pages.widgets.live import draw_turn, live, show_error
 
 if TYPE_CHECKING:
     from engine.analysis.size_speed import Measurement
@@ -58,6 +58,7 @@ def _draw_answer(answer: Answer[Measurement], key: str) -> None:
             with grid.cell():
                 st.skeleton(height=HEIGHT)
         st.caption("Compressing the model, and timing it dense and pruned in turn.")
+        draw_turn([answer])
     else:
         show_error(answer.message)
         st.button(

@@ -15,7 +15,7 @@ from engine.jobs.requests import ReadRequest
 from engine.store.summary import RunSummary
 from pages.widgets.compute_here import draw_compute_here
 from pages.widgets.literal import literal
-from pages.widgets.live import live, show_error
+from pages.widgets.live import draw_turn, live, show_error
 from pages.widgets.run_picker import MORE, OFFERED, labels, offered
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def reading_or_placeholder(
         st.skeleton(height=height)
         starting = engine.status.state != "ready"
         st.caption(literal(engine.status.message) if starting else WAITING)
+        draw_turn([answer])
     return answer.value
 
 

@@ -13,10 +13,11 @@ from engine.analysis.microscope.zoom import covered, scaled, span_words
 from engine.charts.microscope.weight_map import weight_map
 from engine.recipe import Recipe
 from pages.widgets.chart import draw_chart
-from pages.widgets.live import live, show_error
+from pages.widgets.live import draw_turn, live, show_error
 from pages.widgets.microscope.picker import Place, zoom_to
 
 if TYPE_CHECKING:
+    from engine.jobs.questions import Answer
     from engine.jobs.service import BackgroundEngine
 
 MAP = 640  # approximate height of the map in pixels
@@ -32,7 +33,7 @@ def draw_lens(engine: BackgroundEngine, place: Place, recipe: Recipe, study: Stu
             live(
                 "microscope.map",
                 lambda: engine.picture(place.request, rows, columns),
-                lambda _: _draw_placeholder(),
+                _draw_placeholder,
                 left=lambda answer: answer.pending,
             )
         elif answer.value is None:
@@ -46,9 +47,10 @@ def draw_lens(engine: BackgroundEngine, place: Place, recipe: Recipe, study: Stu
     return answer.value
 
 
-def _draw_placeholder() -> None:
+def _draw_placeholder(answer: Answer[Picture]) -> None:
     st.skeleton(height=MAP)
     st.caption("The weight is being read.")
+    draw_turn([answer])
 
 
 def _group_width(recipe: Recipe) -> int | None:

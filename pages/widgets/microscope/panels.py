@@ -4,6 +4,7 @@ and its singular values.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -19,7 +20,7 @@ from engine.jobs.questions import Answer
 from engine.pruning.axes import SCORES
 from engine.recipe import Recipe
 from pages.widgets.chart import draw_chart
-from pages.widgets.live import live, show_error
+from pages.widgets.live import draw_turn, live, show_error
 from pages.widgets.microscope.picker import Place
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def draw_panels(engine: BackgroundEngine, place: Place, recipe: Recipe, picture:
             live(
                 "microscope.panels",
                 lambda: _answers(engine, place),
-                lambda _: _draw_placeholder(),
+                _draw_placeholder,
                 left=lambda answers: any(answer.pending for answer in answers),
             )
         return
@@ -55,9 +56,10 @@ def draw_panels(engine: BackgroundEngine, place: Place, recipe: Recipe, picture:
         draw_chart(sparsity_profiles(picture), "m.profiles")
 
 
-def _draw_placeholder() -> None:
+def _draw_placeholder(answers: Sequence[Answer[Any]]) -> None:
     st.skeleton(height=CARD)
     st.caption("The calibration text is passing through the preceding pruned blocks, as it did in the run.")
+    draw_turn(answers)
 
 
 def _answers(engine: BackgroundEngine, place: Place) -> list[Answer[Any]]:
