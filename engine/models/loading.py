@@ -16,7 +16,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from engine.errors import ModelError
-from engine.hardware.memory import Residence
+from engine.hardware.memory import Residence, release_large_allocations
 from engine.hub.failures import first_words, to_model_error
 from engine.models.checkpoint import RELOAD, Checkpoint
 from engine.models.inspection import inspect
@@ -92,6 +92,7 @@ def load(
         with BUILDING:  # it ties weights, which transformers switches off while it builds a model
             checkpoint.check(skeleton)
         tokenizer, fault = read_tokenizer(directory)
+    release_large_allocations()
     build = _build_resident if residence == "resident" else _build_empty
     module = build(directory, config, dtype, name)
     try:

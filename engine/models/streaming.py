@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from engine.errors import ModelError
-from engine.hardware.memory import release_large_allocations, trim_heap
+from engine.hardware.memory import trim_heap
 from engine.models.block import Block
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ class Streamer:
         self._module, self._checkpoint, self._dtype, self._device = module, checkpoint, dtype, device
         self._list = blocks[0].path.rpartition(".")[0]  # `model.layers.0` -> `model.layers`
         self._lock = threading.Lock()
-        release_large_allocations()
         self._refuse_shared(blocks)
         self._fill_outside(blocks)
 

@@ -9,11 +9,12 @@ measurement, with `OMP_NUM_THREADS=1`.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
+import tempfile
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 CASES: Mapping[str, Mapping[str, Any]] = {
@@ -55,34 +56,31 @@ def main() -> None:
 
 
 def measure(fields: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[float, float], float]:
-    """Return estimate and measurement of the seconds, and of the megabytes, of a run that keeps no model, and
-    its processor time in seconds.
+    """Return estimate and measurement of the seconds, and of the megabytes, of a run that is stored as by the
+    command line, and its processor time in seconds.
     """
     from engine.cost.estimate import estimate
     from engine.hardware.memory import PROGRAM
+    from engine.jobs.execute import execute
     from engine.models.summary import summarise
     from engine.recipe import Recipe, pin
     from engine.run import run
+    from engine.store.folder import RunFolder
 
     recipe = pin(Recipe.build(**fields))
     # One that is not counted: a first run imports what later ones find, as in the app's worker.
-    last_of(run(Recipe.build(samples=1, length=8, evaluation=None)))
+    for _ in run(Recipe.build(samples=1, length=8, evaluation=None)):
+        pass
     cost = estimate(recipe, summarise(recipe.model, recipe.revision))
-    before = time.process_time()
-    last = last_of(run(recipe))
-    processor = time.process_time() - before
-    if last.event != "finished":
-        raise SystemExit(json.dumps(last.model_dump()))
-    peak = (last.peak_host or 0) - PROGRAM
-    return (cost.seconds, last.elapsed), (cost.host_bytes / 1e6, peak / 1e6), processor
-
-
-def last_of(events: Any) -> Any:
-    """Return the last event."""
-    last = None
-    for event in events:
-        last = event
-    return last
+    with tempfile.TemporaryDirectory() as directory:
+        before = time.process_time()
+        # Stored, since a run keeps its masks in memory otherwise; without models for later runs.
+        record = execute(recipe, RunFolder(Path(directory) / recipe.key), models=None)
+        processor = time.process_time() - before
+    if record.state != "finished":
+        raise SystemExit(record.error)
+    peak = (record.peak_host or 0) - PROGRAM
+    return (cost.seconds, record.elapsed), (cost.host_bytes / 1e6, peak / 1e6), processor
 
 
 def _pair(estimated: float, measured: float, unit: str, limit: float) -> str:

@@ -1,13 +1,20 @@
 """Perplexity from hidden states equals the model's own, however few tokens are looked at together."""
 
 import math
+import platform
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
 from engine.evaluation import perplexity as measured
+from engine.models.identity import DEMO_DIRECTORY
 from engine.models.language_model import LanguageModel, Stream
+from engine.models.loading import load
 from tests.models.families import FAMILIES, VOCABULARY, WINDOWS, built, windows
 
 
@@ -55,3 +62,19 @@ def test_bits_per_byte_by_hand() -> None:
     """Eight tokens of one bit each over four bytes are two bits per byte."""
     assert measured.score(math.log(2), 8, 4).bits_per_byte == pytest.approx(2)
     assert measured.score(math.log(2), 8).bits_per_byte is None
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="only glibc keeps it"
+)
+@torch.no_grad()
+def test_the_logits_of_a_large_vocabulary_are_returned_to_the_system() -> None:
+    """In the thread of a worker, too, where glibc would keep 30 MB for every few chunks."""
+    load(DEMO_DIRECTORY, dtype=torch.float32, device=torch.device("cpu"))
+    head, ids = torch.randn(49_152, 1), torch.zeros(4, 512, dtype=torch.long)
+    model = SimpleNamespace(vocabulary=len(head), logits=lambda hidden, ids: hidden @ head.T)
+    stream = SimpleNamespace(on_device=lambda: [torch.randn(4, 512, 1)], ids=[ids])
+    before = psutil.Process().memory_info().rss
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(measured.perplexity, model, stream, which="dense").result()  # type: ignore[arg-type]
+    assert psutil.Process().memory_info().rss - before < 100_000_000, "of 16 chunks of 30 MB"

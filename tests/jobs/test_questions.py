@@ -1,4 +1,6 @@
-"""The order in which questions are sent to the worker: quick ones pass long ones, what nobody asks is dropped."""
+"""The order in which questions are sent to the worker: quick ones pass long ones, and what no page asks any
+more is dropped.
+"""
 
 from __future__ import annotations
 
