@@ -99,6 +99,7 @@ def test_a_pruner_equals_the_methods_it_sets(name: str) -> None:
         ({"score": "sparsegpt", "refinement": "dsnot"}, Group.ROW),
         ({"score": "magnitude", "allocation": "neuroal"}, Group.ROW),
         ({"score": "wanda", "update": "admm"}, Group.LAYER),
+        ({"score": "sparsegpt", "update": "thanos"}, Group.LAYER),
         ({"score": "wanda", "update": "admm", "refinement": "dsnot"}, Group.ROW),
         ({"score": "wanda", "update": "admm", "allocation": "neuroal"}, Group.ROW),
         ({"score": "ria", "allocation": "owl"}, Group.LAYER),

@@ -78,32 +78,37 @@ class RunningMask:
         return selection.keep
 
 
-@dataclass(frozen=True)
 class RepeatedMask:
-    """A mask that an update decides again and again, on the whole weight as updated so far.
+    """A mask that an update decides several times, on the whole weight as updated so far.
 
-    Any score and pattern can be used. A refinement needs a final mask, so with one the mask is frozen.
+    It works with any pattern and any score of single weights. A refinement needs a final mask, so with one
+    the mask is frozen.
 
-    Attributes:
+    Args:
         score: returns scores `[out, in]` for a weight `[out, in]`.
         sparsity: one number, or one per row, `[out]` float64.
+
+    Attributes:
+        scores: of each weight when it was last decided about, `[out, in]`.
+        ties: `Selection.ties` of the last decision.
     """
 
-    score: Callable[[Tensor, Statistics], Tensor]
-    statistics: Statistics
-    pattern: Pattern
-    sparsity: Sparsity
-    step: int | None = None
-    _last: list[Tensor] = field(default_factory=list, init=False)
+    step = None
 
-    @property
-    def ties(self) -> Tensor:
-        """`Selection.ties` of the last decision."""
-        return self._last[-1]
+    def __init__(
+        self,
+        score: Callable[[Tensor, Statistics], Tensor],
+        statistics: Statistics,
+        pattern: Pattern,
+        sparsity: Sparsity,
+    ) -> None:
+        self._score, self._statistics = score, statistics
+        self._pattern, self._sparsity = pattern, sparsity
+        self.scores, self.ties = torch.empty(0), torch.zeros(2, dtype=torch.int64)
 
     def keep(self, columns: slice, weight: Tensor) -> Tensor:
-        assert weight.shape[1] == self.statistics.width, "the scores need the whole weight"
-        return self._decided(self.score(weight, self.statistics))[:, columns]
+        assert weight.shape[1] == self._statistics.width, "the scores need the whole weight"
+        return self._decided(self._score(weight, self._statistics))[:, columns]
 
     def gradual(self, weight: Tensor, share: float) -> Tensor:
         """Return the mask `[out, in]` of a weight `[out, in]` at a share of the sparsity, at most 1.
@@ -112,15 +117,26 @@ class RepeatedMask:
         """
         if share == 1:
             return self.keep(slice(None), weight)
-        scores = self.score(weight, self.statistics)
-        if self.pattern.fixed_sparsity is None:
-            return self.pattern.keep(scores, self.sparsity * share)
+        scores = self._score(weight, self._statistics)
+        if self._pattern.fixed_sparsity is None:
+            return self._pattern.keep(scores, self._sparsity * share)
         final = self._decided(scores)
-        return Unstructured(Group.LAYER).keep(scores.masked_fill(final, torch.inf), self.sparsity * share)
+        return Unstructured(Group.LAYER).keep(scores.masked_fill(final, torch.inf), self._sparsity * share)
+
+    def remaining(self, weight: Tensor, keep: Tensor, start: int) -> Tensor:
+        """Return the mask `[out, in]` of a weight `[out, in]` whose columns before `start` are decided, as
+        `keep` says: the others lose as many as are left to remove of their comparison groups.
+        """
+        scores = self._score(weight, self._statistics)
+        decided = torch.where(keep[:, :start], torch.inf, -torch.inf).to(scores)
+        before = self.scores
+        mask = self._decided(torch.cat([decided, scores[:, start:]], dim=1))
+        self.scores = torch.cat([before[:, :start], scores[:, start:]], dim=1) if start else scores
+        return mask
 
     def _decided(self, scores: Tensor) -> Tensor:
-        selection = self.pattern.select(scores, self.sparsity)
-        self._last[:] = [selection.ties]
+        selection = self._pattern.select(scores, self._sparsity)
+        self.scores, self.ties = scores, selection.ties
         return selection.keep
 
 

@@ -102,6 +102,12 @@ ADMM = Paper(
     arxiv="2401.02938",
     authors=_authors("Boža, Vladimír"),
 )
+THANOS = Paper(
+    title="Thanos: A Block-wise Pruning Algorithm for Efficient Large Language Model Compression",
+    year=2025,
+    arxiv="2504.05346",
+    authors=_authors("Ilin, Ivan; Richtárik, Peter"),
+)
 DSNOT = Paper(
     title="Dynamic Sparse No Training: Training-Free Fine-tuning for Sparse LLMs",
     year=2023,

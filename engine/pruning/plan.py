@@ -63,6 +63,7 @@ class Outcome:
         unrefined: the mask as the score decided it, before refinement; None if it was decided while the
             weights changed.
         refined: what the refinement did.
+        scores: `[out, in]`, each at its moment of decision, if the whole mask was decided several times.
     """
 
     weight: Tensor
@@ -71,6 +72,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     unrefined: Tensor | None = None
     refined: Refined | None = None
+    scores: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,8 @@ class Plan:
         if self.decides_while_updating:
             source = self._source(score, statistics, sparsity)
             updated = self.update.function(weight, statistics, source, **self._arguments("update"))
-            return Outcome(updated.weight, updated.keep, source.ties, updated.warnings)
+            seen = source.scores if isinstance(source, RepeatedMask) else None
+            return Outcome(updated.weight, updated.keep, source.ties, updated.warnings, scores=seen)
         scores = score(weight, statistics)  # [out, in]
         selection = self.pattern.select(scores, sparsity)
         # As large as the weight, so released if nothing reads them any more.

@@ -188,6 +188,18 @@ PRESETS.add(
 )
 PRESETS.add(
     Preset(
+        name="thanos",
+        title="Thanos",
+        explanation="Removes the lowest Wanda scores of a block of columns in one optimal step, then scores "
+        "the columns that are left again.",
+        helps="Between SparseGPT and APT, in quality and in time.",
+        paper=papers.THANOS,
+        score="wanda",
+        update="thanos",
+    )
+)
+PRESETS.add(
+    Preset(
         name="wanda-dsnot",
         title="Wanda + DSnoT",
         explanation="Wanda's mask, then swaps within each row until its expected error is close to zero. No "

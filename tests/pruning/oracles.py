@@ -368,7 +368,38 @@ def admm(
     return torch.where(mask, (new + dual) / scale, 0.0)
 
 
-UPDATE_ORACLES: dict[str, Callable[..., Tensor]] = {"none": none, "obs": obs, "mrp": mrp, "admm": admm}
+def thanos(
+    weight: Tensor,
+    inputs: Tensor,
+    mask: Tensor | None = None,
+    *,
+    block: int = BLOCK,
+    choose: Callable[[int, Tensor, Tensor], Tensor] = lambda start, running, mask: mask,
+) -> Tensor:
+    """Return the weights after removing the columns of one block after the other, each row's in one optimal
+    step. `choose(start, running, mask)` returns the mask, of which this block is final.
+    """
+    matrix, running = damped(hessian(inputs)), weight.double().clone()
+    running[:, is_dead(inputs)] = 0
+    for start in range(0, weight.shape[1], block):
+        inverse = torch.linalg.inv(matrix[start:, start:])
+        mask = choose(start, running, mask)
+        for row, keep in zip(running, mask, strict=True):
+            places = range(start, min(start + block, len(row)))
+            removed = [place - start for place in places if not keep[place]]
+            step = torch.linalg.solve(inverse[removed][:, removed], row[start:][removed])
+            row[start:] -= step @ inverse[removed]
+            row[start:][removed] = 0
+    return running
+
+
+UPDATE_ORACLES: dict[str, Callable[..., Tensor]] = {
+    "none": none,
+    "obs": obs,
+    "mrp": mrp,
+    "admm": admm,
+    "thanos": thanos,
+}
 
 
 def update_columns(

@@ -179,7 +179,7 @@ def test_an_inspected_decision_shows_the_scores_that_decided() -> None:
     layer = oracles.random_layer(6, 48)
     plan = Plan.of(score="wanda", pattern="2:4", update="admm")
     statistics = oracles.collect_statistics(layer, plan.needs)
-    decision = decide(plan, layer.weight, statistics, 0.5, path="")
+    decision = decide(plan, layer.weight, statistics, 0.5)
     assert torch.equal(decision.keep, prune(layer, 0.5, pattern="2:4").keep)
     assert torch.equal(SemiStructured(2, 4).keep(decision.scores, 0.5), decision.keep)
     assert not torch.equal(decision.scores, plan.score.function(layer.weight, statistics))

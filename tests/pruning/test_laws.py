@@ -230,12 +230,15 @@ FROZEN = [
 ]
 
 
+FROZEN_MASKS = {"admm.steps": 1, "thanos.mask": "dense"}
+
+
 @pytest.mark.parametrize(("score", "update", "pattern", "group"), FROZEN)
 def test_a_frozen_mask_and_update_match_the_oracles(
     score: str, update: str, pattern: str, group: Group | None
 ) -> None:
     layer = oracles.random_layer(5, 136)
-    plan = Plan.of(score=score, update=update, pattern=pattern, group=group, settings={"admm.steps": 1})
+    plan = Plan.of(score=score, update=update, pattern=pattern, group=group, settings=FROZEN_MASKS)
     updated = prune(plan, layer, target(pattern))
     mask = oracles.keep_mask(
         SCORE_ORACLES[score](layer.weight, layer.inputs), pattern, group, target(pattern)

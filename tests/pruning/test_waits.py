@@ -41,8 +41,8 @@ def cases() -> Iterator[tuple[str, dict[str, Any], int]]:
     for name, score in SCORES.items():
         yield name, {"score": name, "pattern": "2:4" if score.joint else "unstructured"}, 0
     for name in UPDATES:
-        # The sizes of the joint update's systems decide the shapes of its tensors.
-        yield f"update {name}", {"score": "sparsegpt", "update": name}, 4 * (name == "mrp")
+        # The sizes of the rows' systems decide the shapes of tensors.
+        yield f"update {name}", {"score": "sparsegpt", "update": name}, 4 * (name in ("mrp", "thanos"))
     yield "update obs 2:4", {"score": "sparsegpt", "update": "obs", "pattern": "2:4"}, 0
     for name, refinement in REFINEMENTS.items():
         if refinement.touches:

@@ -72,6 +72,7 @@ def decide(
             recorded, update=UPDATES[update], refinement=REFINEMENTS["none"], parameters=parameters
         )
     outcome = recorded.prune(weight, statistics, sparsity, place)
+    scores = scores if outcome.scores is None else outcome.scores
     order = plan.pattern.order(scores)  # `prune` does not return it, but it follows from the scores
     return Decision(scores, outcome.keep, outcome.ties, order, outcome.warnings)
 
