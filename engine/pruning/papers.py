@@ -108,6 +108,13 @@ THANOS = Paper(
     arxiv="2504.05346",
     authors=_authors("Ilin, Ivan; Richtárik, Peter"),
 )
+ALPS = Paper(
+    title="ALPS: Improved Optimization for Highly Sparse One-Shot Pruning for Large Language Models",
+    year=2024,
+    arxiv="2406.07831",
+    authors=_authors("Meng, Xiang; Behdin, Kayhan; Wang, Haoyue; Mazumder, Rahul"),
+    venue=_neurips(2024),
+)
 DSNOT = Paper(
     title="Dynamic Sparse No Training: Training-Free Fine-tuning for Sparse LLMs",
     year=2023,

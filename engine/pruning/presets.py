@@ -200,6 +200,18 @@ PRESETS.add(
 )
 PRESETS.add(
     Preset(
+        name="alps",
+        title="ALPS",
+        explanation="Lets the mask of the largest scaled weights follow the least squares until it no longer "
+        "changes, then fits the remaining weights.",
+        helps="At high sparsities. The slowest of the iterative pruners.",
+        paper=papers.ALPS,
+        score="wanda",
+        update="alps",
+    )
+)
+PRESETS.add(
+    Preset(
         name="wanda-dsnot",
         title="Wanda + DSnoT",
         explanation="Wanda's mask, then swaps within each row until its expected error is close to zero. No "

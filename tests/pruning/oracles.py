@@ -368,6 +368,70 @@ def admm(
     return torch.where(mask, (new + dual) / scale, 0.0)
 
 
+def alps(
+    weight: Tensor,
+    inputs: Tensor,
+    mask: Tensor | None = None,
+    *,
+    penalty: float = 0.1,
+    polish: int = 10,
+    choose: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """Return what ALPS gives for a mask, or for the masks that `choose(weight)` returns for each iterate."""
+    matrix = damped(hessian(inputs))
+    scale = matrix.diagonal().sqrt()
+    matrix, dense = matrix / torch.outer(scale, scale), weight.double() * scale
+    new = dense if choose is None else _alps_iterates(dense, matrix, penalty, lambda at: choose(at / scale))
+    mask = mask if choose is None else choose(new / scale)
+    result = torch.zeros_like(dense)
+    for row, start, whole, keep in zip(result, new, dense, mask, strict=True):
+        part = matrix[keep][:, keep]
+        row[keep] = conjugate_gradients(part, (whole @ matrix)[keep], start[keep], polish)
+    return result / scale
+
+
+def _alps_iterates(
+    dense: Tensor, matrix: Tensor, penalty: float, choose: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Return W at the end of ALPS's first algorithm, with the published schedule of the penalty."""
+    before, grown = choose(dense), False
+    new, split, dual = dense, torch.where(before, dense, 0.0), torch.zeros_like(dense)
+    for iteration in range(1, 301):
+        shifted = matrix + penalty * torch.eye(len(matrix), dtype=torch.float64)
+        new = torch.linalg.solve(shifted, dense @ matrix - dual + penalty * split, left=False)
+        mask = choose(new + dual / penalty)
+        split = torch.where(mask, new + dual / penalty, 0.0)
+        dual = dual + penalty * (new - split)
+        if iteration % 3:
+            continue
+        changed = int((mask != before).sum()) / int(mask.sum())
+        before = mask
+        if not grown and changed <= 0.005 and penalty > 0.001:
+            penalty /= 5
+            split, dual = torch.where(choose(dense), dense, 0.0), torch.zeros_like(dense)
+            continue
+        if changed == 0 or (iteration > 30 and changed < 0.0003):
+            break
+        grown = True
+        penalty *= 1.3 if changed > 0.1 else 1.2 if changed > 0.005 else 1.1
+    return new
+
+
+def conjugate_gradients(matrix: Tensor, right: Tensor, start: Tensor, steps: int) -> Tensor:
+    """Return the textbook's iterate for `x M = right` after some steps from `start`."""
+    solution, residual = start, right - start @ matrix
+    direction = residual
+    for _ in range(steps):
+        if residual.norm() <= 1e-14 * right.norm():
+            break
+        step = (residual @ residual) / (direction @ matrix @ direction)
+        following = residual - step * (direction @ matrix)
+        solution = solution + step * direction
+        direction = following + (following @ following) / (residual @ residual) * direction
+        residual = following
+    return solution
+
+
 def thanos(
     weight: Tensor,
     inputs: Tensor,
@@ -398,6 +462,7 @@ UPDATE_ORACLES: dict[str, Callable[..., Tensor]] = {
     "obs": obs,
     "mrp": mrp,
     "admm": admm,
+    "alps": alps,
     "thanos": thanos,
 }
 

@@ -230,7 +230,7 @@ FROZEN = [
 ]
 
 
-FROZEN_MASKS = {"admm.steps": 1, "thanos.mask": "dense"}
+FROZEN_MASKS = {"admm.steps": 1, "alps.iterations": 0, "thanos.mask": "dense"}
 
 
 @pytest.mark.parametrize(("score", "update", "pattern", "group"), FROZEN)

@@ -42,7 +42,9 @@ def cases() -> Iterator[tuple[str, dict[str, Any], int]]:
         yield name, {"score": name, "pattern": "2:4" if score.joint else "unstructured"}, 0
     for name in UPDATES:
         # The sizes of the rows' systems decide the shapes of tensors.
-        yield f"update {name}", {"score": "sparsegpt", "update": name}, 4 * (name in ("mrp", "thanos"))
+        # ALPS looks every three iterations whether the mask still changes.
+        per_linear = {"mrp": 4, "thanos": 4, "alps": 101}.get(name, 0)
+        yield f"update {name}", {"score": "sparsegpt", "update": name}, per_linear
     yield "update obs 2:4", {"score": "sparsegpt", "update": "obs", "pattern": "2:4"}, 0
     for name, refinement in REFINEMENTS.items():
         if refinement.touches:

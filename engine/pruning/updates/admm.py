@@ -16,12 +16,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from engine.errors import NonFiniteError, NumericsError
-from engine.hardware.transfers import require
 from engine.pruning import papers
 from engine.pruning.axes import UPDATES, MaskSource, RepeatedMask, Update, Updated
 from engine.pruning.effort import Effort
 from engine.pruning.patterns import Group
+from engine.pruning.scaled_layer import ScaledLayer
 from engine.pruning.statistics import Need, Statistics
 from engine.pruning.weights import masked
 from engine.registry import Parameter
@@ -58,8 +57,10 @@ def admm(
     Raises:
         NumericsError: the Hessian is not finite, or not positive definite with this damping and penalty.
     """
-    scale, inverse, pull = _system(weight, statistics.hessian, penalty, damping)
-    current = weight * scale  # W + U: the scaled weights plus the dual, [out, in]
+    layer = ScaledLayer(weight, statistics.hessian, damping)
+    inverse, scale = layer.inverse(penalty), layer.scale
+    pull = layer.target @ inverse  # towards the dense output
+    current = layer.weight  # W + U: the scaled weights plus the dual, [out, in]
     steps = min(steps, iterations)
     for iteration in range(iterations):
         if iteration == 0 or (iteration < steps and isinstance(source, RepeatedMask)):
@@ -85,31 +86,6 @@ def _keep(source: MaskSource, weight: Tensor, part: float) -> Tensor:
 def share(step: int, steps: int, schedule: str) -> float:
     """Return which share of the sparsity the mask of a step has, from 1 to `steps`; 1 in the last."""
     return 1.0 if schedule == "full" else 1 - (1 - step / steps) ** 3
-
-
-def _system(weight: Tensor, hessian: Tensor, penalty: float, damping: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the scale of each input `[in]`, the inverse of the scaled Hessian with damping and penalty,
-    `[in, in]`, and what pulls towards the dense output, `[out, in]`.
-    """
-    norm = hessian.diagonal().sqrt()
-    # An input that the text never activates is not coupled to others: its weight stays as it is.
-    scale = norm.where(norm > 0, 1)
-    scaled = hessian.div_(scale).div_(scale[:, None])  # a new tensor, see `Statistics.hessian`
-    scaled.diagonal().add_(damping)
-    target = (weight * scale) @ scaled  # [out, in]
-    scaled.diagonal().add_(penalty)
-    lower, failed = torch.linalg.cholesky_ex(scaled)
-    inverse = torch.cholesky_inverse(lower)
-    require((failed == 0) & inverse.isfinite().all(), lambda: _unusable(scaled))
-    return scale, inverse, target @ inverse
-
-
-def _unusable(matrix: Tensor) -> NumericsError:
-    """Return what is wrong with a scaled Hessian, `[in, in]`, that has no inverse."""
-    which = f"The Hessian of a layer with {len(matrix)} inputs is not"
-    if not matrix.isfinite().all():
-        return NonFiniteError(f"{which} finite.")
-    return NumericsError(f"{which} positive definite. Raise admm.damping or admm.penalty.")
 
 
 def effort(rows: int, columns: int, sparsity: float) -> Effort:
