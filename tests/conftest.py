@@ -25,6 +25,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # small work, and the same threads here and
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+NARROW_BLOCKS = 3
 RecipeMaker = Callable[..., "Recipe"]
 
 
@@ -51,7 +52,7 @@ def small(corpus: Path) -> RecipeMaker:
 
 @pytest.fixture(scope="session")
 def narrow_model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The directory of a model like the bundled one, with as many blocks and the same tokenizer, but a
+    """The directory of a model like the bundled one, with the same tokenizer, but with three blocks, a
     quarter as wide and with random weights: a run takes a fraction of the time. The weights are large enough
     for each of them to matter.
     """
@@ -62,7 +63,12 @@ def narrow_model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
     directory = tmp_path_factory.mktemp("narrow")
     config = AutoConfig.from_pretrained(
-        DEMO_DIRECTORY, hidden_size=32, head_dim=8, intermediate_size=96, initializer_range=0.3
+        DEMO_DIRECTORY,
+        num_hidden_layers=NARROW_BLOCKS,
+        hidden_size=32,
+        head_dim=8,
+        intermediate_size=96,
+        initializer_range=0.3,
     )
     torch.manual_seed(0)
     AutoModelForCausalLM.from_config(config).save_pretrained(directory)

@@ -221,12 +221,15 @@ HEADLESS = [
     "engine.jobs.execute",
     "engine.cli.main",
     "engine.cli.doctor",
+    "engine.evaluation.tasks.evaluate",
 ]
 
 
-def test_the_engine_and_its_command_line_need_no_interface_library() -> None:
-    """A GPU machine may have neither Streamlit nor Plotly nor Dask; only the charts use pandas."""
-    missing = ["streamlit", "plotly", "dask", "distributed", "pandas"]
+def test_the_engine_and_its_command_line_need_no_interface_library_and_no_task_library() -> None:
+    """A GPU machine may have neither Streamlit nor Plotly nor Dask; only the charts use pandas, and only the
+    zero-shot tasks lm-eval.
+    """
+    missing = ["streamlit", "plotly", "dask", "distributed", "pandas", "lm_eval", "datasets"]
     code = f"import sys; sys.modules.update(dict.fromkeys({missing})); import {', '.join(HEADLESS)}"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False

@@ -24,18 +24,22 @@ from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.run import run
 from engine.run_cache import ModelCache
+from tests.conftest import NARROW_BLOCKS
 
 Fields = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def fast(tmp_path_factory: pytest.TempPathFactory, narrow_model: str) -> Fields:
-    """A narrow model, few and short windows."""
-    np.save(
-        file := tmp_path_factory.mktemp("ids") / "ids.npy",
-        np.random.default_rng(0).integers(0, 2048, (5, 48)),
-    )
-    return {"model": narrow_model, "samples": 6, "length": 48, "evaluation": str(file)}
+    """A narrow model, few and short windows, of ids: a text would be tokenised in each run."""
+    directory = tmp_path_factory.mktemp("ids")
+    texts = {}
+    for role, count in (("calibration", 9), ("evaluation", 5)):
+        np.save(
+            file := directory / f"{role}.npy", np.random.default_rng(count).integers(0, 2048, (count, 48))
+        )
+        texts[role] = str(file)
+    return {"model": narrow_model, "samples": 6, "length": 48, **texts}
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +97,7 @@ def test_other_calibration_windows_are_not_taken_for_the_same(fast: Fields, used
 def test_a_run_that_was_given_up_in_the_middle_leaves_the_model_dense(fast: Fields) -> None:
     models = ModelCache()
     events = run(Recipe.build(sparsity=0.9, **fast), {}, None, models)
-    list(islice(events, 8))
+    list(islice(events, 7))
     events.close()  # type: ignore[attr-defined]
     assert_same(Recipe.build(sparsity=0.5, **fast), models)
 
@@ -127,7 +131,7 @@ def test_the_model_is_loaded_once_and_passes_once(fast: Fields, monkeypatch: pyt
     for sparsity in (0.3, 0.5, 0.7):
         computed(Recipe.build(sparsity=sparsity, **fast), models)
     assert len(seen) == 1
-    assert passes == list(range(8)), "the dense model read the evaluation text once"
+    assert passes == list(range(NARROW_BLOCKS)), "the dense model read the evaluation text once"
 
 
 def test_another_dtype_is_another_model(fast: Fields, monkeypatch: pytest.MonkeyPatch) -> None:

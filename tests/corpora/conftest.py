@@ -28,8 +28,14 @@ def web_pages(count: int, kind: str) -> list[str]:
     ]
 
 
+@pytest.fixture(scope="session")
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The directories that the hub serves, by the name of the data set; tests only read them."""
+    return fill(tmp_path_factory.mktemp("datasets"))
+
+
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, datasets: dict[str, Path]) -> Iterator[HubServer]:
     server = HubServer()
     for name in (
         "HF_HUB_OFFLINE",
@@ -41,7 +47,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_ENDPOINT", server.url)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-    for name, directory in fill(tmp_path / "hub").items():
+    for name, directory in datasets.items():
         server.add_dataset(name, directory)
     yield server
     server.close()

@@ -169,11 +169,11 @@ def test_half_of_a_corpus_is_described_as_half(hub: HubServer) -> None:
     assert describe("wikitext2").bytes_to_download == NAMED["wikitext2"].parts["calibration"].bytes
 
 
-def test_a_whole_shard_in_the_cache_is_used(hub: HubServer, tmp_path: Path) -> None:
+def test_a_whole_shard_in_the_cache_is_used(hub: HubServer, datasets: dict[str, Path]) -> None:
     part = NAMED["c4"].parts["evaluation"]
     snapshot = settings.hub_cache() / "datasets--allenai--c4" / "snapshots" / NAMED["c4"].revision / part.file
     snapshot.parent.mkdir(parents=True)
-    shutil.copy(tmp_path / "hub" / "c4" / part.file, snapshot)
+    shutil.copy(datasets[NAMED["c4"].repo] / part.file, snapshot)
     assert available("c4", "evaluation")
     assert measured("c4").identity["revision"] == NAMED["c4"].revision
     assert not hub.asked

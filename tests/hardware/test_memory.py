@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -98,7 +99,6 @@ def test_a_measurement_of_this_machine(tmp_path):
 
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-FAST: dict[str, Any] = {"samples": 8, "length": 64, "evaluation": "stories"}
 OF_A_CHECK = 16
 """Tokens of the longest windows with which a model is checked when it is loaded; a run has longer ones."""
 
@@ -158,6 +158,15 @@ def test_out_of_memory_errors_are_recognised(error: Exception, expected: bool) -
     assert is_out_of_memory(error) is expected
 
 
+@pytest.fixture(scope="module")
+def recipe(narrow_model: str, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    """Of a run over 16 windows of evaluation, as many as are a batch of this length."""
+    ids = tmp_path_factory.mktemp("ids") / "ids.npy"
+    np.save(ids, np.random.default_rng(0).integers(0, 2048, (16, 64)))
+    texts = {"calibration": str(ids), "evaluation": str(ids)}
+    return Recipe.build(model=narrow_model, samples=8, length=64, **texts)
+
+
 @pytest.fixture
 def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
     """A machine on which no pass over more than one window fits; what was tried, as windows and residence."""
@@ -176,9 +185,8 @@ def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
 
 
 def test_a_run_short_of_memory_uses_smaller_batches_with_the_same_result(
-    short_of_memory: list[tuple[int, str]],
+    short_of_memory: list[tuple[int, str]], recipe: Recipe
 ) -> None:
-    recipe = Recipe.build(**FAST)
     kept: dict[int, BlockWeights] = {}
     events = list(run(recipe, kept))
     assert isinstance(events[-1], Finished)
@@ -192,7 +200,7 @@ def test_a_run_short_of_memory_uses_smaller_batches_with_the_same_result(
 
 
 def test_if_nothing_is_left_to_reduce_the_error_says_what_would_fit(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, recipe: Recipe
 ) -> None:
     record = LanguageModel.record
 
@@ -202,7 +210,7 @@ def test_if_nothing_is_left_to_reduce_the_error_says_what_would_fit(
         return record(model, windows, *rest, **more)
 
     monkeypatch.setattr(LanguageModel, "record", never)
-    events = list(run(Recipe.build(**FAST)))
+    events = list(run(recipe))
     last = events[-1]
     assert (
         isinstance(last, Failed)
@@ -212,31 +220,31 @@ def test_if_nothing_is_left_to_reduce_the_error_says_what_would_fit(
     assert {event.residence for event in events if isinstance(event, ModelLoaded)} == {"resident", "streamed"}
 
 
-def test_memory_that_runs_out_before_the_first_attempt_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_runs_out_before_the_first_attempt_is_named(
+    monkeypatch: pytest.MonkeyPatch, recipe: Recipe
+) -> None:
     def scarce(*given: Any, **more: Any) -> None:
         raise ModelError("The install of scipy seems to be broken.") from MemoryError()
 
     monkeypatch.setattr("engine.run.summarise", scarce)
-    last = list(run(Recipe.build(**FAST)))[-1]
+    last = list(run(recipe))[-1]
     assert isinstance(last, Failed) and "Memory ran out" in last.message and "scipy" in last.message
 
 
 def test_finished_blocks_are_not_pruned_again_after_memory_ran_out(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, recipe: Recipe
 ) -> None:
-    recipe = Recipe.build(**FAST)
     undisturbed = RunRecord.fold(run(recipe))
-    advance, calls = Stream.advance, 0
+    advance, kept = Stream.advance, dict[int, BlockWeights]()
+    failures = iter([torch.OutOfMemoryError("out of memory")])
 
     def once(stream: Stream, *arguments: Any, **more: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 20:
-            raise torch.OutOfMemoryError("out of memory")
+        if len(kept) == 2 and (failure := next(failures, None)):
+            raise failure
         return advance(stream, *arguments, **more)
 
     monkeypatch.setattr(Stream, "advance", once)
-    events = list(run(recipe, {}))
+    events = list(run(recipe, kept))
     resumed = [event.blocks for event in events if isinstance(event, Resumed)]
     assert len(resumed) == 1 and resumed[0] >= 1
     indices = [event.index for event in events if event.event == "block_pruned"]

@@ -21,17 +21,19 @@ from engine.store.runs import Store
 from tests.jobs.pace import Pace
 
 BLOCKS = 8  # of the bundled model
-PATIENCE = 60.0  # seconds: generous, for a machine that others use too
+PATIENCE = 120.0  # seconds: generous, for a machine that others use too
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pace]:
     yield Pace(tmp_path_factory.mktemp("pace") / "seconds")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory, pace: Pace) -> Iterator[BackgroundEngine]:
-    """An engine with its embedded cluster, whose runs take `pace` more seconds a block."""
+    """An engine with its embedded cluster, whose runs take `pace` more seconds a block. Starting one takes
+    seconds, so all tests share it: those that change it stand at the end of test_service.py.
+    """
     made = BackgroundEngine(Store(tmp_path_factory.mktemp("home")), grace=1.0)
     made.start()
     until(lambda: made.status.state == "ready")
@@ -54,6 +56,11 @@ def process(*command: str, cwd: Path = ROOT, stderr: int | None = None) -> Itera
 
 def family(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    """Whether all processes have ended."""
+    return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes)
 
 
 def until(condition: Callable[[], object], patience: float = PATIENCE) -> float:

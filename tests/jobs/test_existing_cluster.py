@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from engine import VERSION
 from engine.cli.main import main
 from engine.diagnosis import CHECKS
+from engine.events import RunStarted
 from engine.jobs import cluster, versions, worker_process
 from engine.jobs.execute import execute
 from engine.jobs.service import BackgroundEngine
@@ -54,6 +56,13 @@ def engine(
     made.close()
 
 
+@pytest.fixture(scope="module")
+def pace(engine: BackgroundEngine, tmp_path_factory: pytest.TempPathFactory) -> Pace:
+    made = Pace(tmp_path_factory.mktemp("pace") / "seconds")
+    made.govern(engine)
+    return made
+
+
 def test_runs_and_questions_need_no_code_of_ours_in_the_scheduler(
     engine: BackgroundEngine, scheduler: str, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,13 +79,35 @@ def test_runs_and_questions_need_no_code_of_ours_in_the_scheduler(
     assert found.state == "ok" and f"version {VERSION}" in found.message and "CPU, " in found.message
 
 
+def test_two_requests_for_one_recipe_share_the_computation(
+    engine: BackgroundEngine, pace: Pace, scheduler: str, small: RecipeMaker
+) -> None:
+    pace.set(0.05)
+    elsewhere = BackgroundEngine(Store(engine.store.home), scheduler)  # another app over the same store
+    elsewhere.start()
+    keys: list[str] = []
+    asking = [
+        threading.Thread(target=lambda e=e: keys.append(e.submit(small(20))))
+        for e in [engine] * 3 + [elsewhere]
+    ]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    assert len(set(keys)) == 1 and engine.active() == [keys[0]]
+    assert ended(engine, keys[0]).state == "finished"
+    until(lambda: elsewhere.active() == [])
+    assert elsewhere.view(keys[0]).record == engine.view(keys[0]).record
+    elsewhere.close()
+    pace.set(0)
+    assert sum(isinstance(event, RunStarted) for event in engine.store.folder(keys[0]).events()) == 1
+
+
 def test_a_worker_that_stops_answering_is_mentioned_and_recovers(
-    engine: BackgroundEngine, small: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: BackgroundEngine, pace: Pace, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "SILENT", 2.0)
     monkeypatch.setattr("engine.jobs.queue.LISTEN", 0.2)
-    pace = Pace(tmp_path / "pace")
-    pace.govern(engine)
     pace.set(0.3)
     key = engine.submit(small(2))
     wait_for_blocks(engine, key, 1)

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import subprocess
 from pathlib import Path
 
-import psutil
 import pytest
 from distributed import Client
 
-from engine import VERSION
 from engine.errors import EngineError
 from engine.jobs import cluster, embedded
 from engine.jobs.execute import execute
-from engine.jobs.health import ENDED, FAILED, SILENT, STARTING, STOPPED, Health
+from engine.jobs.health import FAILED, STARTING, STOPPED
 from engine.jobs.service import BackgroundEngine
 from engine.store.runs import Store
 from tests.conftest import RecipeMaker
-from tests.jobs.conftest import ended, family, process, until, wait_for_blocks
-from tests.jobs.pace import Pace, client, worker_pid
-
-
-def gone(processes: list[psutil.Process]) -> bool:
-    return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes)
+from tests.jobs.conftest import family, gone, process, until
 
 
 def says(app: subprocess.Popen[str], word: str) -> None:
@@ -68,50 +60,6 @@ def test_an_app_killed_while_starting_leaves_no_process(tmp_path: Path) -> None:
         until(lambda: gone(children))
 
 
-def test_a_dead_cluster_is_restarted_and_closing_ends_it(
-    store: Store, small: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("engine.jobs.health.PATIENCE", 1.0)
-    engine, pace = BackgroundEngine(store), Pace(tmp_path / "pace")
-    engine.start()
-    try:
-        until(lambda: engine.status.state == "ready")
-        pace.govern(engine)
-        pace.set(1)
-        key = engine.submit(small())
-        wait_for_blocks(engine, key, 1)
-        places = ("CPU, 1 thread (up to 2 small runs at the same time)",)
-        computing = Health("ok", "The background engine works.", VERSION, places)
-        until(lambda: engine.health() == computing)
-        worker, scheduler = worker_pid(engine), client(engine).run_on_scheduler(os.getpid)
-        os.kill(worker, signal.SIGSTOP)
-        assert engine.health() == SILENT
-        os.kill(scheduler, signal.SIGKILL)
-        assert engine.health().state == "failed"
-        os.kill(worker, signal.SIGCONT)
-        until(lambda: engine.view(key).state == "interrupted")
-        until(lambda: not psutil.pid_exists(worker))
-        assert "ended" in engine.view(key).message and engine.status.state == "ended"
-        assert engine.health() == ENDED
-
-        engine.submit(small())
-        assert ended(engine, key).state == "finished", engine.view(key).message
-        assert engine.status.state == "ready"
-
-        pace.govern(engine)
-        key = engine.submit(small(1))
-        wait_for_blocks(engine, key, 1)
-        children = family(os.getpid())
-    finally:
-        engine.close()
-        engine.close()
-    until(lambda: gone(children))
-    assert engine.view(key).state == "interrupted" and "app was closed" in engine.view(key).message
-    with pytest.raises(EngineError, match="closed"):
-        engine.submit(small(2))
-    assert "closed" in engine.measure(key).message
-
-
 def test_an_engine_that_cannot_start_reports_it(
     store: Store, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,10 +84,10 @@ def test_an_engine_without_its_thread_is_not_healthy(store: Store, monkeypatch: 
     until(lambda: engine.health() == STOPPED)
 
 
-@pytest.mark.parametrize("address", ["nonsense://x", "tcp://localhost", "tls://127.0.0.1:9", "inproc://a"])
-def test_an_address_that_cannot_be_used_leaves_no_client(tmp_path: Path, address: str) -> None:
-    with pytest.raises(EngineError, match=f"{address} does not answer"):
-        cluster.Cluster(tmp_path, address, lambda: None)
+def test_an_address_that_cannot_be_used_leaves_no_client(tmp_path: Path) -> None:
+    for address in ("nonsense://x", "tcp://localhost", "tls://127.0.0.1:9", "inproc://a"):
+        with pytest.raises(EngineError, match=f"{address} does not answer"):
+            cluster.Cluster(tmp_path, address, lambda: None)
     gc.collect()
     clients = [client for client in gc.get_objects() if issubclass(type(client), Client)]
     assert "connecting" not in [client.status for client in clients]

@@ -1,4 +1,4 @@
-"""Runs in the background on a real cluster: watched, queued, shared, cancelled, and resumed after a kill."""
+"""Runs in the background on a real cluster: watched, queued, cancelled, resumed after a kill, and closed."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
-from engine.errors import RecipeError, StoreError
-from engine.events import Cancelled, Interrupted, Resumed, RunStarted
+from engine import VERSION
+from engine.errors import EngineError, RecipeError, StoreError
+from engine.events import Cancelled, Interrupted, Resumed
 from engine.hardware.gpus import CUDA
 from engine.jobs.dask_settings import DEVICE
 from engine.jobs.execute import execute
 from engine.jobs.fleet import Device, Fleet
+from engine.jobs.health import ENDED, SILENT, Health
 from engine.jobs.requests import TextRequest
 from engine.jobs.roster import Roster
 from engine.jobs.service import BackgroundEngine
 from engine.recipe import Recipe
 from engine.store.runs import Store
 from tests.conftest import RecipeMaker
-from tests.jobs.conftest import BLOCKS, ended, until, wait_for_blocks
+from tests.jobs.conftest import BLOCKS, ended, family, gone, until, wait_for_blocks
 from tests.jobs.pace import Pace, client, worker_pid
 
 
@@ -87,29 +89,6 @@ def test_a_second_run_is_queued(engine: BackgroundEngine, pace: Pace, small: Rec
     assert not engine.store.folder(keys[1]).exists
 
 
-def test_two_requests_for_one_recipe_share_the_computation(
-    engine: BackgroundEngine, pace: Pace, small: RecipeMaker
-) -> None:
-    pace.set(0.05)
-    elsewhere = BackgroundEngine(Store(engine.store.home))  # another app over the same store
-    elsewhere.start()
-    keys: list[str] = []
-    asking = [
-        threading.Thread(target=lambda e=e: keys.append(e.submit(small(20))))
-        for e in [engine] * 3 + [elsewhere]
-    ]
-    for thread in asking:
-        thread.start()
-    for thread in asking:
-        thread.join()
-    assert len(set(keys)) == 1 and engine.active() == [keys[0]]
-    assert ended(engine, keys[0]).state == "finished"
-    until(lambda: elsewhere.active() == [])
-    assert elsewhere.view(keys[0]).record == engine.view(keys[0]).record
-    elsewhere.close()
-    assert sum(isinstance(event, RunStarted) for event in engine.store.folder(keys[0]).events()) == 1
-
-
 def test_a_cancelled_run_stops_within_a_block(
     engine: BackgroundEngine, pace: Pace, small: RecipeMaker
 ) -> None:
@@ -134,6 +113,7 @@ def test_a_run_that_does_not_stop_is_killed(engine: BackgroundEngine, pace: Pace
     pace.set(0.3)
     process = worker_pid(engine)
     key = engine.submit(small(40))
+    waiting = engine.submit(small(41))
     wait_for_blocks(engine, key, 1)
     pace.set(30)
     time.sleep(0.5)  # the block that it is at ends, and the next takes half a minute
@@ -144,33 +124,7 @@ def test_a_run_that_does_not_stop_is_killed(engine: BackgroundEngine, pace: Pace
     assert engine.store.folder(key).events()[-1].model_copy(update={"elapsed": 0}) == Cancelled(forced=True)
     until(lambda: not os.path.exists(f"/proc/{process}"))
     pace.set(0)
-    engine.submit(small(41))
-    assert ended(engine, small(41).key).state == "finished" and worker_pid(engine) != process
-
-
-def test_a_run_resumes_after_its_worker_was_killed(
-    engine: BackgroundEngine, pace: Pace, small: RecipeMaker, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    undisturbed = Store(tmp_path_factory.mktemp("other")).folder(small(50).key)
-    expected = execute(small(50), undisturbed)
-    pace.set(0.5)
-    key, waiting = engine.submit(small(50)), engine.submit(small(51))
-    wait_for_blocks(engine, key, 3)
-    os.kill(worker_pid(engine), signal.SIGKILL)
-    pace.set(0)
-    until(lambda: engine.view(key).state == "interrupted")
-    view = engine.view(key)
-    assert "was killed" in view.message and "A retry resumes after block" in view.message
-    assert isinstance(engine.store.folder(key).events()[-1], Interrupted)
-    assert ended(engine, waiting).state == "finished"  # the queue continues
-
-    assert engine.submit(small(50)) == key
-    view = ended(engine, key)
-    assert view.state == "finished" and (view.record.resumed or 0) >= 3
-    assert any(isinstance(event, Resumed) for event in engine.store.folder(key).events())
-    assert (view.record.dense, view.record.pruned) == (expected.dense, expected.pruned)
-    masks, others = engine.store.folder(key).blocks.masks("b"), undisturbed.blocks.masks("b")
-    assert masks.keys() == others.keys() and all(torch.equal(masks[name], others[name]) for name in masks)
+    assert ended(engine, waiting).state == "finished" and worker_pid(engine) != process
 
 
 def test_a_failed_run_reports_why(engine: BackgroundEngine, corpus: object, small: RecipeMaker) -> None:
@@ -247,14 +201,43 @@ def test_questions_are_answered_during_a_run(
     ended(engine, key)
 
 
-def test_runs_on_several_gpus(
+def test_a_dead_cluster_is_restarted(
+    engine: BackgroundEngine, pace: Pace, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.jobs.health.PATIENCE", 1.0)
+    pace.set(1)
+    key = engine.submit(small(105))
+    wait_for_blocks(engine, key, 1)
+    places = ("CPU, 1 thread (up to 2 small runs at the same time)",)
+    computing = Health("ok", "The background engine works.", VERSION, places)
+    until(lambda: engine.health() == computing)
+    worker, scheduler = worker_pid(engine), client(engine).run_on_scheduler(os.getpid)
+    os.kill(worker, signal.SIGSTOP)
+    assert engine.health() == SILENT
+    os.kill(scheduler, signal.SIGKILL)
+    assert engine.health().state == "failed"
+    os.kill(worker, signal.SIGCONT)
+    until(lambda: engine.view(key).state == "interrupted")
+    until(lambda: not psutil.pid_exists(worker))
+    assert "ended" in engine.view(key).message and engine.status.state == "ended"
+    assert engine.health() == ENDED
+
+    engine.submit(small(105))
+    assert ended(engine, key).state == "finished", engine.view(key).message
+    assert engine.status.state == "ready"
+    pace.govern(engine)
+
+
+def test_runs_on_several_gpus_and_a_killed_worker_resumes_its_own(
     engine: BackgroundEngine,
     pace: Pace,
     small: RecipeMaker,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Two imitated GPUs. The last test with this engine, because others expect it to have one worker."""
+    """Two imitated GPUs, and a worker that is killed. After this test the engine has two workers."""
+    undisturbed = Store(tmp_path / "other").folder(small(111).key)
+    expected = execute(small(111), undisturbed)
     labels = {"0": "GPU 0 · imitated", "1": "GPU 1 · imitated"}
     cluster = engine._cluster
     assert cluster is not None and cluster._embedded is not None
@@ -278,20 +261,47 @@ def test_runs_on_several_gpus(
     second = next(address for address in processes if address != first)
     assert processes[second][1] == "1" and processes[first][1] == os.environ.get(CUDA)
 
+    wait_for_blocks(engine, keys[1], 3)
     os.kill(processes[second][0], signal.SIGKILL)  # it affects its own run only
     pace.set(0)
-    assert ended(engine, keys[1]).state == "interrupted" and "killed" in engine.view(keys[1]).message
+    view = ended(engine, keys[1])
+    assert view.state == "interrupted"
+    assert "was killed" in view.message and "A retry resumes after block" in view.message
+    folder = engine.store.folder(keys[1])
+    assert isinstance(folder.events()[-1], Interrupted)
     assert ended(engine, keys[0]).state == "finished" and ended(engine, keys[2]).state == "finished"
+
     assert engine.submit(small(111)) == keys[1]
-    assert ended(engine, keys[1]).state == "finished" and (engine.view(keys[1]).record.resumed or 0) >= 1
-    alone = execute(small(112), Store(tmp_path / "other").folder(keys[2]))
-    assert alone.pruned == engine.view(keys[2]).record.pruned
+    view = ended(engine, keys[1])
+    assert view.state == "finished" and (view.record.resumed or 0) >= 3
+    assert any(isinstance(event, Resumed) for event in folder.events())
+    assert (view.record.dense, view.record.pruned) == (expected.dense, expected.pruned)
+    masks, others = folder.blocks.masks("b"), undisturbed.blocks.masks("b")
+    assert masks.keys() == others.keys() and all(torch.equal(masks[name], others[name]) for name in masks)
+
+
+def test_closing_the_engine_ends_its_processes(
+    engine: BackgroundEngine, pace: Pace, small: RecipeMaker
+) -> None:
+    """The last test with this engine."""
+    pace.set(1)
+    key = engine.submit(small(120))
+    wait_for_blocks(engine, key, 1)
+    children = family(os.getpid())
+    engine.close()
+    engine.close()
+    until(lambda: gone(children))
+    assert engine.view(key).state == "interrupted" and "app was closed" in engine.view(key).message
+    with pytest.raises(EngineError, match="closed"):
+        engine.submit(small(121))
+    assert "closed" in engine.measure(key).message
 
 
 def test_questions_during_the_start_of_a_worker_are_all_answered(tmp_path: Path) -> None:
     """Each of them imports the model library, which two threads must not do at once."""
     program = (
         "import threading; from engine.jobs import worker\n"
+        "worker._has_run.set()\n"  # the warm-up only imports, and computes nothing
         "found = []\n"
         "ask = lambda: found.append(worker.call(worker.summarise_model, 'demo', None))\n"
         "threads = [threading.Thread(target=ask) for _ in range(4)] + "

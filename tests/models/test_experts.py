@@ -422,8 +422,9 @@ def test_magnitude_needs_no_tokens_and_ordinary_linears_never_fall_back() -> Non
     assert not wanda.prune(weight, statistics_of(1, wanda.needs, routed=False), 0.5).warnings
 
 
-@pytest.mark.parametrize("count", [5, 60])
-@pytest.mark.parametrize("family", ROUTED)
+@pytest.mark.parametrize(
+    ("family", "count"), [*((family, 5) for family in ROUTED), *((family, 60) for family in ROUTED[::2])]
+)
 def test_a_run_says_which_experts_fell_back_and_updates_the_others(family: str, count: int) -> None:
     model = built(family)
     dense = {path: linear.weight.clone() for path, linear in model.linears.items()}

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import transformers as hf
@@ -19,6 +20,7 @@ from engine.hardware.device import Clock
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.loading import load
 from engine.models.streaming import BUILDING, without_weights
+from engine.pruning.allocations import neuroal
 from engine.pruning.axes import Shares
 from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
@@ -40,20 +42,24 @@ def no_gradients() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=[family for family in FAMILIES if family not in SHARED])
-def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory: Path = tmp_path_factory.mktemp("saved") / request.param
-    built(request.param).module.save_pretrained(directory, max_shard_size="40KB")
-    return directory
+Pair = tuple[LanguageModel, LanguageModel]
 
 
-def both(directory: Path) -> tuple[LanguageModel, LanguageModel]:
+def both(directory: Path) -> Pair:
+    """Load a model resident and streamed."""
     resident, streamed = (
         load(directory, dtype=torch.float32, device=CPU, residence=where)
         for where in ("resident", "streamed")
     )
     assert (resident.residence, streamed.residence) == ("resident", "streamed")
     return resident, streamed
+
+
+@pytest.fixture(scope="module", params=[family for family in FAMILIES if family not in SHARED])
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    directory: Path = tmp_path_factory.mktemp("saved") / request.param
+    built(request.param).module.save_pretrained(directory, max_shard_size="40KB")
+    return both(directory)
 
 
 def absent(model: LanguageModel) -> list[bool]:
@@ -73,19 +79,8 @@ def pruned(
     )
 
 
-def test_a_streamed_model_is_pruned_bit_for_bit_the_same(saved: Path) -> None:
-    resident, streamed = both(saved)
-    assert all(absent(streamed)) and not any(absent(resident))
-    (masks, logits), (other_masks, other_logits) = pruned(resident), pruned(streamed)
-    assert torch.equal(logits, other_logits) and all(absent(streamed))
-    assert masks.keys() == other_masks.keys()
-    for index, block in masks.items():
-        assert block.keys() == other_masks[index].keys()
-        assert all(torch.equal(one.keep, other_masks[index][name].keep) for name, one in block.items())
-
-
-def test_dense_logits_equal_those_of_the_resident_model(saved: Path) -> None:
-    resident, streamed = both(saved)
+def test_dense_logits_equal_those_of_the_resident_model(pair: Pair) -> None:
+    resident, streamed = pair
     stream = streamed.record(windows(), 5)
     for block in streamed.blocks:
         with streamed.present(block):
@@ -93,6 +88,28 @@ def test_dense_logits_equal_those_of_the_resident_model(saved: Path) -> None:
             assert absent(streamed).count(False) == 1
     expected = resident.module(input_ids=windows(), use_cache=False).logits
     torch.testing.assert_close(streamed.logits(stream.hidden[0], stream.ids[0]), expected, rtol=0, atol=1e-4)
+
+
+def test_hidden_states_may_be_kept_on_the_host(pair: Pair) -> None:
+    _, model = pair
+    here, away = model.record(windows(), 2), model.record(windows(), 2, offload=True)
+    for block in model.blocks:
+        with model.present(block):
+            here.advance(block)
+            away.advance(block)
+    assert all(torch.equal(one, other) for one, other in zip(here.hidden, away.hidden, strict=True))
+
+
+def test_a_streamed_model_is_pruned_bit_for_bit_the_same(pair: Pair) -> None:
+    """The last test with a family's models."""
+    resident, streamed = pair
+    assert all(absent(streamed)) and not any(absent(resident))
+    (masks, logits), (other_masks, other_logits) = pruned(resident), pruned(streamed)
+    assert torch.equal(logits, other_logits) and all(absent(streamed))
+    assert masks.keys() == other_masks.keys()
+    for index, block in masks.items():
+        assert block.keys() == other_masks[index].keys()
+        assert all(torch.equal(one.keep, other_masks[index][name].keep) for name, one in block.items())
 
 
 def test_updated_weights_are_the_same(tmp_path: Path) -> None:
@@ -106,7 +123,11 @@ def test_updated_weights_are_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("allocation", ["owl", "alphapruning", "neuroal"])
 @pytest.mark.parametrize("family", ["llama", "gpt2", "olmoe"])
-def test_allocations_are_the_same(family: str, allocation: str, tmp_path: Path) -> None:
+def test_allocations_are_the_same(
+    family: str, allocation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in ("BLOCK_STRENGTHS", "ROW_STRENGTHS"):  # two candidates each, not fifteen
+        monkeypatch.setattr(neuroal, step, (0.01, 0.25))
     built(family).module.save_pretrained(tmp_path)
     found = []
     for model in both(tmp_path):
@@ -129,20 +150,18 @@ def test_allocations_are_the_same(family: str, allocation: str, tmp_path: Path) 
     assert found[0] == found[1] and all(absent(model))
 
 
-def test_a_run_reports_the_residence_and_gives_the_same_numbers(narrow_model: str) -> None:
+def test_a_run_reports_the_residence_and_gives_the_same_numbers(narrow_model: str, tmp_path: Path) -> None:
+    np.save(ids := tmp_path / "ids.npy", np.random.default_rng(0).integers(0, 2048, (4, 64)))
+    fields = {
+        "model": narrow_model,
+        "samples": 4,
+        "length": 64,
+        "calibration": str(ids),
+        "evaluation": str(ids),
+    }
+    search = {"allocation": "neuroal", "settings": {"neuroal.step": "block"}}
     records = [
-        RunRecord.fold(
-            run(
-                Recipe.build(
-                    model=narrow_model,
-                    samples=4,
-                    length=64,
-                    residence=where,
-                    allocation="neuroal",
-                    settings={"neuroal.step": "block"},
-                )
-            )
-        )
+        RunRecord.fold(run(Recipe.build(residence=where, **fields, **search)))
         for where in ("resident", "streamed")
     ]
     assert [record.model.residence for record in records if record.model] == ["resident", "streamed"]
@@ -151,16 +170,6 @@ def test_a_run_reports_the_residence_and_gives_the_same_numbers(narrow_model: st
         one is not None and other is not None and one.perplexity == pytest.approx(other.perplexity, rel=1e-6)
     )
     assert records[0].allocation == records[1].allocation
-
-
-def test_hidden_states_may_be_kept_on_the_host(saved: Path) -> None:
-    _, model = both(saved)
-    here, away = model.record(windows(), 2), model.record(windows(), 2, offload=True)
-    for block in model.blocks:
-        with model.present(block):
-            here.advance(block)
-            away.advance(block)
-    assert all(torch.equal(one, other) for one, other in zip(here.hidden, away.hidden, strict=True))
 
 
 def test_streams_are_joined_and_split() -> None:

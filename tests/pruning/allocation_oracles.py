@@ -1,7 +1,7 @@
 """Slow float64 versions of OWL and AlphaPruning from weights and norms, and of NeuroAL's search.
 
-The search processes one window at a time and runs every candidate through all blocks; candidates share
-nothing, and none is stopped early. It identifies linears by name and supports only Llama-like models and OPT.
+The search runs every candidate through all blocks; candidates share nothing, and none is stopped early. It
+identifies linears by name and supports only Llama-like models and OPT.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -153,19 +153,28 @@ class SearchResult:
 
 
 class ReferenceSearch:
-    """NeuroAL's search on a tiny float64 model, with the recorded arguments of its blocks per window."""
+    """NeuroAL's search on a tiny float64 model, with the recorded arguments of its blocks."""
 
-    def __init__(self, model: nn.Module, ids: Tensor, score: ScoreOf, group: str) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        ids: Tensor,
+        score: ScoreOf,
+        group: str,
+        block_lambdas: Sequence[float] = BLOCK_LAMBDAS,
+        row_lambdas: Sequence[float] = ROW_LAMBDAS,
+    ) -> None:
         self.model = deepcopy(model).double().eval()
         self.score, self.group = score, group
+        self.block_lambdas, self.row_lambdas = block_lambdas, row_lambdas
         inner = self.model.model
         self.blocks: list[nn.Module] = list(
             inner.layers if hasattr(inner, "layers") else inner.decoder.layers
         )
-        self.windows = [self._calls(window) for window in ids[:SEARCH_WINDOWS]]
+        self.calls = self.calls_of(ids[:SEARCH_WINDOWS])
 
-    def _calls(self, window: Tensor) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-        """Return the arguments that each block is called with, hidden states first."""
+    def calls_of(self, windows: Tensor) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+        """Return the arguments that each block is called with for these windows, hidden states first."""
         calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
         def record(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -175,7 +184,7 @@ class ReferenceSearch:
 
         hooks = [block.register_forward_pre_hook(record, with_kwargs=True) for block in self.blocks]
         with torch.no_grad():
-            self.model(input_ids=window[None], use_cache=False)
+            self.model(input_ids=windows, use_cache=False)
         for hook in hooks:
             hook.remove()
         return calls
@@ -189,14 +198,18 @@ class ReferenceSearch:
             sum(linear.weight.numel() for linear in self.linears(block).values()) for block in self.blocks
         ]
 
-    def run(self, index: int, inputs: list[Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Return the block's outputs per window, and the activation norms of every linear's input columns."""
-        outputs = []
+    @property
+    def first_inputs(self) -> Tensor:
+        """The first block's inputs, `[windows, tokens, width]`."""
+        (hidden, *_), _ = self.calls[0]
+        return hidden
+
+    def run(self, index: int, inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the block's outputs, and the activation norms of every linear's input columns."""
+        args, kwargs = self.calls[index]
         with squared_input_sums(self.linears(self.blocks[index])) as sums, torch.no_grad():
-            for hidden, calls in zip(inputs, self.windows, strict=True):
-                args, kwargs = calls[index]
-                output = self.blocks[index](hidden, *args[1:], **kwargs)
-                outputs.append(output[0] if isinstance(output, tuple) else output)
+            output = self.blocks[index](inputs, *args[1:], **kwargs)
+        outputs = output[0] if isinstance(output, tuple) else output
         return outputs, {name: (total / len(inputs)).sqrt() for name, total in sums.items()}
 
     def mask(self, weight: Tensor, norms: Tensor, share: float, rows: list[float] | None) -> Tensor:
@@ -217,7 +230,7 @@ class ReferenceSearch:
     def evaluate(self, strength: float, blocks: list[float], rows: Rows | None = None) -> CandidateResult:
         """Run each block dense, then pruned; the pruned outputs are the next block's inputs."""
         result = CandidateResult(strength, blocks, rows or {})
-        inputs = [calls[0][0][0] for calls in self.windows]
+        inputs = self.first_inputs
         for index, block in enumerate(self.blocks):
             _, dense = self.run(index, inputs)
             weights = {name: linear.weight.data.clone() for name, linear in self.linears(block).items()}
@@ -233,7 +246,7 @@ class ReferenceSearch:
         return result
 
     def block_step(self, target: float) -> list[CandidateResult]:
-        lambdas = [strength for strength in BLOCK_LAMBDAS if strength < 0.25 or target < 0.8]
+        lambdas = [strength for strength in self.block_lambdas if strength < 0.25 or target < 0.8]
         return [self.evaluate(strength, block_ratios(strength, self.sizes, target)) for strength in lambdas]
 
     def row_step(self, base: CandidateResult, *, query: bool = False) -> list[CandidateResult]:
@@ -243,7 +256,7 @@ class ReferenceSearch:
         without a consumer. Uniform rows also keep `floor((1 - r_i) * in)`.
         """
         results = []
-        for strength in ROW_LAMBDAS:
+        for strength in self.row_lambdas:
             rows: Rows = {}
             for index, block in enumerate(self.blocks):
                 linears = self.linears(block)
@@ -297,8 +310,7 @@ def exact_floor(value: float) -> int:
 
 def lowest(values: Tensor, count: int) -> list[int]:
     """Return the positions of the `count` lowest values; on a tie the earlier one."""
-    entries = values.tolist()
-    return sorted(range(len(entries)), key=lambda place: entries[place])[:count]
+    return np.argsort(values.numpy(), kind="stable")[:count].tolist()
 
 
 def alignment(dense: Tensor, sparse: Tensor) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import transformers as hf
 from torch import Tensor, nn
 
 from engine.events import Allocated, BlockMeasured, Candidate, CandidateChosen, CandidateTried, Event, Failed
+from engine.pruning.allocations import neuroal
 from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
 from engine.run import run
 from tests.pruning import allocation_oracles, oracles
 from tests.pruning.allocation_oracles import CandidateResult, ReferenceSearch, SearchResult
+from tests.pruning.combinations import pairwise
 
 SMALL = {
     "vocab_size": 64,
@@ -37,6 +40,9 @@ MODELS: dict[str, Callable[[], Any]] = {
     "one-block": lambda: hf.LlamaConfig(**{**LLAMA, "num_hidden_layers": 1}),
 }
 WINDOWS, TOKENS = 10, 16
+FEW_LAMBDAS = [0.02, 0.07, 0.25]
+"""What NeuroAL tries on all models but the one with the fewest linears, which gets the published ones."""
+WITH_ALL_LAMBDAS = "opt"
 
 
 @dataclass
@@ -117,7 +123,12 @@ def record_run(fields: dict[str, Any], **choices: Any) -> Recording:
 
 @cache
 def sizes(name: str) -> list[int]:
-    return ReferenceSearch(tiny(name), ids(), wanda, "row").sizes
+    return reference(name).sizes
+
+
+def reference(model: str, score: str = "wanda") -> ReferenceSearch:
+    lambdas = [] if model == WITH_ALL_LAMBDAS else [FEW_LAMBDAS, [0.0, *FEW_LAMBDAS]]
+    return ReferenceSearch(tiny(model), ids(), *SCORES[score], *lambdas)
 
 
 def wanda(weight: Tensor, norms: Tensor) -> Tensor:
@@ -139,9 +150,9 @@ def multiflow(weight: Tensor, norms: Tensor) -> Tensor:
 @cache
 def dense_scores(name: str) -> list[list[Tensor]]:
     """Return the Wanda scores of every linear, per block, on the dense model over all windows."""
-    model = ReferenceSearch(tiny(name), ids(), wanda, "row")
-    model.windows = [model._calls(window) for window in ids()]
-    scores, inputs = [], [calls[0][0][0] for calls in model.windows]
+    model = reference(name)
+    model.calls = model.calls_of(ids())
+    scores, inputs = [], model.first_inputs
     for index, block in enumerate(model.blocks):
         inputs, norms = model.run(index, inputs)
         scores.append(
@@ -153,14 +164,25 @@ def dense_scores(name: str) -> list[list[Tensor]]:
     return scores
 
 
-@pytest.mark.parametrize("chosen", [{}, {"threshold": 3.0}, {"strength": 0.3}], ids=str)
-@pytest.mark.parametrize("target", [0.6, 0.9])
-@pytest.mark.parametrize("name", MODELS)
+def allocate(fields: dict[str, Any], **choices: Any) -> Recording:
+    """Return the events up to the allocation: no block is pruned."""
+    recording, events = Recording(), run(Recipe.build({**fields, **choices}))
+    while recording.allocated is None:
+        recording.add(next(events))
+    events.close()
+    return recording
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "chosen"),
+    pairwise(list(product(MODELS, [0.6, 0.9], [{}, {"threshold": 3.0}, {"strength": 0.3}]))),
+    ids=str,
+)
 def test_owl_run_matches_the_oracle(
     name: str, target: float, chosen: dict[str, float], files: Callable[[str], dict[str, Any]]
 ) -> None:
     settings = {f"owl.{key}": value for key, value in chosen.items()}
-    recording = record_run(files(name), sparsity=target, allocation="owl", settings=settings)
+    recording = allocate(files(name), sparsity=target, allocation="owl", settings=settings)
     measured = [
         allocation_oracles.outliers(scores, chosen.get("threshold", 5.0)) for scores in dense_scores(name)
     ]
@@ -190,7 +212,7 @@ def test_owl_by_hand() -> None:
 
 @cache
 def exponents(name: str, window: str) -> list[float]:
-    model = ReferenceSearch(tiny(name), ids(), wanda, "row")
+    model = reference(name)
     blocks = [
         [
             allocation_oracles.exponent(allocation_oracles.eigenvalues(linear.weight), window)
@@ -201,14 +223,20 @@ def exponents(name: str, window: str) -> list[float]:
     return [sum(values) / len(values) for values in blocks]
 
 
-@pytest.mark.parametrize("window", ["published", "peak"])
-@pytest.mark.parametrize(("target", "spread"), [(0.6, 0.3), (0.9, 0.3), (0.5, 0.8)])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("name", "target", "spread", "window"),
+    [
+        (name, *shape, window)
+        for name, shape, window in pairwise(
+            list(product(MODELS, [(0.6, 0.3), (0.9, 0.3), (0.5, 0.8)], ["published", "peak"]))
+        )
+    ],
+)
 def test_alphapruning_run_matches_the_oracle(
     name: str, target: float, spread: float, window: str, files: Callable[[str], dict[str, Any]]
 ) -> None:
     settings = {"alphapruning.window": window, "alphapruning.spread": spread}
-    recording = record_run(files(name), sparsity=target, allocation="alphapruning", settings=settings)
+    recording = allocate(files(name), sparsity=target, allocation="alphapruning", settings=settings)
     measured = exponents(name, window)
     assert recording.measured == pytest.approx(measured, rel=1e-3)
     assert recording.ratios == pytest.approx(
@@ -261,7 +289,7 @@ def test_a_run_recovers_known_exponents(tmp_path: Path, files: Callable[[str], d
         for linear in (module for module in block.modules() if isinstance(module, nn.Linear)):
             linear.weight.data = power_law(exponent, 96)
     model.save_pretrained(tmp_path / "model")
-    recording = record_run(
+    recording = allocate(
         {**files("llama"), "model": str(tmp_path / "model")}, sparsity=0.5, allocation="alphapruning"
     )
     assert recording.measured == pytest.approx(known, rel=0.05)
@@ -277,8 +305,8 @@ SCORES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], str]] = {
 }
 CASES = [
     ("llama", "wanda", "both", 0.6),
-    ("llama", "magnitude", "both", 0.7),
-    ("llama", "multiflow", "both", 0.6),
+    ("llama", "magnitude", "both", 0.9),
+    ("llama", "multiflow", "both", 0.8),
     ("llama", "wanda", "block", 0.8),
     ("llama", "wanda", "row", 0.7),
     ("llama-grouped", "wanda", "both", 0.7),
@@ -289,8 +317,7 @@ CASES = [
 
 @cache
 def reference_search(model: str, score: str, step: str, target: float) -> SearchResult:
-    function, group = SCORES[score]
-    return ReferenceSearch(tiny(model), ids(), function, group).search(target, step)
+    return reference(model, score).search(target, step)
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(map(str, case)))
@@ -298,15 +325,25 @@ def recorded_search(
     request: pytest.FixtureRequest, files: Callable[[str], dict[str, Any]]
 ) -> tuple[Recording, SearchResult]:
     model, score, step, target = request.param
-    recording = record_run(
-        files(model),
-        score=score,
-        group="row",
-        sparsity=target,
-        allocation="neuroal",
-        settings={"neuroal.step": step},
-    )
-    return recording, reference_search(*request.param)
+    return record_search(files, model, score, target, step=step), reference_search(*request.param)
+
+
+def record_search(
+    files: Callable[[str], dict[str, Any]], model: str, score: str, target: float, **settings: str
+) -> Recording:
+    """Run with NeuroAL's allocation, over the lambdas of `reference`."""
+    with pytest.MonkeyPatch.context() as patch:
+        if model != WITH_ALL_LAMBDAS:
+            patch.setattr(neuroal, "BLOCK_STRENGTHS", tuple(FEW_LAMBDAS))
+            patch.setattr(neuroal, "ROW_STRENGTHS", (0.0, *FEW_LAMBDAS))
+        return record_run(
+            files(model),
+            score=score,
+            group="row",
+            sparsity=target,
+            allocation="neuroal",
+            settings={f"neuroal.{name}": value for name, value in settings.items()},
+        )
 
 
 def assert_step(got: list[Candidate], expected: list[CandidateResult]) -> None:
@@ -383,14 +420,7 @@ def test_early_stopping_does_not_change_the_choice(
 ) -> None:
     """With these settings some candidates are already worse than another before their last block."""
     reference = reference_search("llama", score, "both", target)
-    recording = record_run(
-        files("llama"),
-        score=score,
-        group="row",
-        sparsity=target,
-        allocation="neuroal",
-        settings={"neuroal.stop": stop},
-    )
+    recording = record_search(files, "llama", score, target, stop=stop)
     assert_step(recording.of_step("block"), reference.block_step)
     assert_step(recording.of_step("row"), reference.row_step)
     assert recording.chosen["block"] == pytest.approx(
@@ -401,19 +431,16 @@ def test_early_stopping_does_not_change_the_choice(
 
 
 def test_query_rows_can_follow_the_head_mapping(files: Callable[[str], dict[str, Any]]) -> None:
-    model = ReferenceSearch(tiny("llama-grouped"), ids(), wanda, "row")
-    reference = model.search(0.7, "both", query=True)
+    expected = reference("llama-grouped").search(0.7, "both", query=True)
     rows, published = (
         search.row_step[-1].rows[0]
-        for search in (reference, reference_search("llama-grouped", "wanda", "both", 0.7))
+        for search in (expected, reference_search("llama-grouped", "wanda", "both", 0.7))
     )
     assert [name for name in rows if (len(set(rows[name])) > 1) != (len(set(published[name])) > 1)] == [
         "self_attn.q_proj"
     ]
-    recording = record_run(
-        files("llama-grouped"), sparsity=0.7, allocation="neuroal", settings={"neuroal.heads": "query"}
-    )
-    assert_step(recording.of_step("row"), reference.row_step)
+    recording = record_search(files, "llama-grouped", "wanda", 0.7, heads="query")
+    assert_step(recording.of_step("row"), expected.row_step)
 
 
 def test_row_ratios_by_hand() -> None:

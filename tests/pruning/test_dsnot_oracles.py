@@ -1,5 +1,7 @@
 """DSnoT and R2-DSnoT against their float64 oracle, swap by swap; examples by hand; general properties."""
 
+from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from engine.pruning.patterns import Group
 from engine.pruning.plan import Plan
 from tests.pruning import oracles, refinement_oracles
 from tests.pruning.calls import defaults, random_mask, refine_mask
+from tests.pruning.combinations import pairwise
 from tests.pruning.oracles import EDGE_CASES, Layer
 
 METHODS = ["dsnot", "r2-dsnot"]
@@ -64,30 +67,39 @@ def assert_matches_the_oracle(
     return got
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("case", [case for case in EDGE_CASES if case not in TIED])
-@pytest.mark.parametrize("name", METHODS)
-def test_unstructured_masks_match_the_oracle(name: str, case: str, options: dict[str, Any]) -> None:
+MASKS: dict[str, Callable[[Layer], Tensor]] = {
+    "wanda": wanda_mask,
+    "sparse": lambda layer: wanda_mask(layer, sparsity=0.8),
+    "random": lambda layer: random_mask(layer, 0.5),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "case", "mask", "options"),
+    pairwise(list(product(METHODS, [case for case in EDGE_CASES if case not in TIED], MASKS, OPTIONS))),
+    ids=str,
+)
+def test_unstructured_masks_match_the_oracle(
+    name: str, case: str, mask: str, options: dict[str, Any]
+) -> None:
     layer = EDGE_CASES[case]()
-    for mask in (wanda_mask(layer), wanda_mask(layer, sparsity=0.8), random_mask(layer, 0.5)):
-        assert_matches_the_oracle(name, layer, mask, None, **options)
+    assert_matches_the_oracle(name, layer, MASKS[mask](layer), None, **options)
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize(("pattern", "m"), GROUPS[1:])
-@pytest.mark.parametrize("name", METHODS)
-def test_n_of_m_masks_match_the_oracle(name: str, pattern: str, m: int, options: dict[str, Any]) -> None:
-    for case in (
-        "plain",
-        "narrow",
-        "one-row",
-        "wider-than-a-block",
-        "dead-columns",
-        "zero-rows",
-        "huge-inputs",
-    ):
-        layer = EDGE_CASES[case]()
-        assert_matches_the_oracle(name, layer, wanda_mask(layer, pattern), m, **options)
+IN_GROUPS = ["plain", "narrow", "one-row", "wider-than-a-block", "dead-columns", "zero-rows", "huge-inputs"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "case", "options"),
+    pairwise(list(product(METHODS, GROUPS[1:], IN_GROUPS, OPTIONS))),
+    ids=str,
+)
+def test_n_of_m_masks_match_the_oracle(
+    name: str, shape: tuple[str, int], case: str, options: dict[str, Any]
+) -> None:
+    pattern, m = shape
+    layer = EDGE_CASES[case]()
+    assert_matches_the_oracle(name, layer, wanda_mask(layer, pattern), m, **options)
 
 
 R2: list[dict[str, Any]] = [
@@ -100,14 +112,19 @@ R2: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("chosen", R2, ids=str)
-@pytest.mark.parametrize("group", [None, 4])
-def test_every_variant_of_r2_dsnot_matches_the_oracle(chosen: dict[str, Any], group: int | None) -> None:
-    for case in ("plain", "narrow", "zero-rows", "dead-columns", "wider-than-a-block"):
-        layer = EDGE_CASES[case]()
-        assert_matches_the_oracle(
-            "r2-dsnot", layer, wanda_mask(layer, "2:4" if group else "unstructured"), group, **chosen
-        )
+@pytest.mark.parametrize(
+    ("chosen", "group", "case"),
+    pairwise(
+        list(product(R2, [None, 4], ["plain", "narrow", "zero-rows", "dead-columns", "wider-than-a-block"]))
+    ),
+    ids=str,
+)
+def test_every_variant_of_r2_dsnot_matches_the_oracle(
+    chosen: dict[str, Any], group: int | None, case: str
+) -> None:
+    layer = EDGE_CASES[case]()
+    mask = wanda_mask(layer, "2:4" if group else "unstructured")
+    assert_matches_the_oracle("r2-dsnot", layer, mask, group, **chosen)
 
 
 @pytest.mark.parametrize(("case", "pattern", "m"), CASES_WITH_GROUPS)

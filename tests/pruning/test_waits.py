@@ -30,7 +30,7 @@ from engine.pruning.weights import BlockWeights
 from tests.models.families import VOCABULARY, spread_out
 from tests.pruning.accelerator import move, simulated, waits
 
-WINDOWS, BATCH, TOKENS = 5, 2, 8
+WINDOWS, BATCH, TOKENS = 3, 2, 4
 LINEARS = 7
 PER_BLOCK = 9
 """Waits per block: for its inputs, factors, conditions, numbers, copies and activations."""
@@ -66,8 +66,8 @@ CASES = {label: (choices, per_linear) for label, choices, per_linear in cases()}
 def tiny(blocks: int) -> LanguageModel:
     config = transformers.LlamaConfig(
         vocab_size=VOCABULARY,
-        hidden_size=16,
-        intermediate_size=24,
+        hidden_size=8,
+        intermediate_size=12,
         num_hidden_layers=blocks,
         num_attention_heads=2,
         num_key_value_heads=1,
