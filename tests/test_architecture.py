@@ -39,6 +39,7 @@ LAYERS: tuple[str, ...] = (
     "engine.inputs",
     "engine.cost",
     "engine.run",
+    "engine.laws",
     "engine.analysis",
     "engine.export",
     "engine.lessons",

@@ -1,4 +1,6 @@
-"""A new method is one file and one import: the README's examples are imported and then found everywhere."""
+"""A new method is one file, in the project or outside it: the README's examples are loaded as a user's method
+files, and then found everywhere. As a part of the project, the same files are imported.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +17,15 @@ from engine.cli.methods import describe
 from engine.errors import RecipeError
 from engine.events import Allocated, BlockMeasured, BlockPruned, Finished
 from engine.export.command_line import command, recipe_of
+from engine.laws.check import check
 from engine.pruning.axes import ALLOCATIONS, SCORES
+from engine.pruning.method_files.loading import MethodFile, load_methods, unload
 from engine.pruning.patterns import Group
-from engine.pruning.plan import Plan
-from engine.recipe import Recipe
+from engine.recipe import Recipe, pin
 from engine.run import run
 from pages.widgets import engine_handle
 from tests.pages.conftest import APP, healthy, words
 from tests.pages.fakes import FakeEngine
-from tests.pruning import test_laws as laws
 
 README = Path(__file__).parents[1] / "README.md"
 SCORE, ALLOCATION = "power", "taper"
@@ -36,15 +38,28 @@ def examples() -> list[str]:
 
 
 @pytest.fixture
-def new_methods(tmp_path: Path) -> Iterator[None]:
-    """Import the files; unregister their methods afterwards."""
-    for name, source in zip((SCORE, ALLOCATION), examples(), strict=True):
-        path = tmp_path / f"{name}.py"
+def paths(tmp_path: Path) -> list[Path]:
+    found = [tmp_path / f"{name}.py" for name in (SCORE, ALLOCATION)]
+    for path, source in zip(found, examples(), strict=True):
         path.write_text(source, encoding="utf-8")
-        spec = importlib.util.spec_from_file_location(f"example_{name}", path)
+    return found
+
+
+@pytest.fixture
+def new_methods(paths: list[Path]) -> Iterator[list[MethodFile]]:
+    """The loaded files; unloaded afterwards."""
+    yield [load_methods(path) for path in paths]
+    for path in paths:
+        unload(path)
+
+
+def test_the_same_files_work_in_the_project(paths: list[Path]) -> None:
+    for path in paths:
+        spec = importlib.util.spec_from_file_location(f"example_{path.stem}", path)
         assert spec is not None and spec.loader is not None
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
-    yield
+    assert SCORES[SCORE].origin is None and recipe().title == "power 50% with Taper on demo"
+    assert pin(recipe()).digests.keys() == {"calibration"}
     del SCORES._methods[SCORE], ALLOCATIONS._methods[ALLOCATION]
 
 
@@ -67,7 +82,9 @@ def test_the_command_line_knows_it() -> None:
     parsed = recipe_of(_parser().parse_args(words))
     assert (parsed.score, parsed.allocation) == (SCORE, ALLOCATION)
     assert parsed.settings == {f"{SCORE}.exponent": 3.0}
-    assert f"--score {SCORE}" in command(parsed) and f"--allocation {ALLOCATION}" in command(parsed)
+    assert parsed.pruner == SCORE  # so that sweeps can name it
+    line = command(pin(parsed))
+    assert f"--pruner {SCORE}" in line and f"--allocation {ALLOCATION}" in line
 
 
 @pytest.mark.usefixtures("new_methods")
@@ -96,18 +113,10 @@ def test_the_form_and_the_reference_offer_it(monkeypatch: pytest.MonkeyPatch) ->
     assert "Ranks weights by a power of their magnitude." in words(app)
 
 
-@pytest.mark.usefixtures("new_methods")
-@pytest.mark.parametrize(
-    "shape", [("unstructured", Group.LAYER), ("unstructured", Group.BLOCK), ("2:4", None)]
-)
-@pytest.mark.parametrize("update", ["none", "obs"])
-def test_it_has_the_required_properties(shape: tuple[str, Group | None], update: str) -> None:
-    plan = Plan.of(score=SCORE, update=update, pattern=shape[0], group=shape[1])
-    laws.test_every_edge_case_is_pruned_correctly(plan, shape)
-    laws.test_pruning_is_deterministic(plan, shape)
-    laws.test_the_inputs_are_not_modified(plan, shape, False)
-    laws.test_a_transposed_view_gives_the_same_result(plan, shape)
-    laws.test_a_bfloat16_weight_is_pruned_in_float32(plan, shape)
+def test_it_keeps_all_laws(new_methods: list[MethodFile]) -> None:
+    verdicts = [verdict for file in new_methods for verdict in check(file)]
+    assert [verdict for verdict in verdicts if verdict.broken] == []
+    assert {verdict.method.name for verdict in verdicts} == {SCORE, ALLOCATION}
 
 
 @pytest.mark.usefixtures("new_methods")

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from engine import APP, COMMAND, VERSION
 from engine.cli import doctor, prune, stored, sweep, verify, worker
+from engine.cli.check import check_file
 from engine.errors import PrunescopeError, RecipeError
 from engine.export.command_line import add_recipe_options
 from engine.models.known_files import SMOLLM2
@@ -107,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
         )
     for command in (show, check, replay, export, report):
         command.add_argument("key", help="the run's key, the beginning of its key, or its folder")
+    laws = _add(commands, "check", check_file, "check that the methods of a Python file keep the laws")
+    laws.add_argument("file", help="the method file")
     doctor.add_options(_add(commands, "doctor", doctor.doctor, doctor.EXPLANATION))
     record = _add(
         commands,

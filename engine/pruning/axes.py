@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any, NoReturn, Protocol
 
 import torch
@@ -224,11 +225,20 @@ class Refined:
         return {name: value for name, value in found.items() if value is not None}
 
 
+class Invariance(StrEnum):
+    """What leaves a score's mask as it is, or changes it along."""
+
+    SCALE = "twice the weights"
+    ROWS = "another order of the rows"
+    COLUMNS = "another order of the columns"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Score(Method):
     """`function(weight [out, in], statistics, **parameters)` returns scores `[out, in]`; higher = kept.
 
     Attributes:
+        invariances: what does not change its mask; `engine.laws` checks it.
         default_group: the comparison group that it was published with.
         running: whether it can be computed for a slice of the columns (`columns=`) on weights that a running
             update has already changed.
@@ -245,6 +255,7 @@ class Score(Method):
 
     function: Callable[..., Tensor]
     needs: frozenset[Need] = frozenset()
+    invariances: frozenset[Invariance] = frozenset()
     default_group: Group
     running: bool = False
     joint: bool = False

@@ -6,61 +6,17 @@ entry here; a test checks that.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
 from math import sqrt
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from engine.models.block import Linear
-from engine.pruning.observation import observe
+from engine.laws.counts import BLOCK, floor_share, groups, removed_count, removed_per_group  # noqa: F401
+from engine.laws.layers import EDGE_CASES, Layer, collect_statistics, random_layer  # noqa: F401
 from engine.pruning.patterns import parse_pattern
-from engine.pruning.statistics import Need, Statistics
 
-BLOCK = 128
 DecideMask = Callable[[int, Tensor, list[Tensor]], Tensor | None]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A weight `[out, in]` and its calibration input `[windows, tokens, in]`."""
-
-    weight: Tensor
-    inputs: Tensor
-
-    @property
-    def width(self) -> int:
-        return self.weight.shape[1]
-
-
-def random_layer(
-    rows: int, width: int, *, windows: int = 3, tokens: int | None = None, seed: int = 0
-) -> Layer:
-    """Return a layer with correlated inputs of uneven strength, on which the methods differ."""
-    generator = torch.Generator().manual_seed(1000 * seed + 7 * rows + width)
-    tokens = tokens or 2 * width + 5
-    mixing = torch.eye(width) + 0.3 * torch.randn(width, width, generator=generator) / sqrt(width)
-    strength = torch.rand(width, generator=generator) * 3 + 0.1
-    inputs = torch.randn(windows, tokens, width, generator=generator) @ mixing * strength
-    return Layer(torch.randn(rows, width, generator=generator), inputs)
-
-
-def collect_statistics(layer: Layer, needs: frozenset[Need] = frozenset(Need), batch: int = 2) -> Statistics:
-    """Return the statistics that the code under test collects, with `batch` windows per forward pass."""
-    module = nn.Linear(layer.width, len(layer.weight), bias=False)
-    module.weight.data = layer.weight.clone()
-    windows, tokens, _ = layer.inputs.shape
-    with (
-        torch.no_grad(),
-        observe(
-            {"it": Linear("it", "it", module)}, windows, needs, sample=16, tokens=windows * tokens
-        ) as statistics,
-    ):
-        for part in layer.inputs.split(batch):
-            module(part)
-    return statistics["it"]
 
 
 def input_norm(inputs: Tensor) -> Tensor:
@@ -242,44 +198,6 @@ OTHER_SCORES = {"stochria", "joint"}
 
 
 # ---- patterns: scores -> mask
-
-
-def floor_share(count: int, sparsity: float) -> int:
-    """Return `floor(count * sparsity)` in decimal arithmetic, so that 0.29 of 100 is 29."""
-    return int(Decimal(count) * Decimal(str(sparsity)))
-
-
-def groups(rows: int, width: int, pattern: str, group: str | None) -> list[list[tuple[int, int]]]:
-    """Return the entries that compete with each other, per group, each in row-major order."""
-    n_of_m = parse_pattern(pattern)
-    if n_of_m is not None:
-        return [
-            [(i, j) for j in range(start, start + n_of_m[1])]
-            for i in range(rows)
-            for start in range(0, width, n_of_m[1])
-        ]
-    if group == "row":
-        return [[(i, j) for j in range(width)] for i in range(rows)]
-    if group == "block":
-        return [
-            [(i, j) for i in range(rows) for j in range(start, min(start + BLOCK, width))]
-            for start in range(0, width, BLOCK)
-        ]
-    return [[(i, j) for i in range(rows) for j in range(width)]]
-
-
-def removed_per_group(mask: Tensor, pattern: str, group: str | None) -> list[tuple[int, int]]:
-    """Return for each group the number of removed entries and its size."""
-    kept = mask.tolist()
-    return [
-        (sum(not kept[i][j] for i, j in entries), len(entries))
-        for entries in groups(*mask.shape, pattern, group)
-    ]
-
-
-def removed_count(entries: int, pattern: str, sparsity: float) -> int:
-    n_of_m = parse_pattern(pattern)
-    return floor_share(entries, sparsity) if n_of_m is None else n_of_m[1] - n_of_m[0]
 
 
 def keep_mask(scores: Tensor, pattern: str, group: str | None, sparsity: float) -> Tensor:
@@ -506,62 +424,3 @@ def running_obs(
         return keep_mask(scores, pattern, "layer", sparsity)
 
     return update_columns(weight, damped(hessian(inputs)), unused, decide)
-
-
-# ---- edge cases
-
-
-def _modified(
-    layer: Layer,
-    *,
-    weight: Callable[[Tensor], None] | None = None,
-    inputs: Callable[[Tensor], None] | None = None,
-) -> Layer:
-    if weight is not None:
-        weight(layer.weight)
-    if inputs is not None:
-        inputs(layer.inputs)
-    return layer
-
-
-def _dead_columns(inputs: Tensor) -> None:
-    inputs[..., [0, 5, 6, inputs.shape[-1] - 1]] = 0
-
-
-def _constant_inputs(inputs: Tensor) -> None:
-    inputs.fill_(0.5)
-
-
-def _outlier_input(inputs: Tensor) -> None:
-    inputs[..., 3] *= 1e4
-
-
-def _duplicate_columns(inputs: Tensor) -> None:
-    inputs[..., 1::2] = inputs[..., 0::2]
-
-
-def _zero_rows(weight: Tensor) -> None:
-    weight[::3] = 0
-
-
-EDGE_CASES: dict[str, Callable[[], Layer]] = {
-    "plain": lambda: random_layer(12, 48),
-    "narrow": lambda: random_layer(24, 8),
-    "one-row": lambda: random_layer(1, 40),
-    "wider-than-a-block": lambda: random_layer(6, 200, tokens=160),
-    "two-blocks": lambda: random_layer(3, 256, windows=2, tokens=140),
-    "odd-width": lambda: random_layer(7, 135),
-    "one-column": lambda: random_layer(9, 1),
-    "dead-columns": lambda: _modified(random_layer(12, 48), inputs=_dead_columns),
-    "all-dead": lambda: _modified(random_layer(5, 16), inputs=lambda inputs: inputs.zero_()),
-    "constant-inputs": lambda: _modified(random_layer(8, 32), inputs=_constant_inputs),
-    "fewer-tokens-than-columns": lambda: random_layer(8, 64, windows=2, tokens=4),
-    "one-token": lambda: random_layer(8, 32, windows=1, tokens=1),
-    "duplicate-columns": lambda: _modified(random_layer(8, 32), inputs=_duplicate_columns),
-    "zero-rows": lambda: _modified(random_layer(9, 32), weight=_zero_rows),
-    "zero-weight": lambda: _modified(random_layer(4, 24), weight=lambda weight: weight.zero_()),
-    "equal-weights": lambda: _modified(random_layer(6, 24), weight=lambda weight: weight.fill_(0.25)),
-    "outlier-input": lambda: _modified(random_layer(8, 32), inputs=_outlier_input),
-    "tiny-inputs": lambda: _modified(random_layer(8, 32), inputs=lambda inputs: inputs.mul_(1e-5)),
-    "huge-inputs": lambda: _modified(random_layer(8, 32), inputs=lambda inputs: inputs.mul_(1e5)),
-}

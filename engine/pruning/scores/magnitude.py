@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from engine.pruning import papers
-from engine.pruning.axes import SCORES, Score
+from engine.pruning.axes import SCORES, Invariance, Score
 from engine.pruning.patterns import Group
 from engine.pruning.statistics import Statistics
 
@@ -26,6 +26,7 @@ SCORES.add(
         formula=r"|W_{ij}|",
         paper=papers.MAGNITUDE,
         function=magnitude,
+        invariances=frozenset(Invariance),
         default_group=Group.LAYER,
     )
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from engine.pruning import papers
-from engine.pruning.axes import SCORES, Score
+from engine.pruning.axes import SCORES, Invariance, Score
 from engine.pruning.patterns import Group
 from engine.pruning.statistics import Need, Statistics
 
@@ -29,6 +29,7 @@ SCORES.add(
         paper=papers.WANDA,
         function=wanda,
         needs=frozenset({Need.INPUT_NORM}),
+        invariances=frozenset(Invariance),
         default_group=Group.ROW,
     )
 )
