@@ -10,6 +10,7 @@ import transformers as hf
 
 from engine.export.model import save_model
 from engine.models.biases import possible_biases
+from engine.models.block import Linear
 from engine.models.loading import read_config
 from engine.pruning.pipeline import compensate
 from engine.pruning.statistics import Need
@@ -30,7 +31,7 @@ def test_a_compensated_output_is_right_on_average(had_bias: bool) -> None:
     layer = oracles.random_layer(5, 12, tokens=40)
     layer.inputs.add_(torch.linspace(-2, 2, 12))
     module = torch.nn.Linear(12, 5, bias=had_bias)
-    linear = oracles.Linear("it", "it", module)
+    linear = Linear("it", "it", module)
     linear.write(layer.weight)
     old = linear.bias.double() if had_bias else torch.zeros(5).double()
     after = layer.weight * random_mask(layer, 0.5)
