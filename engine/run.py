@@ -21,7 +21,7 @@ import os
 import platform
 import traceback
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, MutableMapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -83,11 +83,8 @@ from engine.models.suitability import computing
 from engine.models.summary import skipped_weights, summarise
 from engine.numbers import listed
 from engine.pruning.axes import Shares
-from engine.pruning.patterns import Sparsity
-from engine.pruning.pipeline import Streams, prune_blocks
+from engine.pruning.pipeline import Streams, allocate, prune_blocks
 from engine.pruning.plan import Plan
-from engine.pruning.search import AllocationContext
-from engine.pruning.statistics import Statistics
 from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
 from engine.run_cache import Lease, ModelCache
@@ -311,7 +308,7 @@ class Attempt:
 
     def _prune_and_measure(self, model: LanguageModel) -> Iterator[Event]:
         """Prune the model in place and measure both perplexities."""
-        plan, sizes = yield from self._plan(model)
+        plan = yield from self._plan(model)
         with self.clock.phase("load"):
             proof = self._proof(model)
         with self.clock.phase("windows"):
@@ -319,7 +316,7 @@ class Attempt:
         with self.clock.phase("embed"):
             streams, parts = self._streams(model, calibration, evaluations)
             streams.proof = proof
-        shares = yield from self._allocate(model, plan, sizes, streams.calibration)
+        shares = yield from self._allocate(model, plan, streams.calibration)
         yield from prune_blocks(model, streams, plan, shares, self.finished_blocks, self.clock)
         if streams.dense is None or streams.pruned is None:
             return
@@ -333,16 +330,14 @@ class Attempt:
                 pruned = perplexity(model, streams.pruned.part(part), windows.bytes, which="pruned")
             yield Evaluated(corpus=corpus, dense=dense, pruned=pruned)
 
-    def _plan(self, model: LanguageModel) -> Generator[Event, None, tuple[Plan, list[int]]]:
-        """Return the chosen methods and the number of prunable weights per block; yield a note about linears
-        that can have no bias.
+    def _plan(self, model: LanguageModel) -> Generator[Event, None, Plan]:
+        """Return the chosen methods; yield a note about linears that can have no bias.
 
         Raises:
             RecipeError: the recipe does not suit this model.
         """
-        sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
         widths = {path: linear.shape[1] for path, linear in model.linears.items()}
-        if faults := faults_against(self.recipe.model_dump(), widths, sizes):
+        if faults := faults_against(self.recipe.model_dump(), widths, model.sizes):
             raise RecipeError(faults)
         plan = Plan.of(**self.recipe.model_dump(include=set(CHOICES)))
         if self.recipe.bias == "compensate":
@@ -350,7 +345,7 @@ class Attempt:
             biased = possible_biases(config, self.recipe.model).of(model.blocks)
             plan = replace(plan, compensated=biased)
             yield from without_bias(model, biased)
-        return plan, sizes
+        return plan
 
     def _proof(self, model: LanguageModel) -> CausalityProof:
         """Return the proof that the model is causal, which runs with the same model share. If the model is
@@ -394,18 +389,12 @@ class Attempt:
             streams.pruned = streams.dense.fork()
         return streams, parts
 
-    @torch.no_grad()
     def _allocate(
-        self, model: LanguageModel, plan: Plan, sizes: Sequence[int], calibration: Stream
+        self, model: LanguageModel, plan: Plan, calibration: Stream
     ) -> Generator[Event, None, Shares]:
         """Decide how much each block loses. Events of the allocation method are passed on."""
-
-        def prune(linear: Linear, statistics: Statistics, sparsity: Sparsity) -> torch.Tensor:
-            return plan.prune(linear.weight, statistics, sparsity, linear.place).weight
-
         with self.clock.phase("allocate"):
-            walk = AllocationContext(self.recipe.sparsity, sizes, model, calibration, prune, plan.needs)
-            shares = yield from plan.allocate(walk)
+            shares = yield from allocate(model, calibration, plan, self.recipe.sparsity)
         yield Allocated(ratios=shares.blocks, clipped=shares.clipped, rows=shares.spreads())
         return shares
 

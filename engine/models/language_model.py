@@ -165,6 +165,11 @@ class LanguageModel:
         return {linear.path: linear for block in self.blocks for linear in block.linears.values()}
 
     @property
+    def sizes(self) -> list[int]:
+        """The number of prunable weights of each block."""
+        return [sum(linear.weight.numel() for linear in block.linears.values()) for block in self.blocks]
+
+    @property
     def device(self) -> torch.device:
         # blocks of a streamed model are on the meta device between their uses
         return next(parameter.device for parameter in self.module.parameters() if not parameter.is_meta)

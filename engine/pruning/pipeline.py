@@ -12,7 +12,7 @@ while the windows pass through it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Generator, Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -34,6 +34,7 @@ from engine.pruning.axes import Shares
 from engine.pruning.observation import alignments, divergence, observe, require_finite
 from engine.pruning.patterns import Sparsity
 from engine.pruning.plan import Plan
+from engine.pruning.search import AllocationContext
 from engine.pruning.statistics import Need, Statistics, factorise
 from engine.pruning.weights import BlockWeights, PrunedLinear, restore
 
@@ -60,6 +61,24 @@ class Streams:
     pruned: Stream | None = None
     first: MutableMapping[frozenset[Need], dict[str, Statistics]] | None = None
     proof: CausalityProof | None = None
+
+
+@torch.no_grad()
+def allocate(
+    model: LanguageModel, calibration: Stream, plan: Plan, sparsity: float
+) -> Generator[Event, None, Shares]:
+    """Return how much each block of a dense model loses, in total `sparsity`; yield what the allocation
+    measures as events.
+    """
+
+    def prune(linear: Linear, statistics: Statistics, share: Sparsity) -> Tensor:
+        return plan.prune(linear.weight, statistics, share, linear.place).weight
+
+    return (
+        yield from plan.allocate(
+            AllocationContext(sparsity, model.sizes, model, calibration, prune, plan.needs)
+        )
+    )
 
 
 @torch.no_grad()

@@ -10,13 +10,10 @@ from torch import Tensor, nn
 
 from engine.events import BlockPruned, Event, LinearPruned, Noted
 from engine.hardware.device import Clock
-from engine.models.block import Linear
 from engine.models.language_model import LanguageModel
 from engine.pruning.axes import Shares
-from engine.pruning.pipeline import Streams, prune_blocks
+from engine.pruning.pipeline import Streams, allocate, prune_blocks
 from engine.pruning.plan import Plan
-from engine.pruning.search import AllocationContext
-from engine.pruning.statistics import Statistics
 from engine.pruning.weights import BlockWeights
 
 T = TypeVar("T")
@@ -279,16 +276,10 @@ def pruned(
     streams.dense = model.record(windows().flip(0).flip(1), batch)
     streams.pruned = streams.dense.fork()
 
-    def new_weight(linear: Linear, statistics: Statistics, share: Any) -> Tensor:
-        return plan.prune(linear.weight, statistics, share, linear.place).weight
-
-    sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
     kept: dict[int, BlockWeights] = {}
 
     def run() -> Generator[Event, None, Shares]:
-        shares = yield from plan.allocate(
-            AllocationContext(sparsity, sizes, model, streams.calibration, new_weight, plan.needs)
-        )
+        shares = yield from allocate(model, streams.calibration, plan, sparsity)
         yield from prune_blocks(model, streams, plan, shares, kept, Clock(model.device))
         return shares
 

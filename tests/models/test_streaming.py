@@ -22,9 +22,8 @@ from engine.models.loading import load
 from engine.models.streaming import BUILDING, without_weights
 from engine.pruning.allocations import neuroal
 from engine.pruning.axes import Shares
-from engine.pruning.pipeline import Streams, prune_blocks
+from engine.pruning.pipeline import Streams, allocate, prune_blocks
 from engine.pruning.plan import Plan
-from engine.pruning.search import AllocationContext, Prune
 from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
 from engine.record import RunRecord
@@ -132,15 +131,7 @@ def test_allocations_are_the_same(
     found = []
     for model in both(tmp_path):
         plan = Plan.of(score="wanda", allocation=allocation)
-
-        def prune(linear: object, statistics: object, sparsity: object, plan: Plan = plan) -> Tensor:
-            return plan.prune(linear.weight, statistics, sparsity, linear.place).weight  # type: ignore[attr-defined, arg-type]
-
-        sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
-        work: Prune = prune
-        events = plan.allocate(
-            AllocationContext(0.5, sizes, model, model.record(windows(), 5), work, plan.needs)
-        )
+        events = allocate(model, model.record(windows(), 5), plan, 0.5)
         while True:
             try:
                 next(events)

@@ -191,8 +191,7 @@ def make_context(target: float, blocks: int = 3) -> AllocationContext:
     model = LanguageModel(hf.AutoModelForCausalLM.from_config(hf.GPT2Config(**shape, n_layer=blocks)))
     for linear in model.linears.values():
         linear.write(torch.randn(linear.shape) * torch.rand(linear.shape[1]).pow(2))
-    sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
-    return AllocationContext(target, sizes, model=model)  # no windows: AlphaPruning uses none
+    return AllocationContext(target, model.sizes, model=model)  # no windows: AlphaPruning uses none
 
 
 def run(context: AllocationContext, **parameters: Any) -> tuple[list[Event], Shares]:

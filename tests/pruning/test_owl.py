@@ -87,8 +87,7 @@ def tiny(blocks: int = 3) -> LanguageModel:
 
 def make_context(model: LanguageModel, target: float) -> AllocationContext:
     ids = torch.randint(0, 64, (5, 10), generator=torch.Generator().manual_seed(1))
-    sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
-    return AllocationContext(target, sizes, model=model, calibration=model.record(ids, 2))
+    return AllocationContext(target, model.sizes, model=model, calibration=model.record(ids, 2))
 
 
 def run(context: AllocationContext, **parameters: Any) -> tuple[list[Event], Shares]:

@@ -16,16 +16,13 @@ import transformers
 
 from engine.events import BlockPruned, Event
 from engine.hardware.device import Clock
-from engine.models.block import Linear
 from engine.models.language_model import LanguageModel
 from engine.pruning import search
 from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, SCORES, UPDATES, Shares
 from engine.pruning.patterns import Group
-from engine.pruning.pipeline import Streams, prune_blocks
+from engine.pruning.pipeline import Streams, allocate, prune_blocks
 from engine.pruning.plan import Plan
-from engine.pruning.search import AllocationContext
 from engine.pruning.selection import count_th_lowest_by_bits
-from engine.pruning.statistics import Statistics
 from engine.pruning.weights import BlockWeights
 from tests.models.families import VOCABULARY, spread_out
 from tests.pruning.accelerator import move, simulated, waits
@@ -83,13 +80,7 @@ def pruned(model: LanguageModel, plan: Plan) -> tuple[Shares, dict[int, BlockWei
     streams.pruned = streams.dense.fork()
     waits.clear()  # from here on per block
 
-    def new_weight(linear: Linear, statistics: Statistics, sparsity: Any) -> torch.Tensor:
-        return plan.prune(linear.weight, statistics, sparsity, linear.place).weight
-
-    sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
-    allocating = plan.allocate(
-        AllocationContext(0.5, sizes, model, streams.calibration, new_weight, plan.needs)
-    )
+    allocating = allocate(model, streams.calibration, plan, 0.5)
     kept: dict[int, BlockWeights] = {}
     while True:
         try:

@@ -30,14 +30,9 @@ from engine.evaluation.speed import speed, variant
 from engine.events import BlockPruned, CandidateTried, Event
 from engine.hardware.device import Clock, device_name, pick_device
 from engine.hardware.memory import MemoryPlan, device_free
-from engine.models.block import Linear
 from engine.models.language_model import LanguageModel
-from engine.pruning.axes import Shares
-from engine.pruning.patterns import Sparsity
-from engine.pruning.pipeline import Streams, prune_blocks
+from engine.pruning.pipeline import Streams, allocate, prune_blocks
 from engine.pruning.plan import Plan
-from engine.pruning.search import AllocationContext
-from engine.pruning.statistics import Statistics
 from engine.recipe import Recipe
 from engine.run import CHOICES
 
@@ -281,16 +276,8 @@ class _Bench:
         model = self._model
         with self._clock.phase("embed"):
             streams = Streams(model.record(self._ids, self._batch))
-
-        def prune(linear: Linear, statistics: Statistics, share: Sparsity) -> torch.Tensor:
-            return plan.prune(linear.weight, statistics, share, linear.place).weight
-
-        sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
-        allocating = plan.allocate(
-            AllocationContext(sparsity, sizes, model, streams.calibration, prune, plan.needs)
-        )
         with self._clock.phase("allocate"):
-            shares: Shares = yield from allocating
+            shares = yield from allocate(model, streams.calibration, plan, sparsity)
         yield from prune_blocks(model, streams, plan, shares, _Forgotten(), self._clock)
 
     def _measure_kernels(self) -> Iterator[Line]:

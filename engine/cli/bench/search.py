@@ -93,7 +93,6 @@ def compare(model: LanguageModel, ids: torch.Tensor, batch: int, rounds: int) ->
     """
     stream = model.record(ids, batch)
     plan = Plan.of(score="wanda", allocation="neuroal")
-    sizes = [sum(linear.weight.numel() for linear in block.linears.values()) for block in model.blocks]
 
     def prune(linear: Linear, statistics: Statistics, sparsity: Sparsity) -> torch.Tensor:
         return plan.prune(linear.weight, statistics, sparsity, linear.place).weight
@@ -105,7 +104,8 @@ def compare(model: LanguageModel, ids: torch.Tensor, batch: int, rounds: int) ->
     }
     # All contexts share the model and the stream, so their times differ by the search alone.
     contexts = {
-        kind: context(TARGET, sizes, model, stream, prune, plan.needs) for kind, context in kinds.items()
+        kind: context(TARGET, model.sizes, model, stream, prune, plan.needs)
+        for kind, context in kinds.items()
     }
     settings = (
         (("as in a run with evaluation", False), ("all threads", True))
