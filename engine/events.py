@@ -305,8 +305,8 @@ class LinearPruned(Facts):
             without an update.
         error_before_refinement: the same with the mask as the score decided it; None without a refinement.
         swaps: number of swaps that the refinement made; None without one.
-        drift_before: mean |e_i| over the rows, the error that the refinement minimises, before it; None for
-            methods without one.
+        drift_before: mean over the rows of the error that the refinement lowers (`Refinement.measure`),
+            before it; None for methods without one.
         drift_after: the same after it.
     """
 

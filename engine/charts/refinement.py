@@ -1,7 +1,8 @@
-"""What a mask refinement did: how many weights it swapped, and what that did to the drift and to the error.
+"""What a mask refinement did: how many weights it swapped, and what that did to the error that it lowers and
+to the output error.
 
-The drift nearly always falls, because swaps are chosen to reduce it. The output error need not, so it has its
-own chart.
+What a method lowers nearly always falls, because swaps are chosen to reduce it. The output error need not, so
+it has its own chart.
 """
 
 from __future__ import annotations
@@ -26,19 +27,23 @@ from engine.charts.chart import (
 from engine.charts.dumbbells import before_and_after, dumbbells, error_figure, size_of, summary
 from engine.events import LinearPruned
 from engine.numbers import percent
+from engine.pruning.axes import REFINEMENTS, Refinement
 from engine.record import RunRecord
 
 NAMES = ("before the swaps", "after the swaps")
 
 
 def refinement_swaps(record: RunRecord) -> Chart:
-    """Return the share of weights that were swapped per block, and the drift before and after."""
+    """Return the share of weights that were swapped per block, and the error that the method lowers before
+    and after.
+    """
+    method = REFINEMENTS.named(record.recipe.refinement if record.recipe else "none")
     swaps = _swaps(record)
     drift = before_and_after(
         record,
         lambda linear: linear.drift_before,
         lambda linear: linear.drift_after,
-        lambda linear: linear.rows,  # the drift is a mean over rows, so rows are its weights
+        lambda linear: linear.rows,  # it is a mean over rows, so rows are its weights
     )
     # before the first block the panel is drawn empty, as its place is kept
     has_drift = not drift.empty or not record.blocks
@@ -55,7 +60,7 @@ def refinement_swaps(record: RunRecord) -> Chart:
         figure.add_traces(dumbbells(drift, 1, NAMES, ""), rows=2, cols=1)
         top = ceiling(largest([*drift["before"], *drift["after"]]), FINE)
         figure.update_yaxes(
-            title={"text": "Drift, mean |e|"},
+            title={"text": f"Mean {method.measure}"},
             range=[-0.06 * top, 1.08 * top],  # marks at 0 and at the top are not cut
             nticks=4,
             row=2,
@@ -63,15 +68,15 @@ def refinement_swaps(record: RunRecord) -> Chart:
         )
     share_block_axis(figure, block_count(record), 2 if has_drift else 1)
     columns = {"before": "drift_before", "after": "drift_after"}
-    words = f"{_swap_words(record, swaps)} {_drift_words(drift)}".rstrip()
+    words = f"{_swap_words(record, swaps)} {_drift_words(method, drift)}".rstrip()
     return Chart(
         title="Swaps of the mask refinement",
         figure=figure,
         table=swaps.merge(drift.drop(columns="less").rename(columns=columns), on="block", how="outer"),
         alt="Bars of the share of weights swapped per block"
-        f"{', and dumbbells of the drift before and after' if has_drift else ''}. {words}",
-        caption=f"{words} A swap restores one weight and removes another one of the same row. Drift: how far "
-        "the expected output of a row moves, mean over the rows; swaps are chosen to reduce it.",
+        f"{f', and dumbbells of the {method.measure} before and after' if has_drift else ''}. {words}",
+        caption=f"{words} A swap restores one weight and removes another one of the same row. "
+        f"{method.measured} Swaps are chosen to reduce it.",
     )
 
 
@@ -99,36 +104,43 @@ def masked_error(linear: LinearPruned) -> float:
 
 
 def _swaps(record: RunRecord) -> pd.DataFrame:
-    """Return one row per block: swaps, the weights of its refined linears, and their ratio."""
-    rows = []
+    """Return one line per block: swaps, the weights and rows of its refined linears, and swaps per weight and
+    row.
+    """
+    table = []
     for block in done_blocks(record):
         # None: this linear was not refined; 0: it was, but without a swap
         refined = [linear for linear in block.linears if linear.swaps is not None]
         if size := sum(size_of(linear) for linear in refined):
-            swaps = sum(linear.swaps or 0 for linear in refined)
-            rows.append((block.index, swaps, size, swaps / size))
-    return pd.DataFrame(rows, columns=["block", "swaps", "weights", "share"])
+            swaps, neurons = sum(linear.swaps or 0 for linear in refined), sum(each.rows for each in refined)
+            table.append((block.index, swaps, size, neurons, swaps / size, swaps / neurons))
+    return pd.DataFrame(table, columns=["block", "swaps", "weights", "rows", "share", "per_row"])
 
 
 def _swap_bars(swaps: pd.DataFrame) -> go.Bar:
     return go.Bar(
         x=swaps["block"],
         y=100 * swaps["share"].astype(float),
-        customdata=swaps["swaps"],
+        customdata=swaps[["swaps", "per_row"]],
         marker={"color": palette.BLUE, "cornerradius": 3},
         showlegend=False,
-        hovertemplate="block %{x}<br>%{customdata:,} swaps, %{y:.2f} % of the weights<extra></extra>",
+        hovertemplate="block %{x}<br>%{customdata[0]:,} swaps, %{customdata[1]:.1f} per row, "
+        "%{y:.2f} % of the weights<extra></extra>",
     )
 
 
 def _swap_words(record: RunRecord, swaps: pd.DataFrame) -> str:
     if swaps.empty:
         return "Not measured." if record.blocks else "No block is finished yet."
-    total, size = int(swaps["swaps"].sum()), int(swaps["weights"].sum())
-    return f"{total:,} swaps ({progress_words(record)}), {percent(total / size, 2)} of the refined weights."
+    total, size, rows = (int(swaps[column].sum()) for column in ("swaps", "weights", "rows"))
+    return (
+        f"{total:,} swaps ({progress_words(record)}), {total / rows:.3g} per row, {percent(total / size, 2)} "
+        "of the refined weights."
+    )
 
 
-def _drift_words(drift: pd.DataFrame) -> str:
+def _drift_words(method: Refinement, drift: pd.DataFrame) -> str:
     if drift.empty:
         return ""
-    return f"Mean drift {drift['before'].mean():.3g} before, {drift['after'].mean():.3g} after."
+    before, after = drift["before"].mean(), drift["after"].mean()
+    return f"Mean {method.measure} {before:.3g} before, {after:.3g} after."

@@ -132,12 +132,13 @@ def _pruning(recipe: Recipe, summary: ModelSummary) -> Effort:
 
 
 def _linear(recipe: Recipe, kind: LinearKind) -> Effort:
-    numbers = MASK_NUMBERS[recipe.pattern != UNSTRUCTURED] + recipe.scoring.numbers
-    numbers += REFINEMENTS[recipe.refinement].numbers
+    in_groups, refinement = recipe.pattern != UNSTRUCTURED, REFINEMENTS[recipe.refinement]
+    numbers = MASK_NUMBERS[in_groups] + recipe.scoring.numbers + refinement.numbers
     errors = 2 * ERROR_PRODUCTS * ERROR_TOKENS
     weights = kind.rows * kind.columns
+    refining = refinement.effort(kind.rows, kind.columns, in_groups)
     update = UPDATES[recipe.update].effort(kind.rows, kind.columns, recipe.sparsity)
-    return update + Effort(errors * weights, numbers * weights, LINEAR_STEPS)
+    return refining + update + Effort(errors * weights, numbers * weights, LINEAR_STEPS)
 
 
 def _tasks(recipe: Recipe, summary: ModelSummary) -> Effort:

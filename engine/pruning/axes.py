@@ -208,8 +208,8 @@ class Refined:
     Attributes:
         keep: the mask `[out, in]`; each row (and each group of an N:M pattern) keeps as many as before.
         swaps: how many pairs of entries were exchanged.
-        drift_before: mean over the rows of |e_i| before the swaps, for a method that measures it; None
-            otherwise.
+        drift_before: mean over the rows of the error that the method lowers, `Refinement.measure`, before the
+            swaps; None for a method that does not measure it.
         drift_after: the same after the swaps.
     """
 
@@ -351,7 +351,11 @@ class Refinement(Method):
         touches: `mask` if it may swap entries; None if it never does anything.
         attention_only: whether, for these parameters, the block's other linears are left as they are.
         numbers: numbers that it reads or writes per weight, for the estimate of a run's duration.
+        effort: what else it computes for a linear of `(rows, columns)`, and whether swaps stay within groups
+            of columns (N:M).
         reads_scores: whether, for these parameters, the function reads the scores that made the mask.
+        measure: the error of a row that it lowers, and whose mean it reports before and after the swaps.
+        measured: what that error is, in a sentence.
     """
 
     function: Callable[..., Refined]
@@ -359,6 +363,9 @@ class Refinement(Method):
     touches: Touched | None = "mask"
     attention_only: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
     numbers: float = 0.0
+    effort: Callable[[int, int, bool], Effort] = lambda rows, columns, in_groups: Effort()
+    measure: str = "drift |e|"
+    measured: str = "Drift: how far the expected output of a row moves, mean over the rows."
     reads_scores: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
 
 

@@ -36,6 +36,12 @@ WANDA = Paper(
     authors=_authors("Sun, Mingjie; Liu, Zhuang; Bair, Anna; Kolter, J. Zico"),
     venue=_iclr(2024),
 )
+SPARSESWAPS = Paper(
+    title="SparseSwaps: Tractable LLM Pruning Mask Refinement at Scale",
+    year=2025,
+    arxiv="2512.10922",
+    authors=_authors("Zimmer, Max; Roux, Christophe; Wagner, Moritz; Hendrych, Deborah; Pokutta, Sebastian"),
+)
 SPARSEGPT = Paper(
     title="SparseGPT: Massive Language Models Can Be Accurately Pruned in One-Shot",
     year=2023,

@@ -224,6 +224,31 @@ PRESETS.add(
 )
 PRESETS.add(
     Preset(
+        name="wanda-sparseswaps",
+        title="Wanda + SparseSwaps",
+        explanation="Wanda's mask, then the best exchange of two weights in each row, again and again, until "
+        "none lowers the error of the row's output. No weight changes its value.",
+        helps="At every sparsity, if weights should not be updated. Slower than DSnoT, and far better.",
+        paper=papers.SPARSESWAPS,
+        score="wanda",
+        refinement="sparseswaps",
+    )
+)
+PRESETS.add(
+    Preset(
+        name="wanda-sparseswaps-mrp",
+        title="Wanda + SparseSwaps + MRP",
+        explanation="Wanda's mask, refined by SparseSwaps, then the best possible values for all remaining "
+        "weights. A combination of this project's, not of a paper.",
+        helps="From 60 % on, if quality matters more than time.",
+        paper=papers.SPARSESWAPS,
+        score="wanda",
+        update="mrp",
+        refinement="sparseswaps",
+    )
+)
+PRESETS.add(
+    Preset(
         name="ria-r2-dsnot",
         title="RIA + R2-DSnoT",
         explanation="RIA's mask within rows, then swaps that also consider a weight's share of its row and "

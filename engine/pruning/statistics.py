@@ -310,6 +310,10 @@ class Reordered:
     def input_variance(self) -> Tensor:
         return self.original.input_variance[self.order]
 
+    @property
+    def hessian(self) -> Tensor:
+        return self.original.hessian[self.order][:, self.order]
+
 
 def _token_weighted_variance(inputs: Tensor, width: int) -> Tensor:
     """Return `sum_n tokens_n * population variance of X_n`, `[in]`, for inputs `[windows, ..., in]`;

@@ -24,6 +24,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "SparseGPT": {"pruner": "sparsegpt"},
     "Wanda, NeuroAL": {"pruner": "wanda", "allocation": "neuroal"},
     "Wanda, DSnoT": {"pruner": "wanda-dsnot"},
+    "Wanda, SparseSwaps": {"pruner": "wanda-sparseswaps"},
     "APT, S M": {"pruner": "apt-sm"},
 }
 FIELDS = ("model", "calibration", "evaluation", "residence")

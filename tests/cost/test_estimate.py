@@ -223,6 +223,7 @@ def test_a_real_run_takes_as_long_as_estimated(tmp_path):
         {"pruner": "sparsegpt"},
         {"pruner": "apt-sm"},
         {"pruner": "wanda-dsnot"},
+        {"pruner": "wanda-sparseswaps"},
         {"pruner": "stochria"},
         {"pruner": "wanda", "pattern": "2:4"},
         {"pruner": "wanda", "allocation": "neuroal"},

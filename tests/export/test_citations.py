@@ -16,6 +16,7 @@ FIRST = {  # as the papers' own title pages have them
     "MAGNITUDE": ("Han, Song", 4, "1506.02626"),
     "WANDA": ("Sun, Mingjie", 4, "2306.11695"),
     "SPARSEGPT": ("Frantar, Elias", 2, "2301.00774"),
+    "SPARSESWAPS": ("Zimmer, Max", 5, "2512.10922"),
     "RIA": ("Zhang, Yingtao", 6, None),
     "MULTIFLOW": ("Farina, Matteo", 6, "2404.05621"),
     "NEUROAL": ("Cunegatti, Elia", 3, "2411.07066"),

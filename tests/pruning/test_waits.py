@@ -31,6 +31,8 @@ WINDOWS, BATCH, TOKENS = 3, 2, 4
 LINEARS = 7
 PER_BLOCK = 9
 """Waits per block: for its inputs, factors, conditions, numbers, copies and activations."""
+WAITS_OF_SWAPS = 100
+"""Waits per linear of SparseSwaps: up to ten per swap of all rows, however many rows there are."""
 
 
 def cases() -> Iterator[tuple[str, dict[str, Any], int]]:
@@ -45,11 +47,13 @@ def cases() -> Iterator[tuple[str, dict[str, Any], int]]:
     yield "update obs 2:4", {"score": "sparsegpt", "update": "obs", "pattern": "2:4"}, 0
     for name, refinement in REFINEMENTS.items():
         if refinement.touches:
-            yield name, {"score": "wanda", "refinement": name}, 0
+            # The best swap depends on the one before, and so does whether another one helps.
+            per_linear = WAITS_OF_SWAPS * (name == "sparseswaps")
+            yield name, {"score": "wanda", "refinement": name}, per_linear
             # In groups with few partners, many are used up, and several swaps per row are made.
             settings = {f"{name}.cycles": 4, f"{name}.threshold": 0.0}
             choices = {"score": "wanda", "refinement": name, "pattern": "1:4", "settings": settings}
-            yield f"{name} 1:4", choices, 0
+            yield f"{name} 1:4", choices, per_linear
     for group in Group:
         yield f"group {group}", {"score": "wanda", "group": group}, 0
     yield "zigzag", {"score": "ria", "pattern": "2:4", "permutation": "zigzag"}, 0

@@ -1,0 +1,135 @@
+"""SparseSwaps: exchange a kept and a removed weight of a row, always the pair that lowers the error of the
+row's output most, until no exchange lowers it. No weight changes its value.
+
+The effect of every exchange is known exactly, and the best one is found without trying all
+(`engine.pruning.refinements.best_swap`). Rows are independent and swap in parallel, as many at a time as the
+caches of a CPU hold. The number of swaps grows with the width of a row, so the time grows with its square;
+assets/measurements.md has figures.
+
+The paper stops after a given number of swaps per row. Here a row goes on until nothing helps, which takes a
+swap for about every sixteenth column.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from engine.errors import NonFiniteError
+from engine.hardware.transfers import require
+from engine.pruning import papers
+from engine.pruning.axes import REFINEMENTS, Refined, Refinement
+from engine.pruning.effort import Effort
+from engine.pruning.refinements.best_swap import (
+    Rows,
+    best_swaps,
+    best_swaps_in_groups,
+    strongest_correlations,
+)
+from engine.pruning.statistics import Need, Statistics
+from engine.registry import Parameter
+
+NUMBERS_AT_ONCE, NUMBERS_ON_ACCELERATOR = 2**16, 2**24
+"""Weights whose rows swap together: about ten tensors of this size stay in a CPU's cache."""
+SWAPS_PER_COLUMN, MOST_PER_MEAN = 0.06, 3
+"""Swaps of a row per column at 60 % after Wanda, and how many more the slowest row makes than the mean."""
+NUMBERS = {False: 600, True: 200}
+"""Numbers read or written per weight and swap, measured on a CPU, by whether swaps stay within groups."""
+STEPS = 100
+"""Small computations per swap of all rows."""
+
+
+def sparse_swaps(
+    keep: Tensor, weight: Tensor, statistics: Statistics, *, group: int | None, swaps: int
+) -> Refined:
+    """Return the mask `[out, in]` after the swaps (SparseSwaps, arXiv 2512.10922).
+
+    A row makes one swap after the other, its best one each time (with `group`, of the pairs whose columns are
+    in the same group), at most `swaps` of them; 0 stands for as many as it has columns.
+
+    Raises:
+        NonFiniteError: an activation or a weight is not a finite number.
+    """
+    hessian = statistics.hessian
+    problem = "Some activations of a linear's input, or its weights, are not finite."
+    require(hessian.isfinite().all() & weight.isfinite().all(), lambda: NonFiniteError(problem))
+    reach = strongest_correlations(hessian)
+    result, before = keep.clone(), row_errors(weight, keep, hessian).mean()
+    made = torch.zeros(len(keep), dtype=torch.int64, device=keep.device)
+    at_once = NUMBERS_AT_ONCE if keep.device.type == "cpu" else NUMBERS_ON_ACCELERATOR
+    for some in torch.arange(len(keep), device=keep.device).split(max(1, at_once // keep.shape[1])):
+        left = some
+        # Swap by swap, `Rows.coupled` collects rounding errors: rows that swapped are checked with a new one.
+        while len(left):
+            rows = Rows.of(weight[left], result[left], hessian, reach)
+            count = _swap(rows, left, result, hessian, group, (swaps or keep.shape[1]) - made[left])
+            made[left] += count
+            left = left[count > 0]
+    return Refined(result, made.sum(), before, row_errors(weight, result, hessian).mean())
+
+
+def _swap(
+    rows: Rows, index: Tensor, keep: Tensor, hessian: Tensor, group: int | None, most: Tensor
+) -> Tensor:
+    """Swap in rows of the mask `keep`, `[out, in]`, in place, as long as it helps; return how often,
+    `[rows]`.
+
+    Args:
+        index: which rows of the mask they are, `[rows]`.
+        most: how often each may swap, `[rows]`.
+    """
+    made, left = torch.zeros_like(most), torch.arange(len(most), device=most.device)
+    while len(left):
+        swaps = best_swaps(rows, hessian) if group is None else best_swaps_in_groups(rows, hessian, group)
+        helps = (swaps.change < 0) & (made[left] < most[left])
+        if not helps.all():
+            rows, swaps, left = rows.where(helps), swaps.where(helps), left[helps]
+        rows.swap(swaps, hessian)
+        made[left] += 1
+        keep[index[left], swaps.kept], keep[index[left], swaps.removed] = False, True
+    return made
+
+
+def row_errors(weight: Tensor, keep: Tensor, hessian: Tensor) -> Tensor:
+    """Return `sqrt(r H r / 2)` of each row, `[out]`: the norm of its output error over the tokens of a
+    window, in root mean square over the windows.
+    """
+    removed = weight.masked_fill(keep, 0)
+    return ((removed @ hessian) * removed).sum(1).clamp(min=0).div(2).sqrt()
+
+
+def _effort(rows: int, columns: int, in_groups: bool) -> Effort:
+    """Return what the swaps compute for a linear."""
+    swaps = SWAPS_PER_COLUMN * columns
+    return Effort(numbers=NUMBERS[in_groups] * swaps * rows * columns, steps=STEPS * MOST_PER_MEAN * swaps)
+
+
+REFINEMENTS.add(
+    Refinement(
+        name="sparseswaps",
+        title="SparseSwaps",
+        explanation="Exchanges a kept and a removed weight of a row, always the pair that lowers the error "
+        "of the row's output most, until no exchange lowers it.",
+        helps="With every score, most from 60 % on, where it can gain more than a weight update. Takes "
+        "several times as long as DSnoT, and wide layers longest.",
+        formula=r"\min_{p \text{ kept},\, g \text{ removed}} \; w_p^2 G_{pp} + 2 w_p c_p + w_g^2 G_{gg} - "
+        r"2 w_g c_g - 2 w_p w_g G_{pg}, \quad G = X^T X, \; c = G\,(w - m \odot w)",
+        paper=papers.SPARSESWAPS,
+        parameters=(
+            Parameter(
+                name="swaps",
+                kind="int",
+                default=0,
+                minimum=0,
+                maximum=100_000,
+                explanation="most swaps per row; 0 = until no swap lowers the error, at most one per column",
+            ),
+        ),
+        function=sparse_swaps,
+        needs=frozenset({Need.HESSIAN}),
+        effort=_effort,
+        measure="row error ‖Xr‖",
+        measured="Row error: the norm of a row's output error over the tokens of a window, in root mean "
+        "square over the windows, mean over the rows.",
+    )
+)
