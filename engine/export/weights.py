@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from engine.errors import ModelError
 from engine.models.block import Block, Linear
 from engine.models.checkpoint import FLOATS, Checkpoint
-from engine.models.fillings import Filling, fillings, reverted
+from engine.models.tensor_mapping import Filling, fillings, reverted
 from engine.pruning.weights import BlockWeights, PrunedLinear, masked
 
 LENGTH_BYTES = 8  # a safetensors file begins with its header's length, a little-endian integer

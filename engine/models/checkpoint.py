@@ -28,9 +28,9 @@ from torch import Tensor, nn
 from engine.errors import ModelError
 from engine.hub.cache import CAUSAL_SUFFIXES, CONFIG, INDEX, SINGLE, stored_weights
 from engine.hub.failures import first_words, no_safetensors
-from engine.models.fillings import Filling, fillings
 from engine.models.parts import COMPUTED, left_out
 from engine.models.quantisation import Quantisation, shown_by
+from engine.models.tensor_mapping import Filling, fillings
 
 RELOAD = "Download or save the model again."
 FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}

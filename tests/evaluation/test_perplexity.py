@@ -34,7 +34,7 @@ def at_the_end(model: LanguageModel, batch: int) -> Stream:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.no_grad()
-def test_it_is_the_models_own_for_any_number_of_tokens_at_a_time(
+def test_perplexity_does_not_depend_on_the_tokens_per_batch(
     family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = built(family)
@@ -48,7 +48,7 @@ def test_it_is_the_models_own_for_any_number_of_tokens_at_a_time(
 
 
 @torch.no_grad()
-def test_no_more_logits_are_made_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logits_stay_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     model = built(next(iter(FAMILIES)))
     stream, made = at_the_end(model, WINDOWS), []
     logits = model.logits

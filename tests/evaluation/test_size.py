@@ -68,7 +68,7 @@ def test_bits_are_rounded_up_to_whole_bytes_in_each_linear():
     assert semi_structured_bytes(LinearCount(1, 4, 2, True), 2) == 4 + 1  # 4 bits
 
 
-def test_the_formats_agree_with_tensors_that_are_written_so():
+def test_format_sizes_are_those_of_tensors_stored_in_them():
     weight = torch.randn(12, 20, generator=torch.Generator().manual_seed(0))
     weight[weight.abs() < 0.7] = 0
     rows = csr_array(weight.numpy())
@@ -91,7 +91,7 @@ def test_the_formats_agree_with_tensors_that_are_written_so():
         (["00000000"], True),
     ],
 )
-def test_two_of_four_is_seen_in_the_mask_itself(rows, answer):
+def test_a_2_4_pattern_is_recognised_from_the_mask(rows, answer):
     assert is_two_of_four(mask(*rows)) is answer
 
 
@@ -100,7 +100,7 @@ def test_a_transposed_mask_is_read_along_its_rows():
     assert is_two_of_four(stored.T) and count(stored.T) == LinearCount(2, 4, 4, True)
 
 
-def test_masks_that_are_not_all_two_of_four_are_not_stored_so_and_the_report_says_it():
+def test_a_model_with_other_masks_has_no_2_4_size_and_the_report_says_why():
     good, bad = count(mask("1100")), count(mask("1110"))
     report = sizes([good, bad], dense=64, dtype=torch.float32, compressed=PACKED)
     assert report.semi_structured is None and "in 1 of 2 linears" in report.not_semi_structured
@@ -110,13 +110,13 @@ def test_masks_that_are_not_all_two_of_four_are_not_stored_so_and_the_report_say
     )
 
 
-def test_packing_is_what_zlib_makes_of_the_bytes_in_a_row():
+def test_packed_size_is_that_of_zlib_on_the_row_major_bytes():
     tensors = [torch.randn(300, 700), torch.zeros(64, 64), torch.randn(9)]
     raw = b"".join(tensor.numpy().tobytes() for tensor in tensors)
     assert packed_bytes(tensors) == len(zlib.compress(raw, size.LEVEL))
 
 
-def test_packing_reads_tensors_as_a_file_holds_them():
+def test_packing_reads_tensors_in_the_byte_order_of_a_file():
     """Half precision, transposed parameters, and pieces that end in the middle of a tensor."""
     half = torch.randn(40, 50).to(torch.bfloat16)
     stored = torch.nn.Parameter(torch.randn(50, 40).T)
@@ -126,19 +126,19 @@ def test_packing_reads_tensors_as_a_file_holds_them():
     assert packed_bytes([half, stored]) == len(zlib.compress(file.read(), size.LEVEL))
 
 
-def test_zeros_pack_better():
+def test_zeros_pack_smaller():
     weight = torch.randn(256, 256, generator=torch.Generator().manual_seed(0))
     assert packed_bytes([weight * (weight.abs() > 0.67)]) < 0.7 * packed_bytes([weight])
 
 
-def test_a_sample_stands_for_the_whole(monkeypatch):
+def test_a_sample_estimates_the_packed_size(monkeypatch):
     monkeypatch.setattr(size, "PIECE", 4096)
     weight = torch.randn(400, 400, generator=torch.Generator().manual_seed(0))
     whole, part = packed_bytes([weight]), packed_bytes([weight], share=1 / 4)
     assert part != whole and part == pytest.approx(whole, rel=0.01)
 
 
-def test_small_models_are_packed_whole_and_large_ones_in_part():
+def test_only_large_models_are_sampled():
     assert sample_share(size.SAMPLE) == 1.0 and sample_share(7_000_000) == 1.0
     assert sample_share(size.SAMPLE + 1) == 1 / 2
     assert 15_000_000_000 * sample_share(15_000_000_000) == pytest.approx(size.SAMPLE, rel=0.01)

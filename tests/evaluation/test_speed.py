@@ -67,7 +67,7 @@ def pair():
     return model, variant(list(model.linears.values())), size_speed._pruned(model, kept_of(model, half))[0]
 
 
-def test_passes_are_made_in_turns_forwards_and_backwards(pair):
+def test_models_are_timed_alternately_in_both_orders(pair):
     model, dense, pruned = pair
     clock = Ticks(model, {id(dense[0].parameter): ("dense", 2.0), id(pruned[0].parameter): ("pruned", 3.0)})
     report = speed(model, dense, pruned, two_of_four=False, seconds=1e9, clock=clock)
@@ -90,7 +90,7 @@ def test_passes_are_made_in_turns_forwards_and_backwards(pair):
     )
 
 
-def test_little_time_still_means_three_rounds_that_count(pair):
+def test_at_least_three_rounds_are_counted(pair):
     model, dense, pruned = pair
     clock = Ticks(
         model, {id(dense[0].parameter): ("dense", 100.0), id(pruned[0].parameter): ("pruned", 100.0)}
@@ -100,7 +100,7 @@ def test_little_time_still_means_three_rounds_that_count(pair):
     assert len(clock.passes) == 2 * 2 * (subject.FEWEST + subject.WARM_UP)
 
 
-def test_quartiles_hold_the_median():
+def test_the_median_lies_between_the_quartiles():
     low, high = (
         subject._timings("prefill", {"dense": values})[0] for values in ([5.0], [1.0, 2.0, 3.0, 4.0, 50.0])
     )
@@ -111,7 +111,7 @@ def test_quartiles_hold_the_median():
 @pytest.mark.parametrize(
     "family", [family for family in FAMILIES if family != "bamba"]
 )  # which must be told positions: the work is the same without
-def test_in_every_family_a_token_behind_the_cache_is_the_token_of_the_whole_text(family):
+def test_decoding_with_a_cache_equals_the_full_forward_pass_in_every_family(family):
     model = built(family)
     ids, prompt = subject._window(model)
     ids, prompt = ids[:, :14], 12
@@ -131,7 +131,7 @@ def test_in_every_family_a_token_behind_the_cache_is_the_token_of_the_whole_text
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_is_measured_and_left_as_it_was(family):
+def test_measuring_leaves_every_family_unchanged(family):
     model = built(family)
     before = {name: (parameter, parameter.clone()) for name, parameter in model.module.named_parameters()}
     size, report = size_speed._measured(model, kept_of(model, half), 0.0)
@@ -147,7 +147,7 @@ def test_every_family_is_measured_and_left_as_it_was(family):
     assert len(report.timings) == 4 and report.no_token == ""
 
 
-def test_the_pruned_parameters_are_the_runs_with_its_updates():
+def test_the_pruned_model_has_the_updated_weights_of_the_run():
     model = built("gpt2")
     keep = kept_of(model, half)
     path = next(iter(model.blocks[1].linears))
@@ -182,7 +182,7 @@ def test_a_model_without_a_cache_is_timed_on_prompts_alone(pair, monkeypatch):
         ("cuda", torch.float16, False, "not 2:4"),
     ],
 )
-def test_where_the_kernels_are_not_tried_a_sentence_says_why(device, dtype, two_of_four, sentence):
+def test_a_message_says_why_kernels_were_not_tried(device, dtype, two_of_four, sentence):
     found = why_no_kernels(device, dtype, two_of_four)
     assert (sentence in found and "not measured" in found) if sentence else found == ""
 
@@ -194,7 +194,7 @@ def picky(weight):
     return weight.clone()
 
 
-def test_only_linears_that_the_kernels_take_are_converted(pair):
+def test_only_linears_that_the_kernels_support_are_converted(pair):
     _, _, pruned = pair
     found, converted = semi_structured(pruned, picky)
     assert 0 < converted < len(pruned) and converted == sum(
@@ -212,7 +212,7 @@ def test_other_classes_than_linear_are_left_dense():
     assert semi_structured((stacked,), picky) == ((stacked,), 0)
 
 
-def test_memory_that_runs_out_is_not_taken_for_a_shape(pair):
+def test_running_out_of_memory_is_not_reported_as_an_unsupported_shape(pair):
     def full(weight):
         raise torch.OutOfMemoryError("full")
 
@@ -239,7 +239,7 @@ def test_the_kernels_are_timed_as_a_third_model(pair, as_on_cuda):
     assert all(placed.parameter is getattr(placed.module, placed.name) for placed in dense)
 
 
-def test_kernels_that_take_nothing_or_fail_are_said_so(pair, as_on_cuda):
+def test_unsupported_or_failing_kernels_are_reported(pair, as_on_cuda):
     model, dense, pruned = pair
 
     def refuse(weight):
@@ -256,7 +256,7 @@ def test_kernels_that_take_nothing_or_fail_are_said_so(pair, as_on_cuda):
     assert all(placed.parameter is getattr(placed.module, placed.name) for placed in dense)
 
 
-def test_the_model_is_put_back_when_a_pass_fails(pair):
+def test_the_model_is_restored_after_a_failed_pass(pair):
     model, dense, pruned = pair
     calls = counting()
 
@@ -289,7 +289,7 @@ def test_a_measurement_of_the_bundled_model(monkeypatch):
 
 
 @pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
-def test_a_model_that_does_not_fit_twice_is_a_sentence(monkeypatch, error):
+def test_a_model_that_does_not_fit_twice_is_reported(monkeypatch, error):
     def full(*args):
         raise error
 
@@ -299,7 +299,7 @@ def test_a_model_that_does_not_fit_twice_is_a_sentence(monkeypatch, error):
     assert caught.value.kind == "memory"
 
 
-def test_the_second_copy_is_not_begun_where_the_memory_would_not_hold_it(monkeypatch):
+def test_no_second_copy_is_made_without_memory_for_it(monkeypatch):
     model = built("llama")
     need = sum(linear.weight.nbytes for linear in model.linears.values())
     monkeypatch.setattr(size_speed, "_pruned", None)

@@ -82,7 +82,7 @@ def test_prompts_are_the_published_ones(task, data):
 
 
 @pytest.mark.parametrize("task", WITH_SHORT)
-def test_both_forms_ask_and_judge_the_same(task, data, tmp_path):
+def test_documents_of_both_forms_give_the_same_prompts_and_scores(task, data, tmp_path):
     write(tmp_path, task, [short(task, number) for number in range(COUNT)])
     exam = harness.load(TASKS[task], read(tmp_path, TASKS[task]))
     for number, document in enumerate(exam.documents(None)):
@@ -116,7 +116,7 @@ def test_choices_are_judged_as_a_plain_computation_judges_them(task, data):
     )
 
 
-def test_a_last_word_counts_when_it_is_the_likeliest(tmp_path):
+def test_a_last_word_is_correct_if_it_is_the_likeliest(tmp_path):
     """Documents whose last word is made to be what the model itself would write, and others."""
     model, documents = tiny(), []
     for number in range(6):
@@ -257,7 +257,7 @@ def test_closing_stops_before_the_next_batch(data, monkeypatch, forwards):
     assert len(forwards) == 1
 
 
-def test_a_model_is_asked_once(data, tmp_path, forwards):
+def test_a_cached_score_needs_no_forward_pass(data, tmp_path, forwards):
     model, cache = tiny(), ResultCache(tmp_path / "scores", "tiny")
     first = finished(run(model, ["rte", "piqa"], limit=4, data=data, cache=cache))[1]
     asked_before = len(forwards)
@@ -275,7 +275,7 @@ def test_a_model_is_asked_once(data, tmp_path, forwards):
     assert len(forwards) > asked_before
 
 
-def test_what_can_fail_fails_before_the_first_example(data, forwards):
+def test_faults_are_found_before_the_first_example(data, forwards):
     (data / "piqa.jsonl").unlink()
     with pytest.raises(TaskError, match=r"no piqa\.jsonl for PIQA"):
         finished(run(tiny(), ["rte", "piqa"], limit=None, data=data))
@@ -290,7 +290,7 @@ def test_a_document_that_the_prompt_cannot_use_is_named(data):
         finished(run(tiny(), ["arc_easy"], limit=None, data=data))
 
 
-def test_documents_of_mixed_kinds_are_refused_in_a_sentence(data):
+def test_documents_of_mixed_kinds_are_rejected(data):
     write(data, "rte", [own("rte", 0), own("rte", 1) | {"sentence1": ["not", "text"]}])
     with pytest.raises(TaskError, match=r"The documents .*rte\.jsonl of RTE cannot be used by lm-eval"):
         finished(run(tiny(), ["rte"], limit=None, data=data))
@@ -303,7 +303,7 @@ def test_a_streamed_model_is_refused(data):
         next(run(model, ["rte"], limit=None, data=data))
 
 
-def test_without_lm_eval_it_is_said_how_to_have_it(data, monkeypatch):
+def test_a_missing_lm_eval_is_reported_with_how_to_install_it(data, monkeypatch):
     monkeypatch.setattr(catalogue, "find_spec", lambda name: None)
     with pytest.raises(TaskError, match=r"not installed. Install it with `pip install lm-eval=="):
         next(run(tiny(), ["rte"], limit=None, data=data))
@@ -313,7 +313,7 @@ def hub(monkeypatch, answer: Callable[..., object]) -> None:
     monkeypatch.setattr("datasets.load_dataset", answer)
 
 
-def test_documents_come_from_the_hub_where_no_directory_is_given(monkeypatch, data):
+def test_without_a_directory_documents_come_from_the_hub(monkeypatch, data):
     from datasets import Dataset
 
     calls = []
@@ -331,7 +331,7 @@ def test_documents_come_from_the_hub_where_no_directory_is_given(monkeypatch, da
 
 
 @pytest.mark.parametrize("task", ["arc_easy", "lambada"])
-def test_a_hub_that_cannot_be_reached_is_said_with_what_to_do(task, monkeypatch):
+def test_an_unreachable_hub_is_reported_with_what_to_do(task, monkeypatch):
     def answer(*_, **__):
         raise ConnectionError("Couldn't reach it on the Hub")
 
@@ -363,7 +363,7 @@ def test_tasks_that_are_loaded_already_are_not_loaded_again(monkeypatch, data):
     assert score.examples == 4
 
 
-def test_loading_can_be_left(monkeypatch):
+def test_loading_can_be_cancelled(monkeypatch):
     import threading
 
     stop = threading.Event()
@@ -405,7 +405,7 @@ def test_nothing_is_printed_and_nothing_is_left_behind(data, capfd, caplog):
     assert not datasets.are_progress_bars_disabled() and torch.is_grad_enabled()
 
 
-def test_the_imports_own_settings_are_taken_back(monkeypatch):
+def test_settings_that_the_import_changes_are_restored(monkeypatch):
     chosen, other = harness.SET_BY_IMPORT
     monkeypatch.setenv(chosen, "0")
     monkeypatch.delenv(other, raising=False)

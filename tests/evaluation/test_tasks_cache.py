@@ -19,14 +19,14 @@ OTHERS = [
 ]
 
 
-def test_a_score_is_found_again(tmp_path):
+def test_a_stored_score_is_read_back(tmp_path):
     ResultCache(tmp_path / "deep" / "down", "model one").put(KEY, SCORE)
     assert ResultCache(tmp_path / "deep" / "down", "model one").get(KEY) == SCORE
     assert [path.suffix for path in (tmp_path / "deep" / "down").iterdir()] == [".json"]
 
 
 @pytest.mark.parametrize("change", OTHERS, ids=str)
-def test_whatever_differs_is_another_score(change, tmp_path):
+def test_every_part_of_the_key_counts(change, tmp_path):
     cache = ResultCache(tmp_path, "model one")
     cache.put(KEY, SCORE)
     assert cache.get(KEY.model_copy(update=change)) is None
@@ -44,7 +44,7 @@ def test_a_damaged_file_is_no_score_and_is_replaced(content, tmp_path):
     assert cache.get(KEY) == SCORE
 
 
-def test_a_file_that_was_renamed_to_another_key_is_not_believed(tmp_path):
+def test_a_file_renamed_to_another_key_is_ignored(tmp_path):
     cache, other = ResultCache(tmp_path, "model one"), KEY.model_copy(update={"limit": 7})
     cache.put(KEY, SCORE)
     (path,) = tmp_path.iterdir()
@@ -54,7 +54,7 @@ def test_a_file_that_was_renamed_to_another_key_is_not_believed(tmp_path):
     assert cache.get(other) is None
 
 
-def test_a_disk_that_refuses_costs_nothing_but_the_score(tmp_path):
+def test_a_failed_write_loses_only_the_stored_score(tmp_path):
     (tmp_path / "file").write_text("in the way")
     cache = ResultCache(tmp_path / "file", "model one")
     cache.put(KEY, SCORE)

@@ -16,7 +16,7 @@ from engine.evaluation.tasks.local import FORMS
 ROOT = Path(__file__).parents[2]
 
 
-def test_there_are_the_seven_of_the_papers_and_two_more():
+def test_the_catalogue_has_the_seven_tasks_of_the_papers_and_two_more():
     seven = ["boolq", "rte", "hellaswag", "winogrande", "arc_easy", "arc_challenge", "openbookqa"]
     assert list(TASKS) == [*seven, "piqa", "lambada"]
     assert {task.metric for task in TASKS.values()} == {"acc"}
@@ -24,7 +24,7 @@ def test_there_are_the_seven_of_the_papers_and_two_more():
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
-def test_each_says_what_it_asks_and_what_guessing_gives(task):
+def test_each_task_states_its_question_and_chance_level(task):
     assert task.explanation.endswith((".", "?")) and len(task.explanation) < 160
     assert task.paper.url and 0 <= task.chance <= 0.5 and task.examples > 200
 
@@ -39,7 +39,7 @@ def test_unknown_and_repeated_names_are_refused():
         chosen(["rte", "rte"])
 
 
-def test_whether_lm_eval_is_there_is_asked_without_importing_it(monkeypatch):
+def test_lm_eval_is_looked_up_without_importing_it(monkeypatch):
     monkeypatch.setattr(catalogue, "find_spec", lambda name: None)
     assert not available()
     assert "pip install lm-eval==" in catalogue.INSTALL

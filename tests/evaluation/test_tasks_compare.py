@@ -31,7 +31,7 @@ def test_a_score_has_the_samples_standard_error():
     assert mean_and_error([1]) == (1.0, None)
 
 
-def test_the_same_examples_are_compared_one_by_one():
+def test_the_same_examples_are_compared_pairwise():
     dense, pruned = [1, 1, 1, 0, 0, 1, 0, 1], [1, 1, 0, 0, 0, 1, 1, 0]
     (row,) = compare([score(dense)], [score(pruned)])
     differences = np.subtract(pruned, dense)
@@ -41,7 +41,7 @@ def test_the_same_examples_are_compared_one_by_one():
 
 
 @pytest.mark.parametrize("other", [score([0, 1, 1], source="there"), score([0, 1, 1, 0])])
-def test_other_examples_are_compared_as_two_scores(other):
+def test_different_examples_are_compared_as_independent_scores(other):
     dense = score([1, 1, 0])
     (row,) = compare([dense], [other])
     assert not row.paired
@@ -49,7 +49,7 @@ def test_other_examples_are_compared_as_two_scores(other):
     assert row.difference_stderr == pytest.approx(sqrt(dense.stderr**2 + other.stderr**2))
 
 
-def test_pairs_find_what_two_separate_scores_do_not():
+def test_a_pairwise_comparison_is_more_sensitive():
     """Nine of two hundred examples lost and none gained: clear in pairs, lost in the noise of the whole
     otherwise.
     """
@@ -61,14 +61,14 @@ def test_pairs_find_what_two_separate_scores_do_not():
     assert paired.clear and not separate.clear
 
 
-def test_no_difference_is_never_clear_and_a_single_example_says_nothing():
+def test_equal_scores_and_single_examples_are_never_significant():
     (same,) = compare([score([1, 0, 1])], [score([1, 0, 1])])
     assert (same.difference, same.difference_stderr, same.clear) == (0, 0, False)
     (single,) = compare([score([1])], [score([0])])
     assert single.difference == -1 and single.difference_stderr is None and not single.clear
 
 
-def test_what_is_not_measured_yet_is_empty():
+def test_unmeasured_tasks_are_empty():
     rows = compare([score([1, 0]), score([1, 1], task="piqa")], [score([0, 0])])
     assert [(row.task, row.pruned) for row in rows] == [("rte", 0.0), ("piqa", None)]
     whole = mean(rows)
@@ -82,7 +82,7 @@ def test_what_is_not_measured_yet_is_empty():
     )
 
 
-def test_the_mean_counts_every_task_the_same():
+def test_every_task_has_the_same_weight_in_the_mean():
     dense = [score([1, 0, 1, 1]), score([1] * 9 + [0], task="arc_easy")]
     pruned = [score([0, 0, 1, 1]), score([1, 0] * 5, task="arc_easy")]
     rows = compare(dense, pruned)

@@ -54,7 +54,7 @@ def answered(model: LanguageModel, requests: list[Request]) -> list[likelihood.L
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("tokens", [1, 64, 1024])
-def test_batches_give_what_single_rows_give(family, tokens, monkeypatch):
+def test_batches_give_the_same_as_single_rows(family, tokens, monkeypatch):
     monkeypatch.setattr(likelihood, "TOKENS_AT_ONCE", {"cpu": tokens})
     model = tiny(family)
     encode = Encoder(model)
@@ -64,7 +64,7 @@ def test_batches_give_what_single_rows_give(family, tokens, monkeypatch):
     assert [answer.greedy for answer in found] == [greedy for _, greedy in expected]
 
 
-def test_a_greedy_continuation_is_known_as_such():
+def test_a_greedy_continuation_is_recognised():
     model = tiny()
     text = "One day a girl went"
     row = model.tokenizer(text)["input_ids"]
@@ -74,7 +74,7 @@ def test_a_greedy_continuation_is_known_as_such():
     assert [answer.greedy for answer in answered(model, requests)] == [True, False]
 
 
-def test_a_long_text_loses_its_beginning_and_says_so():
+def test_a_long_text_is_truncated_on_the_left_and_counted():
     model = tiny()
     encode = Encoder(model)
     requests = [encode(*pair) for pair in TEXTS]
@@ -102,7 +102,7 @@ def test_choices_of_one_token_share_a_row(monkeypatch):
     assert [found[0].log, found[1].log] == pytest.approx([logs[7].item(), logs[8].item()], rel=1e-4)
 
 
-def test_the_head_is_asked_for_the_last_positions_only():
+def test_the_head_computes_only_the_last_positions():
     model = tiny()
     ids = torch.arange(20)[None]
     assert likelihood._logits(model, ids, 3).shape == (1, 3, VOCABULARY)
@@ -145,7 +145,7 @@ def test_a_batch_that_does_not_fit_is_halved(monkeypatch):
     assert refused.value.kind == "memory"
 
 
-def test_gradients_stay_on_for_everybody_else():
+def test_gradients_stay_enabled_in_other_code():
     model = tiny()
     batches = likelihoods(model, [Encoder(model)(*pair) for pair in TEXTS])
     next(batches)
@@ -189,7 +189,7 @@ def test_spaces_at_the_end_of_a_text_belong_to_the_continuation():
     assert lettered()("ab  ", "c") == lettered()("ab", "  c")
 
 
-def test_a_model_that_does_not_say_its_length_is_taken_to_bear_2048_tokens():
+def test_a_model_without_a_stated_length_takes_2048_tokens():
     assert len(lettered(None)("a" * 3000, "b").inputs) == 2048
 
 

@@ -17,7 +17,7 @@ def without_extras(task: str, number: int) -> dict:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_documents_in_the_hubs_own_fields_are_taken_as_they_are(task, tmp_path):
+def test_documents_with_the_hubs_fields_are_read_unchanged(task, tmp_path):
     write(tmp_path, task, [own(task, number) for number in range(3)])
     local = read(tmp_path, TASKS[task])
     assert list(local.documents) == [without_extras(task, number) for number in range(3)]
@@ -25,7 +25,7 @@ def test_documents_in_the_hubs_own_fields_are_taken_as_they_are(task, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["openbook_qa", "OpenBookQA", "openbookqa", "open-book-qa"])
-def test_a_files_name_may_be_spelt_in_many_ways(name, tmp_path):
+def test_file_names_have_several_accepted_spellings(name, tmp_path):
     write(tmp_path, "openbookqa", [short("openbookqa", 0)], name)
     assert find(tmp_path, TASKS["openbookqa"]).stem == name
 
@@ -35,7 +35,7 @@ def test_lambadas_file_may_have_lm_evals_name(tmp_path):
     assert read(tmp_path, TASKS["lambada"]).documents == (own("lambada", 0),)
 
 
-def test_what_a_file_says_changes_its_digest_and_nothing_else_does(tmp_path):
+def test_the_digest_depends_on_the_content_alone(tmp_path):
     digests = set()
     for count in (2, 2, 3):
         write(tmp_path, "rte", [own("rte", number) for number in range(count)])
@@ -43,7 +43,7 @@ def test_what_a_file_says_changes_its_digest_and_nothing_else_does(tmp_path):
     assert len(digests) == 2
 
 
-def test_a_missing_file_or_directory_is_said_with_the_tasks_name(tmp_path):
+def test_a_missing_file_or_directory_is_reported_with_the_tasks_name(tmp_path):
     with pytest.raises(TaskError, match=r"no arc_easy\.jsonl for ARC-easy"):
         find(tmp_path, TASKS["arc_easy"])
     with pytest.raises(TaskError, match="not a readable directory"):
@@ -82,7 +82,7 @@ def test_a_damaged_line_is_named_with_its_number(task, line, tmp_path):
 
 
 @pytest.mark.parametrize(("content", "words"), [(b"\n", "is empty"), (b"\xff\xfe", "cannot be read")])
-def test_an_empty_file_and_one_that_is_not_text_are_said(content, words, tmp_path):
+def test_empty_and_binary_files_are_reported(content, words, tmp_path):
     (tmp_path / "rte.jsonl").write_bytes(content)
     with pytest.raises(TaskError, match=words):
         read(tmp_path, TASKS["rte"])

@@ -27,7 +27,7 @@ def test_the_pieces_join_to_the_text(kind: str, text: str) -> None:
     assert not any("\ufffd" in piece for piece in pieces)
 
 
-def test_a_character_belongs_to_its_last_token_and_the_others_are_called_by_their_bytes() -> None:
+def test_a_split_character_is_shown_at_its_last_token_and_bytes_at_the_others() -> None:
     for tokenizer in (tokenizers.bundled(), tokenizers.words()):
         spelling, ids = Spelling(tokenizer), tokenizer("龘", add_special_tokens=False)["input_ids"]
         pieces, names = spelling.pieces(ids), [spelling.name(number) for number in ids]
@@ -36,7 +36,7 @@ def test_a_character_belongs_to_its_last_token_and_the_others_are_called_by_thei
         assert spelt.replace("▁", "") == "龘".encode().hex().upper()
 
 
-def test_a_text_that_ends_inside_a_character_loses_nothing() -> None:
+def test_a_text_that_ends_within_a_character_is_complete() -> None:
     tokenizer = tokenizers.byte_level()
     ids = tokenizer("a龘")["input_ids"][:-1]
     spelling = Spelling(tokenizer)
@@ -52,13 +52,13 @@ def test_a_blank_before_a_word_is_part_of_its_name(kind: str) -> None:
     assert names.count(" ") - (names[0] == " ") == 2
 
 
-def test_special_tokens_are_called_what_the_vocabulary_calls_them() -> None:
+def test_special_tokens_have_their_names_in_the_vocabulary() -> None:
     tokenizer = tokenizers.bundled()
     spelling = Spelling(tokenizer)
     assert spelling.name(tokenizer.eos_token_id) == "<|endoftext|>"
     assert spelling.pieces([tokenizer.eos_token_id]) == [""]
 
 
-def test_a_number_that_the_tokenizer_does_not_know_has_a_name_too() -> None:
+def test_an_unknown_id_has_a_name_too() -> None:
     tokenizer = tokenizers.bundled()
     assert "99999" in Spelling(tokenizer).name(99_999)

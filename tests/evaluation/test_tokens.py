@@ -60,7 +60,7 @@ def drawn(seed: int, tokens: int = 5, vocabulary: int = 26) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])
-def test_losses_divergences_and_guesses_are_those_of_a_plain_loop(at_once: int) -> None:
+def test_losses_divergences_and_predictions_match_a_plain_loop(at_once: int) -> None:
     dense, pruned = drawn(0), drawn(1)
     ids = torch.tensor([3, 1, 4, 1, 5, 9])
     found = compare(Letters(), ids, zip(dense.split(at_once), pruned.split(at_once), strict=True))
@@ -89,7 +89,7 @@ def test_losses_divergences_and_guesses_are_those_of_a_plain_loop(at_once: int) 
         assert len({guess.id for guess in token.guesses}) == len(token.guesses)
 
 
-def test_a_model_beside_itself_gains_nothing() -> None:
+def test_a_model_compared_with_itself_has_no_divergence() -> None:
     for token in compare(Letters(), torch.arange(6), [(drawn(1), drawn(1))])[1:]:
         assert token.gained == 0 and token.divergence == 0
         assert token.expected("dense") == token.expected("pruned")
@@ -102,7 +102,7 @@ def test_the_divergence_is_never_negative() -> None:
     )
 
 
-def test_what_the_dense_model_rules_out_counts_nothing() -> None:
+def test_tokens_that_the_dense_model_rules_out_do_not_count() -> None:
     dense = torch.tensor([[0.0, -inf, -inf]])
     token = compare(Letters(), torch.tensor([0, 0]), [(dense, torch.zeros(1, 3))])[1]
     assert token.dense == pytest.approx(0) and token.divergence == pytest.approx(log(3))
@@ -121,7 +121,7 @@ def own_score(model: LanguageModel, ids: torch.Tensor) -> float:
     return measured.perplexity(model, stream, which="dense").nll
 
 
-def test_the_mean_loss_is_the_one_that_the_engine_measures(
+def test_the_mean_loss_is_that_of_the_engines_perplexity(
     reader: Reader, kept: Mapping[int, BlockWeights]
 ) -> None:
     reading = reader.read(RECIPE, kept, TEXT, ALONE, losses=True)
@@ -140,7 +140,7 @@ def test_the_mean_loss_is_the_one_that_the_engine_measures(
     assert "".join(token.text for token in reading.tokens) == TEXT
 
 
-def test_losses_are_the_models_own_forward(reader: Reader, kept: Mapping[int, BlockWeights]) -> None:
+def test_losses_match_the_models_own_forward_pass(reader: Reader, kept: Mapping[int, BlockWeights]) -> None:
     """Against the module called as a whole, float64 from the logits on."""
     reading = reader.read(RECIPE, kept, TEXT, ALONE, losses=True)
     ids = torch.tensor([[token.id for token in reading.tokens]])
@@ -151,7 +151,7 @@ def test_losses_are_the_models_own_forward(reader: Reader, kept: Mapping[int, Bl
 
 
 @torch.no_grad()
-def test_no_more_logits_are_made_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logits_stay_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     model, ids = dense_model(RECIPE), torch.arange(20)
     monkeypatch.setattr(measured, "LOGITS_AT_ONCE", 6 * model.vocabulary)
     hidden = hidden_after_blocks(model, ids)
@@ -160,7 +160,9 @@ def test_no_more_logits_are_made_than_may_be(monkeypatch: pytest.MonkeyPatch) ->
 
 
 class TestReader:
-    def test_each_model_writes_its_own(self, reader: Reader, kept: Mapping[int, BlockWeights]) -> None:
+    def test_each_model_continues_with_its_own_tokens(
+        self, reader: Reader, kept: Mapping[int, BlockWeights]
+    ) -> None:
         dense, pruned = (
             reader.read(RECIPE, kept, PROMPT, Writing(which, 20), losses=True)
             for which in ("dense", "pruned")
@@ -175,7 +177,7 @@ class TestReader:
             for token in reading.tokens[reading.given :]:
                 assert token.id == token.expected(which)[0].id, "greedy: each is what its model expected most"
 
-    def test_what_was_asked_before_changes_nothing(
+    def test_earlier_requests_change_no_answer(
         self, reader: Reader, kept: Mapping[int, BlockWeights]
     ) -> None:
         """One module plays both models in turn, and an answer must not depend on whose turn it was."""
@@ -190,7 +192,7 @@ class TestReader:
                 RECIPE, kept, text, writing, losses=losses
             )
 
-    def test_a_sampled_text_depends_on_its_seed_alone(
+    def test_a_sampled_text_depends_only_on_its_seed(
         self, reader: Reader, kept: Mapping[int, BlockWeights]
     ) -> None:
         one, again, other = (
@@ -211,20 +213,20 @@ class TestReader:
             ("a " * MOST_TOKENS, Writing("pruned", 20), f"the limit is {MOST_TOKENS - 1}"),
         ],
     )
-    def test_a_text_that_cannot_be_read_is_a_sentence(
+    def test_an_unreadable_text_is_reported(
         self, reader: Reader, kept: Mapping[int, BlockWeights], text: str, writing: Writing, words: str
     ) -> None:
         with pytest.raises(PrunescopeError, match=words):
             reader.read(RECIPE, kept, text, writing, losses=True)
 
-    def test_a_model_without_a_tokenizer_is_a_sentence(
+    def test_a_model_without_a_tokenizer_is_reported(
         self, kept: Mapping[int, BlockWeights], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("engine.models.loading.read_tokenizer", lambda _: ReadTokenizer(None, ""))
         with pytest.raises(ModelError, match="no tokenizer"):
             Reader(ModelCache()).read(RECIPE, kept, PROMPT, ALONE, losses=True)
 
-    def test_a_text_may_fill_all_the_room(
+    def test_a_text_may_fill_the_whole_context(
         self, reader: Reader, kept: Mapping[int, BlockWeights], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("engine.analysis.text.MOST_TOKENS", 10)
@@ -251,11 +253,13 @@ def told(*ids: int, given: int = 1, gained: float = 0.0) -> Reading:
         ((0, 1, 2), (0, 3, 2), 1),
     ],
 )
-def test_where_two_texts_part(one: tuple[int, ...], other: tuple[int, ...], place: int | None) -> None:
+def test_the_first_difference_of_two_texts(
+    one: tuple[int, ...], other: tuple[int, ...], place: int | None
+) -> None:
     assert first_difference(told(*one), told(*other)) == place == first_difference(told(*other), told(*one))
 
 
-def test_what_counts_is_what_was_written_or_else_what_was_predicted() -> None:
+def test_written_tokens_count_before_predicted_ones() -> None:
     written, given = told(0, 1, 2, 3, given=2, gained=1.0), told(0, 1, 2, 3, given=4, gained=-1.0)
     assert (written.first, written.worst, written.continuation) == (2, 3, "cd")
     assert (given.first, given.worst, given.continuation) == (1, 1, "")
@@ -264,11 +268,11 @@ def test_what_counts_is_what_was_written_or_else_what_was_predicted() -> None:
     ) == pytest.approx(exp(1))
 
 
-def test_a_perplexity_beyond_all_numbers_is_infinite() -> None:
+def test_an_overflowing_perplexity_is_infinite() -> None:
     assert Reading((Token(0, "a", "a"), Token(1, "b", "b", 1.0, 2000.0)), 2).perplexity("pruned") == inf
 
 
-def test_the_likeliest_of_a_model_are_in_its_own_order() -> None:
+def test_the_likeliest_tokens_are_in_the_models_order() -> None:
     token = Token(
         0,
         "a",
