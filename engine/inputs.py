@@ -13,7 +13,7 @@ from engine.corpora.windows import Windows, calibration_windows, evaluation_wind
 from engine.errors import CorpusError, ModelError
 from engine.events import Event, Fetching, WindowsReady
 from engine.hardware.device import pick_device, pick_dtype
-from engine.hardware.memory import Residence
+from engine.hardware.memory_plan import Residence
 from engine.hub.cache import CONFIG
 from engine.hub.download import fetch
 from engine.models.checkpoint import Checkpoint

@@ -59,14 +59,8 @@ from engine.events import (
     Which,
 )
 from engine.hardware.device import Clock, device_name, pick_device, pick_dtype, threads_for
-from engine.hardware.memory import (
-    MemoryPlan,
-    is_out_of_memory,
-    measure_capacity,
-    peak_device,
-    peak_host,
-    reset_peaks,
-)
+from engine.hardware.memory import measure_capacity, peak_device, peak_host, reset_peaks
+from engine.hardware.memory_plan import MemoryPlan, is_out_of_memory
 from engine.hardware.shared_cache import SharedCache
 from engine.inputs import model_digest, model_directory, read_windows
 from engine.models.biases import possible_biases

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from engine.cost.footprint import Text, text_of, uses_hessian
 from engine.evaluation.tasks.catalogue import TASKS
-from engine.hardware.memory import Residence
+from engine.hardware.memory_plan import Residence
 from engine.models.shape import LinearKind, ModelSummary
 from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, UPDATES
 from engine.pruning.effort import Effort

@@ -14,7 +14,8 @@ from engine.cost.duration import DOWNLOAD_RATE, duration, unpacking_seconds
 from engine.cost.footprint import Footprint, dtype_of, exceeds, placement, reused
 from engine.errors import Fault, ModelError, RecipeError
 from engine.hardware.device import pick_device
-from engine.hardware.memory import Capacity, Residence, measure_capacity
+from engine.hardware.memory import Capacity, measure_capacity
+from engine.hardware.memory_plan import Residence
 from engine.hub.settings import hub_cache
 from engine.models.gguf.unpacked import is_content
 from engine.models.shape import ModelSummary

@@ -23,7 +23,8 @@ from pathlib import Path
 
 from engine.corpora.named import NAMED, corpus_path, holds_token_ids
 from engine.hardware.device import MAX_PASSES, SMALL
-from engine.hardware.memory import TOKENS_AT_ONCE, USED, Capacity, Residence
+from engine.hardware.memory import USED, Capacity
+from engine.hardware.memory_plan import TOKENS_AT_ONCE, Residence
 from engine.hardware.shared_cache import SHARE
 from engine.models.shape import ModelSummary
 from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, UPDATES

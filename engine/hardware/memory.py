@@ -1,13 +1,9 @@
-"""Memory and disk space: what is free, what a run used at its peak, and how much it may hold at a time.
+"""Memory and disk space: what is free, what a run used at its peak, and what temporaries may take.
 
 Host memory counts as free if the system can provide it without swapping (psutil), or, if that is less, what
 the limits of the container's control groups leave: inside a container psutil still describes the whole
 machine. An accelerator that shares the host's memory (MPS) has none of its own. Throughout, None means
 unknown.
-
-A run that runs out of memory gives up, in this order: batch size, down to one window; hidden states on the
-accelerator, which move to the host; the whole model in memory, whose blocks are then read from the disk one
-at a time. None of these changes the result, except for the rounding of matrix products with other shapes.
 
 Cost: a few small files are read (0.3 ms); the first query of a CUDA device creates a context there. PyTorch
 is imported only where it is asked, because the app's process does without it.
@@ -21,10 +17,9 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import psutil
 from pydantic import BaseModel, ConfigDict
@@ -252,78 +247,3 @@ def batch_bytes(limit: int, device: torch.device) -> int:
 def pieces_that_fit(pieces: int, bytes_each: int, limit: int) -> int:
     """Return how many of `pieces` fit into `limit` bytes; at least one, however large it is."""
     return max(1, min(pieces, limit // max(1, bytes_each)))
-
-
-# ---- what a run holds at a time --------------------------------------------------------------------------
-
-Residence = Literal["resident", "streamed"]
-"""Whether all blocks are in memory, or each is read from the disk only while it is in use."""
-
-TOKENS_AT_ONCE = {"cpu": 1024, "mps": 8192, "cuda": 16384}
-"""Tokens per batch, by device. On a CPU the activations of a batch should fit into its cache (measured with
-`prunescope bench`).
-"""
-OUT_OF_MEMORY = (
-    "can't allocate memory",
-    "not enough memory",
-    "out of memory",
-    "std::bad_alloc",
-    "bad allocation",
-    "failed to map segment",
-)
-"""What torch's plain RuntimeErrors, and libraries that are loaded, say when the host has no memory left."""
-
-
-@dataclass(frozen=True)
-class MemoryPlan:
-    """What a run holds in memory at a time.
-
-    Attributes:
-        tokens: tokens per batch.
-        residence: where the blocks are.
-        offload: whether hidden states are kept on the host between blocks.
-    """
-
-    tokens: int
-    residence: Residence
-    offload: bool = False
-
-    @classmethod
-    def for_device(cls, device: torch.device, residence: Residence, *, offload: bool = False) -> MemoryPlan:
-        """Return the plan with the fastest batch size for a device."""
-        return cls(TOKENS_AT_ONCE[device.type], residence, offload)
-
-    def windows_per_batch(self, length: int) -> int:
-        """Return the number of windows of `length` tokens per batch, at least one."""
-        return max(1, self.tokens // length)
-
-    def reduced(self, length: int, device: torch.device) -> tuple[MemoryPlan, str] | None:
-        """Return a plan that needs less memory, and what changes in words; None if nothing is left to reduce.
-
-        Args:
-            length: tokens per window.
-        """
-        windows = self.windows_per_batch(length)
-        if windows > 1:
-            smaller = replace(self, tokens=max(length, self.tokens // 4))
-            return smaller, f"batches of {smaller.windows_per_batch(length)} instead of {windows} windows"
-        if not self.offload and device.type != "cpu":  # on a CPU they are on the host anyway
-            return replace(self, offload=True), "the hidden states kept on the host"
-        if self.residence == "resident":
-            return replace(self, residence="streamed"), "the model read from the disk block by block"
-        return None
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error means that the device or the host ran out of memory."""
-    import torch
-
-    # An accelerator's allocator has its own class; the host's raises a plain RuntimeError.
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    if isinstance(error, (RuntimeError, ImportError)):
-        message = str(error).lower()
-        if any(words in message for words in OUT_OF_MEMORY):
-            return True
-    # A library that cannot be loaded for lack of memory is reported as broken.
-    return error.__cause__ is not None and is_out_of_memory(error.__cause__)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import ModelError, NonFiniteError, PrunescopeError
-from engine.hardware.memory import is_out_of_memory
+from engine.hardware.memory_plan import is_out_of_memory
 from engine.hub.failures import first_words
 from engine.models.block import Block
 from engine.models.language_model import LanguageModel, Stream

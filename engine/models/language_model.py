@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.hardware.device import SMALL
-from engine.hardware.memory import Residence
+from engine.hardware.memory_plan import Residence
 from engine.hardware.transfers import parked, returned
 from engine.models.block import Block, Call, Linear, compute_experts_separately
 from engine.models.discovery import find_blocks

@@ -16,7 +16,8 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from engine.errors import ModelError
-from engine.hardware.memory import Residence, release_large_allocations
+from engine.hardware.memory import release_large_allocations
+from engine.hardware.memory_plan import Residence
 from engine.hub.failures import first_words, to_model_error
 from engine.models.checkpoint import RELOAD, Checkpoint
 from engine.models.inspection import inspect

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import ModelError, PrunescopeError
-from engine.hardware.memory import is_out_of_memory
+from engine.hardware.memory_plan import is_out_of_memory
 from engine.hub.failures import first_words
 from engine.models.block import Call
 from engine.models.language_model import LanguageModel

@@ -8,7 +8,8 @@ import pytest
 from engine.cost.advice import scaled
 from engine.cost.estimate import DISK_SPARE, estimate, estimate_without_advice
 from engine.cost.footprint import SMALLER, USED, footprint, placement
-from engine.hardware.memory import TOKENS_AT_ONCE, Capacity
+from engine.hardware.memory import Capacity
+from engine.hardware.memory_plan import TOKENS_AT_ONCE
 from engine.hub.catalogue import catalogue
 from engine.models.shape import LinearKind, Storage
 from engine.recipe import Recipe

@@ -23,7 +23,8 @@ from engine.cost.footprint import (
     text_of,
 )
 from engine.evaluation import perplexity
-from engine.hardware.memory import TOKENS_AT_ONCE, Capacity
+from engine.hardware.memory import Capacity
+from engine.hardware.memory_plan import TOKENS_AT_ONCE
 from engine.models.shape import LinearKind
 from engine.recipe import Recipe
 from tests.cost.shapes import billions, shape

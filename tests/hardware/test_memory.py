@@ -14,7 +14,8 @@ import torch
 
 from engine.errors import ModelError
 from engine.events import Failed, Finished, ModelLoaded, Noted, Resumed
-from engine.hardware.memory import MemoryPlan, disk_free, host_free, is_out_of_memory, measure_capacity
+from engine.hardware.memory import disk_free, host_free, measure_capacity
+from engine.hardware.memory_plan import MemoryPlan, is_out_of_memory
 from engine.models.language_model import LanguageModel, Stream
 from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.errors import ModelError
-from engine.hardware.memory import Residence
+from engine.hardware.memory_plan import Residence
 from engine.models.checkpoint import Checkpoint
 from engine.models.loading import build_skeleton, load, read_config
 from tests.models.families import FAMILIES, built, in_turn, windows

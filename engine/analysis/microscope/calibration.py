@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 
 from engine.corpora.windows import calibration_windows
-from engine.hardware.memory import MemoryPlan
+from engine.hardware.memory_plan import MemoryPlan
 from engine.hardware.shared_cache import SHARED, SharedCache
 from engine.models.language_model import LanguageModel, Stream
 from engine.models.summary import context_length

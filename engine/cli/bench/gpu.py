@@ -29,7 +29,8 @@ from engine.cli.bench.gpu_parts import measure_parts
 from engine.evaluation.speed import speed, variant
 from engine.events import BlockPruned, CandidateTried, Event
 from engine.hardware.device import Clock, device_name, pick_device
-from engine.hardware.memory import MemoryPlan, device_free
+from engine.hardware.memory import device_free
+from engine.hardware.memory_plan import MemoryPlan
 from engine.models.language_model import LanguageModel
 from engine.pruning.pipeline import Streams, allocate, prune_blocks
 from engine.pruning.plan import Plan

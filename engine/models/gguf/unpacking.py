@@ -24,7 +24,8 @@ from transformers.integrations.gguf.utils import is_gguf_arch_supported
 from engine.errors import ModelError
 from engine.events import WeightSource
 from engine.hardware import disk
-from engine.hardware.memory import disk_free, host_free, is_out_of_memory
+from engine.hardware.memory import disk_free, host_free
+from engine.hardware.memory_plan import is_out_of_memory
 from engine.hub.cache import CONFIG
 from engine.hub.failures import DISK_FULL, first_words
 from engine.models.gguf import unpacked

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import MethodError, PrunescopeError
-from engine.hardware.memory import is_out_of_memory
+from engine.hardware.memory_plan import is_out_of_memory
 from engine.pruning.axes import Refined, Shares, Updated
 from engine.registry import Method, Origin
 
