@@ -208,6 +208,8 @@ class BlockMeasured(Event):
 
 REFERENCE_STEP = "uniform"
 """The step of the one candidate that a search only compares with: the same sparsity everywhere."""
+EVOLUTION_STEP = "evolution"
+"""The step whose strengths are generations."""
 
 
 class Candidate(Facts):
@@ -217,11 +219,13 @@ class Candidate(Facts):
     smallest objective; `Allocation.objective` says what that is.
 
     Attributes:
-        step: the search's name for the step; `REFERENCE_STEP` for the reference.
-        strength: the number that the step varies; `lambda` in JSON.
-        objective: the sum of `block_objectives`; for a stopped candidate it covers only the blocks that were
-            computed, so it is a lower bound.
-        block_objectives: each block's part of the objective, first block first; `alignment` in JSON.
+        step: the search's name for the step; `REFERENCE_STEP` for the reference, `EVOLUTION_STEP` for the
+            parent of a generation.
+        strength: the number that the step varies; `lambda` in JSON. The generation of an evolution.
+        objective: the sum of `block_objectives`, if the search has any; for a stopped candidate it covers
+            only the blocks that were computed, so it is a lower bound.
+        block_objectives: each block's part of the objective, first block first; `alignment` in JSON. Empty if
+            the objective is of the model as a whole.
         ratios: the sparsity of each block.
         stopped: whether it was abandoned because another candidate was better already.
         chosen: whether the search chose it.
@@ -238,6 +242,16 @@ class Candidate(Facts):
     @property
     def is_reference(self) -> bool:
         return self.step == REFERENCE_STEP
+
+    @property
+    def place(self) -> str:
+        """The strength in words."""
+        return strength_words(self.step, self.strength)
+
+
+def strength_words(step: str, strength: float) -> str:
+    """Return `λ = 0.1`, or `generation 3` of an evolution."""
+    return f"generation {strength:g}" if step == EVOLUTION_STEP else f"λ = {strength:g}"
 
 
 class CandidateTried(Event):

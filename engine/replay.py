@@ -30,6 +30,7 @@ from engine.events import (
     TaskMeasured,
     TaskProgressed,
     WindowsReady,
+    strength_words,
 )
 from engine.record import RunRecord
 from engine.record_parts import ModelFacts
@@ -91,9 +92,9 @@ def _describe(event: Event) -> str:  # noqa: C901, PLR0911  (a line per kind of 
         case BlockMeasured():
             return f"block {event.index} measured"
         case CandidateTried():
-            return f"{event.candidate.step} candidate λ = {event.candidate.strength:g} tried"
+            return f"{event.candidate.step} candidate {event.candidate.place} tried"
         case CandidateChosen():
-            return f"{event.step} step: λ = {event.strength:g} chosen"
+            return f"{event.step} step: {strength_words(event.step, event.strength)} chosen"
         case Allocated():
             return "sparsity allocated"
         case BlockPruned():

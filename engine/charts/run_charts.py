@@ -58,7 +58,7 @@ def allocation_charts(record: RunRecord) -> Makers:
         return {}
     charts: Makers = {"search": search_curves} if _searches(record) else {}  # in the order of the page
     charts["allocation"] = allocation_bars
-    if _searches(record):
+    if _searches(record) and all(candidate.block_objectives for candidate in record.search):
         charts["alignment_uniform"] = alignment_against_uniform
     if has_uneven_rows(record):
         charts["rows"] = row_spread

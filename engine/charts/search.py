@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, block_axis, block_count, canvas, largest, unit_of
-from engine.events import Candidate
+from engine.events import EVOLUTION_STEP, Candidate
 from engine.numbers import percent, scientific
 from engine.pruning.axes import ALLOCATIONS
 from engine.record import RunRecord
@@ -49,8 +49,18 @@ def uniform_candidate(record: RunRecord) -> Candidate | None:
 
 
 def named(candidate: Candidate) -> str:
-    """Return `block step, λ = 0.1`."""
-    return "uniform" if candidate.is_reference else f"{candidate.step} step, λ = {candidate.strength:g}"
+    """Return `block step, λ = 0.1`, or `evolution, generation 3`."""
+    if candidate.is_reference:
+        return "uniform"
+    return f"{_titled(candidate.step)}, {candidate.place}"
+
+
+def _titled(step: str) -> str:
+    return step if step == EVOLUTION_STEP else f"{step} step"
+
+
+def _evolves(record: RunRecord) -> bool:
+    return any(candidate.step == EVOLUTION_STEP for candidate in record.search)
 
 
 def search_curves(record: RunRecord) -> Chart:
@@ -61,20 +71,20 @@ def search_curves(record: RunRecord) -> Chart:
     ]
     unit, words = unit_of(largest(candidate.objective for candidate in record.search))
     figure = canvas(go.Figure(_curves(record, unit)))
+    end = _end(record)
     figure.update_xaxes(
-        title={"text": "Strength λ"},
-        # marks at both ends are not cut
-        range=[-0.01, 0.01 + max([STRONGEST, *(tried.strength for tried in record.search)])],
+        title={"text": "Generation" if _evolves(record) else "Strength λ"},
+        range=[-0.04 * end, 1.04 * end],  # marks at both ends are not cut
     )
     figure.update_yaxes(
         title={"text": f"Objective, {words}"},
         range=_span([tried.objective / unit for tried in record.search]),
     )
     return Chart(
-        title="Search: objective over strength",
+        title=f"Search: objective over {'generations' if _evolves(record) else 'strength'}",
         figure=figure,
         table=pd.DataFrame(rows, columns=columns),
-        alt=f"Line chart of the search's objective over λ, {len(rows)} candidates. {_outcome(record)}",
+        alt=f"Line chart of the search's objective, {len(rows)} candidates. {_outcome(record)}",
         caption=f"{_outcome(record)} {_explanation(record)}",
     )
 
@@ -114,7 +124,7 @@ def alignment_against_uniform(record: RunRecord) -> Chart:
 
 
 def _curves(record: RunRecord, unit: float) -> list[go.Scatter]:
-    traces, end = [], max([STRONGEST, *(tried.strength for tried in record.search)])
+    traces, end = [], _end(record)
     if (uniform := uniform_candidate(record)) is not None:
         line = {"color": palette.GREY, "width": 2, "dash": "dash"}
         words = "uniform<br>objective %{y:.4f}<extra></extra>"
@@ -144,6 +154,12 @@ def _curves(record: RunRecord, unit: float) -> list[go.Scatter]:
     return traces
 
 
+def _end(record: RunRecord) -> float:
+    """Return the end of the axis of strengths, or of generations."""
+    least = 1.0 if _evolves(record) else STRONGEST
+    return max([least, *(tried.strength for tried in record.search)])
+
+
 def _of_step(
     step: str, tried: list[Candidate], unit: float, look: dict[str, str], place: str
 ) -> list[go.Scatter]:
@@ -154,9 +170,9 @@ def _of_step(
     hollow = {"color": look["color"], "symbol": f"{look['symbol']}-open", "size": 9, "line": {"width": 2}}
     star = {"color": look["color"], "symbol": "star", "size": 18}
     line = {"line": {"color": look["color"], "width": 2.5}, "marker": {**look, "size": 8}}
-    label = [f"<b>λ = {candidate.strength:g}</b>" for candidate in chosen]
+    label = [f"<b>{candidate.place}</b>" for candidate in chosen]
     traces = [
-        _points(complete, unit, f"{step} step", "", mode="lines+markers", **line),
+        _points(complete, unit, _titled(step), "", mode="lines+markers", **line),
         _points(
             stopped,
             unit,
@@ -168,7 +184,7 @@ def _of_step(
         _points(
             chosen,
             unit,
-            f"{step} step, chosen",
+            f"{_titled(step)}, chosen",
             "chosen: ",
             mode="markers+text",
             marker=star,
@@ -184,7 +200,8 @@ def _points(tried: list[Candidate], unit: float, name: str, words: str, **look: 
         x=[candidate.strength for candidate in tried],
         y=[candidate.objective / unit for candidate in tried],
         name=name,
-        hovertemplate=f"λ = %{{x:g}}<br>{words}objective %{{y:.4f}}<extra></extra>",
+        customdata=[candidate.place for candidate in tried],
+        hovertemplate=f"%{{customdata}}<br>{words}objective %{{y:.4f}}<extra></extra>",
         **look,
     )
 
@@ -232,7 +249,7 @@ def _outcome(record: RunRecord) -> str:
         return f"Uniform gives {scientific(best.objective, 3)}; the candidates follow."
     chosen = [candidate for candidate in record.search if candidate.chosen]
     words = [
-        f"{candidate.step} step λ = {candidate.strength:g} ({scientific(candidate.objective, 3)})"
+        f"{_titled(candidate.step)} {candidate.place} ({scientific(candidate.objective, 3)})"
         for candidate in chosen
     ]
     sentences = [f"Chosen: {', '.join(words)}."] if words else []

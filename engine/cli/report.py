@@ -57,9 +57,7 @@ class Bar:
             case BlockMeasured():
                 self._bar.set_description(f"measuring block {event.index}")
             case CandidateTried():
-                self._bar.set_description(
-                    f"searching, {event.candidate.step} step at {event.candidate.strength:g}"
-                )
+                self._bar.set_description(f"searching, {event.candidate.step} at {event.candidate.place}")
             case Allocated():
                 self._bar.set_description("pruning")
             case Resumed():
@@ -155,7 +153,7 @@ def _accuracy(value: float | None, stderr: float | None) -> str:
 def _search(record: RunRecord) -> str:
     """Return what an allocation search chose, and out of how many candidates."""
     chosen = [
-        f"{tried.step} lambda {tried.strength:g} (objective {tried.objective:.4g})"
+        f"{tried.step} {tried.place.replace('λ =', 'lambda')} (objective {tried.objective:.4g})"
         for tried in record.search
         if tried.chosen
     ]

@@ -73,6 +73,13 @@ NEUROAL = Paper(
     arxiv="2411.07066",
     authors=_authors("Cunegatti, Elia; Custode, Leonardo Lucio; Iacca, Giovanni"),
 )
+EVOPRESS = Paper(
+    title="EvoPress: Accurate Dynamic Model Compression via Evolutionary Search",
+    year=2024,
+    arxiv="2410.14649",
+    authors=_authors("Sieberling, Oliver; Kuznedelev, Denis; Kurtic, Eldar; Alistarh, Dan"),
+    venue=_icml(2025),
+)
 SYMMETRIC = Paper(
     title="Symmetric Pruning of Large Language Models",
     year=2025,

@@ -10,7 +10,8 @@ the same objectives with less work: passes that only collect statistics (the den
 pruned one) skip the linears whose output only leaves the block, a fifth to a third of the products; the first
 block's dense pass is shared by all candidates; and candidates of a small model run in parallel, one per core,
 each on its own copy. Nothing is approximated. Candidates can be stopped as soon as their partial sum exceeds
-the best complete one: the terms are not negative, so the choice is the same.
+the best complete one: the terms are not negative, so the choice is the same. `Search.fitness` judges
+candidates by the predictions of the whole model instead.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from math import inf
+from math import exp, inf, isfinite
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import kl_div
 
 from engine.hardware.device import full_precision, parallel_passes
 from engine.hardware.transfers import checked_together
@@ -40,6 +42,11 @@ from engine.pruning.statistics import Need, Statistics, factorise
 if TYPE_CHECKING:
     from engine.models.language_model import LanguageModel, Stream
 
+
+Fitness = Literal["kl", "perplexity"]
+LOGITS_AT_ONCE = 8_000_000
+"""Most logits of one model in memory at a time (32 MB)."""
+LARGEST = 700.0  # nats; exp overflows float64 above 709
 
 Prune = Callable[[Linear, Statistics, float | Tensor], Tensor]
 
@@ -150,6 +157,39 @@ class Search:
                 if stream.states[0]:  # a later block may need what this one writes there
                     stream.advance(block)
 
+    def fitness(self, candidates: Sequence[Shares], kind: Fitness) -> list[float]:
+        """Return how far each candidate's predictions are from what is wanted; smaller is fitter. It is
+        infinite if they are not finite.
+
+        Args:
+            kind: `kl` for the mean KL divergence from the dense model's predictions, nats per token, or
+                `perplexity` on the windows.
+        """
+        assert self._leaving and self._first and self._dense_end, "computed here, before threads share them"
+        with parallel_passes(small=self._is_small_in_memory) as cores, ThreadPoolExecutor(cores) as pool:
+            models = self._models(min(cores, len(candidates)))
+            return list(pool.map(torch.no_grad()(partial(self._judge, models, kind)), candidates))
+
+    def _judge(self, models: SimpleQueue[LanguageModel], kind: Fitness, shares: Shares) -> float:
+        model = models.get()
+        try:
+            stream = self.stream.fork()
+            for _ in self._pass(model, stream, shares, whole=True):
+                pass
+            return _unfitness(model, self._dense_end, stream, kind)
+        finally:
+            models.put(model)
+
+    @cached_property
+    @torch.no_grad()
+    def _dense_end(self) -> Stream:
+        """The windows after the last dense block."""
+        stream = self.stream.fork()
+        for block in self.model.blocks:
+            with self.model.present(block), full_precision():
+                stream.advance(block)
+        return stream
+
     def _try_on_free_model(self, models: SimpleQueue[LanguageModel], shares: Shares, limit: float) -> Trial:
         model = models.get()
         try:
@@ -160,13 +200,7 @@ class Search:
     def _try(self, model: LanguageModel, shares: Shares, limit: float) -> Trial:
         # Forked, so that the recorded windows stay at block 0 for the next candidate.
         stream, aligned, lost = self.stream.fork(), [], []
-        for block in model.blocks:
-            with model.present(block), full_precision():
-                # Threads share `_first`; none changes it, at worst two compute its cached factor.
-                dense = self._first if block.index == 0 else self._watch(block, stream, self.needs)
-                # Each block's dense statistics are of inputs that the pruned blocks before it produce.
-                with self._pruned(block, dense, shares):
-                    pruned = self._advance(block, stream, last=block.index == len(model.blocks) - 1)
+        for dense, pruned in self._pass(model, stream, shares):
             norms = {name: (dense[name].input_norm, pruned[name].input_norm) for name in dense}
             aligned.append(sum(alignments(norms.values())))
             lost.append({name: before - after for name, (before, after) in norms.items()})
@@ -174,6 +208,24 @@ class Search:
             if sum(aligned) > limit:
                 break
         return Trial(shares, tuple(aligned), tuple(lost), stopped=len(aligned) < len(model.blocks))
+
+    def _pass(
+        self, model: LanguageModel, stream: Stream, shares: Shares, *, whole: bool = False
+    ) -> Iterator[tuple[Mapping[str, Statistics], Mapping[str, Statistics]]]:
+        """Move the windows through the pruned blocks; yield each block's statistics, dense and pruned.
+
+        Args:
+            whole: whether the output of the last block is needed.
+        """
+        for block in model.blocks:
+            last = not whole and block.index == len(model.blocks) - 1
+            with model.present(block), full_precision():
+                # Threads share `_first`; none changes it, at worst two compute its cached factor.
+                dense = self._first if block.index == 0 else self._watch(block, stream, self.needs)
+                # Each block's dense statistics are of inputs that the pruned blocks before it produce.
+                with self._pruned(block, dense, shares):
+                    pruned = self._advance(block, stream, last=last)
+            yield dense, pruned
 
     def _advance(self, block: Block, stream: Stream, *, last: bool) -> dict[str, Statistics]:
         """Move the windows through the pruned block and return its input norms; the output of the last block
@@ -211,6 +263,30 @@ class Search:
         finally:
             for name, weight in before.items():
                 block.linears[name].write(weight)
+
+
+def _unfitness(model: LanguageModel, dense: Stream, pruned: Stream, kind: Fitness) -> float:
+    """Return the mean KL divergence of two streams after the last block, nats per token, or the perplexity of
+    the pruned one; infinite if it is not finite.
+    """
+    total, count = 0.0, 0
+    for h, h_pruned, ids in zip(dense.on_device(), pruned.on_device(), dense.ids, strict=True):
+        tokens = max(1, LOGITS_AT_ONCE // (len(ids) * model.vocabulary))
+        # The tail treats every token separately, so a window may be split; the last token predicts nothing.
+        for start in range(0, ids.shape[1] - 1, tokens):
+            part = slice(start, min(start + tokens, ids.shape[1] - 1))
+            log_q = model.logits(h_pruned[:, part], ids[:, part]).float().log_softmax(-1)
+            if kind == "kl":
+                log_p = model.logits(h[:, part], ids[:, part]).float().log_softmax(-1)
+                total += kl_div(log_q, log_p, reduction="sum", log_target=True).item()
+            else:
+                wanted = ids[:, part.start + 1 : part.stop + 1]  # [windows, tokens]
+                total -= log_q.gather(-1, wanted[..., None]).sum().item()
+            count += log_q.shape[0] * log_q.shape[1]
+    mean = total / count
+    if not isfinite(mean):
+        return inf
+    return mean if kind == "kl" else exp(min(mean, LARGEST))
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def _deciding_words(record: RunRecord, total: int) -> str:
         return "Searching: first candidates"
     tried = sum(candidate.step == step for candidate in record.search)
     if best is not None and best.chosen:
-        return f"Searching: {step} step done, {tried} candidates · λ = {best.strength:g} chosen"
+        return f"Searching: {step} step done, {tried} candidates · {best.place} chosen"
     return f"Searching: {step} step, candidate {tried} done" + (
-        f" · best so far λ = {best.strength:g}" if best else ""
+        f" · best so far {best.place}" if best else ""
     )

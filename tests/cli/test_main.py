@@ -296,6 +296,7 @@ def test_methods_says_what_a_preset_stands_for_and_what_a_parameter_may_be(
         "pattern",
         "group",
         "permutation",
+        "bias",
     ]
 
 
