@@ -79,6 +79,19 @@ def test_prune_watch_read_open_the_link_and_continue_a_prompt(
     expect_to_fit(other)
 
 
+def test_a_formula_is_corrected_while_it_is_typed_and_previewed(page: Page, address: str) -> None:
+    open_recipe(page, f"{address}/?pruner=formula")
+    text = page.get_by_role("textbox", name=re.compile("^Formula"))
+    text.fill("abs(W) * A")
+    expect(page.get_by_text("The formula contains A").first).to_be_visible()
+    text.fill("abs(W) * a ** 2")
+    expect(page.get_by_text("Distribution of the Formula scores")).to_be_visible()
+    expect(page.get_by_text("Kept weights of both masks")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"formula\.expression=abs"))
+    expect_to_fit(page)
+    assert not page.get_by_text("Traceback").count()
+
+
 def test_two_tabs_are_independent_and_a_cancelled_run_can_be_resumed(
     new_tab: Callable[..., Page], address: str, short: str
 ) -> None:

@@ -50,6 +50,8 @@ def test_every_field_of_a_recipe_is_either_shared_or_the_sweeps() -> None:
         "permutation",
         "settings",
         "digests",
+        "method_files",
+        "bias",
     }
     assert set(Recipe.model_fields) - own - set(SHARED) == {"tasks", "task_limit"}, (
         "zero-shot tasks are asked of single runs"
