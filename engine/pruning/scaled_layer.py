@@ -10,6 +10,7 @@ from torch import Tensor
 
 from engine.errors import NonFiniteError, NumericsError
 from engine.hardware.transfers import require
+from engine.pruning.hessian import invert_upper
 
 
 class ScaledLayer:
@@ -45,7 +46,8 @@ class ScaledLayer:
         shifted = self.hessian.clone()
         shifted.diagonal().add_(penalty)
         lower, failed = torch.linalg.cholesky_ex(shifted)
-        inverse = torch.cholesky_inverse(lower)
+        root = invert_upper(lower.T)
+        inverse = root @ root.T
         require((failed == 0) & inverse.isfinite().all(), self._unusable)
         return inverse
 
