@@ -182,14 +182,3 @@ def test_once_its_weights_are_here_the_same_run_can_be_computed(here, real, open
     assert not app.button(key="prune").disabled
     healthy(app.button(key="compute").click().run())
     assert [recipe.key for recipe in engine.submitted] == [real.key]
-
-
-def test_the_first_page_leads_to_the_real_model(here, real, open_app, engine):
-    assert "See what pruning does to a real language model" not in page_links(open_app())
-    recipe = real_recipe(pruner="sparsegpt", sparsity=0.5)
-    engine.views[recipe.key] = run_view(recipe, "finished", recorded=True)
-    assert "See what pruning does to a real language model" in page_links(open_app())
-
-
-def page_links(app):
-    return "\n".join(item.proto.label for item in app.get("page_link"))

@@ -63,8 +63,9 @@ def _draw_real_model(engine: BackgroundEngine) -> None:
     if key is not None:
         st.page_link(
             "pages/explore.py",
-            label=f"See what pruning does to a real language model: {SMOLLM2.title}",
+            label="See what pruning does to a real language model",
             icon=":material/inventory_2:",
+            help=f"A bundled run of {SMOLLM2.title}.",
             query_params={"run": key},
         )
 
