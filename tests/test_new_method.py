@@ -17,7 +17,7 @@ from engine.cli.methods import describe
 from engine.errors import RecipeError
 from engine.events import Allocated, BlockMeasured, BlockPruned, Finished
 from engine.export.command_line import command, recipe_of
-from engine.laws.check import check
+from engine.laws import check as laws
 from engine.pruning.axes import ALLOCATIONS, SCORES
 from engine.pruning.method_files.loading import MethodFile, load_methods, unload
 from engine.pruning.patterns import Group
@@ -113,8 +113,10 @@ def test_the_form_and_the_reference_offer_it(monkeypatch: pytest.MonkeyPatch) ->
     assert "Ranks weights by a power of their magnitude." in words(app)
 
 
-def test_it_keeps_all_laws(new_methods: list[MethodFile]) -> None:
-    verdicts = [verdict for file in new_methods for verdict in check(file)]
+def test_it_keeps_all_laws(new_methods: list[MethodFile], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(laws, "PARTNERS", {"score": ({"update": "obs"},)})
+    monkeypatch.setattr(laws, "TARGETS", (0.6,))
+    verdicts = [verdict for file in new_methods for verdict in laws.check(file)]
     assert [verdict for verdict in verdicts if verdict.broken] == []
     assert {verdict.method.name for verdict in verdicts} == {SCORE, ALLOCATION}
 

@@ -100,5 +100,5 @@ class Here(Elsewhere):
     def submit(self, function: Callable[..., Any], *args: Any, **options: Any) -> Sent:
         task = super().submit(function, *args, **options)
         if function is worker.weigh:
-            task.answer = Answer(self.needs(*args))
+            task.answer = Answer(self.needs(args[-1]))
         return task

@@ -196,7 +196,7 @@ def test_small_runs_with_an_evaluation_compute_on_one_thread(
     small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def needs(**fields: object) -> Needs:
-        return worker.weigh(small(**fields).model_dump(mode="json"))
+        return worker.weigh("", small(**fields).model_dump(mode="json"))
 
     assert needs().one_thread and 10**8 < needs().host < 10**9
     assert not needs(
