@@ -10,7 +10,6 @@ from torch import Tensor
 
 from engine.errors import NonFiniteError, NumericsError
 from engine.hardware.transfers import require
-from engine.pruning.hessian import invert_upper
 
 
 class ScaledLayer:
@@ -37,8 +36,8 @@ class ScaledLayer:
         self.weight = weight * self.scale
         self.target = self.weight @ self.hessian
 
-    def inverse(self, penalty: float) -> Tensor:
-        """Return `(H + penalty)^-1`, `[in, in]`.
+    def root(self, penalty: float) -> Tensor:
+        """Return the lower triangular root of `H + penalty`, `[in, in]`.
 
         Raises:
             NumericsError: the Hessian is not finite, or not positive definite with this penalty.
@@ -46,10 +45,9 @@ class ScaledLayer:
         shifted = self.hessian.clone()
         shifted.diagonal().add_(penalty)
         lower, failed = torch.linalg.cholesky_ex(shifted)
-        root = invert_upper(lower.T)
-        inverse = root @ root.T
-        require((failed == 0) & inverse.isfinite().all(), self._unusable)
-        return inverse
+        # The status alone may miss NaN and infinity.
+        require((failed == 0) & lower.isfinite().all(), self._unusable)
+        return lower
 
     def _unusable(self) -> NumericsError:
         which = f"The Hessian of a layer with {len(self.hessian)} inputs is not"

@@ -39,6 +39,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "apt-sm, masks of the dense weights": {"pruner": "apt-sm", "settings": {"mrp.mask": "dense"}},
     "apt-mm, masks of the dense weights": {"pruner": "apt-mm", "settings": {"mrp.mask": "dense"}},
+    "admm, per row": {"pruner": "admm", "group": "row"},
+    "admm, masks of the dense weights": {"pruner": "admm", "settings": {"admm.steps": 1}},
     "ria, zigzag permutation": {"pruner": "ria", "permutation": "zigzag"},
     "ria, assignment permutation": {"pruner": "ria", "permutation": "assignment"},
 }
