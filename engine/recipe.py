@@ -211,8 +211,12 @@ class Recipe(BaseModel):
 
     @property
     def scoring(self) -> Score:
-        """The chosen score, with what it declares for its parameters."""
-        return SCORES.named(self.score).with_parameters(self.parameters("score"))
+        """The chosen score, with what it declares for its parameters unless this version cannot read them."""
+        score, parameters = SCORES.named(self.score), self.parameters("score")
+        stated = {
+            name: self.settings.get(f"{score.name}.{name}", value) for name, value in parameters.items()
+        }
+        return score.with_parameters(parameters) if stated == parameters else score
 
     @property
     def methods(self) -> dict[str, Method]:

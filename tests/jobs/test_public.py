@@ -22,7 +22,7 @@ from engine.jobs import worker
 from engine.jobs.execute import execute
 from engine.jobs.policy import Policy
 from engine.jobs.questions import Answer
-from engine.jobs.requests import LinearRequest, ReadRequest, TextRequest
+from engine.jobs.requests import LinearRequest, PreviewRequest, ReadRequest, TextRequest
 from engine.jobs.service import BackgroundEngine
 from engine.recipe import Recipe, pin
 from engine.store.runs import Store
@@ -63,7 +63,7 @@ class App:
         return ADMITTED
 
 
-def _ask(self: BackgroundEngine, function: object, *args: object, version: object = None) -> Answer[Any]:
+def _ask(self: BackgroundEngine, function: object, *args: object, **named: object) -> Answer[Any]:
     """In place of a worker's answers: the demo model's shape, and nothing else."""
     return Answer(SUMMARY) if function is worker.summarise_model else Answer(pending=True)
 
@@ -101,6 +101,11 @@ def hidden(directory: Path) -> Recipe:
 
 def linear(recipe: Recipe) -> LinearRequest:
     return LinearRequest(recipe.key, 0, LINEAR)
+
+
+def trial(**fields: Any) -> PreviewRequest:
+    """A formula to be tried on a linear."""
+    return PreviewRequest(Recipe.build(pruner="formula", **fields).model_dump_json(), 0, LINEAR)
 
 
 SERVERS_OWN = {"start", "close", "health", "texts", "store", "public", "may_change"}
@@ -169,6 +174,10 @@ CASES: list[tuple[str, tuple[Any, ...], str]] = [
             (name, (LinearRequest("HIDDEN", 0, LINEAR),), "model"),
         )
     ),
+    ("submit", (Recipe.build(pruner="formula", settings={"formula.expression": "rank(W) * a"}),), ADMITTED),
+    ("preview", (trial(),), ADMITTED),
+    ("preview", (trial(model="EleutherAI/pythia-14m"),), "model"),
+    ("preview", (trial(calibration="/etc/passwd.txt"),), "text"),
     ("text", (TextRequest(FOREIGN.key, "Once"),), ADMITTED),
     ("text", (TextRequest(FOREIGN.key, "x" * 2_001),), "length"),
     ("text", (TextRequest(FOREIGN.key, "Once", tokens=100_000),), "length"),

@@ -160,3 +160,10 @@ def test_memory_is_bounded_by_the_order_of_computation() -> None:
         left, right = f"({left} + W)", f"(W + {right})"
     assert parse(left).scratch == parse(right).scratch == 8
     assert parse("abs(W) + abs(W * a)").scratch == 12
+
+
+def test_a_title_never_shows_a_formula_that_the_run_does_not_have() -> None:
+    recipe = Recipe.build(score="formula", settings={"formula.expression": "abs(W) * a"})
+    assert recipe.title.startswith("abs(W)·a 50%")
+    foreign = recipe.model_copy(update={"settings": {"formula.expression": "__import__('os')"}})
+    assert foreign.title.startswith("Formula 50%")

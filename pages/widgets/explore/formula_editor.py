@@ -40,7 +40,9 @@ EXAMPLES = {
     "Noise": "abs(W) * a * (0.9 + 0.2 * rand)",
 }
 """Formulas to start from, by the labels of their buttons."""
-OTHER = SCORES["wanda"].title
+MINE, OTHER = SCORES["formula"].title, SCORES["wanda"].title
+LEAST_POINTS = 0.005
+"""Smaller differences of two output errors in percent are shown as none."""
 
 
 def draw_formula(engine: BackgroundEngine, checked: Checked, model: ModelSummary | None) -> None:
@@ -93,7 +95,7 @@ def _draw_preview(engine: BackgroundEngine, checked: Checked, model: ModelSummar
         live_answer(
             "formula.preview",
             lambda: engine.preview(request),
-            lambda preview: _draw_compared(preview, checked.recipe),
+            _draw_compared,
             waiting=lambda: st.caption(
                 "A little calibration text is passing through the model to this linear."
             ),
@@ -116,27 +118,27 @@ def _inside_block(path: str) -> str:
     return ".".join(parts[first + 1 :])
 
 
-def _draw_compared(preview: Preview, recipe: Recipe | None) -> None:
-    assert recipe is not None, "there is a preview only of a recipe without errors"
-    title = recipe.scoring.label
+def _draw_compared(preview: Preview) -> None:
     mine, other = preview.mine, preview.other
+    points = 100 * (mine.error - other.error)
     metrics = st.container(horizontal=True, gap="large")
     metrics.metric(
         "Output error",
         percent(mine.error),
-        f"{100 * (mine.error - other.error):+.2f} points against {OTHER}",
-        delta_color="inverse",
+        f"{points:+.2f} points against {OTHER}" if abs(points) >= LEAST_POINTS else f"as {OTHER}",
+        delta_color="inverse" if abs(points) >= LEAST_POINTS else "off",
+        delta_arrow="auto" if abs(points) >= LEAST_POINTS else "off",
         width="content",
     )
     metrics.metric(f"Output error, {OTHER}", percent(other.error), width="content")
     metrics.metric("Same decision", percent(preview.same), width="content")
     grid = st.grid(2, min_column_width=380, border=True)
     with grid.cell():
-        draw_chart(score_histogram(mine.scores, SCORES["formula"].title), "formula.mine")
+        draw_chart(score_histogram(mine.scores, MINE), "formula.mine")
     with grid.cell():
         draw_chart(score_histogram(other.scores, OTHER), "formula.other")
     with grid.cell(column_span="all"):
-        draw_chart(two_masks({title: mine.picture, OTHER: other.picture}, preview.same), "formula.masks")
+        draw_chart(two_masks({MINE: mine.picture, OTHER: other.picture}, preview.same), "formula.masks")
     st.caption(
         f"Inputs of the dense model, {preview.tokens:,} calibration tokens; without weight update and mask "
         "refinement. A lower output error of one linear is no proof: the perplexity of a run decides."
