@@ -129,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     bench = _add(commands, "bench", stored.bench, "measure the presets against two plain forward passes")
     bench.add_argument(
         "--shape",
-        choices=("demo", "opt-125m", "app", "search", "table", "memory", "sweep", "gpu"),
+        choices=("demo", "opt-125m", "app", "search", "table", "memory", "sweep", "mrp", "gpu"),
         action="append",
         help="what to measure (default: demo, opt-125m, app)",
     )

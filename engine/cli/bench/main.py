@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import transformers
 
+from engine.cli.bench.joint_update import bench_joint_update
 from engine.cli.bench.memory import bench_memory
 from engine.cli.bench.search import compare, windows_of
 from engine.cli.bench.sweep import bench_sweep
@@ -69,6 +70,8 @@ def bench(shapes: Sequence[str]) -> int:
         bench_memory()
     if "sweep" in shapes:
         bench_sweep()
+    if "mrp" in shapes:
+        bench_joint_update()
     if "table" in shapes:
         print_table()
     if "app" in shapes:

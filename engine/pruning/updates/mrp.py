@@ -3,9 +3,11 @@ update letter M).
 
 Of all weights with the given mask, these have the smallest error of the layer's output. Each row has its own
 linear system, over its removed or its kept weights, whichever are fewer: `out * k^3 / 3` operations for k of
-them per row (`engine.pruning.batched_solve`), plus one product for the inverse Hessian. On two cores at 50 %
-a [768, 768] layer takes half a second and a [768, 3072] layer 13 seconds (8 at 60 %). It starts from the
-dense weights and solves once: solving block by block with one inverse Hessian would revive removed weights.
+them per row (`engine.pruning.batched_solve`), plus one product for the inverse Hessian. Wide layers are
+solved by conjugate gradients where that is cheaper (`engine.pruning.conjugate_gradients`), from about 1,000
+columns on at 50 % and 2,000 at 70 %; `python -m engine bench --shape mrp` compares the two. It starts from
+the dense weights and solves once: solving block by block with one inverse Hessian would revive removed
+weights.
 
 The mask is another matter. With a score that SparseGPT's update can decide on the weights as updated so far,
 it is decided so, in one sequential pass whose weights are then discarded: on the bundled model at 2:4 the
@@ -22,6 +24,7 @@ from engine.errors import NonFiniteError
 from engine.pruning import papers
 from engine.pruning.axes import UPDATES, MaskSource, Update, Updated, can_decide_in_steps
 from engine.pruning.batched_solve import solve
+from engine.pruning.conjugate_gradients import fit_kept, is_cheaper, operations
 from engine.pruning.effort import Effort
 from engine.pruning.hessian import DAMPING_LADDER, damped
 from engine.pruning.statistics import Need, Statistics
@@ -79,14 +82,35 @@ def joint_update(
         The new weight `[out, in]`, 0 where removed, and the rows whose systems were not positive definite,
         `[out]` bool.
     """
-    updated, failed = weight.clone(), torch.zeros(len(weight), dtype=torch.bool, device=weight.device)
-    # The smaller system is the cheaper one.
-    few = 2 * keep.sum(1) < keep.shape[1]
     # In one transfer from an accelerator: the shapes of what follows depend on it.
-    smaller = few.tolist() if upper is not None else [True] * len(few)
+    kept, columns = keep.sum(1).tolist(), keep.shape[1]
+    if upper is not None and is_cheaper([min(count, columns - count) for count in kept], columns):
+        updated, failed = fit_kept(weight, keep, hessian, upper.T @ upper)
+        if failed.any():
+            left = failed.nonzero()[:, 0]
+            updated[left], failed[left] = by_factorisations(weight[left], keep[left], hessian, upper, most)
+        return updated, failed
+    return by_factorisations(weight, keep, hessian, upper, most, kept)
 
-    def rows_with(kept: bool) -> Tensor:
-        rows = torch.tensor([row for row, by_kept in enumerate(smaller) if by_kept is kept], dtype=torch.long)
+
+def by_factorisations(
+    weight: Tensor,
+    keep: Tensor,
+    hessian: Tensor,
+    upper: Tensor | None,
+    most: int | None = None,
+    kept: list[int] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return `joint_update` with one factorisation for each row; `kept` counts the kept weights of each row,
+    if that is known.
+    """
+    updated, failed = weight.clone(), torch.zeros(len(weight), dtype=torch.bool, device=weight.device)
+    counts = keep.sum(1).tolist() if kept is None else kept
+    # The smaller system is the cheaper one.
+    smaller = [upper is None or 2 * count < keep.shape[1] for count in counts]
+
+    def rows_with(by_kept: bool) -> Tensor:
+        rows = torch.tensor([row for row, each in enumerate(smaller) if each is by_kept], dtype=torch.long)
         return rows.to(weight.device, non_blocking=True)
 
     if upper is not None and len(rows := rows_with(False)):
@@ -131,11 +155,14 @@ def _unknowns(columns: int, sparsity: float) -> float:
 
 def _effort(rows: int, columns: int, sparsity: float) -> Effort:
     """Return what the solution computes for a linear, not counting the statistics."""
+    unknowns = _unknowns(columns, sparsity)
+    if is_cheaper([unknowns], columns):
+        return Effort(operations(rows, columns) + 2 * columns**3)
     return Effort(
         # One Cholesky factorisation per row, k^3 / 3 for k removed or kept weights, and U^T U.
-        operations=rows * _unknowns(columns, sparsity) ** 3 / 3 + 2 * columns**3,
+        operations=rows * unknowns**3 / 3 + 2 * columns**3,
         # Each row gathers its own k x k system.
-        numbers=NUMBERS * rows * _unknowns(columns, sparsity) ** 2,
+        numbers=NUMBERS * rows * unknowns**2,
     )
 
 
