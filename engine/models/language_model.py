@@ -123,7 +123,7 @@ class LanguageModel:
     """A loaded model.
 
     Attributes:
-        module: the `transformers` model, in evaluation mode.
+        module: the `transformers` model, in evaluation mode, its weights without gradients.
         tokenizer: its tokenizer, None if the directory has none that can be used.
         tokenizer_fault: a sentence if it has one that cannot be used; empty otherwise.
         blocks: its decoder layers.
@@ -149,7 +149,8 @@ class LanguageModel:
             checkpoint: the files from which blocks are streamed.
             held: `dtype` and `device` of the streamed blocks.
         """
-        self.module = module.eval()
+        # Nothing is trained: otherwise the logits of a whole text would be kept for a backward pass.
+        self.module = module.eval().requires_grad_(False)
         self.tokenizer, self.tokenizer_fault = tokenizer, tokenizer_fault
         self.blocks = find_blocks(module)
         compute_experts_separately(module)

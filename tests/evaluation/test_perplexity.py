@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 import torch
+from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.functional import cross_entropy
 
 from engine.evaluation import perplexity as measured
@@ -56,6 +57,17 @@ def test_logits_stay_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "logits", lambda *given: made.append(logits(*given)) or made[-1])
     measured.perplexity(model, stream, which="dense")
     assert max(part.numel() for part in made) <= 5 * VOCABULARY
+
+
+def test_no_logits_are_kept_for_a_backward_pass() -> None:
+    model = built(next(iter(FAMILIES)))
+    assert not any(parameter.requires_grad for parameter in model.module.parameters())
+    with torch.no_grad():  # as in `prune_blocks`; perplexities are measured outside of it
+        stream = at_the_end(model, WINDOWS)
+    kept: list[torch.Tensor] = []
+    with torch.enable_grad(), saved_tensors_hooks(kept.append, lambda packed: packed):
+        measured.perplexity(model, stream, which="dense")
+    assert not kept
 
 
 def test_bits_per_byte_by_hand() -> None:

@@ -227,7 +227,7 @@ def test_the_block_is_left_as_it_was() -> None:
         assert torch.equal(state, torch.random.get_rng_state())
         assert torch.equal(before, after)
         assert all(
-            parameter.grad is None and parameter.requires_grad for parameter in model.module.parameters()
+            parameter.grad is None and not parameter.requires_grad for parameter in model.module.parameters()
         )
         assert not any(
             module._forward_hooks or module._forward_pre_hooks for module in model.module.modules()
