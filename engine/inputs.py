@@ -123,6 +123,7 @@ def read_windows(
             cache=cache,
         )
     )
+    calibration = calibration.in_order(recipe.order)
     yield _ready("calibration", recipe.calibration, calibration, longest, recipe.model)
     evaluations: dict[str, Windows] = {}
     for name in recipe.evaluations:

@@ -66,6 +66,8 @@ class Recipe(BaseModel):
         length: tokens per window, for calibration and evaluation; None for 2,048 (or the model's maximum, if
             smaller), and for 256 on the bundled model.
         seed: draws the calibration windows.
+        order: the order of the calibration windows, which changes nothing but rounding: 0 as they were
+            chosen, 1 reversed, from 2 on a permutation drawn with this number.
         score, update, allocation, refinement: names in the registry.
         pattern: `unstructured` or `n:m`.
         group: the comparison group of an unstructured pattern; None with N:M.
@@ -94,6 +96,7 @@ class Recipe(BaseModel):
     samples: int = Field(default=64, ge=1, le=100_000)
     length: int | None = Field(default=None, ge=2, le=1_000_000)
     seed: int = Field(default=0, ge=0, le=2**63 - 1)  # fits into an int64
+    order: int = Field(default=0, ge=0, le=1_000_000)
     score: str = "wanda"
     pattern: str = UNSTRUCTURED
     group: Group | None = None
@@ -137,8 +140,10 @@ class Recipe(BaseModel):
         """Return the key under a given `RESULT_VERSION`."""
         # They may differ between two machines without changing the result.
         fields = self.model_dump(mode="json", exclude={"residence", "method_files"})
-        if self.bias == "keep":  # recipes that were stored before there was a choice keep their keys
-            del fields["bias"]
+        # Recipes that were stored before there was a choice keep their keys.
+        for name in ("bias", "order"):
+            if fields[name] == type(self).model_fields[name].default:
+                del fields[name]
         if is_content(self.revision):  # of a GGUF file, which is the same model wherever it is
             fields["model"] = self.revision
         for name, parameter, applies in self._later_parameters():

@@ -240,6 +240,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "settings": {**MANUAL, "settings": {"manual.ratios": (0.75, 0.25)}},
     "refinement": {"refinement": "dsnot"},
     "bias": {"bias": "compensate"},
+    "order": {"order": 1},
     "permutation": {"pattern": "2:4", "permutation": "zigzag"},
     "digests": {"digests": {"calibration": "abc"}},
     "tasks": {"tasks": ["boolq"]},

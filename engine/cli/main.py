@@ -175,6 +175,13 @@ def _add_prune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="run with N seeds, starting with the recipe's, and print the spread",
     )
+    parser.add_argument(
+        "--orders",
+        type=int,
+        default=1,
+        metavar="N",
+        help="repeat with the calibration windows in N orders, and print the spread that rounding makes",
+    )
 
 
 def _add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -200,6 +207,13 @@ def _add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--seeds", default="0", metavar="A,B", help="seeds of the calibration windows (default: 0)"
+    )
+    parser.add_argument(
+        "--orders",
+        type=int,
+        default=1,
+        metavar="N",
+        help="repeat each run with its calibration windows in N orders (default: 1)",
     )
     parser.add_argument(
         "--scheduler",

@@ -7,7 +7,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from engine.analysis.comparison.seeds import over_seeds, spreads
+from engine.analysis.comparison.seeds import over_orders, over_seeds, spreads
 from engine.cli.report import Bar, print_event, print_notes, summary
 from engine.cost.estimate import require_fit, shortage
 from engine.errors import Fault, RecipeError, StoreError
@@ -29,8 +29,12 @@ STATUS = {"finished": 0, "cancelled": 130}  # by the state of the record; any ot
 def prune(arguments: argparse.Namespace) -> int:
     """Run the recipe that the arguments describe and return the exit code."""
     recipe = pin(recipe_of(arguments))
+    if arguments.seeds > 1 and arguments.orders > 1:
+        raise RecipeError([Fault("orders", "choose --seeds or --orders; each measures another spread.")])
     if arguments.seeds > 1:
-        return _prune_over_seeds(recipe, arguments)
+        return _repeat("seeds", over_seeds(recipe, arguments.seeds), arguments)
+    if arguments.orders > 1:
+        return _repeat("orders", over_orders(recipe, arguments.orders), arguments)
     folder = _folder(arguments, recipe)
     require_fit(recipe)
     # Only a warning: it is an estimate, and a run out of memory tries again with less.
@@ -43,8 +47,8 @@ def prune(arguments: argparse.Namespace) -> int:
     return STATUS.get(record.state, 1)
 
 
-def _prune_over_seeds(recipe: Recipe, arguments: argparse.Namespace) -> int:
-    """Run the recipe with several seeds, into the store, and print the spread of the results.
+def _repeat(what: str, recipes: list[Recipe], arguments: argparse.Namespace) -> int:
+    """Run a recipe with several seeds or orders, into the store, and print the spread of the results.
 
     Stops at the first run that does not finish.
     """
@@ -53,22 +57,24 @@ def _prune_over_seeds(recipe: Recipe, arguments: argparse.Namespace) -> int:
             [
                 Fault(
                     "out",
-                    "several seeds make several runs, which are written to the store; omit --out or --seeds.",
+                    f"several {what} make several runs, which are written to the store; omit --out or "
+                    f"--{what}.",
                 )
             ]
         )
-    require_fit(recipe)
+    require_fit(recipes[0])
     records = []
-    for seeded in over_seeds(recipe, arguments.seeds):
-        records.append(_compute(seeded, Store().folder(seeded.key), arguments, MODELS))
+    for recipe in recipes:
+        records.append(_compute(recipe, Store().folder(recipe.key), arguments, MODELS))
         print(summary(records[-1]))
         if records[-1].state != "finished":
             return STATUS.get(records[-1].state, 1)
     for corpus, spread in spreads(records).items():
         deviation = "" if spread.deviation is None else f" ± {spread.deviation:.3f}"
         print(
-            f"over seeds  {spread.mean:.3f}{deviation} pruned perplexity on {corpus} "
-            f"(mean and standard deviation of {len(records)})"
+            f"over {what:<6} {spread.mean:.3f}{deviation} pruned perplexity on {corpus} "
+            f"(mean and standard deviation of {len(records)}; from {min(spread.values):.3f} to "
+            f"{max(spread.values):.3f})"
         )
     return 0
 

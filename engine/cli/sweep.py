@@ -26,7 +26,7 @@ from engine.store.runs import Store
 
 SCHEDULER = "PRUNESCOPE_SCHEDULER"
 HEAD = (
-    f"{'run':<22}{'pruner':<14}{'allocation':<14}{'sparsity':>9}{'seed':>6}"
+    f"{'run':<22}{'pruner':<14}{'allocation':<14}{'sparsity':>9}{'seed':>6}{'order':>6}"
     f"{'dense':>10}{'pruned':>10}{'ratio':>8}{'seconds':>9}"
 )
 
@@ -39,6 +39,7 @@ def run_sweep(arguments: argparse.Namespace) -> int:
         names_in(arguments.sparsities),
         allocations=names_in(arguments.allocations),
         seeds=_seeds(arguments.seeds),
+        orders=arguments.orders,
     )
     todo = [cell for cell in cells if cell.recipe is not None]
     for cell in cells:
@@ -123,7 +124,10 @@ def _notify(sentence: str) -> None:
 
 def _line(cell: Cell, record: RunRecord) -> str:
     # The widths of `HEAD`; a key has 20 characters.
-    start = f"{_recipe(cell).key:<22}{cell.pruner:<14}{cell.allocation:<14}{cell.shape:>9}{cell.seed:>6}"
+    start = (
+        f"{_recipe(cell).key:<22}{cell.pruner:<14}{cell.allocation:<14}{cell.shape:>9}{cell.seed:>6}"
+        f"{cell.order:>6}"
+    )
     if record.state != "finished":
         return f"{start}  {record.state}: {record.error or ''}"
     if record.dense is None or record.pruned is None or record.ratio is None:

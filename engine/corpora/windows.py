@@ -20,7 +20,7 @@ import zipfile
 import zlib
 from collections.abc import Generator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,15 @@ class Windows:
     bytes: int | None = None
     identity: Mapping[str, str] = field(default_factory=dict)
     starts: int | None = None
+
+    def in_order(self, order: int) -> Windows:
+        """Return the same windows in another order, see `Recipe.order`."""
+        if order == 0:
+            return self
+        if order == 1:
+            return replace(self, ids=self.ids.flip(0))
+        generator = torch.Generator().manual_seed(order)  # on the CPU, the same on every device
+        return replace(self, ids=self.ids[torch.randperm(len(self.ids), generator=generator)])
 
     @property
     def fingerprint(self) -> str:

@@ -76,6 +76,10 @@ FIELDS: dict[str, tuple[Callable[[str], Any], str]] = {
         "tokens per window (default: 2048, or the model's maximum if that is less; 256 for demo)",
     ),
     "seed": (int, "seed for choosing the calibration windows (default: 0)"),
+    "order": (
+        int,
+        "order of the calibration windows: 0 as chosen, 1 reversed, 2 and more permuted (default: 0)",
+    ),
     "device": (str, "auto, cuda, mps or cpu"),
     "dtype": (str, "auto, float32, bfloat16 or float16"),
     "residence": (

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from engine.analysis.comparison.noise import indistinguishable
 from engine.analysis.comparison.points import Point
 
 NOT_PRUNING = ("fetch", "load", "windows", "evaluate", "tasks")
@@ -21,6 +22,7 @@ class Entry:
         behind: perplexity / that of the best.
         seconds: time spent on pruning, without loading and evaluation; mean over the seeds.
         achieved: share of the prunable weights that is removed; mean over the seeds.
+        alike: families that cannot be distinguished from it by what was measured, see `indistinguishable`.
     """
 
     place: int
@@ -28,6 +30,7 @@ class Entry:
     behind: float
     seconds: float
     achieved: float
+    alike: tuple[str, ...] = ()
 
 
 def budgets(families: Mapping[str, Sequence[Point]]) -> list[str]:
@@ -64,6 +67,9 @@ def leaderboard(families: Mapping[str, Sequence[Point]], budget: str) -> list[En
                 for run in point.runs
             ),
             achieved=fmean(run.record.sparsity.achieved or 0.0 for run in point.runs),
+            alike=tuple(
+                other.family for other in ranked if other is not point and indistinguishable(point, other)
+            ),
         )
         for point in ranked
     ]

@@ -73,12 +73,14 @@ class Point:
         shape: the pattern, `unstructured` or `n:m`.
         sparsity: the target, a share.
         runs: one per seed, in the order of the seeds.
+        repeats: the runs of one seed that differ only in the order of the calibration windows.
     """
 
     family: str
     shape: str
     sparsity: float
     runs: tuple[FinishedRun, ...]
+    repeats: tuple[FinishedRun, ...] = ()
 
     @property
     def perplexity(self) -> float:
@@ -89,6 +91,20 @@ class Point:
     def deviation(self) -> float | None:
         """Sample standard deviation over the seeds, None for one."""
         return Spread(tuple(run.perplexity for run in self.runs)).deviation
+
+    @property
+    def noise(self) -> float | None:
+        """The largest difference between repeats in another order, None without any."""
+        values = [run.perplexity for run in self.repeats]
+        return max(values) - min(values) if len(values) > 1 else None
+
+    @property
+    def bar(self) -> tuple[float, float]:
+        """How far an error bar goes below and above: the deviation over the seeds, or else the repeats."""
+        if self.deviation is not None or self.noise is None:
+            return self.deviation or 0.0, self.deviation or 0.0
+        values = [run.perplexity for run in self.repeats]
+        return self.perplexity - min(values), max(values) - self.perplexity
 
     @property
     def ratio(self) -> float:
@@ -135,19 +151,24 @@ def points(runs: Iterable[FinishedRun]) -> dict[str, tuple[Point, ...]]:
     """Return the points of each family by sparsity, unstructured ones first.
 
     Args:
-        runs: of one protocol. Of two runs with the same seed the first counts: other tasks or another device
-            do not make it a second sample.
+        runs: of one protocol. Of two runs with the same seed and order the first counts: other tasks or
+            another device do not make it a second sample.
     """
-    cells: dict[tuple[str, str, float], dict[int, FinishedRun]] = {}
+    cells: dict[tuple[str, str, float], dict[tuple[int, int], FinishedRun]] = {}
     for run in runs:
         # Imported runs are families of their own, so that their numbers never stand for ours.
         name = f"{family(run.recipe)}{MARK}" if run.imported else family(run.recipe)
         cell = (name, run.recipe.pattern, run.recipe.sparsity)
-        cells.setdefault(cell, {}).setdefault(run.recipe.seed, run)  # the first run of a seed wins
+        cells.setdefault(cell, {}).setdefault((run.recipe.seed, run.recipe.order), run)  # the first run wins
     families: dict[str, list[Point]] = {}
-    for (name, shape, sparsity), by_seed in cells.items():
-        members = tuple(by_seed[seed] for seed in sorted(by_seed))
-        families.setdefault(name, []).append(Point(name, shape, sparsity, members))
+    for (name, shape, sparsity), members in cells.items():
+        by_seed: dict[int, list[FinishedRun]] = {}
+        for seed, order in sorted(members):
+            by_seed.setdefault(seed, []).append(members[seed, order])
+        runs_of_seeds = tuple(orders[0] for orders in by_seed.values())
+        # The first of the seeds with most orders.
+        repeats: list[FinishedRun] = max(by_seed.values(), key=len)
+        families.setdefault(name, []).append(Point(name, shape, sparsity, runs_of_seeds, tuple(repeats)))
     return {
         name: tuple(sorted(members, key=lambda point: (point.is_grouped, point.sparsity, point.shape)))
         for name, members in families.items()

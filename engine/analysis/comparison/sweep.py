@@ -37,6 +37,7 @@ class Cell:
     seed: int
     recipe: Recipe | None
     refusal: str = ""
+    order: int = 0
 
 
 def sweep(
@@ -46,6 +47,7 @@ def sweep(
     *,
     allocations: Sequence[str] = ("uniform",),
     seeds: Sequence[int] = (0,),
+    orders: int = 1,
 ) -> tuple[Cell, ...]:
     """Return the cells of a sweep, pruner by pruner; cells without a valid recipe say why.
 
@@ -54,13 +56,14 @@ def sweep(
             with their methods have.
         pruners: names of presets.
         shapes: sparsities as text (`0.5`), or N:M patterns (`2:4`).
+        orders: how many orders of the same calibration windows each run is repeated in, itself included.
 
     Raises:
         RecipeError: an unknown pruner, an empty list, or more than `MOST_RUNS` runs.
     """
     if unknown := [name for name in pruners if name not in PRESETS]:
         raise RecipeError([Fault("pruners", PRESETS.unknown(unknown[0]))])
-    count = len(pruners) * len(shapes) * len(allocations) * len(seeds)
+    count = len(pruners) * len(shapes) * len(allocations) * len(seeds) * max(1, orders)
     if not count:
         raise RecipeError([Fault("sweep", EMPTY)])
     if count > MOST_RUNS:
@@ -73,12 +76,19 @@ def sweep(
         if getattr(base, name) is not None or name in ("evaluation", "length")
     }
     return tuple(
-        _cell({**common, "settings": _settings(base, pruner, allocation)}, pruner, allocation, shape, seed)
+        _cell(
+            {**common, "settings": _settings(base, pruner, allocation), "order": order},
+            pruner,
+            allocation,
+            shape,
+            seed,
+        )
         # The pruner is the outermost loop, so that consecutive runs share most of what is cached.
         for pruner in pruners
         for allocation in allocations
         for shape in shapes
         for seed in seeds
+        for order in range(max(1, orders))
     )
 
 
@@ -112,4 +122,4 @@ def _cell(common: dict[str, object], pruner: str, allocation: str, shape: str, s
         )
     except RecipeError as error:
         return Cell(pruner, allocation, shape, seed, None, " ".join(fault.message for fault in error.faults))
-    return Cell(pruner, allocation, shape, seed, recipe)
+    return Cell(pruner, allocation, shape, seed, recipe, order=recipe.order)

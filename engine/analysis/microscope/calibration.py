@@ -83,5 +83,6 @@ def record(model: LanguageModel, recipe: Recipe, cache: Path | None) -> Stream:
     windows = drain(
         calibration_windows(recipe.calibration, model.tokenizer, model.vocabulary, **choice, cache=cache)
     )
+    windows = windows.in_order(recipe.order)
     memory = MemoryPlan.for_device(model.device, model.residence, offload=model.device.type != "cpu")
     return model.record(windows.ids, memory.windows_per_batch(windows.ids.shape[1]), offload=memory.offload)

@@ -135,12 +135,18 @@ def _line(name: str, points: Sequence[Point], look: Style, *, in_legend: bool) -
 
 
 def _marks(name: str, points: Sequence[Point], marker: Mapping[str, object], **how: object) -> go.Scatter:
-    deviations = [point.deviation or 0.0 for point in points]
+    below, above = zip(*(point.bar for point in points), strict=True)
     return go.Scatter(
         x=[100 * point.sparsity for point in points],
         y=[point.perplexity for point in points],
         # Invisible without deviations: bars of length zero would still show their caps.
-        error_y={"type": "data", "array": deviations, "visible": any(deviations), "thickness": 1.5},
+        error_y={
+            "type": "data",
+            "array": above,
+            "arrayminus": below,
+            "visible": any((*below, *above)),
+            "thickness": 1.5,
+        },
         marker=marker,
         name=literal(name),
         legendgroup=name,
@@ -157,6 +163,10 @@ def _hover(point: Point) -> str:
         if point.deviation is not None
         else ""
     )
+    if point.noise is not None:
+        deviation += (
+            f", {numbers.perplexity(point.noise)} apart in {len(point.repeats)} orders of the windows"
+        )
     achieved = f" ({numbers.percent(point.achieved, 2)} achieved)" if point.achieved is not None else ""
     own = "<br>includes your own run" if point.own else ""
     shape = point.shape if point.is_grouped else numbers.percent(point.sparsity)

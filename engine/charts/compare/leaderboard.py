@@ -28,6 +28,8 @@ def leaderboard_table(entries: Sequence[Entry]) -> pd.DataFrame:
         "perplexity",
         "deviation",
         "seeds",
+        "noise",
+        "alike",
         "ratio",
         "behind",
         "achieved",
@@ -42,6 +44,8 @@ def leaderboard_table(entries: Sequence[Entry]) -> pd.DataFrame:
             entry.point.perplexity,
             entry.point.deviation,
             len(entry.point.runs),
+            entry.point.noise,
+            ", ".join(entry.alike),
             entry.point.ratio,
             entry.behind - 1,
             entry.achieved,
@@ -51,7 +55,7 @@ def leaderboard_table(entries: Sequence[Entry]) -> pd.DataFrame:
         )
         for entry in entries
     ]
-    return pd.DataFrame(rows, columns=columns).astype({"deviation": float})
+    return pd.DataFrame(rows, columns=columns).astype({"deviation": float, "noise": float})
 
 
 def leaderboard_chart(entries: Sequence[Entry], budget: str) -> Chart:
@@ -91,8 +95,26 @@ def leaderboard_chart(entries: Sequence[Entry], budget: str) -> Chart:
         table=leaderboard_table(entries),
         alt=f"Ranking of {len(entries)} pruners by their perplexity at {budget}. {best}",
         caption="Pruned perplexity, starting at the dense model's; lower is better. Percentages: distance to "
-        f"the best. {_achieved_words(entries)}",
+        f"the best. {_achieved_words(entries)} {alike_words(entries)}".strip(),
     )
+
+
+def alike_words(entries: Sequence[Entry]) -> str:
+    """Return a sentence on the pruners that cannot be distinguished, or on what is known about noise."""
+    pairs = [
+        f"{entry.point.family} and {other}"
+        for place, entry in enumerate(entries)
+        for other in entry.alike
+        if other in [later.point.family for later in entries[place + 1 :]]
+    ]
+    if pairs:
+        return (
+            "Closer to each other than the same run with its calibration windows in another order, so they "
+            f"cannot be distinguished: {'; '.join(pairs)}."
+        )
+    if any(entry.point.noise is not None for entry in entries):
+        return "Bars without seeds: the same run with its calibration windows in another order."
+    return ""
 
 
 def _scale(entries: Sequence[Entry], dense: float) -> Scale:
@@ -131,8 +153,9 @@ def _row(entry: Entry, name: str, dense: float) -> list[go.Scatter]:
         y=[name],
         error_x={
             "type": "data",
-            "array": [point.deviation or 0.0],
-            "visible": point.deviation is not None,
+            "array": [point.bar[1]],
+            "arrayminus": [point.bar[0]],
+            "visible": point.deviation is not None or point.noise is not None,
             "thickness": 1.5,
         },
         mode="markers+text",

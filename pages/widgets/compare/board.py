@@ -25,6 +25,12 @@ COLUMNS: dict[str, Any] = {
         "±", format="%.3f", help="Sample standard deviation over the seeds"
     ),
     "seeds": "Seeds",
+    "noise": st.column_config.NumberColumn(
+        "Noise", format="%.3f", help="Largest difference between repeats with the windows in another order"
+    ),
+    "alike": st.column_config.TextColumn(
+        "Cannot be distinguished from", help="Pruners that are closer than the noise of one of the two"
+    ),
     "ratio": st.column_config.NumberColumn("× dense", format="%.3f"),
     "behind": st.column_config.NumberColumn("Above the best", format="percent"),
     "achieved": st.column_config.NumberColumn("Achieved", format="percent", help="Zeros / prunable weights"),

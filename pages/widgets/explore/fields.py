@@ -27,7 +27,7 @@ Fields = dict[str, Any]
 
 PLAIN = (
     "model", "revision", "score", "update", "refinement", "bias", "pattern", "sparsity", "group",
-    "permutation", "allocation", "calibration", "evaluation", "samples", "length", "seed", "tasks",
+    "permutation", "allocation", "calibration", "evaluation", "samples", "length", "seed", "order", "tasks",
     "task_limit", "device", "dtype", "residence",
 )  # fmt: skip
 """Fields that are the recipe's own, as opposed to parameters of methods."""

@@ -51,6 +51,7 @@ SECTIONS = {
         "samples",
         "length",
         "seed",
+        "order",
         "tasks",
         "task_limit",
     ),

@@ -1,7 +1,11 @@
-"""The same run with other calibration windows, on request: how much its perplexity varies with the seed."""
+"""The same run with other calibration windows, or with the same ones in another order, on request: how much
+its perplexity varies with the seed, and how much with rounding alone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from engine import numbers
-from engine.analysis.comparison.seeds import over_seeds, spreads
+from engine.analysis.comparison.seeds import over_orders, over_seeds, spreads
 from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
 from engine.record import RunRecord
@@ -23,37 +27,82 @@ if TYPE_CHECKING:
     from engine.recipe import Recipe
 
 SEEDS = 5
+ORDERS = 3
 POLL = 1.0  # seconds
 
 
+@dataclass(frozen=True)
+class Repetition:
+    """A way to repeat a run.
+
+    Attributes:
+        field: the recipe's field that differs.
+        recipes: returns the recipe and the others.
+        button, help, title: words on the page.
+    """
+
+    field: str
+    recipes: Callable[[Recipe], list[Recipe]]
+    icon: str
+    button: str
+    help: str
+    title: str
+
+
+REPETITIONS = (
+    Repetition(
+        "seed",
+        lambda recipe: over_seeds(recipe, SEEDS),
+        ":material/casino:",
+        f"Spread over {SEEDS} seeds",
+        "Runs the same recipe with other calibration windows",
+        "Spread over seeds",
+    ),
+    Repetition(
+        "order",
+        lambda recipe: over_orders(recipe, ORDERS),
+        ":material/swap_vert:",
+        "Repeat with another order",
+        f"Runs the same recipe with the same calibration windows in {ORDERS} orders, which changes only how "
+        "sums round. Smaller differences between pruners mean nothing",
+        "Spread over orders (rounding)",
+    ),
+)
+
+
 def draw_spread(engine: BackgroundEngine, record: RunRecord) -> None:
-    """Draw a button that starts the other seeds, then their perplexities as they finish.
+    """Draw a button that starts the other runs, then their perplexities as they finish, for each repetition.
 
     Nothing is drawn for a run without an evaluation.
     """
     if record.recipe is None or not record.evaluations:
         return
-    recipes = over_seeds(record.recipe, SEEDS)
-    keys: list[str] = [recipe.key for recipe in recipes]
+    for repetition in REPETITIONS:
+        _draw(engine, record, record.recipe, repetition)
+
+
+def _draw(engine: BackgroundEngine, record: RunRecord, recipe: Recipe, repetition: Repetition) -> None:
+    recipes = repetition.recipes(recipe)
+    keys: list[str] = [one.key for one in recipes]
     # failed runs are not missing: the table lists them with their state
     missing = sum(find_view(engine, key) is None for key in keys)
     if missing:
-        seeds = f"seeds {record.recipe.seed + 1} to {record.recipe.seed + SEEDS - 1}"
+        values = ", ".join(str(getattr(one, repetition.field)) for one in recipes[1:])
         took = numbers.seconds(missing * record.elapsed)
         st.button(
-            f"Spread over {SEEDS} seeds",
-            key="spread",
-            icon=":material/casino:",
-            help=f"Runs the same recipe with {seeds}: {missing} more runs, about {took}.",
+            repetition.button,
+            key="spread" if repetition.field == "seed" else f"spread.{repetition.field}",
+            icon=repetition.icon,
+            help=f"{repetition.help} ({repetition.field} {values}): {missing} more runs, about {took}.",
             on_click=_start,
             # The first is the run itself, unless that was computed elsewhere.
             args=(engine, recipes if record.imported else recipes[1:]),
         )
         return
     live(
-        "seeds",
+        f"{repetition.field}s",
         lambda: [view for key in keys if (view := find_view(engine, key)) is not None],
-        _draw_spreads,
+        lambda views: _draw_spreads(views, repetition, len(keys)),
         left=lambda views: any(view.active for view in views),
         every=POLL,
     )
@@ -67,30 +116,30 @@ def _start(engine: BackgroundEngine, recipes: list[Recipe]) -> None:
         session.complain(error)
 
 
-def _draw_spreads(views: list[RunView]) -> None:
+def _draw_spreads(views: list[RunView], repetition: Repetition, count: int) -> None:
     records = [view.record for view in views]
     finished = sum(record.state == "finished" for record in records)
     with st.container(border=True):
-        st.markdown(f"**Spread over seeds** · {finished} of {SEEDS} runs finished")
+        st.markdown(f"**{repetition.title}** · {finished} of {count} runs finished")
         for corpus, spread in spreads(records).items():
-            mean, count = numbers.perplexity(spread.mean), len(spread.values)
+            mean, found = numbers.perplexity(spread.mean), len(spread.values)
             deviation = f" ± {numbers.perplexity(spread.deviation)}" if spread.deviation is not None else ""
             least, most = (numbers.perplexity(value) for value in (min(spread.values), max(spread.values)))
             st.markdown(
                 f"{literal(Path(corpus).name)}: pruned perplexity **{mean}{deviation}** (mean and standard "
-                f"deviation of {count} runs, from {least} to {most})"
+                f"deviation of {found} runs, from {least} to {most})"
             )
-        with st.expander("Per seed"):
-            st.table(_table(records), hide_index=True, border="horizontal")
+        with st.expander(f"Per {repetition.field}"):
+            st.table(_table(records, repetition.field), hide_index=True, border="horizontal")
 
 
-def _table(records: list[RunRecord]) -> pd.DataFrame:
+def _table(records: list[RunRecord], field: str) -> pd.DataFrame:
     rows = []
     for record in records:
-        seed = str(record.recipe.seed if record.recipe else "")
+        value = str(getattr(record.recipe, field) if record.recipe else "")
         # A table's header is Markdown.
         scores = {
             literal(item.corpus): numbers.perplexity(item.pruned.perplexity) for item in record.evaluations
         }
-        rows.append({"seed": seed, "state": record.state, **scores})
+        rows.append({field: value, "state": record.state, **scores})
     return pd.DataFrame(rows).fillna(numbers.UNKNOWN)

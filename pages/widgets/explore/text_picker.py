@@ -70,6 +70,13 @@ def draw_text(engine: BackgroundEngine, checked: Checked) -> None:
         "maximum if that is shorter.",
     )
     number("Seed", "seed", checked, help="Selects the calibration windows. The same seed gives the same run.")
+    number(
+        "Order of the windows",
+        "order",
+        checked,
+        help="Changes only how sums round: 0 as chosen, 1 reversed, from 2 on permuted. Differences between "
+        "orders are noise.",
+    )
     _draw_tasks(engine, checked)
 
 
