@@ -10,8 +10,7 @@ fits, or else the last, which needs least; whether to refuse is for the caller t
 Bytes per weight are counted from the code; the constants were measured. On a CPU the estimates for random
 models of 2 to 140 million parameters were within a fifth of the measured peaks; a model of 1.1 billion
 parameters read block by block needed a third less than estimated. Not counted: the program itself
-(`PROGRAM`), memory that a method takes only because it is free (the batches of the joint update), and the
-libraries of zero-shot tasks.
+(`PROGRAM`), and memory that a method takes only because it is free (the batches of the joint update).
 """
 
 from __future__ import annotations
@@ -38,6 +37,8 @@ HOST_SLACK, DEVICE_SLACK = 110_000_000, 300_000_000
 """Bytes that the first computation allocates permanently, besides its tensors: libraries and fragmentation on
 the host, the context on a device.
 """
+TASK_LIBRARIES = 130_000_000
+"""Bytes that lm-eval and what it imports take, on the host."""
 SCRATCH, REFINING = 24, 11
 """Bytes per weight of the linear that is being pruned: the weight before and after, scores and masks (16 if
 weights compete within rows, 20 to 24 otherwise); and on top of that for a refinement.
@@ -157,11 +158,12 @@ def footprint(
         parts["loading"] = summary.bytes  # the file stays mapped while its weights are converted
     # blocks are pruned before the logits are computed, so the larger of the two counts
     working = parts["text"] + max(parts["block"] + parts["search"], parts["logits"])
+    slack = HOST_SLACK + TASK_LIBRARIES * bool(recipe.tasks)
     if device != "cuda":  # mps shares the memory of the host
         # The file is unmapped before the first block is pruned, so the larger of the two counts.
-        return Footprint(HOST_SLACK + parts["weights"] + max(working, parts.get("loading", 0)), None, parts)
+        return Footprint(slack + parts["weights"] + max(working, parts.get("loading", 0)), None, parts)
     parts["kept"] = _kept(recipe, summary, item)
-    on_host = HOST_SLACK + parts["kept"] + item * summary.largest_block + (parts["text"] if offload else 0)
+    on_host = slack + parts["kept"] + item * summary.largest_block + (parts["text"] if offload else 0)
     on_device = DEVICE_SLACK + parts["weights"] + working - (parts["text"] if offload else 0)
     return Footprint(on_host, on_device, parts)
 

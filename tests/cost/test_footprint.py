@@ -13,6 +13,7 @@ from engine.cost.footprint import (
     HOST_SLACK,
     LOGITS_AT_ONCE,
     LOGITS_AT_ONCE_ON_GPU,
+    TASK_LIBRARIES,
     USED,
     Footprint,
     dtype_of,
@@ -115,6 +116,13 @@ def test_a_gpu_with_little_memory_takes_smaller_batches_first():
     less = Capacity(host_free=10**12, device_free=int(roomy.footprint.device), device="cuda")
     tight = placement(recipe(device="cuda"), billions(), less)
     assert (tight.residence, tight.offload) == ("resident", False) and tight.batch < roomy.batch
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_libraries_of_tasks_take_memory_of_the_host(device):
+    with_tasks = footprint(recipe(tasks=("boolq", "piqa")), shape(), device, "resident")
+    without = footprint(recipe(), shape(), device, "resident")
+    assert with_tasks.host - without.host == TASK_LIBRARIES and with_tasks.device == without.device
 
 
 def test_mps_shares_the_memory_of_the_host():
