@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from engine.pruning.axes import AXES
+from engine.pruning.formulas.vocabulary import FUNCTIONS, NAMES
 from engine.pruning.pattern_choices import LAYOUTS
 from engine.pruning.presets import PRESETS, Preset
 from engine.registry import Method, Paper
@@ -18,10 +19,19 @@ def describe() -> str:
         **AXES,
         **LAYOUTS,
     }
-    return "\n\n".join(
+    described = [
         "\n".join([title, *chain.from_iterable(map(_method, registry.values()))])
         for title, registry in sections.items()
-    )
+    ]
+    return "\n\n".join([*described, "\n".join(["names and functions of formula.expression", *_vocabulary()])])
+
+
+def _vocabulary() -> Iterator[str]:
+    """Yield the lines about the names and functions of formulas."""
+    for name, quantity in NAMES.items():
+        yield f"  {name:<17} {quantity.meaning} ({quantity.shape.words}; unit: {quantity.unit})"
+    for name, function in FUNCTIONS.items():
+        yield f"  {function.call(name):<17} {function.meaning}"
 
 
 def _method(method: Method) -> Iterator[str]:

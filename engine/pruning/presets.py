@@ -264,7 +264,7 @@ PRESETS.add(
         name="formula",
         title="Formula",
         explanation="A score of your own, written as a formula such as abs(W) * a ** 0.5.",
-        helps="To try an idea. A weight update and a mask refinement can be added to it.",
+        helps="To try an idea. For a weight update or a mask refinement, choose the score formula instead.",
         score="formula",
     )
 )

@@ -17,6 +17,7 @@ from engine.cli.main import main
 from engine.events import from_line
 from engine.models.identity import ROOT
 from engine.pruning.axes import AXES
+from engine.pruning.formulas.vocabulary import NAMES
 from engine.pruning.pattern_choices import LAYOUTS
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe, pin
@@ -283,6 +284,17 @@ def test_methods_says_all_that_the_registries_know(capsys: pytest.CaptureFixture
         )
 
 
+def test_methods_says_what_a_formula_may_use(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"\n  {name} " in said for name in (*NAMES, "row_norm(x, p)", "where(x > y, u, v)"))
+
+
+def test_a_formula_that_cannot_run_is_rejected_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prune", "--score", "formula", "--set", "formula.expression=W.__class__"]) == 2
+    assert "the formula contains W.__class__, which is not allowed" in capsys.readouterr().err
+
+
 def test_methods_says_what_a_preset_stands_for_and_what_a_parameter_may_be(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -297,6 +309,7 @@ def test_methods_says_what_a_preset_stands_for_and_what_a_parameter_may_be(
         "group",
         "permutation",
         "bias",
+        "names and functions of formula.expression",
     ]
 
 

@@ -126,7 +126,7 @@ NAMES: dict[str, Name] = {
         PER_COLUMN,
         "U_{jj}",
         f"one over {INPUT}",
-        "diagonal of the inverse Hessian's upper factor, as in SparseGPT: how little the inputs after this "
+        "diagonal of the inverse Hessian's upper factor, as in SparseGPT: how well the inputs after this "
         "one can replace it; takes as long as SparseGPT's Hessian",
         lambda layer: layer.statistics.factor.upper.diagonal(),
         frozenset({Need.HESSIAN}),
