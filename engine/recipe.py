@@ -42,6 +42,9 @@ RESULT_VERSION = 3
 it.
 """
 
+SAVED = "model"
+"""The name of the directory into which a run saves its pruned model."""
+
 Value = str | int | float | tuple[float, ...]
 
 
@@ -171,6 +174,14 @@ class Recipe(BaseModel):
         return ("", self.revision) if is_content(self.revision) else (self.model, self.revision)
 
     @property
+    def model_name(self) -> str:
+        """The last part of the model's path or id; with the directory of its run for a model that a run has
+        saved, since all of those are called `model`.
+        """
+        path = Path(self.model)
+        return f"{path.parent.name}/{path.name}" if path.is_absolute() and path.name == SAVED else path.name
+
+    @property
     def mask_pattern(self) -> Pattern:
         """The rule that turns scores into this recipe's masks."""
         return make_pattern(self.pattern, self.group, self.permutation)
@@ -212,7 +223,7 @@ class Recipe(BaseModel):
     def title(self) -> str:
         """A short description for lists: `Wanda 60% with OWL on demo`."""
         allocation = with_allocation(self.allocation)
-        return f"{self.pruner_title} {self.shape_title}{allocation} on {Path(self.model).name}"
+        return f"{self.pruner_title} {self.shape_title}{allocation} on {self.model_name}"
 
     @property
     def scoring(self) -> Score:

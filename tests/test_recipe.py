@@ -577,3 +577,19 @@ def test_complete_is_idempotent() -> None:
     for fields in ({}, {"pattern": "2:4"}, {"pruner": "sparsegpt"}, MANUAL):
         whole = Recipe.build(fields).model_dump()
         assert complete(whole) == whole
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("/store/runs/aa78fdc4d190593b09c5/model", "aa78fdc4d190593b09c5/model"),
+        ("/home/a/llama", "llama"),
+        ("/home/a/llama.gguf", "llama.gguf"),
+        ("org/model", "model"),
+        ("demo", "demo"),
+        ("/model", "/model"),
+    ],
+)
+def test_models_that_runs_have_saved_are_told_apart_by_their_run(model: str, name: str) -> None:
+    recipe = Recipe.build(model=model, pruner="wanda")
+    assert recipe.model_name == name and recipe.title == f"Wanda 50% on {name}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -73,7 +72,7 @@ def run_table(runs: Sequence[RunSummary], now: float) -> pd.DataFrame:
 
 
 def _search_text(run: RunSummary) -> str:
-    model = Path(run.recipe.model).name if run.recipe else ""
+    model = run.recipe.model_name if run.recipe else ""
     recipe = run.recipe.title if run.recipe else ""
     imported = "imported" if run.imported else ""
     return f"{run.title} {recipe} {run.label.note} {model} {run.key} {run.state} {imported}".lower()

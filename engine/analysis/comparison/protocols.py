@@ -109,7 +109,7 @@ def protocol(run: FinishedRun) -> Protocol:
     evaluation, calibration = record.protocol.evaluation, record.protocol.calibration
     return Protocol(
         recipe.model_identity,
-        Path(recipe.model).name,
+        recipe.model_name,
         recipe.revision,
         record.protocol.dtype,  # resolved; the recipe may say `auto`
         evaluation.corpus if evaluation else "",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -110,7 +109,7 @@ def _draw_known(engine: BackgroundEngine, file: KnownFile) -> None:
 
 
 def _without_model(run: RunSummary) -> str:
-    return words(run).replace(f" on {Path(run.recipe.model).name}" if run.recipe else "", "")
+    return words(run).replace(f" on {run.recipe.model_name}" if run.recipe else "", "")
 
 
 def _open_known() -> None:
