@@ -228,7 +228,13 @@ def _row_faults(fields: Mapping[str, Any], pattern: Pattern) -> Iterator[Fault]:
 
 def _setting_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
     known = _parameters(chosen_methods(given))
+    # Methods of files that are not loaded, which is a fault already; what they declare is not known.
+    absent = {given.get(axis) for axis in given.get("method_files", {})} - {
+        method.name for method in chosen_methods(given)
+    }
     for key, value in given.get("settings", {}).items():
+        if key.partition(".")[0] in absent:
+            continue
         if key not in known:
             available = ", ".join(known) or "none"
             message = f"no chosen method has this parameter; available parameters: {available}."

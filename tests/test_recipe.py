@@ -164,7 +164,7 @@ EQUIVALENT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {
             name: field.default
             for name, field in Recipe.model_fields.items()
-            if name not in {"settings", "digests"}
+            if name not in {"settings", "digests", "method_files"}
         },
     ),
     "a pruner and its axes": ({"pruner": "sparsegpt"}, {"score": "sparsegpt", "update": "obs"}),

@@ -176,8 +176,12 @@ def test_a_recipe_whose_file_is_not_loaded_can_be_shown_but_not_started(path: Pa
     pinned = pin(Recipe.build(score="mine"))
     loading.unload(path)
     assert pinned.title == "mine 50% on demo" and command(pinned)
-    with pytest.raises(RecipeError, match=r"comes from the method file .*mine\.py, which is not loaded"):
+    pinned = pinned.model_copy(update={"settings": {"mine.depth": 2.0}})
+    with pytest.raises(
+        RecipeError, match=r"comes from the method file .*mine\.py, which is not loaded"
+    ) as error:
         pin(pinned)
+    assert [fault.field for fault in error.value.faults] == ["score"]
     foreign = pinned.model_copy(update={"digests": {**pinned.digests, "score": "0123456789abcdef"}})
     assert foreign.method_sources[0].endswith("That file is not loaded here.")
     assert "digest 0123456789abcdef" in foreign.methods["score"].explanation
