@@ -82,7 +82,7 @@ from engine.pruning.plan import Plan
 from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
 from engine.run_cache import Lease, ModelCache
-from engine.validation import faults_against
+from engine.validation import NO_BIAS, faults_against
 
 DOCUMENTS = "PRUNESCOPE_TASKS"
 """Environment variable: a directory with the tasks' documents as `NAME.jsonl`, used instead of the hub."""
@@ -458,13 +458,9 @@ def without_bias(model: LanguageModel, biased: frozenset[str]) -> Iterator[Noted
     Raises:
         RecipeError: none of them is.
     """
-    architecture = type(model.module).__name__
     if not biased:
-        message = (
-            f"compensation was requested, but no linear of {architecture} has a bias, and its configuration "
-            "cannot give it one; choose keep."
-        )
-        raise RecipeError([Fault("bias", message)])
+        raise RecipeError([Fault("bias", NO_BIAS)])
+    architecture = type(model.module).__name__
     names = dict.fromkeys(
         linear.name if linear.expert is None else "the experts"
         for linear in model.linears.values()

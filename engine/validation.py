@@ -29,6 +29,10 @@ KNOWN_CORPORA = (DEFAULT_CORPUS, *NAMED)
 OFFERED_CORPORA = {"calibration": (DEFAULT_CORPUS, *CALIBRATION_CORPORA), "evaluation": KNOWN_CORPORA}
 """By role, the names to offer."""
 FILE_ENDINGS = (".txt", ".jsonl", ".npy")
+NO_BIAS = (
+    "compensation was requested, but no linear of this model has a bias, and its configuration cannot give "
+    "it one; choose keep."
+)
 DEFAULT_METHODS = {"score": "wanda", "allocation": "uniform", "update": "none", "refinement": "none"}
 
 
@@ -284,6 +288,8 @@ def faults_against(
     sizes: Sequence[int],
     context_length: int | None = None,
     devices: Collection[str] | None = None,
+    *,
+    has_biases: bool = True,
 ) -> list[Fault]:
     """Return the faults of a complete recipe for a model of this shape on a machine with these devices.
 
@@ -293,10 +299,12 @@ def faults_against(
         sizes: number of prunable weights per block.
         context_length: the longest window that the model takes, in tokens; None if unknown.
         devices: those of the machine; None if any may be chosen.
+        has_biases: whether a linear has a bias or can get one.
     """
     absent = None if devices is None else missing_device(given["device"], devices)
     return [
         *([] if absent is None else [absent]),
+        *([] if has_biases or given["bias"] == "keep" else [Fault("bias", NO_BIAS)]),
         *_width_faults(given, widths),
         *_ratio_faults(given, sizes),
         *_length_faults(given, context_length),

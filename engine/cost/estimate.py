@@ -207,7 +207,14 @@ def require_fit(recipe: Recipe) -> None:
         if is_content(recipe.revision):  # like the faults of such a file that `pin` finds
             raise RecipeError([Fault("model", str(error))]) from error
         raise
-    if faults := faults_against(recipe.model_dump(), summary.widths, summary.sizes, summary.context_length):
+    faults = faults_against(
+        recipe.model_dump(),
+        summary.widths,
+        summary.sizes,
+        summary.context_length,
+        has_biases=summary.has_biases,
+    )
+    if faults:
         raise RecipeError(faults)
 
 

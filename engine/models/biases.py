@@ -54,16 +54,17 @@ class Biases:
         )
 
 
-def possible_biases(config: Any, name: str) -> Biases:
+def possible_biases(config: Any, name: str, skeleton: nn.Module | None = None) -> Biases:
     """Return the biases that models with this configuration can have.
 
     Args:
         name: what error messages call the model.
+        skeleton: the model without its weights, if it is built already.
 
     Raises:
         ModelError: the model cannot be built.
     """
-    dense = _shapes(build_skeleton(config, name))
+    dense = _shapes(build_skeleton(config, name) if skeleton is None else skeleton)
     entries: list[str] = []
     added: dict[str, int] = {}
     for entry in ENTRIES:
@@ -71,10 +72,10 @@ def possible_biases(config: Any, name: str) -> Biases:
             continue
         changed = deepcopy(config)
         setattr(changed.get_text_config(), entry, True)
-        skeleton = build_skeleton(changed, name)
-        shapes = _shapes(skeleton)
+        other = build_skeleton(changed, name)
+        shapes = _shapes(other)
         new = {parameter: shape for parameter, shape in shapes.items() if parameter not in dense}
-        linears = (linear for block in find_blocks(skeleton) for linear in block.linears.values())
+        linears = (linear for block in find_blocks(other) for linear in block.linears.values())
         biases = {f"{linear.path}.bias" for linear in linears}
         if new and new.keys() <= biases and all(shapes.get(known) == dense[known] for known in dense):
             entries.append(entry)

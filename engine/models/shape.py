@@ -83,6 +83,7 @@ class ModelSummary(BaseModel):
         width: features of a token's hidden state.
         vocabulary: number of token ids.
         context_length: the most tokens it takes, None if its configuration does not say.
+        has_biases: whether a linear in the blocks has a bias or can get one.
         dtype: the dtype of its file.
         bytes: size of the weights in that dtype.
         storage: where its files are.
@@ -114,6 +115,7 @@ class ModelSummary(BaseModel):
     device: str
     speeds: dict[str, float]
     bandwidths: dict[str, float] = {}
+    has_biases: bool = True
 
     @property
     def widths(self) -> dict[str, int]:

@@ -23,6 +23,7 @@ from engine.hardware.speed import Speed, speed_of
 from engine.hub import cache as hub_cache
 from engine.hub import planning
 from engine.hub.catalogue import catalogue
+from engine.models.biases import possible_biases
 from engine.models.block import Block, Linear
 from engine.models.checkpoint import Checkpoint
 from engine.models.discovery import find_blocks, skipped_kind
@@ -94,6 +95,7 @@ def summarise(model: str, revision: str | None = None, *, measure_speed: bool = 
         width=int(getattr(text, "hidden_size", None) or skeleton.get_input_embeddings().weight.shape[1]),  # type: ignore[operator]
         vocabulary=int(text.vocab_size),
         context_length=context_length(config),
+        has_biases=bool(possible_biases(config, model, skeleton).of(blocks)),
         dtype=str(stored).removeprefix("torch."),
         bytes=parameters * stored.itemsize,
         storage=_storage(model, revision, source),

@@ -8,6 +8,8 @@ import pytest
 import torch
 import transformers as hf
 
+from engine.cost.estimate import require_fit
+from engine.errors import RecipeError
 from engine.export.model import save_model
 from engine.models.biases import possible_biases
 from engine.models.block import Linear
@@ -110,8 +112,11 @@ def test_a_cached_model_is_dense_again_after_a_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", ["mistral"])
 def test_a_family_without_biases_is_rejected_before_pruning(family: str, tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match=r"no linear of .* has a bias"):
-        computed(source(family, tmp_path / "dense", torch.float32), **COMPENSATED)
+    directory = source(family, tmp_path / "dense", torch.float32)
+    with pytest.raises(AssertionError, match="no linear of this model has a bias"):
+        computed(directory, **COMPENSATED)
+    with pytest.raises(RecipeError, match="no linear of this model has a bias"):
+        require_fit(Recipe.build(model=str(directory), **COMPENSATED))
 
 
 def test_linears_that_can_have_no_bias_are_named(tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ def check(fields: Fields, summary: ModelSummary | None, known: Sequence[Fault] =
                 summary.sizes,
                 summary.context_length,
                 summary.devices,
+                has_biases=summary.has_biases,
             )
     messages: dict[str, list[str]] = {}
     for fault in faults:
