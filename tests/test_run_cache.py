@@ -25,6 +25,7 @@ from engine.record import RunRecord
 from engine.run import run
 from engine.run_cache import ModelCache
 from tests.conftest import NARROW_BLOCKS
+from tests.pruning.calls import SMALL_SEARCHES
 
 Fields = dict[str, Any]
 
@@ -87,7 +88,8 @@ def test_every_pruner_gives_the_same_on_a_used_cache(pruner: str, fast: Fields, 
     "allocation", [name for name, method in ALLOCATIONS.items() if not method.even and name != "manual"]
 )
 def test_every_top_up_gives_the_same_on_a_used_cache(allocation: str, fast: Fields, used: ModelCache) -> None:
-    assert_same(Recipe.build(allocation=allocation, sparsity=0.6, **fast), used)
+    settings = SMALL_SEARCHES.get(allocation, {})
+    assert_same(Recipe.build(allocation=allocation, settings=settings, sparsity=0.6, **fast), used)
 
 
 def test_other_calibration_windows_are_not_taken_for_the_same(fast: Fields, used: ModelCache) -> None:

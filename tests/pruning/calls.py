@@ -14,6 +14,11 @@ from engine.registry import Method
 from tests.pruning import oracles
 from tests.pruning.oracles import Layer
 
+SMALL_SEARCHES: dict[str, dict[str, Any]] = {
+    "evopress": {"evopress.generations": 1, "evopress.offspring": 2, "evopress.windows": 2},
+}
+"""Settings of allocations that try hundreds of candidates by default, by their names."""
+
 
 def defaults(method: Method, **chosen: Any) -> dict[str, Any]:
     """Return the method's parameters, overridden by `chosen`; True and False become yes and no."""

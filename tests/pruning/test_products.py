@@ -20,6 +20,7 @@ from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.run import run
 from engine.run_cache import ModelCache
+from tests.pruning.calls import SMALL_SEARCHES
 from tests.pruning.combinations import pairwise
 
 BLOCKS, SPARSITY = 2, 0.6
@@ -42,7 +43,7 @@ RATIOS = (0.5, 0.7)
 def fields(choice: tuple[Any, ...]) -> dict[str, Any]:
     score, shape, allocation, update, refinement = choice
     sparsity = {} if "pattern" in shape else {"sparsity": SPARSITY}
-    settings = {"manual.ratios": RATIOS} if allocation == "manual" else {}
+    settings = {"manual.ratios": RATIOS} if allocation == "manual" else SMALL_SEARCHES.get(allocation, {})
     return {
         "score": score,
         **shape,

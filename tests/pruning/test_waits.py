@@ -26,6 +26,7 @@ from engine.pruning.selection import count_th_lowest_by_bits
 from engine.pruning.weights import BlockWeights
 from tests.models.families import VOCABULARY, spread_out
 from tests.pruning.accelerator import move, simulated, waits
+from tests.pruning.calls import SMALL_SEARCHES
 
 WINDOWS, BATCH, TOKENS = 3, 2, 4
 LINEARS = 7
@@ -143,6 +144,7 @@ MORE = {
     "owl": 2 * 2,  # two sums per block
     "alphapruning": 2 * LINEARS * 2,  # the fits are made on the host
     "global-magnitude": 2 * LINEARS * 2,  # counting by value waits for the largest one anyway
+    "evopress": 2 * 12,  # of the few candidates, each one's prunings and predictions
     "neuroal": 2 * 5 * PER_TRIAL + 2 * 2 * LINEARS,  # the data flow of each linear, once per search
 }
 """Waits of allocations that look at a model of two blocks, in addition to those of pruning it."""
@@ -153,7 +155,8 @@ def test_allocations_wait_once_per_block_and_candidate(name: str, monkeypatch: p
     monkeypatch.setattr(search, "ThreadPoolExecutor", Inline)
     for step in ("BLOCK_STRENGTHS", "ROW_STRENGTHS"):  # two candidates each, not fifteen
         monkeypatch.setattr(f"engine.pruning.allocations.neuroal.{step}", (0.0, 0.1))
-    plan = Plan.of(score="wanda", allocation=name, group=Group.ROW)
+    settings = SMALL_SEARCHES.get(name, {})
+    plan = Plan.of(score="wanda", allocation=name, group=Group.ROW, settings=settings)
     (expected, *_), (shares, *_) = both(plan, 2)
     assert sum(waits.values()) <= 2 * PER_BLOCK + MORE.get(name, 0), dict(waits)
     assert shares.blocks == pytest.approx(expected.blocks)
