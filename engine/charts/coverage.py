@@ -5,6 +5,8 @@ A sparsity is a share of the removed and kept ones only.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -38,9 +40,16 @@ def coverage_bar(record: RunRecord) -> Chart:
 
 
 def coverage_forecast(summary: ModelSummary, sparsity: float) -> Chart:
-    """Return the same chart before a run: what a sparsity will remove from a model."""
+    """Return the same chart before a run: what a sparsity will remove from a model. Callers share the figure
+    and must not change it.
+    """
     removed = round(sparsity * summary.prunable)  # an estimate; rounding per group comes later
-    return _chart("Weights to be removed, of all", "will be zero", removed, summary.prunable, summary.skipped)
+    return _forecast(removed, summary.prunable, tuple(summary.skipped.items()))
+
+
+@lru_cache(maxsize=8)  # drawn again at every change of the recipe form, which seldom changes it
+def _forecast(removed: int, prunable: int, skipped: tuple[tuple[str, int], ...]) -> Chart:
+    return _chart("Weights to be removed, of all", "will be zero", removed, prunable, dict(skipped))
 
 
 def _chart(

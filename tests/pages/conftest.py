@@ -34,15 +34,18 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
 
 @pytest.fixture
 def open_app(engine: FakeEngine) -> Callable[..., AppTest]:
-    """Opens the app at an address in a session of its own."""
+    """`visit`, with an engine that computes nothing."""
+    return visit
 
-    def open_at(**parameters: str) -> AppTest:
-        app = AppTest.from_file(APP, default_timeout=120)
-        for name, value in parameters.items():
-            app.query_params[name] = value
-        return healthy(app.run())
 
-    return open_at
+def visit(page: str = "explore", /, **parameters: str) -> AppTest:
+    """Open a page in a new session, as a link with these query parameters does: no other page is drawn."""
+    app = AppTest.from_file(APP, default_timeout=120)
+    for name, value in parameters.items():
+        app.query_params[name] = value
+    if page != "explore":
+        app.switch_page(f"pages/{page}.py")
+    return healthy(app.run())
 
 
 def healthy(app: AppTest) -> AppTest:

@@ -43,11 +43,7 @@ def compare(open_app):
     """Return a function that opens the page at a section."""
 
     def open_at(section="Curves", **parameters):
-        app = open_app()
-        app.query_params["section"] = section
-        for name, value in parameters.items():
-            app.query_params[name] = value
-        return healthy(app.switch_page("pages/compare.py").run())
+        return open_app("compare", section=section, **parameters)
 
     return open_at
 

@@ -6,7 +6,6 @@ import json
 import re
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from engine.events import Noted
 from engine.jobs.service import BackgroundEngine
@@ -15,7 +14,7 @@ from engine.store.runs import Store
 from engine.store.summary import Label
 from pages.widgets import engine_handle
 from pages.widgets.explore.fields import PLAIN
-from tests.pages.conftest import APP, healthy
+from tests.pages.conftest import visit
 
 LONG = "x" * 5_000
 
@@ -27,14 +26,6 @@ def idle(tmp_path, monkeypatch):
     engine = BackgroundEngine(Store(tmp_path / "home"))
     monkeypatch.setattr(engine_handle, "shared_engine", lambda: engine)
     return engine
-
-
-def visit(page="explore", **parameters):
-    app = AppTest.from_file(APP, default_timeout=120)
-    app.query_params.update(parameters)
-    if page != "explore":
-        app.switch_page(f"pages/{page}.py")
-    return healthy(app.run())
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,7 @@ def some(engine):
 @pytest.fixture
 def generate(open_app):
     def open_at(part="From 0 to 90 %", **parameters):
-        app = open_app()
-        app.query_params["part"] = part
-        for name, value in parameters.items():
-            app.query_params[name] = value
-        return healthy(app.switch_page("pages/generate.py").run())
+        return open_app("generate", part=part, **parameters)
 
     return open_at
 

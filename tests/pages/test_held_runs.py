@@ -25,7 +25,7 @@ def test_the_runs_continue_and_the_question_is_gone(held, open_app):
 
 
 def test_the_runs_are_dropped_on_the_runs_page(held, open_app):
-    app = healthy(open_app().switch_page("pages/runs.py").run())
+    app = open_app("runs")
     assert "4 runs were not done" in words(app)
     app = healthy(app.button(key="held.drop").click().run())
     assert held.submitted == [] and "not done" not in words(app)

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from engine.charts.report import report
 from engine.charts.tables import block_table, linear_table
@@ -20,7 +19,7 @@ from engine.recipe import Recipe, pin
 from engine.store.import_run import import_run
 from engine.store.runs import Store
 from pages.widgets import engine_handle
-from tests.pages.conftest import APP, healthy, words
+from tests.pages.conftest import healthy, visit, words
 from tests.pages.fakes import FINISHED, events, run_view
 
 OWL = pin(Recipe.build(allocation="owl", sparsity=0.6))
@@ -60,14 +59,6 @@ def idle(strange, monkeypatch):
     engine = BackgroundEngine(strange[0])
     monkeypatch.setattr(engine_handle, "shared_engine", lambda: engine)
     return engine
-
-
-def visit(page: str = "explore", **parameters: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=120)
-    app.query_params.update(parameters)
-    if page != "explore":
-        app.switch_page(f"pages/{page}.py")
-    return healthy(app.run())
 
 
 @pytest.mark.parametrize("name", STRANGE)
@@ -132,8 +123,7 @@ def test_a_run_is_verified_on_the_runs_page(open_app, engine, tmp_path: Path):
     )
     engine.runs = engine.store.list
     engine.becomes = "finished"
-    app = open_app()
-    app = healthy(app.switch_page("pages/runs.py").run())
+    app = open_app("runs")
     app = healthy(app.selectbox(key="runs.one").set_value(key).run())
     app = healthy(app.button(key="verify").click().run())
     assert engine.submitted == [OWL]

@@ -25,14 +25,7 @@ def page(engine, open_app, monkeypatch, tmp_path):
     monkeypatch.setenv("PRUNESCOPE_HOME", str(tmp_path))
     for recipe in (*SAME, *REAL):
         engine.views[recipe.key] = run_view(recipe, "finished", recorded=True)
-
-    def open_(name, **parameters):
-        app = open_app()
-        for parameter, value in parameters.items():
-            app.query_params[parameter] = value
-        return healthy(app.switch_page(f"pages/{name}.py").run())
-
-    return open_
+    return open_app
 
 
 def offers(app):

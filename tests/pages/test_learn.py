@@ -22,7 +22,7 @@ from pages.widgets.explore.fields import check, defaults
 from pages.widgets.learn.lessons import LESSONS
 from pages.widgets.learn.lessons import outlier_feature as outlier_page
 from pages.widgets.methods.reference import search
-from tests.pages.conftest import APP, address, healthy, words
+from tests.pages.conftest import address, healthy, visit, words
 from tests.pages.fakes import SUMMARY
 
 QUESTIONS = {
@@ -69,10 +69,7 @@ def open_at(engine) -> Callable[..., AppTest]:
     """Return a function that opens the page with query parameters."""
 
     def open_(**parameters: str) -> AppTest:
-        app = AppTest.from_file(APP, default_timeout=120).switch_page("pages/learn.py")
-        for name, value in parameters.items():
-            app.query_params[name.replace("__", ".")] = value
-        app = healthy(app.run())
+        app = visit("learn", **{name.replace("__", "."): value for name, value in parameters.items()})
         if parameters.get("lesson") == "outlier":
             outlier_page.inputs_of_model().result(10)
             healthy(app.run())
@@ -248,9 +245,7 @@ def test_a_model_that_cannot_be_read_is_an_error_message(open_at, monkeypatch):
     outlier_page.inputs_of_model.clear()
     with pytest.raises(ModelError):
         outlier_page.inputs_of_model().result(10)
-    app = AppTest.from_file(APP, default_timeout=120).switch_page("pages/learn.py")
-    app.query_params["lesson"], app.query_params["step"] = "outlier", "model"
-    healthy(app.run())
+    app = visit("learn", lesson="outlier", step="model")
     assert "The bundled model is not there." in app.error[0].value
     monkeypatch.setattr(outlier_feature, "inputs_of_model", lambda: INPUTS)
     healthy(app.button(key="outlier.again").click().run())
@@ -262,7 +257,5 @@ def test_a_model_that_cannot_be_read_is_an_error_message(open_at, monkeypatch):
 def test_the_page_says_that_the_model_is_being_read(open_at, monkeypatch):
     pending: Future[tuple[Inputs, ...]] = Future()
     monkeypatch.setattr(outlier_page, "inputs_of_model", lambda: pending)
-    app = AppTest.from_file(APP, default_timeout=120).switch_page("pages/learn.py")
-    app.query_params["lesson"], app.query_params["step"] = "outlier", "model"
-    healthy(app.run())
+    app = visit("learn", lesson="outlier", step="model")
     assert "is reading 8 windows" in words(app) and not app.radio

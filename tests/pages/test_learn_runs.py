@@ -20,7 +20,7 @@ from engine.real_model import real_recipe
 from engine.recipe import Recipe, pin
 from pages.widgets.learn.lessons import LESSONS, perplexity_explosion
 from pages.widgets.learn.lessons.sparsity_allocation import SPARSITIES
-from tests.pages.conftest import APP, address, healthy, words
+from tests.pages.conftest import address, healthy, visit, words
 from tests.pages.fakes import FakeEngine, run_view
 
 RUN_LESSONS = [
@@ -98,10 +98,8 @@ def open_at(engine: FakeEngine) -> Callable[..., AppTest]:
     """Return a function that opens a step of a lesson."""
 
     def open_(lesson: str, step: str, **parameters: str) -> AppTest:
-        app = AppTest.from_file(APP, default_timeout=120).switch_page("pages/learn.py")
-        for name, value in {"lesson": lesson, "step": step, **parameters}.items():
-            app.query_params[name.replace("__", ".")] = value
-        return healthy(app.run())
+        asked = {"lesson": lesson, "step": step, **parameters}
+        return visit("learn", **{name.replace("__", "."): value for name, value in asked.items()})
 
     return open_
 

@@ -14,7 +14,7 @@ from pages.widgets.explore import address as addresses
 from pages.widgets.explore.fields import check, defaults
 from pages.widgets.methods.method_card import anchor, one_part_per_line
 from pages.widgets.methods.reference import SECTIONS, trial_fields
-from tests.pages.conftest import APP, address, healthy, words
+from tests.pages.conftest import address, healthy, visit, words
 from tests.pages.fakes import SUMMARY
 
 REGISTRIES = {"pruner": PRESETS, **AXES, **LAYOUTS}
@@ -28,7 +28,7 @@ ENTRIES = {
 @pytest.fixture
 def page(engine) -> AppTest:
     """Return the page, opened directly on a fresh server."""
-    return healthy(AppTest.from_file(APP, default_timeout=120).switch_page("pages/methods.py").run())
+    return visit("methods")
 
 
 def headings(app):
@@ -99,9 +99,7 @@ def test_the_search(page, query, first, count):
 
 
 def test_a_link_can_search(engine):
-    app = AppTest.from_file(APP, default_timeout=120).switch_page("pages/methods.py")
-    app.query_params["methods.find"] = "Wanda"
-    assert 0 < len(headings(healthy(app.run()))) < len(ENTRIES)
+    assert 0 < len(headings(visit("methods", **{"methods.find": "Wanda"}))) < len(ENTRIES)
 
 
 @pytest.mark.parametrize("name", ENTRIES)

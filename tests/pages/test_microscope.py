@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from engine.errors import StoreError
@@ -27,23 +29,7 @@ CARDS = [
 def open_page(open_app):
     """Opens the microscope at an address."""
 
-    def open_at(**parameters):
-        return (
-            healthy(open_app(**parameters).switch_page("pages/microscope.py").run())
-            if not parameters
-            else _at(open_app(), parameters)
-        )
-
-    return open_at
-
-
-def _at(app, parameters):
-    app.switch_page("pages/microscope.py")
-    for name in list(app.query_params):
-        del app.query_params[name]
-    for name, value in parameters.items():
-        app.query_params[name] = value
-    return healthy(app.run())
+    return partial(open_app, "microscope")
 
 
 def shows_all(app):

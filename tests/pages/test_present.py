@@ -28,7 +28,7 @@ def store(engine, tmp_path):
 
 
 def open_present(open_app):
-    return healthy(open_app().switch_page("pages/present.py").run())
+    return open_app("present")
 
 
 def test_the_default_talk_is_there_at_first(open_app, engine, tmp_path):

@@ -47,7 +47,7 @@ def test_the_app_says_that_it_is_public(engine, open_app):
 
 @pytest.mark.parametrize("page", ["compare", "microscope", "generate", "learn", "methods"])
 def test_pages_stay_usable(engine, open_app, page):
-    app = healthy(open_app().switch_page(f"pages/{page}.py").run())
+    app = open_app(page)
     assert not app.error and not app.warning
 
 
@@ -73,10 +73,7 @@ def test_a_sweep_of_files_is_refused_before_they_are_read(engine, open_app, monk
     monkeypatch.setattr(
         "engine.analysis.comparison.sweep.pin", lambda recipe: pinned.append(recipe) or recipe
     )
-    app = open_app()
-    for name, value in {"section": "Sweep", "model": "/etc", "evaluation": "/etc/passwd.txt"}.items():
-        app.query_params[name] = value
-    app = healthy(app.switch_page("pages/compare.py").run())
+    app = open_app("compare", section="Sweep", model="/etc", evaluation="/etc/passwd.txt")
     assert {"/etc" in error.value and "public mode" in error.value for error in app.error} == {True}
     assert len(app.error) == 2 and not pinned
 
@@ -100,7 +97,7 @@ def test_the_fifth_run_is_refused_with_a_sentence(engine, open_app):
 
 
 def test_runs_of_others_are_looked_at_only(engine, open_app):
-    app = healthy(open_app().switch_page("pages/runs.py").run())
+    app = open_app("runs")
     app = healthy(app.selectbox(key="runs.one").set_value(OTHERS.key).run())
     names = {button.label for button in app.button}
     assert not names & {"Delete", "Delete them", "Pin", "Save", "Import", "Save model as a directory"}
@@ -119,7 +116,7 @@ def test_queued_runs_of_others_are_not_cancelled(engine, open_app):
 
 
 def test_the_talk_is_shown_but_not_changed(engine, open_app):
-    app = healthy(open_app().switch_page("pages/present.py").run())
+    app = open_app("present")
     assert not app.button(key="present.start").disabled
     assert app.button(key="present.remove.0").disabled and app.button(key="present.Later.0").disabled
     assert "Changing the talk is off" in words(app)

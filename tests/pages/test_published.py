@@ -3,7 +3,6 @@
 import pytest
 
 from engine.recipe import Recipe
-from tests.pages.conftest import healthy
 from tests.pages.fakes import run_view
 
 LLAMA_2 = "meta-llama/Llama-2-7b-hf"
@@ -27,7 +26,5 @@ def test_the_leaderboard_has_those_of_its_pruners(engine, open_app, model, shown
     for pruner in ("wanda", "ria"):
         recipe = Recipe.build(model=model, pruner=pruner)
         engine.views[recipe.key] = run_view(recipe, "finished")
-    app = open_app()
-    app.query_params["section"] = "Leaderboard"
-    found = captions(healthy(app.switch_page("pages/compare.py").run()))
+    found = captions(open_app("compare", section="Leaderboard"))
     assert (f"Wanda. {WORDS}" in found) == shown and "RIA. Published" not in found

@@ -39,25 +39,18 @@ def some(store):
     return store
 
 
-def open_runs(open_app, **parameters):
-    app = open_app()
-    for name, value in parameters.items():
-        app.query_params[name] = value
-    return healthy(app.switch_page("pages/runs.py").run())
-
-
 def choose(app, recipe):
     return healthy(app.selectbox(key="runs.one").set_value(recipe.key).run())
 
 
 def test_without_runs_the_page_says_so_and_lists_the_bundled_ones(open_app, store):
-    app = open_runs(open_app)
+    app = open_app("runs")
     assert "No runs of your own yet" in words(app)
     assert any("bundled runs (precomputed)" in expander.label for expander in app.expander)
 
 
 def test_all_runs_are_listed_and_found(open_app, some):
-    app = open_runs(open_app)
+    app = open_app("runs")
     assert "3 of 3 runs" in words(app)
     app = healthy(app.text_input(key="find").set_value("magnitude").run())
     assert "1 of 3 runs" in words(app)
@@ -67,7 +60,7 @@ def test_all_runs_are_listed_and_found(open_app, some):
 
 def test_a_long_list_offers_its_first_runs_and_a_search_for_the_others(open_app, some, monkeypatch):
     monkeypatch.setattr(listing, "OFFERED", 2)
-    app = open_runs(open_app)
+    app = open_app("runs")
     assert "3 of 3 runs. The first 2 are listed: search for the others." in words(app)
     assert len(app.selectbox(key="runs.one").options) == 2
     app = healthy(app.text_input(key="find").set_value(RECIPES[0].key).run())
@@ -81,7 +74,7 @@ def test_lists_offer_the_first_runs_the_bundled_ones_and_what_is_chosen(monkeypa
 
 
 def test_a_run_is_named_and_pinned(open_app, some):
-    app = choose(open_runs(open_app), RECIPES[0])
+    app = choose(open_app("runs"), RECIPES[0])
     app = healthy(app.button(key="pin").click().run())
     next(field for field in app.text_input if field.label == "Name").set_value("Reference")
     healthy(next(button for button in app.button if button.label == "Save").click().run())
@@ -90,7 +83,7 @@ def test_a_run_is_named_and_pinned(open_app, some):
 
 
 def test_deleting_can_be_undone(open_app, some):
-    app = choose(open_runs(open_app), RECIPES[0])
+    app = choose(open_app("runs"), RECIPES[0])
     app = healthy(app.button(key="delete.one").click().run())
     assert "1 run is in the trash" in words(app)
     assert len(some.list()) == 2
@@ -99,7 +92,7 @@ def test_deleting_can_be_undone(open_app, some):
 
 
 def test_an_active_run_is_not_deleted_and_says_why(open_app, some):
-    app = choose(open_runs(open_app), RECIPES[0])
+    app = choose(open_app("runs"), RECIPES[0])
     with some.folder(RECIPES[0].key).lock():
         app = healthy(app.button(key="delete.one").click().run())
     assert "Cancel it first" in words(app)
@@ -108,14 +101,14 @@ def test_an_active_run_is_not_deleted_and_says_why(open_app, some):
 
 def test_a_failed_run_is_tried_again(open_app, some, engine):
     some.folder(RECIPES[1].key).events_path.write_bytes(b"garbage\n")
-    app = choose(open_runs(open_app), RECIPES[1])
+    app = choose(open_app("runs"), RECIPES[1])
     assert "damaged" in words(app)
 
 
 def test_the_queue_has_places_and_can_be_cancelled(open_app, some, engine):
     engine.views[RECIPES[0].key] = run_view(RECIPES[0], "running", blocks=2)
     engine.views[RECIPES[1].key] = run_view(RECIPES[1], "queued", place=2)
-    app = open_runs(open_app)
+    app = open_app("runs")
     bars = [bar.proto.text for bar in app.get("progress")]
     assert any("Block 3 of 8" in text for text in bars) and any(
         "place 2 in the queue" in text for text in bars
@@ -126,7 +119,7 @@ def test_the_queue_has_places_and_can_be_cancelled(open_app, some, engine):
 
 def test_cleaning_up_shows_what_would_be_deleted(open_app, some):
     some.label(RECIPES[0].key, Label(pinned=True))
-    app = open_runs(open_app)
+    app = open_app("runs")
     app = healthy(app.segmented_control(key="space.by").set_value("The largest").run())
     app = healthy(app.number_input(key="space.most").set_value(0).run())
     healthy(app.button(key="delete.space").click().run())
@@ -135,7 +128,7 @@ def test_cleaning_up_shows_what_would_be_deleted(open_app, some):
 
 @pytest.mark.parametrize("parameters", [{"order": "Nonsense"}, {"find": "<b>"}])
 def test_nonsense_in_the_address_is_the_usual_page(open_app, some, parameters):
-    assert open_runs(open_app, **parameters).title[0].value == "Runs"
+    assert open_app("runs", **parameters).title[0].value == "Runs"
 
 
 class TestList:
@@ -174,6 +167,6 @@ class TestList:
 
 def test_one_run_is_not_called_runs(open_app, store):
     execute(RECIPES[0], store.folder(RECIPES[0].key))
-    app = open_runs(open_app)
+    app = open_app("runs")
     assert "1 of 1 run." in words(app)
     assert any("in 1 run, the disk has" in box.label for box in app.expander)

@@ -16,7 +16,7 @@ from engine.pruning.allocations.manual import flat
 from engine.recipe import Recipe
 from engine.registry import Method, Registry
 from engine.validation import simplest
-from pages.widgets.explore.fields import RATIOS, Checked, Fields, parameters, pruner_of
+from pages.widgets.explore.fields import RATIOS, Checked, Fields, parameter_of, parameters, pruner_of
 from pages.widgets.literal import literal
 
 SCORE_DEFAULT = "auto"
@@ -154,7 +154,8 @@ def options_of(name: str) -> list[str]:
 
 
 def _is_ratios(name: str) -> bool:
-    return name in parameters() and parameters()[name].kind == "ratios"
+    parameter = parameter_of(name)
+    return parameter is not None and parameter.kind == "ratios"
 
 
 def _to_widget(name: str, value: Any) -> Any:

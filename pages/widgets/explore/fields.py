@@ -54,6 +54,19 @@ def parameters() -> dict[str, Parameter]:
     }
 
 
+def parameter_of(name: str) -> Parameter | None:
+    """Return the parameter with this name, without listing all of them; None if the field is no parameter."""
+    method, _, own = name.rpartition(".")
+    found = (
+        parameter
+        for registry in AXES.values()
+        if method in registry
+        for parameter in registry[method].parameters
+        if parameter.name == own
+    )
+    return next(found, None)
+
+
 def defaults() -> Fields:
     """Return the fields of the default recipe."""
     return fields_of(Recipe.build())
@@ -145,7 +158,7 @@ def check(fields: Fields, summary: ModelSummary | None, known: Sequence[Fault] =
 
 def _build(fields: Fields) -> tuple[Recipe | None, list[Fault]]:
     chosen = {name: fields[name] for name in relevant(fields) if name != "revision" or fields[name]}
-    settings = {name: chosen.pop(name) for name in list(chosen) if name in parameters()}
+    settings = {name: chosen.pop(name) for name in list(chosen) if parameter_of(name)}
     try:
         return Recipe.build({**chosen, "settings": settings}), []
     except RecipeError as error:
