@@ -8,6 +8,11 @@ from engine.laws.check import check
 from engine.pruning.method_files.loading import load_methods
 
 
+def add_check_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `check`."""
+    parser.add_argument("file", help="the method file")
+
+
 def check_file(arguments: argparse.Namespace) -> int:
     """Print a line per method and law, and return 0 if all are kept, else 1."""
     file, heading, broken = load_methods(arguments.file), "", 0

@@ -8,11 +8,11 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from engine.analysis.comparison.seeds import over_orders, over_seeds, spreads
-from engine.cli.report import Bar, print_event, print_notes, summary
+from engine.cli.report import Bar, add_events_option, print_event, print_notes, summary
 from engine.cost.estimate import require_fit, shortage
 from engine.errors import Fault, RecipeError, StoreError
 from engine.events import Event, Failed
-from engine.export.command_line import recipe_of
+from engine.export.command_line import add_recipe_options, recipe_of
 from engine.export.model import save_model
 from engine.export.output_file import save_masks
 from engine.jobs.execute import execute
@@ -24,6 +24,31 @@ from engine.store.folder import RunFolder
 from engine.store.runs import Store
 
 STATUS = {"finished": 0, "cancelled": 130}  # by the state of the record; any other state is 1
+
+
+def add_prune_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `prune`."""
+    add_recipe_options(parser)
+    parser.add_argument("--out", metavar="DIR", help="the folder to write the run to (default: the store)")
+    parser.add_argument("--save-model", action="store_true", help="also write the pruned model to DIR/model")
+    parser.add_argument(
+        "--save-masks", action="store_true", help="also write the masks to DIR/masks.safetensors"
+    )
+    add_events_option(parser)
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        metavar="N",
+        help="run with N seeds, starting with the recipe's, and print the spread",
+    )
+    parser.add_argument(
+        "--orders",
+        type=int,
+        default=1,
+        metavar="N",
+        help="repeat with the calibration windows in N orders, and print the spread that rounding makes",
+    )
 
 
 def prune(arguments: argparse.Namespace) -> int:

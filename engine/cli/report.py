@@ -4,6 +4,7 @@ stdout.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable
 from types import TracebackType
@@ -78,6 +79,13 @@ def _amount(event: Fetching) -> str:
         return note
     total = f" of {event.total / 1e6:,.0f}" if event.total else ""
     return f", {event.done / 1e6:,.0f}{total} MB{note}"
+
+
+def add_events_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that replaces the bar by `print_event`."""
+    parser.add_argument(
+        "--events", action="store_true", help="print events as JSON lines on stderr instead of a bar"
+    )
 
 
 def print_event(event: Event) -> None:

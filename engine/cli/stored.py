@@ -14,9 +14,10 @@ from pathlib import Path
 from engine import COMMAND
 from engine.cli import recorded, recorded_table
 from engine.cli.methods import describe
-from engine.cli.report import Bar, print_event, print_notes, summary
+from engine.cli.report import Bar, add_events_option, print_event, print_notes, summary
 from engine.errors import EngineError, StoreError
 from engine.export.exported_record import exported
+from engine.models.known_files import SMOLLM2
 from engine.store.folder import RunFolder
 from engine.store.runs import RECORDED, Store
 
@@ -41,11 +42,26 @@ def runs(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def add_show_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `show`."""
+    add_key(parser)
+    parser.add_argument("--json", action="store_true", help="print the whole record as JSON")
+
+
 def show(arguments: argparse.Namespace) -> int:
     """Show a run's numbers."""
     record = folder_of(arguments.key).record()
     print(exported(record).model_dump_json(indent=1) if arguments.json else summary(record))
     return 0
+
+
+def add_replay_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `replay`."""
+    add_key(parser)
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="speed-up over the original pace (0 = no pauses; default: 1)"
+    )
+    add_events_option(parser)
 
 
 def replay(arguments: argparse.Namespace) -> int:
@@ -60,6 +76,15 @@ def replay(arguments: argparse.Namespace) -> int:
             show(event)
     print(summary(folder.record()))
     return 0
+
+
+def add_export_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `export`."""
+    add_key(parser)
+    parser.add_argument("--model", metavar="DIR", help="write the pruned model, for from_pretrained")
+    parser.add_argument("--masks", metavar="FILE", help="write the masks (safetensors)")
+    parser.add_argument("--record", metavar="FILE", help="write the record (JSON)")
+    _add_force(parser)
 
 
 def export(arguments: argparse.Namespace) -> int:
@@ -89,6 +114,19 @@ def export(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def add_report_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `report`."""
+    add_key(parser)
+    parser.add_argument(
+        "--out", metavar="FILE", help="the file to write (default: KEY.html in this directory)"
+    )
+    _add_force(parser)
+
+
+def _add_force(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--force", action="store_true", help="also replace a file that holds something else")
+
+
 def report(arguments: argparse.Namespace) -> int:
     """Write a run as one HTML file and print its path."""
     try:
@@ -112,6 +150,19 @@ def report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def add_record_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `record`."""
+    parser.add_argument("--afresh", action="store_true", help="compute existing runs again, too")
+    parser.add_argument(
+        "--model",
+        metavar="FILE",
+        help=f"compute the runs of a real language model instead, from its file {SMOLLM2.name}",
+    )
+    parser.add_argument(
+        "--table", action="store_true", help="print the results of all bundled runs as Markdown, and end"
+    )
+
+
 def record(arguments: argparse.Namespace) -> int:
     """Compute the bundled runs that are missing, or print a table of those that are there."""
     if arguments.table:
@@ -123,6 +174,19 @@ def record(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def add_bench_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `bench`."""
+    parser.add_argument(
+        "--shape",
+        choices=("demo", "opt-125m", "app", "search", "table", "memory", "sweep", "mrp", "gpu"),
+        action="append",
+        help="what to measure (default: demo, opt-125m, app)",
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=9, help="how long the measurements of a GPU may take (default: 9)"
+    )
+
+
 def bench(arguments: argparse.Namespace) -> int:
     """Run the benchmarks."""
     if arguments.shape == ["gpu"]:  # its output is JSON alone
@@ -132,6 +196,11 @@ def bench(arguments: argparse.Namespace) -> int:
     from engine.cli.bench import main as benchmark  # imports torch and transformers at once
 
     return benchmark.bench(arguments.shape or ["demo", "opt-125m", "app"])
+
+
+def add_key(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that `folder_of` takes."""
+    parser.add_argument("key", help="the run's key, the beginning of its key, or its folder")
 
 
 def folder_of(key: str) -> RunFolder:

@@ -14,11 +14,11 @@ from contextlib import closing, nullcontext
 from importlib.util import find_spec
 
 from engine.analysis.comparison.sweep import Cell, sweep
-from engine.cli.report import Bar, print_event
+from engine.cli.report import Bar, add_events_option, print_event
 from engine.cli.worker import require_dask
 from engine.cost.estimate import require_fit
 from engine.errors import Fault, RecipeError
-from engine.export.command_line import names_in, recipe_of
+from engine.export.command_line import add_recipe_options, names_in, recipe_of
 from engine.jobs.execute import execute
 from engine.recipe import Recipe
 from engine.record import RunRecord
@@ -29,6 +29,40 @@ HEAD = (
     f"{'run':<22}{'pruner':<14}{'allocation':<14}{'sparsity':>9}{'seed':>6}{'order':>6}"
     f"{'dense':>10}{'pruned':>10}{'ratio':>8}{'seconds':>9}"
 )
+
+
+def add_sweep_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `sweep`."""
+    add_recipe_options(parser)
+    parser.add_argument("--pruners", required=True, metavar="A,B", help="presets, comma-separated")
+    parser.add_argument(
+        "--sparsities",
+        required=True,
+        metavar="A,B",
+        help="sparsities or N:M patterns, for instance 0.5,0.6,2:4",
+    )
+    parser.add_argument(
+        "--allocations",
+        default="uniform",
+        metavar="A,B",
+        help="how sparsity is allocated (default: uniform)",
+    )
+    parser.add_argument(
+        "--seeds", default="0", metavar="A,B", help="seeds of the calibration windows (default: 0)"
+    )
+    parser.add_argument(
+        "--orders",
+        type=int,
+        default=1,
+        metavar="N",
+        help="repeat each run with its calibration windows in N orders (default: 1)",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="compute on all workers of this Dask scheduler (default: PRUNESCOPE_SCHEDULER, if set)",
+    )
+    add_events_option(parser)
 
 
 def run_sweep(arguments: argparse.Namespace) -> int:

@@ -7,8 +7,8 @@ import sys
 from contextlib import nullcontext
 
 from engine.analysis.verification import verify as compare
-from engine.cli.report import Bar, print_event
-from engine.cli.stored import folder_of
+from engine.cli.report import Bar, add_events_option, print_event
+from engine.cli.stored import add_key, folder_of
 from engine.cost.estimate import require_fit
 from engine.errors import EngineError, StoreError
 from engine.jobs.execute import execute
@@ -17,6 +17,15 @@ from engine.store.folder import RunFolder
 from engine.store.runs import RECORDED, Store
 
 MOST_ROWS = 20
+
+
+def add_verify_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `verify`."""
+    add_key(parser)
+    add_events_option(parser)
+    parser.add_argument(
+        "--model", metavar="PATH", help="where the run's model is on this machine, if it is elsewhere"
+    )
 
 
 def verify(arguments: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ def without_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu.faulthandler, "dump_traceback_later", lambda *_, **__: None)
 
 
-def test_a_failure_is_a_line_and_the_rest_goes_on(
+def test_a_failed_measurement_is_reported_and_the_others_continue(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     methods = {"broken": {"pruner": "no such pruner"}, "wanda": gpu.METHODS["wanda"]}

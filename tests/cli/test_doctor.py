@@ -54,7 +54,7 @@ def test_only_a_failure_fails(
 
 
 @pytest.mark.parametrize("error", [RuntimeError("broken"), ImportError("no such thing"), StoreError("Full.")])
-def test_an_error_is_a_finding(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_a_check_is_a_finding(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def check(name: str) -> Iterator[Finding]:
         raise error
         yield
@@ -64,7 +64,7 @@ def test_an_error_is_a_finding(error: Exception, monkeypatch: pytest.MonkeyPatch
     assert (one.check, one.state, two.state) == ("One", "failure", "ok") and str(error) in one.message
 
 
-def test_it_runs_without_the_libraries_it_looks_for(tmp_path: Path) -> None:
+def test_doctor_runs_without_the_libraries_that_it_checks(tmp_path: Path) -> None:
     code = (
         f"import runpy, sys; sys.modules.update(dict.fromkeys({LIBRARIES}));"
         "sys.argv[1:] = ['doctor', '--json'];"
@@ -82,7 +82,7 @@ def test_it_runs_without_the_libraries_it_looks_for(tmp_path: Path) -> None:
     assert report["Store"]["state"] == "ok"
 
 
-def test_a_reader_that_leaves_is_no_error() -> None:
+def test_a_closed_pipe_is_no_error() -> None:
     code = "import runpy, sys; sys.argv[1:] = ['doctor']; runpy.run_module('engine', run_name='__main__')"
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -104,7 +104,9 @@ def test_another_command_without_torch_names_the_package_and_doctor() -> None:
 
 
 @pytest.mark.parametrize(("package", "state"), [("transformers", "failure"), ("plotly", "warning")])
-def test_a_missing_package(package: str, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_fails_if_it_is_required(
+    package: str, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = metadata.version
 
     def version(name: str) -> str:
@@ -118,7 +120,7 @@ def test_a_missing_package(package: str, state: str, monkeypatch: pytest.MonkeyP
     assert other.state == "warning" and "numpy 0.1 (wanted: ==" in other.message
 
 
-def test_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_cannot_be_written_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRUNESCOPE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("PRUNESCOPE_SCHEDULER", raising=False)
     (good,) = findings("Store")
@@ -132,7 +134,7 @@ def test_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert bad.state == "failure" and "is a file" in bad.message and "PRUNESCOPE_HOME" in bad.message
 
 
-def test_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     (silent,) = findings("Hub")
@@ -142,17 +144,17 @@ def test_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("free", "state"), [(1e9, "warning"), (8e9, "ok")])
-def test_little_memory_and_disk(free: float, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_little_memory_or_disk_is_reported(free: float, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.hardware.memory.host_free", lambda: int(free))
     monkeypatch.setattr("engine.hardware.memory.disk_free", lambda directory: int(free))
     assert states("Memory") == [state] and states("Disk") == [state] * 2
 
 
-def test_the_processor_computes() -> None:
+def test_the_processor_is_found_to_compute() -> None:
     assert "ok" in states("Device") and "torch" in findings("Device")[0].message
 
 
-def test_symbols_that_no_font_has_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_symbols_of_fonts_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     lacking = [f":charset={ord(symbol):x}" for symbol in "▶✗"]
 
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
@@ -164,7 +166,7 @@ def test_symbols_that_no_font_has_are_named(monkeypatch: pytest.MonkeyPatch) -> 
     assert last.state == "warning" and " ▶✗ " in last.message
 
 
-def test_every_symbol_of_the_charts_is_looked_for() -> None:
+def test_every_symbol_of_the_charts_is_checked() -> None:
     """From the arrows on, where text fonts have gaps."""
     text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "engine" / "charts").rglob("*.py"))
     assert {letter for letter in text if ord(letter) >= 0x2190} - set("−≤≥≈√∞Σ∈…") <= set(SYMBOLS)

@@ -72,7 +72,7 @@ def test_a_device_that_is_missing_is_rejected_before_anything_is_loaded(
     )
 
 
-def test_the_record_has_what_the_contract_says(out: Path) -> None:
+def test_the_record_has_all_promised_fields(out: Path) -> None:
     record = json.loads((out / "record.json").read_text())
     assert record["dense"]["perplexity"] < record["pruned"]["perplexity"]
     assert record["sparsity"]["target"] == 0.6
@@ -84,7 +84,7 @@ def test_the_record_has_what_the_contract_says(out: Path) -> None:
     assert {"timings", "environment", "protocol"} <= set(record)
 
 
-def test_the_masks_are_named_as_in_the_model_and_the_saved_model_has_them(out: Path) -> None:
+def test_masks_have_the_models_names_and_the_saved_model_has_their_zeros(out: Path) -> None:
     masks = load_file(out / "masks.safetensors")
     module = AutoModelForCausalLM.from_pretrained(out / "model")
     linears = {
@@ -105,7 +105,7 @@ def test_the_masks_are_named_as_in_the_model_and_the_saved_model_has_them(out: P
     assert AutoTokenizer.from_pretrained(out / "model")("Once")["input_ids"]
 
 
-def test_the_same_again_reads_what_is_there_and_another_recipe_is_refused(
+def test_a_finished_run_is_read_and_a_folder_of_another_recipe_is_rejected(
     out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (out / "record.json").stat().st_mtime_ns
@@ -122,7 +122,7 @@ def test_a_single_run_keeps_no_model_for_others(tmp_path: Path) -> None:
     assert MODELS.count == 0
 
 
-def test_a_run_is_not_written_among_the_files_of_its_model(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_not_written_into_its_models_directory(capsys: pytest.CaptureFixture[str]) -> None:
     directory = ROOT / "assets" / "demo-model"
     before = sorted(directory.iterdir())
     assert main(["prune", "--out", str(directory)]) == 2
@@ -163,13 +163,13 @@ runpy.run_module("engine", run_name="__main__")
 
 
 @pytest.mark.parametrize("module", ["engine.cli.main", "pydantic", "torch"])
-def test_ctrl_c_while_the_program_starts(module: str) -> None:
+def test_ctrl_c_during_startup_ends_with_130(module: str) -> None:
     command = [sys.executable, "-c", SIGNAL_ON_IMPORT, module]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "Cancelled.\n")
 
 
-def test_ctrl_c_while_the_command_line_is_read(
+def test_ctrl_c_during_parsing_ends_with_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupt(*_: object) -> None:
@@ -188,13 +188,13 @@ runpy.run_module("engine", run_name="__main__")
 """
 
 
-def test_ctrl_c_while_the_program_exits() -> None:
+def test_ctrl_c_during_exit_prints_no_traceback() -> None:
     command = [sys.executable, "-c", SIGNAL_AT_EXIT]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (130, "Cancelled.\n")
 
 
-def test_without_out_the_run_is_in_the_store(
+def test_without_out_a_run_is_written_to_the_store(
     home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert main(["prune", "--evaluation", "none", *FAST]) == 0
@@ -233,7 +233,7 @@ def test_without_out_the_run_is_in_the_store(
     assert "Nothing to export" in capsys.readouterr().err
 
 
-def test_a_refused_recipe_lists_all_faults_and_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rejected_recipe_lists_all_errors_and_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prune", "--pruner", "nothing", "--sparsity", "2"]) == 2
     error = capsys.readouterr().err
     assert "pruner:" in error and "sparsity:" in error and "Traceback" not in error
@@ -243,7 +243,7 @@ def test_a_refused_recipe_lists_all_faults_and_ends_with_2(capsys: pytest.Captur
     assert main(["prune", "--save-masks"]) == 2
 
 
-def test_a_run_that_fails_ends_with_1_and_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_run_prints_one_sentence_and_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prune", "--samples", "5000"]) == 1
     printed = capsys.readouterr()
     assert "but only 111 fit" in printed.out and "Traceback" not in printed.out + printed.err
@@ -251,7 +251,7 @@ def test_a_run_that_fails_ends_with_1_and_a_sentence(capsys: pytest.CaptureFixtu
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_memory_that_runs_out_is_a_sentence(
+def test_running_out_of_memory_prints_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def scarce(store: Store) -> None:
@@ -262,14 +262,14 @@ def test_memory_that_runs_out_is_a_sentence(
     assert "Memory ran out" in capsys.readouterr().err
 
 
-def test_an_unknown_run_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_run_prints_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "abc"]) == 1
     assert "no run has a key that begins with it" in capsys.readouterr().err
     assert main(["runs"]) == 0
     assert "There are no runs" in capsys.readouterr().err
 
 
-def test_methods_says_all_that_the_registries_know(capsys: pytest.CaptureFixture[str]) -> None:
+def test_methods_lists_every_method_of_the_registries(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods"]) == 0
     printed = capsys.readouterr().out
     for method in [
@@ -284,7 +284,7 @@ def test_methods_says_all_that_the_registries_know(capsys: pytest.CaptureFixture
         )
 
 
-def test_methods_says_what_a_formula_may_use(capsys: pytest.CaptureFixture[str]) -> None:
+def test_methods_lists_what_a_formula_may_use(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods"]) == 0
     said = capsys.readouterr().out
     assert all(f"\n  {name} " in said for name in (*NAMES, "row_norm(x, p)", "where(x > y, u, v)"))
@@ -295,7 +295,7 @@ def test_a_formula_that_cannot_run_is_rejected_with_a_sentence(capsys: pytest.Ca
     assert "the formula contains W.__class__, which is not allowed" in capsys.readouterr().err
 
 
-def test_methods_says_what_a_preset_stands_for_and_what_a_parameter_may_be(
+def test_methods_lists_the_choices_of_presets_and_parameters(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["methods"]) == 0
@@ -313,7 +313,7 @@ def test_methods_says_what_a_preset_stands_for_and_what_a_parameter_may_be(
     ]
 
 
-def test_an_interrupt_ends_with_130_and_keeps_the_finished_blocks(home: Path) -> None:
+def test_an_interrupted_run_exits_with_130_and_keeps_its_finished_blocks(home: Path) -> None:
     """On a real process: events on stderr until a few blocks are done, then what Ctrl-C sends."""
     options = ["--samples", "100", "--evaluation", "none", "--events"]
     command = [sys.executable, "-m", "engine", "prune", *options]
@@ -334,7 +334,7 @@ def test_an_interrupt_ends_with_130_and_keeps_the_finished_blocks(home: Path) ->
     assert len(Store().folder(run.key).blocks) >= 1
 
 
-def test_a_sweep_runs_what_is_missing_and_says_what_it_leaves_out(
+def test_a_sweep_computes_missing_runs_and_names_those_it_skips(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = [
@@ -367,7 +367,7 @@ def test_a_sweep_runs_what_is_missing_and_says_what_it_leaves_out(
         (["--pruners", "apt-mm", "--sparsities", "0.5"], "none of these runs is possible"),
     ],
 )
-def test_a_sweep_that_cannot_be_is_refused(
+def test_an_impossible_sweep_is_rejected(
     options: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["sweep", *options, *FAST]) == 2

@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "home")
 
 
-def test_the_list_and_the_folders_agree() -> None:
+def test_every_listed_run_has_a_folder_and_every_folder_is_known() -> None:
     """All runs of the bundled model are here; of the real one, only listed ones."""
     present = {path.name for path in RECORDED.iterdir()}
     assert set(recorded.recipes()) <= present <= set(recorded.recipes(recorded.EVERY_FAMILY))
@@ -57,7 +57,7 @@ def test_a_new_preset_or_allocation_needs_no_recorded_runs(monkeypatch: pytest.M
     assert set(recorded.recipes()) == before
 
 
-def test_all_are_finished_and_complete(store: Store) -> None:
+def test_all_recorded_runs_are_finished_and_complete(store: Store) -> None:
     listed = recorded.recipes(recorded.EVERY_FAMILY)
     assert len(recorded.recipes()) == 195 and len(listed) == 195 + 38
     assert len(store.recorded) == len(list(RECORDED.iterdir()))
@@ -70,7 +70,7 @@ def test_all_are_finished_and_complete(store: Store) -> None:
         assert all(folder.blocks.readable(index) for index in range(8)) == weights
 
 
-def test_no_recorded_run_tells_where_files_were(store: Store) -> None:
+def test_no_recorded_run_contains_a_path_of_its_machine(store: Store) -> None:
     for summary in store.recorded:
         for event in store.find(summary.key).events():
             assert not re.search(r'"(?:/|~|[A-Za-z]:\\\\)[^"]', to_line(event)), (summary.title, event)
@@ -82,7 +82,7 @@ def test_the_runs_of_the_real_model_share_one_protocol_apart_from_the_others(sto
     assert len(groups) == 1 + len(real) and len(real) <= 1
 
 
-def test_they_are_small() -> None:
+def test_recorded_runs_are_small() -> None:
     assert sum(path.stat().st_size for path in RECORDED.rglob("*") if path.is_file()) < 12_000_000
 
 

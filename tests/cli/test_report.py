@@ -36,7 +36,7 @@ def kept(**fields: str) -> RunFolder:
     return folder
 
 
-def test_it_writes_the_report_where_it_is_told_and_says_where(
+def test_the_report_is_written_to_out_and_its_path_is_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, out = kept(), tmp_path / "mine.html"
@@ -45,13 +45,13 @@ def test_it_writes_the_report_where_it_is_told_and_says_where(
     assert out.read_text(encoding="utf-8") == report(folder.record())
 
 
-def test_by_itself_it_is_named_by_the_key(tmp_path: Path) -> None:
+def test_a_report_without_out_is_named_after_the_runs_key(tmp_path: Path) -> None:
     folder = kept()
     assert main(["report", folder.key]) == 0
     assert (tmp_path / f"{folder.key}.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
-def test_a_place_that_cannot_be_written_is_a_sentence(
+def test_a_report_that_cannot_be_written_prints_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = kept()
@@ -69,12 +69,12 @@ def test_a_run_without_a_model_has_no_report(capsys: pytest.CaptureFixture[str])
     assert "stopped before its model was loaded" in capsys.readouterr().err
 
 
-def test_a_key_that_nobody_has(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_key_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "nothing"]) == 1
     assert "no run has a key that begins with it" in capsys.readouterr().err
 
 
-def test_without_the_drawing_library_it_says_what_is_missing() -> None:
+def test_without_plotly_the_error_names_it() -> None:
     code = (
         "import sys; sys.modules['plotly'] = None; "
         "from engine.cli.main import main; sys.exit(main(['report', 'abc']))"
