@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlencode
 
 import pytest
@@ -28,7 +29,9 @@ def browser() -> Iterator[Browser]:
     if path is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=served.ARGUMENTS)
+        # Tabs of one context share a process, and with it the compiled scripts, see `context`.
+        arguments = [*served.ARGUMENTS, "--process-per-site"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
         yield browser
         browser.close()
 
@@ -61,23 +64,23 @@ def short(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="package")
-def contexts(browser: Browser) -> dict[str, BrowserContext]:
-    """Browser contexts by color scheme. Only tabs of one context share the cache of the app's scripts, which
-    take a browser more than a second to load and compile.
+def context(browser: Browser, address: str) -> BrowserContext:
+    """The context of all tabs. Loading and compiling the app's scripts takes more processor time than most
+    pages, so one process does it once for all tabs; a tab that stays open keeps this process alive.
     """
-    return {
-        scheme: browser.new_context(color_scheme=scheme, reduced_motion="reduce")
-        for scheme in ("light", "dark")
-    }
+    context = browser.new_context(reduced_motion="reduce")
+    context.new_page().goto(f"{address}/healthz")
+    return context
 
 
 @pytest.fixture
-def new_tab(contexts: dict[str, BrowserContext]) -> Iterator[Callable[..., Page]]:
+def new_tab(context: BrowserContext) -> Iterator[Callable[..., Page]]:
     """Opens empty tabs, each a separate session of the app, and closes them at the end of the test."""
     tabs = []
 
-    def open_tab(width: int = 1440, height: int = 1000, scheme: str = "light") -> Page:
-        tab = contexts[scheme].new_page()
+    def open_tab(width: int = 1440, height: int = 1000, scheme: Literal["light", "dark"] = "light") -> Page:
+        tab = context.new_page()
+        tab.emulate_media(color_scheme=scheme)
         tab.set_viewport_size({"width": width, "height": height})
         tab.set_default_timeout(PATIENCE)
         tabs.append(tab)

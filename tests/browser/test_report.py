@@ -40,8 +40,9 @@ class MonitoredPage:
         return self.page
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def offline(browser: Browser) -> Iterator[BrowserContext]:
+    """A context without a network; its tabs stay open and share the report's scripts, compiled once."""
     context = browser.new_context(viewport={"width": 1440, "height": 1000}, offline=True)
     yield context
     context.close()

@@ -1,4 +1,4 @@
-"""Manage runs as a user does: compute, find, name, delete and restore a run; import one."""
+"""Manage runs as a user does: import, find, compare, name, delete and restore one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,42 +19,11 @@ def select_run(page: Page, title: str) -> None:
     page.get_by_role("option", name=title).first.click()
 
 
-def test_a_run_is_named_deleted_and_restored(page: Page, address: str, short: str) -> None:
-    page.goto(f"{address}/?samples=9&length=40&seed=5&sparsity=0.44&{short}")
-    button = page.get_by_role("button", name="Prune", exact=True)
-    expect(button).to_be_enabled()
-    button.click()
-    expect(page.get_by_text("All 8 blocks done")).to_be_visible()
-
-    page.goto(f"{address}/runs")
-    select_run(page, "Wanda 44% on demo")
-    page.get_by_role("textbox", name="Name").fill("The odd one")
-    page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text("The odd one").first).to_be_visible()
-
-    page.get_by_role("button", name="Delete", exact=True).click()
-    page.get_by_test_id("stPopoverBody").get_by_role("button", name="Delete", exact=True).click()
-    expect(page.get_by_text("1 run is in the trash")).to_be_visible()
-    page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("1 run is in the trash")).to_have_count(0)
-    select_run(page, "The odd one")
-    expect(page.get_by_role("button", name="Pin", exact=True)).to_be_visible()
-    expect_to_fit(page)
-
-
-def test_a_run_is_imported(new_tab: Callable[..., Page], address: str, tmp_path: Path) -> None:
-    """Import the events of a recorded run with the recipe of another."""
-    events = Store(tmp_path).find(pin(Recipe.build(sparsity=0.5)).key).events()
-    other = pin(Recipe.build(sparsity=0.5, seed=4711))
-    lines = [
-        event.model_copy(update={"key": other.key, "recipe": other.model_dump(mode="json")})
-        if place == 0
-        else event
-        for place, event in enumerate(events)
-    ]
-    assert Replay(lines).record(len(lines)).key == other.key
+def test_a_run_is_imported_compared_named_deleted_and_restored(
+    new_tab: Callable[..., Page], address: str, tmp_path: Path
+) -> None:
     file = tmp_path / "colleague.jsonl"
-    file.write_text("".join(to_line(event) + "\n" for event in lines))
+    file.write_text(foreign_run(Store(tmp_path)))
     page = new_tab(**NARROW)
     page.goto(f"{address}/runs")
     page.get_by_text("Import a run").click()
@@ -64,4 +33,28 @@ def test_a_run_is_imported(new_tab: Callable[..., Page], address: str, tmp_path:
     expect(page.get_by_text("The run was imported.")).to_be_visible()
     page.get_by_role("link", name="Compare with another run").click()
     expect(page.get_by_text("Differences and results")).to_be_visible()
+
+    page.go_back()
+    select_run(page, "(imported)")
+    page.get_by_role("textbox", name="Name").fill("The odd one")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("The odd one").first).to_be_visible()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_test_id("stPopoverBody").get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_text("1 run is in the trash")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("1 run is in the trash")).to_have_count(0)
+    select_run(page, "The odd one")
+    expect(page.get_by_role("button", name="Pin", exact=True)).to_be_visible()
+    expect_to_fit(page)
     assert not page.get_by_text("encountered an error").count()
+
+
+def foreign_run(store: Store) -> str:
+    """Return the events of a bundled run with the recipe of another, as in a file from a colleague."""
+    first, *others = store.find(pin(Recipe.build(sparsity=0.5)).key).events()
+    other = pin(Recipe.build(sparsity=0.5, seed=4711))
+    changed = {"key": other.key, "recipe": other.model_dump(mode="json")}
+    events = [first.model_copy(update=changed), *others]
+    assert Replay(events).record(len(events)).key == other.key
+    return "".join(to_line(event) + "\n" for event in events)
