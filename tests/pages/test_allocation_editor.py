@@ -46,19 +46,20 @@ def test_the_editor_appears_with_the_manual_allocation_and_starts_flat(open_app)
     assert not app.error
 
 
-@pytest.mark.parametrize("shape", ["Flat", "Ramp up", "Ramp down", "Protect first and last"])
-def test_a_shape_meets_the_target_and_can_be_run_at_once(open_app, engine, shape):
-    app = press(open_app(allocation="manual", sparsity="0.6"), f"shape.{shape}")
-    assert not app.error
-    ratios = field(app)
-    assert weighted_mean(ratios, SUMMARY.sizes) == pytest.approx(0.6, abs=1e-4)
-    first, middle, last = ratios[0], ratios[4], ratios[-1]
-    assert {
-        "Flat": first == middle == last,
-        "Ramp up": first < middle < last,
-        "Ramp down": first > middle > last,
-        "Protect first and last": first == last < middle,
-    }[shape]
+def test_each_shape_meets_the_target_and_can_be_run_at_once(open_app, engine):
+    app = open_app(allocation="manual", sparsity="0.6")
+    for shape in ("Ramp up", "Flat", "Ramp down", "Protect first and last"):
+        app = press(app, f"shape.{shape}")
+        assert not app.error and not app.button(key="prune.manual").disabled
+        ratios = field(app)
+        assert weighted_mean(ratios, SUMMARY.sizes) == pytest.approx(0.6, abs=1e-4)
+        first, middle, last = ratios[0], ratios[4], ratios[-1]
+        assert {
+            "Flat": first == middle == last,
+            "Ramp up": first < middle < last,
+            "Ramp down": first > middle > last,
+            "Protect first and last": first == last < middle,
+        }[shape]
     press(app, "prune.manual")
     assert engine.submitted[0].settings["manual.ratios"] == tuple(ratios)
     assert engine.submitted[0].allocation == "manual"
@@ -102,7 +103,7 @@ def test_blocks_count_by_their_weights(open_app, engine):
     assert not app.error and shown(app)["sizes"] == list(sizes)
 
 
-@pytest.mark.parametrize("blocks", [1, 32, 80])
+@pytest.mark.parametrize("blocks", [1, 80])
 def test_any_number_of_blocks(open_app, engine, blocks):
     sizes = tuple(1_000_000 + 1_000 * index for index in range(blocks))
     engine.model = Answer(

@@ -108,17 +108,6 @@ def test_the_last_step_leads_to_the_next_lesson_with_a_clean_address(open_at):
     assert address(app) == {"lesson": "outlier"}
 
 
-@pytest.mark.parametrize(
-    ("lesson", "step"), STEPS, ids=[f"{lesson.name}-{step.name}" for lesson, step in STEPS]
-)
-def test_every_step_opens(open_at, lesson, step):
-    app = open_at(lesson=lesson.name, step=step.name)
-    assert app.title[0].value == lesson.title
-    assert [item.value for item in app.subheader] == [step.title]
-    assert not app.warning
-    assert f"Step {lesson.steps.index(step) + 1} of {len(lesson.steps)}" in words(app)
-
-
 @pytest.mark.parametrize("lesson", LESSONS_WITH_QUESTIONS, ids=lambda lesson: lesson.name)
 def test_an_answered_lesson_ends_with_a_summary_and_links(open_at, lesson):
     app = open_at(lesson=lesson.name, step=lesson.steps[-1].name)
@@ -135,10 +124,25 @@ def test_an_answered_lesson_ends_with_a_summary_and_links(open_at, lesson):
     assert check(fields, SUMMARY).recipe is not None
 
 
-@pytest.mark.parametrize("place", QUESTIONS, ids="-".join)
-def test_a_question_hides_its_answer_until_the_user_chooses(open_at, place):
-    question, revealed = QUESTIONS[place]
-    app = open_at(lesson=place[0], step=place[1], **ANSWERABLE_WITH.get(place, {}))
+@pytest.mark.parametrize(
+    ("lesson", "step"), STEPS, ids=[f"{lesson.name}-{step.name}" for lesson, step in STEPS]
+)
+def test_a_step_opens_and_its_question_hides_the_answer_until_the_user_chooses(open_at, lesson, step):
+    place = lesson.name, step.name
+    app = open_at(lesson=lesson.name, step=step.name, **ANSWERABLE_WITH.get(place, {}))
+    assert app.title[0].value == lesson.title
+    assert [item.value for item in app.subheader] == [step.title]
+    assert not app.warning
+    assert f"Step {lesson.steps.index(step) + 1} of {len(lesson.steps)}" in words(app)
+    if place in QUESTIONS:
+        expect_hidden_answer(app, *QUESTIONS[place])
+
+
+def test_every_listed_question_belongs_to_a_step():
+    assert QUESTIONS.keys() <= {(lesson.name, step.name) for lesson, step in STEPS}
+
+
+def expect_hidden_answer(app: AppTest, question: str, revealed: str) -> None:
     radio = app.radio(key=f"q.{question}")
     assert radio.value is None
     assert not app.success and "Not quite" not in words(app) and revealed not in words(app)
