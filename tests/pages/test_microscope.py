@@ -75,9 +75,9 @@ def test_zoom_buttons_and_range_sliders(open_page, engine):
     app = open_page(run=WANDA.key, block="0", linear="self_attn.q_proj")
     app = healthy(app.button(key="m.zoom_in").click().run())
     assert (address(app)["rows"], address(app)["columns"]) == ("32-95", "32-95")
-    app = healthy(app.slider(key="m.range.Rows.128").set_value((10, 19)).run())
-    assert address(app)["rows"] == "10-19" and "rows 10–19, columns 32–95" in words(app)
-    for _ in range(5):
+    app = healthy(app.slider(key="m.range.Rows.128").set_value((10, 73)).run())
+    assert address(app)["rows"] == "10-73" and "rows 10–73, columns 32–95" in words(app)
+    for _ in range(3):
         app = (
             healthy(app.button(key="m.zoom_out").click().run())
             if not app.button(key="m.zoom_out").disabled
