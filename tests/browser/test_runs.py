@@ -26,7 +26,7 @@ def test_a_run_is_imported_compared_named_deleted_and_restored(
     file.write_text(foreign_run(Store(tmp_path)))
     page = new_tab(**NARROW)
     page.goto(f"{address}/runs")
-    page.get_by_text("Import a run").click()
+    page.get_by_text("Import a run", exact=True).click()
     expect_to_fit(page)
     page.locator("input[type=file]").set_input_files(file)
     page.get_by_role("button", name="Import", exact=True).click()
