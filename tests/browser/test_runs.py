@@ -1,5 +1,6 @@
 """Manage runs as a user does: import, find, compare, name, delete and restore one."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def test_a_run_is_imported_compared_named_deleted_and_restored(
     page.goto(f"{address}/runs")
     page.get_by_text("Import a run", exact=True).click()
     expect_to_fit(page)
-    page.locator("input[type=file]").set_input_files(file)
+    with page.expect_response(re.compile("/upload_file/")):
+        page.locator("input[type=file]").set_input_files(file)
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("The run was imported.")).to_be_visible()
     page.get_by_role("link", name="Compare with another run").click()
