@@ -13,14 +13,13 @@ from pages.widgets.explore.cost import draw_cost
 from pages.widgets.explore.downloads import draw_downloads
 from pages.widgets.explore.formula_editor import draw_formula
 from pages.widgets.explore.prompt import draw_prompt
-from pages.widgets.explore.recipe_form import draw_details, draw_prune, draw_recipe
+from pages.widgets.explore.recipe_form import draw_complaints, draw_details, draw_prune, draw_recipe
 from pages.widgets.explore.run_view import draw_run
 from pages.widgets.explore.seed_spread import draw_spread
 from pages.widgets.explore.size_speed import draw_size_speed
 from pages.widgets.explore.welcome import draw_start, draw_title
 from pages.widgets.held_runs import draw_held_runs
 from pages.widgets.known_model import is_absent
-from pages.widgets.literal import literal
 
 engine = shared_engine()
 fields = session.open_session(engine)
@@ -36,8 +35,7 @@ with st.sidebar:
 
 draw_title()
 draw_held_runs(engine)
-for complaint in session.complaints():
-    st.warning(literal(complaint), icon=":material/info:")
+draw_complaints()
 draw_formula(engine, checked, model.value)
 draw_editor(engine, checked, model.value)
 draw_trials(engine, fields)

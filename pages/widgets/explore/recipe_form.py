@@ -35,6 +35,7 @@ from pages.widgets.explore.fields import (
 from pages.widgets.explore.method_fields import HELP, count_errors, draw_axis, draw_method
 from pages.widgets.explore.model_picker import draw_model_picker
 from pages.widgets.explore.text_picker import draw_text
+from pages.widgets.literal import literal
 
 if TYPE_CHECKING:
     from engine.jobs.questions import Answer
@@ -58,6 +59,12 @@ SECTIONS = {
     "Hardware": ("device", "dtype", "residence", "revision"),
 }
 """The fields in each expander, by its title."""
+
+
+def draw_complaints() -> None:
+    """Draw what the address sets wrongly, or why a run could not be started."""
+    for complaint in session.complaints():
+        st.warning(literal(complaint), icon=":material/info:")
 
 
 def draw_recipe(engine: BackgroundEngine, checked: Checked, model: ModelSummary | None) -> None:
