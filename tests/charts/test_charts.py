@@ -153,6 +153,11 @@ def test_coverage_adds_up_to_all_weights():
 
 def test_the_forecast_is_what_the_run_then_shows():
     assert coverage_forecast(SUMMARY, 0.5).table.equals(coverage_bar(record(8)).table)
+    less = coverage_forecast(SUMMARY, 0.3)
+    assert (
+        less.table["weights"][0] == round(0.3 * PRUNABLE)
+        and less.table["weights"].sum() == SUMMARY.parameters
+    )
 
 
 def test_an_infinite_error_does_not_break_a_chart():
