@@ -9,6 +9,7 @@ import pytest
 from engine.charts.dumbbells import before_and_after
 from engine.charts.refinement import masked_error, refinement_error, refinement_swaps
 from engine.charts.update import error_recovered
+from engine.recipe import Recipe
 from engine.record import RunRecord
 from tests.charts.records import linear, one_block, record
 
@@ -86,6 +87,16 @@ def test_the_drift_is_the_mean_over_all_rows_and_has_a_panel_where_it_is_measure
     assert len(list(chart.figure.select_yaxes())) == 2
     assert len(list(refinement_swaps(one_block(linear(10, 10, 0.1, swaps=1))).figure.select_yaxes())) == 1
     assert len(list(refinement_swaps(record(0, refinement="dsnot")).figure.select_yaxes())) == 2
+
+
+def test_the_swaps_are_shown_per_row_and_the_lowered_error_has_the_name_of_the_method():
+    measured = linear(4, 50, 0.1, swaps=6, drift_before=2.0, drift_after=1.0)
+    found = one_block(measured)
+    for refinement, name in (("sparseswaps", "row error"), ("dsnot", "drift")):
+        recipe = Recipe.build(refinement=refinement)
+        chart = refinement_swaps(found.model_copy(update={"recipe": recipe}))
+        assert "6 swaps" in chart.alt and "1.5 per row" in chart.alt
+        assert f"Mean {name}" in chart.alt and name in chart.figure.layout.yaxis2.title.text
 
 
 def test_the_refinement_is_judged_by_the_mask_alone_also_where_an_update_follows():
