@@ -1,11 +1,13 @@
 """Measure the CPU time of an idle app: `python -m tests.benchmarks.idle`.
 
-Prints, per process and in percent of one core, the CPU time used in one minute: first with no browser
-connected, then with one open tab. CPU time is counted, not elapsed time, so other load hardly matters.
+Prints, per role of its processes (the workers together) and in percent of one core, the CPU time used in one
+minute: first with no browser connected, then with one open tab. CPU time is counted, not elapsed time, so
+other load hardly matters.
 """
 
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import psutil
@@ -37,12 +39,14 @@ def main() -> None:
 
 
 def usage() -> dict[str, float]:
-    """Return the share of one core that each of the app's processes uses, in percent."""
-    processes = {label(process): process for process in psutil.Process().children(recursive=True)}
-    processes.pop("", None)
-    before = {name: seconds(process) for name, process in processes.items()}
+    """Return the share of one core that the app's processes of each role use, in percent."""
+    processes = [(label(process), process) for process in psutil.Process().children(recursive=True)]
+    before = [(role, process, seconds(process)) for role, process in processes if role]
     time.sleep(MINUTE)
-    return {name: 100 * (seconds(process) - before[name]) / MINUTE for name, process in processes.items()}
+    shares: defaultdict[str, float] = defaultdict(float)
+    for role, process, used in before:
+        shares[role] += 100 * (seconds(process) - used) / MINUTE
+    return shares
 
 
 def label(process: psutil.Process) -> str:

@@ -209,3 +209,15 @@ def test_a_clicked_cell_opens_its_block_and_linear():
     assert _chosen(Event) == (3, "mlp.up_proj")
     Event.selection.points = []
     assert _chosen(Event) is None and _chosen(None) is None
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words_shown"),
+    [(0, ""), (1, "busy with another question"), (2, "busy with 2 other questions")],
+)
+def test_a_map_that_waits_for_other_questions_says_so(open_page, engine, ahead, words_shown):
+    engine.views[WANDA.key] = run_view(WANDA, "finished")
+    engine.inspected = Answer(pending=True, ahead=ahead)
+    shown = words(open_page())
+    assert "The weight is being read" in shown and ("busy with" in shown) == bool(ahead)
+    assert words_shown in shown
