@@ -51,6 +51,17 @@ def test_a_report_without_out_is_named_after_the_runs_key(tmp_path: Path) -> Non
     assert (tmp_path / f"{folder.key}.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def test_a_file_that_holds_something_else_is_replaced_only_with_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = kept(), tmp_path / "mine.html"
+    out.write_text("notes")
+    assert main(["report", folder.key, "--out", str(out)]) == 1
+    assert "--force" in capsys.readouterr().err and out.read_text() == "notes"
+    assert main(["report", folder.key, "--out", str(out), "--force"]) == 0
+    assert out.read_text(encoding="utf-8") == report(folder.record())
+
+
 def test_a_report_that_cannot_be_written_prints_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
