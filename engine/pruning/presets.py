@@ -204,7 +204,7 @@ PRESETS.add(
         title="ALPS",
         explanation="Lets the mask of the largest scaled weights follow the least squares until it no longer "
         "changes, then fits the remaining weights.",
-        helps="At high sparsities. The slowest of the iterative pruners.",
+        helps="As an alternative to ADMM, at three times its time.",
         paper=papers.ALPS,
         score="wanda",
         update="alps",

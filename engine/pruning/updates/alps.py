@@ -8,6 +8,11 @@ multiply-adds per iteration, of which the paper's stopping rule takes 30 to 300.
 one eigenvalue decomposition instead, in float64.)
 
 With a mask that was decided before, only the last step remains, from the dense weights.
+
+Measured at 60 %, as perplexity: on the bundled model 42.95, where ADMM has 43.4; on SmolLM2-135M, calibrated
+on 8 windows of WikiText-2, 90.9, where ADMM has 89.5 and SparseGPT 123.0. There the output errors of linears
+are 6 % lower than ADMM's, but that is not what the perplexity follows. The updates of its 106 million weights
+take 200 seconds of one core.
 """
 
 from __future__ import annotations
@@ -136,7 +141,7 @@ UPDATES.add(
         title="ALPS",
         explanation="Chooses the mask in every iteration, with a penalty that grows until the mask no longer "
         "changes, and then fits the remaining weights.",
-        helps="At high sparsities, where the mask matters most. It takes several times as long as ADMM.",
+        helps="As an alternative to ADMM: lower output errors, a similar perplexity, three times the time.",
         formula=r"W \leftarrow (H + \rho I)^{-1} \left( H W_0 - V + \rho D \right), \quad "
         r"D = M \odot (W + V / \rho), \quad V \leftarrow V + \rho (W - D), \quad \rho \uparrow",
         paper=papers.ALPS,
