@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from engine.pruning import papers
 from engine.pruning.pattern_choices import BIASES, PERMUTATIONS
 from engine.pruning.patterns import is_n_of_m
@@ -46,4 +48,5 @@ def bibtex(paper: Paper) -> str:
 
 
 def _letters(text: str) -> str:
-    return "".join(filter(str.isalnum, text.lower()))
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()  # `ž` becomes `z`
+    return "".join(filter(str.isalnum, plain.lower()))

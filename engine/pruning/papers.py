@@ -105,7 +105,7 @@ STADE = Paper(
     year=2025,
     arxiv="2503.22451",
     authors=_authors(
-        "Mecke, Diego Coello de Portugal; Alyoussef, Haya; Stubbemann, Maximilian; Koloiarov, Ilia; Hanika, "
+        "Coello de Portugal Mecke, Diego; Alyoussef, Haya; Stubbemann, Maximilian; Koloiarov, Ilia; Hanika, "
         "Tom; Schmidt-Thieme, Lars"
     ),
 )
