@@ -22,7 +22,7 @@ from tests.pages.fakes import SUMMARY
 OTHERS = pin(Recipe.build(samples=2, length=16, evaluation=None))
 
 
-def _ask(self, function, *args, version=None):
+def _ask(self, function, *args, **named):
     return Answer(SUMMARY) if function is worker.summarise_model else Answer(pending=True)
 
 
