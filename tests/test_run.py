@@ -126,6 +126,9 @@ def test_both_perplexities_match_the_forward_pass_of_transformers(
             weight = module.get_parameter(f"model.layers.{index}.{name}.weight")
             weight.data = weight.data * pruned.keep if pruned.weight is None else pruned.weight
             assert int((weight == 0).sum()) >= int((~pruned.keep).sum())
+            if pruned.bias is not None:
+                linear = module.get_submodule(f"model.layers.{index}.{name}")
+                linear.bias = torch.nn.Parameter(pruned.bias)
     assert record.pruned.perplexity == pytest.approx(reference_perplexity(module, ids), rel=1e-5)
     assert record.pruned.perplexity != record.dense.perplexity
 

@@ -46,7 +46,8 @@ def test_from_a_hub_id_to_a_saved_model_that_is_pruned_again(
 
     page.goto(f"{address}/?{FAST}&{short}&model={directory}&pruner=magnitude")
     page.get_by_role("button", name="Prune", exact=True).click()
-    expect(page.get_by_role("heading", name="Magnitude 50% on model")).to_be_visible()
+    title = f"Magnitude 50% on {directory.parent.name}/model"
+    expect(page.get_by_role("heading", name=title)).to_be_visible()
     expect(page.get_by_text("All 2 blocks done")).to_be_visible()
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Position, expect
 
 from tests.browser.layout import NARROW, expect_to_fit
 
@@ -46,13 +46,14 @@ def test_masks_are_compared_and_a_linear_is_zoomed_and_exchanged(
     blocks = page.locator(".js-plotly-plot").last
     blocks.scroll_into_view_if_needed()
     expect(blocks.locator(".scatterlayer .trace")).to_have_count(1)
-    frame = blocks.locator(".nsewdrag").bounding_box()
+    area = blocks.locator(".nsewdrag")
+    frame = area.bounding_box()
     assert frame is not None
-    # The center of block 5 (of 8), first linear (of 7).
-    middle = (frame["x"] + frame["width"] * 5.5 / 8, frame["y"] + frame["height"] * 0.5 / 7)
-    page.mouse.move(*middle)
+    # The center of block 5 (of 8), first linear (of 7). Relative to the chart, which may still move down.
+    middle: Position = {"x": frame["width"] * 5.5 / 8, "y": frame["height"] * 0.5 / 7}
+    area.hover(position=middle)
     expect(page.get_by_text("click to open the microscope")).to_be_visible()
-    page.mouse.click(*middle)
+    area.click(position=middle)
     expect(page.get_by_text("Block 5, self_attn.q_proj")).to_be_visible()
     expect(page).to_have_url(re.compile("block=5&linear=self_attn.q_proj"))
     assert not page.get_by_text("Traceback").count()

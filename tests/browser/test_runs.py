@@ -36,7 +36,7 @@ def test_a_run_is_imported_compared_named_deleted_and_restored(
     page.get_by_role("link", name="Compare with another run").click()
     expect(page.get_by_text("Differences and results")).to_be_visible()
 
-    page.go_back()
+    page.goto(f"{address}/runs")
     select_run(page, "(imported)")
     page.get_by_role("textbox", name="Name").fill("The odd one")
     page.get_by_role("button", name="Save", exact=True).click()

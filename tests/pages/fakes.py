@@ -86,6 +86,10 @@ def opening(recipe: Recipe) -> list[Event]:
     return [*starting(recipe), *deciding(recipe, BLOCKS), allocated(recipe, BLOCKS)]
 
 
+def _corpus(recipe: Recipe) -> str:
+    return next(iter(recipe.evaluations), "stories")
+
+
 def starting(recipe: Recipe) -> list[Event]:
     """A run until its windows are ready."""
     environment = Environment(
@@ -134,7 +138,7 @@ def starting(recipe: Recipe) -> list[Event]:
         ),
         WindowsReady(
             role="evaluation",
-            corpus=next(iter(recipe.evaluations), "stories"),
+            corpus=_corpus(recipe),
             documents=47,
             windows=42,
             available=42,
@@ -195,7 +199,7 @@ def events(recipe: Recipe, blocks: int = BLOCKS, end: Event | None = None) -> li
             Score(perplexity=48.12, nll=3.8737, tokens=10_710),
             Score(perplexity=55.03, nll=4.0079, tokens=10_710),
         )
-        found.append(Evaluated(elapsed=3.4, corpus="stories", dense=dense, pruned=pruned))
+        found.append(Evaluated(elapsed=3.4, corpus=_corpus(recipe), dense=dense, pruned=pruned))
     return found if end is None else [*found, end]
 
 

@@ -191,10 +191,11 @@ SCORE_ORACLES: dict[str, Callable[..., Tensor]] = {
     "symwanda": symwanda,
     "multiflow": multiflow,
 }
-"""Scores of the weight and inputs alone: `stochria` also needs the drawn sets, a joint score the pattern."""
+"""Scores of the weight and inputs alone: `stochria` also needs the drawn sets, a joint score the pattern, a
+formula the place (`test_formulas.py` computes those)."""
 RUNNING_ORACLES = {"sparsegpt": lambda weight, inverse: weight.square() / inverse[0, 0]}
 """Score of one column of running weights, given the inverse Hessian of the remaining columns."""
-OTHER_SCORES = {"stochria", "joint"}
+OTHER_SCORES = {"stochria", "joint", "formula"}
 
 
 # ---- patterns: scores -> mask

@@ -175,4 +175,4 @@ def test_an_inspected_decision_solves_no_rows(score: str, pattern: str) -> None:
 
     unsolved = replace(plan, update=replace(plan.update, function=fails))
     statistics = oracles.collect_statistics(layer, plan.needs)
-    assert torch.equal(decide(unsolved, layer.weight, statistics, 0.5, path="").keep, expected)
+    assert torch.equal(decide(unsolved, layer.weight, statistics, 0.5).keep, expected)

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.models.block import NOWHERE
 from engine.pruning import presets  # noqa: F401  (fills the registries)
-from engine.pruning.axes import SCORES
+from engine.pruning.axes import SCORES, Score
 from engine.pruning.statistics import Statistics
 from tests.pruning import oracles
 from tests.pruning.oracles import EDGE_CASES, SCORE_ORACLES, Layer
@@ -15,12 +16,20 @@ from tests.pruning.oracles import EDGE_CASES, SCORE_ORACLES, Layer
 RUNNING = [name for name, score in SCORES.items() if score.running and not score.joint]
 
 
-def compute_score(name: str, weight: Tensor, statistics: Statistics, **more: Any) -> Tensor:
-    """Return a score with its default parameters, for 2:4 if it is a joint score."""
+def default(name: str) -> tuple[Score, dict[str, Any]]:
+    """Return a score as it is with its default parameters, and these; for 2:4 if it is a joint score."""
     score = SCORES[name]
-    settings = {parameter.name: parameter.default for parameter in score.parameters} | (
-        {"n": 2, "m": 4} if score.joint else {}
-    )
+    settings = {parameter.name: parameter.default for parameter in score.parameters}
+    score = score.with_parameters(settings)
+    if score.joint:
+        settings |= {"n": 2, "m": 4}
+    if score.uses_place:
+        settings["place"] = NOWHERE
+    return score, settings
+
+
+def compute_score(name: str, weight: Tensor, statistics: Statistics, **more: Any) -> Tensor:
+    score, settings = default(name)
     return score.function(weight, statistics, **settings, **more)
 
 
@@ -35,7 +44,7 @@ def test_every_score_has_an_oracle() -> None:
 @pytest.mark.parametrize("name", SCORE_ORACLES)
 def test_a_score_matches_its_definition(name: str, case: str) -> None:
     layer = EDGE_CASES[case]()
-    got = compute_score(name, layer.weight, oracles.collect_statistics(layer, SCORES[name].needs))
+    got = compute_score(name, layer.weight, oracles.collect_statistics(layer, default(name)[0].needs))
     expected = SCORE_ORACLES[name](layer.weight, layer.inputs)
     assert got.shape == layer.weight.shape and got.dtype == torch.float32
     assert (got >= 0).all() and got.isfinite().all()
@@ -45,7 +54,7 @@ def test_a_score_matches_its_definition(name: str, case: str) -> None:
 @pytest.mark.parametrize("name", SCORES)
 def test_a_score_is_a_pure_function(name: str) -> None:
     layer = oracles.random_layer(6, 40)
-    statistics, before = oracles.collect_statistics(layer, SCORES[name].needs), layer.weight.clone()
+    statistics, before = oracles.collect_statistics(layer, default(name)[0].needs), layer.weight.clone()
     first = compute_score(name, layer.weight, statistics)
     copy = first.clone()
     second = compute_score(name, layer.weight, statistics)
@@ -56,7 +65,7 @@ def test_a_score_is_a_pure_function(name: str) -> None:
 @pytest.mark.parametrize("name", SCORES)
 def test_a_score_uses_only_the_statistics_that_it_declares(name: str) -> None:
     layer = oracles.random_layer(6, 40)
-    alone = compute_score(name, layer.weight, oracles.collect_statistics(layer, SCORES[name].needs))
+    alone = compute_score(name, layer.weight, oracles.collect_statistics(layer, default(name)[0].needs))
     torch.testing.assert_close(alone, compute_score(name, layer.weight, oracles.collect_statistics(layer)))
 
 

@@ -43,6 +43,7 @@ def test_every_field_of_a_recipe_is_either_shared_or_the_sweeps() -> None:
         "sparsity",
         "allocation",
         "seed",
+        "order",
         "score",
         "update",
         "refinement",
