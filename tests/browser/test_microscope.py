@@ -51,9 +51,9 @@ def test_masks_are_compared_and_a_linear_is_zoomed_and_exchanged(
     assert frame is not None
     # The center of block 5 (of 8), first linear (of 7). Relative to the chart, which may still move down.
     middle: Position = {"x": frame["width"] * 5.5 / 8, "y": frame["height"] * 0.5 / 7}
-    area.hover(position=middle)
+    area.hover(position=middle, force=True)
     expect(page.get_by_text("click to open the microscope")).to_be_visible()
-    area.click(position=middle)
+    area.click(position=middle, force=True)
     expect(page.get_by_text("Block 5, self_attn.q_proj")).to_be_visible()
     expect(page).to_have_url(re.compile("block=5&linear=self_attn.q_proj"))
     assert not page.get_by_text("Traceback").count()
