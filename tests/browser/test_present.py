@@ -48,6 +48,8 @@ def test_a_replay_reaches_the_end_of_the_run_and_a_chart_is_downloaded(
     expect_to_fit(page)
 
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    # A page that is still being drawn closes the menu again.
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     for name, signature in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
         page.get_by_role("button", name=re.compile("Table")).first.click()
         with page.expect_download() as download:

@@ -8,7 +8,7 @@ parent takes part in the last one, so it never gets worse. A candidate is judged
 are from the dense model's, the mean KL divergence per token, or by its perplexity.
 
 Two things differ from the authors' code, which reads weights of every level from a database of up to 200 GB
-and draws the windows of each step anew. Here a candidate is pruned as the run itself would be, block by block
+and draws other windows in each step. Here a candidate is pruned as the run itself would be, block by block
 on inputs from its own pruned blocks, so only one block's statistics are in memory at a time; and a step's
 windows are the first ones, so that the parent need not be judged again. The final run uses all windows.
 """
