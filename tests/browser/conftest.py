@@ -29,9 +29,7 @@ def browser() -> Iterator[Browser]:
     if path is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
     with sync_playwright() as playwright:
-        # Tabs of one context share a process, and with it the compiled scripts, see `context`.
-        arguments = [*served.ARGUMENTS, "--process-per-site"]
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        browser = playwright.chromium.launch(executable_path=path, args=served.ARGUMENTS)
         yield browser
         browser.close()
 
@@ -64,13 +62,9 @@ def short(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="package")
-def context(browser: Browser, address: str) -> BrowserContext:
-    """The context of all tabs. Loading and compiling the app's scripts takes more processor time than most
-    pages, so one process does it once for all tabs; a tab that stays open keeps this process alive.
-    """
-    context = browser.new_context(reduced_motion="reduce")
-    context.new_page().goto(f"{address}/healthz")
-    return context
+def context(browser: Browser) -> BrowserContext:
+    """The context of all tabs, so that the app's scripts are loaded once."""
+    return browser.new_context(reduced_motion="reduce")
 
 
 @pytest.fixture
