@@ -56,6 +56,7 @@ def draw_compute_here(
             _draw_progress,
             # a count, not a flag: the page is redrawn after each run
             left=lambda views: sum(view.active for view in views),
+            seen=views,
         )
         return
     failed = [view for view in views if view.state != "finished"]

@@ -79,6 +79,7 @@ def live(
     *,
     left: Callable[[State], int],
     every: float = POLL,
+    seen: State | None = None,
 ) -> None:
     """Draw what `ask` returns, repeatedly while something is left to come, then redraw the page.
 
@@ -94,13 +95,15 @@ def live(
 
     Args:
         part: the part's name, unique on the page.
-        ask: returns the current state; called once here and once per drawing.
+        ask: returns the current state; called once here, unless there is `seen`, and once per drawing.
         draw: draws the state into the fragment, whether it is complete or not.
         left: what is still to come, as a number: the part polls if it is not 0, and redraws the whole page
             as soon as it differs from when the page was drawn. It is called after `draw`.
         every: seconds between two polls.
+        seen: the state by which the page decided to draw this part, if it asked before. What has come since
+            then would otherwise count as drawn, and the part would wait for it for ever.
     """
-    before = int(left(ask()))  # as the page saw it; `int`, because `left` may return a bool
+    before = int(left(ask() if seen is None else seen))  # as the page saw it; `left` may return a bool
 
     def refresh() -> None:
         state = ask()

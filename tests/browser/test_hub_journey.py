@@ -51,7 +51,6 @@ def test_from_a_hub_id_to_a_saved_model_that_is_pruned_again(
     expect(page.get_by_text("All 2 blocks done")).to_be_visible()
 
 
-@pytest.mark.xfail(reason="Known fault: after other pages, this one sometimes waits for the model for ever.")
 def test_a_gated_model_links_to_its_terms(page: Page, address: str) -> None:
     page.goto(f"{address}/?{FAST}&model=tiny/gated")
     expect(page.get_by_role("link", name="https://huggingface.co/tiny/gated").first).to_be_visible()

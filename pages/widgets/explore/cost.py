@@ -47,6 +47,7 @@ def draw_cost(engine: BackgroundEngine, checked: Checked, model: Answer[ModelSum
             lambda: engine.summary(checked.fields["model"], checked.fields["revision"]),
             lambda _: _draw_waiting(engine),
             left=lambda answer: answer.pending,
+            seen=model,
         )
     elif engine.status.state == "failed":
         show_error(engine.status.message)
@@ -88,6 +89,7 @@ def _draw_estimate(engine: BackgroundEngine, checked: Checked, model: ModelSumma
             lambda: engine.capacity(checked.fields["device"]),
             lambda _: None,  # nothing to draw: it only has the page redrawn when the answer comes
             left=lambda answer: answer.pending,
+            seen=capacity,
         )
     if cost is not None and not cost.fits:
         st.warning(literal(f"{cost.problem} {cost.advice}"), icon=":material/warning:")

@@ -80,6 +80,7 @@ def draw_run(engine: BackgroundEngine, key: str) -> RunView | None:
         # 4 if the user has started another run meanwhile
         left=lambda view: left_of(view) + 4 * (session.run_key() != key),
         every=POLL * slower,
+        seen=view,
     )
     live(
         "run.charts",
@@ -87,6 +88,7 @@ def draw_run(engine: BackgroundEngine, key: str) -> RunView | None:
         _draw_charts,
         left=left_of,
         every=CHARTS_POLL * slower,
+        seen=view,
     )
     return view
 

@@ -35,6 +35,7 @@ def draw_lens(engine: BackgroundEngine, place: Place, recipe: Recipe, study: Stu
                 lambda: engine.picture(place.request, rows, columns),
                 _draw_placeholder,
                 left=lambda answer: answer.pending,
+                seen=answer,
             )
         elif answer.value is None:
             show_error(answer.message)

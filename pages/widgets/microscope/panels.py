@@ -32,13 +32,15 @@ CARD = 300  # height of a card's chart in pixels
 def draw_panels(engine: BackgroundEngine, place: Place, recipe: Recipe, picture: Picture) -> None:
     """Draw the cards, all together when every answer is there: each redraw costs the browser time."""
     # The cards themselves are outside the fragment: the page draws them once, when it is redrawn.
-    if any(answer.pending for answer in _answers(engine, place)):
+    answers = _answers(engine, place)
+    if any(answer.pending for answer in answers):
         with st.container(border=True):
             live(
                 "microscope.panels",
                 lambda: _answers(engine, place),
                 _draw_placeholder,
                 left=lambda answers: any(answer.pending for answer in answers),
+                seen=answers,
             )
         return
     study = engine.inspect(place.request)
