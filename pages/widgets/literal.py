@@ -10,9 +10,9 @@ import re
 MOST = 1_000
 """Characters that are shown; the middle of a longer text is left out."""
 
-# Characters that begin something wherever they stand; an underscore only at the edge of a word, `&` only in
+# Characters that begin something wherever they stand; underscores only at the edge of a word, `&` only in
 # an entity, a colon only before a name that Streamlit may replace, and the rest only at the line's beginning.
-SPECIAL = re.compile(r"[\\`*\[\]<$~|]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)|^[#>+=-]|:(?=\w+[:/\[])")
+SPECIAL = re.compile(r"[\\`*\[\]<$~|]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)|^[#>+=-]|:(?=\w+[:/\[])")
 
 
 def literal(text: object) -> str:

@@ -90,7 +90,6 @@ def test_it_is_downloaded_from_the_run_page_follows_the_theme_and_prints_on_whit
     )
     page.goto(f"{address}/?run={run.key}")
     button = page.get_by_role("button", name=re.compile(r"Report \(html, [\d.]+ MB\)"))
-    button.scroll_into_view_if_needed()
     with page.expect_download() as download:
         button.click()
     file = tmp_path / download.value.suggested_filename

@@ -14,6 +14,7 @@ from engine.store.runs import Store
 from engine.store.summary import Label
 from pages.widgets import engine_handle
 from pages.widgets.explore.fields import PLAIN
+from pages.widgets.literal import literal
 from tests.pages.conftest import visit
 
 LONG = "x" * 5_000
@@ -202,3 +203,7 @@ def test_a_run_without_an_end_is_literal(idle, stranger, state):
     folder.events_path.write_text("".join(lines))
     for page in ("explore", "runs"):
         assert_literal(visit(page, run=stranger))
+
+
+def test_underscores_at_the_edge_of_a_word_are_no_emphasis() -> None:
+    assert literal("W.__class__ of self_attn") == r"W.\_\_class\_\_ of self_attn"
