@@ -86,8 +86,8 @@ def factor_with(hessian: Tensor, damping: float) -> tuple[InverseFactor, Tensor]
     # flipping rows and columns turns the lower Cholesky factor into an upper one
     lower, failed = torch.linalg.cholesky_ex(damped(hessian, damping).flip(0, 1))
     root = lower.flip(0, 1)  # R, upper triangular
-    # LAPACK's status alone may miss NaN and infinity.
-    works = (failed == 0) & lower.isfinite().all()
+    # LAPACK's status alone may miss NaN and infinity; wherever they are in a row, they reach its diagonal.
+    works = (failed == 0) & lower.diagonal().isfinite().all()
     return InverseFactor(invert_upper(root), damping, hessian.diagonal() == 0), works
 
 
