@@ -28,8 +28,8 @@ from engine.hardware.transfers import numbers
 from engine.pruning.hessian import DAMPING_LADDER, InverseFactor, factor_with, inverse_factor
 
 GRAM_PANEL, GRAM_PANEL_ON_GPU = 192, 2048
-"""Columns of the Gram matrix computed together: wide enough for the matrix product to run at nearly full speed,
-narrow enough to skip nearly all of what is below the diagonal.
+"""Columns of the Gram matrix computed together: wide enough for the matrix product to run at nearly full
+speed, narrow enough to skip most of what is below the diagonal.
 """
 HALF = (torch.bfloat16, torch.float16)
 ROUTED_SAMPLE = 4
