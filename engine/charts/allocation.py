@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.candidates import best_candidate, named
 from engine.charts import palette
 from engine.charts.chart import HEIGHT, Chart, block_count, canvas, panels, share_block_axis
-from engine.charts.search import best_candidate, named
 from engine.numbers import listed, percent
 from engine.pruning.axes import ALLOCATIONS
 from engine.record import RunRecord

@@ -8,7 +8,6 @@ colour is set.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import floor, isfinite, log10
@@ -18,6 +17,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from engine.analysis.linear_names import short_labels
 from engine.charts import palette
 from engine.events import BlockPruned
 from engine.numbers import power_of_ten
@@ -78,30 +78,9 @@ def progress_words(record: RunRecord) -> str:
     return f"{total} blocks" if done == total else f"{done} of {total} blocks so far"
 
 
-def linear_names(record: RunRecord) -> list[str]:
-    """Return the names of all linears inside the blocks, in the model's order; blocks may differ."""
-    shapes = record.model.linears if record.model else ()
-    return list(dict.fromkeys(shape.name for block in shapes for shape in block))
-
-
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Return a unique short label for each name: its last part, preceded by as many as tell two apart. It is
-    `literal`.
-
-    `self_attn.q_proj` becomes `q_proj`; GPT-2's two `c_proj` become `attn.c_proj` and `mlp.c_proj`.
-    """
-
-    def tail(name: str, parts: int) -> str:
-        return ".".join(name.split(".")[-parts:])
-
-    short = {name: tail(name, 1) for name in names}
-    # Lengthens only the labels that still clash; full names are unique, so it ends.
-    for parts in range(2, 1 + max((name.count(".") + 1 for name in names), default=1)):
-        ambiguous = {label for label, times in Counter(short.values()).items() if times > 1}
-        if not ambiguous:
-            break
-        short = {name: tail(name, parts) if label in ambiguous else label for name, label in short.items()}
-    return {name: literal(label) for name, label in short.items()}
+    """Return `short_labels` of linears as Plotly draws them."""
+    return {name: literal(label) for name, label in short_labels(names).items()}
 
 
 def canvas(figure: go.Figure, height: int = HEIGHT, legend_lines: int = 0) -> go.Figure:

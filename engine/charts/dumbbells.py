@@ -1,16 +1,14 @@
-"""Dumbbell charts: a value per block before a step and after it, and the share of it that the step removed.
-
-A block's value is the mean over its linears that have both measurements, weighted by their size.
-"""
+"""Dumbbell charts: a value per block before a step and after it, and the share that the step removed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import isfinite, nan
+from collections.abc import Sequence
+from math import isfinite
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.changes import Change
 from engine.charts import palette
 from engine.charts.chart import (
     FINE,
@@ -18,45 +16,21 @@ from engine.charts.chart import (
     block_count,
     canvas,
     ceiling,
-    done_blocks,
     largest,
     panels,
     progress_words,
     share_block_axis,
 )
-from engine.events import LinearPruned
 from engine.numbers import percent
 from engine.record import RunRecord
 
-Value = Callable[[LinearPruned], float | None]
-Weight = Callable[[LinearPruned], int]
 MOST_LABELS = 16
 """Blocks up to which the bars have room for their numbers."""
 
 
-def size_of(linear: LinearPruned) -> int:
-    """Return the number of weights of a linear."""
-    return linear.rows * linear.columns
-
-
-def before_and_after(
-    record: RunRecord, before: Value, after: Value, weight: Weight = size_of
-) -> pd.DataFrame:
-    """Return one row per block that has both measurements.
-
-    The columns are `block`, `before`, `after` and `less`, the share of `before` that is no longer there: NaN
-    if `before` is 0 or one of the two is not finite.
-    """
-    rows = []
-    for block in done_blocks(record):
-        measured = [(weight(linear), before(linear), after(linear)) for linear in block.linears]
-        # without one of the two, the means would be over different linears
-        both = [(size, one, other) for size, one, other in measured if one is not None and other is not None]
-        if both:
-            total = sum(size for size, *_ in both)
-            first, second = (sum(item[0] * item[place] for item in both) / total for place in (1, 2))
-            comparable = 0 < first < float("inf") and isfinite(second)  # an error of 0 has no share to remove
-            rows.append((block.index, first, second, 1 - second / first if comparable else nan))
+def change_table(changes: Sequence[Change]) -> pd.DataFrame:
+    """Return one row per block: `block`, `before`, `after` and `less`, as in `Change`."""
+    rows = [(change.block, change.before, change.after, change.less) for change in changes]
     table = pd.DataFrame(rows, columns=["block", "before", "after", "less"])
     return table.astype({"before": float, "after": float, "less": float})
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.linear_names import linear_names
 from engine.charts import palette
 from engine.charts.chart import (
     Chart,
@@ -22,7 +23,6 @@ from engine.charts.chart import (
     ceiling,
     cell_handles,
     done_blocks,
-    linear_names,
     progress_words,
     short_names,
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.changes import drift_changes, refinement_changes, size_of
 from engine.charts import palette
 from engine.charts.chart import (
     FINE,
@@ -24,8 +25,7 @@ from engine.charts.chart import (
     progress_words,
     share_block_axis,
 )
-from engine.charts.dumbbells import before_and_after, dumbbells, error_figure, size_of, summary
-from engine.events import LinearPruned
+from engine.charts.dumbbells import change_table, dumbbells, error_figure, summary
 from engine.numbers import percent
 from engine.pruning.axes import REFINEMENTS, Refinement
 from engine.record import RunRecord
@@ -39,12 +39,7 @@ def refinement_swaps(record: RunRecord) -> Chart:
     """
     method = REFINEMENTS.named(record.recipe.refinement if record.recipe else "none")
     swaps = _swaps(record)
-    drift = before_and_after(
-        record,
-        lambda linear: linear.drift_before,
-        lambda linear: linear.drift_after,
-        lambda linear: linear.rows,  # it is a mean over rows, so rows are its weights
-    )
+    drift = change_table(drift_changes(record))
     # before the first block the panel is drawn empty, as its place is kept
     has_drift = not drift.empty or not record.blocks
     figure = canvas(
@@ -82,7 +77,7 @@ def refinement_swaps(record: RunRecord) -> Chart:
 
 def refinement_error(record: RunRecord) -> Chart:
     """Return the output error with the mask as it was scored, and as it was refined."""
-    table = before_and_after(record, lambda linear: linear.error_before_refinement, masked_error)
+    table = change_table(refinement_changes(record))
     words = summary(record, table, "The refinement")
     return Chart(
         title="Output error before and after the mask refinement",
@@ -96,11 +91,6 @@ def refinement_error(record: RunRecord) -> Chart:
         "value is their mean, weighted by size. Below zero, the swaps made it worse; a smaller drift does "
         "not rule that out.",
     )
-
-
-def masked_error(linear: LinearPruned) -> float:
-    """Return the error with the final mask and without an update."""
-    return linear.output_error if linear.error_before_update is None else linear.error_before_update
 
 
 def _swaps(record: RunRecord) -> pd.DataFrame:

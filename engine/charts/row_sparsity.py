@@ -10,12 +10,12 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.linear_names import linear_names
 from engine.charts import palette
 from engine.charts.chart import (
     Chart,
     block_count,
     canvas,
-    linear_names,
     panels,
     share_block_axis,
     short_names,

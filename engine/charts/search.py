@@ -1,8 +1,7 @@
 """What a search tried: the objective of every candidate over its strength, and the best one per block.
 
 Candidates are drawn as they arrive. A candidate that was stopped early only has a part of its objective, so
-it is a hollow mark without a line. The best candidate is the one that the last step chose; while a step is
-running, the best complete one so far.
+it is a hollow mark without a line.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from itertools import chain
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.candidates import best_candidate, named, step_title, uniform_candidate
 from engine.charts import palette
 from engine.charts.chart import Chart, block_axis, block_count, canvas, largest, unit_of
 from engine.events import EVOLUTION_STEP, Candidate
@@ -29,34 +29,6 @@ LOOKS = {
 """Colour, marker and label position of each step; the row step continues below where the block step ended."""
 OTHER_LOOK = (palette.PURPLE, "square", "top center")
 """For a step with any other name."""
-
-
-def best_candidate(record: RunRecord) -> Candidate | None:
-    """Return the best candidate so far, None before the first."""
-    # a stopped one has only a lower bound
-    tried = [candidate for candidate in record.search if not candidate.stopped]
-    if not tried:
-        return None
-    # of the last step only: it starts from the winner of the one before
-    of_step = [candidate for candidate in tried if candidate.step == tried[-1].step]
-    chosen = [candidate for candidate in of_step if candidate.chosen]
-    return chosen[0] if chosen else min(of_step, key=lambda candidate: candidate.objective)
-
-
-def uniform_candidate(record: RunRecord) -> Candidate | None:
-    """Return the reference candidate: the same sparsity for all blocks and rows."""
-    return next((candidate for candidate in record.search if candidate.is_reference), None)
-
-
-def named(candidate: Candidate) -> str:
-    """Return `block step, λ = 0.1`, or `evolution, generation 3`."""
-    if candidate.is_reference:
-        return "uniform"
-    return f"{_titled(candidate.step)}, {candidate.place}"
-
-
-def _titled(step: str) -> str:
-    return step if step == EVOLUTION_STEP else f"{step} step"
 
 
 def _evolves(record: RunRecord) -> bool:
@@ -172,7 +144,7 @@ def _of_step(
     line = {"line": {"color": look["color"], "width": 2.5}, "marker": {**look, "size": 8}}
     label = [f"<b>{candidate.place}</b>" for candidate in chosen]
     traces = [
-        _points(complete, unit, _titled(step), "", mode="lines+markers", **line),
+        _points(complete, unit, step_title(step), "", mode="lines+markers", **line),
         _points(
             stopped,
             unit,
@@ -184,7 +156,7 @@ def _of_step(
         _points(
             chosen,
             unit,
-            f"{_titled(step)}, chosen",
+            f"{step_title(step)}, chosen",
             "chosen: ",
             mode="markers+text",
             marker=star,
@@ -249,7 +221,7 @@ def _outcome(record: RunRecord) -> str:
         return f"Uniform gives {scientific(best.objective, 3)}; the candidates follow."
     chosen = [candidate for candidate in record.search if candidate.chosen]
     words = [
-        f"{_titled(candidate.step)} {candidate.place} ({scientific(candidate.objective, 3)})"
+        f"{step_title(candidate.step)} {candidate.place} ({scientific(candidate.objective, 3)})"
         for candidate in chosen
     ]
     sentences = [f"Chosen: {', '.join(words)}."] if words else []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from engine.analysis.changes import update_changes
 from engine.charts.chart import Chart
-from engine.charts.dumbbells import before_and_after, error_figure, summary
+from engine.charts.dumbbells import change_table, error_figure, summary
 from engine.record import RunRecord
 
 NAMES = ("mask alone", "after the update")
@@ -11,9 +12,7 @@ NAMES = ("mask alone", "after the update")
 
 def error_recovered(record: RunRecord) -> Chart:
     """Return the output error of each block's linears before and after the update."""
-    table = before_and_after(
-        record, lambda linear: linear.error_before_update, lambda linear: linear.output_error
-    )
+    table = change_table(update_changes(record))
     words = summary(record, table, "The update")
     return Chart(
         title="Output error before and after the weight update",

@@ -8,7 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from engine.charts.chart import Chart, linear_names, short_names
+from engine.analysis.linear_names import linear_names
+from engine.charts.chart import Chart, short_names
 from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from engine import numbers
+from engine.analysis.candidates import best_candidate
 from engine.charts.allocation import measured_quantity
 from engine.charts.run_charts import is_deciding
-from engine.charts.search import best_candidate
 from engine.evaluation.tasks.catalogue import task_title
 from engine.events import Fetching
 from engine.jobs.views import RunView

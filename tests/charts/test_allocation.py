@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from engine.analysis.candidates import best_candidate, uniform_candidate
 from engine.charts.allocation import allocation_bars
 from engine.charts.row_sparsity import has_uneven_rows, row_spread
-from engine.charts.search import alignment_against_uniform, best_candidate, search_curves, uniform_candidate
+from engine.charts.search import alignment_against_uniform, search_curves
 from engine.events import QUANTILES, RowSpread
 from tests.charts.records import NEUROAL, record, undecided
 from tests.pages.decisions import BLOCK_BEST, CONSUMERS, ROW_BEST, STRENGTHS

@@ -7,9 +7,10 @@ import math
 import pandas as pd
 import pytest
 
+from engine.analysis.linear_names import linear_names
 from engine.charts import palette
 from engine.charts.allocation import allocation_bars
-from engine.charts.chart import linear_names, short_names
+from engine.charts.chart import short_names
 from engine.charts.coverage import coverage_bar, coverage_forecast
 from engine.charts.depth import alignment_bars, error_through_depth
 from engine.charts.heatmaps import output_error_grid, sparsity_grid

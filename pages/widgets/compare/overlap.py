@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine import numbers
 from engine.analysis.comparison.overlap import LinearOverlap, Side
-from engine.charts.chart import linear_names
+from engine.analysis.linear_names import linear_names
 from engine.charts.compare.mask_overlap import overlap_grid
 from engine.jobs.views import RunView
 from engine.record import RunRecord
