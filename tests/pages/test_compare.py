@@ -269,6 +269,12 @@ class TestSweep:
         assert "**18 runs**" in words(app)
         assert app.dataframe[0].value.loc["Wanda", "50 %"] == "· 55.03 (1/2)"
 
+    def test_orders_repeat_each_run_with_the_same_windows(self, compare, some):
+        app = compare("Sweep", seeds="1", orders="2", pruners="SparseGPT", shapes="50 %")
+        assert "**2 runs**" in words(app)
+        app.button(key="sweep.start").click().run()
+        assert [(recipe.seed, recipe.order) for recipe in some.submitted] == [(0, 0), (0, 1)]
+
     def test_the_whole_sweep_is_in_the_address(self, compare, some):
         address = {
             "pruners": "RIA",

@@ -1,8 +1,8 @@
 """A sweep as a grid: a row per pruner with its allocation, a column per sparsity or pattern, and each cell's
 state.
 
-A cell has one run per seed. Its state is the least settled of theirs: running before queued, failed before
-cancelled, and finished only when all are.
+A cell has one run per seed and order. Its state is the least settled of theirs: running before queued, failed
+before cancelled, and finished only when all are.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class GridCell:
     Attributes:
         method: pruner and allocation in words.
         shape: a sparsity such as `0.5`, or a pattern such as `2:4`.
-        keys: keys of its runs, seed by seed.
+        keys: keys of its runs, seed by seed and order by order.
         done: how many of them are finished.
         values: pruned perplexities of the finished ones.
         progress: share of finished blocks of the running one; None if none is running.
@@ -68,7 +68,7 @@ class GridCell:
 
     @property
     def spread(self) -> Spread | None:
-        """The perplexities over the seeds, None without any."""
+        """The perplexities over seeds and orders, None without any."""
         return Spread(self.values) if self.values else None
 
 
@@ -109,10 +109,10 @@ def grid(cells: Sequence[Cell], statuses: Mapping[str, RunStatus]) -> list[GridC
 def _grid_cell(method: str, shape: str, cells: Sequence[Cell], statuses: Mapping[str, RunStatus]) -> GridCell:
     keys = tuple(cell.recipe.key for cell in cells if cell.recipe is not None)
     if not keys:
-        # All seeds of a cell are refused for the same reason.
+        # All runs of a cell are refused for the same reason.
         return GridCell(method, shape, "refused", message=cells[0].refusal)
     runs = [statuses.get(key, MISSING) for key in keys]
-    first = min(runs, key=lambda run: ORDER.index(run.state))  # the first seed among those in the same state
+    first = min(runs, key=lambda run: ORDER.index(run.state))  # the first of those in the same state
     finished = [run for run in runs if run.state == "finished"]
     return GridCell(
         method=method,

@@ -1,5 +1,5 @@
 """The choice of a sweep: what all runs share (model, texts, windows), and the pruners, sparsities,
-allocations and seeds that are combined. All of it is in the address.
+allocations, seeds and orders that are combined. All of it is in the address.
 """
 
 from __future__ import annotations
@@ -23,13 +23,17 @@ from pages.widgets.literal import literal
 TEXTS = ("stories", *(name for name in NAMED if name != "stories"))
 SHAPES = (*(f"0.{tenth}" for tenth in range(1, 10)), "2:4", "4:8")
 FIRST_PRUNERS, FIRST_SHAPES = ("magnitude", "wanda", "sparsegpt"), ("0.5", "0.6", "0.7")
-MOST_SEEDS = 10
+MOST_SEEDS, MOST_ORDERS = 10, 5
 MODEL_HELP = "A model that has runs already. Or type a hub id, or a directory on this machine."
 TEXT_HELP = "A named text, or the path of a `.txt`, `.jsonl` or `.npy` file."
 SHAPES_HELP = "Sparsities such as 0.55, or patterns such as 1:4. Type what is not in the list."
 SEEDS_HELP = (
     "Number of runs per cell, each with other calibration windows: seeds 0, 1, … Their standard deviation is "
     "drawn as an error bar."
+)
+ORDERS_HELP = (
+    "Repeats of each run with the same calibration windows in another order, which changes only how sums "
+    "round. Pruners that are closer than these repeats cannot be told apart, and the charts say so."
 )
 
 
@@ -49,7 +53,7 @@ def choose_cells(runs: Sequence[RunSummary], policy: Policy | None) -> tuple[Cel
         bind="query-params",
     )
     texts = _draw_texts(pruners)
-    left, middle, right = st.columns([2, 2, 1])
+    left, middle, right, last = st.columns([3, 3, 1.3, 1.3])
     shapes = left.multiselect(
         "Sparsities and patterns",
         SHAPES,
@@ -69,18 +73,23 @@ def choose_cells(runs: Sequence[RunSummary], policy: Policy | None) -> tuple[Cel
         bind="query-params",
     )
     seeds = right.number_input("Seeds", 1, MOST_SEEDS, 2, key="seeds", bind="query-params", help=SEEDS_HELP)
+    orders = last.number_input(
+        "Orders", 1, MOST_ORDERS, 1, key="orders", bind="query-params", help=ORDERS_HELP
+    )
     if base is None:
         return ()
     base = base.model_copy(update={"settings": texts})
     shapes = list(dict.fromkeys(map(parse_shape, shapes)))  # 0.5 and 0.50 are one sparsity
     # Building hundreds of recipes takes a while, so the cells are kept while the choice is the same.
     files = [PRESETS[name].origin for name in pruners] + [ALLOCATIONS[name].origin for name in allocations]
-    choice = (base, tuple(pruners), tuple(shapes), tuple(allocations), int(seeds), tuple(files))
+    choice = (base, *map(tuple, (pruners, shapes, allocations)), int(seeds), int(orders), tuple(files))
     cached: tuple[object, tuple[Cell, ...]] | None = st.session_state.get("sweep.cells")
     if cached is not None and cached[0] == choice:
         return cached[1]
     try:
-        cells = sweep(base, pruners, shapes, allocations=allocations, seeds=range(int(seeds)))
+        cells = sweep(
+            base, pruners, shapes, allocations=allocations, seeds=range(int(seeds)), orders=int(orders)
+        )
     except RecipeError as error:
         st.info(" ".join(map(_sentence, error.faults)), icon=":material/grid_on:")
         return ()
