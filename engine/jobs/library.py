@@ -1,4 +1,4 @@
-"""What pages do with stored runs, texts and the talk: the messages that need no worker."""
+"""What pages do with stored runs, texts and talks: the messages that need no worker."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from engine.jobs.messages import message
 from engine.store.import_run import import_run
 from engine.store.runs import Store
 from engine.store.summary import Label
-from engine.store.talk import Talk, load_talk, reset_talk, save_talk
+from engine.store.talk import Talk
+from engine.store.talks import Talks
 
 if TYPE_CHECKING:
     from engine.jobs.public import PublicMode
 
 KEPT = "runs are used by others too, and the oldest are deleted when space is needed"
+CHANGING_TALKS = messages.off("Changing talks", "all visitors see the same talks")
 
 
 class Library:
     """The store as pages use it.
 
     Attributes:
-        store: the runs, in a home that also holds texts and the talk.
+        store: the runs, in a home that also holds texts and talks.
         public: the rights of visitors; None if the app is its user's own.
     """
 
@@ -85,17 +87,46 @@ class Library:
         """Return the free bytes on the store's disk; None if unknown."""
         return disk_free(self.store.home)
 
+    @property
+    def _talks(self) -> Talks:
+        return Talks(self.store.home)
+
     @message(messages.anyone)
-    def talk(self) -> Talk:
-        """Return the prepared talk; see `load_talk`."""
-        return load_talk(self.store.home)
+    def talks(self) -> tuple[str, ...]:
+        """Return the names of all talks, the default one first."""
+        return self._talks.names
 
-    @message(messages.off("Changing the talk", "all visitors see the same talk"))
+    @message(messages.anyone)
+    def latest_talk(self) -> str:
+        """Return the name of the talk that was changed last; see `Talks.latest`."""
+        return self._talks.latest
+
+    @message(messages.anyone)
+    def talk(self, name: str) -> Talk:
+        """Return a talk; see `Talks.load`."""
+        return self._talks.load(name)
+
+    @message(CHANGING_TALKS)
     def save_talk(self, talk: Talk) -> None:
-        """Write the talk; see `engine.store.talk.save_talk`."""
-        save_talk(self.store.home, talk)
+        """Write a talk in the place of the one of its name; see `Talks.save`."""
+        self._talks.save(talk)
 
-    @message(messages.off("Changing the talk", "all visitors see the same talk"))
-    def reset_talk(self) -> None:
-        """Return to the default talk."""
-        reset_talk(self.store.home)
+    @message(CHANGING_TALKS)
+    def add_talk(self, talk: Talk) -> None:
+        """Write a new talk; see `Talks.add`."""
+        self._talks.add(talk)
+
+    @message(CHANGING_TALKS)
+    def import_talk(self, content: bytes, file: str) -> str:
+        """Add the talk in a file and return its name; see `Talks.add_file`."""
+        return self._talks.add_file(content, file)
+
+    @message(CHANGING_TALKS)
+    def rename_talk(self, name: str, new: str) -> str:
+        """Rename a talk and return its new name; see `Talks.rename`."""
+        return self._talks.rename(name, new)
+
+    @message(CHANGING_TALKS)
+    def delete_talk(self, name: str) -> None:
+        """Delete a talk, or reset the default one; see `Talks.delete`."""
+        self._talks.delete(name)

@@ -6,8 +6,8 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from engine.recipe import Recipe, pin
+from engine.store.default_talk import default_talk
 from engine.store.runs import Store
-from engine.store.talk import default_talk
 from tests.browser.layout import expect_to_fit
 
 KEY = pin(Recipe.build(pruner="wanda", sparsity=0.6)).key

@@ -27,7 +27,7 @@ from engine.jobs.service import BackgroundEngine
 from engine.recipe import Recipe, pin
 from engine.store.runs import Store
 from engine.store.summary import Label
-from engine.store.talk import Talk
+from engine.store.talk import DEFAULT, Talk
 from tests.jobs import imitation
 from tests.jobs.imitated_cluster import Elsewhere, gpu_worker
 from tests.pages.fakes import SUMMARY
@@ -118,9 +118,14 @@ CASES: list[tuple[str, tuple[Any, ...], str]] = [
     ("held", (), ADMITTED),
     ("resume_held", (), "off"),
     ("drop_held", (), "off"),
-    ("talk", (), ADMITTED),
+    ("talks", (), ADMITTED),
+    ("latest_talk", (), ADMITTED),
+    ("talk", (DEFAULT,), ADMITTED),
     ("save_talk", (Talk(),), "off"),
-    ("reset_talk", (), "off"),
+    ("add_talk", (Talk(),), "off"),
+    ("import_talk", (b"{}", "talk.json"), "off"),
+    ("rename_talk", (DEFAULT, "Mine"), "off"),
+    ("delete_talk", (DEFAULT,), "off"),
     ("free_space", (), "off"),
     ("capacity", ("auto",), ADMITTED),
     ("summary", ("demo",), ADMITTED),

@@ -8,7 +8,7 @@ from engine.analysis.calibration_text import OF_REAL_MODEL
 from engine.models.known_files import SMOLLM2
 from engine.real_model import real_recipe
 from engine.recipe import Recipe, pin
-from engine.store.talk import default_talk
+from engine.store.default_talk import default_talk
 from pages.widgets.learn.lessons import LESSONS
 from tests.pages.conftest import healthy, words
 from tests.pages.fakes import run_view

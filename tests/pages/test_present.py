@@ -6,7 +6,8 @@ import pytest
 
 from engine.recipe import Recipe
 from engine.store.runs import Store
-from engine.store.talk import Talk, View, load_talk, save_talk
+from engine.store.talk import Talk, View
+from engine.store.talks import Talks
 from tests.pages.conftest import healthy, words
 from tests.pages.fakes import run_view
 
@@ -23,8 +24,12 @@ def store(engine, tmp_path):
             View(title="Second", page="methods"),
         )
     )
-    save_talk(engine.store.home, talk)
+    Talks(engine.store.home).save(talk)
     return engine.store
+
+
+def saved(store):
+    return Talks(store.home).load("My talk")
 
 
 def open_present(open_app):
@@ -41,13 +46,13 @@ def test_the_default_talk_is_there_at_first(open_app, engine, tmp_path):
 def test_views_are_moved_removed_and_added(open_app, store):
     app = open_present(open_app)
     healthy(app.button(key="present.Later.0").click().run())
-    assert [view.title for view in load_talk(store.home).views] == ["Second", "First"]
+    assert [view.title for view in saved(store).views] == ["Second", "First"]
     healthy(app.button(key="present.remove.0").click().run())
-    assert [view.title for view in load_talk(store.home).views] == ["First"]
+    assert [view.title for view in saved(store).views] == ["First"]
     app.text_input(key="present.link").set_value("http://localhost:8501/compare?x=1")
     app.text_input(key="present.title").set_value("Curves")
     healthy(next(button for button in app.button if button.label == "Add this view").click().run())
-    assert load_talk(store.home).views[-1] == View(title="Curves", page="compare", parameters={"x": "1"})
+    assert saved(store).views[-1] == View(title="Curves", page="compare", parameters={"x": "1"})
 
 
 def test_an_invalid_link_is_an_error_and_changes_nothing(open_app, store):
@@ -55,11 +60,11 @@ def test_an_invalid_link_is_an_error_and_changes_nothing(open_app, store):
     app.text_input(key="present.link").set_value("http://localhost:8501/nowhere")
     app = healthy(next(button for button in app.button if button.label == "Add this view").click().run())
     assert "no page nowhere" in words(app)
-    assert len(load_talk(store.home).views) == 2
+    assert len(saved(store).views) == 2
 
 
 def test_a_damaged_talk_is_an_error_message(open_app, store):
-    (store.home / "talk.json").write_text("nonsense")
+    (store.home / "talks/My talk.json").write_text("nonsense")
     assert "cannot be read" in words(open_present(open_app))
 
 
@@ -90,7 +95,7 @@ def test_an_invalid_position_starts_no_talk(open_app, store, position):
 
 
 def test_a_live_view_has_a_prune_button_without_the_sidebar(open_app, store, engine):
-    save_talk(store.home, Talk(views=(View(title="Live", page="explore"),)))
+    Talks(store.home).save(Talk(views=(View(title="Live", page="explore"),)))
     app = open_app(present="1")
     healthy(app.button(key="prune.stage").click().run())
     assert engine.submitted == [WANDA]

@@ -119,7 +119,7 @@ def test_the_talk_is_shown_but_not_changed(engine, open_app):
     app = open_app("present")
     assert not app.button(key="present.start").disabled
     assert app.button(key="present.remove.0").disabled and app.button(key="present.Later.0").disabled
-    assert "Changing the talk is off" in words(app)
+    assert "Changing talks is off" in words(app)
     healthy(app.button(key="present.start").click().run())
 
 
@@ -145,9 +145,7 @@ def test_an_app_that_others_reach_is_public(monkeypatch, address, hosts, expecte
 def test_pages_reach_the_store_through_messages_only():
     """Otherwise a page could do what the engine refuses."""
     pages = [APP, *APP.with_name("pages").rglob("*.py")]
-    around = re.compile(
-        r"engine\.store|(?<!engine\.)\b(import_run|save_text|save_talk|reset_talk|load_talk)\("
-    )
+    around = re.compile(r"engine\.store|(?<!engine\.)\b(import_run|save_text|Talks)\(")
     assert [
         f"{path.name}: {line.strip()}"
         for path in pages

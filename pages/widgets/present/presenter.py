@@ -53,7 +53,7 @@ def start_from_address() -> None:
 def start(engine: BackgroundEngine, position: int = 0) -> None:
     """Present the prepared talk, starting at the view with this index."""
     try:
-        talk = engine.talk()
+        talk = engine.talk(engine.latest_talk())
     except StoreError as error:
         st.session_state["talk.error"] = str(error)
         return

@@ -18,8 +18,6 @@ from pages.widgets.public_mode import draw_refusal
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
-PAGES = ("explore", "compare", "microscope", "generate", "learn", "methods", "runs")
-"""The pages that a view can show."""
 LINK_HELP = (
     "Open the view in another tab, copy its address and paste it here. "
     "Everything that a link can show can be part of a talk."
@@ -31,7 +29,7 @@ def draw_talk(engine: BackgroundEngine) -> None:
     if message := st.session_state.pop("talk.error", ""):
         st.error(literal(message), icon=":material/error:")
     try:
-        talk = engine.talk()
+        talk = engine.talk(engine.latest_talk())
     except StoreError as error:
         st.error(literal(error), icon=":material/error:")
         return
@@ -51,7 +49,7 @@ def draw_talk(engine: BackgroundEngine) -> None:
                 key="present.usual",
                 icon=":material/restart_alt:",
                 on_click=_change_talk,
-                args=(engine.reset_talk,),
+                args=(engine.delete_talk, talk.name),
             )
     if not talk.views:
         st.info(
@@ -109,7 +107,7 @@ def _draw_view(engine: BackgroundEngine, talk: Talk, position: int, view: View) 
 
 def _draw_add_form(engine: BackgroundEngine, talk: Talk) -> None:
     def add(link: str, title: str) -> None:
-        engine.save_talk(talk.with_view(view_from_link(link, PAGES, title)))
+        engine.save_talk(talk.with_view(view_from_link(link, title)))
 
     with st.form("present.add", clear_on_submit=True):
         left, right = st.columns(2)
