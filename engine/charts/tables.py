@@ -12,24 +12,15 @@ from pandas.api.types import is_numeric_dtype
 
 from engine import numbers
 from engine.charts.chart import done_blocks
+from engine.export.spreadsheet import inert
 from engine.record import RunRecord
 
-FORMULA = ("=", "+", "-", "@", "\t")
-"""What a cell begins with that a spreadsheet takes for a formula."""
 HELD = {"resident": "held whole in memory", "streamed": "read block by block from the disk"}
 Rows = list[tuple[str, str]]
 
 
 def to_csv(table: pd.DataFrame) -> str:
     """Return a table as CSV, without formulas for a spreadsheet: names may come from elsewhere."""
-
-    def inert(value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        value = value.replace("\r", " ")  # some readers end the line here
-        # A single character, such as the token "-", computes nothing.
-        return f"'{value}" if value[1:] and value.lstrip(" ").startswith(FORMULA) else value
-
     texts = {name: column.map(inert) for name, column in table.items() if not is_numeric_dtype(column)}
     return table.assign(**texts).rename(columns=inert).to_csv(index=False)
 

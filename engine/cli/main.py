@@ -47,7 +47,7 @@ COMMANDS: dict[str, tuple[Run, AddOptions | None, str]] = {
     "report": (
         stored.report,
         stored.add_report_options,
-        "write a run as one HTML file that opens offline: charts, protocol, recipe, citations",
+        "write runs as one HTML file that opens offline: charts, protocol, recipe, citations; or as a table",
     ),
     "check": (
         check.check_file,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +18,12 @@ from engine.cli.methods import describe
 from engine.cli.report import Bar, add_events_option, print_event, print_notes, summary
 from engine.errors import EngineError, StoreError
 from engine.export.exported_record import exported
+from engine.export.run_table import FORMATS, run_rows
 from engine.models.known_files import SMOLLM2
+from engine.record import RunRecord
 from engine.store.folder import RunFolder
 from engine.store.runs import RECORDED, Store
+from engine.store.summary import summarise
 
 STATE_WIDTH, NUMBER_WIDTH = 11, 10
 
@@ -116,9 +120,18 @@ def export(arguments: argparse.Namespace) -> int:
 
 def add_report_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `report`."""
-    add_key(parser)
     parser.add_argument(
-        "--out", metavar="FILE", help="the file to write (default: KEY.html in this directory)"
+        "keys", metavar="key", nargs="+", help="a run's key, the beginning of its key, or its folder"
+    )
+    parser.add_argument(
+        "--table",
+        choices=sorted(FORMATS),
+        help="write the runs as a table instead of a page; without --out, to stdout",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="the file to write (default: KEY.html in this directory, for several runs runs.html)",
     )
     _add_force(parser)
 
@@ -128,26 +141,63 @@ def _add_force(parser: argparse.ArgumentParser) -> None:
 
 
 def report(arguments: argparse.Namespace) -> int:
-    """Write a run as one HTML file and print its path."""
+    """Write runs as one HTML file and print its path, or print or write them as a table."""
+    if arguments.table:
+        return _write_table(arguments)
     try:
-        from engine.charts.report import report as make_report  # Plotly may be missing on a compute server
+        # Plotly may be missing on a compute server.
+        from engine.charts.report import LabelledRun, report, runs_report
     except ImportError as error:
         raise EngineError(
             f"A report needs {error.name}, which is not installed. Install it with pip."
         ) from error
     from engine.export.output_file import save_report
 
-    folder = folder_of(arguments.key)
+    folders = _folders_of(arguments.keys)
+    runs = [LabelledRun(_reportable(folder), **_label(folder)) for folder in folders]
+    if len(runs) == 1:
+        page, name = report(runs[0].record), folders[0].key
+    else:
+        page, name = runs_report(runs), "runs"
+    out = Path(arguments.out or f"{name}.html")
+    save_report(page, out, force=arguments.force)
+    print(out)
+    return 0
+
+
+def _reportable(folder: RunFolder) -> RunRecord:
     record = folder.record()
     if record.recipe is None or record.model is None:
         raise StoreError(
             f"There is nothing to report about the run {folder.key}: it stopped before its model was loaded. "
             "Retry the run first."
         )
-    out = Path(arguments.out or f"{folder.key}.html")
-    save_report(make_report(record), out, force=arguments.force)
-    print(out)
+    return record
+
+
+def _label(folder: RunFolder) -> dict[str, str]:
+    """Return the name and the note that the user has given a run."""
+    label = summarise(folder, folder.files()).label
+    return {"name": label.name, "note": label.note}
+
+
+def _write_table(arguments: argparse.Namespace) -> int:
+    from engine.export.output_file import save_table
+
+    _, write = FORMATS[arguments.table]
+    folders = _folders_of(arguments.keys)
+    text = write(run_rows((_reportable(folder), _label(folder)["name"]) for folder in folders))
+    if arguments.out:
+        save_table(text, Path(arguments.out), force=arguments.force)
+        print(arguments.out)
+    else:
+        print(text, end="")
     return 0
+
+
+def _folders_of(keys: Sequence[str]) -> list[RunFolder]:
+    """Return the folders of these runs, each once."""
+    return list({folder.key: folder for folder in map(folder_of, keys)}.values())
 
 
 def add_record_options(parser: argparse.ArgumentParser) -> None:

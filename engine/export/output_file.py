@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from engine.errors import StoreError
 from engine.export.exported_record import ExportedRecord, exported
+from engine.export.run_table import MARKS
 from engine.hardware import disk
 from engine.record import RunRecord
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 REPORT_MARK = b'<p class="kind">Prunescope report</p>'
-"""A line of every report; see `engine/charts/report/report.html.jinja`."""
+"""A line of every report; see `engine/charts/report/page.html.jinja`."""
 
 
 def save_masks(masks: Mapping[str, Tensor], path: Path, *, force: bool = False) -> None:
@@ -48,6 +49,12 @@ def save_report(html: str, path: Path, *, force: bool = False) -> None:
     """Write a report; arguments and errors as for `save_masks`."""
     text = html.encode()
     _replace(path, lambda temporary: temporary.write_bytes(text), "report", _holds_report, force)
+
+
+def save_table(table: str, path: Path, *, force: bool = False) -> None:
+    """Write a table of runs in one of its formats; arguments and errors as for `save_masks`."""
+    text = table.encode()
+    _replace(path, lambda temporary: temporary.write_bytes(text), "table", _holds_table, force)
 
 
 def _replace(
@@ -91,5 +98,12 @@ def _holds_record(path: Path) -> bool:
 def _holds_report(path: Path) -> bool:
     try:
         return REPORT_MARK in path.read_bytes()
+    except OSError:
+        return False
+
+
+def _holds_table(path: Path) -> bool:
+    try:
+        return path.read_bytes().startswith(tuple(mark.encode() for mark in MARKS))
     except OSError:
         return False

@@ -13,6 +13,7 @@ from engine.models.gguf.unpacked import is_content
 from engine.models.identity import looks_like_path
 from engine.recipe import Recipe
 from engine.record import RunRecord
+from engine.record_parts import Protocol
 
 
 def without_paths(recipe: Recipe) -> Recipe:
@@ -58,20 +59,10 @@ def shareable(record: RunRecord) -> RunRecord:
             text = text.replace(path, file_name(path))
         return text
 
-    def rename(windows: WindowsReady | None) -> WindowsReady | None:
-        return windows and windows.model_copy(update={"corpus": file_name(windows.corpus)})
-
-    protocol = record.protocol.model_copy(
-        update={
-            "calibration": rename(record.protocol.calibration),
-            "evaluation": rename(record.protocol.evaluation),
-            "evaluations": tuple(map(rename, record.protocol.evaluations)),
-        }
-    )
     changes: dict[str, object] = {
         "recipe": without_paths(record.recipe),
         "model": record.model and record.model.model_copy(update={"name": file_name(record.model.name)}),
-        "protocol": protocol,
+        "protocol": shareable_protocol(record.protocol),
         "evaluations": tuple(
             item.model_copy(update={"corpus": file_name(item.corpus)}) for item in record.evaluations
         ),
@@ -79,3 +70,18 @@ def shareable(record: RunRecord) -> RunRecord:
         "error": record.error and redact(record.error),
     }
     return record.model_copy(update=changes)
+
+
+def shareable_protocol(protocol: Protocol) -> Protocol:
+    """Return the protocol with names in place of the paths of its texts."""
+
+    def rename(windows: WindowsReady | None) -> WindowsReady | None:
+        return windows and windows.model_copy(update={"corpus": file_name(windows.corpus)})
+
+    return protocol.model_copy(
+        update={
+            "calibration": rename(protocol.calibration),
+            "evaluation": rename(protocol.evaluation),
+            "evaluations": tuple(map(rename, protocol.evaluations)),
+        }
+    )

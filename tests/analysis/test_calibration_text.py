@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from engine.analysis.calibration_text import OF_REAL_MODEL, narrow_calibration, narrow_calibration_of
-from engine.charts.report.page import report
+from engine.charts.report import report
 from engine.cli.recorded_table import tables
 from engine.cli.report import summary
 from engine.real_model import real_recipe

@@ -12,7 +12,7 @@ from engine.analysis.comparison.points import points
 from engine.analysis.comparison.protocols import finished_runs
 from engine.analysis.published import Figure, literature, published
 from engine.charts.compare.table import curve_table
-from engine.charts.report.page import report
+from engine.charts.report import report
 from engine.cli.report import summary
 from engine.corpora.named import NAMED
 from engine.events import Score, WindowsReady

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import Any
 
 from engine.record import RunRecord
@@ -75,6 +77,52 @@ def read(page: str) -> Reader:
     reader.close()
     assert not reader.open
     return reader
+
+
+def expect_nothing_loaded(page: Reader) -> None:
+    for element in page.elements:
+        assert "src" not in element.attributes and "srcset" not in element.attributes
+        assert element.name not in {"link", "iframe", "object", "embed", "img", "base"}
+        assert "href" not in element.attributes or element.name == "a"
+    style = page.one("style").text
+    assert "url(" not in style and "@import" not in style and "http" not in style
+    assert "url(" not in "".join(element.attributes.get("style", "") for element in page.elements)
+    (policy,) = [
+        item.attributes["content"]
+        for item in page.all("meta")
+        if item.attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert policy.startswith("default-src 'none';") and "http" not in policy and "*" not in policy
+
+
+def expect_order_and_names(page: Reader) -> None:
+    """Headings are in order; ids, regions and charts have names of their own, and links lead to ids."""
+    levels = [int(item.name[1]) for item in page.elements if re.fullmatch(r"h[1-6]", item.name)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(deeper <= level + 1 for level, deeper in pairwise(levels))
+    names = [item.attributes["id"] for item in page.elements if "id" in item.attributes]
+    assert len(names) == len(set(names))
+    labelled = [item for item in page.elements if "aria-labelledby" in item.attributes]
+    assert all(item.attributes["aria-labelledby"] in names for item in labelled)
+    regions = [
+        item.attributes["aria-label"] for item in page.elements if item.attributes.get("role") == "region"
+    ]
+    assert len(regions) == len(set(regions))
+    inside = [item.attributes["href"] for item in page.all("a") if item.attributes["href"].startswith("#")]
+    assert inside and all(link[1:] in names for link in inside)
+    plots = [item.attributes["id"] for item in page.all("div") if item.attributes.get("class") == "plot"]
+    assert sorted(plots) == sorted(f"plot-{name}" for name in page.figures)
+
+
+def expect_one_drawing_library(page: Reader) -> None:
+    assert len([item for item in page.all("script") if len(item.text) > 1_000_000]) == 1
+
+
+def expect_no_foreign_markup(page: Reader) -> None:
+    """Nothing of `HOSTILE` has become an element or an attribute."""
+    scripts = [item for item in page.all("script") if "type" not in item.attributes]
+    assert page.all("img") == [] and len(scripts) == 2
+    assert {key for item in page.elements for key in item.attributes if key.startswith("on")} == set()
 
 
 def hostile() -> RunRecord:

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from engine.charts.report import report
+from engine.charts.report import LabelledRun, report, runs_report
 from engine.cli.main import main
 from engine.events import RunStarted
+from engine.export.run_table import FORMATS, run_rows
 from engine.models.identity import ROOT
 from engine.recipe import Recipe
 from engine.store.folder import RunFolder
 from engine.store.runs import Store
+from engine.store.summary import Label
 from tests.pages.fakes import ENDS, events
 
 
@@ -69,6 +71,37 @@ def test_a_report_that_cannot_be_written_prints_one_sentence(
     assert main(["report", folder.key, "--out", str(tmp_path / "nowhere" / "mine.html")]) == 1
     said = capsys.readouterr().err
     assert "The report cannot be written to" in said and "choose another file" in said
+
+
+def test_several_runs_are_one_report_each_run_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [kept(), kept(pruner="ria")]
+    Store().label(folders[0].key, Label(name="Mine <b>"))
+    assert main(["report", *(folder.key for folder in folders), folders[0].key]) == 0
+    assert capsys.readouterr().out == "runs.html\n"
+    text = (tmp_path / "runs.html").read_text(encoding="utf-8")
+    runs = [LabelledRun(folders[0].record(), "Mine <b>"), LabelledRun(folders[1].record())]
+    assert text == runs_report(runs) and "Mine &lt;b&gt;" in text
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_runs_as_a_table_are_printed_or_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    folders = [kept(), kept(pruner="ria")]
+    keys = [folder.key for folder in folders]
+    table = FORMATS[name][1](run_rows((folder.record(), "") for folder in folders))
+    assert main(["report", *keys, "--table", name]) == 0
+    assert capsys.readouterr().out == table
+    out = tmp_path / "table"
+    out.write_text("mine")
+    assert main(["report", *keys, "--table", name, "--out", str(out)]) == 1
+    assert "The table cannot be written" in capsys.readouterr().err and out.read_text() == "mine"
+    out.unlink()
+    for _ in range(2):  # a table is replaced by a newer one
+        assert main(["report", *keys, "--table", name, "--out", str(out)]) == 0
+    assert out.read_text(encoding="utf-8") == table
 
 
 def test_a_run_without_a_model_has_no_report(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from engine import progress
 from engine.analysis.comparison.protocols import by_protocol, finished_runs
-from engine.charts.report.page import report
+from engine.charts.report import report
 from engine.charts.tables import measurement_rows
 from engine.cli.report import summary
 from engine.cost.estimate import estimate

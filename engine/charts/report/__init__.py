@@ -1,7 +1,10 @@
-"""A run as one HTML file that opens offline: interactive charts, the numbers with their protocol, and
-everything needed to reproduce and cite the run.
+"""What is handed out as one HTML file that opens offline: a run, a set of runs, a talk, a comparison or a
+lesson, with interactive charts, the numbers with their protocol, and everything needed to reproduce and cite
+the runs.
 """
 
-from engine.charts.report.page import drawing_bytes, report
+from engine.charts.report.run_report import report
+from engine.charts.report.runs_report import LabelledRun, runs_report
+from engine.charts.report.template import drawing_bytes
 
-__all__ = ["drawing_bytes", "report"]
+__all__ = ["LabelledRun", "drawing_bytes", "report", "runs_report"]

@@ -1,0 +1,72 @@
+"""The parts of a page as its templates take them: tables of text, and charts with what is needed to draw
+them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import pandas as pd
+import plotly.io
+
+from engine.charts.chart import Chart
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as text.
+
+    Attributes:
+        columns: each name, and whether the column holds numbers.
+    """
+
+    caption: str
+    columns: list[tuple[str, bool]]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with what the page needs to draw it.
+
+    Attributes:
+        name: unique on the page.
+        data: the figure as JSON values.
+        height: CSS pixels.
+    """
+
+    name: str
+    chart: Chart
+    data: dict[str, Any]
+    height: int
+    table: Table
+
+
+def figure(name: str, chart: Chart) -> Figure:
+    """Return a chart as a part of a page, under a name that no other chart of the page has."""
+    # Plotly's encoder knows numpy and NaN; json does not
+    data: dict[str, Any] = json.loads(plotly.io.to_json(chart.figure))
+    # Plotly adds the process's default template, which others may have changed; the page brings its own.
+    data["layout"].pop("template", None)
+    return Figure(name, chart, data, chart.figure.layout.height, table(chart.table, chart.title))
+
+
+def table(frame: pd.DataFrame, caption: str) -> Table:
+    """Return a table as text; numbers stand at the right of their columns."""
+    columns = [
+        (str(name), pd.api.types.is_numeric_dtype(kind))
+        for name, kind in zip(frame.columns, frame.dtypes, strict=True)
+    ]
+    return Table(caption, columns, [list(map(_cell, row)) for row in frame.itertuples(index=False)])
+
+
+def _cell(value: Any) -> str:
+    """Return a value as text, floats with six significant digits."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}" if isfinite(value) else "not finite"
+    return str(value)
