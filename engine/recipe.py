@@ -32,10 +32,7 @@ from engine.pruning.axes import ALLOCATIONS, AXES, REFINEMENTS, SCORES, UPDATES,
 from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, make_pattern
 from engine.pruning.presets import PRESETS, PRUNER_FIELDS, preset_of
 from engine.registry import Method, Origin, Parameter
-from engine.validation import simplest
-
-USUAL_LENGTH, BUNDLED_LENGTH = 2048, 256
-"""Default tokens per window: the usual value in the literature, and the value for the bundled model."""
+from engine.validation import BUNDLED_LENGTH, USUAL_LENGTH, simplest
 
 RESULT_VERSION = 3
 """Increased whenever the same recipe would give different numbers, so that stored results are not reused for
@@ -67,7 +64,8 @@ class Recipe(BaseModel):
         task_limit: maximum number of examples per task; None for all.
         samples: number of calibration windows.
         length: tokens per window, for calibration and evaluation; None for 2,048 (or the model's maximum, if
-            smaller), and for 256 on the bundled model.
+            smaller), and for 256 on the bundled model. `build` sets 256 to calibrate another model on the
+            bundled stories.
         seed: draws the calibration windows.
         order: the order of the calibration windows, which changes nothing but rounding: 0 as they were
             chosen, 1 reversed, from 2 on a permutation drawn with this number.

@@ -16,6 +16,7 @@ from engine.corpora.named import CALIBRATION_CORPORA, NAMED, holds_token_ids
 from engine.errors import Fault
 from engine.evaluation.tasks.catalogue import TASKS
 from engine.hardware.device import missing_device
+from engine.models.identity import DEMO, canonical
 from engine.pruning.axes import ALLOCATIONS, AXES, REFINEMENTS, SCORES, UPDATES
 from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, make_pattern
 from engine.pruning.presets import PRESETS
@@ -24,6 +25,8 @@ from engine.registry import Method
 DEFAULT_SPARSITY = 0.5
 HIGHEST_SPARSITY = 0.99
 DEFAULT_CORPUS = "stories"
+USUAL_LENGTH, BUNDLED_LENGTH = 2048, 256
+"""Default tokens per window: the usual value in the literature, and that for the bundled model and text."""
 DEFAULT_TASK_LIMIT = 100
 KNOWN_CORPORA = (DEFAULT_CORPUS, *NAMED)
 OFFERED_CORPORA = {"calibration": (DEFAULT_CORPUS, *CALIBRATION_CORPORA), "evaluation": KNOWN_CORPORA}
@@ -103,6 +106,14 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
     # -0.0 becomes 0.0, so that both have one key
     fields["sparsity"] = abs(float(fields.get("sparsity", DEFAULT_SPARSITY)))
     fields["evaluation"] = simplest(fields.get("evaluation", DEFAULT_CORPUS))
+    if (
+        fields.get("length") is None
+        and canonical(fields.get("model", DEMO)) != DEMO
+        and fields.get("calibration", DEFAULT_CORPUS) == DEFAULT_CORPUS
+    ):
+        fields["length"] = (
+            BUNDLED_LENGTH  # of longer windows, the stories hold fewer than a run usually takes
+        )
     if not fields.get("tasks"):
         # without tasks it has no effect, so it must not change the key
         fields["task_limit"] = DEFAULT_TASK_LIMIT

@@ -278,10 +278,12 @@ def test_evaluation_texts_are_stored_in_their_simplest_form(evaluation: list[str
     ("fields", "context_length", "tokens"),
     [
         ({}, 512, 256),
-        ({"model": "other"}, 512, 512),
-        ({"model": "other"}, 4096, 2048),
-        ({"model": "other"}, None, 2048),
+        ({"model": "other", "calibration": "c4"}, 512, 512),
+        ({"model": "other", "calibration": "c4"}, 4096, 2048),
+        ({"model": "other", "calibration": "c4"}, None, 2048),
+        ({"model": "other"}, 4096, 256),  # of the stories, 64 longer windows would not fit
         ({"length": 7}, 4096, 7),
+        ({"model": "other", "length": 7}, 4096, 7),
     ],
 )
 def test_the_default_window_length(fields: dict[str, Any], context_length: int | None, tokens: int) -> None:

@@ -18,7 +18,8 @@ from engine.corpora.user_texts import MOST_BYTES
 from engine.errors import PrunescopeError
 from engine.evaluation.tasks.catalogue import INSTALL, TASKS, available
 from engine.jobs.policy import TASKS_OFF
-from engine.recipe import BUNDLED_LENGTH, USUAL_LENGTH
+from engine.models.identity import DEMO
+from engine.validation import BUNDLED_LENGTH, DEFAULT_CORPUS, USUAL_LENGTH
 from pages.widgets.explore.controls import key, multiselect, number, select, set_fields_later
 from pages.widgets.explore.fields import Checked
 from pages.widgets.literal import literal
@@ -60,14 +61,15 @@ def draw_text(engine: BackgroundEngine, checked: Checked) -> None:
     _draw_protocols(checked)
     _draw_upload(engine)
     number("Calibration windows", "samples", checked)
-    length = str(BUNDLED_LENGTH) if checked.fields["model"] == "demo" else f"{USUAL_LENGTH:,} or the maximum"
+    bundled = checked.fields["model"] == DEMO or checked.fields["calibration"] == DEFAULT_CORPUS
+    length = str(BUNDLED_LENGTH) if bundled else f"{USUAL_LENGTH:,} or the maximum"
     number(
         "Tokens per window",
         "length",
         checked,
         placeholder=length,
         help="For calibration and evaluation. Leave empty for the length that papers use, or the model's "
-        "maximum if that is shorter.",
+        "maximum if that is shorter. The bundled stories hold only about 90 windows of 256 tokens.",
     )
     number("Seed", "seed", checked, help="Selects the calibration windows. The same seed gives the same run.")
     number(
