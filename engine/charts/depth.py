@@ -88,7 +88,7 @@ def error_through_depth(record: RunRecord) -> Chart:
     top = ceiling(table["relative_error"].max()) if len(table) else 1.0
     # percent, and 4 % of space
     figure.update_yaxes(title={"text": "Relative error, %"}, range=[0, 104 * top], row=1, col=1)
-    bottom = _floor(table["cosine"].min()) if len(table) else 0.0
+    bottom = cosine_floor(table["cosine"].min()) if len(table) else 0.0
     figure.update_yaxes(
         title={"text": "Cosine"},
         range=[bottom, 1 + 0.06 * (1 - bottom)],  # a mark at exactly 1 is not cut
@@ -120,7 +120,7 @@ def _line(table: pd.DataFrame, column: str, colour: str, symbol: str, scale: flo
     )
 
 
-def _floor(cosine: float) -> float:
+def cosine_floor(cosine: float) -> float:
     """Return the start of the cosine axis: a tenth clearly below, so that it seldom moves."""
     return max(-1.0, floor(10 * (cosine - 0.01)) / 10)
 

@@ -90,7 +90,7 @@ def error_figure(record: RunRecord, table: pd.DataFrame, names: tuple[str, str],
     )
     figure.update_yaxes(
         title={"text": f"{share}, %"},
-        range=_share_range(table["less"]),
+        range=share_range(table["less"]),
         zeroline=True,  # below it an update or swap made things worse
         zerolinecolor=palette.GREY,
         nticks=5,
@@ -138,7 +138,7 @@ def _share_bars(table: pd.DataFrame, name: str, total: int) -> go.Bar:
     )
 
 
-def _share_range(shares: pd.Series) -> list[float]:
+def share_range(shares: pd.Series) -> list[float]:
     """Return the axis from 0, or from below if something became worse, with a quarter more for the labels."""
     # largest of a negated series: how far below 0
     top, bottom = 100 * largest(shares), 100 * largest(-shares)

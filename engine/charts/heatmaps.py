@@ -150,8 +150,7 @@ def _figure(record: RunRecord, value: Value, top: float, label: str, clickable: 
     digits = 1 if total <= MOST_DECIMALS else 0
     labels = list(short.values())
     heat = labelled_heatmap(blocks, labels, cells, 100 * top, f"{label}, %", digits=digits, hover=hover)
-    # the empty cells beneath: None leaves a hole in a heat map
-    figure = go.Figure([_empty_cells(blocks, labels), heat])
+    figure = go.Figure([empty_cells(blocks, labels), heat])
     if clickable:
         done = [(block.index, linear) for block in done_blocks(record) for linear in block.linears]
         values = [(index, linear.name, 100 * value(linear)) for index, linear in done]
@@ -166,14 +165,19 @@ def _figure(record: RunRecord, value: Value, top: float, label: str, clickable: 
         )
         # a click selects the nearest handle, however wide the cells are
         figure.update_layout(hoverdistance=60)
-    # pixels per row with and without numbers
-    canvas(figure, height=70 + max(3, len(names)) * (27 if len(names) <= MOST_LABELS else 10))
+    canvas(figure, height=map_height(len(names)))
     figure.update_xaxes(**block_axis(total))
     figure.update_yaxes(title={"text": "Linear"}, autorange="reversed", showgrid=False)
     return figure
 
 
-def _empty_cells(blocks: list[int], names: list[str]) -> go.Heatmap:
+def map_height(linears: int) -> int:
+    """Return the pixels of a map with this many rows."""
+    return 70 + max(3, linears) * (27 if linears <= MOST_LABELS else 10)  # with and without numbers
+
+
+def empty_cells(blocks: list[int], names: list[str]) -> go.Heatmap:
+    """Return the cells beneath those with a value: None leaves a hole in a heat map."""
     return go.Heatmap(
         x=blocks,
         y=names,

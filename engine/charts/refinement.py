@@ -37,9 +37,7 @@ def refinement_swaps(record: RunRecord) -> Chart:
     """Return the share of weights that were swapped per block, and the error that the method lowers before
     and after.
     """
-    method = REFINEMENTS.named(record.recipe.refinement if record.recipe else "none")
-    swaps = _swaps(record)
-    drift = change_table(drift_changes(record))
+    method, swaps, drift = method_of(record), swap_counts(record), change_table(drift_changes(record))
     # before the first block the panel is drawn empty, as its place is kept
     has_drift = not drift.empty or not record.blocks
     figure = canvas(
@@ -63,7 +61,7 @@ def refinement_swaps(record: RunRecord) -> Chart:
         )
     share_block_axis(figure, block_count(record), 2 if has_drift else 1)
     columns = {"before": "drift_before", "after": "drift_after"}
-    words = f"{_swap_words(record, swaps)} {_drift_words(method, drift)}".rstrip()
+    words = swaps_summary(record)
     return Chart(
         title="Swaps of the mask refinement",
         figure=figure,
@@ -93,7 +91,18 @@ def refinement_error(record: RunRecord) -> Chart:
     )
 
 
-def _swaps(record: RunRecord) -> pd.DataFrame:
+def method_of(record: RunRecord) -> Refinement:
+    """Return the run's mask refinement."""
+    return REFINEMENTS.named(record.recipe.refinement if record.recipe else "none")
+
+
+def swaps_summary(record: RunRecord) -> str:
+    """Return how many weights were swapped, and what that did to the error that the method lowers."""
+    drift = change_table(drift_changes(record))
+    return f"{_swap_words(record, swap_counts(record))} {_drift_words(method_of(record), drift)}".rstrip()
+
+
+def swap_counts(record: RunRecord) -> pd.DataFrame:
     """Return one line per block: swaps, the weights and rows of its refined linears, and swaps per weight and
     row.
     """

@@ -38,8 +38,10 @@ def has_uneven_rows(record: RunRecord) -> bool:
 def row_spread(record: RunRecord) -> Chart:
     """Return the distribution of the row sparsities."""
     short = short_names(linear_names(record))
-    groups = _groups(record)
-    titles = [_title(names, spreads, short) for names, spreads in groups] or ["no linear has uneven rows"]
+    groups = row_groups(record)
+    titles = [group_title(names, spreads, short) for names, spreads in groups] or [
+        "no linear has uneven rows"
+    ]
     total, height = len(titles), PANEL * len(titles) + REST
     figure = panels([1] * total, titles, spacing=26 / height)  # 26 pixels between panels, for the titles
     canvas(figure, height)
@@ -47,13 +49,13 @@ def row_spread(record: RunRecord) -> Chart:
     for row, (_, spreads) in enumerate(groups, start=1):
         figure.add_traces(_boxes(spreads), rows=row, cols=1)
     share_block_axis(figure, block_count(record), total)
-    figure.update_yaxes(range=_axis_range(groups), nticks=5)
+    figure.update_yaxes(range=row_range(groups), nticks=5)
     figure.update_yaxes(title={"text": "Sparsity, %"})
-    words = f"{_widest(groups, short)} {_uniform(record, short)}".rstrip()
+    words = f"{widest_spread(groups, short)} {_uniform(record, short)}".rstrip()
     return Chart(
         title="Sparsity per row",
         figure=figure,
-        table=_table(record),
+        table=row_table(record),
         alt=f"Box plots of the row sparsities per block. {words}",
         caption="Sparsity of single rows. Box: middle half; whiskers: middle 80 %; dots: extremes; arrow: "
         f"the linear that consumes these rows. {words}",
@@ -69,7 +71,7 @@ def _by_linear(record: RunRecord) -> dict[str, Spreads]:
     return by_linear
 
 
-def _groups(record: RunRecord) -> list[tuple[list[str], Spreads]]:
+def row_groups(record: RunRecord) -> list[tuple[list[str], Spreads]]:
     """Return the groups of linears with the same consumers and distributions, and these distributions."""
     groups: dict[tuple[object, ...], tuple[list[str], Spreads]] = {}
     for name, spreads in _by_linear(record).items():
@@ -79,7 +81,7 @@ def _groups(record: RunRecord) -> list[tuple[list[str], Spreads]]:
     return list(groups.values())
 
 
-def _title(names: list[str], spreads: Spreads, short: dict[str, str]) -> str:
+def group_title(names: list[str], spreads: Spreads, short: dict[str, str]) -> str:
     """Return `q_proj, k_proj → o_proj`: the linears and their consumers."""
     consumers = dict.fromkeys(spread.consumer for spread in spreads.values() if spread.consumer)
     left, right = (", ".join(short.get(name, name) for name in side) for side in (names, consumers))
@@ -118,7 +120,7 @@ def _boxes(spreads: Spreads) -> list[go.Box | go.Scatter]:
     ]
 
 
-def _axis_range(groups: list[tuple[list[str], Spreads]]) -> list[float]:
+def row_range(groups: list[tuple[list[str], Spreads]]) -> list[float]:
     """Return one axis for all panels, a little longer than the values."""
     values = [
         100 * level for _, spreads in groups for spread in spreads.values() for level in spread.quantiles
@@ -126,7 +128,7 @@ def _axis_range(groups: list[tuple[list[str], Spreads]]) -> list[float]:
     return [max(-4.0, min(values) - 5), min(104.0, max(values) + 5)] if values else [0, 100]
 
 
-def _table(record: RunRecord) -> pd.DataFrame:
+def row_table(record: RunRecord) -> pd.DataFrame:
     rows = [
         (index, spread.name, spread.consumer, *spread.quantiles)
         for index, block in enumerate(record.rows)
@@ -137,7 +139,7 @@ def _table(record: RunRecord) -> pd.DataFrame:
     )
 
 
-def _widest(groups: list[tuple[list[str], Spreads]], short: dict[str, str]) -> str:
+def widest_spread(groups: list[tuple[list[str], Spreads]], short: dict[str, str]) -> str:
     """Return in which linear and block the rows differ most."""
     widths = [
         (spread.quantiles[-2] - spread.quantiles[1], index, short.get(names[0], names[0]))  # 90 % minus 10 %

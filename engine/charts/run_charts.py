@@ -15,6 +15,7 @@ from engine.charts.chart import Chart
 from engine.charts.coverage import coverage_bar
 from engine.charts.depth import alignment_bars, error_through_depth
 from engine.charts.heatmaps import output_error_grid, sparsity_grid
+from engine.charts.overlay.both import Makers, overlaid
 from engine.charts.refinement import refinement_error, refinement_swaps
 from engine.charts.row_sparsity import has_uneven_rows, row_spread
 from engine.charts.search import alignment_against_uniform, search_curves
@@ -24,18 +25,39 @@ from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, UPDATES
 from engine.record import MARK, RunRecord
 
 RESULTS, ALLOCATION = "Results per block", "Sparsity allocation"
-Makers = dict[str, Callable[[RunRecord], Chart]]
-"""Charts by name; the name is part of a page's address and of a report's file."""
 HEATMAPS = {"sparsity": sparsity_grid, "output_error": output_error_grid}
 """The maps of blocks by linears, from which a page may link to the microscope."""
 
+DENSE_CHARTS: Makers = {
+    **HEATMAPS,
+    "alignment": alignment_bars,
+    "depth": error_through_depth,
+    "coverage": coverage_bar,
+}
+"""Those that have a value for the dense model."""
 
-def chart_parts(record: RunRecord, *, clickable: bool = False) -> dict[str, Makers]:
-    """Return the charts of each part by the part's title; a part may be empty.
+
+def chart_parts(
+    record: RunRecord, other: RunRecord | None = None, *, clickable: bool = False
+) -> dict[str, Makers]:
+    """Return the charts of each part by the part's title; a part may be empty. Each is made from `record`.
 
     Args:
+        other: a second run to draw into all charts, or the `dense_reference` of the first; None for none.
         clickable: whether the heat maps carry handles for a page that handles clicks.
     """
+    parts = _parts_of_one(record, clickable=clickable)
+    if other is None:
+        return parts
+    # A record without a recipe is the dense model's, which no method has left a mark on.
+    others = _parts_of_one(other) if other.recipe else {RESULTS: DENSE_CHARTS, ALLOCATION: {}}
+    return {
+        title: overlaid(makers, others[title], other, live=record.state == "running", clickable=clickable)
+        for title, makers in parts.items()
+    }
+
+
+def _parts_of_one(record: RunRecord, *, clickable: bool = False) -> dict[str, Makers]:
     parts = {RESULTS: result_charts(record, clickable=clickable), ALLOCATION: allocation_charts(record)}
     if not record.imported:
         return parts

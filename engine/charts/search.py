@@ -31,7 +31,7 @@ OTHER_LOOK = (palette.PURPLE, "square", "top center")
 """For a step with any other name."""
 
 
-def _evolves(record: RunRecord) -> bool:
+def evolves(record: RunRecord) -> bool:
     return any(candidate.step == EVOLUTION_STEP for candidate in record.search)
 
 
@@ -42,22 +42,22 @@ def search_curves(record: RunRecord) -> Chart:
         (tried.step, tried.strength, tried.objective, tried.stopped, tried.chosen) for tried in record.search
     ]
     unit, words = unit_of(largest(candidate.objective for candidate in record.search))
-    figure = canvas(go.Figure(_curves(record, unit)))
-    end = _end(record)
+    figure = canvas(go.Figure(curves(record, unit)))
+    end = strength_end(record)
     figure.update_xaxes(
-        title={"text": "Generation" if _evolves(record) else "Strength λ"},
+        title={"text": "Generation" if evolves(record) else "Strength λ"},
         range=[-0.04 * end, 1.04 * end],  # marks at both ends are not cut
     )
     figure.update_yaxes(
         title={"text": f"Objective, {words}"},
-        range=_span([tried.objective / unit for tried in record.search]),
+        range=value_range([tried.objective / unit for tried in record.search]),
     )
     return Chart(
-        title=f"Search: objective over {'generations' if _evolves(record) else 'strength'}",
+        title=f"Search: objective over {'generations' if evolves(record) else 'strength'}",
         figure=figure,
         table=pd.DataFrame(rows, columns=columns),
-        alt=f"Line chart of the search's objective, {len(rows)} candidates. {_outcome(record)}",
-        caption=f"{_outcome(record)} {_explanation(record)}",
+        alt=f"Line chart of the search's objective, {len(rows)} candidates. {outcome(record)}",
+        caption=f"{outcome(record)} {objective_words(record)}",
     )
 
 
@@ -89,14 +89,14 @@ def alignment_against_uniform(record: RunRecord) -> Chart:
         figure=figure,
         table=table,
         alt="Bars of the neuron alignment distance per block, uniform as an outline around "
-        f"{named(best) if best else 'the best candidate'}. {_gain(record)}",
-        caption=f"{_gain(record)} Measured on the search's windows; a block's distance is its term of the "
-        "objective, 0 = neurons are as active as in the dense model.",
+        f"{named(best) if best else 'the best candidate'}. {gain_over_uniform(record)}",
+        caption=f"{gain_over_uniform(record)} Measured on the search's windows; a block's distance is its "
+        "term of the objective, 0 = neurons are as active as in the dense model.",
     )
 
 
-def _curves(record: RunRecord, unit: float) -> list[go.Scatter]:
-    traces, end = [], _end(record)
+def curves(record: RunRecord, unit: float) -> list[go.Scatter]:
+    traces, end = [], strength_end(record)
     if (uniform := uniform_candidate(record)) is not None:
         line = {"color": palette.GREY, "width": 2, "dash": "dash"}
         words = "uniform<br>objective %{y:.4f}<extra></extra>"
@@ -126,9 +126,9 @@ def _curves(record: RunRecord, unit: float) -> list[go.Scatter]:
     return traces
 
 
-def _end(record: RunRecord) -> float:
+def strength_end(record: RunRecord) -> float:
     """Return the end of the axis of strengths, or of generations."""
-    least = 1.0 if _evolves(record) else STRONGEST
+    least = 1.0 if evolves(record) else STRONGEST
     return max([least, *(tried.strength for tried in record.search)])
 
 
@@ -192,7 +192,7 @@ def _bars(
     )
 
 
-def _explanation(record: RunRecord) -> str:
+def objective_words(record: RunRecord) -> str:
     """Return what the objective and the strength are, as the allocation declares them."""
     allocation = ALLOCATIONS.named(record.recipe.allocation) if record.recipe else None
     if allocation is None or not allocation.objective:
@@ -200,7 +200,7 @@ def _explanation(record: RunRecord) -> str:
     return f"Objective: {allocation.objective}; lower is better. {allocation.strengths}".strip()
 
 
-def _span(values: list[float]) -> list[float] | None:
+def value_range(values: list[float]) -> list[float] | None:
     """Return an axis around the finite values, with space for labels above and below; None, which leaves it
     to Plotly, if the values do not differ.
     """
@@ -212,7 +212,7 @@ def _span(values: list[float]) -> list[float] | None:
     return [min(finite) - 0.2 * extent, max(finite) + 0.12 * extent]
 
 
-def _outcome(record: RunRecord) -> str:
+def outcome(record: RunRecord) -> str:
     """Return which candidates were chosen, or which is best so far."""
     best, uniform = best_candidate(record), uniform_candidate(record)
     if best is None:
@@ -230,7 +230,7 @@ def _outcome(record: RunRecord) -> str:
     return " ".join([*sentences, *([f"Uniform: {scientific(uniform.objective, 3)}."] if uniform else [])])
 
 
-def _gain(record: RunRecord) -> str:
+def gain_over_uniform(record: RunRecord) -> str:
     best, uniform = best_candidate(record), uniform_candidate(record)
     if best is None or uniform is None:
         return "Nothing to compare yet."

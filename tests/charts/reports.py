@@ -125,9 +125,9 @@ def expect_no_foreign_markup(page: Reader) -> None:
     assert {key for item in page.elements for key in item.attributes if key.startswith("on")} == set()
 
 
-def hostile() -> RunRecord:
+def hostile(found: RunRecord | None = None) -> RunRecord:
     """A run whose model, linears and warnings are named by someone who wishes ill."""
-    found = record()
+    found = found or record()
     assert found.recipe and found.model and found.environment
     model = found.model.model_copy(update={"name": HOSTILE, "architecture": HOSTILE})
     renamed = [_renamed(block.linears) for block in found.blocks]
