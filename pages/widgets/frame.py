@@ -13,6 +13,7 @@ from pages.widgets.public_mode import draw_notice
 
 # A file: the browser would load one of Streamlit's named icons from a font service on the internet.
 ICON = str(Path(__file__).parents[2] / "assets" / "icon.svg")
+STYLE = f"<style>{Path(__file__).with_suffix('.css').read_text(encoding='utf-8')}</style>"
 
 
 def list_pages() -> list[StreamlitPage]:
@@ -40,6 +41,7 @@ def draw_page() -> None:
     st.set_page_config(page_title="Prunescope", page_icon=ICON, layout="wide", initial_sidebar_state=310)
     faults = load_method_files()
     page = st.navigation(list_pages(), position="hidden" if presenter.is_presenting() else "top")
+    st.html(STYLE)
     with whole_page():
         # Before the page: opening a view of the talk switches pages, which ends this run of the script.
         presenter.start_from_address()

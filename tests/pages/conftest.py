@@ -56,7 +56,8 @@ def healthy(app: AppTest) -> AppTest:
 
 def words(app: AppTest) -> str:
     """Roughly all text that the user sees on the page."""
-    kinds = ("title", "subheader", "markdown", "caption", "error", "warning", "info", "text", "code")
+    headings, notices = ("title", "header", "subheader"), ("error", "warning", "info")
+    kinds = (*headings, "markdown", "caption", *notices, "text", "code")
     return "\n".join(str(item.value) for kind in kinds for item in getattr(app, kind))
 
 

@@ -65,10 +65,10 @@ def idle(strange, monkeypatch):
 def test_explore_shows_a_run_of_another_version(idle, strange, name):
     app = visit(run=strange[1][name])
     assert "55.03" in words(app) + str([metric.value for metric in app.metric])
-    assert "(imported)" in app.subheader[0].value
+    assert "(imported)" in app.header[0].value
     if name.startswith("unknown") and name.split()[1] in ("score", "allocation"):
         (value,) = STRANGE[name].values()
-        assert value in app.subheader[0].value
+        assert value in app.header[0].value
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_a_step_opens_and_its_question_hides_the_answer_until_the_user_chooses(o
     place = lesson.name, step.name
     app = open_at(lesson=lesson.name, step=step.name, **ANSWERABLE_WITH.get(place, {}))
     assert app.title[0].value == lesson.title
-    assert [item.value for item in app.subheader] == [step.title]
+    assert [item.value for item in app.header] == [step.title]
     assert not app.warning
     assert f"Step {lesson.steps.index(step) + 1} of {len(lesson.steps)}" in words(app)
     if place in QUESTIONS:
@@ -166,7 +166,7 @@ def test_next_and_back_write_the_address(open_at):
     assert app.button(key="learn.back").disabled
     healthy(app.button(key="learn.next").click().run())
     assert address(app) == {"lesson": "by_hand", "step": "inputs"}
-    assert app.subheader[0].value == "The inputs"
+    assert app.header[0].value == "The inputs"
     healthy(app.button(key="learn.back").click().run())
     assert address(app)["step"] == "hand"
 
@@ -175,7 +175,7 @@ def test_a_click_on_a_step_opens_it(open_at):
     app = open_at(lesson="groups")
     healthy(app.segmented_control(key="learn.steps.groups").set_value(2).run())
     assert address(app)["step"] == "price"
-    assert app.subheader[0].value == "The price of structure"
+    assert app.header[0].value == "The price of structure"
 
 
 @pytest.mark.parametrize(

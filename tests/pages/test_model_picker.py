@@ -163,7 +163,7 @@ def test_a_bundled_run_of_a_model_that_is_not_here_opens_by_choice(here, real, o
     assert [option.split(" · ")[0] for option in choice.options] == ["RIA 60%"]
     app = healthy(choice.set_value(real.key).run())
     assert address(app)["run"] == real.key
-    assert app.subheader[0].value == f"RIA 60% on {SMOLLM2.name}"
+    assert app.header[0].value == f"RIA 60% on {SMOLLM2.name}"
 
 
 def test_a_run_of_a_model_that_is_not_here_says_how_to_get_it_and_offers_no_computation(here, real, open_app):

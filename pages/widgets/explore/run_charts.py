@@ -48,7 +48,7 @@ def draw_charts(record: RunRecord, focus: str = EVERYTHING) -> None:
     shown = {title: makers for title, makers in parts.items() if makers}
     for title, makers in shown.items():
         if len(shown) > 1:
-            st.markdown(f"#### {title}")
+            st.subheader(title, anchor=False)
         charts = _cached_charts(title, makers, record)
         for (name, chart), cell in zip(charts.items(), _cells(record, makers), strict=True):
             with cell:

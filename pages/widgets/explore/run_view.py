@@ -158,7 +158,7 @@ def _draw_heading(view: RunView, *, replayed: bool = False) -> None:
     name, icon, color = BADGES[view.state]
     with st.container(horizontal=True, vertical_alignment="center"):
         title = view.record.title or "This run"
-        st.subheader(literal(title), anchor=False, width="content")
+        st.header(literal(title), anchor=False, width="content")
         if replayed:
             st.badge("replay", icon=":material/replay:", color="violet")
         else:

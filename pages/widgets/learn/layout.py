@@ -60,7 +60,7 @@ def draw_lesson(lessons: Sequence[Lesson], lesson: Lesson) -> None:
             ":material/lock: A teacher has locked the controls of this page. You can still answer questions."
         )
     step = lesson.steps[at]
-    st.subheader(step.title, anchor=False)
+    st.header(step.title, anchor=False)
     step.draw()
     _draw_navigation(lessons, lesson, at)
 
