@@ -8,11 +8,13 @@ sparsities are known. During a search, the bars show the best candidate.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from engine.analysis.candidates import best_candidate, named
+from engine.analysis.explanations import allocation
 from engine.charts import palette
 from engine.charts.chart import HEIGHT, Chart, block_count, canvas, panels, share_block_axis
 from engine.numbers import listed, percent
@@ -56,6 +58,7 @@ def allocation_bars(record: RunRecord) -> Chart:
         alt=f"Bar chart of the sparsity per block against the target. {_summary(record, table)}",
         caption=f"{_summary(record, table)} {_direction(table, quantity)}Outline: uniform. The mean over all "
         "weights is the target.",
+        explain=partial(allocation.sparsity_per_block, record),
     )
 
 

@@ -8,7 +8,7 @@ colour is set.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import floor, isfinite, log10
 from typing import Any
@@ -17,6 +17,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from engine.analysis.explanations.explanation import Explanation
 from engine.analysis.linear_names import short_labels
 from engine.charts import palette
 from engine.events import BlockPruned
@@ -41,6 +42,8 @@ class Chart:
         caption: how to read it.
         least_width: pixels below which the numbers in its cells are too small to read, so that a page hides
             them; 0 if it has none.
+        explain: returns what its shape means; computed when a reader asks. None for the charts of the
+            lessons, which are explained by the text around them.
     """
 
     title: str
@@ -49,6 +52,7 @@ class Chart:
     alt: str
     caption: str
     least_width: int = 0
+    explain: Callable[[], Explanation] | None = None
 
 
 def literal(text: str) -> str:

@@ -5,11 +5,14 @@ A sparsity is a share of the removed and kept ones only.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.explanations import weights
+from engine.analysis.explanations.explanation import Explanation
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 from engine.models.shape import ModelSummary
@@ -25,7 +28,7 @@ COLOURS = (palette.VERMILLION, palette.BLUE, *palette.KINDS)
 def coverage_bar(record: RunRecord) -> Chart:
     """Return which weights the sparsity refers to, and how many of them are removed."""
     if record.model is None:
-        return _chart("Removed weights, of all", "are zero now", 0, 0, {})
+        return _chart("Removed weights, of all", "are zero now", 0, 0, {}, partial(weights.coverage, record))
     zeros = sum(
         block.unpruned_zeros + sum(linear.zeros for linear in block.linears) for block in record.blocks
     )
@@ -35,6 +38,7 @@ def coverage_bar(record: RunRecord) -> Chart:
         zeros,
         record.model.prunable,
         record.sparsity.skipped,
+        partial(weights.coverage, record),
         record.sparsity.initial_words,
     )
 
@@ -49,11 +53,18 @@ def coverage_forecast(summary: ModelSummary, sparsity: float) -> Chart:
 
 @lru_cache(maxsize=8)  # drawn again at every change of the recipe form, which seldom changes it
 def _forecast(removed: int, prunable: int, skipped: tuple[tuple[str, int], ...]) -> Chart:
-    return _chart("Weights to be removed, of all", "will be zero", removed, prunable, dict(skipped))
+    explain = partial(weights.coverage_ahead, removed, prunable, dict(skipped))
+    return _chart("Weights to be removed, of all", "will be zero", removed, prunable, dict(skipped), explain)
 
 
 def _chart(
-    title: str, fate: str, removed: int, prunable: int, skipped: dict[str, int], initial: str = ""
+    title: str,
+    fate: str,
+    removed: int,
+    prunable: int,
+    skipped: dict[str, int],
+    explain: Callable[[], Explanation],
+    initial: str = "",
 ) -> Chart:
     kinds = sorted(skipped.items(), key=lambda item: -item[1])
     parts = [("removed", removed), ("kept, prunable", prunable - removed), *kinds]
@@ -87,6 +98,7 @@ def _chart(
         caption=f"{percent(removed / total)} of all {count(total)} weights {fate}. "
         "Embeddings, head and norms are never pruned, so the sparsity of the whole model is lower than that "
         f"of its prunable part.{f' {initial}' if initial else ''}",
+        explain=explain,
     )
 
 

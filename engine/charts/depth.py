@@ -7,11 +7,13 @@ nothing.
 
 from __future__ import annotations
 
+from functools import partial
 from math import floor
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.explanations import depth
 from engine.charts import palette
 from engine.charts.chart import (
     Chart,
@@ -58,6 +60,7 @@ def alignment_bars(record: RunRecord) -> Chart:
         caption="How much the relative strength of a block's neurons shifts when it is pruned: distance "
         "between the normalised input norms, dense against pruned, summed over its linears (NeuroAL's A). "
         "0 = unchanged.",
+        explain=partial(depth.neuron_alignment, record),
     )
 
 
@@ -106,6 +109,7 @@ def error_through_depth(record: RunRecord) -> Chart:
         caption="Hidden states of the evaluation text after each block, pruned against dense model. Upper "
         "panel: relative error ‖h − h′‖ / ‖h‖, 0 = the same. Lower panel: mean cosine over the tokens, 1 = "
         "the same direction.",
+        explain=partial(depth.error_over_depth, record),
     )
 
 

@@ -9,10 +9,12 @@ table and in the hover text.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.explanations import linears
 from engine.analysis.linear_names import linear_names
 from engine.charts import palette
 from engine.charts.chart import (
@@ -54,6 +56,7 @@ def sparsity_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
         caption="Share of the weights set to zero."
         + (" Pale cells: not finished yet." if len(record.blocks) < block_count(record) else ""),
         least_width=least_width(block_count(record)),
+        explain=partial(linears.sparsity_map, record),
     )
 
 
@@ -71,6 +74,7 @@ def output_error_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
         caption="Relative error ‖XWᵀ − XW′ᵀ‖ / ‖XWᵀ‖ of a linear's pruned output against its dense output, "
         "from the same input.",
         least_width=least_width(block_count(record)),
+        explain=partial(linears.output_errors, record),
     )
 
 

@@ -7,10 +7,13 @@ it has its own chart.
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 import plotly.graph_objects as go
 
 from engine.analysis.changes import drift_changes, refinement_changes, size_of
+from engine.analysis.explanations import corrections
 from engine.charts import palette
 from engine.charts.chart import (
     FINE,
@@ -70,6 +73,7 @@ def refinement_swaps(record: RunRecord) -> Chart:
         f"{f', and dumbbells of the {method.measure} before and after' if has_drift else ''}. {words}",
         caption=f"{words} A swap restores one weight and removes another one of the same row. "
         f"{method.measured} Swaps are chosen to reduce it.",
+        explain=partial(corrections.swaps, record),
     )
 
 
@@ -88,6 +92,7 @@ def refinement_error(record: RunRecord) -> Chart:
         caption=f"{words} Relative error of the refined linears' outputs with the mask alone; a block's "
         "value is their mean, weighted by size. Below zero, the swaps made it worse; a smaller drift does "
         "not rule that out.",
+        explain=partial(corrections.refinement, record),
     )
 
 

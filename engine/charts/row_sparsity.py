@@ -7,9 +7,12 @@ extremes reach as far as the search's lambda allows, so whiskers to them would l
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.explanations import allocation
 from engine.analysis.linear_names import linear_names
 from engine.charts import palette
 from engine.charts.chart import (
@@ -59,6 +62,7 @@ def row_spread(record: RunRecord) -> Chart:
         alt=f"Box plots of the row sparsities per block. {words}",
         caption="Sparsity of single rows. Box: middle half; whiskers: middle 80 %; dots: extremes; arrow: "
         f"the linear that consumes these rows. {words}",
+        explain=partial(allocation.sparsity_per_row, record),
     )
 
 

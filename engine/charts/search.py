@@ -7,12 +7,14 @@ it is a hollow mark without a line.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import chain
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from engine.analysis.candidates import best_candidate, named, step_title, uniform_candidate
+from engine.analysis.explanations import search
 from engine.charts import palette
 from engine.charts.chart import Chart, block_axis, block_count, canvas, largest, unit_of
 from engine.events import EVOLUTION_STEP, Candidate
@@ -58,6 +60,7 @@ def search_curves(record: RunRecord) -> Chart:
         table=pd.DataFrame(rows, columns=columns),
         alt=f"Line chart of the search's objective, {len(rows)} candidates. {outcome(record)}",
         caption=f"{outcome(record)} {objective_words(record)}",
+        explain=partial(search.objective, record),
     )
 
 
@@ -92,6 +95,7 @@ def alignment_against_uniform(record: RunRecord) -> Chart:
         f"{named(best) if best else 'the best candidate'}. {gain_over_uniform(record)}",
         caption=f"{gain_over_uniform(record)} Measured on the search's windows; a block's distance is its "
         "term of the objective, 0 = neurons are as active as in the dense model.",
+        explain=partial(search.against_uniform, record),
     )
 
 

@@ -6,12 +6,14 @@ size, because no format makes them smaller; the dense size is a line through all
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from engine.analysis.explanations import weights
 from engine.charts import palette
 from engine.charts.chart import LEGEND_LINE, Chart, canvas, name_rows
 from engine.numbers import listed, milliseconds, percent, size
@@ -43,6 +45,7 @@ def model_sizes(found: SizeReport) -> Chart:
         + ", ".join(f"{name} {label}" for name, label in zip(table["format"], labels, strict=True))
         + f". {words}",
         caption=f"{words} {_packed_words(found)} Dashed: dense. {found.not_semi_structured}".rstrip(),
+        explain=partial(weights.sizes, found),
     )
 
 
@@ -161,6 +164,7 @@ def latencies(found: Measurement) -> Chart:
         )
         + ".",
         caption=" ".join(filter(None, (words, _protocol(found), report.no_token, report.not_converted))),
+        explain=partial(weights.latencies, report),
     )
 
 

@@ -7,11 +7,13 @@ model's mark is hollow, the pruned one's is filled.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import nan
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.explanations.zero_shot import task_accuracy
 from engine.charts import palette
 from engine.charts.chart import LEGEND_LINE, Chart, canvas, name_rows
 from engine.evaluation.tasks.compare import Comparison, compare, mean
@@ -35,6 +37,7 @@ def task_scores(dense: Sequence[TaskScore], pruned: Sequence[TaskScore]) -> Char
         alt="Marks of the accuracy per task, dense and pruned, with standard errors and the level of "
         f"guessing. {words}",
         caption=f"{words} Bars: one standard error. Grey mark: guessing. {_protocol(dense, rows)}".rstrip(),
+        explain=partial(task_accuracy, dense, pruned),
     )
 
 

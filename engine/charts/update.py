@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from engine.analysis.changes import update_changes
+from engine.analysis.explanations import corrections
 from engine.charts.chart import Chart
 from engine.charts.dumbbells import change_table, error_figure, summary
 from engine.record import RunRecord
@@ -22,4 +25,5 @@ def error_recovered(record: RunRecord) -> Chart:
         f"the share removed. {words}",
         caption=f"{words} Relative error of the linears' outputs; a block's value is their mean, weighted by "
         "size. The mask is the same in both; the update adjusts the kept weights.",
+        explain=partial(corrections.update, record),
     )

@@ -1,5 +1,5 @@
-"""A chart as a card: title, figure, caption, and downloads of its numbers as a table and of the figure as SVG
-or PNG, which the browser renders.
+"""A chart as a card: title, figure, caption, what it shows in words, and downloads of its numbers as a table
+and of the figure as SVG or PNG, which the browser renders.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from engine.analysis.explanations.explanation import Explanation
 from engine.charts.chart import Chart
 from engine.charts.tables import to_csv
 from pages.widgets.literal import literal
@@ -85,7 +86,30 @@ def draw_chart(
     choice: dict[str, Any] = {} if select is None else {"selection_mode": select, "on_select": on_select}
     drawn = st.plotly_chart(chart.figure, key=f"chart.{key}", alt=chart.alt, config=CONFIG, **choice)
     st.caption(literal(chart.caption))
+    if chart.explain is not None:
+        _draw_explanation(chart.explain, key)
     return drawn if select else None
+
+
+def _draw_explanation(explain: Callable[[], Explanation], key: str) -> None:
+    """Draw what the chart shows in a popover. Like the table, it is only made while open."""
+    with st.popover(
+        "What am I looking at?",
+        type="tertiary",
+        icon=":material/lightbulb:",
+        key=f"explain.{key}",
+        on_change="rerun",
+    ) as popover:
+        if popover.open:
+            found = explain()
+            st.markdown(literal(found.text))
+            if found.lesson is not None:
+                st.page_link(
+                    "pages/learn.py",
+                    label=f"Lesson: {found.lesson.title}",
+                    icon=":material/school:",
+                    query_params={"lesson": found.lesson.lesson, "step": found.lesson.step},
+                )
 
 
 def _draw_table(chart: Chart, key: str) -> None:

@@ -183,7 +183,12 @@ def stranger(idle):
 @pytest.mark.parametrize("page", PAGES)
 def test_a_run_is_literal(stranger, page):
     parameters = dict.fromkeys(("run", "runs", "one", "other"), stranger)
-    assert_literal(visit(page, **parameters))
+    app = visit(page, **parameters)
+    assert_literal(app)
+    if page == "explore":
+        app.session_state["explain.output_error"] = True
+        assert_literal(app.run())
+        assert any("output error" in text and r"z\</a>" in text for _, text in drawn(app))
     if page == "compare":
         for section in ("Sweep", "Two runs", "Leaderboard", "Table"):
             assert_literal(visit(page, **parameters, section=section))
