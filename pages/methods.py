@@ -54,3 +54,9 @@ for axis, methods in matches.items():
         if (axis, method.name) == ("score", "formula"):
             draw_names()
             draw_functions()
+            st.page_link(
+                "pages/learn.py",
+                label="Try your own score: the lesson that races it against Wanda",
+                icon=":material/school:",
+                query_params={"lesson": "invent"},
+            )

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 from math import comb
 
 import torch
 from torch import Tensor
 
+from engine.lessons.best_row import best_of_row
 from engine.lessons.layer import Layer, Pruned, Table, example, mask_table, table
 from engine.pruning.axes import SCORES
 from engine.pruning.patterns import Group
@@ -122,12 +122,11 @@ def best_mask(count: int) -> Tensor:
     The kept weights are unchanged.
     """
     gram = layer().inputs.double().T @ layer().inputs.double()  # [in, in]
-    patterns = torch.tensor(list(product((False, True), repeat=COLUMNS)))  # removed, [2 ** in, in]
     # Entry n is the best way for the rows so far to lose n weights together: its squared error, and what it
     # removes, [rows so far, in].
     least, chosen = [0.0], [torch.zeros(0, COLUMNS, dtype=torch.bool)]
     for weight in layer().weight.double():
-        row_costs, removals = _best_of_row(weight, gram, patterns)
+        row_costs, removals = best_of_row(weight, gram)
         # More than `count` removed weights are never needed.
         ways = [_best_split(least, row_costs, total) for total in range(min(len(least) + COLUMNS, count + 1))]
         chosen = [
@@ -135,17 +134,6 @@ def best_mask(count: int) -> Tensor:
         ]
         least = [cost for cost, _ in ways]
     return ~chosen[count]  # removed -> kept
-
-
-def _best_of_row(weight: Tensor, gram: Tensor, patterns: Tensor) -> tuple[list[float], list[Tensor]]:
-    """Return, for each number of weights that a row `[in]` can lose, the least squared error and what is
-    removed to reach it, `[in]` bool.
-    """
-    change = patterns * weight  # [2 ** in, in]
-    # ‖X δ‖² = δᵀ (XᵀX) δ for the change δ of the row.
-    squares, sizes = ((change @ gram) * change).sum(1), patterns.sum(1)  # [2 ** in] each
-    best = [int(squares.where(sizes == size, torch.inf).argmin()) for size in range(len(weight) + 1)]
-    return [float(squares[at]) for at in best], [patterns[at] for at in best]
 
 
 def _best_split(least: list[float], row_costs: list[float], total: int) -> tuple[float, int]:

@@ -7,19 +7,24 @@ import pytest
 from engine.charts import palette
 from engine.charts.lessons import comparison_groups as group_charts
 from engine.charts.lessons import outlier_feature as outlier_charts
+from engine.charts.lessons import own_score as own_score_charts
 from engine.charts.lessons import pruning_by_hand as by_hand_charts
 from engine.charts.lessons import weight_updates as update_charts
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
 from engine.charts.lessons.plots import STYLES, Bar, bar_chart, line_chart
-from engine.lessons import comparison_groups, outlier_feature, pruning_by_hand, weight_updates
+from engine.lessons import comparison_groups, outlier_feature, own_score, pruning_by_hand, weight_updates
 from engine.lessons.comparison_groups import LAYER, ROW
 from engine.lessons.outlier_feature import Inputs
+from engine.lessons.own_score import BEST, USER
+from engine.lessons.own_score_runs import Repeat, Way
 from engine.numbers import decimal
 
 INPUTS = (
     Inputs(0, "q_proj", (1.0, 2.0, 8.0), {"magnitude": 0.2, "wanda": 0.1}),
     Inputs(1, "up_proj", (1.0, 1.0, 1.5), {"magnitude": 0.2, "wanda": 0.22}),
 )
+WAYS = (Way("SymWanda", 0.37, 213.0), Way("Wanda", 0.38, 144.0), Way("RIA", 0.39, 128.0))
+REPEATS = (Repeat("as raced", 60.0, 64.0), Repeat("other windows", 61.0, 66.0))
 WORDS = {"title": "What", "alt": "A matrix.", "caption": "How."}
 
 
@@ -46,6 +51,12 @@ def all_charts():
         update_charts.weights_matrix(weight_updates.after_columns(3), "After column 3", "Frames: column 3."),
     )
     yield "updates", update_charts.update_errors(weight_updates.errors(0.5), "Joint")
+    yield "hand", own_score_charts.plain_matrix(own_score.hand_race(8))
+    yield "hand errors", own_score_charts.errors(own_score.hand_race(8), 0.5)
+    yield "mine", own_score_charts.errors(own_score.small_race("abs(W) / u", 0.5), 0.5)
+    yield "my mask", own_score_charts.masked_matrix(own_score.small_race("abs(W) / u", 0.5), USER, "wanda")
+    yield "ways", own_score_charts.local_and_global(WAYS, 0.7)
+    yield "repeated", own_score_charts.repeats(REPEATS, 0.6)
     yield "fresh", update_charts.fresh_curves(weight_updates.fresh_errors(), 64)
 
 
@@ -174,3 +185,38 @@ def test_the_updated_line_is_hidden_until_the_answer():
 
 def test_the_bars_of_kept_scores_state_the_number_of_masks():
     assert CHARTS["kept"].figure.data[0].y[0] == f"{LAYER}, 10²⁸ masks"
+
+
+def test_the_users_racer_is_hatched_and_the_best_mask_has_another_colour():
+    race = own_score.small_race("abs(W) / u", 0.5)
+    bars = CHARTS["mine"].figure.data[0]
+    names = [racer.name for racer in race.racers]
+    assert list(bars.x) == [100 * racer.error for racer in race.racers]
+    assert [shape == "/" for shape in bars.marker.pattern.shape] == [name == USER for name in names]
+    assert [colour == palette.GREEN for colour in bars.marker.color] == [name == BEST for name in names]
+    assert "Hatched" not in CHARTS["hand errors"].caption and "Wanda 0 %" in CHARTS["hand errors"].caption
+
+
+def test_frames_are_where_two_masks_differ():
+    race = own_score.small_race("abs(W) / u", 0.5)
+    differences = race.racer(USER).differences(race.racer("wanda"))
+    assert CHARTS["my mask"].table["framed"].sum() == len(differences) > 0
+    assert f"{len(differences)} weights on which" in CHARTS["my mask"].caption
+    same = own_score_charts.masked_matrix(own_score.hand_race(8), "wanda", BEST)
+    assert "The same mask" in same.caption and "framed" not in same.table
+
+
+def test_the_run_with_the_smallest_local_error_is_found_without_colour():
+    marks = CHARTS["ways"].figure.data[0]
+    assert list(marks.marker.symbol) == ["diamond", "circle", "circle"]
+    assert list(marks.x) == pytest.approx([37, 38, 39]) and list(marks.y) == [213, 144, 128]
+    assert "SymWanda is the first of 3, by perplexity number 3. RIA has the lowest" in CHARTS["ways"].caption
+
+
+def test_repeats_are_a_row_per_condition():
+    rival, mine = CHARTS["repeated"].figure.data
+    assert (list(mine.x), list(rival.x)) == ([60, 61], [64, 66])
+    assert (mine.marker.symbol, rival.marker.symbol) == ("star", "circle")
+    assert list(CHARTS["repeated"].table["difference"]) == [-4, -5]
+    assert "is ahead each time, by more" in CHARTS["repeated"].caption
+    assert "missing" in own_score_charts.repeats(REPEATS[:1], 0.6).caption

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from urllib.parse import parse_qsl
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -14,16 +13,10 @@ from streamlit.testing.v1 import AppTest
 from engine.errors import ModelError
 from engine.lessons import outlier_feature
 from engine.lessons.outlier_feature import Inputs
-from engine.pruning.axes import AXES
-from engine.pruning.pattern_choices import LAYOUTS
-from engine.pruning.presets import PRESETS
-from pages.widgets.explore import address as addresses
-from pages.widgets.explore.fields import check, defaults
 from pages.widgets.learn.lessons import LESSONS
 from pages.widgets.learn.lessons import outlier_feature as outlier_page
-from pages.widgets.methods.reference import search
 from tests.pages.conftest import address, healthy, visit, words
-from tests.pages.fakes import SUMMARY
+from tests.pages.lesson_summary import expect_summary
 
 QUESTIONS = {
     ("by_hand", "inputs"): ("by_hand.cost", "when only this weight is removed"),
@@ -112,16 +105,7 @@ def test_the_last_step_leads_to_the_next_lesson_with_a_clean_address(open_at):
 def test_an_answered_lesson_ends_with_a_summary_and_links(open_at, lesson):
     app = open_at(lesson=lesson.name, step=lesson.steps[-1].name)
     assert "**What to remember**" not in words(app)
-    healthy(app.radio[0].set_value(0).run())
-    assert "**What to remember**" in words(app)
-    method, trial = (dict(parse_qsl(link.proto.query_string)) for link in app.get("page_link"))
-    assert any(
-        search(registry, method["methods.find"])
-        for registry in {"pruner": PRESETS, **AXES, **LAYOUTS}.values()
-    )
-    fields, complaints = addresses.read(trial, defaults())
-    assert trial and not complaints
-    assert check(fields, SUMMARY).recipe is not None
+    expect_summary(healthy(app.radio[0].set_value(0).run()))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Lessons 5 to 8 on the page: what is hidden until the answer, recorded runs, the states of the race, and the
+"""Lessons 5 to 9 on the page: what is hidden until the answer, recorded runs, the states of the race, and the
 replay of a search.
 """
 
@@ -22,9 +22,12 @@ from pages.widgets.learn.lessons import LESSONS, perplexity_explosion
 from pages.widgets.learn.lessons.sparsity_allocation import SPARSITIES
 from tests.pages.conftest import address, healthy, visit, words
 from tests.pages.fakes import FakeEngine, run_view
+from tests.pages.lesson_summary import expect_summary
 
 RUN_LESSONS = [
-    lesson for lesson in LESSONS if lesson.name in ("allocation", "symmetric", "swapping", "explosion")
+    lesson
+    for lesson in LESSONS
+    if lesson.name in ("allocation", "symmetric", "swapping", "explosion", "invent")
 ]
 QUESTIONS = {
     ("allocation", "guess"): ("spared", "Distance to NeuroAL"),
@@ -44,6 +47,11 @@ QUESTIONS = {
     ("explosion", "real"): ("real", "Two models at 60 %"),
     ("explosion", "bytes"): ("bytes", "Size of a 1,024"),
     ("explosion", "time"): ("time", "measured on this machine"),
+    ("invent", "know"): ("know", "Output error at 50 %"),
+    ("invent", "formula"): ("b", "Output error at 50 %"),
+    ("invent", "local"): ("local", "Local error and perplexity at 70 %"),
+    ("invent", "race"): ("race", "Leaderboard at 60 %"),
+    ("invent", "noise"): ("noise", "What to remember"),
 }
 """Each step with a question: its name, and text that would give the answer away."""
 NEEDS_RUNS = {
@@ -54,9 +62,14 @@ NEEDS_RUNS = {
     ("swapping", "relative"),
     ("explosion", "cliff"),
     ("explosion", "real"),
+    ("invent", "local"),
+    ("invent", "race"),
 }
 USER_RUN = pin(user_recipe(guess(0.15, 0.0, [100] * 8, 0.7), 0.7))
-PRUNERS = ("magnitude", "wanda", "sparsegpt", "ria", "symwanda", "wanda-dsnot", "ria-r2-dsnot")
+PRUNERS = (
+    *("magnitude", "wanda", "sparsegpt", "ria", "symwanda", "stochria", "multiflow"),
+    *("wanda-dsnot", "ria-r2-dsnot"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +88,11 @@ def recorded_views() -> dict[str, RunView]:
     recipes = [
         Recipe.build(pruner=pruner, sparsity=share / 10) for pruner in PRUNERS for share in range(1, 10)
     ]
-    recipes += [Recipe.build(pruner="ria", group="row", sparsity=share / 10) for share in range(1, 10)]
+    recipes += [
+        Recipe.build(pruner=pruner, group=group, sparsity=share / 10)
+        for pruner, group in (("ria", "row"), ("symwanda", "layer"))
+        for share in range(1, 10)
+    ]
     recipes += [bundled_recipe(name, int(text.split()[0]) / 100) for name in AUTOMATIC for text in SPARSITIES]
     recipes += [Recipe.build(pruner=preset.name, pattern="2:4") for preset in PRESETS.values()]
     recipes += [
@@ -148,11 +165,19 @@ def test_all_controls_are_locked(recorded, open_at, lesson):
         controls = [
             *app.slider,
             *app.toggle,
+            *app.text_input,
             *(each for each in app.segmented_control if not each.key.startswith("learn.")),
         ]
         buttons = [button for button in app.button if button.key.startswith(f"{lesson.name}.")]
         assert all(control.disabled for control in [*controls, *buttons])
         assert not any(radio.disabled for radio in app.radio)
+
+
+@pytest.mark.parametrize("lesson", RUN_LESSONS, ids=lambda lesson: lesson.name)
+def test_an_answered_lesson_ends_with_a_summary_and_links(recorded, open_at, lesson):
+    last = lesson.steps[-1].name
+    question = QUESTIONS.get((lesson.name, last), ("race", ""))[0]
+    expect_summary(open_at(lesson.name, last, **{f"q.{lesson.name}.{question}": "a"}))
 
 
 def test_a_guess_in_the_address_is_compared_with_neuroal(recorded, open_at):

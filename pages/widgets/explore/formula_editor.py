@@ -22,7 +22,7 @@ from engine.recipe import Recipe
 from pages.widgets.chart import draw_chart
 from pages.widgets.explore.controls import key, set_fields, show_faults
 from pages.widgets.explore.fields import EXPRESSION, Checked
-from pages.widgets.formula_reference import draw_functions, draw_names
+from pages.widgets.formula_reference import draw_examples, draw_reference
 from pages.widgets.literal import literal
 from pages.widgets.live import live_answer
 
@@ -30,16 +30,6 @@ if TYPE_CHECKING:
     from engine.analysis.microscope.types import Preview
     from engine.jobs.service import BackgroundEngine
 
-EXAMPLES = {
-    "Wanda": "abs(W) * a",
-    "RIA": "(abs(W) / col_sum(abs(W)) + abs(W) / row_sum(abs(W))) * a ** 0.5",
-    "STADE": "abs(W) * var ** 0.5",
-    "Both sides": "abs(W) * (a + b)",
-    "Share of the row": "abs(W) * a / row_norm(abs(W) * a)",
-    "Ranks": "row_rank(abs(W) * a) + col_rank(abs(W))",
-    "Noise": "abs(W) * a * (0.9 + 0.2 * rand)",
-}
-"""Formulas to start from, by the labels of their buttons."""
 MINE, OTHER = SCORES["formula"].title, SCORES["wanda"].title
 LEAST_POINTS = 0.005
 """Smaller differences of two output errors in percent are shown as none."""
@@ -53,9 +43,14 @@ def draw_formula(engine: BackgroundEngine, checked: Checked, model: ModelSummary
         _draw_text(checked)
         if EXPRESSION not in checked.faults:
             st.latex(rf"s_{{ij}} = {SCORES['formula'].with_parameters(_parameters(checked)).formula}")
-        with st.popover("Names and functions", icon=":material/menu_book:", type="tertiary"):
-            draw_names()
-            draw_functions()
+        with st.container(horizontal=True, vertical_alignment="center"):
+            draw_reference()
+            st.page_link(
+                "pages/learn.py",
+                label="Lesson: invent a score",
+                icon=":material/school:",
+                query_params={"lesson": "invent", "step": "formula", "formula": checked.fields[EXPRESSION]},
+            )
         _draw_preview(engine, checked, model)
 
 
@@ -69,10 +64,7 @@ def _draw_text(checked: Checked) -> None:
         placeholder="abs(W) * a",
     )
     show_faults(EXPRESSION, checked)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown("Start from", width="content")
-        for label, text in EXAMPLES.items():
-            st.button(label, key=f"example.{label}", on_click=set_fields, args=({EXPRESSION: text},))
+    draw_examples("example", lambda text: set_fields({EXPRESSION: text}))
 
 
 def _parameters(checked: Checked) -> dict[str, str]:

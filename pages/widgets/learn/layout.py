@@ -30,7 +30,7 @@ def draw_contents(lessons: Sequence[Lesson], warning: str) -> None:
         "Each lesson has controls to try, and asks a question before it gives the answer."
     )
     _draw_warning(warning)
-    grid = st.grid(4, min_column_width=CARD, border=True)
+    grid = st.grid(3, min_column_width=CARD, border=True)
     for number, lesson in enumerate(lessons, start=1):
         with grid.cell():
             st.caption(f"Lesson {number} · {lesson.minutes} minutes")

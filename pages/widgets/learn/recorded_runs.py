@@ -5,7 +5,7 @@ Only the steps of a lesson call these functions: by then, everything that takes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,9 @@ import streamlit as st
 from engine.errors import PrunescopeError, StoreError
 from engine.recipe import Recipe, pin
 from engine.record import RunRecord
+from pages.widgets.learn.controls import controls_locked
+from pages.widgets.live import show_error
+from pages.widgets.progress import progress_words, share
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -63,10 +66,56 @@ def draw_missing_notice() -> None:
     )
 
 
-def submit(engine: BackgroundEngine, recipe: Recipe, error_key: str) -> None:
-    """Start a run; an error message is stored in the session under `error_key`."""
-    st.session_state.pop(error_key, None)
+def draw_start(
+    engine: BackgroundEngine, recipes: Sequence[Recipe], key: str, label: str, *, ready: bool, about: str
+) -> None:
+    """Draw the button that starts runs, and why the engine refused them if it did.
+
+    Args:
+        recipes: those of them that are running, waiting or finished are not started again.
+        key: of the button, `LESSON.name`.
+        label: of the button.
+        ready: whether the user may start them.
+        about: what the runs do and how long they take, as the button's help.
+    """
+    missing = [recipe for recipe in recipes if not _is_started(find_run(engine, recipe))]
+    complaint = f"{key}.complaint"
+    st.button(
+        label,
+        icon=":material/flag:",
+        key=key,
+        type="primary",
+        disabled=not ready or not missing or controls_locked(),
+        help=about,
+        on_click=_submit,
+        args=(engine, missing, complaint),
+    )
+    if complaint in st.session_state:
+        show_error(st.session_state[complaint])
+
+
+def _is_started(run: RunView | None) -> bool:
+    # a failed or cancelled run can be started again
+    return run is not None and (run.active or run.state == "finished")
+
+
+def _submit(engine: BackgroundEngine, recipes: Sequence[Recipe], complaint: str) -> None:
+    """Start runs; the first error message is stored in the session under `complaint`."""
+    st.session_state.pop(complaint, None)
     try:
-        engine.submit(pin(recipe))
+        for recipe in recipes:
+            engine.submit(pin(recipe))
     except PrunescopeError as error:
-        st.session_state[error_key] = str(error)
+        st.session_state[complaint] = str(error)
+
+
+def draw_run(run: RunView | None, draw: Callable[[RunRecord], None] | None = None) -> None:
+    """Draw the progress of a run that the user started, its error, or its result by `draw`."""
+    if run is None:
+        return
+    if run.active:
+        st.progress(share(run), text=progress_words(run))
+    elif run.state != "finished":
+        show_error(run.record.error or run.message or "This run was cancelled.")
+    elif draw is not None:
+        draw(run.record)

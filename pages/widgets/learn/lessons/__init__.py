@@ -59,4 +59,11 @@ LESSONS = (
         minutes=9,
         question="How do small errors become a catastrophe, and what do zeros save?",
     ),
+    Lesson(
+        name="invent",
+        module="own_score",
+        title="Invent a score",
+        minutes=10,
+        question="Can you write a better score than the published ones, and how would you know?",
+    ),
 )

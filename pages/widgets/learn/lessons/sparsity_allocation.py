@@ -31,13 +31,13 @@ from pages.widgets.learn.question import ask, draw_summary
 from pages.widgets.learn.real_model import draw_about_model, draw_amount, runs_on_both
 from pages.widgets.learn.recorded_runs import (
     draw_missing_notice,
+    draw_run,
+    draw_start,
     find_run,
     finished_by_name,
     finished_record,
-    submit,
 )
-from pages.widgets.live import live, show_error
-from pages.widgets.progress import progress_words, share
+from pages.widgets.live import live
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -47,7 +47,7 @@ SPARSITIES = ("50 %", "60 %", "70 %", "80 %")
 TICK = 0.5
 """Seconds between two moments of a replayed search."""
 NEUROAL = "neuroal"
-ERROR, MOMENT, PLAYING = "allocation.complaint", "allocation.moment", "allocation.playing"
+MOMENT, PLAYING = "allocation.moment", "allocation.playing"
 TRENDS = (
     "It rises from the start: any slope is worse.",
     "It falls all the way: the steeper, the better.",
@@ -317,21 +317,14 @@ def _draw_start(engine: BackgroundEngine, recipe: Recipe) -> None:
         "The objective says whether neurons fire in the same proportions. "
         "This does not guarantee that the text becomes more probable. Try 15 points at 70 %.",
     )
-    run = find_run(engine, recipe)
-    # a failed or cancelled run can be started again
-    started = run is not None and (run.active or run.state == "finished")
-    st.button(
+    draw_start(
+        engine,
+        [recipe],
+        "allocation.start",
         "Race",
-        icon=":material/flag:",
-        key="allocation.start",
-        type="primary",
-        disabled=not answered or started or controls_locked(),
-        help="Prunes the bundled model with your ratios. This takes a few seconds.",
-        on_click=submit,
-        args=(engine, recipe, ERROR),
+        ready=answered,
+        about="Prunes the bundled model with your ratios. This takes a few seconds.",
     )
-    if ERROR in st.session_state:
-        show_error(st.session_state[ERROR])
 
 
 def _draw_result(
@@ -351,19 +344,14 @@ def _draw_result(
 def _draw_run(
     engine: BackgroundEngine, run: RunView | None, ratios: tuple[float, ...], target: float
 ) -> None:
-    """Draw the progress of the user's run, its result or its error."""
-    if run is None:
-        return
-    if run.active:
-        st.progress(share(run), text=progress_words(run))
-    elif run.state == "finished":
+    """Draw the progress of the user's run, its error, or the ranking that it ends with."""
+
+    def draw_ranking(record: RunRecord) -> None:
         others = {name: finished_record(engine, lesson.bundled_recipe(name, target)) for name in AUTOMATIC}
-        records = {
-            name: record for name, record in {**others, USER: run.record}.items() if record is not None
-        }
-        draw_chart(charts.ranking(lesson.race(records, ratios), target), "allocation.ranking")
-    else:
-        show_error(run.record.error or run.message or "This run was cancelled.")
+        found = {name: other for name, other in {**others, USER: record}.items() if other is not None}
+        draw_chart(charts.ranking(lesson.race(found, ratios), target), "allocation.ranking")
+
+    draw_run(run, draw_ranking)
 
 
 STEPS = (
