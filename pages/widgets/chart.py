@@ -54,6 +54,9 @@ SMALL_NUMBERS = """<style>
 LARGE = 17
 """Font size in pixels in an enlarged chart, for a projector."""
 
+EXPLANATION = 420
+"""Width of an explanation in pixels: no wider than a chart, and about 60 letters a line."""
+
 
 def draw_chart(
     chart: Chart,
@@ -102,14 +105,15 @@ def _draw_explanation(explain: Callable[[], Explanation], key: str) -> None:
     ) as popover:
         if popover.open:
             found = explain()
-            st.markdown(literal(found.text))
-            if found.lesson is not None:
-                st.page_link(
-                    "pages/learn.py",
-                    label=f"Lesson: {found.lesson.title}",
-                    icon=":material/school:",
-                    query_params={"lesson": found.lesson.lesson, "step": found.lesson.step},
-                )
+            with st.container(width=EXPLANATION):
+                st.markdown(literal(found.text))
+                if found.lesson is not None:
+                    st.page_link(
+                        "pages/learn.py",
+                        label=f"Lesson: {found.lesson.title}",
+                        icon=":material/school:",
+                        query_params={"lesson": found.lesson.lesson, "step": found.lesson.step},
+                    )
 
 
 def _draw_table(chart: Chart, key: str) -> None:

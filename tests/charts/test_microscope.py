@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from engine.analysis.microscope.ranks import stable_rank
 from engine.charts.microscope.groups import group_boxes
 from engine.charts.microscope.mask_tiles import ELEMENTS, LEVELS, tiles
 from engine.charts.microscope.rows_and_columns import (
@@ -16,7 +17,7 @@ from engine.charts.microscope.rows_and_columns import (
     worst_rows,
 )
 from engine.charts.microscope.scores import score_histogram
-from engine.charts.microscope.spectrum import singular_values, stable_rank
+from engine.charts.microscope.spectrum import singular_values
 from engine.charts.microscope.weight_map import weight_map
 from engine.pruning.patterns import Group, SemiStructured, Unstructured
 from tests.charts.specimens import Sample

@@ -50,6 +50,9 @@ def error_over_depth(record: RunRecord) -> Explanation:
         words = "It is not measured without an evaluation text." if without else nothing_measured(record)
         return explanation([words], LAYERS)
     (first, start), (last, end) = errors[0], errors[-1]
+    if not any(error for _, error in errors):
+        words = f"{scope(record)}the hidden states are the dense model's: every error is 0."
+        return explanation([words], LAYERS)
     if len(errors) == 1:
         return explanation(
             [f"After block {first}, the hidden states are {percent(start)} away from the dense model's."],

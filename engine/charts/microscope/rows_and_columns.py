@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.microscope.ranks import rank_correlation
 from engine.analysis.microscope.types import Counts, Numbers, Picture, Span, Study
 from engine.charts import palette
 from engine.charts.chart import FINE, Chart, canvas, ceiling, panels
@@ -133,26 +134,6 @@ def norms_against_sparsity(norms: Numbers, column_removed: Counts, rows: int) ->
         caption="One point per column. A method that uses calibration data keeps the weights of strongly "
         f"activated inputs, so the points fall to the right. {words}",
     )
-
-
-def rank_correlation(left: Numbers, right: Numbers) -> float | None:
-    """Return Spearman's rank correlation, with tied values sharing their mean rank; None if one side is
-    constant.
-    """
-    ranks = [_ranks(np.asarray(values)) for values in (left, right)]
-    spreads = [rank.std() for rank in ranks]
-    if min(spreads) == 0:  # the correlation is undefined
-        return None
-    return float(
-        ((ranks[0] - ranks[0].mean()) * (ranks[1] - ranks[1].mean())).mean() / (spreads[0] * spreads[1])
-    )
-
-
-def _ranks(values: Numbers) -> Numbers:
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = counts.cumsum()  # the highest rank among each value's ties
-    ranks: Numbers = (last - (counts - 1) / 2)[which]
-    return ranks
 
 
 def worst_rows(study: Study) -> Chart:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.microscope.ranks import stable_rank
 from engine.analysis.microscope.types import Numbers, Spectrum, Values
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
@@ -35,12 +36,6 @@ def singular_values(spectrum: Spectrum) -> Chart:
         caption="How strongly the linear transmits each of its directions. Stable rank ‖W‖²_F / σ₁², about "
         f"the number of directions that matter: {dense:.1f} dense, {pruned:.1f} pruned.",
     )
-
-
-def stable_rank(values: Numbers) -> float:
-    """Return `||W||_F^2 / sigma_1^2` from the singular values, the largest first; 0 for a zero matrix."""
-    wide = values.astype(np.float64)  # a float32 sum of many squares loses digits
-    return float((wide**2).sum() / wide[0] ** 2) if wide[0] > 0 else 0.0
 
 
 def _line(ranks: Values, values: Numbers, name: str, colour: str, dash: str) -> go.Scatter:

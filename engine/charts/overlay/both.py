@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from engine.analysis.explanations.of_runs import of_both
 from engine.charts.chart import Chart
 from engine.charts.overlay.allocation import allocation_of_both
 from engine.charts.overlay.coverage import coverage_of_both
@@ -75,7 +76,8 @@ def _chart(
     pair = Pair(record, other)
     known = record.model is not None and other.model is not None
     if known and ((mine and theirs) or name in FOR_ALL):
-        return OVERLAYS[name](pair, clickable=clickable) if name in MAPS else OVERLAYS[name](pair)
+        chart = OVERLAYS[name](pair, clickable=clickable) if name in MAPS else OVERLAYS[name](pair)
+        return replace(chart, explain=partial(of_both, name, pair.runs, pair.names))
     if mine is not None:
         chart, reason = mine(record), _reason(name, other)
         return replace(chart, caption=f"Not compared: {pair.names[1]} {reason}. {chart.caption}")

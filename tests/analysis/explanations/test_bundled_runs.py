@@ -5,42 +5,19 @@ that are called usual.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from math import isclose
 
 import numpy as np
 import pytest
 
-from engine.analysis.explanations import (
-    allocation,
-    bundled_runs,
-    corrections,
-    depth,
-    linears,
-    search,
-    weights,
-)
-from engine.analysis.explanations.explanation import MOST, Explanation
-from engine.charts.run_charts import chart_parts
+from engine.analysis.explanations import bundled_runs, corrections, depth, linears, search
+from engine.analysis.explanations.explanation import MOST
+from engine.analysis.explanations.of_runs import OF_RUNS
+from engine.charts.overlay.pair import dense_reference
+from engine.charts.run_charts import RESULTS, chart_parts
 from engine.numbers import percent
 from engine.record import RunRecord
 from engine.store.runs import RECORDED, Store
-
-EXPLAINED: dict[str, Callable[[RunRecord], Explanation]] = {
-    "sparsity": linears.sparsity_map,
-    "output_error": linears.output_errors,
-    "alignment": depth.neuron_alignment,
-    "depth": depth.error_over_depth,
-    "swaps": corrections.swaps,
-    "refinement": corrections.refinement,
-    "recovery": corrections.update,
-    "coverage": weights.coverage,
-    "search": search.objective,
-    "allocation": allocation.sparsity_per_block,
-    "alignment_uniform": search.against_uniform,
-    "rows": allocation.sparsity_per_row,
-}
-"""By the chart's name. Building the charts themselves would take 50 times as long."""
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +35,13 @@ def test_every_chart_of_every_run_is_explained(records) -> None:
     seen = set()
     for record in records:
         for name in charts(record):
-            found = EXPLAINED[name](record)
+            found = OF_RUNS[name](record)
             seen.add(name)
             assert 1 <= len(found.sentences) <= MOST and found.lesson is not None, name
             for sentence in found.sentences:
                 assert sentence.endswith(".") and not sentence[0].islower(), sentence
                 assert not strange.search(sentence), sentence
-    assert seen == set(EXPLAINED)
+    assert seen == set(OF_RUNS)
 
 
 def test_a_run_without_an_end_is_explained_at_every_block(records) -> None:
@@ -74,7 +51,7 @@ def test_a_run_without_an_end_is_explained_at_every_block(records) -> None:
             for state in ("running", "failed", "interrupted"):
                 part = record.model_copy(update={"blocks": record.blocks[:count], "state": state})
                 for name in charts(part):
-                    words = EXPLAINED[name](part).text
+                    words = OF_RUNS[name](part).text
                     assert "bundled runs" not in words or count == len(record.blocks), words
 
 
@@ -87,7 +64,20 @@ def test_charts_have_the_explanation_of_their_own_name(records) -> None:
         for makers in chart_parts(record).values():
             for name, make in makers.items():
                 explain = make(record).explain
-                assert explain is not None and explain() == EXPLAINED[name](record), name
+                assert explain is not None and explain() == OF_RUNS[name](record), name
+
+
+def test_two_runs_in_a_chart_are_both_explained(records) -> None:
+    one, other = (next(item for item in records if item.recipe.pruner == name) for name in ("wanda", "ria"))
+    for makers in chart_parts(one, other=other).values():
+        for name, make in makers.items():
+            found = make(one).explain()
+            for record, sentence in zip((one, other), found.sentences, strict=True):
+                assert sentence.startswith(record.recipe.title.partition(" ")[0])
+                assert sentence.endswith(OF_RUNS[name](record).sentences[0])
+    dense = chart_parts(one, other=dense_reference(one))[RESULTS]
+    words = {name: make(one).explain().text for name, make in dense.items()}
+    assert "every error is 0" in words["depth"] and "every error is 0" in words["output_error"]
 
 
 def test_the_largest_output_error_is_the_one_in_the_table(records) -> None:

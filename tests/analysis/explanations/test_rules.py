@@ -139,7 +139,7 @@ def test_the_map_of_the_sparsity_is_uniform_or_not(shares, recipe, said, unsaid)
             ["nan", "adds most", "usual"],
         ),
         ((None, None), ["None of these numbers is known"], ["%"]),
-        ((0.0, 0.0), ["changes little"], ["half of"]),
+        ((0.0, 0.0), ["every error is 0"], ["half of", "little"]),
     ],
 )
 def test_the_error_over_depth_grows_or_not(values, said, unsaid) -> None:
