@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.models.known_files import SMOLLM2
+from engine.models.identity import DEMO, path_fault
+from engine.models.known_files import KNOWN_FILES, SMOLLM2, KnownFile
 from engine.recipe import Recipe, pin
 
 PROTOCOL: Mapping[str, Any] = {
@@ -25,5 +26,21 @@ PATTERN = "2:4"
 
 def real_recipe(**fields: Any) -> Recipe:
     """Return the pinned recipe of a run of the real model, whether or not its file is on this machine."""
-    recipe = pin(Recipe.build({**PROTOCOL, **fields}))  # on the bundled model, which is always here
-    return recipe.model_copy(update={"model": SMOLLM2.name, "revision": SMOLLM2.fingerprint})
+    return _pin_absent(Recipe.build({**PROTOCOL, **fields}), SMOLLM2)
+
+
+def pin_known(recipe: Recipe) -> Recipe:
+    """Return the pinned recipe, also of a known model file that is not on this machine: its content is known.
+
+    Raises:
+        RecipeError: as `pin`.
+    """
+    file = KNOWN_FILES.get(recipe.model)
+    if file is None or path_fault(recipe.model, recipe.revision) is None:
+        return pin(recipe)
+    return _pin_absent(recipe, file)
+
+
+def _pin_absent(recipe: Recipe, file: KnownFile) -> Recipe:
+    pinned = pin(recipe.model_copy(update={"model": DEMO, "revision": None}))  # that model is always here
+    return pinned.model_copy(update={"model": file.name, "revision": file.fingerprint})

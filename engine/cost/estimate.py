@@ -19,7 +19,6 @@ from engine.hardware.memory_plan import Residence
 from engine.hub.settings import hub_cache
 from engine.models.gguf.unpacked import is_content
 from engine.models.shape import ModelSummary
-from engine.models.summary import summarise
 from engine.numbers import about, size
 from engine.pruning.axes import UPDATES
 from engine.recipe import Recipe
@@ -200,6 +199,8 @@ def require_fit(recipe: Recipe) -> None:
             that are too long; a GGUF file that cannot be read).
         ModelError: any other model cannot be found or read.
     """
+    from engine.models.summary import summarise  # imports the model library, which the pages need not
+
     pick_device(recipe.device)  # first, before anything is read or downloaded
     try:
         summary = summarise(recipe.model, recipe.revision)
@@ -220,6 +221,8 @@ def require_fit(recipe: Recipe) -> None:
 
 def shortage(recipe: Recipe) -> str:
     """Return why this machine cannot hold a run, and what would fit. Empty if it can."""
+    from engine.models.summary import summarise  # as above
+
     summary = summarise(recipe.model, recipe.revision)
     device = summary.device if recipe.device == "auto" else recipe.device
     cost = estimate(recipe, summary, measure_capacity(device, hub_cache()))

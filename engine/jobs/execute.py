@@ -1,8 +1,8 @@
 """Computing a run into its folder, for the background worker and the command line.
 
 The process that holds the folder's lock computes; any other follows it and gets the same record. A run
-resumes after the blocks that an earlier attempt finished, and a finished run is never computed again. If the
-disk fills up, the run ends with a message and no partly written file remains.
+resumes after the blocks that an earlier attempt finished, and a finished run is computed again only on
+request. If the disk fills up, the run ends with a message and no partly written file remains.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def execute(
     *,
     publish: Publish | None = None,
     models: ModelCache | None = MODELS,
+    again: bool = False,
 ) -> RunRecord:
     """Compute a run into its folder, or follow the process that is computing it, and return its record.
 
@@ -46,6 +47,7 @@ def execute(
         publish: receives every event of this attempt as it happens.
         models: the loaded models that the runs of this process share; None for a process with a single run,
             which would only spend memory on them.
+        again: compute the run from the beginning, also if it is finished.
 
     Raises:
         StoreError: the disk is full or not writable, and not even the end of the run could be written. A
@@ -55,7 +57,7 @@ def execute(
     if folder.imported:  # by an earlier version, which stored imported runs under their recipe's key
         set_aside(folder)
     # Before anything is written: a finished run is returned even from a full or read-only disk.
-    if folder.is_finished():
+    if folder.is_finished() and not again:
         return folder.record()
     atomic_files.check_writable(folder.path.parent, private=folder.private)
     created = folder.create(recipe)
@@ -66,7 +68,7 @@ def execute(
         # it.
         if followed is not None and followed.state not in ("empty", "running"):
             return followed
-        return _compute(recipe, folder, publish, created, models)
+        return _compute(recipe, folder, publish, created, models, again)
 
 
 @contextmanager
@@ -96,10 +98,15 @@ def _locked(folder: RunFolder, publish: Publish) -> Iterator[RunRecord | None]:
 
 
 def _compute(
-    recipe: Recipe, folder: RunFolder, publish: Publish, created: bool, models: ModelCache | None
+    recipe: Recipe,
+    folder: RunFolder,
+    publish: Publish,
+    created: bool,
+    models: ModelCache | None,
+    again: bool,
 ) -> RunRecord:
     try:
-        _rewind(folder, recipe)
+        _rewind(folder, recipe, again)
         return _record(recipe, folder, publish, models)
     except StoreError as error:
         record = _give_up(folder, error, created)
@@ -108,13 +115,14 @@ def _compute(
         return record
 
 
-def _rewind(folder: RunFolder, recipe: Recipe) -> None:
-    """Rewind the folder to the last block that is complete on the disk, so that a retry resumes after it.
+def _rewind(folder: RunFolder, recipe: Recipe, again: bool) -> None:
+    """Rewind the folder to the last block that is complete on the disk, so that a retry resumes after it; to
+    the beginning if the run is computed `again`.
 
     Raises:
         StoreError: the disk refuses.
     """
-    events, count = _complete_blocks(folder, recipe)
+    events, count = (b"", 0) if again else _complete_blocks(folder, recipe)
     folder.rewind(events)
     with atomic_files.store_errors(folder.path):
         # A block's file is written before its event, so the last file may have none.

@@ -45,6 +45,7 @@ class Job:
         needs: known once `weighing`, a question to a worker, is answered.
         obstacle: why it does not start next to the runs before it; empty if nothing keeps it.
         cancelled: when the user cancelled it, on the monotonic clock.
+        again: whether the run is computed from the beginning although it may be finished.
         silence: who has stopped answering, so that it cannot continue.
     """
 
@@ -57,6 +58,7 @@ class Job:
     weighing: Task | None = None
     obstacle: str = ""
     cancelled: float | None = None
+    again: bool = False
     silence: Silence | None = None
 
     @property

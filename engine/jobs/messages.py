@@ -105,6 +105,16 @@ def listed_recipe(public: PublicMode, recipe: Recipe) -> None:
     public.policy.check_recipe(recipe)
 
 
+def shown_recipe(public: PublicMode, recipe: Recipe) -> None:
+    """Admit recipes whose runs visitors see."""
+    if not public.policy.shows(recipe):
+        raise PublicModeError(
+            "Runs of this recipe are not shown in public mode, because its model or a text is not public. "
+            "Choose others.",
+            kind="model",
+        )
+
+
 def listed_model(public: PublicMode, model: str, revision: str | None = None) -> None:
     """Admit listed models."""
     if sentence := public.policy.refuses_model(model, revision):

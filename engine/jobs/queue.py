@@ -75,8 +75,11 @@ class RunQueue:
 
     # For the pages: callable from any thread, returning immediately.
 
-    def submit(self, recipe: Recipe) -> None:
+    def submit(self, recipe: Recipe, *, again: bool = False) -> None:
         """Queue a pinned recipe, unless its run is finished, queued or running.
+
+        Args:
+            again: queue it also if its run is finished; the new attempt replaces the result.
 
         Raises:
             StoreError: the store cannot take a run.
@@ -87,7 +90,7 @@ class RunQueue:
                 return
         if folder.imported:  # by an earlier version, which stored imported runs under their recipe's key
             set_aside(folder)
-        if _is_computed(folder):
+        if _is_computed(folder) and not again:
             self._forget(recipe.key)
             return
         self._store.check_writable()
@@ -98,7 +101,7 @@ class RunQueue:
             self._ends.pop(recipe.key, None)
             self._held.pop(recipe.key, None)
             # `setdefault`: the lock was released meanwhile, and another page may have queued the same run.
-            self._jobs.setdefault(recipe.key, Job(recipe, folder, folder.signature()))
+            self._jobs.setdefault(recipe.key, Job(recipe, folder, folder.signature(), again=again))
         self._wake()
 
     def has(self, recipe: Recipe) -> bool:
@@ -304,7 +307,7 @@ class RunQueue:
                 job.before, job.worker = job.folder.signature(), choice.worker
                 fields = job.recipe.model_dump(mode="json")
                 job.task = cluster.submit(
-                    worker.compute,
+                    worker.compute_again if job.again else worker.compute,
                     str(self._store.home),
                     job.recipe.key,
                     fields,

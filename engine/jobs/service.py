@@ -30,9 +30,11 @@ from engine.jobs.public import PublicMode
 from engine.jobs.questions import Answer, Questions
 from engine.jobs.queue import RunQueue
 from engine.jobs.views import EngineStatus, RunView
+from engine.real_model import pin_known
 from engine.recipe import Recipe, pin
 from engine.store.import_run import set_all_aside
 from engine.store.runs import Store
+from engine.store.series import Series, is_similar, series
 from engine.store.summary import RunSummary
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ LOST = "The background engine ended while it was computing this run."
 ENDED = "The background engine ended unexpectedly."
 CLOSED = "The app was closed while this run was being computed."
 CONTINUE = "they continue automatically"
+SHARED_RESULT = "its result is what others see"
 
 _log = logging.getLogger(__name__)
 
@@ -153,6 +156,20 @@ class BackgroundEngine(Inquiries):
             self._runs.submit(pinned)
         return pinned.key
 
+    @message(messages.off("Computing a finished run again", SHARED_RESULT))
+    def repeat(self, recipe: Recipe) -> str:
+        """Queue a recipe although its run may be finished here, and return the run's key. The result is the
+        same; while it is being computed, there is only what is done so far.
+
+        Raises:
+            RecipeError, StoreError, EngineError: as for `submit`.
+        """
+        pinned = pin(recipe)
+        self._keep_texts(pinned)
+        self.start()
+        self._runs.submit(pinned, again=True)
+        return pinned.key
+
     def _admission(self, recipe: Recipe) -> AbstractContextManager[None]:
         """Return a context that checks the limits of public mode and in which a pinned recipe is queued."""
         if self.public is None or self._runs.has(recipe):
@@ -199,6 +216,17 @@ class BackgroundEngine(Inquiries):
         own = self.store.list()
         keys = {run.key for run in own if run.state == "finished"}
         return [*own, *(run for run in self.store.recorded if run.key not in keys)]
+
+    @message(messages.shown_recipe)
+    def series(self, recipe: Recipe) -> Series:
+        """Return the finished runs that differ from a recipe in the sparsity at most.
+
+        Raises:
+            RecipeError: a file named by the recipe does not exist.
+        """
+        similar = [run for run in self.runs() if is_similar(run, recipe)]
+        # Pinning reads the files that the recipe names: only if there may be a run of them.
+        return series(similar, pin_known(recipe) if similar or self.active() else recipe)
 
     @message(messages.anyone)
     def active(self) -> list[str]:

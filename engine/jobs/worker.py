@@ -86,8 +86,11 @@ def warm_up() -> None:
     _reader().read(pin(Recipe.build()), None, "Once", Writing("dense", 2), losses=False)
 
 
-def compute(home: str, key: str, fields: dict[str, Any]) -> None:
+def compute(home: str, key: str, fields: dict[str, Any], *, again: bool = False) -> None:
     """Compute a run into the store at `home`; `fields` are its recipe's.
+
+    Args:
+        again: compute it from the beginning also if it is finished.
 
     Raises:
         EngineError: this worker has another version, in which the recipe has another key.
@@ -109,7 +112,12 @@ def compute(home: str, key: str, fields: dict[str, Any]) -> None:
         )
     store = Store(_require_store(home))
     load_copies(store.home, recipe)
-    execute(recipe, store.folder(key))
+    execute(recipe, store.folder(key), again=again)
+
+
+def compute_again(home: str, key: str, fields: dict[str, Any]) -> None:
+    """`compute` a run from the beginning, also if it is finished."""
+    compute(home, key, fields, again=True)
 
 
 def continue_text(home: str, request: TextRequest) -> PromptTexts:

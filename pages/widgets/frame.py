@@ -7,7 +7,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from pages.widgets.live import whole_page
 from pages.widgets.method_files import draw_faults, load_method_files
-from pages.widgets.page_setup import enter
+from pages.widgets.page_setup import PAGE, enter
 from pages.widgets.present import presenter
 from pages.widgets.public_mode import draw_notice
 
@@ -50,6 +50,7 @@ def draw_page() -> None:
             draw_notice()
             draw_faults(faults)
         page.run()
+    st.session_state[PAGE] = page.url_path
 
     # After the first page is drawn: importing the engine takes seconds.
     from pages.widgets.engine_handle import shared_engine

@@ -10,6 +10,8 @@ from __future__ import annotations
 import streamlit as st
 
 ENTERED = "entered"
+PAGE = "page.drawn"
+"""Session state: the URL path of the page that this tab has drawn last."""
 
 
 def enter() -> None:

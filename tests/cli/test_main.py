@@ -63,7 +63,7 @@ def test_a_device_that_is_missing_is_rejected_before_anything_is_loaded(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr("engine.cost.estimate.summarise", lambda *_: pytest.fail("the model was read"))
+    monkeypatch.setattr("engine.models.summary.summarise", lambda *_: pytest.fail("the model was read"))
     assert main([*command, "--device", device]) == 2
     assert capsys.readouterr() == (
         "",

@@ -40,6 +40,7 @@ from engine.pruning.patterns import make_pattern
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.store.runs import Store
+from engine.store.series import Series, series
 from engine.store.summary import RunSummary
 from tests.charts.specimens import Sample
 from tests.pages.decisions import allocated, deciding
@@ -265,6 +266,7 @@ class FakeEngine(Library):
     store: Store = field(default_factory=lambda: Store("/nowhere"))
     public: PublicMode | None = None
     submitted: list[Recipe] = field(default_factory=list)
+    repeated: list[Recipe] = field(default_factory=list)
     replaced: dict[str, RunView] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
     waiting: dict[str, Recipe] = field(default_factory=dict)
@@ -282,6 +284,13 @@ class FakeEngine(Library):
             self.replaced[recipe.key] = self.views[recipe.key]
         self.views[recipe.key] = run_view(recipe, self.becomes)
         return recipe.key
+
+    def repeat(self, recipe: Recipe) -> str:
+        self.repeated.append(recipe)
+        return self.submit(recipe)
+
+    def series(self, recipe: Recipe) -> Series:
+        return series(self.runs(), recipe)
 
     def view(self, key: str) -> RunView:
         if key in self.waiting:

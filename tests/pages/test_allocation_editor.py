@@ -169,9 +169,7 @@ def test_trials_are_shown_side_by_side(open_app, engine):
         "manual",
         [0.4, 0.4, 0.5, 0.5, 0.5, 0.5, 0.6, 0.6],
     )
-    assert shown(app)["ghost"] == list(engine.views[address(app)["run"]].record.allocation), (
-        "the run below is OWL's"
-    )
+    assert shown(app)["ghost"] == list(engine.views[engine.submitted[1].key].record.allocation), "OWL's"
     app = press(app, "shape.Copy OWL")
     assert field(app) == pytest.approx(shown(app)["ghost"], abs=1e-4)
 

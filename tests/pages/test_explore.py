@@ -63,7 +63,7 @@ def test_one_click_runs_and_the_address_carries_the_run(open_app, engine):
     assert engine.submitted == [WANDA]
     assert address(app)["run"] == WANDA.key
     assert "Wanda 50% on demo" in words(app)
-    assert "changed since" not in words(app)
+    assert "nearest" not in words(app)
 
 
 def test_a_click_right_after_a_change_runs_what_the_form_says(open_app, engine):
@@ -184,17 +184,17 @@ def test_a_link_opens_the_run_and_fills_the_form(open_app, engine):
     assert app.slider(key="form.sparsity").value == 62.5
     assert app.number_input(key="form.samples").value == 16
     assert app.multiselect(key="form.evaluation").value == []
-    assert "changed since" not in words(app)
+    assert "nearest" not in words(app)
     healthy(app.button(key="prune").click().run())
     assert engine.submitted[0].key == recipe.key
 
 
-def test_a_changed_form_next_to_a_run_says_so_and_survives_a_reload(open_app, engine):
+def test_a_changed_form_decides_what_is_shown_and_survives_a_reload(open_app, engine):
     recipe = Recipe.build(sparsity=0.6)
     engine.views[recipe.key] = run_view(recipe, "finished")
     app = open_app(run=recipe.key)
     app.slider(key="form.sparsity").set_value(50).run()
-    assert "changed since" in words(app)
+    assert "the nearest computed sparsity" in words(app) and "run" not in address(app)
     again = open_app(**address(app))
     assert again.slider(key="form.sparsity").value == 50
     assert shown(again)["Pruned perplexity"] == "55.03"

@@ -97,7 +97,7 @@ def test_the_permutation_belongs_to_groups(open_app, engine):
     assert address(app) == {"pattern": "2:4", "permutation": "zigzag"}
     app.button(key="prune").click().run()
     assert engine.submitted[0].permutation == "zigzag"
-    assert "changed since" not in words(healthy(app))
+    assert "nearest" not in words(healthy(app))
     again = open_app(pattern="2:4", permutation="zigzag")
     assert again.selectbox(key="form.permutation").value == "zigzag" and "The address" not in words(again)
 

@@ -57,13 +57,16 @@ def draw_editor(engine: BackgroundEngine, checked: Checked, model: ModelSummary 
 
 
 def _automatic_run(engine: BackgroundEngine, blocks: int) -> RunRecord | None:
-    """Return the run on display if its allocation is not manual and not uniform."""
-    view = find_view(engine, session.run_key())
-    record = view.record if view is not None else None
-    if record is None or record.recipe is None or record.recipe.allocation == "manual":
-        return None
-    # else uniform, or not decided yet
-    return record if len(record.allocation) == blocks and len(set(record.allocation)) > 1 else None
+    """Return the last run on display whose allocation is not manual and not uniform."""
+    for key in session.shown_keys():
+        view = find_view(engine, key)
+        record = view.record if view is not None else None
+        if record is None or record.recipe is None or record.recipe.allocation == "manual":
+            continue
+        # else uniform, or not decided yet
+        if len(record.allocation) == blocks and len(set(record.allocation)) > 1:
+            return record
+    return None
 
 
 def _draw_shapes(sizes: Sequence[int], target: float, other: RunRecord | None) -> None:
@@ -91,7 +94,7 @@ def _draw_bars(fields: Fields, sizes: Sequence[int], other: RunRecord | None) ->
     # read by `handles.js`
     data = {"ratios": ratios, "sizes": list(sizes), "target": target, "tolerance": TOLERANCE, "ghost": ghost}
     HANDLES(key="handles", data=data, on_ratios_change=_on_drag)
-    dotted = f" Dotted: the allocation of {_allocation_title(other)} in the run below." if other else ""
+    dotted = f" Dotted: the allocation of {_allocation_title(other)} in its last run." if other else ""
     st.caption(
         f"{HOW} Dashed: the target of {percent(target)} for the whole model, in which a block counts by its "
         f"number of weights.{dotted}"

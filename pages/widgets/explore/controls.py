@@ -75,6 +75,11 @@ def from_widgets(fields: Fields) -> Fields:
     return current
 
 
+def as_widgets_show(fields: Fields) -> Fields:
+    """Return fields as their widgets give them back, which cannot hold every value of an old run."""
+    return {name: _from_widget(name, _to_widget(name, value)) for name, value in fields.items()}
+
+
 def adopt_parameters(fields: Fields) -> None:
     """Give parameters that a method file has got or changed since the last run of the page their defaults, in
     `fields` and in their widgets.

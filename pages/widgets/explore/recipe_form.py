@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
@@ -34,12 +34,15 @@ from pages.widgets.explore.fields import (
 )
 from pages.widgets.explore.method_fields import HELP, count_errors, draw_axis, draw_method
 from pages.widgets.explore.model_picker import draw_model_picker
+from pages.widgets.explore.shown_run import Action, Shown, act, action
+from pages.widgets.explore.sparsity_marks import draw_marks
 from pages.widgets.explore.text_picker import draw_text
 from pages.widgets.literal import literal
 
 if TYPE_CHECKING:
     from engine.jobs.questions import Answer
     from engine.jobs.service import BackgroundEngine
+    from engine.store.series import Series
 
 CUSTOM = "custom"
 OFFERED = ("unstructured", "2:4", "4:8", "1:4")
@@ -67,8 +70,15 @@ def draw_complaints() -> None:
         st.warning(literal(complaint), icon=":material/info:")
 
 
-def draw_recipe(engine: BackgroundEngine, checked: Checked, model: ModelSummary | None) -> None:
-    """Draw the five main fields; `model` is None while it is not known."""
+def draw_recipe(
+    engine: BackgroundEngine, checked: Checked, model: ModelSummary | None, series: Series | None
+) -> None:
+    """Draw the five main fields.
+
+    Args:
+        model: None while it is not known.
+        series: the finished runs that the slider can show.
+    """
     draw_model_picker(checked, engine)
     pruner = select(
         "Pruner",
@@ -84,7 +94,7 @@ def draw_recipe(engine: BackgroundEngine, checked: Checked, model: ModelSummary 
         if pruner in PRESETS
         else "Your own choice of score, weight update and mask refinement, under Method."
     )
-    _draw_sparsity(checked)
+    _draw_sparsity(checked, series)
     select(
         "Pattern",
         "pattern",
@@ -97,16 +107,27 @@ def draw_recipe(engine: BackgroundEngine, checked: Checked, model: ModelSummary 
     draw_axis("allocation", checked, on_change=lambda: _on_allocation(sizes))
 
 
-def draw_prune(engine: BackgroundEngine, checked: Checked, model: Answer[ModelSummary]) -> None:
-    """Draw the Prune button. A public app starts no run whose cost is unknown."""
+def draw_prune(
+    engine: BackgroundEngine,
+    checked: Checked,
+    model: Answer[ModelSummary],
+    shown: Shown,
+    *,
+    key: str = "prune",
+    width: Literal["stretch", "content"] = "stretch",
+) -> None:
+    """Draw the button that starts the run. A public app starts no run whose cost is unknown."""
+    label, icon, help = ACTIONS[action(engine, shown)]
     st.button(
-        "Prune",
-        key="prune",
+        label,
+        key=key,
         type="primary",
-        width="stretch",
+        icon=icon,
+        width=width,
+        help=help,
         disabled=checked.recipe is None or (engine.public is not None and model.pending),
-        on_click=session.prune,
-        args=(engine,),
+        on_click=act,
+        args=(engine, shown),
     )
 
 
@@ -126,11 +147,12 @@ def draw_details(engine: BackgroundEngine, checked: Checked) -> None:
             draw(checked)
 
 
-def _draw_sparsity(checked: Checked) -> None:
+def _draw_sparsity(checked: Checked, series: Series | None) -> None:
     """Draw a slider; with an N:M pattern it is disabled and shows the sparsity of that pattern."""
     pattern = checked.fields["pattern"]
     if is_unstructured(pattern):
         st.slider("Sparsity", 0.0, 99.0, step=1.0, format="%g %%", key=key("sparsity"), help=HELP["sparsity"])
+        draw_marks(series)
     else:
         shown = 100 * (implied_sparsity(pattern) or 0.0)
         fixed = f"Fixed by the pattern {pattern}."
@@ -185,6 +207,21 @@ def _on_allocation(sizes: Sequence[int]) -> None:
     start_manual(from_widgets(st.session_state["fields"]), sizes)
 
 
+ACTIONS: dict[Action, tuple[str, str, str | None]] = {
+    "prune": ("Prune", ":material/play_arrow:", None),
+    "live": (
+        "Run it live",
+        ":material/play_arrow:",
+        "The result of this recipe is here already. This computes it again on this machine, while you watch; "
+        "a result that was computed here is replaced by the new one, which is the same.",
+    ),
+    "replay": (
+        "Replay",
+        ":material/replay:",
+        "This recipe was computed here already, and is not computed again: this plays its events back.",
+    ),
+}
+"""Label, icon and help of the button by what it does."""
 RESIDENCES = {
     "auto": "automatic",
     "resident": "whole model",

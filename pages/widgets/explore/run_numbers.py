@@ -27,10 +27,14 @@ FORMATS = {
 }
 
 
-def draw_numbers(record: RunRecord) -> None:
-    """Draw all numbers, the protocol of the perplexity, and the run's warnings."""
+def draw_numbers(record: RunRecord, *, wide: bool = True) -> None:
+    """Draw all numbers, the protocol of the perplexity, and the run's warnings.
+
+    Args:
+        wide: whether they have the width of the page to themselves.
+    """
     with st.container(border=True):
-        grid = st.grid(6, min_column_width=CARD, gap="xsmall")
+        grid = st.grid(6 if wide else 3, min_column_width=CARD, gap="xsmall")
         # Unknown figures are drawn as a dash, so nothing moves when they arrive.
         for number in run_numbers(record):
             grid.metric(number.label, number.value, help=literal(number.protocol))

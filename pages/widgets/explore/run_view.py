@@ -1,5 +1,5 @@
 """A run: its state, its numbers and its charts. A live run, a finished one and a replay are drawn by the same
-code.
+code. Next to the numbers is the curve of the run's pruner over the sparsities that are computed.
 
 While a run is active, its progress is drawn twice a second and its charts about once, or a third as often if
 a block takes long: each drawing takes the browser up to a tenth of a second of processor time that the run
@@ -23,6 +23,8 @@ from pages.widgets.explore.prompt import ask_ahead
 from pages.widgets.explore.replay import Playback
 from pages.widgets.explore.run_charts import chart_titles, draw_charts
 from pages.widgets.explore.run_numbers import draw_numbers
+from pages.widgets.explore.series_curve import draw_curve, series_chart
+from pages.widgets.explore.shown_run import Shown, nearest_words
 from pages.widgets.literal import literal
 from pages.widgets.live import POLL, live
 from pages.widgets.present.presenter import is_presenting
@@ -30,6 +32,8 @@ from pages.widgets.progress import progress_words, share
 from pages.widgets.public_mode import NOT_YOURS
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from engine.jobs.service import BackgroundEngine
 
 CHARTS_POLL = 1.2  # seconds
@@ -45,19 +49,26 @@ BADGES = {
     "cancelled": ("cancelled", ":material/stop:", "orange"),
     "interrupted": ("interrupted", ":material/bolt:", "orange"),
 }
+CELL = 300
+"""Least width of a third of the page, pixels; on narrower pages the curve is below the numbers."""
+FADED = "<style>.st-key-nearest .js-plotly-plot { opacity: 0.45; }</style>"
 IMPORTED = "Computed elsewhere and imported on the Runs page, where you can verify its numbers."
 RECORDED = "Bundled with Prunescope: computed on another machine with the command shown below."
 
 
-def draw_run(engine: BackgroundEngine, key: str) -> RunView | None:
-    """Draw a run and keep it up to date; None, with an error message, if there is no such run."""
+def draw_run(engine: BackgroundEngine, shown: Shown, choices: DeltaGenerator) -> RunView | None:
+    """Draw a run and keep it up to date; None, with an error message, if there is no such run.
+
+    Args:
+        choices: where to draw the choice of the part that is shown.
+    """
+    key = str(shown.key)
     try:
         view = engine.view(key)
     except PrunescopeError as error:
         st.error(literal(error), icon=":material/link_off:")
         return None
-    # A container of its own, so that the fragments below keep their position whether it is empty or not.
-    with st.container():
+    with choices:
         _choose_focus(view)
     playback = replay.current(key)
     if playback is not None:
@@ -71,26 +82,43 @@ def draw_run(engine: BackgroundEngine, key: str) -> RunView | None:
         )
         # What belongs to a finished run is drawn only at the replay's end.
         return playback.view() if playback.now < len(playback.replay) else view
+    _draw_nearest(shown)
     was_active = view.active  # when the page was drawn: it stays true in the fragment's last turn
     slower = SLOWER if _is_slow(view) else 1
-    live(
-        "run",
-        lambda: find_view(engine, key),
-        lambda view: _draw_run(engine, key, view, was_active),
-        # 4 if the user has started another run meanwhile
-        left=lambda view: left_of(view) + 4 * (session.run_key() != key),
-        every=POLL * slower,
-        seen=view,
-    )
-    live(
-        "run.charts",
-        lambda: find_view(engine, key),
-        _draw_charts,
-        left=left_of,
-        every=CHARTS_POLL * slower,
-        seen=view,
-    )
+    curve = series_chart(shown.series) if session.focus() == session.EVERYTHING else None
+    grid = st.grid(3, min_column_width=CELL)
+    with grid.cell(column_span=2 if curve is not None else "all"):
+        live(
+            "run",
+            lambda: find_view(engine, key),
+            lambda view: _draw_run(engine, key, view, was_active, wide=curve is None),
+            # 4 if the user has started another run meanwhile
+            left=lambda view: left_of(view) + 4 * (session.run_key() not in (None, key)),
+            every=POLL * slower,
+            seen=view,
+        )
+    if curve is not None:
+        with grid.cell(), st.container(border=True):
+            draw_curve(curve)
+    with st.container(key="nearest" if shown.nearest else "own"):
+        live(
+            "run.charts",
+            lambda: find_view(engine, key),
+            _draw_charts,
+            left=left_of,
+            every=CHARTS_POLL * slower,
+            seen=view,
+        )
     return view
+
+
+def _draw_nearest(shown: Shown) -> None:
+    """Name the run if it is not the form's, and fade its charts."""
+    # A container in any case: Streamlit recognizes the fragments below by their position.
+    with st.container():
+        if shown.nearest and shown.series is not None:
+            st.html(FADED)
+            st.info(nearest_words(shown.series), icon=":material/near_me:")
 
 
 def left_of(view: RunView | None) -> int:
@@ -118,11 +146,14 @@ def _choose_focus(view: RunView) -> None:
             format_func=lambda part: titles[part],
             key=session.FOCUS,
             persist_state="session",
-            width=320,
+            width=200,
+            label_visibility="collapsed",
         )
 
 
-def _draw_run(engine: BackgroundEngine, key: str, view: RunView | None, was_active: bool) -> None:
+def _draw_run(
+    engine: BackgroundEngine, key: str, view: RunView | None, was_active: bool, *, wide: bool
+) -> None:
     if view is None:
         st.error("This run was deleted.", icon=":material/link_off:")
         return
@@ -132,7 +163,7 @@ def _draw_run(engine: BackgroundEngine, key: str, view: RunView | None, was_acti
     if view.state != "finished" or not is_presenting():
         _draw_state(engine, key, view)
     if session.focus() in WITH_NUMBERS:
-        draw_numbers(view.record)
+        draw_numbers(view.record, wide=wide)
     ended = was_active and view.state == "finished"
     if ended and view.has_weights and session.focus() == session.EVERYTHING:
         ask_ahead(engine, key)  # so that the texts are on their way before the page is redrawn
@@ -156,17 +187,31 @@ def _draw_replay(playback: Playback) -> None:
 
 def _draw_heading(view: RunView, *, replayed: bool = False) -> None:
     name, icon, color = BADGES[view.state]
+    record = view.record
     with st.container(horizontal=True, vertical_alignment="center"):
-        title = view.record.title or "This run"
+        title = record.title or "This run"
         st.header(literal(title), anchor=False, width="content")
         if replayed:
             st.badge("replay", icon=":material/replay:", color="violet")
+        elif view.state == "finished" and not session.was_started_here(str(record.key)):
+            st.badge("computed earlier", icon=":material/history:", color="green", help=_origin(view))
         else:
             st.badge(name, icon=icon, color=color)  # type: ignore[arg-type]
         if view.recorded:
             st.badge("recorded", icon=":material/inventory_2:", color="gray", help=RECORDED)
         if view.imported:
             st.badge("imported", icon=":material/upload_file:", color="gray", help=IMPORTED)
+
+
+def _origin(view: RunView) -> str:
+    """Return when and where a finished run was computed."""
+    record = view.record
+    day = f" on {record.started[:10]}" if record.started else ""
+    place = "Bundled with Prunescope; computed" if view.recorded else "Computed"
+    environment = record.environment
+    machine = f" on {environment.device_name or environment.device}" if environment else ""
+    threads = f" ({environment.device}, {environment.threads} threads)" if environment else ""
+    return literal(f"{place}{day}{machine}{threads}, in {numbers.seconds(record.elapsed)}.")
 
 
 def _draw_state(engine: BackgroundEngine, key: str, view: RunView) -> None:
@@ -185,14 +230,15 @@ def _draw_state(engine: BackgroundEngine, key: str, view: RunView) -> None:
                 args=(engine, key),
             )
     elif view.state == "finished":
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            st.progress(
-                1.0, text=f"All {len(record.blocks)} blocks done in {numbers.seconds(record.elapsed)}"
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(
+                f"All {len(record.blocks)} blocks done in {numbers.seconds(record.elapsed)}", width="content"
             )
             st.button(
                 "Replay",
                 key="replay.begin",
                 icon=":material/replay:",
+                type="tertiary",
                 on_click=replay.begin,
                 args=(engine, key),
             )

@@ -3,7 +3,8 @@ Nothing here is shared between tabs.
 
 The address is read when a tab opens it (or goes back to it), and written at the end of every run of the page.
 Coming back from another page clears the address but not the session, so an empty address leaves the session
-as it is. Buttons act on the widget values at the moment of the click.
+as it is, unless the user went back to it on this page. Buttons act on the widget values at the moment of the
+click.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pages.widgets.explore import address, replay
 from pages.widgets.explore.controls import (
     DEFERRED,
     adopt_parameters,
+    as_widgets_show,
     from_widgets,
     send_widgets,
     set_fields_later,
@@ -25,6 +27,7 @@ from pages.widgets.explore.controls import (
 )
 from pages.widgets.explore.fields import Checked, Fields, check, defaults, fields_of, relevant
 from pages.widgets.live import is_redraw
+from pages.widgets.page_setup import PAGE
 
 if TYPE_CHECKING:
     from engine.jobs.questions import Answer
@@ -35,13 +38,20 @@ if TYPE_CHECKING:
 FOCUS, EVERYTHING, NUMBERS = address.FOCUS, "everything", "numbers"
 DRAWN = "drawn"
 """Session state: present after a run of the page that reached its end."""
+HERE = ""
+"""The URL path of this page."""
+RECENT, MOST_RECENT = "recent", 8
+"""Session state: the keys of the runs that the page has shown, the last one at the end; and how many."""
+ACTED = "acted"
+"""Session state: present after a click that started a run or opened a replay."""
+STARTED = "started"
+"""Session state: the keys of the runs that this tab has started."""
 
 
 def open_session(engine: BackgroundEngine) -> Fields:
     """Return the form's fields: from the address if it is new, otherwise from the widgets."""
     state, query = st.session_state, st.query_params.to_dict()
-    # The address that was written last says nothing new, and one sent with a redraw request may be old.
-    if "fields" not in state or (query and query != state["address"] and not is_redraw()):
+    if _is_new(query):
         state["address"] = query  # first: a click may cut this run of the page short
         state["run"] = query.get(address.RUN)
         state[FOCUS] = query.get(FOCUS, EVERYTHING)
@@ -50,12 +60,16 @@ def open_session(engine: BackgroundEngine) -> Fields:
         state["refused"] = ({}, ())  # fields, and what the engine found wrong with them
         to_widgets(state["fields"])
         _open_replay(engine, state["run"], query.get(address.REPLAY))
+        if _differs(state["fields"]):
+            _leave_run()
     if not state.pop(DRAWN, False):
         # A request of the browser, such as a click, ended the last run of this page early.
         send_widgets(state["fields"])
     if DEFERRED in state:
         to_widgets(from_widgets(state["fields"]) | state.pop(DEFERRED))  # here no widget is drawn yet
     adopt_parameters(state["fields"])
+    if _is_edited():
+        _leave_run()
     state["fields"] = from_widgets(state["fields"])
     return dict(state["fields"])
 
@@ -88,9 +102,26 @@ def complain(error: PrunescopeError) -> None:
 
 
 def run_key() -> str | None:
-    """Return the key of the run that this tab shows."""
+    """Return the key of the run that was opened or started in this tab, until the form changes."""
     key: str | None = st.session_state["run"]
     return key
+
+
+def shown_keys() -> list[str]:
+    """Return the keys of the runs that this tab has shown, opened or found, the last one first."""
+    return list(reversed(st.session_state.get(RECENT, [])))
+
+
+def note_shown(key: str | None) -> None:
+    """Note which run the page shows, if any."""
+    if key is not None:
+        others = [one for one in st.session_state.get(RECENT, []) if one != key]
+        st.session_state[RECENT] = [*others, key][-MOST_RECENT:]
+
+
+def was_started_here(key: str) -> bool:
+    """Return whether this tab has started the run."""
+    return key in st.session_state.get(STARTED, ())
 
 
 def focus() -> str:
@@ -109,36 +140,31 @@ def model() -> dict[str, str]:
     }
 
 
-def has_changed(fields: Fields) -> bool:
-    """Return whether the form differs from the recipe of the run on display."""
-    shown: Fields | None = st.session_state["shown"]
-    return shown is not None and address.write(fields, [shown]) != {}
-
-
 def write_address(fields: Fields) -> None:
     """Write the run and the fields to the address."""
     shown, key = st.session_state["shown"], run_key()
     parameters = address.write(fields, [defaults(), *([shown] if shown else [])])
+    if focus() != EVERYTHING:
+        parameters = {FOCUS: focus()} | parameters
+    playback = replay.current(key or next(iter(shown_keys()), ""))
+    if playback is not None:
+        key = playback.key
+        if playback.since is None:  # a position that moves is not written
+            parameters = {address.REPLAY: str(playback.position)} | parameters
     if key:
-        run = {address.RUN: key}
-        if focus() != EVERYTHING:
-            run[FOCUS] = focus()
-        playback = replay.current(key)
-        if playback is not None and playback.since is None:  # a position that moves is not written
-            run[address.REPLAY] = str(playback.position)
-        parameters = run | parameters
+        parameters = {address.RUN: key} | parameters
     if st.query_params.to_dict() != parameters:  # writing sends a message to the browser
         st.query_params.from_dict(parameters)
     st.session_state["address"] = parameters
     st.session_state[DRAWN] = True
 
 
-def prune(engine: BackgroundEngine) -> None:
-    """Start the run of the form's recipe, or show it if it exists already."""
+def prune(engine: BackgroundEngine, *, again: bool = False) -> None:
+    """Start the run of the form's recipe, or show it if it exists already; `again` computes it anyway."""
     fields = from_widgets(st.session_state["fields"])
     recipe = check(fields, None).recipe  # without the model's shape: the engine checks against it
     if recipe is not None:
-        _submit(engine, fields, recipe)
+        _submit(engine, fields, recipe, again=again)
 
 
 def try_again(engine: BackgroundEngine, recipe: Recipe) -> None:
@@ -161,20 +187,53 @@ def watch(key: str) -> None:
     st.query_params.from_dict({address.RUN: key})  # not what was written last, so `open_session` follows it
 
 
-def _submit(engine: BackgroundEngine, fields: Fields, recipe: Recipe) -> None:
+def _submit(engine: BackgroundEngine, fields: Fields, recipe: Recipe, *, again: bool = False) -> None:
     state = st.session_state
-    state["complaints"], state["refused"] = [], ({}, ())
+    state["complaints"], state["refused"], state[ACTED] = [], ({}, ()), True
     try:
-        state["run"] = engine.submit(recipe)
+        state["run"] = engine.repeat(recipe) if again else engine.submit(recipe)
         state["shown"] = _fields_of_run(engine, state["run"])
     except RecipeError as error:
         state["refused"] = (fields, error.faults)
     except PrunescopeError as error:
         complain(error)
     else:
+        state.setdefault(STARTED, set()).add(state["run"])
         if state["shown"]:  # a run has absolute paths: the form takes them over
             state["fields"] = fields | {name: state["shown"][name] for name in relevant(state["shown"])}
             to_widgets(state["fields"])
+
+
+def _is_new(query: dict[str, str]) -> bool:
+    """Return whether the address is to be followed: it is the tab's first, or the user has gone to it."""
+    state = st.session_state
+    acted = state.pop(ACTED, False)
+    if "fields" not in state:
+        return True
+    # The browser may send a click or an edit before it has got the address that was written last.
+    if query == state["address"] or is_redraw() or acted or _is_edited():
+        return False
+    # Coming from another page clears the address; Back to the first one leaves it empty, too.
+    return bool(query) or state.get(PAGE) == HERE
+
+
+def _is_edited() -> bool:
+    """Return whether the user has changed a field that has an effect since the last run of the page."""
+    before: Fields = as_widgets_show(st.session_state["fields"])
+    now = from_widgets(before)
+    return any(before[name] != now[name] for name in relevant(now))
+
+
+def _leave_run() -> None:
+    """From now on the form decides which run is shown."""
+    st.session_state["run"] = st.session_state["shown"] = None
+    replay.end()
+
+
+def _differs(fields: Fields) -> bool:
+    """Return whether fields differ from the recipe of the opened run."""
+    shown: Fields | None = st.session_state["shown"]
+    return shown is not None and address.write(fields, [shown]) != {}
 
 
 def _open_replay(engine: BackgroundEngine, key: str | None, position: str | None) -> None:

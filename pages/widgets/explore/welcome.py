@@ -1,4 +1,6 @@
-"""Explore before a run is chosen: three steps and a forecast; in a talk, the recipe and a Prune button."""
+"""What stands around a run on Explore: the title, runs that are under way, and, where no run of the form's
+recipe exists, three steps and a forecast.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.charts.coverage import coverage_forecast
-from engine.errors import PrunescopeError
+from engine.models.identity import DEMO
 from engine.models.known_files import SMOLLM2
 from engine.models.shape import ModelSummary
 from engine.real_model import SPARSITIES, real_recipe
@@ -15,10 +17,15 @@ from pages.widgets.chart import draw_chart
 from pages.widgets.engine_handle import find_view
 from pages.widgets.explore import session
 from pages.widgets.explore.fields import Checked
+from pages.widgets.explore.recipe_form import draw_prune
+from pages.widgets.explore.shown_run import Shown
 from pages.widgets.literal import literal
 from pages.widgets.present.presenter import is_presenting
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+    from engine.jobs.questions import Answer
     from engine.jobs.service import BackgroundEngine
 
 EXAMPLES = ("wanda", "ria", "magnitude")
@@ -27,33 +34,59 @@ WATCH = (
     "Press **Prune**. The model is pruned block by block, and you see how far its hidden states drift from "
     "those of the dense model."
 )
+HEAD_STYLE = """<style>
+.st-key-purpose { flex: 1 1 18rem; }
+@media (max-width: 1100px) { .st-key-purpose { order: 1; } }
+</style>"""
+"""On a narrow page, what the page is for is below the title instead of next to it."""
+PURPOSE = (
+    "Choose a language model, a pruner and a sparsity, watch the model being pruned block by block, and see "
+    "what it costs in quality."
+)
 READ = (
     "Compare perplexity before and after pruning under the same protocol, and how both models continue the "
     "same prompt."
 )
 
 
-def draw_title() -> None:
-    """Draw the page's title, except while presenting."""
-    if not is_presenting():
-        st.title("Prunescope", anchor=False)
-        st.markdown(
-            "Choose a language model, a pruner and a sparsity, watch the model being pruned block by "
-            "block, and see what it costs in quality."
-        )
-
-
-def draw_start(engine: BackgroundEngine, checked: Checked, summary: ModelSummary | None) -> None:
-    """Draw what there is to see before a run is chosen."""
+def draw_title(engine: BackgroundEngine, shown: Shown) -> DeltaGenerator:
+    """Draw the title and what the page is for, except while presenting; return the rest of the line."""
     if is_presenting():
-        _draw_stage(engine, checked)
-    else:
-        _draw_steps(checked)
-        if summary is not None and checked.recipe is not None:
-            with st.container(border=True):
-                draw_chart(coverage_forecast(summary, checked.recipe.sparsity), "forecast")
-        _draw_real_model(engine)
-        _draw_running(engine)
+        return st.container()
+    st.html(HEAD_STYLE)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="head"):
+        st.title("Prunescope", anchor=False, width="content")
+        with st.container(key="purpose"):
+            st.markdown(PURPOSE)
+        with st.container(horizontal=True, vertical_alignment="center", width="content", key="choices"):
+            if shown.key is not None and shown.series is not None and shown.series.recipe.model == DEMO:
+                _draw_real_model(engine)
+            return st.container(width="content")
+
+
+def draw_welcome(engine: BackgroundEngine, checked: Checked, summary: ModelSummary | None) -> None:
+    """Draw what there is to see while there is no run of the form's recipe, nor one with another sparsity."""
+    if is_presenting():
+        return
+    _draw_steps(checked)
+    if summary is not None and checked.recipe is not None:
+        with st.container(border=True):
+            draw_chart(coverage_forecast(summary, checked.recipe.sparsity), "forecast")
+    _draw_last(engine)
+    _draw_real_model(engine)
+
+
+def _draw_last(engine: BackgroundEngine) -> None:
+    """Draw a button back to the run that the tab showed before the form changed, if any."""
+    view = find_view(engine, next(iter(session.shown_keys()), None))
+    if view is not None:
+        st.button(
+            f"Back to {literal(view.record.title)}",
+            key="last",
+            icon=":material/undo:",
+            on_click=session.watch,
+            args=(str(view.record.key),),
+        )
 
 
 def _draw_real_model(engine: BackgroundEngine) -> None:
@@ -63,30 +96,26 @@ def _draw_real_model(engine: BackgroundEngine) -> None:
     if key is not None:
         st.page_link(
             "pages/explore.py",
-            label="See what pruning does to a real language model",
+            label="See a real language model",
             icon=":material/inventory_2:",
             help=f"A bundled run of {SMOLLM2.title}.",
             query_params={"run": key},
         )
 
 
-def _draw_stage(engine: BackgroundEngine, checked: Checked) -> None:
-    """Draw the recipe's title and a Prune button: while presenting there is no sidebar to press it in."""
+def draw_stage(engine: BackgroundEngine, checked: Checked, model: Answer[ModelSummary], shown: Shown) -> None:
+    """While presenting the form, draw its title and the button: there is no sidebar to press it in."""
+    if not is_presenting() or session.run_key() is not None:
+        return
     recipe = checked.recipe
-    st.header(literal(recipe.title) if recipe else "This recipe cannot run", anchor=False)
-    if recipe is None:
-        st.markdown(
-            "  \n".join(literal(message) for messages in checked.faults.values() for message in messages)
-        )
-    st.button(
-        "Prune",
-        key="prune.stage",  # the sidebar's button is drawn too, only hidden: keys must differ
-        type="primary",
-        icon=":material/play_arrow:",
-        disabled=recipe is None,
-        on_click=session.prune,
-        args=(engine,),
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.header(literal(recipe.title) if recipe else "This recipe cannot run", anchor=False)
+        if recipe is None:
+            st.markdown(
+                "  \n".join(literal(message) for messages in checked.faults.values() for message in messages)
+            )
+        # The sidebar's button is drawn too, only hidden: keys must differ.
+        draw_prune(engine, checked, model, shown, key="prune.stage", width="content")
 
 
 def _draw_steps(checked: Checked) -> None:
@@ -106,17 +135,19 @@ def _draw_steps(checked: Checked) -> None:
             st.markdown(text)
 
 
-def _draw_running(engine: BackgroundEngine) -> None:
-    """Draw a button for each queued or running run, which shows it."""
-    for key in engine.active():
-        try:
-            recipe = engine.view(key).record.recipe
-        except PrunescopeError:
-            recipe = None
-        st.button(
-            f"Running: {literal(recipe.title if recipe else key)}",
-            key=f"watch.{key}",
-            icon=":material/visibility:",
-            on_click=session.watch,
-            args=(key,),
-        )
+def draw_active(engine: BackgroundEngine, shown: Shown) -> None:
+    """Draw a button for each queued or running run that is not on display, which shows it."""
+    keys = [key for key in engine.active() if key != shown.key]
+    if not keys or is_presenting():
+        return
+    with st.container(horizontal=True, gap="small"):
+        for key in keys:
+            view = find_view(engine, key)
+            recipe = view.record.recipe if view is not None else None
+            st.button(
+                f"Running: {literal(recipe.title if recipe else key)}",
+                key=f"watch.{key}",
+                icon=":material/visibility:",
+                on_click=session.watch,
+                args=(key,),
+            )

@@ -1,0 +1,71 @@
+"""Perplexity against sparsity for the runs of one recipe, small: where the form stands on that curve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from engine import numbers
+from engine.charts import palette
+from engine.charts.chart import Chart, canvas, literal
+from engine.charts.compare.perplexity_axis import wants_logarithm
+
+HEIGHT = 190  # pixels
+
+
+def sparsity_series(
+    sparsities: Sequence[float], perplexities: Sequence[float], dense: float, current: float, pruner: str
+) -> Chart:
+    """Return the curve with the dense level and a mark at the current sparsity, whether or not it has a run.
+
+    A click on a point can be read from its x, the sparsity in percent.
+
+    Args:
+        sparsities: of the runs, shares, increasing.
+        perplexities: of the runs.
+        current: the sparsity of the form, a share.
+        pruner: its title, for the words.
+    """
+    labels = [numbers.perplexity(value) for value in perplexities]
+    x = [round(100 * share, 6) for share in sparsities]
+    here = next((place for place, share in enumerate(sparsities) if share == current), None)
+    line = go.Scatter(
+        x=x,
+        y=list(perplexities),
+        mode="lines+markers",
+        line={"color": palette.BLUE, "width": 2},
+        marker={
+            "size": [11 if place == here else 7 for place in range(len(x))],
+            "color": [palette.VERMILLION if place == here else palette.BLUE for place in range(len(x))],
+            "opacity": 1,
+        },
+        # Streamlit keeps a selection; it must not fade the other points.
+        selected={"marker": {"opacity": 1}},
+        unselected={"marker": {"opacity": 1}},
+        customdata=labels,
+        hovertemplate="%{x:g} %<br>perplexity %{customdata}<extra></extra>",
+    )
+    figure = canvas(go.Figure([line]), HEIGHT)
+    figure.add_hline(y=dense, line={"color": palette.GREY, "width": 1.5, "dash": "dash"}, layer="below")
+    figure.add_vline(
+        x=100 * current, line={"color": palette.VERMILLION, "width": 1.5, "dash": "dot"}, layer="below"
+    )
+    logarithmic = wants_logarithm([*perplexities, dense])
+    figure.update_layout(showlegend=False)
+    figure.update_xaxes(range=[-3, 102], dtick=20, ticksuffix=" %")
+    figure.update_yaxes(
+        **({"type": "log", "dtick": 1, "exponentformat": "power"} if logarithmic else {"nticks": 5})
+    )
+    where = numbers.short_percent(current)
+    at = f"{where}: perplexity {labels[here]}" if here is not None else f"{where}, not computed yet"
+    return Chart(
+        title="Perplexity against sparsity",
+        figure=figure,
+        table=pd.DataFrame({"sparsity": list(sparsities), "perplexity": list(perplexities)}),
+        alt=f"Line chart of the perplexity of {literal(pruner)} by sparsity. Marked: {at}. "
+        f"Dense: {numbers.perplexity(dense)}.",
+        caption=f"{pruner}{', logarithmic' if logarithmic else ''}. Red: the form, at {where}. "
+        f"Dashed: dense, {numbers.perplexity(dense)}. Click a point to go there.",
+    )
