@@ -11,6 +11,7 @@ PrunescopeError
 │   ├── NonFiniteError  numbers that are NaN or infinite; `engine.models.nonfinite` adds the cause
 │   └── FormulaError    scores that are NaN or infinite because of the user's formula
 ├── StoreError      a run folder that cannot be found, read or written
+├── ClassError      a class on Learn that cannot be created, joined or taught
 ├── EngineError     the background engine cannot be started or reached
 └── PublicModeError  something that a visitor of a public app may not do; has a kind
 """
@@ -97,6 +98,10 @@ class FormulaError(NumericsError):
 
 class StoreError(PrunescopeError):
     """A run folder that cannot be found, read or written."""
+
+
+class ClassError(PrunescopeError):
+    """A class on Learn that cannot be created, joined or taught."""
 
 
 class EngineError(PrunescopeError):

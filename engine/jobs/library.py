@@ -1,4 +1,6 @@
-"""What pages do with stored runs, texts and talks: the messages that need no worker."""
+"""What pages do with stored runs, texts and talks: the messages that need no worker, with those of the
+classes on Learn.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.corpora.user_texts import save_text
 from engine.hardware.memory import disk_free
 from engine.jobs import messages
+from engine.jobs.classes import ClassMessages
 from engine.jobs.messages import message
 from engine.store.import_run import import_run
 from engine.store.runs import Store
@@ -22,7 +25,7 @@ KEPT = "runs are used by others too, and the oldest are deleted when space is ne
 CHANGING_TALKS = messages.off("Changing talks", "all visitors see the same talks")
 
 
-class Library:
+class Library(ClassMessages):
     """The store as pages use it.
 
     Attributes:

@@ -91,6 +91,12 @@ def off(what: str, why: str) -> Rule:
     return refuse
 
 
+def classes_on(public: PublicMode, name: str, guided: bool = True) -> None:
+    """Admit everyone if the operator admits classes at all; `Classes.create` checks their number."""
+    if not public.policy.classes:
+        raise PublicModeError(f"Classes are off in this public app. {INSTEAD}", kind="off")
+
+
 def own_run(what: str) -> Rule:
     """Return the rule that admits who has started the run."""
 

@@ -9,6 +9,7 @@
 | `PRUNESCOPE_PUBLIC_DISK` | results of visitors, MB; the oldest unpinned ones are deleted | 2000 |
 | `PRUNESCOPE_PUBLIC_PROMPT` | characters of a prompt, a text or the settings of a method | 2000 |
 | `PRUNESCOPE_PUBLIC_NOTE` | characters of a run's name and of its note | 300 |
+| `PRUNESCOPE_PUBLIC_CLASSES` | classes on Learn of everyone; 0 = none can be created | 20 |
 
 A value that cannot be read counts as the default, with a warning in the log. Imports nothing heavy: the app
 reads it before its first page.
@@ -56,6 +57,7 @@ class Policy:
     disk: int = 2_000_000_000
     prompt: int = 2_000
     note: int = 300
+    classes: int = 20
 
     @classmethod
     def from_environment(cls, *, exposed: bool = False) -> Policy | None:
@@ -74,6 +76,7 @@ class Policy:
             disk=1_000_000 * _number("DISK", cls.disk // 1_000_000),
             prompt=_number("PROMPT", cls.prompt),
             note=_number("NOTE", cls.note),
+            classes=_number("CLASSES", cls.classes),
         )
 
     def faults(self, given: Mapping[str, Any]) -> list[Fault]:

@@ -32,6 +32,7 @@ from engine.jobs.queue import RunQueue
 from engine.jobs.views import EngineStatus, RunView
 from engine.real_model import pin_known
 from engine.recipe import Recipe, pin
+from engine.store.classes import Classes
 from engine.store.import_run import set_all_aside
 from engine.store.runs import Store
 from engine.store.series import Series, is_similar, series
@@ -66,7 +67,7 @@ class BackgroundEngine(Inquiries):
             an embedded cluster is started.
         grace: seconds a cancelled run may take to stop before its worker process is restarted.
         policy: what visitors may do; by default from `PRUNESCOPE_PUBLIC`. None if there are no visitors.
-        visitor: returns the identity of the visitor whose message is being answered, as the server knows it.
+        visitor: returns the identity of the session whose message is being answered, as the server knows it.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class BackgroundEngine(Inquiries):
     ) -> None:
         self.store = store or Store()
         self._home = str(self.store.home)
+        self.classes, self.visitor = Classes(self.store.home), visitor
         self._scheduler = scheduler or os.environ.get("PRUNESCOPE_SCHEDULER") or None
         # Set by the pages' and Dask's threads, cleared by the engine's thread only.
         self._wake = threading.Event()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from engine import run as engine_run
-from engine.errors import PrunescopeError, PublicModeError, StoreError
+from engine.errors import ClassError, PrunescopeError, PublicModeError, StoreError
 from engine.events import Failed, RunStarted
 from engine.jobs import worker
 from engine.jobs.execute import execute
@@ -25,6 +25,7 @@ from engine.jobs.questions import Answer
 from engine.jobs.requests import LinearRequest, PreviewRequest, ReadRequest, TextRequest
 from engine.jobs.service import BackgroundEngine
 from engine.recipe import Recipe, pin
+from engine.store import classes
 from engine.store.runs import Store
 from engine.store.summary import Label
 from engine.store.talk import DEFAULT, Talk
@@ -87,6 +88,10 @@ def open_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., A
 def app(open_app: Callable[..., App], tmp_path: Path) -> App:
     """With a finished run of ann's and one of bob's, and one of the operator's on a private text."""
     made = open_app()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classes, "new_code", lambda: CODE)
+        for made.who in ("ann", "bob"):
+            made.engine.create_class(f"of-{made.who}", guided=True)
     made.submit(FOREIGN, "bob")
     made.submit(OWN, "ann")
     for recipe in (OWN, FOREIGN):
@@ -108,6 +113,7 @@ def trial(**fields: Any) -> PreviewRequest:
     return PreviewRequest(Recipe.build(pruner="formula", **fields).model_dump_json(), 0, LINEAR)
 
 
+CODE = "AAAA-BBBB-CCCC"
 SERVERS_OWN = {"start", "close", "health", "texts", "store", "public", "may_change"}
 """What no visitor's message reaches: the server calls it, or it only says what is drawn."""
 CASES: list[tuple[str, tuple[Any, ...], str]] = [
@@ -127,6 +133,14 @@ CASES: list[tuple[str, tuple[Any, ...], str]] = [
     ("rename_talk", (DEFAULT, "Mine"), "off"),
     ("delete_talk", (DEFAULT,), "off"),
     ("free_space", (), "off"),
+    ("create_class", ("new",), ADMITTED),
+    ("find_class", ("of-bob",), ADMITTED),
+    ("attend_class", ("of-bob",), ADMITTED),
+    ("answer_question", ("of-bob", "groups.row", 0), ADMITTED),
+    ("enter_class", ("of-bob", CODE), ADMITTED),
+    ("set_steps", ("of-ann", ["groups.row"], True), ADMITTED),
+    ("reveal_answer", ("of-ann", "groups.row"), ADMITTED),
+    ("clear_class", ("of-ann",), ADMITTED),
     ("capacity", ("auto",), ADMITTED),
     ("summary", ("demo",), ADMITTED),
     ("summary", ("/etc",), "model"),
@@ -256,6 +270,29 @@ def kind_of(engine: BackgroundEngine, name: str, arguments: tuple[Any, ...]) -> 
 def _is_sentence(message: str) -> bool:
     """What is wrong, and what to do instead."""
     return message[0].isupper() and message.count(". ") >= 1 and message.endswith(".")
+
+
+# Classes
+
+
+def test_the_operator_limits_the_classes_of_all_visitors(open_app: Callable[..., App]) -> None:
+    app = open_app(classes=2)
+    for app.who in ("ann", "bob"):
+        app.engine.create_class(f"of-{app.who}", guided=True)
+    with pytest.raises(ClassError, match="2 classes"):
+        app.engine.create_class("of-cid", guided=True)
+    with pytest.raises(ClassError, match="Only the teacher"):
+        app.engine.clear_class("of-ann")
+
+
+def test_the_operator_turns_classes_off(
+    open_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRUNESCOPE_PUBLIC_CLASSES", "0")
+    policy = Policy.from_environment(exposed=True)
+    assert policy is not None and policy.classes == 0 and Policy().classes == 20
+    app = open_app(classes=0)
+    assert kind_of(app.engine, "create_class", ("a",)) == "off"
 
 
 # Names and files

@@ -39,6 +39,7 @@ from engine.pruning.axes import UPDATES
 from engine.pruning.patterns import make_pattern
 from engine.recipe import Recipe
 from engine.record import RunRecord
+from engine.store.classes import Classes
 from engine.store.runs import Store
 from engine.store.series import Series, series
 from engine.store.summary import RunSummary
@@ -271,6 +272,12 @@ class FakeEngine(Library):
     cancelled: list[str] = field(default_factory=list)
     waiting: dict[str, Recipe] = field(default_factory=dict)
     becomes: str = "running"
+    classes: Classes = field(default_factory=lambda: Classes(None))
+    who: str = "ann"
+
+    def visitor(self) -> str:
+        """The session: the test driver has the same one for all."""
+        return self.who
 
     def exposures(self) -> list[str]:
         return []

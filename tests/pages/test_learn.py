@@ -76,7 +76,7 @@ def test_the_list_has_every_lesson_with_its_question(open_at):
     text = words(app)
     assert app.title[0].value == "Learn"
     assert all(lesson.question in text and f"{lesson.minutes} minutes" in text for lesson in LESSONS)
-    assert [button.label for button in app.button] == [lesson.title for lesson in LESSONS]
+    assert [button.label for button in app.button] == ["Teach a class", *(lesson.title for lesson in LESSONS)]
     assert not any(button.disabled for button in app.button)
 
 

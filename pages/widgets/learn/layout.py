@@ -14,6 +14,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitAPIException
 
+from pages.widgets.learn.classroom.frame import class_step, draw_class
+from pages.widgets.learn.classroom.room import CLASS, TEACHER
 from pages.widgets.learn.controls import LOCK, controls_locked, navigation_locked
 from pages.widgets.learn.lesson import LESSON, STEP, Lesson, step_in_address
 from pages.widgets.literal import literal
@@ -30,6 +32,7 @@ def draw_contents(lessons: Sequence[Lesson], warning: str) -> None:
         "Each lesson has controls to try, and asks a question before it gives the answer."
     )
     _draw_warning(warning)
+    draw_class(lessons)
     grid = st.grid(3, min_column_width=CARD, border=True)
     for number, lesson in enumerate(lessons, start=1):
         with grid.cell():
@@ -60,8 +63,10 @@ def draw_lesson(lessons: Sequence[Lesson], lesson: Lesson) -> None:
             ":material/lock: A teacher has locked the controls of this page. You can still answer questions."
         )
     step = lesson.steps[at]
-    st.header(step.title, anchor=False)
-    step.draw()
+    with class_step(lesson, step) as may_see:
+        st.header(step.title, anchor=False)
+        if may_see:
+            step.draw()
     _draw_navigation(lessons, lesson, at)
 
 
@@ -136,8 +141,8 @@ def _draw_lesson_button(
 
 
 def _open_lesson(lesson: Lesson | None) -> None:
-    """Replace the current lesson in the address, with all its parameters; only a teacher's lock is kept."""
-    for name in set(st.query_params) - {LOCK}:  # a copy: the loop deletes from the original
+    """Replace the current lesson in the address, with all its parameters; the lock and the class are kept."""
+    for name in set(st.query_params) - {LOCK, CLASS, TEACHER}:  # a copy: the loop deletes from the original
         # Streamlit refuses to delete a bound control's value, and removes it itself once it is not drawn.
         with suppress(StreamlitAPIException):
             del st.query_params[name]

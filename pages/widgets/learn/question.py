@@ -1,6 +1,6 @@
 """A question that must be answered before the answer is shown, and the summary at the end of a lesson.
 
-The address holds the choice as a letter: `?q.outlier.mask=b`.
+The address holds the choice as a letter: `?q.outlier.mask=b`. In a class, the server holds it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
 
 import streamlit as st
+
+from pages.widgets.learn.classroom.question import draw_choices, draw_distribution
+from pages.widgets.learn.classroom.room import current_room
 
 
 def ask(name: str, text: str, choices: Sequence[str], right: int, why: str) -> bool:
@@ -22,31 +25,54 @@ def ask(name: str, text: str, choices: Sequence[str], right: int, why: str) -> b
         why: the explanation, in sentences.
 
     Returns:
-        Whether the user has chosen; only then may the page draw what would give the answer away.
+        Whether the explanation is shown: the user has chosen or, in a class, the teacher has revealed it.
+        Only then may the page draw what would give the answer away.
     """
+    room = current_room()
+    label = f":material/quiz: **{text}**"
+    with st.container(border=True):
+        if room is not None:
+            answer, shown = draw_choices(room, name, label, choices)
+        else:
+            answer = _draw_choices(name, label, choices)
+            shown = answer is not None
+            if not shown:
+                st.caption("Choose an answer to see the explanation.")
+        if shown:
+            _explain(choices, answer, right, why)
+        if room is not None and room.view.teaches:
+            draw_distribution(room, name, choices, right)
+    return shown
+
+
+def _draw_choices(name: str, label: str, choices: Sequence[str]) -> int | None:
+    """Draw the choices; return the one in the address, None if there is none."""
     key = f"q.{name}"
     letters = ascii_lowercase[: len(choices)]
     chosen = st.query_params.get(key, "")
     # The address decides and the widget follows, so that a link shows the answer.
     st.session_state[key] = letters.index(chosen) if len(chosen) == 1 and chosen in letters else None
-    with st.container(border=True):
-        st.radio(
-            f":material/quiz: **{text}**",
-            range(len(choices)),
-            format_func=lambda index: choices[index],
-            key=key,
-            on_change=_write_choice,  # runs before the script, so the address already has the new choice
-            args=(key,),
-        )
-        answer: int | None = st.session_state[key]
-        if answer is None:
-            st.caption("Choose an answer to see the explanation.")
-        elif answer == right:
-            st.success(f"**Right.** {why}", icon=":material/check:")
-        else:
-            choice = choices[right] if choices[right].endswith(".") else f"{choices[right]}."
-            st.info(f"**Not quite: {choice}** {why}", icon=":material/lightbulb:")
-    return answer is not None
+    st.radio(
+        label,
+        range(len(choices)),
+        format_func=lambda index: choices[index],
+        key=key,
+        on_change=_write_choice,  # runs before the script, so the address already has the new choice
+        args=(key,),
+    )
+    answer: int | None = st.session_state[key]
+    return answer
+
+
+def _explain(choices: Sequence[str], answer: int | None, right: int, why: str) -> None:
+    """Draw the right answer and the explanation; None if it is shown before the user has chosen."""
+    choice = choices[right] if choices[right].endswith(".") else f"{choices[right]}."
+    if answer == right:
+        st.success(f"**Right.** {why}", icon=":material/check:")
+    elif answer is None:
+        st.info(f"**{choice}** {why}", icon=":material/lightbulb:")
+    else:
+        st.info(f"**Not quite: {choice}** {why}", icon=":material/lightbulb:")
 
 
 def _write_choice(key: str) -> None:
