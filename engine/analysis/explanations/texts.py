@@ -1,15 +1,12 @@
-"""What the charts of texts show: predictions, the loss added per token, and perplexity over sparsity."""
+"""What the charts of a text show: predictions, and the loss added per token."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
 from math import isfinite
 
-from engine.analysis.comparison.points import FACTOR
-from engine.analysis.explanations.explanation import CLIFF, LOSSES, Explanation, explanation
+from engine.analysis.explanations.explanation import LOSSES, Explanation, explanation
 from engine.evaluation.text_types import Reading, Token
-from engine.numbers import percent, perplexity, ratio
+from engine.numbers import percent, perplexity
 
 FEW = 0.1
 """Share of the tokens that are the worst ones."""
@@ -53,28 +50,3 @@ def added_losses(reading: Reading) -> Explanation:
     verb, share = ("has" if few == 1 else "have"), percent(sum(known[:few]) / (added or 1), 0)
     third = f"{few} of them {verb} {share} of the added loss." if added > 0 and known[few - 1] > 0 else ""
     return explanation([first, second, third], LOSSES)
-
-
-def perplexity_line(sparsities: Sequence[float], perplexities: Sequence[float], current: int) -> Explanation:
-    """Explain the line of perplexity over sparsity; the first entry is the dense model."""
-    known = [
-        (sparsity, value) for sparsity, value in zip(sparsities, perplexities, strict=True) if isfinite(value)
-    ]
-    dense, here = perplexities[0], perplexities[current]
-    if not known or not isfinite(dense) or dense <= 0:
-        return explanation(["The dense model has no finite perplexity here."], CLIFF)
-    place = f"at {percent(sparsities[current], 0)} sparsity, the perplexity is"
-    first = (
-        f"{place} {ratio(here / dense)} of the dense one."
-        if isfinite(here)
-        else f"{place} too large to write."
-    )
-    beyond = next((sparsity for sparsity, value in known if value >= FACTOR * dense), None)
-    second = (
-        f"It first reaches {FACTOR:g} × the dense one at {percent(beyond, 0)}."
-        if beyond is not None
-        else f"It stays below {FACTOR:g} × the dense one."
-    )
-    rises = len(known) > 1 and all(after > before for (_, before), (_, after) in pairwise(known))
-    third = "It rises from each sparsity to the next." if rises else ""
-    return explanation([first, second, third], CLIFF)

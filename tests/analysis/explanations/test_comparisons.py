@@ -12,6 +12,7 @@ from engine.analysis.comparison.leaderboard import leaderboard
 from engine.analysis.comparison.overlap import overlap
 from engine.analysis.comparison.points import points
 from engine.analysis.explanations import curves, microscope, texts, two_runs
+from engine.analysis.explanations.one_curve import one_curve
 from engine.analysis.microscope.types import Groups, LostRow, Picture, Spectrum
 from engine.evaluation.text_types import Guess, Reading, Token
 from tests.analysis.comparison.records import made
@@ -246,18 +247,15 @@ def test_a_loss_is_added_to_few_tokens_or_to_none() -> None:
     [
         (
             (10.0, 12.0, 40.0),
-            1,
-            [
-                "At 50 % sparsity, the perplexity is × 1.20",
-                "first reaches 2 × the dense one at 70 %",
-                "It rises",
-            ],
+            0.5,
+            ["At 50.0 % sparsity", "is × 1.20 of", "2 × the dense one is at 70.0 %", "rises"],
             ["below"],
         ),
-        ((10.0, 12.0, 11.0), 2, ["At 70 %", "stays below 2 ×"], ["rises", "reaches"]),
-        ((10.0, inf, 40.0), 1, ["too large to write", "at 70 %"], ["inf"]),
-        ((nan, 12.0, 40.0), 1, ["no finite perplexity"], ["nan"]),
+        ((10.0, 12.0, 11.0), 0.7, ["At 70.0 %", "All runs stay below 2 ×"], ["rises", "reaches"]),
+        ((10.0, inf, 40.0), 0.5, ["too large to write", "at 70.0 %"], ["inf"]),
+        ((10.0, 12.0, 40.0), 0.6, ["No run is at 60.0 % sparsity"], ["of the dense"]),
+        ((nan, 12.0, 40.0), 0.5, ["no finite perplexity"], ["nan"]),
     ],
 )
 def test_the_line_of_perplexities_reaches_the_cliff_or_not(values, current, said, unsaid) -> None:
-    expect(texts.perplexity_line((0.0, 0.5, 0.7), values, current), said, unsaid)
+    expect(one_curve((0.0, 0.5, 0.7), values, values[0], current), said, unsaid)
