@@ -30,7 +30,16 @@ if TYPE_CHECKING:
 
 PYTHON = ((3, 11), (3, 14))
 """The first supported version, and the first unsupported one after it."""
-INTERFACE = ("streamlit", "plotly", "pandas", "dask", "distributed", "cryptography", "jinja2")
+INTERFACE = (
+    "streamlit",
+    "plotly",
+    "pandas",
+    "dask",
+    "distributed",
+    "cryptography",
+    "jinja2",
+    "markdown-it-py",
+)
 """Packages that the app needs and the command line does not."""
 REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
 INSTALL = "pip install -r requirements.txt" if REQUIREMENTS.is_file() else "pip install PACKAGE"

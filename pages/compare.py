@@ -12,6 +12,7 @@ from pages.widgets.compare.pair import draw_pair
 from pages.widgets.compare.sweep import draw_sweep
 from pages.widgets.compare.table import draw_table
 from pages.widgets.engine_handle import shared_engine
+from pages.widgets.handouts.button import draw_comparison_export
 from pages.widgets.known_model import draw_how_to_get
 from pages.widgets.literal import literal
 from pages.widgets.page_setup import enter_through_app
@@ -35,6 +36,7 @@ if section == "Sweep":
     draw_sweep(engine)
 elif section == PAIR:
     draw_pair(engine)
+    draw_comparison_export(engine, PAIR)
 else:
     runs = engine.runs()
     known = choose_protocol(known_runs(runs))
@@ -50,4 +52,5 @@ else:
         if words := narrow_calibration(known.protocol.calibration, [known.protocol.evaluation]):
             st.caption(f":material/info: {words}")
         DRAW_RUNS.get(section or "", draw_curves)(known)
+        draw_comparison_export(engine, section or "Curves")
     draw_watch(engine)

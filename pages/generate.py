@@ -5,14 +5,13 @@ token, and on the user's own text.
 import streamlit as st
 
 from pages.widgets.engine_handle import shared_engine
-from pages.widgets.generate.run_choice import choose_runs, with_weights
+from pages.widgets.generate.run_choice import SIDE_BY_SIDE, WALK, choose_runs, with_weights
 from pages.widgets.generate.side_by_side import draw_side_by_side
 from pages.widgets.generate.sparsity_slider import draw_sparsity_walk
 from pages.widgets.generate.tokens import draw_own_text, draw_tokens
 from pages.widgets.page_setup import enter_through_app
 from pages.widgets.run_picker import finished_runs, usual_keys
 
-WALK = "From 0 to 90 %"
 SECTIONS = {"Side by side": draw_side_by_side, "Token by token": draw_tokens, "Your own text": draw_own_text}
 
 enter_through_app("generate")
@@ -29,7 +28,7 @@ section = st.segmented_control(
 )
 runs = finished_runs(engine.runs())
 if section in SECTIONS:
-    chosen = choose_runs(runs, usual_keys(runs, ("wanda", 0.6), ("magnitude", 0.6)))
+    chosen = choose_runs(runs, usual_keys(runs, *SIDE_BY_SIDE))
     SECTIONS[section](engine, with_weights(engine, chosen))
 else:
     draw_sparsity_walk(engine, runs)

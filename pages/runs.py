@@ -24,4 +24,4 @@ draw_list(engine, own)
 draw_import(engine)
 if own:
     draw_cleanup(engine, own)
-draw_bundled([run for run in finished_runs(runs) if run.recorded])
+draw_bundled(engine, [run for run in finished_runs(runs) if run.recorded])

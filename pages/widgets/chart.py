@@ -15,6 +15,7 @@ from engine.analysis.explanations.explanation import Explanation
 from engine.charts.chart import Chart
 from engine.charts.tables import to_csv
 from pages.widgets.literal import literal
+from pages.widgets.recorder import recorder
 
 HERE = Path(__file__).parent
 FORMATS = st.components.v2.component(
@@ -77,6 +78,9 @@ def draw_chart(
     Returns:
         Streamlit's selection event; None if nothing can be selected.
     """
+    if (sheet := recorder()) is not None:
+        sheet.add(chart)
+        return None if select is None else {"selection": {}}
     if chart.figure.layout.height < least_height:
         chart.figure.update_layout(height=least_height, font={"size": LARGE})
         chart.figure.update_xaxes(tickfont={"size": LARGE}, title={"font": {"size": LARGE}})

@@ -20,11 +20,13 @@ import streamlit as st
 
 from engine.jobs.questions import Answer
 from pages.widgets.literal import literal
+from pages.widgets.recorder import recorder
 
 State = TypeVar("State")
 Value = TypeVar("Value")
 
 POLL = 0.4  # seconds between two looks at something that is not complete
+LONGEST = 30.0  # seconds that a handout waits for it
 DRAWING_PAGE = "redraw.whole"
 """Session state: present while the whole page is being drawn."""
 REQUESTED = "redraw.asked"
@@ -103,6 +105,9 @@ def live(
         seen: the state by which the page decided to draw this part, if it asked before. What has come since
             then would otherwise count as drawn, and the part would wait for it for ever.
     """
+    if recorder() is not None:
+        draw(completed(ask, left, every))
+        return
     before = int(left(ask() if seen is None else seen))  # as the page saw it; `left` may return a bool
 
     def refresh() -> None:
@@ -114,6 +119,14 @@ def live(
 
     # The timer is set only here, in a run of the whole page, so only such a run can start or stop it.
     st.fragment(refresh, run_every=every if before else None)()
+
+
+def completed(ask: Callable[[], State], left: Callable[[State], int], every: float = POLL) -> State:
+    """Return the state once nothing is left to come, or after `LONGEST`."""
+    end = time.monotonic() + LONGEST
+    while left(state := ask()) and time.monotonic() < end:
+        time.sleep(every)
+    return state
 
 
 def live_answer(

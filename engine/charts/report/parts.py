@@ -14,6 +14,9 @@ import plotly.io
 
 from engine.charts.chart import Chart
 
+MOST_ROWS = 1_000
+"""Rows of a chart's table that a page contains: a map of a weight has a row for each of its cells."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -36,13 +39,14 @@ class Figure:
         name: unique on the page.
         data: the figure as JSON values.
         height: CSS pixels.
+        table: None if it has more than `MOST_ROWS`.
     """
 
     name: str
     chart: Chart
     data: dict[str, Any]
     height: int
-    table: Table
+    table: Table | None
 
 
 def figure(name: str, chart: Chart) -> Figure:
@@ -51,7 +55,8 @@ def figure(name: str, chart: Chart) -> Figure:
     data: dict[str, Any] = json.loads(plotly.io.to_json(chart.figure))
     # Plotly adds the process's default template, which others may have changed; the page brings its own.
     data["layout"].pop("template", None)
-    return Figure(name, chart, data, chart.figure.layout.height, table(chart.table, chart.title))
+    rows = table(chart.table, chart.title) if len(chart.table) <= MOST_ROWS else None
+    return Figure(name, chart, data, chart.figure.layout.height, rows)
 
 
 def table(frame: pd.DataFrame, caption: str) -> Table:

@@ -75,6 +75,8 @@ def curve_figures(records: Sequence[RunRecord], prefix: str = "curves") -> Itera
     shared = [outline(shareable(record)) for record in records]
     # Whoever reads the report has computed none of them.
     groups = by_protocol(finished_runs((record, False) for record in shared))
+    # of all protocols, so that a family looks the same in every chart
+    order = list(dict.fromkeys(name for group in groups.values() for name in points(group)))
     for place, (title, protocol) in enumerate(titles(groups).items(), start=1):
         if len(groups[protocol]) > 1:
-            yield title, figure(f"{prefix}{place}", perplexity_curves(points(groups[protocol])))
+            yield title, figure(f"{prefix}{place}", perplexity_curves(points(groups[protocol]), order=order))

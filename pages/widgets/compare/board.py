@@ -46,7 +46,7 @@ COLUMNS: dict[str, Any] = {
 
 def draw_board(known: Known) -> None:
     """Draw a choice of the sparsity, and all pruners at it."""
-    offered = {_budget_words(budget): budget for budget in budgets(known.all)}
+    offered = {budget_words(budget): budget for budget in budgets(known.all)}
     if not offered:
         st.info(
             "A leaderboard needs two pruners at the same sparsity. Start a sweep to get them.",
@@ -95,7 +95,7 @@ def _draw_published(places: Sequence[Entry]) -> None:
         st.caption(f"{literal(f'{family}. {figure.sentence}')} [Source]({figure.source.link})")
 
 
-def _budget_words(budget: str) -> str:
+def budget_words(budget: str) -> str:
     """Return a sparsity in percent, and the name of a pattern as it is."""
     try:
         return numbers.percent(float(budget), 0)

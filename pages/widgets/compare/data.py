@@ -73,24 +73,31 @@ def choose_protocol(groups: Groups) -> Known:
 def known(groups: Groups, protocol: Protocol) -> Known:
     """Return the runs of a protocol as families, the default ones first: they get the plainest colors."""
     runs = groups[protocol]
-    cache: dict[Protocol, tuple[list[FinishedRun], Families]] = st.session_state.setdefault(
-        "compare.points", {}
-    )
+    cache: dict[Protocol, tuple[list[FinishedRun], Known]] = st.session_state.setdefault("compare.points", {})
     # Identity is enough: `known_runs` returns the same lists until a run changes.
     if protocol not in cache or cache[protocol][0] is not runs:
-        cache[protocol] = (runs, points(runs))
-    families = cache[protocol][1]
+        cache[protocol] = (runs, group_families(protocol, runs))
+    return cache[protocol][1]
+
+
+def group_families(protocol: Protocol, runs: Sequence[FinishedRun]) -> Known:
+    """Return the runs of a protocol as families, the default ones first."""
+    families = points(runs)
     order = sorted(families, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
     return Known(protocol, families, tuple(order))
 
 
+def first_families(known: Known) -> list[str]:
+    """Return the names of the families that are drawn by default."""
+    return [name for name in known.order if name in FIRST] or list(known.order[: len(FIRST)])
+
+
 def choose_families(known: Known) -> Families:
     """Draw the choice of the families to show and return them."""
-    first = [name for name in known.order if name in FIRST] or list(known.order[: len(FIRST)])
     chosen = st.multiselect(
         "Pruners",
         known.order,
-        first,
+        first_families(known),
         key="families",
         bind="query-params",
         placeholder="Choose pruners",

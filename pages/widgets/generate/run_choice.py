@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from engine.evaluation.text_types import Reading
     from engine.jobs.service import BackgroundEngine
 
+WALK = "From 0 to 90 %"
+"""The first section of the page: the sparsity slider."""
+SIDE_BY_SIDE = (("wanda", 0.6), ("magnitude", 0.6))
+"""Pruners and sparsities of the runs that the other sections begin with."""
 MOST = 4  # runs that can be chosen together
 WAITING = "The model is loaded, then reads and continues the text. A large model takes a while."
 POLL = 0.5  # seconds

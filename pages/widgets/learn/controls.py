@@ -9,10 +9,14 @@ address is replaced by the default.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import streamlit as st
 
+from pages.widgets.recorder import recorder
+
 LOCK = "lock"
+Value = TypeVar("Value")
 
 
 def controls_locked() -> bool:
@@ -23,6 +27,13 @@ def controls_locked() -> bool:
 def navigation_locked() -> bool:
     """Return whether a teacher has also locked the navigation between steps."""
     return st.query_params.get(LOCK) == "all"
+
+
+def _noted(label: str, value: Value) -> Value:
+    """Return the value of a control, which a handout mentions."""
+    if (sheet := recorder()) is not None:
+        sheet.setting(label, value)
+    return value
 
 
 def slider(
@@ -40,66 +51,65 @@ def slider(
     Streamlit requires that the four numbers are all integers or all floats. `unit` is a format such as
     `%d points`.
     """
-    return float(
-        st.slider(
-            label,
-            minimum,
-            maximum,
-            default,
-            step,
-            unit,
-            key=key,
-            disabled=controls_locked(),
-            bind="query-params",
-        )
+    value = st.slider(
+        label,
+        minimum,
+        maximum,
+        default,
+        step,
+        unit,
+        key=key,
+        disabled=controls_locked(),
+        bind="query-params",
     )
+    return _noted(label, float(value))
 
 
 def choice(label: str, options: Sequence[str], key: str, *, default: str | None = None) -> str:
     """Draw a few options side by side and return the selected one; by default the first."""
-    return str(
-        st.segmented_control(
-            label,
-            options,
-            default=options[0] if default is None else default,
-            required=True,
-            key=key,
-            disabled=controls_locked(),
-            bind="query-params",
-        )
+    value = st.segmented_control(
+        label,
+        options,
+        default=options[0] if default is None else default,
+        required=True,
+        key=key,
+        disabled=controls_locked(),
+        bind="query-params",
     )
+    return _noted(label, str(value))
 
 
 def select(label: str, options: Sequence[str], key: str) -> str:
     """Draw many options as a list and return the selected one; by default the first."""
-    return str(st.selectbox(label, options, 0, key=key, disabled=controls_locked(), bind="query-params"))
+    value = st.selectbox(label, options, 0, key=key, disabled=controls_locked(), bind="query-params")
+    return _noted(label, str(value))
 
 
 def stops(label: str, values: Sequence[int], key: str, *, default: int) -> int:
     """Draw a slider over unevenly spaced whole numbers and return the selected one."""
-    return int(
-        st.select_slider(label, values, default, key=key, disabled=controls_locked(), bind="query-params")
-    )
+    value = st.select_slider(label, values, default, key=key, disabled=controls_locked(), bind="query-params")
+    return _noted(label, int(value))
 
 
 def number(
     label: str, minimum: int, maximum: int, default: int, key: str, *, help_text: str | None = None
 ) -> int:
     """Draw a field for a whole number and return the number."""
-    return int(
-        st.number_input(
-            label,
-            minimum,
-            maximum,
-            default,
-            key=key,
-            help=help_text,
-            disabled=controls_locked(),
-            bind="query-params",
-        )
+    value = st.number_input(
+        label,
+        minimum,
+        maximum,
+        default,
+        key=key,
+        help=help_text,
+        disabled=controls_locked(),
+        bind="query-params",
     )
+    return _noted(label, int(value))
 
 
 def toggle(label: str, key: str) -> bool:
     """Draw a switch, initially off, and return whether it is on."""
-    return bool(st.toggle(label, False, key=key, disabled=controls_locked(), bind="query-params"))
+    is_on = bool(st.toggle(label, False, key=key, disabled=controls_locked(), bind="query-params"))
+    _noted(label, "on" if is_on else "off")
+    return is_on

@@ -15,7 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitAPIException
 
 from pages.widgets.learn.classroom.frame import class_step, draw_class
-from pages.widgets.learn.classroom.room import CLASS, TEACHER
+from pages.widgets.learn.classroom.room import CLASS, TEACHER, current_room
 from pages.widgets.learn.controls import LOCK, controls_locked, navigation_locked
 from pages.widgets.learn.lesson import LESSON, STEP, Lesson, step_in_address
 from pages.widgets.literal import literal
@@ -68,6 +68,17 @@ def draw_lesson(lessons: Sequence[Lesson], lesson: Lesson) -> None:
         if may_see:
             step.draw()
     _draw_navigation(lessons, lesson, at)
+    _draw_handout(lesson)
+
+
+def _draw_handout(lesson: Lesson) -> None:
+    """Draw the button of the handout, which has the answers: in a class, only for the teacher."""
+    room = current_room()
+    if room is not None and not room.view.teaches:
+        return
+    from pages.widgets.handouts.button import draw_lesson_handout  # imports torch, as the steps do
+
+    draw_lesson_handout(lesson)
 
 
 def panes() -> tuple[DeltaGenerator, DeltaGenerator]:

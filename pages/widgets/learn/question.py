@@ -10,8 +10,10 @@ from string import ascii_lowercase
 
 import streamlit as st
 
+from engine.export.handout_blocks import Question, Text
 from pages.widgets.learn.classroom.question import draw_choices, draw_distribution
 from pages.widgets.learn.classroom.room import current_room
+from pages.widgets.recorder import recorder
 
 
 def ask(name: str, text: str, choices: Sequence[str], right: int, why: str) -> bool:
@@ -28,6 +30,9 @@ def ask(name: str, text: str, choices: Sequence[str], right: int, why: str) -> b
         Whether the explanation is shown: the user has chosen or, in a class, the teacher has revealed it.
         Only then may the page draw what would give the answer away.
     """
+    if (sheet := recorder()) is not None:
+        sheet.add(Question(text, choices, right, why))
+        return sheet.answered
     room = current_room()
     label = f":material/quiz: **{text}**"
     with st.container(border=True):
@@ -89,6 +94,9 @@ def draw_summary(lines: Sequence[str], method: str, fields: Mapping[str, str], l
         fields: the query parameters of Explore for the trial.
         label: what the trial is, in a few words.
     """
+    if (sheet := recorder()) is not None:
+        sheet.add(Text("\n".join(["**What to remember**", "", *(f"- {line}" for line in lines)])))
+        return
     with st.container(border=True):
         st.markdown("**What to remember**")
         st.markdown("\n".join(f"- {line}" for line in lines))

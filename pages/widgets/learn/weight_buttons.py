@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
 import streamlit as st
 
+from engine.export.handout_blocks import Frame
 from engine.numbers import decimal
 from pages.widgets.learn.controls import controls_locked
 from pages.widgets.literal import literal
+from pages.widgets.recorder import recorder
 
 CELL = 44
 """Minimum width of a cell, pixels."""
@@ -41,6 +44,9 @@ def draw_weight_buttons(
     key: str, values: Sequence[Sequence[float]], removed: frozenset[int], heads: Sequence[str]
 ) -> None:
     """Draw the matrix, with a heading above each column."""
+    if (sheet := recorder()) is not None:
+        sheet.add(_as_table(values, removed, heads))
+        return
     # Without wrapping, so that a row of the grid stays a row of the matrix on a narrow screen.
     grid = st.grid(
         len(heads) + 1, min_column_width=CELL, wrap=False, gap="xxsmall", vertical_alignment="center"
@@ -63,6 +69,20 @@ def draw_weight_buttons(
                 on_click=write_removed,
                 args=(key, removed ^ {position}),  # symmetric difference: toggles the weight
             )
+
+
+def _as_table(values: Sequence[Sequence[float]], removed: frozenset[int], heads: Sequence[str]) -> Frame:
+    """Return the matrix for a handout, with removed weights in brackets."""
+    cells = [
+        [
+            f"({decimal(value, 1)})" if row * len(heads) + column in removed else decimal(value, 1)
+            for column, value in enumerate(line)
+        ]
+        for row, line in enumerate(values)
+    ]
+    table = pd.DataFrame(cells, columns=list(heads))
+    table.insert(0, "", [f"y{row + 1}" for row in range(len(cells))])
+    return Frame("The weights; removed ones in brackets", table)
 
 
 def write_removed(key: str, removed: frozenset[int]) -> None:

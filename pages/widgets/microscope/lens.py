@@ -42,7 +42,7 @@ def draw_lens(engine: BackgroundEngine, place: Place, recipe: Recipe, study: Stu
         else:
             # the key names the part, because a box selected on one part means nothing on another
             key = f"m.map.{span_words(place.rows)}.{span_words(place.columns)}"
-            chart = weight_map(answer.value, None if study is None else study.norms, _group_width(recipe))
+            chart = weight_map(answer.value, None if study is None else study.norms, group_width(recipe))
             draw_chart(chart, key, select="box", on_select=lambda: _zoom_to_box(f"chart.{key}", place))
         _draw_zoom(place)
     return answer.value
@@ -54,7 +54,7 @@ def _draw_placeholder(answer: Answer[Picture]) -> None:
     draw_turn([answer])
 
 
-def _group_width(recipe: Recipe) -> int | None:
+def group_width(recipe: Recipe) -> int | None:
     """Return M of an N:M pattern whose groups are adjacent columns, None if there are no such groups."""
     pattern = recipe.mask_pattern
     return None if pattern.permuted else pattern.group_width  # permuted groups are scattered over the columns

@@ -11,6 +11,7 @@ import streamlit as st
 from engine.charts.run_table import ORDERS, SIGNS, matching, ordered, run_table
 from engine.numbers import plural
 from engine.store.summary import RunSummary
+from pages.widgets.handouts.button import draw_export
 from pages.widgets.run_picker import OFFERED, labels
 from pages.widgets.runs.actions import draw_actions
 from pages.widgets.runs.deleting import draw_deletion
@@ -119,11 +120,12 @@ def _draw_selected(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None
                 icon=":material/compare_arrows:",
                 query_params={"section": "Two runs", "one": runs[0].key, "other": runs[1].key},
             )
+        draw_export(engine, runs, "several")
         if engine.public is None:
             draw_deletion(engine, runs, "Delete them", "several")
 
 
-def draw_bundled(runs: Sequence[RunSummary]) -> None:
+def draw_bundled(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
     """Draw the bundled runs with a filter, and a link to one of them."""
     label = f"{len(runs)} bundled runs (precomputed)"
     with st.expander(label, icon=":material/inventory_2:"):
@@ -136,6 +138,7 @@ def draw_bundled(runs: Sequence[RunSummary]) -> None:
             alt="The bundled runs",
             column_config={"MB": st.column_config.NumberColumn(format="%.2f")},
         )
+        draw_export(engine, shown, "bundled")
         by_key = {run.key: run for run in shown}
         key = st.selectbox(
             "Open a run",

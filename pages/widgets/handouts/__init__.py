@@ -1,0 +1,1 @@
+"""Handouts: what the app shows, as one HTML file that opens offline."""
