@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.allocation import MOST_LABELS, TOP, allocation_bars, measured_quantity
-from engine.charts.chart import HEIGHT, Chart, canvas, panels, share_block_axis
+from engine.charts.chart import HEIGHT, Chart, panels, share_block_axis
 from engine.charts.overlay.pair import LOOKS, Look, Pair, block_bars, block_line, both_tables, most_different
 from engine.numbers import percent
 
@@ -22,7 +22,7 @@ def allocation_of_both(pair: Pair) -> Chart:
     last = len(above) + 1
     titles = [f"{quantity[0].upper()}{quantity[1:]}" for quantity in above]
     figure = panels([*[0.4] * len(above), 0.6], [*titles, "Sparsity, %"] if above else (), 0.16)
-    canvas(figure, HEIGHT + PANEL * len(above), legend_lines=pair.legend_lines + 1)
+    pair.canvas(figure, HEIGHT + PANEL * len(above), more_lines=1)
     for run in (0, 1):
         table, name, look = singles[run].table, pair.names[run], LOOKS[run]
         if quantities[run]:
@@ -39,20 +39,20 @@ def allocation_of_both(pair: Pair) -> Chart:
         title={"text": "Sparsity, %"}, range=[0, TOP], tickvals=[0, 25, 50, 75, 100], row=last, col=1
     )
     first, second = (_by_block(single.table) for single in singles)
-    result = most_different(pair, (first, second), "{:.1f} %")
+    result = most_different(pair, (first, second), percent)
     clipped = "Stripes: clipped at a limit. " if any(run.clipped for run in pair.runs) else ""
     return Chart(
         title=singles[0].title,
         figure=figure,
         table=both_tables(pair, singles[0].table, singles[1].table),
         alt=f"Grouped bars of the sparsity per block in {pair.names[0]} and {pair.names[1]}. {result}",
-        caption=f"{result} {clipped}{pair.depths}Dashed: the target, which is the mean over all weights.",
+        caption=f"{result} {clipped}Dashed: the target, which is the mean over all weights.",
     )
 
 
 def _by_block(table: pd.DataFrame) -> dict[int, float]:
     known = table.dropna(subset="sparsity")
-    return {int(block): 100 * share for block, share in zip(known["block"], known["sparsity"], strict=True)}
+    return {int(block): share for block, share in zip(known["block"], known["sparsity"], strict=True)}
 
 
 def _sparsities(table: pd.DataFrame, name: str, look: Look, total: int) -> go.Bar:

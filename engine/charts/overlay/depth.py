@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 from engine.charts.chart import (
     Chart,
     block_axis,
-    canvas,
     ceiling,
     largest,
     panels,
@@ -20,6 +19,7 @@ from engine.charts.chart import (
 )
 from engine.charts.depth import alignment_bars, cosine_floor, error_through_depth
 from engine.charts.overlay.pair import LOOKS, Pair, block_bars, block_line, both_tables, most_different
+from engine.numbers import percent, scientific
 from engine.record import RunRecord
 
 
@@ -28,7 +28,7 @@ def alignment_of_both(pair: Pair) -> Chart:
     singles = [alignment_bars(run) for run in pair.runs]
     top = ceiling(largest(value for single in singles for value in single.table["alignment"]))
     unit, words = unit_of(top)
-    figure = canvas(go.Figure(), legend_lines=pair.legend_lines)
+    figure = pair.canvas(go.Figure())
     for single, name, look in zip(singles, pair.names, LOOKS, strict=True):
         distances = single.table["alignment"]
         figure.add_trace(
@@ -46,14 +46,14 @@ def alignment_of_both(pair: Pair) -> Chart:
     figure.update_yaxes(title={"text": f"Distance A, {words}"}, range=[0, 1.02 * top / unit])
     distances = {block.index: block.alignment for block in pair.first.blocks}
     others = {block.index: block.alignment for block in pair.second.blocks}
-    result = most_different(pair, (distances, others), "{:.2e}")
+    result = most_different(pair, (distances, others), lambda value: scientific(value, 2))
     return Chart(
         title=singles[0].title,
         figure=figure,
         table=both_tables(pair, singles[0].table, singles[1].table),
         alt=f"Grouped bars of the neuron alignment distance per block in {pair.names[0]} and "
         f"{pair.names[1]}. {result}",
-        caption=f"{result} {pair.depths}{singles[0].caption}",
+        caption=f"{result} {singles[0].caption}",
     )
 
 
@@ -68,7 +68,7 @@ def depth_of_both(pair: Pair) -> Chart:
         )
         cosine = block_line(table, table["cosine"], name, look, "cosine %{y:.4f}", legend=False)
         figure.add_traces([error, cosine], rows=[1, 2], cols=[1, 1])
-    canvas(figure, legend_lines=pair.legend_lines)
+    pair.canvas(figure)
     share_block_axis(figure, pair.blocks, 2)
     top = ceiling(largest(value for single in singles for value in single.table["relative_error"]))
     bottom = min((cosine_floor(value) for single in singles for value in single.table["cosine"]), default=0.0)
@@ -76,7 +76,7 @@ def depth_of_both(pair: Pair) -> Chart:
     figure.update_yaxes(
         title={"text": "Cosine"}, range=[bottom, 1 + 0.06 * (1 - bottom)], nticks=4, row=2, col=1
     )
-    result = most_different(pair, (_errors(pair.first), _errors(pair.second)), "{:.1f} %")
+    result = most_different(pair, (_errors(pair.first), _errors(pair.second)), percent)
     missing = [
         f"{name} was not evaluated on a text, so it has no error here. "
         for run, name in zip(pair.runs, pair.names, strict=True)
@@ -88,15 +88,13 @@ def depth_of_both(pair: Pair) -> Chart:
         table=both_tables(pair, singles[0].table, singles[1].table),
         alt=f"Two line charts over the blocks of {pair.names[0]} and {pair.names[1]}: relative error and "
         f"cosine of the hidden states. {result}",
-        caption=f"{result} {''.join(missing)}{_texts(pair)}{pair.depths}{singles[0].caption}",
+        caption=f"{result} {''.join(missing)}{_texts(pair)}{singles[0].caption}",
     )
 
 
 def _errors(record: RunRecord) -> Mapping[int, float]:
-    """Return the relative error after each block, in percent."""
-    return {
-        block.index: 100 * block.relative_error for block in record.blocks if block.relative_error is not None
-    }
+    """Return the relative error after each block, as a share."""
+    return {block.index: block.relative_error for block in record.blocks if block.relative_error is not None}
 
 
 def _texts(pair: Pair) -> str:

@@ -6,7 +6,7 @@ The dense model is a second run like any other: one in which no weight was remov
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 from engine.analysis.comparison.differences import differences
 from engine.charts import palette
-from engine.charts.chart import block_count, literal
+from engine.charts.chart import HEIGHT, LEGEND_LINE, block_count, canvas, literal
 from engine.events import BlockPruned
 from engine.record import RunRecord
 from engine.record_parts import SparsityFacts
@@ -56,7 +56,8 @@ class Pair:
         """A short name for each, without what both have in common."""
         one, other = self.first.recipe, self.second.recipe
         if one is None or other is None:
-            return self.first.title or "this run", self.second.title or DENSE
+            model = f" on {one.model_name}" if one else ""
+            return self.first.title.replace(model, "", 1) or "this run", self.second.title or DENSE
         same_model = one.model_identity == other.model_identity
         names = [
             run.title.replace(f" on {recipe.model_name}", "", 1) if same_model else run.title
@@ -81,16 +82,21 @@ class Pair:
         """How many blocks an axis must hold."""
         return max(map(block_count, self.runs))
 
-    @property
-    def legend_lines(self) -> int:
-        return 1 if sum(map(len, self.names)) <= LONG else 2
+    def canvas(self, figure: go.Figure, height: int = HEIGHT, more_lines: int = 0) -> go.Figure:
+        """Give a figure the look of all charts, with space for a legend of the two names and `more_lines`.
+
+        Args:
+            height: pixels, including one line of legend.
+        """
+        lines = (1 if sum(map(len, self.names)) <= LONG else 2) + more_lines
+        return canvas(figure, height + LEGEND_LINE * (lines - 1), legend_lines=lines)
 
     @property
     def depths(self) -> str:
-        """A sentence if equal block numbers are different depths; empty otherwise."""
+        """A sentence if the same block number is another depth in each run; empty otherwise."""
         one, other = map(block_count, self.runs)
         return (
-            f"The models have {one} and {other} blocks, so the same block number is another depth in each. "
+            f"The models have {one} and {other} blocks, so the same block number is another depth in each."
             if one != other and one and other
             else ""
         )
@@ -195,13 +201,17 @@ def block_line(
     )
 
 
-def most_different(pair: Pair, values: tuple[Mapping[int, float], Mapping[int, float]], shown: str) -> str:
-    """Return in which block two runs differ most, with both values.
+def most_different(
+    pair: Pair, values: tuple[Mapping[int, float], Mapping[int, float]], shown: Callable[[float], str]
+) -> str:
+    """Return in which block two runs differ most, with both values, or why that cannot be said.
 
     Args:
         values: by block.
-        shown: a format of a value, such as `{:.1f} %`.
+        shown: formats a value.
     """
+    if pair.depths:
+        return pair.depths
     common = [block for block in values[0] if block in values[1]]
     if not common:
         return "No block is measured in both."
@@ -209,5 +219,5 @@ def most_different(pair: Pair, values: tuple[Mapping[int, float], Mapping[int, f
     block = max(apart, key=lambda one: apart[one])
     if apart[block] == 0:
         return "Both have the same values in every block."
-    first, second = (shown.format(side[block]) for side in values)
+    first, second = (shown(side[block]) for side in values)
     return f"They differ most in block {block}: {first} ({pair.names[0]}) against {second} ({pair.names[1]})."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from engine.analysis.linear_names import linear_names
-from engine.charts.chart import Chart, canvas, literal, panels, share_block_axis, short_names
+from engine.charts.chart import Chart, literal, panels, share_block_axis, short_names
 from engine.charts.overlay.pair import LOOKS, WIDTH, Look, Pair, both_tables
 from engine.charts.row_sparsity import (
     LEVELS,
@@ -30,8 +30,8 @@ def rows_of_both(pair: Pair) -> Chart:
     titles = list(dict.fromkeys([*titled[0], *titled[1]])) or ["no linear has uneven rows"]
     height = PANEL * len(titles) + REST
     figure = panels([1] * len(titles), titles, spacing=26 / height)  # 26 pixels for each panel's title
-    canvas(figure, height)
-    figure.update_layout(margin={"t": 24 * (pair.legend_lines + 1)}, boxmode="overlay")
+    pair.canvas(figure, height + 24, more_lines=1)  # the first panel's title stands in the last line
+    figure.update_layout(boxmode="overlay")
     for run, (name, look) in enumerate(zip(pair.names, LOOKS, strict=True)):
         for place, (title, spreads) in enumerate(titled[run].items()):
             traces = _boxes(spreads, name, look, legend=place == 0)
@@ -46,7 +46,7 @@ def rows_of_both(pair: Pair) -> Chart:
         figure=figure,
         table=both_tables(pair, *map(row_table, pair.runs)),
         alt=f"Box plots of the row sparsities per block in {pair.names[0]} and {pair.names[1]}. {said}",
-        caption=f"{said} {pair.depths}Box: middle half; whiskers: middle 80 %; dots: extremes; arrow: the "
+        caption=f"{said} {pair.depths} Box: middle half; whiskers: middle 80 %; dots: extremes; arrow: the "
         "linear that consumes these rows.",
     )
 

@@ -32,7 +32,7 @@ def searches_of_both(pair: Pair) -> Chart:
     same_objective = objective_words(pair.first) == objective_words(pair.second)
     same_axis = evolves(pair.first) == evolves(pair.second)
     figure = panels([1, 1], [*map(literal, pair.names)], 0.14 if same_axis else 0.26)
-    canvas(figure, HEIGHT + 170, legend_lines=2)
+    canvas(figure, 2 * HEIGHT, legend_lines=2)
     units = [unit_of(largest(tried.objective for tried in run.search)) for run in pair.runs]
     if same_objective:
         units = [max(units)] * 2
@@ -41,6 +41,7 @@ def searches_of_both(pair: Pair) -> Chart:
         for trace in curves(run, unit):
             trace.update(showlegend=trace.showlegend is not False and trace.name not in named)
             named.add(trace.name)
+            trace.update(cliponaxis=False)  # the labels of the chosen ones reach beyond the panel
             figure.add_trace(trace, row=row, col=1)
         others = pair.runs if same_objective else (run,)
         span = value_range([tried.objective / unit for one in others for tried in one.search])
@@ -78,7 +79,7 @@ def best_of_both(pair: Pair) -> Chart:
     unit, words = unit_of(
         largest(chain.from_iterable((*table["best"], *table["uniform"]) for table in tables))
     )
-    figure = canvas(go.Figure(), legend_lines=pair.legend_lines + 1)
+    figure = pair.canvas(go.Figure(), more_lines=1)
     for table, name, look in zip(tables, pair.names, LOOKS, strict=True):
         figure.add_trace(
             go.Bar(
@@ -109,6 +110,6 @@ def best_of_both(pair: Pair) -> Chart:
         table=both_tables(pair, *tables),
         alt=f"Grouped bars of the neuron alignment distance per block in {pair.names[0]} and "
         f"{pair.names[1]}, with outlines of uniform. {said}",
-        caption=f"{said} {pair.depths}Measured on each search's own windows; 0 = neurons are as active as in "
-        "the dense model.",
+        caption=f"{said} {pair.depths} Measured on each search's own windows; 0 = neurons are as active as "
+        "in the dense model.",
     )

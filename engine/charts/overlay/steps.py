@@ -17,7 +17,6 @@ from engine.charts.chart import (
     FINE,
     HEIGHT,
     Chart,
-    canvas,
     ceiling,
     largest,
     literal,
@@ -35,6 +34,8 @@ from engine.charts.refinement import (
 )
 from engine.charts.update import error_recovered
 
+PANEL, REST = 100, 60  # pixels
+
 
 def swaps_of_both(pair: Pair) -> Chart:
     """Return the share of weights that were swapped per block in both runs, and the errors that their
@@ -46,9 +47,8 @@ def swaps_of_both(pair: Pair) -> Chart:
     measures = [method_of(run).measure for run in pair.runs]
     # runs that lower the same error share a panel
     below = list(dict.fromkeys(name for name, table in zip(measures, errors, strict=True) if len(table)))
-    figure = canvas(
-        panels([1] * (len(below) + 1)), HEIGHT + 40 * len(below), legend_lines=pair.legend_lines + 1
-    )
+    titles = ["Swapped, %", *(f"Mean {measure}" for measure in below)]
+    figure = pair.canvas(panels([1] * len(titles), titles), REST + PANEL * len(titles), more_lines=2)
     for run, (name, look) in enumerate(zip(pair.names, LOOKS, strict=True)):
         shares = 100 * swaps[run]["share"].astype(float)
         counts = swaps[run][["swaps", "per_row"]]
@@ -60,14 +60,13 @@ def swaps_of_both(pair: Pair) -> Chart:
             figure.add_traces(_dumbbells(errors[run], 1, name, look, ""), rows=row, cols=1)
     figure.add_trace(_before("before the swaps"), row=1, col=1)
     top = ceiling(largest(value for table in swaps for value in table["share"]), FINE)
-    figure.update_yaxes(title={"text": "Swapped, %"}, nticks=4, range=[0, 104 * top], row=1, col=1)
+    figure.update_yaxes(nticks=4, range=[0, 104 * top], row=1, col=1)
     for row, measure in enumerate(below, start=2):
         tables = [table for table, name in zip(errors, measures, strict=True) if name == measure]
         end = ceiling(_largest_error(tables), FINE)
-        title = {"text": f"Mean {measure}"}
-        figure.update_yaxes(title=title, range=[-0.06 * end, 1.08 * end], nticks=4, row=row, col=1)
+        figure.update_yaxes(range=[-0.06 * end, 1.08 * end], nticks=4, row=row, col=1)
     figure.update_layout(barmode="overlay")
-    share_block_axis(figure, pair.blocks, len(below) + 1)
+    share_block_axis(figure, pair.blocks, len(titles))
     return _chart(pair, singles, figure, [swaps_summary(run) for run in pair.runs])
 
 
@@ -95,14 +94,14 @@ def _chart(pair: Pair, singles: Sequence[Chart], figure: go.Figure, words: Seque
         figure=figure,
         table=both_tables(pair, singles[0].table, singles[1].table),
         alt=f"{singles[0].title}, per block, in {pair.names[0]} and {pair.names[1]}. {said}",
-        caption=f"{said} {pair.depths}Hollow: before; filled: after. A block's value is the mean of its "
+        caption=f"{said} {pair.depths} Hollow: before; filled: after. A block's value is the mean of its "
         "linears.",
     )
 
 
 def _error_figure(pair: Pair, tables: Sequence[pd.DataFrame], before: str) -> go.Figure:
     """Return dumbbells of a relative error, and below them the share of it that is no longer there."""
-    figure = canvas(panels([0.6, 0.4]), HEIGHT + 40, legend_lines=pair.legend_lines + 1)
+    figure = pair.canvas(panels([0.6, 0.4]), HEIGHT + 40, more_lines=1)
     for table, name, look in zip(tables, pair.names, LOOKS, strict=True):
         figure.add_traces(_dumbbells(table, 100, name, look, " %"), rows=1, cols=1)
         share = block_bars(
