@@ -69,13 +69,13 @@ def _marks(rows: Sequence[Comparison]) -> list[go.Scatter]:
             marker=level,
             hovertemplate="guessing: %{x:.1f} %<extra></extra>",
         ),
-        _model(
+        accuracy_marks(
             "dense",
             hollow,
             [place - OFFSET for place in places],  # rows count downwards, so minus is above
             [(row.dense, row.dense_stderr) for row in rows],
         ),
-        _model(
+        accuracy_marks(
             "pruned",
             filled,
             [place + OFFSET for place in places],
@@ -84,7 +84,7 @@ def _marks(rows: Sequence[Comparison]) -> list[go.Scatter]:
     ]
 
 
-def _model(
+def accuracy_marks(
     name: str,
     marker: dict[str, object],
     places: Sequence[float],

@@ -122,6 +122,7 @@ def dense_reference(record: RunRecord) -> RunRecord:
         ),
         allocation=(0.0,) * (model.blocks if model else 0),
         blocks=blocks,
+        tasks=record.tasks.model_copy(update={"pruned": record.tasks.dense}),
     )
 
 
