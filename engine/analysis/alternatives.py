@@ -1,5 +1,5 @@
 """The runs that a run is compared with first: its recipe with the uniform allocation, and the same sparsity
-with another pruner. They need not exist yet: a recipe says what to compute, and its key where the result will be.
+with another pruner. They need not exist yet: a recipe says what to compute, and its key where the result is.
 """
 
 from __future__ import annotations

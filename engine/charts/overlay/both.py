@@ -86,6 +86,7 @@ def _chart(
     return replace(
         chart,
         title=f"{chart.title}: {pair.names[1]}",
+        alt=f"Of {pair.names[1]} only. {chart.alt}",
         caption=f"Only of {pair.names[1]}: {pair.names[0]} {reason}. {chart.caption}",
     )
 

@@ -22,9 +22,10 @@ from pages.widgets.explore.fields import PLAIN, PRUNER_AXES, Fields, parameters,
 RUN = "run"
 FOCUS = "focus"
 REPLAY = "replay"
-NOT_FIELDS = (RUN, FOCUS, REPLAY, "present")
+WITH = "with"
+NOT_FIELDS = (RUN, FOCUS, REPLAY, WITH, "present")
 """Parameters that are not recipe fields: the run on display, the part of it that is shown, the position of
-its replay, and the position in a talk.
+its replay, the run that it is compared with, and the position in a talk.
 """
 
 

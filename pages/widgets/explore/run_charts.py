@@ -22,24 +22,33 @@ NARROW = 14
 """Up to this many blocks, a heat map is readable in half the width of the page."""
 
 
-def chart_titles(record: RunRecord) -> dict[str, str]:
-    """Return the titles of an ended run's charts by name.
+def chart_titles(record: RunRecord, second: RunRecord | None = None) -> dict[str, str]:
+    """Return the titles of the charts of an ended run by name, and of those that only a second one has.
 
     They are kept for the session: the charts have to be built to get them.
     """
     cache: dict[str | None, dict[str, str]] = st.session_state.setdefault("titles", {})
-    if record.key not in cache:
-        cache[record.key] = {
-            name: make(record).title
-            for makers in chart_parts(record).values()
-            for name, make in makers.items()
-        }
-    return cache[record.key]
+    for run in (record, second):
+        if run is not None and run.recipe is not None and (run.key not in cache or run.state != "finished"):
+            cache[run.key] = {
+                name: make(run).title for makers in chart_parts(run).values() for name, make in makers.items()
+            }
+    others = cache[second.key] if second is not None and second.recipe is not None else {}
+    return {
+        name: cache[record.key].get(name) or others[name]
+        for makers in chart_parts(record, second).values()
+        for name in makers
+    }
 
 
-def draw_charts(record: RunRecord, focus: str = EVERYTHING) -> None:
-    """Draw the charts of what is known so far, or the one that `focus` names, or none."""
-    parts = chart_parts(record, clickable=record.state == "finished")  # a live chart would lose its selection
+def draw_charts(record: RunRecord, second: RunRecord | None = None, focus: str = EVERYTHING) -> None:
+    """Draw the charts of what is known so far, or the one that `focus` names, or none.
+
+    Args:
+        second: drawn into all of them, if there is one.
+    """
+    # a live chart would lose its selection
+    parts = chart_parts(record, second, clickable=record.state == "finished")
     if focus != EVERYTHING:
         for makers in parts.values():
             if focus in makers:
@@ -49,7 +58,7 @@ def draw_charts(record: RunRecord, focus: str = EVERYTHING) -> None:
     for title, makers in shown.items():
         if len(shown) > 1:
             st.subheader(title, anchor=False)
-        charts = _cached_charts(title, makers, record)
+        charts = _cached_charts(title, makers, record, second)
         for (name, chart), cell in zip(charts.items(), _cells(record, makers), strict=True):
             with cell:
                 if name in HEATMAPS and record.state == "finished" and record.key is not None:
@@ -58,24 +67,25 @@ def draw_charts(record: RunRecord, focus: str = EVERYTHING) -> None:
                     draw_chart(chart, name)
 
 
-def _cached_charts(title: str, makers: Makers, record: RunRecord) -> dict[str, Chart]:
+def _cached_charts(
+    title: str, makers: Makers, record: RunRecord, second: RunRecord | None
+) -> dict[str, Chart]:
     """Return a section's charts, built again only if what they show has changed."""
-    if title == ALLOCATION:
-        sources: tuple[object, ...] = (
-            record.measured,
-            record.search,
-            record.allocation,
-            record.rows,
-            record.clipped,
-        )
-    else:
-        sources = record.state, record.blocks, record.protocol.evaluation
-    version = (record.key, list(makers), *sources)
+    # The dense model's record, which has no recipe, follows from the run's own.
+    other = second and (_sources(title, second) if second.recipe else "dense")
+    version = list(makers), _sources(title, record), other
     cache: dict[str, tuple[object, dict[str, Chart]]] = st.session_state.setdefault("charts", {})
     if title not in cache or cache[title][0] != version:
         # per tab, and only the last version
         cache[title] = (version, {name: make(record) for name, make in makers.items()})
     return cache[title][1]
+
+
+def _sources(title: str, record: RunRecord) -> tuple[object, ...]:
+    """Return what the charts of a section show of a run."""
+    if title == ALLOCATION:
+        return record.key, record.measured, record.search, record.allocation, record.rows, record.clipped
+    return record.key, record.state, record.blocks, record.protocol.evaluation
 
 
 def _cells(record: RunRecord, makers: Makers) -> list[st.delta_generator.DeltaGenerator]:

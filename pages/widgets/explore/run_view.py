@@ -19,6 +19,7 @@ from engine.models.known_files import known_file
 from engine.record import RunRecord
 from pages.widgets.engine_handle import find_view
 from pages.widgets.explore import replay, session
+from pages.widgets.explore.compare_with import draw_compare_with, second_record, second_view
 from pages.widgets.explore.prompt import ask_ahead
 from pages.widgets.explore.replay import Playback
 from pages.widgets.explore.run_charts import chart_titles, draw_charts
@@ -68,14 +69,15 @@ def draw_run(engine: BackgroundEngine, shown: Shown, choices: DeltaGenerator) ->
     except PrunescopeError as error:
         st.error(literal(error), icon=":material/link_off:")
         return None
+    second = second_record(engine, view.record)
     with choices:
-        _choose_focus(view)
+        _choose_focus(view, second)
     playback = replay.current(key)
     if playback is not None:
         live(
             "run.replay",
             lambda: playback,
-            _draw_replay,
+            lambda playback: _draw_replay(playback, second),
             # It polls while it plays; starting, pausing, ending and closing it all change this number.
             left=lambda playback: (playback.since is not None) - (replay.current(key) is None),
             every=replay.TICK,
@@ -83,6 +85,8 @@ def draw_run(engine: BackgroundEngine, shown: Shown, choices: DeltaGenerator) ->
         # What belongs to a finished run is drawn only at the replay's end.
         return playback.view() if playback.now < len(playback.replay) else view
     _draw_nearest(shown)
+    with st.container():  # in any case, so that the fragments below keep their position
+        draw_compare_with(engine, view)
     was_active = view.active  # when the page was drawn: it stays true in the fragment's last turn
     slower = SLOWER if _is_slow(view) else 1
     curve = series_chart(shown.series) if session.focus() == session.EVERYTHING else None
@@ -104,8 +108,9 @@ def draw_run(engine: BackgroundEngine, shown: Shown, choices: DeltaGenerator) ->
         live(
             "run.charts",
             lambda: find_view(engine, key),
-            _draw_charts,
-            left=left_of,
+            lambda view: _draw_charts(engine, view),
+            # 4 as long as the run to compare with changes, too
+            left=lambda view: left_of(view) + 4 * is_active(second_view(engine)),
             every=CHARTS_POLL * slower,
             seen=view,
         )
@@ -128,14 +133,19 @@ def left_of(view: RunView | None) -> int:
     return 0 if view is None or not view.active else 1 + _is_slow(view)
 
 
+def is_active(view: RunView | None) -> bool:
+    """Return whether the run may still change."""
+    return view is not None and view.active
+
+
 def _is_slow(view: RunView) -> bool:
     blocks = view.record.blocks
     return bool(blocks) and blocks[0].seconds > SLOW_BLOCK
 
 
-def _choose_focus(view: RunView) -> None:
+def _choose_focus(view: RunView, second: RunRecord | None) -> None:
     """Choose the part of an ended run to show, for talks; a part that this run lacks becomes everything."""
-    charts = {} if view.active or view.record.model is None else chart_titles(view.record)
+    charts = {} if view.active or view.record.model is None else chart_titles(view.record, second)
     if session.focus() not in (session.EVERYTHING, session.NUMBERS, *charts):
         st.session_state[session.FOCUS] = session.EVERYTHING
     if charts and not is_presenting():
@@ -163,26 +173,26 @@ def _draw_run(
     if view.state != "finished" or not is_presenting():
         _draw_state(engine, key, view)
     if session.focus() in WITH_NUMBERS:
-        draw_numbers(view.record, wide=wide)
+        draw_numbers(view.record, second_record(engine, view.record), wide=wide)
     ended = was_active and view.state == "finished"
     if ended and view.has_weights and session.focus() == session.EVERYTHING:
         ask_ahead(engine, key)  # so that the texts are on their way before the page is redrawn
 
 
-def _draw_charts(view: RunView | None) -> None:
+def _draw_charts(engine: BackgroundEngine, view: RunView | None) -> None:
     if view is not None and view.record.model is not None:
-        draw_charts(view.record, session.focus())
+        draw_charts(view.record, second_record(engine, view.record), session.focus())
 
 
-def _draw_replay(playback: Playback) -> None:
+def _draw_replay(playback: Playback, second: RunRecord | None) -> None:
     """Draw the run at the replay's position."""
     view = playback.view()
     _draw_heading(view, replayed=True)
     replay.draw_player(playback)
     if session.focus() in WITH_NUMBERS:
-        draw_numbers(view.record)
+        draw_numbers(view.record, second)
     if view.record.model is not None:
-        draw_charts(view.record, session.focus())
+        draw_charts(view.record, second, session.focus())
 
 
 def _draw_heading(view: RunView, *, replayed: bool = False) -> None:

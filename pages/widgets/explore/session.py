@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from engine.recipe import Recipe
 
 FOCUS, EVERYTHING, NUMBERS = address.FOCUS, "everything", "numbers"
+COMPARED = "compared"
+"""Session state: what the shown run is compared with, as in the address."""
 DRAWN = "drawn"
 """Session state: present after a run of the page that reached its end."""
 HERE = ""
@@ -55,6 +57,7 @@ def open_session(engine: BackgroundEngine) -> Fields:
         state["address"] = query  # first: a click may cut this run of the page short
         state["run"] = query.get(address.RUN)
         state[FOCUS] = query.get(FOCUS, EVERYTHING)
+        state[COMPARED] = query.get(address.WITH, "")
         state["shown"] = _fields_of_run(engine, state["run"])
         state["fields"], state["complaints"] = address.read(query, state["shown"] or defaults())
         state["refused"] = ({}, ())  # fields, and what the engine found wrong with them
@@ -124,6 +127,17 @@ def was_started_here(key: str) -> bool:
     return key in st.session_state.get(STARTED, ())
 
 
+def compared() -> str:
+    """Return what the shown run is compared with: the key of a run, `dense`, or nothing."""
+    key: str = st.session_state.get(COMPARED, "")
+    return key
+
+
+def compare_with(key: str) -> None:
+    """Compare the shown run with another one; for callbacks."""
+    st.session_state[COMPARED] = key
+
+
 def focus() -> str:
     """Return the part of the run that this tab shows: `EVERYTHING`, `NUMBERS`, or the name of a chart."""
     part: str = st.session_state.get(FOCUS, EVERYTHING)
@@ -146,6 +160,8 @@ def write_address(fields: Fields) -> None:
     parameters = address.write(fields, [defaults(), *([shown] if shown else [])])
     if focus() != EVERYTHING:
         parameters = {FOCUS: focus()} | parameters
+    if compared():
+        parameters = {address.WITH: compared()} | parameters
     playback = replay.current(key or next(iter(shown_keys()), ""))
     if playback is not None:
         key = playback.key
