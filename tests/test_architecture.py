@@ -282,3 +282,20 @@ def test_no_page_holds_mathematics() -> None:
         for line, name in sorted(imported(module))
         if name.partition(".")[0] in NUMBERS
     ] == []
+
+
+def test_every_chart_says_what_it_shows() -> None:
+    """But those of the lessons, which the text around them explains, and those of two runs, which get their
+    explanation in one place.
+    """
+    unexplained = [
+        f"{module}:{node.lineno}"
+        for module in MODULES
+        if is_in(module, "engine.charts")
+        and not any(is_in(module, f"engine.charts.{part}") for part in ("lessons", "overlay"))
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "Chart"
+        and "explain" not in [keyword.arg for keyword in node.keywords]
+    ]
+    assert unexplained == []

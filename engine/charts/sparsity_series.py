@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from engine import numbers
+from engine.analysis.explanations.one_curve import one_curve
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, literal
 from engine.charts.compare.perplexity_axis import wants_logarithm
@@ -68,4 +70,5 @@ def sparsity_series(
         f"Dense: {numbers.perplexity(dense)}.",
         caption=f"{pruner}{', logarithmic' if logarithmic else ''}. Red: the form, at {where}. "
         f"Dashed: dense, {numbers.perplexity(dense)}. Click a point to go there.",
+        explain=partial(one_curve, sparsities, perplexities, dense, current),
     )

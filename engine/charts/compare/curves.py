@@ -9,12 +9,14 @@ the names are in a legend.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import isfinite
 
 import plotly.graph_objects as go
 
 from engine import numbers
 from engine.analysis.comparison.points import FACTOR, Cliff, Point, cliff, curve, dense_perplexity
+from engine.analysis.explanations import curves
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, literal
 from engine.charts.compare.perplexity_axis import Scale, spread, top, wants_logarithm
@@ -66,6 +68,7 @@ def perplexity_curves(
         caption="Lower is better. The cliff of a curve is the sparsity at which its perplexity is "
         f"{FACTOR:g} × that of the dense model; between two runs, the logarithm of the perplexity is "
         f"interpolated linearly. {cliff_words(cliffs)}",
+        explain=partial(curves.perplexity_curves, families),
     )
 
 

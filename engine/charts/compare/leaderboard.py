@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import log10
 
 import pandas as pd
@@ -11,6 +12,7 @@ import plotly.graph_objects as go
 from engine import numbers
 from engine.analysis.comparison.leaderboard import Entry
 from engine.analysis.comparison.points import dense_perplexity
+from engine.analysis.explanations import curves
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, literal
 from engine.charts.compare.perplexity_axis import Scale, top, wants_logarithm
@@ -96,6 +98,7 @@ def leaderboard_chart(entries: Sequence[Entry], budget: str) -> Chart:
         alt=f"Ranking of {len(entries)} pruners by their perplexity at {budget}. {best}",
         caption="Pruned perplexity, starting at the dense model's; lower is better. Percentages: distance to "
         f"the best. {_achieved_words(entries)} {alike_words(entries)}".strip(),
+        explain=partial(curves.leaderboard, entries),
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from engine.analysis.comparison.overlap import LinearOverlap, Side, overall
+from engine.analysis.explanations import two_runs
 from engine.charts.chart import Chart, block_axis, canvas, cell_handles, short_names
 from engine.charts.heatmaps import labelled_heatmap, least_width
 from engine.numbers import percent
@@ -59,6 +61,7 @@ def overlap_grid(overlaps: Sequence[LinearOverlap], side: Side = "kept", order: 
         caption=f"Weights that both runs {verb} / weights that at least one {verb}s (intersection over "
         f"union). {words}",
         least_width=least_width(len(blocks)),
+        explain=partial(two_runs.mask_overlap, overlaps, side),
     )
 
 

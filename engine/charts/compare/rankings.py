@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from engine import numbers
 from engine.analysis.comparison.points import FACTOR, Point, cliff, curve, dense_perplexity
+from engine.analysis.explanations import curves
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, literal
 from engine.charts.compare.curves import Families, cliff_words, patterns
@@ -49,6 +51,7 @@ def cliff_ranking(families: Families, order: Sequence[str] = ()) -> Chart:
         alt=f"Ranking of {len(shown)} pruners by the sparsity of their cliff. {cliff_words(known)}",
         caption="The farther right, the more weights can be removed before the perplexity doubles. ▷: no "
         "run has reached the cliff yet.",
+        explain=partial(curves.cliff_ranking, families),
     )
 
 
@@ -132,6 +135,7 @@ def pattern_ranking(families: Families) -> Chart:
         alt=f"Dot chart of the perplexity of {len(names)} pruners at {numbers.listed(shapes)}. "
         f"{_best(at, shapes)}",
         caption=f"Pruned perplexity, lower is better. {_best(at, shapes)}",
+        explain=partial(curves.pattern_ranking, families),
     )
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.explanations import two_runs
+from engine.analysis.explanations.explanation import Explanation
 from engine.charts import palette
 from engine.charts.chart import Chart, block_axis, canvas, done_blocks, largest, literal, unit_of
 from engine.events import BlockPruned
@@ -22,7 +25,13 @@ def pair_allocation(runs: Sequence[RunRecord], names: Names) -> Chart:
     """Return the sparsity of each block in both runs."""
     caption = "Share of each block's prunable weights that is removed."
     return _lines(
-        "Sparsity per block, %", runs, names, lambda block: 100 * block.sparsity, "Sparsity, %", caption
+        "Sparsity per block, %",
+        runs,
+        names,
+        lambda block: 100 * block.sparsity,
+        "Sparsity, %",
+        caption,
+        partial(two_runs.sparsities, runs, names),
     )
 
 
@@ -38,6 +47,7 @@ def pair_alignment(runs: Sequence[RunRecord], names: Names) -> Chart:
         lambda block: block.alignment / unit,
         f"Distance A, {words}",
         caption,
+        partial(two_runs.alignments, runs, names),
     )
     # the table has the distances themselves, the axis a power of ten of them
     return replace(chart, table=chart.table.assign(**{name: chart.table[name] * unit for name in names}))
@@ -53,6 +63,7 @@ def pair_depth(runs: Sequence[RunRecord], names: Names) -> Chart:
         lambda block: None if block.relative_error is None else 100 * block.relative_error,
         "Relative error, %",
         caption,
+        partial(two_runs.errors, runs, names),
     )
 
 
@@ -63,6 +74,7 @@ def _lines(
     value: Callable[[BlockPruned], float | None],
     axis: str,
     caption: str,
+    explain: Callable[[], Explanation],
 ) -> Chart:
     columns = [{block.index: value(block) for block in done_blocks(run)} for run in runs]
     blocks = sorted({*columns[0], *columns[1]})  # an unfinished run has fewer; None leaves a gap
@@ -86,7 +98,7 @@ def _lines(
     figure.update_xaxes(**block_axis(len(blocks)))
     figure.update_yaxes(title={"text": axis}, rangemode="tozero")
     words = f"Line chart over the blocks of two runs, {names[0]} and {names[1]}. {_difference(table, names)}"
-    return Chart(title=title, figure=figure, table=table, alt=words, caption=caption)
+    return Chart(title=title, figure=figure, table=table, alt=words, caption=caption, explain=explain)
 
 
 def _difference(table: pd.DataFrame, names: Names) -> str:

@@ -5,9 +5,12 @@ A missing bar is a probability too small to draw, never an unknown one.
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.explanations import texts
 from engine.charts import palette
 from engine.charts.chart import LEGEND_LINE, Chart, canvas, literal, name_rows
 from engine.evaluation.text_types import Guess, Token
@@ -57,6 +60,7 @@ def prediction_bars(token: Token) -> Chart:
         f"Divergence {divergence}. {_top_words(token)}",
         caption=f"{_top_words(token)} The ten most likely tokens of either model, in the dense model's "
         f"order; {HERE} is the token of the text. Divergence: KL(dense ‖ pruned) over the whole vocabulary.",
+        explain=partial(texts.predictions, token),
     )
 
 

@@ -5,11 +5,13 @@ marked.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from engine import numbers
+from engine.analysis.explanations.one_curve import one_curve
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 
@@ -75,6 +77,7 @@ def sparsity_line(
         alt=f"Line chart of the perplexity by sparsity. The ring is at {place}; dense is {labels[0]}.",
         caption=f"Perplexity on the evaluation text{', logarithmic' if logarithmic else ''}. "
         f"Ring: this text, at {place}. Dashed: dense.",
+        explain=partial(one_curve, sparsities, perplexities, perplexities[0], sparsities[current]),
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.explanations import texts
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, literal, panels
 from engine.charts.generate.predictions import guess_words, label
@@ -112,6 +114,7 @@ def added_losses(reading: Reading, chosen: int | None = None) -> Chart:
         f"{summary(reading)}",
         caption="−ln p of each token under the pruned model minus that under the dense one: up is worse. "
         f"{summary(reading)}",
+        explain=partial(texts.added_losses, reading),
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.explanations import microscope
 from engine.analysis.microscope.types import Groups, Numbers
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
@@ -45,6 +48,7 @@ def group_boxes(groups: Groups) -> Chart:
         alt=f"The first groups of rows {groups.rows[0]} to {groups.rows[1] - 1}, framed, with removed "
         f"weights crossed out. {count_words(groups)}",
         caption=f"{count_words(groups)} {permuted}".strip(),
+        explain=partial(microscope.groups, groups),
     )
 
 

@@ -6,10 +6,13 @@ inputs; and the rows whose outputs changed most on the calibration text.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.explanations import microscope
 from engine.analysis.microscope.ranks import rank_correlation
 from engine.analysis.microscope.types import Counts, Numbers, Picture, Span, Study
 from engine.charts import palette
@@ -52,6 +55,7 @@ def sparsity_profiles(picture: Picture) -> Chart:
         alt=f"Two step lines of the sparsity. Per row: {_range(rows)}. Per column: {_range(columns)}.",
         caption="An empty row is a constant output; an empty column is an input that is no longer read."
         f"{_empty_words(rows, columns)}",
+        explain=partial(microscope.sparsity_profiles, picture),
     )
 
 
@@ -133,6 +137,7 @@ def norms_against_sparsity(norms: Numbers, column_removed: Counts, rows: int) ->
         alt=f"Scatter chart of {len(norms):,} columns: activation norm against sparsity. {words}",
         caption="One point per column. A method that uses calibration data keeps the weights of strongly "
         f"activated inputs, so the points fall to the right. {words}",
+        explain=partial(microscope.norms_against_sparsity, norms, column_removed, rows),
     )
 
 
@@ -173,4 +178,5 @@ def worst_rows(study: Study) -> Chart:
         caption=f"‖y − y′‖ / ‖y‖ of single outputs from the same input, on {study.sampled:,} sampled "
         f"calibration tokens. These {len(table)} rows account for {percent(float(table['share'].sum()))} of "
         f"the squared error of the whole output, whose relative error is {percent(study.error)}.",
+        explain=partial(microscope.worst_rows, study),
     )

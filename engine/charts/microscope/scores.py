@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import ceil, floor, log10
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.explanations import microscope
 from engine.analysis.microscope.types import Scores, Values
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
@@ -50,6 +52,7 @@ def score_histogram(scores: Scores, method: str) -> Chart:
         alt=f"Histogram of {method} scores: {int(scores.kept.sum()):,} weights kept, "
         f"{int(scores.removed.sum()):,} removed. {_cut_words(scores)}",
         caption=f"{_cut_words(scores)}{_note_words(scores)}",
+        explain=partial(microscope.score_histogram, scores),
     )
 
 

@@ -4,10 +4,13 @@ transmits.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis.explanations import microscope
 from engine.analysis.microscope.ranks import stable_rank
 from engine.analysis.microscope.types import Numbers, Spectrum, Values
 from engine.charts import palette
@@ -35,6 +38,7 @@ def singular_values(spectrum: Spectrum) -> Chart:
         f"dense and {float(spectrum.pruned[0]):.3g} pruned; stable rank {dense:.1f} and {pruned:.1f}.",
         caption="How strongly the linear transmits each of its directions. Stable rank ‖W‖²_F / σ₁², about "
         f"the number of directions that matter: {dense:.1f} dense, {pruned:.1f} pruned.",
+        explain=partial(microscope.singular_values, spectrum),
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from engine.analysis.explanations import microscope
 from engine.analysis.microscope.types import Picture
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, literal
@@ -43,6 +46,7 @@ def two_masks(pictures: dict[str, Picture], same: float) -> Chart:
         ),
         alt=f"Two heat maps of kept weights, rows by columns: {' and '.join(names)}. {words}",
         caption=f"A cell is {cell}; the darker, the more of it is kept. {words}",
+        explain=partial(microscope.two_masks, pictures, same),
     )
 
 

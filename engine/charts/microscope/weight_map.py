@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from engine.analysis.explanations import microscope
 from engine.analysis.microscope.picture import pooled
 from engine.analysis.microscope.types import Numbers, Picture
 from engine.charts import palette
@@ -57,6 +60,7 @@ def weight_map(picture: Picture, norms: Numbers | None = None, m: int | None = N
         alt=f"Heat map of {part_words(picture)}; {percent(picture.sparsity)} of the whole linear is removed. "
         f"{_cell_words(picture)}",
         caption=_caption(picture, norms is not None),
+        explain=partial(microscope.weight_map, picture),
     )
 
 

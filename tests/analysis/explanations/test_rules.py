@@ -9,10 +9,12 @@ import pytest
 
 from engine.analysis.explanations import allocation, corrections, depth, linears, search, weights
 from engine.analysis.explanations.explanation import MOST, explanation
+from engine.analysis.explanations.of_runs import OF_RUNS
 from engine.events import QUANTILES, RowSpread
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from tests.analysis.explanations.records import block, depths, errors, linear, run, tried
+from tests.charts.records import infinite, record
 
 OWL = Recipe.build(allocation="owl")
 VALUE, DOWN = "self_attn.v_proj", "mlp.down_proj"
@@ -446,6 +448,12 @@ def test_the_coverage_counts_all_weights() -> None:
     expect(weights.coverage(RunRecord()), ["not loaded"], [])
     expect(weights.coverage_ahead(0, 0, {}), ["no weights that can be pruned"], [])
     expect(weights.coverage_ahead(1, 2, {"norms": 0}), ["will be zero"], ["never pruned"])
+
+
+@pytest.mark.parametrize("chart", OF_RUNS)
+def test_numbers_that_are_not_finite_are_left_out(chart) -> None:
+    found = infinite(record(5, allocation="neuroal", refinement="dsnot", score="wanda", update="obs"))
+    expect(OF_RUNS[chart](found), [], ["nan", "inf", "none is"])
 
 
 def test_an_explanation_has_one_to_three_sentences() -> None:
