@@ -29,7 +29,7 @@ from engine.models.gguf.unpacked import is_content
 from engine.models.identity import DEMO, canonical, fingerprint, path_fault
 from engine.numbers import short_percent
 from engine.pruning.axes import ALLOCATIONS, AXES, REFINEMENTS, SCORES, UPDATES, Score
-from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, make_pattern
+from engine.pruning.patterns import DEFAULT_SPARSITY, UNSTRUCTURED, Group, Pattern, make_pattern
 from engine.pruning.presets import PRESETS, PRUNER_FIELDS, preset_of
 from engine.registry import Method, Origin, Parameter
 from engine.validation import BUNDLED_LENGTH, USUAL_LENGTH, simplest
@@ -102,7 +102,7 @@ class Recipe(BaseModel):
     pattern: str = UNSTRUCTURED
     group: Group | None = None
     permutation: Literal["none", "zigzag", "assignment"] | None = None
-    sparsity: float = Field(default=validation.DEFAULT_SPARSITY, ge=0, le=validation.HIGHEST_SPARSITY)
+    sparsity: float = Field(default=DEFAULT_SPARSITY, ge=0, le=validation.HIGHEST_SPARSITY)
     allocation: str = "uniform"
     update: str = "none"
     refinement: str = "none"

@@ -287,9 +287,7 @@ class Registry(Mapping[str, M], Generic[M]):
 
     def unknown(self, name: object) -> str:
         """Return the error message for an unknown name, with similar names if there are any."""
-        near = difflib.get_close_matches(str(name), self._methods, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(self._methods)}."
-        return f"there is no {self.axis} named {name!r}; {hint}"
+        return unknown_name(self.axis, name, self._methods)
 
     def named(self, name: str, digest: str | None = None) -> M:
         """Return a method to describe: for an unknown name, which a run of another version may have, one that
@@ -321,6 +319,14 @@ class Registry(Mapping[str, M], Generic[M]):
 
     def __len__(self) -> int:
         return len(self._methods)
+
+
+def unknown_name(axis: str, name: object, known: Iterable[str]) -> str:
+    """Return the error message for a name that an axis does not have, with similar names if there are any."""
+    names = list(known)
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(names)}."
+    return f"there is no {axis} named {name!r}; {hint}"
 
 
 def _is_number(value: object) -> bool:

@@ -18,11 +18,10 @@ from engine.evaluation.tasks.catalogue import TASKS
 from engine.hardware.device import missing_device
 from engine.models.identity import DEMO, canonical
 from engine.pruning.axes import ALLOCATIONS, AXES, REFINEMENTS, SCORES, UPDATES
-from engine.pruning.patterns import UNSTRUCTURED, Group, Pattern, make_pattern
-from engine.pruning.presets import PRESETS
-from engine.registry import Method
+from engine.pruning.patterns import DEFAULT_SPARSITY, UNSTRUCTURED, Group, Pattern, make_pattern
+from engine.pruning.recommendations import all_pruners, resolve
+from engine.registry import Method, unknown_name
 
-DEFAULT_SPARSITY = 0.5
 HIGHEST_SPARSITY = 0.99
 DEFAULT_CORPUS = "stories"
 USUAL_LENGTH, BUNDLED_LENGTH = 2048, 256
@@ -40,14 +39,17 @@ DEFAULT_METHODS = {"score": "wanda", "allocation": "uniform", "update": "none", 
 
 
 def expand_pruner(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
-    """Replace `pruner` by the fields that the preset sets. A field that contradicts the preset is a fault."""
+    """Replace `pruner` by the fields that the preset sets, or the one that a recommendation stands for at the
+    sparsity or pattern. A field that contradicts the preset is a fault.
+    """
     fields = dict(given)
     name = fields.pop("pruner", None)
     if name is None:
         return fields, []
-    if not isinstance(name, str) or name not in PRESETS:
-        return fields, [Fault("pruner", f"{PRESETS.unknown(name)}")]
-    choices, pattern = PRESETS[name].choices, PRESETS[name].pattern
+    if not isinstance(name, str) or name not in all_pruners():
+        return fields, [Fault("pruner", unknown_name("pruner", name, all_pruners()))]
+    preset = resolve(name, fields)
+    choices, pattern = preset.choices, preset.pattern
     # A pattern or sparsity of the user's comes first.
     if pattern is not None and fields.get("pattern") is None and fields.get("sparsity") is None:
         fields["pattern"] = pattern

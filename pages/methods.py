@@ -4,7 +4,7 @@ import streamlit as st
 
 from engine.pruning.axes import AXES
 from engine.pruning.pattern_choices import LAYOUTS
-from engine.pruning.presets import PRESETS
+from engine.pruning.recommendations import all_pruners
 from pages.widgets.explore import session
 from pages.widgets.formula_reference import draw_functions, draw_names
 from pages.widgets.literal import literal
@@ -26,7 +26,7 @@ with st.sidebar:
     )
     matches = {
         axis: search(registry, query or "")
-        for axis, registry in {"pruner": PRESETS, **AXES, **LAYOUTS}.items()
+        for axis, registry in {"pruner": all_pruners(), **AXES, **LAYOUTS}.items()
     }
     for axis, methods in matches.items():
         if methods:
@@ -37,7 +37,7 @@ st.title("Methods", anchor=False)
 st.markdown(
     "A run makes one choice on each axis: a score, a pattern, an allocation, a weight update and a mask "
     "refinement. "
-    "A pruner is a name for some of these choices."
+    "A pruner is a name for some of these choices; two of them depend on the sparsity."
 )
 if not any(matches.values()):
     st.info(

@@ -9,13 +9,14 @@ from engine.pruning.axes import AXES
 from engine.pruning.formulas.vocabulary import FUNCTIONS, NAMES
 from engine.pruning.pattern_choices import LAYOUTS
 from engine.pruning.presets import PRESETS, Preset
+from engine.pruning.recommendations import Recommendation, all_pruners
 from engine.registry import Method, Paper
 
 
 def describe() -> str:
     """Return a description of all methods."""
     sections: Mapping[str, Mapping[str, Method]] = {
-        "pruner (a preset over the axes)": PRESETS,
+        "pruner (a preset over the axes)": all_pruners(),
         **AXES,
         **LAYOUTS,
     }
@@ -40,6 +41,10 @@ def _method(method: Method) -> Iterator[str]:
     if isinstance(method, Preset):
         choices = method.choices if method.pattern is None else {**method.choices, "pattern": method.pattern}
         yield f"      = {', '.join(f'{field} {choice}' for field, choice in choices.items())}"
+    if isinstance(method, Recommendation):
+        yield f"      = {method.rule({name: name for name in PRESETS})}"
+        for evidence in method.evidence:
+            yield from (f"      {evidence.sentence(shape)}" for shape in evidence.measured)
     for label, text in (
         ("when it helps", method.helps),
         ("formula", method.formula),

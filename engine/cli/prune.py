@@ -17,6 +17,7 @@ from engine.export.model import save_model
 from engine.export.output_file import save_masks
 from engine.jobs.execute import execute
 from engine.models.identity import resolve
+from engine.pruning.recommendations import RECOMMENDATIONS, reasons
 from engine.recipe import Recipe, pin
 from engine.record import RunRecord
 from engine.run_cache import MODELS, ModelCache
@@ -54,6 +55,8 @@ def add_prune_options(parser: argparse.ArgumentParser) -> None:
 def prune(arguments: argparse.Namespace) -> int:
     """Run the recipe that the arguments describe and return the exit code."""
     recipe = pin(recipe_of(arguments))
+    if arguments.pruner in RECOMMENDATIONS:
+        print(*reasons(RECOMMENDATIONS[arguments.pruner], recipe.model_dump()), file=sys.stderr)
     if arguments.seeds > 1 and arguments.orders > 1:
         raise RecipeError([Fault("orders", "choose --seeds or --orders; each measures another spread.")])
     if arguments.seeds > 1:

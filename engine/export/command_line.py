@@ -44,7 +44,10 @@ def _count(text: str) -> int | None:
 
 
 FIELDS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "pruner": (str, f"a preset, for instance wanda or apt-sm; `{COMMAND} methods` lists them"),
+    "pruner": (
+        str,
+        f"a preset, for instance wanda or apt-sm, or best or fast; `{COMMAND} methods` lists them",
+    ),
     "model": (str, "`demo`, a directory, a GGUF file, or a hub id (default: demo)"),
     "revision": (str, "the hub revision"),
     "score": (str, "how weights are ranked"),

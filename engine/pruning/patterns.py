@@ -21,6 +21,7 @@ from torch import Tensor
 from engine.pruning.permutation import column_order
 from engine.pruning.selection import Selection, count_ties, refuse_nan, remove_lowest
 
+DEFAULT_SPARSITY = 0.5
 UNSTRUCTURED = "unstructured"
 BLOCK_WIDTH = 128  # columns; SparseGPT's mask block B_s, which works best for it (arXiv 2301.00774)
 Sparsity = float | Tensor

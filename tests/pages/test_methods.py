@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from engine.pruning.axes import AXES
 from engine.pruning.pattern_choices import GROUPS, LAYOUTS, PERMUTATIONS
 from engine.pruning.patterns import Group
-from engine.pruning.presets import PRESETS
+from engine.pruning.recommendations import all_pruners, resolve
 from engine.recipe import Recipe
 from pages.widgets.explore import address as addresses
 from pages.widgets.explore.fields import check, defaults
@@ -17,7 +17,7 @@ from pages.widgets.methods.reference import SECTIONS, trial_fields
 from tests.pages.conftest import address, healthy, visit, words
 from tests.pages.fakes import SUMMARY
 
-REGISTRIES = {"pruner": PRESETS, **AXES, **LAYOUTS}
+REGISTRIES = {"pruner": all_pruners(), **AXES, **LAYOUTS}
 ENTRIES = {
     f"{axis} {method.name}": (axis, method)
     for axis, registry in REGISTRIES.items()
@@ -112,7 +112,7 @@ def test_every_method_can_be_tried(name):
     if axis in AXES:
         assert getattr(recipe, axis) == method.name
     elif axis == "pruner":
-        assert recipe.pruner == method.name
+        assert recipe.pruner == resolve(method.name, fields).name
     elif axis in ("group", "permutation"):
         assert getattr(recipe, axis) == method.name
 

@@ -9,6 +9,7 @@ import pytest
 from engine.jobs.questions import Answer
 from engine.pruning.axes import AXES
 from engine.pruning.presets import PRESETS
+from engine.pruning.recommendations import all_pruners
 from engine.recipe import Recipe
 from engine.validation import DEFAULT_METHODS
 from tests.pages.conftest import address, healthy, type_in, words
@@ -29,7 +30,7 @@ def sections(app):
 def test_every_preset_and_method_is_offered_with_the_default_first(open_app):
     app = open_app()
     titles = app.selectbox(key="form.pruner").options
-    assert titles[:-1] == [preset.title for preset in PRESETS.values()] and len(titles) > 12
+    assert titles[:-1] == [pruner.title for pruner in all_pruners().values()] and len(titles) > 12
     for axis, registry in AXES.items():
         options = app.selectbox(key=f"form.{axis}").options
         assert sorted(options) == sorted(method.title for method in registry.values())
@@ -51,6 +52,31 @@ def test_a_preset_sets_the_axes_and_the_axes_name_a_preset(open_app):
     app.selectbox(key="form.update").set_value("none").run()
     assert app.selectbox(key="form.pruner").value == "magnitude"
     assert address(app)["pruner"] == "magnitude"
+
+
+def test_a_recommended_pruner_follows_the_sparsity_until_a_method_is_chosen(open_app, engine):
+    app = open_app(sparsity="0.6")
+    app.selectbox(key="form.pruner").set_value("best").run()
+    assert app.selectbox(key="form.update").value == "admm"
+    assert "At 60% this is ADMM." in words(app) and "ADMM 43.61" in words(app)
+    app.slider(key="form.sparsity").set_value(70.0).run()
+    assert app.selectbox(key="form.pruner").value == "best"
+    assert app.selectbox(key="form.update").value == "alps" and "At 70% this is ALPS." in words(app)
+    assert address(app)["pruner"] == "best"
+    app.button(key="prune").click().run()
+    assert engine.submitted[-1] == Recipe.build(pruner="alps", sparsity=0.7)
+    assert healthy(app).selectbox(key="form.pruner").value == "best"
+    app.selectbox(key="form.update").set_value("none").run()
+    assert app.selectbox(key="form.pruner").value == "wanda" and "pruner" not in address(app)
+
+
+def test_a_link_to_a_recommended_pruner_chooses_at_its_sparsity(open_app):
+    app = open_app(pruner="best", sparsity="0.8")
+    assert (app.selectbox(key="form.pruner").value, app.selectbox(key="form.update").value) == (
+        "best",
+        "alps",
+    )
+    assert address(app) == {"pruner": "best", "sparsity": "0.8"} and not app.error
 
 
 def test_a_pattern_fixes_the_sparsity(open_app, engine):

@@ -14,7 +14,7 @@ from typing import Literal
 from engine.analysis.comparison.seeds import Spread
 from engine.analysis.comparison.sweep import Cell
 from engine.outline import Outline
-from engine.pruning.presets import PRESETS
+from engine.pruning.recommendations import RECOMMENDATIONS, all_pruners
 from engine.recipe import with_allocation
 
 State = Literal[
@@ -89,7 +89,11 @@ def parse_shape(text: str) -> str:
 
 def method_title(cell: Cell) -> str:
     """Return the pruner and the allocation of a cell in words."""
-    pruner = cell.recipe.pruner_title if cell.recipe else PRESETS[cell.pruner].title
+    # A recommendation stands for different pruners in one row.
+    if cell.recipe is None or cell.pruner in RECOMMENDATIONS:
+        pruner = all_pruners()[cell.pruner].title
+    else:
+        pruner = cell.recipe.pruner_title
     return f"{pruner}{with_allocation(cell.allocation)}"
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from engine.errors import Fault, RecipeError
 from engine.pruning.patterns import is_n_of_m
-from engine.pruning.presets import PRESETS
+from engine.pruning.recommendations import all_pruners, resolve
 from engine.recipe import Recipe, pin
+from engine.registry import unknown_name
 
 MOST_RUNS = 500
 """Larger sweeps are rejected: a typing error would fill the queue for days."""
@@ -54,15 +55,15 @@ def sweep(
     Args:
         base: model, texts, windows and device, which all runs have in common, and settings, which the runs
             with their methods have.
-        pruners: names of presets.
+        pruners: names of presets or recommendations.
         shapes: sparsities as text (`0.5`), or N:M patterns (`2:4`).
         orders: how many orders of the same calibration windows each run is repeated in, itself included.
 
     Raises:
         RecipeError: an unknown pruner, an empty list, or more than `MOST_RUNS` runs.
     """
-    if unknown := [name for name in pruners if name not in PRESETS]:
-        raise RecipeError([Fault("pruners", PRESETS.unknown(unknown[0]))])
+    if unknown := [name for name in pruners if name not in all_pruners()]:
+        raise RecipeError([Fault("pruners", unknown_name("pruner", unknown[0], all_pruners()))])
     count = len(pruners) * len(shapes) * len(allocations) * len(seeds) * max(1, orders)
     if not count:
         raise RecipeError([Fault("sweep", EMPTY)])
@@ -77,7 +78,7 @@ def sweep(
     }
     return tuple(
         _cell(
-            {**common, "settings": _settings(base, pruner, allocation), "order": order},
+            {**common, "settings": _settings(base, pruner, allocation, shape), "order": order},
             pruner,
             allocation,
             shape,
@@ -108,18 +109,21 @@ SHARED = (
 EMPTY = "a sweep needs at least one pruner, one sparsity, one allocation and one seed; choose some of each."
 
 
-def _settings(base: Recipe, pruner: str, allocation: str) -> dict[str, object]:
+def _settings(base: Recipe, pruner: str, allocation: str, shape: str) -> dict[str, object]:
     """Return the settings of the methods that a cell has."""
-    methods = {allocation, *PRESETS[pruner].choices.values()}
+    methods = {allocation, *resolve(pruner, _target(shape)).choices.values()}
     return {name: value for name, value in base.settings.items() if name.partition(".")[0] in methods}
 
 
 def _cell(common: dict[str, object], pruner: str, allocation: str, shape: str, seed: int) -> Cell:
-    target = {"pattern": shape} if is_n_of_m(shape) else {"sparsity": shape}  # a pattern implies its sparsity
+    fields = {**common, "pruner": pruner, "allocation": allocation, "seed": seed, **_target(shape)}
     try:
-        recipe = pin(
-            Recipe.build({**common, "pruner": pruner, "allocation": allocation, "seed": seed, **target})
-        )
+        recipe = pin(Recipe.build(fields))
     except RecipeError as error:
         return Cell(pruner, allocation, shape, seed, None, " ".join(fault.message for fault in error.faults))
     return Cell(pruner, allocation, shape, seed, recipe, order=recipe.order)
+
+
+def _target(shape: str) -> dict[str, str]:
+    """Return the fields of a recipe that a shape sets: a pattern implies its sparsity."""
+    return {"pattern" if is_n_of_m(shape) else "sparsity": shape}

@@ -23,6 +23,7 @@ from engine.pruning.axes import (
 from engine.pruning.method_files.guard import failure, guarded
 from engine.pruning.method_files.running import Added
 from engine.pruning.presets import PRESETS, Preset
+from engine.pruning.recommendations import RECOMMENDATIONS
 from engine.registry import Method, Origin, Registry
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -101,7 +102,7 @@ def refuse_names(origin: Origin, added: Added, *, of_files: bool = True) -> None
 
 
 def _refuse_name(origin: Origin, registry: Registry[Any], method: Method, of_files: bool) -> None:
-    rivals = [PRESETS] if registry is PRESETS else list(AXES.values())
+    rivals: list[Registry[Any]] = [PRESETS, RECOMMENDATIONS] if registry is PRESETS else list(AXES.values())
     for rival in rivals:
         other: Method | None = rival.get(method.name)
         if other is None:

@@ -16,6 +16,7 @@ from engine.jobs.policy import Policy
 from engine.models.identity import DEMO
 from engine.pruning.axes import ALLOCATIONS, SCORES
 from engine.pruning.presets import PRESETS
+from engine.pruning.recommendations import all_pruners
 from engine.recipe import Recipe
 from engine.store.summary import RunSummary
 from pages.widgets.literal import literal
@@ -44,11 +45,12 @@ def choose_cells(runs: Sequence[RunSummary], policy: Policy | None) -> tuple[Cel
         policy: what visitors may choose; None if there are none.
     """
     base = _choose_base(runs, policy)
+    offered = all_pruners()
     pruners = st.multiselect(
         "Pruners",
-        list(PRESETS),
+        list(offered),
         FIRST_PRUNERS,
-        format_func=lambda name: PRESETS[name].title,
+        format_func=lambda name: offered[name].title,
         key="pruners",
         bind="query-params",
     )
@@ -81,7 +83,7 @@ def choose_cells(runs: Sequence[RunSummary], policy: Policy | None) -> tuple[Cel
     base = base.model_copy(update={"settings": texts})
     shapes = list(dict.fromkeys(map(parse_shape, shapes)))  # 0.5 and 0.50 are one sparsity
     # Building hundreds of recipes takes a while, so the cells are kept while the choice is the same.
-    files = [PRESETS[name].origin for name in pruners] + [ALLOCATIONS[name].origin for name in allocations]
+    files = [offered[name].origin for name in pruners] + [ALLOCATIONS[name].origin for name in allocations]
     choice = (base, *map(tuple, (pruners, shapes, allocations)), int(seeds), int(orders), tuple(files))
     cached: tuple[object, tuple[Cell, ...]] | None = st.session_state.get("sweep.cells")
     if cached is not None and cached[0] == choice:
@@ -101,7 +103,9 @@ def _draw_texts(pruners: Sequence[str]) -> dict[str, str]:
     """Draw a field for each text that a chosen pruner's score is written with; return the texts by setting.
     One that is not valid makes the cells impossible that have it.
     """
-    scores = {PRESETS[name].score: SCORES[PRESETS[name].score] for name in pruners}
+    # A recommendation has none: it stands for presets whose scores are not written.
+    presets = [PRESETS[name] for name in pruners if name in PRESETS]
+    scores = {preset.score: SCORES[preset.score] for preset in presets}
     return {
         f"{name}.{parameter.name}": st.text_input(
             f"{score.title}: {parameter.explanation}",

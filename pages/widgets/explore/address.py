@@ -14,7 +14,7 @@ from engine.errors import RecipeError
 from engine.evaluation.tasks.catalogue import TASKS
 from engine.export.command_line import names_in
 from engine.pruning.axes import AXES
-from engine.pruning.presets import PRESETS
+from engine.pruning.recommendations import resolve
 from engine.recipe import Recipe
 from engine.validation import simplest
 from pages.widgets.explore.fields import PLAIN, PRUNER_AXES, Fields, parameters, pruner_of, relevant
@@ -50,7 +50,7 @@ def read(query: Mapping[str, str], base: Fields) -> tuple[Fields, list[str]]:
         if name in NOT_FIELDS:
             continue
         try:
-            fields |= _read_one(name, text)
+            fields |= _read_one(name, text, {**base, **query})
         except RecipeError as error:
             complaints += [f"The address sets {name} = {text}: {fault.message}" for fault in error.faults]
         except KeyError:
@@ -58,8 +58,11 @@ def read(query: Mapping[str, str], base: Fields) -> tuple[Fields, list[str]]:
     return fields, complaints
 
 
-def _read_one(name: str, text: str) -> Fields:
+def _read_one(name: str, text: str, context: Mapping[str, Any]) -> Fields:
     """Return the fields that one parameter sets.
+
+    Args:
+        context: the form's other fields, for a pruner that depends on the sparsity; unchecked.
 
     Raises:
         RecipeError: the value is not valid.
@@ -73,15 +76,15 @@ def _read_one(name: str, text: str) -> Fields:
         return {name: Recipe.build({axis: method, "settings": {name: value}}).settings[name]}
     if name == "pruner":
         Recipe.build(pruner=text)
-        preset = PRESETS[text]
+        preset = resolve(text, context)
         return {"bias": "keep", **preset.choices, **({"pattern": preset.pattern} if preset.pattern else {})}
     if name not in PLAIN:
         raise KeyError(name)
     # Each value is checked alone. Some are valid only with an N:M pattern or with tasks, so these are added;
     # whether the value fits the rest of the form is checked there.
-    context: dict[str, Any] = {"pattern": "2:4"} if name in ("score", "permutation") else {}
-    context |= {"tasks": tuple(TASKS)} if name == "task_limit" else {}
-    return {name: getattr(Recipe.build({name: _from_text(name, text), **context}), name)}
+    needed: dict[str, Any] = {"pattern": "2:4"} if name in ("score", "permutation") else {}
+    needed |= {"tasks": tuple(TASKS)} if name == "task_limit" else {}
+    return {name: getattr(Recipe.build({name: _from_text(name, text), **needed}), name)}
 
 
 def _from_text(name: str, text: str) -> Any:

@@ -16,7 +16,16 @@ from engine.pruning.allocations.manual import flat
 from engine.recipe import Recipe
 from engine.registry import Method, Registry
 from engine.validation import simplest
-from pages.widgets.explore.fields import RATIOS, Checked, Fields, parameter_of, parameters, pruner_of
+from pages.widgets.explore.fields import (
+    RATIOS,
+    Checked,
+    Fields,
+    followed,
+    parameter_of,
+    parameters,
+    pruner_of,
+    stands_for,
+)
 from pages.widgets.literal import literal
 
 SCORE_DEFAULT = "auto"
@@ -31,10 +40,16 @@ def key(name: str) -> str:
     return f"form.{name}"
 
 
-def to_widgets(fields: Fields) -> None:
-    """Make all widgets show these fields."""
+def to_widgets(fields: Fields, pruner: str | None) -> None:
+    """Make all widgets show these fields, under a recommendation if `pruner` is one that chooses them."""
     set_fields(fields)
-    st.session_state[key("pruner")] = pruner_of(fields)
+    st.session_state[key("pruner")] = pruner if stands_for(pruner, fields) else pruner_of(fields)
+
+
+def chosen_pruner() -> str | None:
+    """Return what the widget of the pruner shows, None before it is filled."""
+    pruner: str | None = st.session_state.get(key("pruner"))
+    return pruner
 
 
 def set_fields(fields: Fields) -> None:
@@ -60,7 +75,8 @@ def set_fields_later(fields: Fields) -> None:
 
 
 def from_widgets(fields: Fields) -> Fields:
-    """Return the fields with the values of the widgets.
+    """Return the fields with the values of the widgets. The methods follow a recommended pruner when the
+    sparsity or the pattern changes.
 
     A field without a widget keeps its value, which its widget gets when it comes back.
     """
@@ -72,7 +88,10 @@ def from_widgets(fields: Fields) -> Fields:
         # Streamlit has dropped it, or it is new
         st.session_state.setdefault(key(name), _to_widget(name, value))
     st.session_state.setdefault(key("pruner"), pruner_of(current))
-    return current
+    choices = followed(chosen_pruner(), current)
+    if not choices.items() <= current.items():
+        set_fields(choices)
+    return current | choices
 
 
 def as_widgets_show(fields: Fields) -> Fields:

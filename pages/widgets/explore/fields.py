@@ -19,6 +19,7 @@ from engine.models.shape import ModelSummary
 from engine.pruning.axes import AXES
 from engine.pruning.patterns import UNSTRUCTURED, make_pattern
 from engine.pruning.presets import PRUNER_FIELDS, preset_of
+from engine.pruning.recommendations import RECOMMENDATIONS, resolve
 from engine.recipe import Recipe
 from engine.registry import Parameter
 from engine.validation import chosen_methods, default_group, faults_against
@@ -97,6 +98,19 @@ def fields_of(recipe: Recipe) -> Fields:
 def pruner_of(fields: Fields) -> str:
     """Return the preset that makes the same choices on the axes, or `custom`."""
     return preset_of({name: fields[name] for name in PRUNER_FIELDS}) or "custom"
+
+
+def followed(pruner: str | None, fields: Fields) -> Fields:
+    """Return what a recommendation sets in these fields; nothing if `pruner` is none."""
+    if pruner not in RECOMMENDATIONS:
+        return {}
+    return {"bias": "keep", **resolve(pruner, fields).choices}
+
+
+def stands_for(pruner: str | None, fields: Fields) -> bool:
+    """Return whether `pruner` is a recommendation that makes the choices of these fields."""
+    choices = followed(pruner, fields)
+    return bool(choices) and choices.items() <= fields.items()
 
 
 def relevant(fields: Fields) -> list[str]:

@@ -15,7 +15,7 @@ import streamlit as st
 from engine.models.shape import ModelSummary
 from engine.pruning.axes import AXES
 from engine.pruning.pattern_choices import PATTERNS
-from engine.pruning.presets import PRESETS
+from engine.pruning.recommendations import RECOMMENDATIONS, Recommendation, all_pruners, reasons, resolve
 from pages.widgets.explore import session
 from pages.widgets.explore.controls import (
     explained,
@@ -80,20 +80,23 @@ def draw_recipe(
         series: the finished runs that the slider can show.
     """
     draw_model_picker(checked, engine)
+    offered = all_pruners()
     pruner = select(
         "Pruner",
         "pruner",
-        [*PRESETS, CUSTOM],
+        [*offered, CUSTOM],
         checked,
-        format_func=lambda name: PRESETS[name].title if name in PRESETS else "Custom",
-        help=f"{HELP['pruner']}  \n{explained(PRESETS)}",
+        format_func=lambda name: offered[name].title if name in offered else "Custom",
+        help=f"{HELP['pruner']}  \n{explained(offered)}",
         on_change=_on_pruner,
     )
     st.caption(
-        PRESETS[pruner].explanation.replace(" %", "\u00a0%")
-        if pruner in PRESETS
+        offered[pruner].explanation.replace(" %", "\u00a0%")
+        if pruner in offered
         else "Your own choice of score, weight update and mask refinement, under Method."
     )
+    if pruner in RECOMMENDATIONS:
+        _draw_reasons(RECOMMENDATIONS[pruner], checked.fields)
     _draw_sparsity(checked, series)
     select(
         "Pattern",
@@ -105,6 +108,15 @@ def draw_recipe(
     )
     sizes = model.sizes if model is not None else ()
     draw_axis("allocation", checked, on_change=lambda: _on_allocation(sizes))
+
+
+def _draw_reasons(recommendation: Recommendation, fields: Fields) -> None:
+    """Draw what a recommendation stands for at the form's sparsity, and what that was decided by."""
+    chosen, *evidence = reasons(recommendation, fields)
+    st.caption(f"**{chosen}**")
+    with st.popover("Evidence", type="tertiary", icon=":material/fact_check:"):
+        for sentence in (*evidence, recommendation.helps):
+            st.markdown(sentence)
 
 
 def draw_prune(
@@ -196,7 +208,8 @@ def _owner(name: str, fields: Fields) -> str:
 
 def _on_pruner() -> None:
     """Set the fields to the preset's choices, and the pattern that it was made for unless one is chosen."""
-    preset = PRESETS.get(st.session_state[key("pruner")])
+    pruner = st.session_state[key("pruner")]
+    preset = None if pruner == CUSTOM else resolve(pruner, from_widgets(st.session_state["fields"]))
     for name, choice in ({"bias": "keep"} | preset.choices).items() if preset else ():
         st.session_state[key(name)] = choice
     if preset and preset.pattern and is_unstructured(st.session_state[key("pattern")]):

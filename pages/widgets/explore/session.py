@@ -19,13 +19,14 @@ from pages.widgets.explore.controls import (
     DEFERRED,
     adopt_parameters,
     as_widgets_show,
+    chosen_pruner,
     from_widgets,
     send_widgets,
     set_fields_later,
     start_manual,
     to_widgets,
 )
-from pages.widgets.explore.fields import Checked, Fields, check, defaults, fields_of, relevant
+from pages.widgets.explore.fields import Checked, Fields, check, defaults, fields_of, relevant, stands_for
 from pages.widgets.live import is_redraw
 from pages.widgets.page_setup import PAGE
 
@@ -61,7 +62,7 @@ def open_session(engine: BackgroundEngine) -> Fields:
         state["shown"] = _fields_of_run(engine, state["run"])
         state["fields"], state["complaints"] = address.read(query, state["shown"] or defaults())
         state["refused"] = ({}, ())  # fields, and what the engine found wrong with them
-        to_widgets(state["fields"])
+        to_widgets(state["fields"], query.get("pruner"))
         _open_replay(engine, state["run"], query.get(address.REPLAY))
         if _differs(state["fields"]):
             _leave_run()
@@ -69,7 +70,8 @@ def open_session(engine: BackgroundEngine) -> Fields:
         # A request of the browser, such as a click, ended the last run of this page early.
         send_widgets(state["fields"])
     if DEFERRED in state:
-        to_widgets(from_widgets(state["fields"]) | state.pop(DEFERRED))  # here no widget is drawn yet
+        # here no widget is drawn yet
+        to_widgets(from_widgets(state["fields"]) | state.pop(DEFERRED), chosen_pruner())
     adopt_parameters(state["fields"])
     if _is_edited():
         _leave_run()
@@ -158,6 +160,8 @@ def write_address(fields: Fields) -> None:
     """Write the run and the fields to the address."""
     shown, key = st.session_state["shown"], run_key()
     parameters = address.write(fields, [defaults(), *([shown] if shown else [])])
+    if (pruner := chosen_pruner()) and stands_for(pruner, fields):
+        parameters["pruner"] = pruner
     if focus() != EVERYTHING:
         parameters = {FOCUS: focus()} | parameters
     if compared():
@@ -217,7 +221,7 @@ def _submit(engine: BackgroundEngine, fields: Fields, recipe: Recipe, *, again: 
         state.setdefault(STARTED, set()).add(state["run"])
         if state["shown"]:  # a run has absolute paths: the form takes them over
             state["fields"] = fields | {name: state["shown"][name] for name in relevant(state["shown"])}
-            to_widgets(state["fields"])
+            to_widgets(state["fields"], chosen_pruner())
 
 
 def _is_new(query: dict[str, str]) -> bool:

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
+from engine import numbers
+from engine.pruning.presets import PRESETS
+from engine.pruning.recommendations import Evidence, Recommendation, in_words
 from engine.registry import Method
 from pages.widgets.literal import literal
 
@@ -48,6 +51,9 @@ def draw_method(axis: str, method: Method, related: Mapping[str, str], fields: M
         st.markdown("  \n".join(f"**{label}:** {text}" for label, text in lines.items() if text))
         if method.parameters:
             st.table(_parameters(method), hide_index=True, border="horizontal")
+        for evidence in method.evidence if isinstance(method, Recommendation) else ():
+            st.markdown(f"{evidence.model} Perplexity, dense {numbers.perplexity(evidence.dense)}:")
+            st.table(_evidence(evidence), hide_index=True, border="horizontal")
 
 
 def one_part_per_line(formula: str) -> str:
@@ -56,6 +62,16 @@ def one_part_per_line(formula: str) -> str:
     if len(parts) == 1:
         return formula
     return r"\begin{gathered} " + r" \\[0.6em] ".join(parts) + r" \end{gathered}"
+
+
+def _evidence(evidence: Evidence) -> pd.DataFrame:
+    """Return the perplexities of a recommendation's candidates, a row per sparsity or pattern."""
+    names = list(dict.fromkeys(name for row in evidence.measured.values() for name in row))
+    rows = [
+        [in_words(shape), *(numbers.perplexity(row.get(name)) for name in names)]
+        for shape, row in evidence.measured.items()
+    ]
+    return pd.DataFrame(rows, columns=["Sparsity", *(PRESETS[name].title for name in names)])
 
 
 def _paper(method: Method) -> str:

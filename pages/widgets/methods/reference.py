@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from engine.pruning.axes import AXES, SCORES, Score, Update
 from engine.pruning.pattern_choices import GROUPS, LAYOUTS
 from engine.pruning.patterns import UNSTRUCTURED
-from engine.pruning.presets import Preset
+from engine.pruning.presets import PRESETS, Preset
+from engine.pruning.recommendations import Recommendation
 from engine.registry import Method
 from pages.widgets.methods.method_card import anchor
 
@@ -68,7 +69,9 @@ def _text(method: Method) -> str:
 
 
 def related_methods(method: Method) -> dict[str, str]:
-    """Return links to related methods, Markdown: a pruner's choices, a score's comparison group."""
+    """Return links to related methods, Markdown: a pruner's choices, a score's comparison group, and what a
+    recommendation stands for.
+    """
     if isinstance(method, Preset):
         parts = [
             f"{axis} [{(AXES | LAYOUTS)[axis][name].title}](#{anchor(axis, name)})"
@@ -76,6 +79,12 @@ def related_methods(method: Method) -> dict[str, str]:
             if name != "none"
         ]
         return {"Stands for": ", ".join([*parts, *([f"pattern {method.pattern}"] if method.pattern else [])])}
+    if isinstance(method, Recommendation):
+        linked = {
+            name: f"[{PRESETS[name].title}](#{anchor('pruner', name)})"
+            for name in (method.low, method.high, method.groups)
+        }
+        return {"Stands for": method.rule(linked)}
     group = method.default_group if isinstance(method, Score) else None
     group = method.group if isinstance(method, Update) else group
     if group is not None:
