@@ -12,10 +12,11 @@ from engine.hardware.memory import disk_free
 from engine.jobs import messages
 from engine.jobs.classes import ClassMessages
 from engine.jobs.messages import message
+from engine.jobs.presentations import Presentation, Presentations
 from engine.store.import_run import import_run
 from engine.store.runs import Store
 from engine.store.summary import Label
-from engine.store.talk import Talk
+from engine.store.talk import DEFAULT, Talk
 from engine.store.talks import Talks
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Library(ClassMessages):
 
     store: Store
     public: PublicMode | None
+    _presentations: Presentations
 
     @property
     def texts(self) -> Path:
@@ -113,6 +115,7 @@ class Library(ClassMessages):
     def save_talk(self, talk: Talk) -> None:
         """Write a talk in the place of the one of its name; see `Talks.save`."""
         self._talks.save(talk)
+        self._presentations.update(talk)
 
     @message(CHANGING_TALKS)
     def add_talk(self, talk: Talk) -> None:
@@ -133,3 +136,30 @@ class Library(ClassMessages):
     def delete_talk(self, name: str) -> None:
         """Delete a talk, or reset the default one; see `Talks.delete`."""
         self._talks.delete(name)
+        if name == DEFAULT:
+            self._presentations.update(self._talks.load(name))
+
+    @message(messages.own_room)
+    def presentation(self, name: str, room: str = "", window: str = "") -> Presentation:
+        """Return where the talk is that is presented in a room; see `Presentations.get`."""
+        return self._presentations.get(name, room, window)
+
+    @message(messages.own_room)
+    def start_talk(self, name: str, room: str, window: str, position: int | None = None) -> None:
+        """Begin or join a presentation; see `Presentations.start`."""
+        self._presentations.start(name, room, window, position)
+
+    @message(messages.own_room)
+    def leave_talk(self, name: str, room: str, window: str) -> None:
+        """Note that a window has stopped presenting; see `Presentations.leave`."""
+        self._presentations.leave(name, room, window)
+
+    @message(messages.own_room)
+    def go_to_view(self, name: str, room: str, position: int) -> None:
+        """Move all windows that present a talk to a view; see `Presentations.go_to`."""
+        self._presentations.go_to(name, room, position)
+
+    @message(messages.own_room)
+    def restart_clock(self, name: str, room: str) -> None:
+        """Count the elapsed time of a talk from now on; see `Presentations.restart_clock`."""
+        self._presentations.restart_clock(name, room)

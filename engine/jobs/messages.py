@@ -10,6 +10,7 @@ A rule gets the message's arguments and raises `PublicModeError`. Without public
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -33,6 +34,8 @@ class Receiver(Protocol):
     def public(self) -> PublicMode | None: ...
 
 
+ROOM = re.compile(r"[\w-]{16,64}")
+"""The rooms of visitors, as `secrets.token_urlsafe` makes them."""
 Rule = Callable[..., None]
 Args = ParamSpec("Args")
 Value = TypeVar("Value")
@@ -161,6 +164,16 @@ def own_or_recorded(public: PublicMode, key: str) -> None:
     """Admit runs that the visitor has started, and bundled ones, which everybody has."""
     public.require_shown(key)
     public.require_own_or_recorded(key, "Downloading masks")
+
+
+def own_room(public: PublicMode, name: str, room: str = "", *args: Any, **kwargs: Any) -> None:
+    """Admit rooms that nobody can guess: who knows one moves the talk that is presented in it."""
+    if not ROOM.fullmatch(room):
+        raise PublicModeError(
+            "In public mode, a talk is presented in a room of your own, or others could move it. Start it, "
+            "or open its notes, from the Present page.",
+            kind="foreign",
+        )
 
 
 def _answers(send: Callable[..., object]) -> bool:

@@ -19,6 +19,7 @@ from engine.errors import Fault, PrunescopeError, PublicModeError, RecipeError, 
 from engine.events import Event, from_line, to_line
 from engine.hub.settings import hub_cache
 from engine.jobs.policy import INSTEAD, RUNNING, WAITING, Policy
+from engine.jobs.presentations import Presentation
 from engine.jobs.questions import Answer
 from engine.jobs.views import EngineStatus, RunView
 from engine.models.identity import ROOT
@@ -28,6 +29,7 @@ from engine.record import RunRecord
 from engine.store.listing import KEY
 from engine.store.runs import Store
 from engine.store.summary import UNLABELLED, Label, RunSummary
+from engine.store.talk import Talk
 from engine.store.visitor_runs import VisitorRuns
 
 if TYPE_CHECKING:
@@ -189,6 +191,10 @@ class PublicMode:
             self._require_shown(str(found.record.key), found.record.recipe)
             message, record = self.redact(found.message), self._record(found.record)
             found = replace(found, message=message, worker="", record=record)
+        elif isinstance(found, Talk):
+            found = self._talk(found)
+        elif isinstance(found, Presentation):
+            found = replace(found, talk=self._talk(found.talk))
         elif isinstance(found, list) and found and isinstance(found[0], RunSummary):
             found = list(self._summaries(found))
         elif isinstance(found, list) and found and isinstance(found[0], Event):
@@ -208,6 +214,20 @@ class PublicMode:
     def _model(self, model: ModelSummary) -> ModelSummary:
         storage = model.storage.model_copy(update={"note": self.redact(model.storage.note)})
         return model.model_copy(update={"storage": storage})
+
+    def _talk(self, talk: Talk) -> Talk:
+        """A view's link may name a file."""
+        views = (
+            view.model_copy(
+                update={
+                    "title": self.redact(view.title),
+                    "parameters": {name: self.redact(value) for name, value in view.parameters.items()},
+                    "notes": self.redact(view.notes),
+                }
+            )
+            for view in talk.views
+        )
+        return talk.model_copy(update={"views": tuple(views)})
 
     def _event(self, event: Event) -> Event:
         line = to_line(event)

@@ -26,6 +26,7 @@ from engine.jobs.health import STOPPED, Health, check
 from engine.jobs.inquiries import Inquiries
 from engine.jobs.messages import message
 from engine.jobs.policy import Policy
+from engine.jobs.presentations import Presentations
 from engine.jobs.public import PublicMode
 from engine.jobs.questions import Answer, Questions
 from engine.jobs.queue import RunQueue
@@ -91,6 +92,7 @@ class BackgroundEngine(Inquiries):
         owner = self.public.owner if self.public else None
         self._runs = RunQueue(self.store, grace, self._wake.set, owner)
         self._questions = Questions(self._wake.set, SHARED)
+        self._presentations = Presentations(self._talks.load)
         # The last known, shown while the next measurement is under way.
         self._capacities: dict[str, Capacity] = {}
         # Written by the engine's thread only. A status is replaced as a whole, so pages read it without a

@@ -40,13 +40,13 @@ def draw_page() -> None:
     enter()
     st.set_page_config(page_title="Prunescope", page_icon=ICON, layout="wide", initial_sidebar_state=310)
     faults = load_method_files()
-    page = st.navigation(list_pages(), position="hidden" if presenter.is_presenting() else "top")
+    page = st.navigation(list_pages(), position="hidden" if presenter.has_talk() else "top")
     st.html(STYLE)
     with whole_page():
         # Before the page: opening a view of the talk switches pages, which ends this run of the script.
-        presenter.start_from_address()
+        presenter.start_from_address(page)
         presenter.draw_presenter()
-        if not presenter.is_presenting():
+        if not presenter.has_talk():
             draw_notice()
             draw_faults(faults)
         page.run()
@@ -56,6 +56,6 @@ def draw_page() -> None:
     from pages.widgets.engine_handle import shared_engine
 
     exposures = shared_engine().exposures()
-    if not presenter.is_presenting():
+    if not presenter.has_talk():
         for sentence in exposures:
             st.warning(sentence, icon=":material/lock_open:")

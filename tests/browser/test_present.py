@@ -1,9 +1,10 @@
 """A talk by keyboard only, the replay of a run, and a chart downloaded as an image."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from engine.recipe import Recipe, pin
 from engine.store.default_talk import default_talk
@@ -29,6 +30,31 @@ def test_the_arrow_keys_move_through_the_default_talk(page: Page, address: str) 
     page.wait_for_timeout(1000)
     page.keyboard.press("Escape")
     expect(page.get_by_text(f" of {len(views)} · ")).to_have_count(0)
+
+
+def test_the_notes_and_the_presented_window_move_together(
+    new_tab: Callable[..., Page], context: BrowserContext, address: str
+) -> None:
+    presented = new_tab()
+    presented.goto(f"{address}/present?room=two")
+    with context.expect_page() as opened:
+        presented.get_by_text("Open the notes in another window").click()
+    notes = opened.value
+    _, second, third = default_talk().views[:3]
+    expect(notes.get_by_text("One linear layer, 8 inputs")).to_be_visible()
+    expect(notes.get_by_text(second.title)).to_be_visible()  # the next view
+    presented.get_by_role("button", name="Start").click()
+    expect(notes.get_by_text("not started")).to_have_count(0)
+    for window, other, place, view in ((presented, notes, 2, second), (notes, presented, 3, third)):
+        window.keyboard.press("ArrowRight")
+        for each in (window, other):
+            expect(each.get_by_text(f"{place} of 9 · {view.title}")).to_be_visible()
+    expect(presented).to_have_url(re.compile(f"run={third.parameters['run']}"))
+    notes.get_by_role("button", name="Back").click()
+    expect(presented.get_by_text(f"2 of 9 · {second.title}")).to_be_visible()
+    notes.close()
+    presented.keyboard.press("Escape")
+    expect(presented.get_by_text(" of 9 · ")).to_have_count(0)
 
 
 def test_a_replay_reaches_the_end_of_the_run_and_a_chart_is_downloaded(

@@ -132,6 +132,21 @@ CASES: list[tuple[str, tuple[Any, ...], str]] = [
     ("import_talk", (b"{}", "talk.json"), "off"),
     ("rename_talk", (DEFAULT, "Mine"), "off"),
     ("delete_talk", (DEFAULT,), "off"),
+    *(
+        case
+        for name, rest in (
+            ("presentation", ()),
+            ("start_talk", ("window",)),
+            ("leave_talk", ("window",)),
+            ("go_to_view", (1,)),
+            ("restart_clock", ()),
+        )
+        for case in (
+            (name, (DEFAULT, "", *rest), "foreign"),
+            (name, (DEFAULT, "guessed", *rest), "foreign"),
+            (name, (DEFAULT, "x" * 16, *rest), ADMITTED),
+        )
+    ),
     ("free_space", (), "off"),
     ("create_class", ("new",), ADMITTED),
     ("find_class", ("of-bob",), ADMITTED),

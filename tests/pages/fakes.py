@@ -30,6 +30,7 @@ from engine.events import (
 )
 from engine.hardware.memory import Capacity
 from engine.jobs.library import Library
+from engine.jobs.presentations import Presentations
 from engine.jobs.public import PublicMode
 from engine.jobs.questions import Answer
 from engine.jobs.requests import LinearRequest, PreviewRequest, ReadRequest, TextRequest
@@ -278,6 +279,9 @@ class FakeEngine(Library):
     def visitor(self) -> str:
         """The session: the test driver has the same one for all."""
         return self.who
+
+    def __post_init__(self) -> None:
+        self._presentations = Presentations(self.talk)
 
     def exposures(self) -> list[str]:
         return []

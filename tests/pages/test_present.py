@@ -1,4 +1,4 @@
-"""Preparing a talk and stepping through it."""
+"""Stepping through a talk, and the window with its notes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ def store(engine, tmp_path):
     engine.views[WANDA.key] = run_view(WANDA, "finished")
     talk = Talk(
         views=(
-            View(title="First", page="explore", parameters={"run": WANDA.key, "focus": "depth"}),
+            View(
+                title="First",
+                page="explore",
+                parameters={"run": WANDA.key, "focus": "depth"},
+                notes="**Hello.** Say ![this](http://evil.example/x.png).\n- An item",
+            ),
             View(title="Second", page="methods"),
         )
     )
@@ -28,53 +33,13 @@ def store(engine, tmp_path):
     return engine.store
 
 
-def saved(store):
-    return Talks(store.home).load("My talk")
-
-
-def open_present(open_app):
-    return open_app("present")
-
-
-def test_the_default_talk_is_there_at_first(open_app, engine, tmp_path):
-    engine.store = Store(tmp_path / "home")
-    app = open_present(open_app)
-    assert "The text falls apart" in words(app)
-    assert not app.button(key="present.start").disabled
-
-
-def test_views_are_moved_removed_and_added(open_app, store):
-    app = open_present(open_app)
-    healthy(app.button(key="present.Later.0").click().run())
-    assert [view.title for view in saved(store).views] == ["Second", "First"]
-    healthy(app.button(key="present.remove.0").click().run())
-    assert [view.title for view in saved(store).views] == ["First"]
-    app.text_input(key="present.link").set_value("http://localhost:8501/compare?x=1")
-    app.text_input(key="present.title").set_value("Curves")
-    healthy(next(button for button in app.button if button.label == "Add this view").click().run())
-    assert saved(store).views[-1] == View(title="Curves", page="compare", parameters={"x": "1"})
-
-
-def test_an_invalid_link_is_an_error_and_changes_nothing(open_app, store):
-    app = open_present(open_app)
-    app.text_input(key="present.link").set_value("http://localhost:8501/nowhere")
-    app = healthy(next(button for button in app.button if button.label == "Add this view").click().run())
-    assert "no page nowhere" in words(app)
-    assert len(saved(store).views) == 2
-
-
-def test_a_damaged_talk_is_an_error_message(open_app, store):
-    (store.home / "talks/My talk.json").write_text("nonsense")
-    assert "cannot be read" in words(open_present(open_app))
-
-
-def test_presentation_mode_shows_one_view_at_a_time(open_app, store):
+def test_presentation_mode_shows_one_view_at_a_time(open_app, store, engine):
     app = open_app(present="1")
     assert "**1 of 2** · First" in words(app)
     assert len(app.get("plotly_chart")) == 1
     assert app.button(key="talk.back").disabled and not app.button(key="talk.next").disabled
     app.button(key="talk.next").click().run()
-    assert app.session_state["talk.place"] == 1, (
+    assert engine.presentation("My talk").position == 1, (
         "(AppTest does not follow to another page; the browser test does)"
     )
 
@@ -106,3 +71,60 @@ def test_one_part_of_a_run(open_app, store, part):
     app = open_app(run=WANDA.key, focus=part)
     charts = {"numbers": 0, "depth": 1}.get(part)
     assert len(app.get("plotly_chart")) == charts if charts is not None else len(app.get("plotly_chart")) > 3
+
+
+def notes(open_app, **parameters):
+    return open_app("present", talk="My talk", notes="1", **parameters)
+
+
+def test_the_notes_of_the_current_view(open_app, store, engine):
+    app = notes(open_app)
+    assert "**Hello.** Say !\\[this\\](http://evil.example/x.png)" in words(app), "bold, but no image"
+    assert "**1 of 2** · First" in words(app) and "**Second**" in words(app)
+    assert "No window presents this talk now" in words(app)
+    assert app.metric[0].value == "not started"
+    assert "present.start" not in {button.key for button in app.button}, "not the editor"
+    engine.go_to_view("My talk", "", 1)
+    app = notes(open_app)
+    assert "No notes for this view" in words(app) and "the last view" in words(app)
+
+
+def test_the_notes_follow_the_presented_window_and_move_it(open_app, store, engine):
+    open_app(present="1")
+    app = notes(open_app)
+    assert "**1 of 2**" in words(app) and app.metric[0].value.startswith("0:")
+    assert "move together" in words(app) and "No window" not in words(app)
+    app.button(key="talk.next").click().run()
+    # AppTest does not follow to another page; the browser test does
+    assert engine.presentation("My talk").position == 1
+
+
+def test_the_clock_is_reset(open_app, store, engine):
+    app = notes(open_app)
+    assert engine.presentation("My talk").elapsed is None
+    healthy(app.button(key="talk.clock").click().run())
+    assert engine.presentation("My talk").elapsed is not None
+
+
+def test_notes_open_from_any_page(open_app, store):
+    assert "**Hello.**" in words(open_app(talk="My talk", notes="1"))
+
+
+def test_a_room_is_separate(open_app, store, engine):
+    open_app(present="2", room="other")
+    assert "**1 of 2**" in words(notes(open_app)) and "**2 of 2**" in words(notes(open_app, room="other"))
+
+
+def test_a_talk_is_presented_by_name(open_app, store):
+    Talks(store.home).save(Talk(name="Short", views=(View(title="Only", page="methods"),)))
+    assert "**1 of 1** · Only" in words(open_app(present="1"))  # it was changed last
+    assert "**2 of 2** · Second" in words(open_app(present="2", talk="My talk"))
+
+
+@pytest.mark.parametrize("page", ["explore", "present"])
+@pytest.mark.parametrize("parameters", [{"present": "1"}, {"notes": "1"}], ids=str)
+@pytest.mark.parametrize("name", ["Unknown", "../talk"])
+def test_a_talk_that_does_not_exist_is_an_error_message(open_app, store, page, parameters, name):
+    app = open_app(page, talk=name, **parameters)
+    assert "no talk “" in words(app) or "cannot be used for a talk" in words(app)
+    assert "of 2" not in words(app)

@@ -119,8 +119,19 @@ def test_the_talk_is_shown_but_not_changed(engine, open_app):
     app = open_app("present")
     assert not app.button(key="present.start").disabled
     assert app.button(key="present.remove.0").disabled and app.button(key="present.Later.0").disabled
+    assert app.button(key="present.edit.0").disabled and "present.delete" not in {b.key for b in app.button}
     assert "Changing talks is off" in words(app)
     healthy(app.button(key="present.start").click().run())
+
+
+def test_visitors_do_not_move_the_talks_of_others(engine, open_app):
+    others = open_app(present="2")
+    app = open_app(present="1")
+    assert "**1 of 9**" in words(app) and "**2 of 9**" in words(others)
+    # A visitor's notes are in a room of their own, too, and nobody guesses one.
+    assert "**1 of 9**" in words(open_app("present", talk="Default talk", notes="1"))
+    guessed = open_app("present", talk="Default talk", notes="1", room="guessed")
+    assert "a room of your own" in words(guessed)
 
 
 @pytest.mark.parametrize(

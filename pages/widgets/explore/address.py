@@ -23,9 +23,9 @@ RUN = "run"
 FOCUS = "focus"
 REPLAY = "replay"
 WITH = "with"
-NOT_FIELDS = (RUN, FOCUS, REPLAY, WITH, "present")
+NOT_FIELDS = (RUN, FOCUS, REPLAY, WITH, "present", "talk", "room", "notes")
 """Parameters that are not recipe fields: the run on display, the part of it that is shown, the position of
-its replay, the run that it is compared with, and the position in a talk.
+its replay, the run that it is compared with, and the talk that is presented.
 """
 
 

@@ -1,35 +1,86 @@
-"""Presentation mode: step through the views of a talk, in larger type and without sidebar and menu, by the
-arrow keys or a remote.
+"""A talk in this browser tab: presented, in larger type and without sidebar and menu, or as the speaker's
+notes. Both step through its views by the arrow keys or a remote, and move together.
 
-Whether a browser tab presents, and which view it shows, is part of the session. The address stays that of the
-current page, so it can still be shared. `?present=3` starts a tab at the third view.
+`?present=3` starts a tab at the third view of the talk that was changed last, `?talk=NAME&present=3` at that
+of the talk NAME. The address then stays that of the current page, so it can still be shared.
+`/present?talk=NAME&notes=1` shows the notes. With `&room=WORD`, only tabs with the same word move together.
 """
 
 from __future__ import annotations
 
+import re
+import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
-from engine.errors import StoreError
+from engine.errors import PrunescopeError
 from pages.widgets.literal import literal
+from pages.widgets.live import live
+from pages.widgets.public_mode import visitor
 
 if TYPE_CHECKING:
+    from engine.jobs.presentations import Presentation
     from engine.jobs.service import BackgroundEngine
-    from engine.store.talk import Talk, View
+    from engine.store.talk import View
 
 HERE = Path(__file__).parent
-PARAMETER, TALK, POSITION = "present", "talk", "talk.place"
+PRESENT, NOTES, TALK, ROOM = "present", "notes", "talk", "room"
+"""Parameters of the address."""
+WINDOW, OPENED, FOLLOWED, ERROR = "talk.window", "talk.opened", "talk.asked", "talk.error"
+"""Session state: the `Window`, while there is one; the view that was opened last; the address that was
+followed last; and the last error, shown once.
+"""
+POLL = 0.5  # seconds
+LONGEST_ROOM = 64
 KEYS = st.components.v2.component(
     "presenter_keys", html="<span hidden></span>", js=(HERE / "presenter.js").read_text(encoding="utf-8")
 )
 STYLE = f"<style>{(HERE / 'presenter.css').read_text(encoding='utf-8')}</style>"
 
 
+@dataclass
+class Window:
+    """What this tab shows of a talk.
+
+    Attributes:
+        name, room: of the presentation.
+        shows_notes: whether it shows the notes and not the views.
+        now: the presentation as this run of the script draws it.
+    """
+
+    name: str
+    room: str
+    shows_notes: bool
+    now: Presentation
+
+    @property
+    def last(self) -> int:
+        return len(self.now.talk.views) - 1
+
+    @property
+    def view(self) -> View:
+        return self.now.talk.views[self.now.position]
+
+
 def is_presenting() -> bool:
     """Return whether this browser tab is in presentation mode."""
-    return POSITION in st.session_state
+    window = _window()
+    return window is not None and not window.shows_notes
+
+
+def has_talk() -> bool:
+    """Return whether this browser tab presents a talk or shows its notes."""
+    return _window() is not None
+
+
+def notes_window() -> Window | None:
+    """Return what this browser tab shows if it shows a speaker's notes."""
+    window = _window()
+    return window if window is not None and window.shows_notes else None
 
 
 def page_file(view: View) -> str:
@@ -37,51 +88,106 @@ def page_file(view: View) -> str:
     return f"pages/{view.page}.py"
 
 
-def start_from_address() -> None:
-    """Start presenting if the address says so; `app.py` calls this before it draws a page."""
-    requested = st.query_params.get(PARAMETER)
-    if requested is None or st.session_state.get("talk.asked") == requested:
-        return  # a request that was already followed must not restart the talk on every rerun
-    st.session_state["talk.asked"] = requested
-    if requested.isdigit():
+def room_of(engine: BackgroundEngine) -> str:
+    """Return the room of this tab: the one in the address; in public mode otherwise one of its own."""
+    room = st.session_state.get(ROOM) or st.query_params.get(ROOM, "")[:LONGEST_ROOM]
+    if not room and engine.public is not None:
+        room = st.session_state.setdefault(ROOM, secrets.token_urlsafe(12))
+    return str(room)
+
+
+def listen_for_keys() -> None:
+    """Find out where the talk is, and mount the component that sends key presses; `app.py` calls this first.
+
+    It is mounted even without a talk, so that the first key of a talk is not lost. It comes first because a
+    script run that is cancelled before it reaches a component loses what the component has sent.
+    """
+    window = _follow()
+    # as `presenter.js` reads it: position and last position, from 0
+    data = None if window is None else [window.now.position, window.last]
+    KEYS(key="unseen.keys", data=data, on_to_change=_on_key, on_end_change=_on_key)
+
+
+def start_from_address(page: StreamlitPage) -> None:
+    """Start presenting, or go to the page with the notes, if the address says so; `app.py` calls this before
+    it draws a page.
+    """
+    if _wants_notes():
+        if page.url_path != PRESENT:
+            st.switch_page("pages/present.py", query_params=st.query_params.to_dict())
+        return
+    position = st.query_params.get(PRESENT, "")
+    requested = (position, st.query_params.get(TALK), st.query_params.get(ROOM))
+    # A request that was already followed must not restart the talk on every rerun.
+    if re.fullmatch("[0-9]{1,9}", position) and st.session_state.get(FOLLOWED) != requested:
+        st.session_state[FOLLOWED] = requested
         # Importing the engine takes seconds, so it waits until a talk really starts.
         from pages.widgets.engine_handle import shared_engine
 
-        start(shared_engine(), int(requested) - 1)  # the address counts views from 1
+        engine = shared_engine()
+        name = st.query_params.get(TALK) or engine.latest_talk()
+        start(engine, name, int(position) - 1)  # the address counts views from 1
+        draw_error()
 
 
-def start(engine: BackgroundEngine, position: int = 0) -> None:
-    """Present the prepared talk, starting at the view with this index."""
+def start(engine: BackgroundEngine, name: str, position: int | None = None) -> None:
+    """Present a talk from the view with this index; without one, where other windows are that present it, or
+    from its beginning.
+    """
+    room = room_of(engine)
     try:
-        talk = engine.talk(engine.latest_talk())
-    except StoreError as error:
-        st.session_state["talk.error"] = str(error)
+        engine.start_talk(name, room, visitor(), position)
+        now = engine.presentation(name, room, visitor())
+    except PrunescopeError as error:
+        st.session_state[ERROR] = str(error)
         return
-    if talk.views:
-        st.session_state[TALK] = talk
-        st.session_state[POSITION] = min(max(position, 0), len(talk.views) - 1)
-        st.session_state["talk.moved"] = True
+    if now.talk.views:
+        st.session_state.pop(OPENED, None)
+        st.session_state[WINDOW] = Window(name, room, False, now)
 
 
-def stop() -> None:
+def look() -> Presentation:
+    """Return where the talk of this tab is now."""
+    from pages.widgets.engine_handle import shared_engine  # see `start_from_address`
+
+    window = _window()
+    assert window is not None, "only with a talk"
+    try:
+        return shared_engine().presentation(window.name, window.room, "" if window.shows_notes else visitor())
+    except PrunescopeError:  # the talk was deleted after the server had forgotten that it is presented
+        return window.now
+
+
+def end() -> None:
     """Leave presentation mode."""
-    st.session_state.pop(POSITION, None)
+    from pages.widgets.engine_handle import shared_engine  # see `start_from_address`
+
+    window = _window()
+    if window is not None:
+        shared_engine().leave_talk(window.name, window.room, visitor())
+        st.session_state.pop(WINDOW)
 
 
 def draw_presenter() -> None:
     """Draw the style and the bar at the bottom, and open the current view if it has changed.
 
-    `app.py` calls this before it draws the page. Outside presentation mode it draws nothing.
+    `app.py` calls this before it draws the page. Without a talk it draws nothing.
     """
-    if not is_presenting():
+    window = _window()
+    if window is None:
         return
     st.html(STYLE)
-    talk: Talk = st.session_state[TALK]
-    position: int = st.session_state[POSITION]
-    # Removed before the view opens: switching pages ends this run, and the next one would switch again.
-    if st.session_state.pop("talk.moved", False):
-        _open_view(talk.views[position])
-    last = len(talk.views) - 1
+    if not window.shows_notes:
+        _open_view(window)
+        live(
+            "talk.follow",
+            look,
+            lambda now: None,
+            left=lambda now: 1 + now.version,
+            every=POLL,
+            seen=window.now,
+        )
+    position = window.now.position
     with st.bottom:
         # The buttons carry the target, not a step, so that a repeated click cannot skip a view.
         back, title, forward, close = st.columns([1, 6, 1, 1], vertical_alignment="center")
@@ -94,7 +200,7 @@ def draw_presenter() -> None:
             disabled=position == 0,
         )
         title.markdown(
-            f"**{position + 1} of {len(talk.views)}** · {literal(talk.views[position].title)}",
+            f"**{position + 1} of {window.last + 1}** · {literal(window.view.title)}",
             text_alignment="center",
         )
         forward.button(
@@ -103,42 +209,84 @@ def draw_presenter() -> None:
             icon=":material/arrow_forward:",
             on_click=_go_to,
             args=(position + 1,),
-            disabled=position == last,
+            disabled=position == window.last,
         )
-        close.button("End", key="talk.end", icon=":material/close:", on_click=stop)
+        if not window.shows_notes:
+            close.button("End", key="talk.end", icon=":material/close:", on_click=end)
 
 
-def listen_for_keys() -> None:
-    """Mount the component that sends key presses; `app.py` calls this first.
+def draw_error() -> None:
+    """Draw why a talk could not be started or changed, once."""
+    if message := st.session_state.pop(ERROR, ""):
+        st.error(literal(message), icon=":material/error:")
 
-    It is mounted even outside presentation mode, so that the first key of a talk is not lost. It comes first
-    because a script run that is cancelled before it reaches a component loses what the component has sent.
-    """
-    # as `presenter.js` reads it: position and last position, from 0
-    data = [st.session_state[POSITION], len(st.session_state[TALK].views) - 1] if is_presenting() else None
-    KEYS(key="unseen.keys", data=data, on_to_change=_on_key, on_end_change=_on_key)
+
+def _window() -> Window | None:
+    found: Window | None = st.session_state.get(WINDOW)
+    return found
+
+
+def _wants_notes() -> bool:
+    return st.query_params.get(NOTES) == "1"
+
+
+def _follow() -> Window | None:
+    """Bring this tab to where the other windows are, and return it; None without a talk."""
+    window = _window()
+    if _wants_notes():
+        window = _notes_window()
+    elif window is not None and window.shows_notes:  # another page was opened in its tab
+        window = None
+    elif window is not None:
+        window.now = look()
+    if window is not None and window.now.talk.views:
+        st.session_state[WINDOW] = window
+        return window
+    st.session_state.pop(WINDOW, None)
+    return None
+
+
+def _notes_window() -> Window | None:
+    from pages.widgets.engine_handle import shared_engine  # see `start_from_address`
+
+    engine = shared_engine()
+    name, room = st.query_params.get(TALK) or engine.latest_talk(), room_of(engine)
+    try:
+        return Window(name, room, True, engine.presentation(name, room))
+    except PrunescopeError as error:
+        st.session_state[ERROR] = str(error)
+        return None
 
 
 def _on_key() -> None:
     pressed = st.session_state.get("unseen.keys")
-    if not is_presenting() or pressed is None:  # Streamlit repeated the press, or the run was cancelled
+    window = _window()
+    if window is None or pressed is None:  # Streamlit repeated the press, or the run was cancelled
         return
-    if pressed.get("end"):
-        stop()
+    if pressed.get("end") and not window.shows_notes:
+        end()
     elif pressed.get("to") is not None:
         _go_to(int(pressed["to"]))
 
 
 def _go_to(position: int) -> None:
-    position = min(max(position, 0), len(st.session_state[TALK].views) - 1)
-    if position != st.session_state[POSITION]:
-        st.session_state["talk.moved"] = True
-        st.session_state[POSITION] = position
+    from pages.widgets.engine_handle import shared_engine
+
+    window = _window()
+    if window is not None:
+        shared_engine().go_to_view(window.name, window.room, position)
 
 
-def _open_view(view: View) -> None:
-    from engine.store.talk import HOME_PAGE  # imports torch, as in `start`
+def _open_view(window: Window) -> None:
+    """Switch to the page of the current view, unless it was opened last."""
+    from engine.store.talk import HOME_PAGE  # imports torch, as in `start_from_address`
 
+    view = window.view
+    opened = (window.now.position, view.page, view.parameters)
+    if st.session_state.get(OPENED) == opened:
+        return
+    # Before the switch, which ends this run: the next one would switch again.
+    st.session_state[OPENED] = opened
     if view.page == HOME_PAGE:
         for name in ("fields", "run", "address"):  # otherwise Explore would keep its state over the address
             st.session_state.pop(name, None)
