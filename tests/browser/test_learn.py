@@ -97,6 +97,7 @@ def test_the_bundled_model_has_an_outlier_feature(new_tab: Callable[..., Page], 
         "symmetric&q.symmetric.rows=c",
         "swapping&step=swaps&q.swapping.real=b",
         "explosion&step=time",
+        "invent&step=formula&q.invent.b=c",
     ],
 )
 def test_a_lesson_fits_in_a_narrow_window(new_tab: Callable[..., Page], address: str, place: str) -> None:
@@ -104,3 +105,19 @@ def test_a_lesson_fits_in_a_narrow_window(new_tab: Callable[..., Page], address:
     page.goto(f"{address}/learn?lesson={place}")
     expect(page.get_by_text(re.compile(r"Step \d of \d"))).to_be_visible()
     expect_to_fit(page)
+
+
+def test_a_formula_goes_from_step_to_step_and_with_the_link(page: Page, address: str) -> None:
+    page.goto(f"{address}/learn?lesson=invent&step=formula&q.invent.b=c")
+    field = page.get_by_role("textbox", name="Your formula")
+    field.fill("abs(W) * A")
+    expect(page.get_by_text("the nearest name is a")).to_be_visible()
+    field.fill("abs(W) * a")
+    expect(page.get_by_text("The same mask as that of Wanda.")).to_be_visible()
+    page.get_by_role("button", name="× b", exact=True).click()
+    expect(field).to_have_value("abs(W) * a * b")
+    page.get_by_role("button", name="Next: A local win").click()
+    expect(page.get_by_text("Better than Wanda")).to_be_visible()
+    expect(page).to_have_url(re.compile("step=local"))
+    page.reload()  # another session, which knows the address only
+    expect(field).to_have_value("abs(W) * a * b")

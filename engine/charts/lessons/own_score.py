@@ -162,9 +162,8 @@ def repeats(found: Sequence[Repeat], sparsity: float) -> Chart:
     )
     figure = canvas(go.Figure(), REPEAT * len(found) + REPEATS_EDGE, legend_lines=1)
     for one, row in zip(found, rows, strict=True):
-        figure.add_shape(
-            type="line", x0=one.rival, x1=one.mine, y0=row, y1=row, line={"color": palette.GREY, "width": 2}
-        )
+        ends = {"x0": one.rival, "x1": one.mine, "y0": row, "y1": row}
+        figure.add_shape(type="line", layer="below", line={"color": palette.GREY, "width": 2}, **ends)
     for name, values, marker in marks:
         figure.add_trace(
             go.Scatter(

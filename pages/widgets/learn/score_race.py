@@ -12,7 +12,7 @@ import streamlit as st
 from engine.charts.compare.leaderboard import leaderboard_chart
 from engine.charts.lessons import own_score as charts
 from engine.lessons import own_score_runs as lesson
-from engine.lessons.own_score import USER
+from engine.lessons.own_score import PUBLISHED, USER
 from engine.numbers import percent, perplexity, signed
 from engine.pruning.axes import SCORES
 from engine.pruning.formulas.reading import EXAMPLE
@@ -90,13 +90,11 @@ def _draw_amount() -> float:
 
 
 def _ask_about_race(engine: BackgroundEngine) -> bool:
-    recipes = [Recipe.build(pruner=name, sparsity=QUOTED) for name in ("magnitude", "wanda")]
-    records = finished_records(engine, recipes)
-    magnitude, wanda = (
-        (record.pruned.perplexity for record in records if record.pruned) if records else (0, 0)
-    )
-    if not wanda:
+    records = finished_records(engine, lesson.published(QUOTED))
+    scores = [record.pruned.perplexity for record in records if record.pruned is not None]
+    if len(scores) < len(PUBLISHED):
         return True  # there is nothing to predict, and the race works without it
+    magnitude, wanda, ria = scores
     return ask(
         "invent.race",
         f"Wanda is magnitude with one more factor, a. At {percent(QUOTED, 0)}, how much higher is the "
@@ -104,8 +102,8 @@ def _ask_about_race(engine: BackgroundEngine) -> bool:
         ["About 2 %.", "About 25 %.", "About 250 %."],
         1,
         f"Magnitude reaches {perplexity(magnitude)}, Wanda {perplexity(wanda)}: "
-        f"{percent(magnitude / wanda - 1, 0)} more. That is one of the largest steps between two scores; "
-        "expect a few percent from yours.",
+        f"{percent(magnitude / wanda - 1, 0)} more. Most steps are smaller: RIA reaches {perplexity(ria)}, "
+        f"{percent(abs(ria / wanda - 1), 0)} from Wanda.",
     )
 
 
