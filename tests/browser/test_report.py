@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from engine.charts.report import report
+from engine.charts.report import LabelledRun, report, runs_report
 from engine.recipe import Recipe
 from engine.store.runs import Store
 from tests.charts.records import NEUROAL, record
@@ -69,6 +69,28 @@ def test_all_charts_are_drawn_without_requests(offline: BrowserContext, tmp_path
         page.set_viewport_size({"width": width, "height": 900})
         expect(page.locator("html")).to_have_js_property("scrollWidth", width)
     assert monitored.requests == [file.as_uri()] and monitored.messages == []
+
+
+def test_a_section_of_several_runs_opens_offline_and_then_has_its_charts(
+    offline: BrowserContext, tmp_path: Path
+) -> None:
+    file, runs = tmp_path / "runs.html", [LabelledRun(record()), LabelledRun(hostile(), name="<b>Mine</b>")]
+    file.write_text(runs_report(runs), encoding="utf-8")
+    monitored = MonitoredPage(offline.new_page())
+    page = monitored.open(file)
+    expect(page.locator("html")).to_have_attribute("data-drawn", "0")  # no two runs of one protocol
+    section = page.locator("#run2")
+    expect(section).not_to_have_attribute("open", "")
+    page.get_by_role("link", name="Wanda").nth(1).press("Enter")
+    expect(section).to_have_attribute("open", "")
+    expect(section.locator(".plot .main-svg").first).to_be_visible()
+    expect(section.get_by_role("heading", level=3)).to_have_text("<b>Mine</b>")
+    assert page.locator("#run1 .main-svg").count() == 0, "a closed section is not drawn"
+    for width in (1440, 900):
+        page.set_viewport_size({"width": width, "height": 900})
+        expect(page.locator("html")).to_have_js_property("scrollWidth", width)
+    assert monitored.requests[0] == file.as_uri() and monitored.messages == []
+    assert {request.split("#")[0] for request in monitored.requests} == {file.as_uri()}
 
 
 def test_it_is_downloaded_from_the_run_page_follows_the_theme_and_prints_on_white(
