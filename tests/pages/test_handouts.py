@@ -160,6 +160,20 @@ class TestTalk:
         assert [part.charts for part in parts] == [(), ("depth",), None]
         assert parts[2].run.record.key == RUNS[1].key
 
+    def test_a_second_run_is_drawn_into_the_charts_and_listed(self, some):
+        parameters = {"run": RUNS[0].key, "focus": "depth"}
+        other, dense = self.sections(
+            some,
+            View(title="A", page="explore", parameters=parameters | {"with": RUNS[3].key}),
+            View(title="B", page="explore", parameters=parameters | {"with": "dense"}),
+        )
+        assert other.blocks[0].other.key == RUNS[3].key and dense.blocks[0].other.recipe is None
+        page = read(handout("T", [other, dense]))
+        assert [item.text for item in page.all("h3") if "summary" in item.parents] == [
+            RUNS[0].title,
+            RUNS[3].title,
+        ]
+
     def test_notes_are_there_only_on_request(self, some):
         view = View(title="A", page="methods", notes="Say *this*")
         assert self.sections(some, view)[0].notes == r"Say \*this\*"

@@ -3,9 +3,8 @@ lesson, with interactive charts, the numbers with their protocol, and everything
 the runs.
 """
 
-from engine.charts.report.handout import handout
 from engine.charts.report.run_report import report
 from engine.charts.report.runs_report import LabelledRun, runs_report
 from engine.charts.report.template import drawing_bytes
 
-__all__ = ["LabelledRun", "drawing_bytes", "handout", "report", "runs_report"]
+__all__ = ["LabelledRun", "drawing_bytes", "report", "runs_report"]

@@ -17,15 +17,21 @@ from engine.charts.report.run_section import RunSection, run_section
 from engine.charts.report.runs_report import LabelledRun, table_of
 from engine.charts.report.template import render
 from engine.export.handout_blocks import Frame, Question, Setting, Text, Value
+from engine.record import RunRecord
 
 
 @dataclass(frozen=True)
 class RunPart:
-    """A run's numbers, and those of its charts that are named; None for all."""
+    """A run's numbers and charts.
+
+    Attributes:
+        charts: the names of the charts to show, None for all.
+        other: a second run to draw into the charts, see `chart_parts`.
+    """
 
     run: LabelledRun
     charts: Sequence[str] | None = None
-    numbers: bool = True
+    other: RunRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -184,15 +190,15 @@ class _Handout:
         self.figures.append(made)
         return made
 
-    def _run(self, part: RunPart) -> tuple[RunSection, bool]:
-        """Return the run's section, and whether its numbers are shown."""
+    def _run(self, part: RunPart) -> RunSection:
         self.runs.append(part.run)
         section = run_section(
             part.run.record,
             id=f"chart{len(self.figures) + 1}",
             name=part.run.name,
             charts=part.charts,
+            other=part.other,
             tables=False,
         )
         self.figures.extend(section.figures)
-        return section, part.numbers
+        return section

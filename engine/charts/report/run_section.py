@@ -79,6 +79,7 @@ def run_section(
     name: str = "",
     note: str = "",
     charts: Collection[str] | None = None,
+    other: RunRecord | None = None,
     tables: bool = True,
 ) -> RunSection:
     """Return a run as a section.
@@ -87,6 +88,7 @@ def run_section(
         id: letters and digits, if the page has several runs.
         name, note: of the user.
         charts: names of the charts to show, of `chart_parts`; None for all.
+        other: a second run to draw into the charts, see `chart_parts`.
         tables: whether to add the tables of all blocks and linears, which are large.
 
     Raises:
@@ -110,7 +112,7 @@ def run_section(
         evaluations=table(evaluation_table(shared), "Dense and pruned on every text")
         if shared.evaluations
         else None,
-        charts=_charts(shared, f"{id}-" if id else "", charts),
+        charts=_charts(shared, other and shareable(other), f"{id}-" if id else "", charts),
         paths=[Path(path).name for path in paths(record.recipe)],
         command=command(recipe),
         recipe_key=record.recipe.key if record.imported else str(record.key),
@@ -124,7 +126,9 @@ def run_section(
     )
 
 
-def _charts(record: RunRecord, prefix: str, names: Collection[str] | None) -> dict[str, list[Figure]]:
+def _charts(
+    record: RunRecord, other: RunRecord | None, prefix: str, names: Collection[str] | None
+) -> dict[str, list[Figure]]:
     """Return the charts that Explore shows, by part, or those of them that are named."""
     parts = {
         title: [
@@ -132,7 +136,7 @@ def _charts(record: RunRecord, prefix: str, names: Collection[str] | None) -> di
             for name, make in makers.items()
             if names is None or name in names
         ]
-        for title, makers in chart_parts(record).items()
+        for title, makers in chart_parts(record, other).items()
     }
     if record.tasks.dense and names is None:
         tasks = figure(f"{prefix}tasks", task_scores(record.tasks.dense, record.tasks.pruned))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from engine import numbers
-from engine.charts.report import drawing_bytes, handout, runs_report
-from engine.charts.report.handout import Section
+from engine.charts.report import drawing_bytes, runs_report
+from engine.charts.report.handout import Section, handout
 from engine.export.run_table import FORMATS, run_rows
 from engine.numbers import plural
 from engine.store.summary import RunSummary

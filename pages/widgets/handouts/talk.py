@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from engine.charts.overlay.pair import dense_reference
 from engine.charts.report.handout import Block, RunPart, Section
 from engine.charts.run_charts import chart_parts
 from engine.errors import PrunescopeError
@@ -15,6 +16,7 @@ from engine.recipe import pin
 from engine.store.summary import RunSummary
 from engine.store.talk import HOME_PAGE, Talk, View
 from pages.widgets.explore import address
+from pages.widgets.explore.compare_with import DENSE
 from pages.widgets.explore.fields import check, defaults
 from pages.widgets.explore.session import EVERYTHING, NUMBERS
 from pages.widgets.generate.lines import sparsity_lines
@@ -70,14 +72,15 @@ def _explore(engine: BackgroundEngine, parameters: Mapping[str, str]) -> Made:
     if key is None or not any(run.key == key and run.state == "finished" for run in runs):
         return [], []
     focus = parameters.get(address.FOCUS, EVERYTHING)
+    compared = parameters.get(address.WITH, "")
+    others = labelled_runs(engine, runs, [compared] if any(run.key == compared for run in runs) else [])
     blocks: list[Block] = []
     for run in labelled_runs(engine, runs, [key]):
+        other = dense_reference(run.record) if compared == DENSE else None
         charts = {name for makers in chart_parts(run.record).values() for name in makers}
-        if focus == NUMBERS:
-            blocks.append(RunPart(run, charts=()))
-        else:
-            blocks.append(RunPart(run, charts=(focus,) if focus in charts else None))
-    return blocks, []
+        shown = () if focus == NUMBERS else (focus,) if focus in charts else None
+        blocks.append(RunPart(run, shown, others[0].record if others else other))
+    return blocks, [str(one.record.key) for one in others]
 
 
 def _key_in_form(parameters: Mapping[str, str]) -> str | None:
@@ -102,8 +105,8 @@ def _generate(engine: BackgroundEngine, parameters: Mapping[str, str]) -> Made:
     for run in writers:
         request = TextRequest(run.key, prompt, min(int(tokens), MOST_TOKENS) if tokens.isdigit() else TOKENS)
         texts = completed(partial(engine.text, request), lambda answer: answer.pending).value
-        if texts is None:  # refused, or the model takes too long
-            continue
+        if texts is None:  # refused, or the model takes too long; the others would, too
+            break
         if not blocks:
             blocks += [Text(f"**Prompt**: {literal(prompt)}"), Text(f"**Dense**: {literal(texts.dense)}")]
         blocks.append(Text(f"**{literal(run.title)}**: {literal(texts.pruned)}"))
