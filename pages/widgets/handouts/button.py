@@ -144,7 +144,7 @@ def draw_talk_handout(engine: BackgroundEngine, talk: Talk) -> None:
         draw_handout(
             "Make it",
             lambda: handout(talk.name, talk_sections(engine, talk, notes=notes)),
-            "talk",
+            talk.name,
             "present.handout.make",
             "This takes half a minute at most, mostly for texts and masks that the worker has to compute.",
         )

@@ -28,7 +28,7 @@ from pages.widgets.handouts.microscope import microscope_blocks
 from pages.widgets.handouts.runs import labelled_runs
 from pages.widgets.learn.lesson import LESSON, STEP
 from pages.widgets.learn.lessons import LESSONS
-from pages.widgets.literal import literal
+from pages.widgets.literal import literal, with_lists
 from pages.widgets.live import completed
 from pages.widgets.run_picker import finished_runs, usual_keys
 
@@ -45,10 +45,7 @@ def talk_sections(engine: BackgroundEngine, talk: Talk, *, notes: bool) -> list[
     Args:
         notes: whether they contain the speaker's notes.
     """
-    return [
-        _section(engine, view, "  \n".join(map(literal, view.notes.splitlines())) if notes else "")
-        for view in talk.views
-    ]
+    return [_section(engine, view, with_lists(view.notes) if notes else "") for view in talk.views]
 
 
 def _section(engine: BackgroundEngine, view: View, notes: str) -> Section:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from engine.errors import PrunescopeError
 from engine.store.talk import Talk
+from pages.widgets.handouts.button import draw_talk_handout
 from pages.widgets.literal import literal
 from pages.widgets.present import presenter
 from pages.widgets.present.changes import CHOSEN, NEXT, draw_undo
@@ -79,6 +80,7 @@ def _draw_start(engine: BackgroundEngine, talk: Talk, now: Presentation) -> None
             icon=":material/speaker_notes:",
             disabled=not talk.views,
         )
+        draw_talk_handout(engine, talk)
         draw_export(talk)
     if now.windows:
         st.info(
