@@ -84,6 +84,7 @@ def draw_entry() -> None:
 
 def draw_step_bar(room: Room, lesson: Lesson, step: Step) -> None:
     """Draw who is present, how many have answered, and the switch that opens this step."""
+    _draw_code()  # the class may have been created here
     place = f"{lesson.name}.{step.name}"
     key = f"class.open.{place}"
     st.session_state[key] = room.view.is_open(place)  # the engine decides; the class's page changes it too

@@ -1,0 +1,43 @@
+"""A class in real browsers: a teacher opens a step and reveals an answer, two students follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.layout import NARROW, expect_to_fit
+
+RIGHT = "It loses all of its weights."
+
+
+def test_two_students_follow_their_teacher(new_tab: Callable[..., Page], address: str) -> None:
+    teacher, ann, bob = new_tab(), new_tab(**NARROW), new_tab()
+    teacher.goto(f"{address}/learn?class=journey&teacher=1&lesson=groups")
+    teacher.get_by_role("button", name="Create the class").click()
+    expect(teacher.get_by_text("0 students present")).to_be_visible()
+    for student in (ann, bob):
+        student.goto(f"{address}/learn?class=journey&lesson=groups")
+        expect(student.get_by_text("has not opened this step yet")).to_be_visible()
+    expect(teacher.get_by_text("2 students present")).to_be_visible()
+
+    teacher.get_by_text("Step is open for the class").click()
+    for student, choice in ((ann, RIGHT), (bob, "like the other rows")):
+        student.get_by_text(choice).click()
+        expect(student.get_by_text("Your answer is counted")).to_be_visible()
+    bars = teacher.locator(".st-key-chart-class-groups-row .bartext")
+    expect(bars).to_have_text(["1", "1", "0"])
+    bob.get_by_text(RIGHT).click()
+    expect(bars).to_have_text(["0", "2", "0"])
+    expect_to_fit(ann)
+
+    teacher.get_by_role("button", name="Reveal the answer").click()
+    for student in (ann, bob):
+        expect(student.get_by_text("Find out how low the sparsity must be")).to_be_visible()
+    expect(teacher.get_by_text("✓ It loses all")).to_be_visible()
+    ann.get_by_text("because only these few").click()
+    expect(bars).to_have_text(["0", "2", "0", "0", "0", "1"])
+    ann.reload()  # a new session: its answer is counted already
+    expect(ann.get_by_text("2 answers so far, 1 after the reveal")).to_be_visible()
+    expect(teacher.get_by_role("button", name="Leave the class")).to_be_visible()
+    expect_to_fit(teacher)
