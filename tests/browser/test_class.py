@@ -7,6 +7,7 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from tests.browser.layout import NARROW, expect_to_fit
+from tests.browser.test_accessibility import RULES, violations
 
 RIGHT = "It loses all of its weights."
 
@@ -41,3 +42,4 @@ def test_two_students_follow_their_teacher(new_tab: Callable[..., Page], address
     expect(ann.get_by_text("2 answers so far, 1 after the reveal")).to_be_visible()
     expect(teacher.get_by_role("button", name="Leave the class")).to_be_visible()
     expect_to_fit(teacher)
+    assert not [line for tab in (teacher, bob) for line in violations(tab, rules=RULES)]

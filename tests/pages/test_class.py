@@ -149,6 +149,12 @@ def test_a_class_is_created_and_its_code_shown_once(engine):
     assert engine.enter_class("prune-2026", code).teaches
 
 
+def test_a_class_can_be_created_on_a_step(engine):
+    app = visit("learn", **{"class": "Prune", "teacher": "1", **AT})
+    app = healthy(_submit(app).click().run())
+    assert len(app.code[0].value) == 14 and CHART in words(app)
+
+
 def test_the_code_lets_another_tab_teach(guided):
     guided.engine.who = "other"
     app = visit("learn", **{"class": "Prune", "teacher": "1"})
