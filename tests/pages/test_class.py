@@ -245,3 +245,11 @@ def _submit(app: AppTest):
     """The button of the only form."""
     (button,) = [item for item in app.button if item.form_id]
     return button
+
+
+def test_the_handout_which_has_the_answers_is_the_teachers(self_paced):
+    def labels(app: AppTest) -> list[str]:
+        return [item.proto.label for item in app.get("download_button")]
+
+    assert not any("Handout" in label for label in labels(self_paced.student("ann")))
+    assert any("Handout" in label for label in labels(self_paced.teacher(**AT)))

@@ -66,7 +66,7 @@ def test_the_runs_of_the_list_are_exported_together(open_app, engine, tmp_path):
     assert [label.split(" (")[0] for label in labels(app)] == ["Report", "CSV", "LaTeX", "Markdown"]
 
 
-def test_a_lesson_has_a_handout_and_in_a_class_only_the_teacher_gets_it(open_app):
+def test_a_lesson_has_a_handout_and_the_list_of_lessons_has_none(open_app):
     assert labels(open_app("learn", lesson="by_hand"))[-1].startswith("Handout of this lesson (html, about ")
     assert not any("Handout" in label for label in labels(open_app("learn")))
 

@@ -170,3 +170,13 @@ def test_one_run_is_not_called_runs(open_app, store):
     app = open_app("runs")
     assert "1 of 1 run." in words(app)
     assert any("in 1 run, the disk has" in box.label for box in app.expander)
+
+
+def test_selected_runs_are_exported_together(open_app, some):
+    app = open_app("runs")
+    app.session_state["runs.table"] = {"selection": {"rows": [0, 2], "columns": [], "cells": []}}
+    app.session_state["export.several"] = True
+    app = healthy(app.run())
+    assert "**2 runs selected**" in words(app) and "**2 runs**." in words(app)
+    names = [item.proto.label.split(" (")[0] for item in app.get("download_button")]
+    assert names == ["Report", "CSV", "LaTeX", "Markdown"]
