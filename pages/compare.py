@@ -7,7 +7,7 @@ from engine.models.known_files import known_file
 from pages.widgets.compare.board import draw_board
 from pages.widgets.compare.curves import draw_curves
 from pages.widgets.compare.data import choose_protocol, draw_watch, known_runs
-from pages.widgets.compare.links import PAIR, SECTION
+from pages.widgets.compare.links import PAIR, SECTION, SWEEP
 from pages.widgets.compare.pair import draw_pair
 from pages.widgets.compare.sweep import draw_sweep
 from pages.widgets.compare.table import draw_table
@@ -22,21 +22,23 @@ DRAW_RUNS = {"Curves": draw_curves, "Leaderboard": draw_board, "Table": draw_tab
 enter_through_app("compare")
 engine = shared_engine()
 st.title("Compare", anchor=False)
-section = st.segmented_control(
-    "Section",
-    ("Curves", "Sweep", PAIR, "Leaderboard", "Table"),
-    default="Curves",
-    key=SECTION,
-    bind="query-params",
-    required=True,
-    label_visibility="collapsed",
-)
+with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+    section = st.segmented_control(
+        "Section",
+        ("Curves", SWEEP, PAIR, "Leaderboard", "Table"),
+        default="Curves",
+        key=SECTION,
+        bind="query-params",
+        required=True,
+        label_visibility="collapsed",
+    )
+    if section != SWEEP:
+        draw_comparison_export(engine, section or "Curves")
 # These two read the runs themselves; the other sections show the runs of one protocol.
-if section == "Sweep":
+if section == SWEEP:
     draw_sweep(engine)
 elif section == PAIR:
     draw_pair(engine)
-    draw_comparison_export(engine, PAIR)
 else:
     runs = engine.runs()
     known = choose_protocol(known_runs(runs))
@@ -52,5 +54,4 @@ else:
         if words := narrow_calibration(known.protocol.calibration, [known.protocol.evaluation]):
             st.caption(f":material/info: {words}")
         DRAW_RUNS.get(section or "", draw_curves)(known)
-        draw_comparison_export(engine, section or "Curves")
     draw_watch(engine)

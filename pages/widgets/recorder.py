@@ -27,8 +27,10 @@ from engine.export.handout_blocks import Setting, Text, Value
 
 if TYPE_CHECKING:
     from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+    from streamlit.runtime.pages_manager import PageInfo
 
-APP = str(Path(__file__).parents[2] / "app.py")
+ROOT = Path(__file__).resolve().parents[2]
+APP = str(ROOT / "app.py")
 
 
 @dataclass
@@ -84,14 +86,14 @@ def record(draw: Callable[[], None], parameters: Mapping[str, str], *, answered:
     failures: list[Exception] = []
 
     def run() -> None:
-        _RECORDER.set(sheet)
-        context = _context(sheet.receive)
-        add_script_run_ctx(threading.current_thread(), context)
-        context.reset(query_string=urlencode(parameters))
-        with context.session_state.query_params() as query:
-            query.populate_from_query_string(urlencode(parameters), set())
-            query.set_initial_query_params_from_current()
         try:
+            _RECORDER.set(sheet)
+            context = _context(sheet.receive)
+            add_script_run_ctx(threading.current_thread(), context)
+            context.reset(query_string=urlencode(parameters))
+            with context.session_state.query_params() as query:
+                query.populate_from_query_string(urlencode(parameters), set())
+                query.set_initial_query_params_from_current()
             draw()
         except Exception as error:  # raised again in the thread that asked
             failures.append(error)
@@ -114,5 +116,20 @@ def _context(receive: Callable[[ForwardMsg], None]) -> ScriptRunContext:
         main_script_path=APP,
         user_info={},
         fragment_storage=MemoryFragmentStorage(),
-        pages_manager=PagesManager(APP),
+        pages_manager=_Pages(APP),
     )
+
+
+class _Pages(PagesManager):
+    """The pages that links may lead to; Streamlit refuses to draw other links."""
+
+    def get_pages(self) -> dict[str, PageInfo]:
+        return {
+            path.stem: {
+                "page_script_hash": path.stem,
+                "page_name": path.stem,
+                "url_pathname": path.stem,
+                "script_path": str(path),
+            }
+            for path in (ROOT / "pages").glob("*.py")
+        }

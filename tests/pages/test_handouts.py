@@ -5,20 +5,22 @@ from __future__ import annotations
 import pytest
 
 from engine.charts.report.handout import RunPart, handout
+from engine.errors import StoreError
 from engine.export.handout_blocks import Frame, Question, Text
 from engine.jobs.policy import Policy
 from engine.jobs.public import PublicMode
 from engine.jobs.questions import Answer
 from engine.jobs.views import RunView
+from engine.lessons import sparse_formats
 from engine.recipe import Recipe, pin
 from engine.store.runs import Store
 from engine.store.talk import Talk, View
 from pages.widgets import recorder
 from pages.widgets.handouts.comparison import comparison
-from pages.widgets.handouts.lesson import lesson_sections
+from pages.widgets.handouts.lesson import about, lesson_sections
 from pages.widgets.handouts.runs import labelled_runs
 from pages.widgets.handouts.talk import talk_sections
-from pages.widgets.learn.lessons import LESSONS
+from pages.widgets.learn.lessons import LESSONS, outlier_feature, perplexity_explosion
 from tests.charts.reports import expect_nothing_loaded, expect_order_and_names, read
 from tests.pages.conftest import healthy, words
 from tests.pages.fakes import run_view
@@ -52,7 +54,7 @@ def test_compare_exports_what_it_shows_when_the_menu_is_open(open_app, some, sec
     app = open_app("compare", section=section, one=RUNS[0].key, other=RUNS[3].key)
     assert "Handout" not in " ".join(labels(app))
     app = opened(app, "export.compare")
-    assert [label.split(" (")[0] for label in labels(app)][-4:] == ["Handout", "CSV", "LaTeX", "Markdown"]
+    assert [label.split(" (")[0] for label in labels(app)][:4] == ["Handout", "CSV", "LaTeX", "Markdown"]
     assert f"**{section}**, " in words(app)
 
 
@@ -140,6 +142,27 @@ class TestLesson:
         expect_nothing_loaded(page)
         expect_order_and_names(page)
         assert [item.text for item in page.all("h2")][-1] == "Answers"
+
+    @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+    def test_every_lesson_can_be_handed_out(self, some, monkeypatch, lesson):
+        # what these two measure takes seconds, and is not the handout's
+        monkeypatch.setattr(outlier_feature, "_measured_inputs", lambda: Answer(message="Not measured."))
+        times = tuple(sparse_formats.Product(kernel, 0.0, 2e-3, 2e-3, 2e-3, 3) for kernel in ("dense", "csr"))
+        perplexity_explosion._timings.clear()
+        monkeypatch.setattr(sparse_formats, "timings", lambda: times)
+        page = read(handout(lesson.title, lesson_sections(lesson, {}), about=about(lesson)))
+        expect_order_and_names(page)
+        steps = [f"{place}. {step.title}" for place, step in enumerate(lesson.steps, start=1)]
+        # Some steps ask, and have charts, only if the bundled runs are there: this engine has none.
+        assert [item.text for item in page.all("h2")][: len(steps)] == steps
+        assert page.figures or lesson.name == "allocation"
+
+    def test_a_step_that_fails_fails_in_the_thread_that_asked(self):
+        def fail() -> None:
+            raise StoreError("The disk is full.")
+
+        with pytest.raises(StoreError, match="disk is full"):
+            recorder.record(fail, {}, answered=False)
 
     def test_a_page_in_a_browser_is_not_recorded(self):
         assert recorder.recorder() is None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-SECTION, PAIR = "section", "Two runs"
+SECTION, PAIR, SWEEP = "section", "Two runs", "Sweep"
 LEFT, RIGHT = "one", "other"
 """The address parameters of the two runs that are compared."""
 PRESSED = "compare.pressed"

@@ -21,7 +21,7 @@ from engine.store.summary import RunSummary
 from pages.widgets.compare.board import DEFAULT, budget_words
 from pages.widgets.compare.curves import ENDS, SCALES
 from pages.widgets.compare.data import Families, Known, first_families, group_families
-from pages.widgets.compare.links import LEFT, PAIR, RIGHT
+from pages.widgets.compare.links import LEFT, PAIR, RIGHT, SWEEP
 from pages.widgets.compare.table import MOST
 from pages.widgets.handouts.runs import labelled_runs
 from pages.widgets.literal import literal
@@ -45,7 +45,7 @@ def comparison(engine: BackgroundEngine, parameters: Mapping[str, str]) -> tuple
     if section == PAIR:
         return _pair(engine, runs, parameters)
     groups = by_protocol(finished_runs((run.record, run.own) for run in runs))
-    if section == "Sweep" or not groups:
+    if section == SWEEP or not groups:
         return [], []
     named = titles(groups)
     protocol = named.get(parameters.get("protocol", "")) or next(iter(named.values()))
