@@ -314,6 +314,9 @@ class Registry(Mapping[str, M], Generic[M]):
             raise KeyError(self.unknown(name))
         return self._methods[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._methods  # by default `__getitem__` is tried, whose error looks for similar names
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._methods)
 

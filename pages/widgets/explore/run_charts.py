@@ -23,21 +23,14 @@ NARROW = 14
 
 
 def chart_titles(record: RunRecord, second: RunRecord | None = None) -> dict[str, str]:
-    """Return the titles of the charts of an ended run by name, and of those that only a second one has.
-
-    They are kept for the session: the charts have to be built to get them.
+    """Return the titles of the charts of an ended run by name, and of those that only a second one has. The
+    charts are built for them, and kept.
     """
-    cache: dict[str | None, dict[str, str]] = st.session_state.setdefault("titles", {})
-    for run in (record, second):
-        if run is not None and run.recipe is not None and (run.key not in cache or run.state != "finished"):
-            cache[run.key] = {
-                name: make(run).title for makers in chart_parts(run).values() for name, make in makers.items()
-            }
-    others = cache[second.key] if second is not None and second.recipe is not None else {}
+    parts = chart_parts(record, second, clickable=record.state == "finished")
     return {
-        name: cache[record.key].get(name) or others[name]
-        for makers in chart_parts(record, second).values()
-        for name in makers
+        name: chart.title
+        for section, makers in parts.items()
+        for name, chart in _cached_charts(section, makers, record, second).items()
     }
 
 
