@@ -11,6 +11,6 @@ if __name__ == "__main__":
 
     draw_page()
 else:
-    from pages.widgets.server import MIDDLEWARE, ROUTES
+    from pages.widgets.server import MIDDLEWARE, ROUTES, warm_up
 
-    app = st.App(__file__, routes=ROUTES, middleware=MIDDLEWARE)
+    app = st.App(__file__, routes=ROUTES, middleware=MIDDLEWARE, lifespan=warm_up)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from importlib.util import find_spec
 
 import pytest
 from starlette.applications import Starlette
@@ -88,3 +89,13 @@ def test_a_public_app_takes_no_files(monkeypatch: pytest.MonkeyPatch, public: st
     monkeypatch.setenv("PRUNESCOPE_PUBLIC", public)
     answer = client(None).put("/_stcore/upload_file/session/file", content=b"x")
     assert answer.status_code == status
+
+
+def test_explore_is_prepared_while_the_server_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that its page imports besides the small modules that those import anyway."""
+    prepared = threading.Event()
+    monkeypatch.setattr(server, "_prepare", prepared.set)
+    with TestClient(Starlette(lifespan=server.warm_up)):
+        assert prepared.wait(10)
+    for name in server.FIRST_PAGE:
+        assert find_spec(name) is not None

@@ -156,7 +156,7 @@ def _choose_focus(view: RunView, second: RunRecord | None) -> None:
             format_func=lambda part: titles[part],
             key=session.FOCUS,
             persist_state="session",
-            width=200,
+            width=160,
             label_visibility="collapsed",
         )
 

@@ -34,15 +34,12 @@ WATCH = (
     "Press **Prune**. The model is pruned block by block, and you see how far its hidden states drift from "
     "those of the dense model."
 )
-HEAD_STYLE = """<style>
-.st-key-purpose { flex: 1 1 18rem; }
-@media (max-width: 1100px) { .st-key-purpose { order: 1; } }
-</style>"""
-"""On a narrow page, what the page is for is below the title instead of next to it."""
 PURPOSE = (
     "Choose a language model, a pruner and a sparsity, watch the model being pruned block by block, and see "
     "what it costs in quality."
 )
+PURPOSE_WIDTH = 370
+"""Pixels: the title, what the page is for and the choices share one line on a page of 1440 pixels."""
 READ = (
     "Compare perplexity before and after pruning under the same protocol, and how both models continue the "
     "same prompt."
@@ -53,15 +50,12 @@ def draw_title(engine: BackgroundEngine, shown: Shown) -> DeltaGenerator:
     """Draw the title and what the page is for, except while presenting; return the rest of the line."""
     if is_presenting():
         return st.container()
-    st.html(HEAD_STYLE)
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="head"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title("Prunescope", anchor=False, width="content")
-        with st.container(key="purpose"):
-            st.markdown(PURPOSE)
-        with st.container(horizontal=True, vertical_alignment="center", width="content", key="choices"):
-            if shown.key is not None and shown.series is not None and shown.series.recipe.model == DEMO:
-                _draw_real_model(engine)
-            return st.container(width="content")
+        st.caption(PURPOSE, width=PURPOSE_WIDTH)
+        if shown.key is not None and shown.series is not None and shown.series.recipe.model == DEMO:
+            _draw_real_model(engine)
+        return st.container(width="content")
 
 
 def draw_welcome(engine: BackgroundEngine, checked: Checked, summary: ModelSummary | None) -> None:
@@ -97,6 +91,7 @@ def _draw_real_model(engine: BackgroundEngine) -> None:
         st.page_link(
             "pages/explore.py",
             label="See a real language model",
+            width="content",
             icon=":material/inventory_2:",
             help=f"A bundled run of {SMOLLM2.title}.",
             query_params={"run": key},
