@@ -1,4 +1,4 @@
-"""Explore before the first click: the run of the form's recipe, or the nearest one, is on the screen at once."""
+"""Explore before the first click: the run of the form's recipe, or the nearest one, is there at once."""
 
 from __future__ import annotations
 
