@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.widgets.literal import literal, with_lists
 from pages.widgets.live import live
-from pages.widgets.present.presenter import POLL, TALK, Window, look
+from pages.widgets.present.presenter import POLL, TALK, Window, look, version_ahead
 
 if TYPE_CHECKING:
     from engine.jobs.presentations import Presentation
@@ -26,9 +26,9 @@ def draw_notes(engine: BackgroundEngine, window: Window) -> None:
     with right:
         live(
             "talk.notes",
-            look,
+            lambda: look(window),
             _draw_clock,
-            left=lambda now: 1 + now.version,
+            left=version_ahead,
             every=POLL,
             seen=window.now,
         )

@@ -103,8 +103,8 @@ def listen_for_keys() -> None:
     script run that is cancelled before it reaches a component loses what the component has sent.
     """
     window = _follow()
-    # as `presenter.js` reads it: position and last position, from 0
-    data = None if window is None else [window.now.position, window.last]
+    # as `presenter.js` reads it: position and last position, from 0, and whether Escape ends the talk
+    data = None if window is None else [window.now.position, window.last, not window.shows_notes]
     KEYS(key="unseen.keys", data=data, on_to_change=_on_key, on_end_change=_on_key)
 
 
@@ -146,16 +146,23 @@ def start(engine: BackgroundEngine, name: str, position: int | None = None) -> N
         st.session_state[WINDOW] = Window(name, room, False, now)
 
 
-def look() -> Presentation:
-    """Return where the talk of this tab is now."""
+def look(window: Window) -> Presentation:
+    """Return where the talk of a window is now."""
     from pages.widgets.engine_handle import shared_engine  # see `start_from_address`
 
-    window = _window()
-    assert window is not None, "only with a talk"
     try:
         return shared_engine().presentation(window.name, window.room, "" if window.shows_notes else visitor())
     except PrunescopeError:  # the talk was deleted after the server had forgotten that it is presented
         return window.now
+
+
+def version_ahead(now: Presentation) -> int:
+    """Return 2 if another window has moved the talk away from what this tab shows, 1 if not, as `live` wants
+    it. A part of the page that was drawn for an earlier view must not request a redraw after this tab itself
+    has moved: it would interrupt the next press of a key.
+    """
+    window = _window()
+    return 1 + (window is not None and window.now.version != now.version)
 
 
 def end() -> None:
@@ -181,9 +188,9 @@ def draw_presenter() -> None:
         _open_view(window)
         live(
             "talk.follow",
-            look,
+            lambda: look(window),
             lambda now: None,
-            left=lambda now: 1 + now.version,
+            left=version_ahead,
             every=POLL,
             seen=window.now,
         )
@@ -238,7 +245,7 @@ def _follow() -> Window | None:
     elif window is not None and window.shows_notes:  # another page was opened in its tab
         window = None
     elif window is not None:
-        window.now = look()
+        window.now = look(window)
     if window is not None and window.now.talk.views:
         st.session_state[WINDOW] = window
         return window
