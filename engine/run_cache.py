@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from engine.hardware.shared_cache import SHARED, SharedCache, Sizes, size_of
+from engine.hardware.shared_cache import SHARED, SharedCache, Sizes, sizes_of
 from engine.models.block import Block
 from engine.models.language_model import LanguageModel, Stream
 
@@ -157,7 +157,7 @@ class Lease:
         if cached is None:
             return
         cache, needed = self._models.cache, Counter(cached.sizes)
-        sizes = {name: size_of(value, beyond=cached.model) for name, value in derived.items()}
+        sizes = sizes_of(derived, beyond=cached.model)
         for each in sizes.values():
             needed += each
         cache.count_use(needed.total())

@@ -18,7 +18,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.hardware.memory import device_free, host_free, trim_heap
 
@@ -33,15 +33,21 @@ CHECK = 10.0
 TRIMMED = 16_000_000
 """Bytes dropped at a time from which the allocator is told to return them to the system; it takes a while."""
 
+Name = TypeVar("Name", bound=Hashable)
 Sizes = Mapping[str, int]
 """Bytes by kind of memory: `cuda`, and `host` for any other."""
 
 
 def size_of(value: Any, beyond: Any = None) -> Counter[str]:
     """Return the bytes that a value holds, without what `beyond` holds too."""
+    return sizes_of({None: value}, beyond)[None]
+
+
+def sizes_of(values: Mapping[Name, Any], beyond: Any = None) -> dict[Name, Counter[str]]:
+    """Return the bytes that each value holds, without what `beyond` holds too, which is looked at once."""
     known: set[Hashable] = set()
     _measure(beyond, known)
-    return _measure(value, known)
+    return {name: _measure(value, known.copy()) for name, value in values.items()}
 
 
 def _measure(value: Any, known: set[Hashable]) -> Counter[str]:

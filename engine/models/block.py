@@ -162,6 +162,10 @@ class Block:
         return output[0] if isinstance(output, (tuple, list)) else output
 
 
+class Seen(Exception):
+    """Raised by a hook to end the pass of a batch of which it needs no more, see `Stream.show`."""
+
+
 Before = Callable[[str, Tensor], None]
 """Called with the name of the linear and its inputs `[..., in]`."""
 

@@ -9,8 +9,8 @@ and return them, as a tensor or as the first element of a tuple.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from engine.hardware.device import SMALL
 from engine.hardware.memory_plan import Residence
 from engine.hardware.transfers import parked, returned
-from engine.models.block import Block, Call, Linear, compute_experts_separately
+from engine.models.block import Block, Call, Linear, Seen, compute_experts_separately
 from engine.models.discovery import find_blocks
 from engine.models.state import State
 from engine.models.streaming import Streamer
@@ -96,6 +96,17 @@ class Stream:
         """Yield the block's output for each batch, without advancing."""
         for batch, state in enumerate(self.states):
             yield self._pass(block, batch, state.copy())
+
+    def show(self, block: Block, begin: Callable[[], None]) -> None:
+        """Pass all batches through the block for what its hooks see, without advancing.
+
+        Args:
+            begin: called before each batch. A hook that needs no more of a batch raises `Seen`.
+        """
+        for batch, state in enumerate(self.states):
+            begin()
+            with suppress(Seen):
+                self._pass(block, batch, state.copy())
 
     def advance(self, block: Block) -> None:
         """Replace the hidden states by the block's outputs."""

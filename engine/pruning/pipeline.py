@@ -11,7 +11,6 @@ while the windows pass through it.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator, Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
@@ -31,7 +30,7 @@ from engine.models.causality import CausalityProof
 from engine.models.language_model import LanguageModel, Stream
 from engine.numbers import listed
 from engine.pruning.axes import Shares
-from engine.pruning.observation import alignments, divergence, observe, require_finite
+from engine.pruning.observation import alignments, divergence, observe, observe_pass, require_finite
 from engine.pruning.patterns import Sparsity
 from engine.pruning.plan import Plan
 from engine.pruning.search import AllocationContext
@@ -173,16 +172,15 @@ def _observe(
     needs = frozenset(plan.needs | {Need.INPUT_NORM, Need.SAMPLE})
     if plan.compensated:
         needs |= {Need.INPUT_SUM}
-    seeing = observe(block.linears, stream.windows, needs, sample=sample_size(tokens), tokens=tokens)
     if block.index == 0 and streams.first is not None and needs in streams.first:
         _advance(streams.dense, block, clock)
         return deepcopy(
             streams.first[needs]
         )  # pruning consumes them; linears that share one still do in the copy
     # `_evaluating` comes first, so that its wait falls outside the phase, and ends before the block is
-    # pruned. The hooks of `seeing` ignore the windows in its thread.
-    with _evaluating(streams.dense, block, clock, parallel), clock.phase("statistics"), seeing as seen:
-        deque(stream.through(block), maxlen=0)  # runs the passes, keeps no output
+    # pruned. What observes the pass ignores the windows in its thread.
+    with _evaluating(streams.dense, block, clock, parallel), clock.phase("statistics"):
+        seen = observe_pass(block, stream, needs, sample=sample_size(tokens), tokens=tokens)
     found = {name: seen[name] for name in block.linears if name in seen}  # in the block's order
     if block.index == 0 and streams.first is not None:
         streams.first[needs] = deepcopy(found)  # `found` is about to be consumed
