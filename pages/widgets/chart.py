@@ -64,6 +64,7 @@ def draw_chart(
     key: str,
     *,
     least_height: int = 0,
+    explained: bool = True,
     select: Literal["points", "box"] | None = None,
     on_select: Callable[[], None] | Literal["rerun"] = "rerun",
 ) -> Any:
@@ -72,6 +73,8 @@ def draw_chart(
     Args:
         key: identifies the chart, so that its next state replaces it in place.
         least_height: enlarges the chart to this height in pixels.
+        explained: whether to offer its explanation, if it has one; not in a lesson, where the text around it
+            explains it, perhaps only after a question.
         select: what the user can select in it, if anything.
         on_select: called after a selection, before the page is redrawn.
 
@@ -93,7 +96,7 @@ def draw_chart(
     choice: dict[str, Any] = {} if select is None else {"selection_mode": select, "on_select": on_select}
     drawn = st.plotly_chart(chart.figure, key=f"chart.{key}", alt=chart.alt, config=CONFIG, **choice)
     st.caption(literal(chart.caption))
-    if chart.explain is not None:
+    if explained and chart.explain is not None:
         _draw_explanation(chart.explain, key)
     return drawn if select else None
 

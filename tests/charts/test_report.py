@@ -7,6 +7,7 @@ from functools import cache
 
 import plotly.io
 import pytest
+from markupsafe import escape
 
 from engine.charts.headline import run_numbers
 from engine.charts.report import drawing_bytes, report
@@ -83,6 +84,13 @@ def test_every_chart_has_words_and_its_table(run):
     assert all("details" in item.parents for item in tables) and len(tables) == len(charts)
     rows = [item for item in page.all("tr") if "figure" in item.parents and "tbody" in item.parents]
     assert len(rows) == sum(len(chart.table) for chart in charts.values())
+
+
+def test_every_chart_is_explained(run):
+    found, page, _ = run
+    for makers in chart_parts(found).values():
+        for make in makers.values():
+            assert str(escape(make(found).explain().text)) in page
 
 
 def test_nothing_is_loaded_from_anywhere(run):

@@ -61,6 +61,12 @@ def words(app: AppTest) -> str:
     return "\n".join(str(item.value) for kind in kinds for item in getattr(app, kind))
 
 
+def explanations(app: AppTest) -> int:
+    """The number of charts that offer an explanation."""
+    labels = [node.proto.popover.label for node in app.main if node.type == "popover"]
+    return labels.count("What am I looking at?")
+
+
 def address(app: AppTest) -> dict[str, str]:
     """The address's parameters (the driver gives those that a script wrote as strings, those that it was
     opened with as lists).

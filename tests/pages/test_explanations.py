@@ -8,15 +8,8 @@ from engine.analysis.explanations import depth, explanation
 from engine.analysis.explanations.explanation import Explanation, LessonStep
 from pages.widgets.learn.lessons import LESSONS
 from tests.charts.records import NEUROAL, record
-from tests.pages.conftest import words
+from tests.pages.conftest import explanations, words
 from tests.pages.fakes import run_view
-
-LABEL = "What am I looking at?"
-
-
-def offered(app):
-    """The number of explanations that can be opened."""
-    return sum(node.proto.popover.label == LABEL for node in app.main if node.type == "popover")
 
 
 def opened(app, *charts):
@@ -36,7 +29,7 @@ def test_an_explanation_is_made_only_while_it_is_open(open_app, engine, monkeypa
     recipe = record(0).recipe
     engine.views[recipe.key] = run_view(recipe, "finished")
     app = open_app(run=recipe.key)
-    assert offered(app) == len(app.get("plotly_chart")) == 5 and not made
+    assert explanations(app) == len(app.get("plotly_chart")) == 5 and not made
     opened(app, "depth")
     assert len(made) == 1 and r"8 \*blocks\*." in words(app)
     link = next(item.proto for item in app.get("page_link") if "Layer after layer" in item.proto.label)

@@ -20,7 +20,7 @@ from engine.real_model import real_recipe
 from engine.recipe import Recipe, pin
 from pages.widgets.learn.lessons import LESSONS, perplexity_explosion
 from pages.widgets.learn.lessons.sparsity_allocation import SPARSITIES
-from tests.pages.conftest import address, healthy, visit, words
+from tests.pages.conftest import address, explanations, healthy, visit, words
 from tests.pages.fakes import FakeEngine, run_view
 from tests.pages.lesson_summary import expect_summary
 
@@ -135,6 +135,7 @@ def test_a_question_hides_its_answer_until_the_user_chooses(recorded, open_at, p
     healthy(radio.set_value(0).run())
     assert revealed in _text(app)
     assert address(app)[f"q.{place[0]}.{question}"] == "a"
+    assert not explanations(app), "a lesson explains its charts itself"
 
 
 def _text(app: AppTest) -> str:

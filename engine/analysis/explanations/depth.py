@@ -9,7 +9,14 @@ from statistics import median
 
 from engine.analysis.explanations.explanation import ALLOCATION_SEARCH, LAYERS, Explanation, explanation
 from engine.analysis.explanations.linears import SAME
-from engine.analysis.explanations.progress import done_blocks, is_complete, nothing_measured, points, scope
+from engine.analysis.explanations.progress import (
+    done_blocks,
+    is_complete,
+    nothing_measured,
+    points,
+    scope,
+    times_median,
+)
 from engine.events import BlockPruned
 from engine.numbers import percent, plural, scientific
 from engine.record import RunRecord
@@ -34,7 +41,7 @@ def neuron_alignment(record: RunRecord) -> Explanation:
     if worst.alignment == 0:
         words = f"{scope(record)}the neurons keep their relative strengths: every distance is 0."
         return explanation([words], ALLOCATION_SEARCH)
-    times = f", {worst.alignment / middle:.1f} times the median" if middle and len(blocks) > 1 else ""
+    times = f", {times_median(worst.alignment, middle)}" if middle and len(blocks) > 1 else ""
     first = (
         f"{scope(record)}the relative strengths of the neurons shift most in block {worst.index}, by a "
         f"distance of {scientific(worst.alignment)}{times}."

@@ -9,7 +9,14 @@ from statistics import fmean, median
 
 from engine.analysis.explanations import bundled_runs
 from engine.analysis.explanations.explanation import ALLOCATION_GUESS, BY_HAND, Explanation, explanation
-from engine.analysis.explanations.progress import done_blocks, is_complete, nothing_measured, points, scope
+from engine.analysis.explanations.progress import (
+    done_blocks,
+    is_complete,
+    nothing_measured,
+    points,
+    scope,
+    times_median,
+)
 from engine.analysis.linear_names import linear_names, short_labels
 from engine.events import LinearPruned
 from engine.numbers import percent
@@ -76,11 +83,7 @@ def output_errors(record: RunRecord) -> Explanation:
             f"the median {percent(middle)}."
         )
     else:
-        times = (
-            f"{worst.value / middle:.1f} times the median of {percent(middle)}"
-            if middle
-            else "the median is 0"
-        )
+        times = f"{times_median(worst.value, middle)} of {percent(middle)}" if middle else "the median is 0"
         first = f"{scope(record)}the largest output error is {percent(worst.value)}, in {worst}: {times}."
     return explanation([first, _kinds(places), _most_pruned(record, worst) or _usual(record, worst)], BY_HAND)
 

@@ -14,6 +14,7 @@ from engine.analysis.explanations.explanation import (
     Explanation,
     explanation,
 )
+from engine.analysis.explanations.progress import times_median
 from engine.analysis.microscope.ranks import rank_correlation, stable_rank
 from engine.analysis.microscope.types import Counts, Groups, Numbers, Picture, Scores, Spectrum, Study
 from engine.numbers import decimal, percent, plural
@@ -112,7 +113,7 @@ def worst_rows(study: Study) -> Explanation:
     if not study.lost or study.lost[0].error == 0:
         return explanation(["No output changed on the sampled tokens."], BY_HAND)
     worst, share = study.lost[0], sum(row.share for row in study.lost)
-    times = f", {worst.error / study.median_error:.1f} times the median" if study.median_error else ""
+    times = f", {times_median(worst.error, study.median_error)}" if study.median_error else ""
     first = f"row {worst.row} has the largest error, {percent(worst.error)}{times}."
     rows = f"The {plural(len(study.lost), 'row')} shown"
     return explanation([first, f"{rows} have {percent(share)} of the linear's squared error."], BY_HAND)

@@ -6,6 +6,9 @@ from engine.events import BlockPruned
 from engine.numbers import decimal
 from engine.record import RunRecord
 
+MANY = 1_000
+"""A multiple beyond which its digits say nothing more."""
+
 
 def done_blocks(record: RunRecord) -> list[BlockPruned]:
     """Return the finished blocks in the model's order."""
@@ -36,3 +39,9 @@ def nothing_measured(record: RunRecord) -> str:
 def points(share: float) -> str:
     """Return a difference of two shares: `3.2 percentage points`."""
     return f"{decimal(100 * share, 1)} percentage points"
+
+
+def times_median(value: float, median: float) -> str:
+    """Return `2.3 times the median`; the median is above 0."""
+    many = f"{value / median:.1f}" if value < MANY * median else f"more than {MANY:,}"
+    return f"{many} times the median"

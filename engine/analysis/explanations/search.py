@@ -72,8 +72,8 @@ def _shape(step: Sequence[Candidate], best: Candidate) -> str:
         first, last = complete[0], complete[-1]
         if last.objective >= first.objective:
             return f"From {first.place} to {last.place} the objective did not fall."
-        share = percent(1 - last.objective / first.objective)
-        return f"From {first.place} to {last.place} the objective fell by {share}."
+        fell = f" by {percent(1 - last.objective / first.objective)}" if first.objective > 0 else ""
+        return f"From {first.place} to {last.place} the objective fell{fell}."
     if not best.chosen:  # the range is not complete
         return ""
     worst = max(tried.objective for tried in complete)

@@ -112,7 +112,7 @@ def _draw_standing(engine: BackgroundEngine, recipe: Recipe) -> None:
     entries = lesson.standing(_finished(engine, recipe), recipe.sparsity)
     if not entries:  # neither bundled runs nor one of the user's
         return
-    draw_chart(leaderboard_chart(entries, percent(recipe.sparsity, 0)), "invent.standing")
+    draw_chart(leaderboard_chart(entries, percent(recipe.sparsity, 0)), "invent.standing", explained=False)
     st.caption(
         "Wanda and your formula compare the weights of each row; magnitude and RIA compare those of the "
         "whole linear, as published."

@@ -186,8 +186,8 @@ def _draw_moment(replay: Replay, moments: Sequence[int]) -> None:
     moment = moments[int(slider("Moments of the search", 0, last, last, 1, MOMENT))]
     st.caption(f":material/replay: A recorded run: {replay.describe(moment)}.")
     record = replay.record(moment)
-    draw_chart(search_curves(record), "allocation.search")
-    draw_chart(allocation_bars(record), "allocation.best")
+    draw_chart(search_curves(record), "allocation.search", explained=False)
+    draw_chart(allocation_bars(record), "allocation.best", explained=False)
 
 
 def _play(last: int | None) -> None:
