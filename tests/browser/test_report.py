@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from engine.charts.report import LabelledRun, report, runs_report
 from engine.recipe import Recipe
 from engine.store.runs import Store
+from tests.browser.test_accessibility import violations
 from tests.charts.records import NEUROAL, record
 from tests.charts.reports import hostile
 
@@ -86,6 +87,9 @@ def test_a_section_of_several_runs_opens_offline_and_then_has_its_charts(
     expect(section.locator(".plot .main-svg").first).to_be_visible()
     expect(section.get_by_role("heading", level=3)).to_have_text("<b>Mine</b>")
     assert page.locator("#run1 .main-svg").count() == 0, "a closed section is not drawn"
+    assert not list(violations(page))
+    page.emulate_media(color_scheme="dark")  # only colours differ
+    assert not list(violations(page, runOnly=["color-contrast"]))
     for width in (1440, 900):
         page.set_viewport_size({"width": width, "height": 900})
         expect(page.locator("html")).to_have_js_property("scrollWidth", width)
