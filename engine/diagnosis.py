@@ -39,6 +39,7 @@ INTERFACE = (
     "cryptography",
     "jinja2",
     "markdown-it-py",
+    "latex2mathml",
 )
 """Packages that the app needs and the command line does not."""
 REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
