@@ -77,7 +77,7 @@ def test_every_chart_has_words_and_its_table(run):
     }
     assert list(plots) == list(charts)
     for name, chart in charts.items():
-        assert plots[name].attributes["aria-label"] == chart.alt and plots[name].attributes["role"] == "img"
+        assert plots[name].attributes["aria-label"] == chart.alt and plots[name].attributes["role"] == "group"
         assert plots[name].attributes["style"] == f"height: {chart.figure.layout.height}px"
     assert [item.text for item in page.all("figcaption")] == [chart.caption for chart in charts.values()]
     tables = [item for item in page.all("table") if "figure" in item.parents]

@@ -47,7 +47,7 @@ def test_it_is_one_file_that_loads_nothing(page: Reader, text: str) -> None:
 
 
 def test_the_table_has_a_row_per_run_that_leads_to_its_section(page: Reader) -> None:
-    region = next(item for item in page.all("div") if item.attributes.get("aria-label") == "The runs")
+    region = next(item for item in page.all("div") if item.attributes.get("aria-label") == "Table: The runs")
     assert [line for line in map(str.strip, region.text.splitlines()) if line][:7] == [
         "Pruner",
         "Sparsity",

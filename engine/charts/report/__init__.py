@@ -4,7 +4,7 @@ the runs.
 """
 
 from engine.charts.report.run_report import report
-from engine.charts.report.runs_report import LabelledRun, runs_report
+from engine.charts.report.runs_report import LabelledRun, expected_bytes, runs_report
 from engine.charts.report.template import drawing_bytes
 
-__all__ = ["LabelledRun", "drawing_bytes", "report", "runs_report"]
+__all__ = ["LabelledRun", "drawing_bytes", "expected_bytes", "report", "runs_report"]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, isnan
 from typing import Any
 
 import pandas as pd
@@ -14,6 +14,8 @@ import plotly.io
 
 from engine.charts.chart import Chart
 
+TALL = 450
+"""Height in pixels from which a chart needs the whole width: names at the ends of its curves, or a map."""
 MOST_ROWS = 1_000
 """Rows of a chart's table that a page contains: a map of a weight has a row for each of its cells."""
 
@@ -48,6 +50,11 @@ class Figure:
     height: int
     table: Table | None
 
+    @property
+    def whole(self) -> bool:
+        """Whether the chart needs the width of the page."""
+        return bool(self.chart.least_width) or self.height >= TALL
+
 
 def figure(name: str, chart: Chart) -> Figure:
     """Return a chart as a part of a page, under a name that no other chart of the page has."""
@@ -69,8 +76,8 @@ def table(frame: pd.DataFrame, caption: str) -> Table:
 
 
 def _cell(value: Any) -> str:
-    """Return a value as text, floats with six significant digits."""
-    if value is None:
+    """Return a value as text, floats with six significant digits; an unknown one is empty."""
+    if value is None or (isinstance(value, float) and isnan(value)):
         return ""
     if isinstance(value, float):
         return f"{value:.6g}" if isfinite(value) else "not finite"

@@ -14,7 +14,7 @@ from engine.analysis.comparison.protocols import by_protocol, finished_runs, tit
 from engine.charts.compare.curves import perplexity_curves
 from engine.charts.report.parts import Figure, Table, figure
 from engine.charts.report.run_section import run_section
-from engine.charts.report.template import render
+from engine.charts.report.template import drawing_bytes, render
 from engine.export.redaction import shareable
 from engine.export.run_table import run_rows, run_table
 from engine.outline import outline
@@ -22,6 +22,10 @@ from engine.record import RunRecord
 
 MOST_WITH_CHARTS = 12
 """Runs whose own charts and tables, about 0.1 MB each, are part of a report."""
+
+
+WITH_CHARTS, WITHOUT_CHARTS = 80_000, 8_000
+"""About how many bytes a run takes in a report."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,11 @@ def runs_report(runs: Sequence[LabelledRun]) -> str:
         # of different runs the same paper, once
         papers=list(dict.fromkeys(paper for section in sections for paper in section.papers)),
     )
+
+
+def expected_bytes(runs: int) -> int:
+    """Return about how large a report of this many runs is."""
+    return drawing_bytes() + runs * (WITH_CHARTS if runs <= MOST_WITH_CHARTS else WITHOUT_CHARTS)
 
 
 def table_of(runs: Sequence[LabelledRun]) -> tuple[Table, list[str]]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from engine import numbers
-from engine.charts.report import drawing_bytes, runs_report
+from engine.charts.report import drawing_bytes, expected_bytes, runs_report
 from engine.charts.report.handout import Section, handout
+from engine.charts.report.runs_report import WITHOUT_CHARTS
 from engine.export.run_table import FORMATS, run_rows
 from engine.numbers import plural
 from engine.store.summary import RunSummary
@@ -27,18 +27,21 @@ REPORT_HELP = (
     "One file that opens offline: a table, perplexity against sparsity, each run with its recipe and how it "
     "was measured, and citations as BibTeX. Making it takes a few seconds."
 )
+A_VIEW = 100_000
+"""About how many bytes a view of a talk takes, or a lesson."""
 TABLES = {"csv": "CSV", "latex": "LaTeX", "markdown": "Markdown"}
 
 
-def draw_handout(label: str, make: Callable[[], str], name: str, key: str, help_text: str) -> None:
+def draw_handout(label: str, make: Callable[[], str], name: str, key: str, help_text: str, size: int) -> None:
     """Draw a button that makes a handout and downloads it.
 
     Args:
         make: returns the page; it is called after the click, outside of the script run.
         name: of the file, without its extension.
+        size: about how many bytes it has.
     """
     st.download_button(
-        f"{label} (html, about {numbers.size(drawing_bytes())})",
+        f"{label} (html, about {size / 1e6:.1f} MB)",
         lambda: make().encode(),
         f"{name}.html",
         "text/html",
@@ -64,6 +67,7 @@ def draw_export(engine: BackgroundEngine, runs: Sequence[RunSummary], key: str) 
             "runs",
             f"export.{key}.report",
             REPORT_HELP,
+            expected_bytes(len(finished)),
         )
         _draw_tables(finished, key)
 
@@ -91,6 +95,7 @@ def draw_comparison_export(engine: BackgroundEngine, section: str) -> None:
             "export.compare.handout",
             "One file that opens offline: what this section shows, the recipes of the runs and how they were "
             "measured, and citations as BibTeX. Making it takes a few seconds.",
+            drawing_bytes() + WITHOUT_CHARTS * len(keys),
         )
         _draw_tables([run for run in runs if run.key in set(keys)], "compare")
 
@@ -128,6 +133,7 @@ def draw_lesson_handout(lesson: Lesson) -> None:
         "learn.handout",
         "One file that opens offline: all steps with their texts and charts, the questions, and the answers "
         "at the end. Making it takes up to 15 seconds.",
+        drawing_bytes() + A_VIEW,
     )
 
 
@@ -147,4 +153,5 @@ def draw_talk_handout(engine: BackgroundEngine, talk: Talk) -> None:
             talk.name,
             "present.handout.make",
             "This takes half a minute at most, mostly for texts and masks that the worker has to compute.",
+            drawing_bytes() + A_VIEW * len(talk.views),
         )
