@@ -69,20 +69,21 @@ def observe_pass(
 class _UntilSeen:
     """Passes inputs on, and ends a batch as soon as each linear has had its one call.
 
-    That each has exactly one is what the first batch shows, which passes as a whole. Whether an expert is
-    called depends on the tokens, so blocks with experts always pass as a whole.
+    The first batch passes as a whole, and shows whether each has exactly one; if not, all batches do. Whether
+    an expert is called depends on the tokens, so blocks with experts always pass as a whole.
     """
 
     def __init__(self, linears: Mapping[str, Linear], add_input: Callable[[str, Tensor], None]) -> None:
         self._add_input = add_input
         self._once = {name: 1 for name in linears}
         self._calls: Counter[str] | None = None  # of the current batch; None before the first
+        self._may_end = all(linear.expert is None for linear in linears.values())
         self._ends = False
-        self._has_experts = any(linear.expert is not None for linear in linears.values())
 
     def begin(self) -> None:
         """Begin a batch."""
-        self._ends = self._ends or (self._calls == self._once and not self._has_experts)
+        if self._calls is not None:
+            self._may_end = self._ends = self._may_end and self._calls == self._once
         self._calls = Counter()
 
     def add_input(self, name: str, inputs: Tensor) -> None:

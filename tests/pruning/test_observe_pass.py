@@ -99,8 +99,9 @@ def test_the_last_product_is_spared_after_the_first_batch():
         lambda batch: ("first", "last") if batch == 0 else ("first", "last", "second"),
         lambda batch: ("first", "second", "last") if batch % 2 else ("last", "second", "first"),
         lambda batch: () if batch == 0 else ("first", "second", "last"),
+        lambda batch: ("first", "second", "last", *(("first",) if batch != 1 else ())),
     ],
-    ids=["twice", "never", "later", "reordered", "idle at first"],
+    ids=["twice", "never", "later", "reordered", "idle at first", "once only in between"],
 )
 def test_every_call_is_counted_in_whatever_order_they_come(order):
     assert_same(
