@@ -20,6 +20,7 @@ from typing import Literal
 
 from engine.errors import ClassError
 from engine.events import Facts
+from engine.numbers import plural
 
 MOST_STUDENTS = 300
 MOST_CHANGES = 30  # answers of one session per minute
@@ -88,7 +89,9 @@ class ClassView:
         name: its name.
         guided: as in `ClassState`.
         teaches: whether the session is a teacher's.
+        ticket: what the session's open page asks with, outside of the session; see `session_of`.
         version: changes whenever the pages of the students have to be drawn again.
+        changes: changes with the version and with every answer.
         ballot: names the session's answer fields. It changes when the class is cleared and with the session,
             so that what a browser still holds for an earlier one is not counted again.
         present: the number of students whose page is open.
@@ -100,7 +103,9 @@ class ClassView:
     name: str
     guided: bool
     teaches: bool
+    ticket: str
     version: int
+    changes: int
     ballot: str
     present: int
     chosen: Mapping[str, int]
@@ -108,6 +113,16 @@ class ClassView:
     steps: Mapping[str, bool]
     revealed: frozenset[str]
     tallies: Mapping[str, Tally]
+
+    def describe(self, question: str) -> str:
+        """Return a line about the class with the number of answers to a question, or to all if it is empty:
+        `Class NAME: 23 answers so far`.
+        """
+        totals = [self.totals.get(question, (0, 0))] if question else list(self.totals.values())
+        before, after = (sum(counts) for counts in zip(*totals, strict=True)) if totals else (0, 0)
+        present = f"{plural(self.present, 'student')} present, " if self.teaches else ""
+        later = f", {after:,} after the reveal" if after else ""
+        return f"Class {self.name}: {present}{plural(before, 'answer')} so far{later}"
 
     def is_open(self, step: str) -> bool:
         """Return whether students see a step, `LESSON.STEP`."""
@@ -123,6 +138,7 @@ class Student:
     """A session: its answers by phase and question, and monotonic times."""
 
     seen: float
+    ticket: str = field(default_factory=secrets.token_urlsafe)
     answers: dict[tuple[Phase, str], int] = field(default_factory=dict)
     changes: deque[float] = field(default_factory=deque)
 
@@ -132,9 +148,9 @@ class Classroom:
 
     def __init__(self, state: ClassState) -> None:
         self.state = state
-        self._version, self._round = 1, secrets.token_hex(4)
+        self._version, self._changes, self._round = 1, 0, secrets.token_hex(4)
         self._students: dict[str, Student] = {}
-        self._teachers: set[str] = set()
+        self._teachers: dict[str, str] = {}  # tickets by session
         self._wrong_codes: dict[str, deque[float]] = {}
 
     def attend(self, session: str, now: float) -> None:
@@ -146,6 +162,12 @@ class Classroom:
         if session not in self._teachers:
             self._student(session, now).seen = now
 
+    def session_of(self, ticket: str) -> str | None:
+        """Return the session that a ticket was given to; None if it takes no part any more."""
+        tickets = {student.ticket: session for session, student in self._students.items()}
+        tickets |= {own: session for session, own in self._teachers.items()}
+        return tickets.get(ticket)
+
     def view(self, session: str, now: float) -> ClassView:
         """Return what a session sees."""
         state, student = self.state, self._students.get(session)
@@ -155,7 +177,9 @@ class Classroom:
             name=state.name,
             guided=state.guided,
             teaches=teaches,
+            ticket=self._teachers.get(session) or (student.ticket if student else ""),
             version=self._version,
+            changes=self._changes,
             ballot=hashlib.sha256(f"{self._round} {session}".encode()).hexdigest()[:8],
             present=self.present(now),
             # "before" sorts after "after", so the later answer overwrites the earlier one.
@@ -221,7 +245,7 @@ class Classroom:
                 "This is not the code of this class. It was shown once, when the class was created. If it is "
                 "lost, create a class with another name."
             )
-        self._teachers.add(session)
+        self._teachers[session] = secrets.token_urlsafe()
         self._students.pop(session, None)
 
     # What teachers do. Each raises ClassError if the session is not a teacher's.
@@ -254,6 +278,7 @@ class Classroom:
     def _change(self, *, redraw: bool = False, **fields: object) -> None:
         self.state = self.state.model_copy(update={**fields, "changed": time.time()})
         self._version += redraw
+        self._changes += 1
 
     def _student(self, session: str, now: float) -> Student:
         if session not in self._students:

@@ -91,6 +91,22 @@ class Classes:
         """
         return self._do(name, session, lambda room, now: room.attend(session, now))
 
+    def follow(self, name: str, ticket: str) -> ClassView | None:
+        """Note that the page with a ticket is open, and return what its session sees; None if that takes no
+        part in such a class.
+        """
+        try:
+            key, now = class_key(name), time.monotonic()
+        except ClassError:
+            return None
+        with self._lock:
+            room = self._loaded().get(key)
+            session = room.session_of(ticket) if room is not None else None
+            if room is None or session is None:
+                return None
+            room.attend(session, now)
+            return room.view(session, now)
+
     def answer(self, name: str, session: str, question: str, choice: int) -> ClassView:
         """Count an answer; see `Classroom.answer`."""
         return self._do(name, session, lambda room, now: room.answer(session, question, choice, now))

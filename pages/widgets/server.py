@@ -1,5 +1,5 @@
-"""What the server does besides the pages: it says whether the app works, refuses some requests, and prepares
-the first page.
+"""What the server does besides the pages: it says whether the app works and what has changed in a class,
+refuses some requests, and prepares the first page.
 
 Imported when the server starts, so it must not import the engine, which takes seconds.
 """
@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import streamlit as st
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
 HEALTH = "/healthz"
+BASE = (st.get_option("server.baseUrlPath") or "").strip("/")
+CLASS_STATE = f"/{BASE}/class-state" if BASE else "/class-state"
+"""Next to the pages, which ask for it by its last part."""
 FRESH = 2.0
 """Seconds for which an answer about the engine is repeated, so that many polls cost no more than one."""
 REFUSED = (
@@ -139,5 +143,18 @@ def _prepare() -> None:
 
 
 health_check = HealthCheck()
-ROUTES = [Route(HEALTH, health_check.answer)]
+
+
+async def answer_class(request: Request) -> JSONResponse:
+    """Answer the poll of a page that is open in a class: what has changed, without a run of its script."""
+    asked = request.query_params.get
+    engine = health_check.engine
+    view = engine.classes.follow(asked("class", ""), asked("ticket", "")) if engine is not None else None
+    if view is None:
+        return JSONResponse({}, 404)
+    found = {"version": view.version, "changes": view.changes, "text": view.describe(asked("question", ""))}
+    return JSONResponse(found, headers={"Cache-Control": "no-store"})
+
+
+ROUTES = [Route(HEALTH, health_check.answer), Route(CLASS_STATE, answer_class)]
 MIDDLEWARE = [Middleware(KnownHosts), Middleware(NoUploads)]

@@ -12,7 +12,8 @@ from starlette.testclient import TestClient
 
 from engine.jobs.health import ENDED, FAILED, SILENT, STARTING, Health
 from pages.widgets import server
-from pages.widgets.server import HEALTH, MIDDLEWARE, HealthCheck
+from pages.widgets.server import HEALTH, MIDDLEWARE, ROUTES, HealthCheck
+from tests.pages.fakes import FakeEngine
 
 OK = Health("ok", "The background engine works.", "1.2.3")
 
@@ -99,3 +100,30 @@ def test_explore_is_prepared_while_the_server_starts(monkeypatch: pytest.MonkeyP
         assert prepared.wait(10)
     for name in server.FIRST_PAGE:
         assert find_spec(name) is not None
+
+
+def test_an_open_page_of_a_class_learns_what_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = FakeEngine(who="teacher")
+    engine.create_class("Übung", True)
+    monkeypatch.setattr(server.health_check, "engine", engine)
+    asking = TestClient(Starlette(routes=ROUTES, middleware=MIDDLEWARE), "http://localhost")
+
+    def ask(ticket: str, **asked: str) -> dict[str, object]:
+        answer = asking.get(server.CLASS_STATE, params={"class": "übung", "ticket": ticket, **asked})
+        return dict(answer.json()) if answer.status_code == 200 else {}
+
+    teacher, engine.who = engine.find_class("Übung"), "ann"
+    student = engine.attend_class("Übung")
+    assert teacher is not None and teacher.ticket != student.ticket
+    assert ask(student.ticket)["text"] == "Class Übung: 0 answers so far"
+    engine.answer_question("Übung", "groups.row", 1)
+    now = ask(teacher.ticket, question="groups.row")
+    assert now["text"] == "Class Übung: 1 student present, 1 answer so far"
+    assert (now["version"], now["changes"]) == (teacher.version, teacher.changes + 1)
+    engine.who = "teacher"
+    engine.reveal_answer("Übung", "groups.row")
+    assert ask(student.ticket)["version"] == student.version + 1
+    for ticket in ("", "x", "x" * 9_000, "ann", "\0"):
+        assert ask(ticket) == {}, "only who takes part"
+    monkeypatch.setattr(server.health_check, "engine", None)
+    assert ask(student.ticket) == {}

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -16,15 +15,11 @@ from pages.widgets.learn.classroom.room import (
     TEACHER,
     Room,
     current_room,
-    describe_answers,
     draw_leave_button,
     write_address,
 )
 from pages.widgets.learn.lesson import Lesson, Step
 from pages.widgets.literal import literal
-
-if TYPE_CHECKING:
-    from engine.lessons.classroom import ClassView
 
 
 def draw_class(lessons: Sequence[Lesson]) -> None:
@@ -85,13 +80,8 @@ def _draw_problem() -> None:
 
 def _draw_line(room: Room) -> None:
     """Draw what a student reads about the class."""
-
-    def draw(view: ClassView) -> None:
-        st.caption(
-            f":material/groups: Class **{literal(view.name)}**: {describe_answers(view, room.question)}",
-            width="content",
-        )
-
-    with st.container(horizontal=True, vertical_alignment="center"):
-        room.follow("class.line", draw)
+    with st.container(
+        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="class.bar"
+    ):
+        room.draw_line()
         draw_leave_button()

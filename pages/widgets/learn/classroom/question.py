@@ -15,7 +15,6 @@ from engine.lessons.classroom import ClassView, Tally
 from pages.widgets.learn.classroom.room import Room, attempt
 from pages.widgets.literal import literal
 
-POLL = 0.5  # seconds between two looks of the teacher's chart
 SHOWN = "class.shown"
 
 
@@ -73,7 +72,7 @@ def draw_distribution(room: Room, name: str, choices: Sequence[str], right: int)
         )
         st.session_state[SHOWN] = shown  # the widget forgets it on pages where it is not drawn
     if shown:
-        room.follow(f"class.answers.{name}", draw, every=POLL)
+        room.draw_counts(f"answers.{name}", draw)
 
 
 def _explain_wait(view: ClassView, *, answered: bool) -> str:

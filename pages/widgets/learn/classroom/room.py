@@ -1,20 +1,23 @@
 """A tab of Learn as part of a class: `?class=NAME` for students, and `&teacher=1` for the teacher.
 
 The tab remembers its class, because the menu's links to other pages and back have no parameters. Whether it
-teaches is the engine's to know. Open tabs poll, so they follow what the teacher opens, reveals and clears.
+teaches is the engine's to know. Open tabs follow what the teacher opens, reveals and clears. They poll a
+route of the server rather than run their script: thirty tabs would need a core for that, and their browsers
+more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from engine.errors import ClassError, PrunescopeError
-from engine.numbers import plural
-from pages.widgets.live import live
+from pages.widgets.server import CLASS_STATE
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -22,7 +25,12 @@ if TYPE_CHECKING:
 
 CLASS, TEACHER = "class", "teacher"
 ROOM, JOINED, PROBLEM = "class.room", "class.joined", "class.problem"
-POLL = 1.0  # seconds between two looks of a tab at its class
+FOLLOW = st.components.v2.component(
+    "class_follow",
+    html="<span></span>",
+    css="span { font-family: var(--st-font); color: var(--st-text-color); }",
+    js=Path(__file__).with_name("follow.js").read_text(encoding="utf-8"),
+)
 
 
 @dataclass
@@ -38,23 +46,37 @@ class Room:
     view: ClassView
     question: str = ""
 
-    def look(self) -> ClassView | None:
-        """Return the class as it is now; None if it has ended."""
-        try:
-            return self.engine.attend_class(self.view.name)
-        except ClassError:
-            return None
+    def look(self) -> ClassView:
+        """Return the class as it is now, or as it was last if it has ended."""
+        return self.engine.find_class(self.view.name) or self.view
 
-    def follow(self, part: str, draw: Callable[[ClassView], None], every: float = POLL) -> None:
-        """Draw the class now and again; redraw the page when the teacher has changed something."""
-        live(
-            part,
-            self.look,
-            lambda view: draw(view) if view is not None else None,
-            left=lambda view: view.version if view is not None else 0,
-            every=every,
-            seen=self.view,
-        )
+    def draw_line(self) -> None:
+        """Draw a line about the class that keeps up with it. When the teacher has changed something, the
+        browser requests a redraw of the page, as `live` does.
+        """
+        self._follow("class.line", self.view.describe(self.question), self.view)
+
+    def draw_counts(self, part: str, draw: Callable[[ClassView], None]) -> None:
+        """Draw the class now, and again as soon as a count has changed."""
+
+        def refresh() -> None:
+            view = self.look()
+            draw(view)
+            # In the fragment, so that only this is drawn again.
+            self._follow(f"unseen.{part}", "", view, on_changed_change=lambda: None)
+
+        st.fragment(refresh)()
+
+    def _follow(self, key: str, text: str, view: ClassView, **callbacks: Callable[[], None]) -> None:
+        asked = {"class": view.name, "ticket": view.ticket, "question": self.question}
+        data = {
+            "address": f"{CLASS_STATE.rpartition('/')[2]}?{urlencode(asked)}",
+            "text": text,
+            "version": self.view.version,  # that the page was drawn with
+            "changes": view.changes,
+            "counts": bool(callbacks),
+        }
+        FOLLOW(key=key, data=data, **callbacks)
 
 
 def current_room() -> Room | None:
@@ -99,13 +121,6 @@ def attempt(send: Callable[..., object], *args: object, **named: object) -> bool
 def draw_leave_button(label: str = "Leave the class") -> None:
     """Draw the button with which a tab leaves its class."""
     st.button(label, key="class.leave", icon=":material/logout:", type="tertiary", on_click=_leave)
-
-
-def describe_answers(view: ClassView, question: str) -> str:
-    """Return how many answers the class has given to a question, or to all if there is none."""
-    totals = [view.totals.get(question, (0, 0))] if question else list(view.totals.values())
-    before, after = (sum(counts) for counts in zip(*totals, strict=True)) if totals else (0, 0)
-    return f"{plural(before, 'answer')} so far" + (f", {after:,} after the reveal" if after else "")
 
 
 def write_address(name: str, teaches: bool) -> None:

@@ -10,13 +10,11 @@ from urllib.parse import quote, urlsplit
 import streamlit as st
 
 from engine.lessons.classroom import ClassView
-from engine.numbers import plural
 from pages.widgets.learn.classroom.room import (
     CLASS,
     TEACHER,
     Room,
     attempt,
-    describe_answers,
     draw_leave_button,
 )
 from pages.widgets.learn.lesson import Lesson, Step
@@ -42,13 +40,13 @@ def draw_class(room: Room | None, lessons: Sequence[Lesson]) -> None:
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.header("Your class", anchor=False, width="content")
             draw_leave_button()
-        room.follow("class.line", _draw_count)
+        room.draw_line()
         _draw_code()
         _draw_link(room.view.name)
         _draw_steps(room, lessons)
         with st.container(horizontal=True):
             titles = {lesson.name: lesson.title for lesson in lessons}
-            room.follow("class.table", lambda view: _draw_table(view, titles))
+            room.draw_counts("table", lambda view: _draw_table(view, titles))
             _draw_clearing(room)
 
 
@@ -89,25 +87,14 @@ def draw_step_bar(room: Room, lesson: Lesson, step: Step) -> None:
     key = f"class.open.{place}"
     st.session_state[key] = room.view.is_open(place)  # the engine decides; the class's page changes it too
 
-    def draw(view: ClassView) -> None:
-        _draw_count(view, room.question)
-
     with st.container(horizontal=True, vertical_alignment="center", border=True):
         st.toggle(
             "Step is open for the class",
             key=key,
             on_change=lambda: attempt(room.engine.set_steps, room.view.name, [place], st.session_state[key]),
         )
-        room.follow("class.line", draw)
+        room.draw_line()
         draw_leave_button()
-
-
-def _draw_count(view: ClassView, question: str = "") -> None:
-    st.markdown(
-        f":material/groups: Class **{literal(view.name)}**: {plural(view.present, 'student')} present, "
-        f"{describe_answers(view, question)}",
-        width="content",
-    )
 
 
 def _draw_code() -> None:
