@@ -89,6 +89,13 @@ def test_a_matrix_shows_kept_weights_and_crosses_removed_ones():
     }
 
 
+def test_the_same_matrix_is_drawn_once():
+    one, same, other = (
+        matrix_chart(Matrix([[value, 1.0]], right=Bars("error", [1.0])), **WORDS) for value in (0.0, 0.0, 0.5)
+    )
+    assert one.figure is same.figure and one.figure is not other.figure
+
+
 def test_a_matrix_of_zeros_can_be_drawn():
     heat = matrix_chart(Matrix([[0.0, 0.0]]), **WORDS).figure.data[1]
     assert heat.zmax == 1
