@@ -19,15 +19,13 @@ def task_accuracy(dense: Sequence[TaskScore], pruned: Sequence[TaskScore]) -> Ex
     if whole.pruned is None or whole.difference is None:
         words = f"The dense model scores {percent(whole.dense)}; the pruned one is not evaluated yet."
         return explanation([words], REAL_MODEL)
-    change = f"{percent(abs(whole.difference))} of the examples"
-    over = f", in the mean over {len(rows)} tasks" if len(rows) > 1 else f" of {whole.title}"
-    if whole.difference == 0:
-        first = f"both models answer {percent(whole.dense)} of the examples right{over}."
-    else:
-        first = (
-            f"the pruned model answers {change} {'fewer' if whole.difference < 0 else 'more'} right than the "
-            f"dense one{over}."
-        )
+    over = f"in the mean over {len(rows)} tasks" if len(rows) > 1 else f"on {whole.title}"
+    first = (
+        f"{over}, both models answer {percent(whole.dense)} of the examples right."
+        if whole.difference == 0
+        else f"{over}, the pruned model answers {percent(whole.pruned)} of the examples right, the dense one "
+        f"{percent(whole.dense)}."
+    )
     clear = [row.title for row in rows if row.clear]
     second = (
         f"The change is larger than twice its standard error on {listed(clear)}."
