@@ -14,6 +14,7 @@ import psutil
 from playwright.sync_api import expect, sync_playwright
 
 from tests.browser import served
+from tests.browser.layout import START
 
 MINUTE = 60.0  # seconds
 SETTLE = 60.0  # seconds for the worker's warm-up and the background imports
@@ -26,13 +27,13 @@ def main() -> None:
         with served.app(Path(home)) as address:
             page = browser.new_page()
             page.goto(address)  # the engine starts with the first page
-            expect(page.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=TIMEOUT)
+            expect(page.get_by_role("button", name=START)).to_be_enabled(timeout=TIMEOUT)
             time.sleep(SETTLE)
             page.close()
             report("no tab", usage())
             page = browser.new_page()
             page.goto(address)
-            expect(page.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=TIMEOUT)
+            expect(page.get_by_role("button", name=START)).to_be_enabled(timeout=TIMEOUT)
             time.sleep(SETTLE)
             report("one tab", usage())
         browser.close()

@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from engine.models.identity import ROOT
 from engine.recipe import Recipe, pin
 from tests.browser import served
+from tests.browser.layout import START
 
 TIMEOUT = 120_000  # milliseconds
 SIZE = {"width": 1440, "height": 1000}
@@ -44,7 +45,7 @@ def main() -> None:
         page = browser.new_context(viewport=SIZE).new_page()  # type: ignore[arg-type]
         with served.app(Path(home)) as address:
             page.goto(address)
-            expect(page.get_by_role("button", name="Prune", exact=True)).to_be_enabled(timeout=TIMEOUT)
+            expect(page.get_by_role("button", name=START)).to_be_enabled(timeout=TIMEOUT)
             page.wait_for_timeout(12_000)  # the worker warms up meanwhile
             for name in names:
                 take_picture(page, address, name, folder / f"{name}.png")

@@ -13,6 +13,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser import served
+from tests.browser.layout import START
 
 TIMEOUT = 120_000  # milliseconds
 SPEECH = 8.0  # seconds
@@ -41,12 +42,12 @@ def give_talk(page: Page, address: str) -> None:
     speak(page)
     time_wait(
         "Explore opens",
-        lambda: expect_visible_after(page, lambda: open_page_from_menu(page, "Explore"), "Choose"),
+        lambda: expect_visible_after(page, lambda: open_page_from_menu(page, "Explore"), "computed earlier"),
     )
     speak(page)
     time_wait(
         "(a live run, from the click to the result)",
-        lambda: expect_visible_after(page, lambda: prune(page), "All 8 blocks done"),
+        lambda: expect_visible_after(page, lambda: prune(page), "finished"),
     )
     time_wait(
         "continuations of the prompt by both models",
@@ -100,7 +101,7 @@ def open_page_from_menu(page: Page, name: str) -> None:
 
 
 def prune(page: Page) -> None:
-    page.get_by_role("button", name="Prune", exact=True).click()
+    page.get_by_role("button", name=START).click()
 
 
 def expect_visible(page: Page, *texts: str) -> None:

@@ -14,13 +14,14 @@ import torch
 
 from engine import run as engine_run
 from engine.errors import StoreError
-from engine.events import BlockPruned, Event, Finished, Resumed
+from engine.events import BlockPruned, Event, Finished, Resumed, RunStarted
 from engine.jobs.execute import execute
 from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
 from engine.store import atomic_files
 from engine.store.folder import RunFolder
 from engine.store.runs import Store
+from engine.store.summary import Label
 from tests.conftest import RecipeMaker
 from tests.jobs import imitation
 from tests.jobs.conftest import until
@@ -69,6 +70,35 @@ def test_a_finished_run_is_not_computed_twice(small: RecipeMaker, folder: RunFol
     assert record == folder.record() and not leftovers(folder) and not folder.locked
     again: list[Event] = []
     assert execute(small(), folder, publish=again.append) == record and again == []
+
+
+def test_on_request_a_finished_run_is_computed_from_the_beginning(
+    small: RecipeMaker, store: Store, folder: RunFolder, imitated: None
+) -> None:
+    first = execute(small(), folder)
+    store.label(folder.key, Label(name="Mine"))
+    seen: list[Event] = []
+    record = execute(small(), folder, publish=seen.append, again=True)
+    assert [event.event for event in seen] == [event.event for event in folder.events()]
+    assert isinstance(seen[0], RunStarted) and record.resumed is None
+    assert (record.dense, record.pruned, record.state) == (first.dense, first.pruned, "finished")
+    (summary,) = store.list()
+    assert summary.title == "Mine" and summary.state == "finished"
+
+
+def test_a_repeated_run_that_is_cancelled_resumes(
+    small: RecipeMaker, folder: RunFolder, imitated: None
+) -> None:
+    execute(small(), folder)
+
+    def cancel(event: Event) -> None:
+        if isinstance(event, BlockPruned):
+            folder.request_cancel()
+
+    assert execute(small(), folder, publish=cancel, again=True).state == "cancelled"
+    assert len(folder.record().blocks) == 1
+    record = execute(small(), folder)
+    assert (record.state, record.resumed) == ("finished", 1)
 
 
 def test_an_interrupted_run_resumes_with_the_same_result(

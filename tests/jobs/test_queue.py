@@ -44,6 +44,21 @@ def test_a_run_is_on_the_disk_as_soon_as_it_is_accepted(store: Store, small: Rec
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_finished_run_is_queued_again_only_on_request(
+    store: Store, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_run, "run", imitation.run)
+    key = small(1).key
+    execute(small(1), store.folder(key))
+    queue = queue_of(store)
+    queue.submit(small(1))
+    assert queue.active() == [] and queue.view(key).state == "finished"
+    queue.submit(small(1), again=True)
+    assert queue.active() == [key] and queue.view(key).state == "queued"
+    queue.cancel(key)
+    assert queue.view(key).state == "finished", "the result stays until the new attempt begins"
+
+
 def test_waiting_runs_keep_their_order_over_a_restart(store: Store, small: RecipeMaker) -> None:
     keys = leave(store, small, range(12))
     queue = queue_of(store)

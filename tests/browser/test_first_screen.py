@@ -1,0 +1,39 @@
+"""Explore before the first click: a real run is on the screen, and the slider goes through the others."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.layout import START, expect_to_fit
+
+
+def test_the_first_screen_shows_a_run_and_follows_the_slider(page: Page, address: str) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(address)
+    number = page.get_by_test_id("stMetric").filter(has_text="Pruned perplexity")
+    expect(number).to_contain_text("45.31")
+    expect(number).to_be_in_viewport()
+    expect(page.get_by_text("computed earlier")).to_be_visible()
+    expect(page.get_by_role("button", name=START)).to_have_text(re.compile("Run it live"))
+    expect(page.get_by_text("Output error per linear")).to_be_in_viewport()
+    expect_to_fit(page)
+
+    marks = page.get_by_role("group", name="Computed sparsities").get_by_role("button")
+    expect(marks).to_have_count(9)
+    marks.nth(6).click()
+    expect(page.get_by_role("heading", name="Wanda 70% on demo")).to_be_visible()
+    expect(page).to_have_url(re.compile("sparsity=0.7$"))
+
+    page.get_by_role("slider").first.press("ArrowRight")
+    expect(page.get_by_text("the nearest computed sparsity")).to_be_visible()
+    expect(page.get_by_role("button", name=START)).to_have_text(re.compile("Prune"))
+    faded = page.locator(".st-key-nearest .js-plotly-plot").first
+    expect(faded).to_have_css("opacity", "0.45")
+
+    curve = page.locator("[class*='st-key-chart-series'] .js-plotly-plot")
+    curve.locator(".point").nth(2).click(force=True)
+    expect(page.get_by_role("heading", name="Wanda 30% on demo")).to_be_visible()
+    page.go_back()
+    page.go_back()
+    expect(page.get_by_role("heading", name="Wanda 70% on demo")).to_be_visible()
+    expect(page.get_by_text("the nearest computed sparsity")).to_have_count(0)
