@@ -35,9 +35,11 @@ from engine.jobs.public import PublicMode
 from engine.jobs.questions import Answer
 from engine.jobs.requests import LinearRequest, PreviewRequest, ReadRequest, TextRequest
 from engine.jobs.views import EngineStatus, RunView, Saved
+from engine.models.known_files import KNOWN_FILES
 from engine.models.shape import LinearKind, ModelSummary, Storage
 from engine.pruning.axes import UPDATES
 from engine.pruning.patterns import make_pattern
+from engine.real_model import pin_known
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.store.classes import Classes
@@ -301,7 +303,7 @@ class FakeEngine(Library):
         return self.submit(recipe)
 
     def series(self, recipe: Recipe) -> Series:
-        return series(self.runs(), recipe)
+        return series(self.runs(), pin_known(recipe) if recipe.model in KNOWN_FILES else recipe)
 
     def view(self, key: str) -> RunView:
         if key in self.waiting:

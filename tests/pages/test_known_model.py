@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from engine.analysis.calibration_text import OF_REAL_MODEL
+from engine.jobs.questions import Answer
 from engine.models.known_files import SMOLLM2
 from engine.real_model import real_recipe
 from engine.recipe import Recipe, pin
 from engine.store.default_talk import default_talk
 from pages.widgets.learn.lessons import LESSONS
-from tests.pages.conftest import healthy, words
+from tests.pages.conftest import address, healthy, words
 from tests.pages.fakes import run_view
 
 PRUNERS = ("magnitude", "wanda")
@@ -92,6 +93,16 @@ def test_two_runs_of_which_one_was_calibrated_on_another_kind_of_text_say_so_onc
 @pytest.mark.parametrize("recipe", [REAL[1], SAME[1]], ids=lambda recipe: recipe.title)
 def test_explore_says_it_of_a_run(page, recipe):
     assert (OF_REAL_MODEL in words(page("explore", run=recipe.key))) == (recipe is REAL[1])
+
+
+def test_the_form_goes_through_the_runs_of_a_model_that_is_not_here(page, engine):
+    engine.model = Answer(message="That file is not on this machine.")
+    app = page("explore", run=REAL[0].key)
+    app = healthy(app.selectbox(key="form.pruner").set_value("wanda").run())
+    assert app.header[0].value == f"Wanda 60% on {SMOLLM2.name}"
+    assert app.button(key="prune").disabled and "run" not in address(app)
+    app = healthy(app.slider(key="form.sparsity").set_value(57).run())
+    assert "the nearest computed sparsity." in words(app) and "Press **Prune**" not in words(app)
 
 
 @pytest.mark.parametrize("lesson", ["allocation", "explosion"])

@@ -121,9 +121,9 @@ def _draw_nearest(shown: Shown) -> None:
     """Name the run if it is not the form's, and fade its charts."""
     # A container in any case: Streamlit recognizes the fragments below by their position.
     with st.container():
-        if shown.nearest and shown.series is not None:
+        if shown.nearest:
             st.html(FADED)
-            st.info(nearest_words(shown.series), icon=":material/near_me:")
+            st.info(nearest_words(shown), icon=":material/near_me:")
 
 
 def left_of(view: RunView | None) -> int:

@@ -34,11 +34,13 @@ class Shown:
         key: of the run; None if there is none to show.
         nearest: whether it is not the run of the form's recipe, but the one with the nearest sparsity.
         series: the finished runs of the form's recipe at all sparsities; None if the form has no recipe.
+        can_run: whether the form's recipe can be computed here.
     """
 
     key: str | None = None
     nearest: bool = False
     series: Series | None = None
+    can_run: bool = True
 
     @property
     def existing(self) -> RunSummary | None:
@@ -49,14 +51,14 @@ class Shown:
 def find_shown(engine: BackgroundEngine, checked: Checked) -> Shown:
     """Return what to show for the form, and remember it."""
     series = _find_series(engine, checked)
-    shown = Shown(session.run_key(), series=series)
-    if shown.key is None and series is not None:
+    key, nearest = session.run_key(), False
+    if key is None and series is not None:
         if series.recipe.key in engine.active():
-            shown = Shown(series.recipe.key, series=series)
+            key = series.recipe.key
         elif (run := series.exact or series.nearest) is not None:
-            shown = Shown(run.key, run is not series.exact, series)
-    session.note_shown(shown.key)
-    return shown
+            key, nearest = run.key, run is not series.exact
+    session.note_shown(key)
+    return Shown(key, nearest, series, checked.recipe is not None)
 
 
 def _find_series(engine: BackgroundEngine, checked: Checked) -> Series | None:
@@ -88,11 +90,13 @@ def act(engine: BackgroundEngine, shown: Shown) -> None:
         session.prune(engine, again=run is not None and run.own)
 
 
-def nearest_words(series: Series) -> str:
-    """Return the sentence that names the faded run and says how to get that of the form."""
-    run, wanted = series.nearest, short_percent(series.recipe.sparsity)
-    assert run is not None and run.recipe is not None, "only then is a run faded"
+def nearest_words(shown: Shown) -> str:
+    """Return the sentence that names the faded run, and how to get that of the form."""
+    assert shown.series is not None and shown.series.nearest is not None, "only then is a run faded"
+    wanted, found = shown.series.recipe, shown.series.nearest.recipe
+    assert found is not None, "a series has only runs with a recipe"
+    how = f" Press **Prune** for {short_percent(wanted.sparsity)}." if shown.can_run else ""
     return (
-        f"Showing **{literal(run.recipe.pruner_title)} {short_percent(run.recipe.sparsity)}**, the nearest "
-        f"computed sparsity. Press **Prune** for {wanted}."
+        f"Showing **{literal(found.pruner_title)} {short_percent(found.sparsity)}**, the nearest computed "
+        f"sparsity.{how}"
     ).replace("%", " %")
