@@ -30,13 +30,40 @@ from engine.charts.chart import (
 from engine.numbers import percent, scientific
 from engine.record import RunRecord
 
+ALIGNMENT, DEPTH = "Neuron alignment per block", "Error over depth"
+"""The titles."""
+ALIGNMENT_CAPTION = (
+    "How much the relative strength of a block's neurons shifts when it is pruned: distance between the "
+    "normalised input norms, dense against pruned, summed over its linears (NeuroAL's A). 0 = unchanged."
+)
+DEPTH_CAPTION = (
+    "Hidden states of the evaluation text after each block, pruned against dense model. Upper panel: "
+    "relative error ‖h − h′‖ / ‖h‖, 0 = the same. Lower panel: mean cosine over the tokens, 1 = the same "
+    "direction."
+)
 
-def alignment_bars(record: RunRecord) -> Chart:
-    """Return how much pruning changes the relative strength of each block's neurons."""
-    table = pd.DataFrame(
+
+def alignment_table(record: RunRecord) -> pd.DataFrame:
+    """Return one row per finished block."""
+    return pd.DataFrame(
         [(block.index, block.alignment, block.sparsity) for block in done_blocks(record)],
         columns=["block", "alignment", "sparsity"],
     )
+
+
+def depth_table(record: RunRecord) -> pd.DataFrame:
+    """Return one row per finished block with measured hidden states."""
+    rows = [
+        (block.index, block.relative_error, block.cosine)
+        for block in done_blocks(record)
+        if block.relative_error is not None  # only measured with an evaluation text
+    ]
+    return pd.DataFrame(rows, columns=["block", "relative_error", "cosine"])
+
+
+def alignment_bars(record: RunRecord) -> Chart:
+    """Return how much pruning changes the relative strength of each block's neurons."""
+    table = alignment_table(record)
     # from the ceiling: the unit changes as seldom as the axis
     unit, words = unit_of(ceiling(table["alignment"].max()) if len(table) else 1.0)
     bars = go.Bar(
@@ -52,14 +79,12 @@ def alignment_bars(record: RunRecord) -> Chart:
     top = ceiling(table["alignment"].max()) if len(table) else 1.0
     figure.update_yaxes(title={"text": f"Distance A, {words}"}, range=[0, 1.02 * top / unit])
     return Chart(
-        title="Neuron alignment per block",
+        title=ALIGNMENT,
         figure=figure,
         table=table,
         alt=f"Bar chart of the neuron alignment distance per block, {progress_words(record)}. "
         f"{_worst(table)}",
-        caption="How much the relative strength of a block's neurons shifts when it is pruned: distance "
-        "between the normalised input norms, dense against pruned, summed over its linears (NeuroAL's A). "
-        "0 = unchanged.",
+        caption=ALIGNMENT_CAPTION,
         explain=partial(depth.neuron_alignment, record),
     )
 
@@ -73,12 +98,7 @@ def _worst(table: pd.DataFrame) -> str:
 
 def error_through_depth(record: RunRecord) -> Chart:
     """Return how the error of the hidden states grows from block to block."""
-    rows = [
-        (block.index, block.relative_error, block.cosine)
-        for block in done_blocks(record)
-        if block.relative_error is not None  # only measured with an evaluation text
-    ]
-    table = pd.DataFrame(rows, columns=["block", "relative_error", "cosine"])
+    table = depth_table(record)
     figure = panels([0.62, 0.38])
     figure.add_trace(
         _line(table, "relative_error", palette.VERMILLION, "circle", 100, "relative error %{y:.1f} %"),
@@ -101,14 +121,12 @@ def error_through_depth(record: RunRecord) -> Chart:
     )
     figure.update_layout(showlegend=False)
     return Chart(
-        title="Error over depth",
+        title=DEPTH,
         figure=figure,
         table=table,
         alt=f"Two line charts over the blocks, {progress_words(record)}: relative error and cosine of the "
         f"hidden states. {_last(record, table)}",
-        caption="Hidden states of the evaluation text after each block, pruned against dense model. Upper "
-        "panel: relative error ‖h − h′‖ / ‖h‖, 0 = the same. Lower panel: mean cosine over the tokens, 1 = "
-        "the same direction.",
+        caption=DEPTH_CAPTION,
         explain=partial(depth.error_over_depth, record),
     )
 

@@ -32,6 +32,13 @@ from engine.events import LinearPruned
 from engine.numbers import percent
 from engine.record import RunRecord
 
+SPARSITY, OUTPUT_ERROR = "Sparsity per linear", "Output error per linear"
+"""The titles, without their units."""
+SPARSITY_CAPTION = "Share of the weights set to zero."
+OUTPUT_ERROR_CAPTION = (
+    "Relative error ‖XWᵀ − XW′ᵀ‖ / ‖XWᵀ‖ of a linear's pruned output against its dense output, from the same "
+    "input."
+)
 Value = Callable[[LinearPruned], float]
 MOST_LABELS = 36
 """Blocks or linears up to which cells have room for their numbers."""
@@ -49,11 +56,11 @@ def sparsity_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
     """
     table = _table(record, lambda linear: linear.sparsity, "sparsity")
     return Chart(
-        title="Sparsity per linear, %",
+        title=f"{SPARSITY}, %",
         figure=_figure(record, lambda linear: linear.sparsity, 1.0, "Sparsity", clickable),
         table=table,
         alt=f"Heat map of sparsity, blocks by linears, {progress_words(record)}. {_range(table, 'sparsity')}",
-        caption="Share of the weights set to zero."
+        caption=SPARSITY_CAPTION
         + (" Pale cells: not finished yet." if len(record.blocks) < block_count(record) else ""),
         least_width=least_width(block_count(record)),
         explain=partial(linears.sparsity_map, record),
@@ -65,14 +72,13 @@ def output_error_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
     table = _table(record, lambda linear: linear.output_error, "output_error")
     top = ceiling(table["output_error"].max()) if len(table) else 1.0
     return Chart(
-        title="Output error per linear, %",
+        title=f"{OUTPUT_ERROR}, %",
         figure=_figure(record, lambda linear: linear.output_error, top, "Output error", clickable),
         table=table,
         alt="Heat map of the relative error of each linear's output, blocks by linears, "
         f"{progress_words(record)}. "
         f"{_range(table, 'output_error')}",
-        caption="Relative error ‖XWᵀ − XW′ᵀ‖ / ‖XWᵀ‖ of a linear's pruned output against its dense output, "
-        "from the same input.",
+        caption=OUTPUT_ERROR_CAPTION,
         least_width=least_width(block_count(record)),
         explain=partial(linears.output_errors, record),
     )

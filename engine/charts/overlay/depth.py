@@ -17,7 +17,15 @@ from engine.charts.chart import (
     share_block_axis,
     unit_of,
 )
-from engine.charts.depth import alignment_bars, cosine_floor, error_through_depth
+from engine.charts.depth import (
+    ALIGNMENT,
+    ALIGNMENT_CAPTION,
+    DEPTH,
+    DEPTH_CAPTION,
+    alignment_table,
+    cosine_floor,
+    depth_table,
+)
 from engine.charts.overlay.pair import LOOKS, Pair, block_bars, block_line, both_tables, most_different
 from engine.numbers import percent, scientific
 from engine.record import RunRecord
@@ -25,15 +33,15 @@ from engine.record import RunRecord
 
 def alignment_of_both(pair: Pair) -> Chart:
     """Return the neuron alignment distance of each block in both runs."""
-    singles = [alignment_bars(run) for run in pair.runs]
-    top = ceiling(largest(value for single in singles for value in single.table["alignment"]))
+    tables = [alignment_table(run) for run in pair.runs]
+    top = ceiling(largest(value for table in tables for value in table["alignment"]))
     unit, words = unit_of(top)
     figure = pair.canvas(go.Figure())
-    for single, name, look in zip(singles, pair.names, LOOKS, strict=True):
-        distances = single.table["alignment"]
+    for table, name, look in zip(tables, pair.names, LOOKS, strict=True):
+        distances = table["alignment"]
         figure.add_trace(
             block_bars(
-                single.table,
+                table,
                 distances / unit,
                 name,
                 look,
@@ -48,21 +56,20 @@ def alignment_of_both(pair: Pair) -> Chart:
     others = {block.index: block.alignment for block in pair.second.blocks}
     result = most_different(pair, (distances, others), lambda value: scientific(value, 2))
     return Chart(
-        title=singles[0].title,
+        title=ALIGNMENT,
         figure=figure,
-        table=both_tables(pair, singles[0].table, singles[1].table),
+        table=both_tables(pair, *tables),
         alt=f"Grouped bars of the neuron alignment distance per block in {pair.names[0]} and "
         f"{pair.names[1]}. {result}",
-        caption=f"{result} {singles[0].caption}",
+        caption=f"{result} {ALIGNMENT_CAPTION}",
     )
 
 
 def depth_of_both(pair: Pair) -> Chart:
     """Return how the error of the hidden states grows from block to block in both runs."""
-    singles = [error_through_depth(run) for run in pair.runs]
+    tables = [depth_table(run) for run in pair.runs]
     figure = panels([0.62, 0.38])
-    for single, name, look in zip(singles, pair.names, LOOKS, strict=True):
-        table = single.table.astype({"relative_error": float, "cosine": float})
+    for table, name, look in zip(tables, pair.names, LOOKS, strict=True):
         error = block_line(
             table, 100 * table["relative_error"], name, look, "relative error %{y:.1f} %", legend=True
         )
@@ -70,8 +77,8 @@ def depth_of_both(pair: Pair) -> Chart:
         figure.add_traces([error, cosine], rows=[1, 2], cols=[1, 1])
     pair.canvas(figure)
     share_block_axis(figure, pair.blocks, 2)
-    top = ceiling(largest(value for single in singles for value in single.table["relative_error"]))
-    bottom = min((cosine_floor(value) for single in singles for value in single.table["cosine"]), default=0.0)
+    top = ceiling(largest(value for table in tables for value in table["relative_error"]))
+    bottom = min((cosine_floor(value) for table in tables for value in table["cosine"]), default=0.0)
     figure.update_yaxes(title={"text": "Relative error, %"}, range=[0, 104 * top], row=1, col=1)
     figure.update_yaxes(
         title={"text": "Cosine"}, range=[bottom, 1 + 0.06 * (1 - bottom)], nticks=4, row=2, col=1
@@ -83,12 +90,12 @@ def depth_of_both(pair: Pair) -> Chart:
         if run.blocks and not _errors(run)
     ]
     return Chart(
-        title=singles[0].title,
+        title=DEPTH,
         figure=figure,
-        table=both_tables(pair, singles[0].table, singles[1].table),
+        table=both_tables(pair, *tables),
         alt=f"Two line charts over the blocks of {pair.names[0]} and {pair.names[1]}: relative error and "
         f"cosine of the hidden states. {result}",
-        caption=f"{result} {''.join(missing)}{_texts(pair)}{singles[0].caption}",
+        caption=f"{result} {''.join(missing)}{_texts(pair)}{DEPTH_CAPTION}",
     )
 
 

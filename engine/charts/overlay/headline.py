@@ -66,4 +66,4 @@ def _perplexity(score: Score | None) -> float | None:
 
 
 def _points(share: float) -> str:
-    return f"{100 * share:.2f} points"
+    return f"{100 * share:.2f}"

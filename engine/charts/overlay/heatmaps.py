@@ -28,6 +28,10 @@ from engine.charts.chart import (
 from engine.charts.heatmaps import (
     MARGINS,
     MOST_LABELS,
+    OUTPUT_ERROR,
+    OUTPUT_ERROR_CAPTION,
+    SPARSITY,
+    SPARSITY_CAPTION,
     Value,
     empty_cells,
     labelled_heatmap,
@@ -45,31 +49,36 @@ SIGNED_WIDTH, MOST_DECIMALS = 25, 10
 
 def sparsity_difference(pair: Pair, *, clickable: bool = False) -> Chart:
     """Return by how much the sparsity of each linear differs; `clickable` as in `sparsity_grid`."""
-    single = sparsity_grid(pair.first, clickable=clickable)
-    return _difference(pair, single, lambda linear: linear.sparsity, "sparsity", clickable)
+    if reason := _incomparable(pair):
+        return _alone(pair, sparsity_grid(pair.first, clickable=clickable), reason)
+    table = _table(pair, lambda linear: linear.sparsity, "sparsity")
+    return _difference(pair, table, "sparsity", f"{SPARSITY}, ± % points", SPARSITY_CAPTION, clickable)
 
 
 def output_error_difference(pair: Pair, *, clickable: bool = False) -> Chart:
     """Return by how much the output error of each linear differs; `clickable` as in `sparsity_grid`."""
-    single = output_error_grid(pair.first, clickable=clickable)
-    return _difference(pair, single, lambda linear: linear.output_error, "output_error", clickable)
-
-
-def _difference(pair: Pair, single: Chart, value: Value, name: str, clickable: bool) -> Chart:
-    """Return the map of the differences, or the single run's map with the reason why there is none."""
-    one, other = pair.names
     if reason := _incomparable(pair):
-        return replace(single, caption=f"Not compared with {other}: {reason}. {single.caption}")
-    table, words = _table(pair, value, name), name.replace("_", " ")
+        return _alone(pair, output_error_grid(pair.first, clickable=clickable), reason)
+    table, title = _table(pair, lambda linear: linear.output_error, "output_error"), OUTPUT_ERROR
+    return _difference(pair, table, "output_error", f"{title}, ± % points", OUTPUT_ERROR_CAPTION, clickable)
+
+
+def _alone(pair: Pair, single: Chart, reason: str) -> Chart:
+    return replace(single, caption=f"Not compared with {pair.names[1]}: {reason}. {single.caption}")
+
+
+def _difference(
+    pair: Pair, table: pd.DataFrame, name: str, title: str, caption: str, clickable: bool
+) -> Chart:
+    (one, other), words, extremes = pair.names, name.replace("_", " "), _extremes(table, name)
     return Chart(
-        title=f"{single.title.removesuffix(', %')}, difference in percentage points",
+        title=title,
         figure=_figure(pair, table, name, clickable),
         table=table,
-        alt=f"Heat map of the difference in {words} of two runs, blocks by linears: {one} minus {other}. "
-        f"{_extremes(table, name)}",
+        alt=f"Heat map of the difference in {words} of two runs, blocks by linears, in percentage points: "
+        f"{one} minus {other}. {extremes}",
         caption=f"{one} minus {other}, in percentage points: + (blue) where {one} has the larger {words}, "
-        f"− (orange) where it has the smaller one. {_extremes(table, name)} {_left_out(pair)}"
-        f"{single.caption}",
+        f"− (orange) where it has the smaller one. {extremes} {_left_out(pair)}{caption}",
         least_width=SIGNED_WIDTH * pair.blocks + MARGINS if MOST_DECIMALS < pair.blocks <= MOST_LABELS else 0,
     )
 

@@ -54,7 +54,10 @@ def draw_numbers(record: RunRecord, second: RunRecord | None = None, *, wide: bo
             )
         if pair:
             first, other = map(literal, pair.names)
-            st.caption(f"Second line: {first} minus {other}; in parentheses the value of {other}.")
+            st.caption(
+                f"Second line: {first} minus {other}, shares in percentage points; in parentheses the value "
+                f"of {other}."
+            )
     if record.recipe and record.recipe.evaluation is None:
         st.caption(
             "No evaluation text was chosen, so there is no perplexity. The charts come from calibration."
