@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.errors import StoreError
 from engine.recipe import Recipe
 from pages.widgets.explore import series_curve, shown_run, sparsity_marks
 from tests.pages.conftest import address, healthy, words
@@ -175,3 +176,22 @@ def test_a_talk_shows_the_stored_run_and_offers_it_live(stored, open_app, tmp_pa
     app = open_app(present="2")
     assert headings(app)[0] == "Wanda 50% on demo"
     assert app.button(key="prune.stage").label == "Run it live"
+
+
+def test_a_button_that_opens_a_run_wins_over_an_edit_in_the_same_request(stored, open_app):
+    app = healthy(open_app().selectbox(key="form.pruner").set_value("magnitude").run())
+    app.number_input(key="form.seed").set_value(3)
+    app = healthy(app.button(key="last").click().run())
+    assert headings(app)[0] == "Wanda 50% on demo" and app.number_input(key="form.seed").value == 0
+
+
+def test_a_run_whose_events_cannot_be_read_is_a_message(engine, open_app, monkeypatch):
+    monkeypatch.setattr(shown_run, "LONGEST", 1.0)
+    engine.views[recipe(0.5).key] = run_view(recipe(0.5), "finished")
+    app = open_app()
+
+    def damaged(key):
+        raise StoreError("The run is damaged: its events cannot be read.")
+
+    monkeypatch.setattr(engine, "events", damaged)
+    assert "its events cannot be read" in words(healthy(app.button(key="prune").click().run()))

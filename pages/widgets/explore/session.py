@@ -41,6 +41,8 @@ COMPARED = "compared"
 """Session state: what the shown run is compared with, as in the address."""
 DRAWN = "drawn"
 """Session state: present after a run of the page that reached its end."""
+FOLLOW = "follow"
+"""Session state: present after a click that has set the address."""
 HERE = ""
 """The URL path of this page."""
 RECENT, MOST_RECENT = "recent", 8
@@ -204,7 +206,8 @@ def cancel(engine: BackgroundEngine, key: str) -> None:
 
 def watch(key: str) -> None:
     """Show a run as if its link had been opened."""
-    st.query_params.from_dict({address.RUN: key})  # not what was written last, so `open_session` follows it
+    st.query_params.from_dict({address.RUN: key})
+    st.session_state[FOLLOW] = True
 
 
 def _submit(engine: BackgroundEngine, fields: Fields, recipe: Recipe, *, again: bool = False) -> None:
@@ -228,7 +231,7 @@ def _is_new(query: dict[str, str]) -> bool:
     """Return whether the address is to be followed: it is the tab's first, or the user has gone to it."""
     state = st.session_state
     acted = state.pop(ACTED, False)
-    if "fields" not in state:
+    if state.pop(FOLLOW, False) or "fields" not in state:
         return True
     # The browser may send a click or an edit before it has got the address that was written last.
     if query == state["address"] or is_redraw() or acted or _is_edited():

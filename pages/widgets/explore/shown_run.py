@@ -85,7 +85,10 @@ def act(engine: BackgroundEngine, shown: Shown) -> None:
     """Do what the button says; for its callback."""
     run = shown.existing
     if run is not None and action(engine, shown) == "replay":
-        replay.begin(engine, run.key)
+        try:
+            replay.begin(engine, run.key)
+        except PrunescopeError as error:
+            session.complain(error)
     else:
         session.prune(engine, again=run is not None and run.own)
 
