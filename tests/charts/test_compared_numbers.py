@@ -7,7 +7,9 @@ import pytest
 from engine.charts.headline import run_numbers
 from engine.charts.overlay.headline import compared_numbers, incomparable_perplexities
 from engine.charts.overlay.pair import Pair, dense_reference
+from engine.charts.overlay.sparsity_series import marked_series
 from engine.charts.overlay.tasks import tasks_of_both
+from engine.charts.sparsity_series import sparsity_series
 from engine.events import TaskScore
 from engine.record import RunRecord
 from engine.record_parts import TaskScores
@@ -62,6 +64,18 @@ def test_a_run_that_has_only_begun_has_no_numbers() -> None:
     assert compared_numbers(Pair(FIRST, RunRecord(recipe=SECOND.recipe))) == [""] * 6
     begun = compared_numbers(Pair(RunRecord(recipe=FIRST.recipe), SECOND))
     assert begun[1] == "(55.03)"
+
+
+def test_the_curve_of_a_pruner_marks_the_second_run_or_says_why_not() -> None:
+    curve = sparsity_series([0.5, 0.6], [50.0, 55.03], 48.12, 0.6, "Wanda")
+    other = better(SECOND, 70.0)
+    marked = marked_series(curve, Pair(FIRST, other))
+    assert (marked.figure.data[-1].x, marked.figure.data[-1].y) == ((50.0,), (70.0,))
+    assert len(curve.figure.data) == 1 and "Diamond: Magnitude 50%, 70.00." in marked.caption
+    assert list(marked.table["run"]) == ["curve", "curve", "Magnitude 50%"]
+    assert marked_series(curve, Pair(FIRST, dense_reference(FIRST))) is curve, "it is the dashed line"
+    queued = RunRecord(recipe=SECOND.recipe)
+    assert "has no perplexity yet" in marked_series(curve, Pair(FIRST, queued)).caption
 
 
 def scores(value: float) -> tuple[TaskScore, ...]:

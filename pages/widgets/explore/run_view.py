@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine import numbers
+from engine.charts.overlay.pair import Pair
+from engine.charts.overlay.sparsity_series import marked_series
 from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
 from engine.models.known_files import known_file
@@ -103,7 +105,7 @@ def draw_run(engine: BackgroundEngine, shown: Shown, choices: DeltaGenerator) ->
         )
     if curve is not None:
         with grid.cell(), st.container(border=True):
-            draw_curve(curve)
+            draw_curve(curve if second is None else marked_series(curve, Pair(view.record, second)))
     with st.container(key="nearest" if shown.nearest else "own"):
         live(
             "run.charts",
