@@ -77,6 +77,9 @@ def test_a_link_to_a_recommended_pruner_chooses_at_its_sparsity(open_app):
         "alps",
     )
     assert address(app) == {"pruner": "best", "sparsity": "0.8"} and not app.error
+    healthy(app.switch_page("pages/methods.py").run())
+    healthy(app.switch_page("pages/explore.py").run())
+    assert app.selectbox(key="form.pruner").value == "best"
 
 
 def test_a_pattern_fixes_the_sparsity(open_app, engine):

@@ -89,6 +89,7 @@ def draw_recipe(
         format_func=lambda name: offered[name].title if name in offered else "Custom",
         help=f"{HELP['pruner']}  \n{explained(offered)}",
         on_change=_on_pruner,
+        persist_state="session",  # the methods alone do not say that a recommendation chose them
     )
     st.caption(
         offered[pruner].explanation.replace(" %", "\u00a0%")
