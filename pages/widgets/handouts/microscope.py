@@ -45,9 +45,11 @@ def microscope_blocks(engine: BackgroundEngine, parameters: Mapping[str, str]) -
         parse_span(parameters[name], length) if name in parameters else None
         for name, length in (("rows", linear.rows), ("columns", linear.columns))
     ]
-    picture = completed(lambda: engine.picture(request, *spans), lambda answer: answer.pending).value
-    study = completed(lambda: engine.inspect(request), lambda answer: answer.pending).value
-    if picture is None:
+    picture, study = completed(
+        lambda: (engine.picture(request, *spans), engine.inspect(request)),
+        lambda answers: sum(answer.pending for answer in answers),
+    )
+    if picture.value is None:
         return []
     recipe = view.record.recipe
     return [
@@ -55,9 +57,9 @@ def microscope_blocks(engine: BackgroundEngine, parameters: Mapping[str, str]) -
         Value("Weights", f"{linear.rows:,} × {linear.columns:,}"),
         Value("Removed", numbers.percent(linear.sparsity, 2)),
         Value("Output error", numbers.percent(linear.output_error)),
-        weight_map(picture, None if study is None else study.norms, group_width(recipe)),
-        *([] if study is None else _cards(study, recipe, picture)),
-        sparsity_profiles(picture),
+        weight_map(picture.value, study.value and study.value.norms, group_width(recipe)),
+        *(_cards(study.value, recipe, picture.value) if study.value else ()),
+        sparsity_profiles(picture.value),
     ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.charts.overlay.pair import dense_reference
@@ -98,16 +97,22 @@ def _generate(engine: BackgroundEngine, parameters: Mapping[str, str]) -> Made:
     runs = finished_runs(engine.runs())
     writers = _writers(runs, parameters)
     prompt, tokens = parameters.get("prompt", PROMPT), parameters.get("tokens", "")
-    blocks: list[Block] = []
-    for run in writers:
-        request = TextRequest(run.key, prompt, min(int(tokens), MOST_TOKENS) if tokens.isdigit() else TOKENS)
-        texts = completed(partial(engine.text, request), lambda answer: answer.pending).value
-        if texts is None:  # refused, or the model takes too long; the others would, too
-            break
-        if not blocks:
-            blocks += [Text(f"**Prompt**: {literal(prompt)}"), Text(f"**Dense**: {literal(texts.dense)}")]
-        blocks.append(Text(f"**{literal(run.title)}**: {literal(texts.pruned)}"))
-    return blocks, [run.key for run in writers] if blocks else []
+    length = min(int(tokens), MOST_TOKENS) if tokens.isdigit() else TOKENS
+    requests = [TextRequest(run.key, prompt, length) for run in writers]
+    answers = completed(
+        lambda: [engine.text(request) for request in requests],
+        lambda answers: sum(answer.pending for answer in answers),
+    )
+    # without those that were refused, or take too long
+    texts = [(run, answer.value) for run, answer in zip(writers, answers, strict=True) if answer.value]
+    if not texts:
+        return [], []
+    blocks: list[Block] = [
+        Text(f"**Prompt**: {literal(prompt)}"),
+        Text(f"**Dense**: {literal(texts[0][1].dense)}"),
+        *(Text(f"**{literal(run.title)}**: {literal(written.pruned)}") for run, written in texts),
+    ]
+    return blocks, [run.key for run, _ in texts]
 
 
 def _writers(runs: Sequence[RunSummary], parameters: Mapping[str, str]) -> list[RunSummary]:
