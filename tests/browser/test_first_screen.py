@@ -2,9 +2,20 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.layout import START, expect_to_fit
+
+
+def click_point(chart: Locator, index: int) -> None:
+    """Click on a point of a line, which Plotly notices by the pointer's position over its drawing area."""
+    point, area = chart.locator(".point").nth(index).bounding_box(), chart.locator(".nsewdrag")
+    frame = area.bounding_box()
+    assert point is not None and frame is not None
+    x, y = point["x"] + point["width"] / 2 - frame["x"], point["y"] + point["height"] / 2 - frame["y"]
+    area.hover(position={"x": x, "y": y}, force=True)
+    expect(chart.locator(".hovertext")).to_be_visible()
+    area.click(position={"x": x, "y": y}, force=True)
 
 
 def test_the_first_screen_shows_a_run_and_follows_the_slider(page: Page, address: str) -> None:
@@ -31,9 +42,10 @@ def test_the_first_screen_shows_a_run_and_follows_the_slider(page: Page, address
     expect(faded).to_have_css("opacity", "0.45")
 
     curve = page.locator("[class*='st-key-chart-series'] .js-plotly-plot")
-    curve.locator(".point").nth(2).click(force=True)
+    click_point(curve, 2)
     expect(page.get_by_role("heading", name="Wanda 30% on demo")).to_be_visible()
     page.go_back()
+    expect(page.get_by_text("the nearest computed sparsity")).to_be_visible()
     page.go_back()
     expect(page.get_by_role("heading", name="Wanda 70% on demo")).to_be_visible()
     expect(page.get_by_text("the nearest computed sparsity")).to_have_count(0)

@@ -195,3 +195,12 @@ def test_a_run_whose_events_cannot_be_read_is_a_message(engine, open_app, monkey
 
     monkeypatch.setattr(engine, "events", damaged)
     assert "its events cannot be read" in words(healthy(app.button(key="prune").click().run()))
+
+
+def test_many_runs_under_way_take_one_line(stored, open_app):
+    for seed in range(1, 6):
+        one = recipe(0.5, seed=seed)
+        stored.views[one.key] = run_view(one, "queued", place=seed)
+    app = open_app()
+    assert len([button for button in app.button if button.label.startswith("Running:")]) == 3
+    assert [link.proto.label for link in app.get("page_link") if "more" in link.proto.label] == ["and 2 more"]

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = ("wanda", "ria", "magnitude")
 """Pruners of the real model's bundled runs of which the first that is there is offered."""
+MOST = 3
+"""Runs under way that are offered one by one."""
 WATCH = (
     "Press **Prune**. The model is pruned block by block, and you see how far its hidden states drift from "
     "those of the dense model."
@@ -99,12 +101,16 @@ def _draw_real_model(engine: BackgroundEngine) -> None:
 
 
 def draw_stage(engine: BackgroundEngine, checked: Checked, model: Answer[ModelSummary], shown: Shown) -> None:
-    """While presenting the form, draw its title and the button: there is no sidebar to press it in."""
+    """While presenting the form, draw the button, and what it is for unless a run says that: there is no
+    sidebar.
+    """
     if not is_presenting() or session.run_key() is not None:
         return
     recipe = checked.recipe
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.header(literal(recipe.title) if recipe else "This recipe cannot run", anchor=False)
+        if shown.key is None or shown.nearest:
+            title = literal(recipe.title) if recipe else "This recipe cannot run"
+            st.header(title, anchor=False, width="content")
         if recipe is None:
             st.markdown(
                 "  \n".join(literal(message) for messages in checked.faults.values() for message in messages)
@@ -131,12 +137,12 @@ def _draw_steps(checked: Checked) -> None:
 
 
 def draw_active(engine: BackgroundEngine, shown: Shown) -> None:
-    """Draw a button for each queued or running run that is not on display, which shows it."""
+    """Draw a button for each of the first queued or running runs that are not on display, which shows it."""
     keys = [key for key in engine.active() if key != shown.key]
     if not keys or is_presenting():
         return
-    with st.container(horizontal=True, gap="small"):
-        for key in keys:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        for key in keys[:MOST]:
             view = find_view(engine, key)
             recipe = view.record.recipe if view is not None else None
             st.button(
@@ -146,3 +152,5 @@ def draw_active(engine: BackgroundEngine, shown: Shown) -> None:
                 on_click=session.watch,
                 args=(key,),
             )
+        if len(keys) > MOST:
+            st.page_link("pages/runs.py", label=f"and {len(keys) - MOST} more", width="content")
