@@ -243,6 +243,12 @@ def test_a_rejected_recipe_lists_all_errors_and_exits_with_2(capsys: pytest.Capt
     assert main(["prune", "--save-masks"]) == 2
 
 
+def test_a_recommended_pruner_says_what_it_stands_for_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prune", "--pruner", "best", "--sparsity", "0.9", "--save-masks"]) == 2  # lacks a directory
+    said = capsys.readouterr().err
+    assert "At 90% this is ALPS. Bundled model at 90%" in said and "not measured at 90%" in said
+
+
 def test_a_failed_run_prints_one_sentence_and_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prune", "--samples", "5000"]) == 1
     printed = capsys.readouterr()

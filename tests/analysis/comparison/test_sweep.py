@@ -27,6 +27,15 @@ def test_an_incompatible_combination_is_a_cell_with_its_reason() -> None:
     assert "owl has nothing to allocate" in cells[3].refusal
 
 
+def test_a_recommended_pruner_is_one_row_whatever_it_stands_for() -> None:
+    base = BASE.model_copy(update={"settings": {"alps.iterations": 7}})
+    cells = sweep(base, ["best"], ["0.6", "0.7", "2:4"])
+    recipes = [cell.recipe for cell in cells if cell.recipe]
+    assert [recipe.pruner for recipe in recipes] == ["admm", "alps", "admm"]
+    assert [recipe.settings.get("alps.iterations") for recipe in recipes] == [None, 7, None]
+    assert {method_title(cell) for cell in cells} == {"Best of"}
+
+
 def test_the_base_sets_the_model_and_the_texts() -> None:
     base = Recipe.build(
         pruner="sparsegpt", samples=9, length=32, evaluation=None, dtype="bfloat16", seed=7, sparsity=0.9
