@@ -152,13 +152,15 @@ def _draw_ideas() -> None:
     for place, (formula, why) in enumerate(IDEAS.items()):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.button(
-                f"`{formula}`",
+                "Try",
+                icon=":material/edit:",
                 key=f"invent.idea.{place}",
+                help=f"Writes `{formula}` into the field.",
                 disabled=controls_locked(),
                 on_click=set_formula,
                 args=(formula,),
             )
-            st.caption(why)
+            st.markdown(f"`{formula}`  \n{why}", width="stretch")
 
 
 def draw_noise() -> None:
