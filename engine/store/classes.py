@@ -1,8 +1,9 @@
 """The classes of this app: HOME/classes/DIGEST.json for each, with its counts and nothing about its students.
 
 The counts are in memory, so an answer costs no disk access; a thread writes changed classes at most once per
-second. A restart of the app keeps the counts, what is open and revealed, and the teacher's code; students and
-teachers are new sessions then. Two apps on one home have separate classes until they restart.
+second, and the server when it ends. A restart of the app keeps the counts, what is open and revealed, and the
+teacher's code; students and teachers are new sessions then. Two apps on one home have separate classes until
+they restart.
 """
 
 from __future__ import annotations
@@ -179,9 +180,8 @@ class Classes:
     def _save_soon(self, key: str) -> None:
         self._unsaved.add(key)
         if self._saving is None and self._folder is not None:
-            # Not a daemon: the app's exit waits for it, so that the last second is not lost.
             self._saving = threading.Timer(DELAY, self.save)
-            self._saving.name = "prunescope-classes"
+            self._saving.name, self._saving.daemon = "prunescope-classes", True
             self._saving.start()
 
     def _loaded(self) -> dict[str, Classroom]:

@@ -132,6 +132,8 @@ async def warm_up(app: object) -> AsyncIterator[None]:
     """
     threading.Thread(target=_prepare, name="prunescope-first-page", daemon=True).start()
     yield
+    if health_check.engine is not None:
+        health_check.engine.classes.save()  # here: the server then ends by its signal and waits for no thread
 
 
 def _prepare() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
@@ -11,6 +12,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from engine.jobs.health import ENDED, FAILED, SILENT, STARTING, Health
+from engine.store.classes import Classes
 from pages.widgets import server
 from pages.widgets.server import HEALTH, MIDDLEWARE, ROUTES, HealthCheck
 from tests.pages.fakes import FakeEngine
@@ -100,6 +102,15 @@ def test_explore_is_prepared_while_the_server_starts(monkeypatch: pytest.MonkeyP
         assert prepared.wait(10)
     for name in server.FIRST_PAGE:
         assert find_spec(name) is not None
+
+
+def test_the_server_saves_the_classes_when_it_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    engine = FakeEngine(classes=Classes(tmp_path))
+    monkeypatch.setattr(server, "_prepare", lambda: None)
+    monkeypatch.setattr(server.health_check, "engine", engine)
+    with TestClient(Starlette(lifespan=server.warm_up)):
+        engine.create_class("a")
+    assert len(list((tmp_path / "classes").iterdir())) == 1
 
 
 def test_an_open_page_of_a_class_learns_what_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:

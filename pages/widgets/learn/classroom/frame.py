@@ -57,12 +57,12 @@ def class_step(lesson: Lesson, step: Step) -> Iterator[bool]:
         return
     place = st.container()
     is_open = room.view.teaches or room.view.is_open(f"{lesson.name}.{step.name}")
+    yield is_open
     if not is_open:
         st.info(
             "Your teacher has not opened this step yet. It appears here as soon as it is open.",
             icon=":material/lock:",
         )
-    yield is_open
     with place:  # after the step, which has said what its question is
         if room.view.teaches:
             from pages.widgets.learn.classroom import teacher

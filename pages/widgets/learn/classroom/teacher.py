@@ -113,7 +113,10 @@ def _draw_code() -> None:
 def _draw_link(name: str) -> None:
     """Draw the link for the students."""
     url = st.context.url or ""
-    st.markdown("Students open this link, or one of a lesson's step with `&class=…` at its end:")
+    st.markdown(
+        f"Students open this link. A link to a step of a lesson works too, with `&{CLASS}={quote(name)}` at "
+        "its end."
+    )
     st.html(LINK_STYLE)
     with st.container(key="class-link"):
         st.code(f"{url}?{CLASS}={quote(name)}", language=None)
