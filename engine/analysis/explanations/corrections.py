@@ -41,7 +41,7 @@ def swaps(record: RunRecord) -> Explanation:
     most = max(counts, key=lambda block: counts[block])
     first = (
         f"{scope(record)}the refinement made {plural(total, 'swap')}, {total / rows:.1f} per row; "
-        f"block {most} has most of them, {counts[most]:,}."
+        f"the most in one block are {counts[most]:,}, in block {most}."
     )
     return explanation([first, _drift(record)], SWAPS)
 
@@ -97,7 +97,8 @@ def _range(known: Sequence[Change]) -> str:
         return ""
     best, worst = max(known, key=lambda one: one.less), min(known, key=lambda one: one.less)
     if best.less <= 0:
-        return f"It lowers the error in no block; block {worst.block} gains most, {percent(-worst.less)}."
+        raised = percent(-worst.less)
+        return f"It lowers the error in no block, and raises it most in block {worst.block}: by {raised}."
     harm = sum(change.less < 0 for change in known)
     if harm:
         blocks = plural(harm, "block")

@@ -222,7 +222,7 @@ def test_the_block_that_is_pruned_most_is_said_to_be() -> None:
         ),
         (
             [(0.2, 0.3), (0.2, 0.22)],
-            ["adds 30.0 % to", "It lowers the error in no block; block 0 gains most, 50.0 %"],
+            ["adds 30.0 % to", "It lowers the error in no block, and raises it most in block 0: by 50.0 %"],
             ["helps"],
         ),
         ([(0.2, 0.2005), (0.2, 0.1995)], ["hardly changes the output error"], ["removes 0", "adds 0"]),
