@@ -53,6 +53,19 @@ def test_events_appear_while_the_run_is_running(
     assert engine.submit(small(1)) == key and engine.active() == []
 
 
+def test_a_finished_run_is_computed_again_on_request(engine: BackgroundEngine, small: RecipeMaker) -> None:
+    first = ended(engine, engine.submit(small(4)))
+    folder = engine.store.folder(small(4).key)
+    before = folder.signature()
+    key = engine.repeat(small(4))
+    assert engine.active() == [key]
+    again = ended(engine, key)
+    assert again.state == "finished" and folder.signature() != before
+    assert again.record.pruned == first.record.pruned
+    series = engine.series(small(4))
+    assert series.exact is not None and series.exact.key == key and series.exact.own
+
+
 def test_no_call_waits_for_the_run(engine: BackgroundEngine, pace: Pace, small: RecipeMaker) -> None:
     pace.set(0.25)
     slowest = {"submit": 0.0, "view": 0.0, "cancel": 0.0}
