@@ -81,7 +81,7 @@ def _as_table(values: Sequence[Sequence[float]], removed: frozenset[int], heads:
         for row, line in enumerate(values)
     ]
     table = pd.DataFrame(cells, columns=list(heads))
-    table.insert(0, "", [f"y{row + 1}" for row in range(len(cells))])
+    table.insert(0, "output", [f"y{row + 1}" for row in range(len(cells))])
     return Frame("The weights; removed ones in brackets", table)
 
 
