@@ -150,17 +150,16 @@ def _fields(recipe: Recipe) -> Mapping[str, str]:
 def _draw_ideas() -> None:
     st.markdown("**What to try next**")
     for place, (formula, why) in enumerate(IDEAS.items()):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.button(
-                "Try",
-                icon=":material/edit:",
-                key=f"invent.idea.{place}",
-                help=f"Writes `{formula}` into the field.",
-                disabled=controls_locked(),
-                on_click=set_formula,
-                args=(formula,),
-            )
-            st.markdown(f"`{formula}`  \n{why}", width="stretch")
+        button, text = st.columns((1, 5), vertical_alignment="center")
+        button.button(
+            "Try",
+            key=f"invent.idea.{place}",
+            help=f"Writes `{formula}` into the field.",
+            disabled=controls_locked(),
+            on_click=set_formula,
+            args=(formula,),
+        )
+        text.markdown(f"`{formula}`  \n{why}")
 
 
 def draw_noise() -> None:
