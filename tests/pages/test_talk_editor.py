@@ -118,7 +118,7 @@ def test_the_default_talk_is_reset(talks, open_app):
 
 
 def test_an_exported_talk_is_imported(talks, ours):
-    assert next(button.label for button in ours.get("download_button")) == "Export"
+    assert "Export" in {button.label for button in ours.get("download_button")}
     ours.file_uploader(key="present.file").upload("talk.json", to_file(TALK), "application/json")
     press(ours, "Import")
     assert talks.load("Ours 2").views == TALK.views and ours.selectbox(key="present.talk").value == "Ours 2"
