@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
@@ -69,6 +70,7 @@ class BackgroundEngine(Inquiries):
         grace: seconds a cancelled run may take to stop before its worker process is restarted.
         policy: what visitors may do; by default from `PRUNESCOPE_PUBLIC`. None if there are no visitors.
         visitor: returns the identity of the session whose message is being answered, as the server knows it.
+        delay: seconds between `start` and the beginning of the work, which leave the processor to the page.
     """
 
     def __init__(
@@ -79,10 +81,12 @@ class BackgroundEngine(Inquiries):
         *,
         policy: Policy | None = None,
         visitor: Callable[[], str] = str,
+        delay: float = 0.0,
     ) -> None:
         self.store = store or Store()
         self._home = str(self.store.home)
         self.classes, self.visitor = Classes(self.store.home), visitor
+        self._delay = delay
         self._scheduler = scheduler or os.environ.get("PRUNESCOPE_SCHEDULER") or None
         # Set by the pages' and Dask's threads, cleared by the engine's thread only.
         self._wake = threading.Event()
@@ -301,6 +305,7 @@ class BackgroundEngine(Inquiries):
     # The methods below run in the engine's thread.
 
     def _loop(self) -> None:
+        time.sleep(self._delay)
         for sentence in exposures(self.store.home, self._scheduler):
             _log.warning(sentence)
         drop_unused_texts(self.texts)

@@ -22,7 +22,9 @@ PRELOADED = (
     "pages.widgets.generate.sparsity_slider",
     "pages.widgets.generate.tokens",
 )
-PATIENCE = 2.0
+DELAY = 1.5
+"""Seconds that the engine leaves to the first page, which shows stored results: it imports Dask."""
+PATIENCE = 4.0
 """Seconds before the other pages' imports begin, so that they do not slow down the first page's."""
 
 
@@ -30,7 +32,7 @@ PATIENCE = 2.0
 @st.cache_resource(show_spinner=False)
 def shared_engine() -> BackgroundEngine:
     """Return the started engine, immediately: its processes start in the background."""
-    engine = BackgroundEngine(policy=public_mode.policy(), visitor=public_mode.visitor)
+    engine = BackgroundEngine(policy=public_mode.policy(), visitor=public_mode.visitor, delay=DELAY)
     engine.start()
     health_check.engine = engine
     # a daemon: it must not delay the exit
