@@ -195,10 +195,10 @@ def draw_presenter() -> None:
             seen=window.now,
         )
     position = window.now.position
-    with st.bottom:
+    # A row and no columns, in which the words of the buttons would be cut off on a small screen.
+    with st.bottom, st.container(horizontal=True, vertical_alignment="center"):
         # The buttons carry the target, not a step, so that a repeated click cannot skip a view.
-        back, title, forward, close = st.columns([1, 6, 1, 1], vertical_alignment="center")
-        back.button(
+        st.button(
             "Back",
             key="talk.back",
             icon=":material/arrow_back:",
@@ -206,11 +206,12 @@ def draw_presenter() -> None:
             args=(position - 1,),
             disabled=position == 0,
         )
-        title.markdown(
+        st.markdown(
             f"**{position + 1} of {window.last + 1}** · {literal(window.view.title)}",
+            width="stretch",
             text_alignment="center",
         )
-        forward.button(
+        st.button(
             "Next",
             key="talk.next",
             icon=":material/arrow_forward:",
@@ -219,7 +220,7 @@ def draw_presenter() -> None:
             disabled=position == window.last,
         )
         if not window.shows_notes:
-            close.button("End", key="talk.end", icon=":material/close:", on_click=end)
+            st.button("End", key="talk.end", icon=":material/close:", on_click=end)
 
 
 def draw_error() -> None:
