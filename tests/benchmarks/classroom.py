@@ -32,15 +32,15 @@ WATCH_CHART = """selector => {
     const counts = bars.map(bar => Number(bar.textContent));
     const key = counts.join(" "), last = window.totals.at(-1);
     if (bars.length && last?.key !== key) window.totals.push({at: Date.now(), key, counts});
-  }, 20);
+  }, 50);
 }"""
 WATCH_TEXTS = """texts => {
   window.seen = {};
-  setInterval(() => {
-    const page = document.body.innerText;
+  new MutationObserver(() => {  // `innerText` at intervals would cost more than the pages
+    const page = document.body.textContent;
     for (const [name, text] of Object.entries(texts))
       if (!(name in window.seen) && page.includes(text)) window.seen[name] = Date.now();
-  }, 50);
+  }).observe(document.body, {childList: true, characterData: true, subtree: true});
 }"""
 TEXTS = {
     "counted": "Your answer is counted",
