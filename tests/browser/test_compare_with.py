@@ -17,6 +17,7 @@ def test_a_second_run_joins_all_charts_and_survives_reload_and_back(
     page = new_tab(**NARROW)
     page.goto(f"{address}/?run={FIRST}")
     expect(page.get_by_text("Sparsity per linear, %")).to_be_visible()
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     box = page.get_by_role("combobox", name="Compare with")
     box.click()
     page.get_by_role("option", name=re.compile("^SparseGPT 60%")).first.click()

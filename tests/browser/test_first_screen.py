@@ -38,9 +38,11 @@ def test_the_first_screen_shows_a_run_and_follows_the_slider(page: Page, address
     page.get_by_role("slider").first.press("ArrowRight")
     expect(page.get_by_text("the nearest computed sparsity")).to_be_visible()
     expect(page.get_by_role("button", name=START)).to_have_text(re.compile("Prune"))
+    expect(page).to_have_url(re.compile("sparsity=0.71$"))
     faded = page.locator(".st-key-nearest .js-plotly-plot").first
     expect(faded).to_have_css("opacity", "0.45")
 
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     curve = page.locator("[class*='st-key-chart-series'] .js-plotly-plot")
     click_point(curve, 2)
     expect(page.get_by_role("heading", name="Wanda 30% on demo")).to_be_visible()

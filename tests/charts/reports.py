@@ -46,6 +46,11 @@ class Reader(HTMLParser):
         if name not in VOID:
             self.open.append(found)
 
+    def handle_startendtag(self, name: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(name, attributes)
+        if name not in VOID:
+            self.handle_endtag(name)
+
     def handle_endtag(self, name: str) -> None:
         assert self.open.pop().name == name
 

@@ -18,7 +18,8 @@ PAGES = Path(__file__).parents[2] / "pages"
 REACTING_TO_A_CLICK = {
     "page_setup.py",
     "text_picker.py",
-    "talk_editor.py",
+    "talk_files.py",
+    "views.py",
     "actions.py",
     "importing.py",
     "links.py",
