@@ -10,6 +10,7 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from pages.widgets import engine_handle
+from pages.widgets.explore import run_view
 from tests.pages.fakes import FakeEngine
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -22,6 +23,14 @@ def no_packaged_components() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_scanner, "scan_component_manifests", list)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_head_start() -> Iterator[None]:
+    """Draw charts at once: no browser has to show numbers before them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_view, "HEAD_START", 0.0)
         yield
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from engine.errors import StoreError
 from engine.recipe import Recipe
+from pages.widgets.explore import run_view as run_view_module
 from pages.widgets.explore import series_curve, shown_run, sparsity_marks
 from tests.pages.conftest import address, healthy, words
 from tests.pages.fakes import run_view
@@ -204,3 +207,14 @@ def test_many_runs_under_way_take_one_line(stored, open_app):
     app = open_app()
     assert len([button for button in app.button if button.label.startswith("Running:")]) == 3
     assert [link.proto.label for link in app.get("page_link") if "more" in link.proto.label] == ["and 2 more"]
+
+
+def test_a_tab_gets_its_first_numbers_before_its_first_charts(stored, open_app, monkeypatch):
+    # The browser shows what it has while the script waits.
+    waits: list[float] = []
+    monkeypatch.setattr(run_view_module, "HEAD_START", 0.25)
+    monkeypatch.setattr(run_view_module, "time", SimpleNamespace(sleep=waits.append))
+    app = open_app()
+    assert waits == [0.25]
+    move(app, 60.0)
+    assert waits == [0.25], "only the first time"

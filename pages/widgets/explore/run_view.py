@@ -8,6 +8,7 @@ could use. When the run ends, the whole page is drawn again, once.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -40,6 +41,12 @@ if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
 CHARTS_POLL = 1.2  # seconds
+WITHOUT_CHARTS = "run.without_charts"
+"""Session state: whether no chart of a run was drawn in this tab yet."""
+HEAD_START = 0.6
+"""Seconds by which a tab's first numbers are sent before its first charts. Without it, the browser shows them
+only together with all charts, and loading and drawing those takes it seconds.
+"""
 SLOW_BLOCK, SLOWER = 1.5, 3
 """Seconds that the first block takes in a run that is drawn less often, and how many times less."""
 WITH_NUMBERS = (session.EVERYTHING, session.NUMBERS)
@@ -103,6 +110,9 @@ def draw_run(engine: BackgroundEngine, shown: Shown, choices: DeltaGenerator) ->
             every=POLL * slower,
             seen=view,
         )
+    if st.session_state.setdefault(WITHOUT_CHARTS, True):
+        time.sleep(HEAD_START)
+        st.session_state[WITHOUT_CHARTS] = False
     if curve is not None:
         with grid.cell(), st.container(border=True):
             draw_curve(curve if second is None else marked_series(curve, Pair(view.record, second)))
