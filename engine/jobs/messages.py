@@ -167,7 +167,7 @@ def own_or_recorded(public: PublicMode, key: str) -> None:
 
 
 def own_room(public: PublicMode, name: str, room: str = "", *args: Any, **kwargs: Any) -> None:
-    """Admit rooms that nobody can guess: who knows one moves the talk that is presented in it."""
+    """Admit rooms that cannot be guessed: who knows one moves the talk that is presented in it."""
     if not ROOM.fullmatch(room):
         raise PublicModeError(
             "In public mode, a talk is presented in a room of your own, or others could move it. Start it, "

@@ -1,8 +1,8 @@
 """Talks that are being presented: where each one is, for all windows that show it or its notes.
 
 All windows that present the same talk in the same room move together, whichever of them is used. A room is a
-word in the address. A user's own app needs none; visitors of a public app each have one that nobody can
-guess, so no one moves the talk of another (`engine.jobs.messages.own_room`).
+word in the address. A user's own app needs none; visitors of a public app each have one that cannot be
+guessed, so no one moves the talk of another (`engine.jobs.messages.own_room`).
 
 The talks are kept in memory, and the windows ask for them now and again.
 """

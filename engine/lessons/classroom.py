@@ -231,7 +231,7 @@ class Classroom:
         Raises:
             ClassError: the code is wrong, or too many wrong ones were tried.
         """
-        # Per session only: others' attempts must not lock the teacher out, and nobody guesses 60 bits.
+        # Per session only: others' attempts must not lock the teacher out, and 60 bits cannot be guessed.
         self._wrong_codes = {
             each: times for each, times in self._wrong_codes.items() if now - times[-1] <= MINUTE
         }
