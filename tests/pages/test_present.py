@@ -127,4 +127,5 @@ def test_a_talk_is_presented_by_name(open_app, store):
 def test_a_talk_that_does_not_exist_is_an_error_message(open_app, store, page, parameters, name):
     app = open_app(page, talk=name, **parameters)
     assert "no talk “" in words(app) or "cannot be used for a talk" in words(app)
+    assert len(app.error) == 1, "said once"
     assert "1 of 2**" not in words(app)

@@ -128,7 +128,7 @@ def test_visitors_do_not_move_the_talks_of_others(engine, open_app):
     others = open_app(present="2")
     app = open_app(present="1")
     assert "**1 of 9**" in words(app) and "**2 of 9**" in words(others)
-    # A visitor's notes are in a room of their own, too, and nobody guesses one.
+    # A visitor's notes are in a room of their own, too, which cannot be guessed.
     assert "**1 of 9**" in words(open_app("present", talk="Default talk", notes="1"))
     guessed = open_app("present", talk="Default talk", notes="1", room="guessed")
     assert "a room of your own" in words(guessed)

@@ -62,11 +62,7 @@ def answer_bars(choices: Sequence[str], tally: Tally, right: int | None) -> Char
         ticktext=labels,
         showgrid=False,
     )
-    before, after = tally.totals()
-    words = [plural(before, "answer") + (f" {BEFORE}" if after or right is not None else "")]
-    if after:
-        words.append(f"{after:,} {AFTER}")
-    summary = " and ".join(words)
+    summary = _summary(tally, revealed=right is not None)
     counted = ", ".join(
         f"{letter} {' and '.join(str(counts[at]) for counts in series.values())}"
         for at, letter in enumerate(ascii_lowercase[: len(choices)])
@@ -86,6 +82,15 @@ def answer_bars(choices: Sequence[str], tally: Tally, right: int | None) -> Char
         caption=f"{summary[0].upper()}{summary[1:]}."
         + ("" if right is None else " The check mark is the right answer."),
     )
+
+
+def _summary(tally: Tally, *, revealed: bool) -> str:
+    """Return how many answers there are: `12 answers before the reveal and 3 after the reveal`."""
+    before, after = tally.totals()
+    words = [plural(before, "answer") + (f" {BEFORE}" if after or revealed else "")]
+    if after:
+        words.append(f"{after:,} {AFTER}")
+    return " and ".join(words)
 
 
 def class_table(tallies: Mapping[str, Tally], titles: Mapping[str, str]) -> pd.DataFrame:

@@ -223,6 +223,11 @@ def draw_presenter() -> None:
             st.button("End", key="talk.end", icon=":material/close:", on_click=end)
 
 
+def is_requested() -> bool:
+    """Return whether the address asks to present a talk or to show its notes; `draw_error` says why not."""
+    return PRESENT in st.query_params or NOTES in st.query_params
+
+
 def draw_error() -> None:
     """Draw why a talk could not be started or changed, once."""
     if message := st.session_state.pop(ERROR, ""):

@@ -51,8 +51,10 @@ def _choose(engine: BackgroundEngine) -> str:
     if (following := st.session_state.pop(NEXT, None)) is not None:
         st.session_state[CHOSEN] = following
     if st.session_state.get(CHOSEN) not in names:
-        if in_address and in_address not in names:
-            st.error(f"There is no talk “{literal(in_address)}”.", icon=":material/link_off:")
+        if in_address and in_address not in names and not presenter.is_requested():
+            st.error(
+                f"There is no talk “{literal(in_address)}”. Choose another one.", icon=":material/link_off:"
+            )
         st.session_state[CHOSEN] = in_address if in_address in names else latest
     name = st.selectbox("Talk", names, key=CHOSEN, width=420)
     if name != (in_address or latest):
