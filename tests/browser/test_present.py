@@ -40,11 +40,12 @@ def test_the_notes_and_the_presented_window_move_together(
     with context.expect_page() as opened:
         presented.get_by_text("Open the notes in another window").click()
     notes = opened.value
-    _, second, third = default_talk().views[:3]
+    first, second, third = default_talk().views[:3]
     expect(notes.get_by_text("One linear layer, 8 inputs")).to_be_visible()
     expect(notes.get_by_text(second.title)).to_be_visible()  # the next view
     presented.get_by_role("button", name="Start").click()
     expect(notes.get_by_text("not started")).to_have_count(0)
+    expect(presented.get_by_text(f"1 of 9 · {first.title}")).to_be_visible()  # from now on it listens to keys
     for window, other, place, view in ((presented, notes, 2, second), (notes, presented, 3, third)):
         window.keyboard.press("ArrowRight")
         for each in (window, other):
