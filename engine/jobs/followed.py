@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from engine.errors import StoreError
 from engine.jobs.views import RunView, ViewState
@@ -34,7 +35,8 @@ class FollowedRuns:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._followed: OrderedDict[str, Followed] = OrderedDict()  # by key, the least recently viewed first
+        # By path, because an own and a recorded run may share a key; the least recently viewed first.
+        self._followed: OrderedDict[Path, Followed] = OrderedDict()
 
     def record(self, folder: RunFolder) -> RunRecord:
         """Return the fold of a folder's events so far, with the state that the events alone give."""
@@ -64,12 +66,12 @@ class FollowedRuns:
         """Return the folder with its events up to date; only new events are read."""
         # Under the lock, because two threads must not refresh the same `Tail`.
         with self._lock:
-            followed = self._followed.setdefault(folder.key, Followed(Tail(folder)))
+            followed = self._followed.setdefault(folder.path, Followed(Tail(folder)))
             try:
                 followed.tail.refresh()
             except StoreError:  # `RunFolder.damage` reports it in more detail
                 followed.tail = Tail(folder)
-            self._followed.move_to_end(folder.key)
+            self._followed.move_to_end(folder.path)
             while len(self._followed) > MOST:
                 self._followed.popitem(last=False)
             return followed
@@ -80,3 +82,16 @@ def view_of(record: RunRecord) -> RunView:
     # `empty`: the folder exists, but its first event is not written yet.
     state: ViewState = "running" if record.state == "empty" else record.state
     return RunView(record.model_copy(update={"state": state}), state, None, record.error or "")
+
+
+def attempt_words(record: RunRecord) -> str:
+    """Return a sentence about a run that was started here and gave no result; empty for another."""
+    match record.state:
+        case "cancelled":
+            done = f" after block {len(record.blocks)}" if record.blocks else ""
+            return f"The run that was started here was cancelled{done}."
+        case "failed":
+            return f"The run that was started here failed: {record.error}"
+        case "interrupted":
+            return f"The run that was started here was interrupted. {record.error}"
+    return ""

@@ -22,7 +22,7 @@ from engine.events import Event
 from engine.jobs import worker
 from engine.jobs.accepted import AcceptedRuns
 from engine.jobs.dispatch import Dispatcher
-from engine.jobs.followed import FollowedRuns, view_of
+from engine.jobs.followed import FollowedRuns, attempt_words, view_of
 from engine.jobs.job import Job
 from engine.jobs.silence import Silence
 from engine.jobs.views import RunView
@@ -161,12 +161,25 @@ class RunQueue:
             return RunView(
                 RunRecord(key=key, recipe=job.recipe), "queued", place, blocked or self._wait(job, place)
             )
+        folder = self._store.find(key)
+        if folder.recorded:
+            return replace(self._followed.view(folder), attempt=self._attempt(key, end))
         if end is not None:
             return view_of(end)
-        folder = self._store.find(key)
         if key in held and not folder.exists:
             return RunView(RunRecord(key=key, recipe=held[key]), "queued", 1 + list(held).index(key), HELD)
         return self._followed.view(self._existing(folder))
+
+    def _attempt(self, key: str, end: RunRecord | None) -> str:
+        """Return a sentence about how a run ended here whose recorded result is shown; empty if it was never
+        started.
+        """
+        own = self._store.folder(key)
+        try:
+            record = end if end is not None or not own.exists else self._followed.view(own).record
+        except StoreError as error:  # damaged
+            return str(error)
+        return "" if record is None else attempt_words(record)
 
     def cancel(self, key: str) -> None:
         """Drop a queued or held run; ask a running one to stop."""

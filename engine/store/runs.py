@@ -1,6 +1,6 @@
 """All runs of a home directory: HOME/runs/KEY, HOME being PRUNESCOPE_HOME or the platform's data directory.
 The recorded runs, which are bundled with the project (assets/recorded/KEY), are read-only; if both have a
-run of the same key, the home's own is used.
+run of the same key, the home's own is used, unless it ended without a result.
 
 The list is made from the folders, but only those that changed since the last list are read again; an index
 remembers that list for the next process. A folder that cannot be read is listed as damaged, with the reason;
@@ -52,13 +52,14 @@ class Store:
         self._bundled = Listing(recorded, self._recorded_folder, index, "recorded")
 
     def find(self, key: str) -> RunFolder:
-        """Return the folder to read a run from: the home's own, else the recorded one.
+        """Return the folder to read a run from: the home's own, else the recorded one. An own run that was
+        cancelled, failed or is damaged does not hide a recorded one.
 
         Raises:
             StoreError: no run can have this key.
         """
         own, recorded = self.folder(key), self._recorded_folder(key)
-        return recorded if recorded.exists and not own.exists else own
+        return recorded if recorded.exists and not own.is_usable() else own
 
     def folder(self, key: str) -> RunFolder:
         """Return the folder of a run in the home, which need not exist.

@@ -59,11 +59,15 @@ def draw_compute_here(
             seen=views,
         )
         return
-    failed = [view for view in views if view.state != "finished"]
+    failed = [view for view in views if view.state != "finished" or view.attempt]
     for view in failed:
-        # the run's own error, else the engine's message
-        reason = view.record.error or view.message or f"it was {view.state}."
-        show_error(f"{view.record.title or 'The run'} could not be computed: {reason}")
+        title = view.record.title or "The run"
+        if view.attempt:
+            st.caption(f":material/info: {literal(title)}: {literal(view.attempt)}")
+        else:
+            # the run's own error, else the engine's message
+            reason = view.record.error or view.message or f"it was {view.state}."
+            show_error(f"{title} could not be computed: {reason}")
     titles = numbers.listed([literal(record.title) for record in records], MOST_TITLES)
     took = numbers.seconds(sum(record.elapsed for record in records))
     them = "it" if len(records) == 1 else "them"

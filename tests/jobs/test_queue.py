@@ -9,8 +9,10 @@ import pytest
 
 from engine import run as engine_run
 from engine.errors import StoreError
+from engine.events import Cancelled, Event, Failed
 from engine.jobs.execute import execute
 from engine.jobs.queue import RunQueue
+from engine.store.folder import RunFolder
 from engine.store.runs import Store
 from tests.conftest import RecipeMaker
 from tests.jobs import imitation
@@ -57,6 +59,60 @@ def test_a_finished_run_is_queued_again_only_on_request(
     assert queue.active() == [key] and queue.view(key).state == "queued"
     queue.cancel(key)
     assert queue.view(key).state == "finished", "the result stays until the new attempt begins"
+
+
+ENDS: dict[str, tuple[Event | None, str]] = {
+    "cancelled": (Cancelled(), "The run that was started here was cancelled."),
+    "failed": (Failed(message="The disk is full."), "failed: The disk is full."),
+    "interrupted": (None, "interrupted. The process that computed this run is gone."),
+    "damaged": (None, "is damaged"),
+}
+
+
+@pytest.mark.parametrize("ending", ENDS)
+def test_an_own_run_without_a_result_does_not_hide_the_bundled_one(
+    tmp_path: Path, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr(engine_run, "run", imitation.run)
+    key, (end, words) = small().key, ENDS[ending]
+    execute(small(), RunFolder(tmp_path / "bundled" / key))
+    store = Store(tmp_path / "home", tmp_path / "bundled")
+    queue, own = queue_of(store), store.folder(key)
+    assert queue.view(key).recorded and queue.view(key).attempt == ""
+    own.create(small())
+    with own.lock():
+        own.append(imitation.started(small()))
+        assert queue.view(key).state == "running", "as long as it is being computed, it is shown"
+        if end is not None:
+            own.end(end)
+    if ending == "damaged":
+        own.events_path.write_text("nonsense\n")
+    view = queue.view(key)
+    assert (view.state, view.recorded, view.has_weights) == ("finished", True, True)
+    assert words in view.attempt and store.find(key).recorded
+    assert queue.events(key)[-1].ends and len(view.record.blocks) == imitation.BLOCKS
+    queue.submit(small())
+    assert queue.view(key).state == "queued"
+    queue.cancel(key)
+    assert queue.view(key).recorded
+    own.remove()
+    execute(small(), own)
+    assert not queue.view(key).recorded and queue.view(key).attempt == ""
+
+
+def test_a_bundled_run_is_shown_again_when_its_own_run_is_dropped_before_it_began(
+    tmp_path: Path, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_run, "run", imitation.run)
+    execute(small(), RunFolder(tmp_path / "bundled" / small().key))
+    queue = queue_of(Store(tmp_path / "home", tmp_path / "bundled"))
+    queue.submit(small())
+    queue.cancel(small().key)
+    assert queue.view(small().key).state == "finished"
+    assert "was cancelled" in queue.view(small().key).attempt
+    queue.submit(small())
+    queue.fail("Dask is not installed.")
+    assert queue.view(small().key).attempt.endswith("failed: Dask is not installed.")
 
 
 def test_waiting_runs_keep_their_order_over_a_restart(store: Store, small: RecipeMaker) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -218,3 +219,15 @@ def test_a_tab_gets_its_first_numbers_before_its_first_charts(stored, open_app, 
     assert waits == [0.25]
     move(app, 60.0)
     assert waits == [0.25], "only the first time"
+
+
+def test_a_bundled_run_whose_own_run_was_cancelled_is_shown_with_the_offer_to_try_again(stored, open_app):
+    ended = "The run that was started here was cancelled after block 3."
+    view = run_view(recipe(0.5), "finished", recorded=True)
+    stored.views[recipe(0.5).key] = replace(view, attempt=ended)
+    app = open_app()
+    assert f"{ended} This is the bundled result." in words(app) and not app.error
+    assert any("computed earlier" in badge for badge in badges(app)) and app.metric
+    assert app.button(key="compute").label == "Try again", "the offer below the charts, too"
+    healthy(app.button(key="again").click().run())
+    assert [one.sparsity for one in stored.submitted] == [0.5]

@@ -182,6 +182,8 @@ def _draw_run(
     _draw_heading(view)
     if file := known_file(view.record.recipe.revision if view.record.recipe else None):
         st.caption(file.origin)
+    if view.attempt:
+        _draw_attempt(engine, view)
     if view.state != "finished" or not is_presenting():
         _draw_state(engine, key, view)
     if session.focus() in WITH_NUMBERS:
@@ -215,7 +217,7 @@ def _draw_heading(view: RunView, *, replayed: bool = False) -> None:
         st.header(literal(title), anchor=False, width="content")
         if replayed:
             st.badge("replay", icon=":material/replay:", color="violet")
-        elif view.state == "finished" and not session.was_started_here(str(record.key)):
+        elif view.recorded or (view.state == "finished" and not session.was_started_here(str(record.key))):
             st.badge("computed earlier", icon=":material/history:", color="green", help=_origin(view))
         else:
             st.badge(name, icon=icon, color=color)  # type: ignore[arg-type]
@@ -273,14 +275,25 @@ def _draw_state(engine: BackgroundEngine, key: str, view: RunView) -> None:
             )
         else:
             st.warning(f"This run was cancelled. {_blocks_done(record)}", icon=":material/stop:")
-        if record.recipe:
-            st.button(
-                "Try again",
-                key="again",
-                icon=":material/refresh:",
-                on_click=session.try_again,
-                args=(engine, record.recipe),
-            )
+        _draw_try_again(engine, record)
+
+
+def _draw_attempt(engine: BackgroundEngine, view: RunView) -> None:
+    """Say that the bundled result is shown because the user's own run gave none, and offer to try again."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f":material/info: {literal(view.attempt)} This is the bundled result.", width="content")
+        _draw_try_again(engine, view.record)
+
+
+def _draw_try_again(engine: BackgroundEngine, record: RunRecord) -> None:
+    if record.recipe:
+        st.button(
+            "Try again",
+            key="again",
+            icon=":material/refresh:",
+            on_click=session.try_again,
+            args=(engine, record.recipe),
+        )
 
 
 def _blocks_done(record: RunRecord) -> str:
