@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, TypeVar
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -16,6 +17,10 @@ from engine.jobs.policy import RUNNING, WAITING, Policy
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
+Value = TypeVar("Value")
+
+_VISITOR: ContextVar[str] = ContextVar("visitor", default="")
+"""For whom `for_visitor` acts."""
 NOT_YOURS = "Only who started a run can cancel or name it, in the tab where it was started."
 
 
@@ -32,7 +37,23 @@ def policy() -> Policy | None:
 def visitor() -> str:
     """Return the server's identity of the session that is being served; empty outside of sessions."""
     context = get_script_run_ctx(suppress_warning=True)
-    return context.session_id if context is not None else ""
+    return (context.session_id if context is not None else "") or _VISITOR.get()
+
+
+def for_visitor(make: Callable[[], Value]) -> Callable[[], Value]:
+    """Return `make` as a function that acts for the session that is being served now, whenever and in
+    whichever thread it is called: Streamlit makes a file for download outside of the script run.
+    """
+    who = visitor()
+
+    def made() -> Value:
+        token = _VISITOR.set(who)
+        try:
+            return make()
+        finally:
+            _VISITOR.reset(token)
+
+    return made
 
 
 def draw_notice() -> None:

@@ -24,6 +24,7 @@ from streamlit.runtime.scriptrunner import ScriptRunContext, add_script_run_ctx
 from streamlit.runtime.state import SafeSessionState, SessionState
 
 from engine.export.handout_blocks import Setting, Text, Value
+from pages.widgets.public_mode import for_visitor
 
 if TYPE_CHECKING:
     from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
@@ -82,7 +83,7 @@ def record(draw: Callable[[], None], parameters: Mapping[str, str], *, answered:
 
     Raises what `draw` raises.
     """
-    sheet = Recorder(answered)
+    sheet, draw = Recorder(answered), for_visitor(draw)
     failures: list[Exception] = []
 
     def run() -> None:

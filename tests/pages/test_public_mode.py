@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
+import streamlit as st
 
 from engine import run as engine_run
-from engine.jobs import worker
+from engine.errors import PublicModeError
+from engine.jobs import messages, worker
 from engine.jobs.execute import execute
 from engine.jobs.questions import Answer
 from engine.jobs.service import BackgroundEngine
@@ -15,6 +19,7 @@ from engine.models.known_files import SMOLLM2
 from engine.recipe import Recipe, pin
 from engine.store.runs import Store
 from pages.widgets import engine_handle, public_mode
+from pages.widgets.recorder import record
 from tests.jobs import imitation
 from tests.pages.conftest import APP, healthy, words
 from tests.pages.fakes import SUMMARY
@@ -103,6 +108,41 @@ def test_runs_of_others_are_looked_at_only(engine, open_app):
     assert not names & {"Delete", "Delete them", "Pin", "Save", "Import", "Save model as a directory"}
     assert public_mode.NOT_YOURS in words(app) and "Importing runs is off" in words(app)
     assert "Masks (safetensors)" not in {button.label for button in app.get("download_button")}
+
+
+def test_a_visitor_takes_the_masks_of_an_own_run(engine, open_app, monkeypatch):
+    """Streamlit makes a file after the click in a thread that serves no session."""
+    answer = messages.message(messages.own_or_recorded)(lambda self, key: b"masks")
+    monkeypatch.setattr(BackgroundEngine, "masks", answer)
+    app = open_app()
+    app = healthy(app.button(key="prune").click().run())
+    recipe = pin(Recipe.build())
+    execute(recipe, engine.store.folder(recipe.key))
+    engine._runs._forget(recipe.key)
+    made = {}
+
+    def take(label, data, *args, **named):
+        made[label.split(" (")[0]] = data
+
+    monkeypatch.setattr(st, "download_button", take)
+    healthy(app.run())
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(made["Masks"]).result() == b"masks"
+        with pytest.raises(PublicModeError, match="only for runs that you started"):
+            thread.submit(engine.masks, recipe.key).result()
+
+
+def test_what_is_drawn_for_a_handout_is_drawn_for_the_visitor(monkeypatch):
+    monkeypatch.setattr(public_mode, "get_script_run_ctx", lambda **_: SimpleNamespace(session_id="ann"))
+    asking = []
+    make = public_mode.for_visitor(
+        lambda: record(lambda: asking.append(public_mode.visitor()), {}, answered=False)
+    )
+    monkeypatch.undo()
+    assert public_mode.visitor() == ""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(make).result()
+    assert asking == ["ann"] and public_mode.visitor() == ""
 
 
 def test_queued_runs_of_others_are_not_cancelled(engine, open_app):

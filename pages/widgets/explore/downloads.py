@@ -19,7 +19,7 @@ from engine.jobs.views import RunView, Saved
 from engine.record import RunRecord
 from pages.widgets.literal import literal
 from pages.widgets.live import live_answer
-from pages.widgets.public_mode import draw_refusal
+from pages.widgets.public_mode import draw_refusal, for_visitor
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -63,7 +63,9 @@ def _draw_files(engine: BackgroundEngine, record: RunRecord, *, with_masks: bool
         ("Linears", to_csv(linear_table(record)), "csv", "text/csv"),
     ]
     if with_masks:
-        files.append(("Masks", lambda: engine.masks(key), "safetensors", "application/octet-stream"))
+        files.append(
+            ("Masks", for_visitor(lambda: engine.masks(key)), "safetensors", "application/octet-stream")
+        )
     with st.container(horizontal=True):
         for name, data, extension, kind in files:
             suffix = "" if name == "Record" else f"-{name.lower()}"
@@ -78,7 +80,7 @@ def _draw_files(engine: BackgroundEngine, record: RunRecord, *, with_masks: bool
             )
         st.download_button(
             f"Report (html, {numbers.size(drawing_bytes())})",
-            lambda: report(record).encode(),
+            for_visitor(lambda: report(record).encode()),
             f"{key}.html",
             "text/html",
             key="take.Report",

@@ -19,6 +19,7 @@ from pages.widgets.handouts.lesson import about, lesson_sections
 from pages.widgets.handouts.runs import labelled_runs
 from pages.widgets.handouts.talk import talk_sections
 from pages.widgets.learn.lesson import Lesson
+from pages.widgets.public_mode import for_visitor
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -42,7 +43,7 @@ def draw_handout(label: str, make: Callable[[], str], name: str, key: str, help_
     """
     st.download_button(
         f"{label} (html, about {size / 1e6:.1f} MB)",
-        lambda: make().encode(),
+        for_visitor(lambda: make().encode()),
         f"{name}.html",
         "text/html",
         key=key,
