@@ -8,6 +8,7 @@ import pytest
 
 from engine.jobs.questions import Answer
 from engine.models.shape import Storage
+from engine.pruning.formulas.reading import parse
 from engine.recipe import Recipe
 from tests.pages.conftest import address, healthy, words
 from tests.pages.fakes import SUMMARY
@@ -74,3 +75,18 @@ def test_the_reference_explains_every_name_and_function(open_app):
     tables = [table.value.to_string() for table in app.table]
     for name in ("`W`", "`depth`", "`row_norm(x, p)`", "`normalize(x)`", "`where(x > y, u, v)`"):
         assert any(name in table for table in tables), name
+
+
+@pytest.mark.parametrize("repeated", [63, 200])
+def test_a_long_formula_is_never_cut(open_app, engine, repeated):
+    """Neither in a link nor while it is typed: it is accepted whole, or refused with a sentence."""
+    text = "abs(W)" + "      * a" * repeated  # up to 1,806 characters
+    app = open_app(**{"pruner": "formula", "formula.expression": text})
+    typed = healthy(open_app(score="formula").text_input(key=TEXT).set_value(text).run())
+    if repeated == 63:
+        assert not app.warning and app.text_input(key=TEXT).value == parse(text).text
+        assert not typed.main.error and typed.text_input(key=TEXT).value == text
+    else:
+        said = "has 406 characters, but at most 400 are allowed"
+        assert any(said in warning.value for warning in app.warning)
+        assert any(said in error.value for error in typed.main.error)

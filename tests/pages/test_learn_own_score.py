@@ -78,7 +78,7 @@ def test_all_formulas_that_are_offered_are_accepted():
     [
         ("![x](https://example.org/x.png)", "contains the character"),
         ("__import__('os').system('true')", "contains the character"),
-        ("W" * 5000, "not known"),
+        ("W" * 5000, "at most 400 are allowed"),
     ],
 )
 def test_a_hostile_link_gives_a_sentence_and_no_run(recorded, step, formula, said):
@@ -172,3 +172,12 @@ def test_other_pages_lead_to_the_lesson(engine):
     app = visit("explore", pruner="formula", **{"formula.expression": TEXT})
     assert links(app)["Lesson: invent a score"] == {"lesson": "invent", "step": "formula", "formula": TEXT}
     assert any(target == {"lesson": "invent"} for target in links(visit("methods")).values())
+
+
+def test_a_formula_in_a_link_is_refused_rather_than_cut(engine):
+    accepted, long = "abs(W)" + "      * 1.5" * 50, "abs(W)" + " * a" * 200
+    app = open_at("formula", formula=accepted)
+    assert not app.error and app.text_input(key="formula").value == accepted
+    app = open_at("formula", formula=long)
+    assert app.text_input(key="formula").value == long
+    assert ["406 characters, but at most 400 are allowed" in error.value for error in app.error] == [True]

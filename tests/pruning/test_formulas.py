@@ -118,6 +118,18 @@ def test_what_is_not_allowed_is_refused_with_the_reason(text: str) -> None:
     assert said.startswith("the formula ") and len(said) < 400 and "\n" not in said
 
 
+@pytest.mark.parametrize("text", ["abs(W)" + "*row_norm(W,1.5)" * 24, "abs(W)" + "   *   .5" * 49])
+def test_what_is_accepted_is_accepted_in_its_canonical_form(text: str) -> None:
+    """That form is longer, and is what recipes, links and stored runs contain."""
+    canonical = parse(text).text
+    assert (len(canonical) > LONGEST or len(text) > LONGEST) and parse(canonical).text == canonical
+
+
+def test_a_formula_whose_numbers_get_too_long_is_refused() -> None:
+    with pytest.raises(ValueError, match="characters with its numbers written out, but at most 400"):
+        parse("abs(W)" + "*1e15*1e-15" * 31)
+
+
 @pytest.fixture
 def values() -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)

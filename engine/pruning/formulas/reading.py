@@ -29,7 +29,7 @@ from engine.pruning.formulas.vocabulary import (
 )
 
 LONGEST = 400
-"""Characters of a formula."""
+"""Characters of a formula besides spaces, both as it is typed and as it is stored."""
 MOST_OPERATIONS, MOST_RANKS = 64, 4
 """Operations and calls, and those among them that sort, so that a formula costs at most a few passes over the
 weights."""
@@ -41,6 +41,9 @@ RUN_ON_NUMBER = re.compile(r"(?<![\w.])(?>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)[
 INSTEAD = {"^": "write ** for a power", "|": "write abs(...)", "×": "write *", "·": "write *", "÷": "write /"}
 """What to write for characters that are common elsewhere."""
 EXAMPLE = "abs(W) * a"
+
+
+TOO_LONG = f"but at most {LONGEST} are allowed (without spaces); shorten it"
 
 
 @lru_cache(maxsize=256)
@@ -60,6 +63,8 @@ def parse(text: str) -> Formula:
                 f"of the columns ({', '.join(name for name, each in NAMES.items() if each.shape.columns)})"
             )
         formula = Formula(ast.unparse(tree), latex(tree), tree)
+        if (length := _length(formula.text)) > LONGEST:  # or its own link and recipe could not be read
+            raise ValueError(f"has {length:,} characters with its numbers written out, {TOO_LONG}")
         if fault := fault_of_values(formula):
             raise ValueError(fault)
     except ValueError as error:
@@ -67,11 +72,15 @@ def parse(text: str) -> Formula:
     return formula
 
 
+def _length(text: str) -> int:
+    return len("".join(text.split()))
+
+
 def _tree(text: str) -> ast.expr:
     if not text:
         raise ValueError(f"is empty; write for instance {EXAMPLE}")
-    if len(text) > LONGEST:
-        raise ValueError(f"has {len(text):,} characters, but at most {LONGEST} are allowed; shorten it")
+    if (length := _length(text)) > LONGEST:
+        raise ValueError(f"has {length:,} characters, {TOO_LONG}")
     if found := FOREIGN.search(text):
         raise ValueError(_foreign(found[0]))
     if found := RUN_ON_NUMBER.search(text):

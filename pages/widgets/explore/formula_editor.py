@@ -17,7 +17,6 @@ from engine.jobs.requests import PreviewRequest
 from engine.models.shape import ModelSummary
 from engine.numbers import percent
 from engine.pruning.axes import SCORES
-from engine.pruning.formulas.reading import LONGEST
 from engine.recipe import Recipe
 from pages.widgets.chart import draw_chart
 from pages.widgets.explore.controls import key, set_fields, show_faults
@@ -55,10 +54,10 @@ def draw_formula(engine: BackgroundEngine, checked: Checked, model: ModelSummary
 
 
 def _draw_text(checked: Checked) -> None:
+    # Without `max_chars`, which cuts the formula of a link and says nothing; a longer one is a fault.
     st.text_input(
         "Formula: weights with the lowest values are removed",
         key=key(EXPRESSION),
-        max_chars=LONGEST,
         live=True,
         icon=":material/function:",
         placeholder="abs(W) * a",

@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.errors import RecipeError
 from engine.lessons.own_score_runs import SPARSITIES, expression, read
-from engine.pruning.formulas.reading import LONGEST, parse
+from engine.pruning.formulas.reading import parse
 from pages.widgets.formula_reference import draw_examples, draw_reference
 from pages.widgets.learn.controls import controls_locked
 from pages.widgets.live import show_error
@@ -39,9 +39,9 @@ def draw_formula_field(*, helped: bool) -> str | None:
     """
     # Not as the widget's default, because buttons set the value, too. An address takes precedence.
     st.session_state.setdefault(FORMULA, FIRST)
+    # Without `max_chars`, which cuts the formula of a link and says nothing; a longer one is refused below.
     text = st.text_input(
         "Your formula: weights with the lowest values are removed",
-        max_chars=LONGEST,
         key=FORMULA,
         live=True,
         icon=":material/function:",
