@@ -76,6 +76,7 @@ def is_in(module: str, package: str) -> bool:
     return module == package or module.startswith(f"{package}.")
 
 
+@cache
 def layer(module: str) -> int | None:
     """The position in `LAYERS` of the longest package name that `module` begins with."""
     packages = [(len(package), number) for number, package in enumerate(LAYERS) if is_in(module, package)]
@@ -83,15 +84,16 @@ def layer(module: str) -> int | None:
 
 
 @cache
-def tree(module: str) -> ast.Module:
-    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+def nodes(module: str) -> tuple[ast.AST, ...]:
+    """All nodes of a module's syntax tree; those of all modules take seconds to parse and collect."""
+    return tuple(ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))))
 
 
 @cache
 def imported(module: str) -> set[tuple[int, str]]:
     """The line and full name of each import; `from engine.pruning import plan` is `engine.pruning.plan`."""
     found: set[tuple[int, str]] = set()
-    for node in ast.walk(tree(module)):
+    for node in nodes(module):
         if isinstance(node, ast.Import):
             found |= {(node.lineno, alias.name) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -131,7 +133,7 @@ def executed(module: str) -> set[tuple[int, str]]:
     """`imported` without the imports under `if TYPE_CHECKING`."""
     checked = {
         line
-        for node in ast.walk(tree(module))
+        for node in nodes(module)
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }
@@ -171,7 +173,7 @@ def assert_safe(module: str) -> None:
         for _, name in imported(module)
         if name.split(".")[0] in {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
     ]
-    for call in (node for node in ast.walk(tree(module)) if isinstance(node, ast.Call)):
+    for call in (node for node in nodes(module) if isinstance(node, ast.Call)):
         where, function = f"{module}:{call.lineno}", ast.unparse(call.func)
         values = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
         assert "unsafe_allow_html" not in values and "unsafe_allow_javascript" not in values, where
@@ -205,6 +207,8 @@ def test_the_jobs_package_itself_imports_nothing() -> None:
     assert not imported("engine.jobs")
 
 
+MISSING = ["streamlit", "plotly", "dask", "distributed", "pandas", "lm_eval", "datasets"]
+DESCRIBING = ["engine.recipe", "engine.record", "engine.export.command_line", "engine.store.runs"]
 HEADLESS = [
     "engine.run",
     "engine.record_parts",
@@ -226,27 +230,52 @@ HEADLESS = [
 ]
 
 
-def test_the_engine_and_its_command_line_need_no_interface_library_and_no_task_library() -> None:
+def executed_alone(*lines: str) -> subprocess.CompletedProcess[str]:
+    """Run lines of Python in a fresh process, which takes seconds where they import much: tests share it."""
+    command = [sys.executable, "-c", "\n".join(["import sys", *lines])]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def headless() -> subprocess.CompletedProcess[str]:
+    """A process on a machine with neither interface nor task libraries: it imports what describes a run, says
+    which libraries came with it, imports everything else, and calls for a report.
+    """
+    return executed_alone(
+        f"sys.modules.update(dict.fromkeys({MISSING}))",
+        f"import {', '.join(DESCRIBING)}",
+        "print('transformers' in sys.modules)",
+        f"import {', '.join(HEADLESS)}",
+        "print('transformers.core_model_loading' in sys.modules)",
+        "del sys.modules['pandas']  # so that a report first misses plotly",
+        "sys.exit(engine.cli.main.main(['report', 'abc']))",
+    )
+
+
+def test_the_engine_and_its_command_line_need_no_interface_library_and_no_task_library(
+    headless: subprocess.CompletedProcess[str],
+) -> None:
     """A GPU machine may have neither Streamlit nor Plotly nor Dask; only the charts use pandas, and only the
     zero-shot tasks lm-eval.
     """
-    missing = ["streamlit", "plotly", "dask", "distributed", "pandas", "lm_eval", "datasets"]
-    code = f"import sys; sys.modules.update(dict.fromkeys({missing})); import {', '.join(HEADLESS)}"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Traceback" not in headless.stderr, headless.stderr[-2000:]
 
 
-def test_describing_a_run_needs_no_model_library() -> None:
+def test_a_report_without_plotly_names_it(headless: subprocess.CompletedProcess[str]) -> None:
+    assert headless.returncode == 1
+    assert headless.stderr.startswith("A report needs plotly"), headless.stderr[-2000:]
+
+
+def test_describing_a_run_needs_no_model_library(headless: subprocess.CompletedProcess[str]) -> None:
     """A page draws recipes and records immediately; what takes seconds to import belongs to the worker."""
-    modules = "engine.recipe, engine.record, engine.export.command_line, engine.store.runs"
-    code = f"import sys; import {modules}; print('transformers' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip() == "False"
+    assert headless.stdout.splitlines()[0] == "False", headless.stderr[-2000:]
+
+
+def test_a_command_that_loads_no_model_does_not_wait_for_the_code_that_does(
+    headless: subprocess.CompletedProcess[str],
+) -> None:
+    """The part of transformers that fills a model with weights takes a second to import."""
+    assert headless.stdout.splitlines()[1] == "False", headless.stderr[-2000:]
 
 
 def test_the_list_of_lessons_does_not_wait_for_torch() -> None:
@@ -255,13 +284,8 @@ def test_the_list_of_lessons_does_not_wait_for_torch() -> None:
     """
     learn = (ROOT / "pages/learn.py").read_text(encoding="utf-8")
     needed = [line for line in learn.splitlines() if line.startswith(("import ", "from "))]
-    needed += ["import app, pages.widgets.frame"]
-    code = "\n".join([*needed, "import sys; print('torch' in sys.modules)"])
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip() == "False"
+    done = executed_alone(*needed, "import app, pages.widgets.frame", "print('torch' in sys.modules)")
+    assert done.stdout.strip() == "False", done.stderr[-2000:]
 
 
 THIN = 65
@@ -293,7 +317,7 @@ def test_every_chart_says_what_it_shows() -> None:
         for module in MODULES
         if is_in(module, "engine.charts")
         and not any(is_in(module, f"engine.charts.{part}") for part in ("lessons", "overlay"))
-        for node in ast.walk(tree(module))
+        for node in nodes(module)
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) == "Chart"
         and "explain" not in [keyword.arg for keyword in node.keywords]

@@ -19,7 +19,6 @@ import torch
 from filelock import FileLock
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.integrations.gguf.utils import is_gguf_arch_supported
 
 from engine.errors import ModelError
 from engine.events import WeightSource
@@ -82,6 +81,9 @@ def _reading_dtype(header: Header) -> torch.dtype:
     Of these architectures it dequantises in the requested dtype, which rounds more often; of all others in
     float32, and then it rounds once.
     """
+    # Imports the code that fills models with weights, which takes a second.
+    from transformers.integrations.gguf.utils import is_gguf_arch_supported
+
     return torch.float32 if is_gguf_arch_supported(header.architecture) else dtype_of(header)
 
 
