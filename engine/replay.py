@@ -33,7 +33,7 @@ from engine.events import (
     strength_words,
 )
 from engine.record import RunRecord
-from engine.record_parts import ModelFacts
+from engine.record.parts import ModelFacts
 
 SHARED = tuple(name for name in ModelFacts.model_fields if name in ModelLoaded.model_fields)
 """Fields that `ModelLoaded` and the record's `ModelFacts` have in common."""

@@ -81,8 +81,8 @@ from engine.pruning.pipeline import Streams, allocate, prune_blocks
 from engine.pruning.plan import Plan
 from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
+from engine.recipe.validation import NO_BIAS, faults_against
 from engine.run_cache import Lease, ModelCache
-from engine.validation import NO_BIAS, faults_against
 
 DOCUMENTS = "PRUNESCOPE_TASKS"
 """Environment variable: a directory with the tasks' documents as `NAME.jsonl`, used instead of the hub."""

@@ -238,7 +238,7 @@ def test_the_worker_of_the_background_engine_finds_the_modules(installed: Instal
 import os
 import prunescope
 os.environ["PYTHONSAFEPATH"] = "1"
-from engine.diagnosis import CHECKS
+from engine.cli.diagnosis import CHECKS
 if __name__ == "__main__":
     print([finding.state for finding in CHECKS["Worker"]("Worker")])
 """

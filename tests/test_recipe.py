@@ -13,8 +13,8 @@ from engine.pruning.axes import AXES, SCORES, UPDATES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe, pin
+from engine.recipe.validation import complete, faults_against
 from engine.registry import Parameter
-from engine.validation import complete, faults_against
 
 MANUAL = {"allocation": "manual", "settings": {"manual.ratios": (0.25, 0.75)}}
 

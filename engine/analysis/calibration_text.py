@@ -1,7 +1,7 @@
 """What to keep in mind about results that were calibrated on the bundled stories and measured on other texts.
 
 The stories are the only text that every user has without a network, so the bundled runs of a real model are
-calibrated on them (`engine.real_model`). They are narrow: short sentences of a small vocabulary.
+calibrated on them (`engine.recipe.real_model`). They are narrow: short sentences of a small vocabulary.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from engine.corpora.named import NAMED
 from engine.numbers import listed
-from engine.real_model import PROTOCOL
 from engine.recipe import Recipe
+from engine.recipe.real_model import PROTOCOL
 
 STORIES = "stories"
 FITTED = (

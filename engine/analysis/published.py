@@ -19,11 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine.corpora.named import NAMED
 from engine.events import WindowsReady
 from engine.numbers import listed, perplexity, signed
-from engine.outline import Outline
 from engine.pruning.patterns import UNSTRUCTURED
 from engine.pruning.presets import PRESETS, PRUNER_FIELDS
 from engine.recipe import Recipe, with_allocation
 from engine.record import RunRecord
+from engine.record.outline import Outline
 
 FILE = Path(__file__).parents[2] / "assets" / "published.json"
 

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 
 from engine import COMMAND, VERSION
-from engine.diagnosis import CHECKS, diagnose
+from engine.cli.diagnosis import CHECKS, diagnose
 
 NAME_WIDTH = max(map(len, CHECKS))
 STATE_WIDTH = len("warning")

@@ -5,8 +5,9 @@ They are listed explicitly: a method or preset that is added elsewhere is not re
 `weights` also store their pruned blocks, so that their models can be inspected and generate text without
 being computed. Any other run is computed again in seconds, under the same key.
 
-`REAL_FAMILIES` are on a real language model, which is not bundled (`engine.real_model`). Their runs name its
-file without the directory, and their events are compressed, because a run of 30 blocks has 100 kB of them.
+`REAL_FAMILIES` are on a real language model, which is not bundled (`engine.recipe.real_model`). Their runs
+name its file without the directory, and their events are compressed, because a run of 30 blocks has 100 kB of
+them.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from engine.events import Event, Fetching, RunStarted, to_line
 from engine.hardware import disk
 from engine.jobs.execute import execute
 from engine.models.known_files import SMOLLM2
-from engine.real_model import PATTERN, SPARSITIES, real_recipe
 from engine.recipe import Recipe, pin
+from engine.recipe.real_model import PATTERN, SPARSITIES, real_recipe
 from engine.store.folder import RunFolder
 
 # Literals: 3 * 0.1 is not 0.3, and the key would be another.

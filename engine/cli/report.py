@@ -29,7 +29,7 @@ from engine.events import (
 )
 from engine.numbers import accuracy
 from engine.record import RunRecord
-from engine.record_parts import Evaluation
+from engine.record.parts import Evaluation
 
 
 class Bar:

@@ -22,7 +22,7 @@ from engine.models.shape import ModelSummary
 from engine.numbers import about, size
 from engine.pruning.axes import UPDATES
 from engine.recipe import Recipe
-from engine.validation import faults_against
+from engine.recipe.validation import faults_against
 
 DISK_SPARE = 500_000_000
 """Bytes of a disk that a run leaves free."""

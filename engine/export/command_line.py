@@ -22,7 +22,7 @@ from engine.models.known_files import KNOWN_FILES
 from engine.pruning.axes import AXES
 from engine.pruning.patterns import UNSTRUCTURED
 from engine.recipe import Recipe, faults_here
-from engine.validation import OFFERED_CORPORA
+from engine.recipe.validation import OFFERED_CORPORA
 
 TEXTS = {role: ", ".join(names) for role, names in OFFERED_CORPORA.items()}
 

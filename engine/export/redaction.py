@@ -13,7 +13,7 @@ from engine.models.gguf.unpacked import is_content
 from engine.models.identity import looks_like_path
 from engine.recipe import Recipe
 from engine.record import RunRecord
-from engine.record_parts import Protocol
+from engine.record.parts import Protocol
 
 
 def without_paths(recipe: Recipe) -> Recipe:

@@ -18,9 +18,9 @@ from engine import numbers
 from engine.analysis.comparison.points import family
 from engine.export.redaction import file_name, shareable_protocol
 from engine.export.spreadsheet import inert
-from engine.outline import Outline
 from engine.pruning.patterns import UNSTRUCTURED
 from engine.record import MARK, RunRecord
+from engine.record.outline import Outline
 
 MARKS = ("% Runs of Prunescope", "| Pruner |", "run,state,model,")
 """How the tables begin: a file that begins so is replaced by a newer one without a question."""

@@ -95,7 +95,7 @@ class Policy:
 
     def _faults(self, given: Mapping[str, Any]) -> Iterator[tuple[str, Refusal, str]]:
         from engine.pruning.axes import AXES
-        from engine.validation import corpora_in
+        from engine.recipe.validation import corpora_in
 
         if refusal := self.refuses_model(given["model"], given["revision"]):
             yield "model", "model", refusal
@@ -124,7 +124,7 @@ class Policy:
         methods from method files, which are off.
         """
         from engine.models.known_files import KNOWN_FILES
-        from engine.validation import KNOWN_CORPORA
+        from engine.recipe.validation import KNOWN_CORPORA
 
         texts = {recipe.calibration, *recipe.evaluations}
         return (

@@ -32,8 +32,8 @@ from engine.jobs.public import PublicMode
 from engine.jobs.questions import Answer, Questions
 from engine.jobs.queue import RunQueue
 from engine.jobs.views import EngineStatus, RunView
-from engine.real_model import pin_known
 from engine.recipe import Recipe, pin
+from engine.recipe.real_model import pin_known
 from engine.store.classes import Classes
 from engine.store.import_run import set_all_aside
 from engine.store.runs import Store

@@ -15,10 +15,10 @@ from engine.analysis.comparison.points import points
 from engine.analysis.comparison.protocols import finished_runs
 from engine.analysis.comparison.seeds import over_orders, over_seeds
 from engine.lessons.own_score import PUBLISHED, USER
-from engine.outline import outline
 from engine.pruning.axes import SCORES
 from engine.recipe import Recipe
 from engine.record import RunRecord
+from engine.record.outline import outline
 
 SPARSITIES = (0.5, 0.6, 0.7, 0.8)
 RIVAL = "wanda"

@@ -8,8 +8,8 @@ from functools import cache
 
 from engine import numbers
 from engine.errors import StoreError
-from engine.real_model import real_recipe
 from engine.recipe import Recipe, pin
+from engine.recipe.real_model import real_recipe
 from engine.record import RunRecord
 from engine.store.folder import RunFolder
 from engine.store.runs import RECORDED

@@ -27,7 +27,7 @@ from engine.events import (
     TaskScore,
     WindowsReady,
 )
-from engine.record_parts import LARGEST
+from engine.record.parts import LARGEST
 from engine.store.import_limits import MOST_BLOCKS, MOST_LINEARS, check_counts, check_values
 
 YEARS = (2000, 2200)

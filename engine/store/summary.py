@@ -10,9 +10,9 @@ from pydantic import Field
 
 from engine.errors import StoreError
 from engine.events import Facts
-from engine.outline import Outline, outline
 from engine.recipe import Recipe
 from engine.record import MARK
+from engine.record.outline import Outline, outline
 from engine.store import plain_files
 from engine.store.folder import Files, RunFolder
 

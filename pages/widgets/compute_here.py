@@ -14,8 +14,8 @@ import streamlit as st
 from engine import numbers
 from engine.errors import PrunescopeError
 from engine.jobs.views import RunView
-from engine.outline import Outline
 from engine.record import RunRecord
+from engine.record.outline import Outline
 from pages.widgets.known_model import draw_absent, is_absent
 from pages.widgets.literal import literal
 from pages.widgets.live import live, show_error

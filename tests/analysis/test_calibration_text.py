@@ -8,8 +8,8 @@ from engine.analysis.calibration_text import OF_REAL_MODEL, narrow_calibration, 
 from engine.charts.report import report
 from engine.cli.recorded_table import tables
 from engine.cli.report import summary
-from engine.real_model import real_recipe
 from engine.recipe import Recipe
+from engine.recipe.real_model import real_recipe
 from engine.store.runs import Store
 from tests.charts.records import record
 

@@ -20,10 +20,10 @@ from engine.export.exported_record import ExportedRecord, exported
 from engine.export.output_file import save_record
 from engine.hub.catalogue import catalogue
 from engine.models.identity import is_hub_id
-from engine.outline import outline
 from engine.recipe import Recipe
 from engine.record import RunRecord
-from engine.record_parts import Evaluation, Protocol
+from engine.record.outline import outline
+from engine.record.parts import Evaluation, Protocol
 from engine.store.import_file import ForeignFile
 from tests.charts.records import record as canned
 from tests.pages.fakes import FINISHED

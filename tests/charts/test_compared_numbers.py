@@ -12,7 +12,7 @@ from engine.charts.overlay.tasks import tasks_of_both
 from engine.charts.sparsity_series import sparsity_series
 from engine.events import TaskScore
 from engine.record import RunRecord
-from engine.record_parts import TaskScores
+from engine.record.parts import TaskScores
 from tests.charts.records import record
 
 FIRST = record(sparsity=0.6)

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import VERSION, diagnosis
+from engine import VERSION
+from engine.cli import diagnosis
+from engine.cli.diagnosis import CHECKS, PYTHON, SYMBOLS, Finding, diagnose
 from engine.cli.main import main
-from engine.diagnosis import CHECKS, PYTHON, SYMBOLS, Finding, diagnose
 from engine.errors import StoreError
 from engine.models.identity import ROOT
 

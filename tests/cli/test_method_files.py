@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from engine.cli import check
+from engine.cli.diagnosis import CHECKS
 from engine.cli.main import main
-from engine.diagnosis import CHECKS
 from engine.laws.check import SHAPES, Verdict
 from engine.laws.laws import LAWS
 from engine.pruning.axes import SCORES, Invariance

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from engine import real_model
 from engine.analysis.comparison.protocols import by_protocol, finished_runs
 from engine.cli import recorded, recorded_table
 from engine.cli.main import main
@@ -18,7 +17,7 @@ from engine.models.identity import fingerprint
 from engine.models.known_files import SMOLLM2
 from engine.pruning.axes import ALLOCATIONS
 from engine.pruning.presets import PRESETS
-from engine.recipe import Recipe, pin
+from engine.recipe import Recipe, pin, real_model
 from engine.store.folder import RunFolder
 from engine.store.runs import RECORDED, Store
 

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from engine import VERSION
+from engine.cli.diagnosis import CHECKS
 from engine.cli.main import main
-from engine.diagnosis import CHECKS
 from engine.events import RunStarted
 from engine.jobs import cluster, versions, worker_process
 from engine.jobs.execute import execute

@@ -6,8 +6,8 @@ import pytest
 
 from engine.lessons.two_models import OnBoth, agreement, better_than, on_both, pairs_in_order
 from engine.models.known_files import SMOLLM2
-from engine.real_model import real_recipe
 from engine.recipe import Recipe, pin
+from engine.recipe.real_model import real_recipe
 from engine.record import RunRecord
 from tests.pages.fakes import FINISHED, events
 

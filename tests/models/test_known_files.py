@@ -14,8 +14,8 @@ from engine.jobs.policy import Policy
 from engine.models.gguf import unpacked
 from engine.models.identity import fingerprint, local_source, path_fault
 from engine.models.known_files import KNOWN_FILES, SMOLLM2, known_file
-from engine.real_model import real_recipe
 from engine.recipe import Recipe, pin
+from engine.recipe.real_model import real_recipe
 
 
 @pytest.fixture(autouse=True)

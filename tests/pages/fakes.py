@@ -39,8 +39,8 @@ from engine.models.known_files import KNOWN_FILES
 from engine.models.shape import LinearKind, ModelSummary, Storage
 from engine.pruning.axes import UPDATES
 from engine.pruning.patterns import make_pattern
-from engine.real_model import pin_known
 from engine.recipe import Recipe
+from engine.recipe.real_model import pin_known
 from engine.record import RunRecord
 from engine.store.classes import Classes
 from engine.store.runs import Store

@@ -7,8 +7,8 @@ import pytest
 from engine.analysis.calibration_text import OF_REAL_MODEL
 from engine.jobs.questions import Answer
 from engine.models.known_files import SMOLLM2
-from engine.real_model import real_recipe
 from engine.recipe import Recipe, pin
+from engine.recipe.real_model import real_recipe
 from engine.store.default_talk import default_talk
 from pages.widgets.learn.lessons import LESSONS
 from tests.pages.conftest import address, healthy, words

@@ -16,8 +16,8 @@ from engine.lessons import sparse_formats
 from engine.lessons.sparse_formats import Product
 from engine.lessons.sparsity_allocation import AUTOMATIC, bundled_recipe, guess, user_recipe
 from engine.pruning.presets import PRESETS
-from engine.real_model import real_recipe
 from engine.recipe import Recipe, pin
+from engine.recipe.real_model import real_recipe
 from pages.widgets.learn.lessons import LESSONS, perplexity_explosion
 from pages.widgets.learn.lessons.sparsity_allocation import SPARSITIES
 from tests.pages.conftest import address, explanations, healthy, visit, words

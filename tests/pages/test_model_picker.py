@@ -11,7 +11,7 @@ from engine.hub.catalogue import Entry
 from engine.jobs.questions import Answer
 from engine.models.gguf import unpacked
 from engine.models.known_files import SMOLLM2
-from engine.real_model import real_recipe
+from engine.recipe.real_model import real_recipe
 from pages.widgets.explore import model_picker
 from tests.pages.conftest import address, healthy, type_in, words
 from tests.pages.fakes import SUMMARY, run_view

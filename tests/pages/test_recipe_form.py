@@ -11,7 +11,7 @@ from engine.pruning.axes import AXES
 from engine.pruning.presets import PRESETS
 from engine.pruning.recommendations import all_pruners
 from engine.recipe import Recipe
-from engine.validation import DEFAULT_METHODS
+from engine.recipe.validation import DEFAULT_METHODS
 from tests.pages.conftest import address, healthy, type_in, words
 
 

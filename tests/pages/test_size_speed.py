@@ -30,7 +30,7 @@ class Engine:
 def page(engine, residence):
     """A page with only this section."""
     from engine.record import RunRecord
-    from engine.record_parts import ModelFacts
+    from engine.record.parts import ModelFacts
     from pages.widgets.explore.size_speed import draw_size_speed
 
     shape = {

@@ -23,7 +23,7 @@ from engine.pruning.plan import Plan
 from engine.pruning.statistics import Statistics
 from engine.recipe import Recipe
 from engine.record import RunRecord
-from engine.record_parts import Ties
+from engine.record.parts import Ties
 from engine.run import run
 from tests.charts.specimens import Sample
 from tests.models.families import built, pruned, windows
@@ -184,7 +184,7 @@ def test_the_microscope_shows_those_of_a_linear() -> None:
 def test_explore_shows_them() -> None:
     def page() -> None:
         from engine.record import RunRecord
-        from engine.record_parts import SparsityFacts, Ties
+        from engine.record.parts import SparsityFacts, Ties
         from pages.widgets.explore.run_numbers import draw_numbers
 
         draw_numbers(RunRecord(sparsity=SparsityFacts(ties=Ties(weights=245976, removed=1234, share=0.0023))))

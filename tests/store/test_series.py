@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from engine.errors import RecipeError
-from engine.real_model import pin_known, real_recipe
 from engine.recipe import RESULT_VERSION, Recipe, pin
+from engine.recipe.real_model import pin_known, real_recipe
 from engine.store.runs import Store
 from engine.store.series import Series, is_similar, series
 from engine.store.summary import RunSummary

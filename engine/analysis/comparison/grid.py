@@ -13,9 +13,9 @@ from typing import Literal
 
 from engine.analysis.comparison.seeds import Spread
 from engine.analysis.comparison.sweep import Cell
-from engine.outline import Outline
 from engine.pruning.recommendations import RECOMMENDATIONS, all_pruners
 from engine.recipe import with_allocation
+from engine.record.outline import Outline
 
 State = Literal[
     "running", "queued", "failed", "damaged", "cancelled", "interrupted", "missing", "finished", "refused"

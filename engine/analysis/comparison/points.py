@@ -20,8 +20,8 @@ from engine.analysis.comparison.seeds import Spread
 from engine.numbers import short_percent
 from engine.pruning.patterns import UNSTRUCTURED
 from engine.recipe import Recipe, with_allocation
+from engine.recipe.validation import default_group
 from engine.record import MARK
-from engine.validation import default_group
 
 MOST_LETTERS = 12
 """Letters of a parameter's value for which a family's name has room."""

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.outline import Outline
 from engine.recipe import Recipe
 from engine.record import is_imported
+from engine.record.outline import Outline
 
 
 @dataclass(frozen=True)

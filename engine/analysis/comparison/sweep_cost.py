@@ -15,9 +15,9 @@ from statistics import median
 from engine.analysis.comparison.grid import MISSING, RunStatus
 from engine.analysis.comparison.sweep import Cell
 from engine.cost.estimate import Cost
-from engine.outline import Outline
 from engine.pruning.patterns import is_n_of_m
 from engine.recipe import Recipe
+from engine.record.outline import Outline
 
 RunKind = tuple[object, ...]
 ALIKE = (

@@ -14,7 +14,7 @@ from torch import Tensor
 from engine.analysis.microscope.decision import Decision, cuts, group_count
 from engine.analysis.microscope.types import Groups, LostRow, Numbers, Scores, Spectrum
 from engine.pruning.patterns import Pattern
-from engine.record_parts import Ties
+from engine.record.parts import Ties
 
 BINS = 64
 DECADES = 6  # otherwise a single tiny score would stretch the range

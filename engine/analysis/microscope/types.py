@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.record_parts import Ties
+from engine.record.parts import Ties
 
 Numbers = NDArray[np.floating[Any]]
 Counts = NDArray[np.integer[Any]]

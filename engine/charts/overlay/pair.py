@@ -18,7 +18,7 @@ from engine.charts import palette
 from engine.charts.chart import HEIGHT, LEGEND_LINE, block_count, canvas, literal
 from engine.events import BlockPruned
 from engine.record import RunRecord
-from engine.record_parts import SparsityFacts
+from engine.record.parts import SparsityFacts
 
 DENSE = "dense model"
 APART, WIDTH = 0.2, 0.36

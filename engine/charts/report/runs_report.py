@@ -17,8 +17,8 @@ from engine.charts.report.run_section import run_section
 from engine.charts.report.template import drawing_bytes, render
 from engine.export.redaction import shareable
 from engine.export.run_table import run_rows, run_table
-from engine.outline import outline
 from engine.record import RunRecord
+from engine.record.outline import outline
 
 MOST_WITH_CHARTS = 12
 """Runs whose own charts and tables, about 0.1 MB each, are part of a report."""

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from engine.analysis.comparison.sweep import sweep
 from engine.models.identity import ROOT
-from engine.outline import Outline
 from engine.recipe import Recipe
 from engine.record import RunRecord
+from engine.record.outline import Outline
 from engine.run import run
 from engine.store.runs import Store
 

@@ -13,7 +13,7 @@ from engine.analysis.linear_names import linear_names
 from engine.charts.compare.mask_overlap import overlap_grid
 from engine.jobs.views import RunView
 from engine.record import RunRecord
-from engine.record_parts import ModelFacts
+from engine.record.parts import ModelFacts
 from pages.widgets.chart import draw_chart
 from pages.widgets.compute_here import draw_compute_here
 from pages.widgets.literal import literal

@@ -19,8 +19,8 @@ from engine.analysis.comparison.sweep import Cell
 from engine.analysis.comparison.sweep_cost import SweepCost, median_times, sweep_cost
 from engine.cost.estimate import estimate
 from engine.errors import PrunescopeError
-from engine.outline import outline
 from engine.recipe import Recipe
+from engine.record.outline import outline
 from engine.store.summary import RunSummary
 from pages.widgets.chart import draw_chart
 from pages.widgets.compare.curves import cached_curves

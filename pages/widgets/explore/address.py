@@ -16,7 +16,7 @@ from engine.export.command_line import names_in
 from engine.pruning.axes import AXES
 from engine.pruning.recommendations import resolve
 from engine.recipe import Recipe
-from engine.validation import simplest
+from engine.recipe.validation import simplest
 from pages.widgets.explore.fields import PLAIN, PRUNER_AXES, Fields, parameters, pruner_of, relevant
 
 RUN = "run"

@@ -14,8 +14,8 @@ import streamlit as st
 
 from engine.pruning.allocations.manual import flat
 from engine.recipe import Recipe
+from engine.recipe.validation import simplest
 from engine.registry import Method, Registry
-from engine.validation import simplest
 from pages.widgets.explore.fields import (
     RATIOS,
     Checked,

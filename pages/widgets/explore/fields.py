@@ -21,8 +21,8 @@ from engine.pruning.patterns import UNSTRUCTURED, make_pattern
 from engine.pruning.presets import PRUNER_FIELDS, preset_of
 from engine.pruning.recommendations import RECOMMENDATIONS, resolve
 from engine.recipe import Recipe
+from engine.recipe.validation import chosen_methods, default_group, faults_against
 from engine.registry import Parameter
-from engine.validation import chosen_methods, default_group, faults_against
 
 Fields = dict[str, Any]
 

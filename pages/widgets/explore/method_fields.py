@@ -11,8 +11,8 @@ import streamlit as st
 from engine.pruning.axes import AXES
 from engine.pruning.pattern_choices import BIASES, GROUPS, PERMUTATIONS
 from engine.pruning.presets import PRUNER_FIELDS
+from engine.recipe.validation import DEFAULT_METHODS, default_group
 from engine.registry import Method, Parameter
-from engine.validation import DEFAULT_METHODS, default_group
 from pages.widgets.explore.controls import SCORE_DEFAULT, explained, key, select, show_faults, title_in
 from pages.widgets.explore.fields import PRUNER_AXES, Checked, is_unstructured, pruner_of
 

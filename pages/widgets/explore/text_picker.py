@@ -19,7 +19,7 @@ from engine.errors import PrunescopeError
 from engine.evaluation.tasks.catalogue import INSTALL, TASKS, available
 from engine.jobs.policy import TASKS_OFF
 from engine.models.identity import DEMO
-from engine.validation import BUNDLED_LENGTH, DEFAULT_CORPUS, USUAL_LENGTH
+from engine.recipe.validation import BUNDLED_LENGTH, DEFAULT_CORPUS, USUAL_LENGTH
 from pages.widgets.explore.controls import key, multiselect, number, select, set_fields_later
 from pages.widgets.explore.fields import Checked
 from pages.widgets.literal import literal

@@ -12,7 +12,7 @@ from engine.charts.coverage import coverage_forecast
 from engine.models.identity import DEMO
 from engine.models.known_files import SMOLLM2
 from engine.models.shape import ModelSummary
-from engine.real_model import SPARSITIES, real_recipe
+from engine.recipe.real_model import SPARSITIES, real_recipe
 from pages.widgets.chart import draw_chart
 from pages.widgets.engine_handle import find_view
 from pages.widgets.explore import session

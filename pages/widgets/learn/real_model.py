@@ -9,8 +9,8 @@ import streamlit as st
 from engine.analysis.calibration_text import OF_REAL_MODEL
 from engine.lessons.two_models import OnBoth, on_both
 from engine.models.known_files import SMOLLM2
-from engine.real_model import PATTERN, SPARSITIES, real_recipe
 from engine.recipe import Recipe, pin
+from engine.recipe.real_model import PATTERN, SPARSITIES, real_recipe
 from engine.record import RunRecord
 from pages.widgets import engine_handle
 from pages.widgets.known_model import draw_how_to_get

@@ -8,7 +8,7 @@ from engine.analysis.comparison.protocols import FinishedRun
 from engine.events import Score, WindowsReady
 from engine.recipe import Recipe
 from engine.record import RunRecord
-from engine.record_parts import Evaluation, Protocol, SparsityFacts
+from engine.record.parts import Evaluation, Protocol, SparsityFacts
 
 DENSE = 20.0
 

@@ -12,7 +12,7 @@ from engine.analysis.comparison.protocols import by_protocol, finished_runs, pro
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from engine.record import RunRecord
-from engine.record_parts import SparsityFacts
+from engine.record.parts import SparsityFacts
 from tests.analysis.comparison.records import DENSE, made
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from engine.events import BlockPruned, Candidate, LinearPruned, LinearShape
 from engine.recipe import Recipe
 from engine.record import RunRecord
-from engine.record_parts import ModelFacts, SparsityFacts
+from engine.record.parts import ModelFacts, SparsityFacts
 
 ROWS, COLUMNS = 10, 20
 

@@ -42,7 +42,7 @@ INTERFACE = (
     "latex2mathml",
 )
 """Packages that the app needs and the command line does not."""
-REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
+REQUIREMENTS = Path(__file__).parents[2] / "requirements.txt"
 INSTALL = "pip install -r requirements.txt" if REQUIREMENTS.is_file() else "pip install PACKAGE"
 LITTLE_MEMORY = 2e9  # bytes: torch and the bundled model take about 0.7 GB
 LITTLE_DISK = 5e9  # bytes: a model of a billion weights in half precision takes 2 GB

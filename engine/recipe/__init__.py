@@ -22,7 +22,6 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from engine import validation
 from engine.corpora.named import NAMED, ROLES, corpus_path
 from engine.errors import Fault, RecipeError
 from engine.models.gguf.unpacked import is_content
@@ -31,8 +30,9 @@ from engine.numbers import short_percent
 from engine.pruning.axes import ALLOCATIONS, AXES, REFINEMENTS, SCORES, UPDATES, Score
 from engine.pruning.patterns import DEFAULT_SPARSITY, UNSTRUCTURED, Group, Pattern, make_pattern
 from engine.pruning.presets import PRESETS, PRUNER_FIELDS, preset_of
+from engine.recipe import validation
+from engine.recipe.validation import BUNDLED_LENGTH, USUAL_LENGTH, simplest
 from engine.registry import Method, Origin, Parameter
-from engine.validation import BUNDLED_LENGTH, USUAL_LENGTH, simplest
 
 RESULT_VERSION = 3
 """Increased whenever the same recipe would give different numbers, so that stored results are not reused for

@@ -9,7 +9,7 @@ from __future__ import annotations
 from engine.events import Facts, Score
 from engine.recipe import Recipe
 from engine.record import RunRecord, State, is_imported, title_of
-from engine.record_parts import Protocol, SparsityFacts
+from engine.record.parts import Protocol, SparsityFacts
 
 
 class Outline(Facts):

@@ -20,9 +20,9 @@ from engine.events import (
     Score,
     TaskProgressed,
 )
-from engine.fold import Fold
 from engine.recipe import Recipe
-from engine.record_parts import Evaluation, ModelFacts, Protocol, SparsityFacts, TaskScores
+from engine.record.fold import Fold
+from engine.record.parts import Evaluation, ModelFacts, Protocol, SparsityFacts, TaskScores
 
 IMPORTED = "imported-"
 """Beginning of the key of an imported run. A recipe's key consists of hexadecimal digits, so an imported run

@@ -30,7 +30,7 @@ from engine.events import (
     WindowsReady,
 )
 from engine.recipe import Recipe
-from engine.record_parts import Evaluation, ModelFacts, Protocol, SparsityFacts, TaskScores, Ties
+from engine.record.parts import Evaluation, ModelFacts, Protocol, SparsityFacts, TaskScores, Ties
 
 WHICH: tuple[Which, ...] = get_args(Which)
 K = TypeVar("K")
