@@ -11,6 +11,6 @@ if __name__ == "__main__":
 
     draw_page()
 else:
-    from pages.widgets.server import MIDDLEWARE, ROUTES, warm_up
+    from pages.widgets.server import MIDDLEWARE, routes, warm_up
 
-    app = st.App(__file__, routes=ROUTES, middleware=MIDDLEWARE, lifespan=warm_up)
+    app = st.App(__file__, routes=routes(), middleware=MIDDLEWARE, lifespan=warm_up)

@@ -19,7 +19,7 @@ import yaml
 
 from engine.jobs import policy
 from engine.models.identity import ROOT
-from pages.widgets.server import HEALTH, ROUTES
+from pages.widgets.server import HEALTH, routes
 from tests.browser import served
 
 PORT = "8501"
@@ -83,7 +83,7 @@ def test_the_health_check_succeeds_if_the_app_answers(address: str) -> None:
 def test_the_health_check_asks_for_a_route_of_the_app() -> None:
     (url,) = re.findall(r"http://[^']+", HEALTH_CHECK[2])
     assert url == f"http://127.0.0.1:{PORT}{HEALTH}"
-    assert HEALTH in [route.path for route in ROUTES]
+    assert HEALTH in [route.path for route in routes()]
 
 
 def test_every_port_is_the_same() -> None:

@@ -215,8 +215,10 @@ def view_from_link(link: str, title: str = "", notes: str = "") -> View:
         parsed = urlparse(link.strip())
     except ValueError:  # such as half an IPv6 address
         raise StoreError(f"The link {link} is not an address. Copy it from the browser.") from None
-    # Only the last part: behind a proxy the app's address may have a prefix.
+    # Only the last part: the app's address may have a prefix, with which the first page's ends in a slash.
     name = parsed.path.strip("/").rpartition("/")[2] or HOME_PAGE
+    if name not in PAGES and parsed.netloc and parsed.path.endswith("/"):
+        name = HOME_PAGE
     if name not in PAGES:
         raise StoreError(
             f"The link {link} cannot be shown: there is no page {name}. The pages are {', '.join(PAGES)}."

@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
 HEALTH = "/healthz"
-BASE = (st.get_option("server.baseUrlPath") or "").strip("/")
-CLASS_STATE = f"/{BASE}/class-state" if BASE else "/class-state"
-"""Next to the pages, which ask for it by its last part."""
+CLASS_STATE = "class-state"
+"""Next to the pages, which ask for it by this name."""
+PREFIX = f"/{(st.get_option('server.baseUrlPath') or '').strip('/')}".rstrip("/")
+"""What the paths of the pages begin with, such as `/prunescope`; usually nothing."""
 FRESH = 2.0
 """Seconds for which an answer about the engine is repeated, so that many polls cost no more than one."""
 REFUSED = (
@@ -76,7 +77,9 @@ class NoUploads:
 
 def _may_ask(path: str, host: str | None) -> bool:
     # Container platforms poll the health check by address. A rebinding page has a name.
-    return is_host_allowed(host) or (path == HEALTH and host is not None and _is_address(host))
+    return is_host_allowed(host) or (
+        path in (HEALTH, PREFIX + HEALTH) and host is not None and _is_address(host)
+    )
 
 
 def _is_address(host: str) -> bool:
@@ -158,5 +161,15 @@ async def answer_class(request: Request) -> JSONResponse:
     return JSONResponse(found, headers={"Cache-Control": "no-store"})
 
 
-ROUTES = [Route(HEALTH, health_check.answer), Route(CLASS_STATE, answer_class)]
+def routes() -> list[Route]:
+    """Return what the server answers besides Streamlit's pages. The health check is below the prefix, for who
+    reaches the app through a proxy, and at the root, for the container.
+    """
+    checks = dict.fromkeys((HEALTH, PREFIX + HEALTH))
+    return [
+        *(Route(path, health_check.answer) for path in checks),
+        Route(f"{PREFIX}/{CLASS_STATE}", answer_class),
+    ]
+
+
 MIDDLEWARE = [Middleware(KnownHosts), Middleware(NoUploads)]

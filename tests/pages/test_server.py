@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from engine.jobs.health import ENDED, FAILED, SILENT, STARTING, Health
 from engine.store.classes import Classes
 from pages.widgets import server
-from pages.widgets.server import HEALTH, MIDDLEWARE, ROUTES, HealthCheck
+from pages.widgets.server import HEALTH, MIDDLEWARE, HealthCheck, routes
 from tests.pages.fakes import FakeEngine
 
 OK = Health("ok", "The background engine works.", "1.2.3")
@@ -87,6 +87,19 @@ def test_only_known_names_are_answered(host: str, page: int, health: int) -> Non
     assert page == 200 or "--server.allowedHosts" in answers[0].text
 
 
+@pytest.mark.parametrize("prefix", ["", "/prunescope"])
+def test_the_routes_are_below_the_prefix_of_the_pages(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    monkeypatch.setattr(server, "PREFIX", prefix)
+    asking = TestClient(Starlette(routes=routes(), middleware=MIDDLEWARE), "http://localhost")
+    paths = ("/healthz", f"{prefix}/healthz", f"{prefix}/class-state", "/other/healthz")
+    answers = [asking.get(path) for path in paths]
+    assert [answer.status_code for answer in answers] == [200, 200, 404, 404]
+    assert answers[1].json()["state"] == "starting", "not the first page, which a server gives for any path"
+    assert answers[2].json() == {} and answers[3].text == "Not Found"
+    by_address = [asking.get(path, headers={"Host": "10.1.2.3"}).status_code for path in paths]
+    assert by_address == [200, 200, 403, 403]
+
+
 @pytest.mark.parametrize(("public", "status"), [("1", 403), ("0", 404)])
 def test_a_public_app_takes_no_files(monkeypatch: pytest.MonkeyPatch, public: str, status: int) -> None:
     monkeypatch.setenv("PRUNESCOPE_PUBLIC", public)
@@ -117,10 +130,10 @@ def test_an_open_page_of_a_class_learns_what_has_changed(monkeypatch: pytest.Mon
     engine = FakeEngine(who="teacher")
     engine.create_class("Übung", True)
     monkeypatch.setattr(server.health_check, "engine", engine)
-    asking = TestClient(Starlette(routes=ROUTES, middleware=MIDDLEWARE), "http://localhost")
+    asking = TestClient(Starlette(routes=routes(), middleware=MIDDLEWARE), "http://localhost")
 
     def ask(ticket: str, **asked: str) -> dict[str, object]:
-        answer = asking.get(server.CLASS_STATE, params={"class": "übung", "ticket": ticket, **asked})
+        answer = asking.get(f"/{server.CLASS_STATE}", params={"class": "übung", "ticket": ticket, **asked})
         return dict(answer.json()) if answer.status_code == 200 else {}
 
     teacher, engine.who = engine.find_class("Übung"), "ann"

@@ -110,6 +110,9 @@ def test_a_free_name_is_not_too_long() -> None:
         ("?run=abc&focus=depth&present=3&talk=A", "explore", {"run": "abc", "focus": "depth"}),
         ("http://localhost:8501/", "explore", {}),
         ("https://host/tool/learn?a=1&a=2&b=", "learn", {"a": "1,2", "b": ""}),
+        ("https://host/tool/?run=abc", "explore", {"run": "abc"}),
+        ("https://host/tool/", "explore", {}),
+        ("https://host/tool/compare/", "compare", {}),
     ],
 )
 def test_a_link_is_a_view(link: str, page: str, parameters: dict[str, str]) -> None:
@@ -120,7 +123,11 @@ def test_a_link_is_a_view(link: str, page: str, parameters: dict[str, str]) -> N
 
 @pytest.mark.parametrize(
     ("link", "message"),
-    [("http://localhost:8501/nowhere", "no page nowhere"), ("http://[", "not an address")],
+    [
+        ("http://localhost:8501/nowhere", "no page nowhere"),
+        ("nowhere/", "no page nowhere"),
+        ("http://[", "not an address"),
+    ],
 )
 def test_a_link_that_is_no_view_is_explained(link: str, message: str) -> None:
     with pytest.raises(StoreError, match=message):

@@ -70,7 +70,7 @@ class Room:
     def _follow(self, key: str, text: str, view: ClassView, **callbacks: Callable[[], None]) -> None:
         asked = {"class": view.name, "ticket": view.ticket, "question": self.question}
         data = {
-            "address": f"{CLASS_STATE.rpartition('/')[2]}?{urlencode(asked)}",
+            "address": f"{CLASS_STATE}?{urlencode(asked)}",
             "text": text,
             "version": self.view.version,  # that the page was drawn with
             "changes": view.changes,
