@@ -19,6 +19,7 @@ from engine.events import QUANTILES, Event, RowSpread
 from engine.pruning.effort import Effort
 from engine.pruning.patterns import Group, Pattern, Sparsity, Unstructured, make_pattern
 from engine.pruning.statistics import Need, Statistics
+from engine.pruning.weights import masked
 from engine.registry import Method, Registry, Touched
 
 
@@ -122,7 +123,9 @@ class RepeatedMask:
         if self._pattern.fixed_sparsity is None:
             return self._pattern.keep(scores, self._sparsity * share)
         final = self._decided(scores)
-        return Unstructured(Group.LAYER).keep(scores.masked_fill(final, torch.inf), self._sparsity * share)
+        # `masked_fill` takes several times as long on a random mask.
+        scores = masked(scores, ~final) + masked(torch.full_like(scores, torch.inf), final)
+        return Unstructured(Group.LAYER).keep(scores, self._sparsity * share)
 
     def remaining(self, weight: Tensor, keep: Tensor, start: int) -> Tensor:
         """Return the mask `[out, in]` of a weight `[out, in]` whose columns before `start` are decided, as

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from engine.pruning.permutation import column_order
-from engine.pruning.selection import Selection, count_ties, refuse_nan, remove_lowest
+from engine.pruning.selection import Selection, refuse_nan, remove_lowest, remove_lowest_of_few
 
 DEFAULT_SPARSITY = 0.5
 UNSTRUCTURED = "unstructured"
@@ -342,8 +342,5 @@ class SemiStructured:
 
     def _select_consecutive(self, score: Tensor) -> Selection:
         groups = score.reshape(-1, self.m)  # [out * in / m, m]
-        ascending = groups.sort(dim=1, stable=True)  # stable: of equals the lower column is removed
-        lost = self.m - self.n
-        keep = torch.ones_like(groups, dtype=torch.bool).scatter_(1, ascending.indices[:, :lost], False)
-        cut, next_one = ascending.values[:, lost - 1 : lost], ascending.values[:, lost : lost + 1]
-        return Selection(keep.view(score.shape), count_ties(groups, keep, cut, cut == next_one))
+        selection = remove_lowest_of_few(groups, self.m - self.n)
+        return replace(selection, keep=selection.keep.reshape(score.shape))

@@ -2,7 +2,8 @@
 
 On a CPU numpy partitions (or sorts) the rows in vector registers, a few rows at a time so that everything
 stays in the cache: about 4 ns per score, half of it for the partition. An accelerator decides the bits of the
-cut one by one. Both give the same mask.
+cut one by one. The small groups of an N:M pattern are compared entry by entry on a CPU, all groups at a time,
+and sorted on an accelerator. All give the same mask.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ ENTRIES_PER_CHUNK, ENTRIES_PER_CHUNK_ON_ACCELERATOR = 2**17, 2**26
 """Scores processed together when their groups are independent: what fits into a core's cache, and what leaves
 an accelerator's memory room for temporaries of up to 26 bytes an entry.
 """
+FEW = 16
+"""Entries of a group up to which a CPU compares every two of them, which takes less time than sorting."""
 SORTED = 2**22
 """Entries up to which an accelerator sorts a single group, which takes fewer steps than deciding bits."""
 
@@ -73,6 +76,23 @@ def remove_lowest(score: Tensor, count: int | Tensor) -> Selection:
     return Selection.joined(parts, dim=0)
 
 
+def remove_lowest_of_few(score: Tensor, count: int) -> Selection:
+    """Select like `remove_lowest` from many groups of few entries, `[groups, entries]`, with 0 < count <
+    entries. NaN counts as the highest score.
+    """
+    if score.device.type != "cpu" or score.shape[1] > FEW or _holds_nan(score.numpy()):
+        return _remove_by_sorting(score, count)
+    groups = max(1, ENTRIES_PER_CHUNK // score.shape[1])
+    return Selection.joined([_remove_by_comparing(part, count) for part in score.split(groups)], dim=0)
+
+
+def _remove_by_sorting(score: Tensor, count: int) -> Selection:
+    ascending = score.sort(dim=1, stable=True)  # stable: of equals the lower column is removed
+    keep = torch.ones_like(score, dtype=torch.bool).scatter_(1, ascending.indices[:, :count], False)
+    cut, next_one = ascending.values[:, count - 1 : count], ascending.values[:, count : count + 1]
+    return Selection(keep, count_ties(score, keep, cut, cut == next_one))
+
+
 def refuse_nan(score: Tensor) -> None:
     """Raise `NonFiniteError` if a score is NaN."""
     require(~score.isnan().any(), lambda: NonFiniteError("Some scores are not numbers."))
@@ -98,12 +118,46 @@ def _all_or_none(score: Tensor, *, kept: bool) -> Selection:
 # ---- on a CPU ----------------------------------------------------------------------------------------------
 
 
-def _remove_on_cpu(score: Tensor, count: int | Tensor) -> Selection:
-    values = score.numpy()  # no copy; partition and sort return new arrays
+def _holds_nan(values: NDArray[np.floating]) -> bool:
     with np.errstate(invalid="ignore"):
         # The minimum of anything with NaN is NaN, and takes a tenth of the time of looking for it.
-        if values.size and np.isnan(values.min()):
-            refuse_nan(score)
+        return values.size > 0 and bool(np.isnan(values.min()))
+
+
+def _remove_by_comparing(score: Tensor, count: int) -> Selection:
+    """Select from groups `[groups, entries]` without NaN by the place of each entry in its group."""
+    values = np.ascontiguousarray(score.numpy().T)  # [entries, groups]: one operation for all groups
+    entries = len(values)
+    place = np.zeros(values.shape, np.int8)  # how many entries of its group come before it
+    tied = False  # whether a group has equal entries
+    for first in range(entries - 1):
+        one, later = values[first], values[first + 1 :]
+        before = (one <= later).view(np.int8)  # [later entries, groups]; of equals the earlier one
+        place[first + 1 :] += before
+        place[first] += entries - 1 - first - before.sum(0, dtype=np.int8)
+        tied = tied or bool((one == later).any())
+    keep = place >= count
+    ties = _few_ties(values, keep) if tied else (0, 0)
+    return Selection(torch.from_numpy(keep.T), torch.tensor(ties, dtype=torch.int64))
+
+
+def _few_ties(values: NDArray[np.floating], keep: NDArray[np.bool_]) -> tuple[int, int]:
+    """Return `Selection.ties` of `values` and their mask, `[entries, groups]`."""
+    # A removed entry that equals a kept one has the value at the cut. Of equals the kept one comes later.
+    divided, cut = np.zeros(values.shape[1], np.bool_), np.zeros(values.shape[1], values.dtype)
+    for first in range(len(values) - 1):
+        equal = (values[first] == values[first + 1 :]) & keep[first + 1 :]
+        at_cut = equal.any(0) & ~keep[first] & (values[first] != 0)
+        divided |= at_cut
+        cut[at_cut] = values[first, at_cut]
+    tied = (values == cut) & divided  # [entries, groups]
+    return int(np.count_nonzero(tied)), int(np.count_nonzero(tied & ~keep))
+
+
+def _remove_on_cpu(score: Tensor, count: int | Tensor) -> Selection:
+    values = score.numpy()  # no copy; partition and sort return new arrays
+    if _holds_nan(values):
+        refuse_nan(score)
     groups, entries = values.shape
     if isinstance(count, int):
         if not 0 < count < entries:

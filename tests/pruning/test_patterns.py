@@ -15,7 +15,7 @@ from engine.pruning.patterns import (
     removed,
     removed_by_row,
 )
-from engine.pruning.selection import remove_lowest
+from engine.pruning.selection import FEW, remove_lowest, remove_lowest_of_few
 from tests.pruning import oracles
 
 SHAPES = [
@@ -32,7 +32,7 @@ SHAPES = [
     (9, 135),
 ]
 SPARSITIES = [0.0, 0.01, 0.1, 0.25, 0.29, 0.3, 0.5, 0.57, 0.6, 2 / 3, 0.7, 0.9, 0.99]
-N_OF_M = [(2, 4), (4, 8), (1, 4), (3, 5), (1, 2), (7, 8), (1, 16)]
+N_OF_M = [(2, 4), (4, 8), (1, 4), (3, 5), (1, 2), (7, 8), (1, 16), (9, 20)]
 
 
 def scores(rows: int, width: int, seed: int, kind: str = "continuous") -> Tensor:
@@ -298,6 +298,22 @@ def test_n_of_m_keeps_the_n_highest_of_each_m(n: int, m: int, kind: str) -> None
         kept = SemiStructured(n, m).keep(score, 1 - n / m)
         assert (kept.view(rows, groups, m).sum(2) == n).all()
         assert torch.equal(kept, oracles.keep_mask(score, f"{n}:{m}", None, 1 - n / m))
+
+
+@pytest.mark.parametrize("kind", ["continuous", "ties", "zeros", "negative", "infinite"])
+@pytest.mark.parametrize("entries", [2, 4, 7, FEW])
+def test_comparing_and_sorting_select_the_same(entries: int, kind: str) -> None:
+    for seed in range(3):
+        score = scores(60, entries, seed, "ties" if kind in ("negative", "infinite") else kind)
+        if kind == "negative":
+            score -= 2
+        score[score == 3] = float("inf") if kind == "infinite" else 3.0
+        for count in range(1, entries):
+            compared = remove_lowest_of_few(score, count)
+            # A NaN in another group makes a CPU sort instead.
+            sorted_ = remove_lowest_of_few(torch.cat([score, torch.full((1, entries), torch.nan)]), count)
+            assert torch.equal(compared.keep, sorted_.keep[:-1])
+            assert torch.equal(compared.ties, sorted_.ties)
 
 
 def test_n_of_m_by_hand() -> None:

@@ -34,7 +34,7 @@ ITERATIONS, CHOOSING = 20, 15
 """The published numbers of iterations, and of those that choose the mask."""
 NUMBERS, NUMBERS_CHOOSING = 10, 40
 """Numbers read or written per weight in each iteration besides the product, and in addition by the score and
-the mask of one that chooses (25 without N:M, 150 with it), measured on a CPU.
+the mask of one that chooses, measured on a CPU.
 """
 
 
