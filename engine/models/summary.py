@@ -2,15 +2,18 @@
 are.
 
 No weights are read. The skeleton of a 7-billion model takes 0.02 s, that of 48 blocks with 128 experts each
-0.2 s; the first one in a process takes 0.6 s more, and the first measurement of the speed 0.1 s. For a model
-that is not on this machine the hub is queried, for its configuration and its list of files.
+0.2 s; the first one in a process takes 0.6 s more, and the first measurement of the speed 0.1 s. What follows
+from a configuration alone is computed once per process. For a model that is not on this machine the hub is
+queried, for its configuration and its list of files.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -66,43 +69,73 @@ def summarise(model: str, revision: str | None = None, *, measure_speed: bool = 
         config = read_gguf_config(source, model)
     else:
         config = read_config(source or planning.config_directory(model, revision), model)
-    skeleton, blocks = _skeleton(model, config)
     if source is not None and source.is_file():
-        require_all(skeleton, read_header(source), model)
-    sizes = tuple(sum(linear.weight.numel() for linear in block.linears.values()) for block in blocks)
-    skipped = skipped_weights(skeleton)
-    parameters = sum(sizes) + sum(skipped.values())
+        require_all(build_skeleton(config, model), read_header(source), model)
+    shape = _shape(_Configuration(config.to_json_string(use_diff=False), config, model))
     stored = stored_dtype(config) or torch.float32
-    text = config.get_text_config()
     device = pick_device().type
     # `devices` of the summary: the CPU as well, once if it is the default
-    speeds = _speeds(device, stored, blocks) if measure_speed else {}
+    speeds = _speeds(device, stored, shape["linears"]) if measure_speed else {}
     return ModelSummary(
+        **shape,
         name=model,
-        architecture=type(skeleton).__name__,
-        parameters=parameters,
-        prunable=sum(sizes),
-        skipped=skipped,
-        blocks=len(blocks),
-        sizes=sizes,
-        linears=_kinds(blocks, _first_int(text, ACTIVE_EXPERTS)),
-        largest_block=max(
-            sum(parameter.numel() for parameter in block.module.parameters()) for block in blocks
-        ),
-        largest_grams=max(sum(linear.shape[1] ** 2 for linear in block.linears.values()) for block in blocks),
-        outside=_outside(skeleton, blocks),
-        # not every configuration has `hidden_size`; the embedding is `[vocabulary, width]`
-        width=int(getattr(text, "hidden_size", None) or skeleton.get_input_embeddings().weight.shape[1]),  # type: ignore[operator]
-        vocabulary=int(text.vocab_size),
-        context_length=context_length(config),
-        has_biases=bool(possible_biases(config, model, skeleton).of(blocks)),
         dtype=str(stored).removeprefix("torch."),
-        bytes=parameters * stored.itemsize,
+        bytes=shape["parameters"] * stored.itemsize,
         storage=_storage(model, revision, source),
         device=device,
         speeds={name: speed.operations for name, speed in speeds.items()},
         bandwidths={name: speed.bandwidth for name, speed in speeds.items()},
     )
+
+
+@dataclass(frozen=True)
+class _Configuration:
+    """A configuration by its text: equal texts build models of equal shapes.
+
+    Attributes:
+        name: what error messages call the model.
+    """
+
+    text: str
+    config: Any = field(compare=False)
+    name: str = field(compare=False)
+
+
+@lru_cache(64)  # each run asks for it, and sweeps are many runs of a model
+def _shape(configuration: _Configuration) -> Mapping[str, Any]:
+    """Return the fields of a summary that follow from the configuration alone.
+
+    Raises:
+        ModelError: it is not a causal language model, or has no blocks with linears.
+    """
+    config = configuration.config
+    skeleton, blocks = _skeleton(configuration.name, config)
+    sizes = tuple(sum(linear.weight.numel() for linear in block.linears.values()) for block in blocks)
+    skipped = skipped_weights(skeleton)
+    text = config.get_text_config()
+    return {
+        "architecture": type(skeleton).__name__,
+        "parameters": sum(sizes) + sum(skipped.values()),
+        "prunable": sum(sizes),
+        "skipped": skipped,
+        "blocks": len(blocks),
+        "sizes": sizes,
+        "linears": _kinds(blocks, _first_int(text, ACTIVE_EXPERTS)),
+        "largest_block": max(
+            sum(parameter.numel() for parameter in block.module.parameters()) for block in blocks
+        ),
+        "largest_grams": max(
+            sum(linear.shape[1] ** 2 for linear in block.linears.values()) for block in blocks
+        ),
+        "outside": _outside(skeleton, blocks),
+        # not every configuration has `hidden_size`; the embedding is `[vocabulary, width]`
+        "width": int(
+            getattr(text, "hidden_size", None) or skeleton.get_input_embeddings().weight.shape[1]  # type: ignore[operator]
+        ),
+        "vocabulary": int(text.vocab_size),
+        "context_length": context_length(config),
+        "has_biases": bool(possible_biases(config, configuration.name, skeleton).of(blocks)),
+    }
 
 
 def _skeleton(model: str, config: Any) -> tuple[nn.Module, list[Block]]:
@@ -206,9 +239,9 @@ def _bytes(directory: Path) -> int:
     return sum(path.stat().st_size for pattern in READ_FILES for path in directory.glob(pattern))
 
 
-def _speeds(device: str, stored: torch.dtype, blocks: Sequence[Block]) -> dict[str, Speed]:
+def _speeds(device: str, stored: torch.dtype, linears: Sequence[LinearKind]) -> dict[str, Speed]:
     """Return the speeds of the default device and of the CPU, as a run of this model would have them."""
-    largest = max(linear.weight.numel() for block in blocks for linear in block.linears.values())
+    largest = max(kind.rows * kind.columns for kind in linears)
     most = SMALL_THREADS if largest <= SMALL else torch.get_num_threads()
     return {
         name: speed_of(name, pick_dtype("auto", torch.device(name), stored), most)

@@ -165,6 +165,17 @@ def test_a_missing_directory():
     assert caught.value.kind == "missing"
 
 
+def test_a_model_is_built_again_only_if_its_configuration_has_changed(tmp_path, monkeypatch):
+    """A sweep asks for the same model with every run."""
+    directory = saved(tmp_path, LlamaConfig(**SMALL))
+    found = summarise(directory)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "build_skeleton", None)
+        assert summarise(directory) == found
+    saved(tmp_path, LlamaConfig(**SMALL | {"num_hidden_layers": 3}), weights=False)
+    assert summarise(directory).blocks == 3
+
+
 def test_the_speed_is_measured_once_per_device():
     speed_of.cache_clear()
     found = summarise("demo")
