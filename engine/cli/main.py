@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 
 from engine import APP, COMMAND, VERSION
-from engine.cli import check, doctor, prune, stored, sweep, verify, worker
+from engine.cli import check, doctor, handout, prune, stored, sweep, verify, worker
 from engine.errors import PrunescopeError, RecipeError
 from engine.pruning.method_files import loading as method_files
 
@@ -48,6 +48,11 @@ COMMANDS: dict[str, tuple[Run, AddOptions | None, str]] = {
         stored.report,
         stored.add_report_options,
         "write runs as one HTML file that opens offline: charts, protocol, recipe, citations; or as a table",
+    ),
+    "handout": (
+        handout.handout,
+        handout.add_handout_options,
+        "write a talk, a lesson or a comparison as one HTML file that opens offline",
     ),
     "check": (
         check.check_file,

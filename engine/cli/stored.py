@@ -88,7 +88,7 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="DIR", help="write the pruned model, for from_pretrained")
     parser.add_argument("--masks", metavar="FILE", help="write the masks (safetensors)")
     parser.add_argument("--record", metavar="FILE", help="write the record (JSON)")
-    _add_force(parser)
+    add_force(parser)
 
 
 def export(arguments: argparse.Namespace) -> int:
@@ -133,10 +133,11 @@ def add_report_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the file to write (default: KEY.html in this directory, for several runs runs.html)",
     )
-    _add_force(parser)
+    add_force(parser)
 
 
-def _add_force(parser: argparse.ArgumentParser) -> None:
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets a file be replaced."""
     parser.add_argument("--force", action="store_true", help="also replace a file that holds something else")
 
 

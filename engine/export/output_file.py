@@ -20,8 +20,8 @@ from engine.record import RunRecord
 if TYPE_CHECKING:
     from torch import Tensor
 
-REPORT_MARK = b'<p class="kind">Prunescope report</p>'
-"""A line of every report; see `engine/charts/report/page.html.jinja`."""
+REPORT_MARKS = (b'<p class="kind">Prunescope report</p>', b'<p class="kind">Prunescope handout</p>')
+"""A line of every report and handout; see `engine/charts/report/page.html.jinja`."""
 
 
 def save_masks(masks: Mapping[str, Tensor], path: Path, *, force: bool = False) -> None:
@@ -46,7 +46,7 @@ def save_record(record: RunRecord, path: Path, *, force: bool = False) -> None:
 
 
 def save_report(html: str, path: Path, *, force: bool = False) -> None:
-    """Write a report; arguments and errors as for `save_masks`."""
+    """Write a report or a handout; arguments and errors as for `save_masks`."""
     text = html.encode()
     _replace(path, lambda temporary: temporary.write_bytes(text), "report", _holds_report, force)
 
@@ -97,9 +97,10 @@ def _holds_record(path: Path) -> bool:
 
 def _holds_report(path: Path) -> bool:
     try:
-        return REPORT_MARK in path.read_bytes()
+        content = path.read_bytes()
     except OSError:
         return False
+    return any(mark in content for mark in REPORT_MARKS)
 
 
 def _holds_table(path: Path) -> bool:

@@ -28,10 +28,19 @@ PATIENCE = 4.0
 """Seconds before the other pages' imports begin, so that they do not slow down the first page's."""
 
 
-# One per server process: Streamlit locks the first call, so tabs that open together share the engine.
-@st.cache_resource(show_spinner=False)
 def shared_engine() -> BackgroundEngine:
     """Return the started engine, immediately: its processes start in the background."""
+    return health_check.engine or _start()
+
+
+def use(engine: BackgroundEngine) -> None:
+    """Let all pages use an engine, in a process without a server."""
+    health_check.engine = engine
+
+
+# One per server process: Streamlit locks the first call, so tabs that open together share the engine.
+@st.cache_resource(show_spinner=False)
+def _start() -> BackgroundEngine:
     engine = BackgroundEngine(policy=public_mode.policy(), visitor=public_mode.visitor, delay=DELAY)
     engine.start()
     health_check.engine = engine
