@@ -1,6 +1,6 @@
 """Learn: guided lessons, each with controls to try and a question to answer before the answer is shown."""
 
-from pages.widgets.learn.classroom.room import join_class
+from pages.widgets.learn.classroom.membership import join_class
 from pages.widgets.learn.layout import draw_contents, draw_lesson
 from pages.widgets.learn.lesson import lesson_in_address
 from pages.widgets.learn.lessons import LESSONS

@@ -19,8 +19,8 @@ from engine.hardware.file_hash import sha256
 from engine.hub.cache import stored_weights
 from engine.models.gguf import unpacked
 from engine.models.gguf.faults import fault_of
+from engine.models.gguf.file_names import gguf_files, has_gguf_suffix
 from engine.models.gguf.header import starts_like_gguf
-from engine.models.gguf.names import gguf_files, has_gguf_suffix
 from engine.models.known_files import KNOWN_FILES
 from engine.numbers import listed
 

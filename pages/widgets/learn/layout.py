@@ -15,7 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitAPIException
 
 from pages.widgets.learn.classroom.frame import class_step, draw_class
-from pages.widgets.learn.classroom.room import CLASS, TEACHER, current_room
+from pages.widgets.learn.classroom.membership import CLASS, TEACHER, current_room
 from pages.widgets.learn.controls import LOCK, controls_locked, navigation_locked
 from pages.widgets.learn.lesson import LESSON, STEP, Lesson, step_in_address
 from pages.widgets.literal import literal

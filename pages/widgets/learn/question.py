@@ -11,8 +11,8 @@ from string import ascii_lowercase
 import streamlit as st
 
 from engine.export.handout_blocks import Question, Text
+from pages.widgets.learn.classroom.membership import current_room
 from pages.widgets.learn.classroom.question import draw_choices, draw_distribution
-from pages.widgets.learn.classroom.room import current_room
 from pages.widgets.recorder import recorder
 
 

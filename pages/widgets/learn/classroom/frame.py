@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from pages.widgets import public_mode
-from pages.widgets.learn.classroom.room import (
+from pages.widgets.learn.classroom.membership import (
     PROBLEM,
     TEACHER,
     Room,

@@ -12,7 +12,7 @@ import streamlit as st
 
 from engine.errors import ClassError
 from engine.lessons.classroom import ClassView, Tally
-from pages.widgets.learn.classroom.room import Room, attempt
+from pages.widgets.learn.classroom.membership import Room, attempt
 from pages.widgets.literal import literal
 
 SHOWN = "class.shown"

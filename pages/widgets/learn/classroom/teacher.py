@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 import streamlit as st
 
 from engine.lessons.classroom import ClassView
-from pages.widgets.learn.classroom.room import (
+from pages.widgets.learn.classroom.membership import (
     CLASS,
     TEACHER,
     Room,
