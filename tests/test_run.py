@@ -2,6 +2,9 @@
 
 import math
 from collections.abc import Callable
+from contextlib import closing
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +22,15 @@ from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe, pin
 from engine.record import RunRecord
 from engine.run import run
+from engine.run_cache import ModelCache
 from tests.conftest import NARROW_BLOCKS
+from tests.outcomes import Outcome, computed, require_same, require_same_weights
 
 Fields = dict[str, Any]
 
 
-def record_of(recipe: Recipe, blocks: dict[int, BlockWeights] | None = None) -> RunRecord:
-    record = RunRecord.fold(run(recipe, blocks))
-    assert record.state == "finished", record.error
-    return record
+def record_of(recipe: Recipe, models: ModelCache | None = None) -> RunRecord:
+    return computed(recipe, models)[0]
 
 
 @pytest.fixture(scope="module")
@@ -48,28 +51,34 @@ def calibration_ids(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fast(evaluation_ids: Path, calibration_ids: Path, narrow_model: str) -> Fields:
     """A narrow model, few and short windows, of ids: a text would be tokenised in each run."""
     texts = {"calibration": str(calibration_ids), "evaluation": str(evaluation_ids)}
     return {"model": narrow_model, "samples": 6, "length": 64, **texts}
 
 
-Outcome = tuple[RunRecord, dict[int, BlockWeights]]
-
-
 @pytest.fixture(scope="module")
 def finished() -> Callable[[Recipe], Outcome]:
-    """Runs a recipe to its end, once for all tests that need the same; they leave the outcome as it is."""
+    """Runs a recipe to its end with a freshly loaded model, once for all tests that need the same; they leave
+    the outcome as it is.
+    """
     outcomes: dict[str, Outcome] = {}
 
     def finish(recipe: Recipe) -> Outcome:
         if recipe.key not in outcomes:
-            blocks: dict[int, BlockWeights] = {}
-            outcomes[recipe.key] = record_of(recipe, blocks), blocks
+            outcomes[recipe.key] = computed(recipe)
         return outcomes[recipe.key]
 
     return finish
+
+
+@pytest.fixture(scope="module")
+def used(fast: Fields) -> ModelCache:
+    """A cache with a model that another run has used."""
+    models = ModelCache()
+    computed(Recipe.build(pruner="sparsegpt", sparsity=0.8, **fast), models)
+    return models
 
 
 def reference_perplexity(module: torch.nn.Module, ids: torch.Tensor) -> float:
@@ -94,14 +103,35 @@ def test_a_run_whose_device_is_missing_ends_with_a_record_of_its_recipe(
     assert (record.error or "").startswith("device: mps was requested, but this machine has only")
 
 
+@pytest.fixture(scope="module")
+def dense() -> Callable[[str, Path], tuple[torch.nn.Module, float]]:
+    """Loads a model with transformers and measures its perplexity, both once; each test gets a copy."""
+
+    @cache
+    def measured(model: str, ids: Path) -> tuple[torch.nn.Module, float]:
+        module = AutoModelForCausalLM.from_pretrained(model)
+        return module, reference_perplexity(module, torch.from_numpy(np.load(ids)))
+
+    def copied(model: str, ids: Path) -> tuple[torch.nn.Module, float]:
+        module, perplexity = measured(model, ids)
+        return deepcopy(module), perplexity
+
+    return copied
+
+
+CHANGES = {(preset.update, preset.refinement, preset.bias): name for name, preset in PRESETS.items()}
+"""A preset for each way to change masks and weights after the score."""
+WITH_PATTERN = [name for name, preset in PRESETS.items() if preset.pattern or name in CHANGES.values()]
+
+
 @pytest.mark.parametrize(
     ("pruner", "pattern", "model"),
     [
+        *((name, "unstructured", None) for name, preset in PRESETS.items() if not preset.pattern),
         *(
-            (name, pattern, None)
+            (name, "2:4", None)
             for name, preset in PRESETS.items()
-            for pattern in ("unstructured", "2:4")
-            if not (preset.pattern and pattern == "unstructured")
+            if preset.pattern or name in CHANGES.values()
         ),
         ("wanda", "unstructured", str(DEMO_DIRECTORY)),
         ("sparsegpt", "2:4", str(DEMO_DIRECTORY)),
@@ -114,13 +144,14 @@ def test_both_perplexities_match_the_forward_pass_of_transformers(
     evaluation_ids: Path,
     fast: Fields,
     finished: Callable[[Recipe], Outcome],
+    dense: Callable[[str, Path], tuple[torch.nn.Module, float]],
 ) -> None:
     fields = fast | ({"model": model} if model else {})
     record, blocks = finished(Recipe.build(pruner=pruner, pattern=pattern, **fields))
     ids = torch.from_numpy(np.load(evaluation_ids))
-    module = AutoModelForCausalLM.from_pretrained(fields["model"])
+    module, before = dense(fields["model"], evaluation_ids)
     assert record.dense is not None and record.pruned is not None
-    assert record.dense.perplexity == pytest.approx(reference_perplexity(module, ids), rel=1e-5)
+    assert record.dense.perplexity == pytest.approx(before, rel=1e-5)
     for index, block in blocks.items():
         for name, pruned in block.items():
             weight = module.get_parameter(f"model.layers.{index}.{name}.weight")
@@ -134,8 +165,8 @@ def test_both_perplexities_match_the_forward_pass_of_transformers(
 
 
 @pytest.mark.parametrize("pruner", [name for name, preset in PRESETS.items() if preset.pattern is None])
-def test_sparsity_0_gives_the_dense_perplexity_exactly(pruner: str, fast: Fields) -> None:
-    record = record_of(Recipe.build(pruner=pruner, sparsity=0, **fast))
+def test_sparsity_0_gives_the_dense_perplexity_exactly(pruner: str, fast: Fields, used: ModelCache) -> None:
+    record = record_of(Recipe.build(pruner=pruner, sparsity=0, **fast), models=used)
     assert record.dense == record.pruned
     assert record.ratio == 1
     assert record.sparsity.achieved == 0
@@ -143,14 +174,12 @@ def test_sparsity_0_gives_the_dense_perplexity_exactly(pruner: str, fast: Fields
 
 
 @pytest.mark.parametrize("pruner", PRESETS)
-def test_the_same_recipe_gives_the_same_masks_bit_for_bit(
-    pruner: str, fast: Fields, finished: Callable[[Recipe], Outcome]
+def test_the_same_recipe_gives_the_same_results_with_a_model_that_other_runs_have_used(
+    pruner: str, fast: Fields, used: ModelCache, finished: Callable[[Recipe], Outcome]
 ) -> None:
     recipe = Recipe.build(pruner=pruner, **fast)
-    record, blocks = finished(recipe)
-    again: dict[int, BlockWeights] = {}
-    assert record_of(recipe, again).pruned == record.pruned
-    assert all(torch.equal(blocks[i][name].keep, again[i][name].keep) for i in blocks for name in blocks[i])
+    require_same(computed(recipe, used), finished(recipe))
+    assert used.count
 
 
 ENDS = (1, 2, 3)
@@ -164,24 +193,25 @@ RESUMED = [
 
 @pytest.mark.parametrize(("pruner", "done"), RESUMED)
 def test_a_resumed_run_gives_the_same_result_as_an_uninterrupted_one(
-    pruner: str, done: int, fast: Fields, finished: Callable[[Recipe], Outcome]
+    pruner: str, done: int, fast: Fields, finished: Callable[[Recipe], Outcome], used: ModelCache
 ) -> None:
     recipe = Recipe.build(pruner=pruner, **fast)
     uninterrupted, whole = finished(recipe)
     part: dict[int, BlockWeights] = {}
     before: list[Event] = []
-    for event in run(recipe, part):
-        before.append(event)
-        if isinstance(event, BlockPruned) and event.index == done - 1:
-            break
+    with closing(run(recipe, part, None, used)) as events:
+        for event in events:
+            before.append(event)
+            if isinstance(event, BlockPruned) and event.index == done - 1:
+                break
     assert len(part) == done
-    events = list(run(recipe, part))
-    record = RunRecord.fold([*before, *events])
+    after = list(run(recipe, part))
+    record = RunRecord.fold([*before, *after])
     assert record.resumed == done
     assert [block.index for block in record.blocks] == list(range(NARROW_BLOCKS))
     assert (record.dense, record.pruned) == (uninterrupted.dense, uninterrupted.pruned)
-    assert all(torch.equal(whole[i][name].keep, part[i][name].keep) for i in whole for name in whole[i])
-    assert sum(isinstance(event, BlockPruned) for event in events) == NARROW_BLOCKS - done
+    require_same_weights(part, whole)
+    assert sum(isinstance(event, BlockPruned) for event in after) == NARROW_BLOCKS - done
 
 
 def test_the_record_accounts_for_every_weight_and_states_its_protocol(fast: Fields) -> None:
@@ -321,8 +351,7 @@ def test_events_come_in_order(fast: Fields) -> None:
 
 def test_the_same_prompt_is_continued_by_both_models(fast: Fields) -> None:
     recipe = Recipe.build(sparsity=0.9, **fast)
-    blocks: dict[int, BlockWeights] = {}
-    record_of(recipe, blocks)
+    _, blocks = computed(recipe)
     greedy = Reader().continue_prompt(recipe, blocks, "Once upon a time", tokens=12)
     assert greedy.dense and greedy.dense != greedy.pruned
     assert greedy == Reader().continue_prompt(recipe, blocks, "Once upon a time", tokens=12)

@@ -1,5 +1,5 @@
-"""The cache of models changes no result: every pruner gives the same record and the same weights with a model
-that other runs have used as with a fresh one.
+"""The cache of models changes no result: the record and the weights are the same with a model that other runs
+have used as with a fresh one (for every pruner: tests/test_run.py).
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from engine import run_cache
 from engine.analysis.text import Reader
@@ -18,13 +17,12 @@ from engine.hardware.shared_cache import SharedCache
 from engine.inputs import dense_model
 from engine.models.language_model import LanguageModel
 from engine.pruning.axes import ALLOCATIONS
-from engine.pruning.presets import PRESETS
-from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.run import run
 from engine.run_cache import ModelCache
 from tests.conftest import NARROW_BLOCKS
+from tests.outcomes import computed, require_same
 from tests.pruning.calls import SMALL_SEARCHES
 
 Fields = dict[str, Any]
@@ -51,37 +49,9 @@ def used(fast: Fields) -> ModelCache:
     return models
 
 
-def computed(recipe: Recipe, models: ModelCache | None) -> tuple[RunRecord, dict[int, BlockWeights]]:
-    kept: dict[int, BlockWeights] = {}
-    record = RunRecord.fold(run(recipe, kept, None, models))
-    assert record.state == "finished", record.error
-    return record, kept
-
-
-def timeless(record: RunRecord) -> RunRecord:
-    """The record without what a clock or a meter says."""
-    blocks = tuple(block.model_copy(update={"seconds": 0.0, "elapsed": 0.0}) for block in record.blocks)
-    nothing = {"elapsed": 0.0, "started": None, "timings": {}, "peak_host": None, "peak_device": None}
-    protocol = record.protocol.model_copy(update={"calibration": None, "evaluation": None, "evaluations": ()})
-    return record.model_copy(update={"blocks": blocks, "protocol": protocol, **nothing})
-
-
 def assert_same(recipe: Recipe, models: ModelCache) -> None:
-    (alone, own), (shared, kept) = computed(recipe, None), computed(recipe, models)
-    assert timeless(shared) == timeless(alone)
-    for index, block in own.items():
-        for name, linear in block.items():
-            other = kept[index][name]
-            assert torch.equal(linear.keep, other.keep)
-            assert (linear.weight is None) == (other.weight is None)
-            assert linear.weight is None or torch.equal(linear.weight, other.weight)
-
-
-@pytest.mark.parametrize("pruner", PRESETS)
-def test_every_pruner_gives_the_same_on_a_used_cache(pruner: str, fast: Fields, used: ModelCache) -> None:
-    shape = {"pattern": PRESETS[pruner].pattern} if PRESETS[pruner].pattern else {"sparsity": 0.6}
-    assert_same(Recipe.build(pruner=pruner, **shape, **fast), used)
-    assert used.count
+    """The same with a freshly loaded model and with one of `models`."""
+    require_same(computed(recipe), computed(recipe, models))
 
 
 @pytest.mark.parametrize(
