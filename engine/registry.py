@@ -83,6 +83,7 @@ class Parameter:
     before: Any = None
     applies: Callable[[Mapping[str, Any]], bool] = lambda fields: True
     read: Callable[[str], str] = str
+    trial: Callable[[str], str | None] = lambda text: None
 
     @property
     def range(self) -> str:
@@ -100,8 +101,12 @@ class Parameter:
         default = [] if self.kind == "ratios" else [f"default {self.default:g}"]
         return ", ".join(limits + default)
 
-    def fault(self, value: Any) -> str | None:
-        """Return what is wrong with `value`, without a full stop; None if it is valid."""
+    def fault(self, value: Any, *, tried: bool = True) -> str | None:
+        """Return what is wrong with `value`, without a full stop; None if it is valid.
+
+        Args:
+            tried: whether a text that can be read is tried, too; what a stored recipe has was.
+        """
         if self.kind == "ratios":
             if not isinstance(value, (list, tuple)) or not all(map(_is_number, value)):
                 return f"expected comma-separated numbers, got {value!r}"
@@ -111,20 +116,20 @@ class Parameter:
                 None if value in self.choices else f"expected one of {', '.join(self.choices)}, got {value!r}"
             )
         if self.kind == "text":
-            return self._text_fault(value)
+            return self._text_fault(value, tried)
         # 2.0 is a whole number: JSON and forms may give it
         if not _is_number(value) or (self.kind == "int" and isfinite(value) and int(value) != value):
             return f"expected {'a whole number' if self.kind == 'int' else 'a number'}, got {value!r}"
         return self._range_fault(value)
 
-    def _text_fault(self, value: Any) -> str | None:
+    def _text_fault(self, value: Any, tried: bool) -> str | None:
         if not isinstance(value, str):
             return f"expected text, got {value!r}"
         try:
-            self.read(value)
+            text = self.read(value)
         except ValueError as error:
             return str(error)
-        return None
+        return self.trial(text) if tried else None
 
     def _range_fault(self, value: float) -> str | None:
         low, high = self.minimum, self.maximum

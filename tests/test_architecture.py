@@ -289,6 +289,27 @@ def test_the_list_of_lessons_does_not_wait_for_torch() -> None:
     assert done.stdout.strip() == "False", done.stderr[-2000:]
 
 
+def test_the_first_page_does_not_wait_for_torch() -> None:
+    """Not even a complete Explore with a stored run: the app imports torch on its first use."""
+    code = f"""
+import sys
+from pages.widgets.deferred_import import defer
+defer("torch")
+from streamlit.testing.v1 import AppTest
+from engine.jobs.service import BackgroundEngine
+from pages.widgets.explore import run_view
+BackgroundEngine.start, run_view.HEAD_START = lambda self: None, 0
+app = AppTest.from_file({str(ROOT / "app.py")!r}, default_timeout=120).run()
+assert not app.exception and app.metric and app.get("plotly_chart")
+print("torch._C" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip() == "False"
+
+
 THIN = 65
 """The most lines in a page file: it puts widgets together, and computes nothing."""
 NUMBERS = {"math", "numpy", "torch", "statistics", "scipy"}

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
 from engine import numbers
 from engine.charts.chart import done_blocks
@@ -21,7 +20,8 @@ Rows = list[tuple[str, str]]
 
 def to_csv(table: pd.DataFrame) -> str:
     """Return a table as CSV, without formulas for a spreadsheet: names may come from elsewhere."""
-    texts = {name: column.map(inert) for name, column in table.items() if not is_numeric_dtype(column)}
+    is_number = pd.api.types.is_numeric_dtype
+    texts = {name: column.map(inert) for name, column in table.items() if not is_number(column)}
     return table.assign(**texts).rename(columns=inert).to_csv(index=False)
 
 

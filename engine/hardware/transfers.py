@@ -12,12 +12,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
-from torch import Tensor
 
 from engine.hardware.device import wait_for
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def numbers(tensors: Sequence[Tensor]) -> list[Any]:
@@ -32,7 +34,7 @@ def numbers(tensors: Sequence[Tensor]) -> list[Any]:
     return found
 
 
-_Stated = list[tuple[Tensor, Callable[[], Exception]]]
+_Stated: TypeAlias = "list[tuple[Tensor, Callable[[], Exception]]]"
 _stated: ContextVar[_Stated | None] = ContextVar("stated", default=None)
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
@@ -70,7 +69,11 @@ class BackgroundEngine(Inquiries):
         grace: seconds a cancelled run may take to stop before its worker process is restarted.
         policy: what visitors may do; by default from `PRUNESCOPE_PUBLIC`. None if there are no visitors.
         visitor: returns the identity of the session whose message is being answered, as the server knows it.
-        delay: seconds between `start` and the beginning of the work, which leave the processor to the page.
+        delay: most seconds between `start` and the beginning of the work, see `begun`.
+
+    Attributes:
+        begun: set by the first run that is queued, or earlier by others: until then the processor is left to
+            the page, since importing Dask and starting the workers takes seconds.
     """
 
     def __init__(
@@ -86,7 +89,7 @@ class BackgroundEngine(Inquiries):
         self.store = store or Store()
         self._home = str(self.store.home)
         self.classes, self.visitor = Classes(self.store.home), visitor
-        self._delay = delay
+        self._delay, self.begun = delay, threading.Event()
         self._scheduler = scheduler or os.environ.get("PRUNESCOPE_SCHEDULER") or None
         # Set by the pages' and Dask's threads, cleared by the engine's thread only.
         self._wake = threading.Event()
@@ -162,6 +165,7 @@ class BackgroundEngine(Inquiries):
         self.start()
         with self._admission(pinned):
             self._runs.submit(pinned)
+        self.begun.set()
         return pinned.key
 
     @message(messages.off("Computing a finished run again", SHARED_RESULT))
@@ -176,6 +180,7 @@ class BackgroundEngine(Inquiries):
         self._keep_texts(pinned)
         self.start()
         self._runs.submit(pinned, again=True)
+        self.begun.set()
         return pinned.key
 
     def _admission(self, recipe: Recipe) -> AbstractContextManager[None]:
@@ -258,6 +263,7 @@ class BackgroundEngine(Inquiries):
         """
         self.start()
         self._runs.resume_held()
+        self.begun.set()
 
     @message(messages.off("Dropping runs of an ended app", CONTINUE))
     def drop_held(self) -> None:
@@ -287,7 +293,8 @@ class BackgroundEngine(Inquiries):
         """End the embedded cluster, which interrupts its runs."""
         with self._starting:
             self._closed = True
-        # Otherwise an idle thread would notice only after `IDLE` seconds.
+        # Otherwise a thread that waits would notice only after the delay, or after `IDLE` seconds.
+        self.begun.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
@@ -305,7 +312,8 @@ class BackgroundEngine(Inquiries):
     # The methods below run in the engine's thread.
 
     def _loop(self) -> None:
-        time.sleep(self._delay)
+        self.begun.wait(self._delay)
+        self.begun.set()
         for sentence in exposures(self.store.home, self._scheduler):
             _log.warning(sentence)
         drop_unused_texts(self.texts)

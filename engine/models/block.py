@@ -18,11 +18,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from torch import Tensor, nn
-from torch.nn.functional import linear as product
-from torch.overrides import TorchFunctionMode, handle_torch_function, has_torch_function
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 class Place(NamedTuple):
@@ -124,7 +125,7 @@ class Linear:
         (`engine.models.biases`).
         """
         assert self.expert is None, "experts have no module of their own"
-        new = None if bias is None else nn.Parameter(bias.to(self.weight), requires_grad=False)
+        new = None if bias is None else torch.nn.Parameter(bias.to(self.weight), requires_grad=False)
         self.module.register_parameter("bias", new)
 
 
@@ -166,16 +167,14 @@ class Seen(Exception):
     """Raised by a hook to end the pass of a batch of which it needs no more, see `Stream.show`."""
 
 
-Before = Callable[[str, Tensor], None]
+Before: TypeAlias = "Callable[[str, Tensor], None]"
 """Called with the name of the linear and its inputs `[..., in]`."""
 
-After = Callable[[str, Tensor, Tensor, Tensor | None], Tensor | None]
+After: TypeAlias = "Callable[[str, Tensor, Tensor, Tensor | None], Tensor | None]"
 """Called with the name, the inputs, the outputs `[..., out]` and the bias.
 
 What it returns replaces the outputs, unless it is None.
 """
-
-_Around = Callable[[str, Callable[..., Tensor], Tensor, Tensor, Tensor | None], Tensor]
 
 
 def compute_experts_separately(model: nn.Module) -> None:
@@ -198,7 +197,9 @@ def hooked(
                 _hook(undo, name, linear.module, before, after)
         # One mode for all experts: each further mode would intercept every torch function once more.
         if any(linear.expert is not None for linear in linears.values()):
-            undo.enter_context(_Slices(linears, partial(_observe, before, after)))
+            from engine.models.expert_slices import Slices
+
+            undo.enter_context(Slices(linears, partial(_observe, before, after)))
         yield
 
 
@@ -209,6 +210,8 @@ def zeroed(linears: Iterable[Linear]) -> Iterator[None]:
     Enter it inside the `hooked` whose hooks are to be called. A module returns zeros in all threads, an
     expert only in this one.
     """
+    from engine.models.expert_slices import Slices, zero_product, zeros
+
     with ExitStack() as undo:
         experts = {}
         for linear in linears:
@@ -216,10 +219,10 @@ def zeroed(linears: Iterable[Linear]) -> Iterator[None]:
                 experts[linear.path] = linear
                 continue
             # On the instance, where it shadows the class's method: `__call__` still runs the hooks.
-            linear.module.forward = partial(_zeros, linear.shape[0])
+            linear.module.forward = partial(zeros, linear.shape[0])
             undo.callback(delattr, linear.module, "forward")
         if experts:
-            undo.enter_context(_Slices(experts, lambda name, compute, *given: _zero_product(*given)))
+            undo.enter_context(Slices(experts, lambda name, compute, *given: zero_product(*given)))
         yield
 
 
@@ -258,62 +261,3 @@ def _observe(
     output = compute(inputs, weight, bias)
     replaced = after(name, inputs, output, bias) if after is not None else None
     return output if replaced is None else replaced
-
-
-class _Slices(TorchFunctionMode):
-    """Passes products with a slice of a fused parameter to `around`. A mode applies to one thread only."""
-
-    def __init__(self, linears: Mapping[str, Linear], around: _Around) -> None:
-        super().__init__()
-        self._around = around
-        # By (module, parameter): one of its linears, to look the parameter up, and all names by expert.
-        self._fused: dict[tuple[int, str], tuple[Linear, dict[int, str]]] = {}
-        for name, linear in linears.items():
-            if linear.expert is not None:
-                _, names = self._fused.setdefault((id(linear.module), linear.parameter), (linear, {}))
-                names[linear.expert] = name
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        # Linears that are modules come through here as well; their weights are no expert's slice.
-        if func is product or func is _zero_product:
-            inputs, weight, bias = _arguments(*args, **(kwargs or {}))
-            name = self._name(weight)
-            if name is not None:
-                # a mode is off while it handles a function: no recursion
-                return self._around(name, func, inputs, weight, bias)
-        return func(*args, **(kwargs or {}))
-
-    def _name(self, weight: Tensor) -> str | None:
-        """Return the linear whose slice this weight is a view of, None if there is none.
-
-        Such a view has the same storage, shape and strides, and its offset is a whole number of slices.
-        """
-        for linear, names in self._fused.values():
-            stored = linear.stored
-            if weight.shape != stored.shape[1:] or weight.stride() != stored.stride()[1:]:
-                continue
-            if weight.untyped_storage().data_ptr() == stored.untyped_storage().data_ptr():
-                # offset and stride both count elements, not bytes
-                expert, rest = divmod(
-                    int(weight.storage_offset()) - int(stored.storage_offset()), stored.stride(0)
-                )
-                return names.get(expert) if rest == 0 else None
-        return None
-
-
-def _arguments(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    return input, weight, bias
-
-
-def _zero_product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return zeros in place of a product. Modes that were entered earlier observe it as that product."""
-    if has_torch_function((inputs, weight)):  # also true while a mode is active
-        return handle_torch_function(_zero_product, (inputs, weight), inputs, weight, bias)
-    return _zeros(len(weight), inputs)  # weight: `[out, in]`
-
-
-def _zeros(width: int, inputs: Tensor) -> Tensor:
-    # allocated, not expanded: some models add to it in place
-    return inputs.new_zeros(*inputs.shape[:-1], width)

@@ -20,14 +20,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
 
 from engine.models.block import Block, Call, Linear, hooked
 from engine.models.state import fresh
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 DIGIT = 256
 """Row numbers pass through attention as two digits, each 1/256 to 256/256.
@@ -235,7 +237,7 @@ def _calls(block: Block, hidden: Tensor, call: Call) -> list[_Called]:
         return gave.detach() + mark
 
     # Stores None in place of each tensor that a backward pass would need.
-    nothing_saved = saved_tensors_hooks(lambda tensor: None, lambda nothing: nothing)
+    nothing_saved = torch.autograd.graph.saved_tensors_hooks(lambda tensor: None, lambda nothing: nothing)
     with torch.enable_grad(), nothing_saved, hooked(block.linears, after=detach):
         block(hidden.detach(), fresh(call))
     return calls

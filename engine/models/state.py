@@ -12,28 +12,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from engine.models.block import Call
 
-UNCHANGING = (
-    Tensor,
-    torch.dtype,
-    torch.device,
-    type(None),
-    bool,
-    int,
-    float,
-    complex,
-    str,
-    bytes,
-    slice,
-    range,
-)
-"""Classes of arguments that a block only reads. A tuple changes if one of its items does."""
+if TYPE_CHECKING:
+    pass
+
+READ_ONLY = (type(None), bool, int, float, complex, str, bytes, slice, range)
+"""Classes of arguments that a block only reads, besides those of torch. A tuple changes if one of its items
+does.
+"""
 
 
 @dataclass(frozen=True)
@@ -87,8 +78,12 @@ def _changing(value: Any) -> Iterator[Any]:
         for item in value:
             yield from _changing(item)
     # Modules and functions are callable, and only used. Other tuples (named ones) are copied whole.
-    elif not isinstance(value, UNCHANGING) and not callable(value) and not _is_plain(value):
+    elif not _is_only_read(value) and not callable(value) and not _is_plain(value):
         yield value
+
+
+def _is_only_read(value: Any) -> bool:
+    return isinstance(value, (torch.Tensor, torch.dtype, torch.device, *READ_ONLY))
 
 
 def _is_plain(value: Any) -> bool:

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import torch
-from torch import Tensor
 
 from engine.events import QUANTILES, Event, RowSpread
 from engine.pruning.effort import Effort
@@ -21,6 +20,9 @@ from engine.pruning.patterns import Group, Pattern, Sparsity, Unstructured, make
 from engine.pruning.statistics import Need, Statistics
 from engine.pruning.weights import masked
 from engine.registry import Method, Registry, Touched
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class RunningScore(Protocol):

@@ -14,11 +14,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from engine.hardware.memory import batch_bytes, budget, pieces_that_fit
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 ALIGNMENT = 16
 """Sizes are padded to a multiple of this many numbers, 64 bytes of float32."""

@@ -12,9 +12,13 @@ Not covered: rows that do not converge, which are reported and have to be solved
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 ITERATIONS, MOST_ITERATIONS = 40, 120
 """Iterations that a layer usually takes, and after which a row counts as failed."""

@@ -8,11 +8,15 @@ ever forming the inverse: `2/3 in^3` operations where the usual three steps take
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from engine.errors import NonFiniteError, NumericsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 DAMPING_LADDER = (0.01, 0.1, 1.0)
 """Dampings to try in turn; the first is the published one."""

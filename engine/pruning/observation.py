@@ -13,7 +13,6 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from engine.errors import NonFiniteError, NumericsError
 from engine.hardware.transfers import numbers
@@ -22,6 +21,8 @@ from engine.numbers import plural
 from engine.pruning.statistics import Need, Statistics
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from engine.models.language_model import Stream
 
 
@@ -231,7 +232,6 @@ def _affected(batches: Iterable[Tensor]) -> int:
     return sum(int((~batch.float().square().isfinite().flatten(1).all(1)).sum()) for batch in batches)
 
 
-@torch.no_grad()
 def require_finite(block: Block, stream: Stream, statistics: Mapping[str, Statistics]) -> None:
     """Check the input norms of a dense block's linears, before anything is computed from them.
 
@@ -250,7 +250,7 @@ def require_finite(block: Block, stream: Stream, statistics: Mapping[str, Statis
     if linear.expert is not None:  # its tokens arrive without their windows
         raise NonFiniteError(f"{problem}.")
     inputs: list[Tensor] = []
-    with hooked({linear.name: linear}, before=lambda _, given: inputs.append(given)):
+    with torch.no_grad(), hooked({linear.name: linear}, before=lambda _, given: inputs.append(given)):
         deque(stream.through(block), maxlen=0)
     windows = plural(stream.windows, "calibration window")
     raise NonFiniteError(f"{problem} in {_affected(inputs)} of {windows}.")

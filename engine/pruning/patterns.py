@@ -13,18 +13,21 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import floor
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import torch
-from torch import Tensor
 
 from engine.pruning.permutation import column_order
 from engine.pruning.selection import Selection, refuse_nan, remove_lowest, remove_lowest_of_few
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
 DEFAULT_SPARSITY = 0.5
 UNSTRUCTURED = "unstructured"
 BLOCK_WIDTH = 128  # columns; SparseGPT's mask block B_s, which works best for it (arXiv 2301.00774)
-Sparsity = float | Tensor
+Sparsity: TypeAlias = "float | Tensor"
 """One sparsity for the whole linear, or one per row, `[out]` float64: float32 would lose the decimals that
 decide a count.
 """
@@ -215,7 +218,7 @@ class Unstructured:
             NonFiniteError: a score is NaN.
         """
         columns = score.shape[1]
-        if isinstance(sparsity, Tensor):
+        if isinstance(sparsity, torch.Tensor):
             self._check_rows(sparsity, len(score))
             counts = removed_by_row(columns, sparsity)
             return remove_lowest(score, counts.to(score.device, non_blocking=True))

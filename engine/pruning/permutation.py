@@ -13,11 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from engine.hardware.transfers import HostCopies
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 CHUNK = 256
 """The most groups whose columns are assigned in one problem.

@@ -5,11 +5,15 @@ In these units one penalty suits every layer, and the magnitude of a weight is i
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor
 
 from engine.errors import NonFiniteError, NumericsError
 from engine.hardware.transfers import require
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class ScaledLayer:

@@ -25,11 +25,9 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from math import exp, inf, isfinite
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
-from torch import Tensor
-from torch.nn.functional import kl_div
 
 from engine.hardware.device import full_precision, parallel_passes
 from engine.hardware.transfers import checked_together
@@ -40,6 +38,8 @@ from engine.pruning.observation import alignments, observe
 from engine.pruning.statistics import Need, Statistics, factorise
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from engine.models.language_model import LanguageModel, Stream
 
 
@@ -48,7 +48,7 @@ LOGITS_AT_ONCE = 8_000_000
 """Most logits of one model in memory at a time (32 MB)."""
 LARGEST = 700.0  # nats; exp overflows float64 above 709
 
-Prune = Callable[[Linear, Statistics, float | Tensor], Tensor]
+Prune: TypeAlias = "Callable[[Linear, Statistics, float | Tensor], Tensor]"
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,6 @@ class Search:
             for block, hidden, call in self.first_batch()
         ]
 
-    @torch.no_grad()
     def first_batch(self) -> Iterator[tuple[Block, Tensor, Call]]:
         """Yield every dense block, in memory, with hidden states and a call to trace its data flow with."""
         # The input of block 0 serves for all blocks: the data flow hardly depends on the values.
@@ -155,7 +154,8 @@ class Search:
             with self.model.present(block):
                 yield block, hidden, stream.call(block)
                 if stream.states[0]:  # a later block may need what this one writes there
-                    stream.advance(block)
+                    with torch.no_grad():
+                        stream.advance(block)
 
     def fitness(self, candidates: Sequence[Shares], kind: Fitness) -> list[float]:
         """Return how far each candidate's predictions are from what is wanted; smaller is fitter. It is
@@ -181,12 +181,11 @@ class Search:
             models.put(model)
 
     @cached_property
-    @torch.no_grad()
     def _dense_end(self) -> Stream:
         """The windows after the last dense block."""
         stream = self.stream.fork()
         for block in self.model.blocks:
-            with self.model.present(block), full_precision():
+            with self.model.present(block), full_precision(), torch.no_grad():
                 stream.advance(block)
         return stream
 
@@ -278,7 +277,7 @@ def _unfitness(model: LanguageModel, dense: Stream, pruned: Stream, kind: Fitnes
             log_q = model.logits(h_pruned[:, part], ids[:, part]).float().log_softmax(-1)
             if kind == "kl":
                 log_p = model.logits(h[:, part], ids[:, part]).float().log_softmax(-1)
-                total += kl_div(log_q, log_p, reduction="sum", log_target=True).item()
+                total += torch.nn.functional.kl_div(log_q, log_p, reduction="sum", log_target=True).item()
             else:
                 wanted = ids[:, part.start + 1 : part.stop + 1]  # [windows, tokens]
                 total -= log_q.gather(-1, wanted[..., None]).sum().item()

@@ -11,14 +11,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from engine.errors import NonFiniteError
 from engine.hardware.transfers import require
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 ENTRIES_PER_CHUNK, ENTRIES_PER_CHUNK_ON_ACCELERATOR = 2**17, 2**26
 """Scores processed together when their groups are independent: what fits into a core's cache, and what leaves
@@ -70,7 +74,7 @@ def remove_lowest(score: Tensor, count: int | Tensor) -> Selection:
     remove = _remove_on_cpu if on_cpu else _remove_on_accelerator
     most = ENTRIES_PER_CHUNK if on_cpu else ENTRIES_PER_CHUNK_ON_ACCELERATOR
     rows = max(1, most // max(1, score.shape[1]))
-    counts = count.split(rows) if isinstance(count, Tensor) else repeat(count)
+    counts = count.split(rows) if isinstance(count, torch.Tensor) else repeat(count)
     # Not strict, because `repeat` never ends.
     parts = [remove(part, each) for part, each in zip(score.split(rows), counts, strict=False)]
     return Selection.joined(parts, dim=0)
@@ -221,7 +225,7 @@ def _remove_on_accelerator(score: Tensor, count: int | Tensor) -> Selection:
 
 def _count_th_lowest(score: Tensor, count: int | Tensor) -> Tensor:
     """Return the `count`-th lowest score of each row, `[groups, 1]`; the lowest if a row's count is 0."""
-    if len(score) > 1 or score.numel() > SORTED or isinstance(count, Tensor):
+    if len(score) > 1 or score.numel() > SORTED or isinstance(count, torch.Tensor):
         return count_th_lowest_by_bits(score, count)
     return score.sort(dim=1).values[:, count - 1 : count]
 

@@ -7,9 +7,13 @@ if clipping to a limit moved that mean.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 LOWEST, HIGHEST = 0.01, 0.99
 """The limits of methods that allocate sparsity unevenly (NeuroAL and the methods it is compared with)."""

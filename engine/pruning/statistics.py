@@ -19,19 +19,21 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
-from torch import Tensor
 
 from engine.hardware.transfers import numbers
 from engine.pruning.hessian import DAMPING_LADDER, InverseFactor, factor_with, inverse_factor
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 GRAM_PANEL, GRAM_PANEL_ON_GPU = 192, 2048
 """Columns of the Gram matrix computed together: wide enough for the matrix product to run at nearly full
 speed, narrow enough to skip most of what is below the diagonal.
 """
-HALF = (torch.bfloat16, torch.float16)
 ROUTED_SAMPLE = 4
 """An expert keeps this many times fewer sampled rows, because there are many experts."""
 
@@ -341,7 +343,7 @@ def _add_gram(gram: Tensor, rows: Tensor) -> None:
     Products of half-precision numbers are exact in float32, in which they are summed. So on a GPU the tensor
     cores take bfloat16 and float16 as they are. Float32 is never rounded to TF32, see `full_precision`.
     """
-    on_tensor_cores = rows.device.type == "cuda" and rows.dtype in HALF
+    on_tensor_cores = rows.device.type == "cuda" and rows.dtype in (torch.bfloat16, torch.float16)
     rows = rows if on_tensor_cores else rows.float()
     width, panel = rows.shape[1], GRAM_PANEL_ON_GPU if rows.device.type == "cuda" else GRAM_PANEL
     for start in range(0, width, panel):

@@ -277,7 +277,7 @@ class Recipe(BaseModel):
         method, found = self.methods[axis], {}
         for parameter in method.parameters:
             value = self.settings.get(f"{method.name}.{parameter.name}", parameter.default)
-            found[parameter.name] = parameter.default if parameter.fault(value) else value
+            found[parameter.name] = parameter.default if parameter.fault(value, tried=False) else value
         return found
 
 

@@ -13,16 +13,19 @@ import os
 import zlib
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from engine.errors import StoreError
 from engine.hardware import disk
 from engine.pruning.weights import BlockWeights, PrunedLinear
 from engine.store import atomic_files, plain_files
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 LENGTH_BYTES = 8  # a safetensors file begins with its header's length, a little-endian integer
 LARGEST_HEADER = 10**8  # in a damaged file those 8 bytes may say anything; do not read gigabytes
@@ -199,6 +202,8 @@ def _unpack_bits(tensors: dict[str, Tensor], name: str) -> Tensor:
 
 
 def _save(tensors: dict[str, Tensor], path: Path) -> None:
+    from safetensors.torch import save_file  # imports torch
+
     try:
         save_file(tensors, path, metadata={"crc32": _checksum(tensors)})
     except SafetensorError as error:

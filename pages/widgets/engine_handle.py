@@ -6,7 +6,6 @@ Pages request the engine after their own imports: it imports Dask in a thread, w
 from __future__ import annotations
 
 import threading
-import time
 from importlib import import_module
 
 import streamlit as st
@@ -18,14 +17,15 @@ from pages.widgets import public_mode
 from pages.widgets.server import health_check
 
 PRELOADED = (
+    "torch.nn",  # and with it torch, which is deferred, see `pages.widgets.server`
     "pages.widgets.compare.sweep",
     "pages.widgets.generate.sparsity_slider",
     "pages.widgets.generate.tokens",
 )
-DELAY = 1.5
-"""Seconds that the engine leaves to the first page, which shows stored results: it imports Dask."""
-PATIENCE = 4.0
-"""Seconds before the other pages' imports begin, so that they do not slow down the first page's."""
+DELAY = 10.0
+"""Most seconds that the engine and the other pages' imports leave to the first page, if no browser says that
+it has drawn it (`pages.widgets.drawn`) and no run is started.
+"""
 
 
 def shared_engine() -> BackgroundEngine:
@@ -59,7 +59,7 @@ def find_view(engine: BackgroundEngine, key: str | None) -> RunView | None:
 
 def _warm(engine: BackgroundEngine) -> None:
     """Import what the other pages need and read the bundled runs, so that their first visit is quick."""
-    time.sleep(PATIENCE)
+    engine.begun.wait()
     for name in PRELOADED:
         import_module(name)
     engine.runs()  # reads the bundled runs, which the store keeps in memory

@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from pages.widgets.drawn import tell_when_drawn
 from pages.widgets.live import whole_page
 from pages.widgets.method_files import draw_faults, load_method_files
 from pages.widgets.page_setup import PAGE, enter
@@ -56,6 +57,7 @@ def draw_page() -> None:
     from pages.widgets.engine_handle import shared_engine
 
     exposures = shared_engine().exposures()
+    tell_when_drawn()
     if not presenter.has_talk():
         for sentence in exposures:
             st.warning(sentence, icon=":material/lock_open:")

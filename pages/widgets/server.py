@@ -21,20 +21,21 @@ import streamlit as st
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 from engine.jobs.health import NOT_STARTED, Health
+from pages.widgets.deferred_import import defer
 from pages.widgets.public_mode import policy
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
 HEALTH = "/healthz"
-CLASS_STATE = "class-state"
-"""Next to the pages, which ask for it by this name."""
+CLASS_STATE, DRAWN = "class-state", "drawn"
+"""Next to the pages, which ask for them by these names."""
 PREFIX = f"/{(st.get_option('server.baseUrlPath') or '').strip('/')}".rstrip("/")
 """What the paths of the pages begin with, such as `/prunescope`; usually nothing."""
 FRESH = 2.0
@@ -133,6 +134,7 @@ async def warm_up(app: object) -> AsyncIterator[None]:
     """Prepare Explore while the browser still loads the app's scripts: its imports take two seconds. Called
     when the server starts, and left when it ends.
     """
+    defer("torch")  # importing it takes as long as all that Explore needs
     threading.Thread(target=_prepare, name="prunescope-first-page", daemon=True).start()
     yield
     if health_check.engine is not None:
@@ -161,6 +163,13 @@ async def answer_class(request: Request) -> JSONResponse:
     return JSONResponse(found, headers={"Cache-Control": "no-store"})
 
 
+async def begin(request: Request) -> Response:
+    """Let the engine begin its work: a browser has drawn a page. Any visitor may say so."""
+    if health_check.engine is not None:
+        health_check.engine.begun.set()
+    return Response(status_code=204)
+
+
 def routes() -> list[Route]:
     """Return what the server answers besides Streamlit's pages. The health check is below the prefix, for who
     reaches the app through a proxy, and at the root, for the container.
@@ -169,6 +178,7 @@ def routes() -> list[Route]:
     return [
         *(Route(path, health_check.answer) for path in checks),
         Route(f"{PREFIX}/{CLASS_STATE}", answer_class),
+        Route(f"{PREFIX}/{DRAWN}", begin, methods=["POST"]),
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,25 @@ def test_a_scheduler_that_does_not_answer(store: Store, monkeypatch: pytest.Monk
         assert "tcp://127.0.0.1:9" in engine.status.message and "does not answer" in engine.status.message
     finally:
         engine.close()
+
+
+@pytest.mark.parametrize("by", ["a drawn page", "a run", "closing"])
+def test_the_work_begins_when_the_first_page_needs_the_processor_no_more(
+    store: Store, small: RecipeMaker, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    turns = threading.Event()
+    monkeypatch.setattr(BackgroundEngine, "_turn", lambda self: turns.set())
+    engine = BackgroundEngine(store, delay=600)
+    try:
+        engine.start()
+        assert engine.summary("demo").pending  # what a first page asks must not begin it
+        assert not turns.wait(0.1)
+        if by == "a run":
+            engine.submit(small())
+        elif by == "a drawn page":
+            engine.begun.set()
+        if by != "closing":
+            assert turns.wait(60)
+    finally:
+        engine.close()
+    assert engine.begun.is_set()

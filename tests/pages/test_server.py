@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from starlette.applications import Starlette
@@ -124,6 +125,17 @@ def test_the_server_saves_the_classes_when_it_ends(monkeypatch: pytest.MonkeyPat
     with TestClient(Starlette(lifespan=server.warm_up)):
         engine.create_class("a")
     assert len(list((tmp_path / "classes").iterdir())) == 1
+
+
+def test_a_browser_that_has_drawn_a_page_lets_the_engine_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    telling = TestClient(Starlette(routes=server.routes(), middleware=MIDDLEWARE), "http://localhost")
+    assert telling.post(f"/{server.DRAWN}").status_code == 204  # a page of an earlier server: no engine yet
+    engine = SimpleNamespace(begun=threading.Event())
+    monkeypatch.setattr(server.health_check, "engine", engine)
+    assert telling.post(f"/{server.DRAWN}", headers={"Host": "elsewhere.example"}).status_code == 403
+    assert not engine.begun.is_set()
+    assert telling.post(f"/{server.DRAWN}").status_code == 204
+    assert engine.begun.is_set()
 
 
 def test_an_open_page_of_a_class_learns_what_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:

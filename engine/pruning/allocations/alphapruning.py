@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from math import isnan, nan
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from engine.errors import NonFiniteError
 from engine.events import BlockMeasured, Event
@@ -24,8 +24,12 @@ from engine.pruning.search import AllocationContext
 from engine.pruning.shares import HIGHEST, rescaled, weighted_mean
 from engine.registry import Parameter
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
 BINS = 100  # of log10 of the eigenvalues
-NOISE = (16 * torch.finfo(torch.float32).eps) ** 2  # squared, as an eigenvalue is
+NOISE = (16 * 2.0**-23) ** 2  # 2**-23: float32's relative rounding; squared, as an eigenvalue is
 """Eigenvalues up to this fraction of the largest are rounding errors of singular values that are 0 (measured:
 up to 9 units of float32 rounding).
 """

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from engine.events import BlockMeasured, Event
 from engine.pruning import papers
 from engine.pruning.axes import ALLOCATIONS, Allocation, Shares
 from engine.pruning.search import AllocationContext
 from engine.pruning.shares import weighted_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 BINS, LOW_BITS = 2**15, 16
 """A bin is the upper half of a float32 without its sign."""

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from engine.events import REFERENCE_STEP, Candidate, CandidateChosen, CandidateTried, Event, Noted
 from engine.models.dataflow import Consumer, consumers
@@ -27,6 +27,10 @@ from engine.pruning.patterns import Group
 from engine.pruning.search import AllocationContext, Search, Trial
 from engine.pruning.shares import HIGHEST, LOWEST, centred, rescale, within_limits
 from engine.registry import Parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 BLOCK_STRENGTHS = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.25)
 ROW_STRENGTHS = (0.0, *BLOCK_STRENGTHS)  # 0: uniform rows, so that the step may change nothing

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from math import isfinite
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from engine.errors import NonFiniteError
 from engine.events import BlockMeasured, Event
@@ -21,6 +20,9 @@ from engine.pruning.search import AllocationContext
 from engine.pruning.shares import centred, within_limits
 from engine.pruning.statistics import Need
 from engine.registry import Parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def owl(context: AllocationContext, *, threshold: float, strength: float) -> Generator[Event, None, Shares]:

@@ -6,9 +6,9 @@ import ast
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from engine.pruning.formulas.vocabulary import (
     COMPARISONS,
@@ -20,6 +20,10 @@ from engine.pruning.formulas.vocabulary import (
     called,
 )
 from engine.pruning.statistics import Need
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 FLOAT32 = 4  # bytes
 OPERATIONS = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call)

@@ -48,10 +48,29 @@ TOO_LONG = f"but at most {LONGEST} are allowed (without spaces); shorten it"
 
 @lru_cache(maxsize=256)
 def parse(text: str) -> Formula:
-    """Read a formula.
+    """Read a formula and try it on a few numbers.
 
     Raises:
         ValueError: it is not accepted; the message says why, without a full stop.
+    """
+    formula = read(text)
+    if fault := trial_fault(formula.text):
+        raise ValueError(fault)
+    return formula
+
+
+def trial_fault(text: str) -> str | None:
+    """Return what is wrong with the values of a formula that can be read; None if they are usable."""
+    fault = fault_of_values(read(text))
+    return fault and f"the formula {fault}"
+
+
+@lru_cache(maxsize=256)
+def read(text: str) -> Formula:
+    """Read a formula without trying it, which takes torch.
+
+    Raises:
+        ValueError: it cannot be read; the message says why, without a full stop.
     """
     try:
         tree = _simplified(_tree(text.strip()))
@@ -62,14 +81,12 @@ def parse(text: str) -> Formula:
                 f"yields {shape.words}, so it does not tell the weights of a row apart; use W or a quantity "
                 f"of the columns ({', '.join(name for name, each in NAMES.items() if each.shape.columns)})"
             )
-        formula = Formula(ast.unparse(tree), latex(tree), tree)
-        if (length := _length(formula.text)) > LONGEST:  # or its own link and recipe could not be read
+        canonical = ast.unparse(tree)
+        if (length := _length(canonical)) > LONGEST:  # or its own link and recipe could not be read
             raise ValueError(f"has {length:,} characters with its numbers written out, {TOO_LONG}")
-        if fault := fault_of_values(formula):
-            raise ValueError(fault)
     except ValueError as error:
         raise ValueError(f"the formula {error}") from error.__cause__
-    return formula
+    return Formula(canonical, latex(tree), tree)
 
 
 def _length(text: str) -> int:

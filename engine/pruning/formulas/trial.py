@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from engine.pruning.formulas.computing import Formula
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 ROWS, COLUMNS = 12, 16
 PLACES = ((0.0, 0.0), (5.0, 0.5), (10.0, 1.0))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor
 
 from engine.models.block import Place
 from engine.pruning.statistics import Need, Statistics
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Shape(NamedTuple):
@@ -293,19 +295,29 @@ def _direction(direction: str) -> dict[str, Function]:
     }
 
 
+def _torch(name: str) -> Callable[..., Tensor]:
+    """Return torch's function of this name, which is looked up when it is called."""
+
+    def compute(*values: Tensor) -> Tensor:
+        result: Tensor = getattr(torch, name)(*values)
+        return result
+
+    return compute
+
+
 def _call(name: str) -> Callable[..., str]:
     return lambda *values: rf"\{name}\left( {', '.join(values)} \right)"
 
 
 FUNCTIONS: dict[str, Function] = {
-    "abs": Function(torch.abs, (1, 1), _first, lambda x: rf"\left| {x} \right|", "absolute value"),
-    "sqrt": Function(torch.sqrt, (1, 1), _first, lambda x: rf"\sqrt{{{x}}}", "square root"),
-    "log": Function(torch.log, (1, 1), _first, _call("log"), "natural logarithm"),
-    "exp": Function(torch.exp, (1, 1), _first, _call("exp"), "exponential"),
-    "min": Function(torch.minimum, (2, 2), joined, _call("min"), "the smaller of two values"),
-    "max": Function(torch.maximum, (2, 2), joined, _call("max"), "the larger of two values"),
+    "abs": Function(_torch("abs"), (1, 1), _first, lambda x: rf"\left| {x} \right|", "absolute value"),
+    "sqrt": Function(_torch("sqrt"), (1, 1), _first, lambda x: rf"\sqrt{{{x}}}", "square root"),
+    "log": Function(_torch("log"), (1, 1), _first, _call("log"), "natural logarithm"),
+    "exp": Function(_torch("exp"), (1, 1), _first, _call("exp"), "exponential"),
+    "min": Function(_torch("minimum"), (2, 2), joined, _call("min"), "the smaller of two values"),
+    "max": Function(_torch("maximum"), (2, 2), joined, _call("max"), "the larger of two values"),
     "where": Function(
-        torch.where,
+        _torch("where"),
         (3, 3),
         joined,
         lambda test, yes, no: rf"\begin{{cases}} {yes} & {test} \\ {no} & \text{{otherwise}} \end{{cases}}",
@@ -342,15 +354,15 @@ def called(node: ast.AST) -> str | None:
 
 
 OPERATORS: dict[type[ast.operator], tuple[Callable[..., Tensor], str]] = {
-    ast.Add: (torch.add, "{} + {}"),
-    ast.Sub: (torch.sub, "{} - {}"),
-    ast.Mult: (torch.mul, r"{} \, {}"),
-    ast.Div: (torch.div, r"\frac{{{}}}{{{}}}"),
-    ast.Pow: (torch.pow, "{{{}}}^{{{}}}"),
+    ast.Add: (_torch("add"), "{} + {}"),
+    ast.Sub: (_torch("sub"), "{} - {}"),
+    ast.Mult: (_torch("mul"), r"{} \, {}"),
+    ast.Div: (_torch("div"), r"\frac{{{}}}{{{}}}"),
+    ast.Pow: (_torch("pow"), "{{{}}}^{{{}}}"),
 }
 COMPARISONS: dict[type[ast.cmpop], tuple[Callable[..., Tensor], str]] = {
-    ast.Lt: (torch.lt, "<"),
-    ast.LtE: (torch.le, r"\le"),
-    ast.Gt: (torch.gt, ">"),
-    ast.GtE: (torch.ge, r"\ge"),
+    ast.Lt: (_torch("lt"), "<"),
+    ast.LtE: (_torch("le"), r"\le"),
+    ast.Gt: (_torch("gt"), ">"),
+    ast.GtE: (_torch("ge"), r"\ge"),
 }

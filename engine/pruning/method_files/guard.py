@@ -10,15 +10,18 @@ from functools import wraps
 from pathlib import PurePath
 from traceback import walk_tb
 from types import GeneratorType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch import Tensor
 
 from engine.errors import MethodError, PrunescopeError
 from engine.hardware.memory_plan import is_out_of_memory
 from engine.pruning.axes import Refined, Shares, Updated
 from engine.registry import Method, Origin
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 M = TypeVar("M", bound=Method)
 
@@ -108,7 +111,7 @@ def _with_check(function: Callable[..., Any], check: Check, name: str, origin: O
 
 
 def _score(result: Any, weight: Tensor, statistics: Any, **parameters: Any) -> str | None:
-    if not isinstance(result, Tensor):
+    if not isinstance(result, torch.Tensor):
         return f"a {type(result).__name__}, not a tensor of scores"
     if result.shape != weight.shape and "m" not in parameters:
         return f"scores of shape {list(result.shape)} for weights of shape {list(weight.shape)}"

@@ -15,9 +15,13 @@ Cost: a row is read about sixty times, and two rows of H; most of the time goes 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 PAIRS_OF_ONE_STEP, PAIRS_AT_ONCE = 2**16, 2**20
 """Pairs that are not worth splitting, and pairs compared together, which limits the memory of the search."""

@@ -13,13 +13,17 @@ Here such a row stops.
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from engine.pruning import papers
 from engine.pruning.axes import REFINEMENTS, Refined, Refinement
 from engine.pruning.refinements.swaps import PARAMETERS, Criteria, Rules, attention_only, swapped
 from engine.pruning.statistics import Need, Statistics
 from engine.registry import Parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 NEEDS = frozenset({Need.INPUT_NORM, Need.INPUT_SUM, Need.INPUT_VARIANCE})
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from engine.pruning.axes import REFINEMENTS, Refined, Refinement
 from engine.pruning.statistics import Statistics
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def unrefined(keep: Tensor, weight: Tensor, statistics: Statistics, *, group: int | None) -> Refined:

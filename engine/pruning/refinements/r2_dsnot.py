@@ -8,7 +8,7 @@ perplexity of 62.9 at 60 %, DSnoT gives 60.5 and this 60.7 (138.5, 123.9 and 123
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from engine.pruning import papers
 from engine.pruning.axes import REFINEMENTS, Refined, Refinement
@@ -17,6 +17,9 @@ from engine.pruning.refinements.swaps import PARAMETERS, Criteria, Rules, attent
 from engine.pruning.scores.ria import ALPHA, relative_importance
 from engine.pruning.statistics import Statistics
 from engine.registry import Parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def r2_dsnot(

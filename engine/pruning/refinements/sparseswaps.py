@@ -12,8 +12,9 @@ swap for about every sixteenth column.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor
 
 from engine.errors import NonFiniteError
 from engine.hardware.transfers import require
@@ -28,6 +29,10 @@ from engine.pruning.refinements.best_swap import (
 )
 from engine.pruning.statistics import Need, Statistics
 from engine.registry import Parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 NUMBERS_AT_ONCE, NUMBERS_ON_ACCELERATOR = 2**16, 2**24
 """Weights whose rows swap together: about ten tensors of this size stay in a CPU's cache."""

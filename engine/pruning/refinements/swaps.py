@@ -15,16 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from torch import Tensor
 
 from engine.errors import NonFiniteError
 from engine.hardware.transfers import require
 from engine.pruning.axes import Refined
 from engine.pruning.selection import remove_lowest
 from engine.registry import Parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 MOST_CYCLES = 50
 """As published, for rows of 4,096 columns and more."""

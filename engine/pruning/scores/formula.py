@@ -7,20 +7,21 @@ Hessian and its factor. It is computed once, on the dense weights of a block, al
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import FormulaError
 from engine.hardware.transfers import require
 from engine.models.block import Place
 from engine.pruning.axes import SCORES, Score
 from engine.pruning.formulas.computing import Formula
-from engine.pruning.formulas.reading import EXAMPLE, parse
+from engine.pruning.formulas.reading import EXAMPLE, read, trial_fault
 from engine.pruning.formulas.vocabulary import Layer
 from engine.pruning.patterns import Group
 from engine.pruning.statistics import Statistics
 from engine.registry import Parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def formula(weight: Tensor, statistics: Statistics, *, expression: str, seed: int, place: Place) -> Tensor:
@@ -29,7 +30,7 @@ def formula(weight: Tensor, statistics: Statistics, *, expression: str, seed: in
     Raises:
         FormulaError: one of them is NaN or infinite.
     """
-    parsed = parse(expression)
+    parsed = read(expression)
     scores = parsed.of(Layer(weight, statistics, seed, place))
     finite = scores.isfinite()
     # Tensors without dimensions: an error that is raised later must not hold the scores until then.
@@ -54,7 +55,7 @@ def _not_finite(
 
 
 def _declared(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    parsed = parse(parameters["expression"])
+    parsed = read(parameters["expression"])
     return {
         "needs": parsed.needs,
         "numbers": parsed.numbers,
@@ -71,13 +72,14 @@ SCORES.add(
         explanation="A score of your own: a formula of the weight and of what the calibration text shows "
         "about its input and output.",
         helps="To try an idea against the published scores. The names and functions are listed below.",
-        formula=parse(EXAMPLE).latex,
+        formula=read(EXAMPLE).latex,
         parameters=(
             Parameter(
                 name="expression",
                 kind="text",
                 default=EXAMPLE,
-                read=lambda text: parse(text).text,
+                read=lambda text: read(text).text,
+                trial=trial_fault,
                 explanation="the formula, for instance abs(W) * a ** 0.5 / row_sum(abs(W))",
             ),
             Parameter(

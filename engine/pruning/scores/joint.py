@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from itertools import combinations
 from math import comb
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from engine.errors import NumericsError
 from engine.hardware.memory import batch_bytes, budget, pieces_that_fit
@@ -22,6 +22,10 @@ from engine.pruning import papers
 from engine.pruning.axes import SCORES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.statistics import Need, Statistics
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 MOST_SETS = 1000  # 4:8 has 70, 6:12 has 924, 8:16 has 12,870
 ROUNDING = 16

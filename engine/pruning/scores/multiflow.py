@@ -7,12 +7,15 @@ within the whole linear: `--allocation global-magnitude --group layer`.
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from engine.pruning import papers
 from engine.pruning.axes import SCORES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.statistics import Need, Statistics
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def multiflow(weight: Tensor, statistics: Statistics) -> Tensor:

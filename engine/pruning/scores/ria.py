@@ -7,13 +7,17 @@ weight; RIA also needs Wanda's statistics.
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from engine.pruning import papers
 from engine.pruning.axes import SCORES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.statistics import Need, Statistics
 from engine.registry import Parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 ALPHA = Parameter(
     name="alpha",

@@ -4,12 +4,15 @@ surgeon).
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from engine.pruning import papers
 from engine.pruning.axes import SCORES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.statistics import Need, Statistics
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def sparsegpt(weight: Tensor, statistics: Statistics, *, columns: slice = slice(None)) -> Tensor:

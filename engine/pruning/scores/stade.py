@@ -9,12 +9,15 @@ STADE-W, which takes Wanda's norm in the linears that follow a normalisation, is
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from engine.pruning import papers
 from engine.pruning.axes import SCORES, Score
 from engine.pruning.patterns import Group
 from engine.pruning.statistics import Need, Statistics
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def stade(weight: Tensor, statistics: Statistics) -> Tensor:

@@ -7,8 +7,9 @@ all of it, not that it is faster.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor
 
 from engine.pruning import papers
 from engine.pruning.axes import SCORES, Score
@@ -16,6 +17,9 @@ from engine.pruning.patterns import Group
 from engine.pruning.scores.ria import ALPHA, relative_importance
 from engine.pruning.statistics import Need, Statistics
 from engine.registry import Parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def stochria(weight: Tensor, statistics: Statistics, *, beta: float, alpha: float, seed: int) -> Tensor:

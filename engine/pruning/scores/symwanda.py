@@ -11,7 +11,7 @@ at 60 % the general form has a perplexity of 63.9 per row and 67.5 per layer, th
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from engine.pruning import papers
 from engine.pruning.axes import SCORES, Score
@@ -19,6 +19,10 @@ from engine.pruning.patterns import Group
 from engine.pruning.scores.ria import ALPHA, relative_importance
 from engine.pruning.statistics import Need, Statistics
 from engine.registry import Parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 FORMS = ("general", "input", "output", "symmetric", "relative")
 

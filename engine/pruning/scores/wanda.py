@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from engine.pruning import papers
 from engine.pruning.axes import SCORES, Invariance, Score
 from engine.pruning.patterns import Group
 from engine.pruning.statistics import Need, Statistics
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def wanda(weight: Tensor, statistics: Statistics) -> Tensor:

@@ -17,8 +17,9 @@ SparseGPT has 123.0. The updates of its 106 million weights take 60 seconds of o
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor
 
 from engine.pruning import papers
 from engine.pruning.axes import UPDATES, MaskSource, RepeatedMask, Update, Updated
@@ -29,6 +30,10 @@ from engine.pruning.scaled_layer import ScaledLayer
 from engine.pruning.statistics import Need, Statistics
 from engine.pruning.weights import masked
 from engine.registry import Parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 ITERATIONS, CHOOSING = 20, 15
 """The published numbers of iterations, and of those that choose the mask."""

@@ -17,9 +17,9 @@ take 200 seconds of one core.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor
-from torch.linalg import solve_triangular
 
 from engine.pruning import papers
 from engine.pruning.axes import UPDATES, MaskSource, RepeatedMask, Update, Updated
@@ -30,6 +30,10 @@ from engine.pruning.scaled_layer import ScaledLayer
 from engine.pruning.statistics import Need, Statistics
 from engine.pruning.weights import masked
 from engine.registry import Parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 UPDATE_EVERY = 3
 """Iterations between two changes of the penalty."""
@@ -87,8 +91,8 @@ def _support(layer: ScaledLayer, source: RepeatedMask, penalty: float, iteration
     for iteration in range(1, iterations + 1):
         # W = (H W_0 - V + rho D) (H + rho)^-1: on wide layers sooner than with an inverse for each penalty
         right = layer.target - dual + penalty * split
-        half = solve_triangular(lower.T, right, upper=True, left=False)
-        current = solve_triangular(lower, half, upper=False, left=False)
+        half = torch.linalg.solve_triangular(lower.T, right, upper=True, left=False)
+        current = torch.linalg.solve_triangular(lower, half, upper=False, left=False)
         shifted = current + dual / penalty
         keep = source.keep(everything, shifted / scale)
         split = masked(shifted, keep)

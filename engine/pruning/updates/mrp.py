@@ -17,8 +17,9 @@ versions used (`mask=dense`).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor
 
 from engine.errors import NonFiniteError
 from engine.pruning import papers
@@ -30,6 +31,10 @@ from engine.pruning.hessian import DAMPING_LADDER, damped
 from engine.pruning.statistics import Need, Statistics
 from engine.pruning.updates import obs as sequence
 from engine.registry import Parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 NUMBERS = 50
 """Numbers read or written per entry of a row's system, measured on a CPU."""

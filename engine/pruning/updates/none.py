@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from engine.pruning.axes import UPDATES, MaskSource, Update, Updated
 from engine.pruning.statistics import Statistics
 from engine.pruning.weights import masked
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def leave(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:

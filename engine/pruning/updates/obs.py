@@ -10,17 +10,21 @@ together.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from engine.pruning import papers
 from engine.pruning.axes import UPDATES, MaskSource, Update, Updated
 from engine.pruning.effort import Effort
 from engine.pruning.patterns import BLOCK_WIDTH
 from engine.pruning.statistics import Need, Statistics
-from engine.pruning.weights import INTEGERS, masked
+from engine.pruning.weights import integers_like, masked
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 SUB_BLOCK_WIDTH = 16  # columns; speed only, the result is the same up to rounding
 NUMBERS = 75
@@ -99,7 +103,7 @@ class _Sweep:
         # The calls cost more than the arithmetic, and NumPy's take a third of the time of PyTorch's.
         running, upper = self.running[start:stop], self.upper[start:stop, start:stop]
         errors = torch.empty_like(running)
-        integer = INTEGERS[errors.element_size()]
+        integer = integers_like(errors)
         values, lines, bits = running.numpy(), errors.numpy(), errors.view(integer).numpy()
         columns = upper.T.contiguous().numpy()  # [column, earlier column]
         together = min(self.source.step or stop, stop - start)

@@ -17,8 +17,9 @@ columns, and the rows of outliers that it exempts.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor
 
 from engine.pruning import papers
 from engine.pruning.axes import UPDATES, MaskSource, RepeatedMask, Update, Updated
@@ -28,6 +29,10 @@ from engine.pruning.patterns import BLOCK_WIDTH, Group
 from engine.pruning.statistics import Need, Statistics
 from engine.pruning.updates.mrp import joint_update, solve_in_float64
 from engine.registry import Parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 NUMBERS, NUMBERS_SOLVING = 60, 50
 """Numbers read or written per weight and block by the score and the mask, and per entry of a row's system,
