@@ -12,6 +12,7 @@ from engine.errors import RecipeError
 from engine.pruning.presets import PRESETS, PRUNER_FIELDS
 from engine.recipe import Recipe
 
+FORMULA = "formula"
 FIXED = (
     "calibration",
     "samples",
@@ -32,7 +33,8 @@ class Alternatives:
 
     Attributes:
         uniform: the same recipe with the uniform allocation; None if it has that already.
-        pruners: the same with each of the other pruners that it can have.
+        pruners: the same with each of the other pruners that it can have. A formula is one only of a run
+            that has a formula: the default one stands for no pruner.
     """
 
     uniform: Recipe | None
@@ -49,7 +51,7 @@ def alternatives(recipe: Recipe) -> Alternatives:
     others = [
         _changed(recipe, **{"bias": "keep", **preset.choices})
         for preset in PRESETS.values()
-        if preset.name != recipe.pruner
+        if preset.name != recipe.pruner and (preset.score != FORMULA or recipe.score == FORMULA)
     ]
     return Alternatives(uniform, tuple(one for one in others if one is not None))
 

@@ -41,3 +41,13 @@ def test_another_sparsity_text_or_model_is_no_alternative() -> None:
     for changes in ({"sparsity": 0.6}, {"samples": 8}, {"model": "org/other"}, {"evaluation": "wikitext2"}):
         assert not is_other_pruner(first, other.model_copy(update=changes))
     assert not is_other_pruner(first, first)
+
+
+def test_a_formula_is_an_alternative_of_the_same_formula_only() -> None:
+    """The preset's default formula is Wanda's, and nobody's choice."""
+    mine = {"settings": {"formula.expression": "abs(W) * a ** 0.5"}}
+    for first in (pinned(pruner="wanda"), pinned(pruner="formula", **mine)):
+        assert not any(one.score == "formula" for one in alternatives(first).pruners)
+    refined = pinned(score="formula", refinement="dsnot", **mine)
+    (plain,) = (one for one in alternatives(refined).pruners if one.score == "formula")
+    assert plain.key == pinned(pruner="formula", **mine).key
