@@ -182,6 +182,8 @@ class Method:
         explanation: what it does, in a sentence for a student.
         helps: when to use it, and when not.
         formula: LaTeX.
+        sources: what of the paper could not be read or does not apply, and what is followed instead; empty if
+            it was read in full.
         uses_seed: whether it draws random numbers; its parameter `seed` then reaches the function mixed with
             the linear's path, so that linears draw independently.
         origin: the method file that it comes from; None if it is built in.
@@ -193,6 +195,7 @@ class Method:
     helps: str = ""
     formula: str = ""
     paper: Paper | None = None
+    sources: str = ""
     parameters: tuple[Parameter, ...] = ()
     uses_seed: bool = False
     origin: Origin | None = None

@@ -49,6 +49,7 @@ def _method(method: Method) -> Iterator[str]:
         ("when it helps", method.helps),
         ("formula", method.formula),
         ("paper", _paper(method.paper)),
+        ("sources", method.sources),
         ("from", str(method.origin) if method.origin else ""),
     ):
         if text:

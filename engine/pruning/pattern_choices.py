@@ -125,5 +125,6 @@ BIASES.add(
         "score, refinement and weight update. It helps most if inputs have large means.",
         formula=r"b' = b + (W - W')\, \mathbb{E}[X]",
         paper=papers.FLAP,
+        sources="FLAP removes whole columns; here the same compensation is applied to single weights.",
     )
 )

@@ -283,6 +283,7 @@ def test_methods_lists_every_method_of_the_registries(capsys: pytest.CaptureFixt
     ]:
         assert f"\n  {method.name} " in printed
         assert method.explanation in printed and method.helps in printed and method.formula in printed
+        assert method.sources in printed
         assert method.paper is None or (method.paper.title in printed and str(method.paper.url) in printed)
         assert all(
             f"{method.name}.{parameter.name}=...  {parameter.explanation}; {parameter.range}" in printed

@@ -175,6 +175,8 @@ ALLOCATIONS.add(
         r"D_{\mathrm{KL}}\!\left( p_{\text{dense}}(\cdot | x) "
         r"\,\Vert\, p_{s}(\cdot | x) \right), \quad \sum_\ell n_\ell s_\ell = s \sum_\ell n_\ell",
         paper=papers.EVOPRESS,
+        sources="The paper could be read in part only; the search follows the authors' code. Unlike there, a "
+        "candidate is pruned as the run itself would be, and the windows of a step are the first ones.",
         parameters=(
             Parameter(
                 name="generations",

@@ -120,6 +120,8 @@ REFINEMENTS.add(
         formula=r"\min_{p \text{ kept},\, g \text{ removed}} \; w_p^2 G_{pp} + 2 w_p c_p + w_g^2 G_{gg} - "
         r"2 w_g c_g - 2 w_p w_g G_{pg}, \quad G = X^T X, \; c = G\,(w - m \odot w)",
         paper=papers.SPARSESWAPS,
+        sources="Only the paper's abstract and introduction could be read. By how much an exchange changes "
+        "the error is derived from its objective, and checked against trying all of them on small layers.",
         parameters=(
             Parameter(
                 name="swaps",

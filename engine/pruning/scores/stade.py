@@ -2,9 +2,9 @@
 
 A weight whose input never changes adds a constant to the output, which a bias can replace, so only the spread
 of the input counts. Without such a bias the constant is lost, and Wanda's norm, which contains the mean, is
-the better scale. The formula is that of the authors' code, which ranks by the square (`W^2 * var`, the same
-order, here without squares that could underflow); the paper's derivation could not be read. Their variant
-STADE-W, which takes Wanda's norm in the linears that follow a normalisation, is not offered.
+the better scale. The authors' code ranks by the square (`W^2 * var`), which is the same order; here there are
+no squares that could underflow. Their variant STADE-W, which takes Wanda's norm in the linears that follow a
+normalisation, is not offered.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ SCORES.add(
         "method. Without that, Wanda's norm is the safer choice.",
         formula=r"|W_{ij}| \cdot \sigma(X_{:j})",
         paper=papers.STADE,
+        sources="The paper's derivation could not be read; the formula is that of the authors' code.",
         function=stade,
         needs=frozenset({Need.INPUT_DEVIATION}),
         default_group=Group.ROW,

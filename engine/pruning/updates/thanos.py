@@ -11,8 +11,7 @@ Measured at 60 %, as perplexity: on the bundled model 47.2, where SparseGPT has 
 SmolLM2-135M, calibrated on 8 windows of WikiText-2, 118.8 where SparseGPT has 123.0 and ADMM 89.5. The
 updates of its 106 million weights take 120 seconds of one core.
 
-The paper's text could only be read in part, its early code in full. Left out: structured removal of whole
-columns, and the rows of outliers that it exempts.
+Left out: structured removal of whole columns, and the rows of outliers that it exempts.
 """
 
 from __future__ import annotations
@@ -112,6 +111,8 @@ UPDATES.add(
         formula=r"\delta w_{j:} = -\, w_P \left( B_{PP} \right)^{-1} B_{P,:}, \quad "
         r"B = \left( H_{j:,j:} \right)^{-1}",
         paper=papers.THANOS,
+        sources="The paper could be read in part only. Where it could not, the authors' early code is "
+        "followed, which was read in full.",
         parameters=(
             Parameter(
                 name="block",

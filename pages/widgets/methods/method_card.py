@@ -45,6 +45,7 @@ def draw_method(axis: str, method: Method, related: Mapping[str, str], fields: M
             "When it helps": method.helps,
             **related,
             "Published in": _paper(method),
+            "Sources": method.sources,
             "In a recipe": f"`{axis}={method.name}`",
             "Of your own": literal(str(method.origin)) if method.origin else "",
         }
