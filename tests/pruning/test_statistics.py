@@ -418,3 +418,12 @@ def test_output_norms_exclude_the_bias(batch: int, bias: bool) -> None:
     assert not torch.equal(statistics["q"].output_norm, statistics["k"].output_norm), (
         "linears that share the input must have separate output norms"
     )
+
+
+@pytest.mark.parametrize("width", [1, 100, 128, 129, 255, 256, 385, 1100])
+def test_square_sums_are_those_of_all_columns_together(width: int) -> None:
+    """Columns are squared a few at a time, which must not change a bit."""
+    rows = torch.randn(300, width, generator=torch.Generator().manual_seed(0))
+    statistics = Statistics(width, 1, {Need.INPUT_NORM}, torch.device("cpu"))
+    statistics.update(rows)
+    assert torch.equal(statistics.input_norm, rows.square().sum(0).sqrt())
