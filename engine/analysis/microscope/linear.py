@@ -203,11 +203,15 @@ def with_siblings(block: Block, linear: Linear) -> dict[str, Linear]:
 
 def _sparsity(specimen: Specimen, plan: Plan, pruned: PrunedLinear) -> Sparsity:
     """Return the linear's target sparsity: its block's, its own if the allocation gives linears their own, or
-    one per row if the mask has uneven rows.
+    one per row if the allocation looked at its rows or the mask has uneven rows.
     """
     rows = (~pruned.keep).sum(1)
-    uneven = plan.pattern.allows_row_sparsities and bool((rows != rows[0]).any())
-    if uneven:
+    # Even if all rows got the same sparsity, which is not rounded to whole weights as a single one is.
+    looked_at = specimen.record.rows and specimen.name in {
+        spread.name for spread in specimen.record.rows[specimen.block]
+    }
+    uneven = bool((rows != rows[0]).any())
+    if plan.pattern.allows_row_sparsities and (looked_at or uneven):
         # The run's targets per row are not needed: the mask counts them exactly.
         return rows.double() / pruned.keep.shape[1]
     if plan.allocation.linears:

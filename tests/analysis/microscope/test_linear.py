@@ -15,30 +15,23 @@ from engine.analysis.microscope.linear import Specimen, look, singular_values, s
 from engine.errors import ModelError
 from engine.inputs import dense_model
 from engine.recipe import Recipe
-from engine.record import RunRecord
-from engine.run import run
+from tests.conftest import NARROW_BLOCKS
+from tests.outcomes import computed
 
 SMALL = {"samples": 4, "length": 64, "evaluation": None}
-LINEAR = "mlp.up_proj"
+LINEAR, ROWS, COLUMNS = "mlp.up_proj", 96, 32
+LAST = NARROW_BLOCKS - 1
 
 
-@cache
-def pruned(**fields):
-    """Return a finished run of the bundled model: its record and its blocks."""
-    kept = {}
-    recipe = Recipe.build(
-        {
-            **SMALL,
-            **{name: dict(value) if isinstance(value, tuple) else value for name, value in fields.items()},
-        }
-    )
-    record = RunRecord.fold(run(recipe, kept))
-    assert record.state == "finished", record.error
-    return record, kept
+@pytest.fixture(scope="module")
+def specimen(narrow_model):
+    """Returns a linear of a finished run of the narrow model; each run is computed once."""
+    pruned = cache(lambda **fields: computed(Recipe.build(SMALL, model=narrow_model, **fields)))
 
+    def pick(block=LAST, name=LINEAR, **fields):
+        return Specimen(*pruned(**fields), block, name)
 
-def specimen(block=2, name=LINEAR, **fields):
-    return Specimen(*pruned(**fields), block, name)
+    return pick
 
 
 def recorded_error(found):
@@ -72,8 +65,8 @@ GROUPS = {
 
 
 @pytest.mark.parametrize("pruner", ["magnitude", "wanda", "ria"])
-@pytest.mark.parametrize("block", [0, 3])
-def test_the_lowest_scores_of_each_group_are_what_the_run_removed(decisions, pruner, block):
+@pytest.mark.parametrize("block", [0, LAST])
+def test_the_lowest_scores_of_each_group_are_what_the_run_removed(specimen, decisions, pruner, block):
     found = specimen(block, "self_attn.k_proj", pruner=pruner, sparsity=0.4)
     facts = study(found)
     scores, keep = decisions[0].scores.tolist(), found.pruned().keep
@@ -85,7 +78,7 @@ def test_the_lowest_scores_of_each_group_are_what_the_run_removed(decisions, pru
     assert facts.scores.moved == 0
 
 
-def test_wanda_scores_are_weight_times_norm_and_the_norms_are_those_of_the_text():
+def test_wanda_scores_are_weight_times_norm_and_the_norms_are_those_of_the_text(specimen):
     found = specimen(pruner="wanda")
     with torch.no_grad():
         model = dense_model(found.recipe)
@@ -116,7 +109,7 @@ FIELDS = [
 
 
 @pytest.mark.parametrize("fields", FIELDS, ids=lambda fields: "-".join(map(str, fields.values())))
-def test_the_methods_decide_again_what_the_run_stored(fields):
+def test_the_methods_decide_again_what_the_run_stored(specimen, fields):
     given = dict(fields)
     if "update" in given:
         given |= {"score": given.pop("pruner")}
@@ -128,9 +121,9 @@ def test_the_methods_decide_again_what_the_run_stored(fields):
 
 
 @pytest.mark.parametrize(
-    ("pruner", "running", "groups"), [("sparsegpt", True, 1), ("wanda", False, 384), ("magnitude", False, 1)]
+    ("pruner", "running", "groups"), [("sparsegpt", True, 1), ("wanda", False, ROWS), ("magnitude", False, 1)]
 )
-def test_a_cut_for_each_group_and_no_kept_score_below_it(decisions, pruner, running, groups):
+def test_a_cut_for_each_group_and_no_kept_score_below_it(specimen, decisions, pruner, running, groups):
     facts = study(specimen(pruner=pruner)).scores
     decision = decisions[0]
     assert (facts.running, facts.groups) == (running, groups)
@@ -147,21 +140,21 @@ def test_a_cut_for_each_group_and_no_kept_score_below_it(decisions, pruner, runn
         assert facts.cuts == pytest.approx(np.quantile(highest, [0, 0.05, 0.5, 0.95, 1]))
 
 
-def test_changes_by_a_refinement_are_counted():
+def test_changes_by_a_refinement_are_counted(specimen):
     found = specimen(name="self_attn.q_proj", pruner="wanda-dsnot", sparsity=0.6)
-    event = next(block for block in found.record.blocks if block.index == 2).linears[0]
+    event = next(block for block in found.record.blocks if block.index == LAST).linears[0]
     assert event.name == "self_attn.q_proj" and event.swaps
     assert 0 < study(found).scores.moved <= 2 * event.swaps
 
 
-def test_a_method_that_decides_whole_groups_has_no_scores_of_single_weights():
+def test_a_method_that_decides_whole_groups_has_no_scores_of_single_weights(specimen):
     facts = study(specimen(pruner="apt-mm", pattern="2:4"))
     assert facts.scores is None and "whole groups" in facts.unscored
-    assert facts.groups.kept == (0, 0, 384 * 128 // 4, 0, 0)
+    assert facts.groups.kept == (0, 0, ROWS * COLUMNS // 4, 0, 0)
 
 
 @pytest.mark.parametrize("permutation", ["none", "zigzag"])
-def test_groups_are_those_of_the_pattern(permutation):
+def test_groups_are_those_of_the_pattern(specimen, permutation):
     found = specimen(pruner="wanda", pattern="2:4", permutation=permutation)
     facts = study(found).groups
     keep = found.pruned().keep
@@ -193,7 +186,7 @@ def test_rows_are_ranked_by_what_they_lost():
     assert found.median == pytest.approx(float(np.median(errors)), abs=1e-5)
 
 
-def test_singular_values_have_the_weight_s_norm():
+def test_singular_values_have_the_weight_s_norm(specimen):
     found = specimen(name="self_attn.k_proj", pruner="wanda")
     values, shown = singular_values(found), look(found)
     assert (values.dense**2).sum() == pytest.approx((shown.dense**2).sum(), rel=1e-4)
@@ -202,12 +195,12 @@ def test_singular_values_have_the_weight_s_norm():
     assert is_quick(768, 768) and not is_quick(4096, 11008)
 
 
-def test_the_way_is_the_same_whether_it_is_walked_in_steps_or_at_once(monkeypatch):
-    found = specimen(5, pruner="wanda")
+def test_the_way_is_the_same_whether_it_is_walked_in_steps_or_at_once(specimen, monkeypatch):
+    found = specimen(pruner="wanda")
     monkeypatch.setattr(inspection, "_block_inputs", inspection.BlockInputs())
     at_once = study(found).norms
     monkeypatch.setattr(inspection, "_block_inputs", inspection.BlockInputs())
-    for block in (0, 3, 4):
+    for block in (0, 1):
         study(specimen(block, pruner="wanda"))
     assert np.array_equal(study(found).norms, at_once)
 
@@ -215,12 +208,12 @@ def test_the_way_is_the_same_whether_it_is_walked_in_steps_or_at_once(monkeypatc
 @pytest.mark.parametrize(
     ("block", "name", "words"),
     [
-        (8, LINEAR, "blocks 0 to 7"),
-        (-1, LINEAR, "blocks 0 to 7"),
+        (NARROW_BLOCKS, LINEAR, "blocks 0 to 2"),
+        (-1, LINEAR, "blocks 0 to 2"),
         (0, "mlp.nothing", "only self_attn.q_proj"),
     ],
 )
-def test_a_missing_block_or_linear_is_a_sentence(block, name, words):
+def test_a_missing_block_or_linear_is_a_sentence(specimen, block, name, words):
     for question in (look, study, singular_values):
         with pytest.raises(ModelError, match=words):
             question(specimen(block, name, pruner="wanda"))
