@@ -25,6 +25,7 @@ from engine.run_cache import MODELS
 from engine.store.runs import Store
 
 FAST = ["--samples", "4", "--length", "64"]
+UNEVALUATED = [*FAST, "--evaluation", "none"]
 
 
 @pytest.fixture(autouse=True)
@@ -34,21 +35,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def options(corpus: Path) -> list[str]:
+    """Those of a run that is evaluated on a few windows."""
+    return ["--pruner", "sparsegpt", "--sparsity", "0.6", *FAST, "--evaluation", str(corpus)]
+
+
+@pytest.fixture(scope="module")
+def out(options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with everything that can be saved."""
     directory = tmp_path_factory.mktemp("run") / "out"
-    options = [
-        "--pruner",
-        "sparsegpt",
-        "--sparsity",
-        "0.6",
-        *FAST,
-        "--out",
-        str(directory),
-        "--save-model",
-        "--save-masks",
-    ]
-    assert main(["prune", "--model", str(ROOT / "assets" / "demo-model"), *options]) == 0
+    model = str(ROOT / "assets" / "demo-model")
+    saved = ["--out", str(directory), "--save-model", "--save-masks"]
+    assert main(["prune", "--model", model, *options, *saved]) == 0
     return directory
 
 
@@ -106,19 +104,19 @@ def test_masks_have_the_models_names_and_the_saved_model_has_their_zeros(out: Pa
 
 
 def test_a_finished_run_is_read_and_a_folder_of_another_recipe_is_rejected(
-    out: Path, capsys: pytest.CaptureFixture[str]
+    out: Path, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (out / "record.json").stat().st_mtime_ns
-    assert main(["prune", "--pruner", "sparsegpt", "--sparsity", "0.6", *FAST, "--out", str(out)]) == 0
+    assert main(["prune", *options, "--out", str(out)]) == 0
     assert (out / "record.json").stat().st_mtime_ns == before
     assert main(["prune", "--pruner", "wanda", *FAST, "--out", str(out)]) == 2
     assert "already holds another run (SparseGPT 60% on demo)" in capsys.readouterr().err
 
 
-def test_a_single_run_keeps_no_model_for_others(tmp_path: Path) -> None:
+def test_a_single_run_keeps_no_model_for_others(options: list[str], tmp_path: Path) -> None:
     """The copies would take as much memory again as the run."""
     MODELS.clear()
-    assert main(["prune", *FAST, "--out", str(tmp_path / "run")]) == 0
+    assert main(["prune", *options, "--out", str(tmp_path / "run")]) == 0
     assert MODELS.count == 0
 
 
@@ -146,7 +144,7 @@ def test_a_directory_with_other_files_is_rejected(
 
 
 def test_an_empty_directory_is_accepted(tmp_path: Path) -> None:
-    assert main(["prune", *FAST, "--evaluation", "none", "--out", str(tmp_path)]) == 0
+    assert main(["prune", *UNEVALUATED, "--out", str(tmp_path)]) == 0
     assert (tmp_path / "record.json").is_file()
 
 
@@ -197,7 +195,7 @@ def test_ctrl_c_during_exit_prints_no_traceback() -> None:
 def test_without_out_a_run_is_written_to_the_store(
     home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert main(["prune", "--evaluation", "none", *FAST]) == 0
+    assert main(["prune", *UNEVALUATED]) == 0
     key = pin(Recipe.build(evaluation=None, samples=4, length=64)).key
     assert [run.key for run in Store().list()] == [key]
     printed = capsys.readouterr()
@@ -322,7 +320,7 @@ def test_methods_lists_the_choices_of_presets_and_parameters(
 
 def test_an_interrupted_run_exits_with_130_and_keeps_its_finished_blocks(home: Path) -> None:
     """On a real process: events on stderr until a few blocks are done, then what Ctrl-C sends."""
-    options = ["--samples", "100", "--evaluation", "none", "--events"]
+    options = ["--samples", "40", "--evaluation", "none", "--events"]
     command = [sys.executable, "-m", "engine", "prune", *options]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
@@ -342,18 +340,10 @@ def test_an_interrupted_run_exits_with_130_and_keeps_its_finished_blocks(home: P
 
 
 def test_a_sweep_computes_missing_runs_and_names_those_it_skips(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, narrow_model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = [
-        "sweep",
-        "--pruners",
-        "magnitude,apt-mm",
-        "--sparsities",
-        "0.5,2:4",
-        "--evaluation",
-        "none",
-        *FAST,
-    ]
+    choices = ["--pruners", "magnitude,apt-mm", "--sparsities", "0.5,2:4", "--model", narrow_model]
+    options = ["sweep", *choices, *UNEVALUATED]
     assert main(options) == 0
     captured = capsys.readouterr()
     lines = captured.out.splitlines()

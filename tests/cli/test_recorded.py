@@ -85,12 +85,19 @@ def test_recorded_runs_are_small() -> None:
     assert sum(path.stat().st_size for path in RECORDED.rglob("*") if path.is_file()) < 12_000_000
 
 
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store for the runs that are computed now, which share the perplexity of the dense model."""
+    return Store(tmp_path_factory.mktemp("computed"))
+
+
 @pytest.mark.parametrize("recipe", [WANDA, RESULTS_ONLY], ids=["wanda", "sparsegpt"])
 def test_a_run_computed_now_gives_the_same_results_and_is_used_from_then_on(
-    recipe: Recipe, store: Store
+    recipe: Recipe, computed: Store
 ) -> None:
+    store = computed
     given = store.find(recipe.key)
-    assert given.recorded and not store.list()
+    assert given.recorded and recipe.key not in {run.key for run in store.list()}
     before, now = given.record(), execute(recipe, store.folder(recipe.key))
     assert (
         before.pruned is not None
@@ -106,7 +113,7 @@ def test_a_run_computed_now_gives_the_same_results_and_is_used_from_then_on(
         [block.sparsity for block in before.blocks], abs=1e-3
     )
     assert not store.find(recipe.key).recorded
-    assert [run.recorded for run in store.list()] == [False]
+    assert [run.recorded for run in store.list() if run.key == recipe.key] == [False]
 
 
 def test_without_weights_the_error_says_what_to_do(store: Store) -> None:
