@@ -167,18 +167,39 @@ def status(address: str, host: str) -> int:
         return error.code
 
 
-def test_the_example_for_notebooks_runs(installed: Installed, corpus: Path) -> None:
-    """With fewer and shorter texts than the README has."""
+CHECK_THE_WORKER = """
+import os
+os.environ["PYTHONSAFEPATH"] = "1"
+from engine.cli.diagnosis import CHECKS
+if __name__ == "__main__":
+    print([finding.state for finding in CHECKS["Worker"]("Worker")])
+"""
+
+
+@pytest.fixture(scope="module")
+def printed(installed: Installed, corpus: Path) -> list[str]:
+    """The lines that the README's example for notebooks prints, with fewer and shorter texts, and then the
+    check of the background engine's worker in the same process.
+    """
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"^```python\n(from prunescope .*?)^```$", readme, re.MULTILINE | re.DOTALL)
     assert "samples=16)" in example
     quick = example.replace("samples=16)", f"samples=2, length=16, evaluation={str(corpus)!r})")
-    done = installed.run("-c", quick, directory=installed.empty)
+    done = installed.run("-c", quick + CHECK_THE_WORKER, directory=installed.empty)
     assert done.returncode == 0, done.stderr[-2000:]
-    *blocks, perplexity, best = done.stdout.splitlines()
+    return done.stdout.splitlines()
+
+
+def test_the_example_for_notebooks_runs(printed: list[str]) -> None:
+    *blocks, perplexity, best = printed[:-1]
     assert [line.split(":")[0] for line in blocks] == [f"block {index}" for index in range(8)]
     assert re.fullmatch(r"perplexity [\d.]+ dense, [\d.]+ pruned", perplexity)
     assert best.startswith("best bundled run: ") and " 60%" in best
+
+
+def test_the_worker_of_the_background_engine_finds_the_modules(printed: list[str]) -> None:
+    """Also where Python looks for no modules in the current directory."""
+    assert printed[-1] == "['ok']"
 
 
 def test_a_missing_package_is_named_without_a_traceback(installed: Installed) -> None:
@@ -230,17 +251,3 @@ def test_messages_name_the_installed_commands(installed: Installed) -> None:
     code = "import prunescope, engine; print(engine.COMMAND, engine.APP, sep=', ')"
     assert installed.run("-c", code, directory=installed.empty).stdout.strip() == "prunescope, prunescope"
     assert (COMMAND, APP) == ("python -m engine", "streamlit run app.py")
-
-
-def test_the_worker_of_the_background_engine_finds_the_modules(installed: Installed) -> None:
-    """Also where Python looks for no modules in the current directory."""
-    code = """
-import os
-import prunescope
-os.environ["PYTHONSAFEPATH"] = "1"
-from engine.cli.diagnosis import CHECKS
-if __name__ == "__main__":
-    print([finding.state for finding in CHECKS["Worker"]("Worker")])
-"""
-    done = installed.run("-c", code, directory=installed.empty)
-    assert done.stdout.strip() == "['ok']", done.stdout + done.stderr[-2000:]

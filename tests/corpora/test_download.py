@@ -52,12 +52,26 @@ def calibrated(name: str, samples: int = 4, length: int = 32, seed: int = 0) -> 
 TEXTS: dict[str, Callable[[], str]] = {
     "wikitext2": lambda: "\n\n".join(LINES["test"]),
     "ptb": lambda: " ".join(SENTENCES["test"]),
-    "c4": lambda: " ".join(web_pages(1300, "validation")[:1100]),
+    "c4": lambda: " ".join(web_pages(1300, "validation")[: NAMED["c4"].parts["evaluation"].documents]),
 }
+FEW = 100
+
+
+@pytest.fixture
+def whole_c4() -> None:
+    """For tests of how many documents of C4 are read; the others read few, in a tenth of the time."""
+
+
+@pytest.fixture(autouse=True)
+def few_documents(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "whole_c4" not in request.fixturenames:
+        _smaller(monkeypatch, "evaluation", documents=FEW)
+        _smaller(monkeypatch, "calibration", documents=FEW, most_documents=FEW)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_evaluation_windows_follow_the_literature(name: str, hub: HubServer) -> None:
+def test_evaluation_windows_follow_the_literature(name: str, hub: HubServer, whole_c4: None) -> None:
+    assert NAMED["c4"].parts["evaluation"].documents == 1100
     expected = ids_of(byte_level(), TEXTS[name](), 32)
     windows = measured(name)
     assert windows.ids.tolist() == expected[:256]
@@ -79,12 +93,15 @@ def test_calibration_is_a_seeded_choice_of_the_joined_training_text(
     assert (first.available, first.seed) == (len(every), 0)
 
 
-def test_a_calibration_window_of_c4_lies_within_one_long_document(hub: HubServer) -> None:
-    pages = [byte_level()(page)["input_ids"] for page in web_pages(1300, "train")]
+def test_a_calibration_window_of_c4_lies_within_one_long_document(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _smaller(monkeypatch, "calibration", documents=300)
+    pages = [byte_level()(page)["input_ids"] for page in web_pages(1300, "train")[:300]]
     longer = [page for page in pages if len(page) > 100]
     first, again, other = (calibrated("c4", 20, 100, seed) for seed in (0, 0, 1))
     assert first.ids.tolist() == again.ids.tolist() != other.ids.tolist()
-    assert first.available == len(longer) == 260
+    assert first.available == len(longer) == 60
     homes = [
         [number for number, page in enumerate(longer) if _holds(page, window)]
         for window in first.ids.tolist()
@@ -101,7 +118,7 @@ def _holds(page: list[int], window: list[int]) -> bool:
 def test_more_of_c4_is_read_if_long_documents_are_few(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _smaller(monkeypatch, documents=100, most_documents=1000)
+    _smaller(monkeypatch, "calibration", documents=100, most_documents=1000)
     assert calibrated("c4", 20, 100).documents == 100
     assert calibrated("c4", 21, 100).documents == 200
     assert calibrated("c4", 100, 100).documents == 800
@@ -114,19 +131,16 @@ def test_more_of_c4_is_read_if_long_documents_are_few(
 
 
 def test_a_short_shard_is_read_whole(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    _smaller(monkeypatch, documents=2000, most_documents=16_000)
+    _smaller(monkeypatch, "calibration", documents=2000, most_documents=16_000)
     with pytest.raises(CorpusError, match="but only 260 of its first 1,300 documents are longer"):
         calibrated("c4", 300, 100)
     assert len([line for line in hub.asked if line.startswith("HEAD")]) == 1
 
 
-def _smaller(monkeypatch: pytest.MonkeyPatch, **changes: int) -> None:
+def _smaller(monkeypatch: pytest.MonkeyPatch, role: str, **changes: int) -> None:
     parts = NAMED["c4"].parts
-    monkeypatch.setitem(
-        NAMED,
-        "c4",
-        replace(NAMED["c4"], parts={**parts, "calibration": replace(parts["calibration"], **changes)}),
-    )
+    changed = replace(NAMED["c4"], parts={**parts, role: replace(parts[role], **changes)})
+    monkeypatch.setitem(NAMED, "c4", changed)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -294,7 +308,7 @@ def test_an_incomplete_excerpt_is_not_used(hub: HubServer) -> None:
     part = NAMED["c4"].parts["evaluation"]
     file = excerpt_file(NAMED["c4"], part, part.documents or 0)
     lines = gzip.decompress(file.read_bytes()).splitlines()
-    assert json.loads(lines[0])["documents"] == 1100
+    assert json.loads(lines[0])["documents"] == FEW
     file.write_bytes(gzip.compress(b"\n".join(lines[:-1])))
     assert measured("c4").ids.tolist() == before.ids.tolist()
 

@@ -27,7 +27,7 @@ def main(home: str, pace_file: str, *recipes: str) -> None:
     pace.govern(engine)
     first, second = (Recipe.model_validate(json.loads(recipe)) for recipe in recipes)
     ended(engine, engine.submit(first))
-    pace.set(1)
+    pace.set(0.5)
     engine.submit(second)
     wait_for_blocks(engine, second.key, 2)
     print("running", flush=True)
