@@ -4,6 +4,8 @@ one window.
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ from engine.pruning.pipeline import Streams, prune_blocks
 from engine.pruning.plan import Plan
 from engine.pruning.weights import restore
 from engine.store.blocks import pack, unpack
-from tests.models.families import FAMILIES, WINDOWS, built, in_turn, pruned, windows
+from tests.models.families import FAMILIES, WINDOWS, Pruned, built, in_turn, pruned, windows
 
 
 @pytest.fixture(params=FAMILIES)
@@ -105,22 +107,45 @@ PLANS = {
 """Score-based, second order, with N:M, and two allocations: one that measures and one that searches."""
 
 
-@pytest.fixture
-def plan(request: pytest.FixtureRequest) -> Plan:
-    return PLANS[request.param]
+@dataclass(frozen=True)
+class Outcome:
+    """A model before and after a run.
+
+    Attributes:
+        before: the dense model's logits.
+        skipped: copies of the weights that are never pruned, by name.
+    """
+
+    model: LanguageModel
+    before: Tensor
+    skipped: dict[str, Tensor]
+    result: Pruned
 
 
-@pytest.mark.parametrize(("model", "plan"), in_turn(list(PLANS), each=2), indirect=True)
-def test_both_streams_equal_the_models_own_forward_before_and_after(
-    model: LanguageModel, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(neuroal, "BLOCK_STRENGTHS", (0.01, 0.25))  # enough to choose from
-    ids = windows().flip(0).flip(1)
-    before = model.module(input_ids=ids, use_cache=False).logits
-    result = pruned(model, plan)
-    after = model.module(input_ids=ids, use_cache=False).logits
-    for ends, own in ((result.streams.dense, before), (result.streams.pruned, after)):
-        assert ends is not None and torch.equal(torch.cat(ends.ids), ids)
+@cache
+def outcome(family: str, plan: str) -> Outcome:
+    """Prune a family's model, once for all tests that look at the result; they change nothing."""
+    model = built(family)
+    before = model.module(input_ids=EVALUATED, use_cache=False).logits
+    kinds = skipped_kind(model.module)
+    skipped = {name: one.clone() for name, one in model.module.named_parameters() if id(one) in kinds}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neuroal, "BLOCK_STRENGTHS", (0.01, 0.25))  # enough to choose from
+        return Outcome(model, before, skipped, pruned(model, PLANS[plan]))
+
+
+EVALUATED = windows().flip(0).flip(1)
+OTHERS = dict(in_turn([name for name in PLANS if name != "obs"]))
+"""A plan for every family, in addition to `obs`."""
+
+
+@pytest.mark.parametrize(("family", "plan"), [*((family, "obs") for family in FAMILIES), *OTHERS.items()])
+def test_both_streams_equal_the_models_own_forward_before_and_after(family: str, plan: str) -> None:
+    found = outcome(family, plan)
+    model, result = found.model, found.result
+    after = model.module(input_ids=EVALUATED, use_cache=False).logits
+    for ends, own in ((result.streams.dense, found.before), (result.streams.pruned, after)):
+        assert ends is not None and torch.equal(torch.cat(ends.ids), EVALUATED)
         logits = [model.logits(hidden, part) for hidden, part in zip(ends.hidden, ends.ids, strict=True)]
         torch.testing.assert_close(torch.cat(logits), own, rtol=1e-3, atol=1e-3)
     assert len([event for event in result.events if event.event == "block_pruned"]) == len(model.blocks)
@@ -136,8 +161,10 @@ def test_both_streams_equal_the_models_own_forward_before_and_after(
         ), path
 
 
-def test_every_weight_is_pruned_or_has_a_kind(model: LanguageModel) -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_weight_is_pruned_or_has_a_kind(family: str) -> None:
     """Prunable weights and skipped kinds are all weights, once; no linear is left out that is not noted."""
+    model, result = outcome(family, OTHERS[family]).model, outcome(family, OTHERS[family]).result
     kinds = skipped_kind(model.module)
     prunable = {id(linear.stored): linear.stored for linear in model.linears.values()}
     assert not prunable.keys() & kinds.keys()
@@ -146,7 +173,6 @@ def test_every_weight_is_pruned_or_has_a_kind(model: LanguageModel) -> None:
     assert weights == sum(parameter.numel() for parameter in prunable.values()), (
         "a parameter is pruned in part"
     )
-    result = pruned(model, PLANS["score"])
     left = model.linears.keys() - {
         f"{model.blocks[0].path.rpartition('.')[0]}.{path}" for path in result.linears
     }
@@ -154,23 +180,18 @@ def test_every_weight_is_pruned_or_has_a_kind(model: LanguageModel) -> None:
     assert {path.rpartition(".")[2] for path in left} <= {"dt_proj"}
 
 
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_stored_weights_turn_the_dense_model_into_the_pruned_one_and_the_rest_is_unchanged(
-    request: pytest.FixtureRequest, model: LanguageModel
+    family: str,
 ) -> None:
-    kinds = skipped_kind(model.module)
-    before = {
-        name: parameter.clone()
-        for name, parameter in model.module.named_parameters()
-        if id(parameter) in kinds
-    }
-    result = pruned(model, PLANS["obs"])
-    after = dict(model.module.named_parameters())
-    assert all(torch.equal(after[name], parameter) for name, parameter in before.items())
+    found = outcome(family, "obs")
+    after = dict(found.model.module.named_parameters())
+    assert found.skipped and all(torch.equal(after[name], one) for name, one in found.skipped.items())
 
-    again = built(request.node.callspec.params["model"])
+    again = built(family)
     for block in again.blocks:
-        restore(block, unpack(load(save(pack(result.kept[block.index])))))
-    state = model.module.state_dict()
+        restore(block, unpack(load(save(pack(found.result.kept[block.index])))))
+    state = found.model.module.state_dict()
     restored = again.module.state_dict()
     assert restored.keys() == state.keys()
     assert all(torch.equal(tensor, state[name]) for name, tensor in restored.items())
