@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
+from math import isfinite
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -12,9 +14,11 @@ from engine import numbers
 from engine.analysis.explanations.one_curve import one_curve
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, literal
-from engine.charts.compare.perplexity_axis import wants_logarithm
+from engine.charts.compare.perplexity_axis import Scale, wants_logarithm
 
 HEIGHT = 190  # pixels
+SHORT = 30.0
+"""Ratio of the largest to the smallest value up to which a logarithmic axis has ticks at 1, 2 and 5."""
 
 
 def sparsity_series(
@@ -57,9 +61,7 @@ def sparsity_series(
     logarithmic = wants_logarithm([*perplexities, dense])
     figure.update_layout(showlegend=False)
     figure.update_xaxes(range=[-3, 102], dtick=20, ticksuffix=" %")
-    figure.update_yaxes(
-        **({"type": "log", "dtick": 1, "exponentformat": "power"} if logarithmic else {"nticks": 5})
-    )
+    figure.update_yaxes(**(_logarithmic([*perplexities, dense]) if logarithmic else {"nticks": 5}))
     where = numbers.short_percent(current)
     at = f"{where}: perplexity {labels[here]}" if here is not None else f"{where}, not computed yet"
     return Chart(
@@ -68,7 +70,18 @@ def sparsity_series(
         table=pd.DataFrame({"sparsity": list(sparsities), "perplexity": list(perplexities)}),
         alt=f"Line chart of the perplexity of {literal(pruner)} by sparsity. Marked: {at}. "
         f"Dense: {numbers.perplexity(dense)}.",
-        caption=f"{pruner}{', logarithmic' if logarithmic else ''}. Red: the form, at {where}. "
+        caption=f"{pruner}{', logarithmic' if logarithmic else ''}. Red: the chosen sparsity, {where}. "
         f"Dashed: dense, {numbers.perplexity(dense)}. Click a point to go there.",
         explain=partial(one_curve, sparsities, perplexities, dense, current),
     )
+
+
+def _logarithmic(values: Iterable[float]) -> dict[str, Any]:
+    """Return the arguments of a logarithmic axis: on a short one, powers of ten would be one tick or none."""
+    known = [value for value in values if isfinite(value)]
+    ticks: dict[str, Any] = {"dtick": 1, "exponentformat": "power"}
+    if max(known) < SHORT * min(known):
+        # the ends are Plotly's, so beyond the values, too
+        axis = Scale(logarithmic=True, low=min(known) / SHORT, high=max(known) * SHORT).axis
+        ticks = {name: axis[name] for name in ("tickvals", "ticktext")}
+    return {"type": "log", **ticks}

@@ -11,6 +11,7 @@ from pages.widgets.method_files import draw_faults, load_method_files
 from pages.widgets.page_setup import PAGE, enter
 from pages.widgets.present import presenter
 from pages.widgets.public_mode import draw_notice
+from pages.widgets.visited import note_address
 
 # A file: the browser would load one of Streamlit's named icons from a font service on the internet.
 ICON = str(Path(__file__).parents[2] / "assets" / "icon.svg")
@@ -52,6 +53,7 @@ def draw_page() -> None:
             draw_faults(faults)
         page.run()
     st.session_state[PAGE] = page.url_path
+    note_address()
 
     # After the first page is drawn: importing the engine takes seconds.
     from pages.widgets.engine_handle import shared_engine

@@ -21,6 +21,7 @@ import streamlit as st
 from engine.jobs.questions import Answer
 from pages.widgets.literal import literal
 from pages.widgets.recorder import recorder
+from pages.widgets.visited import note_address
 
 State = TypeVar("State")
 Value = TypeVar("Value")
@@ -115,6 +116,8 @@ def live(
     def refresh() -> None:
         state = ask()
         draw(state)
+        if DRAWING_PAGE not in st.session_state:
+            note_address()  # a widget in the part may have changed it
         # A part that polls repeats this on every turn, so a request that is lost does no harm.
         if left(state) != before:
             redraw_page(part)

@@ -53,6 +53,9 @@ def test_the_notes_and_the_presented_window_move_together(
     expect(presented).to_have_url(re.compile(f"run={third.parameters['run']}"))
     notes.get_by_role("button", name="Back").click()
     expect(presented.get_by_text(f"2 of 9 · {second.title}")).to_be_visible()
+    notes.set_viewport_size({"width": 900, "height": 800})
+    cut = "[...document.querySelectorAll('button p, a p')].filter((one) => one.scrollWidth > one.clientWidth)"
+    notes.wait_for_function(f"{cut}.length === 0")
     notes.close()
     presented.keyboard.press("Escape")
     expect(presented.get_by_text(" of 9 · ")).to_have_count(0)

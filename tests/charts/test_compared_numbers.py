@@ -115,3 +115,10 @@ def test_both_runs_tasks_are_marked_and_in_the_table(tasked: tuple[RunRecord, Ru
 def test_a_run_without_tasks_is_said_to_have_none(tasked: tuple[RunRecord, RunRecord]) -> None:
     chart = tasks_of_both(Pair(tasked[0], SECOND))
     assert chart.caption.startswith("Not compared: Magnitude 50%")
+
+
+def test_the_small_curve_has_ticks_among_its_values_however_short_its_axis() -> None:
+    short = sparsity_series([0.5, 0.6], [82.0, 240.0], 33.0, 0.5, "Wanda").figure.layout.yaxis
+    assert [tick for tick in short.tickvals if 33 < tick < 240] == [50, 100, 200]
+    long = sparsity_series([0.5, 0.9], [45.0, 1e4], 37.0, 0.5, "Wanda").figure.layout.yaxis
+    assert long.type == "log" and long.dtick == 1 and long.tickvals is None

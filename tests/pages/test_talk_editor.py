@@ -6,11 +6,13 @@ import json
 
 import pytest
 
+from engine.recipe import Recipe
 from engine.store.default_talk import default_talk
 from engine.store.runs import Store
 from engine.store.talk import DEFAULT, Talk, View, to_file
 from engine.store.talks import Talks
 from tests.pages.conftest import healthy, words
+from tests.pages.fakes import run_view
 
 FIRST = View(title="First", page="learn", parameters={"lesson": "by_hand"}, notes="Say this.")
 TALK = Talk(name="Ours", views=(FIRST, View(title="Second", page="methods")))
@@ -52,6 +54,36 @@ def test_views_are_moved_removed_and_added(talks, ours):
     press(ours, "Add this view")
     added = View(title="Curves", page="compare", parameters={"x": "1"}, notes="Point at the cliff.")
     assert talks.load("Ours").views[-1] == added
+
+
+def test_a_page_shown_in_this_tab_is_added_where_it_belongs(talks, engine, open_app):
+    talks.add(TALK)
+    run = Recipe.build()
+    engine.views[run.key] = run_view(run, "finished")
+    app = open_app(run=run.key, focus="depth")
+    app.switch_page("pages/present.py")
+    healthy(app.run())
+    (page,) = app.selectbox(key="present.visited").options
+    assert page == f"Explore · {run.title} · focus depth"
+    app.selectbox(key="present.visited").set_value(page)
+    app.number_input(key="present.place.3").set_value(1)
+    press(app, "Add this view")
+    added = View(title=page, page="explore", parameters={"run": run.key, "focus": "depth"})
+    assert talks.load("Ours").views == (added, *TALK.views)
+    assert page in words(app), "the list names the run, not its key"
+    assert app.number_input(key="present.place.4").value == 4
+
+
+def test_nothing_to_add_is_an_error(talks, ours):
+    assert "Choose a page that this tab has shown" in words(press(ours, "Add this view"))
+    assert talks.load("Ours") == TALK
+
+
+def test_a_view_is_moved_to_a_position(talks, ours):
+    healthy(ours.button(key="present.edit.1").click().run())
+    ours.number_input(key="present.place.1.2").set_value(1)
+    press(ours, "Save")
+    assert [view.title for view in talks.load("Ours").views] == ["Second", "First"]
 
 
 def test_title_notes_and_link_of_a_view_are_edited(talks, ours):

@@ -52,9 +52,20 @@ def sparsity_map(record: RunRecord) -> Explanation:
     low, high = _lowest(places), _highest(places)
     if high.value - low.value < SAME:
         even = record.recipe is not None and ALLOCATIONS.named(record.recipe.allocation).even
-        why = "The map has one colour because the allocation is uniform." if even else ""
-        words = f"{scope(record)}every linear loses the same share of its weights, {percent(high.value)}."
-        return explanation([words, why], ALLOCATION_GUESS)
+        share, exactly = percent(high.value), percent(low.value) == percent(high.value)
+        if exactly:
+            why = "The map has one colour because the allocation is uniform."
+            words = f"{scope(record)}every linear loses the same share of its weights, {share}."
+        else:
+            why = (
+                "The map has nearly one colour because the allocation is uniform; counts are rounded down in "
+                "each comparison group."
+            )
+            words = (
+                f"{scope(record)}every linear loses about the same share of its weights, from "
+                f"{percent(low.value)} in {low} to {share} in {high}."
+            )
+        return explanation([words, why if even else ""], ALLOCATION_GUESS)
     ranges = (
         f"{scope(record)}the sparsity ranges from {percent(low.value)} in {low} to {percent(high.value)} in "
         f"{high}."

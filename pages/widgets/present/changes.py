@@ -48,12 +48,16 @@ def change(send: Callable[..., None], *args: object, removal: Removal | None = N
 def draw_undo() -> None:
     """Draw what was removed last, with a button that restores it."""
     removal: Removal | None = st.session_state.get(UNDO)
-    if removal is not None:
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.markdown(removal.sentence, width="stretch")
-            st.button(
-                "Undo", key="present.restore", icon=":material/undo:", on_click=_restore, args=(removal,)
-            )
+    # A container in any case: Streamlit closes the expander below if its position changes.
+    with st.container():
+        if removal is not None:
+            _draw_removal(removal)
+
+
+def _draw_removal(removal: Removal) -> None:
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown(removal.sentence, width="stretch")
+        st.button("Undo", key="present.restore", icon=":material/undo:", on_click=_restore, args=(removal,))
 
 
 def _restore(removal: Removal) -> None:

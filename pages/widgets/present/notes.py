@@ -19,7 +19,7 @@ TOGETHER = "All windows that present this talk or show its notes move together."
 
 def draw_notes(engine: BackgroundEngine, window: Window) -> None:
     """Draw the window; `presenter.draw_presenter` draws the bar below it."""
-    left, right = st.columns([3, 1], gap="large")
+    left, right = st.columns([5, 2], gap="medium")
     with left, st.container(key="speaker-notes"):  # `presenter.css` enlarges its text
         st.subheader(literal(window.view.title), anchor=False)
         st.markdown(with_lists(window.view.notes) or ":gray[No notes for this view.]")

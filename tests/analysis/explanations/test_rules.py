@@ -88,7 +88,7 @@ def test_a_linear_that_is_also_pruned_most_is_said_to_be() -> None:
         (
             [(0.5, 0.5), (0.5, 0.504)],
             Recipe.build(),
-            ["every linear loses the same share", "is uniform"],
+            ["every linear loses about the same share", "50.0 % in a", "50.4 % in b", "is uniform"],
             ["ranges"],
         ),
         ([(0.5, 0.5), (0.5, 0.5)], OWL, ["every linear loses the same share"], ["is uniform"]),
