@@ -34,7 +34,7 @@ NEVER = "never pruned"
 
 def model_sizes(found: SizeReport) -> Chart:
     """Return the bytes of the whole model in each format."""
-    table = _size_table(found)
+    table = size_table(found)
     labels = [f"{size(total)} · {percent(total / found.dense, 0)}" for total in table["bytes"]]
     words = _size_words(found)
     return Chart(
@@ -49,7 +49,7 @@ def model_sizes(found: SizeReport) -> Chart:
     )
 
 
-def _size_table(found: SizeReport) -> pd.DataFrame:
+def size_table(found: SizeReport) -> pd.DataFrame:
     """Return one row per format, in the order in which they are drawn, top to bottom."""
     packed = found.compressed
     rows = [
@@ -156,14 +156,14 @@ def latencies(found: Measurement) -> Chart:
     return Chart(
         title="Latency of the prompt and of one more token",
         figure=_speed_figure(report, stages),
-        table=_speed_table(report),
+        table=speed_table(report),
         alt="Bars of the median time per model, with quartiles: "
         + "; ".join(
             f"{title}: {listed([f'{NAMES[item.model]} {milliseconds(item.median)}' for item in own])}"
             for title, own in stages.values()
         )
         + ".",
-        caption=" ".join(filter(None, (words, _protocol(found), report.no_token, report.not_converted))),
+        caption=" ".join(filter(None, (words, protocol(found), report.no_token, report.not_converted))),
         explain=partial(weights.latencies, report),
     )
 
@@ -238,7 +238,8 @@ def _rate(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _speed_table(report: SpeedReport) -> pd.DataFrame:
+def speed_table(report: SpeedReport) -> pd.DataFrame:
+    """Return one row per timing."""
     rows = [
         (
             item.stage,
@@ -287,7 +288,8 @@ def _speed_words(report: SpeedReport) -> str:
     return f"Time of the pruned model relative to the dense one: {listed(ratios)}.{extra}"
 
 
-def _protocol(found: Measurement) -> str:
+def protocol(found: Measurement) -> str:
+    """Return how the times were measured."""
     rounds = {item.stage: item.rounds for item in found.speed.timings}
     counts = listed([f"{count} passes" for count in rounds.values()])
     threads = f", {found.threads} thread{'' if found.threads == 1 else 's'}" if found.device == "cpu" else ""

@@ -6,8 +6,11 @@ import pandas as pd
 import pytest
 
 from engine.charts import palette
+from engine.charts.overlay.pair import Pair
+from engine.charts.overlay.size_speed import latencies_of_both, sizes_of_both
 from engine.charts.size_speed import latencies, model_sizes, why_zeros_save_nothing
 from tests.charts.measurements import KERNELS, MILLION, SIZE, SPEED, measured
+from tests.charts.records import record
 
 
 def stacks(chart):
@@ -164,3 +167,40 @@ def test_the_charts_keep_the_house_rules(chart):
     )
     assert isinstance(chart.table, pd.DataFrame) and len(chart.table)
     assert all(axis.range[0] == 0 for axis in chart.figure.select_xaxes()), "bars begin at zero"
+
+
+class TestOfBoth:
+    pair = Pair(record(pruner="wanda"), record(pruner="ria"))
+
+    def test_each_format_has_a_bar_per_run_and_a_format_of_one_run_has_one(self):
+        packed = SIZE.model_copy(update={"semi_structured": 12_400_000, "bitmask": 10_000_000})
+        chart = sizes_of_both(self.pair, (SIZE, packed))
+        rows = ("sparse rows (CSR)", "bitmask + values", "zeros, zipped", "2:4")
+        assert chart.figure.layout.yaxis.ticktext == rows
+        first, second = chart.figure.data
+        assert list(first.x) == [21, 12.5, 12, None] and list(second.x) == [21, 10, 12, 12.4]
+        assert first.text[1] == "12.5 MB · 62 %" and second.text[3] == "12.4 MB · 62 %"
+        (line,) = chart.figure.layout.shapes
+        assert line.x0 == 20, "the dense model of both"
+        assert set(chart.table["run"]) == set(self.pair.names) and len(chart.table) == 13
+        assert "RIA 50%: 21 MB · 105 % as sparse rows" in chart.alt
+
+    def test_times_are_relative_to_the_dense_model_that_was_timed_with_each(self):
+        busy = SPEED.model_copy(
+            update={
+                "timings": tuple(
+                    one.model_copy(
+                        update={name: 3 * getattr(one, name) for name in ("median", "low", "high")}
+                    )
+                    for one in KERNELS.timings
+                )
+            }
+        )
+        chart = latencies_of_both(self.pair, (measured(), measured(speed=busy, device_name="another")))
+        first, second = chart.figure.data
+        rows = ("the prompt", "one more token", "the prompt, 2:4 kernels", "one more token, 2:4 kernels")
+        assert chart.figure.layout.yaxis.ticktext == rows
+        assert list(first.x)[:2] == pytest.approx([0.99, 2]) and list(first.x)[2:] == [None, None]
+        assert list(second.x) == pytest.approx([0.99, 2, 0.6, 0.9])
+        assert first.text[0] == "× 0.99 · 99 ms" and second.text[0] == "× 0.99 · 297 ms"
+        assert "on a processor" in chart.caption and "on another" in chart.caption

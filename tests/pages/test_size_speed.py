@@ -27,8 +27,9 @@ class Engine:
         return self.answer
 
 
-def page(engine, residence):
+def page(engine, residence, second):
     """A page with only this section."""
+    from engine.jobs.views import RunView
     from engine.record import RunRecord
     from engine.record.parts import ModelFacts
     from pages.widgets.explore.size_speed import draw_size_speed
@@ -43,11 +44,13 @@ def page(engine, residence):
         "linears": (),
     }
     model = ModelFacts(**shape, dtype="float32", bytes=8, residence=residence)
-    draw_size_speed(engine, RunRecord(key="the-key", model=model))
+    record = RunRecord(key="the-key", model=model)
+    other = RunView(RunRecord(key="other", model=model), second, has_weights=True) if second else None
+    draw_size_speed(engine, record, other)
 
 
-def opened(engine: Engine, *, wanted: bool = True, residence: str = "resident") -> AppTest:
-    app = AppTest.from_function(page, args=(engine, residence), default_timeout=120)
+def opened(engine: Engine, *, wanted: bool = True, residence: str = "resident", second: str = "") -> AppTest:
+    app = AppTest.from_function(page, args=(engine, residence, second), default_timeout=120)
     if wanted:
         app.session_state["measuring"] = {"the-key"}
     return healthy(app.run())
@@ -92,3 +95,16 @@ def test_a_streamed_model_is_not_measured():
     engine = Engine(DONE)
     app = opened(engine, residence="streamed")
     assert not engine.asked and not app.button and "block by block" in words(app)
+
+
+def test_the_run_to_compare_with_is_measured_and_drawn_too():
+    engine = Engine(DONE)
+    app = opened(engine, second="finished")
+    assert set(engine.asked) == {"the-key", "other"} and len(app.get("plotly_chart")) == 2
+    assert "timed in turn with each" in words(app)
+
+
+def test_a_run_without_weights_here_is_named_as_not_compared():
+    engine = Engine(DONE)
+    app = opened(engine, second="failed")
+    assert set(engine.asked) == {"the-key"} and "Not compared:" in words(app)

@@ -10,6 +10,7 @@ import streamlit as st
 from engine.jobs.views import RunView
 from pages.widgets.compute_here import draw_compute_here
 from pages.widgets.explore import session
+from pages.widgets.explore.compare_with import second_view
 from pages.widgets.explore.downloads import draw_downloads
 from pages.widgets.explore.prompt import draw_prompt
 from pages.widgets.explore.seed_spread import draw_spread
@@ -27,7 +28,9 @@ def draw_finished(engine: BackgroundEngine, view: RunView) -> None:
     """Draw all of it; what needs weights only if they are here, else the offer to compute them."""
     record = view.record
     if session.compared():
-        st.caption(f"The following is of {literal(record.title)} alone. {ELSEWHERE}")
+        st.caption(
+            f"Except for size and speed, the following is of {literal(record.title)} alone. {ELSEWHERE}"
+        )
     if view.has_weights:
         draw_prompt(engine, str(record.key))
     else:
@@ -35,5 +38,5 @@ def draw_finished(engine: BackgroundEngine, view: RunView) -> None:
     if record.recipe is not None and not is_absent(record.recipe):
         draw_spread(engine, record)
     if view.has_weights:
-        draw_size_speed(engine, record)
+        draw_size_speed(engine, record, second_view(engine))
     draw_downloads(engine, view)
