@@ -10,7 +10,7 @@ from pages.widgets.explore.cost import draw_cost
 from pages.widgets.explore.finished_run import draw_finished
 from pages.widgets.explore.formula_editor import draw_formula
 from pages.widgets.explore.recipe_form import draw_complaints, draw_details, draw_prune, draw_recipe
-from pages.widgets.explore.run_view import draw_run
+from pages.widgets.explore.run_view import draw_run, settle_focus
 from pages.widgets.explore.shown_run import find_shown
 from pages.widgets.explore.welcome import draw_active, draw_stage, draw_title, draw_welcome
 from pages.widgets.held_runs import draw_held_runs
@@ -21,6 +21,8 @@ fields = session.open_session(engine)
 model = engine.summary(fields["model"], fields["revision"])
 checked = session.check_form(engine, fields, model)
 shown = find_shown(engine, checked)
+settle_focus(engine, shown)
+session.write_address(fields)
 
 with st.sidebar:
     draw_recipe(engine, checked, model.value, shown.series)
@@ -49,5 +51,4 @@ with main:
         complete = view is not None and view.state == "finished" and not shown.nearest
         if view is not None and complete and session.focus() == session.EVERYTHING:
             draw_finished(engine, view)
-# Last: the widgets above may have changed the focus or the replay, which are in the address too.
-session.write_address(fields)
+session.note_drawn()

@@ -39,6 +39,7 @@ def test_the_first_screen_shows_a_run_and_follows_the_slider(page: Page, address
     expect(page.get_by_role("heading", name="Wanda 70% on demo")).to_be_visible()
     expect(page).to_have_url(re.compile("sparsity=0.7$"))
 
+    expect_drawn(page)  # a key press on a slider that is replaced would be lost
     page.get_by_role("slider").first.press("ArrowRight")
     expect(page.get_by_text("the nearest computed sparsity")).to_be_visible()
     expect(page.get_by_role("button", name=START)).to_have_text(re.compile("Prune"))
@@ -46,11 +47,13 @@ def test_the_first_screen_shows_a_run_and_follows_the_slider(page: Page, address
     faded = page.locator(".st-key-nearest .js-plotly-plot").first
     expect(faded).to_have_css("opacity", "0.45")
 
-    expect_drawn(page)
     curve = page.locator("[class*='st-key-chart-series'] .js-plotly-plot")
     click_point(curve, 2)
     expect(page.get_by_role("heading", name="Wanda 30% on demo")).to_be_visible()
     expect(page).to_have_url(re.compile("sparsity=0.3$"))
-    expect_drawn(page)  # going back while the page is drawn may be lost
-    page.go_back()
+    page.go_back()  # while the page is still drawn
     expect(page.get_by_text("the nearest computed sparsity")).to_be_visible()
+    expect(page).to_have_url(re.compile("sparsity=0.71$"))
+    page.go_back()
+    expect(page.get_by_role("heading", name="Wanda 70% on demo")).to_be_visible()
+    expect(page).to_have_url(re.compile("sparsity=0.7$"))

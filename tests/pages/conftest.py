@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from streamlit.components.v2 import manifest_scanner
-from streamlit.testing.v1 import AppTest
+from streamlit.runtime.scriptrunner import RerunData
+from streamlit.testing.v1 import AppTest, local_script_runner
 
 from pages.widgets import engine_handle
 from pages.widgets.explore import run_view
@@ -68,6 +70,21 @@ def words(app: AppTest) -> str:
     headings, notices = ("title", "header", "subheader"), ("error", "warning", "info")
     kinds = (*headings, "markdown", "caption", *notices, "text", "code")
     return "\n".join(str(item.value) for kind in kinds for item in getattr(app, kind))
+
+
+def go_in_history(app: AppTest, **parameters: str) -> AppTest:
+    """Press Back or Forward, to this address."""
+    hold(app, **parameters)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_script_runner, "RerunData", partial(RerunData, is_history_navigation=True))
+        return healthy(app.run())
+
+
+def hold(app: AppTest, **parameters: str) -> None:
+    """Have the browser hold this address in its next request."""
+    app.query_params.clear()
+    for name, value in parameters.items():
+        app.query_params[name] = value
 
 
 def explanations(app: AppTest) -> int:

@@ -156,23 +156,6 @@ def test_an_own_run_that_took_long_is_replayed_instead(engine, open_app, monkeyp
     assert engine.submitted == [] and "Close replay" in [button.label for button in app.button]
 
 
-def test_back_to_the_first_address_shows_the_first_recipe(stored, open_app):
-    app = move(open_app(), 70)
-    app.query_params.clear()
-    app = healthy(app.run())
-    assert app.slider(key="form.sparsity").value == 50 and headings(app)[0] == "Wanda 50% on demo"
-    for name, value in {"run": recipe(0.3).key}.items():
-        app.query_params[name] = value
-    assert headings(healthy(app.run()))[0] == "Wanda 30% on demo"
-
-
-def test_an_edit_that_arrives_with_an_older_address_is_not_undone(stored, open_app):
-    app = move(open_app(), 70)
-    app.query_params.clear()  # as the browser sends it that has not yet got the address of 70 %
-    app = move(app, 30)
-    assert app.slider(key="form.sparsity").value == 30 and headings(app)[0] == "Wanda 30% on demo"
-
-
 def test_a_talk_shows_the_stored_run_and_offers_it_live(stored, open_app, tmp_path):
     from engine.store.runs import Store
 

@@ -20,6 +20,7 @@ from engine.recipe import Recipe
 from engine.record import RunRecord
 from pages.widgets.engine_handle import find_view
 from pages.widgets.explore import session
+from pages.widgets.explore.widget_values import restore_unsent, set_value
 from pages.widgets.known_model import draw_how_to_get, is_absent
 from pages.widgets.literal import literal
 from pages.widgets.live import live
@@ -109,7 +110,7 @@ def _options(view: RunView, runs: dict[str, RunSummary], known: Alternatives) ->
 def _draw_choice(options: dict[str, str]) -> None:
     chosen = session.compared()
     # Set before the widget is drawn: the choice may come from the address.
-    st.session_state[WIDGET] = chosen if chosen in options else NOTHING
+    set_value(WIDGET, chosen if chosen in options else NOTHING)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("Compare with", width="content")
         st.selectbox(
@@ -117,10 +118,15 @@ def _draw_choice(options: dict[str, str]) -> None:
             list(options),
             format_func=options.__getitem__,
             key=WIDGET,
-            on_change=lambda: session.compare_with(st.session_state[WIDGET]),
+            on_change=_choose,
             label_visibility="collapsed",
             width=420,
         )
+
+
+def _choose() -> None:
+    restore_unsent()
+    session.compare_with(st.session_state[WIDGET])
 
 
 def _draw_second(engine: BackgroundEngine, record: RunRecord) -> None:

@@ -26,6 +26,7 @@ from pages.widgets.explore.fields import (
     pruner_of,
     stands_for,
 )
+from pages.widgets.explore.widget_values import set_value
 from pages.widgets.literal import literal
 
 SCORE_DEFAULT = "auto"
@@ -42,8 +43,7 @@ def key(name: str) -> str:
 
 def to_widgets(fields: Fields, pruner: str | None) -> None:
     """Make all widgets show these fields, under a recommendation if `pruner` is one that chooses them."""
-    set_fields(fields)
-    st.session_state[key("pruner")] = pruner if stands_for(pruner, fields) else pruner_of(fields)
+    set_fields({**fields, "pruner": pruner if stands_for(pruner, fields) else pruner_of(fields)})
 
 
 def chosen_pruner() -> str | None:
@@ -53,9 +53,9 @@ def chosen_pruner() -> str | None:
 
 
 def set_fields(fields: Fields) -> None:
-    """Set the widgets of some fields for the next run of the page; for callbacks."""
+    """Set the widgets of some fields, or that of the pruner, before they are drawn; for callbacks too."""
     for name, value in fields.items():
-        st.session_state[key(name)] = _to_widget(name, value)
+        set_value(key(name), _to_widget(name, value))
 
 
 def send_widgets(fields: Fields) -> None:

@@ -13,8 +13,17 @@ from engine.pruning.pattern_choices import BIASES, GROUPS, PERMUTATIONS
 from engine.pruning.presets import PRUNER_FIELDS
 from engine.recipe.validation import DEFAULT_METHODS, default_group
 from engine.registry import Method, Parameter
-from pages.widgets.explore.controls import SCORE_DEFAULT, explained, key, select, show_faults, title_in
+from pages.widgets.explore.controls import (
+    SCORE_DEFAULT,
+    explained,
+    key,
+    select,
+    set_fields,
+    show_faults,
+    title_in,
+)
 from pages.widgets.explore.fields import PRUNER_AXES, Checked, is_unstructured, pruner_of
+from pages.widgets.explore.widget_values import restore_unsent
 
 AXIS_LABELS = {
     "allocation": "Allocation",
@@ -135,4 +144,5 @@ def count_errors(count: int) -> str:
 
 def _on_axis() -> None:
     """Name the preset that the axes now make up, if any."""
-    st.session_state[key("pruner")] = pruner_of({name: st.session_state[key(name)] for name in PRUNER_FIELDS})
+    restore_unsent()
+    set_fields({"pruner": pruner_of({name: st.session_state[key(name)] for name in PRUNER_FIELDS})})

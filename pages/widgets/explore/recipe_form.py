@@ -23,6 +23,7 @@ from pages.widgets.explore.controls import (
     key,
     options_of,
     select,
+    set_fields,
     show_faults,
     start_manual,
 )
@@ -37,6 +38,7 @@ from pages.widgets.explore.model_picker import draw_model_picker
 from pages.widgets.explore.shown_run import Action, Shown, act, action
 from pages.widgets.explore.sparsity_marks import draw_marks
 from pages.widgets.explore.text_picker import draw_text
+from pages.widgets.explore.widget_values import restore_unsent
 from pages.widgets.literal import literal
 
 if TYPE_CHECKING:
@@ -209,15 +211,18 @@ def _owner(name: str, fields: Fields) -> str:
 
 def _on_pruner() -> None:
     """Set the fields to the preset's choices, and the pattern that it was made for unless one is chosen."""
+    restore_unsent()
     pruner = st.session_state[key("pruner")]
-    preset = None if pruner == CUSTOM else resolve(pruner, from_widgets(st.session_state["fields"]))
-    for name, choice in ({"bias": "keep"} | preset.choices).items() if preset else ():
-        st.session_state[key(name)] = choice
-    if preset and preset.pattern and is_unstructured(st.session_state[key("pattern")]):
-        st.session_state[key("pattern")] = preset.pattern
+    if pruner == CUSTOM:
+        return
+    preset = resolve(pruner, from_widgets(st.session_state["fields"]))
+    set_fields({"bias": "keep"} | preset.choices)
+    if preset.pattern and is_unstructured(st.session_state[key("pattern")]):
+        set_fields({"pattern": preset.pattern})
 
 
 def _on_allocation(sizes: Sequence[int]) -> None:
+    restore_unsent()
     start_manual(from_widgets(st.session_state["fields"]), sizes)
 
 

@@ -155,11 +155,22 @@ def _is_slow(view: RunView) -> bool:
     return bool(blocks) and blocks[0].seconds > SLOW_BLOCK
 
 
+def settle_focus(engine: BackgroundEngine, shown: Shown) -> None:
+    """Have the page show everything if the run has no chart of the chosen name."""
+    if session.focus() in WITH_NUMBERS or (view := find_view(engine, shown.key)) is None:
+        return
+    if session.focus() not in _charts_to_choose(view, second_record(engine, view.record)):
+        session.show_everything()
+
+
+def _charts_to_choose(view: RunView, second: RunRecord | None) -> dict[str, str]:
+    """Return the titles of the charts that can be shown alone, those of an ended run."""
+    return {} if view.active or view.record.model is None else chart_titles(view.record, second)
+
+
 def _choose_focus(view: RunView, second: RunRecord | None) -> None:
-    """Choose the part of an ended run to show, for talks; a part that this run lacks becomes everything."""
-    charts = {} if view.active or view.record.model is None else chart_titles(view.record, second)
-    if session.focus() not in (session.EVERYTHING, session.NUMBERS, *charts):
-        st.session_state[session.FOCUS] = session.EVERYTHING
+    """Choose the part of an ended run to show, for talks."""
+    charts = _charts_to_choose(view, second)
     if charts and not is_presenting():
         titles = {session.EVERYTHING: "Everything", session.NUMBERS: "Numbers only", **charts}
         st.selectbox(

@@ -1,9 +1,10 @@
 """The state of one browser tab: the fields of the form and the run on display, both also in the address.
 Nothing here is shared between tabs.
 
-The address is read when a tab opens it (or goes back to it), and written at the end of every run of the page.
-Coming back from another page clears the address but not the session, so an empty address leaves the session
-as it is, unless the user went back to it on this page. Buttons act on the widget values at the moment of the
+The address is read when a tab opens it, or goes to it by a link or the browser's history. It is written as
+soon as a run of the page knows what it shows, and before it draws that, so that Back in the middle of the
+drawing leads to the view before. Coming from another page by the menu clears the address but not the session,
+so an empty address then leaves the session as it is. Buttons act on the widget values at the moment of the
 click.
 """
 
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import Fault, PrunescopeError, RecipeError
-from pages.widgets.explore import address, replay
+from pages.widgets.explore import address, address_bar, replay
 from pages.widgets.explore.controls import (
     DEFERRED,
     adopt_parameters,
@@ -27,7 +28,7 @@ from pages.widgets.explore.controls import (
     to_widgets,
 )
 from pages.widgets.explore.fields import Checked, Fields, check, defaults, fields_of, relevant, stands_for
-from pages.widgets.live import is_redraw
+from pages.widgets.explore.widget_values import note_sent, restore_unsent, set_value
 from pages.widgets.page_setup import PAGE
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ COMPARED = "compared"
 DRAWN = "drawn"
 """Session state: present after a run of the page that reached its end."""
 FOLLOW = "follow"
-"""Session state: present after a click that has set the address."""
+"""Session state: an address to follow as if a link had led there, after a click."""
 HERE = ""
 """The URL path of this page."""
 RECENT, MOST_RECENT = "recent", 8
@@ -55,11 +56,16 @@ STARTED = "started"
 
 def open_session(engine: BackgroundEngine) -> Fields:
     """Return the form's fields: from the address if it is new, otherwise from the widgets."""
-    state, query = st.session_state, st.query_params.to_dict()
-    if _is_new(query):
-        state["address"] = query  # first: a click may cut this run of the page short
+    state, drawn = st.session_state, st.session_state.pop(DRAWN, False)
+    if not drawn:  # a request of the browser, such as a click, ended the last run of this page early
+        restore_unsent()
+    query = state.pop(FOLLOW, None)
+    if query is None and _is_new(st.query_params.to_dict()):
+        query = st.query_params.to_dict()
+    if query is not None:
+        address_bar.follow(query)
         state["run"] = query.get(address.RUN)
-        state[FOCUS] = query.get(FOCUS, EVERYTHING)
+        set_value(FOCUS, query.get(FOCUS, EVERYTHING))
         state[COMPARED] = query.get(address.WITH, "")
         state["shown"] = _fields_of_run(engine, state["run"])
         state["fields"], state["complaints"] = address.read(query, state["shown"] or defaults())
@@ -68,8 +74,7 @@ def open_session(engine: BackgroundEngine) -> Fields:
         _open_replay(engine, state["run"], query.get(address.REPLAY))
         if _differs(state["fields"]):
             _leave_run()
-    if not state.pop(DRAWN, False):
-        # A request of the browser, such as a click, ended the last run of this page early.
+    if not drawn:
         send_widgets(state["fields"])
     if DEFERRED in state:
         # here no widget is drawn yet
@@ -148,6 +153,11 @@ def focus() -> str:
     return part
 
 
+def show_everything() -> None:
+    """Show all parts of the run in this tab; before they are drawn."""
+    set_value(FOCUS, EVERYTHING)
+
+
 def model() -> dict[str, str]:
     """Return the address parameters of the model in this tab's form; empty for the default model."""
     fields = st.session_state.get("fields") or {}
@@ -159,7 +169,7 @@ def model() -> dict[str, str]:
 
 
 def write_address(fields: Fields) -> None:
-    """Write the run and the fields to the address."""
+    """Write the run and the fields to the address, before the page draws them."""
     shown, key = st.session_state["shown"], run_key()
     parameters = address.write(fields, [defaults(), *([shown] if shown else [])])
     if (pruner := chosen_pruner()) and stands_for(pruner, fields):
@@ -175,9 +185,12 @@ def write_address(fields: Fields) -> None:
             parameters = {address.REPLAY: str(playback.position)} | parameters
     if key:
         parameters = {address.RUN: key} | parameters
-    if st.query_params.to_dict() != parameters:  # writing sends a message to the browser
-        st.query_params.from_dict(parameters)
-    st.session_state["address"] = parameters
+    address_bar.write(parameters)
+
+
+def note_drawn() -> None:
+    """Note that this run of the page has reached its end."""
+    note_sent()
     st.session_state[DRAWN] = True
 
 
@@ -206,8 +219,7 @@ def cancel(engine: BackgroundEngine, key: str) -> None:
 
 def watch(key: str) -> None:
     """Show a run as if its link had been opened."""
-    st.query_params.from_dict({address.RUN: key})
-    st.session_state[FOLLOW] = True
+    st.session_state[FOLLOW] = {address.RUN: key}
 
 
 def _submit(engine: BackgroundEngine, fields: Fields, recipe: Recipe, *, again: bool = False) -> None:
@@ -231,13 +243,13 @@ def _is_new(query: dict[str, str]) -> bool:
     """Return whether the address is to be followed: it is the tab's first, or the user has gone to it."""
     state = st.session_state
     acted = state.pop(ACTED, False)
-    if state.pop(FOLLOW, False) or "fields" not in state:
+    if "fields" not in state or address_bar.went_through_history():
         return True
-    # The browser may send a click or an edit before it has got the address that was written last.
-    if query == state["address"] or is_redraw() or acted or _is_edited():
+    elsewhere = address_bar.is_elsewhere(query)
+    if acted or _is_edited():
         return False
-    # Coming from another page clears the address; Back to the first one leaves it empty, too.
-    return bool(query) or state.get(PAGE) == HERE
+    # Coming from another page clears the address.
+    return elsewhere and (bool(query) or state.get(PAGE) == HERE)
 
 
 def _is_edited() -> bool:

@@ -301,6 +301,6 @@ def _open_view(window: Window) -> None:
     # Before the switch, which ends this run: the next one would switch again.
     st.session_state[OPENED] = opened
     if view.page == HOME_PAGE:
-        for name in ("fields", "run", "address"):  # otherwise Explore would keep its state over the address
+        for name in ("fields", "run"):  # otherwise Explore would keep its state over the address
             st.session_state.pop(name, None)
     st.switch_page(page_file(view), query_params=view.parameters)
