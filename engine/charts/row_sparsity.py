@@ -29,6 +29,8 @@ from engine.record import RunRecord
 
 PANEL, REST = 105, 65  # pixels
 LEVELS = ["minimum", "10 %", "25 %", "median", "75 %", "90 %", "maximum"]
+COLOURS = palette.BLUE, "rgba(0, 114, 178, 0.3)", palette.VERMILLION
+"""Of the boxes' lines, their inside, and the dots."""
 Spreads = dict[int, RowSpread]
 """One linear's spread by block, for the blocks in which its rows may differ."""
 
@@ -50,7 +52,7 @@ def row_spread(record: RunRecord) -> Chart:
     canvas(figure, height)
     figure.update_layout(margin={"t": 24}, showlegend=False)
     for row, (_, spreads) in enumerate(groups, start=1):
-        figure.add_traces(_boxes(spreads), rows=row, cols=1)
+        figure.add_traces(spread_boxes(spreads, *COLOURS), rows=row, cols=1)
     share_block_axis(figure, block_count(record), total)
     figure.update_yaxes(range=row_range(groups), nticks=5)
     figure.update_yaxes(title={"text": "Sparsity, %"})
@@ -92,36 +94,48 @@ def group_title(names: list[str], spreads: Spreads, short: dict[str, str]) -> st
     return f"{left} → {right}"
 
 
-def _boxes(spreads: Spreads) -> list[go.Box | go.Scatter]:
-    blocks = list(spreads)
+def spread_boxes(
+    spreads: Spreads, line: str, fill: str, dots: str, *, symbol: str = "circle", shift: float = 0.0
+) -> tuple[go.Box, go.Scatter]:
+    """Return a box per block, and dots at its extremes, which have the hover text.
+
+    Args:
+        line, fill, dots: colours.
+        symbol: of the dots.
+        shift: how far from the block's number, in blocks.
+    """
+    places = [block + shift for block in spreads]
     quantiles = [spread.quantiles for spread in spreads.values()]  # [blocks][levels]
     least, tenth, first, median, third, ninth, most = (
         [100 * value for value in level] for level in zip(*quantiles, strict=True)
     )
-    numbers = [[f"{100 * value:.1f}" for value in levels] for levels in quantiles]
-    lines = [f"{level}: %{{customdata[{place}]}} %" for place, level in enumerate(LEVELS)]
-    return [
+    numbers = [
+        [block, *(f"{100 * value:.1f}" for value in levels)]
+        for block, levels in zip(spreads, quantiles, strict=True)
+    ]
+    lines = [f"{level}: %{{customdata[{place}]}} %" for place, level in enumerate(LEVELS, start=1)]
+    return (
         go.Box(
-            x=blocks,
+            x=places,
             # Given quantiles: the record does not hold the single rows.
             q1=first,
             median=median,
             q3=third,
             lowerfence=tenth,
             upperfence=ninth,
-            line={"color": palette.BLUE, "width": 1.5},
-            fillcolor="rgba(0, 114, 178, 0.3)",
-            hoverinfo="skip",  # the dots have the hover text: boxes would show their own words
+            line={"color": line, "width": 1.5},
+            fillcolor=fill,
+            hoverinfo="skip",  # boxes would show their own words
         ),
         go.Scatter(
-            x=blocks * 2,  # the minima, then the maxima
+            x=places * 2,  # the minima, then the maxima
             y=[*least, *most],
             mode="markers",
-            marker={"symbol": "circle", "size": 4, "color": palette.VERMILLION},
+            marker={"symbol": symbol, "size": 4, "color": dots},
             customdata=numbers * 2,
-            hovertemplate=f"block %{{x}}<br>{'<br>'.join(lines)}<extra></extra>",
+            hovertemplate=f"block %{{customdata[0]}}<br>{'<br>'.join(lines)}<extra></extra>",
         ),
-    ]
+    )
 
 
 def row_range(groups: list[tuple[list[str], Spreads]]) -> list[float]:

@@ -8,7 +8,6 @@ from engine.analysis.linear_names import linear_names
 from engine.charts.chart import Chart, literal, panels, share_block_axis, short_names
 from engine.charts.overlay.pair import LOOKS, WIDTH, Look, Pair, both_tables
 from engine.charts.row_sparsity import (
-    LEVELS,
     PANEL,
     REST,
     Spreads,
@@ -16,6 +15,7 @@ from engine.charts.row_sparsity import (
     row_groups,
     row_range,
     row_table,
+    spread_boxes,
     widest_spread,
 )
 
@@ -51,41 +51,11 @@ def rows_of_both(pair: Pair) -> Chart:
     )
 
 
-def _boxes(spreads: Spreads, name: str, look: Look, *, legend: bool) -> list[go.Box | go.Scatter]:
-    places = [block + look.shift for block in spreads]
-    quantiles = [spread.quantiles for spread in spreads.values()]  # [blocks][levels]
-    least, tenth, first, median, third, ninth, most = (
-        [100 * value for value in level] for level in zip(*quantiles, strict=True)
+def _boxes(spreads: Spreads, name: str, look: Look, *, legend: bool) -> tuple[go.Box, go.Scatter]:
+    boxes, dots = spread_boxes(
+        spreads, look.colour, look.fill, look.colour, symbol=look.symbol, shift=look.shift
     )
-    numbers = [
-        [block, *(f"{100 * value:.1f}" for value in levels)]
-        for block, levels in zip(spreads, quantiles, strict=True)
-    ]
-    lines = [f"{level}: %{{customdata[{place}]}} %" for place, level in enumerate(LEVELS, start=1)]
-    return [
-        go.Box(
-            x=places,
-            q1=first,
-            median=median,
-            q3=third,
-            lowerfence=tenth,
-            upperfence=ninth,
-            width=WIDTH,
-            line={"color": look.colour, "width": 1.5},
-            fillcolor=look.fill,
-            name=literal(name),
-            legendgroup=name,
-            showlegend=legend,
-            hoverinfo="skip",  # the dots have the hover text
-        ),
-        go.Scatter(
-            x=places * 2,  # the minima, then the maxima
-            y=[*least, *most],
-            mode="markers",
-            marker={"symbol": look.symbol, "size": 4, "color": look.colour},
-            legendgroup=name,
-            showlegend=False,
-            customdata=numbers * 2,
-            hovertemplate=f"block %{{customdata[0]}}<br>{'<br>'.join(lines)}<extra>{literal(name)}</extra>",
-        ),
-    ]
+    boxes.update(width=WIDTH, name=literal(name), legendgroup=name, showlegend=legend)
+    hover = dots.hovertemplate.replace("<extra></extra>", f"<extra>{literal(name)}</extra>")
+    dots.update(legendgroup=name, showlegend=False, hovertemplate=hover)
+    return boxes, dots
