@@ -9,6 +9,7 @@ from torch import Tensor
 from engine.pruning import presets  # noqa: F401  (fills the registries)
 from engine.pruning.axes import REFINEMENTS, SCORES, UPDATES, FrozenMask, Refined
 from engine.pruning.hessian import inverse_factor
+from engine.pruning.plan import Outcome, Plan
 from engine.pruning.statistics import Statistics
 from engine.registry import Method
 from tests.pruning import oracles
@@ -55,6 +56,18 @@ def score(name: str, layer: Layer, **chosen: Any) -> Tensor:
 def assert_scores(got: Tensor, expected: Tensor) -> None:
     assert got.dtype == torch.float32 and got.isfinite().all() and (got >= 0).all()
     torch.testing.assert_close(got.double(), expected, rtol=2e-3, atol=1e-6 * float(expected.abs().max()))
+
+
+def assert_close(got: Tensor, expected: Tensor, tolerance: float = 2e-3) -> None:
+    """Check weights, relative to the largest one."""
+    largest = max(float(expected.abs().max()), 1e-6)
+    torch.testing.assert_close(got.double(), expected.double(), rtol=tolerance, atol=tolerance * largest)
+
+
+def prune_layer(layer: Layer, sparsity: float = 0.6, **choices: Any) -> Outcome:
+    """Prune a layer by a plan, by default with the score of Wanda: an update may choose the mask itself."""
+    plan = Plan.of(**{"score": "wanda", **choices})
+    return plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), sparsity)
 
 
 def update_weights(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,25 +13,15 @@ from engine.analysis.microscope.decision import decide
 from engine.errors import NonFiniteError, NumericsError
 from engine.pruning.axes import UPDATES, FrozenMask
 from engine.pruning.patterns import Group, SemiStructured
-from engine.pruning.plan import Outcome, Plan
+from engine.pruning.plan import Plan
 from engine.pruning.statistics import Statistics
 from engine.pruning.updates.admm import share
 from tests.pruning import oracles
-from tests.pruning.calls import arguments, random_mask, undamped, update_weights
+from tests.pruning.calls import arguments, assert_close, prune_layer, random_mask, undamped, update_weights
 from tests.pruning.oracles import EDGE_CASES, Layer
 
 ADMM = UPDATES["admm"]
-
-
-def prune(layer: Layer, sparsity: float = 0.6, **choices: Any) -> Outcome:
-    plan = Plan.of(**{"score": "wanda", "update": "admm", **choices})
-    return plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), sparsity)
-
-
-def assert_close(got: Tensor, expected: Tensor, tolerance: float = 2e-3) -> None:
-    torch.testing.assert_close(
-        got.double(), expected, rtol=tolerance, atol=tolerance * max(float(expected.abs().max()), 1e-6)
-    )
+prune = partial(prune_layer, update="admm")
 
 
 @pytest.mark.parametrize("case", EDGE_CASES)

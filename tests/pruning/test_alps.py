@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -11,24 +12,12 @@ from torch import Tensor
 
 from engine.analysis.microscope.decision import decide
 from engine.pruning.patterns import Group
-from engine.pruning.plan import Outcome, Plan
+from engine.pruning.plan import Plan
 from tests.pruning import oracles
-from tests.pruning.calls import random_mask, update_weights
+from tests.pruning.calls import assert_close, prune_layer, random_mask, update_weights
 from tests.pruning.oracles import EDGE_CASES, Layer
 
-
-def prune(layer: Layer, sparsity: float = 0.6, **choices: Any) -> Outcome:
-    plan = Plan.of(**{"score": "wanda", "update": "alps", **choices})
-    return plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), sparsity)
-
-
-def assert_close(got: Tensor, expected: Tensor, tolerance: float = 2e-3) -> None:
-    torch.testing.assert_close(
-        got.double(),
-        expected.double(),
-        rtol=tolerance,
-        atol=tolerance * max(float(expected.abs().max()), 1e-6),
-    )
+prune = partial(prune_layer, update="alps")
 
 
 SENSITIVE = {"outlier-input", "one-token"}

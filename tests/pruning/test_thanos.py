@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,25 +11,13 @@ from torch import Tensor
 
 from engine.analysis.microscope.decision import decide
 from engine.pruning.patterns import Group, parse_pattern
-from engine.pruning.plan import Outcome, Plan
+from engine.pruning.plan import Plan
 from engine.pruning.updates import thanos
 from tests.pruning import oracles
-from tests.pruning.calls import random_mask, update_weights
+from tests.pruning.calls import assert_close, prune_layer, random_mask, update_weights
 from tests.pruning.oracles import EDGE_CASES, Layer
 
-
-def prune(layer: Layer, sparsity: float = 0.6, **choices: Any) -> Outcome:
-    plan = Plan.of(**{"score": "wanda", "update": "thanos", **choices})
-    return plan.prune(layer.weight, oracles.collect_statistics(layer, plan.needs), sparsity)
-
-
-def assert_close(got: Tensor, expected: Tensor, tolerance: float = 2e-3) -> None:
-    torch.testing.assert_close(
-        got.double(),
-        expected.double(),
-        rtol=tolerance,
-        atol=tolerance * max(float(expected.abs().max()), 1e-6),
-    )
+prune = partial(prune_layer, update="thanos")
 
 
 @pytest.mark.parametrize("case", [case for case in EDGE_CASES if case != "outlier-input"])
