@@ -249,3 +249,10 @@ NONSENSE = [
 def test_invalid_addresses_show_the_default_page(generate, some, parameters):
     app = generate(**parameters)
     assert app.title[0].value == "Generate" and texts(app)
+
+
+@pytest.mark.parametrize(("part", "parameter"), [("Side by side", "prompt"), ("Your own text", "text")])
+def test_a_text_of_a_link_is_not_cut_without_a_word(generate, some, part, parameter):
+    app = generate(part, **{parameter: "x " * 1_500})
+    assert f"The {parameter} in the link has 3,000 characters, but at most 2,000 are accepted" in words(app)
+    assert "characters, but at most" not in words(generate(part, **{parameter: "x " * 1_000}))

@@ -33,6 +33,7 @@ class Continuation:
 
 def prompt_input(first: str = PROMPT) -> str:
     """Draw the one-line prompt and return it."""
+    _note_cut("prompt")
     return (
         st.text_input(
             "Prompt", first, key="prompt", bind="query-params", max_chars=MOST, placeholder="Type a prompt"
@@ -43,6 +44,7 @@ def prompt_input(first: str = PROMPT) -> str:
 
 def text_area(first: str = TEXT) -> str:
     """Draw the multi-line text and return it."""
+    _note_cut("text")
     return (
         st.text_area(
             "Text",
@@ -55,6 +57,17 @@ def text_area(first: str = TEXT) -> str:
         )
         or ""
     )
+
+
+def _note_cut(parameter: str) -> None:
+    """Say that the text of a link is too long: Streamlit cuts it at `max_chars`, and says nothing."""
+    length = len(st.query_params.get(parameter, ""))
+    if length > MOST:
+        st.warning(
+            f"The {parameter} in the link has {length:,} characters, but at most {MOST:,} are accepted: the "
+            "end is cut off.",
+            icon=":material/content_cut:",
+        )
 
 
 def continuation_inputs() -> Continuation:
