@@ -6,7 +6,7 @@ accelerator the dtype of the model's file.
 The matrix products of a small model are shorter than the synchronisation of the threads, and if another
 process uses one of the cores (the page, a browser), the threads mostly wait for each other: with one of two
 cores busy, the bundled model took 23 s on two threads and 5 s on one. So a small model computes on one
-thread, and independent passes (calibration and evaluation) run in parallel instead.
+thread, and batches of windows (calibration and evaluation) pass in parallel instead.
 """
 
 from __future__ import annotations
@@ -14,19 +14,23 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
 from engine.errors import Fault, RecipeError
 
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
 SMALL = 512 * 512
 """A model is small if none of its linears has more entries than this."""
 SMALL_THREADS = 2
-"""Most threads that a run of a small model keeps busy: calibration and evaluation windows, one each."""
+"""Most threads that a run of a small model keeps busy."""
 MAX_PASSES = 8
 """Most passes of a small model that run in parallel."""
 
@@ -139,21 +143,54 @@ def threads_for(*, small: bool, alone: bool) -> Iterator[None]:
 
 
 @contextmanager
-def concurrently(work: Callable[[], None], *, enabled: bool) -> Iterator[Callable[[], None]]:
-    """Do `work` in a second thread while the `with` lasts, if `enabled` and there is a second core.
+def pass_threads(*, small: bool) -> Iterator[Executor | None]:
+    """Yield the threads in which windows pass through a small model; None if they pass in the caller's, as
+    for any other model and on a machine with one core.
+    """
+    if not small or (os.cpu_count() or 1) < 2:
+        yield None
+        return
+    with ThreadPoolExecutor(SMALL_THREADS) as pool:
+        yield pool
 
-    Otherwise it is done when it is waited for.
+
+@contextmanager
+def concurrently(work: Callable[[], None], pool: Executor | None) -> Iterator[Callable[[], None]]:
+    """Do `work` in one of the pool's threads while the `with` lasts; without a pool, when it is waited for.
 
     Yields:
         A function that waits until the work is done; call it before the `with` ends.
     """
-    if not enabled or (os.cpu_count() or 1) < 2:
+    if pool is None:
         yield work
         return
-    # Leaving this `with` waits for the thread, even after an error in the caller's.
-    with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(torch.no_grad()(work))  # grad mode is per thread, so it is switched off there too
+    done = pool.submit(torch.no_grad()(work))  # grad mode is per thread, so it is switched off there too
+    try:
         yield done.result  # raises what `work` raised
+    finally:
+        wait([done])  # also after an error in the `with`
+
+
+def in_order(
+    pool: Executor, work: Callable[[Item], Value], items: Iterable[Item], *, ahead: int
+) -> Iterator[Value]:
+    """Yield `work(item)` for each item, in order, while the pool's threads work on those that follow.
+
+    Args:
+        ahead: how many results may wait.
+    """
+    done: deque[Future[Value]] = deque()
+    try:
+        for item in items:
+            done.append(pool.submit(torch.no_grad()(work), item))
+            if len(done) > ahead:
+                yield done.popleft().result()
+        while done:
+            yield done.popleft().result()
+    finally:
+        for future in done:  # after an error
+            future.cancel()
+        wait(done)
 
 
 @contextmanager

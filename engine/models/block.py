@@ -163,10 +163,6 @@ class Block:
         return output[0] if isinstance(output, (tuple, list)) else output
 
 
-class Seen(Exception):
-    """Raised by a hook to end the pass of a batch of which it needs no more, see `Stream.show`."""
-
-
 Before: TypeAlias = "Callable[[str, Tensor], None]"
 """Called with the name of the linear and its inputs `[..., in]`."""
 
@@ -185,16 +181,23 @@ def compute_experts_separately(model: nn.Module) -> None:
 
 @contextmanager
 def hooked(
-    linears: Mapping[str, Linear], *, before: Before | None = None, after: After | None = None
+    linears: Mapping[str, Linear],
+    *,
+    before: Before | None = None,
+    after: After | None = None,
+    every_thread: bool = False,
 ) -> Iterator[None]:
     """Call `before` and `after` for each call of `linears` while the `with` lasts.
 
-    Only calls by this thread count: other windows may pass through the same modules in another thread.
+    Args:
+        every_thread: whether the calls of modules by all threads count. Otherwise only those by this one do:
+            other windows may pass through the same modules in another thread.
     """
+    thread = None if every_thread else threading.get_ident()
     with ExitStack() as undo:
         for name, linear in linears.items():
             if linear.expert is None:
-                _hook(undo, name, linear.module, before, after)
+                _hook(undo, name, linear.module, before, after, thread)
         # One mode for all experts: each further mode would intercept every torch function once more.
         if any(linear.expert is not None for linear in linears.values()):
             from engine.models.expert_slices import Slices
@@ -226,12 +229,19 @@ def zeroed(linears: Iterable[Linear]) -> Iterator[None]:
         yield
 
 
-def _hook(undo: ExitStack, name: str, module: nn.Module, before: Before | None, after: After | None) -> None:
-    own_thread = threading.get_ident()
+def _hook(
+    undo: ExitStack,
+    name: str,
+    module: nn.Module,
+    before: Before | None,
+    after: After | None,
+    thread: int | None,
+) -> None:
+    """Hook a module's calls by a thread, or by all."""
     if before is not None:
 
         def call_before(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            if threading.get_ident() == own_thread:
+            if thread in (None, threading.get_ident()):
                 before(name, args[0])
 
         undo.callback(module.register_forward_pre_hook(call_before).remove)
@@ -240,7 +250,7 @@ def _hook(undo: ExitStack, name: str, module: nn.Module, before: Before | None, 
         def call_after(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
             return (
                 after(name, args[0], output, getattr(module, "bias", None))
-                if threading.get_ident() == own_thread
+                if thread in (None, threading.get_ident())
                 else None
             )
 

@@ -9,8 +9,8 @@ and return them, as a tensor or as the first element of a tuple.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from engine.hardware.device import SMALL
 from engine.hardware.memory_plan import Residence
 from engine.hardware.transfers import parked, returned
-from engine.models.block import Block, Call, Linear, Seen, compute_experts_separately
+from engine.models.block import Block, Call, Linear, compute_experts_separately
 from engine.models.discovery import find_blocks
 from engine.models.state import State
 from engine.models.streaming import Streamer
@@ -94,26 +94,22 @@ class Stream:
 
     def through(self, block: Block) -> Iterator[Tensor]:
         """Yield the block's output for each batch, without advancing."""
-        for batch, state in enumerate(self.states):
-            yield self._pass(block, batch, state.copy())
+        for batch in range(len(self.ids)):
+            yield self.output(block, batch)
 
-    def show(self, block: Block, begin: Callable[[], None]) -> None:
-        """Pass all batches through the block for what its hooks see, without advancing.
-
-        Args:
-            begin: called before each batch. A hook that needs no more of a batch raises `Seen`.
-        """
-        for batch, state in enumerate(self.states):
-            begin()
-            with suppress(Seen):
-                self._pass(block, batch, state.copy())
+    def output(self, block: Block, batch: int) -> Tensor:
+        """Return the block's output for one batch, without advancing."""
+        return self._pass(block, batch, self.states[batch].copy())
 
     def advance(self, block: Block) -> None:
         """Replace the hidden states by the block's outputs."""
         for batch, state in enumerate(self.states):
             # One batch at a time, so a batch's input is freed before the next one (unless a fork holds it).
-            output = self._pass(block, batch, state)
-            self.hidden[batch] = parked(output) if self.offloaded else output
+            self.replace(batch, self._pass(block, batch, state))
+
+    def replace(self, batch: int, hidden: Tensor) -> None:
+        """Put hidden states in the place of a batch's."""
+        self.hidden[batch] = parked(hidden) if self.offloaded else hidden
 
     def on_device(self) -> Iterator[Tensor]:
         """Yield the hidden states of each batch on the device of the blocks."""

@@ -5,8 +5,8 @@ moved its activations.
 from __future__ import annotations
 
 import weakref
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
@@ -16,7 +16,7 @@ import torch
 
 from engine.errors import NonFiniteError, NumericsError
 from engine.hardware.transfers import numbers
-from engine.models.block import Block, Linear, Seen, hooked
+from engine.models.block import Block, Linear, hooked
 from engine.numbers import plural
 from engine.pruning.statistics import Need, Statistics
 
@@ -40,64 +40,11 @@ def observe(
         Statistics by the linear's name, filled as batches pass; a linear that is never called has none.
         After the `with`, an expert that received no token has statistics of no tokens.
     """
-    observer = _Observer(linears, windows, needs, sample=sample, tokens=tokens)
+    observer = Observer(linears, windows, needs, sample=sample, tokens=tokens)
     after = observer.add_output if Need.OUTPUT_NORM in needs else None
     with hooked(linears, before=observer.add_input, after=after):
         yield observer.statistics
     observer.add_idle_experts()
-
-
-def observe_pass(
-    block: Block, stream: Stream, needs: Collection[Need], *, sample: int = 0, tokens: int = 0
-) -> dict[str, Statistics]:
-    """Return what `observe` collects while the windows of a stream pass through a block, without advancing.
-
-    The block's output is not needed, so a batch ends when all linears have their input, which spares the
-    product of the last one: a quarter of a Llama's block.
-    """
-    observer = _Observer(block.linears, stream.windows, needs, sample=sample, tokens=tokens)
-    if Need.OUTPUT_NORM in needs:
-        with hooked(block.linears, before=observer.add_input, after=observer.add_output):
-            stream.show(block, lambda: None)
-    else:
-        until = _UntilSeen(block.linears, observer.add_input)
-        with hooked(block.linears, before=until.add_input):
-            stream.show(block, until.begin)
-    observer.add_idle_experts()
-    return observer.statistics
-
-
-class _UntilSeen:
-    """Passes inputs on, and ends a batch as soon as each linear has had its one call.
-
-    The first batch passes as a whole, and shows whether each has exactly one; if not, all batches do. Whether
-    an expert is called depends on the tokens, so blocks with experts always pass as a whole.
-    """
-
-    def __init__(self, linears: Mapping[str, Linear], add_input: Callable[[str, Tensor], None]) -> None:
-        self._add_input = add_input
-        self._once = {name: 1 for name in linears}
-        self._calls: Counter[str] | None = None  # of the current batch; None before the first
-        self._may_end = all(linear.expert is None for linear in linears.values())
-        self._ends = False
-
-    def begin(self) -> None:
-        """Begin a batch."""
-        if self._calls is not None:
-            self._may_end = self._ends = self._may_end and self._calls == self._once
-        self._calls = Counter()
-
-    def add_input(self, name: str, inputs: Tensor) -> None:
-        """Pass the input on.
-
-        Raises:
-            Seen: it was the last one of the batch.
-        """
-        assert self._calls is not None, "a batch has begun"
-        self._add_input(name, inputs)
-        self._calls[name] += 1
-        if self._ends and self._calls == self._once:
-            raise Seen
 
 
 @dataclass
@@ -117,7 +64,7 @@ class _LastInput:
         return self.tensor() is inputs and self.version == inputs._version and name not in self.names
 
 
-class _Observer:
+class Observer:
     """Feeds the inputs of a block's linears to their statistics.
 
     Linears called with the same tensor share one `Statistics`; the first batch decides which ones do.
@@ -129,8 +76,8 @@ class _Observer:
         windows: int,
         needs: Collection[Need],
         *,
-        sample: int,
-        tokens: int,
+        sample: int = 0,
+        tokens: int = 0,
     ) -> None:
         self.statistics: dict[str, Statistics] = {}
         self._linears = linears

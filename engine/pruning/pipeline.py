@@ -12,6 +12,7 @@ while the windows pass through it.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, MutableMapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from engine.errors import NonFiniteError
 from engine.events import BlockPruned, Event, LinearPruned, Noted
-from engine.hardware.device import Clock, concurrently, full_precision
+from engine.hardware.device import Clock, concurrently, full_precision, pass_threads
 from engine.hardware.memory import trim_heap
 from engine.hardware.transfers import HostCopies, checked_together, numbers
 from engine.models.block import Block, Linear
@@ -30,7 +31,8 @@ from engine.models.causality import CausalityProof
 from engine.models.language_model import LanguageModel, Stream
 from engine.numbers import listed
 from engine.pruning.axes import Shares
-from engine.pruning.observation import alignments, divergence, observe, observe_pass, require_finite
+from engine.pruning.observation import alignments, divergence, require_finite
+from engine.pruning.passes import observe_advance, observe_pass
 from engine.pruning.patterns import Sparsity
 from engine.pruning.plan import Plan
 from engine.pruning.search import AllocationContext
@@ -99,19 +101,19 @@ def prune_blocks(
         ModelError: the model is not causal.
         NonFiniteError: a number is NaN or infinite; the message names the block.
     """
-    # One pass of a small model keeps one core busy, so the evaluation windows use a second thread.
-    parallel = model.is_small
-    for block in model.blocks:
-        with _present(model, block, clock):
-            if streams.proof is not None:
-                streams.proof.check(block)
-            try:
-                with full_precision():
-                    events = _prune_block(block, streams, plan, shares, kept, clock, parallel=parallel)
-            except NonFiniteError as error:
-                raise NonFiniteError(f"Block {block.index}: {error}") from error
-        # After the block is released: the consumer decides when this generator goes on.
-        yield from events
+    # One pass of a small model keeps one core busy, so its batches pass in two threads.
+    with pass_threads(small=model.is_small) as pool:
+        for block in model.blocks:
+            with _present(model, block, clock):
+                if streams.proof is not None:
+                    streams.proof.check(block)
+                try:
+                    with full_precision():
+                        events = _prune_block(block, streams, plan, shares, kept, clock, pool)
+                except NonFiniteError as error:
+                    raise NonFiniteError(f"Block {block.index}: {error}") from error
+            # After the block is released: the consumer decides when this generator goes on.
+            yield from events
 
 
 @contextmanager
@@ -130,8 +132,7 @@ def _prune_block(
     shares: Shares,
     kept: MutableMapping[int, BlockWeights],
     clock: Clock,
-    *,
-    parallel: bool,
+    pool: Executor | None,
 ) -> list[Event]:
     """Prune one block and move all windows to the next one; return its events, none for a restored block."""
     start = clock.now()
@@ -139,19 +140,17 @@ def _prune_block(
         _advance(streams.dense, block, clock)
         # The dense windows have passed by now; from here on the block is pruned.
         restore(block, kept[block.index])
-        _advance_pruned(streams, block, clock, {}, parallel)
+        _advance_pruned(streams, block, clock, {}, pool)
         return []
-    statistics = _observe(streams, block, plan, clock, parallel)
+    statistics = _observe(streams, block, plan, clock, pool)
     require_finite(block, streams.calibration, statistics)
     # Read here because pruning consumes the statistics.
     dense = {name: seen.input_norm for name, seen in statistics.items()}
     with clock.phase("prune"):
-        results, weights = _prune_linears(block, statistics, plan, shares, clock.device, parallel=parallel)
+        results, weights = _prune_linears(block, statistics, plan, shares, clock.device, tidy=pool is None)
     with _storing(kept, block.index, weights, clock):
         del weights  # if they are on disk now, the windows need not pass with them in memory
-        pruned = _advance_pruned(
-            streams, block, clock, {name: block.linears[name] for name in dense}, parallel
-        )
+        pruned = _advance_pruned(streams, block, clock, {name: block.linears[name] for name in dense}, pool)
     event = _event(block, streams, results, _alignment(dense, pruned), clock, start)
     if event.not_finite:
         names = [linear.name for linear in event.linears if linear.not_finite]
@@ -161,7 +160,7 @@ def _prune_block(
 
 
 def _observe(
-    streams: Streams, block: Block, plan: Plan, clock: Clock, parallel: bool
+    streams: Streams, block: Block, plan: Plan, clock: Clock, pool: Executor | None
 ) -> dict[str, Statistics]:
     """Return the statistics of the block's linears, by name, from one dense pass of the calibration windows;
     move the dense evaluation windows to the next block.
@@ -179,8 +178,8 @@ def _observe(
         )  # pruning consumes them; linears that share one still do in the copy
     # `_evaluating` comes first, so that its wait falls outside the phase, and ends before the block is
     # pruned. What observes the pass ignores the windows in its thread.
-    with _evaluating(streams.dense, block, clock, parallel), clock.phase("statistics"):
-        seen = observe_pass(block, stream, needs, sample=sample_size(tokens), tokens=tokens)
+    with _evaluating(streams.dense, block, clock, pool), clock.phase("statistics"):
+        seen = observe_pass(block, stream, needs, sample=sample_size(tokens), tokens=tokens, pool=pool)
     found = {name: seen[name] for name in block.linears if name in seen}  # in the block's order
     if block.index == 0 and streams.first is not None:
         streams.first[needs] = deepcopy(found)  # `found` is about to be consumed
@@ -193,19 +192,19 @@ def sample_size(tokens: int) -> int:
 
 
 def _advance(stream: Stream | None, block: Block, clock: Clock) -> None:
-    with _evaluating(stream, block, clock, parallel=False):
+    with _evaluating(stream, block, clock, None):
         pass
 
 
 @contextmanager
-def _evaluating(stream: Stream | None, block: Block, clock: Clock, parallel: bool) -> Iterator[None]:
-    """Move an evaluation stream through the block, concurrently with the `with` if `parallel`; only the time
-    spent waiting for it counts as evaluation.
+def _evaluating(stream: Stream | None, block: Block, clock: Clock, pool: Executor | None) -> Iterator[None]:
+    """Move an evaluation stream through the block, concurrently with the `with` if there is a pool; only the
+    time spent waiting for it counts as evaluation.
     """
     if stream is None:
         yield
         return
-    with concurrently(lambda: stream.advance(block), enabled=parallel) as wait:
+    with concurrently(lambda: stream.advance(block), pool) as wait:
         yield
         with clock.phase("evaluate"):
             wait()
@@ -222,7 +221,8 @@ def _storing(
         del weights
         yield
         return
-    with concurrently(partial(kept.__setitem__, index, weights), enabled=True) as wait:
+    store = partial(kept.__setitem__, index, weights)
+    with ThreadPoolExecutor(1) as pool, concurrently(store, pool) as wait:
         yield
         with clock.phase("prune"):
             wait()
@@ -249,15 +249,19 @@ def _prune_linears(
     shares: Shares,
     device: torch.device,
     *,
-    parallel: bool,
+    tidy: bool,
 ) -> tuple[dict[str, _Result], BlockWeights]:
-    """Prune the block's linears in place; their statistics are consumed."""
+    """Prune the block's linears in place; their statistics are consumed.
+
+    Args:
+        tidy: whether to return unused memory to the system before and after.
+    """
     results: dict[str, _Result] = {}
     weights: BlockWeights = {}
     copies = HostCopies(device)
     # What the windows left behind may fragment the host's memory and leave no space for the temporaries of a
     # large linear. Those of the linears themselves are reused: allocating them costs as much as using them.
-    tidy = device.type == "cpu" and not parallel
+    tidy = tidy and device.type == "cpu"
     if tidy:
         trim_heap()
     with checked_together():
@@ -371,15 +375,13 @@ def output_error(inputs: Tensor, outputs: Tensor, weight: Tensor, reference: Ten
 
 
 def _advance_pruned(
-    streams: Streams, block: Block, clock: Clock, linears: Mapping[str, Linear], parallel: bool
+    streams: Streams, block: Block, clock: Clock, linears: Mapping[str, Linear], pool: Executor | None
 ) -> dict[str, Statistics]:
     """Move calibration and evaluation windows through the pruned block; return statistics with the input
     norms.
     """
-    seeing = observe(linears, streams.calibration.windows, {Need.INPUT_NORM})
-    with _evaluating(streams.pruned, block, clock, parallel), clock.phase("propagate"), seeing as norms:
-        streams.calibration.advance(block)
-    return norms
+    with _evaluating(streams.pruned, block, clock, pool), clock.phase("propagate"):
+        return observe_advance(block, streams.calibration, {Need.INPUT_NORM}, linears, pool=pool)
 
 
 def _alignment(dense: Mapping[str, Tensor], pruned: Mapping[str, Statistics]) -> float:
