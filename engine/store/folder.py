@@ -26,7 +26,7 @@ from engine.errors import StoreError
 from engine.events import BlockPruned, Event, RunStarted, from_line, to_line
 from engine.hardware import disk
 from engine.recipe import Recipe
-from engine.record import RunRecord, State
+from engine.record import RunRecord
 from engine.store import atomic_files, event_log, plain_files
 from engine.store.blocks import Blocks
 
@@ -275,15 +275,8 @@ class RunFolder:
 
     def is_finished(self) -> bool:
         """Return whether the run exists, is finished, and is undamaged."""
-        return self._is_in("finished")
-
-    def is_usable(self) -> bool:
-        """Return whether the run exists, has a result or is being computed, and is undamaged."""
-        return self._is_in("finished", "running")
-
-    def _is_in(self, *states: State) -> bool:
         try:
-            return self.exists and self.checked_record().state in states
+            return self.exists and self.checked_record().state == "finished"
         except StoreError:
             return False
 

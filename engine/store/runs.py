@@ -25,7 +25,7 @@ from engine.hardware import disk
 from engine.hardware.home import home as default_home
 from engine.models.identity import ROOT
 from engine.store import atomic_files, plain_files
-from engine.store.folder import RunFolder
+from engine.store.folder import Files, RunFolder
 from engine.store.index import SummaryIndex
 from engine.store.listing import KEY, Listing, run_keys
 from engine.store.summary import Label, RunSummary, size_of
@@ -47,6 +47,8 @@ class Store:
         self.trash = self.home / "trash"
         self.cache = self.home / "cache"
         self._recorded = recorded
+        # By key, with the files at the time: checking a run parses all its events, and pages ask often.
+        self._finished: dict[str, Files] = {}
         index = SummaryIndex(self.home / "index.sqlite3")
         self._own = Listing(self.runs, self.folder, index, "own")
         self._bundled = Listing(recorded, self._recorded_folder, index, "recorded")
@@ -59,7 +61,18 @@ class Store:
             StoreError: no run can have this key.
         """
         own, recorded = self.folder(key), self._recorded_folder(key)
-        return recorded if recorded.exists and not own.is_usable() else own
+        return recorded if recorded.exists and not self._has_result(own) else own
+
+    def _has_result(self, own: RunFolder) -> bool:
+        """Return whether a run of the home is finished, or is being computed."""
+        if own.locked:
+            return True
+        files = own.files()
+        if self._finished.get(own.key) != files:
+            if not own.is_finished():
+                return False
+            self._finished[own.key] = files
+        return True
 
     def folder(self, key: str) -> RunFolder:
         """Return the folder of a run in the home, which need not exist.

@@ -146,6 +146,8 @@ def _draw_second(engine: BackgroundEngine, record: RunRecord) -> None:
 
 
 def _draw_progress(view: RunView | None) -> None:
+    if view is not None and view.attempt:
+        st.caption(f":material/info: {literal(view.attempt)} The bundled result is drawn.")
     if view is None or view.state == "finished":
         return
     title = literal(view.record.title or "The run to compare with")
