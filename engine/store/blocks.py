@@ -31,6 +31,12 @@ LENGTH_BYTES = 8  # a safetensors file begins with its header's length, a little
 LARGEST_HEADER = 10**8  # in a damaged file those 8 bytes may say anything; do not read gigabytes
 
 
+class MissingBlockError(StoreError, KeyError):
+    """A block that a run does not have, which a user meets while the run is computed again."""
+
+    __str__ = Exception.__str__  # a `KeyError` would put the sentence in quotes
+
+
 class Blocks(MutableMapping[int, BlockWeights]):
     """The blocks in a directory, which is created with the first of them."""
 
@@ -44,12 +50,15 @@ class Blocks(MutableMapping[int, BlockWeights]):
         """Return the weights of a block.
 
         Raises:
-            KeyError: there is no such block.
+            MissingBlockError: there is no such block.
             StoreError: its file is damaged.
         """
         path = self.path(index)
         if not os.path.lexists(path):
-            raise KeyError(index)
+            raise MissingBlockError(
+                f"The weights of block {index} of this run are not here: it is being computed, or was not "
+                "finished. Try again when it has finished."
+            )
         damaged = StoreError(f"The block file {path} is damaged. Delete the run and compute it again.")
         if not os.path.isfile(path):  # reading a pipe would wait for a writer
             raise damaged

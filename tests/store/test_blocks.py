@@ -1,14 +1,17 @@
 """The blocks of a run: packed for a file, unpacked and restored, for every type of linear."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from engine.jobs import worker
 from engine.models.block import Block, Linear
 from engine.pruning.weights import BlockWeights, PrunedLinear, restore
-from engine.store.blocks import pack, unpack
+from engine.store.blocks import Blocks, pack, unpack
 
 SHAPES = [(1, 1), (1, 7), (1, 8), (1, 9), (3, 5), (7, 13), (8, 8), (16, 129), (250, 3)]
 
@@ -120,3 +123,11 @@ def test_a_linear_without_an_entry_stays_dense() -> None:
     dense = untouched.weight.clone()
     restore(block(touched, untouched), {"linear": PrunedLinear(random_mask(5, 9))})
     assert torch.equal(untouched.weight, dense)
+
+
+def test_a_block_that_is_not_there_yet_is_a_sentence_for_the_user_and_a_missing_key(tmp_path: Path) -> None:
+    # A page may ask for a run's weights while the run is computed again.
+    blocks = Blocks(tmp_path)
+    answer = worker.call(lambda: blocks[1])
+    assert answer.message.startswith("The weights of block 1 of this run are not here")
+    assert blocks.get(1) is None
