@@ -25,11 +25,11 @@ from engine.record import RunRecord
 STRONGEST = 0.25
 """Initial end of the strength axis, extended only for a stronger candidate."""
 LOOKS = {
-    "block": (palette.BLUE, "circle", "top center"),
-    "row": (palette.VERMILLION, "diamond", "bottom center"),
+    "block": (palette.BLUE, "circle", "top"),
+    "row": (palette.VERMILLION, "diamond", "bottom"),
 }
 """Colour, marker and label position of each step; the row step continues below where the block step ended."""
-OTHER_LOOK = (palette.PURPLE, "square", "top center")
+OTHER_LOOK = (palette.PURPLE, "square", "top")
 """For a step with any other name."""
 
 
@@ -122,7 +122,8 @@ def curves(record: RunRecord, unit: float) -> list[go.Scatter]:
             (candidate for candidate in record.search if candidate.step == step),
             key=lambda candidate: candidate.strength,
         )
-        traces += _of_step(step, tried, unit, {"color": colour, "symbol": symbol}, place)
+        labels = [f"{place} {_side(candidate.strength / end)}" for candidate in tried if candidate.chosen]
+        traces += _of_step(step, tried, unit, {"color": colour, "symbol": symbol}, labels)
     named_in_legend: set[str] = set()  # both steps may have stopped candidates, the legend needs one entry
     for trace in traces:
         trace.update(showlegend=trace.name not in named_in_legend and "chosen" not in trace.name)
@@ -136,10 +137,17 @@ def strength_end(record: RunRecord) -> float:
     return max([least, *(tried.strength for tried in record.search)])
 
 
+def _side(share: float) -> str:
+    """Return on which side of its mark a label stands; at an end of the axis, the panel would cut it off."""
+    return "left" if share > 2 / 3 else "right" if share < 1 / 3 else "center"
+
+
 def _of_step(
-    step: str, tried: list[Candidate], unit: float, look: dict[str, str], place: str
+    step: str, tried: list[Candidate], unit: float, look: dict[str, str], labels: list[str]
 ) -> list[go.Scatter]:
-    """Return a step's curve, its stopped candidates, and the chosen one, as far as there are any."""
+    """Return a step's curve, its stopped candidates, and the chosen one, as far as there are any; `labels`
+    are the positions of the labels of the chosen ones.
+    """
     complete = [candidate for candidate in tried if not candidate.stopped]
     stopped = [candidate for candidate in tried if candidate.stopped]
     chosen = [candidate for candidate in tried if candidate.chosen]
@@ -165,7 +173,7 @@ def _of_step(
             mode="markers+text",
             marker=star,
             text=label,
-            textposition=place,
+            textposition=labels,
         ),
     ]
     return [trace for trace in traces if len(trace.x)]

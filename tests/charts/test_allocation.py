@@ -8,7 +8,7 @@ from engine.analysis.candidates import best_candidate, uniform_candidate
 from engine.charts.allocation import allocation_bars
 from engine.charts.row_sparsity import has_uneven_rows, row_spread
 from engine.charts.search import alignment_against_uniform, search_curves
-from engine.events import QUANTILES, RowSpread
+from engine.events import QUANTILES, Candidate, RowSpread
 from tests.charts.records import NEUROAL, record, undecided
 from tests.pages.decisions import BLOCK_BEST, CONSUMERS, ROW_BEST, STRENGTHS
 from tests.pages.fakes import BLOCKS, SHAPES
@@ -106,6 +106,17 @@ def test_a_stopped_candidate_is_hollow_and_on_no_line():
     assert list(stopped[0].x) == [0.15, 0.2, 0.25] and max(named(chart)["block step"].x) == 0.12
     assert all(trace.mode == "markers" for trace in stopped)
     assert chart.table["stopped"].sum() == sum(tried.stopped for tried in found.search) > 3
+
+
+@pytest.mark.parametrize(("chosen", "side"), [(0.0, "right"), (0.1, "center"), (0.25, "left")])
+def test_the_label_of_a_chosen_candidate_stays_in_the_panel_at_both_ends_of_the_axis(chosen, side):
+    search = (
+        Candidate(
+            step="block", strength=chosen, objective=1.0, block_objectives=(), ratios=(0.5,), chosen=True
+        ),
+    )
+    marks = named(search_curves(record(**NEUROAL).model_copy(update={"search": search})))
+    assert list(marks["block step, chosen"].textposition) == [f"top {side}"]
 
 
 def test_the_curves_grow_candidate_by_candidate_on_one_axis():
