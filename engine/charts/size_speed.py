@@ -6,6 +6,7 @@ size, because no format makes them smaller; the dense size is a line through all
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -73,9 +74,8 @@ def _size_figure(table: pd.DataFrame, labels: list[str], found: SizeReport) -> g
     figure = canvas(
         go.Figure(_size_bars(table, unit, name)), LINE * len(table) + REST + LEGEND_LINE, legend_lines=1
     )
-    # a label that the line would cross moves to its right
-    ends = [max(total, found.dense) if total > CROSSED * found.dense else total for total in table["bytes"]]
-    figure.add_trace(_labels([end / unit for end in ends], list(range(len(table))), labels))
+    ends = label_ends(list(table["bytes"] / unit), found.dense / unit)
+    figure.add_trace(end_labels(ends, list(range(len(table))), labels))
     figure.add_vline(
         x=found.dense / unit, line={"color": palette.GREY, "width": 1.5, "dash": "dash"}, layer="below"
     )
@@ -113,7 +113,12 @@ def _bar(places: pd.Series, values: pd.Series, colour: str, name: str, unit: str
     )
 
 
-def _labels(ends: list[float], places: list[int], words: list[str]) -> go.Scatter:
+def label_ends(totals: Sequence[float], dense: float) -> list[float]:
+    """Return where the labels of bars begin; after the line of the dense model if it would cross them."""
+    return [max(total, dense) if total > CROSSED * dense else total for total in totals]
+
+
+def end_labels(ends: Sequence[float], places: Sequence[float], words: Sequence[str]) -> go.Scatter:
     """Return words after the bars, in the page's text colour."""
     return go.Scatter(
         x=ends,
@@ -225,7 +230,7 @@ def _speed_bars(report: SpeedReport, stage: Stage, items: list[Timing]) -> list[
         "%{customdata[1]}<extra></extra>",
     )
     words = [f"{milliseconds(item.median)} · {_rate(_tokens(report, item))} tokens/s" for item in items]
-    return [bar, _labels([1000 * item.high for item in items], places, words)]
+    return [bar, end_labels([1000 * item.high for item in items], places, words)]
 
 
 def _tokens(report: SpeedReport, item: Timing) -> float:

@@ -177,9 +177,9 @@ class TestOfBoth:
         chart = sizes_of_both(self.pair, (SIZE, packed))
         rows = ("sparse rows (CSR)", "bitmask + values", "zeros, zipped", "2:4")
         assert chart.figure.layout.yaxis.ticktext == rows
-        first, second = chart.figure.data
+        first, _, second, labels = chart.figure.data
         assert list(first.x) == [21, 12.5, 12, None] and list(second.x) == [21, 10, 12, 12.4]
-        assert first.text[1] == "12.5 MB · 62 %" and second.text[3] == "12.4 MB · 62 %"
+        assert first.customdata[1] == "12.5 MB · 62 %" and labels.text[3].strip() == "12.4 MB · 62 %"
         (line,) = chart.figure.layout.shapes
         assert line.x0 == 20, "the dense model of both"
         assert set(chart.table["run"]) == set(self.pair.names) and len(chart.table) == 13
@@ -197,10 +197,11 @@ class TestOfBoth:
             }
         )
         chart = latencies_of_both(self.pair, (measured(), measured(speed=busy, device_name="another")))
-        first, second = chart.figure.data
+        first, labels, second, _ = chart.figure.data
         rows = ("the prompt", "one more token", "the prompt, 2:4 kernels", "one more token, 2:4 kernels")
         assert chart.figure.layout.yaxis.ticktext == rows
         assert list(first.x)[:2] == pytest.approx([0.99, 2]) and list(first.x)[2:] == [None, None]
         assert list(second.x) == pytest.approx([0.99, 2, 0.6, 0.9])
-        assert first.text[0] == "× 0.99 · 99 ms" and second.text[0] == "× 0.99 · 297 ms"
+        assert first.customdata[0] == "× 0.99 · 99 ms" and second.customdata[0] == "× 0.99 · 297 ms"
+        assert list(labels.x) == [1, 2] and len(labels.text) == 2, "after the line that it would cross"
         assert "on a processor" in chart.caption and "on another" in chart.caption

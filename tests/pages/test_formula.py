@@ -88,5 +88,5 @@ def test_a_long_formula_is_never_cut(open_app, engine, repeated):
         assert not typed.main.error and typed.text_input(key=TEXT).value == text
     else:
         said = "has 406 characters, but at most 400 are allowed"
-        assert any(said in warning.value for warning in app.warning)
+        assert any(said in warning.value and len(warning.value) < 300 for warning in app.warning)
         assert any(said in error.value for error in typed.main.error)

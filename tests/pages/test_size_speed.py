@@ -104,6 +104,12 @@ def test_the_run_to_compare_with_is_measured_and_drawn_too():
     assert "timed in turn with each" in words(app)
 
 
+def test_two_runs_are_measured_one_after_the_other():
+    engine = Engine(PENDING)
+    app = opened(engine, second="finished")
+    assert set(engine.asked) == {"the-key"} and len(app.get("skeleton")) == 2
+
+
 def test_a_run_without_weights_here_is_named_as_not_compared():
     engine = Engine(DONE)
     app = opened(engine, second="failed")

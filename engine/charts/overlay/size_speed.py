@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from engine.charts import palette
 from engine.charts.chart import Chart, literal, name_rows
 from engine.charts.overlay.pair import LOOKS, Pair, both_tables
-from engine.charts.size_speed import WHERE, protocol, size_table, speed_table
+from engine.charts.size_speed import WHERE, end_labels, label_ends, protocol, size_table, speed_table
 from engine.numbers import listed, milliseconds, percent, size
 
 if TYPE_CHECKING:  # these import torch, which a page must not load
@@ -22,7 +22,8 @@ if TYPE_CHECKING:  # these import torch, which a page must not load
     from engine.evaluation.speed import Stage
 
 LINE, REST = 52, 64  # pixels of two bars, and around all of them
-WITH_LABELS = 1.5  # length of the axis in longest bars
+WITH_LABELS = 1.6  # length of the axis in longest bars
+GAP = 0.25  # between two rows, in rows
 
 
 def sizes_of_both(pair: Pair, found: tuple[SizeReport, SizeReport]) -> Chart:
@@ -39,20 +40,20 @@ def sizes_of_both(pair: Pair, found: tuple[SizeReport, SizeReport]) -> Chart:
         [f"{size(total)} · {percent(total / report.dense, 0)}" if total else "" for total in row]
         for row, report in zip(values, found, strict=True)
     ]
-    figure = _bars(pair, formats, [[total and total / unit for total in row] for row in values], labels)
-    for dense in dict.fromkeys(report.dense for report in found):
-        _mark(figure, dense / unit)
+    lengths = [[total and total / unit for total in row] for row in values]
+    figure = _bars(pair, formats, lengths, labels, found[0].dense / unit)
     figure.update_xaxes(title={"text": f"Size of the whole model, {name}"})
     said = [
         f"{one}: {listed([f'{label} as {row}' for row, label in zip(formats, texts, strict=True) if label])}."
         for one, texts in zip(pair.names, labels, strict=True)
     ]
+    of = "" if found[0].dense == found[1].dense else f": {pair.names[0]}'s"
     return Chart(
         title="Size by format",
         figure=figure,
         table=both_tables(pair, *tables),
         alt=f"Two bars per format, one for each run. {' '.join(said)}",
-        caption="Shares are of the dense model (dashed). As stored zeros, both models are as large as that.",
+        caption=f"Shares are of the dense model (dashed{of}). As stored zeros, a model is as large as that.",
     )
 
 
@@ -62,8 +63,7 @@ def latencies_of_both(pair: Pair, found: tuple[Measurement, Measurement]) -> Cha
     rows = _in_order(times)
     values = [[one[row][0] if row in one else None for row in rows] for one in times]
     labels = [[one[row][1] if row in one else "" for row in rows] for one in times]
-    figure = _bars(pair, rows, values, labels)
-    _mark(figure, 1.0)
+    figure = _bars(pair, rows, values, labels, 1.0)
     figure.update_xaxes(title={"text": "Time relative to the dense model"})
     said = [
         f"{name}: {listed([f'{one[row][1]} for {row}' for row in rows if row in one])}."
@@ -94,34 +94,34 @@ def _relative(found: Measurement) -> dict[str, tuple[float, str]]:
 
 
 def _bars(
-    pair: Pair, rows: list[str], values: list[list[float | None]], labels: list[list[str]]
+    pair: Pair, rows: list[str], values: list[list[float | None]], labels: list[list[str]], dense: float
 ) -> go.Figure:
-    """Return two bars per row, the first run's on top."""
-    bars = [
-        go.Bar(
-            x=lengths,
-            y=list(range(len(rows))),
-            orientation="h",
-            name=literal(name),
-            marker={"color": look.colour, "line": {"width": 0}},
-            text=texts,
-            textposition="outside",
-            hovertemplate=f"%{{text}}<extra>{literal(name)}</extra>",
+    """Return two bars per row, the first run's on top, with a line at the dense model's value."""
+    figure = go.Figure()
+    for look, name, lengths, texts, side in zip(LOOKS, pair.names, values, labels, (-1, 1), strict=True):
+        figure.add_trace(
+            go.Bar(
+                x=lengths,
+                y=list(range(len(rows))),
+                orientation="h",
+                name=literal(name),
+                marker={"color": look.colour, "line": {"width": 0}},
+                customdata=texts,
+                hovertemplate=f"%{{customdata}}<extra>{literal(name)}</extra>",
+            )
         )
-        for name, look, lengths, texts in zip(pair.names, LOOKS, values, labels, strict=True)
-    ]
-    figure = go.Figure(bars)
+        known = [(row, value) for row, value in enumerate(lengths) if value is not None]
+        places = [row + side * (1 - GAP) / 4 for row, _ in known]  # the middle of each bar
+        ends = label_ends([value for _, value in known], dense)
+        figure.add_trace(end_labels(ends, places, [texts[row] for row, _ in known]))
     pair.canvas(figure, LINE * len(rows) + REST)
     longest = max((value for row in values for value in row if value is not None), default=1.0)
-    figure.update_layout(barmode="group", bargap=0.25)
-    figure.update_xaxes(range=[0, WITH_LABELS * longest], showgrid=True, gridcolor=palette.GRID, nticks=6)
+    figure.add_vline(x=dense, line={"color": palette.GREY, "width": 1.5, "dash": "dash"}, layer="below")
+    figure.update_layout(barmode="group", bargap=GAP)
+    span = [0, WITH_LABELS * max(longest, dense)]
+    figure.update_xaxes(range=span, showgrid=True, gridcolor=palette.GRID, nticks=6)
     name_rows(figure, rows)
     return figure
-
-
-def _mark(figure: go.Figure, value: float) -> None:
-    line = {"color": palette.GREY, "width": 1.5, "dash": "dash"}
-    figure.add_vline(x=value, line=line, layer="below")
 
 
 def _in_order(found: Iterable[Iterable[str]]) -> list[str]:

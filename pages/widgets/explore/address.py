@@ -23,6 +23,8 @@ RUN = "run"
 FOCUS = "focus"
 REPLAY = "replay"
 WITH = "with"
+LONGEST = 100
+"""Characters of a value that a message quotes."""
 NOT_FIELDS = (RUN, FOCUS, REPLAY, WITH, "present", "talk", "room", "notes")
 """Parameters that are not recipe fields: the run on display, the part of it that is shown, the position of
 its replay, the run that it is compared with, and the talk that is presented.
@@ -49,12 +51,13 @@ def read(query: Mapping[str, str], base: Fields) -> tuple[Fields, list[str]]:
     for name, text in sorted(query.items(), key=lambda item: item[0] != "pruner"):
         if name in NOT_FIELDS:
             continue
+        shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
         try:
             fields |= _read_one(name, text, {**base, **query})
         except RecipeError as error:
-            complaints += [f"The address sets {name} = {text}: {fault.message}" for fault in error.faults]
+            complaints += [f"The address sets {name} = {shown}: {fault.message}" for fault in error.faults]
         except KeyError:
-            complaints.append(f"The address has {name} = {text}, but no such recipe field exists; ignored.")
+            complaints.append(f"The address has {name} = {shown}, but no such recipe field exists; ignored.")
     return fields, complaints
 
 

@@ -52,11 +52,20 @@ def draw_size_speed(engine: BackgroundEngine, record: RunRecord, second: RunView
     records = [record, *_measurable(second, key)]
     live(
         "size_speed",
-        lambda: [engine.measure(str(one.key)) for one in records],
+        lambda: _measure(engine, records),
         lambda answers: _draw_answers(answers, records),
         # 4 after "Try again": the page follows, with the button above
         left=lambda answers: sum(answer.pending for answer in answers) + 4 * (key not in requested),
     )
+
+
+def _measure(engine: BackgroundEngine, records: Sequence[RunRecord]) -> list[Answer[Measurement]]:
+    """Return the measurements so far, asking for one after the other: together they would slow each other."""
+    answers: list[Answer[Measurement]] = []
+    for record in records:
+        waits = any(answer.pending for answer in answers)
+        answers.append(answers[-1] if waits else engine.measure(str(record.key)))
+    return answers
 
 
 def _measurable(second: RunView | None, key: str) -> list[RunRecord]:
