@@ -11,7 +11,7 @@ pruned one) skip the linears whose output only leaves the block, a fifth to a th
 block's dense pass is shared by all candidates; and candidates of a small model run in parallel, one per core,
 each on its own copy. Nothing is approximated. Candidates can be stopped as soon as their partial sum exceeds
 the best complete one: the terms are not negative, so the choice is the same. `Search.fitness` judges
-candidates by the predictions of the whole model instead.
+candidates by the predictions of the whole model instead, see `engine.pruning.fitness`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from math import exp, inf, isfinite
+from math import inf
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
@@ -34,6 +34,7 @@ from engine.hardware.transfers import checked_together
 from engine.models.block import Block, Call, Linear, zeroed
 from engine.models.dataflow import feeds
 from engine.pruning.axes import Shares
+from engine.pruning.fitness import Fitness, Judge, Place, SharedPlaces
 from engine.pruning.observation import alignments, observe
 from engine.pruning.statistics import Need, Statistics, factorise
 
@@ -42,11 +43,6 @@ if TYPE_CHECKING:
 
     from engine.models.language_model import LanguageModel, Stream
 
-
-Fitness = Literal["kl", "perplexity"]
-LOGITS_AT_ONCE = 8_000_000
-"""Most logits of one model in memory at a time (32 MB)."""
-LARGEST = 700.0  # nats; exp overflows float64 above 709
 
 Prune: TypeAlias = "Callable[[Linear, Statistics, float | Tensor], Tensor]"
 
@@ -165,29 +161,50 @@ class Search:
             kind: `kl` for the mean KL divergence from the dense model's predictions, nats per token, or
                 `perplexity` on the windows.
         """
-        assert self._leaving and self._first and self._dense_end, "computed here, before threads share them"
+        assert self._leaving and self._shared and self._judge, "computed here, before threads share them"
         with parallel_passes(small=self._is_small_in_memory) as cores, ThreadPoolExecutor(cores) as pool:
             models = self._models(min(cores, len(candidates)))
-            return list(pool.map(torch.no_grad()(partial(self._judge, models, kind)), candidates))
+            return list(pool.map(torch.no_grad()(partial(self._fitness, models, kind)), candidates))
 
-    def _judge(self, models: SimpleQueue[LanguageModel], kind: Fitness, shares: Shares) -> float:
+    def _fitness(self, models: SimpleQueue[LanguageModel], kind: Fitness, shares: Shares) -> float:
         model = models.get()
         try:
-            stream = self.stream.fork()
-            for _ in self._pass(model, stream, shares, whole=True):
-                pass
-            return _unfitness(model, self._dense_end, stream, kind)
+            return self._judge.unfitness(model, self._end(model, shares), kind)
         finally:
             models.put(model)
 
+    def _end(self, model: LanguageModel, shares: Shares) -> Stream:
+        """Return the windows after the last pruned block."""
+        path = tuple(tuple(shares.of(block.index, name) for name in block.linears) for block in model.blocks)
+        known, place = self._shared.deepest(path)
+        for block in model.blocks[known:]:
+            stream = place.stream.fork()
+            with model.present(block), full_precision():
+                if place.dense is None:
+                    place.dense = self._watch(block, stream, self.needs)
+                with self._pruned(block, place.dense, shares):
+                    stream.advance(block)
+            place = Place(stream)
+            self._shared.add(path[: block.index + 1], place, self._size(block, stream))
+        return place.stream
+
+    def _size(self, block: Block, stream: Stream) -> int:
+        """Return at most how many bytes a place before or behind the block takes."""
+        widths = [linear.shape[1] for linear in block.linears.values()]
+        squares = 2 * sum(width**2 for width in widths) if Need.HESSIAN in self.needs else 0  # with factors
+        return sum(hidden.nbytes for hidden in stream.hidden) + 4 * (sum(widths) + squares)
+
     @cached_property
-    def _dense_end(self) -> Stream:
-        """The windows after the last dense block."""
+    def _shared(self) -> SharedPlaces:
+        return SharedPlaces(Place(self.stream, self._first))
+
+    @cached_property
+    def _judge(self) -> Judge:
         stream = self.stream.fork()
         for block in self.model.blocks:
             with self.model.present(block), full_precision(), torch.no_grad():
                 stream.advance(block)
-        return stream
+        return Judge(stream, self.model.vocabulary)
 
     def _try_on_free_model(self, models: SimpleQueue[LanguageModel], shares: Shares, limit: float) -> Trial:
         model = models.get()
@@ -209,15 +226,11 @@ class Search:
         return Trial(shares, tuple(aligned), tuple(lost), stopped=len(aligned) < len(model.blocks))
 
     def _pass(
-        self, model: LanguageModel, stream: Stream, shares: Shares, *, whole: bool = False
+        self, model: LanguageModel, stream: Stream, shares: Shares
     ) -> Iterator[tuple[Mapping[str, Statistics], Mapping[str, Statistics]]]:
-        """Move the windows through the pruned blocks; yield each block's statistics, dense and pruned.
-
-        Args:
-            whole: whether the output of the last block is needed.
-        """
+        """Move the windows through the pruned blocks; yield each block's statistics, dense and pruned."""
         for block in model.blocks:
-            last = not whole and block.index == len(model.blocks) - 1
+            last = block.index == len(model.blocks) - 1
             with model.present(block), full_precision():
                 # Threads share `_first`; none changes it, at worst two compute its cached factor.
                 dense = self._first if block.index == 0 else self._watch(block, stream, self.needs)
@@ -262,30 +275,6 @@ class Search:
         finally:
             for name, weight in before.items():
                 block.linears[name].write(weight)
-
-
-def _unfitness(model: LanguageModel, dense: Stream, pruned: Stream, kind: Fitness) -> float:
-    """Return the mean KL divergence of two streams after the last block, nats per token, or the perplexity of
-    the pruned one; infinite if it is not finite.
-    """
-    total, count = 0.0, 0
-    for h, h_pruned, ids in zip(dense.on_device(), pruned.on_device(), dense.ids, strict=True):
-        tokens = max(1, LOGITS_AT_ONCE // (len(ids) * model.vocabulary))
-        # The tail treats every token separately, so a window may be split; the last token predicts nothing.
-        for start in range(0, ids.shape[1] - 1, tokens):
-            part = slice(start, min(start + tokens, ids.shape[1] - 1))
-            log_q = model.logits(h_pruned[:, part], ids[:, part]).float().log_softmax(-1)
-            if kind == "kl":
-                log_p = model.logits(h[:, part], ids[:, part]).float().log_softmax(-1)
-                total += torch.nn.functional.kl_div(log_q, log_p, reduction="sum", log_target=True).item()
-            else:
-                wanted = ids[:, part.start + 1 : part.stop + 1]  # [windows, tokens]
-                total -= log_q.gather(-1, wanted[..., None]).sum().item()
-            count += log_q.shape[0] * log_q.shape[1]
-    mean = total / count
-    if not isfinite(mean):
-        return inf
-    return mean if kind == "kl" else exp(min(mean, LARGEST))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from engine.events import EVOLUTION_STEP, Candidate, CandidateTried, Event
 from engine.models.language_model import LanguageModel
 from engine.pruning.allocations.evopress import Units, mutants
 from engine.pruning.axes import ALLOCATIONS, Shares
+from engine.pruning.fitness import Place, SharedPlaces
 from engine.pruning.plan import Plan
 from engine.pruning.search import AllocationContext, Search
 from engine.pruning.shares import weighted_mean
@@ -127,3 +128,39 @@ def test_the_fitness_matches_its_definition(family: str) -> None:
     assert divergence == pytest.approx(float(expected), rel=1e-4)
     wanted = windows(3)[:, 1:, None]
     assert perplexity == pytest.approx(float((-pruned.gather(-1, wanted)).mean().exp()), rel=1e-4)
+
+
+@pytest.mark.parametrize("score", ["wanda", "sparsegpt"])
+def test_blocks_that_candidates_have_in_common_are_passed_once(score: str) -> None:
+    model = built("llama")
+    candidates = [
+        Shares(ratios) for ratios in ((0.5, 0.6, 0.5, 0.5), (0.5, 0.6, 0.7, 0.3), (0.5, 0.6, 0.7, 0.5))
+    ]
+    alone = [make_search(model, 3, score).fitness([candidate], "kl")[0] for candidate in candidates]
+    search, pruned = make_search(model, 3, score), list[int]()
+    prune = search.prune
+
+    def counting(linear: Any, statistics: Any, sparsity: Any) -> Tensor:
+        pruned.append(int(linear.path.split(".")[2]))
+        return prune(linear, statistics, sparsity)
+
+    search.prune = counting
+    together = [search.fitness([candidate], "kl")[0] for candidate in candidates]
+    assert together == alone
+    linears = len(model.blocks[0].linears)
+    assert [pruned.count(block) for block in range(4)] == [linears, linears, 2 * linears, 3 * linears]
+
+
+def test_places_are_shared_within_a_limit_and_the_deeper_ones_dropped_first() -> None:
+    start, *places = (Place(cast(Any, None)) for _ in range(6))
+    shared = SharedPlaces(start, limit=30)
+    for depth in range(1, 4):
+        shared.add(("a", "b", "c")[:depth], places[depth - 1], 10)
+    assert shared.deepest(("a", "b", "c", "d")) == (3, places[2])
+    assert shared.deepest(("a", "x")) == (1, places[0])
+    assert shared.deepest(("y",)) == (0, start)
+    shared.add(("a", "x"), places[3], 10)
+    assert shared.deepest(("a", "b", "c"))[0] == 2  # one had to go
+    assert shared.deepest(("a", "x"))[0] == 2
+    shared.add(("z",), places[4], 40)  # larger than the limit: nothing is dropped for it
+    assert shared.deepest(("z",))[0] == 0 and shared.deepest(("a", "x"))[0] == 2

@@ -23,7 +23,8 @@ from random import Random
 from engine.events import EVOLUTION_STEP, REFERENCE_STEP, Candidate, CandidateChosen, CandidateTried, Event
 from engine.pruning import papers
 from engine.pruning.axes import ALLOCATIONS, Allocation, Shares
-from engine.pruning.search import AllocationContext, Fitness
+from engine.pruning.fitness import Fitness
+from engine.pruning.search import AllocationContext
 from engine.pruning.shares import HIGHEST, LOWEST
 from engine.registry import Parameter
 
@@ -32,8 +33,8 @@ Levels = tuple[int, ...]
 SAMPLES = (1 / 4, 1 / 2, 1)
 """Shares of the search's windows on which the three steps of a selection judge."""
 MOST_SWITCHES = 3
-PASSES_PER_CANDIDATE = 2.1
-"""Forward passes: a dense one that is not completed, a pruned one, and twice the head."""
+PASSES_PER_CANDIDATE = 1.6
+"""Forward passes: a dense one that is not completed, a pruned one and the head, less what is shared."""
 
 
 @dataclass(frozen=True)
