@@ -5,6 +5,7 @@ Imports no torch by itself: the process that hands the tests to the others reads
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -82,6 +83,25 @@ def store(tmp_path: Path) -> Store:
     from engine.store.runs import Store
 
     return Store(tmp_path / "home")
+
+
+@pytest.fixture
+def log_of(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], pytest.LogCaptureFixture]:
+    """Catches what a module logs, whatever the libraries that other tests load in this process have made of
+    logging: they may disable loggers, or replace the handlers and the level of the root.
+    """
+
+    def catch(module: str) -> pytest.LogCaptureFixture:
+        logger = logging.getLogger(module)
+        monkeypatch.setattr(logger, "disabled", False)
+        monkeypatch.setattr(logger, "propagate", False)
+        monkeypatch.setattr(logger, "handlers", [caplog.handler])
+        caplog.set_level(logging.WARNING, logger=module)
+        return caplog
+
+    return catch
 
 
 SLOWEST_FIRST = ("browser", "jobs", "pages", "pruning", "models", "evaluation")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -112,20 +112,16 @@ def test_an_open_scheduler_is_reported(tmp_path: Path, scheduler: str | None, sa
 
 
 def test_an_open_scheduler_is_logged(
-    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    store: Store, log_of: Callable[[str], pytest.LogCaptureFixture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.jobs.cluster.CONNECT", 0.1)
-    # Whatever the libraries that other tests load in this process have made of logging.
-    logger = logging.getLogger("engine.jobs.service")
-    monkeypatch.setattr(logger, "disabled", False)
-    monkeypatch.setattr(logger, "handlers", [caplog.handler])
-    caplog.set_level(logging.WARNING, logger=logger.name)
+    log = log_of("engine.jobs.service")
     engine = BackgroundEngine(store, scheduler="tcp://scheduler.invalid:8786")
     try:
         engine.start()
         until(lambda: engine.status.state == "failed")
-        assert "not encrypted" in caplog.text and "tcp://scheduler.invalid:8786" in caplog.text
-        assert engine.exposures() == [record.message for record in caplog.records[:1]]
+        assert "not encrypted" in log.text and "tcp://scheduler.invalid:8786" in log.text
+        assert engine.exposures() == [record.message for record in log.records[:1]]
     finally:
         engine.close()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -71,14 +72,17 @@ def test_changes_are_written_together_a_moment_later(tmp_path: Path, monkeypatch
     assert len(files(tmp_path)) == 1
 
 
-def test_a_disk_that_refuses_costs_no_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_disk_that_refuses_costs_no_answer(
+    tmp_path: Path, log_of: Callable[[str], pytest.LogCaptureFixture]
+) -> None:
+    log = log_of(classes.__name__)
     (tmp_path / "classes").write_text("a file where the directory should be")
     made = Classes(tmp_path)
     made.create("a", "teacher", guided=True)
     made.save()
     assert made.answer("a", "ann", QUESTION, 0).totals == {QUESTION: (1, 0)}
     made.save()
-    assert caplog.text.count("were not saved") == 2
+    assert log.text.count("were not saved") == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[]", b'{"name": "../a", "code": ""}'])
