@@ -67,10 +67,21 @@ def context(browser: Browser) -> BrowserContext:
     return browser.new_context(reduced_motion="reduce")
 
 
+@pytest.fixture(scope="package")
+def requests(context: BrowserContext) -> list[str]:
+    """The addresses of all requests of all tabs."""
+    made: list[str] = []
+    context.on("request", lambda request: made.append(request.url))
+    return made
+
+
 @pytest.fixture
-def new_tab(context: BrowserContext) -> Iterator[Callable[..., Page]]:
-    """Opens empty tabs, each a separate session of the app, and closes them at the end of the test."""
+def new_tab(context: BrowserContext, requests: list[str], address: str) -> Iterator[Callable[..., Page]]:
+    """Opens empty tabs, each a separate session of the app, and closes them at the end of the test, which
+    fails if a page has loaded something from elsewhere.
+    """
     tabs = []
+    requests.clear()
 
     def open_tab(width: int = 1440, height: int = 1000, scheme: Literal["light", "dark"] = "light") -> Page:
         tab = context.new_page()
@@ -83,6 +94,7 @@ def new_tab(context: BrowserContext) -> Iterator[Callable[..., Page]]:
     yield open_tab
     for tab in tabs:
         tab.close()
+    assert not [url for url in requests if not url.startswith((address, "data:", "blob:", "about:"))]
 
 
 @pytest.fixture

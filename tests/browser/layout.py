@@ -1,8 +1,8 @@
-"""Check a page's layout, and find what starts a run."""
+"""Wait for a page, check its layout, and find what starts a run."""
 
 import re
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 START = re.compile("^(Prune|Run it live)$")
 """The name of the button that starts a run; a run that exists can be run live."""
@@ -13,3 +13,10 @@ NARROW = {"width": 900, "height": 900, "scheme": "dark"}
 def expect_to_fit(page: Page) -> None:
     """Wait until the page needs no horizontal scrolling."""
     page.wait_for_function("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def expect_drawn(page: Page) -> None:
+    """Wait until the app draws nothing any more. A key, a drag, a click on a chart or in a menu can be lost
+    while it replaces what the user aims at; before this, wait for something that is drawn on the page.
+    """
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.layout import expect_to_fit
+from tests.browser.layout import expect_drawn, expect_to_fit
 
 EVEN = [0.5] * 8
 
@@ -39,6 +39,7 @@ def flatten(page: Page) -> None:
 
 def drag_across_the_blocks(page: Page) -> None:
     """Drag from 20 % at block 0 to 50 % at block 3, which sets the blocks between, and rescale the result."""
+    expect_drawn(page)  # otherwise the bars may still move
     move(page, 0, 0.2)
     page.mouse.down()
     expect(page.get_by_text(re.compile(r"3\.[78] points below the target"))).to_be_visible()
@@ -53,6 +54,7 @@ def drag_across_the_blocks(page: Page) -> None:
 
 
 def use_the_keyboard(page: Page) -> None:
+    expect_drawn(page)
     handle(page, 0).focus()
     for key in ("ArrowRight", "ArrowRight", "ArrowUp", "PageDown", "ArrowRight", "ArrowRight", "End"):
         page.keyboard.press(key)

@@ -6,10 +6,16 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.layout import NARROW, expect_to_fit
-from tests.browser.test_accessibility import RULES, violations
+from tests.browser.accessibility import RULES, violations
+from tests.browser.layout import NARROW, expect_drawn, expect_to_fit
 
 RIGHT = "It loses all of its weights."
+
+
+def answer(student: Page, choice: str) -> None:
+    expect(student.get_by_text(choice)).to_be_visible()
+    expect_drawn(student)  # the step has just been opened, or its answer revealed
+    student.get_by_text(choice).click()
 
 
 def test_two_students_follow_their_teacher(new_tab: Callable[..., Page], address: str) -> None:
@@ -24,11 +30,11 @@ def test_two_students_follow_their_teacher(new_tab: Callable[..., Page], address
 
     teacher.get_by_text("Step is open for the class").click()
     for student, choice in ((ann, RIGHT), (bob, "like the other rows")):
-        student.get_by_text(choice).click()
+        answer(student, choice)
         expect(student.get_by_text("Your answer is counted")).to_be_visible()
     bars = teacher.locator(".st-key-chart-class-groups-row .bartext")
     expect(bars).to_have_text(["1", "1", "0"])
-    bob.get_by_text(RIGHT).click()
+    answer(bob, RIGHT)
     expect(bars).to_have_text(["0", "2", "0"])
     expect_to_fit(ann)
 
@@ -36,7 +42,7 @@ def test_two_students_follow_their_teacher(new_tab: Callable[..., Page], address
     for student in (ann, bob):
         expect(student.get_by_text("Find out how low the sparsity must be")).to_be_visible()
     expect(teacher.get_by_text("✓ It loses all")).to_be_visible()
-    ann.get_by_text("because only these few").click()
+    answer(ann, "because only these few")
     expect(bars).to_have_text(["0", "2", "0", "0", "0", "1"])
     ann.reload()  # a new session: its answer is counted already
     expect(ann.get_by_text("2 answers so far, 1 after the reveal")).to_be_visible()

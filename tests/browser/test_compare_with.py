@@ -6,7 +6,8 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from engine.recipe import Recipe, pin
-from tests.browser.layout import NARROW, expect_to_fit
+from tests.browser.accessibility import expect_accessible
+from tests.browser.layout import NARROW, expect_drawn, expect_to_fit
 
 FIRST, OTHER = (pin(Recipe.build(pruner=pruner, sparsity=0.6)).key for pruner in ("wanda", "sparsegpt"))
 
@@ -17,7 +18,8 @@ def test_a_second_run_joins_all_charts_and_survives_reload_and_back(
     page = new_tab(**NARROW)
     page.goto(f"{address}/?run={FIRST}")
     expect(page.get_by_text("Sparsity per linear, %")).to_be_visible()
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect_accessible(page)
+    expect_drawn(page)
     box = page.get_by_role("combobox", name="Compare with")
     box.click()
     box.fill("SparseGPT 60%")
@@ -31,6 +33,7 @@ def test_a_second_run_joins_all_charts_and_survives_reload_and_back(
     expect_to_fit(page)
     page.reload()
     expect(difference).to_be_visible()
+    expect_drawn(page)  # going back while the page is drawn may be lost
     page.go_back()
     expect(difference).to_have_count(0)
     expect(page).not_to_have_url(re.compile("with="))

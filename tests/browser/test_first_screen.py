@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.layout import START, expect_to_fit
+from tests.browser.layout import START, expect_drawn, expect_to_fit
 
 
 def click_point(chart: Locator, index: int) -> None:
@@ -16,10 +16,6 @@ def click_point(chart: Locator, index: int) -> None:
     area.hover(position={"x": x, "y": y}, force=True)
     expect(chart.locator(".hovertext")).to_be_visible()
     area.click(position={"x": x, "y": y}, force=True)
-
-
-def expect_drawn(page: Page) -> None:
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
 
 
 def test_the_first_screen_shows_a_run_and_follows_the_slider(page: Page, address: str) -> None:
@@ -35,6 +31,7 @@ def test_the_first_screen_shows_a_run_and_follows_the_slider(page: Page, address
 
     marks = page.get_by_role("group", name="Computed sparsities").get_by_role("button")
     expect(marks).to_have_count(9)
+    expect_drawn(page)
     marks.nth(6).click()
     expect(page.get_by_role("heading", name="Wanda 70% on demo")).to_be_visible()
     expect(page).to_have_url(re.compile("sparsity=0.7$"))

@@ -6,7 +6,8 @@ from urllib.parse import parse_qs, urlparse
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.layout import expect_to_fit
+from tests.browser.accessibility import expect_accessible
+from tests.browser.layout import expect_drawn, expect_to_fit
 
 MINUTE = 60_000
 
@@ -20,7 +21,9 @@ def test_sparsity_slider_and_token_by_token(page: Page, address: str) -> None:
     text = page.locator(".marked.large")
     dense = text.inner_text()
     assert dense.startswith("Once upon a time")
+    expect_accessible(page)
     slider = page.get_by_role("slider").first
+    expect_drawn(page)
     slider.focus()
     slider.press("ArrowRight")
     expect(page.get_by_text(re.compile(r"Wanda \d+% on demo · perplexity"))).to_be_visible()
@@ -55,12 +58,15 @@ def test_user_text_is_escaped_and_the_selected_token_is_in_the_address(
 ) -> None:
     page.goto(f"{address}/generate?part=Your+own+text&tokens=20")
     area = page.get_by_role("textbox", name="Text")
+    expect(area).to_be_visible()
+    expect_drawn(page)
     area.fill("The <b>cat</b> & the dog sat.")
     area.press("Control+Enter")
     expect(page.locator(".marked .token", has_text="<")).not_to_have_count(0, timeout=2 * MINUTE)
     assert page.locator(".marked b").count() == 0, "the text must not be interpreted as markup"
     chosen = page.locator(".marked .chosen")
     slider = page.get_by_role("slider").first
+    expect_drawn(page)
     slider.focus()
     slider.press("End")
     expect(chosen).to_contain_text(".")

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlparse
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.layout import NARROW, expect_to_fit
+from tests.browser.layout import NARROW, expect_drawn, expect_to_fit
 
 
 def parameters(page: Page) -> dict[str, str]:
@@ -20,6 +20,7 @@ def test_guess_replay_and_race(new_tab: Callable[..., Page], address: str) -> No
     page.goto(f"{address}/learn?lesson=allocation")
     slope = page.get_by_role("slider", name="Slope")
     expect(slope).to_be_visible()
+    expect_drawn(page)
     slope.focus()
     for _ in range(15):
         page.keyboard.press("ArrowRight")

@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.layout import NARROW, expect_to_fit
+from tests.browser.accessibility import expect_accessible
+from tests.browser.layout import NARROW, expect_drawn, expect_to_fit
 
 MINUTE = 60_000
 SHARE = re.compile(r"Block (\d+) of 8")
@@ -50,6 +51,8 @@ def test_prune_watch_read_open_the_link_and_continue_a_prompt(
     page: Page, new_tab: Callable[..., Page], address: str, short: str
 ) -> None:
     prune = open_recipe(page, f"{address}/?samples=40&{short}")
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    expect_accessible(page)
     page.evaluate(NOTE_PROGRESS)
     prune.click()
     expect_finished(page)
@@ -72,6 +75,7 @@ def test_prune_watch_read_open_the_link_and_continue_a_prompt(
         pruned,
     )
     prompt = other.get_by_role("textbox", name="Prompt")
+    expect_drawn(other)
     prompt.fill("The old dog looked at the moon")
     prompt.press("Enter")
     texts = other.get_by_test_id("stText").filter(has_text="The old dog looked at the moon")
@@ -82,6 +86,7 @@ def test_prune_watch_read_open_the_link_and_continue_a_prompt(
 
 def test_a_formula_is_corrected_while_it_is_typed_and_previewed(page: Page, address: str) -> None:
     open_recipe(page, f"{address}/?pruner=formula")
+    expect_drawn(page)
     text = page.get_by_role("textbox", name=re.compile("^Formula"))
     text.fill("abs(W) * A")
     expect(page.get_by_text("The formula contains A").first).to_be_visible()
@@ -118,4 +123,5 @@ def test_a_failed_run_and_an_unknown_link_show_a_message_and_no_traceback(page: 
     assert not page.get_by_text("Traceback").count()
     page.goto(f"{address}/?run=0123456789abcdef0123")
     expect(page.get_by_test_id("stAlert").first).to_be_visible()
+    expect_accessible(page)
     assert not page.get_by_text("Traceback").count()

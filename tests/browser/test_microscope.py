@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from playwright.sync_api import Locator, Page, Position, expect
 
-from tests.browser.layout import NARROW, expect_to_fit
+from tests.browser.accessibility import expect_accessible
+from tests.browser.layout import NARROW, expect_drawn, expect_to_fit
 
 
 def drag(page: Page, plot: Locator, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -36,7 +37,9 @@ def test_masks_are_compared_and_a_linear_is_zoomed_and_exchanged(
     expect(page.get_by_text("Distribution of the Wanda scores")).to_be_visible()
     expect(page.get_by_text("Singular values, dense and pruned")).to_be_visible()
     expect_to_fit(page)
+    expect_accessible(page)
 
+    expect_drawn(page)
     drag(page, page.locator(".js-plotly-plot").first, (200, 150), (350, 250))
     expect(page.get_by_text(re.compile(r"rows \d+–\d+, columns \d+–\d+ of \d+ × \d+"))).to_be_visible()
     expect(page).to_have_url(re.compile("rows=.*columns="))
@@ -46,6 +49,7 @@ def test_masks_are_compared_and_a_linear_is_zoomed_and_exchanged(
     blocks = page.locator(".js-plotly-plot").last
     blocks.scroll_into_view_if_needed()
     expect(blocks.locator(".scatterlayer .trace")).to_have_count(1)
+    expect_drawn(page)
     area = blocks.locator(".nsewdrag")
     frame = area.bounding_box()
     assert frame is not None

@@ -1,4 +1,4 @@
-"""A talk by keyboard only, the replay of a run, and a chart downloaded as an image."""
+"""A talk by keyboard only, the replay of a run, and what is downloaded of it."""
 
 import re
 from collections.abc import Callable
@@ -6,28 +6,36 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Page, expect
 
+from engine.charts.report import report
 from engine.recipe import Recipe, pin
 from engine.store.default_talk import default_talk
 from engine.store.runs import Store
-from tests.browser.layout import expect_to_fit
+from tests.browser.accessibility import expect_accessible
+from tests.browser.layout import expect_drawn, expect_to_fit
 
+FOURTH = 4  # a view with a chart
 KEY = pin(Recipe.build(pruner="wanda", sparsity=0.6)).key
 
 
 def test_the_arrow_keys_move_through_the_default_talk(page: Page, address: str) -> None:
     page.goto(f"{address}/present")
+    expect(page.get_by_role("button", name="Start")).to_be_visible()
+    expect_accessible(page)
     page.get_by_role("button", name="Start").click()
     views = default_talk().views
     for place, view in enumerate(views, start=1):
         expect(page.get_by_text(f"{place} of {len(views)} · {view.title}")).to_be_visible()
         assert not page.get_by_text("encountered an error").count()
         expect(page.get_by_test_id("stSidebar")).to_be_hidden()
-        page.wait_for_timeout(300)  # time to speak
+        expect_drawn(page)
+        if place == FOURTH:
+            expect(page.locator(".js-plotly-plot").first).to_be_visible()
+            expect_accessible(page)
         if place < len(views):
             page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_text(f"{len(views) - 1} of {len(views)}")).to_be_visible()
-    page.wait_for_timeout(1000)
+    expect_drawn(page)
     page.keyboard.press("Escape")
     expect(page.get_by_text(f" of {len(views)} · ")).to_have_count(0)
 
@@ -47,21 +55,24 @@ def test_the_notes_and_the_presented_window_move_together(
     expect(notes.get_by_text("not started")).to_have_count(0)
     expect(presented.get_by_text(f"1 of 9 · {first.title}")).to_be_visible()  # from now on it listens to keys
     for window, other, place, view in ((presented, notes, 2, second), (notes, presented, 3, third)):
+        expect_drawn(window)
         window.keyboard.press("ArrowRight")
         for each in (window, other):
             expect(each.get_by_text(f"{place} of 9 · {view.title}")).to_be_visible()
     expect(presented).to_have_url(re.compile(f"run={third.parameters['run']}"))
+    expect_drawn(notes)
     notes.get_by_role("button", name="Back").click()
     expect(presented.get_by_text(f"2 of 9 · {second.title}")).to_be_visible()
     notes.set_viewport_size({"width": 900, "height": 800})
     cut = "[...document.querySelectorAll('button p, a p')].filter((one) => one.scrollWidth > one.clientWidth)"
     notes.wait_for_function(f"{cut}.length === 0")
     notes.close()
+    expect_drawn(presented)
     presented.keyboard.press("Escape")
     expect(presented.get_by_text(" of 9 · ")).to_have_count(0)
 
 
-def test_a_replay_reaches_the_end_of_the_run_and_a_chart_is_downloaded(
+def test_a_replay_reaches_the_end_of_the_run_and_its_charts_and_report_are_downloaded(
     page: Page, address: str, tmp_path: Path
 ) -> None:
     events = len(Store(tmp_path).find(KEY).events())
@@ -78,11 +89,15 @@ def test_a_replay_reaches_the_end_of_the_run_and_a_chart_is_downloaded(
     expect_to_fit(page)
 
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
-    # A page that is still being drawn closes the menu again.
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect_drawn(page)  # a page that is still being drawn closes the menu again
     for name, signature in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
         page.get_by_role("button", name=re.compile("Table")).first.click()
         with page.expect_download() as download:
             page.get_by_role("button", name=name, exact=True).click()
         download.value.save_as(tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(signature)
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name=re.compile(r"Report \(html, [\d.]+ MB\)")).click()
+    assert download.value.suggested_filename == f"{KEY}.html"
+    assert download.value.path().read_text(encoding="utf-8") == report(Store(tmp_path).find(KEY).record())

@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from engine.charts.report import LabelledRun, report, runs_report
-from engine.recipe import Recipe
+from engine.recipe import Recipe, pin
 from engine.store.runs import Store
-from tests.browser.test_accessibility import violations
+from tests.browser.accessibility import violations
 from tests.charts.records import NEUROAL, record
 from tests.charts.reports import hostile
 
@@ -97,36 +97,15 @@ def test_a_section_of_several_runs_opens_offline_and_then_has_its_charts(
     assert {request.split("#")[0] for request in monitored.requests} == {file.as_uri()}
 
 
-def test_it_is_downloaded_from_the_run_page_follows_the_theme_and_prints_on_white(
-    page: Page, offline: BrowserContext, address: str, tmp_path: Path
-) -> None:
-    """Open a recorded run, download its report, and use the report without a network."""
-    store = Store(tmp_path / "another")
-    recorded = [
-        run
-        for run in store.recorded
-        if run.recipe and run.recipe.pruner == "wanda" and run.state == "finished"
-    ]
-    run = next(
-        run
-        for run in recorded
-        if run.recipe
-        and run.recipe.allocation == "uniform"
-        and run.recipe.sparsity == Recipe.build().sparsity
-    )
-    page.goto(f"{address}/?run={run.key}")
-    button = page.get_by_role("button", name=re.compile(r"Report \(html, [\d.]+ MB\)"))
-    with page.expect_download() as download:
-        button.click()
-    file = tmp_path / download.value.suggested_filename
-    download.value.save_as(file)
-    assert file.name == f"{run.key}.html" and file.read_text(encoding="utf-8") == report(
-        store.find(run.key).record()
-    )
+def test_it_follows_the_theme_and_prints_on_white(offline: BrowserContext, tmp_path: Path) -> None:
+    """The report of a bundled run."""
+    run = Store(tmp_path / "home").find(pin(Recipe.build(pruner="wanda")).key).record()
+    file = tmp_path / "report.html"
+    file.write_text(report(run), encoding="utf-8")
     monitored = MonitoredPage(offline.new_page())
     monitored.page.emulate_media(color_scheme="dark")
     page = monitored.open(file)
-    expect(page.get_by_role("heading", level=1)).to_have_text(run.title)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Wanda 50% on demo")
     expect_all_charts(page, file.read_text(encoding="utf-8"))
     assert monitored.requests == [file.as_uri()]
 

@@ -10,14 +10,18 @@ from engine.events import to_line
 from engine.recipe import Recipe, pin
 from engine.replay import Replay
 from engine.store.runs import Store
-from tests.browser.layout import NARROW, expect_to_fit
+from tests.browser.accessibility import expect_accessible
+from tests.browser.layout import NARROW, expect_drawn, expect_to_fit
 
 
 def select_run(page: Page, title: str) -> None:
     box = page.get_by_role("combobox", name="Run", exact=True)
+    expect(box).to_be_visible()
+    expect_drawn(page)
     box.click()
     box.fill(title)
-    page.get_by_role("option", name=title).first.click()
+    expect(page.get_by_role("option").first).to_contain_text(title)
+    box.press("Enter")  # a click is lost if the list is drawn again between its press and its release
 
 
 def test_a_run_is_imported_compared_named_deleted_and_restored(
@@ -27,6 +31,9 @@ def test_a_run_is_imported_compared_named_deleted_and_restored(
     file.write_text(foreign_run(Store(tmp_path)))
     page = new_tab(**NARROW)
     page.goto(f"{address}/runs")
+    expect(page.get_by_test_id("stExpander").first).to_be_visible()
+    expect_accessible(page)
+    expect_drawn(page)
     page.get_by_text("Import a run", exact=True).click()
     expect_to_fit(page)
     with page.expect_response(re.compile("/upload_file/")):
@@ -41,6 +48,7 @@ def test_a_run_is_imported_compared_named_deleted_and_restored(
     page.get_by_role("textbox", name="Name").fill("The odd one")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("The odd one").first).to_be_visible()
+    expect_drawn(page)  # a page that is still being drawn closes the popover again
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_test_id("stPopoverBody").get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_text("1 run is in the trash")).to_be_visible()
