@@ -266,4 +266,10 @@ def folder_of(key: str) -> RunFolder:
         raise StoreError(
             f"{key} does not identify a run: {count} a key that begins with it. `{COMMAND} runs` lists them."
         )
-    return store.find(found[0])
+    folder = store.find(found[0])
+    if folder.recorded and store.folder(folder.key).exists:
+        print(
+            f"The run {folder.key} that was started here gave no result, so the bundled one is used.",
+            file=sys.stderr,
+        )
+    return folder

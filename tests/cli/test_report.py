@@ -10,7 +10,7 @@ from engine.charts.report import LabelledRun, report, runs_report
 from engine.cli.main import main
 from engine.events import RunStarted
 from engine.export.run_table import FORMATS, run_rows
-from engine.recipe import Recipe
+from engine.recipe import Recipe, pin
 from engine.store.folder import RunFolder
 from engine.store.runs import Store
 from engine.store.summary import Label
@@ -113,3 +113,17 @@ def test_a_run_without_a_model_has_no_report(capsys: pytest.CaptureFixture[str])
 def test_an_unknown_key_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "nothing"]) == 1
     assert "no run has a key that begins with it" in capsys.readouterr().err
+
+
+def test_a_bundled_run_is_shown_if_the_own_one_gave_no_result_and_it_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipe = pin(Recipe.build(pruner="wanda"))
+    folder = Store().folder(recipe.key)
+    folder.create(recipe)
+    for event in events(recipe, blocks=0, end=None):
+        folder.append(event)
+    folder.end(ENDS["cancelled"])
+    assert main(["show", recipe.key]) == 0
+    shown = capsys.readouterr()
+    assert "finished" in shown.out.splitlines()[0] and "so the bundled one is used" in shown.err
