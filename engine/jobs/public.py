@@ -190,7 +190,8 @@ class PublicMode:
         elif isinstance(found, RunView):
             self._require_shown(str(found.record.key), found.record.recipe)
             message, record = self.redact(found.message), self._record(found.record)
-            attempt = self.redact(found.attempt)
+            # What one visitor has cancelled is no news to the others.
+            attempt = self.redact(found.attempt) if self.owns(str(found.record.key)) else ""
             found = replace(found, message=message, worker="", record=record, attempt=attempt)
         elif isinstance(found, Talk):
             found = self._talk(found)

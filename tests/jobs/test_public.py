@@ -517,3 +517,15 @@ def test_errors_keep_their_type(app: App) -> None:
     with pytest.raises(PrunescopeError) as error:
         app.engine.view("../../etc/passwd")
     assert isinstance(error.value, StoreError)
+
+
+def test_only_who_cancelled_a_run_reads_that_the_bundled_one_stands_in_for_it(
+    open_app: Callable[..., App],
+) -> None:
+    app = open_app()
+    key = app.submit(pin(Recipe.build(pruner="wanda")), "ann")
+    assert app.engine.view(key).state == "queued"
+    app.engine.cancel(key)
+    assert app.engine.view(key).recorded and "was cancelled" in app.engine.view(key).attempt
+    app.who = "bob"
+    assert app.engine.view(key).recorded and app.engine.view(key).attempt == ""
