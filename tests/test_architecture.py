@@ -279,35 +279,37 @@ def test_a_command_that_loads_no_model_does_not_wait_for_the_code_that_does(
     assert headless.stdout.splitlines()[1] == "False", headless.stderr[-2000:]
 
 
-def test_the_list_of_lessons_does_not_wait_for_torch() -> None:
+@pytest.fixture(scope="module")
+def visited() -> subprocess.CompletedProcess[str]:
+    """A process in which the app draws pages, and says after each whether torch was imported."""
+    learn = (ROOT / "pages/learn.py").read_text(encoding="utf-8")
+    return executed_alone(
+        *(line for line in learn.splitlines() if line.startswith(("import ", "from "))),
+        "import app, pages.widgets.frame",
+        "print('torch' in sys.modules)",
+        "from pages.widgets.deferred_import import defer",
+        "defer('torch')",
+        "from streamlit.testing.v1 import AppTest",
+        "from engine.jobs.service import BackgroundEngine",
+        "from pages.widgets.explore import run_view",
+        "BackgroundEngine.start, run_view.HEAD_START = lambda self: None, 0",
+        f"drawn = AppTest.from_file({str(ROOT / 'app.py')!r}, default_timeout=120).run()",
+        "assert not drawn.exception and drawn.metric and drawn.get('plotly_chart')",
+        "print('torch._C' in sys.modules)",
+    )
+
+
+def test_the_list_of_lessons_does_not_wait_for_torch(visited: subprocess.CompletedProcess[str]) -> None:
     """A talk begins on Learn: neither what surrounds a page nor that page may import torch before the list is
     drawn.
     """
-    learn = (ROOT / "pages/learn.py").read_text(encoding="utf-8")
-    needed = [line for line in learn.splitlines() if line.startswith(("import ", "from "))]
-    done = executed_alone(*needed, "import app, pages.widgets.frame", "print('torch' in sys.modules)")
-    assert done.stdout.strip() == "False", done.stderr[-2000:]
+    assert visited.stdout.splitlines()[0] == "False", visited.stderr[-2000:]
 
 
-def test_the_first_page_does_not_wait_for_torch() -> None:
+def test_the_first_page_does_not_wait_for_torch(visited: subprocess.CompletedProcess[str]) -> None:
     """Not even a complete Explore with a stored run: the app imports torch on its first use."""
-    code = f"""
-import sys
-from pages.widgets.deferred_import import defer
-defer("torch")
-from streamlit.testing.v1 import AppTest
-from engine.jobs.service import BackgroundEngine
-from pages.widgets.explore import run_view
-BackgroundEngine.start, run_view.HEAD_START = lambda self: None, 0
-app = AppTest.from_file({str(ROOT / "app.py")!r}, default_timeout=120).run()
-assert not app.exception and app.metric and app.get("plotly_chart")
-print("torch._C" in sys.modules)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip() == "False"
+    assert visited.returncode == 0, visited.stderr[-2000:]
+    assert visited.stdout.splitlines()[1] == "False"
 
 
 THIN = 65
