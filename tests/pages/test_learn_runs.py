@@ -46,7 +46,7 @@ QUESTIONS = {
     ("explosion", "cliff"): ("cliff", "Recorded runs of the bundled model"),
     ("explosion", "real"): ("real", "Two models at 60 %"),
     ("explosion", "bytes"): ("bytes", "Size of a 1,024"),
-    ("explosion", "time"): ("time", "measured on this machine"),
+    ("explosion", "time"): ("time", "measured where Prunescope runs"),
     ("invent", "know"): ("know", "Output error at 50 %"),
     ("invent", "formula"): ("b", "Output error at 50 %"),
     ("invent", "local"): ("local", "Local error and perplexity at 70 %"),

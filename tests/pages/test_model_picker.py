@@ -43,7 +43,7 @@ ENTRIES = (
     ),
 )
 
-REAL = f"{SMOLLM2.title} · bundled runs"
+REAL = SMOLLM2.title
 
 
 def cached(name: str, *, complete: bool = True) -> CachedModel:

@@ -74,12 +74,11 @@ def product_times(products: Sequence[Product]) -> Chart:
     figure.update_yaxes(title={"text": "Median time, ms"}, rangemode="tozero")
     summary = product_summary(products)
     return Chart(
-        title="Time of one product, measured on this machine",
+        title="Time of one product, measured where Prunescope runs",
         figure=figure,
         table=table,
         alt=f"Bar chart of the time of a matrix product by sparsity and kernel. {summary}",
-        caption=f"{summary} A {SIDE:,} × {SIDE:,} weight times {TOKENS} inputs in float32, on the CPU that "
-        "serves this page. "
+        caption=f"{summary} A {SIDE:,} × {SIDE:,} weight times {TOKENS} inputs in float32, on the CPU. "
         f"Medians of {products[0].rounds} interleaved rounds; the lines show the middle half.",
     )
 

@@ -77,7 +77,7 @@ def _title(name: str, here: Mapping[str, int], entries: Mapping[str, Entry]) -> 
     if name == DEMO:
         return "Demo model (bundled)"
     if name in KNOWN_FILES:
-        return f"{KNOWN_FILES[name].title} · bundled runs"
+        return KNOWN_FILES[name].title  # its bundled runs are counted below: this is all that fits
     title = entries[name].title if name in entries else name
     if name in here:
         return f"{title} · on this machine"

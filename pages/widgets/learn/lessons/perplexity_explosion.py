@@ -205,8 +205,8 @@ def _draw_time() -> None:
     left, right = panes()
     with left:
         st.markdown(
-            f"And the time? A {SIDE:,} × {SIDE:,} weight is multiplied with 64 inputs, right now, "
-            "on the machine that serves this page: with 0, 50, 90 and 99 % zeros, "
+            f"And the time? A {SIDE:,} × {SIDE:,} weight is multiplied with 64 inputs, "
+            "on the machine where Prunescope runs: with 0, 50, 90 and 99 % zeros, "
             "by the dense kernel and by a kernel for sparse rows."
         )
         answered = ask(
