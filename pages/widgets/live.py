@@ -12,11 +12,12 @@ widgets and waits for its turn.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from engine.jobs.questions import Answer
 from pages.widgets.literal import literal
@@ -122,8 +123,28 @@ def live(
         if left(state) != before:
             redraw_page(part)
 
+    # Streamlit knows a fragment by this name and its position, which may be the same on two pages.
+    refresh.__qualname__ = f"{part} on {_page()}"
     # The timer is set only here, in a run of the whole page, so only such a run can start or stop it.
     st.fragment(refresh, run_every=every if before else None)()
+
+
+def switch_page(page: str, parameters: Mapping[str, str]) -> None:
+    """Open another page; this ends the run of the script.
+
+    The parts of the old page are forgotten first. The browser polls them until it hears of the new page, and
+    Streamlit would answer a poll that comes late with the old page's identity: the browser then removes what
+    it has drawn of the new page, fails at the next update, and shows an empty window.
+    """
+    if (context := get_script_run_ctx()) is not None:
+        context.fragment_storage.clear()
+    st.switch_page(page, query_params=parameters)
+
+
+def _page() -> str:
+    """Return Streamlit's name of the page that is being drawn."""
+    context = get_script_run_ctx()
+    return context.page_script_hash if context is not None else ""
 
 
 def completed(ask: Callable[[], State], left: Callable[[State], int], every: float = POLL) -> State:

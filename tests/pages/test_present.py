@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
+import streamlit as st
+from streamlit.runtime.fragment import MemoryFragmentStorage
 
 from engine.recipe import Recipe
 from engine.store.runs import Store
 from engine.store.talk import Talk, View
 from engine.store.talks import Talks
+from pages.widgets import live
 from tests.pages.conftest import healthy, words
 from tests.pages.fakes import run_view
 
@@ -52,6 +57,31 @@ def test_the_end_button_stays_on_the_page(open_app, store):
 def test_a_link_starts_at_a_view(open_app, store, monkeypatch):
     app = open_app(present="2")
     assert "**2 of 2** · Second" in words(app)
+
+
+def test_a_poll_of_the_page_before_is_never_answered(open_app, store, monkeypatch):
+    """The browser polls the parts of a page until it hears of the next one. Such a poll has the identity of
+    the page before, to which Streamlit would go back: the browser then shows an empty window.
+    """
+    parts, fragment = [], st.fragment
+
+    def named(function, **options):
+        parts.append(function.__qualname__)
+        return fragment(function, **options)
+
+    monkeypatch.setattr(st, "fragment", named)
+    open_app(present="1")
+    first = {part for part in parts if "talk.follow" in part}
+    parts.clear()
+    open_app(present="2")
+    assert first and first.isdisjoint(parts), "another page's part has another identity"
+
+    storage, known = MemoryFragmentStorage(), []
+    storage.register("old", lambda: None)
+    monkeypatch.setattr(live, "get_script_run_ctx", lambda: SimpleNamespace(fragment_storage=storage))
+    monkeypatch.setattr(st, "switch_page", lambda page, query_params: known.append(storage.contains("old")))
+    live.switch_page("pages/methods.py", {})
+    assert known == [False]
 
 
 @pytest.mark.parametrize("position", ["x", "-1", ""])

@@ -19,7 +19,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from engine.errors import PrunescopeError
 from pages.widgets.literal import literal
-from pages.widgets.live import live
+from pages.widgets.live import live, switch_page
 from pages.widgets.public_mode import visitor
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def start_from_address(page: StreamlitPage) -> None:
     """
     if _wants_notes():
         if page.url_path != PRESENT:
-            st.switch_page("pages/present.py", query_params=st.query_params.to_dict())
+            switch_page("pages/present.py", st.query_params.to_dict())
         return
     position = st.query_params.get(PRESENT, "")
     requested = (position, st.query_params.get(TALK), st.query_params.get(ROOM))
@@ -303,4 +303,4 @@ def _open_view(window: Window) -> None:
     if view.page == HOME_PAGE:
         for name in ("fields", "run"):  # otherwise Explore would keep its state over the address
             st.session_state.pop(name, None)
-    st.switch_page(page_file(view), query_params=view.parameters)
+    switch_page(page_file(view), view.parameters)
