@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from streamlit.runtime.scriptrunner import RerunData
 from streamlit.testing.v1 import AppTest, local_script_runner
 
 from pages.widgets import engine_handle
-from pages.widgets.explore import run_view
+from pages.widgets.explore import run_charts, run_view
 from tests.pages.fakes import FakeEngine
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -41,6 +42,12 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
     monkeypatch.setattr(engine_handle, "shared_engine", lambda: fake)
     return fake
+
+
+@pytest.fixture
+def new_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have charts built again that an earlier test has built, because the test replaces a part of that."""
+    monkeypatch.setattr(run_charts, "FINISHED", deque(maxlen=12))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ def opened(app, *charts):
     return app.run()
 
 
+@pytest.mark.usefixtures("new_charts")
 def test_an_explanation_is_made_only_while_it_is_open(open_app, engine, monkeypatch):
     made = []
 

@@ -6,7 +6,9 @@ import pytest
 
 from engine.charts.run_charts import allocation_charts, is_deciding, result_charts
 from engine.jobs.views import RunView
+from engine.recipe import Recipe
 from engine.record import RunRecord
+from pages.widgets.explore import run_charts
 from pages.widgets.progress import progress_words, share
 from tests.charts.records import NEUROAL, record, undecided
 from tests.pages.conftest import words
@@ -117,3 +119,24 @@ def test_one_part_alone_needs_no_heading(open_app, engine):
     recipe = record(0).recipe
     engine.views[recipe.key] = run_view(recipe, "finished")
     assert "Results per block" not in words(open_app(run=recipe.key))
+
+
+@pytest.mark.usefixtures("new_charts")
+def test_the_charts_of_a_finished_run_are_built_once_for_all_tabs(open_app, engine, monkeypatch):
+    built, parts = [], run_charts.chart_parts
+
+    def counted(*given, **more):
+        def note(name, make):
+            return lambda record: built.append(name) or make(record)
+
+        return {
+            title: {name: note(name, make) for name, make in makers.items()}
+            for title, makers in parts(*given, **more).items()
+        }
+
+    monkeypatch.setattr(run_charts, "chart_parts", counted)
+    view = run_view(Recipe.build(), "finished")
+    engine.views[view.record.key] = view
+    first, second = open_app(run=view.record.key), open_app(run=view.record.key)
+    assert set(PLAIN) <= set(built) and len(built) == len(set(built))
+    assert len(first.get("plotly_chart")) == len(second.get("plotly_chart")) == len(built)

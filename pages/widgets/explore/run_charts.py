@@ -7,6 +7,8 @@ changed, because building a chart takes processor time that the run could use.
 
 from __future__ import annotations
 
+from collections import deque
+
 import streamlit as st
 
 from engine.charts.chart import Chart
@@ -18,6 +20,8 @@ from pages.widgets.explore.session import EVERYTHING
 
 LARGE = 520
 """Least height of a chart that is shown alone, pixels."""
+FINISHED: deque[tuple[object, dict[str, Chart]]] = deque(maxlen=12)
+"""The sections built last of finished runs, which many visitors open, with the version of each."""
 NARROW = 14
 """Up to this many blocks, a heat map is readable in half the width of the page."""
 
@@ -63,15 +67,22 @@ def draw_charts(record: RunRecord, second: RunRecord | None = None, focus: str =
 def _cached_charts(
     title: str, makers: Makers, record: RunRecord, second: RunRecord | None
 ) -> dict[str, Chart]:
-    """Return a section's charts, built again only if what they show has changed."""
+    """Return a section's charts, built again only if what they show has changed. Nothing may change them: the
+    charts of finished runs serve all tabs.
+    """
     # The dense model's record, which has no recipe, follows from the run's own.
     other = second and (_sources(title, second) if second.recipe else "dense")
-    version = list(makers), _sources(title, record), other
+    version = title, list(makers), _sources(title, record), other
     cache: dict[str, tuple[object, dict[str, Chart]]] = st.session_state.setdefault("charts", {})
-    if title not in cache or cache[title][0] != version:
-        # per tab, and only the last version
-        cache[title] = (version, {name: make(record) for name, make in makers.items()})
-    return cache[title][1]
+    if title in cache and cache[title][0] == version:
+        return cache[title][1]
+    charts = next((charts for known, charts in tuple(FINISHED) if known == version), None)
+    if charts is None:
+        charts = {name: make(record) for name, make in makers.items()}
+        if record.state == "finished" and (second is None or second.state == "finished"):
+            FINISHED.append((version, charts))
+    cache[title] = (version, charts)  # per tab, and only the last version
+    return charts
 
 
 def _sources(title: str, record: RunRecord) -> tuple[object, ...]:
