@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from importlib.util import find_spec
 from pathlib import Path
@@ -116,6 +117,27 @@ def test_explore_is_prepared_while_the_server_starts(monkeypatch: pytest.MonkeyP
         assert prepared.wait(10)
     for name in server.FIRST_PAGE:
         assert find_spec(name) is not None
+
+
+def test_the_preparation_lets_the_server_answer_often_and_ends_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, during = sys.getswitchinterval(), []
+    monkeypatch.setattr(server, "FIRST_PAGE", ())
+    monkeypatch.setattr(server, "_draw_once", lambda: during.append(sys.getswitchinterval()))
+    server._prepare()
+    assert during[0] < before / 5 and sys.getswitchinterval() == before
+    monkeypatch.setattr(server, "FIRST_PAGE", ("no_such_module",))
+    with pytest.raises(ModuleNotFoundError):
+        server._prepare()
+    assert sys.getswitchinterval() == before
+
+
+def test_the_first_charts_are_built_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+    monkeypatch.setattr(
+        "engine.charts.run_charts.chart_parts", lambda record, *_, **__: {"a": {"b": built.append}}
+    )
+    server._draw_once()
+    assert [(record.recipe.score, record.recipe.sparsity) for record in built] == [("wanda", 0.5)]
 
 
 def test_the_server_saves_the_classes_when_it_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
