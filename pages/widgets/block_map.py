@@ -12,6 +12,7 @@ from engine.analysis.linear_names import linear_names
 from engine.charts.chart import Chart, short_names
 from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
+from pages.widgets.live import switch_page
 
 MICROSCOPE = "pages/microscope.py"
 
@@ -27,15 +28,15 @@ def draw_block_map(chart: Chart, key: str, record: RunRecord) -> None:
     event = draw_chart(chart, key, select="points")
     chosen = _chosen(event)
     if chosen is not None:
-        st.switch_page(MICROSCOPE, query_params=address(record, *chosen))
+        switch_page(MICROSCOPE, address(record, *chosen))
     if record.worst is not None:
         index, name = record.worst
-        label = (
-            f"Look inside: click a cell, or go to the worst, block {index}, "
-            f"{short_names(linear_names(record))[name]}"
-        )
+        st.caption("A click on a cell looks inside it.")
         st.page_link(
-            MICROSCOPE, label=label, icon=":material/biotech:", query_params=address(record, index, name)
+            MICROSCOPE,
+            label=f"Look inside the worst: block {index}, {short_names(linear_names(record))[name]}",
+            icon=":material/biotech:",
+            query_params=address(record, index, name),
         )
 
 

@@ -134,6 +134,9 @@ def test_the_histogram_holds_every_weight_and_shows_the_cut(group, cuts):
     ]
     line = next(shape for shape in chart.figure.layout.shapes if shape.type == "line")
     assert line.x0 == pytest.approx(np.log10(facts.cuts[2]))
+    (label,) = chart.figure.layout.annotations
+    middle = np.log10(facts.edges[[0, -1]]).mean()
+    assert label.xanchor == ("right" if line.x0 > middle else "left"), "it stays within the chart"
     assert [shape.type for shape in chart.figure.layout.shapes].count("rect") == (cuts > 1)
     assert ("one cut" in chart.caption) == (cuts == 1)
     assert chart.figure.data[0].marker.pattern.shape == "/", "not told apart by colour alone"

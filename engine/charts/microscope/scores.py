@@ -86,10 +86,12 @@ def _mark_cut(figure: go.Figure, scores: Scores) -> None:
     if scores.groups > 1:
         figure.add_vrect(x0=few, x1=many, fillcolor=palette.GREY, opacity=0.22, line_width=0, layer="below")
     words = "cut" if scores.groups == 1 else "median cut"
+    left, right = map(log10, (low, high)) if scores.logarithmic else (low, high)
+    inwards = "right" if middle > (left + right) / 2 else "left"  # the chart ends where the scores do
     figure.add_vline(
         x=middle,
         line={"color": palette.GREY, "width": 2.5, "dash": "dash"},
-        annotation={"text": words, "yanchor": "bottom", "y": 1},
+        annotation={"text": words, "yanchor": "bottom", "y": 1, "xanchor": inwards},
     )
 
 

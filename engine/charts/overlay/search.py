@@ -32,7 +32,7 @@ def searches_of_both(pair: Pair) -> Chart:
     same_objective = objective_words(pair.first) == objective_words(pair.second)
     same_axis = evolves(pair.first) == evolves(pair.second)
     figure = panels([1, 1], [*map(literal, pair.names)], 0.14 if same_axis else 0.26)
-    canvas(figure, 2 * HEIGHT, legend_lines=2)
+    canvas(figure, 2 * HEIGHT, legend_lines=3)  # on a narrow page, two and the first panel's title
     units = [unit_of(largest(tried.objective for tried in run.search)) for run in pair.runs]
     if same_objective:
         units = [max(units)] * 2

@@ -65,46 +65,53 @@ def _draw_view(engine: BackgroundEngine, talk: Talk, position: int, words: str, 
             f"**{position + 1}** · {literal(view.title)}  \n:gray[{literal(words)}]",
             width="stretch",
         )
-        st.page_link(
-            presenter.page_file(view),
-            label="Open",
-            icon=":material/open_in_new:",
-            query_params=view.parameters,
-        )
-        for by, icon, label, at_end in (
-            (-1, ":material/arrow_upward:", "Earlier", position == 0),
-            (1, ":material/arrow_downward:", "Later", position == len(talk.views) - 1),
-        ):
-            st.button(
-                label,
-                key=f"present.{label}.{position}",
-                icon=icon,
-                disabled=at_end or not may_change,
-                on_click=change,
-                args=(engine.save_talk, talk.moved(position, by)),
-            )
-        st.button(
-            "Edit",
-            key=f"present.edit.{position}",
-            icon=":material/edit:",
-            disabled=not may_change,
-            on_click=_edit,
-            args=(position,),
-        )
-        sentence = f"View {position + 1}, “{literal(view.title)}”, was removed."
-        st.button(
-            "Remove",
-            key=f"present.remove.{position}",
-            icon=":material/delete:",
-            disabled=not may_change,
-            on_click=change,
-            args=(engine.save_talk, talk.without(position)),
-            kwargs={"removal": Removal(sentence, talk, engine.save_talk)},
-        )
+        # A row within the row: on a narrow page, all buttons are below the text.
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
+            _draw_buttons(engine, talk, position, may_change)
     if view.notes.strip():
         lines = [line.strip() for line in view.notes.splitlines() if line.strip()]
         more = "" if len(lines) == 1 and len(lines[0]) <= PREVIEW else " …"
         st.caption(f":material/speaker_notes: {with_lists(lines[0][:PREVIEW]).strip()}{more}")
+
+
+def _draw_buttons(engine: BackgroundEngine, talk: Talk, position: int, may_change: bool) -> None:
+    view = talk.views[position]
+    st.page_link(
+        presenter.page_file(view),
+        label="Open",
+        icon=":material/open_in_new:",
+        query_params=view.parameters,
+    )
+    for by, icon, label, at_end in (
+        (-1, ":material/arrow_upward:", "Earlier", position == 0),
+        (1, ":material/arrow_downward:", "Later", position == len(talk.views) - 1),
+    ):
+        st.button(
+            label,
+            key=f"present.{label}.{position}",
+            icon=icon,
+            disabled=at_end or not may_change,
+            on_click=change,
+            args=(engine.save_talk, talk.moved(position, by)),
+        )
+    st.button(
+        "Edit",
+        key=f"present.edit.{position}",
+        icon=":material/edit:",
+        disabled=not may_change,
+        on_click=_edit,
+        args=(position,),
+    )
+    sentence = f"View {position + 1}, “{literal(view.title)}”, was removed."
+    st.button(
+        "Remove",
+        key=f"present.remove.{position}",
+        icon=":material/delete:",
+        disabled=not may_change,
+        on_click=change,
+        args=(engine.save_talk, talk.without(position)),
+        kwargs={"removal": Removal(sentence, talk, engine.save_talk)},
+    )
 
 
 def _edit(position: int | None) -> None:
