@@ -8,6 +8,7 @@ ever forming the inverse: `2/3 in^3` operations where the usual three steps take
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -40,6 +41,11 @@ class InverseFactor:
     upper: Tensor
     damping: float
     dead: Tensor
+
+    @cached_property
+    def may_have_dead(self) -> bool:
+        """False if no column is dead. On an accelerator it is True, because the host would have to wait."""
+        return self.dead.device.type != "cpu" or bool(self.dead.any())
 
     @property
     def warnings(self) -> tuple[str, ...]:

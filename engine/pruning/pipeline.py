@@ -292,12 +292,16 @@ def _prune(
         bias, shift = compensate(linear, before, after, statistics)
         wanted = outputs - shift
 
+    removed, zero = outcome.keep.numel() - outcome.keep.count_nonzero(), before == 0
     measured = {
-        "removed": outcome.keep.numel() - outcome.keep.count_nonzero(),
+        "removed": removed,
         "tied": outcome.ties[0],
         "tied_removed": outcome.ties[1],
-        "zeros": _zeros(linear.weight),
-        "initial_zeros": _zeros(before),
+        # Without an update the mask says where zeros are.
+        "zeros": _zeros(linear.weight)
+        if plan.update.touches
+        else removed + (zero & outcome.keep).count_nonzero(),
+        "initial_zeros": zero.count_nonzero(),
         "output_error": output_error(sample, wanted, after, outputs),
     }
     if plan.update.touches:

@@ -160,28 +160,29 @@ def _few_ties(values: NDArray[np.floating], keep: NDArray[np.bool_]) -> tuple[in
 
 def _remove_on_cpu(score: Tensor, count: int | Tensor) -> Selection:
     values = score.numpy()  # no copy; partition and sort return new arrays
-    if _holds_nan(values):
-        refuse_nan(score)
     groups, entries = values.shape
+    if isinstance(count, torch.Tensor) and groups and bool((count == count[0]).all()):
+        count = int(count[0])
+    alike = isinstance(count, int) and 0 < count < entries
+    if not alike and _holds_nan(values):
+        refuse_nan(score)
     if isinstance(count, int):
-        if not 0 < count < entries:
+        if not alike:
             return _all_or_none(score, kept=count <= 0)
-        ordered = np.partition(values, count - 1, axis=1)
-        cut = ordered[:, count - 1 : count]  # [groups, 1]
-        # Not partitioned by both places, for which numpy has no fast code.
-        following = ordered[:, count:].min(axis=1, keepdims=True)
+        cut = np.partition(values, count - 1, axis=1)[:, count - 1 : count]  # [groups, 1]
         counts = np.full(groups, count)
     else:
         counts = count.numpy()
-        ordered = np.sort(values, axis=1)
-        cut = np.take_along_axis(ordered, (counts - 1).clip(0)[:, None], 1)
-        following = np.take_along_axis(ordered, counts.clip(max=entries - 1)[:, None], 1)
+        cut = np.take_along_axis(np.sort(values, axis=1), (counts - 1).clip(0)[:, None], 1)
     keep = values > cut
-    # Rows that also keep entries equal to the cut. If a row's count is 0, the cut is its lowest score, and
+    if np.count_nonzero(keep) == groups * entries - counts.sum():
+        return Selection(torch.from_numpy(keep), torch.zeros(2, dtype=torch.int64))
+    if _holds_nan(values):
+        refuse_nan(score)
+    # Some rows also keep entries equal to the cut. If a row's count is 0, the cut is its lowest score, and
     # all entries equal to it are kept.
-    divided = np.flatnonzero((cut == following)[:, 0] & (counts < entries))
-    ties = _keep_last(values, keep, cut, counts, divided) if len(divided) else (0, 0)
-    return Selection(torch.from_numpy(keep), torch.tensor(ties, dtype=torch.int64))
+    divided = np.flatnonzero(np.count_nonzero(keep, axis=1) < entries - counts)
+    return Selection(torch.from_numpy(keep), torch.tensor(_keep_last(values, keep, cut, counts, divided)))
 
 
 def _keep_last(

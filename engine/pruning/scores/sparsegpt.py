@@ -24,7 +24,7 @@ def sparsegpt(weight: Tensor, statistics: Statistics, *, columns: slice = slice(
     factor = statistics.factor
     # U_jj^2 is the diagonal entry of the inverse over column j and the later ones.
     score = weight.square() / factor.upper.diagonal()[columns].square()
-    return score.masked_fill(factor.dead[columns], 0)
+    return score.masked_fill_(factor.dead[columns], 0) if factor.may_have_dead else score
 
 
 SCORES.add(

@@ -35,7 +35,8 @@ def obs(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
     """Prune and update a weight `[out, in]`, float32 (SparseGPT, arXiv 2301.00774, algorithm 1)."""
     factor = statistics.factor
     running = weight.T.clone(memory_format=torch.contiguous_format)  # [in, out]
-    running.masked_fill_(factor.dead[:, None], 0)
+    if factor.may_have_dead:
+        running.masked_fill_(factor.dead[:, None], 0)
     sweep = _Sweep(running, factor.upper, torch.ones_like(running, dtype=torch.bool), source)
     pieces: tuple[int, ...] = widths(source.step)
     if sweep.solves and source.step is not None and source.step < pieces[-1]:
