@@ -119,7 +119,6 @@ def test_a_finished_run_has_texts_files_and_the_command_line(open_app, engine):
         f"{PROMPT} She liked to play and the dog was a big and the tree.",
     ]
     assert "Identical for 4 words" in words(app)
-    assert app.code[0].value == "python -m engine prune --pruner wanda --sparsity 0.5"
     files = [item.proto.label for item in app.get("download_button")]
     size = numbers.size(drawing_bytes())
     assert files[-5:] == [
@@ -131,6 +130,17 @@ def test_a_finished_run_has_texts_files_and_the_command_line(open_app, engine):
     ]
     assert app.button(key="save").label == "Save model as a directory"
     assert app.subheader[-2].value == "Size and speed"
+
+
+def test_the_command_and_the_protocol_are_made_while_they_are_open(open_app, engine):
+    engine.views[WANDA.key] = run_view(WANDA, "finished")
+    app = open_app(run=WANDA.key)
+    assert not app.code and not app.table, "a code block alone has the browser load a highlighter"
+    assert [item.label for item in app.main.expander][-2:] == ["On the command line", "How this was measured"]
+    app.session_state["take.command"] = app.session_state["take.measured"] = True
+    app = healthy(app.run())
+    assert app.code[0].value == "python -m engine prune --pruner wanda --sparsity 0.5"
+    assert "Calibration" in app.table[0].value.to_string()
 
 
 def test_the_report_is_made_on_request(open_app, engine, monkeypatch):
@@ -154,7 +164,7 @@ def test_pending_texts_leave_the_page_usable(open_app, engine):
     engine.views[WANDA.key], engine.written = run_view(WANDA, "finished"), Answer(pending=True)
     app = open_app(run=WANDA.key)
     assert "Both models are generating." in words(app)
-    assert app.code
+    assert "Export" in [item.value for item in app.subheader]
 
 
 @pytest.mark.parametrize(

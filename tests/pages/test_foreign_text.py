@@ -186,8 +186,10 @@ def test_a_run_is_literal(stranger, page):
     app = visit(page, **parameters)
     assert_literal(app)
     if page == "explore":
-        app.session_state["explain.output_error"] = True
+        for opened in ("explain.output_error", "take.command", "take.measured"):
+            app.session_state[opened] = True
         assert_literal(app.run())
+        assert app.code and app.table
         assert any("output error" in text and r"z\</a>" in text for _, text in drawn(app))
     if page == "compare":
         for section in ("Sweep", "Two runs", "Leaderboard", "Table"):

@@ -5,6 +5,7 @@ run, and how its numbers were measured.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -46,12 +47,33 @@ def draw_downloads(engine: BackgroundEngine, view: RunView) -> None:
             st.caption(f":material/lock: {NO_MASKS}")
         _draw_save(engine, str(record.key))
     if record.recipe:
-        st.caption("The same run on the command line, with the same key and result:")
-        st.code(command(record.recipe), language="bash", wrap_lines=True)
-    with st.expander("How this was measured", icon=":material/science:"):
-        rows = [*measurement_rows(record), *environment_rows(record)]
-        table = pd.DataFrame(rows, columns=["What", "Value"]).map(literal)  # cells are Markdown
-        st.table(table, hide_index=True, border="horizontal")
+        _draw_when_open(
+            "On the command line", "command", ":material/terminal:", partial(_draw_command, record)
+        )
+    _draw_when_open(
+        "How this was measured", "measured", ":material/science:", partial(_draw_measurement, record)
+    )
+
+
+def _draw_when_open(label: str, key: str, icon: str, draw: Callable[[], None]) -> None:
+    """Draw an expander whose contents are only made while it is open: for a code block alone, the browser
+    loads a highlighter, which delays the charts above by half a second.
+    """
+    with st.expander(label, icon=icon, key=f"take.{key}", on_change="rerun") as expander:
+        if expander.open:
+            draw()
+
+
+def _draw_command(record: RunRecord) -> None:
+    assert record.recipe is not None, "only then is there a command"
+    st.caption("The same run, with the same key and result:")
+    st.code(command(record.recipe), language="bash", wrap_lines=True)
+
+
+def _draw_measurement(record: RunRecord) -> None:
+    rows = [*measurement_rows(record), *environment_rows(record)]
+    table = pd.DataFrame(rows, columns=["What", "Value"]).map(literal)  # cells are Markdown
+    st.table(table, hide_index=True, border="horizontal")
 
 
 def _draw_files(engine: BackgroundEngine, record: RunRecord, *, with_masks: bool) -> None:

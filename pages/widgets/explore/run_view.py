@@ -63,7 +63,7 @@ CELL = 300
 """Least width of a third of the page, pixels; on narrower pages the curve is below the numbers."""
 FADED = "<style>.st-key-nearest .js-plotly-plot { opacity: 0.45; }</style>"
 IMPORTED = "Computed elsewhere and imported on the Runs page, where you can verify its numbers."
-RECORDED = "Bundled with Prunescope: computed on another machine with the command shown below."
+RECORDED = "Bundled with Prunescope: computed on another machine with the command below, under Export."
 
 
 def draw_run(engine: BackgroundEngine, shown: Shown, choices: DeltaGenerator) -> RunView | None:
