@@ -27,15 +27,16 @@ def record() -> RunRecord:
     return RunFolder(next(RECORDED.iterdir())).record()
 
 
-@pytest.fixture(params=["masks", "record", "report"])
+@pytest.fixture(scope="module", params=["masks", "record", "report"])
 def save(request: pytest.FixtureRequest, record: RunRecord) -> Callable[..., None]:
     """Saves a result of one kind to a path."""
-    kinds: dict[str, tuple[Callable[..., None], Any]] = {
-        "masks": (save_masks, MASKS),
-        "record": (save_record, record),
-        "report": (save_report, report(record)),
+    kinds: dict[str, tuple[Callable[..., None], Callable[[], Any]]] = {
+        "masks": (save_masks, lambda: MASKS),
+        "record": (save_record, lambda: record),
+        "report": (save_report, lambda: report(record)),
     }
-    write, result = kinds[request.param]
+    write, make = kinds[request.param]
+    result = make()
     return lambda path, **options: write(result, path, **options)
 
 

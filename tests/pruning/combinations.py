@@ -1,7 +1,9 @@
 """A few choices over several axes that together cover every pair of values on two of them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from itertools import combinations, product
+from operator import or_
 from typing import Any
 
 Choice = tuple[Any, ...]
@@ -19,15 +21,21 @@ def pairwise(choices: Sequence[Choice], covered: Sequence[Choice] = ()) -> list[
     Greedy: always takes the choice with the most missing pairs, the first one on a tie. The result is
     slightly larger than the minimum, and the same on every machine.
     """
-    remaining = [(choice, pairs(choice)) for choice in choices]
-    missing = set().union(*(pair for _, pair in remaining)) - set().union(*map(pairs, covered))
+    bits: dict[str, int] = {}  # one of its own for each pair: sets of them as integers are much faster
+
+    def as_bits(choice: Choice) -> int:
+        return reduce(or_, (bits.setdefault(pair, 1 << len(bits)) for pair in pairs(choice)), 0)
+
+    remaining = [(choice, as_bits(choice)) for choice in choices]
+    missing = reduce(or_, (found for _, found in remaining), 0)
+    missing &= ~reduce(or_, map(as_bits, covered), 0)
     picked: list[Choice] = []
     while missing:
         # A choice's number of missing pairs only shrinks: drop those that have none left.
         remaining = [(choice, left) for choice, found in remaining if (left := found & missing)]
-        best, added = max(remaining, key=lambda item: len(item[1]))
+        best, added = max(remaining, key=lambda item: item[1].bit_count())
         picked.append(best)
-        missing -= added
+        missing &= ~added
     return picked
 
 

@@ -67,7 +67,7 @@ CHOICES = [
 ]
 
 
-@pytest.mark.parametrize(("model", "choices"), in_turn(CHOICES)[::4], ids=str, indirect=["model"])
+@pytest.mark.parametrize(("model", "choices"), in_turn(CHOICES)[::8], ids=str, indirect=["model"])
 def test_candidates_are_pruned_with_the_plans_own_method(
     model: LanguageModel, choices: dict[str, str]
 ) -> None:
