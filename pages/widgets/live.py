@@ -132,9 +132,10 @@ def live(
 def switch_page(page: str, parameters: Mapping[str, str]) -> None:
     """Open another page; this ends the run of the script.
 
-    The parts of the old page are forgotten first. The browser polls them until it hears of the new page, and
-    Streamlit would answer a poll that comes late with the old page's identity: the browser then removes what
-    it has drawn of the new page, fails at the next update, and shows an empty window.
+    The parts of the old page are forgotten first. The browser polls them until it hears of the new page. If
+    Streamlit still knew the part, a poll that arrives when the new page's run has just ended would start
+    another runner, and what the old one has not sent yet would be dropped (see `AppSession.request_rerun`):
+    the browser fails at the next update of the new page, and shows an empty window.
     """
     if (context := get_script_run_ctx()) is not None:
         context.fragment_storage.clear()

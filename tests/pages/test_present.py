@@ -60,8 +60,8 @@ def test_a_link_starts_at_a_view(open_app, store, monkeypatch):
 
 
 def test_a_poll_of_the_page_before_is_never_answered(open_app, store, monkeypatch):
-    """The browser polls the parts of a page until it hears of the next one. Such a poll has the identity of
-    the page before, to which Streamlit would go back: the browser then shows an empty window.
+    """The browser polls the parts of a page until it hears of the next one. If Streamlit answers such a poll,
+    it may drop what it has not sent of the next page: the browser then shows an empty window.
     """
     parts, fragment = [], st.fragment
 
@@ -82,6 +82,14 @@ def test_a_poll_of_the_page_before_is_never_answered(open_app, store, monkeypatc
     monkeypatch.setattr(st, "switch_page", lambda page, query_params: known.append(storage.contains("old")))
     live.switch_page("pages/methods.py", {})
     assert known == [False]
+
+
+def test_the_chart_of_compare_comes_before_its_controls(open_app, store, engine):
+    Talks(store.home).save(Talk(views=(View(title="Curves", page="compare"),)))
+    assert [item.label for item in open_app("compare").expander] == []
+    app = open_app("compare", present="1")
+    assert [item.label for item in app.expander] == ["Model and protocol", "Pruners and y-axis"]
+    assert not any(item.proto.expanded for item in app.expander)
 
 
 @pytest.mark.parametrize("position", ["x", "-1", ""])

@@ -12,7 +12,7 @@ from engine.charts.chart import Chart
 from engine.charts.compare.curves import patterns, perplexity_curves
 from engine.charts.compare.rankings import cliff_ranking, pattern_ranking
 from pages.widgets.chart import draw_chart
-from pages.widgets.compare.data import Families, Known, choose_families
+from pages.widgets.compare.data import Families, Known, choose_families, controls
 from pages.widgets.compare.links import draw_links
 
 SCALES = {"Automatic": None, "Linear": False, "Logarithmic": True}
@@ -22,10 +22,19 @@ POINT, CLICKED = "compare.point", "compare.clicked"
 
 def draw_curves(known: Known) -> None:
     """Draw the curves of the chosen pruners."""
-    families = choose_families(known)
+    with controls("Pruners and y-axis"):
+        families = choose_families(known)
+        scale, end = _choose_axis()
     if not families:
         st.info("Choose a pruner above to see its curve.", icon=":material/show_chart:")
         return
+    chart = cached_curves(families, known.order, SCALES[scale], ENDS[end])
+    _draw_point_links(draw_chart(chart, "curves", select="points")["selection"], known)
+    _draw_rankings(families, known.order)
+
+
+def _choose_axis() -> tuple[str, str]:
+    """Draw the choice of the axis and return its scale and its end."""
     with st.container(horizontal=True, gap="large"):
         scale = st.segmented_control(
             "Y-axis scale",
@@ -38,9 +47,7 @@ def draw_curves(known: Known) -> None:
         end = st.segmented_control(
             "Y-axis limit", list(ENDS), default="Everything", key="upto", bind="query-params", required=True
         )
-    chart = cached_curves(families, known.order, SCALES[scale or "Automatic"], ENDS[end or "Everything"])
-    _draw_point_links(draw_chart(chart, "curves", select="points")["selection"], known)
-    _draw_rankings(families, known.order)
+    return scale or "Automatic", end or "Everything"
 
 
 def cached_curves(

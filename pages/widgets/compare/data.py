@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from engine.analysis.calibration_text import narrow_calibration
 from engine.analysis.comparison.points import Point, points
 from engine.analysis.comparison.protocols import FinishedRun, Protocol, by_protocol, finished_runs, titles
+from engine.models.known_files import known_file
 from engine.store.summary import RunSummary
+from pages.widgets.known_model import draw_how_to_get
+from pages.widgets.literal import literal
 from pages.widgets.live import live
+from pages.widgets.present.presenter import is_presenting
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -90,6 +96,25 @@ def group_families(protocol: Protocol, runs: Sequence[FinishedRun]) -> Known:
 def first_families(known: Known) -> list[str]:
     """Return the names of the families that are drawn by default."""
     return [name for name in known.order if name in FIRST] or list(known.order[: len(FIRST)])
+
+
+def draw_protocol(known: Known) -> None:
+    """Draw what the runs of a protocol have in common."""
+    if known.protocol is None:
+        return
+    st.caption(f"{known.run_count} runs of {literal(known.protocol.title)}.")
+    if file := known_file(known.protocol.revision):
+        st.caption(file.origin)
+        draw_how_to_get(file)
+    if words := narrow_calibration(known.protocol.calibration, [known.protocol.evaluation]):
+        st.caption(f":material/info: {words}")
+
+
+def controls(title: str) -> DeltaGenerator:
+    """Return where to draw controls: while presenting, in a closed expander, so that the chart below fits on
+    the screen.
+    """
+    return st.expander(title, icon=":material/tune:") if is_presenting() else st.container()
 
 
 def choose_families(known: Known) -> Families:

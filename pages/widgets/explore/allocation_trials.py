@@ -32,7 +32,7 @@ def draw_trials(engine: BackgroundEngine, fields: Fields) -> None:
     views = [view for key in _shown_keys() if (view := find_view(engine, key)) is not None]
     records = [view.record for view in views if _differs_in_allocation(view.record, fields)][-MOST:]
     manual = _last_manual(fields)
-    if not records or (len(records) == 1 and manual is None):
+    if not records or (len(records) == 1 and manual is None) or session.focus() != session.EVERYTHING:
         return
     with st.container(border=True):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):

@@ -196,7 +196,7 @@ def draw_presenter() -> None:
         )
     position = window.now.position
     # A row and no columns, in which the words of the buttons would be cut off on a small screen.
-    with st.bottom, st.container(horizontal=True, vertical_alignment="center"):
+    with st.bottom, st.container(horizontal=True, vertical_alignment="center", key="talk-bar"):
         # The buttons carry the target, not a step, so that a repeated click cannot skip a view.
         st.button(
             "Back",
