@@ -74,8 +74,9 @@ def _size_figure(table: pd.DataFrame, labels: list[str], found: SizeReport) -> g
     figure = canvas(
         go.Figure(_size_bars(table, unit, name)), LINE * len(table) + REST + LEGEND_LINE, legend_lines=1
     )
-    ends = label_ends(list(table["bytes"] / unit), found.dense / unit)
-    figure.add_trace(end_labels(ends, list(range(len(table))), labels))
+    # a label that the line would cross moves to its right
+    ends = [max(total, found.dense) if total > CROSSED * found.dense else total for total in table["bytes"]]
+    figure.add_trace(end_labels([end / unit for end in ends], list(range(len(table))), labels))
     figure.add_vline(
         x=found.dense / unit, line={"color": palette.GREY, "width": 1.5, "dash": "dash"}, layer="below"
     )
@@ -111,11 +112,6 @@ def _bar(places: pd.Series, values: pd.Series, colour: str, name: str, unit: str
         marker={"color": colour, "line": {"width": 0}},
         hovertemplate=f"{name}: %{{x:.3~g}} {unit}<extra></extra>",
     )
-
-
-def label_ends(totals: Sequence[float], dense: float) -> list[float]:
-    """Return where the labels of bars begin; after the line of the dense model if it would cross them."""
-    return [max(total, dense) if total > CROSSED * dense else total for total in totals]
 
 
 def end_labels(ends: Sequence[float], places: Sequence[float], words: Sequence[str]) -> go.Scatter:
@@ -168,7 +164,12 @@ def latencies(found: Measurement) -> Chart:
             for title, own in stages.values()
         )
         + ".",
-        caption=" ".join(filter(None, (words, protocol(found), report.no_token, report.not_converted))),
+        caption=" ".join(
+            filter(
+                None,
+                (words, f"{protocol(found)}; lines: middle half.", report.no_token, report.not_converted),
+            )
+        ),
         explain=partial(weights.latencies, report),
     )
 
@@ -294,13 +295,13 @@ def _speed_words(report: SpeedReport) -> str:
 
 
 def protocol(found: Measurement) -> str:
-    """Return how the times were measured."""
+    """Return how the times were measured, without a full stop."""
     rounds = {item.stage: item.rounds for item in found.speed.timings}
     counts = listed([f"{count} passes" for count in rounds.values()])
     threads = f", {found.threads} thread{'' if found.threads == 1 else 's'}" if found.device == "cpu" else ""
     return (
         f"Medians of {counts} of each model, alternating, on {found.device_name} ({found.device}{threads}), "
-        f"batch 1, {found.size.dtype}; lines: middle half."
+        f"batch 1, {found.size.dtype}"
     )
 
 

@@ -205,3 +205,5 @@ class TestOfBoth:
         assert first.customdata[0] == "× 0.99 · 99 ms" and second.customdata[0] == "× 0.99 · 297 ms"
         assert list(labels.x) == [1, 2] and len(labels.text) == 2, "after the line that it would cross"
         assert "on a processor" in chart.caption and "on another" in chart.caption
+        assert "lines: middle half." in latencies(measured()).caption and "lines" not in chart.caption
+        assert list(chart.figure.data[3].x) == pytest.approx([1, 2, 1, 1]), "no label on the line"

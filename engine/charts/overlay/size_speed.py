@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from engine.charts import palette
 from engine.charts.chart import Chart, literal, name_rows
 from engine.charts.overlay.pair import LOOKS, Pair, both_tables
-from engine.charts.size_speed import WHERE, end_labels, label_ends, protocol, size_table, speed_table
+from engine.charts.size_speed import WHERE, end_labels, protocol, size_table, speed_table
 from engine.numbers import listed, milliseconds, percent, size
 
 if TYPE_CHECKING:  # these import torch, which a page must not load
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # these import torch, which a page must not load
 
 LINE, REST = 52, 64  # pixels of two bars, and around all of them
 WITH_LABELS = 1.6  # length of the axis in longest bars
+LABEL = 0.24  # length of a label, as a share of the axis
 GAP = 0.25  # between two rows, in rows
 
 
@@ -69,7 +70,7 @@ def latencies_of_both(pair: Pair, found: tuple[Measurement, Measurement]) -> Cha
         f"{name}: {listed([f'{one[row][1]} for {row}' for row in rows if row in one])}."
         for name, one in zip(pair.names, times, strict=True)
     ]
-    notes = dict.fromkeys(protocol(measurement) for measurement in found)
+    notes = dict.fromkeys(f"{protocol(measurement)}." for measurement in found)
     return Chart(
         title="Latency of the prompt and of one more token",
         figure=figure,
@@ -98,6 +99,8 @@ def _bars(
 ) -> go.Figure:
     """Return two bars per row, the first run's on top, with a line at the dense model's value."""
     figure = go.Figure()
+    longest = max((value for row in values for value in row if value is not None), default=dense)
+    span = WITH_LABELS * max(longest, dense)
     for look, name, lengths, texts, side in zip(LOOKS, pair.names, values, labels, (-1, 1), strict=True):
         figure.add_trace(
             go.Bar(
@@ -112,14 +115,13 @@ def _bars(
         )
         known = [(row, value) for row, value in enumerate(lengths) if value is not None]
         places = [row + side * (1 - GAP) / 4 for row, _ in known]  # the middle of each bar
-        ends = label_ends([value for _, value in known], dense)
+        # a label that the line would cross moves to its right
+        ends = [dense if value < dense < value + LABEL * span else value for _, value in known]
         figure.add_trace(end_labels(ends, places, [texts[row] for row, _ in known]))
     pair.canvas(figure, LINE * len(rows) + REST)
-    longest = max((value for row in values for value in row if value is not None), default=1.0)
     figure.add_vline(x=dense, line={"color": palette.GREY, "width": 1.5, "dash": "dash"}, layer="below")
     figure.update_layout(barmode="group", bargap=GAP)
-    span = [0, WITH_LABELS * max(longest, dense)]
-    figure.update_xaxes(range=span, showgrid=True, gridcolor=palette.GRID, nticks=6)
+    figure.update_xaxes(range=[0, span], showgrid=True, gridcolor=palette.GRID, nticks=6)
     name_rows(figure, rows)
     return figure
 
