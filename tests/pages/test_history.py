@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import streamlit as st
+from streamlit.runtime.state.query_params import QueryParams
 
 from engine.recipe import Recipe
 from pages.widgets.explore import address_bar
-from tests.pages.conftest import address, go_in_history, healthy, hold
+from tests.pages.conftest import address, go_in_history, healthy, hold, visit
 from tests.pages.fakes import run_view
 
 
@@ -102,3 +103,39 @@ def test_a_link_to_an_address_that_the_page_has_left_is_followed(open_app, monke
     app = move(open_app(run=key), 70)
     hold(app, run=key)
     assert shown(healthy(app.run())) == ("Wanda 30% on demo", 30)
+
+
+@pytest.fixture
+def entries(monkeypatch):
+    """The addresses that the browser is told."""
+    told, send = [], QueryParams._send_query_param_msg
+
+    def note(params):
+        told.append(params.to_dict())
+        send(params)
+
+    monkeypatch.setattr(QueryParams, "_send_query_param_msg", note)
+    return told
+
+
+def test_another_lesson_is_one_entry_of_the_history(engine, entries):
+    parameters = {"lesson": "by_hand", "step": "leaderboard", "by_hand.removed": "ff", "q.by_hand.beat": "c"}
+    app = visit("learn", **parameters, lock="1")
+    entries.clear()
+    healthy(app.button(key="learn.open.list").click().run())
+    assert entries == [{"lock": "1"}]
+
+
+def test_another_place_in_the_microscope_is_one_entry_of_the_history(engine, entries):
+    asked = {
+        "run": recipe(0.5).key,
+        "block": "3",
+        "linear": "mlp.up_proj",
+        "rows": "32-63",
+        "columns": "0-15",
+    }
+    engine.views[recipe(0.5).key] = run_view(recipe(0.5), "finished")
+    app = visit("microscope", **asked)
+    entries.clear()
+    healthy(app.button(key="m.whole").click().run())
+    assert entries == [{name: asked[name] for name in ("run", "block", "linear")}]

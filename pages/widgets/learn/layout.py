@@ -7,12 +7,10 @@ would leave the address unchanged.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Literal
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
-from streamlit.errors import StreamlitAPIException
 
 from pages.widgets.learn.classroom.frame import class_step, draw_class
 from pages.widgets.learn.classroom.membership import CLASS, TEACHER, current_room
@@ -153,12 +151,9 @@ def _draw_lesson_button(
 
 def _open_lesson(lesson: Lesson | None) -> None:
     """Replace the current lesson in the address, with all its parameters; the lock and the class are kept."""
-    for name in set(st.query_params) - {LOCK, CLASS, TEACHER}:  # a copy: the loop deletes from the original
-        # Streamlit refuses to delete a bound control's value, and removes it itself once it is not drawn.
-        with suppress(StreamlitAPIException):
-            del st.query_params[name]
-    if lesson:
-        st.query_params[LESSON] = lesson.name
+    kept = {name: st.query_params[name] for name in (LOCK, CLASS, TEACHER) if name in st.query_params}
+    # All at once: each writing is an entry in the browser's history.
+    st.query_params.from_dict(kept | ({LESSON: lesson.name} if lesson else {}))
 
 
 def _draw_warning(warning: str) -> None:

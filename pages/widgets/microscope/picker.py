@@ -20,6 +20,8 @@ from engine.record import RunRecord
 from pages.widgets.literal import literal
 
 BLOCK, LINEAR, ZOOM = "m.block", "m.linear", "m.zoom"
+PARAMETERS = ("block", "linear", "rows", "columns")
+"""Parameters of the address."""
 ADDRESS = "m.address"
 """Session state: the address as last read or written."""
 COMPLAINTS, SHOWN = "m.complaints", "m.shown"
@@ -107,11 +109,7 @@ def _zoom(facts: LinearPruned) -> tuple[Span, Span]:
 
 def _follow_address(record: RunRecord) -> None:
     """Apply a new address to the widgets, and note what it names that does not exist."""
-    asked = {
-        name: st.query_params[name]
-        for name in ("block", "linear", "rows", "columns")
-        if name in st.query_params
-    }
+    asked = {name: st.query_params[name] for name in PARAMETERS if name in st.query_params}
     if not asked or asked == st.session_state.get(ADDRESS):  # empty after coming back from another page
         return
     st.session_state[ADDRESS], st.session_state[COMPLAINTS] = asked, []
@@ -155,9 +153,8 @@ def _write_address(place: Place) -> None:
         wanted["rows"] = span_words(place.rows)
     if place.columns != (0, place.facts.columns):
         wanted["columns"] = span_words(place.columns)
-    for name in ("block", "linear", "rows", "columns"):
-        if name not in wanted and name in st.query_params:
-            del st.query_params[name]
-        elif name in wanted and st.query_params.get(name) != wanted[name]:
-            st.query_params[name] = wanted[name]
+    present = st.query_params.to_dict()
+    address = {name: value for name, value in present.items() if name not in PARAMETERS} | wanted
+    if address != present:  # all at once: each writing is an entry in the browser's history
+        st.query_params.from_dict(address)
     st.session_state[ADDRESS] = wanted  # what `_follow_address` will read back
