@@ -125,10 +125,7 @@ def draw_leave_button(label: str = "Leave the class") -> None:
 
 def write_address(name: str, teaches: bool) -> None:
     """Write a class into the address; without a name only that the tab teaches one."""
-    if name:
-        st.query_params[CLASS] = name
-    if teaches:
-        st.query_params[TEACHER] = "1"
+    st.query_params.update(({CLASS: name} if name else {}) | ({TEACHER: "1"} if teaches else {}))
 
 
 def _leave() -> None:

@@ -196,7 +196,7 @@ def _create(engine: BackgroundEngine) -> None:
     guided = st.session_state[GUIDED] == GUIDED_PACE
     if attempt(lambda: codes.append(engine.create_class(name, guided=guided))):
         st.session_state[CODE] = codes[0]
-        st.query_params[CLASS], st.query_params[TEACHER] = name, "1"
+        st.query_params.update({CLASS: name, TEACHER: "1"})
 
 
 def _enter(engine: BackgroundEngine, name: str) -> None:
