@@ -212,7 +212,13 @@ def test_the_jobs_package_itself_imports_nothing() -> None:
 
 
 MISSING = ["streamlit", "plotly", "dask", "distributed", "pandas", "lm_eval", "datasets"]
-DESCRIBING = ["engine.recipe", "engine.record", "engine.export.command_line", "engine.store.runs"]
+DESCRIBING = [
+    "engine.recipe",
+    "engine.record",
+    "engine.export.command_line",
+    "engine.store.runs",
+    "engine.cli.main",
+]
 HEADLESS = [
     "engine.run",
     "engine.record.outline",
@@ -223,6 +229,7 @@ HEADLESS = [
     "engine.analysis.text",
     "engine.models.summary",
     "engine.store.runs",
+    "engine.cli.main",
     "engine.store.folder",
     "engine.jobs.execute",
     "engine.cli.main",
@@ -268,7 +275,7 @@ def test_a_report_without_plotly_names_it(headless: subprocess.CompletedProcess[
 
 
 def test_describing_a_run_needs_no_model_library(headless: subprocess.CompletedProcess[str]) -> None:
-    """A page draws recipes and records immediately; what takes seconds to import belongs to the worker."""
+    """A page and the command line show recipes and records immediately; only what computes a run needs it."""
     assert headless.stdout.splitlines()[0] == "False", headless.stderr[-2000:]
 
 

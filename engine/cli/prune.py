@@ -6,6 +6,7 @@ import argparse
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.analysis.comparison.seeds import over_orders, over_seeds, spreads
 from engine.cli.report import Bar, add_events_option, print_event, print_notes, summary
@@ -13,16 +14,16 @@ from engine.cost.estimate import require_fit, shortage
 from engine.errors import Fault, RecipeError, StoreError
 from engine.events import Event, Failed
 from engine.export.command_line import add_recipe_options, recipe_of
-from engine.export.model import save_model
 from engine.export.output_file import save_masks
-from engine.jobs.execute import execute
 from engine.models.identity import resolve
 from engine.pruning.recommendations import RECOMMENDATIONS, reasons
 from engine.recipe import Recipe, pin
 from engine.record import RunRecord
-from engine.run_cache import MODELS, ModelCache
 from engine.store.folder import RunFolder
 from engine.store.runs import Store
+
+if TYPE_CHECKING:
+    from engine.run_cache import ModelCache
 
 STATUS = {"finished": 0, "cancelled": 130}  # by the state of the record; any other state is 1
 
@@ -90,6 +91,8 @@ def _repeat(what: str, recipes: list[Recipe], arguments: argparse.Namespace) -> 
                 )
             ]
         )
+    from engine.run_cache import MODELS  # imports the model library
+
     require_fit(recipes[0])
     records = []
     for recipe in recipes:
@@ -149,6 +152,8 @@ def _compute(
     recipe: Recipe, folder: RunFolder, arguments: argparse.Namespace, models: ModelCache | None
 ) -> RunRecord:
     """Compute the run, showing its progress as a bar or as JSON lines; `models` as for `execute`."""
+    from engine.jobs.execute import execute  # imports the model library
+
     # `nullcontext` yields its argument, so `show` is called with events either way.
     with nullcontext(print_event) if arguments.events else Bar() as show:
 
@@ -165,4 +170,6 @@ def _save(arguments: argparse.Namespace, record: RunRecord, folder: RunFolder) -
     if arguments.save_masks:
         save_masks(folder.blocks.masks(record.model.path), folder.path / "masks.safetensors")
     if arguments.save_model and not (folder.path / "model" / "config.json").exists():
+        from engine.export.model import save_model
+
         print_notes(save_model(record, folder.blocks, folder.path / "model"))

@@ -24,7 +24,6 @@ from typing import Any
 from engine.errors import EngineError
 from engine.events import Event, Fetching, RunStarted, to_line
 from engine.hardware import disk
-from engine.jobs.execute import execute
 from engine.models.known_files import SMOLLM2
 from engine.recipe import Recipe, pin
 from engine.recipe.real_model import PATTERN, SPARSITIES, real_recipe
@@ -200,6 +199,8 @@ def _with_file(recipe: Recipe, path: str) -> Recipe:
 
 
 def _compute(recipe: Recipe, folder: RunFolder) -> None:
+    from engine.jobs.execute import execute  # imports the model library
+
     ended = execute(recipe, folder)
     if ended.state != "finished":
         raise EngineError(f"{recipe.title} could not be recorded, because it {ended.state}: {ended.error}")

@@ -19,7 +19,6 @@ from engine.cli.worker import require_dask
 from engine.cost.estimate import require_fit
 from engine.errors import Fault, RecipeError
 from engine.export.command_line import add_recipe_options, names_in, recipe_of
-from engine.jobs.execute import execute
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.store.runs import Store
@@ -123,6 +122,8 @@ Ended = Generator[tuple[Cell, RunRecord], None, None]
 
 def _run_here(cells: list[Cell], arguments: argparse.Namespace) -> Ended:
     """Compute the cells that are not in the store, in order."""
+    from engine.jobs.execute import execute  # imports the model library
+
     for cell in cells:
         recipe = _recipe(cell)
         with nullcontext(print_event) if arguments.events else Bar() as watch:

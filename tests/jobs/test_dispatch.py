@@ -280,6 +280,6 @@ def test_a_sweep_uses_every_gpu_of_this_machine(
         return RunRecord(key=recipe.key, recipe=recipe, state="finished")
 
     monkeypatch.setattr("engine.jobs.batch.compute", compute)
-    monkeypatch.setattr("engine.cli.sweep.execute", execute)
+    monkeypatch.setattr("engine.jobs.execute.execute", execute)
     assert main(["sweep", "--pruners", "wanda", "--sparsities", "0.5", "--evaluation", str(corpus)]) == 0
     assert used == ["this process" if here else "workers"]

@@ -133,7 +133,7 @@ def test_a_sweep_uses_the_cluster(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("PRUNESCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("engine.cli.sweep.execute", None)  # nothing is computed in this process
+    monkeypatch.setattr("engine.jobs.execute.execute", None)  # nothing is computed in this process
     options = ["--samples", "2", "--length", "16", "--evaluation", str(corpus), "--sparsities", "0.5,0.6"]
     assert main(["sweep", "--pruners", "magnitude,wanda", *options, "--scheduler", scheduler]) == 0
     lines = capsys.readouterr().out.splitlines()
