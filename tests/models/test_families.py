@@ -184,17 +184,18 @@ def test_every_weight_is_pruned_or_has_a_kind(family: str) -> None:
 def test_the_stored_weights_turn_the_dense_model_into_the_pruned_one_and_the_rest_is_unchanged(
     family: str,
 ) -> None:
-    found = outcome(family, "obs")
-    after = dict(found.model.module.named_parameters())
-    assert found.skipped and all(torch.equal(after[name], one) for name, one in found.skipped.items())
+    for plan in ("obs", OTHERS[family]):
+        found = outcome(family, plan)
+        after = dict(found.model.module.named_parameters())
+        assert found.skipped and all(torch.equal(after[name], one) for name, one in found.skipped.items())
 
-    again = built(family)
-    for block in again.blocks:
-        restore(block, unpack(load(save(pack(found.result.kept[block.index])))))
-    state = found.model.module.state_dict()
-    restored = again.module.state_dict()
-    assert restored.keys() == state.keys()
-    assert all(torch.equal(tensor, state[name]) for name, tensor in restored.items())
+        again = built(family)
+        for block in again.blocks:
+            restore(block, unpack(load(save(pack(found.result.kept[block.index])))))
+        state = found.model.module.state_dict()
+        restored = again.module.state_dict()
+        assert restored.keys() == state.keys()
+        assert all(torch.equal(tensor, state[name]) for name, tensor in restored.items())
 
 
 def test_a_linear_that_is_never_called_remains_dense_and_is_reported() -> None:
