@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.browser.layout import expect_drawn
 
@@ -14,8 +16,8 @@ RULES = {
     # Streamlit draws a table on a canvas and describes it with a hidden one; its check boxes have no header.
     "empty-table-header": {"enabled": False},
 }
-
-
+BACKGROUND = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+REDRAWN = 10_000  # milliseconds
 PALE_TEXTS = """() => {
   const luminance = (rgb) => rgb.match(/\\d+/g).slice(0, 3).map((part) => part / 255)
     .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
@@ -52,11 +54,16 @@ def expect_accessible(page: Page) -> None:
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
     found = [*violations(page, rules=RULES), *pale_texts(page)]
     dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    before = page.evaluate(BACKGROUND)
     page.emulate_media(color_scheme="light" if dark else "dark")
-    found += violations(page, runOnly=["color-contrast"])  # only colours differ
+    page.wait_for_function(f"before => {BACKGROUND} !== before", arg=before)
     found += pale_texts(page)
+    found += violations(page, runOnly=["color-contrast"])  # only colours differ
     assert not found, "\n".join(found)
 
 
 def pale_texts(page: Page) -> list[str]:
+    """Return a line for each pale text in a chart, once charts had time to follow a change of the scheme."""
+    with suppress(PlaywrightTimeout):
+        page.wait_for_function(f"() => ({PALE_TEXTS})().length === 0", timeout=REDRAWN)
     return [f"{page.url} pale in a chart: {text}" for text in page.evaluate(PALE_TEXTS)]

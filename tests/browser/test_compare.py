@@ -44,6 +44,7 @@ def test_curves_table_and_leaderboard_which_explains_itself_and_leads_to_its_les
     expect_visible(page.get_by_text("Perplexity against sparsity, logarithmic"))
     expect_visible(page.locator(".js-plotly-plot").first.get_by_text("Wanda with NeuroAL"))
     expect_accessible(page)
+    page.emulate_media(color_scheme="dark")
     page.get_by_text("3 × dense", exact=True).click()
     expect_visible(page.locator(".js-plotly-plot .legendtext", has_text="SparseGPT").first)
     expect(page).to_have_url(re.compile("upto=3"))
@@ -58,7 +59,6 @@ def test_curves_table_and_leaderboard_which_explains_itself_and_leads_to_its_les
     expect_to_fit(page)
     assert not page.get_by_test_id("stException").count()
 
-    page.emulate_media(color_scheme="dark")
     label = page.get_by_role("button", name="What am I looking at?")
     expect(label).to_be_visible()
     expect_drawn(page)
