@@ -22,7 +22,7 @@ PRELOADED = (
     "pages.widgets.generate.sparsity_slider",
     "pages.widgets.generate.tokens",
 )
-DELAY = 10.0
+DELAY = 6.0
 """Most seconds that the engine and the other pages' imports leave to the first page, if no browser says that
 it has drawn it (`pages.widgets.drawn`) and no run is started.
 """
