@@ -217,3 +217,10 @@ def test_a_missing_block_or_linear_is_a_sentence(specimen, block, name, words):
     for question in (look, study, singular_values):
         with pytest.raises(ModelError, match=words):
             question(specimen(block, name, pruner="wanda"))
+
+
+def test_running_scores_are_those_at_the_moment_of_decision(specimen, decisions):
+    study(specimen(pruner="sparsegpt", pattern="2:4"))
+    scores, keep = (each.reshape(ROWS, -1, 4) for each in (decisions[0].scores, decisions[0].keep))
+    removed, kept = scores.masked_fill(keep, -torch.inf), scores.masked_fill(~keep, torch.inf)
+    assert (removed.amax(2) <= kept.amin(2)).all()
