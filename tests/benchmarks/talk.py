@@ -84,11 +84,11 @@ def prepare(page: Page, address: str) -> None:
     with timed("Present opens"):
         page.get_by_test_id("stTopNavLink").filter(has_text="Present").click()
         expect(page.get_by_role("button", name="Start")).to_be_visible()
-    page.get_by_label("Page shown in this tab").click()
+    page.get_by_role("combobox", name="Page shown in this tab").click()
     page.get_by_role("option").first.click()
-    page.get_by_label("Title that the audience sees").fill("60 %")
-    page.get_by_label("Position").fill(str(ADDED))
-    page.get_by_label("Notes for the speaker").fill("- One of my own.")
+    page.get_by_label("Title that the audience sees", exact=True).fill("60 %")
+    page.get_by_label("Position", exact=True).fill(str(ADDED))
+    page.get_by_role("textbox", name="Notes for the speaker").fill("- One of my own.")
     with timed("the view is added"):
         page.get_by_role("button", name="Add this view").click()
         expect(page.get_by_text(f"{ADDED} · 60 %")).to_be_visible()
