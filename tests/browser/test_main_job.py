@@ -47,6 +47,13 @@ def metric_value(page: Page, name: str) -> float:
     return float(re.sub(r"[^0-9.]", "", value))
 
 
+def expect_command(page: Page, option: str) -> None:
+    """Open the command that repeats the run and find an option in it."""
+    expect_drawn(page)
+    page.get_by_text("On the command line").click()
+    expect(page.get_by_text(option)).to_be_visible()
+
+
 def test_prune_watch_read_open_the_link_and_continue_a_prompt(
     page: Page, new_tab: Callable[..., Page], address: str, short: str
 ) -> None:
@@ -64,7 +71,7 @@ def test_prune_watch_read_open_the_link_and_continue_a_prompt(
     assert metric_value(page, "Ratio") == pytest.approx(pruned / dense, abs=0.02)
     assert metric_value(page, "Sparsity achieved") == 50
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
-    expect(page.get_by_text("--samples 40")).to_be_visible()
+    expect_command(page, "--samples 40")
     expect_to_fit(page)
 
     other = new_tab(**NARROW)
@@ -111,8 +118,8 @@ def test_two_tabs_are_independent_and_a_cancelled_run_can_be_resumed(
     first.get_by_role("button", name="Try again").click()
     expect_finished(first)
     assert run_key(first) != run_key(second)
-    expect(first.get_by_text("--seed 11")).to_be_visible()
-    expect(second.get_by_text("--seed 12")).to_be_visible()
+    expect_command(first, "--seed 11")
+    expect_command(second, "--seed 12")
 
 
 def test_a_failed_run_and_an_unknown_link_show_a_message_and_no_traceback(page: Page, address: str) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli import check
 from engine.cli.diagnosis import CHECKS
 from engine.cli.main import main
 from engine.laws.check import SHAPES, Verdict
@@ -60,7 +59,7 @@ def test_check_prints_a_line_per_law_and_fails_if_one_is_broken(
     path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [Verdict("score", load(path, score()).methods[0][1], law) for law in ("one", "another")]
-    monkeypatch.setattr(check, "check", lambda file: found)
+    monkeypatch.setattr("engine.laws.check.check", lambda file: found)
     assert main(["check", str(path)]) == 0
     assert capsys.readouterr().out.splitlines()[1:] == [
         "score mine",
