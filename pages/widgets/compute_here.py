@@ -61,13 +61,7 @@ def draw_compute_here(
         return
     failed = [view for view in views if view.state != "finished" or view.attempt]
     for view in failed:
-        title = view.record.title or "The run"
-        if view.attempt:
-            st.caption(f":material/info: {literal(title)}: {literal(view.attempt)}")
-        else:
-            # the run's own error, else the engine's message
-            reason = view.record.error or view.message or f"it was {view.state}."
-            show_error(f"{title} could not be computed: {reason}")
+        _draw_failure(view)
     titles = numbers.listed([literal(record.title) for record in records], MOST_TITLES)
     took = numbers.seconds(sum(record.elapsed for record in records))
     them = "it" if len(records) == 1 else "them"
@@ -92,6 +86,16 @@ def draw_compute_here(
     # A callback cannot draw on the page, so it leaves its message here; `pop` shows it once.
     if message := st.session_state.pop(f"{key}.error", ""):
         show_error(message)
+
+
+def _draw_failure(view: RunView) -> None:
+    title = view.record.title or "The run"
+    if view.attempt:
+        st.caption(f":material/info: {literal(title)}: {literal(view.attempt)}")
+    else:
+        # the run's own error, else the engine's message
+        reason = view.record.error or view.message or f"it was {view.state}."
+        show_error(f"{title} could not be computed: {reason}")
 
 
 def _without_computed(

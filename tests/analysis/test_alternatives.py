@@ -44,7 +44,7 @@ def test_another_sparsity_text_or_model_is_no_alternative() -> None:
 
 
 def test_a_formula_is_an_alternative_of_the_same_formula_only() -> None:
-    """The preset's default formula is Wanda's, and nobody's choice."""
+    """The preset's default formula is Wanda's, so no user has chosen it."""
     mine = {"settings": {"formula.expression": "abs(W) * a ** 0.5"}}
     for first in (pinned(pruner="wanda"), pinned(pruner="formula", **mine)):
         assert not any(one.score == "formula" for one in alternatives(first).pruners)
