@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from engine.charts import palette
@@ -28,44 +30,51 @@ REPEATS = (Repeat("as raced", 60.0, 64.0), Repeat("other windows", 61.0, 66.0))
 WORDS = {"title": "What", "alt": "A matrix.", "caption": "How."}
 
 
-def all_charts():
-    layer = pruning_by_hand.without(range(10))
-    yield "outputs", by_hand_charts.output_errors(layer)
-    yield "weights", by_hand_charts.weight_matrix(layer)
-    yield "costs", by_hand_charts.cost_matrix(pruning_by_hand.costs(), layer.strengths)
-    yield "mask", by_hand_charts.masked_matrix(layer, "wanda")
-    yield "curves", by_hand_charts.error_curves(pruning_by_hand.curves(), 32)
-    yield "ranking", by_hand_charts.ranking(pruning_by_hand.leaderboard(range(10)), 10)
-    yield "outlier", outlier_charts.outlier_matrix(outlier_feature.pruned(8, "wanda"), "wanda")
-    yield "unpruned", outlier_charts.outlier_matrix(outlier_feature.pruned(8, "wanda"), None)
-    yield "outlier curves", outlier_charts.error_curves(outlier_feature.curves(), 8)
-    yield "inputs", outlier_charts.input_strengths(INPUTS[0])
-    yield "gains", outlier_charts.gains(INPUTS, INPUTS[1])
-    yield "plain", group_charts.plain_matrix(comparison_groups.masked(ROW, "wanda"), 4)
-    yield "grouped", group_charts.grouped_matrix(comparison_groups.masked("2:4", "wanda"), "2:4", 4)
-    yield "kept", group_charts.kept_scores(comparison_groups.prices(1, "wanda"))
-    yield "lost", group_charts.output_errors(comparison_groups.prices(1, "wanda"))
-    yield "pairs", update_charts.pair_curves(weight_updates.pairs(), 0.5, updated=True)
-    yield (
-        "columns",
-        update_charts.weights_matrix(weight_updates.after_columns(3), "After column 3", "Frames: column 3."),
-    )
-    yield "updates", update_charts.update_errors(weight_updates.errors(0.5), "Joint")
-    yield "hand", own_score_charts.plain_matrix(own_score.hand_race(8))
-    yield "hand errors", own_score_charts.errors(own_score.hand_race(8), 0.5)
-    yield "mine", own_score_charts.errors(own_score.small_race("abs(W) / u", 0.5), 0.5)
-    yield "my mask", own_score_charts.masked_matrix(own_score.small_race("abs(W) / u", 0.5), USER, "wanda")
-    yield "ways", own_score_charts.local_and_global(WAYS, 0.7)
-    yield "repeated", own_score_charts.repeats(REPEATS, 0.6)
-    yield "fresh", update_charts.fresh_curves(weight_updates.fresh_errors(), 64)
+@cache
+def layer():
+    return pruning_by_hand.without(range(10))
 
 
-CHARTS = dict(all_charts())
+CHARTS = {
+    "outputs": lambda: by_hand_charts.output_errors(layer()),
+    "weights": lambda: by_hand_charts.weight_matrix(layer()),
+    "costs": lambda: by_hand_charts.cost_matrix(pruning_by_hand.costs(), layer().strengths),
+    "mask": lambda: by_hand_charts.masked_matrix(layer(), "wanda"),
+    "curves": lambda: by_hand_charts.error_curves(pruning_by_hand.curves(), 32),
+    "ranking": lambda: by_hand_charts.ranking(pruning_by_hand.leaderboard(range(10)), 10),
+    "outlier": lambda: outlier_charts.outlier_matrix(outlier_feature.pruned(8, "wanda"), "wanda"),
+    "unpruned": lambda: outlier_charts.outlier_matrix(outlier_feature.pruned(8, "wanda"), None),
+    "outlier curves": lambda: outlier_charts.error_curves(outlier_feature.curves(), 8),
+    "inputs": lambda: outlier_charts.input_strengths(INPUTS[0]),
+    "gains": lambda: outlier_charts.gains(INPUTS, INPUTS[1]),
+    "plain": lambda: group_charts.plain_matrix(comparison_groups.masked(ROW, "wanda"), 4),
+    "grouped": lambda: group_charts.grouped_matrix(comparison_groups.masked("2:4", "wanda"), "2:4", 4),
+    "kept": lambda: group_charts.kept_scores(comparison_groups.prices(1, "wanda")),
+    "lost": lambda: group_charts.output_errors(comparison_groups.prices(1, "wanda")),
+    "pairs": lambda: update_charts.pair_curves(weight_updates.pairs(), 0.5, updated=True),
+    "columns": lambda: update_charts.weights_matrix(
+        weight_updates.after_columns(3), "After column 3", "Frames: column 3."
+    ),
+    "updates": lambda: update_charts.update_errors(weight_updates.errors(0.5), "Joint"),
+    "hand": lambda: own_score_charts.plain_matrix(own_score.hand_race(8)),
+    "hand errors": lambda: own_score_charts.errors(own_score.hand_race(8), 0.5),
+    "mine": lambda: own_score_charts.errors(own_score.small_race("abs(W) / u", 0.5), 0.5),
+    "my mask": lambda: own_score_charts.masked_matrix(own_score.small_race("abs(W) / u", 0.5), USER, "wanda"),
+    "ways": lambda: own_score_charts.local_and_global(WAYS, 0.7),
+    "repeated": lambda: own_score_charts.repeats(REPEATS, 0.6),
+    "fresh": lambda: update_charts.fresh_curves(weight_updates.fresh_errors(), 64),
+}
+
+
+@cache
+def chart_of(name):
+    """Drawn by the first test that needs it, not when the tests are collected."""
+    return CHARTS[name]()
 
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_every_chart_has_a_title_a_table_and_words(name):
-    chart = CHARTS[name]
+    chart = chart_of(name)
     assert chart.title and chart.caption.endswith(".") and chart.alt.endswith(".")
     assert chart.figure.layout.title.text is None
     assert len(chart.table) and not chart.table.isna().any().any()
@@ -165,17 +174,17 @@ def test_a_highlighted_bar_is_found_without_colour():
 def test_the_leaderboard_states_the_users_rank():
     entries = pruning_by_hand.leaderboard(range(10))
     rank = [entry.by_user for entry in entries].index(True) + 1
-    assert CHARTS["ranking"].alt.endswith(f"You are number {rank}.")
+    assert chart_of("ranking").alt.endswith(f"You are number {rank}.")
 
 
 def test_the_strongest_input_is_labelled():
-    figure = CHARTS["inputs"].figure
+    figure = chart_of("inputs").figure
     assert figure.layout.annotations[0].text == "feature 2, × 4.0"
     assert len(set(figure.data[0].marker.color)) == 2
 
 
 def test_gains_are_shares_of_magnitudes_error_and_one_linear_is_marked():
-    points, chosen = CHARTS["gains"].figure.data
+    points, chosen = chart_of("gains").figure.data
     assert list(points.y) == pytest.approx([50, -10]) and list(points.x) == pytest.approx([4, 1.5])
     assert list(chosen.text) == ["block 1, up_proj"] and chosen.marker.symbol != points.marker.symbol
 
@@ -187,43 +196,45 @@ def test_the_updated_line_is_hidden_until_the_answer():
         "Unchanged",
     ]
     assert "Updated" not in waiting.caption + waiting.alt
-    assert [line.name for line in CHARTS["pairs"].figure.data] == ["Unchanged", "Updated"]
+    assert [line.name for line in chart_of("pairs").figure.data] == ["Unchanged", "Updated"]
 
 
 def test_the_bars_of_kept_scores_state_the_number_of_masks():
-    assert CHARTS["kept"].figure.data[0].y[0] == f"{LAYER}, 10²⁸ masks"
+    assert chart_of("kept").figure.data[0].y[0] == f"{LAYER}, 10²⁸ masks"
 
 
 def test_the_users_racer_is_hatched_and_the_best_mask_has_another_colour():
     race = own_score.small_race("abs(W) / u", 0.5)
-    bars = CHARTS["mine"].figure.data[0]
+    bars = chart_of("mine").figure.data[0]
     names = [racer.name for racer in race.racers]
     assert list(bars.x) == [100 * racer.error for racer in race.racers]
     assert [shape == "/" for shape in bars.marker.pattern.shape] == [name == USER for name in names]
     assert [colour == palette.GREEN for colour in bars.marker.color] == [name == BEST for name in names]
-    assert "Hatched" not in CHARTS["hand errors"].caption and "Wanda 0 %" in CHARTS["hand errors"].caption
+    assert "Hatched" not in chart_of("hand errors").caption and "Wanda 0 %" in chart_of("hand errors").caption
 
 
 def test_frames_are_where_two_masks_differ():
     race = own_score.small_race("abs(W) / u", 0.5)
     differences = race.racer(USER).differences(race.racer("wanda"))
-    assert CHARTS["my mask"].table["framed"].sum() == len(differences) > 0
-    assert f"{len(differences)} weights on which" in CHARTS["my mask"].caption
+    assert chart_of("my mask").table["framed"].sum() == len(differences) > 0
+    assert f"{len(differences)} weights on which" in chart_of("my mask").caption
     same = own_score_charts.masked_matrix(own_score.hand_race(8), "wanda", BEST)
     assert "The same mask" in same.caption and "framed" not in same.table
 
 
 def test_the_run_with_the_smallest_local_error_is_found_without_colour():
-    marks = CHARTS["ways"].figure.data[0]
+    marks = chart_of("ways").figure.data[0]
     assert list(marks.marker.symbol) == ["diamond", "circle", "circle"]
     assert list(marks.x) == pytest.approx([37, 38, 39]) and list(marks.y) == [213, 144, 128]
-    assert "SymWanda is the first of 3, by perplexity number 3. RIA has the lowest" in CHARTS["ways"].caption
+    assert (
+        "SymWanda is the first of 3, by perplexity number 3. RIA has the lowest" in chart_of("ways").caption
+    )
 
 
 def test_repeats_are_a_row_per_condition():
-    rival, mine = CHARTS["repeated"].figure.data
+    rival, mine = chart_of("repeated").figure.data
     assert (list(mine.x), list(rival.x)) == ([60, 61], [64, 66])
     assert (mine.marker.symbol, rival.marker.symbol) == ("star", "circle")
-    assert list(CHARTS["repeated"].table["difference"]) == [-4, -5]
-    assert "is ahead each time, by more" in CHARTS["repeated"].caption
+    assert list(chart_of("repeated").table["difference"]) == [-4, -5]
+    assert "is ahead each time, by more" in chart_of("repeated").caption
     assert "missing" in own_score_charts.repeats(REPEATS[:1], 0.6).caption
