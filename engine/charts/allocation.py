@@ -44,7 +44,7 @@ def allocation_bars(record: RunRecord) -> Chart:
     last = 2 if quantity else 1  # row of the bars: the measured quantity, if any, is above them
     if quantity:
         figure.add_trace(_measured(table, quantity), row=1, col=1)
-    figure.add_traces(_ratios(record, table), rows=last, cols=1)
+    figure.add_traces(_ratios(record, table), row=last, col=1)
     # the outline, free and clipped bars share each block's place
     figure.update_layout(barmode="overlay", bargap=0.3)
     share_block_axis(figure, block_count(record), last)
@@ -53,7 +53,7 @@ def allocation_bars(record: RunRecord) -> Chart:
     )
     return Chart(
         title="Sparsity per block",
-        figure=figure,
+        figure=figure.build(),
         table=table if quantity else table.drop(columns="measured"),
         alt=f"Bar chart of the sparsity per block against the target. {_summary(record, table)}",
         caption=f"{_summary(record, table)} {_direction(table, quantity)}Outline: uniform. The mean over all "

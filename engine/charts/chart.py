@@ -15,11 +15,11 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from engine.analysis.explanations.explanation import Explanation
 from engine.analysis.linear_names import short_labels
 from engine.charts import palette
+from engine.charts.figure import FigureBuilder, subplots
 from engine.events import BlockPruned
 from engine.numbers import power_of_ten
 from engine.record import RunRecord
@@ -87,14 +87,13 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     return {name: literal(label) for name, label in short_labels(names).items()}
 
 
-def canvas(figure: go.Figure, height: int = HEIGHT, legend_lines: int = 0) -> go.Figure:
+def canvas(figure: FigureBuilder, height: int = HEIGHT, legend_lines: int = 0) -> FigureBuilder:
     """Give a figure the look that all share, with space above the panels for this many lines of legend."""
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
     if legend_lines:
         # Relative to the container, the legend stays in the top margin at every height and panel layout.
         legend |= {"yref": "container", "y": 1, "yanchor": "top"}
-    _assign(
-        figure.layout,
+    figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 8 + LEGEND_LINE * legend_lines, "b": 8},
         paper_bgcolor=palette.TRANSPARENT,
@@ -103,41 +102,32 @@ def canvas(figure: go.Figure, height: int = HEIGHT, legend_lines: int = 0) -> go
         hoverlabel={"namelength": -1},  # Plotly cuts names to 15 characters otherwise
         legend=legend,
     )
-    for axis in figure.select_xaxes():
-        _assign(axis, zeroline=False, showgrid=False, automargin=True)
-    for axis in figure.select_yaxes():
-        _assign(axis, zeroline=False, gridcolor=palette.GRID, automargin=True)
+    figure.update_xaxes(zeroline=False, showgrid=False, automargin=True)
+    figure.update_yaxes(zeroline=False, gridcolor=palette.GRID, automargin=True)
     return figure
 
 
-def _assign(part: Any, **values: Any) -> None:
-    """Set properties of a part of a figure, as `update` does in five times the time: a page has many charts,
-    and draws them twice a second during a run.
-    """
-    for name, value in values.items():
-        if isinstance(value, dict):
-            _assign(part[name], **value)
-        else:
-            part[name] = value
-
-
-def panels(heights: Sequence[float], titles: Sequence[str] = (), spacing: float = 0.1) -> go.Figure:
+def panels(heights: Sequence[float], titles: Sequence[str] = (), spacing: float = 0.1) -> FigureBuilder:
     """Return stacked panels that share the block axis, each with a small title at its left if it has one."""
-    figure = make_subplots(
+    figure = subplots(
+        titles,
         rows=len(heights),
-        cols=1,
         shared_xaxes=True,
-        row_heights=list(heights),
+        row_heights=tuple(heights),
         vertical_spacing=spacing,
-        subplot_titles=titles,
     )
-    # Subplot titles are annotations, the only ones so far: call this before any other is added.
-    for annotation in figure.layout.annotations:
-        _assign(annotation, x=0, xanchor="left", font={"size": 12}, yshift=1)
+    align_titles(figure)
     return figure
 
 
-def share_block_axis(figure: go.Figure, total: int, rows: int) -> None:
+def align_titles(figure: FigureBuilder) -> None:
+    """Put the titles of the panels at their left, above the marks."""
+    # Titles are annotations, the only ones so far: call this before any other is added.
+    for annotation in figure.layout.get("annotations", ()):
+        annotation.update(x=0, xanchor="left", font={"size": 12}, yshift=1)
+
+
+def share_block_axis(figure: FigureBuilder, total: int, rows: int) -> None:
     """Put the same block axis beneath each of the `rows` panels, with its title beneath the last."""
     axis = block_axis(total)
     title = axis.pop("title")  # update_xaxes without row and col would put it beneath every panel
@@ -158,7 +148,7 @@ def block_axis(total: int) -> dict[str, Any]:
     }
 
 
-def name_rows(figure: go.Figure, names: Sequence[str], row: int | None = None) -> None:
+def name_rows(figure: FigureBuilder, names: Sequence[str], row: int | None = None) -> None:
     """Label the rows 0, 1, ... of a horizontal chart, or of one of its panels, with the first at the top."""
     panel = {} if row is None else {"row": row, "col": 1}
     figure.update_yaxes(

@@ -15,6 +15,7 @@ from engine.analysis.explanations import weights
 from engine.analysis.explanations.explanation import Explanation
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
+from engine.charts.figure import FigureBuilder
 from engine.models.shape import ModelSummary
 from engine.numbers import count, percent
 from engine.record import RunRecord
@@ -73,7 +74,8 @@ def _chart(
         [(kind, weights, weights / total) for kind, weights in parts], columns=["kind", "weights", "share"]
     )
     figure = canvas(
-        go.Figure([_segment(kind, weights, total, at) for at, (kind, weights) in enumerate(parts)]), HEIGHT
+        FigureBuilder([_segment(kind, weights, total, at) for at, (kind, weights) in enumerate(parts)]),
+        HEIGHT,
     )
     figure.update_layout(
         barmode="stack",
@@ -90,7 +92,7 @@ def _chart(
     figure.update_yaxes(showticklabels=False, showgrid=False)
     return Chart(
         title=title,
-        figure=figure,
+        figure=figure.build(),
         table=table,
         alt="Stacked bar of all weights: "
         + ", ".join(f"{kind} {percent(weights / total)}" for kind, weights in parts)

@@ -27,6 +27,7 @@ from engine.charts.chart import (
     share_block_axis,
     unit_of,
 )
+from engine.charts.figure import FigureBuilder
 from engine.numbers import percent, scientific
 from engine.record import RunRecord
 
@@ -73,14 +74,14 @@ def alignment_bars(record: RunRecord) -> Chart:
         marker={"color": palette.BLUE, "cornerradius": 3},
         hovertemplate="block %{x}<br>alignment distance %{customdata:.3e}<extra></extra>",
     )
-    figure = canvas(go.Figure(bars))
+    figure = canvas(FigureBuilder(bars))
     figure.update_layout(bargap=0.35)
     figure.update_xaxes(**block_axis(block_count(record)))
     top = ceiling(table["alignment"].max()) if len(table) else 1.0
     figure.update_yaxes(title={"text": f"Distance A, {words}"}, range=[0, 1.02 * top / unit])
     return Chart(
         title=ALIGNMENT,
-        figure=figure,
+        figure=figure.build(),
         table=table,
         alt=f"Bar chart of the neuron alignment distance per block, {progress_words(record)}. "
         f"{_worst(table)}",
@@ -122,7 +123,7 @@ def error_through_depth(record: RunRecord) -> Chart:
     figure.update_layout(showlegend=False)
     return Chart(
         title=DEPTH,
-        figure=figure,
+        figure=figure.build(),
         table=table,
         alt=f"Two line charts over the blocks, {progress_words(record)}: relative error and cosine of the "
         f"hidden states. {_last(record, table)}",

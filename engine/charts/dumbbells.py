@@ -78,7 +78,7 @@ def error_figure(record: RunRecord, table: pd.DataFrame, names: tuple[str, str],
     """
     total = block_count(record)
     figure = canvas(panels([0.6, 0.4]), HEIGHT + 40, legend_lines=1)
-    figure.add_traces(dumbbells(table, 100, names, " %"), rows=1, cols=1)
+    figure.add_traces(dumbbells(table, 100, names, " %"), row=1, col=1)
     figure.add_trace(_share_bars(table, share, total), row=2, col=1)
     share_block_axis(figure, total, 2)
     figure.update_yaxes(
@@ -97,7 +97,7 @@ def error_figure(record: RunRecord, table: pd.DataFrame, names: tuple[str, str],
         row=2,
         col=1,
     )
-    return figure
+    return figure.build()
 
 
 def summary(record: RunRecord, table: pd.DataFrame, subject: str) -> str:

@@ -28,6 +28,7 @@ from engine.charts.chart import (
     progress_words,
     short_names,
 )
+from engine.charts.figure import FigureBuilder
 from engine.events import LinearPruned
 from engine.numbers import percent
 from engine.record import RunRecord
@@ -160,7 +161,7 @@ def _figure(record: RunRecord, value: Value, top: float, label: str, clickable: 
     digits = 1 if total <= MOST_DECIMALS else 0
     labels = list(short.values())
     heat = labelled_heatmap(blocks, labels, cells, 100 * top, f"{label}, %", digits=digits, hover=hover)
-    figure = go.Figure([empty_cells(blocks, labels), heat])
+    figure = FigureBuilder([empty_cells(blocks, labels), heat])
     if clickable:
         done = [(block.index, linear) for block in done_blocks(record) for linear in block.linears]
         values = [(index, linear.name, 100 * value(linear)) for index, linear in done]
@@ -178,7 +179,7 @@ def _figure(record: RunRecord, value: Value, top: float, label: str, clickable: 
     canvas(figure, height=map_height(len(names)))
     figure.update_xaxes(**block_axis(total))
     figure.update_yaxes(title={"text": "Linear"}, autorange="reversed", showgrid=False)
-    return figure
+    return figure.build()
 
 
 def map_height(linears: int) -> int:

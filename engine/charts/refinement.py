@@ -53,7 +53,7 @@ def refinement_swaps(record: RunRecord) -> Chart:
     # percent, and 4 % of space
     figure.update_yaxes(title={"text": "Swapped, %"}, nticks=4, range=[0, 104 * top], row=1, col=1)
     if has_drift:
-        figure.add_traces(dumbbells(drift, 1, NAMES, ""), rows=2, cols=1)
+        figure.add_traces(dumbbells(drift, 1, NAMES, ""), row=2, col=1)
         top = ceiling(largest([*drift["before"], *drift["after"]]), FINE)
         figure.update_yaxes(
             title={"text": f"Mean {method.measure}"},
@@ -67,7 +67,7 @@ def refinement_swaps(record: RunRecord) -> Chart:
     words = swaps_summary(record)
     return Chart(
         title="Swaps of the mask refinement",
-        figure=figure,
+        figure=figure.build(),
         table=swaps.merge(drift.drop(columns="less").rename(columns=columns), on="block", how="outer"),
         alt="Bars of the share of weights swapped per block"
         f"{f', and dumbbells of the {method.measure} before and after' if has_drift else ''}. {words}",

@@ -52,14 +52,14 @@ def row_spread(record: RunRecord) -> Chart:
     canvas(figure, height)
     figure.update_layout(margin={"t": 24}, showlegend=False)
     for row, (_, spreads) in enumerate(groups, start=1):
-        figure.add_traces(spread_boxes(spreads, *COLOURS), rows=row, cols=1)
+        figure.add_traces(spread_boxes(spreads, *COLOURS), row=row, col=1)
     share_block_axis(figure, block_count(record), total)
     figure.update_yaxes(range=row_range(groups), nticks=5)
     figure.update_yaxes(title={"text": "Sparsity, %"})
     words = f"{widest_spread(groups, short)} {_uniform(record, short)}".rstrip()
     return Chart(
         title="Sparsity per row",
-        figure=figure,
+        figure=figure.build(),
         table=row_table(record),
         alt=f"Box plots of the row sparsities per block. {words}",
         caption="Sparsity of single rows. Box: middle half; whiskers: middle 80 %; dots: extremes; arrow: "

@@ -17,6 +17,7 @@ from engine.analysis.candidates import best_candidate, named, step_title, unifor
 from engine.analysis.explanations import search
 from engine.charts import palette
 from engine.charts.chart import Chart, block_axis, block_count, canvas, largest, unit_of
+from engine.charts.figure import FigureBuilder
 from engine.events import EVOLUTION_STEP, Candidate
 from engine.numbers import percent, scientific
 from engine.pruning.axes import ALLOCATIONS
@@ -44,7 +45,7 @@ def search_curves(record: RunRecord) -> Chart:
         (tried.step, tried.strength, tried.objective, tried.stopped, tried.chosen) for tried in record.search
     ]
     unit, words = unit_of(largest(candidate.objective for candidate in record.search))
-    figure = canvas(go.Figure(curves(record, unit)))
+    figure = canvas(FigureBuilder(curves(record, unit)))
     end = strength_end(record)
     figure.update_xaxes(
         title={"text": "Generation" if evolves(record) else "Strength λ"},
@@ -56,7 +57,7 @@ def search_curves(record: RunRecord) -> Chart:
     )
     return Chart(
         title=f"Search: objective over {'generations' if evolves(record) else 'strength'}",
-        figure=figure,
+        figure=figure.build(),
         table=pd.DataFrame(rows, columns=columns),
         alt=f"Line chart of the search's objective, {len(rows)} candidates. {outcome(record)}",
         caption=f"{outcome(record)} {objective_words(record)}",
@@ -83,13 +84,13 @@ def alignment_against_uniform(record: RunRecord) -> Chart:
         _bars(table, "uniform", unit, 0.9, outline, "uniform"),
         _bars(table, "best", unit, 0.6, {"color": palette.BLUE}, named(best) if best else "best"),
     ]
-    figure = canvas(go.Figure(bars))
+    figure = canvas(FigureBuilder(bars))
     figure.update_layout(barmode="overlay", bargap=0)
     figure.update_xaxes(**block_axis(block_count(record)))
     figure.update_yaxes(title={"text": f"Distance A, {words}"}, rangemode="tozero")
     return Chart(
         title="Neuron alignment of the best candidate and of uniform",
-        figure=figure,
+        figure=figure.build(),
         table=table,
         alt="Bars of the neuron alignment distance per block, uniform as an outline around "
         f"{named(best) if best else 'the best candidate'}. {gain_over_uniform(record)}",

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from engine.analysis.explanations import weights
 from engine.charts import palette
-from engine.charts.chart import LEGEND_LINE, Chart, canvas, name_rows
+from engine.charts.chart import LEGEND_LINE, Chart, align_titles, canvas, name_rows
+from engine.charts.figure import FigureBuilder, subplots
 from engine.numbers import listed, milliseconds, percent, size
 
 if TYPE_CHECKING:  # these import torch, which a page must not load
@@ -72,7 +72,7 @@ def _size_figure(table: pd.DataFrame, labels: list[str], found: SizeReport) -> g
     unit, name = (1e9, "GB") if found.dense >= 1e9 else (1e6, "MB")  # decimal units
     top = max(table["bytes"]) / unit
     figure = canvas(
-        go.Figure(_size_bars(table, unit, name)), LINE * len(table) + REST + LEGEND_LINE, legend_lines=1
+        FigureBuilder(_size_bars(table, unit, name)), LINE * len(table) + REST + LEGEND_LINE, legend_lines=1
     )
     # a label that the line would cross moves to its right
     ends = [max(total, found.dense) if total > CROSSED * found.dense else total for total in table["bytes"]]
@@ -89,7 +89,7 @@ def _size_figure(table: pd.DataFrame, labels: list[str], found: SizeReport) -> g
         nticks=6,
     )
     name_rows(figure, list(table["format"]))
-    return figure
+    return figure.build()
 
 
 def _size_bars(table: pd.DataFrame, unit: float, name: str) -> list[go.Bar]:
@@ -189,23 +189,22 @@ def _stages(report: SpeedReport) -> dict[Stage, tuple[str, list[Timing]]]:
 def _speed_figure(report: SpeedReport, stages: dict[Stage, tuple[str, list[Timing]]]) -> go.Figure:
     lines = max(len(items) for _, items in stages.values())
     height = len(stages) * (LINE * lines + REST) + LEGEND_LINE
-    figure = make_subplots(
+    figure = subplots(
+        [title for title, _ in stages.values()],
         rows=len(stages),
-        cols=1,
         vertical_spacing=(REST + 14) / height if len(stages) > 1 else 0,
-        subplot_titles=[t for t, _ in stages.values()],
     )
-    figure.update_annotations(x=0, xanchor="left", font={"size": 12}, yshift=1)
+    align_titles(figure)
     canvas(figure, height)
     figure.update_layout(margin={"t": LEGEND_LINE}, showlegend=False, bargap=0.3)
     for row, (stage, (_, items)) in enumerate(stages.items(), start=1):
-        figure.add_traces(_speed_bars(report, stage, items), rows=row, cols=1)
+        figure.add_traces(_speed_bars(report, stage, items), row=row, col=1)
         # s to ms; each panel has its own scale
         span = [0, 1000 * LONG_LABELS * max(item.high for item in items)]
         figure.update_xaxes(range=span, showgrid=True, gridcolor=palette.GRID, nticks=6, row=row, col=1)
         name_rows(figure, [NAMES[item.model] for item in items], row)
     figure.update_xaxes(title={"text": "Median time of a pass, ms"}, row=len(stages), col=1)
-    return figure
+    return figure.build()
 
 
 def _speed_bars(report: SpeedReport, stage: Stage, items: list[Timing]) -> list[go.Bar | go.Scatter]:

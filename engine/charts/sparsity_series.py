@@ -15,6 +15,7 @@ from engine.analysis.explanations.one_curve import one_curve
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, literal
 from engine.charts.compare.perplexity_axis import Scale, wants_logarithm
+from engine.charts.figure import FigureBuilder
 
 HEIGHT = 190  # pixels
 SHORT = 30.0
@@ -53,7 +54,7 @@ def sparsity_series(
         customdata=labels,
         hovertemplate="%{x:g} %<br>perplexity %{customdata}<extra></extra>",
     )
-    figure = canvas(go.Figure([line]), HEIGHT)
+    figure = canvas(FigureBuilder([line]), HEIGHT)
     figure.add_hline(y=dense, line={"color": palette.GREY, "width": 1.5, "dash": "dash"}, layer="below")
     figure.add_vline(
         x=100 * current, line={"color": palette.VERMILLION, "width": 1.5, "dash": "dot"}, layer="below"
@@ -66,7 +67,7 @@ def sparsity_series(
     at = f"{where}: perplexity {labels[here]}" if here is not None else f"{where}, not computed yet"
     return Chart(
         title="Perplexity against sparsity",
-        figure=figure,
+        figure=figure.build(),
         table=pd.DataFrame({"sparsity": list(sparsities), "perplexity": list(perplexities)}),
         alt=f"Line chart of the perplexity of {literal(pruner)} by sparsity. Marked: {at}. "
         f"Dense: {numbers.perplexity(dense)}.",

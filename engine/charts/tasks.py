@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 from engine.analysis.explanations.zero_shot import task_accuracy
 from engine.charts import palette
 from engine.charts.chart import LEGEND_LINE, Chart, canvas, name_rows
+from engine.charts.figure import FigureBuilder
 from engine.evaluation.tasks.compare import Comparison, compare, mean
 from engine.events import TaskScore
 from engine.numbers import listed, percent, signed
@@ -42,12 +43,14 @@ def task_scores(dense: Sequence[TaskScore], pruned: Sequence[TaskScore]) -> Char
 
 
 def _figure(rows: Sequence[Comparison]) -> go.Figure:
-    figure = canvas(go.Figure(_marks(rows)), LINE * max(len(rows), 1) + REST + LEGEND_LINE, legend_lines=1)
+    figure = canvas(
+        FigureBuilder(_marks(rows)), LINE * max(len(rows), 1) + REST + LEGEND_LINE, legend_lines=1
+    )
     figure.update_xaxes(
         title={"text": "Accuracy, %"}, range=_range(rows), showgrid=True, gridcolor=palette.GRID
     )
     name_rows(figure, [f"<b>{row.title}</b>" if row.task == "mean" else row.title for row in rows])
-    return figure
+    return figure.build()
 
 
 def _marks(rows: Sequence[Comparison]) -> list[go.Scatter]:

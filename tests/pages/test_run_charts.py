@@ -11,10 +11,12 @@ from engine.record import RunRecord
 from pages.widgets.explore import run_charts
 from pages.widgets.progress import progress_words, share
 from tests.charts.records import NEUROAL, record, undecided
-from tests.pages.conftest import words
+from tests.pages.conftest import healthy, words
 from tests.pages.decisions import deciding
 from tests.pages.fakes import BLOCKS, deciding_view, run_view
 
+WANDA, OTHER = Recipe.build(), Recipe.build(pruner="magnitude")
+NEURONS, OUTLIERS = record(0, **NEUROAL).recipe, record(0, allocation="owl").recipe
 PLAIN = ["sparsity", "output_error", "alignment", "depth"]
 
 
@@ -113,6 +115,40 @@ def test_what_moves_is_on_top_once_blocks_are_pruned(open_app, engine):
     text = words(app)
     assert len(app.get("plotly_chart")) == 8
     assert text.index("Results per block") < text.index("Sparsity allocation")
+
+
+def figures(app):
+    return [node.proto.spec for node in app.get("plotly_chart")]
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        [
+            deciding_view(NEURONS, 6),
+            deciding_view(NEURONS, 12),
+            *(run_view(NEURONS, "running", n) for n in (0, 2, 3)),
+        ],
+        [deciding_view(OUTLIERS, 3), deciding_view(OUTLIERS, 4), run_view(OUTLIERS, "running", 0)],
+        [run_view(OTHER, "running", 1), run_view(OTHER, "cancelled", 1)],
+    ],
+    ids=["search", "measurement", "end"],
+)
+def test_a_tab_that_watches_a_run_shows_the_same_charts_as_a_new_one(open_app, engine, states):
+    first, *later = states
+    engine.views[key := first.record.key] = first
+    app = open_app(run=key)
+    for view in later:
+        engine.views[key] = view
+        assert figures(healthy(app.run())) == figures(open_app(run=key)) != []
+
+
+def test_the_charts_of_a_finished_run_follow_the_second_one(open_app, engine):
+    both = {"run": WANDA.key, "with": OTHER.key}
+    engine.views |= {WANDA.key: run_view(WANDA, "finished"), OTHER.key: run_view(OTHER, "running", 1)}
+    before = figures(app := open_app(**both))
+    engine.views[OTHER.key] = run_view(OTHER, "running", 2)
+    assert before != figures(healthy(app.run())) == figures(open_app(**both))
 
 
 def test_one_part_alone_needs_no_heading(open_app, engine):

@@ -22,6 +22,7 @@ from engine.charts.chart import Chart, canvas, literal
 from engine.charts.compare.perplexity_axis import Scale, spread, top, wants_logarithm
 from engine.charts.compare.style import CLIFF, OWN, PATTERNS, Style, style
 from engine.charts.compare.table import curve_table
+from engine.charts.figure import FigureBuilder
 
 HEIGHT = 560  # pixels
 LABEL_HEIGHT = 17 / (HEIGHT - 110)  # 110: about the margins, ticks and title
@@ -49,7 +50,7 @@ def perplexity_curves(
     cliffs = {name: cliff(curve(points)) for name, points in families.items()}
     scale = _scale(families, logarithmic, most)
     labelled = most is None and sum(bool(curve(points)) for points in families.values()) <= MOST_LABELS
-    figure = canvas(go.Figure(), HEIGHT)
+    figure = canvas(FigureBuilder(), HEIGHT)
     _draw_levels(figure, families, scale)
     for name, points in families.items():
         figure.add_traces(_line(name, curve(points), looks[name], in_legend=not labelled))
@@ -61,7 +62,7 @@ def perplexity_curves(
     _draw_axes(figure, families, scale, end)
     return Chart(
         title=f"Perplexity against sparsity{', logarithmic' if scale.logarithmic else ''}",
-        figure=figure,
+        figure=figure.build(),
         table=curve_table(families),
         alt=f"Line chart of the pruned perplexity by sparsity for {len(families)} pruners. "
         f"{cliff_words(cliffs)}",
@@ -179,7 +180,7 @@ def _hover(point: Point) -> str:
     )
 
 
-def _draw_grouped(figure: go.Figure, families: Families, looks: Mapping[str, Style]) -> None:
+def _draw_grouped(figure: FigureBuilder, families: Families, looks: Mapping[str, Style]) -> None:
     """Draw N:M points at their sparsity: the marker is the pattern, the colour the family."""
     for place, shape in enumerate(patterns(families)):
         symbol = PATTERNS[place % len(PATTERNS)]
@@ -190,7 +191,9 @@ def _draw_grouped(figure: go.Figure, families: Families, looks: Mapping[str, Sty
         figure.add_trace(_key(shape, symbol))
 
 
-def _draw_cliffs(figure: go.Figure, cliffs: Mapping[str, Cliff | None], looks: Mapping[str, Style]) -> None:
+def _draw_cliffs(
+    figure: FigureBuilder, cliffs: Mapping[str, Cliff | None], looks: Mapping[str, Style]
+) -> None:
     known = {name: found for name, found in cliffs.items() if found is not None and found.known}
     for name, found in known.items():
         star = {"symbol": CLIFF, "size": 15, "color": looks[name].colour, "line": {"width": 2}}
@@ -205,7 +208,7 @@ def _draw_cliffs(figure: go.Figure, cliffs: Mapping[str, Cliff | None], looks: M
         figure.add_trace(_key(f"cliff, {FACTOR:g} × dense", CLIFF))
 
 
-def _draw_own(figure: go.Figure, families: Families, looks: Mapping[str, Style]) -> None:
+def _draw_own(figure: FigureBuilder, families: Families, looks: Mapping[str, Style]) -> None:
     """Draw a ring around each point that includes one of the user's own runs."""
     for name, points in families.items():
         if own := [point for point in points if point.own]:
@@ -234,7 +237,7 @@ def _key(words: str, symbol: str) -> go.Scatter:
     return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name=words)
 
 
-def _draw_levels(figure: go.Figure, families: Families, scale: Scale) -> None:
+def _draw_levels(figure: FigureBuilder, families: Families, scale: Scale) -> None:
     """Draw the dense perplexity as a line, and the level of the cliffs above it."""
     dense = _dense(families)
     if dense is None:
@@ -266,7 +269,9 @@ def _draw_levels(figure: go.Figure, families: Families, scale: Scale) -> None:
         )
 
 
-def _draw_labels(figure: go.Figure, families: Families, looks: Mapping[str, Style], scale: Scale) -> float:
+def _draw_labels(
+    figure: FigureBuilder, families: Families, looks: Mapping[str, Style], scale: Scale
+) -> float:
     """Draw each curve's name next to its end, joined to it by a thin line.
 
     Returns:
@@ -303,8 +308,9 @@ def _draw_labels(figure: go.Figure, families: Families, looks: Mapping[str, Styl
     return start + 1.1 * max(map(len, ends), default=0)
 
 
-def _draw_axes(figure: go.Figure, families: Families, scale: Scale, end: float) -> None:
-    figure.update_traces(unselected={"marker": {"opacity": 1}})  # a click must not dim the other points
+def _draw_axes(figure: FigureBuilder, families: Families, scale: Scale, end: float) -> None:
+    for trace in figure.traces:
+        trace.unselected = {"marker": {"opacity": 1}}  # a click must not dim the other points
     figure.update_layout(
         margin={"t": 34, "r": 12},
         # Hiding a line by its legend entry would leave its label behind.

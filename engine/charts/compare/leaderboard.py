@@ -16,6 +16,7 @@ from engine.analysis.explanations import curves
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, literal
 from engine.charts.compare.perplexity_axis import Scale, top, wants_logarithm
+from engine.charts.figure import FigureBuilder
 
 LINE = 28  # pixels per row
 LABEL_SPACE = 0.55
@@ -73,7 +74,7 @@ def leaderboard_chart(entries: Sequence[Entry], budget: str) -> Chart:
     ]
     dense = dense_perplexity(entry.point for entry in entries) or 1.0
     scale = _scale(entries, dense)
-    figure = canvas(go.Figure(), 70 + LINE * max(3, len(entries)))  # 70: axis and its title
+    figure = canvas(FigureBuilder(), 70 + LINE * max(3, len(entries)))  # 70: axis and its title
     for entry, name in zip(entries, names, strict=True):
         figure.add_traces(_row(entry, name, dense))
     figure.update_layout(showlegend=False, margin={"t": 24})  # room for the label above the dense line
@@ -93,7 +94,7 @@ def leaderboard_chart(entries: Sequence[Entry], budget: str) -> Chart:
     )
     return Chart(
         title=f"Leaderboard at {budget}{', logarithmic' if scale.logarithmic else ''}",
-        figure=figure,
+        figure=figure.build(),
         table=leaderboard_table(entries),
         alt=f"Ranking of {len(entries)} pruners by their perplexity at {budget}. {best}",
         caption="Pruned perplexity, starting at the dense model's; lower is better. Percentages: distance to "

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import partial
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from engine.analysis.comparison.overlap import LinearOverlap, Side, overall
 from engine.analysis.explanations import two_runs
 from engine.charts.chart import Chart, block_axis, canvas, cell_handles, short_names
+from engine.charts.figure import FigureBuilder
 from engine.charts.heatmaps import labelled_heatmap, least_width
 from engine.numbers import percent
 
@@ -43,7 +43,7 @@ def overlap_grid(overlaps: Sequence[LinearOverlap], side: Side = "kept", order: 
         ],
         "block %{x}, %{y}<br>overlap %{customdata[2]:.1f} %<br>by chance %{customdata[3]:.1f} %",
     )
-    figure = canvas(go.Figure([heat, handles]), 70 + 27 * max(3, len(names)))
+    figure = canvas(FigureBuilder([heat, handles]), 70 + 27 * max(3, len(names)))
     figure.update_layout(hoverdistance=60)  # a click selects the nearest handle, however wide the cells are
     figure.update_xaxes(**block_axis(len(blocks)))
     figure.update_yaxes(title={"text": "Linear"}, autorange="reversed", showgrid=False)  # first linear on top
@@ -55,7 +55,7 @@ def overlap_grid(overlaps: Sequence[LinearOverlap], side: Side = "kept", order: 
     verb = "keep" if side == "kept" else "remove"
     return Chart(
         title=f"Mask overlap, % of the {side} weights",
-        figure=figure,
+        figure=figure.build(),
         table=overlap_table(overlaps),
         alt=f"Heat map of the overlap of two masks, blocks by linears. {words}",
         caption=f"Weights that both runs {verb} / weights that at least one {verb}s (intersection over "

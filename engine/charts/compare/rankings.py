@@ -15,6 +15,7 @@ from engine.charts import palette
 from engine.charts.chart import Chart, canvas, literal
 from engine.charts.compare.curves import Families, cliff_words, patterns
 from engine.charts.compare.style import Style, style
+from engine.charts.figure import FigureBuilder
 
 LINE = 26  # pixels per row
 PATTERN_LOOKS = (
@@ -36,7 +37,7 @@ def cliff_ranking(families: Families, order: Sequence[str] = ()) -> Chart:
     looks = {name: style(place) for place, name in enumerate(order or families)}
     table = _cliffs(families)
     shown = table.dropna(subset="sparsity").iloc[::-1]  # a category axis starts at the bottom
-    figure = canvas(go.Figure(), 70 + LINE * max(3, len(shown)))
+    figure = canvas(FigureBuilder(), 70 + LINE * max(3, len(shown)))
     for row in shown.itertuples():
         figure.add_traces(_reach(row.family, 100 * row.sparsity, looks[row.family], reached=row.reached))
     figure.update_layout(showlegend=False)
@@ -46,7 +47,7 @@ def cliff_ranking(families: Families, order: Sequence[str] = ()) -> Chart:
     known = {name: cliff(curve(points)) for name, points in families.items()}
     return Chart(
         title=f"Cliffs: sparsity at {FACTOR:g} × the dense perplexity",
-        figure=figure,
+        figure=figure.build(),
         table=table,
         alt=f"Ranking of {len(shown)} pruners by the sparsity of their cliff. {cliff_words(known)}",
         caption="The farther right, the more weights can be removed before the perplexity doubles. ▷: no "
@@ -108,7 +109,7 @@ def pattern_ranking(families: Families) -> Chart:
         key=lambda name: min(point.perplexity for point in at[name].values()),
         reverse=True,  # the worst first: a category axis starts at the bottom
     )
-    figure = canvas(go.Figure(), 70 + LINE * max(3, len(names)), legend_lines=1)
+    figure = canvas(FigureBuilder(), 70 + LINE * max(3, len(names)), legend_lines=1)
     for place, shape in enumerate(shapes):
         figure.add_trace(
             _pattern(
@@ -130,7 +131,7 @@ def pattern_ranking(families: Families) -> Chart:
     )
     return Chart(
         title="Perplexity at N:M patterns",
-        figure=figure,
+        figure=figure.build(),
         table=_patterns(at),
         alt=f"Dot chart of the perplexity of {len(names)} pruners at {numbers.listed(shapes)}. "
         f"{_best(at, shapes)}",

@@ -13,6 +13,7 @@ from engine.analysis.explanations import two_runs
 from engine.analysis.explanations.explanation import Explanation
 from engine.charts import palette
 from engine.charts.chart import Chart, block_axis, canvas, done_blocks, largest, literal, unit_of
+from engine.charts.figure import FigureBuilder
 from engine.events import BlockPruned
 from engine.record import RunRecord
 
@@ -82,7 +83,7 @@ def _lines(
         name: [column.get(block) for block in blocks] for name, column in zip(names, columns, strict=True)
     }
     table = pd.DataFrame({"block": blocks, **values})
-    figure = canvas(go.Figure(), legend_lines=1)
+    figure = canvas(FigureBuilder(), legend_lines=1)
     for name, (colour, symbol, dash) in zip(names, LOOKS, strict=True):
         figure.add_trace(
             go.Scatter(
@@ -98,7 +99,7 @@ def _lines(
     figure.update_xaxes(**block_axis(len(blocks)))
     figure.update_yaxes(title={"text": axis}, rangemode="tozero")
     words = f"Line chart over the blocks of two runs, {names[0]} and {names[1]}. {_difference(table, names)}"
-    return Chart(title=title, figure=figure, table=table, alt=words, caption=caption, explain=explain)
+    return Chart(title=title, figure=figure.build(), table=table, alt=words, caption=caption, explain=explain)
 
 
 def _difference(table: pd.DataFrame, names: Names) -> str:

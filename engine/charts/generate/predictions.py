@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from engine.analysis.explanations import texts
 from engine.charts import palette
 from engine.charts.chart import LEGEND_LINE, Chart, canvas, literal, name_rows
+from engine.charts.figure import FigureBuilder
 from engine.evaluation.text_types import Guess, Token
 from engine.numbers import percent
 
@@ -23,7 +24,7 @@ HERE = "◂"
 def prediction_bars(token: Token) -> Chart:
     """Return paired bars of the most likely tokens of both models, in the dense model's order."""
     table = _table(token)
-    figure = canvas(go.Figure(), REST + LEGEND_LINE + LINE * max(3, len(table)), legend_lines=1)
+    figure = canvas(FigureBuilder(), REST + LEGEND_LINE + LINE * max(3, len(table)), legend_lines=1)
     # Hatched, so that the pair differs without colour.
     for column, colour, pattern in (("dense", palette.BLUE, ""), ("pruned", palette.VERMILLION, "/")):
         figure.add_trace(
@@ -54,7 +55,7 @@ def prediction_bars(token: Token) -> Chart:
     divergence = f"{token.divergence:.2f} nats" if token.divergence is not None else "unknown"
     return Chart(
         title=f"Predictions for “{label(token)}” · divergence {divergence}",
-        figure=figure,
+        figure=figure.build(),
         table=table,
         alt=f"Paired bars of the most likely tokens of both models in place of “{label(token)}”. "
         f"Divergence {divergence}. {_top_words(token)}",

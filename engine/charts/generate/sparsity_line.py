@@ -14,6 +14,7 @@ from engine import numbers
 from engine.analysis.explanations.one_curve import one_curve
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
+from engine.charts.figure import FigureBuilder
 
 HEIGHT = 250  # pixels
 LOGARITHMIC = 10.0
@@ -51,28 +52,28 @@ def sparsity_line(
     mark = go.Scatter(
         x=[x[current]], y=[perplexities[current]], mode="markers", marker=ring, hoverinfo="skip"
     )
-    figure = canvas(go.Figure([line, mark]), HEIGHT)
+    figure = canvas(FigureBuilder([line, mark]), HEIGHT)
     figure.add_hline(
         y=perplexities[0],
         line={"color": palette.GREY, "width": 1.5, "dash": "dash"},
         layer="below",  # shapes are drawn above the traces otherwise
     )
     logarithmic = _wants_logarithm(perplexities)
-    # on a logarithmic axis: one tick per power of ten
-    axis = {"type": "log", "dtick": 1, "exponentformat": "power"}
     figure.update_layout(showlegend=False)
     figure.update_xaxes(
         title={"text": "Sparsity, %"},
         range=[-3, max(100 * max(sparsities), 90) + 4],  # percent; the marks at both ends are not cut
         dtick=10,
     )
-    figure.update_yaxes(
-        title={"text": "Perplexity"}, **(axis if logarithmic else {"rangemode": "tozero", "nticks": 6})
-    )
+    figure.update_yaxes(title={"text": "Perplexity"})
+    if logarithmic:
+        figure.update_yaxes(type="log", dtick=1, exponentformat="power")  # one tick per power of ten
+    else:
+        figure.update_yaxes(rangemode="tozero", nticks=6)
     place = f"{numbers.percent(sparsities[current], 0)}: perplexity {labels[current]}"
     return Chart(
         title="Perplexity against sparsity",
-        figure=figure,
+        figure=figure.build(),
         table=table,
         alt=f"Line chart of the perplexity by sparsity. The ring is at {place}; dense is {labels[0]}.",
         caption=f"Perplexity on the evaluation text{', logarithmic' if logarithmic else ''}. "

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from engine.analysis.explanations import texts
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, literal, panels
+from engine.charts.figure import FigureBuilder
 from engine.charts.generate.predictions import guess_words, label
 from engine.evaluation.text_types import Reading
 from engine.numbers import signed
@@ -108,7 +109,7 @@ def added_losses(reading: Reading, chosen: int | None = None) -> Chart:
     _label_positions(figure, reading, [int(position) for position in table["position"]])
     return Chart(
         title="Loss added per token",
-        figure=figure,
+        figure=figure.build(),
         table=table,
         alt="Bar chart of the loss that pruning added, token by token, and of the divergence. "
         f"{summary(reading)}",
@@ -118,7 +119,7 @@ def added_losses(reading: Reading, chosen: int | None = None) -> Chart:
     )
 
 
-def _label_positions(figure: go.Figure, reading: Reading, positions: Sequence[int]) -> None:
+def _label_positions(figure: FigureBuilder, reading: Reading, positions: Sequence[int]) -> None:
     """Label the axis with the tokens of a short text, or with the positions in a long one."""
     if len(positions) > MOST_LABELS:  # rotated labels of size 10 would overlap
         figure.update_xaxes(title={"text": "Position in the text"}, row=2, col=1)

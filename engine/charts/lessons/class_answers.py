@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, ceiling, literal
+from engine.charts.figure import FigureBuilder
 from engine.lessons.classroom import Tally
 from engine.numbers import plural
 
@@ -33,11 +34,11 @@ def answer_bars(choices: Sequence[str], tally: Tally, right: int | None) -> Char
         series[AFTER] = _padded(tally.after, len(choices))
     labels = [_label(choice, marked=at == right) for at, choice in enumerate(choices)]
     height = LINE * sum(max(len(label.split("<br>")), 1 + len(series)) + 1 for label in labels)
-    figure = canvas(go.Figure(), height + EDGE, legend_lines=len(series) - 1)
+    figure = canvas(FigureBuilder(), height + EDGE, legend_lines=len(series) - 1)
     for (name, counts), colour, shape in zip(
         series.items(), (palette.BLUE, palette.ORANGE), ("", "/"), strict=False
     ):
-        figure.add_bar(
+        bars = go.Bar(
             x=counts,
             y=list(range(len(choices))),
             name=name,
@@ -49,6 +50,7 @@ def answer_bars(choices: Sequence[str], tally: Tally, right: int | None) -> Char
             marker={"color": colour, "cornerradius": 3, "pattern": {"shape": shape}},
             hovertemplate=f"{name}: %{{x}}<extra></extra>",
         )
+        figure.add_trace(bars)
     top = max(SMALLEST_AXIS, *(max(counts) for counts in series.values()))
     figure.update_layout(bargap=0.35, bargroupgap=0.06, showlegend=len(series) > 1)
     figure.update_xaxes(
@@ -70,7 +72,7 @@ def answer_bars(choices: Sequence[str], tally: Tally, right: int | None) -> Char
     marked = "" if right is None else f" Right: {ascii_lowercase[right]}."
     return Chart(
         title="Answers of the class",
-        figure=figure,
+        figure=figure.build(),
         table=pd.DataFrame(
             {
                 "choice": list(choices),

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
+from engine.charts.figure import FigureBuilder
 from engine.charts.lessons.plots import STRIPES, Panel, pair_chart
 from engine.lessons.mask_refinement import RefinedMatrix, Row, best
 from engine.numbers import decimal, listed, percent
@@ -26,7 +27,7 @@ def contributions(row: Row) -> Chart:
     """
     names = [f"x{column + 1}" for column in range(len(row.kept))]
     bars = [_bars(names, row, kept=True), _bars(names, row, kept=False)]
-    figure = canvas(go.Figure([*bars, _labels(names, row)]), HEIGHT, legend_lines=1)
+    figure = canvas(FigureBuilder([*bars, _labels(names, row)]), HEIGHT, legend_lines=1)
     figure.update_layout(barmode="overlay")  # two traces, each with its own columns: not side by side
     # two traces: without it, all kept inputs would come first
     figure.update_xaxes(title={"text": "Input"}, type="category", categoryarray=names)
@@ -46,7 +47,7 @@ def contributions(row: Row) -> Chart:
     )
     return Chart(
         title="Mean contribution of each weight to the output",
-        figure=figure,
+        figure=figure.build(),
         table=_table(names, row),
         alt=f"Bar chart of the mean contribution of each of {len(names)} weights to the output. "
         f"Removed: {listed(removed, len(names))}. Their sum, e, is {decimal(row.drift, 1)}.{last}",

@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, ceiling, largest
+from engine.charts.figure import FigureBuilder, subplots
 from engine.numbers import decimal
 
 CELL, EDGE, STRIP = 33, 46, 64
@@ -112,16 +112,16 @@ def _table(matrix: Matrix) -> pd.DataFrame:
 def _figure(matrix: Matrix) -> go.Figure:
     rows, columns = len(matrix.values), len(matrix.values[0])
     inner, strip = rows * CELL, STRIP if matrix.above else 0
-    figure = make_subplots(
+    figure = subplots(
         rows=2 if matrix.above else 1,
         cols=2 if matrix.right else 1,
         # shares of the height
-        row_heights=[strip / (inner + strip), inner / (inner + strip)] if matrix.above else None,
-        column_widths=[0.78, 0.22] if matrix.right else None,  # shares of the width
+        row_heights=(strip / (inner + strip), inner / (inner + strip)) if matrix.above else None,
+        column_widths=(0.78, 0.22) if matrix.right else None,  # shares of the width
         vertical_spacing=0.02,
         horizontal_spacing=0.03,
     )
-    place = {"row": 2 if matrix.above else 1, "col": 1}  # the panel of the matrix
+    place: dict[str, Any] = {"row": 2 if matrix.above else 1, "col": 1}  # the panel of the matrix
     for trace in _cells(matrix):
         figure.add_trace(trace, **place)
     canvas(figure, height=inner + strip + EDGE)
@@ -142,12 +142,16 @@ def _figure(matrix: Matrix) -> go.Figure:
     for at in range(matrix.group, columns, matrix.group) if matrix.group else ():
         figure.add_vline(x=at - 0.5, line={"color": palette.GREY, "width": 2}, **place)
     for row, column in matrix.marked:
-        box = {"x0": column - FRAME, "x1": column + FRAME, "y0": row - FRAME, "y1": row + FRAME}
+        box: dict[str, Any] = {
+            "x0": column - FRAME,
+            "x1": column + FRAME,
+            "y0": row - FRAME,
+            "y1": row + FRAME,
+        }
         figure.add_shape(type="rect", line={"color": palette.VERMILLION, "width": 2.5}, **box, **place)
-    figure.update_layout(
-        showlegend=False, dragmode=False
-    )  # a drag must not zoom: touch screens scroll with it
-    return figure
+    # a drag must not zoom: touch screens scroll with it
+    figure.update_layout(showlegend=False, dragmode=False)
+    return figure.build()
 
 
 def _names(word: str, count: int) -> list[str]:
@@ -200,7 +204,7 @@ def _cells(matrix: Matrix) -> list[go.Heatmap | go.Scatter]:
     return [tiles, heat, crosses]  # bottom to top
 
 
-def _add_above(figure: go.Figure, bars: Bars) -> None:
+def _add_above(figure: FigureBuilder, bars: Bars) -> None:
     top = 1.35 * (largest(bars.values) or 1.0)  # the numbers stand above the bars
     figure.add_trace(_bars(list(range(len(bars.values))), bars.values, palette.GREEN, "v"), row=1, col=1)
     figure.update_yaxes(
@@ -214,7 +218,7 @@ def _add_above(figure: go.Figure, bars: Bars) -> None:
     )
 
 
-def _add_right(figure: go.Figure, bars: Bars, row: int, rows: int) -> None:
+def _add_right(figure: FigureBuilder, bars: Bars, row: int, rows: int) -> None:
     top = 1.6 * ceiling(largest(bars.values))  # room for the numbers right of the bars
     figure.add_trace(_bars(bars.values, list(range(rows)), palette.VERMILLION, "h"), row=row, col=2)
     figure.update_xaxes(

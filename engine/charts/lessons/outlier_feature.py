@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
+from engine.charts.figure import FigureBuilder
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
 from engine.charts.lessons.plots import line_chart
 from engine.lessons.outlier_feature import COLUMN, SPARSITY, STRENGTHS, WINDOWS, Inputs, OutlierLayer
@@ -72,7 +73,7 @@ def input_strengths(inputs: Inputs) -> Chart:
         marker={"color": colours, "line": {"width": 0}},
         hovertemplate="feature %{x}: %{y:.2f}<extra></extra>",
     )
-    figure = canvas(go.Figure(bars), height=250)
+    figure = canvas(FigureBuilder(bars), height=250)
     figure.update_layout(bargap=0.15, showlegend=False)
     figure.add_annotation(
         x=inputs.strongest,
@@ -86,7 +87,7 @@ def input_strengths(inputs: Inputs) -> Chart:
     figure.update_yaxes(title={"text": "a, root mean square"}, range=[0, 1.18 * max(inputs.strengths)])
     return Chart(
         title=f"Inputs of {inputs.linear} in block {inputs.block}",
-        figure=figure,
+        figure=figure.build(),
         table=pd.DataFrame({"feature": range(len(inputs.strengths)), "strength": inputs.strengths}),
         alt=f"Bar chart of {len(inputs.strengths)} input strengths. Feature {inputs.strongest} is the "
         "strongest, "
@@ -113,7 +114,7 @@ def gains(inputs: Sequence[Inputs], chosen: Inputs) -> Chart:
         _points(table, palette.BLUE, "circle", 8),
         _points(selected, palette.VERMILLION, "diamond", 14),  # drawn again, over its own circle
     ]
-    figure = canvas(go.Figure(points), height=280)
+    figure = canvas(FigureBuilder(points), height=280)
     figure.add_hline(y=0, line={"color": palette.GREY, "width": 1})  # below it, magnitude is better
     figure.update_layout(showlegend=False)
     figure.update_xaxes(title={"text": "Strongest input, multiple of the median"})
@@ -121,7 +122,7 @@ def gains(inputs: Sequence[Inputs], chosen: Inputs) -> Chart:
     best = table.loc[table["gain"].idxmax()]
     return Chart(
         title=f"Wanda's gain over magnitude in each of the {len(inputs)} linears",
-        figure=figure,
+        figure=figure.build(),
         table=table,
         alt="Scatter plot of Wanda's gain against the strongest input. "
         f"The largest gain is {percent(best['gain'])}, in {best['linear']} of block {best['block']}.",

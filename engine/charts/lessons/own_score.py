@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, name_rows
+from engine.charts.figure import FigureBuilder
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
 from engine.charts.lessons.plots import Bar, bar_chart
 from engine.lessons.own_score import BEST, TITLES, USER, Race
@@ -108,7 +109,7 @@ def local_and_global(found: Sequence[Way], sparsity: float) -> Chart:
     """Plot the mean output error of the linears against the perplexity, a mark per recorded run."""
     first, lowest, place = found[0], min(found, key=lambda way: way.perplexity), place_of_first(found)
     figure = canvas(
-        go.Figure(
+        FigureBuilder(
             go.Scatter(
                 x=[100 * way.error for way in found],
                 y=[way.perplexity for way in found],
@@ -138,7 +139,7 @@ def local_and_global(found: Sequence[Way], sparsity: float) -> Chart:
     )
     return Chart(
         title=f"Local error and perplexity at {percent(sparsity, 0)}",
-        figure=figure,
+        figure=figure.build(),
         table=pd.DataFrame(
             [(way.name, way.error, way.perplexity) for way in found],
             columns=["score", "mean output error", "perplexity"],
@@ -160,10 +161,17 @@ def repeats(found: Sequence[Repeat], sparsity: float) -> Chart:
             {"symbol": "star", "size": 16, "color": palette.ORANGE},
         ),
     )
-    figure = canvas(go.Figure(), REPEAT * len(found) + REPEATS_EDGE, legend_lines=1)
+    figure = canvas(FigureBuilder(), REPEAT * len(found) + REPEATS_EDGE, legend_lines=1)
     for one, row in zip(found, rows, strict=True):
-        ends = {"x0": one.rival, "x1": one.mine, "y0": row, "y1": row}
-        figure.add_shape(type="line", layer="below", line={"color": palette.GREY, "width": 2}, **ends)
+        figure.add_shape(
+            type="line",
+            layer="below",
+            line={"color": palette.GREY, "width": 2},
+            x0=one.rival,
+            x1=one.mine,
+            y0=row,
+            y1=row,
+        )
     for name, values, marker in marks:
         figure.add_trace(
             go.Scatter(
@@ -180,7 +188,7 @@ def repeats(found: Sequence[Repeat], sparsity: float) -> Chart:
     quoted = listed([f"{one.condition} {perplexity(one.mine)} and {perplexity(one.rival)}" for one in found])
     return Chart(
         title=f"Repeated at {percent(sparsity, 0)}",
-        figure=figure,
+        figure=figure.build(),
         table=pd.DataFrame(
             [(one.condition, one.mine, one.rival, one.difference) for one in found],
             columns=["condition", "your formula", rival, "difference"],

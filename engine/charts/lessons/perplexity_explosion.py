@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, block_axis, canvas
+from engine.charts.figure import FigureBuilder
 from engine.charts.lessons.plots import STRIPES, Panel, line_chart, pair_chart
 from engine.lessons.perplexity_explosion import Chain, TokenLosses
 from engine.numbers import percent, perplexity
@@ -21,7 +22,9 @@ HEIGHT = 330  # pixels
 
 def loss_bars(losses: TokenLosses) -> Chart:
     """Plot the loss of each token, and their mean, from which perplexity is computed."""
-    figure = canvas(go.Figure([_bars(losses, damaged) for damaged in (False, True)]), HEIGHT, legend_lines=1)
+    figure = canvas(
+        FigureBuilder([_bars(losses, damaged) for damaged in (False, True)]), HEIGHT, legend_lines=1
+    )
     figure.add_hline(y=losses.nll, line={"color": palette.GREEN, "width": 2, "dash": "dash"})
     figure.update_layout(barmode="overlay")  # two traces with separate tokens, not side by side
     figure.update_xaxes(title={"text": "Token"}, dtick=2, tick0=2)
@@ -36,7 +39,7 @@ def loss_bars(losses: TokenLosses) -> Chart:
     summary = f"The mean is {losses.nll:.2f} nats, so the perplexity is {perplexity(losses.perplexity)}."
     return Chart(
         title="Loss of each token",
-        figure=figure,
+        figure=figure.build(),
         table=pd.DataFrame(table),
         alt=f"Bar chart of the loss of {count} tokens, {len(losses.damaged)} of them damaged. {summary}",
         caption=f"Dashed: the mean of all tokens. {summary} The probabilities are invented.",
@@ -81,7 +84,7 @@ def error_in_runs(records: Sequence[RunRecord], at: float) -> Chart:
     The run nearest to the sparsity `at` is highlighted.
     """
     blocks = len(records[0].blocks)
-    figure = canvas(go.Figure(), HEIGHT)
+    figure = canvas(FigureBuilder(), HEIGHT)
     # The highlighted run is drawn last, so that it covers the others.
     ordered = sorted(records, key=lambda record: abs(_sparsity(record) - at), reverse=True)
     for number, record in enumerate(ordered, start=1):
@@ -103,7 +106,7 @@ def error_in_runs(records: Sequence[RunRecord], at: float) -> Chart:
     )
     return Chart(
         title="The same in the bundled model (recorded)",
-        figure=figure,
+        figure=figure.build(),
         table=pd.DataFrame(rows, columns=["sparsity", "block", "relative error"]),
         alt=f"Line chart of the error of the hidden states over the blocks, a line per sparsity. {summary}",
         caption=f"{summary} Wanda, ‖h − h′‖ / ‖h‖ over the evaluation text; a line per sparsity. "

@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import LEGEND_LINE, Chart, canvas, largest, panels
+from engine.charts.figure import FigureBuilder
 from engine.numbers import percent
 
 Style = tuple[str, str, str]
@@ -68,7 +69,7 @@ def line_chart(
         hover: the format of a drawn value under the pointer.
         log_values: whether the y axis is logarithmic.
     """
-    figure = go.Figure(
+    figure = FigureBuilder(
         [
             line(x, name, [scale * value for value in values], style, hover)
             # zip stops at the shorter one: a line without a style of its own would be lost.
@@ -83,14 +84,16 @@ def line_chart(
     if log:
         # Plotly's own ticks on a logarithmic axis rarely match the few values measured.
         figure.update_xaxes(type="log", tickvals=list(x), ticktext=[f"{value:g}" for value in x])
-    figure.update_yaxes(
-        title={"text": axes[1]}, **({"type": "log"} if log_values else {"rangemode": "tozero"})
-    )
+    figure.update_yaxes(title={"text": axes[1]})
+    if log_values:
+        figure.update_yaxes(type="log")
+    else:
+        figure.update_yaxes(rangemode="tozero")
     if at is not None:
         # Shapes take plain values on a logarithmic axis too, unlike annotations.
         figure.add_vline(x=at, line=MARK)
     data: dict[str, Any] = {axes[0]: x, **lines}
-    return Chart(title=title, figure=figure, table=pd.DataFrame(data), alt=alt, caption=caption)
+    return Chart(title=title, figure=figure.build(), table=pd.DataFrame(data), alt=alt, caption=caption)
 
 
 def line(x: Sequence[float], name: str, values: Sequence[float], style: Style, hover: str) -> go.Scatter:
@@ -147,7 +150,7 @@ def bar_chart(bars: Sequence[Bar], *, axis: str, title: str, alt: str, caption: 
         },
         hovertemplate="%{y}: %{text}<extra></extra>",
     )
-    figure = canvas(go.Figure(drawn), height=BAR * len(bars) + EDGE)
+    figure = canvas(FigureBuilder(drawn), height=BAR * len(bars) + EDGE)
     figure.update_layout(bargap=0.3, showlegend=False)
     figure.update_xaxes(
         title={"text": axis},
@@ -160,7 +163,7 @@ def bar_chart(bars: Sequence[Bar], *, axis: str, title: str, alt: str, caption: 
     table = pd.DataFrame([(bar.name, bar.value, bar.note) for bar in bars], columns=["name", "value", "note"])
     return Chart(
         title=title,
-        figure=figure,
+        figure=figure.build(),
         table=table if any(table["note"]) else table.drop(columns="note"),
         alt=alt,
         caption=caption,
@@ -200,4 +203,4 @@ def pair_chart(
     figure.update_xaxes(title={"text": axis}, row=2, col=1)
     figure.update_yaxes(zeroline=True, zerolinecolor=palette.GREY, rangemode="tozero", nticks=5)
     table = pd.DataFrame({axis: list(x), upper.title: upper.values, lower.title: lower.values})
-    return Chart(title=title, figure=figure, table=table, alt=alt, caption=caption)
+    return Chart(title=title, figure=figure.build(), table=table, alt=alt, caption=caption)

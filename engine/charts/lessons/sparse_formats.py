@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
+from engine.charts.figure import FigureBuilder
 from engine.charts.lessons.plots import line_chart
 from engine.lessons.sparse_formats import SHARES, SIDE, TOKENS, Kernel, Product, break_even, sizes
 from engine.numbers import percent
@@ -67,7 +68,7 @@ def product_times(products: Sequence[Product]) -> Chart:
         columns=["kernel", "sparsity", "seconds", "lower_quartile", "upper_quartile", "rounds"],
     )
     bars = [_bars(products, kernel) for kernel in KERNEL_STYLES]
-    figure = canvas(go.Figure(bars), HEIGHT, legend_lines=1)
+    figure = canvas(FigureBuilder(bars), HEIGHT, legend_lines=1)
     figure.update_layout(bargap=0.25)
     # bars evenly spaced: the timed sparsities are not
     figure.update_xaxes(title={"text": "Zeros in the weight"}, type="category")
@@ -75,7 +76,7 @@ def product_times(products: Sequence[Product]) -> Chart:
     summary = product_summary(products)
     return Chart(
         title="Time of one product, measured where Prunescope runs",
-        figure=figure,
+        figure=figure.build(),
         table=table,
         alt=f"Bar chart of the time of a matrix product by sparsity and kernel. {summary}",
         caption=f"{summary} A {SIDE:,} × {SIDE:,} weight times {TOKENS} inputs in float32, on the CPU. "

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, block_axis, canvas
+from engine.charts.figure import FigureBuilder
 from engine.charts.lessons.plots import STYLES, line
 from engine.lessons.sparsity_allocation import USER, Racer
 from engine.numbers import listed, percent, perplexity, scientific
@@ -41,7 +42,9 @@ def shares(
         )
         for (other, values), style in zip(others.items(), STYLES, strict=False)
     ]
-    figure = canvas(go.Figure([_bars(ratios, name), *lines]), HEIGHT, legend_lines=1)  # lines over the bars
+    figure = canvas(
+        FigureBuilder([_bars(ratios, name), *lines]), HEIGHT, legend_lines=1
+    )  # lines over the bars
     figure.update_layout(bargap=0.3)
     figure.update_xaxes(**block_axis(len(blocks)))
     figure.update_yaxes(title={"text": "Sparsity, %"}, range=[0, TOP], tickvals=[0, 25, 50, 75, 100])
@@ -52,7 +55,7 @@ def shares(
     ]
     return Chart(
         title="Sparsity per block",
-        figure=figure,
+        figure=figure.build(),
         table=pd.DataFrame({"block": blocks, name: ratios, **others}),
         alt=f"Bar chart of the sparsity per block{', with lines for other allocations' if others else ''}: "
         f"{listed(ranges)}. Target {percent(target, 0)}.",
@@ -82,7 +85,7 @@ def ranking(racers: Sequence[Racer], sparsity: float) -> Chart:
     The axis is logarithmic, so these are dots: bars would have to begin at zero.
     """
     names = [f"▶ {racer.title}" if racer.allocation == USER else racer.title for racer in racers]
-    figure = canvas(go.Figure(_dots(racers, names)), LINE * len(racers) + EDGE)
+    figure = canvas(FigureBuilder(_dots(racers, names)), LINE * len(racers) + EDGE)
     figure.update_xaxes(
         title={"text": "Perplexity of the pruned model"},
         type="log",
@@ -97,7 +100,7 @@ def ranking(racers: Sequence[Racer], sparsity: float) -> Chart:
     summary = ", ".join(f"{racer.title} {perplexity(racer.perplexity)}" for racer in racers)
     return Chart(
         title=f"The race at {percent(sparsity, 0)}: Wanda with different allocations",
-        figure=figure,
+        figure=figure.build(),
         table=pd.DataFrame(rows, columns=["allocation", "perplexity", "misalignment", "distance from yours"]),
         alt=f"Dot chart of perplexities, the lowest first: {summary}.",
         caption=f"The last has × {max(values) / min(values):.3g} the perplexity of the first. Star: your "

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from engine import numbers
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, name_rows
+from engine.charts.figure import FigureBuilder
 from engine.lessons.two_models import OnBoth, pairs_in_order
 
 LINE, EDGE = 30, 90
@@ -29,7 +30,7 @@ def ratios_on_both(found: Sequence[OnBoth], amount: str) -> Chart:
         (BUNDLED, [one.bundled for one in found], "circle-open", palette.VERMILLION),
         (REAL, [one.real for one in found], "diamond", palette.BLUE),
     )
-    figure = canvas(go.Figure(), LINE * len(found) + EDGE, legend_lines=1)
+    figure = canvas(FigureBuilder(), LINE * len(found) + EDGE, legend_lines=1)
     for name, values, symbol, colour in marks:
         figure.add_trace(
             go.Scatter(
@@ -59,7 +60,7 @@ def ratios_on_both(found: Sequence[OnBoth], amount: str) -> Chart:
     )
     return Chart(
         title=f"Two models at {amount}: how much pruning costs",
-        figure=figure,
+        figure=figure.build(),
         table=pd.DataFrame(
             [(one.name, one.bundled, one.real) for one in found], columns=["pruner", BUNDLED, REAL]
         ),

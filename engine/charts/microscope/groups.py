@@ -12,6 +12,7 @@ from engine.analysis.explanations import microscope
 from engine.analysis.microscope.types import Groups, Numbers
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
+from engine.charts.figure import FigureBuilder
 from engine.charts.microscope.mask_tiles import boxes, close_up
 
 ROW_HEIGHT = 30  # pixels
@@ -23,7 +24,7 @@ def group_boxes(groups: Groups) -> Chart:
     x, y = np.arange(len(groups.order), dtype=float), np.arange(*groups.rows, dtype=float)
     top = float(np.abs(groups.weight).max()) or 1.0  # of the sample; 1 for zeros only
     kept = groups.keep.astype(np.float32)
-    figure = go.Figure([*close_up(groups.weight, kept, x, y, top), _hover_layer(groups, x)])
+    figure = FigureBuilder([*close_up(groups.weight, kept, x, y, top), _hover_layer(groups, x)])
     canvas(figure, height=90 + ROW_HEIGHT * len(y))
     boxes(figure, x, y, groups.m)
     figure.update_xaxes(
@@ -43,7 +44,7 @@ def group_boxes(groups: Groups) -> Chart:
     )
     return Chart(
         title=f"Groups of {groups.m}: at most {groups.n} weights are kept in each",
-        figure=figure,
+        figure=figure.build(),
         table=pd.DataFrame({"kept": range(groups.m + 1), "groups": groups.kept}),
         alt=f"The first groups of rows {groups.rows[0]} to {groups.rows[1] - 1}, framed, with removed "
         f"weights crossed out. {count_words(groups)}",

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from engine.analysis.microscope.types import Counts, Numbers, Values
 from engine.charts import palette
+from engine.charts.figure import FigureBuilder
 
 SIDES = (11, 7, 5, 3)
 """Elements per side of a cell: the first choice that `ELEMENTS` allows is taken."""
@@ -102,7 +103,7 @@ def close_up(
     return [kept_tiles, removed_tiles, numbers, crossed]
 
 
-def boxes(figure: go.Figure, x: Values, y: Values, m: int, row: int | None = None) -> None:
+def boxes(figure: FigureBuilder, x: Values, y: Values, m: int, row: int | None = None) -> None:
     """Draw a frame around each m columns of each row; `x` must begin with a group."""
     place = {} if row is None else {"row": row, "col": 1}
     line = {"color": palette.GREY, "width": 1.5}

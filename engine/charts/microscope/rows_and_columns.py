@@ -17,6 +17,7 @@ from engine.analysis.microscope.ranks import rank_correlation
 from engine.analysis.microscope.types import Counts, Numbers, Picture, Span, Study
 from engine.charts import palette
 from engine.charts.chart import FINE, Chart, canvas, ceiling, panels
+from engine.charts.figure import FigureBuilder
 from engine.numbers import percent, plural, signed
 
 HEIGHT = 300
@@ -50,7 +51,7 @@ def sparsity_profiles(picture: Picture) -> Chart:
     ]
     return Chart(
         title="Sparsity per row and column",
-        figure=figure,
+        figure=figure.build(),
         table=pd.concat(tables, ignore_index=True),
         alt=f"Two step lines of the sparsity. Per row: {_range(rows)}. Per column: {_range(columns)}.",
         caption="An empty row is a constant output; an empty column is an input that is no longer read."
@@ -84,7 +85,7 @@ def _steps(values: Numbers, name: str, colour: str) -> go.Scatter:
     )
 
 
-def _shade(figure: go.Figure, span: Span, panel: int) -> None:
+def _shade(figure: FigureBuilder, span: Span, panel: int) -> None:
     figure.add_vrect(
         x0=span[0] - 0.5,  # spans exclude their end, cells are one wide
         x1=span[1] - 0.5,
@@ -114,7 +115,7 @@ def norms_against_sparsity(norms: Numbers, column_removed: Counts, rows: int) ->
         marker={"color": palette.GREEN, "size": 7, "opacity": 0.65},
         hovertemplate="column %{customdata}<br>norm %{x:.3g}<br>%{y:.1f} % removed<extra></extra>",
     )
-    figure = canvas(go.Figure(points), height=HEIGHT)
+    figure = canvas(FigureBuilder(points), height=HEIGHT)
     figure.update_xaxes(title={"text": "Activation norm of the input"}, type="log" if wide else "linear")
     figure.update_yaxes(title={"text": "Sparsity, %"}, range=[-2, 102])
     correlation = rank_correlation(norms, shares)
@@ -125,7 +126,7 @@ def norms_against_sparsity(norms: Numbers, column_removed: Counts, rows: int) ->
     )
     return Chart(
         title="Activation norm against sparsity, per column",
-        figure=figure,
+        figure=figure.build(),
         table=pd.DataFrame(
             {
                 "column": np.arange(len(norms)),
@@ -164,14 +165,14 @@ def worst_rows(study: Study) -> Chart:
         line={"color": palette.BLUE, "dash": "dash", "width": 2.5},
         hoverinfo="skip",
     )
-    figure = canvas(go.Figure([bars, median]), height=HEIGHT, legend_lines=1)
+    figure = canvas(FigureBuilder([bars, median]), height=HEIGHT, legend_lines=1)
     top = ceiling(max(table["error"].max() if len(table) else 0.0, study.median_error), FINE)
     figure.update_xaxes(title={"text": "Row: output"}, type="category")
     figure.update_yaxes(title={"text": "Relative error, %"}, range=[0, 102 * top])
     first = f", starting with row {study.lost[0].row} at {percent(study.lost[0].error)}" if study.lost else ""
     return Chart(
         title="Rows with the largest output error",
-        figure=figure,
+        figure=figure.build(),
         table=table,
         alt=f"Bar chart of the {len(table)} rows with the largest relative output error{first}. "
         f"Median of all rows {percent(study.median_error)}.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from math import ceil, floor, log10
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from engine.analysis.explanations import microscope
 from engine.analysis.microscope.types import Scores, Values
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
+from engine.charts.figure import FigureBuilder
 from engine.numbers import power_of_ten
 
 HEIGHT = 300  # pixels
@@ -26,7 +28,7 @@ def score_histogram(scores: Scores, method: str) -> Chart:
     """
     # A linear axis of logarithms, labelled by hand: bins are equally wide in decades.
     places = np.log10(scores.edges) if scores.logarithmic else scores.edges
-    figure = go.Figure(
+    figure = FigureBuilder(
         [
             _bars(scores, places, counts, name)
             for name, counts in (("removed", scores.removed), ("kept", scores.kept))
@@ -40,7 +42,7 @@ def score_histogram(scores: Scores, method: str) -> Chart:
     figure.update_yaxes(title={"text": "Number of weights"}, rangemode="tozero")
     return Chart(
         title=f"Distribution of the {method} scores",
-        figure=figure,
+        figure=figure.build(),
         table=pd.DataFrame(
             {
                 "from": scores.edges[:-1],
@@ -75,7 +77,7 @@ def _bars(scores: Scores, places: Values, counts: Values, name: str) -> go.Bar:
     )
 
 
-def _mark_cut(figure: go.Figure, scores: Scores) -> None:
+def _mark_cut(figure: FigureBuilder, scores: Scores) -> None:
     """Draw the (median) cut as a line, and the middle 90 % of several cuts as a grey band."""
     if scores.cuts is None:
         return
@@ -95,7 +97,7 @@ def _mark_cut(figure: go.Figure, scores: Scores) -> None:
     )
 
 
-def _ticks(low: float, high: float) -> dict[str, list[object]]:
+def _ticks(low: float, high: float) -> dict[str, Any]:
     """Return ticks at powers of ten, with 2 and 5 between them on a short axis; `low` and `high` are logs."""
     steps = (1, 2, 5) if high - low < 3 else (1,)  # decades
     values = [(step, power) for power in range(floor(low), ceil(high) + 1) for step in steps]

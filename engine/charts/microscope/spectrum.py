@@ -15,6 +15,7 @@ from engine.analysis.microscope.ranks import stable_rank
 from engine.analysis.microscope.types import Numbers, Spectrum, Values
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
+from engine.charts.figure import FigureBuilder
 
 HEIGHT = 300  # pixels
 
@@ -26,13 +27,13 @@ def singular_values(spectrum: Spectrum) -> Chart:
         _line(ranks, spectrum.dense, "dense", palette.BLUE, "solid"),
         _line(ranks, spectrum.pruned, "pruned", palette.VERMILLION, "dash"),
     ]
-    figure = canvas(go.Figure(lines), height=HEIGHT, legend_lines=1)
+    figure = canvas(FigureBuilder(lines), height=HEIGHT, legend_lines=1)
     figure.update_xaxes(title={"text": "Index, by size"}, rangemode="tozero")
     figure.update_yaxes(title={"text": "Singular value"}, rangemode="tozero")
     dense, pruned = stable_rank(spectrum.dense), stable_rank(spectrum.pruned)
     return Chart(
         title="Singular values, dense and pruned",
-        figure=figure,
+        figure=figure.build(),
         table=pd.DataFrame({"index": ranks, "dense": spectrum.dense, "pruned": spectrum.pruned}),
         alt=f"Two falling lines of {len(ranks):,} singular values. Largest {float(spectrum.dense[0]):.3g} "
         f"dense and {float(spectrum.pruned[0]):.3g} pruned; stable rank {dense:.1f} and {pruned:.1f}.",

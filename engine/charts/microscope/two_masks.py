@@ -7,12 +7,12 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from engine.analysis.explanations import microscope
 from engine.analysis.microscope.types import Picture
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, literal
+from engine.charts.figure import subplots
 from engine.numbers import percent
 
 HEIGHT = 280  # pixels
@@ -26,7 +26,7 @@ def two_masks(pictures: dict[str, Picture], same: float) -> Chart:
         same: share of the weights about which both decide the same.
     """
     names = list(pictures)
-    figure = make_subplots(rows=1, cols=len(names), subplot_titles=[literal(name) for name in names])
+    figure = subplots([literal(name) for name in names], cols=len(names))
     for place, picture in enumerate(pictures.values(), start=1):
         figure.add_trace(_map(picture, last=place == len(names)), row=1, col=place)
     canvas(figure, height=HEIGHT)
@@ -40,7 +40,7 @@ def two_masks(pictures: dict[str, Picture], same: float) -> Chart:
     words = f"Both decide the same about {percent(same)} of the weights."
     return Chart(
         title="Kept weights of both masks, %",
-        figure=figure,
+        figure=figure.build(),
         table=pd.DataFrame(
             {"row": np.arange(first.shape[0]), **{f"removed, {name}": rows for name, rows in removed.items()}}
         ),

@@ -7,13 +7,13 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from engine.analysis.explanations import microscope
 from engine.analysis.microscope.picture import pooled
 from engine.analysis.microscope.types import Numbers, Picture
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas
+from engine.charts.figure import FigureBuilder, subplots
 from engine.charts.microscope.mask_tiles import CROSSED, NUMBERED, boxes, close_up, spacing, tiles
 from engine.numbers import percent, plural
 
@@ -35,9 +35,8 @@ def weight_map(picture: Picture, norms: Numbers | None = None, m: int | None = N
     x, y = _centres(picture.columns, picture.cell[1]), _centres(picture.rows, picture.cell[0])
     strength = np.abs(picture.dense)
     top = float(np.quantile(strength, DEEPEST)) or 1.0  # 1 if nearly all entries are 0
-    heights = [STRIP, _map_height(picture)]
-    # pixels; only their ratio counts
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.02, row_heights=heights)
+    heights = STRIP, _map_height(picture)  # pixels; only their ratio counts
+    figure = subplots(rows=2, shared_xaxes=True, vertical_spacing=0.02, row_heights=heights)
     figure.add_trace(_strip(picture, norms, x), row=1, col=1)
     close = not picture.pooled and strength.size <= CROSSED
     drawn = (
@@ -55,7 +54,7 @@ def weight_map(picture: Picture, norms: Numbers | None = None, m: int | None = N
     _axes(figure, picture, norms)
     return Chart(
         title=f"Weight and mask: {part_words(picture)}",
-        figure=figure,
+        figure=figure.build(),
         table=_table(picture),
         alt=f"Heat map of {part_words(picture)}; {percent(picture.sparsity)} of the whole linear is removed. "
         f"{_cell_words(picture)}",
@@ -165,7 +164,7 @@ def _handles(x: Numbers, y: Numbers) -> go.Scatter:
     )
 
 
-def _axes(figure: go.Figure, picture: Picture, norms: Numbers | None) -> None:
+def _axes(figure: FigureBuilder, picture: Picture, norms: Numbers | None) -> None:
     canvas(figure, height=_map_height(picture) + STRIP + 60)
     (top, bottom), (left, right) = picture.rows, picture.columns
     # A box is read by the page, which then asks for that part: no zoom in Plotly. Another part has another

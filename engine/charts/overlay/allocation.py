@@ -32,7 +32,7 @@ def allocation_of_both(pair: Pair) -> Chart:
                 col=1,
             )
         figure.add_trace(_sparsities(table, name, look, pair.blocks), row=last, col=1)
-    figure.add_traces(_targets(pair), rows=last, cols=1)
+    figure.add_traces(_targets(pair), row=last, col=1)
     figure.update_layout(barmode="overlay")  # each run's bars have their own side of the block
     share_block_axis(figure, pair.blocks, last)
     figure.update_yaxes(
@@ -43,7 +43,7 @@ def allocation_of_both(pair: Pair) -> Chart:
     clipped = "Stripes: clipped at a limit. " if any(run.clipped for run in pair.runs) else ""
     return Chart(
         title=singles[0].title,
-        figure=figure,
+        figure=figure.build(),
         table=both_tables(pair, singles[0].table, singles[1].table),
         alt=f"Grouped bars of the sparsity per block in {pair.names[0]} and {pair.names[1]}. {result}",
         caption=f"{result} {clipped}Dashed: the target, which is the mean over all weights.",

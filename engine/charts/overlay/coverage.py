@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from engine.charts.chart import Chart, literal
 from engine.charts.coverage import COLOURS, HEIGHT, coverage_bar
+from engine.charts.figure import FigureBuilder
 from engine.charts.overlay.pair import Pair, both_tables
 from engine.numbers import count, listed, percent, signed
 
@@ -17,7 +18,7 @@ def coverage_of_both(pair: Pair) -> Chart:
     singles = [coverage_bar(run) for run in pair.runs]
     parts = [single.table.set_index("kind") for single in singles]
     labels = [literal(name).replace(" on ", "<br>on ") for name in pair.names]  # a long name takes two lines
-    figure = go.Figure(layout=singles[0].figure.layout)
+    figure = FigureBuilder(layout=singles[0].figure.layout.to_plotly_json())
     for place, kind in enumerate(dict.fromkeys([*parts[0].index, *parts[1].index])):
         weights = [part["weights"].get(kind, 0) for part in parts]
         shares = [100 * part["share"].get(kind, 0.0) for part in parts]
@@ -40,7 +41,7 @@ def coverage_of_both(pair: Pair) -> Chart:
     result = f"Removed, of all weights: {both}; difference {difference} percentage points."
     return Chart(
         title=singles[0].title,
-        figure=figure,
+        figure=figure.build(),
         table=both_tables(pair, singles[0].table, singles[1].table),
         alt=f"Two stacked bars of all weights of {pair.names[0]} and {pair.names[1]}. {result}",
         caption=f"{result} {singles[0].caption}",

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import plotly.graph_objects as go
-
 from engine.charts.chart import (
     Chart,
     block_axis,
@@ -26,6 +24,7 @@ from engine.charts.depth import (
     cosine_floor,
     depth_table,
 )
+from engine.charts.figure import FigureBuilder
 from engine.charts.overlay.pair import LOOKS, Pair, block_bars, block_line, both_tables, most_different
 from engine.numbers import percent, scientific
 from engine.record import RunRecord
@@ -36,7 +35,7 @@ def alignment_of_both(pair: Pair) -> Chart:
     tables = [alignment_table(run) for run in pair.runs]
     top = ceiling(largest(value for table in tables for value in table["alignment"]))
     unit, words = unit_of(top)
-    figure = pair.canvas(go.Figure())
+    figure = pair.canvas(FigureBuilder())
     for table, name, look in zip(tables, pair.names, LOOKS, strict=True):
         distances = table["alignment"]
         figure.add_trace(
@@ -57,7 +56,7 @@ def alignment_of_both(pair: Pair) -> Chart:
     result = most_different(pair, (distances, others), lambda value: scientific(value, 2))
     return Chart(
         title=ALIGNMENT,
-        figure=figure,
+        figure=figure.build(),
         table=both_tables(pair, *tables),
         alt=f"Grouped bars of the neuron alignment distance per block in {pair.names[0]} and "
         f"{pair.names[1]}. {result}",
@@ -74,7 +73,8 @@ def depth_of_both(pair: Pair) -> Chart:
             table, 100 * table["relative_error"], name, look, "relative error %{y:.1f} %", legend=True
         )
         cosine = block_line(table, table["cosine"], name, look, "cosine %{y:.4f}", legend=False)
-        figure.add_traces([error, cosine], rows=[1, 2], cols=[1, 1])
+        figure.add_trace(error, row=1, col=1)
+        figure.add_trace(cosine, row=2, col=1)
     pair.canvas(figure)
     share_block_axis(figure, pair.blocks, 2)
     top = ceiling(largest(value for table in tables for value in table["relative_error"]))
@@ -91,7 +91,7 @@ def depth_of_both(pair: Pair) -> Chart:
     ]
     return Chart(
         title=DEPTH,
-        figure=figure,
+        figure=figure.build(),
         table=both_tables(pair, *tables),
         alt=f"Two line charts over the blocks of {pair.names[0]} and {pair.names[1]}: relative error and "
         f"cosine of the hidden states. {result}",

@@ -25,6 +25,7 @@ from engine.charts.chart import (
     literal,
     short_names,
 )
+from engine.charts.figure import FigureBuilder
 from engine.charts.heatmaps import (
     MARGINS,
     MOST_LABELS,
@@ -154,7 +155,7 @@ def _figure(pair: Pair, table: pd.DataFrame, name: str, clickable: bool) -> go.F
         text=[["" if cell is None else signed(cell, digits) for cell in row] for row in cells],
         showscale=heat.showscale or len(blocks) > MOST_DECIMALS,
     )
-    figure = go.Figure([empty_cells(blocks, labels), heat])
+    figure = FigureBuilder([empty_cells(blocks, labels), heat])
     if clickable:
         hover = "block %{x}, %{y}<br>%{customdata[2]}<br>click to open the microscope"
         figure.add_trace(
@@ -166,7 +167,7 @@ def _figure(pair: Pair, table: pd.DataFrame, name: str, clickable: bool) -> go.F
     canvas(figure, height=map_height(len(names)))
     figure.update_xaxes(**block_axis(len(blocks)))
     figure.update_yaxes(title={"text": "Linear"}, autorange="reversed", showgrid=False)
-    return figure
+    return figure.build()
 
 
 def _hint(pair: Pair, words: str, one: float, other: float, difference: float) -> str:

@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 from engine.analysis.comparison.differences import differences
 from engine.charts import palette
 from engine.charts.chart import HEIGHT, LEGEND_LINE, block_count, canvas, literal
+from engine.charts.figure import FigureBuilder
 from engine.events import BlockPruned
 from engine.record import RunRecord
 from engine.record.parts import SparsityFacts
@@ -82,7 +83,7 @@ class Pair:
         """How many blocks an axis must hold."""
         return max(map(block_count, self.runs))
 
-    def canvas(self, figure: go.Figure, height: int = HEIGHT, more_lines: int = 0) -> go.Figure:
+    def canvas(self, figure: FigureBuilder, height: int = HEIGHT, more_lines: int = 0) -> FigureBuilder:
         """Give a figure the look of all charts, with space for a legend of the two names and `more_lines`.
 
         Args:

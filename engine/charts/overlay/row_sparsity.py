@@ -35,7 +35,7 @@ def rows_of_both(pair: Pair) -> Chart:
     for run, (name, look) in enumerate(zip(pair.names, LOOKS, strict=True)):
         for place, (title, spreads) in enumerate(titled[run].items()):
             traces = _boxes(spreads, name, look, legend=place == 0)
-            figure.add_traces(traces, rows=titles.index(title) + 1, cols=1)
+            figure.add_traces(traces, row=titles.index(title) + 1, col=1)
     share_block_axis(figure, pair.blocks, len(titles))
     figure.update_yaxes(range=row_range([*groups[0], *groups[1]]), nticks=5, title={"text": "Sparsity, %"})
     said = " ".join(
@@ -43,7 +43,7 @@ def rows_of_both(pair: Pair) -> Chart:
     )
     return Chart(
         title="Sparsity per row",
-        figure=figure,
+        figure=figure.build(),
         table=both_tables(pair, *map(row_table, pair.runs)),
         alt=f"Box plots of the row sparsities per block in {pair.names[0]} and {pair.names[1]}. {said}",
         caption=f"{said} {pair.depths} Box: middle half; whiskers: middle 80 %; dots: extremes; arrow: the "

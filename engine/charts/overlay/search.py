@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import HEIGHT, Chart, block_axis, canvas, largest, literal, panels, unit_of
+from engine.charts.figure import FigureBuilder
 from engine.charts.overlay.pair import LOOKS, WIDTH, Pair, block_bars, both_tables
 from engine.charts.search import (
     alignment_against_uniform,
@@ -61,7 +62,7 @@ def searches_of_both(pair: Pair) -> Chart:
     return Chart(
         title="Search: objective over "
         + " and ".join(dict.fromkeys(_strengths(run).lower() for run in pair.runs)),
-        figure=figure,
+        figure=figure.build(),
         table=both_tables(pair, singles[0].table, singles[1].table),
         alt=f"Two line charts of a search's objective, {pair.names[0]} and {pair.names[1]}. {said}",
         caption=f"{said} {apart}{explained}",
@@ -79,7 +80,7 @@ def best_of_both(pair: Pair) -> Chart:
     unit, words = unit_of(
         largest(chain.from_iterable((*table["best"], *table["uniform"]) for table in tables))
     )
-    figure = pair.canvas(go.Figure(), more_lines=1)
+    figure = pair.canvas(FigureBuilder(), more_lines=1)
     for table, name, look in zip(tables, pair.names, LOOKS, strict=True):
         figure.add_trace(
             go.Bar(
@@ -106,7 +107,7 @@ def best_of_both(pair: Pair) -> Chart:
     )
     return Chart(
         title="Neuron alignment of the best candidates and of uniform",
-        figure=figure,
+        figure=figure.build(),
         table=both_tables(pair, *tables),
         alt=f"Grouped bars of the neuron alignment distance per block in {pair.names[0]} and "
         f"{pair.names[1]}, with outlines of uniform. {said}",

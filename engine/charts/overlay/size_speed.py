@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from engine.charts import palette
 from engine.charts.chart import Chart, literal, name_rows
+from engine.charts.figure import FigureBuilder
 from engine.charts.overlay.pair import LOOKS, Pair, both_tables
 from engine.charts.size_speed import WHERE, end_labels, protocol, size_table, speed_table
 from engine.numbers import listed, milliseconds, percent, size
@@ -51,7 +52,7 @@ def sizes_of_both(pair: Pair, found: tuple[SizeReport, SizeReport]) -> Chart:
     of = "" if found[0].dense == found[1].dense else f": {pair.names[0]}'s"
     return Chart(
         title="Size by format",
-        figure=figure,
+        figure=figure.build(),
         table=both_tables(pair, *tables),
         alt=f"Two bars per format, one for each run. {' '.join(said)}",
         caption=f"Shares are of the dense model (dashed{of}). As stored zeros, a model is as large as that.",
@@ -73,7 +74,7 @@ def latencies_of_both(pair: Pair, found: tuple[Measurement, Measurement]) -> Cha
     notes = dict.fromkeys(f"{protocol(measurement)}." for measurement in found)
     return Chart(
         title="Latency of the prompt and of one more token",
-        figure=figure,
+        figure=figure.build(),
         table=both_tables(pair, *(speed_table(measurement.speed) for measurement in found)),
         alt=f"Two bars per stage, one for each run. {' '.join(said)}",
         caption=f"Dashed: the dense model, which was timed in turn with each of them. {' '.join(notes)}",
@@ -96,9 +97,9 @@ def _relative(found: Measurement) -> dict[str, tuple[float, str]]:
 
 def _bars(
     pair: Pair, rows: list[str], values: list[list[float | None]], labels: list[list[str]], dense: float
-) -> go.Figure:
+) -> FigureBuilder:
     """Return two bars per row, the first run's on top, with a line at the dense model's value."""
-    figure = go.Figure()
+    figure = FigureBuilder()
     longest = max((value for row in values for value in row if value is not None), default=dense)
     span = WITH_LABELS * max(longest, dense)
     for look, name, lengths, texts, side in zip(LOOKS, pair.names, values, labels, (-1, 1), strict=True):

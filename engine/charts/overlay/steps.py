@@ -24,6 +24,7 @@ from engine.charts.chart import (
     share_block_axis,
 )
 from engine.charts.dumbbells import change_table, share_range, summary
+from engine.charts.figure import FigureBuilder
 from engine.charts.overlay.pair import LOOKS, Look, Pair, block_bars, both_tables
 from engine.charts.refinement import (
     method_of,
@@ -57,7 +58,7 @@ def swaps_of_both(pair: Pair) -> Chart:
         figure.add_trace(bars, row=1, col=1)
         if len(errors[run]):
             row = below.index(measures[run]) + 2
-            figure.add_traces(_dumbbells(errors[run], 1, name, look, ""), rows=row, cols=1)
+            figure.add_traces(_dumbbells(errors[run], 1, name, look, ""), row=row, col=1)
     figure.add_trace(_before("before the swaps"), row=1, col=1)
     top = ceiling(largest(value for table in swaps for value in table["share"]), FINE)
     figure.update_yaxes(nticks=4, range=[0, 104 * top], row=1, col=1)
@@ -86,12 +87,12 @@ def recovery_of_both(pair: Pair) -> Chart:
     return _chart(pair, singles, _error_figure(pair, tables, "mask alone"), words)
 
 
-def _chart(pair: Pair, singles: Sequence[Chart], figure: go.Figure, words: Sequence[str]) -> Chart:
+def _chart(pair: Pair, singles: Sequence[Chart], figure: FigureBuilder, words: Sequence[str]) -> Chart:
     """Return the chart of both with what each run's words say."""
     said = " ".join(f"{name}: {sentence}" for name, sentence in zip(pair.names, words, strict=True))
     return Chart(
         title=singles[0].title,
-        figure=figure,
+        figure=figure.build(),
         table=both_tables(pair, singles[0].table, singles[1].table),
         alt=f"{singles[0].title}, per block, in {pair.names[0]} and {pair.names[1]}. {said}",
         caption=f"{said} {pair.depths} Hollow: before; filled: after. A block's value is the mean of its "
@@ -99,11 +100,11 @@ def _chart(pair: Pair, singles: Sequence[Chart], figure: go.Figure, words: Seque
     )
 
 
-def _error_figure(pair: Pair, tables: Sequence[pd.DataFrame], before: str) -> go.Figure:
+def _error_figure(pair: Pair, tables: Sequence[pd.DataFrame], before: str) -> FigureBuilder:
     """Return dumbbells of a relative error, and below them the share of it that is no longer there."""
     figure = pair.canvas(panels([0.6, 0.4]), HEIGHT + 40, more_lines=1)
     for table, name, look in zip(tables, pair.names, LOOKS, strict=True):
-        figure.add_traces(_dumbbells(table, 100, name, look, " %"), rows=1, cols=1)
+        figure.add_traces(_dumbbells(table, 100, name, look, " %"), row=1, col=1)
         share = block_bars(
             table, 100 * table["less"], name, look, "error removed %{y:.1f} %", showlegend=False
         )
