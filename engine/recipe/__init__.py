@@ -198,7 +198,7 @@ class Recipe(BaseModel):
     @property
     def pruner(self) -> str | None:
         """The preset that sets exactly these methods, None if there is none."""
-        return preset_of(self.model_dump(include=set(PRUNER_FIELDS)))
+        return preset_of({name: getattr(self, name) for name in PRUNER_FIELDS})
 
     @property
     def pruner_title(self) -> str:

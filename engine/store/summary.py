@@ -69,6 +69,11 @@ class RunSummary:
         name = self.label.name or (self.recipe.title if self.recipe else self.key)
         return f"{name}{MARK}" if self.imported else name
 
+    @cached_property
+    def pruner_and_allocation(self) -> str:
+        """The preset and the allocation, by which lists are sorted; empty for a damaged run."""
+        return f"{self.recipe.pruner} {self.recipe.allocation}" if self.recipe else ""
+
     @property
     def own(self) -> bool:
         """Whether it was computed here."""

@@ -43,7 +43,7 @@ def finished_runs(runs: Sequence[RunSummary]) -> list[RunSummary]:
         *sorted(
             recorded,
             key=lambda run: (
-                (run.recipe.model != DEMO, _family(run), run.recipe.pattern, run.recipe.sparsity)
+                (run.recipe.model != DEMO, run.pruner_and_allocation, run.recipe.pattern, run.recipe.sparsity)
                 if run.recipe
                 else (False, "", "", 0.0)
             ),
@@ -127,11 +127,6 @@ def labels(runs: Sequence[RunSummary], label: Callable[[RunSummary], str] = word
 def _choose(widget: str) -> None:
     """Store what the user has picked."""
     st.session_state[f"{widget}.chosen"] = st.session_state[widget]
-
-
-def _family(run: RunSummary) -> str:
-    assert run.recipe is not None, "only runs with a recipe are listed"
-    return f"{run.recipe.pruner} {run.recipe.allocation}"
 
 
 def _follow_address(widget: str, parameter: str, by_key: dict[str, RunSummary]) -> None:

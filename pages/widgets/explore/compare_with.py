@@ -93,9 +93,10 @@ def _options(view: RunView, runs: dict[str, RunSummary], known: Alternatives) ->
     related.sort(key=lambda run: run.key != uniform)
     computable = () if is_absent(recipe) else (known.uniform, *known.pruners)
     missing = [one for one in computable if one is not None and one.key not in runs]
-    others = [run.key for run in finished if run not in related]
+    first, ended = {run.key for run in related}, {run.key for run in finished}
+    others = [run.key for run in finished if run.key not in first]
     chosen = session.compared()
-    if chosen in runs and chosen != own and runs[chosen] not in finished:  # running, or failed
+    if chosen in runs and chosen != own and chosen not in ended:  # running, or failed
         others.insert(0, chosen)
     listed_runs = [*related, *(runs[key] for key in offered([runs[key] for key in others], [chosen]))]
     label = labels(listed_runs, words)
@@ -103,7 +104,7 @@ def _options(view: RunView, runs: dict[str, RunSummary], known: Alternatives) ->
         **FIXED,
         **{run.key: label[run.key] for run in related},
         **{one.key: f"{one.title} · not computed yet" for one in missing},
-        **{run.key: label[run.key] for run in listed_runs if run not in related},
+        **{run.key: label[run.key] for run in listed_runs if run.key not in first},
     }
 
 
