@@ -228,9 +228,10 @@ def _worker(name: str) -> Iterator[Finding]:
     from engine.hardware.home import home
     from engine.jobs import worker
     from engine.jobs.cluster import Cluster
+    from engine.jobs.embedded import Embedded
 
     start, ended = time.monotonic(), threading.Event()
-    cluster = Cluster(home(), os.environ.get("PRUNESCOPE_SCHEDULER") or None, ended.set)
+    cluster = Cluster(home(), os.environ.get("PRUNESCOPE_SCHEDULER") or Embedded(), ended.set)
     try:
         task = cluster.submit(worker.version)
         ended.wait(WORKER_PATIENCE)

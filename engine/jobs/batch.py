@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 
 from engine.errors import EngineError
 from engine.jobs.cluster import Cluster
+from engine.jobs.embedded import Embedded
 from engine.jobs.exposure import exposures
 from engine.jobs.queue import NO_DEVICE, RunQueue
 from engine.jobs.silence import Silence
@@ -37,7 +38,7 @@ def compute(
     for sentence in exposures(store.home, scheduler):
         notify(sentence)
     wake = threading.Event()
-    cluster = Cluster(store.home, scheduler, wake.set)
+    cluster = Cluster(store.home, scheduler or Embedded(), wake.set)
     queue = RunQueue(store, GRACE, wake.set)
     try:
         for recipe in recipes:

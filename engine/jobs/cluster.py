@@ -25,7 +25,7 @@ from engine.errors import EngineError
 from engine.jobs import worker
 from engine.jobs.dask_client import Call, ClosingClient, Task, WarmUp, kill_worker
 from engine.jobs.dask_settings import QUESTION
-from engine.jobs.embedded import Embedded
+from engine.jobs.embedded import START_UP, Embedded
 from engine.jobs.fleet import Fleet, WorkerState
 from engine.jobs.questions import Answer
 from engine.jobs.roster import Roster
@@ -49,16 +49,17 @@ class Cluster:
 
     Args:
         home: the store's home, an absolute path that exists.
-        scheduler: address of an existing scheduler; None starts the embedded cluster.
+        scheduler: address of an existing scheduler, or the process of the embedded cluster, which `close`
+            ends.
         wake: called, in one of Dask's threads, whenever a task ends.
 
     Raises:
         EngineError: the cluster cannot be started or reached, or its workers do not see the store.
     """
 
-    def __init__(self, home: Path, scheduler: str | None, wake: Callable[[], None]) -> None:
+    def __init__(self, home: Path, scheduler: str | Embedded, wake: Callable[[], None]) -> None:
         self._wake = wake
-        self._embedded = None if scheduler else Embedded()
+        self._embedded = scheduler if isinstance(scheduler, Embedded) else None
         self.fleet = Fleet(self._embedded, CPU_COUNT) if self._embedded is not None else None
         self._client: Any = None  # a Client, most of whose methods are untyped
         self._roster = Roster(self.submit, self.result, named=self.fleet is None)
@@ -70,8 +71,8 @@ class Cluster:
             self.close()
             raise
 
-    def _connect(self, scheduler: str | None, home: Path) -> None:
-        address = self._embedded.address() if self._embedded is not None else scheduler
+    def _connect(self, scheduler: str | Embedded, home: Path) -> None:
+        address = scheduler.address() if isinstance(scheduler, Embedded) else scheduler
         # Dask would log what is reported below as an EngineError
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
@@ -88,7 +89,7 @@ class Cluster:
                 )
             # The child prints its address before its worker has registered.
             if self._embedded is not None:
-                self._client.wait_for_workers(1, timeout=CONNECT)
+                self._client.wait_for_workers(1, timeout=START_UP)
         except (
             OSError,
             ValueError,

@@ -13,13 +13,19 @@ QUESTION = "QUESTION"
 THREADS = 4
 """Of a worker: one for the run, which holds the device, and `engine.jobs.questions.AT_ONCE` for questions."""
 
+ENVIRONMENT = {
+    "MALLOC_TRIM_THRESHOLD_": "65536",  # Dask's own choice: freed memory goes back to the system
+    "DASK_LOGGING__DISTRIBUTED": "critical",  # our tasks log their own errors
+}
+"""Variables of a worker's process, read when it begins."""
+
 WORKER: dict[str, Any] = {
     # Dask gives each of its workers one computing thread; ours has the machine, or what the user gives it.
     "distributed.nanny.pre-spawn-environ": {
         "OMP_NUM_THREADS": None,
         "MKL_NUM_THREADS": None,
         "OPENBLAS_NUM_THREADS": None,
-        "DASK_LOGGING__DISTRIBUTED": "critical",  # our tasks log their own errors
+        **ENVIRONMENT,
     },
     "distributed.worker.daemon": True,
     # Checks whether the event loop is responsive, 50 times a second. Importing torch holds the interpreter

@@ -1,7 +1,7 @@
 """The process of the embedded cluster, as the app sees it.
 
 It is `engine.jobs.serve`, started as a fresh interpreter: a fork or spawn of the app would run `app.py` again
-in the child.
+in the child. Nothing here imports Dask, so that the process can import it while the app does.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import threading
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from engine.errors import EngineError
 from engine.jobs.fleet import WorkerSpec
-from engine.jobs.tls import Credentials
+
+if TYPE_CHECKING:
+    from engine.jobs.tls import Credentials
 
 ROOT = Path(__file__).parents[2]
-START_UP = 120.0  # seconds for the embedded cluster's process to listen: it imports Dask
+START_UP = 120.0  # seconds for the embedded cluster's process to listen, and for its worker: they import much
 CLOSE = 6.0  # seconds: a little longer than the cluster gives itself to shut down
 
 
@@ -58,6 +60,8 @@ class Embedded:
         Raises:
             EngineError: the process ended instead, or no credentials can be made.
         """
+        from engine.jobs.tls import Credentials  # imports Dask
+
         try:
             # While the child imports Dask: a key takes a tenth of a second.
             self._credentials = Credentials.create()

@@ -21,6 +21,7 @@ from engine.errors import EngineError, PrunescopeError, PublicModeError, StoreEr
 from engine.events import Event
 from engine.hardware.shared_cache import SHARED
 from engine.jobs import messages
+from engine.jobs.embedded import Embedded
 from engine.jobs.exposure import exposures
 from engine.jobs.health import STOPPED, Health, check
 from engine.jobs.inquiries import Inquiries
@@ -357,10 +358,12 @@ class BackgroundEngine(Inquiries):
         self._wanted = False
         self._status = EngineStatus("starting", "The engine is starting.")
         try:
-            # Here, because every page imports this module, and Dask imports slowly.
+            # The process imports Dask, which is slow, while this one does; not with this module, which every
+            # page imports.
+            scheduler = self._scheduler or Embedded()
             from engine.jobs.cluster import Cluster
 
-            self._cluster = Cluster(self.store.home, self._scheduler, self._wake.set)
+            self._cluster = Cluster(self.store.home, scheduler, self._wake.set)
             self._status = EngineStatus("ready", "The engine is ready.")
         except Exception as error:
             known = isinstance(error, PrunescopeError)

@@ -46,7 +46,7 @@ _has_run = threading.Event()
 def call(function: Callable[[*Args], Value], *args: *Args) -> Answer[Value]:
     """Call a function of this module and return its result, or why it failed."""
     # In every task, because a question may arrive before `warm_up` is done.
-    _import_libraries()
+    import_libraries()
     try:
         return Answer(function(*args))
     except PrunescopeError as error:
@@ -56,7 +56,7 @@ def call(function: Callable[[*Args], Value], *args: *Args) -> Answer[Value]:
         raise
 
 
-def _import_libraries() -> None:
+def import_libraries() -> None:
     """Import the modules that take seconds, in one thread at a time: `transformers` creates its names lazily,
     and two threads that do so concurrently may each find it half initialised.
     """
@@ -70,7 +70,7 @@ def _import_libraries() -> None:
 @cache
 def warm_up() -> None:
     """Import and use once what a first run and a first text need, so that the user does not wait for it."""
-    _import_libraries()
+    import_libraries()
     from engine.evaluation.text_types import Writing
     from engine.recipe import Recipe, pin
     from engine.run import run

@@ -56,7 +56,12 @@ def label(process: psutil.Process) -> str:
         command = " ".join(process.cmdline())
     except psutil.Error:  # a browser process that has just exited
         return ""
-    roles = {"streamlit": "app", "engine.jobs.serve": "scheduler", "spawn_main": "worker"}
+    roles = {
+        "streamlit": "app",
+        "engine.jobs.serve": "scheduler",
+        "spawn_main": "worker",
+        "engine.jobs.preloaded": "worker",  # also the process that it is forked from
+    }
     return next((role for part, role in roles.items() if part in command), "")
 
 

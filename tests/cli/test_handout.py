@@ -113,7 +113,7 @@ def test_the_engine_of_the_command_line_leaves_the_app_alone(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An app may be running: its trash can still be undone, and its queue is not this process's."""
-    monkeypatch.setattr(worker, "_import_libraries", lambda: None)
+    monkeypatch.setattr(worker, "import_libraries", lambda: None)
     store = Store()
     (store.trash / WANDA.key).mkdir(parents=True)
     (store.trash / WANDA.key / "lock").touch()

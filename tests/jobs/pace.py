@@ -42,10 +42,10 @@ class Slow(WorkerPlugin):
         self.path = path
 
     def setup(self, worker: Worker) -> None:
-        from engine.jobs.worker import _has_run, _import_libraries
+        from engine.jobs.worker import _has_run, import_libraries
 
         _has_run.set()  # so that the warm-up does not compute a run, for the first user's sake
-        _import_libraries()  # not at the same time as the warm-up: `transformers` would be half initialised
+        import_libraries()  # not at the same time as the warm-up: `transformers` would be half initialised
         import engine.run
 
         real, path = engine.run.run, self.path

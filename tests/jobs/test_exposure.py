@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import stat
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +67,14 @@ def test_the_key_is_in_no_file_argument_or_environment(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))  # where Dask would write it
     credentials = Credentials.create()
     assert credentials.get_listen_args("worker") and credentials.get_connection_args("client")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")
+def test_no_other_user_can_have_a_worker_forked(engine: BackgroundEngine) -> None:
+    """The socket for it is a file of the owner, not an address that all users of the machine share."""
+    children = psutil.Process().children(recursive=True)
+    names = [each.laddr for child in children for each in child.net_connections("unix") if each.laddr]
+    assert [(mode(Path(name)), mode(Path(name).parent)) for name in names] == [(0o600, 0o700)]
 
 
 def test_the_cluster_shows_no_pages(engine: BackgroundEngine) -> None:

@@ -154,6 +154,14 @@ def test_a_recipe_with_a_missing_file_is_rejected_immediately(engine: Background
         engine.submit(Recipe.build(evaluation="missing.txt"))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")
+def test_workers_are_forked_from_a_process_without_threads(engine: BackgroundEngine) -> None:
+    """One of them would be missing in the workers, which could wait for it forever."""
+    origin = psutil.Process(worker_pid(engine)).parent()
+    assert origin is not None and "engine.jobs.preloaded" in " ".join(origin.cmdline())
+    assert origin.num_threads() == 1
+
+
 def test_an_unknown_and_a_damaged_run(engine: BackgroundEngine, small: RecipeMaker) -> None:
     with pytest.raises(StoreError, match="no run"):
         engine.view("0123456789")
