@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
@@ -23,7 +24,11 @@ class Element:
     name: str
     attributes: dict[str, str]
     parents: tuple[str, ...] = ()
-    text: str = ""
+    parts: list[str] = field(default_factory=list)
+
+    @cached_property
+    def text(self) -> str:
+        return "".join(self.parts)
 
 
 @dataclass
@@ -56,7 +61,7 @@ class Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         for element in self.open:
-            element.text += data
+            element.parts.append(data)
 
     def all(self, name: str) -> list[Element]:
         return [element for element in self.elements if element.name == name]

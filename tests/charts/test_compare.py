@@ -387,6 +387,7 @@ class TestPair:
         heat, handles = chart.figure.data
         assert [list(row) for row in heat.z] == [[10, 30], [10, 30]] and list(heat.y) == ["up_proj", "q_proj"]
         assert [tuple(one[:2]) for one in handles.customdata] == [(one.block, one.linear) for one in found]
+        assert list(overlap_grid(found).figure.data[0].y) == ["q_proj", "up_proj"], "as they come"
         assert (
             "20.0 % over the whole model; two random masks of the same sizes would have 25.0 %." in chart.alt
         )

@@ -6,11 +6,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from streamlit.components.v2 import manifest_scanner
+from streamlit.runtime import Runtime
 from streamlit.runtime.scriptrunner import RerunData
-from streamlit.testing.v1 import AppTest, local_script_runner
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
+from streamlit.testing.v1 import AppTest, app_test, local_script_runner
 
 from pages.widgets import engine_handle
 from pages.widgets.explore import run_charts, run_view
@@ -26,6 +29,19 @@ def no_packaged_components() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_scanner, "scan_component_manifests", list)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_scripts() -> Iterator[None]:
+    """Compile each page once, as a server does. The driver would do it in each run of the script, and take
+    apart the server's class for a substitute.
+    """
+    scripts, server = ScriptCache(), MagicMock(spec=Runtime)
+    with pytest.MonkeyPatch.context() as patch:
+        for driver in (app_test, local_script_runner):
+            patch.setattr(driver, "ScriptCache", lambda: scripts)
+        patch.setattr(app_test, "MagicMock", lambda **_: server)
         yield
 
 

@@ -126,8 +126,11 @@ def test_errors_of_the_model_are_below_it(here, open_app, engine):
     assert not healthy(picker(app).set_value("a/tiny").run()).error
 
 
-def test_the_catalogue_is_a_table_too(here, open_app):
+def test_the_catalogue_is_a_table_too_made_when_it_is_opened(here, open_app):
     app = open_app()
+    assert not app.sidebar.dataframe
+    app.session_state[model_picker.OPENED] = True
+    healthy(app.run())
     table = app.sidebar.dataframe[0].value
     assert table["Model"].tolist() == ["Tiny", "Locked"] and table["Licence"].tolist() == [
         "MIT",

@@ -22,7 +22,7 @@ def overlap_grid(overlaps: Sequence[LinearOverlap], side: Side = "kept", order: 
         order: the linears' names in the model's order.
     """
     names = sorted(
-        {one.linear for one in overlaps},
+        dict.fromkeys(one.linear for one in overlaps),
         key=lambda name: order.index(name) if name in order else len(order),  # unknown names go last
     )
     blocks = sorted({one.block for one in overlaps})

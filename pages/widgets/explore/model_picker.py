@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 KNOWN_FOR = 15.0
 TABLE = "catalogue"
+OPENED = "catalogue.opened"
 KNOWN_RUN = "known.run"
 WIDTH, WHY = 760, 500  # pixels; the table scrolls
 
@@ -125,10 +126,14 @@ def _draw_entry(entry: Entry, here: Mapping[str, int], *, hint: bool) -> None:
 
 
 def _draw_catalogue(here: Mapping[str, int], entries: Mapping[str, Entry]) -> None:
-    """Draw the catalogue in a popover; a click on a row picks that model."""
+    """Draw the catalogue in a popover, made while it is open; a click on a row picks that model."""
     if not entries:
         return
-    with st.popover("Recommended models", icon=":material/list:", type="tertiary"):
+    with st.popover(
+        "Recommended models", icon=":material/list:", type="tertiary", key=OPENED, on_change="rerun"
+    ) as popover:
+        if not popover.open:
+            return
         st.caption(CATALOGUE_HELP)
         st.dataframe(
             pd.DataFrame(map(_row, entries.values(), [entry.id in here for entry in entries.values()])),

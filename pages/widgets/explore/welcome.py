@@ -4,6 +4,7 @@ recipe exists, three steps and a forecast.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -87,8 +88,7 @@ def _draw_last(engine: BackgroundEngine) -> None:
 
 def _draw_real_model(engine: BackgroundEngine) -> None:
     """Draw a link to a bundled run of a real language model, if one of a few is there."""
-    keys = (real_recipe(pruner=pruner, sparsity=SPARSITIES[0]).key for pruner in EXAMPLES)
-    key = next((key for key in keys if find_view(engine, key) is not None), None)
+    key = next((key for key in _example_keys() if find_view(engine, key) is not None), None)
     if key is not None:
         st.page_link(
             "pages/explore.py",
@@ -98,6 +98,11 @@ def _draw_real_model(engine: BackgroundEngine) -> None:
             help=f"A bundled run of {SMOLLM2.title}.",
             query_params={"run": key},
         )
+
+
+@cache  # a page is drawn often, and the bundled runs stay the same
+def _example_keys() -> tuple[str, ...]:
+    return tuple(real_recipe(pruner=pruner, sparsity=SPARSITIES[0]).key for pruner in EXAMPLES)
 
 
 def draw_stage(engine: BackgroundEngine, checked: Checked, model: Answer[ModelSummary], shown: Shown) -> None:
