@@ -129,7 +129,7 @@ def figures(app):
             deciding_view(NEURONS, 12),
             *(run_view(NEURONS, "running", n) for n in (0, 2, 3)),
         ],
-        [deciding_view(OUTLIERS, 3), deciding_view(OUTLIERS, 4), run_view(OUTLIERS, "running", 0)],
+        [deciding_view(OUTLIERS, 3), deciding_view(OUTLIERS), run_view(OUTLIERS, "running", 0)],
         [run_view(OTHER, "running", 1), run_view(OTHER, "cancelled", 1)],
     ],
     ids=["search", "measurement", "end"],
