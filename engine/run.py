@@ -25,7 +25,7 @@ from collections.abc import Generator, Iterator, Mapping, MutableMapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -258,7 +258,8 @@ class Attempt:
             model = self.lease.model((*identity, fingerprint(self.recipe.model)), self._load)
             # Once per loaded model, because it reads all files.
             digest = self.lease.recall("digest", partial(model_digest, self.directory, self.recipe.model))
-        loaded = _model_loaded(model, digest, self._source())
+            skipped = self.lease.recall("skipped", partial(_skipped, model))
+        loaded = _model_loaded(model, skipped, digest, self._source())
         yield loaded
         if note := sentence(loaded.skipped):
             yield Noted(message=note)
@@ -295,7 +296,7 @@ class Attempt:
             name=self.recipe.model,
         )
 
-    @property
+    @cached_property  # reading the configuration takes 5 ms
     def _dtype(self) -> torch.dtype:
         stored = stored_dtype(read_config(self.directory, self.recipe.model))
         return pick_dtype(self.recipe.dtype, self.device, stored)
@@ -479,15 +480,21 @@ def _documents() -> Path | None:
     return Path(documents) if documents else None
 
 
-def _model_loaded(model: LanguageModel, digest: str, source: WeightSource | None) -> ModelLoaded:
-    skipped = dict(Counter(skipped_weights(model.module)) + Counter(model.left_out))
+def _skipped(model: LanguageModel) -> dict[str, int]:
+    """Return the number of weights that are never pruned, by kind, with those that were not even read."""
+    return dict(Counter(skipped_weights(model.module)) + Counter(model.left_out))
+
+
+def _model_loaded(
+    model: LanguageModel, skipped: Mapping[str, int], digest: str, source: WeightSource | None
+) -> ModelLoaded:
     prunable = sum(linear.weight.numel() for linear in model.linears.values())
     return ModelLoaded(
         architecture=type(model.module).__name__,
         path=model.blocks[0].path.rpartition(".")[0],  # `model.layers` of `model.layers.0`
         parameters=prunable + sum(skipped.values()),
         prunable=prunable,
-        skipped=skipped,
+        skipped=dict(skipped),
         blocks=len(model.blocks),
         linears=tuple(tuple(map(_shape, block.linears.values())) for block in model.blocks),
         dtype=str(model.dtype).removeprefix("torch."),

@@ -161,9 +161,10 @@ class Lease:
         for each in sizes.values():
             needed += each
         cache.count_use(needed.total())
-        cached.derived = sum(cache.put(cached, name, derived[name], sizes[name]) for name in derived)
-        # Last, so that it is not dropped before its results.
-        if not cache.put(cached, MODEL, cached, cached.sizes):
+        # The model last, so that it is not dropped before its results.
+        fitting = cache.put_all(cached, {**derived, MODEL: cached}, {**sizes, MODEL: cached.sizes})
+        cached.derived = len(fitting) - 1
+        if MODEL not in fitting:
             cache.drop(cached)
 
 

@@ -122,16 +122,25 @@ class SharedCache:
             sizes: the bytes that it takes, by default `size_of(value)`.
         """
         sizes = size_of(value) if sizes is None else sizes
+        return name in self.put_all(owner, {name: value}, {name: sizes})
+
+    def put_all(self, owner: Any, values: Mapping[Name, Any], sizes: Mapping[Name, Sizes]) -> set[Name]:
+        """Store several values of an owner as those used last, in this order; return which of them fit.
+
+        The free memory is read twice, however many they are.
+        """
         with self._lock:
-            self._entries.pop((owner, name), None)
-            if not self._fits(sizes):
-                return False
-            self._entries[owner, name] = Entry(value, sizes)
+            for name in values:
+                self._entries.pop((owner, name), None)
+            rooms = {kind: self._room(kind) for kind in {kind for each in sizes.values() for kind in each}}
+            for name, value in values.items():
+                if all(size <= rooms[kind] for kind, size in sizes[name].items()):
+                    self._entries[owner, name] = Entry(value, sizes[name])
             self._evict()
-            if self._watch and not self._watched:
+            if self._entries and self._watch and not self._watched:
                 self._watched = True
                 threading.Thread(target=self._give_back, name="prunescope-memory", daemon=True).start()
-            return (owner, name) in self._entries
+            return {name for name in values if (owner, name) in self._entries}
 
     def count_use(self, size: int) -> None:
         """Note how many bytes a use of the cache needed, which may stay beyond what is spare."""
