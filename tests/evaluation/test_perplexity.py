@@ -33,15 +33,21 @@ def at_the_end(model: LanguageModel, batch: int) -> Stream:
     return stream
 
 
+LENGTH = windows().shape[1]
+AT_ONCE = dict.fromkeys(FAMILIES, (LENGTH - 2, 2 * LENGTH + 1, 100 * LENGTH))
+"""Tokens at a time for each family: parts of a window, the second one a single token; some windows; all."""
+AT_ONCE["llama"] += (1, LENGTH // 2, LENGTH - 1, LENGTH)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.no_grad()
 def test_perplexity_does_not_depend_on_the_tokens_per_batch(
     family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = built(family)
-    own, length = own_nll(model), windows().shape[1]
+    own, length = own_nll(model), LENGTH
     stream = at_the_end(model, WINDOWS)
-    for tokens in (1, length // 2, length - 1, length, 2 * length + 1, 100 * length):
+    for tokens in AT_ONCE[family]:
         monkeypatch.setattr(measured, "LOGITS_AT_ONCE", tokens * VOCABULARY)
         score = measured.perplexity(model, stream, which="dense")
         assert score.tokens == WINDOWS * (length - 1)

@@ -24,7 +24,15 @@ from engine.recipe import Recipe, pin
 from engine.record import RunRecord
 from engine.run import run
 from engine.run_cache import ModelCache
-from tests.models.families import FAMILIES, MULTIMODAL, VOCABULARY, built, spread_out, windows
+from tests.models.families import (
+    FAMILIES,
+    MULTIMODAL,
+    VOCABULARY,
+    built,
+    spread_out,
+    windows,
+    write_checkpoint,
+)
 
 CPU = torch.device("cpu")
 Run = tuple[RunRecord, dict[int, BlockWeights]]
@@ -32,6 +40,8 @@ Run = tuple[RunRecord, dict[int, BlockWeights]]
 
 def source(family: str, directory: Path, dtype: torch.dtype, **options: Any) -> Path:
     """Write a checkpoint of this family as its authors would publish it."""
+    if family in FAMILIES and dtype is torch.float32:
+        return write_checkpoint(family, directory, **options)
     torch.manual_seed(0)
     module = spread_out(MULTIMODAL[family]()) if family in MULTIMODAL else built(family).module
     module.to(dtype).save_pretrained(directory, **options)  # type: ignore[operator]

@@ -1,7 +1,11 @@
 """Tiny models of every family, with random weights."""
 
 from collections.abc import Callable, Generator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import torch
@@ -117,7 +121,7 @@ FAMILIES: dict[str, Callable[[], Any]] = {
         moe_intermediate_size=24,
         mlp_only_layers=[1],
     ),
-    "olmoe": lambda: hf.OlmoeConfig(**SHAPE, num_key_value_heads=4, num_experts=8, num_experts_per_tok=2),
+    "olmoe": lambda: hf.OlmoeConfig(**SHAPE, num_key_value_heads=4, num_experts=5, num_experts_per_tok=2),
     "gpt-oss": lambda: hf.GptOssConfig(
         **SHAPE,
         num_key_value_heads=2,
@@ -226,9 +230,31 @@ def in_turn(values: Sequence[T], each: int = 1) -> list[tuple[str, T]]:
 
 
 def built(family: str) -> LanguageModel:
-    """A model of this family, the same each time."""
+    """A model of this family, the same each time, for the caller to change."""
+    return LanguageModel(deepcopy(_module(family)))
+
+
+@cache
+def _module(family: str) -> nn.Module:
+    """A family's model, never to be changed: transformers takes twice as long for one as a copy does."""
     torch.manual_seed(0)
-    return LanguageModel(spread_out(hf.AutoModelForCausalLM.from_config(FAMILIES[family]())))
+    return spread_out(hf.AutoModelForCausalLM.from_config(FAMILIES[family]()))
+
+
+def write_checkpoint(family: str, directory: Path, **options: str) -> Path:
+    """Write the files of `built(family)` to a directory, as `save_pretrained` with these options does."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in _files(family, **options).items():
+        (directory / name).write_bytes(content)
+    return directory
+
+
+@cache
+def _files(family: str, **options: str) -> dict[str, bytes]:
+    """The files of a checkpoint by name, made once per family."""
+    with TemporaryDirectory() as directory:
+        built(family).module.save_pretrained(directory, **options)  # type: ignore[operator]
+        return {path.name: path.read_bytes() for path in Path(directory).iterdir()}
 
 
 def spread_out(module: T) -> T:

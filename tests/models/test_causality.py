@@ -19,7 +19,7 @@ from engine.models.loading import load
 from engine.recipe import Recipe
 from engine.run import run
 from engine.run_cache import ModelCache
-from tests.models.families import FAMILIES, SHAPE, built, windows
+from tests.models.families import FAMILIES, SHAPE, built, windows, write_checkpoint
 
 MASKED: dict[str, Callable[..., Any]] = {
     "bert": lambda **more: hf.BertConfig(**SHAPE, **more),
@@ -123,7 +123,7 @@ def test_a_run_rejects_it_before_anything_is_pruned(bert: Path, residence: str, 
 
 
 def test_each_block_of_a_streamed_model_is_checked_when_it_is_read(tmp_path: Path) -> None:
-    built("llama").module.save_pretrained(tmp_path)
+    write_checkpoint("llama", tmp_path)
     model = load(tmp_path, dtype=torch.float32, device=torch.device("cpu"), residence="streamed")
     proof = CausalityProof(model, "it")
     proof.check_early()

@@ -17,7 +17,7 @@ from engine.errors import ModelError
 from engine.hardware.memory_plan import Residence
 from engine.models.checkpoint import Checkpoint
 from engine.models.loading import build_skeleton, load, read_config
-from tests.models.families import FAMILIES, built, in_turn, windows
+from tests.models.families import FAMILIES, built, in_turn, windows, write_checkpoint
 
 CPU = torch.device("cpu")
 WEIGHTS = "model.safetensors"
@@ -166,7 +166,7 @@ def logits(directory: Path, residence: Residence, dtype: torch.dtype = torch.flo
 def test_every_reading_is_that_of_from_pretrained(
     family: str, make: Callable[[Path], None], tmp_path: Path
 ) -> None:
-    built(family).module.save_pretrained(tmp_path)
+    write_checkpoint(family, tmp_path)
     make(tmp_path)
     plain = hf.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
     expected = plain(input_ids=windows(2), use_cache=False).logits
@@ -179,7 +179,7 @@ def test_every_reading_is_that_of_from_pretrained(
 def test_weights_that_stay_in_float32_do_so_in_both_residences(
     family: str, dtype: torch.dtype, tmp_path: Path
 ) -> None:
-    built(family).module.save_pretrained(tmp_path)
+    write_checkpoint(family, tmp_path)
     plain = hf.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=dtype)
     expected = {name: parameter.dtype for name, parameter in plain.named_parameters()}
     streamed = load(tmp_path, dtype=dtype, device=CPU, residence="streamed")
@@ -232,7 +232,7 @@ def test_what_is_left_over_or_missing_is_found_before_anything_is_read(
     family: str, case: tuple[Callable[[Tensors], Tensors], str], tmp_path: Path
 ) -> None:
     edit, words = case
-    built(family).module.save_pretrained(tmp_path)
+    write_checkpoint(family, tmp_path)
     change(tmp_path, edit)
     for residence in RESIDENCES:
         with pytest.raises(ModelError, match=words):
@@ -257,7 +257,7 @@ def test_a_model_without_a_head_for_tokens(kind: Any, family: str, tmp_path: Pat
 def test_a_tensor_in_two_shards_with_different_values(
     edit: Callable[[Tensor], Tensor], tmp_path: Path
 ) -> None:
-    built("llama").module.save_pretrained(tmp_path)
+    write_checkpoint("llama", tmp_path)
     one, other = halves(tmp_path)
     name = a_matrix(one)
     shard(tmp_path, one, {**other, name: edit(one[name])})
@@ -267,7 +267,7 @@ def test_a_tensor_in_two_shards_with_different_values(
 
 @pytest.mark.parametrize("same", [True, False])
 def test_a_weight_with_and_without_the_prefix(same: bool, tmp_path: Path) -> None:
-    built("llama").module.save_pretrained(tmp_path)
+    write_checkpoint("llama", tmp_path)
     name = "model.layers.0.mlp.up_proj.weight"
     change(
         tmp_path,
@@ -294,7 +294,7 @@ def test_experts_stored_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_tensor_is_accounted_for(family: str, tmp_path: Path) -> None:
-    built(family).module.save_pretrained(tmp_path)
+    write_checkpoint(family, tmp_path)
     checkpoint = Checkpoint(tmp_path, "it")
     skeleton = build_skeleton(read_config(tmp_path), "it")
     checkpoint.check(skeleton)
@@ -312,7 +312,7 @@ def path(skeleton: torch.nn.Module) -> str:
 
 @pytest.mark.parametrize("file", ["../elsewhere.safetensors", "model.bin"])
 def test_a_weight_file_that_the_configuration_may_not_name(file: str, tmp_path: Path) -> None:
-    built("llama").module.save_pretrained(tmp_path)
+    write_checkpoint("llama", tmp_path)
     configure(tmp_path, transformers_weights=file)
     for residence in RESIDENCES:
         with pytest.raises(ModelError, match=r"are not known.*transformers_weights"):
@@ -322,7 +322,7 @@ def test_a_weight_file_that_the_configuration_may_not_name(file: str, tmp_path: 
 @pytest.mark.parametrize("where", ["../", "inside/../../", "/"])
 def test_an_index_that_lists_files_of_another_directory(where: str, tmp_path: Path) -> None:
     directory = tmp_path / "model"
-    built("llama").module.save_pretrained(directory)
+    write_checkpoint("llama", directory)
     sharded(directory)
     moved = directory / "model-00002-of-00002.safetensors"
     moved.rename(tmp_path / moved.name)
@@ -336,7 +336,7 @@ def test_an_index_that_lists_files_of_another_directory(where: str, tmp_path: Pa
 
 @pytest.mark.parametrize("index", ["{", "[]", '{"weight_map": {"a": "model.safetensors"}}'])
 def test_an_index_that_transformers_does_not_read(index: str, tmp_path: Path) -> None:
-    built("llama").module.save_pretrained(tmp_path)
+    write_checkpoint("llama", tmp_path)
     (tmp_path / WEIGHTS).rename(tmp_path / "one.safetensors")
     (tmp_path / f"{WEIGHTS}.index.json").write_text(index)
     for residence in RESIDENCES:

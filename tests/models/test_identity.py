@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from engine.hardware import file_hash
 from engine.models import identity
 from engine.models.identity import DEMO, DEMO_DIRECTORY, digest, fingerprint, is_revision
-from tests.models.families import built
+from tests.models.families import write_checkpoint
 
 WEIGHTS = "model.safetensors"
 
@@ -117,7 +117,7 @@ def test_small_files_leave_nothing_on_the_disk(
 
 
 def test_the_fingerprint_covers_the_weight_files_that_are_read(tmp_path: Path) -> None:
-    built("llama").module.save_pretrained(tmp_path)
+    write_checkpoint("llama", tmp_path)
     first = fingerprint(str(tmp_path))
     save_file({"a": torch.ones(2)}, tmp_path / "consolidated.safetensors")
     (tmp_path / "model-00001-of-00001.safetensors").write_bytes(b"not read either")
@@ -127,7 +127,7 @@ def test_the_fingerprint_covers_the_weight_files_that_are_read(tmp_path: Path) -
 
 
 def test_the_fingerprint_covers_shards_in_another_folder(tmp_path: Path) -> None:
-    built("llama").module.save_pretrained(tmp_path)
+    write_checkpoint("llama", tmp_path)
     (tmp_path / "parts").mkdir()
     (tmp_path / WEIGHTS).rename(tmp_path / "parts" / "one.safetensors")
     tensors = load_file(tmp_path / "parts" / "one.safetensors")

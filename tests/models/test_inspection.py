@@ -24,7 +24,7 @@ from engine.models.summary import summarise
 from engine.models.tokenizer import read_tokenizer
 from engine.progress import drain
 from engine.recipe import Recipe, pin
-from tests.models.families import built
+from tests.models.families import write_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -97,7 +97,7 @@ def test_ordinary_tensors_show_none() -> None:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    built("llama").module.save_pretrained(tmp_path)
+    write_checkpoint("llama", tmp_path)
     return tmp_path
 
 
@@ -255,7 +255,7 @@ def test_names_of_a_wrapper_are_named(
     family: str, wrapped: tuple[str, Callable[[str], str]], tmp_path: Path
 ) -> None:
     wrapper, rename = wrapped
-    built(family).module.save_pretrained(tmp_path)
+    write_checkpoint(family, tmp_path)
     tensors = load_file(path := tmp_path / "model.safetensors")
     save_file({rename(name): one for name, one in tensors.items()}, path, metadata={"format": "pt"})
     with pytest.raises(ModelError) as caught:

@@ -25,7 +25,7 @@ from engine.models.summary import context_length, summarise
 from engine.progress import drain
 from engine.recipe import Recipe
 from engine.run import run
-from tests.models.families import FAMILIES, SHAPE, SMALL, TOKENS, VOCABULARY, built, windows
+from tests.models.families import FAMILIES, SHAPE, SMALL, TOKENS, VOCABULARY, built, windows, write_checkpoint
 
 LOAD: dict[str, Any] = {"dtype": torch.float32, "device": torch.device("cpu")}
 
@@ -82,7 +82,7 @@ def test_a_nested_choice_of_another_machine(tmp_path: Path) -> None:
 
 
 def test_a_configuration_without_a_type(tmp_path: Path) -> None:
-    built("llama").module.save_pretrained(tmp_path)
+    write_checkpoint("llama", tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     del config["model_type"]
     (tmp_path / "config.json").write_text(json.dumps(config))

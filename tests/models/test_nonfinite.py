@@ -21,7 +21,7 @@ from engine.pruning.observation import divergence
 from engine.pruning.pipeline import output_error
 from engine.recipe import Recipe
 from engine.run import run
-from tests.models.families import built, windows
+from tests.models.families import built, windows, write_checkpoint
 
 EMBEDDING, UP, DOWN = (
     f"model.{name}.weight" for name in ("embed_tokens", "layers.2.mlp.up_proj", "layers.2.mlp.down_proj")
@@ -35,7 +35,7 @@ def failed(tmp_path: Path) -> Callable[..., tuple[list[Event], str]]:
     """Runs a recipe on a tiny model with changed weights; returns the events before the failure, and why."""
 
     def events(change: Change, **choices: object) -> tuple[list[Event], str]:
-        built("llama").module.save_pretrained(tmp_path / "model")
+        write_checkpoint("llama", tmp_path / "model")
         file = tmp_path / "model" / "model.safetensors"
         tensors = load_file(file)
         change(tensors)

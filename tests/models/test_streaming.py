@@ -28,7 +28,7 @@ from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
 from engine.record import RunRecord
 from engine.run import run
-from tests.models.families import FAMILIES, built, windows
+from tests.models.families import FAMILIES, built, windows, write_checkpoint
 
 CPU = torch.device("cpu")
 SHARED = ("zamba2",)
@@ -57,7 +57,7 @@ def both(directory: Path) -> Pair:
 @pytest.fixture(scope="module", params=[family for family in FAMILIES if family not in SHARED])
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     directory: Path = tmp_path_factory.mktemp("saved") / request.param
-    built(request.param).module.save_pretrained(directory, max_shard_size="40KB")
+    write_checkpoint(request.param, directory, max_shard_size="40KB")
     return both(directory)
 
 
@@ -112,7 +112,7 @@ def test_a_streamed_model_is_pruned_bit_for_bit_the_same(pair: Pair) -> None:
 
 
 def test_updated_weights_are_the_same(tmp_path: Path) -> None:
-    built("llama").module.save_pretrained(tmp_path)
+    write_checkpoint("llama", tmp_path)
     (one, logits), (other, other_logits) = (pruned(model, "sparsegpt", "obs") for model in both(tmp_path))
     assert torch.equal(logits, other_logits)
     for index, block in one.items():
@@ -129,7 +129,7 @@ def test_allocations_are_the_same(
 ) -> None:
     for step in ("BLOCK_STRENGTHS", "ROW_STRENGTHS"):  # two candidates each, not fifteen
         monkeypatch.setattr(neuroal, step, (0.01, 0.25))
-    built(family).module.save_pretrained(tmp_path)
+    write_checkpoint(family, tmp_path)
     found = []
     for model in both(tmp_path):
         plan = Plan.of(score="wanda", allocation=allocation)
@@ -187,7 +187,7 @@ def test_streams_are_joined_and_split() -> None:
     ("family", "prefix"), [("gpt2", "transformer."), ("opt", "model."), ("llama", "model.")]
 )
 def test_a_checkpoint_without_the_models_own_prefix(family: str, prefix: str, tmp_path: Path) -> None:
-    built(family).module.save_pretrained(tmp_path)
+    write_checkpoint(family, tmp_path)
     file = tmp_path / "model.safetensors"
     save_file(
         {name.removeprefix(prefix): tensor for name, tensor in load_file(file).items()},
@@ -199,14 +199,14 @@ def test_a_checkpoint_without_the_models_own_prefix(family: str, prefix: str, tm
 
 
 def test_blocks_that_share_weights_cannot_be_streamed(tmp_path: Path) -> None:
-    built("zamba2").module.save_pretrained(tmp_path)
+    write_checkpoint("zamba2", tmp_path)
     with pytest.raises(ModelError, match="share weights") as caught:
         load(tmp_path, dtype=torch.float32, device=CPU, residence="streamed")
     assert caught.value.kind == "other"
 
 
 def test_a_block_is_read_while_another_thread_builds_a_model(tmp_path: Path) -> None:
-    built("llama").module.save_pretrained(tmp_path)
+    write_checkpoint("llama", tmp_path)
     model = load(tmp_path, dtype=torch.float32, device=CPU, residence="streamed")
     building, read = threading.Event(), threading.Event()
 
@@ -229,7 +229,7 @@ def test_a_block_is_read_while_another_thread_builds_a_model(tmp_path: Path) -> 
 @pytest.mark.parametrize("where", ["resident", "streamed"])
 @pytest.mark.parametrize("name", ["model.layers.1.mlp.up_proj.weight", "model.embed_tokens.weight"])
 def test_a_missing_tensor_is_never_initialised(name: str, where: str, tmp_path: Path) -> None:
-    built("llama").module.save_pretrained(tmp_path)
+    write_checkpoint("llama", tmp_path)
     file = tmp_path / "model.safetensors"
     save_file(
         {key: tensor for key, tensor in load_file(file).items() if key != name},
@@ -243,7 +243,7 @@ def test_a_missing_tensor_is_never_initialised(name: str, where: str, tmp_path: 
 
 @pytest.mark.parametrize("where", ["resident", "streamed"])
 def test_a_tensor_of_another_shape(where: str, tmp_path: Path) -> None:
-    built("llama").module.save_pretrained(tmp_path)
+    write_checkpoint("llama", tmp_path)
     file = tmp_path / "model.safetensors"
     tensors = load_file(file)
     tensors["model.layers.1.mlp.up_proj.weight"] = tensors["model.layers.1.mlp.up_proj.weight"][:-1].clone()
@@ -255,7 +255,7 @@ def test_a_tensor_of_another_shape(where: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["resident", "streamed"])
 def test_a_truncated_file(where: str, tmp_path: Path) -> None:
-    built("llama").module.save_pretrained(tmp_path)
+    write_checkpoint("llama", tmp_path)
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-1000])
     with pytest.raises(ModelError, match="of it is damaged") as caught:
@@ -264,14 +264,14 @@ def test_a_truncated_file(where: str, tmp_path: Path) -> None:
 
 
 def test_a_missing_shard(tmp_path: Path) -> None:
-    built("llama").module.save_pretrained(tmp_path, max_shard_size="40KB")
+    write_checkpoint("llama", tmp_path, max_shard_size="40KB")
     sorted(tmp_path.glob("*.safetensors"))[1].unlink()
     with pytest.raises(ModelError, match=r"model-00002.*is missing"):
         load(tmp_path, dtype=torch.float32, device=CPU)
 
 
 def test_pickled_weights_are_never_read(tmp_path: Path) -> None:
-    built("llama").module.save_pretrained(tmp_path)
+    write_checkpoint("llama", tmp_path)
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
     with pytest.raises(ModelError, match="pickled") as caught:
         load(tmp_path, dtype=torch.float32, device=CPU)
