@@ -215,17 +215,16 @@ class ReferenceSearch:
     def mask(self, weight: Tensor, norms: Tensor, share: float, rows: list[float] | None) -> Tensor:
         """Return the mask that removes `floor(n * s)` per group, or keeps `floor((1 - r_i) * in)` per row."""
         scores = self.score(weight, norms)
-        keep = torch.ones(scores.shape, dtype=torch.bool)
         width = scores.shape[1]
         if rows is not None:
-            for i, ratio in enumerate(rows):
-                keep[i, lowest(scores[i], width - exact_floor((1 - ratio) * width))] = False
+            removed = [width - exact_floor((1 - ratio) * width) for ratio in rows]
         elif self.group == "row":
-            for i in range(len(scores)):
-                keep[i, lowest(scores[i], exact_floor(share * width))] = False
+            removed = [exact_floor(share * width)] * len(scores)
         else:
-            keep.view(-1)[lowest(scores.flatten(), exact_floor(share * scores.numel()))] = False
-        return keep
+            removed, scores = [exact_floor(share * scores.numel())], scores.view(1, -1)
+        ascending = np.argsort(scores.numpy(), axis=1, kind="stable")  # on a tie the earlier one first
+        places = np.argsort(ascending, axis=1)
+        return torch.from_numpy(places >= np.array(removed)[:, None]).view(weight.shape)
 
     def evaluate(self, strength: float, blocks: list[float], rows: Rows | None = None) -> CandidateResult:
         """Run each block dense, then pruned; the pruned outputs are the next block's inputs."""

@@ -19,6 +19,15 @@ SMALL_SEARCHES: dict[str, dict[str, Any]] = {
     "evopress": {"evopress.generations": 1, "evopress.offspring": 2, "evopress.windows": 2},
 }
 """Settings of allocations that try hundreds of candidates by default, by their names."""
+FEW_STEPS: dict[str, Any] = {
+    "admm.iterations": 4,
+    "admm.steps": 3,
+    "alps.iterations": 9,
+    "sparseswaps.swaps": 4,
+}
+"""Settings of methods that repeat something tens to hundreds of times by default, for what holds after any
+number of times.
+"""
 
 
 def defaults(method: Method, **chosen: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Compare full runs of OWL, AlphaPruning and NeuroAL on tiny models with their float64 oracles."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +19,7 @@ from engine.pruning.allocations import neuroal
 from engine.pruning.weights import BlockWeights
 from engine.recipe import Recipe
 from engine.run import run
+from engine.run_cache import ModelCache
 from tests.pruning import allocation_oracles, oracles
 from tests.pruning.allocation_oracles import CandidateResult, ReferenceSearch, SearchResult
 from tests.pruning.combinations import pairwise
@@ -43,6 +45,10 @@ WINDOWS, TOKENS = 10, 16
 FEW_LAMBDAS = [0.02, 0.07, 0.25]
 """What NeuroAL tries on all models but the one with the fewest linears, which gets the published ones."""
 WITH_ALL_LAMBDAS = "opt"
+
+
+LOADED: dict[str, ModelCache] = defaultdict(ModelCache)
+"""The models by their directory stay loaded: each run gets the dense weights back."""
 
 
 @dataclass
@@ -113,7 +119,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str,
 
 def record_run(fields: dict[str, Any], **choices: Any) -> Recording:
     recording, weights = Recording(), dict[int, BlockWeights]()
-    for event in run(Recipe.build({**fields, **choices}), weights):
+    for event in run(Recipe.build({**fields, **choices}), weights, models=LOADED[fields["model"]]):
         recording.add(event)
     recording.masks = {
         index: {name: pruned.keep for name, pruned in block.items()} for index, block in weights.items()
@@ -166,7 +172,7 @@ def dense_scores(name: str) -> list[list[Tensor]]:
 
 def allocate(fields: dict[str, Any], **choices: Any) -> Recording:
     """Return the events up to the allocation: no block is pruned."""
-    recording, events = Recording(), run(Recipe.build({**fields, **choices}))
+    recording, events = Recording(), run(Recipe.build({**fields, **choices}), models=LOADED[fields["model"]])
     while recording.allocated is None:
         recording.add(next(events))
     events.close()

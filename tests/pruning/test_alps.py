@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.analysis.microscope.decision import decide
+from engine.laws import laws
 from engine.pruning.patterns import Group
 from engine.pruning.plan import Plan
 from tests.pruning import oracles
@@ -70,6 +71,12 @@ def test_the_mask_it_settles_on_matches_the_oracle(shape: tuple[str, Group | Non
     expected = oracles.alps(layer.weight, layer.inputs, choose=choose)
     assert torch.equal(outcome.keep, expected != 0)
     assert_close(outcome.weight, expected)
+
+
+def test_it_settles_on_every_edge_case() -> None:
+    """Other tests of its masks stop it early."""
+    plan = Plan.of(score="wanda", update="alps", pattern="unstructured", group=Group.LAYER)
+    laws.every_edge_case_is_pruned_correctly(plan, ("unstructured", Group.LAYER))
 
 
 def test_it_beats_admm_and_the_optimal_weights_of_wandas_mask() -> None:

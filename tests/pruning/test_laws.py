@@ -15,6 +15,7 @@ from engine.pruning.plan import Plan
 from engine.pruning.presets import PRESETS
 from engine.recipe import Recipe
 from tests.pruning import oracles
+from tests.pruning.calls import FEW_STEPS
 from tests.pruning.combinations import pairwise, possible
 from tests.pruning.oracles import SCORE_ORACLES, UPDATE_ORACLES
 
@@ -59,7 +60,8 @@ def for_each(choices: list[tuple[str, str, str, Shape]]) -> pytest.MarkDecorator
 @pytest.fixture
 def plan(request: pytest.FixtureRequest) -> Plan:
     score, update, refinement, (pattern, group) = request.param
-    return Plan.of(score=score, update=update, refinement=refinement, pattern=pattern, group=group)
+    chosen = {"score": score, "update": update, "refinement": refinement, "pattern": pattern, "group": group}
+    return Plan.of(**chosen, settings=FEW_STEPS)
 
 
 LAWS_OF_EVERY_PLAN = [

@@ -1,6 +1,8 @@
 """Every pair of choices on two axes, on a tiny model: the exact sparsity, or a rejected recipe."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from itertools import product
 from math import floor
 from pathlib import Path
@@ -17,10 +19,11 @@ from engine.pruning.allocations import neuroal
 from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, SCORES, UPDATES
 from engine.pruning.patterns import Group, removed
 from engine.recipe import Recipe
+from engine.recipe.validation import faults
 from engine.record import RunRecord
 from engine.run import run
 from engine.run_cache import ModelCache
-from tests.pruning.calls import SMALL_SEARCHES
+from tests.pruning.calls import FEW_STEPS, SMALL_SEARCHES
 from tests.pruning.combinations import pairwise
 
 BLOCKS, SPARSITY = 2, 0.6
@@ -44,6 +47,8 @@ def fields(choice: tuple[Any, ...]) -> dict[str, Any]:
     score, shape, allocation, update, refinement = choice
     sparsity = {} if "pattern" in shape else {"sparsity": SPARSITY}
     settings = {"manual.ratios": RATIOS} if allocation == "manual" else SMALL_SEARCHES.get(allocation, {})
+    chosen = (update, refinement)
+    few = {key: value for key, value in FEW_STEPS.items() if key.partition(".")[0] in chosen}
     return {
         "score": score,
         **shape,
@@ -51,23 +56,32 @@ def fields(choice: tuple[Any, ...]) -> dict[str, Any]:
         "allocation": allocation,
         "update": update,
         "refinement": refinement,
-        "settings": settings,
+        "settings": {**settings, **few},
     }
 
 
 def is_accepted(choice: tuple[Any, ...]) -> bool:
-    try:
-        Recipe.build(fields(choice))
-    except RecipeError:
-        return False
-    return True
+    return not faults(fields(choice))
 
 
-ALL_CHOICES = list(product(*AXES.values()))
-ACCEPTED = [choice for choice in ALL_CHOICES if is_accepted(choice)]
-RUNNING = pairwise(ACCEPTED)
-COVERING = [*RUNNING, *pairwise(ALL_CHOICES, RUNNING)]
-"""A rejected choice does not show that its pairs work, so accepted choices are picked first."""
+# Cached functions, not constants: they take seconds, and every process imports this file.
+@cache
+def all_choices() -> list[tuple[Any, ...]]:
+    return list(product(*AXES.values()))
+
+
+@cache
+def accepted() -> list[tuple[Any, ...]]:
+    return list(filter(is_accepted, all_choices()))
+
+
+@cache
+def covering() -> list[tuple[Any, ...]]:
+    """Choices with every pair. A rejected one does not show that its pairs work, so accepted choices are
+    picked first.
+    """
+    running = pairwise(accepted())
+    return [*running, *pairwise(all_choices(), running)]
 
 
 @pytest.fixture(scope="module")
@@ -121,17 +135,28 @@ def removed_by_row(rows: int, columns: int, quantiles: tuple[float, ...]) -> tup
     return least, most
 
 
-@pytest.mark.parametrize(
-    "choice",
-    COVERING,
-    ids=lambda choice: "-".join(
-        str(next(iter(c.values()), "own")) if isinstance(c, dict) else c for c in choice
-    ),
-)
+@pytest.mark.parametrize("score", SCORES)
 @pytest.mark.usefixtures("few_candidates")
 def test_every_pair_runs_with_the_exact_sparsity_or_is_rejected(
-    choice: tuple[Any, ...], tiny: Path, models: ModelCache
+    score: str, tiny: Path, models: ModelCache
 ) -> None:
+    for choice in covering():
+        if choice[0] == score:
+            with naming(choice):
+                require_exact_sparsity_or_rejection(choice, tiny, models)
+
+
+@contextmanager
+def naming(choice: tuple[Any, ...]) -> Iterator[None]:
+    """Add the choice to what a failing check says."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"{choice}")
+        raise
+
+
+def require_exact_sparsity_or_rejection(choice: tuple[Any, ...], tiny: Path, models: ModelCache) -> None:
     try:
         recipe = Recipe.build(
             fields(choice), model=str(tiny / "model"), calibration=str(tiny / "ids.npy"), evaluation=None
@@ -167,8 +192,8 @@ def counts(record: RunRecord) -> Iterator[tuple[int, str, int, int, int]]:
 
 def test_most_combinations_are_accepted() -> None:
     """Every choice is accepted somewhere, and row groups with everything except a joint score."""
-    possible = {part for choice in ACCEPTED for part in map(str, enumerate(choice))}
-    assert possible == {part for choice in ALL_CHOICES for part in map(str, enumerate(choice))}
+    possible = {part for choice in accepted() for part in map(str, enumerate(choice))}
+    assert possible == {part for choice in all_choices() for part in map(str, enumerate(choice))}
     rows = {"group": Group.ROW}
     every = product(
         [name for name, score in SCORES.items() if not score.joint], [rows], ALLOCATIONS, UPDATES, REFINEMENTS

@@ -39,14 +39,14 @@ def after_exchanges(row: Tensor, inputs: Tensor, keep: Tensor, group: int | None
     """Return the squared output error after each exchange, `[in, in]` by kept and pruned column in float64;
     infinite where an exchange is not allowed.
     """
-    parts = inputs.reshape(-1, len(row)).double() * row.double()  # [tokens, in]
-    lost = parts[:, ~keep].sum(1)
+    parts = (inputs.reshape(-1, len(row)).double() * row.double()).T.contiguous()  # [in, tokens]
+    lost = parts[~keep].sum(0)
+    # The distance of two vectors, without the products of matrices that would round differently.
+    left = torch.cdist(lost + parts[keep], parts[~keep], compute_mode="donot_use_mm_for_euclid_dist")
     result = torch.full((len(row), len(row)), torch.inf, dtype=torch.float64)
-    columns = torch.arange(len(row))
-    for p in columns[keep]:
-        partners = columns[~keep & (True if group is None else columns // group == p // group)]
-        result[p, partners] = ((lost + parts[:, p])[:, None] - parts[:, partners]).square().sum(0)
-    return result
+    result[keep[:, None] & ~keep] = left.square().flatten()
+    groups = torch.arange(len(row)) // (group or len(row))
+    return result.where(groups[:, None] == groups, torch.inf)
 
 
 def swapped(row: Tensor, inputs: Tensor, keep: Tensor, group: int | None, swaps: int) -> tuple[Tensor, int]:

@@ -8,11 +8,14 @@ for stops both.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import pytest
 import torch
 import transformers
+from torch import nn
 
 from engine.events import BlockPruned, Event
 from engine.hardware.device import Clock
@@ -43,8 +46,9 @@ def cases() -> Iterator[tuple[str, dict[str, Any], int]]:
     for name in UPDATES:
         # The sizes of the rows' systems decide the shapes of tensors.
         # ALPS looks every three iterations whether the mask still changes.
-        per_linear = {"mrp": 4, "thanos": 4, "alps": 101}.get(name, 0)
-        yield f"update {name}", {"score": "sparsegpt", "update": name}, per_linear
+        per_linear = {"mrp": 4, "thanos": 4, "alps": 1 + 36 // 3}.get(name, 0)
+        settings = {"alps.iterations": 36} if name == "alps" else {}
+        yield f"update {name}", {"score": "sparsegpt", "update": name, "settings": settings}, per_linear
     yield "update obs 2:4", {"score": "sparsegpt", "update": "obs", "pattern": "2:4"}, 0
     for name, refinement in REFINEMENTS.items():
         if refinement.touches:
@@ -66,6 +70,11 @@ CASES = {label: (choices, per_linear) for label, choices, per_linear in cases()}
 
 
 def tiny(blocks: int) -> LanguageModel:
+    return LanguageModel(deepcopy(_module(blocks)))
+
+
+@cache
+def _module(blocks: int) -> nn.Module:
     config = transformers.LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=8,
@@ -75,7 +84,7 @@ def tiny(blocks: int) -> LanguageModel:
         num_key_value_heads=1,
     )
     torch.manual_seed(0)
-    return LanguageModel(spread_out(transformers.AutoModelForCausalLM.from_config(config)))
+    return spread_out(transformers.AutoModelForCausalLM.from_config(config))
 
 
 def pruned(model: LanguageModel, plan: Plan) -> tuple[Shares, dict[int, BlockWeights], list[Event]]:
