@@ -19,6 +19,7 @@ from engine.record.outline import Outline
 from pages.widgets.known_model import draw_absent, is_absent
 from pages.widgets.literal import literal
 from pages.widgets.live import live, show_error
+from pages.widgets.page_setup import explore
 from pages.widgets.progress import progress_words, share
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _without_computed(
                     width="stretch",
                 )
                 st.page_link(
-                    "pages/explore.py",
+                    explore(),
                     label="Open the run computed here",
                     icon=":material/content_cut:",
                     query_params={"run": str(view.record.key)},

@@ -7,7 +7,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.widgets.live import NOTHING
-from pages.widgets.server import DRAWN, PREFIX
+from pages.widgets.server import DRAWN
 
 TELL = st.components.v2.component(
     "page_drawn",
@@ -24,7 +24,7 @@ TELL = st.components.v2.component(
       const look = (deadline) => {
         count = deadline.timeRemaining() >= LEAST ? count + 1 : 0;
         if (count < LONG) setTimeout(() => idle(look), PAUSE);
-        else fetch(new URL(data, location.origin), { method: "POST" }).catch(() => {});
+        else fetch(new URL(data, location.href), { method: "POST" }).catch(() => {});
       };
       idle(look);
     }""",
@@ -33,4 +33,4 @@ TELL = st.components.v2.component(
 
 def tell_when_drawn() -> None:
     """Have the browser tell the server; at the end of a page."""
-    TELL(key="unseen.drawn", data=f"{PREFIX}/{DRAWN}")
+    TELL(key="unseen.drawn", data=DRAWN)

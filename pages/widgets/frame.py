@@ -8,7 +8,7 @@ from streamlit.navigation.page import StreamlitPage
 from pages.widgets.drawn import tell_when_drawn
 from pages.widgets.live import whole_page
 from pages.widgets.method_files import draw_faults, load_method_files
-from pages.widgets.page_setup import PAGE, enter
+from pages.widgets.page_setup import EXPLORE, PAGE, ROOT, enter
 from pages.widgets.present import presenter
 from pages.widgets.public_mode import draw_notice
 from pages.widgets.visited import note_address
@@ -24,7 +24,7 @@ def list_pages() -> list[StreamlitPage]:
     A file's stem is its page's URL path (the default page's is empty); links and talks use it.
     """
     return [
-        st.Page("pages/explore.py", title="Explore", icon=":material/content_cut:", default=True),
+        st.Page(EXPLORE, title="Explore", icon=":material/content_cut:", url_path=ROOT, default=True),
         st.Page("pages/compare.py", title="Compare", icon=":material/show_chart:"),
         st.Page("pages/microscope.py", title="Microscope", icon=":material/biotech:"),
         st.Page("pages/generate.py", title="Generate", icon=":material/notes:"),

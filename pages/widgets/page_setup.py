@@ -1,4 +1,4 @@
-"""Making sure that a page runs inside the app.
+"""Making sure that a page runs inside the app, and the first page as the target of links.
 
 Until `st.navigation` has been called once in the server's process, Streamlit treats a folder named `pages` as
 an app of its older kind. If the first visit to a new server goes directly to a page's address, Streamlit
@@ -8,10 +8,22 @@ would run that page alone, without the app's menu, width and title.
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 ENTERED = "entered"
 PAGE = "page.drawn"
 """Session state: the URL path of the page that this tab has drawn last."""
+
+EXPLORE = "pages/explore.py"
+ROOT = "."
+"""The first page's address in links, which are relative to the current page. Streamlit's own for it is empty:
+`?run=KEY` in another tab would open the current page again.
+"""
+
+
+def explore() -> StreamlitPage:
+    """Return the first page as the target of a link to it, for `st.page_link`."""
+    return st.Page(EXPLORE, url_path=ROOT)
 
 
 def enter() -> None:

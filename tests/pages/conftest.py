@@ -83,8 +83,11 @@ def visit(page: str = "explore", /, **parameters: str) -> AppTest:
 
 
 def healthy(app: AppTest) -> AppTest:
-    """The page itself, after making sure that it shows no traceback."""
+    """The page itself, after making sure that it shows no traceback, and that its links lead to a page in
+    another tab, too: one without a path would lead to the page that holds it.
+    """
     assert not app.exception, [item.message for item in app.exception]
+    assert all(link.proto.page for link in app.get("page_link"))
     return app
 
 

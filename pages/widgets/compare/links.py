@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.widgets.page_setup import explore
+
 SECTION, PAIR, SWEEP = "section", "Two runs", "Sweep"
 LEFT, RIGHT = "one", "other"
 """The address parameters of the two runs that are compared."""
@@ -22,9 +24,7 @@ def draw_links(key: str, place: str) -> None:
         key: of the run.
         place: prefix of the buttons' keys, as a page can draw links in several places.
     """
-    st.page_link(
-        "pages/explore.py", label="Open in Explore", icon=":material/content_cut:", query_params={"run": key}
-    )
+    st.page_link(explore(), label="Open in Explore", icon=":material/content_cut:", query_params={"run": key})
     st.page_link(
         "pages/microscope.py",
         label="Open in Microscope",

@@ -22,6 +22,7 @@ from pages.widgets.compare.links import LEFT, PRESSED, RIGHT
 from pages.widgets.compare.overlap import draw_overlap
 from pages.widgets.literal import literal
 from pages.widgets.live import show_error
+from pages.widgets.page_setup import explore
 from pages.widgets.run_picker import finished_runs, pick_run, usual_keys
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def draw_pair(engine: BackgroundEngine) -> None:
         return
     for column, run in zip(columns, (left, right), strict=True):
         column.page_link(
-            "pages/explore.py",
+            explore(),
             label="Open in Explore",
             icon=":material/content_cut:",
             query_params={"run": run.key},

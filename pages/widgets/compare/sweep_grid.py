@@ -15,6 +15,7 @@ from engine.analysis.comparison.sweep import Cell
 from engine.charts.compare.sweep_grid import LEGEND, column_words, sweep_colours, sweep_words
 from pages.widgets.compare.links import draw_links
 from pages.widgets.literal import literal
+from pages.widgets.page_setup import explore
 
 MOST_REASONS = 6
 """Failures that are shown; the others are counted."""
@@ -86,7 +87,7 @@ def _draw_selected(selection: Any, squares: Sequence[GridCell]) -> None:
             draw_links(key, "cell")
         else:
             st.page_link(
-                "pages/explore.py",
+                explore(),
                 label="Open in Explore",
                 icon=":material/content_cut:",
                 query_params={"run": key},

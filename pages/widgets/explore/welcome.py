@@ -21,6 +21,7 @@ from pages.widgets.explore.fields import Checked
 from pages.widgets.explore.recipe_form import draw_prune
 from pages.widgets.explore.shown_run import Shown
 from pages.widgets.literal import literal
+from pages.widgets.page_setup import explore
 from pages.widgets.present.presenter import is_presenting
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _draw_real_model(engine: BackgroundEngine) -> None:
     key = next((key for key in _example_keys() if find_view(engine, key) is not None), None)
     if key is not None:
         st.page_link(
-            "pages/explore.py",
+            explore(),
             label="See a real language model",
             width="content",
             icon=":material/inventory_2:",

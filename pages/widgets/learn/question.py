@@ -13,6 +13,7 @@ import streamlit as st
 from engine.export.handout_blocks import Question, Text
 from pages.widgets.learn.classroom.membership import current_room
 from pages.widgets.learn.classroom.question import draw_choices, draw_distribution
+from pages.widgets.page_setup import explore
 from pages.widgets.recorder import recorder
 
 
@@ -107,6 +108,4 @@ def draw_summary(lines: Sequence[str], method: str, fields: Mapping[str, str], l
                 icon=":material/menu_book:",
                 query_params={"methods.find": method},  # the key of the search field of that page
             )
-            st.page_link(
-                "pages/explore.py", label=label, icon=":material/play_arrow:", query_params=dict(fields)
-            )
+            st.page_link(explore(), label=label, icon=":material/play_arrow:", query_params=dict(fields))

@@ -32,6 +32,7 @@ from pages.widgets.learn.recorded_runs import (
     finished_records,
 )
 from pages.widgets.live import live
+from pages.widgets.page_setup import explore
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -130,7 +131,7 @@ def _draw_links(engine: BackgroundEngine, recipe: Recipe) -> None:
     """Draw links to Explore, with the run if it is finished and with the recipe before."""
     finished = finished_record(engine, recipe) is not None
     st.page_link(
-        "pages/explore.py",
+        explore(),
         label="This run on Explore" if finished else "This recipe on Explore",
         icon=":material/content_cut:",
         query_params={"run": pin(recipe).key} if finished else _fields(recipe),

@@ -15,8 +15,7 @@ from engine.pruning.presets import PRESETS
 from engine.pruning.recommendations import Evidence, Recommendation, in_words
 from engine.registry import Method
 from pages.widgets.literal import literal
-
-EXPLORE = "pages/explore.py"
+from pages.widgets.page_setup import explore
 
 
 def anchor(axis: str, name: str) -> str:
@@ -37,7 +36,9 @@ def draw_method(axis: str, method: Method, related: Mapping[str, str], fields: M
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.subheader(method.title, anchor=anchor(axis, method.name), width="content")
             if fields:
-                st.page_link(EXPLORE, label="Try it", icon=":material/play_arrow:", query_params=dict(fields))
+                st.page_link(
+                    explore(), label="Try it", icon=":material/play_arrow:", query_params=dict(fields)
+                )
         st.markdown(method.explanation)
         if method.formula:
             st.latex(one_part_per_line(method.formula))

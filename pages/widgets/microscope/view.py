@@ -22,6 +22,7 @@ from pages.widgets.live import show_error
 from pages.widgets.microscope.lens import draw_lens
 from pages.widgets.microscope.panels import draw_panels
 from pages.widgets.microscope.picker import Place, choose_place, complaints
+from pages.widgets.page_setup import explore
 from pages.widgets.run_picker import finished_runs, pick_run
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def draw_microscope(engine: BackgroundEngine) -> None:
             "No finished runs yet. Prune a model in Explore first.",
             icon=":material/biotech:",
         )
-        st.page_link("pages/explore.py", label="Go to Explore", icon=":material/content_cut:")
+        st.page_link(explore(), label="Go to Explore", icon=":material/content_cut:")
         return
     try:
         view = engine.view(run.key)

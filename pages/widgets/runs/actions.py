@@ -11,6 +11,7 @@ from engine.store.summary import NAME, NOTE, Label, RunSummary
 from pages.widgets.engine_handle import find_view
 from pages.widgets.explore.downloads import draw_downloads
 from pages.widgets.literal import literal
+from pages.widgets.page_setup import explore
 from pages.widgets.public_mode import NOT_YOURS
 from pages.widgets.runs.deleting import ERROR, draw_deletion
 from pages.widgets.runs.verifying import draw_verification, draw_verify_button
@@ -57,9 +58,7 @@ def draw_actions(engine: BackgroundEngine, run: RunSummary) -> None:
 def _draw_links(run: RunSummary) -> None:
     if run.state == "damaged":
         return
-    st.page_link(
-        "pages/explore.py", label="Explore", icon=":material/content_cut:", query_params={"run": run.key}
-    )
+    st.page_link(explore(), label="Explore", icon=":material/content_cut:", query_params={"run": run.key})
     if run.state == "finished":
         pair = {"section": "Two runs", "one": run.key}
         st.page_link("pages/compare.py", label="Compare", icon=":material/compare_arrows:", query_params=pair)

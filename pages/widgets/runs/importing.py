@@ -8,6 +8,7 @@ import streamlit as st
 
 from engine.errors import PrunescopeError
 from pages.widgets.literal import literal
+from pages.widgets.page_setup import explore
 from pages.widgets.public_mode import draw_refusal
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ def draw_import(engine: BackgroundEngine) -> None:
     if key is not None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown("The run was imported. Choose it above to verify its numbers.", width="stretch")
-            st.page_link(
-                "pages/explore.py", label="Open", icon=":material/content_cut:", query_params={"run": key}
-            )
+            st.page_link(explore(), label="Open", icon=":material/content_cut:", query_params={"run": key})
             st.page_link(
                 "pages/compare.py",
                 label="Compare with another run",

@@ -12,6 +12,7 @@ from engine.charts.run_table import ORDERS, SIGNS, matching, ordered, run_table
 from engine.numbers import plural
 from engine.store.summary import RunSummary
 from pages.widgets.handouts.button import draw_export
+from pages.widgets.page_setup import explore
 from pages.widgets.run_picker import OFFERED, labels
 from pages.widgets.runs.actions import draw_actions
 from pages.widgets.runs.deleting import draw_deletion
@@ -149,6 +150,4 @@ def draw_bundled(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> None:
             placeholder="Choose a run",
         )
         if key:
-            st.page_link(
-                "pages/explore.py", label="Explore", icon=":material/content_cut:", query_params={"run": key}
-            )
+            st.page_link(explore(), label="Explore", icon=":material/content_cut:", query_params={"run": key})

@@ -11,6 +11,7 @@ from engine.errors import PrunescopeError
 from pages.widgets.engine_handle import find_view
 from pages.widgets.literal import literal
 from pages.widgets.live import live
+from pages.widgets.page_setup import explore
 from pages.widgets.progress import progress_words, share
 from pages.widgets.public_mode import NOT_YOURS
 from pages.widgets.runs.deleting import ERROR
@@ -41,7 +42,7 @@ def _draw(engine: BackgroundEngine, keys: Sequence[str]) -> None:
                     share(view), text=f"{literal(view.record.recipe.title)} · {progress_words(view)}"
                 )
                 link.page_link(
-                    "pages/explore.py", label="Watch", icon=":material/visibility:", query_params={"run": key}
+                    explore(), label="Watch", icon=":material/visibility:", query_params={"run": key}
                 )
                 button.button(
                     "Cancel",
