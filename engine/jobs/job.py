@@ -81,7 +81,7 @@ class Job:
         """Record that the run's process was killed because the user cancelled it.
 
         Returns:
-            How it ended, if the folder does not tell: no worker had begun, or the disk refuses.
+            How it ended, if the folder does not tell, because the disk refuses.
         """
         return self._end(Cancelled(forced=True), self.record("cancelled"))
 

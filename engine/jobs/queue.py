@@ -171,15 +171,17 @@ class RunQueue:
         return self._followed.view(self._existing(folder))
 
     def _attempt(self, key: str, end: RunRecord | None) -> str:
-        """Return a sentence about how a run ended here whose recorded result is shown; empty if it was never
-        started.
+        """Return a sentence about how a run ended here whose recorded result is shown; empty if it never
+        began, unless an error kept it from that.
         """
         own = self._store.folder(key)
+        if not own.exists and (end is None or end.state == "cancelled"):
+            return ""
         try:
-            record = end if end is not None or not own.exists else self._followed.view(own).record
+            record = end if end is not None else self._followed.view(own).record
         except StoreError as error:  # damaged
             return str(error)
-        return "" if record is None else attempt_words(record)
+        return attempt_words(record)
 
     def cancel(self, key: str) -> None:
         """Drop a queued or held run; ask a running one to stop."""
@@ -198,7 +200,7 @@ class RunQueue:
         self._wake()
 
     def _drop(self, recipe: Recipe) -> None:
-        """Take a run that no worker has out of the queue; the caller holds the lock."""
+        """Take a run that no worker has begun out of the queue; the caller holds the lock."""
         self._remove(recipe.key)
         if not self._store.folder(recipe.key).exists:  # the folder of an earlier attempt tells its own end
             self._ends[recipe.key] = RunRecord(key=recipe.key, recipe=recipe, state="cancelled")
@@ -357,7 +359,12 @@ class RunQueue:
             return
         # A task that no worker has started is cancelled without killing a process.
         cluster.abort(job.task, kill=job.started)
-        self._forget(job.recipe.key, job.end_cancelled())
+        if job.started:
+            self._forget(job.recipe.key, job.end_cancelled())
+        else:
+            with self._lock:
+                self._drop(job.recipe)
+            self._wake()
 
     def _forget(self, key: str, end: RunRecord | None = None) -> None:
         """Take an ended run out of the queue; `end` tells how it ended if its folder does not."""

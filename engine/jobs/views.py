@@ -34,8 +34,8 @@ class RunView:
         worker: where it is being computed, such as "GPU 1 · NVIDIA H100"; empty unless it is running, or if
             that is not known.
         has_weights: whether its pruned blocks are stored here; a bundled run may have results only.
-        attempt: how the same run ended when it was last started here, if it gave no result and this is the
-            bundled one; empty otherwise.
+        attempt: how the same run ended when it was last started here, if it began or failed to, gave no
+            result, and this is the bundled one; empty otherwise.
     """
 
     record: RunRecord

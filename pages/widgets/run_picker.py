@@ -8,8 +8,7 @@ module writes the key.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import streamlit as st
 
@@ -17,10 +16,6 @@ from engine import numbers
 from engine.models.identity import DEMO
 from engine.store.summary import RunSummary
 from pages.widgets.literal import literal
-
-if TYPE_CHECKING:
-    pass
-
 
 OFFERED = 1_000
 """Runs that a list offers besides the bundled ones: more would slow down the browser."""
@@ -60,6 +55,7 @@ def pick_run(
     disabled: bool = False,
 ) -> RunSummary | None:
     """Let the user choose a run. A run named by the address is preselected; an unknown key gives a warning.
+    The caller writes the choice into the address by `write_runs`.
 
     Args:
         runs: the runs to choose from.
@@ -90,9 +86,17 @@ def pick_run(
         args=(widget,),
         disabled=disabled,
     )
-    key: str = st.session_state[chosen]
-    _write_address(widget, parameter, key)
-    return by_key[key]
+    return by_key[st.session_state[chosen]]
+
+
+def write_runs(keys: Mapping[str, str]) -> None:
+    """Write the chosen runs, by parameter, into the address: all at once, because each writing is an entry in
+    the browser's history.
+    """
+    if any(st.query_params.get(parameter) != key for parameter, key in keys.items()):
+        st.query_params.update(keys)
+    for parameter, key in keys.items():
+        st.session_state[f"pick.{parameter}.address"] = key  # its own writing is not a new address
 
 
 def usual_keys(runs: Sequence[RunSummary], *wanted: tuple[str, float]) -> list[str]:
@@ -144,9 +148,3 @@ def _follow_address(widget: str, parameter: str, by_key: dict[str, RunSummary]) 
             "here. Another run is shown.",
             icon=":material/info:",
         )
-
-
-def _write_address(widget: str, parameter: str, key: str) -> None:
-    if st.query_params.get(parameter) != key:
-        st.query_params[parameter] = key
-        st.session_state[f"{widget}.address"] = key  # its own writing is not a new address

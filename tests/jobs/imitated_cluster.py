@@ -67,6 +67,9 @@ class Elsewhere:
     def result(self, task: Sent) -> Answer[Any] | None:
         return task.answer
 
+    def abort(self, task: Sent, *, kill: bool) -> None:
+        task.status = "cancelled"
+
 
 class Here(Elsewhere):
     """The embedded cluster of a machine on which the first worker computes on `first`.

@@ -17,7 +17,7 @@ import pytest
 
 from engine import run as engine_run
 from engine.errors import ClassError, PrunescopeError, PublicModeError, StoreError
-from engine.events import Failed, RunStarted
+from engine.events import Cancelled, Failed, RunStarted
 from engine.jobs import worker
 from engine.jobs.execute import execute
 from engine.jobs.policy import Policy
@@ -523,9 +523,16 @@ def test_only_who_cancelled_a_run_reads_that_the_bundled_one_stands_in_for_it(
     open_app: Callable[..., App],
 ) -> None:
     app = open_app()
-    key = app.submit(pin(Recipe.build(pruner="wanda")), "ann")
+    recipe = pin(Recipe.build(pruner="wanda"))
+    key = app.submit(recipe, "ann")
     assert app.engine.view(key).state == "queued"
     app.engine.cancel(key)
+    assert app.engine.view(key).recorded and app.engine.view(key).attempt == "", "it had not begun"
+    folder = app.engine.store.folder(key)
+    folder.create(recipe)
+    with folder.lock():
+        folder.append(imitation.started(recipe))
+        folder.end(Cancelled())
     assert app.engine.view(key).recorded and "was cancelled" in app.engine.view(key).attempt
     app.who = "bob"
     assert app.engine.view(key).recorded and app.engine.view(key).attempt == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from engine.store.folder import RunFolder
 from engine.store.runs import Store
 from tests.conftest import RecipeMaker
 from tests.jobs import imitation
+from tests.jobs.imitated_cluster import Elsewhere, gpu_worker
 
 
 def queue_of(store: Store) -> RunQueue:
@@ -109,10 +111,28 @@ def test_a_bundled_run_is_shown_again_when_its_own_run_is_dropped_before_it_bega
     queue.submit(small())
     queue.cancel(small().key)
     assert queue.view(small().key).state == "finished"
-    assert "was cancelled" in queue.view(small().key).attempt
+    assert queue.view(small().key).attempt == "", "nothing has happened"
     queue.submit(small())
     queue.fail("Dask is not installed.")
     assert queue.view(small().key).attempt.endswith("failed: Dask is not installed.")
+
+
+def test_a_run_cancelled_before_it_began_again_ends_as_its_earlier_attempt(
+    store: Store, small: RecipeMaker
+) -> None:
+    folder = store.folder(small().key)
+    folder.create(small())
+    with folder.lock():
+        folder.append(imitation.started(small()))
+        folder.end(Failed(message="The disk is full."))
+    cluster: Any = Elsewhere([gpu_worker("a")])
+    queue = queue_of(store)
+    queue.submit(small())
+    queue.drive(cluster)
+    assert len(cluster.sent) == 1 and queue.view(small().key).state == "queued"
+    queue.cancel(small().key)
+    queue.drive(cluster)
+    assert (queue.active(), queue.view(small().key).message) == ([], "The disk is full.")
 
 
 def test_waiting_runs_keep_their_order_over_a_restart(store: Store, small: RecipeMaker) -> None:

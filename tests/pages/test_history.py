@@ -139,3 +139,30 @@ def test_another_place_in_the_microscope_is_one_entry_of_the_history(engine, ent
     entries.clear()
     healthy(app.button(key="m.whole").click().run())
     assert entries == [{name: asked[name] for name in ("run", "block", "linear")}]
+
+
+def test_arriving_at_the_microscope_is_one_entry_of_the_history(engine, entries):
+    key = recipe(0.5).key
+    engine.views[key] = run_view(recipe(0.5), "finished")
+    worst = engine.views[key].record.worst
+    visit("microscope")
+    assert entries == [{"run": key, "block": str(worst[0]), "linear": worst[1]}]
+
+
+def test_arriving_at_a_run_without_weights_is_one_entry_of_the_history(entries):
+    app = visit("microscope")
+    assert len(entries) == 1 and entries[0] == address(app) and set(entries[0]) == {"run"}
+
+
+def test_arriving_at_two_runs_is_one_entry_of_the_history(entries):
+    visit("compare", section="Two runs")
+    assert [set(entry) for entry in entries] == [{"section", "one", "other"}]
+
+
+def test_leaving_a_class_is_one_entry_of_the_history(engine, entries):
+    engine.create_class("a")
+    lesson = {"lesson": "by_hand", "step": "leaderboard", "by_hand.removed": "ff"}
+    app = visit("learn", **lesson, **{"class": "a", "teacher": "1"})
+    entries.clear()
+    healthy(app.button(key="class.leave").click().run())
+    assert entries == [lesson]

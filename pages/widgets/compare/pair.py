@@ -23,7 +23,7 @@ from pages.widgets.compare.overlap import draw_overlap
 from pages.widgets.literal import literal
 from pages.widgets.live import show_error
 from pages.widgets.page_setup import explore
-from pages.widgets.run_picker import finished_runs, pick_run, usual_keys
+from pages.widgets.run_picker import finished_runs, pick_run, usual_keys, write_runs
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
@@ -46,6 +46,7 @@ def draw_pair(engine: BackgroundEngine) -> None:
             icon=":material/compare_arrows:",
         )
         return
+    write_runs({LEFT: left.key, RIGHT: right.key})
     if left.key == right.key:
         st.info("Both sides show the same run. Choose another one.", icon=":material/compare_arrows:")
         return

@@ -18,9 +18,10 @@ from engine.events import LinearPruned
 from engine.jobs.requests import LinearRequest
 from engine.record import RunRecord
 from pages.widgets.literal import literal
+from pages.widgets.run_picker import write_runs
 
 BLOCK, LINEAR, ZOOM = "m.block", "m.linear", "m.zoom"
-PARAMETERS = ("block", "linear", "rows", "columns")
+RUN, PARAMETERS = "run", ("block", "linear", "rows", "columns")
 """Parameters of the address."""
 ADDRESS = "m.address"
 """Session state: the address as last read or written."""
@@ -154,7 +155,9 @@ def _write_address(place: Place) -> None:
     if place.columns != (0, place.facts.columns):
         wanted["columns"] = span_words(place.columns)
     present = st.query_params.to_dict()
-    address = {name: value for name, value in present.items() if name not in PARAMETERS} | wanted
+    rest = {name: value for name, value in present.items() if name not in PARAMETERS}
+    address = rest | {RUN: place.run} | wanted
     if address != present:  # all at once: each writing is an entry in the browser's history
         st.query_params.from_dict(address)
+    write_runs({RUN: place.run})  # is there; no longer a new address
     st.session_state[ADDRESS] = wanted  # what `_follow_address` will read back

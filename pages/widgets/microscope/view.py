@@ -21,14 +21,14 @@ from pages.widgets.literal import literal
 from pages.widgets.live import show_error
 from pages.widgets.microscope.lens import draw_lens
 from pages.widgets.microscope.panels import draw_panels
-from pages.widgets.microscope.picker import Place, choose_place, complaints
+from pages.widgets.microscope.picker import RUN, Place, choose_place, complaints
 from pages.widgets.page_setup import explore
-from pages.widgets.run_picker import finished_runs, pick_run
+from pages.widgets.run_picker import finished_runs, pick_run, write_runs
 
 if TYPE_CHECKING:
     from engine.jobs.service import BackgroundEngine
 
-RUN = 380  # width of the list of runs in pixels
+WIDTH = 380  # width of the list of runs in pixels
 FIRST = {
     "score": "wanda",
     "pattern": "unstructured",
@@ -44,8 +44,8 @@ def draw_microscope(engine: BackgroundEngine) -> None:
     """Draw the page."""
     runs = finished_runs(engine.runs())
     controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
-    with controls.container(width=RUN):
-        run = pick_run(runs, "Run", first=first_run(runs))
+    with controls.container(width=WIDTH):
+        run = pick_run(runs, "Run", RUN, first=first_run(runs))
     if run is None or run.recipe is None:
         st.info(
             "No finished runs yet. Prune a model in Explore first.",
@@ -56,9 +56,11 @@ def draw_microscope(engine: BackgroundEngine) -> None:
     try:
         view = engine.view(run.key)
     except PrunescopeError as error:
+        write_runs({RUN: run.key})
         show_error(str(error))
         return
     if view.state != "finished" or not view.has_weights:
+        write_runs({RUN: run.key})
         draw_compute_here(engine, [run.record or view.record], "m.compute")
         return
     place = choose_place(run.key, view.record, controls)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from engine.errors import ClassError, PrunescopeError
 from pages.widgets.server import CLASS_STATE
@@ -130,5 +131,10 @@ def write_address(name: str, teaches: bool) -> None:
 
 def _leave() -> None:
     st.session_state.pop(JOINED, None)
+    if TEACHER in st.query_params and CLASS in st.query_params:
+        # Each deletion that the browser hears of is an entry in its history, and writing the rest again is
+        # not possible: a lesson's widgets own parts of it.
+        with get_script_run_ctx().session_state.query_params() as address:
+            address.discard_param_no_forward_msg(TEACHER)
     for name in (CLASS, TEACHER):
         st.query_params.pop(name, None)
