@@ -137,8 +137,8 @@ def share_block_axis(figure: FigureBuilder, total: int, rows: int) -> None:
 
 def block_axis(total: int) -> dict[str, Any]:
     """Return the x axis that every chart over the blocks has: all of them, first to last."""
-    # at most about 16 tick labels
-    step = next(step for step in (1, 2, 4, 5, 10, 20, 50, 100) if total / step <= 16 or step == 100)
+    # at most 12 tick labels, which a chart of 320 pixels has room for without turning them
+    step = next(step for step in (1, 2, 4, 5, 10, 20, 50, 100) if total / step <= 12 or step == 100)
     return {
         "title": {"text": "Block"},
         "range": [-0.5, max(total, 1) - 0.5],

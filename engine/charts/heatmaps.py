@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -45,8 +46,13 @@ MOST_LABELS = 36
 """Blocks or linears up to which cells have room for their numbers."""
 MOST_DECIMALS = 14
 """Blocks up to which the numbers have room for a decimal, and for themselves on a narrow page."""
-CELL_WIDTH, MARGINS = 17, 170
-"""Pixels of a cell with a number of two digits, and of the names of the linears and the colour bar."""
+CELL_WIDTH, LETTER_WIDTH, MARGINS = 17, 7, 110
+"""Pixels of a cell with a number of two digits, of a letter, and of what is around the cells and the names of
+the linears: the axis' title and the colour bar.
+"""
+COMMON = {f"{name}_proj": name for name in ("q", "k", "v", "o", "gate", "up", "down")}
+"""Names that most models use, as papers write them; a map of many blocks needs the room."""
+IN_HOVER = " On a narrow page, the numbers are in the hover text and in the table."
 
 
 def sparsity_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
@@ -56,14 +62,16 @@ def sparsity_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
         clickable: whether each cell carries its block and linear, for a page that handles clicks.
     """
     table = _table(record, lambda linear: linear.sparsity, "sparsity")
+    least = _least_width(record)
     return Chart(
         title=f"{SPARSITY}, %",
         figure=_figure(record, lambda linear: linear.sparsity, 1.0, "Sparsity", clickable),
         table=table,
         alt=f"Heat map of sparsity, blocks by linears, {progress_words(record)}. {_range(table, 'sparsity')}",
         caption=SPARSITY_CAPTION
-        + (" Pale cells: not finished yet." if len(record.blocks) < block_count(record) else ""),
-        least_width=least_width(block_count(record)),
+        + (" Pale cells: not finished yet." if len(record.blocks) < block_count(record) else "")
+        + (IN_HOVER if least else ""),
+        least_width=least,
         explain=partial(linears.sparsity_map, record),
     )
 
@@ -72,6 +80,7 @@ def output_error_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
     """Return the relative output error of each linear; `clickable` as in `sparsity_grid`."""
     table = _table(record, lambda linear: linear.output_error, "output_error")
     top = ceiling(table["output_error"].max()) if len(table) else 1.0
+    least = _least_width(record)
     return Chart(
         title=f"{OUTPUT_ERROR}, %",
         figure=_figure(record, lambda linear: linear.output_error, top, "Output error", clickable),
@@ -79,15 +88,39 @@ def output_error_grid(record: RunRecord, *, clickable: bool = False) -> Chart:
         alt="Heat map of the relative error of each linear's output, blocks by linears, "
         f"{progress_words(record)}. "
         f"{_range(table, 'output_error')}",
-        caption=OUTPUT_ERROR_CAPTION,
-        least_width=least_width(block_count(record)),
+        caption=OUTPUT_ERROR_CAPTION + (IN_HOVER if least else ""),
+        least_width=least,
         explain=partial(linears.output_errors, record),
     )
 
 
-def least_width(blocks: int) -> int:
-    """Return the pixels of a map below which its numbers are too small to read; 0 if it has none, or few."""
-    return CELL_WIDTH * blocks + MARGINS if MOST_DECIMALS < blocks <= MOST_LABELS else 0
+def least_width(blocks: int, names: Sequence[str], cell: int = CELL_WIDTH, few: int = MOST_DECIMALS) -> int:
+    """Return the pixels of a map below which its numbers are too small to read; 0 if it has none, or few.
+
+    Args:
+        names: of the rows, as in `linear_axis`.
+        cell: pixels of a cell with a number.
+        few: blocks up to which the numbers fit any page.
+    """
+    if not few < blocks <= MOST_LABELS:
+        return 0
+    letters = max((len(name) for name in linear_axis(blocks, names)["ticktext"]), default=0)
+    return cell * blocks + LETTER_WIDTH * letters + MARGINS
+
+
+def linear_axis(blocks: int, names: Sequence[str]) -> dict[str, Any]:
+    """Return the y axis of a map of blocks by linears, with the first linear on top. Common names are
+    abbreviated if there are many blocks; the hover text has them in full.
+    """
+    shown = [COMMON.get(name, name) for name in names] if blocks > MOST_DECIMALS else list(names)
+    return {
+        "title": {"text": "Linear"},
+        "autorange": "reversed",
+        "showgrid": False,
+        "tickmode": "array",
+        "tickvals": list(names),
+        "ticktext": shown,
+    }
 
 
 def labelled_heatmap(
@@ -130,6 +163,10 @@ def labelled_heatmap(
         xgap=2,
         ygap=2,
     )
+
+
+def _least_width(record: RunRecord) -> int:
+    return least_width(block_count(record), list(short_names(linear_names(record)).values()))
 
 
 def _table(record: RunRecord, value: Value, name: str) -> pd.DataFrame:
@@ -178,7 +215,7 @@ def _figure(record: RunRecord, value: Value, top: float, label: str, clickable: 
         figure.update_layout(hoverdistance=60)
     canvas(figure, height=map_height(len(names)))
     figure.update_xaxes(**block_axis(total))
-    figure.update_yaxes(title={"text": "Linear"}, autorange="reversed", showgrid=False)
+    figure.update_yaxes(**linear_axis(total, labels))
     return figure.build()
 
 

@@ -10,10 +10,10 @@ import pytest
 from engine.analysis.linear_names import linear_names
 from engine.charts import palette
 from engine.charts.allocation import allocation_bars
-from engine.charts.chart import short_names
+from engine.charts.chart import block_axis, short_names
 from engine.charts.coverage import coverage_bar, coverage_forecast
 from engine.charts.depth import alignment_bars, error_through_depth
-from engine.charts.heatmaps import output_error_grid, sparsity_grid
+from engine.charts.heatmaps import linear_axis, output_error_grid, sparsity_grid
 from engine.charts.refinement import refinement_error, refinement_swaps
 from engine.charts.row_sparsity import row_spread
 from engine.charts.search import alignment_against_uniform, search_curves
@@ -87,11 +87,15 @@ def test_the_sparsity_grid_has_a_number_in_each_done_cell_and_none_elsewhere():
     assert "3 of 8 blocks so far" in chart.alt and "60.0 %" in chart.alt
 
 
+def of_blocks(blocks):
+    """The record of a model with so many blocks, of which 8 are done."""
+    done = record(8)
+    assert done.model is not None
+    return done.model_copy(update={"model": done.model.model_copy(update={"blocks": blocks})})
+
+
 def test_numbers_leave_the_cells_only_where_they_do_not_fit():
-    wide = record(8)
-    assert wide.model is not None
-    wide = wide.model_copy(update={"model": wide.model.model_copy(update={"blocks": 48})})
-    assert sparsity_grid(wide).figure.data[1].texttemplate is None
+    assert sparsity_grid(of_blocks(48)).figure.data[1].texttemplate is None
     assert sparsity_grid(record(8)).figure.data[1].texttemplate == "%{text}"
 
 
@@ -100,13 +104,36 @@ def test_numbers_leave_the_cells_only_where_they_do_not_fit():
 )
 def test_a_map_whose_numbers_do_not_fit_a_narrow_page_has_a_scale_instead(blocks, narrow, scale):
     """Plotly would shrink the numbers to half the size of print."""
-    many = record(8)
-    assert many.model is not None
-    many = many.model_copy(update={"model": many.model.model_copy(update={"blocks": blocks})})
+    many = of_blocks(blocks)
     for grid in (sparsity_grid, output_error_grid):
         chart = grid(many)
         assert bool(chart.least_width) == narrow and chart.figure.data[1].showscale == scale
-        assert not narrow or (chart.least_width - 150) / blocks >= 17, "pixels per cell while numbers show"
+        assert ("the numbers are in the hover text" in chart.caption) == narrow
+        assert not narrow or (chart.least_width - 130) / blocks >= 17, "pixels per cell while numbers show"
+
+
+@pytest.mark.parametrize(("blocks", "names"), [(8, ["q_proj", "down_proj"]), (30, ["q", "down"])])
+def test_a_map_of_many_blocks_abbreviates_the_names_beside_it(blocks, names):
+    figure = sparsity_grid(of_blocks(blocks)).figure
+    axis, full = figure.layout.yaxis, ["q_proj", "down_proj"]
+    assert [axis.ticktext[0], axis.ticktext[-1]] == names
+    assert [axis.tickvals[0], axis.tickvals[-1]] == full, "which the hover text shows"
+    assert [figure.data[1].y[0], figure.data[1].y[-1]] == full
+
+
+def test_names_that_are_not_common_are_not_abbreviated():
+    assert linear_axis(30, ["c_attn", "attn.c_proj", "out_proj", "k_proj"])["ticktext"] == [
+        "c_attn",
+        "attn.c_proj",
+        "out_proj",
+        "k",
+    ]
+
+
+@pytest.mark.parametrize("blocks", [1, 8, 12, 13, 16, 22, 30, 32, 40, 80])
+def test_the_numbers_of_the_blocks_fit_a_narrow_chart(blocks):
+    axis = block_axis(blocks)
+    assert len(range(0, blocks, axis["dtick"])) <= 12 and (axis["dtick"] == 1 or blocks > 12)
 
 
 def test_the_scale_of_the_output_error_ends_at_a_round_number():

@@ -149,11 +149,15 @@ def test_the_default_talk_is_reset(talks, open_app):
     assert talks.load(DEFAULT) == changed
 
 
-def test_an_exported_talk_is_imported(talks, ours):
+def test_an_exported_talk_is_imported_and_presented(talks, engine, ours):
     assert "Export" in {button.label for button in ours.get("download_button")}
     ours.file_uploader(key="present.file").upload("talk.json", to_file(TALK), "application/json")
     press(ours, "Import")
-    assert talks.load("Ours 2").views == TALK.views and ours.selectbox(key="present.talk").value == "Ours 2"
+    assert to_file(talks.load("Ours 2")) == to_file(TALK.named("Ours 2"))
+    assert ours.selectbox(key="present.talk").value == "Ours 2" and "Say this." in words(ours)
+    ours.button(key="present.start").click().run()
+    shown = engine.presentation("Ours 2")
+    assert (shown.talk.views, shown.position, shown.windows) == (TALK.views, 0, 1)
 
 
 def test_a_hostile_file_is_refused_and_its_texts_are_literal(talks, ours):

@@ -11,7 +11,7 @@ from engine.analysis.comparison.overlap import LinearOverlap, Side, overall
 from engine.analysis.explanations import two_runs
 from engine.charts.chart import Chart, block_axis, canvas, cell_handles, short_names
 from engine.charts.figure import FigureBuilder
-from engine.charts.heatmaps import labelled_heatmap, least_width
+from engine.charts.heatmaps import IN_HOVER, labelled_heatmap, least_width, linear_axis
 from engine.numbers import percent
 
 
@@ -27,12 +27,12 @@ def overlap_grid(overlaps: Sequence[LinearOverlap], side: Side = "kept", order: 
     )
     blocks = sorted({one.block for one in overlaps})
     short = short_names(names)
+    labels = [short[name] for name in names]
+    least = least_width(len(blocks), labels)
     parts = [getattr(one, side) for one in overlaps]
     share = {(one.linear, one.block): 100 * part.share for one, part in zip(overlaps, parts, strict=True)}
     cells = [[share.get((name, block)) for block in blocks] for name in names]
-    heat = labelled_heatmap(
-        blocks, [short[name] for name in names], cells, 100, "Overlap, %", digits=0, hover=None
-    )
+    heat = labelled_heatmap(blocks, labels, cells, 100, "Overlap, %", digits=0, hover=None)
     handles = cell_handles(
         [one.block for one in overlaps],
         [short[one.linear] for one in overlaps],
@@ -46,7 +46,7 @@ def overlap_grid(overlaps: Sequence[LinearOverlap], side: Side = "kept", order: 
     figure = canvas(FigureBuilder([heat, handles]), 70 + 27 * max(3, len(names)))
     figure.update_layout(hoverdistance=60)  # a click selects the nearest handle, however wide the cells are
     figure.update_xaxes(**block_axis(len(blocks)))
-    figure.update_yaxes(title={"text": "Linear"}, autorange="reversed", showgrid=False)  # first linear on top
+    figure.update_yaxes(**linear_axis(len(blocks), labels))
     total = overall(overlaps, side)
     words = (
         f"{percent(total.share)} over the whole model; two random masks of the same sizes would have "
@@ -59,8 +59,8 @@ def overlap_grid(overlaps: Sequence[LinearOverlap], side: Side = "kept", order: 
         table=overlap_table(overlaps),
         alt=f"Heat map of the overlap of two masks, blocks by linears. {words}",
         caption=f"Weights that both runs {verb} / weights that at least one {verb}s (intersection over "
-        f"union). {words}",
-        least_width=least_width(len(blocks)),
+        f"union). {words}" + (IN_HOVER if least else ""),
+        least_width=least,
         explain=partial(two_runs.mask_overlap, overlaps, side),
     )
 

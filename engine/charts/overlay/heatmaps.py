@@ -27,8 +27,7 @@ from engine.charts.chart import (
 )
 from engine.charts.figure import FigureBuilder
 from engine.charts.heatmaps import (
-    MARGINS,
-    MOST_LABELS,
+    IN_HOVER,
     OUTPUT_ERROR,
     OUTPUT_ERROR_CAPTION,
     SPARSITY,
@@ -36,6 +35,8 @@ from engine.charts.heatmaps import (
     Value,
     empty_cells,
     labelled_heatmap,
+    least_width,
+    linear_axis,
     map_height,
     output_error_grid,
     sparsity_grid,
@@ -72,6 +73,8 @@ def _difference(
     pair: Pair, table: pd.DataFrame, name: str, title: str, caption: str, clickable: bool
 ) -> Chart:
     (one, other), words, extremes = pair.names, name.replace("_", " "), _extremes(table, name)
+    labels = list(short_names(linear_names(pair.first)).values())
+    least = least_width(pair.blocks, labels, SIGNED_WIDTH, MOST_DECIMALS)
     return Chart(
         title=title,
         figure=_figure(pair, table, name, clickable),
@@ -79,8 +82,9 @@ def _difference(
         alt=f"Heat map of the difference in {words} of two runs, blocks by linears, in percentage points: "
         f"{one} minus {other}. {extremes}",
         caption=f"{one} minus {other}, in percentage points: + (blue) where {one} has the larger {words}, "
-        f"− (orange) where it has the smaller one. {extremes} {_left_out(pair)}{caption}",
-        least_width=SIGNED_WIDTH * pair.blocks + MARGINS if MOST_DECIMALS < pair.blocks <= MOST_LABELS else 0,
+        f"− (orange) where it has the smaller one. {extremes} {_left_out(pair)}{caption}"
+        + (IN_HOVER if least else ""),
+        least_width=least,
     )
 
 
@@ -166,7 +170,7 @@ def _figure(pair: Pair, table: pd.DataFrame, name: str, clickable: bool) -> go.F
         figure.update_layout(hoverdistance=60)  # a click selects the nearest handle
     canvas(figure, height=map_height(len(names)))
     figure.update_xaxes(**block_axis(len(blocks)))
-    figure.update_yaxes(title={"text": "Linear"}, autorange="reversed", showgrid=False)
+    figure.update_yaxes(**linear_axis(len(blocks), labels))
     return figure.build()
 
 

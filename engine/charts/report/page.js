@@ -1,11 +1,13 @@
 "use strict";
-// Draws every figure into its place, in the colours of the page: light, dark, or on paper. What stands in a
-// closed part is drawn when the part is opened: it has no width before.
+// Draws every figure into its place, in the colours of the page: light, dark, or on paper. What is in view comes
+// first, and the page can be read and scrolled between two figures. What stands in a closed part is drawn when
+// the part is opened: it has no width before.
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const paper = matchMedia("print");
 const PAPER_WIDTH = 620; // CSS pixels: what a framed figure has on an A4 or letter page
 const drawn = new Set();
+let drawing = false;
 
 function template() {
   const ink = getComputedStyle(document.body).color;
@@ -33,15 +35,32 @@ function draw(plot) {
   return Plotly.newPlot(plot, figure.data, layout, config);
 }
 
-function drawVisible() {
-  const plots = [...document.querySelectorAll(".plot")];
-  const fresh = plots.filter((plot) => !drawn.has(plot) && !plot.closest("details:not([open])"));
-  return Promise.all(fresh.map(draw)).then(() => {
-    document.documentElement.dataset.drawn = drawn.size;
-  });
+// How far a place is from what is in view, in pixels.
+function distance(plot) {
+  const { top, bottom } = plot.getBoundingClientRect();
+  return Math.max(0, top - innerHeight, -bottom);
+}
+
+function waiting() {
+  return [...document.querySelectorAll(".plot")].filter(
+    (plot) => !drawn.has(plot) && !plot.closest("details:not([open])")
+  );
+}
+
+async function drawAll() {
+  if (drawing) return; // it finds what has been opened meanwhile
+  drawing = true;
+  for (let plots = waiting(); plots.length; plots = waiting()) {
+    const places = plots.map(distance);
+    await draw(plots[places.indexOf(Math.min(...places))]);
+    await new Promise((resolve) => setTimeout(resolve)); // the browser shows it
+  }
+  drawing = false;
+  document.documentElement.dataset.drawn = drawn.size;
 }
 
 function adapt() {
+  if (paper.matches) waiting().forEach(draw); // a page is printed as it is now
   for (const plot of drawn) Plotly.relayout(plot, { template: template(), ...size() });
   if (paper.matches) for (const part of document.querySelectorAll("details.printed")) part.open = true;
 }
@@ -52,10 +71,9 @@ function openTarget() {
   if (target instanceof HTMLDetailsElement) target.open = true;
 }
 
-drawVisible().then(() => {
-  document.addEventListener("toggle", drawVisible, true); // this event does not bubble
-  addEventListener("hashchange", openTarget);
-  openTarget();
-  dark.addEventListener("change", adapt);
-  paper.addEventListener("change", adapt);
-});
+document.addEventListener("toggle", drawAll, true); // this event does not bubble
+addEventListener("hashchange", openTarget);
+dark.addEventListener("change", adapt);
+paper.addEventListener("change", adapt);
+openTarget();
+drawAll();
