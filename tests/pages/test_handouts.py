@@ -219,8 +219,23 @@ class TestTalk:
         assert texts[0] == r"**Prompt**: Once \[upon\]" and len(texts) == 3
         assert [run.record.key for run in section.runs] == [RUNS[0].key]
 
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            {},
+            {"part": "Side by side", "runs": RUNS[0].key, "how": "Sampled", "seed": "3", "tokens": "40"},
+        ],
+        ids=["from 0 to 90 %", "side by side"],
+    )
+    def test_texts_that_a_page_has_shown_are_not_written_again(self, some, open_app, parameters):
+        open_app("generate", **parameters)
+        shown = set(some.asked)
+        some.asked.clear()
+        (section,) = self.sections(some, View(title="A", page="generate", parameters=parameters))
+        assert set(some.asked) == shown and len(section.blocks) == len(shown) + 1
+
     def test_an_answer_that_fails_leaves_the_view_to_its_link(self, some):
-        some.written = Answer(message="Too long.")
+        some.reading = Answer(message="Too long.")
         (section,) = self.sections(some, View(title="A", page="generate"))
         assert not section.blocks
 

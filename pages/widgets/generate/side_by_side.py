@@ -14,10 +14,11 @@ from engine import numbers
 from engine.charts.generate.token_loss import summary
 from engine.charts.generate.token_text import legend, token_text
 from engine.evaluation.text_types import Reading, first_difference
+from engine.events import Which
 from engine.jobs.requests import ReadRequest
 from engine.store.summary import RunSummary
 from pages.widgets.generate.run_choice import Answers, draw_answers, reading_or_placeholder
-from pages.widgets.generate.text import continuation_inputs
+from pages.widgets.generate.text import Continuation, continuation_inputs
 from pages.widgets.literal import literal
 
 if TYPE_CHECKING:
@@ -55,10 +56,7 @@ def draw_side_by_side(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> N
             else "Choose a run that has weights."
         )
         return
-    # all runs are of one model, so any key will do
-    reference = ReadRequest(runs[0].key, which="dense", **asdict(asked))
-    which = "dense" if words == DENSE else "pruned"
-    requests = [ReadRequest(run.key, which=which, losses=True, **asdict(asked)) for run in runs]
+    reference, *requests = side_requests(runs, asked, "dense" if words == DENSE else "pruned")
 
     def draw(answers: Answers) -> None:
         grid = st.grid(2, min_column_width=320, border=True)
@@ -77,6 +75,16 @@ def draw_side_by_side(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> N
             st.html(legend())
 
     draw_answers("side_by_side", engine, [reference, *requests], draw)
+
+
+def side_requests(
+    runs: Sequence[RunSummary], asked: Continuation, which: Which = "pruned"
+) -> list[ReadRequest]:
+    """Return the request for the dense text, then one per run."""
+    return [
+        ReadRequest(runs[0].key, which="dense", **asdict(asked)),  # all are of one model: any key will do
+        *(ReadRequest(run.key, which=which, losses=True, **asdict(asked)) for run in runs),
+    ]
 
 
 def _draw_head(run: RunSummary) -> None:

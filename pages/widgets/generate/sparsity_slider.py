@@ -63,9 +63,8 @@ def draw_sparsity_walk(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> 
     if not prompt.strip():
         st.caption("Type a prompt; the models continue it.")
         return
-    # stops that can write; the chart shows the whole line
-    line = tuple(stop for stop in lines[name] if stop.run is None or stop.run.has_weights)
-    requests = _requests(lines[name], line, prompt)
+    line = writing_stops(lines[name])  # the chart shows the whole line
+    requests = walk_requests(lines[name], line, prompt)
     labels = [stop.label for stop in line]
     live(
         "walk",
@@ -77,8 +76,13 @@ def draw_sparsity_walk(engine: BackgroundEngine, runs: Sequence[RunSummary]) -> 
     )
 
 
-def _requests(whole: Sequence[Stop], line: Sequence[Stop], prompt: str) -> list[ReadRequest]:
-    """Return one request per stop. The dense model is the same for every run, so any key will do."""
+def writing_stops(whole: Sequence[Stop]) -> tuple[Stop, ...]:
+    """Return the stops that can write: those with weights."""
+    return tuple(stop for stop in whole if stop.run is None or stop.run.has_weights)
+
+
+def walk_requests(whole: Sequence[Stop], line: Sequence[Stop], prompt: str) -> list[ReadRequest]:
+    """Return one request per stop of `line`. The dense model is that of every run, so any key will do."""
     any_key = next(stop.run.key for stop in whole if stop.run is not None)
     return [
         ReadRequest(stop.run.key, prompt, tokens=TOKENS, losses=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import streamlit as st
@@ -13,7 +14,7 @@ TEXT = (
     '"Oh no," said Lily. Her mother got a ladder, and soon the ball was back. Lily was very happy.'
 )
 MOST = 2_000  # characters
-TOKENS = 60
+TOKENS, MOST_TOKENS = 60, 200
 HOW = ("Likeliest", "Sampled")
 HOW_HELP = (
     "**Likeliest**: always the most likely token (greedy).  \n**Sampled**: drawn by probability; all "
@@ -70,6 +71,18 @@ def _note_cut(parameter: str) -> None:
         )
 
 
+def continuation_in(parameters: Mapping[str, str]) -> Continuation:
+    """Return what `continuation_inputs` returns at an address."""
+    prompt, sampled = parameters.get("prompt", PROMPT), parameters.get("how") == HOW[1]
+    tokens, seed = (parameters.get(name, "") for name in ("tokens", "seed"))
+    return Continuation(
+        prompt[:MOST],
+        min(int(tokens), MOST_TOKENS) if tokens.isdigit() else TOKENS,
+        1.0 if sampled else 0.0,
+        int(seed) if sampled and seed.isdigit() else 0,
+    )
+
+
 def continuation_inputs() -> Continuation:
     """Draw the prompt and the controls for its continuation, and return their values."""
     prompt = prompt_input()
@@ -77,7 +90,9 @@ def continuation_inputs() -> Continuation:
         how = st.segmented_control(
             "Next word", HOW, default=HOW[0], key="how", bind="query-params", required=True, help=HOW_HELP
         )
-        tokens = st.slider("Tokens", 20, 200, TOKENS, 20, key="tokens", bind="query-params", width=200)
+        tokens = st.slider(
+            "Tokens", 20, MOST_TOKENS, TOKENS, 20, key="tokens", bind="query-params", width=200
+        )
         seed = (
             st.number_input("Seed", 0, 2**31, 0, key="seed", bind="query-params", width=130)
             if how == HOW[1]
