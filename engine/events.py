@@ -88,6 +88,7 @@ class Fetching(Event):
         done: bytes that are done.
         total: bytes in total, None if unknown.
         note: an optional sentence, for instance why it waits.
+        doing: what is done with it: `fetching`, `unpacking` or `tokenising`.
     """
 
     event: Literal["fetching"] = "fetching"
@@ -95,6 +96,7 @@ class Fetching(Event):
     done: int
     total: int | None
     note: str = ""
+    doing: str = "fetching"
 
 
 class LinearShape(Facts):

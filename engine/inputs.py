@@ -90,7 +90,13 @@ def as_events(work: Generator[Progress, None, Result]) -> Generator[Event, None,
         # Not a `for`, which would drop the result, the value of StopIteration.
         while True:
             progress = next(work)
-            yield Fetching(what=progress.what, done=progress.done, total=progress.total, note=progress.note)
+            yield Fetching(
+                what=progress.what,
+                done=progress.done,
+                total=progress.total,
+                note=progress.note,
+                doing=progress.doing,
+            )
     except StopIteration as stopped:
         result: Result = stopped.value
         return result

@@ -25,6 +25,7 @@ class Progress:
         total: bytes in total, None if unknown.
         seconds: since the work began.
         note: an optional sentence, for instance why the work is waiting.
+        doing: what is done, in a word.
     """
 
     what: str
@@ -32,6 +33,7 @@ class Progress:
     total: int | None
     seconds: float
     note: str = ""
+    doing: str = "fetching"
 
 
 T = TypeVar("T")
@@ -63,19 +65,22 @@ class Report:
             raise Stopped
 
 
-def in_background(what: str, work: Callable[[Report], T]) -> Generator[Progress, None, T]:
+def in_background(
+    what: str, work: Callable[[Report], T], doing: str = "fetching"
+) -> Generator[Progress, None, T]:
     """Run `work` in a thread, yield its progress, and return its result. Errors of the work are raised here.
 
     Args:
         what: the file or dataset, for the reports.
         work: receives the report to update and to check.
+        doing: what it does, in a word.
     """
     report, future, start = Report(), Future[T](), time.monotonic()
     # A daemon thread, because a network that does not answer must not keep the process alive.
     threading.Thread(target=_settle, args=(future, work, report), name=f"fetch {what}", daemon=True).start()
     try:
         while not wait([future], PAUSE).done:
-            yield Progress(what, report.done, report.total, time.monotonic() - start, report.note)
+            yield Progress(what, report.done, report.total, time.monotonic() - start, report.note, doing)
         return future.result()
     finally:
         report.stop()  # also when the reader closes the generator

@@ -86,7 +86,7 @@ def _describe(event: Event) -> str:  # noqa: C901, PLR0911  (a line per kind of 
         case ModelLoaded():
             return "model loaded"
         case Fetching():
-            return f"downloading {event.what}"
+            return f"{event.doing} {event.what}"
         case WindowsReady():
             return f"{event.role} windows cut"
         case BlockMeasured():

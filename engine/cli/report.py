@@ -52,7 +52,7 @@ class Bar:
         """Show an event."""
         match event:
             case Fetching():
-                self._bar.set_description(f"fetching {event.what}{_amount(event)}")
+                self._bar.set_description(f"{event.doing} {event.what}{_amount(event)}")
             case ModelLoaded():
                 self._bar.reset(total=event.blocks)
             case BlockMeasured():

@@ -89,7 +89,7 @@ def tokenise(
     def work(report: Report) -> Rows:
         return _concatenated(_rows(corpus, tokenizer, longer_than, report), longer_than)
 
-    return (yield from in_background(what, work))
+    return (yield from in_background(what, work, doing="tokenising"))
 
 
 def _rows(corpus: Corpus, tokenizer: Any, longer_than: int | None, report: Report) -> Iterator[Row]:
@@ -146,7 +146,7 @@ def _with_start(rows: Iterator[Row], tokenizer: Any) -> Iterator[Row]:
 
 def _in_batches(texts: Sequence[str], tokenizer: Any, report: Report, *, special: bool) -> Iterator[Row]:
     """Yield one row per text; `special`: with the special tokens that the tokenizer inserts."""
-    report.total, report.note = sum(len(text.encode()) for text in texts), "Tokenising."
+    report.total = sum(len(text.encode()) for text in texts)
     counter = ByteCounter(tokenizer)
     for first in range(0, len(texts), BATCH):
         report.check()

@@ -78,10 +78,11 @@ def _block_words(record: RunRecord, total: int) -> str:
 
 
 def _fetching_words(fetching: Fetching) -> str:
+    doing = f"{fetching.doing.capitalize()} {literal(fetching.what)}"
     if not fetching.done and fetching.total is None:  # unknown
-        return f"Fetching {literal(fetching.what)}. {literal(fetching.note)}".rstrip()
+        return f"{doing}. {literal(fetching.note)}".rstrip()
     amount = numbers.size(fetching.done) + (f" of {numbers.size(fetching.total)}" if fetching.total else "")
-    return f"Fetching {literal(fetching.what)}: {amount}. {literal(fetching.note)}".rstrip()
+    return f"{doing}: {amount}. {literal(fetching.note)}".rstrip()
 
 
 def _deciding_words(record: RunRecord, total: int) -> str:

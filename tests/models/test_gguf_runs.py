@@ -80,7 +80,7 @@ def test_unpacking_is_reported_before_the_model_is_loaded(
     recipe = recipe_of(file, tmp_path)
     first = [event for event in run(recipe) if isinstance(event, Fetching)]
     again = [event for event in run(recipe) if isinstance(event, Fetching)]
-    assert {event.what for event in first} == {file.name}
+    assert {(event.doing, event.what) for event in first} == {("unpacking", file.name)}
     assert first[-1].total == file.stat().st_size and not again  # None until the header has been read
 
 

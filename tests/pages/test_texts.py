@@ -107,6 +107,9 @@ def test_a_download_fills_the_bar():
 
 
 def test_a_download_of_unknown_size_has_no_amount():
+    unpacking = Fetching(what="a.gguf", done=0, total=9_000_000, doing="unpacking")
+    started = [events(WANDA, 0)[0], unpacking]
+    assert progress_words(RunView(RunRecord.fold(started), "running")) == "Unpacking a.gguf: 0 MB of 9 MB."
     started = [events(WANDA, 0)[0], Fetching(what="the examples of RTE", done=0, total=None)]
     assert progress_words(RunView(RunRecord.fold(started), "running")) == "Fetching the examples of RTE."
 

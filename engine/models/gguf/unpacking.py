@@ -61,7 +61,11 @@ def unpack(file: Path, name: str) -> Generator[Progress, None, Path]:
     place = unpacked.place_of(unpacked.content(file))
     if place.is_dir():
         return place
-    return (yield from in_background(file.name, lambda report: _unpack(file, name, place, report)))
+    return (
+        yield from in_background(
+            file.name, lambda report: _unpack(file, name, place, report), doing="unpacking"
+        )
+    )
 
 
 def unpacked_bytes(header: Header) -> int:
