@@ -179,7 +179,7 @@ def test_cancelling_while_tokenising_stores_nothing(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(progress, "PAUSE", 0.01)
     (file := tmp_path / "a.txt").write_text("many words of a longer text, " * 100_000)
     steps = evaluation_windows(str(file), bundled(), 10_000, length=64, cache=tmp_path / "cache")
-    step = next(step for step in steps if step.note)
+    step = next(step for step in steps if step.total)
     assert (step.doing, step.what, step.total) == ("tokenising", "a.txt", 2_900_000)
     steps.close()
     assert not (tmp_path / "cache").exists()
