@@ -10,16 +10,6 @@ from contextlib import suppress
 import engine.jobs.local_cluster  # noqa: F401
 from engine.jobs.worker import import_libraries
 
-
-def _build_bundled_model() -> None:
-    """Build the bundled model without its weights: the library imports much when it first builds a model."""
-    from engine.models.identity import DEMO_DIRECTORY
-    from engine.models.loading import build_skeleton, read_config
-
-    build_skeleton(read_config(DEMO_DIRECTORY), "demo")
-
-
 with suppress(Exception):  # a worker tries it again, and says what is missing
     import_libraries()
-    _build_bundled_model()
 gc.freeze()  # what the workers share with this process stays shared: collecting garbage would write to it

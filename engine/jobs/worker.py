@@ -60,7 +60,10 @@ def import_libraries() -> None:
     """Import the modules that take seconds, in one thread at a time: `transformers` creates its names lazily,
     and two threads that do so concurrently may each find it half initialised.
     """
+    from engine.models import lean_import
+
     with _importing:
+        lean_import.import_library()
         import engine.analysis.microscope.linear
         import engine.analysis.size_speed
         import engine.analysis.text
