@@ -69,7 +69,7 @@ def pruned(
     model: LanguageModel, score: str = "wanda", update: str = "none"
 ) -> tuple[dict[int, BlockWeights], Tensor]:
     kept: dict[int, BlockWeights] = {}
-    streams = Streams(model.record(windows(), 2))
+    streams = Streams(model.record(windows(3), 2))  # two batches, the last of one window
     plan = Plan.of(score=score, update=update)
     list(prune_blocks(model, streams, plan, Shares((0.5,) * len(model.blocks)), kept, Clock(CPU)))
     stream = streams.calibration
@@ -91,7 +91,7 @@ def test_dense_logits_equal_those_of_the_resident_model(pair: Pair) -> None:
 
 def test_hidden_states_may_be_kept_on_the_host(pair: Pair) -> None:
     _, model = pair
-    here, away = model.record(windows(), 2), model.record(windows(), 2, offload=True)
+    here, away = model.record(windows(3), 2), model.record(windows(3), 2, offload=True)
     for block in model.blocks:
         with model.present(block):
             here.advance(block)
