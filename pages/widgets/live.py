@@ -38,12 +38,13 @@ STYLES = """<style>
 [class*='st-key-unseen'] { display: none; }
 [data-testid='stElementContainer'] { opacity: 1 !important; transition: none !important; }
 [data-testid='stSkeleton'] { animation: none !important; }
+[data-testid='stProgressBarTrack'] * { transition: none !important; }
 [data-testid='stPopover'] button[aria-expanded='true'] { color: inherit; }
 </style>"""
 """The components below (their keys begin with "unseen.") take no space on the page. Streamlit fades what a
-part that polls is about to redraw, and its placeholders pulse: on a machine without a GPU the browser paints
-these animations with the processor that the run computes on. The label of an open popover would be nearly
-black, in the dark theme too.
+part that polls is about to redraw, its placeholders pulse, and its progress bars slide for half a second at
+each poll: on a machine without a GPU the browser paints these animations with the processor that the run
+computes on. The label of an open popover would be nearly black, in the dark theme too.
 """
 LISTEN = st.components.v2.component(
     "redraw_listen",

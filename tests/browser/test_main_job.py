@@ -14,11 +14,17 @@ MINUTE = 60_000
 SHARE = re.compile(r"Block (\d+) of 8")
 NOTE_PROGRESS = """
 window.progress = [];
+window.animated = 0;
 new MutationObserver(() => {
-  for (const bar of document.querySelectorAll("[data-testid=stProgress]")) progress.push(bar.textContent);
+  for (const bar of document.querySelectorAll("[data-testid=stProgress]")) {
+    progress.push(bar.textContent);
+    animated += bar.getAnimations({ subtree: true }).length;
+  }
 }).observe(document.body, { subtree: true, childList: true, characterData: true });
 """
-"""Has the page collect the texts of its progress bar: asking for them takes processor time from the run."""
+"""Has the page collect the texts of its progress bar (asking for them takes processor time from the run)
+and count the bar's animations.
+"""
 
 
 def open_recipe(page: Page, address: str) -> Locator:
@@ -65,6 +71,7 @@ def test_prune_watch_read_open_the_link_and_continue_a_prompt(
     expect_finished(page)
     blocks = set(SHARE.findall(" ".join(page.evaluate("progress"))))
     assert len(blocks) >= 2, "the progress bar had fewer than two different values"
+    assert page.evaluate("animated") == 0, "the browser paints with the processor that the run needs"
 
     dense, pruned = metric_value(page, "Dense perplexity"), metric_value(page, "Pruned perplexity")
     assert dense < pruned < 2 * dense
