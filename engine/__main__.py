@@ -1,5 +1,6 @@
 """Entry point of the command line: `python -m engine ...`."""
 
+import gc
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ def _cancel(*_: object) -> None:
 
 
 before = signal.signal(signal.SIGINT, _cancel)
+gc.disable()  # looking for garbage among what is being imported would take a tenth of the time
 if sys.argv[1:2] == ["doctor"]:
     # Not through the other commands' parser, which imports torch: what is missing is for `doctor` to say. All
     # that it starts ends with this process.
@@ -25,6 +27,8 @@ else:
         from engine.cli.main import main  # this takes a second
     except ImportError as error:
         sys.exit(f"{error}. To see what is missing: {COMMAND} doctor")
+gc.freeze()  # what was imported stays: no later collection needs to look through it
+gc.enable()
 try:
     if sys.argv[1:2] != ["doctor"]:
         signal.signal(signal.SIGINT, before)

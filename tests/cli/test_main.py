@@ -192,6 +192,16 @@ def test_ctrl_c_during_exit_prints_no_traceback() -> None:
     assert (ended.returncode, ended.stderr) == (130, "Cancelled.\n")
 
 
+def test_garbage_is_not_collected_among_what_a_command_has_imported() -> None:
+    code = (
+        "import atexit, gc, runpy, sys; sys.argv[1:] = ['doctor', '--help'];"
+        "atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 1000));"
+        "runpy.run_module('engine', run_name='__main__')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "True True"
+
+
 def test_without_out_a_run_is_written_to_the_store(
     home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

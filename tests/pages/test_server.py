@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from importlib.util import find_spec
@@ -129,6 +130,16 @@ def test_the_preparation_lets_the_server_answer_often_and_ends_that(monkeypatch:
     with pytest.raises(ModuleNotFoundError):
         server._prepare()
     assert sys.getswitchinterval() == before
+
+
+def test_no_garbage_is_collected_during_the_preparation_nor_among_what_it_imported_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    during, frozen = [], gc.get_freeze_count()
+    monkeypatch.setattr(server, "FIRST_PAGE", ())
+    monkeypatch.setattr(server, "_draw_once", lambda: during.append((gc.isenabled(), list(range(9)))))
+    server._prepare()
+    assert not during[0][0] and gc.isenabled() and gc.get_freeze_count() > frozen
 
 
 def test_the_first_charts_are_built_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
