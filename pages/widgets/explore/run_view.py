@@ -1,9 +1,9 @@
 """A run: its state, its numbers and its charts. A live run, a finished one and a replay are drawn by the same
 code. Next to the numbers is the curve of the run's pruner over the sparsities that are computed.
 
-While a run is active, its progress is drawn twice a second and its charts about once, or a third as often if
-a block takes long: each drawing takes the browser up to a tenth of a second of processor time that the run
-could use. When the run ends, the whole page is drawn again, once.
+While a run is active, its progress is drawn twice a second and its charts every other second, or a third as
+often if a block takes long. Both take processor time that the run could use: the charts about 0.7 s for each
+drawing, most of it the browser's, which paints them. When the run ends, the whole page is drawn again, once.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
     from engine.jobs.service import BackgroundEngine
 
-CHARTS_POLL = 1.2  # seconds
+CHARTS_POLL = 2.0
+"""Seconds between two drawings of the charts: one while a run of the bundled model takes about three."""
 WITHOUT_CHARTS = "run.without_charts"
 """Session state: whether no chart of a run was drawn in this tab yet."""
 HEAD_START = 0.6
