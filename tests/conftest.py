@@ -105,8 +105,11 @@ def log_of(
     return catch
 
 
-SLOWEST_FIRST = ("browser", "jobs", "pages", "pruning", "models", "evaluation")
-"""The folders that take longest. With them at the start, all processes end at about the same time."""
+SLOWEST_FIRST = (
+    *("browser", "jobs", "pages", "pruning", "models", "evaluation"),
+    *("test_installed.py", "cli", "test_run.py", "test_architecture.py", "export", "corpora", "charts"),
+)
+"""The folders and files that take longest. With them at the start, all processes end about together."""
 TOGETHER = ("browser", "jobs")
 """Folders whose tests mostly wait for other processes: each stays in one process, while another computes."""
 

@@ -10,6 +10,8 @@ from contextlib import suppress
 import engine.jobs.local_cluster  # noqa: F401
 from engine.jobs.worker import import_libraries
 
+gc.disable()  # looking for garbage among what is being imported would take a seventh of the time
 with suppress(Exception):  # a worker tries it again, and says what is missing
     import_libraries()
 gc.freeze()  # what the workers share with this process stays shared: collecting garbage would write to it
+gc.enable()
