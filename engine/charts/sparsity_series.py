@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable
+from functools import lru_cache, partial
 from math import isfinite
 from typing import Any
 
@@ -22,12 +22,14 @@ SHORT = 30.0
 """Ratio of the largest to the smallest value up to which a logarithmic axis has ticks at 1, 2 and 5."""
 
 
+@lru_cache(maxsize=64)  # drawn again with every change of the recipe form
 def sparsity_series(
-    sparsities: Sequence[float], perplexities: Sequence[float], dense: float, current: float, pruner: str
+    sparsities: tuple[float, ...], perplexities: tuple[float, ...], dense: float, current: float, pruner: str
 ) -> Chart:
     """Return the curve with the dense level and a mark at the current sparsity, whether or not it has a run.
 
-    A click on a point can be read from its x, the sparsity in percent.
+    A click on a point can be read from its x, the sparsity in percent. Callers share the figure and must not
+    change it.
 
     Args:
         sparsities: of the runs, shares, increasing.

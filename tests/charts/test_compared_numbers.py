@@ -67,7 +67,7 @@ def test_a_run_that_has_only_begun_has_no_numbers() -> None:
 
 
 def test_the_curve_of_a_pruner_marks_the_second_run_or_says_why_not() -> None:
-    curve = sparsity_series([0.5, 0.6], [50.0, 55.03], 48.12, 0.6, "Wanda")
+    curve = sparsity_series((0.5, 0.6), (50.0, 55.03), 48.12, 0.6, "Wanda")
     other = better(SECOND, 70.0)
     marked = marked_series(curve, Pair(FIRST, other))
     assert (marked.figure.data[-1].x, marked.figure.data[-1].y) == ((50.0,), (70.0,))
@@ -118,7 +118,12 @@ def test_a_run_without_tasks_is_said_to_have_none(tasked: tuple[RunRecord, RunRe
 
 
 def test_the_small_curve_has_ticks_among_its_values_however_short_its_axis() -> None:
-    short = sparsity_series([0.5, 0.6], [82.0, 240.0], 33.0, 0.5, "Wanda").figure.layout.yaxis
+    short = sparsity_series((0.5, 0.6), (82.0, 240.0), 33.0, 0.5, "Wanda").figure.layout.yaxis
     assert [tick for tick in short.tickvals if 33 < tick < 240] == [50, 100, 200]
-    long = sparsity_series([0.5, 0.9], [45.0, 1e4], 37.0, 0.5, "Wanda").figure.layout.yaxis
+    long = sparsity_series((0.5, 0.9), (45.0, 1e4), 37.0, 0.5, "Wanda").figure.layout.yaxis
     assert long.type == "log" and long.dtick == 1 and long.tickvals is None
+
+
+def test_the_small_curve_is_made_once_per_place() -> None:
+    made = [sparsity_series((0.5, 0.6), (82.0, 240.0), 33.0, at, "Wanda") for at in (0.5, 0.6, 0.5)]
+    assert made[0] is made[2] is not made[1], "the slider goes back and forth"

@@ -34,8 +34,8 @@ def series_chart(series: Series | None) -> Chart | None:
     if dense is None:
         return None
     return sparsity_series(
-        [sparsity for sparsity, *_ in points],
-        [perplexity for _, perplexity, _ in points],
+        tuple(sparsity for sparsity, *_ in points),
+        tuple(perplexity for _, perplexity, _ in points),
         dense,
         series.recipe.sparsity,
         series.recipe.pruner_title,
