@@ -17,6 +17,10 @@ from tests.hub.server import HubServer
 PATIENCE = 60_000  # milliseconds: allow a cold start on a busy machine
 expect.set_options(timeout=PATIENCE)
 
+ONE_PROCESS = "--process-per-site"
+"""Has all tabs of a context share a process, and so the scripts that one of them has compiled: compiling the
+app's scripts again takes a third of the processor time of a page.
+"""
 MISSING = (
     "No Chromium was found. Install one (Debian: apt-get install chromium-headless-shell) "
     "to run the browser tests."
@@ -38,7 +42,7 @@ def browser() -> Iterator[Browser]:
     if path is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=served.ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=path, args=[*served.ARGUMENTS, ONE_PROCESS])
         yield browser
         browser.close()
 
@@ -71,9 +75,13 @@ def short(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="package")
-def context(browser: Browser) -> BrowserContext:
-    """The context of all tabs, so that the app's scripts are loaded once."""
-    return browser.new_context(reduced_motion="reduce")
+def context(browser: Browser, address: str) -> BrowserContext:
+    """The context of all tabs, so that the app's scripts are loaded and compiled once. It has one small tab
+    from the beginning, because their process ends with its last tab.
+    """
+    context = browser.new_context(reduced_motion="reduce")
+    context.new_page().goto(f"{address}/healthz")
+    return context
 
 
 @pytest.fixture(scope="package")
