@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import streamlit as st
 
 from engine.events import WeightSource
 from engine.hardware.memory import Capacity
 from engine.jobs.questions import Answer
 from engine.jobs.views import EngineStatus
 from engine.models.shape import Storage
+from pages.widgets.explore.cost import STARTING_POLL
+from pages.widgets.live import POLL
 from tests.cost.shapes import billions
 from tests.pages.conftest import healthy, words
 from tests.pages.fakes import SUMMARY
@@ -125,3 +128,20 @@ def test_an_engine_that_cannot_start(open_app, engine):
 def test_an_invalid_recipe_still_shows_its_model(open_app, fields):
     app = healthy(open_app(**fields))
     assert "8 blocks" in words(app) and "This recipe cannot run yet" in words(app) and not bars(app)
+
+
+@pytest.mark.parametrize(("state", "seconds"), [("starting", STARTING_POLL), ("ready", POLL)])
+def test_a_page_that_waits_for_the_engine_to_start_leaves_it_the_processor(
+    open_app, engine, monkeypatch, state, seconds
+):
+    """Each look takes the browser processor time that the start needs."""
+    engine.model, engine.status = Answer(pending=True), EngineStatus(state, "A message.")
+    intervals, fragment = {}, st.fragment
+
+    def noting(function, *, run_every=None):
+        intervals[function.__qualname__.split(" on ")[0]] = run_every
+        return fragment(function)
+
+    monkeypatch.setattr(st, "fragment", noting)
+    open_app()
+    assert intervals["cost"] == seconds and STARTING_POLL > 3 * POLL

@@ -19,7 +19,7 @@ from engine.cost.estimate import HELD, NAMES, Cost, estimate
 from engine.models.shape import ModelSummary
 from pages.widgets.explore.fields import Checked
 from pages.widgets.literal import literal
-from pages.widgets.live import live, show_error
+from pages.widgets.live import POLL, live, show_error
 
 if TYPE_CHECKING:
     from engine.jobs.questions import Answer
@@ -37,6 +37,10 @@ PARTS = {
     "loading": "the file while the weights are converted",
 }
 PLACES = {"bundled": "nothing to download", "directory": "nothing to download", "cache": "on this machine"}
+STARTING_POLL = 1.5
+"""Seconds between two looks while the engine starts, which takes ten: each takes the browser up to a tenth of
+a second of processor time that the start needs.
+"""
 
 
 def draw_cost(engine: BackgroundEngine, checked: Checked, model: Answer[ModelSummary]) -> None:
@@ -47,6 +51,7 @@ def draw_cost(engine: BackgroundEngine, checked: Checked, model: Answer[ModelSum
             lambda: engine.summary(checked.fields["model"], checked.fields["revision"]),
             lambda _: _draw_waiting(engine),
             left=lambda answer: answer.pending,
+            every=POLL if engine.status.state == "ready" else STARTING_POLL,
             seen=model,
         )
     elif engine.status.state == "failed":
