@@ -110,10 +110,10 @@ def test_only_the_pruned_linears_differ_from_the_source(
     for path in directory.glob("*.json"):
         assert path.read_bytes() == (out / path.name).read_bytes(), path.name
     assert headers(out) == headers(directory)
-    changed = 0
-    for file, dense in tensors(directory).items():
-        for name, pruned in tensors(out)[file].items():
-            differs = pruned != dense[name]
+    changed, dense = 0, tensors(directory)
+    for file, saved in tensors(out).items():
+        for name, pruned in saved.items():
+            differs = pruned != dense[file][name]
             assert not pruned[differs].any(), f"{name} has other values than those of the source and zero"
             changed += int(differs.sum())
     # The random weights hold no zeros.
@@ -266,9 +266,9 @@ def change(directory: Path, name: str) -> None:
     save_file(weights, file, metadata={"format": "pt"})
 
 
-@pytest.fixture
-def wide(tmp_path: Path) -> Path:
-    """A model whose file is so large that its fingerprint samples it."""
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
+    """A model whose file is so large that its fingerprint samples it, and a run of it."""
     config = hf.LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=256,
@@ -276,18 +276,23 @@ def wide(tmp_path: Path) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
     )
-    spread_out(hf.LlamaForCausalLM(config)).save_pretrained(tmp_path / "wide")
-    assert (tmp_path / "wide" / "model.safetensors").stat().st_size > 4 << 20
-    return tmp_path / "wide"
+    directory: Path = tmp_path_factory.mktemp("wide") / "model"
+    spread_out(hf.LlamaForCausalLM(config)).save_pretrained(directory)
+    assert (directory / "model.safetensors").stat().st_size > 4 << 20
+    return directory, computed(directory)
 
 
 @pytest.mark.parametrize("name", ["model.norm.weight", "model.layers.1.mlp.up_proj.weight", "lm_head.weight"])
-def test_a_model_whose_weights_have_changed_is_not_exported(name: str, wide: Path, tmp_path: Path) -> None:
-    record, kept = computed(wide)
-    change(wide, name)
+def test_a_model_whose_weights_have_changed_is_not_exported(
+    name: str, wide: tuple[Path, Run], tmp_path: Path
+) -> None:
+    directory, (record, kept) = wide
+    content = (directory / "model.safetensors").read_bytes()
+    change(directory, name)
     with pytest.raises(ModelError, match="have changed since"):
         save_model(record, kept, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    (directory / "model.safetensors").write_bytes(content)  # for the next name
 
 
 def test_an_older_record_is_checked_by_the_fingerprint_of_its_recipe(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from engine.analysis.microscope.linear import Specimen, look, singular_values, s
 from engine.errors import ModelError
 from engine.inputs import dense_model
 from engine.recipe import Recipe
+from engine.run_cache import ModelCache
 from tests.conftest import NARROW_BLOCKS
 from tests.outcomes import computed
 
@@ -26,7 +27,8 @@ LAST = NARROW_BLOCKS - 1
 @pytest.fixture(scope="module")
 def specimen(narrow_model):
     """Returns a linear of a finished run of the narrow model; each run is computed once."""
-    pruned = cache(lambda **fields: computed(Recipe.build(SMALL, model=narrow_model, **fields)))
+    models = ModelCache()
+    pruned = cache(lambda **fields: computed(Recipe.build(SMALL, model=narrow_model, **fields), models))
 
     def pick(block=LAST, name=LINEAR, **fields):
         return Specimen(*pruned(**fields), block, name)
