@@ -16,6 +16,7 @@ from engine.events import Event, Failed
 from engine.export.command_line import add_recipe_options, recipe_of
 from engine.export.output_file import save_masks
 from engine.models.identity import resolve
+from engine.models.lean_import import import_library
 from engine.pruning.recommendations import RECOMMENDATIONS, reasons
 from engine.recipe import Recipe, pin
 from engine.record import RunRecord
@@ -65,6 +66,7 @@ def prune(arguments: argparse.Namespace) -> int:
     if arguments.orders > 1:
         return _repeat("orders", over_orders(recipe, arguments.orders), arguments)
     folder = _folder(arguments, recipe)
+    import_library()
     require_fit(recipe)
     # Only a warning: it is an estimate, and a run out of memory tries again with less.
     if warning := shortage(recipe):

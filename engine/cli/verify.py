@@ -11,6 +11,7 @@ from engine.cli.report import Bar, add_events_option, print_event
 from engine.cli.stored import add_key, folder_of
 from engine.cost.estimate import require_fit
 from engine.errors import EngineError, StoreError
+from engine.models.lean_import import import_library
 from engine.recipe import pin
 from engine.store.folder import RunFolder
 from engine.store.runs import RECORDED, Store
@@ -29,7 +30,8 @@ def add_verify_options(parser: argparse.ArgumentParser) -> None:
 
 def verify(arguments: argparse.Namespace) -> int:
     """Print how the numbers of a run compare with those computed here; return 0 if they are confirmed."""
-    from engine.jobs.execute import execute  # imports the model library
+    import_library()
+    from engine.jobs.execute import execute
 
     theirs = _from_elsewhere(folder_of(arguments.key)).record()
     assert theirs.recipe is not None, "imported and bundled runs are finished"

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from engine.jobs.cluster import Cluster
 
 MANY = 6
-"""Waiting small runs for which a second process on the same cores is worth its start. On two cores that costs
-about 17 s of processor time; ten runs of the bundled model take 37.3 s with one process, 35.8 s with two.
+"""Waiting small runs for which a second process on the same cores is worth its start and its memory. It takes
+about 1 s of processor time where workers are forked, and 8 s elsewhere.
 """
 AHEAD = 4
 """Waiting runs whose needs are asked for before their turn, so that none waits for the answer."""

@@ -3,8 +3,9 @@
 That part imports torch's compiler, torch's distributed tensors and scipy's optimisers, for serving and
 training. Nothing here uses them, and they take 1.5 of the 4 seconds of processor time of the import.
 
-Only for processes that do nothing else, such as workers: afterwards transformers behaves as if the latter two
-were not installed, so it cannot distribute a model or train an object detector. torch can compile as usual.
+Only for processes that do nothing else, such as workers and the command line: afterwards transformers behaves
+as if the latter two were not installed, so it cannot distribute a model or train an object detector. torch
+can compile as usual.
 """
 
 from __future__ import annotations
