@@ -9,10 +9,11 @@ loaded for every question, twice if the pruned model writes and both read.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock
+from typing import Any, TypeVar
 
 from torch import Tensor, cat
 
@@ -33,13 +34,16 @@ MOST_TOKENS = 400
 """Limit for a text with its continuation: a page shows all tokens, each with twenty predictions."""
 
 
+Text = TypeVar("Text", str, Tensor)
+
+
 class Reader:
     """Reads and continues texts, one at a time; `models` is the cache that the models come from."""
 
     def __init__(self, models: ModelCache = MODELS) -> None:
         self._models = models
         self._one_at_a_time = Lock()  # a second reader would load a second copy of the model
-        self._dense_text: tuple[Hashable, Tensor] | None = None  # ids by question; guarded by the lock
+        self._dense_text: tuple[Hashable, Any] | None = None  # the last one by question; guarded by the lock
 
     def continue_prompt(
         self,
@@ -66,9 +70,10 @@ class Reader:
             model = _dense(lease, recipe)
             # next to a page and a browser, a small model is quicker on one thread
             with threads_for(small=model.is_small, alone=False):
-                dense = generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
+                write_on = partial(generate, model, prompt, tokens=tokens, temperature=temperature, seed=seed)
+                dense = self._dense_once(recipe, (prompt, tokens, temperature, seed), write_on)
                 _prune(model, kept)
-                pruned = generate(model, prompt, tokens=tokens, temperature=temperature, seed=seed)
+                pruned = write_on()
         return PromptTexts(
             prompt=prompt, dense=dense, pruned=pruned, tokens=tokens, temperature=temperature, seed=seed
         )
@@ -109,21 +114,27 @@ class Reader:
         return Reading(tokens, len(given))
 
     def _continued(self, model: LanguageModel, recipe: Recipe, given: Tensor, writing: Writing) -> Tensor:
-        """Return the ids `given`, `[tokens]`, followed by the model's continuation. The last one by the dense
-        model is remembered, because every run of a page is compared with it.
+        """Return the ids `given`, `[tokens]`, followed by the model's continuation."""
+        count = min(writing.tokens, _most_tokens(model) - len(given))  # at least 1, see `_fitting_ids`
+
+        def continued() -> Tensor:
+            new = write(model, given, tokens=count, temperature=writing.temperature, seed=writing.seed)
+            return cat([given, new])
+
+        if writing.which == "dense":
+            return self._dense_once(recipe, (tuple(given.tolist()), writing), continued)
+        return continued()
+
+    def _dense_once(self, recipe: Recipe, asked: Hashable, make: Callable[[], Text]) -> Text:
+        """Return what the dense model writes; the last answer is remembered, because every run of a page is
+        compared with it.
         """
         # Only what determines the dense model: runs that differ in their pruning share the answer.
-        where = (recipe.model, recipe.revision, recipe.dtype, recipe.device)
-        question = (where, tuple(given.tolist()), writing)
-        is_dense = writing.which == "dense"
-        if is_dense and self._dense_text is not None and self._dense_text[0] == question:
-            return self._dense_text[1]
-        count = min(writing.tokens, _most_tokens(model) - len(given))  # at least 1, see `_fitting_ids`
-        new = write(model, given, tokens=count, temperature=writing.temperature, seed=writing.seed)
-        ids = cat([given, new])
-        if is_dense:
-            self._dense_text = (question, ids)
-        return ids
+        question = (recipe.model, recipe.revision, recipe.dtype, recipe.device, asked)
+        if self._dense_text is None or self._dense_text[0] != question:
+            self._dense_text = (question, make())
+        text: Text = self._dense_text[1]
+        return text
 
 
 @contextmanager

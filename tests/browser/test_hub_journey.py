@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.layout import expect_drawn
 from tests.hub.server import HubServer
 
 FAST = "samples=4&length=64"
@@ -22,8 +23,9 @@ def test_from_a_hub_id_to_a_saved_model_that_is_pruned_again(
     page: Page, hub: HubServer, address: str, short: str
 ) -> None:
     page.goto(f"{address}/?{FAST}&{short}")
-    # The page is not complete yet, and need not be.
     box = page.get_by_role("combobox", name=re.compile("^Model")).first
+    expect(box).to_be_visible()
+    expect_drawn(page)  # what is typed into a page that is being drawn can be lost
     box.fill("tiny/large")
     box.press("Enter")
     expect(page.get_by_text("to download").first).to_be_visible()

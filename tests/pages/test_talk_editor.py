@@ -35,6 +35,12 @@ def press(app, label):
     return healthy(next(button for button in app.button if button.label == label).click().run())
 
 
+def expander_place(app):
+    """The position of the part that creates and imports talks."""
+    (place,) = (place for place, node in app.main.children.items() if node.type == "expander")
+    return place
+
+
 def test_the_default_talk_is_there_at_first(talks, open_app):
     app = open_app("present")
     assert "The text falls apart" in words(app)
@@ -162,10 +168,12 @@ def test_an_exported_talk_is_imported_and_presented(talks, engine, ours):
 
 def test_a_hostile_file_is_refused_and_its_texts_are_literal(talks, ours):
     bad = {"name": "![x](http://evil.example/x.png)", "views": [{"title": "a", "page": "[y](http://e)"}]}
+    before = expander_place(ours.run())
     ours.file_uploader(key="present.file").upload("a.json", json.dumps(bad).encode(), "application/json")
     app = press(ours, "Import")
     assert "is not a talk" in words(app) and "[y]" not in words(app).replace("\\[", "")
     assert talks.names == (DEFAULT, "Ours")
+    assert expander_place(app) == before, "elsewhere, Streamlit would close it"
 
 
 def test_a_damaged_talk_is_an_error_message_and_can_be_deleted(talks, engine, open_app):

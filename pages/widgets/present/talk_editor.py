@@ -24,14 +24,18 @@ if TYPE_CHECKING:
 
 def draw_editor(engine: BackgroundEngine) -> None:
     """Draw the choice of a talk, its views, and the buttons that start and change it."""
-    presenter.draw_error()
-    name = _choose(engine)
+    # Containers in any case: Streamlit closes the expander below if its position changes, as by an error.
+    with st.container():
+        presenter.draw_error()
+    with st.container():
+        name = _choose(engine)
     talk: Talk | None = None
-    try:
-        talk = engine.talk(name)
-        _draw_start(engine, talk, engine.presentation(name, presenter.room_of(engine)))
-    except PrunescopeError as error:
-        st.error(literal(error), icon=":material/error:")
+    with st.container():
+        try:
+            talk = engine.talk(name)
+            _draw_start(engine, talk, engine.presentation(name, presenter.room_of(engine)))
+        except PrunescopeError as error:
+            st.error(literal(error), icon=":material/error:")
     draw_undo()
     off = draw_refusal(engine, engine.save_talk)
     if not off:
