@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from engine.corpora.named import NAMED, ROLES, corpus_path
 from engine.errors import Fault, RecipeError
+from engine.hardware.file_hash import sha256
 from engine.models.gguf.unpacked import is_content
 from engine.models.identity import DEMO, canonical, fingerprint, path_fault
 from engine.numbers import short_percent
@@ -358,5 +359,4 @@ def faults_here(fields: Mapping[str, Any]) -> list[Fault]:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]  # 64 bits
+    return sha256(path)[:16]  # 64 bits
