@@ -153,14 +153,14 @@ def test_the_report_is_made_on_request(open_app, engine, monkeypatch):
     assert "take.Report" in [item.key for item in app.get("download_button")] and made == []
 
 
-def test_the_tables_and_the_record_are_made_when_their_buttons_are_clicked(open_app, engine, monkeypatch):
+def test_the_tables_and_the_record_are_there_at_once(open_app, engine, monkeypatch):
     given, view = {}, run_view(WANDA, "finished")
     monkeypatch.setattr(st, "download_button", lambda _, data, name, *__, **___: given.update({name: data}))
     engine.views[WANDA.key] = view
     open_app(run=WANDA.key)
-    assert given[f"{WANDA.key}.json"]() == exported(view.record).model_dump_json(indent=2).encode()
+    assert given[f"{WANDA.key}.json"] == exported(view.record).model_dump_json(indent=2)
     for name, table in (("blocks", block_table), ("linears", linear_table)):
-        assert given[f"{WANDA.key}-{name}.csv"]() == to_csv(table(view.record)).encode()
+        assert given[f"{WANDA.key}-{name}.csv"] == to_csv(table(view.record))
 
 
 def test_the_prompt_can_be_edited(open_app, engine):

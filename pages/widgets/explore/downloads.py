@@ -78,11 +78,12 @@ def _draw_measurement(record: RunRecord) -> None:
 
 def _draw_files(engine: BackgroundEngine, record: RunRecord, *, with_masks: bool) -> None:
     key = str(record.key)
-    # Each is made when its button is clicked: the page is drawn at every move of a slider.
-    files: list[tuple[str, Callable[[], bytes], str, str]] = [
-        ("Record", lambda: exported(record).model_dump_json(indent=2).encode(), "json", "application/json"),
-        ("Blocks", lambda: to_csv(block_table(record)).encode(), "csv", "text/csv"),
-        ("Linears", lambda: to_csv(linear_table(record)).encode(), "csv", "text/csv"),
+    # Masks and report take a while, so they are made only when their button is clicked. The others are there
+    # at once: Streamlit forgets what it was to make when the page is drawn again between click and request.
+    files: list[tuple[str, str | Callable[[], bytes], str, str]] = [
+        ("Record", exported(record).model_dump_json(indent=2), "json", "application/json"),
+        ("Blocks", to_csv(block_table(record)), "csv", "text/csv"),
+        ("Linears", to_csv(linear_table(record)), "csv", "text/csv"),
     ]
     if with_masks:
         files.append(
