@@ -17,7 +17,7 @@ from torch import Tensor
 
 from engine.errors import ModelError, StoreError
 from engine.export.model import NO_TOKENIZER, save_model
-from engine.models.identity import digest
+from engine.models.identity import _sampled, digest, is_revision
 from engine.models.loading import load
 from engine.pruning.weights import BlockWeights, restore
 from engine.recipe import Recipe, pin
@@ -268,7 +268,7 @@ def change(directory: Path, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
-    """A model whose file is so large that its fingerprint samples it, and a run of it."""
+    """A model whose file is so large that old fingerprints sample it, and a run of it with such a one."""
     config = hf.LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=256,
@@ -279,20 +279,28 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
     directory: Path = tmp_path_factory.mktemp("wide") / "model"
     spread_out(hf.LlamaForCausalLM(config)).save_pretrained(directory)
     assert (directory / "model.safetensors").stat().st_size > 4 << 20
-    return directory, computed(directory)
+    record, kept = computed(directory)
+    assert record.recipe is not None
+    recipe = record.recipe.model_copy(update={"revision": _sampled(directory)})
+    return directory, (record.model_copy(update={"recipe": recipe}), kept)
 
 
-@pytest.mark.parametrize("name", ["model.norm.weight", "model.layers.1.mlp.up_proj.weight", "lm_head.weight"])
-def test_a_model_whose_weights_have_changed_is_not_exported(
+@pytest.mark.parametrize(
+    "name", ["layers.0.input_layernorm", "layers.1.mlp.up_proj", "layers.1.mlp.down_proj"]
+)
+def test_a_change_between_the_samples_is_found_before_an_export(
     name: str, wide: tuple[Path, Run], tmp_path: Path
 ) -> None:
     directory, (record, kept) = wide
     content = (directory / "model.safetensors").read_bytes()
-    change(directory, name)
-    with pytest.raises(ModelError, match="have changed since"):
-        save_model(record, kept, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    (directory / "model.safetensors").write_bytes(content)  # for the next name
+    change(directory, f"model.{name}.weight")
+    try:
+        assert record.recipe is not None and is_revision(str(directory), record.recipe.revision)
+        with pytest.raises(ModelError, match="have changed since"):
+            save_model(record, kept, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+    finally:
+        (directory / "model.safetensors").write_bytes(content)  # for the next name
 
 
 def test_an_older_record_is_checked_by_the_fingerprint_of_its_recipe(tmp_path: Path) -> None:
