@@ -4,10 +4,12 @@ measures, and by laws.
 
 from collections.abc import Mapping
 from math import exp, inf, log
+from typing import Any
 
 import pytest
 import torch
 
+from engine.analysis import text as text_module
 from engine.analysis.text import MOST_TOKENS, Reader
 from engine.errors import ModelError, PrunescopeError
 from engine.evaluation import perplexity as measured
@@ -203,6 +205,22 @@ class TestReader:
         )
         assert one == again and first_difference(one, other) is not None
         assert all(token.gained is None for token in one.tokens) and one.perplexity("dense") is None
+
+    def test_of_runs_with_one_dense_model_it_continues_a_prompt_once(
+        self, reader: Reader, kept: Mapping[int, BlockWeights], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        written, write = [], text_module.generate
+
+        def note(*asked: Any, **how: Any) -> str:
+            written.append(write(*asked, **how))
+            return written[-1]
+
+        monkeypatch.setattr(text_module, "generate", note)
+        other = RECIPE.model_copy(update={"sparsity": 0.7})
+        first, second = (reader.continue_prompt(one, kept, PROMPT, tokens=4) for one in (RECIPE, other))
+        assert (first.dense, first.pruned, second.pruned) == tuple(written) and first.dense == second.dense
+        again = reader.continue_prompt(RECIPE, kept, PROMPT, tokens=5)
+        assert again.dense == written[3] != first.dense, "another question"
 
     def test_the_dense_model_needs_no_pruned_weights(self, reader: Reader) -> None:
         assert reader.read(RECIPE, None, PROMPT, Writing("dense", 4), losses=False).continuation
