@@ -7,11 +7,12 @@ waits for it forever.
 import gc
 from contextlib import suppress
 
-import engine.jobs.local_cluster  # noqa: F401
-from engine.jobs.worker import import_libraries
-
-gc.disable()  # looking for garbage among what is being imported would take a seventh of the time
+gc.disable()  # looking for garbage among what is being imported would take a tenth of the time
 with suppress(Exception):  # a worker tries it again, and says what is missing
+    import engine.jobs.local_cluster  # noqa: F401
+    from engine.jobs.worker import import_libraries
+
     import_libraries()
-gc.freeze()  # what the workers share with this process stays shared: collecting garbage would write to it
+# What the workers share with this process stays shared: looking for garbage in it would write to it.
+gc.freeze()
 gc.enable()
