@@ -2,7 +2,7 @@
 that Plotly checks once, at the end.
 
 A Plotly figure checks and announces each change of its layout: the dozen charts of a run took it 320 ms of
-processor time, of which this leaves 55. During a run, they are drawn with each block.
+processor time, of which this leaves 71. During a run, they are drawn with each block.
 """
 
 from __future__ import annotations
