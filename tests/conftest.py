@@ -148,6 +148,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=place)
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say why a test was tried again, also if it passed then."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"{report.nodeid} was tried again")
+        terminalreporter.write_line(report.longreprtext)
+
+
 class ByFile(LoadScopeScheduling):
     """Keep the tests of a file in one process, since they share its fixtures, and those of some folders."""
 

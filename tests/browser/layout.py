@@ -16,7 +16,9 @@ def expect_to_fit(page: Page) -> None:
 
 
 def expect_drawn(page: Page) -> None:
-    """Wait until the app draws nothing any more. A key, a drag, a click on a chart or in a menu can be lost
-    while it replaces what the user aims at; before this, wait for something that is drawn on the page.
+    """Wait until the app and the browser draw nothing any more. A key, a drag, a click on a chart or in a
+    menu can be lost while what the user aims at is replaced; before this, wait for something that is drawn
+    on the page.
     """
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    page.evaluate("new Promise((done) => requestIdleCallback(done, { timeout: 10_000 }))")  # charts come last
