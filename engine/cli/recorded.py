@@ -127,6 +127,7 @@ REAL_FAMILIES = (
     _real("stochria"),
     _real("symwanda"),
     _real("multiflow"),
+    _real("stade"),
     _real("wanda-dsnot"),
     _real("ria-r2-dsnot"),
     _real("sparsegpt"),
@@ -137,9 +138,9 @@ REAL_FAMILIES = (
     _real("wanda", "owl", n_m=False),
     _real("wanda", "alphapruning", n_m=False),
     # Last, because each of these runs takes several times as long: a search, and the joint update.
-    _real("wanda", "neuroal", n_m=False),
     _real("apt-mm", unstructured=False),
     _real("apt-sm"),
+    _real("wanda", "neuroal", n_m=False),
 )
 EVERY_FAMILY = (*FAMILIES, *REAL_FAMILIES)
 
