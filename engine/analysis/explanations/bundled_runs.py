@@ -1,6 +1,6 @@
 """What is usual: how often the bundled runs show a pattern.
 
-They are 264 runs of the bundled model and 32 of SmolLM2-135M. `tests/analysis/explanations` counts the
+They are 264 runs of the bundled model and 46 of SmolLM2-135M. `tests/analysis/explanations` counts the
 patterns again: a share must stay within two percentage points, and what holds for every run must hold.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 FIRST_BLOCK_WORST = 0.80
 """Share of the runs in which the linear with the largest output error is in the first block."""
-VALUE_WORST, VALUE = 0.85, "v_proj"
+VALUE_WORST, VALUE = 0.81, "v_proj"
 """Share of the runs in which that linear is a value projection, and the last part of its name."""
 FIRST_STEP_LARGEST = 0.99
 """Share in which no later block adds as much to the error of the hidden states as the first one. In every
