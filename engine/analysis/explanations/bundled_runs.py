@@ -18,5 +18,5 @@ REFINED_BETTER = 0.78
 """Share of the runs with a mask refinement in which it noticeably lowers the output error. It lowers its own
 measure in all of them.
 """
-UPDATE_REMOVES = (0.09, 0.35)
+UPDATE_REMOVES = (0.09, 0.47)
 """The smallest and the largest share of the output error that an update removes, mean over the blocks."""
