@@ -1,12 +1,12 @@
 """What is usual: how often the bundled runs show a pattern.
 
-They are 264 runs of the bundled model and 46 of SmolLM2-135M. `tests/analysis/explanations` counts the
+They are 264 runs of the bundled model and 49 of SmolLM2-135M. `tests/analysis/explanations` counts the
 patterns again: a share must stay within two percentage points, and what holds for every run must hold.
 """
 
 from __future__ import annotations
 
-FIRST_BLOCK_WORST = 0.80
+FIRST_BLOCK_WORST = 0.78
 """Share of the runs in which the linear with the largest output error is in the first block."""
 VALUE_WORST, VALUE = 0.81, "v_proj"
 """Share of the runs in which that linear is a value projection, and the last part of its name."""
