@@ -9,7 +9,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const look = async () => {
     try {
       const answer = await fetch(new URL(data.address, location.href), { cache: "no-store" });
-      // A server that has restarted does not know this page; drawn again, the page joins anew.
+      // A server that has restarted does not know this page; drawn again, the page joins again.
       const state = answer.ok ? await answer.json() : {};
       if (stopped) return;
       if (answer.ok && data.text) line.textContent = state.text; // a part that only follows counts has no line
