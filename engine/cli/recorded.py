@@ -137,7 +137,7 @@ REAL_FAMILIES = (
     _real("apt-ms", unstructured=False),
     _real("wanda", "owl", n_m=False),
     _real("wanda", "alphapruning", n_m=False),
-    # Last, because each of these runs takes several times as long: a search, and the joint update.
+    # Last, because each of these runs takes several times as long: the joint update, and a search.
     _real("apt-mm", unstructured=False),
     _real("apt-sm"),
     _real("wanda", "neuroal", n_m=False),

@@ -33,6 +33,30 @@ def answer_bars(choices: Sequence[str], tally: Tally, right: int | None) -> Char
     if sum(tally.after):
         series[AFTER] = _padded(tally.after, len(choices))
     labels = [_label(choice, marked=at == right) for at, choice in enumerate(choices)]
+    summary = _summary(tally, revealed=right is not None)
+    counted = ", ".join(
+        f"{letter} {' and '.join(str(counts[at]) for counts in series.values())}"
+        for at, letter in enumerate(ascii_lowercase[: len(choices)])
+    )
+    marked = "" if right is None else f" Right: {ascii_lowercase[right]}."
+    return Chart(
+        title="Answers of the class",
+        figure=_bars(series, labels).build(),
+        table=pd.DataFrame(
+            {
+                "choice": list(choices),
+                **series,
+                **({} if right is None else {"right": [at == right for at in range(len(choices))]}),
+            }
+        ),
+        alt=f"Bar chart of the students per choice, {summary}: {counted}.{marked}",
+        caption=f"{summary[0].upper()}{summary[1:]}."
+        + ("" if right is None else " The check mark is the right answer."),
+    )
+
+
+def _bars(series: Mapping[str, Sequence[int]], labels: Sequence[str]) -> FigureBuilder:
+    """Return the bars of each series, next to the choices' labels."""
     height = LINE * sum(max(len(label.split("<br>")), 1 + len(series)) + 1 for label in labels)
     figure = canvas(FigureBuilder(), height + EDGE, legend_lines=len(series) - 1)
     for (name, counts), colour, shape in zip(
@@ -40,7 +64,7 @@ def answer_bars(choices: Sequence[str], tally: Tally, right: int | None) -> Char
     ):
         bars = go.Bar(
             x=counts,
-            y=list(range(len(choices))),
+            y=list(range(len(labels))),
             name=name,
             orientation="h",
             text=[str(count) for count in counts],
@@ -59,31 +83,12 @@ def answer_bars(choices: Sequence[str], tally: Tally, right: int | None) -> Char
     if top < 10:  # otherwise Plotly labels halves of students
         figure.update_xaxes(dtick=1)
     figure.update_yaxes(
-        range=[len(choices) - 0.5, -0.5],  # the first on top
-        tickvals=list(range(len(choices))),
+        range=[len(labels) - 0.5, -0.5],  # the first on top
+        tickvals=list(range(len(labels))),
         ticktext=labels,
         showgrid=False,
     )
-    summary = _summary(tally, revealed=right is not None)
-    counted = ", ".join(
-        f"{letter} {' and '.join(str(counts[at]) for counts in series.values())}"
-        for at, letter in enumerate(ascii_lowercase[: len(choices)])
-    )
-    marked = "" if right is None else f" Right: {ascii_lowercase[right]}."
-    return Chart(
-        title="Answers of the class",
-        figure=figure.build(),
-        table=pd.DataFrame(
-            {
-                "choice": list(choices),
-                **series,
-                **({} if right is None else {"right": [at == right for at in range(len(choices))]}),
-            }
-        ),
-        alt=f"Bar chart of the students per choice, {summary}: {counted}.{marked}",
-        caption=f"{summary[0].upper()}{summary[1:]}."
-        + ("" if right is None else " The check mark is the right answer."),
-    )
+    return figure
 
 
 def _summary(tally: Tally, *, revealed: bool) -> str:
