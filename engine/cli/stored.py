@@ -20,6 +20,7 @@ from engine.errors import EngineError, StoreError
 from engine.export.exported_record import exported
 from engine.export.run_table import FORMATS, run_rows
 from engine.models.known_files import SMOLLM2
+from engine.pruning.presets import PRESETS
 from engine.record import RunRecord
 from engine.store.folder import RunFolder
 from engine.store.runs import RECORDED, Store
@@ -234,6 +235,16 @@ def add_bench_options(parser: argparse.ArgumentParser) -> None:
         help="what to measure (default: demo, opt-125m, app)",
     )
     parser.add_argument(
+        "--model",
+        help="measure the presets on this model instead, with 8 windows of 512 tokens",
+    )
+    parser.add_argument(
+        "--pruner",
+        action="append",
+        choices=tuple(PRESETS),
+        help="with --model: only this pruner; may be repeated (default: all)",
+    )
+    parser.add_argument(
         "--minutes", type=float, default=9, help="how long the measurements of a GPU may take (default: 9)"
     )
 
@@ -246,6 +257,8 @@ def bench(arguments: argparse.Namespace) -> int:
         return bench_gpu(arguments.minutes)
     from engine.cli.bench import main as benchmark  # imports torch and transformers at once
 
+    if arguments.model is not None:
+        return benchmark.bench_model(arguments.model, arguments.pruner or tuple(PRESETS))
     return benchmark.bench(arguments.shape or ["demo", "opt-125m", "app"])
 
 

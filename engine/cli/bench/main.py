@@ -29,10 +29,12 @@ from engine.cli.bench.sweep import bench_sweep
 from engine.cli.bench.table import print_table
 from engine.events import Failed, Finished
 from engine.hardware.device import pick_device
+from engine.inputs import model_directory
 from engine.models.identity import ROOT, resolve
 from engine.models.loading import load
+from engine.progress import drain
 from engine.pruning.presets import PRESETS
-from engine.recipe import Recipe
+from engine.recipe import Recipe, pin
 from engine.run import run
 
 FLOOR_BATCHES = (512, 1024, 2048, 4096)  # tokens per batch
@@ -48,14 +50,12 @@ class Subject:
     windows: int
     length: int
     rounds: int
+    presets: Sequence[str] = tuple(PRESETS)
 
 
 def bench(shapes: Sequence[str]) -> int:
     """Print the measurements for each shape; return the exit code."""
-    print(
-        f"torch {torch.__version__}, transformers {transformers.__version__}, {pick_device().type}, "
-        f"{torch.get_num_threads()} threads\n"
-    )
+    _print_versions()
     with tempfile.TemporaryDirectory() as folder:
         if "demo" in shapes:
             _measure(Subject("bundled model", "demo", 64, 256, 5), Path(folder))
@@ -77,6 +77,26 @@ def bench(shapes: Sequence[str]) -> int:
     if "app" in shapes:
         print(f"app: first page answered {_app_start():.1f} s after the start of the server's process")
     return 0
+
+
+def bench_model(model: str, presets: Sequence[str]) -> int:
+    """Print the measurements of some presets on a model of one's own; return the exit code.
+
+    Raises:
+        EngineError: there is no such model.
+    """
+    directory = str(drain(model_directory(pin(Recipe.build(model=model)))))
+    _print_versions()
+    with tempfile.TemporaryDirectory() as folder:
+        _measure(Subject(Path(model).name, directory, 8, 512, 2, presets), Path(folder))
+    return 0
+
+
+def _print_versions() -> None:
+    print(
+        f"torch {torch.__version__}, transformers {transformers.__version__}, {pick_device().type}, "
+        f"{torch.get_num_threads()} threads\n"
+    )
 
 
 def _compare_searches() -> None:
@@ -108,7 +128,7 @@ def _measure(subject: Subject, folder: Path) -> None:
     # No evaluation: the lower bound has none either.
     recipes = {
         name: Recipe.build(model=subject.model, pruner=name, calibration=str(file), evaluation=None)
-        for name in PRESETS
+        for name in subject.presets
     }
     floors: dict[int, float] = {}
     times: dict[str, float] = {}
