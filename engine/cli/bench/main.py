@@ -1,4 +1,5 @@
-"""`bench`: each preset's time relative to a lower bound, its peak memory, and the app's start-up time.
+"""`bench`: the time of each preset and of some formulas relative to a lower bound, their peak memory, and the
+app's start-up time.
 
 The lower bound is two plain forward passes of the model's decoder (without the head) over the calibration
 windows, at its fastest batch size. Times are the best of several rounds, interleaved so that a slow moment of
@@ -39,6 +40,12 @@ from engine.run import run
 
 FLOOR_BATCHES = (512, 1024, 2048, 4096)  # tokens per batch
 PHASES_BEFORE = ("load", "windows")  # excluded: the lower bound includes neither
+FORMULAS = (
+    "abs(W) * sqrt(h)",  # the Hessian's diagonal, which needs no Hessian
+    "abs(W) / u",  # the diagonal of its inverse's factor, which needs one
+    "row_rank(abs(W)) + rank(abs(W) * a)",  # sorts all weights twice
+)
+"""Scores that cost more than Wanda's, which is what the preset `formula` computes."""
 
 
 @dataclass(frozen=True)
@@ -121,15 +128,11 @@ def _random_opt(folder: Path) -> str:
 
 
 def _measure(subject: Subject, folder: Path) -> None:
-    """Time the lower bound and every preset in turn, and print the best of each."""
+    """Time the lower bound and all pruners in turn, and print the best of each."""
     vocabulary = load(Path(resolve(subject.model)), dtype=torch.float32, device=pick_device()).vocabulary
     ids = np.random.default_rng(0).integers(0, vocabulary, (subject.windows, subject.length))
     np.save(file := folder / "ids.npy", ids)
-    # No evaluation: the lower bound has none either.
-    recipes = {
-        name: Recipe.build(model=subject.model, pruner=name, calibration=str(file), evaluation=None)
-        for name in subject.presets
-    }
+    recipes = _recipes(subject, file)
     floors: dict[int, float] = {}
     times: dict[str, float] = {}
     peaks: dict[str, int] = {}
@@ -142,16 +145,29 @@ def _measure(subject: Subject, folder: Path) -> None:
     _print(subject, floors, times, peaks)
 
 
+def _recipes(subject: Subject, calibration: Path) -> dict[str, Recipe]:
+    """Return the recipes to time by label: the presets, with `FORMULAS` if `formula` is one of them."""
+    # No evaluation: the lower bound has none either.
+    build = partial(Recipe.build, model=subject.model, calibration=str(calibration), evaluation=None)
+    recipes = {name: build(pruner=name) for name in subject.presets}
+    for text in FORMULAS if "formula" in recipes else ():
+        recipes[f"formula {text}"] = build(pruner="formula", settings={"formula.expression": text})
+    return recipes
+
+
 def _print(
     subject: Subject, floors: dict[int, float], times: dict[str, float], peaks: dict[str, int]
 ) -> None:
-    batch = min(floors, key=lambda size: floors[size])
+    batch, width = min(floors, key=lambda size: floors[size]), max(map(len, times))
     print(f"{subject.name}: {subject.windows} windows of {subject.length} tokens, best of {subject.rounds}")
-    print(f"  floor       {floors[batch]:7.2f} s           (two forward passes, {batch} tokens per batch)")
+    print(
+        f"  {'floor':<{width}} {floors[batch]:7.2f} s           "
+        f"(two forward passes, {batch} tokens per batch)"
+    )
     for name, seconds in times.items():
         print(
-            f"  {name:<11} {seconds:7.2f} s  {seconds / floors[batch]:5.2f} x  peak {peaks[name] / 1e6:,.0f} "
-            "MB"
+            f"  {name:<{width}} {seconds:7.2f} s  {seconds / floors[batch]:5.2f} x  "
+            f"peak {peaks[name] / 1e6:,.0f} MB"
         )
     print(flush=True)
 
