@@ -30,6 +30,7 @@ from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 from engine.jobs.health import NOT_STARTED, Health
 from pages.widgets.deferred_import import defer
+from pages.widgets.kept_files import keep_files
 from pages.widgets.public_mode import policy
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ async def warm_up(app: object) -> AsyncIterator[None]:
     """Prepare Explore while the browser still loads the app's scripts: its imports take two seconds. Called
     when the server starts, and left when it ends.
     """
+    keep_files()
     defer("torch")  # importing it takes as long as all that Explore needs
     threading.Thread(target=_prepare, name="prunescope-first-page", daemon=True).start()
     yield

@@ -78,8 +78,7 @@ def _draw_measurement(record: RunRecord) -> None:
 
 def _draw_files(engine: BackgroundEngine, record: RunRecord, *, with_masks: bool) -> None:
     key = str(record.key)
-    # Masks and report take a while, so they are made only when their button is clicked. The others are there
-    # at once: Streamlit forgets what it was to make when the page is drawn again between click and request.
+    # Masks and report take a while, so they are made only when their button is clicked.
     files: list[tuple[str, str | Callable[[], bytes], str, str]] = [
         ("Record", exported(record).model_dump_json(indent=2), "json", "application/json"),
         ("Blocks", to_csv(block_table(record)), "csv", "text/csv"),
