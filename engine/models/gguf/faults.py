@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from engine.models.gguf.header import Array, DamagedHeader, Header, read_header
+from engine.models.gguf.header import Array, DamagedHeader, Header, OtherFormat, read_header
 from engine.numbers import listed, size
 
 PACKAGES = {"gguf": "0.19.0", "accelerate": "1.15.0"}
@@ -47,6 +47,8 @@ def sound_header(file: Path) -> Header:
     """
     try:
         header = read_header(file)
+    except OtherFormat as error:
+        raise UnreadableFile(f"{error}; choose another file of the model") from error
     except DamagedHeader as error:
         raise UnreadableFile(f"{error}; {AGAIN}") from error
     except OSError as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
+LAST_VERSION = 99  # no format has as many: a higher number is damage
 ALIGNMENT = 32  # bytes, unless a setting says otherwise
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 """Types of values -> their format for `struct`."""
@@ -27,6 +28,10 @@ Value = str | int | float | bool
 
 class DamagedHeader(ValueError):
     """Not the header of a GGUF file that can be read; the message says why."""
+
+
+class OtherFormat(DamagedHeader):
+    """A sound header, but of a format that is not read."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,7 @@ def read_header(path: Path) -> Header:
     Raises:
         OSError: the file cannot be read.
         DamagedHeader: it is not one of a GGUF file, or is damaged.
+        OtherFormat: it is of another version or order of bytes.
     """
     with path.open("rb") as file:
         size = path.stat().st_size
@@ -130,11 +136,7 @@ class _Reader:
         if self._content[: len(MAGIC)] != MAGIC:
             raise DamagedHeader("it does not begin like a GGUF file")
         self._place = len(MAGIC)
-        version = self._number("I")
-        if version not in VERSIONS:
-            if version & 0xFFFF == 0:  # read in the other order of bytes, it is a small number
-                raise DamagedHeader("it is big-endian, and only little-endian files are read")
-            raise DamagedHeader(f"it has version {version} of the format, and versions 2 and 3 are read")
+        self._check_version(self._number("I"))
         tensors, settings = self._number("Q"), self._number("Q")
         values: dict[str, Value | Array] = {}
         spans = {}
@@ -145,6 +147,16 @@ class _Reader:
             spans[name] = start, self._place
         infos = tuple(self._tensor() for _ in range(tensors))
         return Header(values, spans, infos, self._place, size)
+
+    def _check_version(self, version: int) -> None:
+        swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
+        if version in VERSIONS:
+            return
+        if 0 < version <= LAST_VERSION:
+            raise OtherFormat(f"it has version {version} of the format, and versions 2 and 3 are read")
+        if 0 < swapped <= LAST_VERSION:
+            raise OtherFormat("it is big-endian, and only little-endian files are read")
+        raise DamagedHeader(f"its header is damaged ({version} is no version of the format)")
 
     def _tensor(self) -> TensorInfo:
         name, dimensions = self._text(), self._number("I")
