@@ -8,6 +8,9 @@ from engine import numbers
 from engine.charts.row_sparsity import has_uneven_rows
 from engine.record import RunRecord
 
+BEGINNING = 0.05
+"""Seconds within which a run has not done anything yet: no model loads faster."""
+
 
 @dataclass(frozen=True)
 class Number:
@@ -34,7 +37,7 @@ def run_numbers(record: RunRecord) -> list[Number]:
         ),
         Number("Sparsity achieved", numbers.percent(record.sparsity.achieved, 2), _sparsity_protocol(record)),
         Number("Coverage", numbers.percent(record.sparsity.coverage), _coverage_protocol(record)),
-        Number("Time", numbers.seconds(record.elapsed if record.started else None), _time_protocol(record)),
+        Number("Time", numbers.seconds(_time(record)), _time_protocol(record)),
     ]
 
 
@@ -69,6 +72,12 @@ def _coverage_protocol(record: RunRecord) -> str:
         f"of {numbers.count(record.model.parameters)}. "
         f"Never pruned: {skipped or 'nothing'}."
     )
+
+
+def _time(record: RunRecord) -> float | None:
+    """Return the time of a run in seconds, as of its last event; None if that is only that it has begun."""
+    begun = record.state != "running" or record.elapsed >= BEGINNING
+    return record.elapsed if record.started and begun else None
 
 
 def _time_protocol(record: RunRecord) -> str:
