@@ -44,7 +44,7 @@ with note:
     draw_stage(engine, checked, model, shown)
 with main:
     if shown.key is None:
-        draw_welcome(engine, checked, model.value)
+        draw_welcome(engine, checked, model)
     else:
         # The run, or the replay's state until the replay is at its end.
         view = draw_run(engine, shown, choices)

@@ -85,8 +85,11 @@ def test_a_gpu_has_its_own_bar(open_app, engine):
 
 
 def test_while_the_model_is_being_read(open_app, engine):
+    assert "on the left is ready to run: Wanda 50%" in words(open_app(model="some/model"))
     engine.model = Answer(pending=True)
-    assert "Reading the model's configuration" in words(open_app(model="some/model"))
+    text = words(open_app(model="some/model"))
+    assert "Reading the model's configuration" in text and "is ready to run" not in text
+    assert "on the left will be ready when its model's configuration has been read: Wanda 50%" in text
     engine.status = EngineStatus("starting", "The engine is starting.")
     assert "The engine is starting; the cost of the run" in words(open_app(model="some/model"))
 

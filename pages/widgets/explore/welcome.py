@@ -62,14 +62,14 @@ def draw_title(engine: BackgroundEngine, shown: Shown) -> DeltaGenerator:
         return st.container(width="content")
 
 
-def draw_welcome(engine: BackgroundEngine, checked: Checked, summary: ModelSummary | None) -> None:
+def draw_welcome(engine: BackgroundEngine, checked: Checked, model: Answer[ModelSummary]) -> None:
     """Draw what there is to see while there is no run of the form's recipe, nor one with another sparsity."""
     if is_presenting():
         return
-    _draw_steps(checked)
-    if summary is not None and checked.recipe is not None:
+    _draw_steps(checked, model)
+    if model.value is not None and checked.recipe is not None:
         with st.container(border=True):
-            draw_chart(coverage_forecast(summary, checked.recipe.sparsity), "forecast")
+            draw_chart(coverage_forecast(model.value, checked.recipe.sparsity), "forecast")
     _draw_last(engine)
     _draw_real_model(engine)
 
@@ -125,12 +125,12 @@ def draw_stage(engine: BackgroundEngine, checked: Checked, model: Answer[ModelSu
         draw_prune(engine, checked, model, shown, key="prune.stage", width="content")
 
 
-def _draw_steps(checked: Checked) -> None:
-    recipe = checked.recipe
-    if recipe is None:
+def _draw_steps(checked: Checked, model: Answer[ModelSummary]) -> None:
+    if checked.recipe is None:
         choose = "Choose a model, a pruner and a sparsity on the left."
     else:
-        choose = f"The recipe on the left is ready to run: {literal(recipe.title)}. Change anything you like."
+        recipe = literal(checked.recipe.title)
+        choose = f"The recipe on the left{_readiness(model)}: {recipe}. Change anything you like."
     grid = st.grid(3, min_column_width=220, border=True)
     for title, text in (
         (":material/tune: Choose", choose),
@@ -140,6 +140,13 @@ def _draw_steps(checked: Checked) -> None:
         with grid.cell():
             st.markdown(f"**{title}**")
             st.markdown(text)
+
+
+def _readiness(model: Answer[ModelSummary]) -> str:
+    """Return what is known about a recipe without faults from its model; nothing if the engine failed."""
+    if model.value is not None:
+        return " is ready to run"
+    return " will be ready when its model's configuration has been read" if model.pending else ""
 
 
 def draw_active(engine: BackgroundEngine, shown: Shown) -> None:
