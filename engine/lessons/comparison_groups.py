@@ -71,6 +71,7 @@ def layer(matrix: int = 0) -> Layer:
     return Layer(weight, drawn.inputs)
 
 
+@lru_cache(maxsize=64)
 def masked(grouping: str, score: str, sparsity: float = 0.5) -> Masked:
     """Prune matrix 0; an N:M pattern fixes its own sparsity."""
     result = _prune(layer(), grouping, score, sparsity)
@@ -86,6 +87,7 @@ def masked(grouping: str, score: str, sparsity: float = 0.5) -> Masked:
     )
 
 
+@lru_cache(maxsize=MATRICES)
 def prices(matrix: int, score: str) -> tuple[Price, ...]:
     """Return what each of the `GROUPINGS` keeps and costs at 50 % sparsity."""
     drawn = layer(matrix)

@@ -85,6 +85,7 @@ def layer(strength: float) -> Layer:
     return Layer(weight, inputs)
 
 
+@lru_cache(maxsize=64)
 def pruned(strength: float, score: str) -> OutlierLayer:
     """Remove half of the weights by a score, within the score's default comparison group."""
     result = layer(strength).prune(score, SPARSITY)
@@ -93,6 +94,7 @@ def pruned(strength: float, score: str) -> OutlierLayer:
     )
 
 
+@lru_cache(maxsize=1)
 def curves() -> dict[str, tuple[float, ...]]:
     """Return the output error at each of `STRENGTHS`, by score."""
     return {score: tuple(pruned(strength, score).error for strength in STRENGTHS) for score in SCORES}

@@ -71,11 +71,13 @@ def without(removed: Collection[int]) -> MaskedLayer:
     return _masked_layer(layer().masked(keep.view(ROWS, COLUMNS)))
 
 
+@lru_cache(maxsize=128)
 def scored(score: str, count: int) -> MaskedLayer:
     """Return the layer without the `count` weights of the lowest score; the others are unchanged."""
     return _masked_layer(_by_score(score, count))
 
 
+@lru_cache(maxsize=1)
 def costs() -> Table:
     """Return the output error of removing each weight alone."""
     # Removing one weight changes the output by |w_ij| ‖X_j‖: Wanda's score, here relative to the output.
@@ -84,6 +86,7 @@ def costs() -> Table:
     return table(SCORES["wanda"].function(layer().weight, layer().statistics) / dense)
 
 
+@lru_cache(maxsize=1)
 def curves() -> dict[str, tuple[float, ...]]:
     """Return the output error at each of `COUNTS`, by score; that of the best mask is under `best`."""
     errors = {name: tuple(_by_score(name, count).error for count in COUNTS) for name in SCORE_NAMES}

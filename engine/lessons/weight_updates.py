@@ -61,6 +61,7 @@ class Weights:
     error: float
 
 
+@lru_cache(maxsize=128)
 def pair(correlation: float) -> Pair:
     """Remove the first weight of two inputs with exactly this correlation."""
     covariance = torch.tensor([[1.0, correlation], [correlation, 1.0]])
@@ -70,6 +71,7 @@ def pair(correlation: float) -> Pair:
     return Pair(float(updated.weight[0, 1]), unchanged.error, updated.error)
 
 
+@lru_cache(maxsize=1)
 def pairs() -> dict[str, tuple[float, ...]]:
     """Return the errors at each of `CORRELATIONS`, without and with the update."""
     results = [pair(correlation) for correlation in CORRELATIONS]
@@ -85,6 +87,7 @@ def layer() -> Layer:
     return with_tokens(TOKENS)
 
 
+@lru_cache(maxsize=COLUMNS + 1)
 def after_columns(done: int) -> Weights:
     """Return SparseGPT's update under Wanda's mask, stopped after `done` columns.
 
@@ -95,12 +98,14 @@ def after_columns(done: int) -> Weights:
     return _weights(now, before.weight if done else now.weight)
 
 
+@lru_cache(maxsize=64)
 def updated(name: str, sparsity: float) -> Weights:
     """Return the weights after one of `UPDATES` under Wanda's mask."""
     done = layer().updated(_mask(layer(), sparsity), UPDATES[name])
     return _weights(done, done.weight)
 
 
+@lru_cache(maxsize=16)
 def errors(sparsity: float) -> dict[str, float]:
     """Return the output error after each of `UPDATES`, all under one mask."""
     keep = _mask(layer(), sparsity)

@@ -105,6 +105,17 @@ def test_the_same_matrix_is_drawn_once():
     assert one.figure is same.figure and one.figure is not other.figure
 
 
+def test_the_same_bars_and_lines_are_drawn_once():
+    one, same, other = (
+        bar_chart([Bar("Wanda", value)], axis="Error, %", **WORDS) for value in (0.1, 0.1, 0.2)
+    )
+    assert one is same and one is not other
+    one, same, other = (
+        line_chart([1.0, 2.0], {"Wanda": [0.1, 0.2]}, axes=("x", "y"), at=at, **WORDS) for at in (1, 1, 2)
+    )
+    assert one is same and one is not other
+
+
 def test_a_matrix_of_zeros_can_be_drawn():
     heat = matrix_chart(Matrix([[0.0, 0.0]]), **WORDS).figure.data[1]
     assert heat.zmax == 1

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.errors import ModelError
 from engine.lessons import outlier_feature
+from engine.lessons.layer import Layer
 from engine.lessons.outlier_feature import Inputs
 from pages.widgets.learn.lessons import LESSONS
 from pages.widgets.learn.lessons import outlier_feature as outlier_page
@@ -120,6 +121,21 @@ def test_a_step_opens_and_its_question_hides_the_answer_until_the_user_chooses(o
     assert f"Step {lesson.steps.index(step) + 1} of {len(lesson.steps)}" in words(app)
     if place in QUESTIONS:
         expect_hidden_answer(app, *QUESTIONS[place])
+
+
+@pytest.mark.parametrize(
+    "step", ["by_hand.scores", "outlier.error", "groups.row", "groups.price", "survivors.pair"]
+)
+def test_what_a_step_shows_is_computed_once_for_all_who_open_it(open_at, monkeypatch, step):
+    """In a class, thirty pages draw it again when its answer is revealed."""
+    name, _, at = step.partition(".")
+    address = {"lesson": name, "step": at, f"q.{QUESTIONS[name, at][0]}".replace(".", "__"): "a"}
+    open_at(**address)
+    computed = []
+    for work in ("prune", "updated"):
+        monkeypatch.setattr(Layer, work, lambda *values, work=work, **named: computed.append(work))
+    open_at(**address)
+    assert not computed
 
 
 def test_every_listed_question_belongs_to_a_step():

@@ -13,6 +13,7 @@ from engine.charts import palette
 from engine.charts.chart import Chart, canvas
 from engine.charts.figure import FigureBuilder
 from engine.charts.lessons.plots import STRIPES, Panel, pair_chart
+from engine.charts.lessons.shared import shared
 from engine.lessons.mask_refinement import RefinedMatrix, Row, best
 from engine.numbers import decimal, listed, percent
 
@@ -20,6 +21,7 @@ HEIGHT = 330  # pixels
 RESTORED, REMOVED = "▲ restored", "▼ removed"
 
 
+@shared
 def contributions(row: Row) -> Chart:
     """Plot the mean contribution of each weight to the output.
 

@@ -5,8 +5,7 @@ with a cross.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -15,6 +14,7 @@ import plotly.graph_objects as go
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, ceiling, largest
 from engine.charts.figure import FigureBuilder, subplots
+from engine.charts.lessons.shared import shared
 from engine.numbers import decimal
 
 CELL, EDGE, STRIP = 33, 46, 64
@@ -31,9 +31,6 @@ class Bars:
 
     title: str
     values: Sequence[float]
-
-    def __post_init__(self) -> None:
-        _freeze(self)
 
 
 @dataclass(frozen=True)
@@ -64,29 +61,15 @@ class Matrix:
     rows: str = "y"
     columns: str = "x"
 
-    def __post_init__(self) -> None:
-        _freeze(self)
-
     @property
     def mask(self) -> Sequence[Sequence[bool]]:
         """True for each kept cell."""
         return self.kept or [[True] * len(row) for row in self.values]
 
 
-def _freeze(part: Bars | Matrix) -> None:
-    """Make sequences tuples, so that the part has a hash."""
-    for field in fields(part):
-        object.__setattr__(part, field.name, _tuples(getattr(part, field.name)))
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
-
-
+@shared
 def matrix_chart(matrix: Matrix, *, title: str, alt: str, caption: str) -> Chart:
-    """Plot a matrix; the chart's table has a row per cell. All who look at the same matrix share the figure,
-    so it must not be changed.
-    """
+    """Plot a matrix; the chart's table has a row per cell."""
     return Chart(title=title, figure=_figure(matrix), table=_table(matrix), alt=alt, caption=caption)
 
 
@@ -106,9 +89,6 @@ def _table(matrix: Matrix) -> pd.DataFrame:
     return table if matrix.marked else table.drop(columns="framed")
 
 
-@lru_cache(
-    maxsize=64
-)  # a class of thirty looks at the same matrix, and all redraw when an answer is revealed
 def _figure(matrix: Matrix) -> go.Figure:
     rows, columns = len(matrix.values), len(matrix.values[0])
     inner, strip = rows * CELL, STRIP if matrix.above else 0

@@ -14,6 +14,7 @@ from engine.charts.chart import Chart, canvas
 from engine.charts.figure import FigureBuilder
 from engine.charts.lessons.matrix import Bars, Matrix, matrix_chart
 from engine.charts.lessons.plots import line_chart
+from engine.charts.lessons.shared import shared
 from engine.lessons.outlier_feature import COLUMN, SPARSITY, STRENGTHS, WINDOWS, Inputs, OutlierLayer
 from engine.numbers import percent
 
@@ -62,6 +63,7 @@ def error_curves(curves: Mapping[str, Sequence[float]], strength: float) -> Char
     )
 
 
+@shared
 def input_strengths(inputs: Inputs) -> Chart:
     """Plot the strength of each input of one linear of the bundled model."""
     colours = [

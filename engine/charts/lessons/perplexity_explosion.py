@@ -13,6 +13,7 @@ from engine.charts import palette
 from engine.charts.chart import Chart, block_axis, canvas
 from engine.charts.figure import FigureBuilder
 from engine.charts.lessons.plots import STRIPES, Panel, line_chart, pair_chart
+from engine.charts.lessons.shared import shared
 from engine.lessons.perplexity_explosion import Chain, TokenLosses
 from engine.numbers import percent, perplexity
 from engine.record import RunRecord
@@ -20,6 +21,7 @@ from engine.record import RunRecord
 HEIGHT = 330  # pixels
 
 
+@shared
 def loss_bars(losses: TokenLosses) -> Chart:
     """Plot the loss of each token, and their mean, from which perplexity is computed."""
     figure = canvas(

@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 from engine.charts import palette
 from engine.charts.chart import LEGEND_LINE, Chart, canvas, largest, panels
 from engine.charts.figure import FigureBuilder
+from engine.charts.lessons.shared import shared
 from engine.numbers import percent
 
 Style = tuple[str, str, str]
@@ -42,6 +43,7 @@ BAR, EDGE = 36, 56
 """Pixels of a bar, and of the axis below the bars."""
 
 
+@shared
 def line_chart(
     x: Sequence[float],
     lines: Mapping[str, Sequence[float]],
@@ -129,6 +131,7 @@ class Bar:
     note: str = ""
 
 
+@shared
 def bar_chart(bars: Sequence[Bar], *, axis: str, title: str, alt: str, caption: str) -> Chart:
     """Plot horizontal bars in percent, the first on top."""
     colours = [
@@ -179,6 +182,7 @@ class Panel:
     scale: float = 1.0
 
 
+@shared
 def pair_chart(
     x: Sequence[float],
     upper: Panel,

@@ -11,6 +11,7 @@ from engine import numbers
 from engine.charts import palette
 from engine.charts.chart import Chart, canvas, name_rows
 from engine.charts.figure import FigureBuilder
+from engine.charts.lessons.shared import shared
 from engine.lessons.two_models import OnBoth, pairs_in_order
 
 LINE, EDGE = 30, 90
@@ -18,6 +19,7 @@ LINE, EDGE = 30, 90
 BUNDLED, REAL = "bundled model", "real model"
 
 
+@shared
 def ratios_on_both(found: Sequence[OnBoth], amount: str) -> Chart:
     """Plot pruned / dense perplexity on both models, the best on the real one on top.
 
