@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
@@ -227,9 +227,12 @@ class BackgroundEngine(Inquiries):
         """Return all runs: the user's, the last changed first, then the bundled ones except those that the
         user has finished too.
         """
+        return self._with_own(self.store.recorded)
+
+    def _with_own(self, recorded: Iterable[RunSummary]) -> list[RunSummary]:
         own = self.store.list()
         keys = {run.key for run in own if run.state == "finished"}
-        return [*own, *(run for run in self.store.recorded if run.key not in keys)]
+        return [*own, *(run for run in recorded if run.key not in keys)]
 
     @message(messages.shown_recipe)
     def series(self, recipe: Recipe) -> Series:
@@ -238,7 +241,8 @@ class BackgroundEngine(Inquiries):
         Raises:
             RecipeError: a file named by the recipe does not exist.
         """
-        similar = [run for run in self.runs() if is_similar(run, recipe)]
+        runs = self._with_own(self.store.recorded_like(recipe))
+        similar = [run for run in runs if is_similar(run, recipe)]
         # Pinning reads the files that the recipe names: only if there may be a run of them.
         return series(similar, pin_known(recipe) if similar or self.active() else recipe)
 

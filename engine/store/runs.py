@@ -12,9 +12,11 @@ recorded, queued or running run.
 
 from __future__ import annotations
 
+import json
 import shutil
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,11 +26,13 @@ from engine.errors import StoreError
 from engine.hardware import disk
 from engine.hardware.home import home as default_home
 from engine.models.identity import ROOT
+from engine.recipe import Recipe
 from engine.store import atomic_files, plain_files
 from engine.store.folder import Files, RunFolder
 from engine.store.index import SummaryIndex
 from engine.store.listing import KEY, Listing, run_keys
-from engine.store.summary import Label, RunSummary, size_of
+from engine.store.series import QUICK
+from engine.store.summary import Label, RunSummary, size_of, summarise
 
 RECORDED = ROOT / "assets" / "recorded"
 LEFTOVERS = f".*.{'[0-9a-f]' * 32}{disk.TEMPORARY}"
@@ -36,6 +40,8 @@ LEFTOVERS = f".*.{'[0-9a-f]' * 32}{disk.TEMPORARY}"
 
 _recorded: dict[Path, tuple[RunSummary, ...]] = {}
 """The summaries of the recorded runs, by their directory."""
+_reading = threading.Lock()
+"""Held while they are read, so that threads that need them at the same time read them once."""
 
 
 class Store:
@@ -91,9 +97,21 @@ class Store:
     @property
     def recorded(self) -> tuple[RunSummary, ...]:
         """The recorded runs, in no particular order; read once per process, because they do not change."""
-        if self._recorded not in _recorded:
-            _recorded[self._recorded] = tuple(self._bundled.summaries())
-        return _recorded[self._recorded]
+        with _reading:
+            if self._recorded not in _recorded:
+                _recorded[self._recorded] = tuple(self._bundled.summaries())
+            return _recorded[self._recorded]
+
+    def recorded_like(self, recipe: Recipe) -> Sequence[RunSummary]:
+        """Return the recorded runs that agree with a recipe in the `QUICK` fields, and perhaps others.
+
+        Reading all of them takes most of a second. Until that is done, this reads only those that agree: the
+        first page shows one of them, and should not wait for the others.
+        """
+        if self._recorded in _recorded:
+            return self.recorded
+        folders = map(self._recorded_folder, run_keys(self._recorded))
+        return [summarise(folder, folder.files()) for folder in folders if _is_like(folder, recipe)]
 
     def size(self, key: str) -> int:
         """Return the bytes that a run takes on the disk."""
@@ -174,6 +192,17 @@ class Store:
 
     def _recorded_folder(self, key: str) -> RunFolder:
         return RunFolder(self._recorded / key, self.cache, recorded=True)
+
+
+def _is_like(folder: RunFolder, recipe: Recipe) -> bool:
+    """Return whether the recipe in a recorded run's folder, unchecked, agrees in the `QUICK` fields."""
+    try:
+        fields = json.loads(plain_files.read(folder.recipe_path))
+    except (OSError, ValueError):
+        return False
+    return isinstance(fields, dict) and all(
+        name not in fields or fields[name] == getattr(recipe, name) for name in QUICK
+    )
 
 
 DAY = 86_400.0  # seconds

@@ -169,16 +169,16 @@ def _prepare() -> None:
 
 
 def _draw_once() -> None:
-    """Read the bundled runs and build the charts that Explore shows first, without showing them. The runs are
-    kept in memory, and so is what Plotly looks up for the first chart of a kind.
+    """Build the charts that Explore shows first, without showing them: Plotly keeps what it looks up for the
+    first chart of a kind.
     """
     from engine.charts.run_charts import chart_parts
     from engine.recipe import Recipe, pin
     from engine.store.runs import Store
 
-    key = pin(Recipe.build()).key
-    if key in {run.key for run in Store().recorded}:
-        record = Store().find(key).record()
+    folder = Store().find(pin(Recipe.build()).key)
+    if folder.recorded:
+        record = folder.record()
         for makers in chart_parts(record, None, clickable=True).values():
             for make in makers.values():
                 make(record)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -9,9 +11,10 @@ import pytest
 from engine.errors import RecipeError
 from engine.recipe import RESULT_VERSION, Recipe, pin
 from engine.recipe.real_model import pin_known, real_recipe
+from engine.store import runs as store_runs
 from engine.store.runs import Store
 from engine.store.series import Series, is_similar, series
-from engine.store.summary import RunSummary
+from engine.store.summary import RunSummary, summarise
 
 
 def run(recipe: Recipe, **facts: object) -> RunSummary:
@@ -70,6 +73,38 @@ def test_the_bundled_runs_are_series(tmp_path) -> None:
         assert series(runs, pin(Recipe.build(pruner=pruner))).sparsities == tens
     real = real_recipe(pruner="wanda", sparsity=0.5)
     assert series(runs, real).sparsities == (0.5, 0.6)
+
+
+def test_the_runs_like_a_recipe_are_found_without_reading_the_others(tmp_path, monkeypatch) -> None:
+    """The first page of a new server shows one of them, and reading all takes most of a second."""
+    monkeypatch.setattr(store_runs, "_recorded", {})
+    wanted = pin(Recipe.build(pruner="ria", sparsity=0.3))
+    store, read = Store(tmp_path), []
+    monkeypatch.setattr(
+        store_runs, "summarise", lambda folder, files: read.append(folder.key) or summarise(folder, files)
+    )
+    found = store.recorded_like(wanted)
+    assert len(read) == len(found) < len(store.recorded) / 4
+    assert series(found, wanted) == series(store.recorded, wanted) != Series(wanted)
+    assert store.recorded_like(wanted) == store.recorded, "once all are known, they are at hand"
+
+
+def test_a_bundled_run_without_a_readable_recipe_is_like_no_recipe(tmp_path) -> None:
+    for name, content in {"text": b"{", "list": b"[]", "other": b'{"score": "magnitude"}'}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "recipe.json").write_bytes(content)
+    (tmp_path / "nothing").mkdir()
+    assert Store(tmp_path / "home", tmp_path).recorded_like(Recipe.build(pruner="wanda")) == []
+
+
+def test_threads_that_need_the_bundled_runs_at_the_same_time_read_them_once(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(store_runs, "_recorded", {})
+    stores, reads = [Store(tmp_path, tmp_path) for _ in range(2)], []
+    for store in stores:
+        monkeypatch.setattr(store._bundled, "summaries", lambda: time.sleep(0.1) or reads.append(1) or [])
+    with ThreadPoolExecutor() as threads:
+        assert list(threads.map(lambda store: store.recorded, stores)) == [(), ()]
+    assert reads == [1]
 
 
 def test_a_known_model_that_is_not_here_is_pinned_by_its_content(tmp_path, monkeypatch) -> None:
