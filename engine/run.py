@@ -58,7 +58,14 @@ from engine.events import (
     WeightSource,
     Which,
 )
-from engine.hardware.device import Clock, device_name, pick_device, pick_dtype, threads_for
+from engine.hardware.device import (
+    Clock,
+    available_threads,
+    device_name,
+    pick_device,
+    pick_dtype,
+    threads_for,
+)
 from engine.hardware.memory import measure_capacity, peak_device, peak_host, reset_peaks
 from engine.hardware.memory_plan import MemoryPlan, is_out_of_memory
 from engine.hardware.shared_cache import SharedCache
@@ -210,7 +217,7 @@ def _run_started(recipe: Recipe, device: torch.device) -> RunStarted:
             platform=platform.platform(terse=True),
             device=device.type,
             device_name=device_name(device),
-            threads=torch.get_num_threads(),
+            threads=available_threads(),
         ),
     )
 

@@ -127,7 +127,7 @@ def _packages(name: str) -> Iterator[Finding]:
 def _device(name: str) -> Iterator[Finding]:
     import torch
 
-    from engine.hardware.device import device_name, pick_device
+    from engine.hardware.device import available_threads, device_name, pick_device
     from engine.hardware.memory import device_free
 
     device = pick_device()
@@ -135,7 +135,7 @@ def _device(name: str) -> Iterator[Finding]:
     if (ones @ ones).sum().item() != 64**3:
         yield Finding(name, "failure", f"torch {torch.__version__} computes wrong numbers on {device.type}.")
         return
-    where = f"{device.type} ({device_name(device)}, {torch.get_num_threads()} threads)"
+    where = f"{device.type} ({device_name(device)}, {available_threads()} threads)"
     if device.type == "cuda":
         where = f"cuda ({device_name(device)}, {size(device_free(device))} of its memory free)"
     yield Finding(name, "ok", f"torch {torch.__version__} computes on {where}.")

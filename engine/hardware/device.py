@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -33,6 +34,8 @@ SMALL_THREADS = 2
 """Most threads that a run of a small model keeps busy."""
 MAX_PASSES = 8
 """Most passes of a small model that run in parallel."""
+_numbers_before = set[int]()
+"""The numbers of threads that `threads` has found before it changed them."""
 
 
 class Clock:
@@ -132,13 +135,23 @@ def device_name(device: torch.device) -> str:
     return platform.processor() or platform.machine()  # often empty on Linux
 
 
+def available_threads() -> int:
+    """Return how many threads a model may compute with.
+
+    That is PyTorch's number only in the main thread: a thread that first computes while another one has set
+    the number to 1, as `threads_for` does, would keep 1 for ever.
+    """
+    own = torch.get_num_threads()
+    return own if threading.current_thread() is threading.main_thread() else max({own} | _numbers_before)
+
+
 @contextmanager
 def threads_for(*, small: bool, alone: bool) -> Iterator[None]:
     """Set the number of threads for a model while the `with` lasts.
 
     It is one for a small model, unless its passes are `alone`, that is, nothing else runs in parallel.
     """
-    with threads(1 if small and not alone else torch.get_num_threads()):
+    with threads(1 if small and not alone else available_threads()):
         yield
 
 
@@ -210,6 +223,7 @@ def parallel_passes(*, small: bool) -> Iterator[int]:
 def threads(count: int) -> Iterator[None]:
     """Compute with this number of threads while the `with` lasts."""
     before = torch.get_num_threads()
+    _numbers_before.add(before)
     torch.set_num_threads(count)
     try:
         yield

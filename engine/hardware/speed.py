@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from engine.hardware.device import Clock, threads
+from engine.hardware.device import Clock, available_threads, threads
 
 SIDES = {"cpu": 768}
 """Rows and columns of the matrix product."""
@@ -44,7 +44,7 @@ def speed_of(device: str, dtype: torch.dtype, most_threads: int) -> Speed:
     product = torch.empty_like(matrix)
     terms = torch.rand(count, device=target)
     total = torch.empty_like(terms)
-    with threads(min(most_threads, torch.get_num_threads())):
+    with threads(min(most_threads, available_threads())):
         # a multiplication and an addition per term; two tensors are read and one is written
         operations = 2 * side**3 / _best(lambda: torch.mm(matrix, matrix, out=product), target)
         bandwidth = 3 * total.nbytes / _best(lambda: torch.add(terms, terms, out=total), target)

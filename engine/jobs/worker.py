@@ -274,9 +274,7 @@ def weigh(home: str, fields: dict[str, Any]) -> Needs:
 
 def describe() -> Device:
     """Return what runs compute on here."""
-    import torch
-
-    from engine.hardware.device import pick_device
+    from engine.hardware.device import available_threads, pick_device
     from engine.hardware.gpus import gpu_labels
     from engine.jobs.fleet import Device
 
@@ -286,7 +284,7 @@ def describe() -> Device:
         return Device("cuda", next(iter(gpus.values())), gpus)
     if device.type == "mps":
         return Device("mps", "GPU (MPS)")
-    threads = torch.get_num_threads()
+    threads = available_threads()
     return Device("cpu", f"CPU, {threads} {'thread' if threads == 1 else 'threads'}")
 
 

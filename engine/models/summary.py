@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from engine.errors import ModelError
-from engine.hardware.device import SMALL, SMALL_THREADS, pick_device, pick_dtype
+from engine.hardware.device import SMALL, SMALL_THREADS, available_threads, pick_device, pick_dtype
 from engine.hardware.speed import Speed, speed_of
 from engine.hub import cache as hub_cache
 from engine.hub import planning
@@ -242,7 +242,7 @@ def _bytes(directory: Path) -> int:
 def _speeds(device: str, stored: torch.dtype, linears: Sequence[LinearKind]) -> dict[str, Speed]:
     """Return the speeds of the default device and of the CPU, as a run of this model would have them."""
     largest = max(kind.rows * kind.columns for kind in linears)
-    most = SMALL_THREADS if largest <= SMALL else torch.get_num_threads()
+    most = SMALL_THREADS if largest <= SMALL else available_threads()
     return {
         name: speed_of(name, pick_dtype("auto", torch.device(name), stored), most)
         for name in dict.fromkeys([device, "cpu"])
