@@ -53,6 +53,7 @@ from engine.events import (
     Noted,
     Resumed,
     RunStarted,
+    Score,
     TaskMeasured,
     TaskProgressed,
     WeightSource,
@@ -62,6 +63,7 @@ from engine.hardware.device import (
     Clock,
     available_threads,
     device_name,
+    full_precision,
     pick_device,
     pick_dtype,
     threads_for,
@@ -83,6 +85,7 @@ from engine.models.parts import sentence
 from engine.models.suitability import computing
 from engine.models.summary import skipped_weights, summarise
 from engine.numbers import listed
+from engine.progress import drain
 from engine.pruning.axes import Shares
 from engine.pruning.pipeline import Streams, allocate, prune_blocks
 from engine.pruning.plan import Plan
@@ -135,6 +138,37 @@ def run(
         yield Failed(message=_sentence(error), detail=traceback.format_exc())
 
 
+def prepare_run(
+    recipe: Recipe, models: ModelCache, cache: Path | None = None
+) -> Generator[Event | None, None, None]:
+    """Pass the evaluation text through the dense model, as a run of the recipe would before and while it
+    prunes, so that runs which share the model and the text find the result in `models`. To give up, stop
+    reading.
+
+    Args:
+        recipe: pinned.
+        cache: as for `run`.
+
+    Yields:
+        What is to be told of the texts, then None after each block.
+
+    Raises:
+        PrunescopeError: the model or a text cannot be read.
+    """
+    device = pick_device(recipe.device)
+    directory = drain(model_directory(recipe))
+    with models.lease() as lease:
+        memory = _memory_plan(recipe, directory, device)
+        yield from Attempt(recipe, directory, {}, memory, cache, Clock(device), device, lease).prepare()
+
+
+def _memory_plan(recipe: Recipe, directory: Path, device: torch.device) -> MemoryPlan:
+    """Return what a run holds in memory at first."""
+    summary = summarise(str(directory), measure_speed=False)  # only a duration needs the speed
+    placed = placement(recipe, summary, measure_capacity(device.type))
+    return MemoryPlan(placed.batch, placed.residence, placed.offload)
+
+
 def _run(
     recipe: Recipe,
     finished_blocks: MutableMapping[int, BlockWeights],
@@ -150,9 +184,7 @@ def _run(
         yield Resumed(blocks=len(finished_blocks))
     with clock.phase("fetch"):
         directory = yield from model_directory(recipe)
-    summary = summarise(str(directory), measure_speed=False)  # only a duration needs the speed
-    placed = placement(recipe, summary, measure_capacity(device.type))
-    memory = MemoryPlan(placed.batch, placed.residence, placed.offload)
+    memory = _memory_plan(recipe, directory, device)
     while True:
         try:
             yield from Attempt(
@@ -162,7 +194,8 @@ def _run(
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            smaller = memory.reduced(recipe.window(summary.context_length), device)
+            context_length = summarise(str(directory), measure_speed=False).context_length
+            smaller = memory.reduced(recipe.window(context_length), device)
             if smaller is None:
                 raise ModelError(_too_large(recipe, device, error), kind="memory") from error
         # Only here, after the `except`: until then the traceback refers to the failed attempt's tensors.
@@ -261,11 +294,7 @@ class Attempt:
 
     def _events(self) -> Generator[Event, None, None]:
         with self.clock.phase("load"):
-            identity = (self.directory, self._dtype, self.device, self.memory.residence)
-            model = self.lease.model((*identity, fingerprint(self.recipe.model)), self._load)
-            # Once per loaded model, because it reads all files.
-            digest = self.lease.recall("digest", partial(model_digest, self.directory, self.recipe.model))
-            skipped = self.lease.recall("skipped", partial(_skipped, model))
+            model, digest, skipped = self._dense()
         loaded = _model_loaded(model, skipped, digest, self._source())
         yield loaded
         if note := sentence(loaded.skipped):
@@ -284,6 +313,39 @@ class Attempt:
             timings=dict(self.clock.seconds),
             peak_host=peak_host(),
             peak_device=peak_device(self.device),
+        )
+
+    def prepare(self) -> Generator[Event | None, None, None]:
+        """Do what depends on the dense model and the texts alone; see `prepare_run`."""
+        model, *_ = self._dense()
+        if not self.lease.caches:
+            return
+        with threads_for(small=model.is_small, alone=False):
+            self._proof(model)
+            calibration, evaluations = yield from read_windows(self.recipe, model, self.cache)
+            streams, parts = self._streams(model, calibration, evaluations)
+            if streams.dense is None:
+                return
+            for block in model.blocks:
+                with full_precision(), torch.no_grad():
+                    streams.dense.advance(block)
+                yield None
+            for windows, part in zip(evaluations.values(), parts, strict=True):
+                self._dense_score(model, windows, streams.dense.part(part))
+
+    def _dense(self) -> tuple[LanguageModel, str, Mapping[str, int]]:
+        """Return the dense model, the hash of its files, and the number of weights that are never pruned."""
+        identity = (self.directory, self._dtype, self.device, self.memory.residence)
+        model = self.lease.model((*identity, fingerprint(self.recipe.model)), self._load)
+        # Once per loaded model, because it reads all files.
+        digest = self.lease.recall("digest", partial(model_digest, self.directory, self.recipe.model))
+        return model, digest, self.lease.recall("skipped", partial(_skipped, model))
+
+    def _dense_score(self, model: LanguageModel, windows: Windows, stream: Stream) -> Score:
+        """Return the dense model's score; it depends on the windows alone, so other runs reuse it."""
+        return self.lease.recall(
+            ("score", windows.fingerprint, windows.bytes),
+            partial(perplexity, model, stream, windows.bytes, which="dense"),
         )
 
     def _source(self) -> WeightSource | None:
@@ -324,11 +386,7 @@ class Attempt:
             return
         for (corpus, windows), part in zip(evaluations.items(), parts, strict=True):
             with self.clock.phase("evaluate"):
-                # The dense score depends on the windows alone, so other runs reuse it.
-                dense = self.lease.recall(
-                    ("score", windows.fingerprint, windows.bytes),
-                    partial(perplexity, model, streams.dense.part(part), windows.bytes, which="dense"),
-                )
+                dense = self._dense_score(model, windows, streams.dense.part(part))
                 pruned = perplexity(model, streams.pruned.part(part), windows.bytes, which="pruned")
             yield Evaluated(corpus=corpus, dense=dense, pruned=pruned)
 

@@ -2,6 +2,7 @@
 have used as with a fresh one (for every pruner: tests/test_run.py).
 """
 
+from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine import run as run_module
 from engine import run_cache
 from engine.analysis.text import Reader
 from engine.hardware import shared_cache
@@ -17,9 +19,9 @@ from engine.hardware.shared_cache import SharedCache
 from engine.inputs import dense_model
 from engine.models.language_model import LanguageModel
 from engine.pruning.axes import ALLOCATIONS
-from engine.recipe import Recipe
+from engine.recipe import Recipe, pin
 from engine.record import RunRecord
-from engine.run import run
+from engine.run import prepare_run, run
 from engine.run_cache import ModelCache
 from tests.conftest import NARROW_BLOCKS
 from tests.outcomes import computed, require_same
@@ -89,8 +91,8 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-def test_the_model_is_loaded_once_and_passes_once(fast: Fields, monkeypatch: pytest.MonkeyPatch) -> None:
-    models, seen = ModelCache(), loads(monkeypatch)
+def dense_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by the index of each block that evaluation windows pass dense."""
     passes: list[int] = []
     real = run_cache.Stream.advance
 
@@ -100,10 +102,35 @@ def test_the_model_is_loaded_once_and_passes_once(fast: Fields, monkeypatch: pyt
         real(self, block)
 
     monkeypatch.setattr(run_cache.Stream, "advance", counted)
+    return passes
+
+
+def test_the_model_is_loaded_once_and_passes_once(fast: Fields, monkeypatch: pytest.MonkeyPatch) -> None:
+    models, seen, passes = ModelCache(), loads(monkeypatch), dense_passes(monkeypatch)
     for sparsity in (0.3, 0.5, 0.7):
         computed(Recipe.build(sparsity=sparsity, **fast), models)
     assert len(seen) == 1
     assert passes == list(range(NARROW_BLOCKS)), "the dense model read the evaluation text once"
+
+
+def test_a_prepared_run_finds_the_dense_pass_and_its_score(
+    fast: Fields, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models, seen, passes = ModelCache(), loads(monkeypatch), dense_passes(monkeypatch)
+    scored: list[str] = []
+    real = run_module.perplexity
+
+    def counted(*args: Any, which: Any) -> Any:
+        scored.append(which)
+        return real(*args, which=which)
+
+    monkeypatch.setattr(run_module, "perplexity", counted)
+    deque(prepare_run(pin(Recipe.build(sparsity=0.3, **fast)), models), maxlen=0)
+    assert (seen, passes, scored) == ([1], list(range(NARROW_BLOCKS)), ["dense"])
+    recipe = pin(Recipe.build(pruner="ria", sparsity=0.6, **fast))
+    prepared = computed(recipe, models)
+    assert (seen, len(passes), scored) == ([1], NARROW_BLOCKS, ["dense", "pruned"])
+    require_same(computed(recipe), prepared)
 
 
 def test_another_dtype_is_another_model(fast: Fields, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,7 @@ class Cluster:
             self._check_scheduler()
             self._check_workers(home)
         # Dask also applies it to workers that join later, such as one that a nanny restarts.
-        self._client.register_plugin(WarmUp())
+        self._client.register_plugin(WarmUp(str(home)))
 
     @property
     def client(self) -> Any:

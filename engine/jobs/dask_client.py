@@ -13,17 +13,28 @@ from typing import Any, Protocol
 from distributed import Client, Nanny, Worker, WorkerPlugin
 
 from engine.jobs import worker
-from engine.jobs.worker import warm_up
+from engine.jobs.worker import read_ahead, warm_up
 
 
 class WarmUp(WorkerPlugin):
-    """Warms a worker process up as soon as it starts, in a thread next to its tasks."""
+    """Warms a worker process up as soon as it starts, in a thread next to its tasks.
+
+    Args:
+        home: of the store that the worker sees.
+    """
 
     name = "prunescope-warm-up"
 
+    def __init__(self, home: str) -> None:
+        self._home = home
+
     def setup(self, worker: Worker) -> None:
         # A daemon thread, so that a slow import does not keep an ending worker process alive.
-        threading.Thread(target=warm_up, name=self.name, daemon=True).start()
+        threading.Thread(target=self._warm_up, name=self.name, daemon=True).start()
+
+    def _warm_up(self) -> None:
+        warm_up()
+        read_ahead(self._home)
 
 
 class ClosingClient(Client):
