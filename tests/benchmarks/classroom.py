@@ -1,9 +1,10 @@
 """Measure a class on two cores: `python -m tests.benchmarks.classroom [--students 30] [--within 60]`.
 
-A teacher and the students are browser tabs on the same machine as the server, which is harder than in a room:
-their rendering takes most of the processor time. The students answer at random moments (`--within 0`: all at
-once), change their minds, then the teacher reveals the answer and opens the next step. Prints how long each
-side waits, lost answers, and the processor time of the app.
+A teacher and the students are browser tabs on the same machine as the server, which is harder than in a
+room: their rendering takes most of the processor time. With `--connections` the students talk to the server
+as tabs do, but nothing is drawn: what then remains of the waiting is the server's share. The students answer
+at random moments (`--within 0`: all at once), change their minds, then the teacher reveals the answer and
+opens the next step. Prints how long each side waits, lost answers, and the processor time of the app.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 import psutil
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.benchmarks.class_students import TEXTS, ConnectedStudent, Student, TabStudent
 from tests.browser import served
 
 TIMEOUT = 180_000  # milliseconds
@@ -34,30 +36,13 @@ WATCH_CHART = """selector => {
     if (bars.length && last?.key !== key) window.totals.push({at: Date.now(), key, counts});
   }, 50);
 }"""
-WATCH_TEXTS = """texts => {
-  window.seen = {};
-  new MutationObserver(() => {  // `innerText` at intervals would cost more than the pages
-    const page = document.body.textContent;
-    for (const [name, text] of Object.entries(texts))
-      if (!(name in window.seen) && page.includes(text)) window.seen[name] = Date.now();
-  }).observe(document.body, {childList: true, characterData: true, subtree: true});
-}"""
-TEXTS = {
-    "counted": "Your answer is counted",
-    "revealed": "Find out how low the sparsity must be",
-    "opened": "Hardware needs more structure",
-}
-"""What a student reads when an answer is counted, when it is revealed, and in the next step."""
-CHOOSE = """([choice, at]) => setTimeout(() => {
-  window.clicked = Date.now();
-  document.querySelectorAll('[data-testid=stRadio] input')[choice].click();
-}, at - Date.now())"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--students", type=int, default=30)
     parser.add_argument("--within", type=float, default=60.0, help="seconds in which all of them answer")
+    parser.add_argument("--connections", action="store_true", help="students without a browser")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     random.seed(options.seed)
@@ -65,50 +50,56 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=served.chromium(), args=served.ARGUMENTS)
         with served.app(Path(home), environment) as address:
-            teach(browser, address, options.students, options.within)
+            teach(browser, address, options.students, options.within, connections=options.connections)
         browser.close()
 
 
-def teach(browser: Browser, address: str, students: int, within: float) -> None:
+def teach(browser: Browser, address: str, number: int, within: float, *, connections: bool) -> None:
     context = browser.new_context(reduced_motion="reduce")
     context.set_default_timeout(TIMEOUT)
     teacher = context.new_page()
     open_class(teacher, address)
-    tabs = [context.new_page() for _ in range(students)]
+    students: list[Student] = [
+        ConnectedStudent(address) if connections else TabStudent(context, address) for _ in range(number)
+    ]
     with processor_time("joining"):
-        for tab in tabs:
-            tab.goto(f"{address}/learn?class=measured&lesson=groups&step=row", wait_until="commit")
-        for tab in tabs:
-            expect(tab.get_by_test_id("stRadio")).to_be_visible(timeout=TIMEOUT)
-            tab.evaluate(WATCH_TEXTS, TEXTS)
+        for student in students:
+            student.join()
+        for student in students:
+            student.seen("question")
     teacher.evaluate(WATCH_CHART, CHART)
     with processor_time("waiting"):
         teacher.wait_for_timeout(10_000)
 
-    choices = [random.randrange(CHOICES) for _ in tabs]
+    choices = [random.randrange(CHOICES) for _ in students]
     with processor_time("answering"):
-        clicked = choose(tabs, choices, within)
+        choose(teacher, students, choices, within)
     wait_for(teacher, choices)
-    counted = [seen(tab, "counted") for tab in tabs]
+    clicked = [student.clicked() for student in students]
+    counted = [student.seen("counted") for student in students]
     report("answer to its confirmation", [at - click for at, click in zip(counted, clicked, strict=True)])
     report("answer to the teacher's chart", delays(teacher, clicked))
 
     changed = [(choice + 1) % CHOICES for choice in choices]
-    choose(tabs, changed, within / 4)
+    choose(teacher, students, changed, within / 4)
     wait_for(teacher, changed)
 
-    start = time.time()
-    teacher.get_by_role("button", name="Reveal the answer").click()
-    report("reveal to the students' pages", [seen(tab, "revealed") - start for tab in tabs])
+    with processor_time("revealing", number):
+        start = time.time()
+        teacher.get_by_role("button", name="Reveal the answer").click()
+        report("reveal to the students' pages", [student.seen("revealed") - start for student in students])
+    expect(teacher.get_by_role("button", name="Revealed to the class")).to_be_visible(timeout=TIMEOUT)
     teacher.get_by_role("button", name="Next: N:M").click()
     expect(teacher.get_by_text(TEXTS["opened"])).to_be_visible(timeout=TIMEOUT)
-    for tab in tabs:
-        tab.get_by_role("button", name="Next: N:M").click()
-    for tab in tabs:
-        expect(tab.get_by_text("has not opened this step yet")).to_be_visible(timeout=TIMEOUT)
-    start = time.time()
-    teacher.get_by_text("Step is open for the class").click()
-    report("opening a step to the students' pages", [seen(tab, "opened") - start for tab in tabs])
+    for student in students:
+        student.go_on()
+    for student in students:
+        student.seen("locked")
+    with processor_time("opening", number):
+        start = time.time()
+        teacher.get_by_text("Step is open for the class").click()
+        opened = [student.seen("opened") - start for student in students]
+        report("opening a step to the students' pages", opened)
 
 
 def open_class(teacher: Page, address: str) -> None:
@@ -121,13 +112,12 @@ def open_class(teacher: Page, address: str) -> None:
     expect(teacher.locator(CHART).first).to_be_visible(timeout=TIMEOUT)
 
 
-def choose(tabs: Sequence[Page], choices: Sequence[int], within: float) -> list[float]:
-    """Let each tab choose at a random moment; return the moments."""
-    start = time.time() + 2  # until then, all tabs have been told
-    for tab, choice in zip(tabs, choices, strict=True):
-        tab.evaluate(CHOOSE, [choice, 1000 * (start + random.uniform(0, within))])
-    tabs[0].wait_for_timeout(1000 * (start + within + 1 - time.time()))
-    return [tab.evaluate("window.clicked") / 1000 for tab in tabs]
+def choose(teacher: Page, students: Sequence[Student], choices: Sequence[int], within: float) -> None:
+    """Let each student choose at a random moment."""
+    start = time.time() + 2  # until then, all have been told
+    for student, choice in zip(students, choices, strict=True):
+        student.choose(choice, start + random.uniform(0, within))
+    teacher.wait_for_timeout(1000 * (start + within + 1 - time.time()))
 
 
 def wait_for(teacher: Page, choices: Sequence[int]) -> None:
@@ -149,27 +139,24 @@ def delays(teacher: Page, clicked: Sequence[float]) -> list[float]:
     ]
 
 
-def seen(tab: Page, name: str) -> float:
-    """Return when a tab showed a text."""
-    tab.wait_for_function("name => name in window.seen", arg=name, timeout=TIMEOUT)
-    return float(tab.evaluate("name => window.seen[name]", name)) / 1000
-
-
 def report(what: str, waits: Sequence[float]) -> None:
     print(f"{what:<40}median {statistics.median(waits):5.2f} s, longest {max(waits):5.2f} s", flush=True)
 
 
 @contextmanager
-def processor_time(what: str) -> Iterator[None]:
-    """Print the share of one core that the app's process uses meanwhile, and the browser's processes."""
+def processor_time(what: str, students: int = 0) -> Iterator[None]:
+    """Print the share of one core that the app's process uses meanwhile, and the browser's processes; or the
+    app's processor time per student.
+    """
     before, start = used(), time.perf_counter()
     yield
     elapsed = time.perf_counter() - start
-    shares = {name: (seconds - before[name]) / elapsed for name, seconds in used().items()}
-    print(
-        f"{what:<40}{elapsed:5.1f} s, app {shares['app']:.0%} of a core, browser {shares['browser']:.0%}",
-        flush=True,
-    )
+    taken = {name: seconds - before[name] for name, seconds in used().items()}
+    if students:
+        words = f"{1000 * taken['app'] / students:.0f} ms of processor time per student"
+    else:
+        words = f"{taken['app'] / elapsed:.0%} of a core, browser {taken['browser'] / elapsed:.0%}"
+    print(f"{what:<40}{elapsed:5.1f} s, app {words}", flush=True)
 
 
 def used() -> dict[str, float]:
