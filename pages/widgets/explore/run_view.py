@@ -60,6 +60,8 @@ BADGES = {
     "cancelled": ("cancelled", ":material/stop:", "orange"),
     "interrupted": ("interrupted", ":material/bolt:", "orange"),
 }
+SHORT, LONG = 160, 440
+"""Widths of the choice of the part to show, pixels: with all charts it shares its line with other choices."""
 CELL = 300
 """Least width of a third of the page, pixels; on narrower pages the curve is below the numbers."""
 FADED = "<style>.st-key-nearest .js-plotly-plot { opacity: 0.45; }</style>"
@@ -180,7 +182,8 @@ def _choose_focus(view: RunView, second: RunRecord | None) -> None:
             format_func=lambda part: titles[part],
             key=session.FOCUS,
             persist_state="session",
-            width=160,
+            # Alone, a chart leaves the line to its title, of which none is longer.
+            width=SHORT if session.focus() in WITH_NUMBERS else LONG,
             label_visibility="collapsed",
         )
 
