@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from engine.pruning.plan import Plan
-from engine.pruning.refinements import best_swap, sparseswaps
+from engine.pruning.refinements import best_swap, sparseswaps, swap_state
 from tests.pruning import oracles
 from tests.pruning.calls import random_mask, refine_mask
 from tests.pruning.oracles import EDGE_CASES, Layer, random_layer
@@ -100,7 +100,7 @@ def test_small_steps_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = [refine_mask("sparseswaps", layer, mask, group=group) for group in (None, 4)]
     monkeypatch.setattr(sparseswaps, "NUMBERS_AT_ONCE", 100)  # two rows
     monkeypatch.setattr(best_swap, "PAIRS_AT_ONCE", 20)
-    monkeypatch.setattr(best_swap, "PAIRS_OF_ONE_STEP", 1)
+    monkeypatch.setattr(swap_state, "NEAREST", 3)  # of 48 inputs: the other pairs decide
     for group, before in zip((None, 4), expected, strict=True):
         got = refine_mask("sparseswaps", layer, mask, group=group)
         assert torch.equal(got.keep, before.keep) and got.swaps == before.swaps > 24

@@ -6,10 +6,11 @@ kept p and restoring a removed g changes it by
     (H_pp w_p^2 / 2 + w_p c_p)  +  (H_gg w_g^2 / 2 - w_g c_g)  -  w_p w_g H_pg
 
 The first two terms are costs of one weight each. The third is bounded by how strongly an input is correlated
-with any other one, which leaves a few dozen candidates on each side. The pairs of two such lists are bounded
-again, and the few that are left are computed: the result is the best of all pairs, up to rounding.
+with any other one, which leaves some dozens of kept entries. Their swaps with the inputs that are correlated
+with them most strongly are computed. Any other input is correlated with them much less, and bounds by that
+leave few entries on each side, whose pairs are computed: the result is the best of all pairs, up to rounding.
 
-Cost: a row is read about sixty times, and two rows of H; most of the time goes into the lists.
+Cost: a row is read about fifty times, and two rows of H; as much time goes into the lists.
 """
 
 from __future__ import annotations
@@ -19,123 +20,39 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from engine.pruning.refinements.swap_state import Rows, Swaps
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-
-PAIRS_OF_ONE_STEP, PAIRS_AT_ONCE = 2**16, 2**20
-"""Pairs that are not worth splitting, and pairs compared together, which limits the memory of the search."""
-ROUNDING = 1e-5
-"""A swap must lower the loss by this fraction of its terms, so that rounding never swaps back and forth."""
-LINES = 4
-"""Lines that bound the third term, see `_least_with_partner`."""
+    from engine.pruning.refinements.swap_state import Inputs
 
 
-@dataclass(frozen=True)
-class Swaps:
-    """For each row the columns `[rows]` of a kept and of a removed entry, and how their exchange changes the
-    loss; the margin for rounding is part of it.
-    """
-
-    kept: Tensor
-    removed: Tensor
-    change: Tensor
-
-    def where(self, chosen: Tensor) -> Swaps:
-        return Swaps(self.kept[chosen], self.removed[chosen], self.change[chosen])
+PAIRS_AT_ONCE = 2**20
+"""About how many pairs are compared together, which limits the memory of the search."""
+LINES, FINE_LINES = 4, 12
+"""Lines that bound the third term of whole rows, and of a few entries, see `_Bound`."""
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Rows and their masks, `[rows, in]`; `swap` changes them in place.
-
-    Attributes:
-        signed: the weight, times -1 where removed.
-        not_kept, not_removed: what makes the cost of an entry infinite that cannot be removed, or restored;
-            elsewhere 0. Adding it takes a tenth of the time of a masked assignment.
-        own: `w_j^2 H_jj / 2`, and the margin for rounding.
-        size: `|w_j| sqrt(H_jj)`.
-        factor: the largest `|third term| / size` that an entry can have with another one.
-        coupled: c.
-    """
-
-    signed: Tensor
-    not_kept: Tensor
-    not_removed: Tensor
-    own: Tensor
-    size: Tensor
-    factor: Tensor
-    coupled: Tensor
-
-    @classmethod
-    def of(cls, weight: Tensor, keep: Tensor, hessian: Tensor, reach: Tensor) -> Rows:
-        """Return the state of rows `[rows, in]`; `reach` is that of `strongest_correlations`."""
-        removed = weight.masked_fill(keep, 0)
-        size = weight.abs() * hessian.diagonal().sqrt()
-        coupled = removed @ hessian
-        # |w_j c_j| is at most size_j times this root, now and after any swap.
-        root = (removed * coupled).sum(1, keepdim=True).clamp(min=0).sqrt()
-        possible = torch.zeros_like(weight)
-        return cls(
-            signed=weight.where(keep, -weight),
-            not_kept=possible.masked_fill(~keep, torch.inf),
-            not_removed=possible.masked_fill(keep, torch.inf),
-            own=size.square().div_(2) + ROUNDING * size * (size + root),
-            size=size,
-            factor=reach * size,
-            coupled=coupled,
-        )
-
-    def where(self, chosen: Tensor) -> Rows:
-        return Rows(*(getattr(self, field.name)[chosen] for field in fields(self)))
-
-    def costs(self) -> tuple[Tensor, Tensor]:
-        """Return what removing and what restoring each entry alone changes, `[rows, in]`; infinite where it
-        is not possible.
-        """
-        cost = torch.addcmul(self.own, self.signed, self.coupled)
-        return cost + self.not_kept, cost + self.not_removed
-
-    def swap(self, swaps: Swaps, hessian: Tensor) -> None:
-        """Make one swap in each row."""
-        rows = torch.arange(len(self.signed), device=self.signed.device)
-        for columns in (swaps.kept, swaps.removed):
-            self.coupled.addcmul_(self.signed[rows, columns, None], hessian[columns])
-            self.signed[rows, columns] *= -1
-        self.not_kept[rows, swaps.kept] = self.not_removed[rows, swaps.removed] = torch.inf
-        self.not_removed[rows, swaps.kept] = self.not_kept[rows, swaps.removed] = 0.0
-
-
-def strongest_correlations(hessian: Tensor) -> Tensor:
-    """Return for each input the largest absolute correlation (about 0) with another one, `[in]`."""
-    scale = hessian.diagonal().sqrt()
-    scale = scale.where(scale > 0, 1)  # an input that is always 0 is correlated with none
-    # Rounding must not make a bound too tight.
-    return (hessian / scale / scale[:, None]).abs_().fill_diagonal_(0).amax(1) * (1 + ROUNDING)
-
-
-def best_swaps(rows: Rows, hessian: Tensor) -> Swaps:
+def best_swaps(rows: Rows, inputs: Inputs) -> Swaps:
     """Return the best swap of each row."""
     remove, restore = rows.costs()
-    found = _good_swaps(rows, remove, restore, hessian)
-    # The least that any swap of an entry can change: only entries below what has been found can do better.
-    least_remove = remove + _least_with_partner(restore, rows)
-    least_restore = restore + _least_with_partner(remove, rows)
-    better = found.change.clamp(max=0)[:, None]
-    counts = (least_remove < better).sum(1), (least_restore < better).sum(1)
-    pairs = counts[0] * counts[1]
-    left = pairs.nonzero()[:, 0]
-    while len(left):
-        # Each row gets lists as long as the longest, so rows with far fewer candidates wait for their turn.
-        most = int(pairs[left].max())
-        listed = pairs[left] > (most // 4 if most * len(left) > PAIRS_OF_ONE_STEP else 0)
-        chosen = left[listed]
-        lengths = [int(count[chosen].max()) for count in counts]
-        for some in chosen.split(max(1, PAIRS_AT_ONCE // (lengths[0] * lengths[1]))):
-            kept = _Candidates.of(rows, remove, least_remove, some, lengths[0])
-            removed = _Candidates.of(rows, restore, least_restore, some, lengths[1])
-            _compare(kept, removed, some, found, hessian)
-        left = left[~listed]
+    found = _good_swaps(rows, remove, restore, inputs.hessian)
+    # Only entries whose bounds are below what has been found can do better.
+    bound = _Bound.of(restore, rows.size, rows.factor)
+    kept = _Entries.below(found, remove + bound.at(rows.factor), remove, rows)
+    found.improve(kept.row, kept.column, *kept.best_nearest(restore, rows, inputs))
+    # With any other input they are correlated less.
+    kept = kept.which(bound.at_entries(kept.row, kept.rest(inputs)), found)
+    cost, size, rest = kept.padded(found, kept.size, kept.rest(inputs))
+    bound = _Bound.of(cost, rest, rows.size)
+    removed = _Entries.below(found, restore + bound.at(rows.size), restore, rows)
+    bound = _Bound.of(cost, size, rows.factor, FINE_LINES)
+    removed = removed.which(bound.at_entries(removed.row, removed.factor), found)
+    cost, size = removed.padded(found, removed.size)
+    bound = _Bound.of(cost, size, rest, FINE_LINES)
+    kept = kept.which(bound.at_entries(kept.row, kept.rest(inputs)), found)
+    found.improve(kept.row, kept.column, *kept.best_of(removed, found, inputs.hessian))
     return found
 
 
@@ -151,66 +68,128 @@ def _good_swaps(rows: Rows, remove: Tensor, restore: Tensor, hessian: Tensor) ->
     return Swaps(p, g, change + remove[at, p])
 
 
-def _least_with_partner(cost: Tensor, rows: Rows) -> Tensor:
-    """Return a lower bound of `min_j (cost_j - t size_j)` for the factor t of each entry, `[rows, in]`.
+@dataclass(frozen=True)
+class _Bound:
+    """A lower bound of `min_j (cost_j - t size_j)` as a function of t, for each row: the least of some lines,
+    `start + slope t`, `[rows, lines]`.
 
-    As a function of t the minimum is concave, so between knots it is above the line through them. These lines
-    are themselves concave together: the lowest one is the bound. The knots are cubes of even steps, because
-    most factors are small.
+    The minimum is concave in t, so between knots it is above the line through them. These lines are
+    themselves concave together: the lowest one is the bound. The knots are cubes of even steps, because most
+    factors are small.
     """
-    end = rows.factor.amax(1, keepdim=True)  # [rows, 1]
-    knots = end.where(end > 0, 1) * torch.linspace(0, 1, LINES + 1, device=end.device) ** 3  # [rows, knots]
-    exact = torch.addcmul(cost[:, None], knots[:, :, None], rows.size[:, None], value=-1).amin(2)
-    slope = exact.diff(dim=1) / knots.diff(dim=1)  # [rows, lines]
-    start = exact[:, :-1] - slope * knots[:, :-1]
-    return torch.addcmul(start[:, :, None], slope[:, :, None], rows.factor[:, None]).amin(1)
+
+    start: Tensor
+    slope: Tensor
+
+    @classmethod
+    def of(cls, cost: Tensor, size: Tensor, factor: Tensor, lines: int = LINES) -> _Bound:
+        """Return the bound over partners with these costs and sizes, `[rows, partners]`, for all t up to the
+        largest factor of a row, `[rows, any]`.
+        """
+        end = factor.amax(1, keepdim=True)  # [rows, 1]
+        knots = end.where(end > 0, 1) * torch.linspace(0, 1, lines + 1, device=end.device) ** 3
+        exact = torch.addcmul(cost[:, None], knots[:, :, None], size[:, None], value=-1).amin(2)
+        slope = exact.diff(dim=1) / knots.diff(dim=1)
+        return cls(exact[:, :-1] - slope * knots[:, :-1], slope)
+
+    def at(self, factor: Tensor) -> Tensor:
+        """Return the bound at each factor, `[rows, any]`."""
+        return torch.addcmul(self.start[:, :, None], self.slope[:, :, None], factor[:, None]).amin(1)
+
+    def at_entries(self, row: Tensor, factor: Tensor) -> Tensor:
+        """Return the bound at a factor of each of some rows, `[any]`."""
+        start, slope = self.start.index_select(0, row), self.slope.index_select(0, row)
+        return torch.addcmul(start, slope, factor[:, None]).amin(1)
 
 
 @dataclass(frozen=True)
-class _Candidates:
-    """Entries on one side, `[rows, count]`: their columns and costs, and values of `Rows`."""
+class _Entries:
+    """Entries of rows, one row after the other, `[entries]`: where they are, their costs, and values of
+    `Rows`.
+    """
 
-    columns: Tensor
+    row: Tensor
+    column: Tensor
     cost: Tensor
     signed: Tensor
     size: Tensor
     factor: Tensor
 
     @classmethod
-    def of(cls, rows: Rows, cost: Tensor, least: Tensor, some: Tensor, count: int) -> _Candidates:
-        columns = least[some].topk(count, dim=1, largest=False).indices
-        values = (cost, rows.signed, rows.size, rows.factor)
-        return cls(columns, *(value[some].gather(1, columns) for value in values))
+    def below(cls, found: Swaps, least: Tensor, cost: Tensor, rows: Rows) -> _Entries:
+        """Return the entries whose value in `least`, `[rows, in]`, is below what has been found."""
+        at = (least < found.better[:, None]).flatten().nonzero()[:, 0]
+        row, column = at // cost.shape[1], at % cost.shape[1]
+        return cls(row, column, *(value.take(at) for value in (cost, rows.signed, rows.size, rows.factor)))
+
+    def which(self, partner: Tensor, found: Swaps) -> _Entries:
+        """Return the entries whose cost and least cost with a partner, `[entries]`, are below what has been
+        found.
+        """
+        chosen = (self.cost + partner < found.better.index_select(0, self.row)).nonzero()[:, 0]
+        return _Entries(*(getattr(self, field.name).index_select(0, chosen) for field in fields(self)))
+
+    def rest(self, inputs: Inputs) -> Tensor:
+        """Return the largest `|third term| / size` with an entry that is not among the nearest."""
+        return self.size * inputs.rest.index_select(0, self.column)
+
+    def padded(self, found: Swaps, *values: Tensor) -> list[Tensor]:
+        """Return the costs of each row's entries, infinite past the last one, and other values, `[rows,
+        most]` each.
+        """
+        counts = torch.bincount(self.row, minlength=len(found.change))
+        most = max(1, int(counts.max()))
+        start = torch.arange(0, most * len(counts), most, device=counts.device) - counts.cumsum(0) + counts
+        at = torch.arange(len(self.row), device=counts.device) + start.index_select(0, self.row)
+        infinite = self.cost.new_full((len(counts), most), torch.inf)
+        return [infinite.put_(at, self.cost)] + [
+            value.new_zeros(len(counts), most).put_(at, value) for value in values
+        ]
+
+    def best_nearest(self, other: Tensor, rows: Rows, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        """Return the best partner of each entry among its nearest inputs, and what the swap changes,
+        `[entries]`.
+
+        Args:
+            other: the costs of the other side, `[rows, in]`.
+        """
+        nearest = inputs.nearest.index_select(0, self.column)  # [entries, nearest]
+        at = nearest + self.row[:, None] * other.shape[1]
+        coupling = inputs.coupling.index_select(0, self.column)
+        return self._best(nearest, other.take(at), rows.signed.take(at), coupling)
+
+    def best_of(self, partners: _Entries, found: Swaps, hessian: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the best partner of each entry among those in its row, and what the swap changes,
+        `[entries]`.
+        """
+        padded = partners.padded(found, partners.signed, partners.column)
+        best = []
+        for some in torch.arange(len(self.row), device=self.row.device).split(
+            max(1, PAIRS_AT_ONCE // padded[0].shape[1])
+        ):
+            each = _Entries(*(getattr(self, field.name)[some] for field in fields(self)))
+            cost, signed, column = (value.index_select(0, each.row) for value in padded)
+            coupling = hessian.take(column + each.column[:, None] * len(hessian))
+            best.append(each._best(column, cost, signed, coupling))
+        partner, change = zip(*best, strict=True)
+        return torch.cat(partner), torch.cat(change)
+
+    def _best(self, column: Tensor, cost: Tensor, signed: Tensor, coupling: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the best of some partners of each entry, and what the swap changes; the partners are given
+        as `[entries, partners]`.
+        """
+        third = (signed * self.signed[:, None]).mul_(coupling)
+        change, place = third.add_(cost + self.cost[:, None]).min(1)
+        return column.gather(1, place[:, None])[:, 0], change
 
 
-def _compare(kept: _Candidates, removed: _Candidates, some: Tensor, found: Swaps, hessian: Tensor) -> None:
-    """Put the best pair of two lists into `found`, for the rows `some`, if it beats what is there."""
-    third = torch.minimum(
-        kept.factor[:, :, None] * removed.size[:, None], kept.size[:, :, None] * removed.factor[:, None]
-    )
-    least = (kept.cost[:, :, None] + removed.cost[:, None]).sub_(third)  # [rows, count, count]
-    # Few pairs are left: for each, its row and its places in the lists.
-    row, p, g = (least < found.change[some, None, None].clamp(max=0)).nonzero(as_tuple=True)
-    columns, partners = kept.columns[row, p], removed.columns[row, g]
-    coupling = hessian.take(columns * len(hessian) + partners)
-    change = (
-        kept.cost[row, p] + removed.cost[row, g] + kept.signed[row, p] * removed.signed[row, g] * coupling
-    )
-    best = found.change[some].scatter_reduce(0, row, change, "amin")
-    hits = (change == best[row]).nonzero()[:, 0]
-    # The first of equal pairs; `row` is sorted.
-    hits = hits[torch.cat([hits[:1] >= 0, row[hits[1:]] != row[hits[:-1]]])]
-    at = some[row[hits]]
-    found.kept[at], found.removed[at], found.change[at] = columns[hits], partners[hits], change[hits]
-
-
-def best_swaps_in_groups(rows: Rows, hessian: Tensor, group: int) -> Swaps:
+def best_swaps_in_groups(rows: Rows, inputs: Inputs, group: int) -> Swaps:
     """Return the best swap of each row whose columns are in the same `group` of consecutive columns."""
     remove, restore = rows.costs()
     width = remove.shape[1]
     starts = torch.arange(width // group, device=remove.device)
     # The groups' own blocks of H, [groups, group, group]
-    blocks = hessian.view(len(starts), group, len(starts), group)[starts, :, starts, :]
+    blocks = inputs.hessian.view(len(starts), group, len(starts), group)[starts, :, starts, :]
     parts = []
     for some in torch.arange(len(remove), device=remove.device).split(
         max(1, PAIRS_AT_ONCE // (width * group))

@@ -2,9 +2,9 @@
 row's output most, until no exchange lowers it. No weight changes its value.
 
 The effect of every exchange is known exactly, and the best one is found without trying all
-(`engine.pruning.refinements.best_swap`). Rows are independent and swap in parallel, as many at a time as the
-caches of a CPU hold. The number of swaps grows with the width of a row, so the time grows with its square;
-assets/measurements.md has figures.
+(`engine.pruning.refinements.best_swap`). Rows are independent and swap in parallel, many at a time. The
+number of swaps grows with the width of a row, so the time grows with its square; assets/measurements.md has
+figures.
 
 The paper stops after a given number of swaps per row. Here a row goes on until nothing helps, which takes a
 swap for about every sixteenth column.
@@ -21,12 +21,8 @@ from engine.hardware.transfers import require
 from engine.pruning import papers
 from engine.pruning.axes import REFINEMENTS, Refined, Refinement
 from engine.pruning.effort import Effort
-from engine.pruning.refinements.best_swap import (
-    Rows,
-    best_swaps,
-    best_swaps_in_groups,
-    strongest_correlations,
-)
+from engine.pruning.refinements.best_swap import best_swaps, best_swaps_in_groups
+from engine.pruning.refinements.swap_state import Inputs, Rows
 from engine.pruning.statistics import Need, Statistics
 from engine.registry import Parameter
 
@@ -34,11 +30,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-NUMBERS_AT_ONCE, NUMBERS_ON_ACCELERATOR = 2**16, 2**24
-"""Weights whose rows swap together: about ten tensors of this size stay in a CPU's cache."""
+NUMBERS_AT_ONCE, NUMBERS_ON_ACCELERATOR = 2**17, 2**24
+"""Weights whose rows swap together: enough to be worth the calls, few enough for the memory of a search."""
 SWAPS_PER_COLUMN, MOST_PER_MEAN = 0.06, 3
 """Swaps of a row per column at 60 % after Wanda, and how many more the slowest row makes than the mean."""
-NUMBERS = {False: 1000, True: 250}
+NUMBERS = {False: 600, True: 250}
 """Numbers read or written per weight and swap, measured on a CPU, by whether swaps stay within groups."""
 STEPS = 100
 """Small computations per swap of all rows."""
@@ -58,7 +54,7 @@ def sparse_swaps(
     hessian = statistics.hessian
     problem = "Some activations of a linear's input, or its weights, are not finite."
     require(hessian.isfinite().all() & weight.isfinite().all(), lambda: NonFiniteError(problem))
-    reach = strongest_correlations(hessian)
+    inputs = Inputs.of(hessian)
     result, before = keep.clone(), row_errors(weight, keep, hessian).mean()
     made = torch.zeros(len(keep), dtype=torch.int64, device=keep.device)
     at_once = NUMBERS_AT_ONCE if keep.device.type == "cpu" else NUMBERS_ON_ACCELERATOR
@@ -66,16 +62,14 @@ def sparse_swaps(
         left = some
         # Swap by swap, `Rows.coupled` collects rounding errors: rows that swapped are checked with a new one.
         while len(left):
-            rows = Rows.of(weight[left], result[left], hessian, reach)
-            count = _swap(rows, left, result, hessian, group, (swaps or keep.shape[1]) - made[left])
+            rows = Rows.of(weight[left], result[left], inputs)
+            count = _swap(rows, left, result, inputs, group, (swaps or keep.shape[1]) - made[left])
             made[left] += count
             left = left[count > 0]
     return Refined(result, made.sum(), before, row_errors(weight, result, hessian).mean())
 
 
-def _swap(
-    rows: Rows, index: Tensor, keep: Tensor, hessian: Tensor, group: int | None, most: Tensor
-) -> Tensor:
+def _swap(rows: Rows, index: Tensor, keep: Tensor, inputs: Inputs, group: int | None, most: Tensor) -> Tensor:
     """Swap in rows of the mask `keep`, `[out, in]`, in place, as long as it helps; return how often,
     `[rows]`.
 
@@ -85,11 +79,11 @@ def _swap(
     """
     made, left = torch.zeros_like(most), torch.arange(len(most), device=most.device)
     while len(left):
-        swaps = best_swaps(rows, hessian) if group is None else best_swaps_in_groups(rows, hessian, group)
+        swaps = best_swaps(rows, inputs) if group is None else best_swaps_in_groups(rows, inputs, group)
         helps = (swaps.change < 0) & (made[left] < most[left])
         if not helps.all():
             rows, swaps, left = rows.where(helps), swaps.where(helps), left[helps]
-        rows.swap(swaps, hessian)
+        rows.swap(swaps, inputs.hessian)
         made[left] += 1
         keep[index[left], swaps.kept], keep[index[left], swaps.removed] = False, True
     return made
