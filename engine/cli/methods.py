@@ -7,6 +7,7 @@ from itertools import chain
 
 from engine.pruning.axes import AXES
 from engine.pruning.formulas.vocabulary import FUNCTIONS, NAMES
+from engine.pruning.measured import measured
 from engine.pruning.pattern_choices import LAYOUTS
 from engine.pruning.presets import PRESETS, Preset
 from engine.pruning.recommendations import Recommendation, all_pruners
@@ -47,6 +48,7 @@ def _method(method: Method) -> Iterator[str]:
             yield from (f"      {evidence.sentence(shape)}" for shape in evidence.measured)
     for label, text in (
         ("when it helps", method.helps),
+        ("measured", measured(method)),
         ("formula", method.formula),
         ("paper", _paper(method.paper)),
         ("sources", method.sources),

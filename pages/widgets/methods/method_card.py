@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from engine import numbers
+from engine.pruning.measured import measured
 from engine.pruning.presets import PRESETS
 from engine.pruning.recommendations import Evidence, Recommendation, in_words
 from engine.registry import Method
@@ -44,6 +45,7 @@ def draw_method(axis: str, method: Method, related: Mapping[str, str], fields: M
             st.latex(one_part_per_line(method.formula))
         lines = {
             "When it helps": method.helps,
+            "Measured": measured(method),
             **related,
             "Published in": _paper(method),
             "Sources": method.sources,
@@ -54,7 +56,7 @@ def draw_method(axis: str, method: Method, related: Mapping[str, str], fields: M
         if method.parameters:
             st.table(_parameters(method), hide_index=True, border="horizontal")
         for evidence in method.evidence if isinstance(method, Recommendation) else ():
-            st.markdown(f"{evidence.model} Perplexity, dense {numbers.perplexity(evidence.dense)}:")
+            st.markdown(f"{evidence.model}: perplexity, dense {numbers.perplexity(evidence.dense)}")
             st.table(_evidence(evidence), hide_index=True, border="horizontal")
 
 
