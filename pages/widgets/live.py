@@ -118,7 +118,7 @@ def live(
     def refresh() -> None:
         state = ask()
         draw(state)
-        if DRAWING_PAGE not in st.session_state:
+        if is_part_drawn():
             note_address()  # a widget in the part may have changed it
         # A part that polls repeats this on every turn, so a request that is lost does no harm.
         if left(state) != before:
@@ -227,9 +227,14 @@ def redraw_page(part: str) -> None:
 
     While the whole page is being drawn, this does nothing: the fragment requests again on its next turn.
     """
-    if DRAWING_PAGE not in st.session_state:
+    if is_part_drawn():
         # Data that changes every time makes the browser run the component's script, and so ask, again.
         ASK(key=f"unseen.redraw.{part}", data=time.monotonic())
+
+
+def is_part_drawn() -> bool:
+    """Whether a part is drawn alone, not the whole page."""
+    return DRAWING_PAGE not in st.session_state
 
 
 def is_redraw() -> bool:

@@ -26,11 +26,12 @@ from pages.widgets.explore.compare_with import draw_compare_with, second_record,
 from pages.widgets.explore.prompt import ask_ahead
 from pages.widgets.explore.replay import Playback
 from pages.widgets.explore.run_charts import chart_titles, draw_charts
+from pages.widgets.explore.run_end import waiting_for_end
 from pages.widgets.explore.run_numbers import draw_numbers
 from pages.widgets.explore.series_curve import draw_curve, series_chart
 from pages.widgets.explore.shown_run import Shown, nearest_words
 from pages.widgets.literal import literal
-from pages.widgets.live import POLL, live
+from pages.widgets.live import POLL, is_part_drawn, live
 from pages.widgets.present.presenter import is_presenting
 from pages.widgets.progress import progress_words, share
 from pages.widgets.public_mode import NOT_YOURS
@@ -106,7 +107,7 @@ def draw_run(engine: BackgroundEngine, shown: Shown, choices: DeltaGenerator) ->
     with grid.cell(column_span=2 if curve is not None else "all"):
         live(
             "run",
-            lambda: find_view(engine, key),
+            waiting_for_end(lambda: find_view(engine, key), may_wait=is_part_drawn),
             lambda view: _draw_run(engine, key, view, was_active, wide=curve is None),
             # 4 if the user has started another run meanwhile
             left=lambda view: left_of(view) + 4 * (session.run_key() not in (None, key)),
