@@ -497,6 +497,7 @@ def test_a_fault_names_its_field(fields: dict[str, Any], faulty: set[str]) -> No
 def test_a_setting_without_a_value_is_named() -> None:
     faults = refused(allocation="manual", settings={"manual.ratios": None, "manual.rescale": None})
     assert set(faults) == {"settings.manual.ratios", "settings.manual.rescale"}
+    assert set(faults.values()) == {"expected a text, a number or a list of numbers, got None."}
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan"), "ten", 0, 51, 2.5, None])

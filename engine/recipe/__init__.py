@@ -298,7 +298,9 @@ def _without_invalid(recipe: type[Recipe], given: dict[str, Any]) -> tuple[dict[
         for item in error.errors():
             field = str(item["loc"][0]) if item["loc"] else "recipe"
             named = f"settings.{item['loc'][1]}" if field == "settings" and len(item["loc"]) > 1 else field
-            faults[named] = Fault(named, _message(recipe, field, item["type"], item["msg"], item["input"]))
+            # Of a setting's value pydantic says only what the last of the possible types requires.
+            said = "expected a text, a number or a list of numbers" if named != field else item["msg"]
+            faults[named] = Fault(named, _message(recipe, field, item["type"], said, item["input"]))
     invalid = {name.partition(".")[0] for name in faults}
     # One bad setting leaves out all settings: `settings.x` belongs to the field `settings`.
     return {name: value for name, value in given.items() if name not in invalid}, list(faults.values())
