@@ -96,6 +96,9 @@ class TabStudent:
 class ConnectedStudent:
     """A student without a browser. Asks as `follow.js` does whether the page has to be drawn again, requests
     that, and reads what is sent, without drawing it.
+
+    Attributes:
+        requested: when the page was last requested because the teacher had changed something, Unix time.
     """
 
     POLL, AGAIN = 0.5, 5.0  # seconds, as in `follow.js`
@@ -107,6 +110,7 @@ class ConnectedStudent:
         self._radio, self._choices = "", [""]
         self._answer, self._clicked = "", 0.0
         self._asked, self._version = "", 0
+        self.requested = 0.0
 
     def join(self) -> None:
         for work in (self._receive, self._follow):
@@ -165,7 +169,6 @@ class ConnectedStudent:
                     self._changed.notify_all()
 
     def _follow(self) -> None:
-        requested = 0.0
         while True:
             time.sleep(self.POLL)
             if not self._asked:
@@ -175,6 +178,6 @@ class ConnectedStudent:
                     changed = re.search(rb'"version":(\d+)', answer.read())
             except OSError:  # the app ends
                 return
-            if changed and int(changed[1]) != self._version and time.time() - requested >= self.AGAIN:
-                requested = time.time()
+            if changed and int(changed[1]) != self._version and time.time() - self.requested >= self.AGAIN:
+                self.requested = time.time()
                 self._request()

@@ -87,7 +87,15 @@ def teach(browser: Browser, address: str, number: int, within: float, *, connect
     with processor_time("revealing", number):
         start = time.time()
         teacher.get_by_role("button", name="Reveal the answer").click()
-        report("reveal to the students' pages", [student.seen("revealed") - start for student in students])
+        revealed = [student.seen("revealed") for student in students]
+        report("reveal to the students' pages", [at - start for at in revealed])
+    waits = [
+        at - student.requested
+        for at, student in zip(revealed, students, strict=True)
+        if isinstance(student, ConnectedStudent)
+    ]
+    if waits:
+        report("a page's request to its answer", waits)
     expect(teacher.get_by_role("button", name="Revealed to the class")).to_be_visible(timeout=TIMEOUT)
     teacher.get_by_role("button", name="Next: N:M").click()
     expect(teacher.get_by_text(TEXTS["opened"])).to_be_visible(timeout=TIMEOUT)
