@@ -10,11 +10,13 @@ from pages.widgets.explore.cost import draw_cost
 from pages.widgets.explore.finished_run import draw_finished
 from pages.widgets.explore.formula_editor import draw_formula
 from pages.widgets.explore.recipe_form import draw_complaints, draw_details, draw_prune, draw_recipe
+from pages.widgets.explore.run_numbers import load_ahead
 from pages.widgets.explore.run_view import draw_run, settle_focus
 from pages.widgets.explore.shown_run import find_shown
 from pages.widgets.explore.welcome import draw_active, draw_stage, draw_title, draw_welcome
 from pages.widgets.held_runs import draw_held_runs
 
+load_ahead()
 engine = shared_engine()
 fields = session.open_session(engine)
 # Pending at first for a new model: `draw_cost` polls for it and has the page drawn again.
@@ -24,11 +26,15 @@ shown = find_shown(engine, checked)
 settle_focus(engine, shown)
 session.write_address(fields)
 
-with st.sidebar:
-    draw_recipe(engine, checked, model.value, shown.series)
-    draw_prune(engine, checked, model, shown)
-    draw_cost(engine, checked, model)
-    draw_details(engine, checked)
+
+def draw_form() -> None:
+    """Draw the form, in the sidebar."""
+    with st.sidebar:
+        draw_recipe(engine, checked, model.value, shown.series)
+        draw_prune(engine, checked, model, shown)
+        draw_cost(engine, checked, model)
+        draw_details(engine, checked)
+
 
 # Containers are drawn in any case: Streamlit recognizes a fragment by its position on the page.
 head, note, main = st.container(), st.container(), st.container()
@@ -44,10 +50,11 @@ with note:
     draw_stage(engine, checked, model, shown)
 with main:
     if shown.key is None:
+        draw_form()
         draw_welcome(engine, checked, model)
     else:
-        # The run, or the replay's state until the replay is at its end.
-        view = draw_run(engine, shown, choices)
+        # The run, or the replay's state until the replay is at its end. The form comes after its numbers.
+        view = draw_run(engine, shown, choices, draw_form)
         complete = view is not None and view.state == "finished" and not shown.nearest
         if view is not None and complete and session.focus() == session.EVERYTHING:
             draw_finished(engine, view)

@@ -299,7 +299,7 @@ def visited() -> subprocess.CompletedProcess[str]:
         "from streamlit.testing.v1 import AppTest",
         "from engine.jobs.service import BackgroundEngine",
         "from pages.widgets.explore import run_view",
-        "BackgroundEngine.start, run_view.HEAD_START = lambda self: None, 0",
+        "BackgroundEngine.start, run_view.HEAD_STARTS = lambda self: None, (0, 0)",
         f"drawn = AppTest.from_file({str(ROOT / 'app.py')!r}, default_timeout=120).run()",
         "assert not drawn.exception and drawn.metric and drawn.get('plotly_chart')",
         "print('torch._C' in sys.modules)",

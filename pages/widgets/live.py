@@ -35,7 +35,7 @@ REQUESTED = "redraw.asked"
 """Session state: present while it is being drawn because a part requested it."""
 NOTHING = "<span hidden></span>"
 STYLES = """<style>
-[class*='st-key-unseen'] { display: none; }
+[class*='st-key-unseen'], [data-testid='stLayoutWrapper']:has(> [class*='st-key-unseen']) { display: none; }
 [data-testid='stElementContainer'] { opacity: 1 !important; transition: none !important; }
 [data-testid='stSkeleton'] { animation: none !important; }
 [data-testid='stProgressBarTrack'] * { transition: none !important; }

@@ -16,7 +16,7 @@ from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.testing.v1 import AppTest, app_test, local_script_runner
 
 from pages.widgets import engine_handle
-from pages.widgets.explore import run_charts, run_view
+from pages.widgets.explore import run_charts, run_numbers, run_view
 from tests.pages.fakes import FakeEngine
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -47,9 +47,10 @@ def shared_scripts() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_head_start() -> Iterator[None]:
-    """Draw charts at once: no browser has to show numbers before them."""
+    """Draw everything at once, and nothing that is hidden: no browser has to show numbers first."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_view, "HEAD_START", 0.0)
+        patch.setattr(run_numbers, "load_ahead", lambda: None)
+        patch.setattr(run_view, "HEAD_STARTS", (0.0, 0.0))
         yield
 
 

@@ -6,11 +6,13 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from engine.errors import StoreError
 from engine.recipe import Recipe
+from pages.widgets.explore import run_numbers, series_curve, shown_run, sparsity_marks
 from pages.widgets.explore import run_view as run_view_module
-from pages.widgets.explore import series_curve, shown_run, sparsity_marks
+from pages.widgets.explore.run_numbers import load_ahead  # before the tests replace it
 from tests.pages.conftest import address, healthy, words
 from tests.pages.fakes import run_view
 
@@ -193,15 +195,26 @@ def test_many_runs_under_way_take_one_line(stored, open_app):
     assert [link.proto.label for link in app.get("page_link") if "more" in link.proto.label] == ["and 2 more"]
 
 
-def test_a_tab_gets_its_first_numbers_before_its_first_charts(stored, open_app, monkeypatch):
+def test_a_tab_gets_its_first_numbers_then_its_form_then_its_charts(stored, open_app, monkeypatch):
     # The browser shows what it has while the script waits.
-    waits: list[float] = []
-    monkeypatch.setattr(run_view_module, "HEAD_START", 0.25)
-    monkeypatch.setattr(run_view_module, "time", SimpleNamespace(sleep=waits.append))
+    waits = []
+
+    def wait(seconds):
+        drawn = get_script_run_ctx().shared.widget_user_keys_this_run.snapshot()
+        kinds = ("replay.begin", "form.pruner", "with.choice", "table.sparsity")
+        waits.append((seconds, [kind for kind in kinds if kind in drawn]))
+
+    monkeypatch.setattr(run_view_module, "HEAD_STARTS", (0.25, 0.5))
+    monkeypatch.setattr(run_view_module, "time", SimpleNamespace(sleep=wait))
     app = open_app()
-    assert waits == [0.25]
+    assert waits == [(0.25, ["replay.begin"]), (0.5, ["replay.begin", "form.pruner", "with.choice"])]
     move(app, 60.0)
-    assert waits == [0.25], "only the first time"
+    assert len(waits) == 2, "only the first time"
+
+
+def test_the_browser_loads_what_draws_a_number_beforehand(engine, open_app, monkeypatch):
+    monkeypatch.setattr(run_numbers, "load_ahead", load_ahead)
+    assert [(metric.label, metric.value) for metric in open_app(pruner="magnitude").metric] == [("", "")]
 
 
 def test_a_bundled_run_whose_own_run_was_cancelled_is_shown_with_the_offer_to_try_again(stored, open_app):

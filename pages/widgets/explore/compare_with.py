@@ -29,12 +29,18 @@ from pages.widgets.progress import progress_words, share
 from pages.widgets.run_picker import finished_runs, labels, offered, words
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from engine.jobs.service import BackgroundEngine
     from engine.store.summary import RunSummary
 
 NOTHING, DENSE = "", "dense"
 FIXED = {NOTHING: "Nothing", DENSE: "The dense model"}
 WIDGET = "with.choice"
+WIDTH = 530
+"""Most width of the choice and its label, pixels."""
+LINE = "<style>.st-key-compare_with { min-height: 2.5rem; }</style>"
+"""Gives the line of the choice the height of a selectbox."""
 MOST_DIFFERENCES = 4
 
 
@@ -53,21 +59,46 @@ def second_record(engine: BackgroundEngine, record: RunRecord) -> RunRecord | No
     return None if view is None or view.record.key == record.key else view.record
 
 
-def draw_compare_with(engine: BackgroundEngine, view: RunView) -> None:
-    """Draw the choice, what differs, and the second run's progress or the offer to compute it."""
-    if view.record.recipe is None:
+def draw_label(view: RunView) -> DeltaGenerator:
+    """Draw the label of the choice; return the line for `draw_choice`, which has its final height already."""
+    line = st.container(
+        key="compare_with", width=WIDTH, horizontal=True, vertical_alignment="center", gap="small"
+    )
+    if _is_offered(view):
+        line.html(LINE)
+        line.markdown("Compare with", width="content")
+    return line
+
+
+def draw_choice(engine: BackgroundEngine, view: RunView) -> None:
+    """Draw the choice. It has all runs, which a new server has to read: draw it after what need not wait."""
+    if not _is_offered(view):
         return
-    runs = {run.key: run for run in engine.runs() if run.recipe is not None}
-    known = alternatives(view.record.recipe)
-    if not is_presenting():
-        _draw_choice(_options(view, runs, known))
+    assert view.record.recipe is not None, "otherwise there is nothing to compare"
+    options = _options(view, _runs(engine), alternatives(view.record.recipe))
+    chosen = session.compared()
+    # Set before the widget is drawn: the choice may come from the address.
+    set_value(WIDGET, chosen if chosen in options else NOTHING)
+    st.selectbox(
+        "Compare with",
+        list(options),
+        format_func=options.__getitem__,
+        key=WIDGET,
+        on_change=_choose,
+        label_visibility="collapsed",
+        width="stretch",  # with a fixed width it would take a line of its own on a narrow page
+    )
+
+
+def draw_second(engine: BackgroundEngine, view: RunView) -> None:
+    """Draw what differs, and the second run's progress or the offer to compute it; nothing without one."""
     key = session.compared()
-    recipe = known.recipe(key)
-    if key in FIXED:
+    if view.record.recipe is None or key in FIXED:
         return
+    recipe = alternatives(view.record.recipe).recipe(key)
     if key == view.record.key:
         st.caption("This is the run itself. Choose another one to compare it with.")
-    elif key in runs:
+    elif key in _runs(engine):
         _draw_second(engine, view.record)
     elif recipe is not None:
         _draw_offer(engine, recipe)
@@ -77,6 +108,15 @@ def draw_compare_with(engine: BackgroundEngine, view: RunView) -> None:
             "Choose another one.",
             icon=":material/info:",
         )
+
+
+def _is_offered(view: RunView) -> bool:
+    return view.record.recipe is not None and not is_presenting()
+
+
+def _runs(engine: BackgroundEngine) -> dict[str, RunSummary]:
+    """Return the runs whose recipe is known, by key."""
+    return {run.key: run for run in engine.runs() if run.recipe is not None}
 
 
 def _options(view: RunView, runs: dict[str, RunSummary], known: Alternatives) -> dict[str, str]:
@@ -106,23 +146,6 @@ def _options(view: RunView, runs: dict[str, RunSummary], known: Alternatives) ->
         **{one.key: f"{one.title} · not computed yet" for one in missing},
         **{run.key: label[run.key] for run in listed_runs if run.key not in first},
     }
-
-
-def _draw_choice(options: dict[str, str]) -> None:
-    chosen = session.compared()
-    # Set before the widget is drawn: the choice may come from the address.
-    set_value(WIDGET, chosen if chosen in options else NOTHING)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown("Compare with", width="content")
-        st.selectbox(
-            "Compare with",
-            list(options),
-            format_func=options.__getitem__,
-            key=WIDGET,
-            on_change=_choose,
-            label_visibility="collapsed",
-            width=420,
-        )
 
 
 def _choose() -> None:

@@ -30,6 +30,18 @@ FORMATS = {
 }
 
 
+def load_ahead() -> None:
+    """Have the browser load what draws a figure while the page is still being prepared; it shows nothing.
+
+    Streamlit loads it with the first figure of a tab, and shows that only when nothing else is left to draw:
+    after the form, or even after the charts. In the sidebar, because that opens with its first element, and
+    would push the numbers aside if that were the form's.
+    """
+    # `STYLES` in `live.py` hides containers by this prefix of the key.
+    with st.sidebar, st.container(key="unseen.ahead"):
+        st.metric("", "")
+
+
 def draw_numbers(record: RunRecord, second: RunRecord | None = None, *, wide: bool = True) -> None:
     """Draw all numbers, the protocol of the perplexity, and the run's warnings.
 

@@ -9,6 +9,7 @@ drawing, most of it the browser's, which paints them. When the run ends, the who
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -22,7 +23,13 @@ from engine.models.known_files import known_file
 from engine.record import RunRecord
 from pages.widgets.engine_handle import find_view
 from pages.widgets.explore import replay, session
-from pages.widgets.explore.compare_with import draw_compare_with, second_record, second_view
+from pages.widgets.explore.compare_with import (
+    draw_choice,
+    draw_label,
+    draw_second,
+    second_record,
+    second_view,
+)
 from pages.widgets.explore.prompt import ask_ahead
 from pages.widgets.explore.replay import Playback
 from pages.widgets.explore.run_charts import chart_titles, draw_charts
@@ -45,9 +52,9 @@ CHARTS_POLL = 2.0
 """Seconds between two drawings of the charts: one while a run of the bundled model takes about three."""
 WITHOUT_CHARTS = "run.without_charts"
 """Session state: whether no chart of a run was drawn in this tab yet."""
-HEAD_START = 0.6
-"""Seconds by which a tab's first numbers are sent before its first charts. Without it, the browser shows them
-only together with all charts, and loading and drawing those takes it seconds.
+HEAD_STARTS = 0.25, 0.35
+"""Seconds by which a tab's first numbers are sent before its form, and the form before its first charts.
+Without them, the browser shows all of it together, and loading and drawing the charts takes it seconds.
 """
 SLOW_BLOCK, SLOWER = 1.5, 3
 """Seconds that the first block takes in a run that is drawn less often, and how many times less."""
@@ -70,23 +77,31 @@ IMPORTED = "Computed elsewhere and imported on the Runs page, where you can veri
 RECORDED = "Bundled with Prunescope: computed on another machine with the command below, under Export."
 
 
-def draw_run(engine: BackgroundEngine, shown: Shown, choices: DeltaGenerator) -> RunView | None:
+def draw_run(
+    engine: BackgroundEngine, shown: Shown, choices: DeltaGenerator, draw_form: Callable[[], None]
+) -> RunView | None:
     """Draw a run and keep it up to date; None, with an error message, if there is no such run.
+
+    The numbers come first: drawing the form takes the browser half a second, drawing the charts more than
+    one, and the choice of a run to compare with has hundreds, which a new server has to read.
 
     Args:
         choices: where to draw the choice of the part that is shown.
+        draw_form: draws the recipe form; called once, after the numbers.
     """
     key = str(shown.key)
     try:
         view = engine.view(key)
     except PrunescopeError as error:
         st.error(literal(error), icon=":material/link_off:")
+        draw_form()
         return None
     second = second_record(engine, view.record)
     with choices:
         _choose_focus(view, second)
     playback = replay.current(key)
     if playback is not None:
+        draw_form()
         live(
             "run.replay",
             lambda: playback,
@@ -99,7 +114,8 @@ def draw_run(engine: BackgroundEngine, shown: Shown, choices: DeltaGenerator) ->
         return playback.view() if playback.now < len(playback.replay) else view
     _draw_nearest(shown)
     with st.container():  # in any case, so that the fragments below keep their position
-        draw_compare_with(engine, view)
+        line = draw_label(view)
+        draw_second(engine, view)
     was_active = view.active  # when the page was drawn: it stays true in the fragment's last turn
     slower = SLOWER if _is_slow(view) else 1
     curve = series_chart(shown.series) if session.focus() == session.EVERYTHING else None
@@ -114,8 +130,14 @@ def draw_run(engine: BackgroundEngine, shown: Shown, choices: DeltaGenerator) ->
             every=POLL * slower,
             seen=view,
         )
-    if st.session_state.setdefault(WITHOUT_CHARTS, True):
-        time.sleep(HEAD_START)
+    is_first = st.session_state.setdefault(WITHOUT_CHARTS, True)
+    if is_first:
+        time.sleep(HEAD_STARTS[0])
+    draw_form()
+    with line:
+        draw_choice(engine, view)
+    if is_first:
+        time.sleep(HEAD_STARTS[1])
         st.session_state[WITHOUT_CHARTS] = False
     if curve is not None:
         with grid.cell(), st.container(border=True):
