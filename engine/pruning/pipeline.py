@@ -24,7 +24,7 @@ from torch import Tensor
 from engine.errors import NonFiniteError
 from engine.events import BlockPruned, Event, LinearPruned, Noted
 from engine.hardware.device import Clock, concurrently, full_precision, pass_threads
-from engine.hardware.memory import trim_heap
+from engine.hardware.memory import LARGE, trim_heap
 from engine.hardware.transfers import HostCopies, checked_together, numbers
 from engine.models.block import Block, Linear
 from engine.models.causality import CausalityProof
@@ -147,7 +147,7 @@ def _prune_block(
     # Read here because pruning consumes the statistics.
     dense = {name: seen.input_norm for name, seen in statistics.items()}
     with clock.phase("prune"):
-        results, weights = _prune_linears(block, statistics, plan, shares, clock.device, tidy=pool is None)
+        results, weights = _prune_linears(block, statistics, plan, shares, clock.device)
     with _storing(kept, block.index, weights, clock):
         del weights  # if they are on disk now, the windows need not pass with them in memory
         pruned = _advance_pruned(streams, block, clock, {name: block.linears[name] for name in dense}, pool)
@@ -243,25 +243,18 @@ class _Result:
 
 
 def _prune_linears(
-    block: Block,
-    statistics: dict[str, Statistics],
-    plan: Plan,
-    shares: Shares,
-    device: torch.device,
-    *,
-    tidy: bool,
+    block: Block, statistics: dict[str, Statistics], plan: Plan, shares: Shares, device: torch.device
 ) -> tuple[dict[str, _Result], BlockWeights]:
-    """Prune the block's linears in place; their statistics are consumed.
-
-    Args:
-        tidy: whether to return unused memory to the system before and after.
-    """
+    """Prune the block's linears in place; their statistics are consumed."""
     results: dict[str, _Result] = {}
     weights: BlockWeights = {}
     copies = HostCopies(device)
-    # What the windows left behind may fragment the host's memory and leave no space for the temporaries of a
-    # large linear. Those of the linears themselves are reused: allocating them costs as much as using them.
-    tidy = tidy and device.type == "cpu"
+    # The temporaries of a large linear cannot use the memory that the windows left behind, so it is returned
+    # before and after. Those of smaller ones can, and to touch it again would take a tenth of a run's time.
+    # Those of the linears themselves are always reused: allocating them costs as much as using them.
+    tidy = device.type == "cpu" and any(
+        linear.weight.numel() * torch.float32.itemsize >= LARGE for linear in block.linears.values()
+    )
     if tidy:
         trim_heap()
     with checked_together():

@@ -30,11 +30,14 @@ def test_masking_a_parameter_needs_no_gradient() -> None:
     assert masked(weight, torch.eye(2, 4).bool()).tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]
 
 
-def test_memory_is_returned_per_block_and_not_per_linear(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a linear needs is what the one before it has freed."""
+@pytest.mark.parametrize(("large", "per_block"), [(1, 2), (10**9, 0)])
+def test_memory_is_returned_per_block_if_its_linears_are_large(
+    large: int, per_block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a linear needs is what the one before it has freed; a small one, what the windows have freed."""
     calls: list[None] = []
     monkeypatch.setattr(pipeline, "trim_heap", lambda: calls.append(None))
-    monkeypatch.setattr("engine.models.language_model.SMALL", 0)  # only larger models return memory
+    monkeypatch.setattr(pipeline, "LARGE", large)
     with torch.no_grad():
         blocks = len(pruned(built("llama"), Plan.of(score="wanda")).kept)
-    assert len(calls) == 2 * blocks
+    assert len(calls) == per_block * blocks
