@@ -34,8 +34,11 @@ GRAM_PANEL, GRAM_PANEL_ON_GPU = 192, 2048
 """Columns of the Gram matrix computed together: wide enough for the matrix product to run at nearly full
 speed, narrow enough to skip most of what is below the diagonal.
 """
-SQUARES_PANEL = 128
-"""Columns squared together on a CPU: few enough for the squares of a batch to stay in its cache."""
+SQUARED_ROWS, SUMMED_COLUMNS = 256, 32
+"""Rows squared together on a CPU: few enough for their squares to stay in its cache. The sum is that over all
+rows at a time to the last bit, because PyTorch itself adds up sums of 16 rows, then of 256, for as many
+columns together; the columns that are left over it adds up in another order.
+"""
 ROUTED_SAMPLE = 4
 """An expert keeps this many times fewer sampled rows, because there are many experts."""
 
@@ -263,8 +266,10 @@ class Statistics:
     def hessian(self) -> Tensor:
         """`H = 2/N * sum_n X_n^T X_n`, `[in, in]`, symmetric; a new tensor each time."""
         assert self._gram is not None, "the methods did not declare Need.HESSIAN"
-        upper = self._gram.triu()  # below the diagonal, only the blocks on it are filled
-        return (upper + upper.triu(1).T).mul_(2 / self.windows)  # mirrored without doubling the diagonal
+        # Below the diagonal, only the blocks on it are filled. Of the ways to mirror a matrix, a contiguous
+        # transpose reads it in the order of the caches.
+        lower = self._gram.T.clone(memory_format=torch.contiguous_format).tril_(-1)
+        return lower.add_(self._gram.triu()).mul_(2 / self.windows)
 
     @property
     def has_hessian_to_factor(self) -> bool:
@@ -334,10 +339,12 @@ def _token_weighted_variance(inputs: Tensor, width: int) -> Tensor:
 def _square_sum(rows: Tensor) -> Tensor:
     """Return the sum of the squares of each column of `rows`, `[tokens, in]`, in float32."""
     if rows.device.type == "cpu":  # where `vector_norm` over this dimension takes six times as long
-        # A narrow panel would be summed in another order, so the last one takes what is left.
-        starts = range(SQUARES_PANEL, rows.shape[1] - SQUARES_PANEL + 1, SQUARES_PANEL)
-        panels = rows.float().tensor_split(tuple(starts), dim=1)
-        return torch.cat([panel.square().sum(0) for panel in panels])
+        step = len(rows) if rows.shape[1] % SUMMED_COLUMNS else min(SQUARED_ROWS, len(rows))
+        total, squares = torch.zeros(rows.shape[1]), torch.empty(step, rows.shape[1])
+        for some in rows.split(max(1, step)):
+            values = some.float()
+            total += torch.mul(values, values, out=squares[: len(some)]).sum(0)
+        return total
     # Reads half-precision activations once and writes no float32 copies of them, each twice as large.
     return torch.linalg.vector_norm(rows, dim=0, dtype=torch.float32).square()
 

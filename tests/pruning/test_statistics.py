@@ -420,10 +420,11 @@ def test_output_norms_exclude_the_bias(batch: int, bias: bool) -> None:
     )
 
 
-@pytest.mark.parametrize("width", [1, 100, 128, 129, 255, 256, 385, 1100])
-def test_square_sums_are_those_of_all_columns_together(width: int) -> None:
-    """Columns are squared a few at a time, which must not change a bit."""
-    rows = torch.randn(300, width, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("tokens", [0, 16, 300, 1024, 2000])
+@pytest.mark.parametrize("width", [1, 100, 128, 129, 255, 256, 385, 1100, 1536])
+def test_square_sums_are_those_of_all_rows_together(width: int, tokens: int) -> None:
+    """Rows are squared a few at a time, which must not change a bit."""
+    rows = torch.randn(tokens, width, generator=torch.Generator().manual_seed(0))
     statistics = Statistics(width, 1, {Need.INPUT_NORM}, torch.device("cpu"))
     statistics.update(rows)
     assert torch.equal(statistics.input_norm, rows.square().sum(0).sqrt())

@@ -43,8 +43,14 @@ def obs(weight: Tensor, statistics: Statistics, source: MaskSource) -> Updated:
         pieces += (source.step,)  # what is solved for together has to be decided together
     sweep.process(0, len(running), pieces)
     keep = sweep.keep.T.contiguous()
-    # If nothing is removed, nothing may change, not even columns that are never activated.
-    return Updated(weight.where(keep.all(), masked(running.T, keep)), keep, factor.warnings)
+    updated, all_kept = masked(running.T, keep), keep.all()
+    # If nothing is removed, nothing may change, not even columns that are never activated. A CPU knows
+    # whether that is so, and need not choose entry by entry.
+    if keep.device.type != "cpu":
+        updated = weight.where(all_kept, updated)
+    elif all_kept:
+        updated = weight.clone()
+    return Updated(updated, keep, factor.warnings)
 
 
 def widths(step: int | None) -> tuple[int, int]:
