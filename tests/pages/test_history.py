@@ -23,13 +23,18 @@ def stored(engine):
     return engine
 
 
+ABOVE_RUN, BELOW_FORM = "welcome.draw_active", "run_view.draw_choice"
+
+
 @pytest.fixture
 def cut_short(monkeypatch):
-    """Runs the page, which is ended above the run, as by the next request of the browser."""
+    """Runs the page, which is ended early, as by the next request of the browser: below its form, or above
+    the run.
+    """
 
-    def run(act):
+    def run(act, where=BELOW_FORM):
         with monkeypatch.context() as patch:
-            patch.setattr("pages.widgets.explore.welcome.draw_active", lambda *_: st.stop())
+            patch.setattr(f"pages.widgets.explore.{where}", lambda *_: st.stop())
             return act()
 
     return run
@@ -52,7 +57,7 @@ def test_back_and_forward_show_what_their_address_says(open_app):
 
 def test_the_address_is_written_before_the_page_is_drawn(open_app, cut_short):
     app = open_app()
-    app = cut_short(lambda: move(app, 70))
+    app = cut_short(lambda: move(app, 70), ABOVE_RUN)
     assert not app.header and address(app) == {"sparsity": "0.7"}
 
 
