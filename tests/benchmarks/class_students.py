@@ -110,7 +110,7 @@ class ConnectedStudent:
         self._radio, self._choices = "", [""]
         self._answer, self._clicked = "", 0.0
         self._asked, self._version = "", 0
-        self.requested = 0.0
+        self.requested = self._waits_since = 0.0
 
     def join(self) -> None:
         for work in (self._receive, self._follow):
@@ -162,6 +162,7 @@ class ConnectedStudent:
         if asked := re.search(rb'"(class-state\?[^"]+)"', content):
             self._asked = asked[1].decode()
             self._version = int(re.search(rb'"version": ?(\d+)', content)[1])  # type: ignore[index]
+            self._waits_since = 0.0
         with self._changed:
             for name in TEXTS.keys() - self._seen.keys():
                 if TEXTS[name].encode() in content:
@@ -178,6 +179,6 @@ class ConnectedStudent:
                     changed = re.search(rb'"version":(\d+)', answer.read())
             except OSError:  # the app ends
                 return
-            if changed and int(changed[1]) != self._version and time.time() - self.requested >= self.AGAIN:
-                self.requested = time.time()
+            if changed and int(changed[1]) != self._version and time.time() - self._waits_since >= self.AGAIN:
+                self.requested = self._waits_since = time.time()
                 self._request()
