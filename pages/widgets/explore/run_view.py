@@ -102,14 +102,7 @@ def draw_run(
     playback = replay.current(key)
     if playback is not None:
         draw_form()
-        live(
-            "run.replay",
-            lambda: playback,
-            lambda playback: _draw_replay(playback, second),
-            # It polls while it plays; starting, pausing, ending and closing it all change this number.
-            left=lambda playback: (playback.since is not None) - (replay.current(key) is None),
-            every=replay.TICK,
-        )
+        _play(playback, key, second)
         # What belongs to a finished run is drawn only at the replay's end.
         return playback.view() if playback.now < len(playback.replay) else view
     _draw_nearest(shown)
@@ -153,6 +146,18 @@ def draw_run(
             seen=view,
         )
     return view
+
+
+def _play(playback: Playback, key: str, second: RunRecord | None) -> None:
+    """Draw a replay of the run with this key, and go on with it while it plays."""
+    live(
+        "run.replay",
+        lambda: playback,
+        lambda playback: _draw_replay(playback, second),
+        # It polls while it plays; starting, pausing, ending and closing it all change this number.
+        left=lambda playback: (playback.since is not None) - (replay.current(key) is None),
+        every=replay.TICK,
+    )
 
 
 def _draw_nearest(shown: Shown) -> None:
