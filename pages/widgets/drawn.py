@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.widgets.live import NOTHING
+from pages.widgets.component import NOTHING
 from pages.widgets.server import DRAWN
 
 TELL = st.components.v2.component(

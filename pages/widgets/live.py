@@ -20,6 +20,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from engine.jobs.questions import Answer
+from pages.widgets.component import NOTHING, component
 from pages.widgets.literal import literal
 from pages.widgets.recorder import recorder
 from pages.widgets.visited import note_address
@@ -33,7 +34,6 @@ DRAWING_PAGE = "redraw.whole"
 """Session state: present while the whole page is being drawn."""
 REQUESTED = "redraw.asked"
 """Session state: present while it is being drawn because a part requested it."""
-NOTHING = "<span hidden></span>"
 STYLES = """<style>
 [class*='st-key-unseen'], [data-testid='stLayoutWrapper']:has(> [class*='st-key-unseen']) { display: none; }
 [data-testid='stElementContainer'] { opacity: 1 !important; transition: none !important; }
@@ -46,14 +46,13 @@ part that polls is about to redraw, its placeholders pulse, and its progress bar
 each poll: on a machine without a GPU the browser paints these animations with the processor that the run
 computes on. The label of an open popover would be nearly black, in the dark theme too.
 """
-LISTEN = st.components.v2.component(
+LISTEN = component(
     "redraw_listen",
-    html=NOTHING,
     # A request that arrives while the server handles a click may end the click's callback half way, so it
     # waits until the app has answered all requests, but not for ever.
-    js="""const POLL = 50, LONGEST = 2000; // milliseconds
+    """const POLL = 50, LONGEST = 2000; // milliseconds
     let since; // when the request that waits was made; parts that poll repeat it
-    export default function ({ setTriggerValue }) {
+    function start({ setTriggerValue }) {
       let timer;
       const isBusy = () => /running|rerunRequested/.test(
         document.querySelector("[data-test-script-state]")?.dataset.testScriptState
@@ -69,6 +68,7 @@ LISTEN = st.components.v2.component(
         }
       };
       document.addEventListener("prunescope:redraw", again);
+      if (since !== undefined) again(); // its timer has just been stopped
       return () => { clearTimeout(timer); document.removeEventListener("prunescope:redraw", again); };
     }""",
 )

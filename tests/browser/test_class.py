@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 
 from tests.browser.accessibility import RULES, violations
 from tests.browser.layout import NARROW, expect_drawn, expect_to_fit
 
 RIGHT = "It loses all of its weights."
+LONG, POLL = 2000, 500  # milliseconds: a while, and between two questions of a part that follows the class
 
 
 def answer(student: Page, choice: str) -> None:
     expect(student.get_by_text(choice)).to_be_visible()
     expect_drawn(student)  # the step has just been opened, or its answer revealed
     student.get_by_text(choice).click()
+
+
+def questions(tab: Page) -> list[Request]:
+    """Return the requests by which a tab asks for a while what has changed."""
+    expect_drawn(tab)
+    asked: list[Request] = []
+    tab.on("request", lambda request: asked.append(request) if "class-state" in request.url else None)
+    tab.wait_for_timeout(LONG)
+    assert asked
+    return asked
 
 
 def test_two_students_follow_their_teacher(new_tab: Callable[..., Page], address: str) -> None:
@@ -48,4 +59,6 @@ def test_two_students_follow_their_teacher(new_tab: Callable[..., Page], address
     expect(ann.get_by_text("2 answers so far, 1 after the reveal")).to_be_visible()
     expect(teacher.get_by_role("button", name="Leave the class")).to_be_visible()
     expect_to_fit(teacher)
+    for tab, parts in ((teacher, 2), (bob, 1)):  # each has been redrawn for what the teacher did
+        assert len(questions(tab)) <= parts * (LONG // POLL + 1)
     assert not [line for tab in (teacher, bob) for line in violations(tab, rules=RULES)]

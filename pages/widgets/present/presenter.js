@@ -10,11 +10,11 @@ const TRIES = 4;
 let sent; // the press that has not moved the talk yet: { name, value, from, tries }
 let timer;
 
-export default function ({ setTriggerValue, parentElement, data }) {
+function start({ setTriggerValue, parentElement, data }) {
   clearTimeout(timer);
   // It has moved, perhaps by another window.
   if (!data || data[0] !== sent?.from) sent = undefined;
-  if (!data) return;
+  if (!data) return () => {};
   const [from, last, ends] = data;
   let position = sent?.name === "to" ? sent.value : from;
   const repeat = () => {

@@ -18,6 +18,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from engine.errors import PrunescopeError
+from pages.widgets.component import component
 from pages.widgets.literal import literal
 from pages.widgets.live import live, switch_page
 from pages.widgets.public_mode import visitor
@@ -36,9 +37,7 @@ followed last; and the last error, shown once.
 """
 POLL = 0.5  # seconds
 LONGEST_ROOM = 64
-KEYS = st.components.v2.component(
-    "presenter_keys", html="<span hidden></span>", js=(HERE / "presenter.js").read_text(encoding="utf-8")
-)
+KEYS = component("presenter_keys", (HERE / "presenter.js").read_text(encoding="utf-8"))
 STYLE = f"<style>{(HERE / 'presenter.css').read_text(encoding='utf-8')}</style>"
 
 

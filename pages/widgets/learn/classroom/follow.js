@@ -1,10 +1,20 @@
-// Follows a class without runs of the page's script: asks the server what has changed, shows a line about it, and requests a run only when the page has to be drawn again.
+// Follows a class without runs of the page's script: asks the server what has changed, shows a line about it, and requests a run only when something has to be drawn again.
 const POLL = 500; // milliseconds
-const AGAIN = 5000; // milliseconds before a redraw is requested again: a request may end the run that answers an earlier one
+// Milliseconds before a request that may have been lost is repeated. One too many for the page may end the run that answers the first; for a part it does no harm.
+const PAGE_AGAIN = 5000, PART_AGAIN = 1500;
+const page = { at: -Infinity }; // the last request of any part for the whole page
 
-export default function ({ data, parentElement, setTriggerValue }) {
+// Whether to request what a new state needs; notes that it is requested.
+function isDue(last, state, again) {
+  if (last.state === state && performance.now() - last.at < again) return false;
+  Object.assign(last, { state, at: performance.now() });
+  return true;
+}
+
+function start({ data, parentElement, setTriggerValue }) {
   const line = parentElement.querySelector("span");
-  let changes = data.changes, timer, stopped = false, requested = -AGAIN;
+  const part = { at: -Infinity };
+  let timer, stopped = false;
   line.textContent = data.text;
   const look = async () => {
     try {
@@ -12,13 +22,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
       // A server that has restarted does not know this page; drawn again, the page joins again.
       const state = answer.ok ? await answer.json() : {};
       if (stopped) return;
-      if (answer.ok && data.text) line.textContent = state.text; // a part that only follows counts has no line
+      // A part that only follows counts has no line, and writing the same text again would paint it again.
+      if (answer.ok && data.text && line.textContent !== state.text) line.textContent = state.text;
       if (state.version !== data.version) {
-        if (performance.now() - requested >= AGAIN) {
-          requested = performance.now();
-          document.dispatchEvent(new Event("prunescope:redraw"));
-        }
-      } else if (data.counts && state.changes !== changes) setTriggerValue("changed", (changes = state.changes));
+        if (isDue(page, state.version, PAGE_AGAIN)) document.dispatchEvent(new Event("prunescope:redraw"));
+      } else if (data.counts && state.changes !== data.changes) {
+        if (isDue(part, state.changes, PART_AGAIN)) setTriggerValue("changed", state.changes);
+      }
     } catch {
       // the server restarts, or the network is away
     }

@@ -18,6 +18,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from engine.errors import ClassError, PrunescopeError
+from pages.widgets.component import component
 from pages.widgets.server import CLASS_STATE
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 
 CLASS, TEACHER = "class", "teacher"
 ROOM, JOINED, PROBLEM = "class.room", "class.joined", "class.problem"
-FOLLOW = st.components.v2.component(
+FOLLOW = component(
     "class_follow",
+    Path(__file__).with_name("follow.js").read_text(encoding="utf-8"),
     html="<span></span>",
     css="span { font-family: var(--st-font); color: var(--st-text-color); }",
-    js=Path(__file__).with_name("follow.js").read_text(encoding="utf-8"),
 )
 
 
