@@ -27,13 +27,14 @@ TIMEOUT = 180_000  # milliseconds
 CHOICES = 3
 CHART = ".st-key-chart-class-groups-row .bartext"
 """The numbers at the bars of the teacher's chart."""
-WATCH_CHART = """selector => {
+WATCH_CHART = """([selector, choices]) => {
   window.totals = [];
   setInterval(() => {
     const bars = [...document.querySelectorAll(selector)];
     const counts = bars.map(bar => Number(bar.textContent));
     const key = counts.join(" "), last = window.totals.at(-1);
-    if (bars.length && last?.key !== key) window.totals.push({at: Date.now(), key, counts});
+    // while the chart is drawn again, its bars may be missing or there twice
+    if (bars.length === choices && last?.key !== key) window.totals.push({at: Date.now(), key, counts});
   }, 50);
 }"""
 
@@ -67,7 +68,7 @@ def teach(browser: Browser, address: str, number: int, within: float, *, connect
             student.join()
         for student in students:
             student.seen("question")
-    teacher.evaluate(WATCH_CHART, CHART)
+    teacher.evaluate(WATCH_CHART, [CHART, CHOICES])
     with processor_time("waiting"):
         teacher.wait_for_timeout(10_000)
 
