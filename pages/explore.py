@@ -11,7 +11,8 @@ from pages.widgets.explore.finished_run import draw_finished
 from pages.widgets.explore.formula_editor import draw_formula
 from pages.widgets.explore.recipe_form import draw_complaints, draw_details, draw_prune, draw_recipe
 from pages.widgets.explore.run_numbers import load_ahead
-from pages.widgets.explore.run_view import draw_run, settle_focus
+from pages.widgets.explore.run_view import draw_run
+from pages.widgets.explore.shown_part import settle_part
 from pages.widgets.explore.shown_run import find_shown
 from pages.widgets.explore.welcome import draw_active, draw_stage, draw_title, draw_welcome
 from pages.widgets.held_runs import draw_held_runs
@@ -23,7 +24,7 @@ fields = session.open_session(engine)
 model = engine.summary(fields["model"], fields["revision"])
 checked = session.check_form(engine, fields, model)
 shown = find_shown(engine, checked)
-settle_focus(engine, shown)
+settle_part(engine, shown)
 session.write_address(fields)
 
 

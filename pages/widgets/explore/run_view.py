@@ -32,10 +32,12 @@ from pages.widgets.explore.compare_with import (
 )
 from pages.widgets.explore.prompt import ask_ahead
 from pages.widgets.explore.replay import Playback
-from pages.widgets.explore.run_charts import chart_titles, draw_charts
+from pages.widgets.explore.run_charts import draw_charts
 from pages.widgets.explore.run_end import waiting_for_end
+from pages.widgets.explore.run_heading import draw_heading
 from pages.widgets.explore.run_numbers import draw_numbers
 from pages.widgets.explore.series_curve import draw_curve, series_chart
+from pages.widgets.explore.shown_part import WITH_NUMBERS, choose_part
 from pages.widgets.explore.shown_run import Shown, nearest_words
 from pages.widgets.literal import literal
 from pages.widgets.live import POLL, is_part_drawn, live
@@ -58,23 +60,9 @@ Without them, the browser shows all of it together, and loading and drawing the 
 """
 SLOW_BLOCK, SLOWER = 1.5, 3
 """Seconds that the first block takes in a run that is drawn less often, and how many times less."""
-WITH_NUMBERS = (session.EVERYTHING, session.NUMBERS)
-"""The parts of a run that include its numbers; a single chart is drawn without them."""
-BADGES = {
-    "queued": ("queued", ":material/hourglass_top:", "gray"),
-    "running": ("running", ":material/play_arrow:", "blue"),
-    "finished": ("finished", ":material/check:", "green"),
-    "failed": ("failed", ":material/error:", "red"),
-    "cancelled": ("cancelled", ":material/stop:", "orange"),
-    "interrupted": ("interrupted", ":material/bolt:", "orange"),
-}
-SHORT, LONG = 160, 440
-"""Widths of the choice of the part to show, pixels: with all charts it shares its line with other choices."""
 CELL = 300
 """Least width of a third of the page, pixels; on narrower pages the curve is below the numbers."""
 FADED = "<style>.st-key-nearest .js-plotly-plot { opacity: 0.45; }</style>"
-IMPORTED = "Computed elsewhere and imported on the Runs page, where you can verify its numbers."
-RECORDED = "Bundled with Prunescope: computed on another machine with the command below, under Export."
 
 
 def draw_run(
@@ -98,7 +86,7 @@ def draw_run(
         return None
     second = second_record(engine, view.record)
     with choices:
-        _choose_focus(view, second)
+        choose_part(view, second)
     playback = replay.current(key)
     if playback is not None:
         draw_form()
@@ -186,43 +174,13 @@ def _is_slow(view: RunView) -> bool:
     return bool(blocks) and blocks[0].seconds > SLOW_BLOCK
 
 
-def settle_focus(engine: BackgroundEngine, shown: Shown) -> None:
-    """Have the page show everything if the run has no chart of the chosen name."""
-    if session.focus() in WITH_NUMBERS or (view := find_view(engine, shown.key)) is None:
-        return
-    if session.focus() not in _charts_to_choose(view, second_record(engine, view.record)):
-        session.show_everything()
-
-
-def _charts_to_choose(view: RunView, second: RunRecord | None) -> dict[str, str]:
-    """Return the titles of the charts that can be shown alone, those of an ended run."""
-    return {} if view.active or view.record.model is None else chart_titles(view.record, second)
-
-
-def _choose_focus(view: RunView, second: RunRecord | None) -> None:
-    """Choose the part of an ended run to show, for talks."""
-    charts = _charts_to_choose(view, second)
-    if charts and not is_presenting():
-        titles = {session.EVERYTHING: "Everything", session.NUMBERS: "Numbers only", **charts}
-        st.selectbox(
-            "Show",
-            list(titles),
-            format_func=lambda part: titles[part],
-            key=session.FOCUS,
-            persist_state="session",
-            # Alone, a chart leaves the line to its title, of which none is longer.
-            width=SHORT if session.focus() in WITH_NUMBERS else LONG,
-            label_visibility="collapsed",
-        )
-
-
 def _draw_run(
     engine: BackgroundEngine, key: str, view: RunView | None, was_active: bool, *, wide: bool
 ) -> None:
     if view is None:
         st.error("This run was deleted.", icon=":material/link_off:")
         return
-    _draw_heading(view)
+    draw_heading(view)
     if file := known_file(view.record.recipe.revision if view.record.recipe else None):
         st.caption(file.origin)
     if view.attempt:
@@ -244,41 +202,12 @@ def _draw_charts(engine: BackgroundEngine, view: RunView | None) -> None:
 def _draw_replay(playback: Playback, second: RunRecord | None) -> None:
     """Draw the run at the replay's position."""
     view = playback.view()
-    _draw_heading(view, replayed=True)
+    draw_heading(view, replayed=True)
     replay.draw_player(playback)
     if session.focus() in WITH_NUMBERS:
         draw_numbers(view.record, second)
     if view.record.model is not None:
         draw_charts(view.record, second, session.focus())
-
-
-def _draw_heading(view: RunView, *, replayed: bool = False) -> None:
-    name, icon, color = BADGES[view.state]
-    record = view.record
-    with st.container(horizontal=True, vertical_alignment="center"):
-        title = record.title or "This run"
-        st.header(literal(title), anchor=False, width="content")
-        if replayed:
-            st.badge("replay", icon=":material/replay:", color="violet")
-        elif view.recorded or (view.state == "finished" and not session.was_started_here(str(record.key))):
-            st.badge("computed earlier", icon=":material/history:", color="green", help=_origin(view))
-        else:
-            st.badge(name, icon=icon, color=color)  # type: ignore[arg-type]
-        if view.recorded:
-            st.badge("recorded", icon=":material/inventory_2:", color="gray", help=RECORDED)
-        if view.imported:
-            st.badge("imported", icon=":material/upload_file:", color="gray", help=IMPORTED)
-
-
-def _origin(view: RunView) -> str:
-    """Return when and where a finished run was computed."""
-    record = view.record
-    day = f" on {record.started[:10]}" if record.started else ""
-    place = "Bundled with Prunescope; computed" if view.recorded else "Computed"
-    environment = record.environment
-    machine = f" on {environment.device_name or environment.device}" if environment else ""
-    threads = f" ({environment.device}, {environment.threads} threads)" if environment else ""
-    return literal(f"{place}{day}{machine}{threads}, in {numbers.seconds(record.elapsed)}.")
 
 
 def _draw_state(engine: BackgroundEngine, key: str, view: RunView) -> None:
