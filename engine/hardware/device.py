@@ -229,3 +229,16 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def share_threads(work: Callable[[Item], None], items: Iterable[Item], workers: int) -> None:
+    """Do `work` on each item, `workers` at a time, with torch's threads divided among them."""
+    if workers == 1:
+        for item in items:
+            work(item)
+        return
+    # Set before the pool starts: a thread takes over the number when it first runs a parallel operation.
+    with threads(max(1, torch.get_num_threads() // workers)), ThreadPoolExecutor(workers) as pool:
+        # Grad mode is per thread. The deque consumes the results, so that an exception in a thread is raised
+        # here.
+        deque(pool.map(torch.no_grad()(work), items), maxlen=0)

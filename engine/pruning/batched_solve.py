@@ -10,14 +10,13 @@ product mostly wait for each other, and much longer if another process occupies 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
+from engine.hardware.device import share_threads
 from engine.hardware.memory import batch_bytes, budget, pieces_that_fit
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def solve(matrix: Tensor, members: Tensor, right: Tensor, most: int | None = Non
         solution[rows] = torch.zeros_like(right[rows]).scatter_(1, columns, solved)
         failed[rows] = wrong | ~solved.isfinite().all(1)
 
-    _each(work, _pieces(counts, matrix, batch_bytes(most // workers, matrix.device)), workers)
+    share_threads(work, _pieces(counts, matrix, batch_bytes(most // workers, matrix.device)), workers)
     return solution, failed
 
 
@@ -186,21 +185,3 @@ def _pieces(sizes: list[int], matrix: Tensor, most: int) -> Iterator[Piece]:
         stop = start + pieces_that_fit(like, bytes_each(width, matrix), most)
         yield start, stop, width
         start = stop
-
-
-def _each(work: Callable[[Piece], None], pieces: Iterable[Piece], workers: int) -> None:
-    """Process all pieces, `workers` at a time, with torch's threads divided among them."""
-    if workers == 1:
-        for piece in pieces:
-            work(piece)
-        return
-    threads = torch.get_num_threads()
-    # Before the pool starts: a thread takes over the current number when it first runs a parallel operation.
-    torch.set_num_threads(threads // workers)
-    try:
-        with ThreadPoolExecutor(workers) as pool:
-            # Grad mode is per thread. The deque consumes the results, so that an exception in a thread is
-            # raised here.
-            deque(pool.map(torch.no_grad()(work), pieces), maxlen=0)
-    finally:
-        torch.set_num_threads(threads)

@@ -12,11 +12,13 @@ swap for about every sixteenth column.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
 
 from engine.errors import NonFiniteError
+from engine.hardware.device import share_threads
 from engine.hardware.transfers import require
 from engine.pruning import papers
 from engine.pruning.axes import REFINEMENTS, Refined, Refinement
@@ -57,8 +59,8 @@ def sparse_swaps(
     inputs = Inputs.of(hessian)
     result, before = keep.clone(), row_errors(weight, keep, hessian).mean()
     made = torch.zeros(len(keep), dtype=torch.int64, device=keep.device)
-    at_once = NUMBERS_AT_ONCE if keep.device.type == "cpu" else NUMBERS_ON_ACCELERATOR
-    for some in torch.arange(len(keep), device=keep.device).split(max(1, at_once // keep.shape[1])):
+
+    def swap_all(some: Tensor) -> None:
         left = some
         # Swap by swap, `Rows.coupled` collects rounding errors: rows that swapped are checked with a new one.
         while len(left):
@@ -66,6 +68,13 @@ def sparse_swaps(
             count = _swap(rows, left, result, inputs, group, (swaps or keep.shape[1]) - made[left])
             made[left] += count
             left = left[count > 0]
+
+    at_once, workers = NUMBERS_ON_ACCELERATOR, 1
+    if keep.device.type == "cpu" and keep.numel() > NUMBERS_AT_ONCE:
+        # Threads on different rows are faster than all of them on each of many small operations.
+        at_once, workers = NUMBERS_AT_ONCE, torch.get_num_threads()
+    parts = workers * math.ceil(keep.numel() / at_once / workers)  # as many for each
+    share_threads(swap_all, torch.arange(len(keep), device=keep.device).chunk(parts), workers)
     return Refined(result, made.sum(), before, row_errors(weight, result, hessian).mean())
 
 
