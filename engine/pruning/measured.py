@@ -37,8 +37,8 @@ PRUNERS: Mapping[str, tuple[Shape, Pair]] = {
     "thanos": (SPARSITY, (47.25, 320.05)),
     "wanda-dsnot": (SPARSITY, (60.92, 227.62)),
     "ria-r2-dsnot": (SPARSITY, (60.71, 226.13)),
-    "wanda-sparseswaps": (SPARSITY, (47.76, None)),
-    "wanda-sparseswaps-mrp": (SPARSITY, (44.14, None)),
+    "wanda-sparseswaps": (SPARSITY, (47.76, 301.54)),
+    "wanda-sparseswaps-mrp": (SPARSITY, (44.14, 259.35)),
 }
 WITH_WANDA: Mapping[str, Pair] = {
     "owl": (68.60, 251.31),
