@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-ITERATIONS, MOST_ITERATIONS = 40, 120
-"""Iterations that a layer usually takes, and after which a row counts as failed."""
+ITERATIONS, LIMIT = 40, 120
+"""Iterations that a layer usually takes, and those that every row may take."""
 CHECKED = 4
 """A row is finished when this many iterations together have lowered its loss by less than `TOLERANCE`; only
 then an accelerator is asked.
@@ -45,6 +45,13 @@ def is_cheaper(unknowns: Sequence[float], columns: int) -> bool:
     """Return whether rows with these numbers of unknowns should be solved so, not by a factorisation each."""
     factorisations = sum(count**3 for count in unknowns) / 3
     return FACTORISING * factorisations > operations(len(unknowns), columns)
+
+
+def most_iterations(columns: int) -> int:
+    """Return after how many iterations a row counts as failed: in a wide layer as many as take no longer than
+    a factorisation of half its columns.
+    """
+    return max(LIMIT, FACTORISING * columns // 96)  # FACTORISING (columns / 2)^3 / 3 / (4 columns^2)
 
 
 def fit_kept(weight: Tensor, keep: Tensor, hessian: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,7 +83,7 @@ def _fit(weight: Tensor, keep: Tensor, hessian: Tensor, inverse: Tensor) -> tupl
     loss, r = (pull * removed).sum(1, keepdim=True), pull * keep
     direction = z = (r @ inverse) * keep
     rate = (r * z).sum(1, keepdim=True)
-    for _ in range(MOST_ITERATIONS // CHECKED):
+    for _ in range(most_iterations(weight.shape[1]) // CHECKED):
         gained = torch.zeros_like(loss)
         for _ in range(CHECKED):
             applied = (direction @ hessian) * keep

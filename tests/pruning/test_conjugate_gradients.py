@@ -9,7 +9,7 @@ from torch import Tensor
 
 from engine.pruning import conjugate_gradients
 from engine.pruning.axes import FrozenMask
-from engine.pruning.conjugate_gradients import fit_kept, is_cheaper
+from engine.pruning.conjugate_gradients import LIMIT, fit_kept, is_cheaper, most_iterations
 from engine.pruning.hessian import damped, inverse_factor
 from engine.pruning.statistics import Statistics
 from engine.pruning.updates import mrp
@@ -78,7 +78,7 @@ def test_rows_that_fail_are_factorised(always: None, monkeypatch: pytest.MonkeyP
     weight, hessian = outliers(torch.float64)
     upper = inverse_factor(hessian, ladder=(0.0,)).upper
     expected, _ = mrp.by_factorisations(weight, uneven_mask(), hessian, upper)
-    monkeypatch.setattr(conjugate_gradients, "MOST_ITERATIONS", conjugate_gradients.CHECKED)
+    monkeypatch.setattr(conjugate_gradients, "LIMIT", conjugate_gradients.CHECKED)
     found, failed = mrp.joint_update(weight, uneven_mask(), hessian, upper)
     assert not failed.any()
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
@@ -102,3 +102,10 @@ def test_wide_layers_are_solved_so_and_narrow_ones_as_before() -> None:
     assert all(chosen(columns, 0.5) for columns in (3072, 4096, 11008))
     assert not any(chosen(columns, sparsity) for columns in (128, 384, 576) for sparsity in (0.3, 0.5, 0.7))
     assert not chosen(1536, 0.6) and not chosen(3072, 0.95)
+
+
+@pytest.mark.parametrize("columns", [3072, 4096, 11008, 16384])
+def test_a_row_of_a_wide_layer_is_iterated_no_longer_than_it_would_be_factorised(columns: int) -> None:
+    factorisation = conjugate_gradients.FACTORISING * (columns / 2) ** 3 / 3
+    assert LIMIT < most_iterations(columns) <= factorisation / (4 * columns**2) < most_iterations(columns) + 1
+    assert most_iterations(2048) == LIMIT
