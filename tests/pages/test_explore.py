@@ -291,10 +291,6 @@ def test_a_run_of_slow_blocks_is_drawn_less_often(engine, open_app, monkeypatch,
     assert {POLL * times, CHARTS_POLL * times} <= set(intervals)
 
 
-def test_the_charts_of_a_run_of_three_seconds_are_drawn_once_before_its_end():
-    assert 3 // CHARTS_POLL == 1
-
-
 def test_a_run_that_turns_out_to_be_slow_redraws_the_page_once():
     view = run_view(WANDA, "running")
     first, *others = view.record.blocks

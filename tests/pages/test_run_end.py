@@ -1,4 +1,4 @@
-"""A look at a run waits for its end, once, if that is near."""
+"""If the end of a run is near, a look at it waits for that, once, and the charts stay as they are."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 
 from engine.recipe import Recipe
 from pages.widgets.explore import run_end
-from pages.widgets.explore.run_end import waiting_for_end
+from pages.widgets.explore.run_end import last_before_end, waiting_for_end
 from tests.pages.fakes import BLOCKS, run_view
 
 WANDA = Recipe.build()
@@ -57,3 +57,16 @@ def test_it_is_waited_for_once_and_not_for_long(pauses):
 def test_other_looks_return_at_once(view, may_wait, pauses):
     assert waiting_for_end(lambda: view, lambda: may_wait)() is view
     assert not pauses
+
+
+def test_charts_stay_as_they_are_shortly_before_the_end():
+    early, late, last = running(2, 1.0), running(3, 1.0), running(BLOCKS - 1, 0.2)
+    finished = run_view(WANDA, "finished")
+    views = iter([early, late, last, finished, None])
+    look = last_before_end(lambda: next(views))
+    assert [look() for _ in range(5)] == [early, late, late, finished, None]
+
+
+def test_a_page_that_is_opened_shortly_before_the_end_shows_what_there_is():
+    last = running(BLOCKS - 1, 0.2)
+    assert last_before_end(lambda: last)() is last

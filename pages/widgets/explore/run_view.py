@@ -33,7 +33,7 @@ from pages.widgets.explore.compare_with import (
 from pages.widgets.explore.prompt import ask_ahead
 from pages.widgets.explore.replay import Playback
 from pages.widgets.explore.run_charts import draw_charts
-from pages.widgets.explore.run_end import waiting_for_end
+from pages.widgets.explore.run_end import last_before_end, waiting_for_end
 from pages.widgets.explore.run_heading import draw_heading
 from pages.widgets.explore.run_numbers import draw_numbers
 from pages.widgets.explore.series_curve import draw_curve, series_chart
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 
     from engine.jobs.service import BackgroundEngine
 
-CHARTS_POLL = 2.0
-"""Seconds between two drawings of the charts: one while a run of the bundled model takes about three."""
+CHARTS_POLL = 2.5
+"""Seconds between two drawings of the charts."""
 WITHOUT_CHARTS = "run.without_charts"
 """Session state: whether no chart of a run was drawn in this tab yet."""
 HEAD_STARTS = 0.25, 0.35
@@ -126,7 +126,7 @@ def draw_run(
     with st.container(key="nearest" if shown.nearest else "own"):
         live(
             "run.charts",
-            lambda: find_view(engine, key),
+            last_before_end(lambda: find_view(engine, key)),
             lambda view: _draw_charts(engine, view),
             # 4 as long as the run to compare with changes, too
             left=lambda view: left_of(view) + 4 * is_active(second_view(engine)),
