@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engine.hardware import device
-from engine.hardware.device import available_threads, threads, threads_for
+from engine.hardware.device import available_threads, share_threads, threads, threads_for
 
 
 def in_a_new_thread(found: list[int]) -> None:
@@ -39,3 +39,25 @@ def test_a_thread_that_begins_during_a_small_run_has_all_threads() -> None:
 def test_the_main_thread_may_be_given_fewer_threads() -> None:
     with threads(3), threads(2):
         assert available_threads() == 2
+
+
+@pytest.mark.parametrize(("workers", "each"), [(1, 4), (2, 2), (3, 1), (8, 1)])
+def test_items_share_the_threads(workers: int, each: int) -> None:
+    found: list[tuple[int, int, bool]] = []
+
+    def note(item: int) -> None:
+        found.append((item, torch.get_num_threads(), torch.is_grad_enabled()))
+
+    with threads(4), torch.no_grad():
+        share_threads(note, range(5), workers)
+        assert torch.get_num_threads() == 4
+    assert sorted(found) == [(item, each, False) for item in range(5)]
+
+
+def test_an_error_in_one_of_the_threads_is_raised() -> None:
+    def refuse(item: int) -> None:
+        if item == 2:
+            raise ValueError(item)
+
+    with threads(2), pytest.raises(ValueError, match="2"):
+        share_threads(refuse, range(5), 2)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.hardware.device import threads
 from engine.pruning.plan import Plan
 from engine.pruning.refinements import best_swap, sparseswaps, swap_state
 from tests.pruning import oracles
@@ -94,7 +95,8 @@ def test_the_error_never_rises_and_in_the_end_no_exchange_lowers_it(
             assert float(after_exchanges(row, layer.inputs, after, group).min()) >= last - 1e-3 * first
 
 
-def test_small_steps_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("count", [1, 3])
+def test_small_steps_in_threads_change_nothing(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     layer = random_layer(24, 48)
     mask = random_mask(layer, 0.5)
     expected = [refine_mask("sparseswaps", layer, mask, group=group) for group in (None, 4)]
@@ -102,7 +104,8 @@ def test_small_steps_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(best_swap, "PAIRS_AT_ONCE", 20)
     monkeypatch.setattr(swap_state, "NEAREST", 3)  # of 48 inputs: the other pairs decide
     for group, before in zip((None, 4), expected, strict=True):
-        got = refine_mask("sparseswaps", layer, mask, group=group)
+        with threads(count):
+            got = refine_mask("sparseswaps", layer, mask, group=group)
         assert torch.equal(got.keep, before.keep) and got.swaps == before.swaps > 24
 
 

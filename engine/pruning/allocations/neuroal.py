@@ -244,7 +244,7 @@ ALLOCATIONS.add(
                 default="no",
                 choices=("no", "yes"),
                 explanation="abandon candidates that are already worse than another one: the same choice "
-                "slightly sooner, but incomplete curves",
+                "with incomplete curves, and no sooner on the models that were measured",
             ),
         ),
         function=neuroal,
