@@ -44,6 +44,8 @@ SHOWN = """value => [...document.querySelectorAll("[data-testid=stMetricValue]")
 )"""
 FINISHED = """title => [...document.querySelectorAll("h2")].some(
   (heading) => heading.textContent.includes(title)
+) && [...document.querySelectorAll("[data-testid=stMain] span")].some(
+  (badge) => badge.textContent.trim().endsWith("finished")
 ) && /All \\d+ blocks done/.test(document.body.textContent)"""
 
 

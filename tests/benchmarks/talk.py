@@ -84,7 +84,10 @@ def prepare(page: Page, address: str) -> None:
     with timed("Present opens"):
         page.get_by_test_id("stTopNavLink").filter(has_text="Present").click()
         expect(page.get_by_role("button", name="Start")).to_be_visible()
-    page.get_by_role("combobox", name="Page shown in this tab").click()
+    choice = page.get_by_role("combobox", name="Page shown in this tab")
+    choice.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)  # a list that is open while the page scrolls closes again
+    choice.click()
     page.get_by_role("option").first.click()
     page.get_by_label("Title that the audience sees", exact=True).fill("60 %")
     page.get_by_label("Position", exact=True).fill(str(ADDED))
