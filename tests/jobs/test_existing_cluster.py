@@ -33,7 +33,7 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     quiet = ("--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", "127.0.0.1:0")
     file = directory / "scheduler.json"
     with process("dask", "scheduler", "--port", "0", *quiet, "--scheduler-file", str(file), cwd=directory):
-        until(file.exists)
+        until(lambda: file.exists() and file.stat().st_size > 0)  # it exists before it is written
         yield json.loads(file.read_text())["address"]
 
 
