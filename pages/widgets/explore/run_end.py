@@ -13,7 +13,7 @@ from pages.widgets.live import POLL
 PATIENCE = 1.5 * POLL
 """Most seconds that are waited, during which the tab answers no click."""
 DRAWING = 1.2
-"""Seconds before the end in which charts are not drawn; it takes them about as long on two busy cores."""
+"""Seconds before the end in which charts are not drawn: that takes about as long on two busy cores."""
 PAUSE = 0.02
 """Seconds between two looks, each of which takes less than a millisecond."""
 

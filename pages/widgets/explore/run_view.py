@@ -1,9 +1,10 @@
 """A run: its state, its numbers and its charts. A live run, a finished one and a replay are drawn by the same
 code. Next to the numbers is the curve of the run's pruner over the sparsities that are computed.
 
-While a run is active, its progress is drawn twice a second and its charts every other second, or a third as
+While a run is active, its progress is drawn twice a second and its charts every few seconds, or a third as
 often if a block takes long. Both take processor time that the run could use: the charts about 0.7 s for each
-drawing, most of it the browser's, which paints them. When the run ends, the whole page is drawn again, once.
+drawing, most of it the browser's, which paints them. Shortly before the end the charts stay as they are
+(`run_end`). When the run ends, the whole page is drawn again, once.
 """
 
 from __future__ import annotations
