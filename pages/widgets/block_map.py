@@ -12,7 +12,7 @@ from engine.analysis.linear_names import linear_names
 from engine.charts.chart import Chart, short_names
 from engine.record import RunRecord
 from pages.widgets.chart import draw_chart
-from pages.widgets.live import switch_page
+from pages.widgets.redraw import switch_page
 
 MICROSCOPE = "pages/microscope.py"
 

@@ -151,6 +151,6 @@ def load_ahead() -> None:
     """Have the browser load Plotly, which takes a second or two, while the user reads a page without charts;
     the chart is invisible.
     """
-    # `STYLES` in `live.py` hides containers by this prefix of the key.
+    # `STYLES` in `redraw.py` hides containers by this prefix of the key.
     with st.container(key="unseen.ahead"):
         st.plotly_chart({"data": [{"y": [0]}], "layout": {"height": 40}}, key="ahead")

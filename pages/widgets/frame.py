@@ -6,11 +6,11 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from pages.widgets.drawn import tell_when_drawn
-from pages.widgets.live import whole_page
 from pages.widgets.method_files import draw_faults, load_method_files
 from pages.widgets.page_setup import EXPLORE, PAGE, ROOT, enter
 from pages.widgets.present import presenter
 from pages.widgets.public_mode import draw_notice
+from pages.widgets.redraw import whole_page
 from pages.widgets.visited import note_address
 
 # A file: the browser would load one of Streamlit's named icons from a font service on the internet.
@@ -52,14 +52,14 @@ def draw_page() -> None:
             draw_notice()
             draw_faults(faults)
         page.run()
-    st.session_state[PAGE] = page.url_path
-    note_address()
+        st.session_state[PAGE] = page.url_path
+        note_address()
 
-    # After the first page is drawn: importing the engine takes seconds.
-    from pages.widgets.engine_handle import shared_engine
+        # After the first page is drawn: importing the engine takes seconds.
+        from pages.widgets.engine_handle import shared_engine
 
-    exposures = shared_engine().exposures()
-    tell_when_drawn()
-    if not presenter.has_talk():
-        for sentence in exposures:
-            st.warning(sentence, icon=":material/lock_open:")
+        exposures = shared_engine().exposures()
+        tell_when_drawn()
+        if not presenter.has_talk():
+            for sentence in exposures:
+                st.warning(sentence, icon=":material/lock_open:")

@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine.jobs.questions import Answer
 from engine.recipe import Recipe
-from pages.widgets.live import REQUESTED
+from pages.widgets.redraw import REQUESTED
 from tests.pages.conftest import address, healthy, words
 from tests.pages.fakes import run_view
 

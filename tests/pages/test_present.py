@@ -12,7 +12,7 @@ from engine.recipe import Recipe
 from engine.store.runs import Store
 from engine.store.talk import Talk, View
 from engine.store.talks import Talks
-from pages.widgets import live
+from pages.widgets import redraw
 from tests.pages.conftest import healthy, words
 from tests.pages.fakes import run_view
 
@@ -78,9 +78,9 @@ def test_a_poll_of_the_page_before_is_never_answered(open_app, store, monkeypatc
 
     storage, known = MemoryFragmentStorage(), []
     storage.register("old", lambda: None)
-    monkeypatch.setattr(live, "get_script_run_ctx", lambda: SimpleNamespace(fragment_storage=storage))
+    monkeypatch.setattr(redraw, "get_script_run_ctx", lambda: SimpleNamespace(fragment_storage=storage))
     monkeypatch.setattr(st, "switch_page", lambda page, query_params: known.append(storage.contains("old")))
-    live.switch_page("pages/methods.py", {})
+    redraw.switch_page("pages/methods.py", {})
     assert known == [False]
 
 

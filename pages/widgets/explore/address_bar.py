@@ -12,7 +12,7 @@ import time
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.widgets.live import is_redraw
+from pages.widgets.redraw import is_redraw
 
 ADDRESSES = "addresses"
 """Session state: the addresses that the browser may hold, from that of its last request to the newest."""

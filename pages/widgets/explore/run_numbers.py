@@ -37,7 +37,7 @@ def load_ahead() -> None:
     after the form, or even after the charts. In the sidebar, because that opens with its first element, and
     would push the numbers aside if that were the form's.
     """
-    # `STYLES` in `live.py` hides containers by this prefix of the key.
+    # `STYLES` in `redraw.py` hides containers by this prefix of the key.
     with st.sidebar, st.container(key="unseen.ahead"):
         st.metric("", "")
 

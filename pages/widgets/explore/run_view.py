@@ -41,10 +41,11 @@ from pages.widgets.explore.series_curve import draw_curve, series_chart
 from pages.widgets.explore.shown_part import WITH_NUMBERS, choose_part
 from pages.widgets.explore.shown_run import Shown, nearest_words
 from pages.widgets.literal import literal
-from pages.widgets.live import POLL, is_part_drawn, live
+from pages.widgets.live import POLL, live
 from pages.widgets.present.presenter import is_presenting
 from pages.widgets.progress import progress_words, share
 from pages.widgets.public_mode import NOT_YOURS
+from pages.widgets.redraw import is_part_drawn
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator

@@ -20,8 +20,9 @@ from streamlit.navigation.page import StreamlitPage
 from engine.errors import PrunescopeError
 from pages.widgets.component import component
 from pages.widgets.literal import literal
-from pages.widgets.live import live, switch_page
+from pages.widgets.live import live
 from pages.widgets.public_mode import visitor
+from pages.widgets.redraw import switch_page
 
 if TYPE_CHECKING:
     from engine.jobs.presentations import Presentation

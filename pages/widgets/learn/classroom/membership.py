@@ -19,6 +19,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from engine.errors import ClassError, PrunescopeError
 from pages.widgets.component import component
+from pages.widgets.redraw import expect_page
 from pages.widgets.server import CLASS_STATE
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Room:
 
     def draw_line(self) -> None:
         """Draw a line about the class that keeps up with it. When the teacher has changed something, the
-        browser requests a redraw of the page, as `live` does.
+        browser requests a redraw of the page, as a part that polls does.
         """
         self._follow("class.line", self.view.describe(self.question), self.view)
 
@@ -66,6 +67,7 @@ class Room:
             draw(view)
             # In the fragment, so that only this is drawn again.
             self._follow(f"unseen.{part}", "", view, on_changed_change=lambda: None)
+            expect_page(part)
 
         st.fragment(refresh)()
 
