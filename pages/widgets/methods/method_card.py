@@ -55,9 +55,11 @@ def draw_method(axis: str, method: Method, related: Mapping[str, str], fields: M
         st.markdown("  \n".join(f"**{label}:** {text}" for label, text in lines.items() if text))
         if method.parameters:
             st.table(_parameters(method), hide_index=True, border="horizontal")
-        for evidence in method.evidence if isinstance(method, Recommendation) else ():
-            st.markdown(f"{evidence.model}: perplexity, dense {numbers.perplexity(evidence.dense)}")
-            st.table(_evidence(evidence), hide_index=True, border="horizontal")
+        if isinstance(method, Recommendation):
+            with st.container(key=f"evidence.{method.name}"):  # see `frame.css`
+                for evidence in method.evidence:
+                    st.markdown(f"{evidence.model}: perplexity, dense {numbers.perplexity(evidence.dense)}")
+                    st.table(_evidence(evidence), hide_index=True, border="horizontal")
 
 
 def one_part_per_line(formula: str) -> str:
