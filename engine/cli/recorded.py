@@ -137,12 +137,13 @@ REAL_FAMILIES = (
     _real("apt-ms", unstructured=False),
     _real("wanda", "owl", n_m=False),
     _real("wanda", "alphapruning", n_m=False),
-    # Last, because each of these runs takes several times as long: the joint update, a search, and swaps.
+    # Last, because each of these runs takes several times as long: the joint update, searches, and swaps.
     _real("apt-mm", unstructured=False),
     _real("apt-sm"),
     _real("wanda", "neuroal", n_m=False),
     _real("wanda-sparseswaps"),
     _real("wanda-sparseswaps-mrp"),
+    Family("wanda", "evopress", sparsities=(0.6,), patterns=(), recipe=real_recipe),  # over half an hour
 )
 EVERY_FAMILY = (*FAMILIES, *REAL_FAMILIES)
 

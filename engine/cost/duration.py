@@ -24,7 +24,7 @@ from engine.pruning.effort import Effort
 from engine.pruning.patterns import UNSTRUCTURED
 from engine.recipe import Recipe
 
-FIXED_SECONDS = 0.3  # cutting windows, writing the record
+FIXED_SECONDS = 0.8  # cutting windows, writing events and the record
 TASKS_SECONDS = 3.0  # importing lm-eval, and reading the dense model again
 STEP_SECONDS = 25e-6
 """Time that starting a small computation takes."""

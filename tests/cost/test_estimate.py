@@ -185,7 +185,7 @@ def test_the_time_of_a_run_by_hand():
     operations = tokens * (2 * weights + 4 * 4 * 64 * 10) + 2 * 3 * 128 * weights
     numbers = tokens * 150 * 4 * 10 + 80 * weights  # norms and activations; masks
     steps = 8 * 16  # per linear
-    assert cost.seconds == pytest.approx(0.3 + 2 + operations / 2e6 + 4 * numbers / 4e6 + steps * 25e-6)
+    assert cost.seconds == pytest.approx(0.8 + 2 + operations / 2e6 + 4 * numbers / 4e6 + steps * 25e-6)
     twice = estimate(recipe(samples=10, length=64, residence="streamed", allocation="neuroal"), summary)
     assert twice.seconds > cost.seconds + 1, "a search reads the blocks from the disk again"
 
