@@ -115,7 +115,7 @@ def size(value: int | None) -> str:
 
 
 def scientific(value: float, digits: int = 1) -> str:
-    """Return `3.1 × 10⁻⁴`, with this many decimals."""
+    """Return `3.1 × 10⁻⁴`, with this many decimals, and from 0.1 to 100 as many digits without a power."""
     if isinf(value):
         return "∞" if value > 0 else "-∞"
     if isnan(value) or value == 0:
@@ -124,6 +124,8 @@ def scientific(value: float, digits: int = 1) -> str:
     mantissa = f"{value / 10**exponent:.{digits}f}"
     if mantissa.startswith(("10", "-10")):  # rounding 9.96 up has added a digit
         mantissa, exponent = f"{value / 10 ** (exponent + 1):.{digits}f}", exponent + 1
+    if abs(exponent) <= 1:
+        return f"{value:.{max(0, digits - exponent)}f}"
     return f"{mantissa} × {power_of_ten(exponent)}"
 
 

@@ -68,7 +68,15 @@ def test_scientific(value, text):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1.0701e-3, "1.070 × 10⁻³"), (9.9996e-4, "1.000 × 10⁻³"), (-9.9996e-4, "-1.000 × 10⁻³")],
+    [
+        (1.0701e-3, "1.070 × 10⁻³"),
+        (9.9996e-4, "1.000 × 10⁻³"),
+        (-9.9996e-4, "-1.000 × 10⁻³"),
+        (0.0999996, "0.1000"),
+        (1.031, "1.031"),
+        (-99.996, "-1.000 × 10²"),
+        (45.678, "45.68"),
+    ],
 )
 def test_scientific_with_more_digits(value, text):
     assert numbers.scientific(value, 3) == text

@@ -52,7 +52,7 @@ def search_curves(record: RunRecord) -> Chart:
         range=[-0.04 * end, 1.04 * end],  # marks at both ends are not cut
     )
     figure.update_yaxes(
-        title={"text": f"Objective, {words}"},
+        title={"text": objective_title(unit, words)},
         range=value_range([tried.objective / unit for tried in record.search]),
     )
     return Chart(
@@ -203,6 +203,12 @@ def _bars(
         name=name,
         hovertemplate=f"block %{{x}}, {name}<br>distance %{{customdata:.3e}}<extra></extra>",
     )
+
+
+def objective_title(unit: float, words: str) -> str:
+    """Return the title of an axis of objectives, which are drawn in a unit that `unit_of` has named."""
+    # Not "no unit": some objectives are in nats per token, as the caption says.
+    return "Objective" if unit == 1 else f"Objective, {words}"
 
 
 def objective_words(record: RunRecord) -> str:

@@ -97,6 +97,14 @@ def test_both_curves_have_their_candidates_and_the_chosen_ones_stand_out():
     assert "block step λ = 0.1 (1.070 × 10⁻³), row step λ = 0.04 (1.020 × 10⁻³)" in chart.alt
 
 
+def test_objectives_near_one_are_written_without_a_power_of_ten():
+    run = record(**NEUROAL)
+    search = tuple(tried.model_copy(update={"objective": 1000 * tried.objective}) for tried in run.search)
+    chart = search_curves(run.model_copy(update={"search": search}))
+    assert chart.figure.layout.yaxis.title.text == "Objective"
+    assert "block step λ = 0.1 (1.070), row step λ = 0.04 (1.020)" in chart.alt
+
+
 def test_a_stopped_candidate_is_hollow_and_on_no_line():
     found = record(**STOPPING)
     chart = search_curves(found)

@@ -18,6 +18,7 @@ from engine.charts.search import (
     curves,
     evolves,
     gain_over_uniform,
+    objective_title,
     objective_words,
     outcome,
     search_curves,
@@ -46,7 +47,7 @@ def searches_of_both(pair: Pair) -> Chart:
             figure.add_trace(trace, row=row, col=1)
         others = pair.runs if same_objective else (run,)
         span = value_range([tried.objective / unit for one in others for tried in one.search])
-        figure.update_yaxes(title={"text": f"Objective, {words}"}, range=span, row=row, col=1)
+        figure.update_yaxes(title={"text": objective_title(unit, words)}, range=span, row=row, col=1)
         ends = pair.runs if same_axis else (run,)
         end = max(map(strength_end, ends))
         figure.update_xaxes(range=[-0.04 * end, 1.04 * end], row=row, col=1)

@@ -417,7 +417,7 @@ def test_the_search_found_something_or_not(search_, said, unsaid) -> None:
                 "in 1 of 2 blocks",
                 "15.0 % lower",
                 "gains most in block 0 (2.00",
-                "loses most in block 1 (5.00 × 10⁻¹)",
+                "loses most in block 1 (0.500)",
             ],
             [],
         ),
