@@ -119,7 +119,8 @@ REFINEMENTS.add(
         explanation="Exchanges a kept and a removed weight of a row, always the pair that lowers the error "
         "of the row's output most, until no exchange lowers it.",
         helps="With every score, most from 60 % on, where it can gain more than a weight update. Like one, "
-        "it fits the calibration text, and loses if the model then reads other text. Takes several times as "
+        "it fits the calibration text: with SmolLM2-135M at 2:4 on WikiText-2, calibrated on that, it has a "
+        "perplexity of 144 where Wanda has 223; calibrated on stories, 371 and 262. Takes several times as "
         "long as DSnoT, and wide layers longest.",
         formula=r"\min_{p \text{ kept},\, g \text{ removed}} \; w_p^2 G_{pp} + 2 w_p c_p + w_g^2 G_{gg} - "
         r"2 w_g c_g - 2 w_p w_g G_{pg}, \quad G = X^T X, \; c = G\,(w - m \odot w)",
