@@ -159,7 +159,7 @@ RECOMMENDATIONS.add(
         explanation="The pruner with the lowest perplexity at the chosen sparsity, by measurement.",
         helps="If quality matters more than time: it takes several times as long as Wanda. Calibrate on text "
         "of the kind that the model is for, since weight updates fit the weights to it: calibrated on the "
-        "bundled stories, SmolLM2-135M loses more on WikiText-2 with SparseGPT (105 at 50 %) than with Wanda "
+        "bundled stories, SmolLM2-135M loses more on WikiText-2 with SparseGPT (103 at 50 %) than with Wanda "
         "(82).",
         low="admm",
         high="alps",
