@@ -67,6 +67,7 @@ LISTEN = component(
         }
       };
       document.addEventListener("prunescope:redraw", again);
+      if (since !== undefined) again(); // its timer has just been stopped
       return () => { clearTimeout(timer); document.removeEventListener("prunescope:redraw", again); };
     }""",
 )

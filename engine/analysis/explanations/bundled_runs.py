@@ -1,6 +1,6 @@
 """What is usual: how often the bundled runs show a pattern.
 
-They are 264 runs of the bundled model and 56 of SmolLM2-135M. `tests/analysis/explanations` counts the
+They are 264 runs of the bundled model and 57 of SmolLM2-135M. `tests/analysis/explanations` counts the
 patterns again: a share must stay within two percentage points, and what holds for every run must hold.
 """
 
