@@ -36,7 +36,7 @@ NUMBERS_AT_ONCE, NUMBERS_ON_ACCELERATOR = 2**17, 2**24
 """Weights whose rows swap together: enough to be worth the calls, few enough for the memory of a search."""
 SWAPS_PER_COLUMN, MOST_PER_MEAN = 0.06, 3
 """Swaps of a row per column at 60 % after Wanda, and how many more the slowest row makes than the mean."""
-NUMBERS = {False: 400, True: 170}
+NUMBERS = {False: 600, True: 250}
 """Numbers read or written per weight and swap, measured on a CPU, by whether swaps stay within groups."""
 STEPS = 100
 """Small computations per swap of all rows."""
