@@ -9,8 +9,9 @@ and the weight update; runs the passes of an allocation that searches; and the z
 of experts only the weights that a token is multiplied with count.
 
 The constants were measured on a CPU with models of 2 and of 135 million weights; `tests/benchmarks/estimates`
-prints estimates next to measurements. An idle machine keeps within a factor of 1.5; other programs may slow a
-run down. Download and disk speeds are assumed, not measured.
+prints estimates next to measurements. An idle machine keeps most runs within a factor of 1.5; other programs
+may slow a run down. ALPS, Thanos, SparseSwaps and NeuroAL take up to twice as long as estimated on a machine
+with a cache that holds what the bandwidth is measured on. Download and disk speeds are assumed, not measured.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ SIDES = {"cpu": 768}
 """Rows and columns of the matrix product."""
 ACCELERATOR_SIDE = 4096  # a smaller product takes an accelerator about as long as starting it
 NUMBERS = {"cpu": 4_000_000}
-"""Numbers in each of the three tensors of the addition, which are more than caches hold."""
+"""Numbers in each of the three tensors of the addition, which are more than most caches hold."""
 ACCELERATOR_NUMBERS = 64_000_000
 REPEATS = 5
 
