@@ -50,9 +50,9 @@ LISTEN = component(
     # A request that arrives while the server handles a click may end the click's callback half way, so it
     # waits until the app has answered all requests, but not for ever.
     """const POLL = 50, LONGEST = 2000; // milliseconds
-    let since; // when the request that waits was made; parts that poll repeat it
+    // A request that waits is dropped when a drawing starts this again; parts that still need one repeat it.
     function start({ setTriggerValue }) {
-      let timer;
+      let timer, since; // since when a request waits
       const isBusy = () => /running|rerunRequested/.test(
         document.querySelector("[data-test-script-state]")?.dataset.testScriptState
       );
@@ -67,7 +67,6 @@ LISTEN = component(
         }
       };
       document.addEventListener("prunescope:redraw", again);
-      if (since !== undefined) again(); // its timer has just been stopped
       return () => { clearTimeout(timer); document.removeEventListener("prunescope:redraw", again); };
     }""",
 )
