@@ -7,7 +7,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from pages.widgets.drawn import tell_when_drawn
 from pages.widgets.method_files import draw_faults, load_method_files
-from pages.widgets.page_setup import EXPLORE, PAGE, ROOT, enter
+from pages.widgets.page_setup import EXPLORE, PAGE, ROOT, enter, page_file
 from pages.widgets.present import presenter
 from pages.widgets.public_mode import draw_notice
 from pages.widgets.redraw import whole_page
@@ -44,7 +44,7 @@ def draw_page() -> None:
     faults = load_method_files()
     page = st.navigation(list_pages(), position="hidden" if presenter.has_talk() else "top")
     st.html(STYLE)
-    with whole_page():
+    with whole_page(page_file(page.url_path)):
         # Before the page: opening a view of the talk switches pages, which ends this run of the script.
         presenter.start_from_address(page)
         presenter.draw_presenter()

@@ -14,11 +14,17 @@ ENTERED = "entered"
 PAGE = "page.drawn"
 """Session state: the URL path of the page that this tab has drawn last."""
 
-EXPLORE = "pages/explore.py"
+HOME = "explore"
+EXPLORE = f"pages/{HOME}.py"
 ROOT = "."
 """The first page's address in links, which are relative to the current page. Streamlit's own for it is empty:
 `?run=KEY` in another tab would open the current page again.
 """
+
+
+def page_file(path: str) -> str:
+    """Return the file of the page with this URL path, as Streamlit expects it; the first page's is empty."""
+    return f"pages/{path or HOME}.py"
 
 
 def explore() -> StreamlitPage:

@@ -11,28 +11,40 @@ A drawing can be lost on its way to the browser. If a part polls just when a dra
 starts another run of the script and drops what it has not sent of the last one (`AppSession.request_rerun`
 says so). On a busy machine that may be the whole page, which would then wait for ever. So a drawing ends with
 a mark, parts that poll tell the browser how new a mark it must have received, and without it the browser
-requests another drawing.
+requests another drawing. With the drawing its address was lost, so that one begins by restoring it.
+
+A switch to another page can be lost, too: by a request of the browser that arrives before the new page is
+being drawn, and which draws the old page; or only its address, if the new page's run begins before the server
+has sent that. So a switch is noted until its page is drawn, and is made, or its address sent, again.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pages.widgets.component import NOTHING, component
+from pages.widgets.page_setup import EXPLORE
 
 DRAWING_PAGE = "redraw.whole"
 """Session state: present while the whole page is being drawn."""
 REQUESTED = "redraw.asked"
-"""Session state: present while it is being drawn because a part requested it."""
+"""Session state: why it is being drawn, if the browser requested that: `ASKED` or `LOST`."""
+ASKED, LOST = "asked", "lost"
+"""A part requested it, or the last drawing was lost."""
 DRAWN = "redraw.drawn"
 """Session state: the mark of the last drawing that was not aborted. It is a time, because a count would begin
 again when an open tab gets a new session.
 """
+SHOWN, SWITCH = "redraw.shown", "redraw.switch"
+"""Session state: the `Address` that was drawn last, and the `Switch` that has not arrived."""
+MOST_SWITCHES = 4
 STYLES = """<style>
 [class*='st-key-unseen'], [data-testid='stLayoutWrapper']:has(> [class*='st-key-unseen']) { display: none; }
 [data-testid='stElementContainer'] { opacity: 1 !important; transition: none !important; }
@@ -52,7 +64,7 @@ LISTEN = component(
     """const POLL = 50, LONGEST = 2000; // milliseconds
     // A request that waits is dropped when a drawing starts this again; parts that still need one repeat it.
     function start({ setTriggerValue }) {
-      let timer, since; // since when a request waits
+      let timer, since, why; // since when a request waits
       const isBusy = () => /running|rerunRequested/.test(
         document.querySelector("[data-test-script-state]")?.dataset.testScriptState
       );
@@ -62,18 +74,24 @@ LISTEN = component(
         if (isBusy() && Date.now() - since < LONGEST) {
           timer = setTimeout(again, POLL);
         } else {
-          since = undefined;
-          setTriggerValue("again", true);
+          setTriggerValue("again", why);
+          since = why = undefined;
         }
       };
-      document.addEventListener("prunescope:redraw", again);
-      return () => { clearTimeout(timer); document.removeEventListener("prunescope:redraw", again); };
+      const ask = ({ detail }) => {
+        if (why !== "lost") why = detail;
+        again();
+      };
+      document.addEventListener("prunescope:redraw", ask);
+      return () => { clearTimeout(timer); document.removeEventListener("prunescope:redraw", ask); };
     }""",
 )
 ASK = st.components.v2.component(
     "redraw_ask",
     html=NOTHING,
-    js="""export default function () { document.dispatchEvent(new Event("prunescope:redraw")); }""",
+    js="""export default function () {
+      document.dispatchEvent(new CustomEvent("prunescope:redraw", { detail: "asked" }));
+    }""",
 )
 MARK = st.components.v2.component(
     "redraw_mark",
@@ -88,7 +106,7 @@ EXPECT = component(
       let timer;
       const look = () => {
         if (Number(document.documentElement.dataset.prunescopeDrawn) >= data) return;
-        document.dispatchEvent(new Event("prunescope:redraw"));
+        document.dispatchEvent(new CustomEvent("prunescope:redraw", { detail: "lost" }));
         timer = setTimeout(look, AGAIN);
       };
       timer = setTimeout(look, PATIENCE);
@@ -97,15 +115,41 @@ EXPECT = component(
 )
 
 
+class Address(NamedTuple):
+    """A page's file and its parameters."""
+
+    page: str
+    parameters: dict[str, list[str]]
+
+
+class Switch(NamedTuple):
+    """A switch that is to arrive at an address.
+
+    Attributes:
+        origin: where it began; None in a tab that has drawn nothing.
+        via: where it goes first; None if it goes to the target at once.
+        made: how often Streamlit was told to switch.
+    """
+
+    origin: Address | None
+    target: Address
+    via: Address | None
+    made: int = 0
+
+
 @contextmanager
-def whole_page() -> Iterator[None]:
-    """Mark the drawing of the whole page, from its first element to its last; for `app.py`."""
+def whole_page(page: str) -> Iterator[None]:
+    """Mark the drawing of the whole page, from its first element to its last; for `app.py`. `page` is the
+    page's file.
+    """
     st.session_state[DRAWING_PAGE] = True
     try:
         st.html(STYLES)
         # Its callback runs before the script does, so `is_redraw` holds for all of this run.
         LISTEN(key="unseen.redraw", on_again_change=_note_request)
+        _find_address(page)
         yield
+        st.session_state[SHOWN] = _address(page)  # widgets change their parameters
         st.session_state[DRAWN] = time.time()
         MARK(key="unseen.mark", data=st.session_state[DRAWN])
     finally:  # also when `st.rerun` or `st.switch_page` ends the run with an exception
@@ -143,18 +187,54 @@ def is_redraw() -> bool:
     return REQUESTED in st.session_state
 
 
-def switch_page(page: str, parameters: Mapping[str, str]) -> None:
-    """Open another page; this ends the run of the script.
+def switch_page(page: str, parameters: Mapping[str, str | list[str]]) -> None:
+    """Open another page; this ends the run of the script. `page` is its file.
 
     The parts of the old page are forgotten first. The browser polls them until it hears of the new page. If
     Streamlit still knew the part, a poll that arrives when the new page's run has just ended would lose what
     the old one has not sent yet: the browser fails at the next update of the new page, and shows an empty
     window.
     """
+    target = Address(page, {name: [one] if isinstance(one, str) else one for name, one in parameters.items()})
+    origin: Address | None = st.session_state.get(SHOWN)
+    # Widgets that own parameters of the address keep their values while their page stays, and Streamlit
+    # refuses to write these parameters. Explore's widgets own none.
+    stays = origin is not None and origin.page == page != EXPLORE
+    _switch(Switch(origin, target, Address(EXPLORE, {}) if stays else None), origin)
+
+
+def _switch(switch: Switch, here: Address | None) -> None:
+    st.session_state[SWITCH] = switch._replace(made=switch.made + 1)
     if (context := get_script_run_ctx()) is not None:
         context.fragment_storage.clear()
+    page, parameters = switch.target if switch.via in (None, here) else switch.via
     st.switch_page(page, query_params=parameters)
 
 
+def _find_address(page: str) -> None:
+    """Go where the last switch or the last drawing was, if this run of the script is not there."""
+    here, shown = _address(page), st.session_state.get(SHOWN)
+    switch: Switch | None = st.session_state.pop(SWITCH, None)
+    if switch is not None and here == switch.target:
+        _write(here)  # again: what the switch has sent may have been dropped
+    elif switch is not None and here in (switch.origin, switch.via) and switch.made < MOST_SWITCHES:
+        _switch(switch, here)
+    elif switch is None and shown not in (None, here) and st.session_state.get(REQUESTED) == LOST:
+        if shown.page != page:
+            _switch(Switch(here, shown, None), here)
+        _write(shown)
+    st.session_state[SHOWN] = _address(page)
+
+
+def _address(page: str) -> Address:
+    return Address(page, {name: st.query_params.get_all(name) for name in st.query_params})
+
+
+def _write(address: Address) -> None:
+    with suppress(StreamlitAPIException):  # a widget on the page owns a parameter, and writes it
+        st.query_params.from_dict(address.parameters)
+
+
 def _note_request() -> None:
-    st.session_state[REQUESTED] = True
+    request = st.session_state.get("unseen.redraw")
+    st.session_state[REQUESTED] = (request or {}).get("again") or ASKED

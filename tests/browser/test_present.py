@@ -1,15 +1,19 @@
 """A talk by keyboard only, the replay of a run, and what is downloaded of it."""
 
 import re
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from engine.charts.report import report
 from engine.recipe import Recipe, pin
 from engine.store.default_talk import default_talk
 from engine.store.runs import Store
+from engine.store.talk import Talk, View
+from engine.store.talks import Talks
+from tests.browser import served
 from tests.browser.accessibility import expect_accessible
 from tests.browser.layout import expect_drawn, expect_to_fit
 
@@ -44,7 +48,7 @@ def test_the_notes_and_the_presented_window_move_together(
     new_tab: Callable[..., Page], context: BrowserContext, address: str
 ) -> None:
     presented = new_tab()
-    presented.goto(f"{address}/present?room=two")
+    presented.goto(f"{address}/present?room={secrets.token_hex(4)}")  # a room remembers the view
     with context.expect_page() as opened:
         presented.get_by_text("Open the notes in another window").click()
     notes = opened.value
@@ -70,6 +74,27 @@ def test_the_notes_and_the_presented_window_move_together(
     expect_drawn(presented)
     presented.keyboard.press("Escape")
     expect(presented.get_by_text(" of 9 · ")).to_have_count(0)
+
+
+def test_views_of_one_page_follow_each_other(browser: Browser, tmp_path: Path) -> None:
+    """Compare's widgets own the parameters of its address."""
+    limits = ["20 × dense", "3 × dense", None]
+    views = [
+        View(title=limit or "All", page="compare", parameters={"upto": limit} if limit else {})
+        for limit in limits
+    ]
+    Talks(tmp_path).save(Talk(name="Limits", views=tuple(views)))
+    with served.app(tmp_path, {}) as own:
+        tab = browser.new_page()
+        tab.goto(f"{own}/?talk=Limits&present=1")
+        for place, view in enumerate(views, start=1):
+            expect(tab.get_by_text(f"{place} of 3 · {view.title}")).to_be_visible()
+            expect(tab).to_have_url(f"{own}/{view.link}")
+            tab.get_by_text("Pruners and y-axis").click()
+            expect(tab.get_by_role("radio", name=limits[place - 1] or "Everything")).to_be_checked()
+            expect_drawn(tab)
+            tab.keyboard.press("ArrowRight")
+        tab.close()
 
 
 def test_a_replay_reaches_the_end_of_the_run_and_its_charts_and_report_are_downloaded(

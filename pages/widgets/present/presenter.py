@@ -21,8 +21,10 @@ from engine.errors import PrunescopeError
 from pages.widgets.component import component
 from pages.widgets.literal import literal
 from pages.widgets.live import live
+from pages.widgets.page_setup import page_file
 from pages.widgets.public_mode import visitor
 from pages.widgets.redraw import switch_page
+from pages.widgets.visited import visited
 
 if TYPE_CHECKING:
     from engine.jobs.presentations import Presentation
@@ -81,11 +83,6 @@ def notes_window() -> Window | None:
     """Return what this browser tab shows if it shows a speaker's notes."""
     window = _window()
     return window if window is not None and window.shows_notes else None
-
-
-def page_file(view: View) -> str:
-    """Return the path of the view's page, as Streamlit expects it."""
-    return f"pages/{view.page}.py"
 
 
 def room_of(engine: BackgroundEngine) -> str:
@@ -300,7 +297,9 @@ def _open_view(window: Window) -> None:
         return
     # Before the switch, which ends this run: the next one would switch again.
     st.session_state[OPENED] = opened
-    if view.page == HOME_PAGE:
-        for name in ("fields", "run"):  # otherwise Explore would keep its state over the address
-            st.session_state.pop(name, None)
-    switch_page(page_file(view), view.parameters)
+    # Where the view's address says nothing, the page would keep what was chosen on it in this tab. A widget
+    # that owns a parameter has the parameter's name as its key.
+    chosen = ("fields", "run") if view.page == HOME_PAGE else visited().get(view.page, ())
+    for name in chosen:
+        st.session_state.pop(name, None)
+    switch_page(page_file(view.page), view.parameters)

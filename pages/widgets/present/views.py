@@ -12,8 +12,7 @@ import streamlit as st
 from engine.errors import StoreError
 from engine.store.talk import HOME_PAGE, MOST_NOTES, MOST_TITLE, PAGES, Talk, View, view_from_link
 from pages.widgets.literal import literal, with_lists
-from pages.widgets.page_setup import explore
-from pages.widgets.present import presenter
+from pages.widgets.page_setup import explore, page_file
 from pages.widgets.present.changes import EDITED, Removal, change
 from pages.widgets.visited import visited
 
@@ -78,7 +77,7 @@ def _draw_view(engine: BackgroundEngine, talk: Talk, position: int, words: str, 
 def _draw_buttons(engine: BackgroundEngine, talk: Talk, position: int, may_change: bool) -> None:
     view = talk.views[position]
     st.page_link(
-        explore() if view.page == HOME_PAGE else presenter.page_file(view),
+        explore() if view.page == HOME_PAGE else page_file(view.page),
         label="Open",
         icon=":material/open_in_new:",
         query_params=view.parameters,
