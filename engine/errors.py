@@ -18,8 +18,9 @@ PrunescopeError
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 
@@ -41,6 +42,10 @@ class RecipeError(PrunescopeError):
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
         super().__init__("\n".join(f"{fault.field}: {fault.message}" for fault in self.faults))
+
+    def __reduce__(self) -> tuple[Callable[..., RecipeError], tuple[object, ...]]:
+        # By default a copy, such as the one that leaves a process, is made from the message.
+        return type(self), (self.faults,)
 
 
 ModelFault = Literal[
@@ -117,6 +122,9 @@ class PublicModeError(PrunescopeError):
     def __init__(self, sentence: str, *, kind: Refusal) -> None:
         self.kind: Refusal = kind
         super().__init__(sentence)
+
+    def __reduce__(self) -> tuple[Callable[..., PublicModeError], tuple[object, ...]]:
+        return partial(type(self), kind=self.kind), self.args  # see `RecipeError`
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
