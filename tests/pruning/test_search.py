@@ -10,6 +10,7 @@ from engine.cli.bench.search import PlainSearch
 from engine.hardware import device
 from engine.models.block import Linear
 from engine.models.language_model import LanguageModel
+from engine.pruning import search
 from engine.pruning.axes import Shares
 from engine.pruning.patterns import Group, Sparsity
 from engine.pruning.plan import Plan
@@ -88,6 +89,19 @@ def test_parallel_passes_give_the_same_result(
     assert [trial.objective for trial in trials] == pytest.approx(
         [trial.objective for trial in plain], rel=1e-4
     )
+
+
+@pytest.mark.parametrize("model", list(FAMILIES)[:1], indirect=True)
+def test_memory_is_returned_after_each_candidate_of_a_large_model(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    returned: list[None] = []
+    monkeypatch.setattr(search, "trim_heap", lambda: returned.append(None))
+    list(make_search(Search, model, "wanda").trials(CANDIDATES))
+    assert not returned, "it would cost a small model more than it saves"
+    monkeypatch.setattr(LanguageModel, "is_small", False)
+    list(make_search(Search, model, "wanda").trials(CANDIDATES))
+    assert len(returned) == len(CANDIDATES)
 
 
 @pytest.mark.parametrize("model", list(FAMILIES)[::10], indirect=True)
