@@ -9,9 +9,8 @@ and the weight update; runs the passes of an allocation that searches; and the z
 of experts only the weights that a token is multiplied with count.
 
 The constants were measured on a CPU with models of 2 and of 135 million weights; `tests/benchmarks/estimates`
-prints estimates next to measurements. An idle machine keeps most runs within a factor of 1.5; other programs
-may slow a run down. ALPS, Thanos, SparseSwaps and NeuroAL take up to twice as long as estimated on a machine
-with a cache that holds what the bandwidth is measured on. Download and disk speeds are assumed, not measured.
+prints estimates next to measurements. An idle machine keeps runs within a factor of 1.5; other programs may
+slow a run down. Download and disk speeds are assumed, not measured.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ def effort(recipe: Recipe, summary: ModelSummary) -> Effort:
     return (
         _pass(summary, text.window) * (2 * (text.calibration + text.evaluation))
         + _head(summary) * (2 * text.evaluation)  # dense and pruned
-        + _hessians(recipe, summary, text)
+        + _hessians(recipe, summary, text.calibration)
         + _allocation(recipe, summary, text)
         + _pruning(recipe, summary)
         + _tasks(recipe, summary)
@@ -106,25 +105,27 @@ def _head(summary: ModelSummary) -> Effort:
     return Effort(2 * summary.vocabulary * summary.width, LOGIT_NUMBERS * summary.vocabulary)
 
 
-def _hessians(recipe: Recipe, summary: ModelSummary, text: Text) -> Effort:
-    """Gram matrices of the inputs of all linears, and their factors."""
+def _hessians(recipe: Recipe, summary: ModelSummary, tokens: int) -> Effort:
+    """Gram matrices of the inputs of all linears in a pass over these tokens, and their factors."""
     if not uses_hessian(recipe):
         return Effort()
     return Effort(
         sum(
             kind.count
             * kind.columns**2
-            * (GRAM_OPERATIONS * text.calibration * kind.share + FACTOR_OPERATIONS * kind.columns)
+            * (GRAM_OPERATIONS * tokens * kind.share + FACTOR_OPERATIONS * kind.columns)
             for kind in summary.linears
         )
     )
 
 
 def _allocation(recipe: Recipe, summary: ModelSummary, text: Text) -> Effort:
-    """Forward passes of an allocation that measures or searches."""
-    passes, windows = ALLOCATIONS[recipe.allocation].passes(recipe.parameters("allocation"))
+    """Forward passes of an allocation that measures or searches, and the candidates that it prunes."""
+    allocation, parameters = ALLOCATIONS[recipe.allocation], recipe.parameters("allocation")
+    passes, windows = allocation.passes(parameters)
     tokens = min(text.calibration, (windows or recipe.samples) * text.window)
-    return _pass(summary, text.window) * (passes * tokens)
+    candidate = _hessians(recipe, summary, tokens) + _pruning(recipe, summary)
+    return _pass(summary, text.window) * (passes * tokens) + candidate * allocation.candidates(parameters)
 
 
 def _pruning(recipe: Recipe, summary: ModelSummary) -> Effort:

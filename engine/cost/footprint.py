@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from itertools import product
+from math import ceil
 from pathlib import Path
 
 from engine.corpora.named import NAMED, corpus_path, holds_token_ids
@@ -27,6 +28,7 @@ from engine.hardware.memory_plan import TOKENS_AT_ONCE, Residence
 from engine.hardware.shared_cache import SHARE
 from engine.models.shape import ModelSummary
 from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, UPDATES
+from engine.pruning.fitness import LOGITS_KEPT, PLACES_KEPT
 from engine.pruning.statistics import Need
 from engine.recipe import Recipe
 
@@ -214,19 +216,26 @@ def _logits(tokens: Text, summary: ModelSummary, device: str, batch: int) -> int
 
 
 def _search(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> int:
-    """What the search of an allocation takes in addition: its windows, and copies of a small model to try
-    candidates in parallel.
+    """What the search of an allocation takes in addition: its windows, copies of a small model to try
+    candidates in parallel, and what candidates that are judged by their predictions share.
     """
-    passes, windows = ALLOCATIONS[recipe.allocation].passes(recipe.parameters("allocation"))
+    allocation = ALLOCATIONS[recipe.allocation]
+    passes, windows = allocation.passes(recipe.parameters("allocation"))
     if not passes:
         return 0
     sides = min(os.cpu_count() or 1, MAX_PASSES) if device == "cpu" and is_small(summary) else 1
-    states = (
-        # Windows * tokens * width: hidden states of the search's own windows.
-        min(recipe.samples, windows or recipe.samples) * recipe.window(summary.context_length) * summary.width
-    )
+    tokens = min(recipe.samples, windows or recipe.samples) * recipe.window(summary.context_length)
+    states = tokens * summary.width  # of the search's own windows
+    kept = 0
+    for share in allocation.judged:
+        logits = ceil(share * tokens) * summary.vocabulary
+        kept += PLACES_KEPT + (FLOAT32 * logits if logits <= LOGITS_KEPT else 0)
+    if allocation.judged:
+        kept += sides * LOGITS * LOGITS_AT_ONCE
     # Every side but the first has a copy of the model; each has its own hidden states and pruned block.
-    return item * ((sides - 1) * summary.parameters + (1 + sides) * states + sides * max(summary.sizes))
+    return kept + item * (
+        (sides - 1) * summary.parameters + (1 + sides) * states + sides * max(summary.sizes)
+    )
 
 
 def is_small(summary: ModelSummary) -> bool:

@@ -318,6 +318,8 @@ class Allocation(Method):
             empty if it does not search.
         passes: for these parameters, how many additional forward passes it takes, and over how many windows
             (None for all).
+        candidates: how often it prunes the whole model for these parameters.
+        judged: the shares of its windows on which it judges candidates by their predictions.
         even: whether all blocks always get the same sparsity.
         from_user: whether the user states the ratios, so that it cannot run without settings.
         linears: whether the linears of a block get sparsities of their own.
@@ -334,6 +336,8 @@ class Allocation(Method):
     objective: str = ""
     strengths: str = ""
     passes: Callable[[Mapping[str, Any]], tuple[float, int | None]] = lambda parameters: (0, None)
+    candidates: Callable[[Mapping[str, Any]], float] = lambda parameters: 0
+    judged: tuple[float, ...] = ()
     even: bool = False
     from_user: bool = False
     linears: bool = False

@@ -23,9 +23,14 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "Wanda 2:4": {"pruner": "wanda", "pattern": "2:4"},
     "SparseGPT": {"pruner": "sparsegpt"},
     "Wanda, NeuroAL": {"pruner": "wanda", "allocation": "neuroal"},
+    "Wanda, EvoPress": {"pruner": "wanda", "allocation": "evopress"},
     "Wanda, DSnoT": {"pruner": "wanda-dsnot"},
     "Wanda, SparseSwaps": {"pruner": "wanda-sparseswaps"},
+    "Swaps 2:4": {"pruner": "wanda-sparseswaps", "pattern": "2:4"},
     "APT, S M": {"pruner": "apt-sm"},
+    "ADMM": {"pruner": "admm"},
+    "ALPS": {"pruner": "alps"},
+    "Thanos": {"pruner": "thanos"},
 }
 FIELDS = ("model", "calibration", "evaluation", "residence")
 SMALL_WINDOWS = {"samples": 8, "length": 512}
@@ -44,14 +49,14 @@ def main() -> None:
     fields = {name: getattr(arguments, name) for name in FIELDS}
     windows = {} if arguments.model == "demo" else SMALL_WINDOWS
     print(
-        f"{'':16}{'estimated':>12}{'measured':>10}{'ratio':>7}{'estimated':>13}{'measured':>10}{'ratio':>7}{'CPU':>10}"
+        f"{'':19}{'estimated':>12}{'measured':>10}{'ratio':>7}{'estimated':>13}{'measured':>10}{'ratio':>7}{'CPU':>10}"
     )
     for name in arguments.case or CASES:
         # A process of its own each, since the peak of memory cannot be reset everywhere.
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             seconds, memory, processor = pool.apply(measure, ({**fields, **windows, **CASES[name]},))
         print(
-            f"{name:16}{_pair(*seconds, 's', TIME)} {_pair(*memory, 'MB', MEMORY)}{processor:>8.1f} s",
+            f"{name:19}{_pair(*seconds, 's', TIME)} {_pair(*memory, 'MB', MEMORY)}{processor:>8.1f} s",
             flush=True,
         )
 

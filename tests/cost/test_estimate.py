@@ -182,12 +182,31 @@ def test_the_time_of_a_run_by_hand():
     cost = estimate(recipe(samples=10, length=64), summary)
     tokens = 2 * 640  # once for the statistics, once pruned
     weights = 4 * (40 * 10 + 10 * 40)
-    operations = tokens * (2 * weights + 4 * 4 * 64 * 10) + 2 * 3 * 128 * weights
+    operations = tokens * operations_per_token(weights) + 2 * 3 * 128 * weights
     numbers = tokens * 150 * 4 * 10 + 80 * weights  # norms and activations; masks
     steps = 8 * 16  # per linear
     assert cost.seconds == pytest.approx(0.8 + 2 + operations / 2e6 + 4 * numbers / 4e6 + steps * 25e-6)
-    twice = estimate(recipe(samples=10, length=64, residence="streamed", allocation="neuroal"), summary)
-    assert twice.seconds > cost.seconds + 1, "a search reads the blocks from the disk again"
+    searched = estimate(recipe(samples=10, length=64, allocation="neuroal"), summary)
+    # 30 candidates on 8 windows: most of a dense and a pruned pass, and the masks and errors of all linears
+    per_token, tried = operations_per_token(weights), 30
+    operations = tried * (1.8 * 512 * per_token + 2 * 3 * 128 * weights)
+    numbers = tried * (1.8 * 512 * 150 * 4 * 10 + 80 * weights)
+    added = operations / 2e6 + 4 * numbers / 4e6 + tried * steps * 25e-6
+    assert searched.seconds == pytest.approx(cost.seconds + added)
+    streamed = estimate(recipe(samples=10, length=64, residence="streamed", allocation="neuroal"), summary)
+    assert streamed.seconds > searched.seconds + 1, "a search reads the blocks from the disk again"
+
+
+@pytest.mark.parametrize("allocation", ["neuroal", "evopress"])
+def test_a_search_prunes_its_candidates_by_the_same_methods(allocation):
+    def added(pruner):
+        return quiet(pruner=pruner, allocation=allocation) - quiet(pruner=pruner)
+
+    assert added("wanda-sparseswaps") > 20 * (quiet(pruner="wanda-sparseswaps") - quiet(pruner="wanda"))
+
+
+def operations_per_token(weights):
+    return 2 * weights + 4 * 4 * 64 * 10  # attention: 4 blocks, 64 tokens, 10 features
 
 
 def quiet(**fields):

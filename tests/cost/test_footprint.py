@@ -180,6 +180,19 @@ def test_swaps_are_counted_for_a_refinement():
     assert refined - plain == 11 * 400
 
 
+def test_what_judged_candidates_share_is_counted():
+    """Per sample of the windows: the places that candidates share, and the dense model's predictions; and the
+    logits that are judged at a time.
+    """
+    plain, judged = (
+        footprint(recipe(allocation=name), shape(vocabulary=1000), "mps", "resident").parts["search"]
+        for name in ("neuroal", "evopress")
+    )
+    assert judged - plain == 3 * 2**27 + 4 * 1000 * (32 + 64 + 128) + 12 * LOGITS_AT_ONCE
+    large = footprint(recipe(allocation="evopress"), shape(vocabulary=10**6), "mps", "resident")
+    assert large.parts["search"] - plain == 3 * 2**27 + 12 * LOGITS_AT_ONCE, "too many predictions to keep"
+
+
 def test_logits_of_at_least_one_token_are_counted(ids):
     parts = footprint(recipe(evaluation=ids), shape(vocabulary=2 * LOGITS_AT_ONCE), "cpu", "resident").parts
     assert parts["logits"] == 12 * 2 * LOGITS_AT_ONCE

@@ -15,10 +15,11 @@ windows are the first ones, so that the parent need not be judged again. The fin
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from random import Random
+from typing import Any
 
 from engine.events import EVOLUTION_STEP, REFERENCE_STEP, Candidate, CandidateChosen, CandidateTried, Event
 from engine.pruning import papers
@@ -35,6 +36,8 @@ SAMPLES = (1 / 4, 1 / 2, 1)
 MOST_SWITCHES = 3
 PASSES_PER_CANDIDATE = 1.6
 """Forward passes: a dense one that is not completed, a pruned one and the head, less what is shared."""
+PRUNED_PER_CANDIDATE = 0.75
+"""Share of the blocks that are pruned: those before a candidate's first change are shared."""
 
 
 @dataclass(frozen=True)
@@ -132,11 +135,20 @@ def mutants(parent: Levels, units: Units, count: int, random: Random) -> Iterato
                 return
 
 
-def passes(parameters: dict[str, float]) -> float:
+def passes(parameters: Mapping[str, Any]) -> float:
     """Return the forward passes over all windows of the search that it takes."""
-    counts = (parameters["offspring"], *_survivors(int(parameters["offspring"]))[:-1])
-    judged = sum(count * share for count, share in zip(counts, SAMPLES, strict=True))
+    judged = sum(count * share for count, share in zip(_judged(parameters), SAMPLES, strict=True))
     return PASSES_PER_CANDIDATE * (1 + parameters["generations"] * judged)
+
+
+def candidates(parameters: Mapping[str, Any]) -> float:
+    """Return how often the whole model is pruned."""
+    return PRUNED_PER_CANDIDATE * (1 + parameters["generations"] * sum(_judged(parameters)))
+
+
+def _judged(parameters: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return how many candidates of a generation are judged on each sample."""
+    return (parameters["offspring"], *_survivors(parameters["offspring"])[:-1])
 
 
 def _survivors(offspring: int) -> tuple[int, int, int]:
@@ -239,7 +251,9 @@ ALLOCATIONS.add(
         function=evopress,
         objective="mean KL divergence from the dense model's predictions in nats per token, or perplexity",
         strengths="Each point is the parent after that many generations.",
-        passes=lambda parameters: (passes(dict(parameters)), parameters["windows"]),
+        passes=lambda parameters: (passes(parameters), parameters["windows"]),
+        candidates=candidates,
+        judged=SAMPLES,
         linears=True,
     )
 )

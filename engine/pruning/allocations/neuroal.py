@@ -255,6 +255,7 @@ ALLOCATIONS.add(
             PASSES_PER_CANDIDATE * candidates(parameters["step"]),
             parameters["windows"],
         ),
+        candidates=lambda parameters: candidates(parameters["step"]),
         rows=lambda parameters: parameters["step"] != "block",
         whole_rows={"step": "block"},
         group=Group.ROW,

@@ -38,7 +38,7 @@ SWAPS_PER_COLUMN, MOST_PER_MEAN = 0.06, 3
 """Swaps of a row per column at 60 % after Wanda, and how many more the slowest row makes than the mean."""
 NUMBERS = {False: 600, True: 250}
 """Numbers read or written per weight and swap, measured on a CPU, by whether swaps stay within groups."""
-STEPS = 100
+STEPS = 50
 """Small computations per swap of all rows."""
 
 
