@@ -90,6 +90,7 @@ def test_views_of_one_page_follow_each_other(browser: Browser, tmp_path: Path) -
         for place, view in enumerate(views, start=1):
             expect(tab.get_by_text(f"{place} of 3 · {view.title}")).to_be_visible()
             expect(tab).to_have_url(f"{own}/{view.link}")
+            expect_drawn(tab)
             tab.get_by_text("Pruners and y-axis").click()
             expect(tab.get_by_role("radio", name=limits[place - 1] or "Everything")).to_be_checked()
             expect_drawn(tab)
