@@ -64,6 +64,9 @@ def test_a_gated_model_links_to_its_terms(page: Page, address: str) -> None:
 
 def test_a_damaged_file_fails_the_run_with_a_message(page: Page, address: str) -> None:
     page.goto(f"{address}/?{FAST}&model=tiny/damaged")
-    page.get_by_role("button", name="Prune", exact=True).click()
+    start = page.get_by_role("button", name="Prune", exact=True)
+    expect(start).to_be_visible()
+    expect_drawn(page)
+    start.click()
     expect(page.get_by_text("is damaged").first).to_be_visible()
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
