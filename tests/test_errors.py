@@ -1,4 +1,4 @@
-"""An error that leaves a worker is copied, and says the same there."""
+"""An error that leaves a process is copied, and says the same there."""
 
 from __future__ import annotations
 

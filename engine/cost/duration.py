@@ -9,8 +9,8 @@ and the weight update; runs the passes of an allocation that searches; and the z
 of experts only the weights that a token is multiplied with count.
 
 The constants were measured on a CPU with models of 2 and of 135 million weights; `tests/benchmarks/estimates`
-prints estimates next to measurements. An idle machine keeps runs within a factor of 1.5; other programs may
-slow a run down. Download and disk speeds are assumed, not measured.
+prints estimates next to measurements. All runs that were measured on an idle machine were within a factor of
+1.5; other programs may slow a run down. Download and disk speeds are assumed, not measured.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ from engine.hardware.memory import USED, Capacity
 from engine.hardware.memory_plan import TOKENS_AT_ONCE, Residence
 from engine.hardware.shared_cache import SHARE
 from engine.models.shape import ModelSummary
+from engine.pruning import fitness
 from engine.pruning.axes import ALLOCATIONS, REFINEMENTS, UPDATES
-from engine.pruning.fitness import LOGITS_KEPT, PLACES_KEPT
 from engine.pruning.statistics import Need
 from engine.recipe import Recipe
 
@@ -229,9 +229,9 @@ def _search(recipe: Recipe, summary: ModelSummary, device: str, item: int) -> in
     kept = 0
     for share in allocation.judged:
         logits = ceil(share * tokens) * summary.vocabulary
-        kept += PLACES_KEPT + (FLOAT32 * logits if logits <= LOGITS_KEPT else 0)
+        kept += fitness.PLACES_KEPT + (FLOAT32 * logits if logits <= fitness.LOGITS_KEPT else 0)
     if allocation.judged:
-        kept += sides * LOGITS * LOGITS_AT_ONCE
+        kept += sides * LOGITS * fitness.LOGITS_AT_ONCE
     # Every side but the first has a copy of the model; each has its own hidden states and pruned block.
     return kept + item * (
         (sides - 1) * summary.parameters + (1 + sides) * states + sides * max(summary.sizes)

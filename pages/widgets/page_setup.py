@@ -14,7 +14,7 @@ ENTERED = "entered"
 PAGE = "page.drawn"
 """Session state: the URL path of the page that this tab has drawn last."""
 
-HOME = "explore"
+HOME = "explore"  # a copy: the module of talks takes seconds to import
 EXPLORE = f"pages/{HOME}.py"
 ROOT = "."
 """The first page's address in links, which are relative to the current page. Streamlit's own for it is empty:

@@ -44,7 +44,7 @@ again when an open tab gets a new session.
 """
 SHOWN, SWITCH = "redraw.shown", "redraw.switch"
 """Session state: the `Address` that was drawn last, and the `Switch` that has not arrived."""
-MOST_SWITCHES = 4
+MOST_SWITCHES = 4  # of one that leads through another page, which takes two, each can be repeated once
 STYLES = """<style>
 [class*='st-key-unseen'], [data-testid='stLayoutWrapper']:has(> [class*='st-key-unseen']) { display: none; }
 [data-testid='stElementContainer'] { opacity: 1 !important; transition: none !important; }
@@ -181,8 +181,8 @@ def is_part_drawn() -> bool:
 
 
 def is_redraw() -> bool:
-    """Whether the page is drawn because a part requested it. The address that the browser sent with that
-    request may be older than the one that was just written.
+    """Whether the page is drawn because the browser requested it, and not the user. The address that was sent
+    with that request may be older than the one that was just written.
     """
     return REQUESTED in st.session_state
 

@@ -26,7 +26,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "Wanda, EvoPress": {"pruner": "wanda", "allocation": "evopress"},
     "Wanda, DSnoT": {"pruner": "wanda-dsnot"},
     "Wanda, SparseSwaps": {"pruner": "wanda-sparseswaps"},
-    "Swaps 2:4": {"pruner": "wanda-sparseswaps", "pattern": "2:4"},
+    "SparseSwaps 2:4": {"pruner": "wanda-sparseswaps", "pattern": "2:4"},
     "APT, S M": {"pruner": "apt-sm"},
     "ADMM": {"pruner": "admm"},
     "ALPS": {"pruner": "alps"},

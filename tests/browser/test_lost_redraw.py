@@ -19,8 +19,6 @@ from tests.browser.layout import START, expect_drawn
 
 FAST = "samples=4&length=64&pruner=magnitude"
 SAVE = "Save model as a directory"
-
-
 VIEWS = default_talk().views
 
 
@@ -85,7 +83,7 @@ def test_a_page_that_is_lost_on_its_way_to_the_browser_is_drawn_again(
 def test_a_view_of_a_talk_is_shown_although_its_address_is_lost(
     place: int, until: str, new_tab: Callable[..., Page], address: str
 ) -> None:
-    """It is moved from another window, so a part of the page requests the drawing."""
+    """The talk is moved on from another window, so a part of the page requests the drawing."""
     room, loss = f"room={secrets.token_hex(4)}", Loss(until)
     tab, other = new_tab(), new_tab()
     tab.route_web_socket(re.compile("/_stcore/stream"), loss.route)
