@@ -42,8 +42,10 @@ DRAWN = "redraw.drawn"
 """Session state: the mark of the last drawing that was not aborted. It is a time, because a count would begin
 again when an open tab gets a new session.
 """
-SHOWN, SWITCH = "redraw.shown", "redraw.switch"
-"""Session state: the `Address` that was drawn last, and the `Switch` that has not arrived."""
+SHOWN, SWITCH, LEFT = "redraw.shown", "redraw.switch", "redraw.left"
+"""Session state: the `Address` that was drawn last; the `Switch` that has not arrived; and the `Address` that
+the last one left, which the browser may still send with a request.
+"""
 MOST_SWITCHES = 4  # of one that leads through another page, which takes two, each can be repeated once
 STYLES = """<style>
 [class*='st-key-unseen'], [data-testid='stLayoutWrapper']:has(> [class*='st-key-unseen']) { display: none; }
@@ -217,9 +219,14 @@ def _find_address(page: str) -> None:
     switch: Switch | None = st.session_state.pop(SWITCH, None)
     if switch is not None and here == switch.target:
         _write(here)  # again: what the switch has sent may have been dropped
+        st.session_state[LEFT] = switch.origin
     elif switch is not None and here in (switch.origin, switch.via) and switch.made < MOST_SWITCHES:
         _switch(switch, here)
-    elif switch is None and shown not in (None, here) and st.session_state.get(REQUESTED) == LOST:
+    elif switch is None and REQUESTED not in st.session_state:  # the user has come here
+        st.session_state.pop(LEFT, None)
+    elif shown not in (None, here) and (
+        st.session_state.get(REQUESTED) == LOST or here == st.session_state.get(LEFT)
+    ):
         if shown.page != page:
             _switch(Switch(here, shown, None), here)
         _write(shown)

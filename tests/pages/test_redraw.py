@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import streamlit as st
 
-from pages.widgets.redraw import ASKED, LOST, MOST_SWITCHES, REQUESTED, SHOWN, SWITCH, Address, Switch
+from pages.widgets.redraw import ASKED, LEFT, LOST, MOST_SWITCHES, REQUESTED, SHOWN, SWITCH, Address, Switch
 from tests.pages.conftest import healthy, hold
 
 TARGET = Address("pages/learn.py", {"lesson": ["explosion"], "step": ["real"]})
@@ -45,6 +45,19 @@ def test_a_lost_drawing_is_made_up_for_where_it_was(engine, open_app, switched):
     app.session_state[REQUESTED] = LOST
     healthy(app.run())
     assert switched == [tuple(TARGET)]
+
+
+def test_a_request_from_where_a_switch_began_is_answered_where_it_led(engine, open_app):
+    app = open_app(pruner="ria")
+    shown, left = app.session_state[SHOWN], Address("pages/explore.py", {})
+    for requested in (True, False):
+        hold(app)
+        app.session_state[SHOWN], app.session_state[LEFT] = shown, left
+        if requested:
+            app.session_state[REQUESTED] = ASKED
+        healthy(app.run())
+        assert (app.session_state[SHOWN] == shown) is requested
+    assert LEFT not in app.session_state, "the user has gone there"
 
 
 def test_a_lost_drawing_is_made_up_for_with_its_parameters(engine, open_app):
